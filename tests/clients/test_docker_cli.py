@@ -9,7 +9,7 @@ NETWORKS = (
 )
 
 
-def test_networks(service):
+def test_networks_are_created_inspected_and_removed(service):
     docker = service.docker
     listed = docker("network", "ls", "--format", "table {{.Name}}\t{{.Driver}}\t{{.Scope}}").stdout
     assert listed == NETWORKS

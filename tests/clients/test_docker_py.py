@@ -17,7 +17,7 @@ def test_client_and_server_agree_on_a_version(client):
     assert client.info()["ServerVersion"] == "26.1.5"
 
 
-def test_networks(client):
+def test_networks_are_created_listed_and_removed(client):
     pool = docker.types.IPAMPool(subnet="10.82.0.0/24", gateway="10.82.0.254", aux_addresses={"a": "10.82.0.5"})
     network = client.networks.create(
         "n1", driver="bridge", labels={"a": "b"}, ipam=docker.types.IPAMConfig(pool_configs=[pool])

@@ -28,7 +28,7 @@ def registry(service, tmp_path_factory: pytest.TempPathFactory) -> Registry:
     return Registry(service.host, tmp_path_factory.mktemp("registry"))
 
 
-def test_pull(service, registry):
+def test_pull_prints_dockers_lines_and_the_digest(service, registry):
     digest = registry.push(saved(LAYER, config={"Cmd": ["x"]}), "team/app:1")
     name = f"{REGISTRY}/team/app:1"
     shown = service.docker("pull", name).stdout.splitlines()
@@ -111,7 +111,7 @@ def test_load_tag_and_remove(service, tmp_path: Path):
     )
 
 
-def test_save(service, tmp_path):
+def test_a_saved_image_is_loaded_again(service, tmp_path):
     service.docker("tag", "bb", "saved:1")
     for command in (("save", "-o", "saved.tar", "saved:1"), ("save", "-o", "saved.tar", "bb", "saved")):
         service.docker(*command)
@@ -159,7 +159,7 @@ def test_a_present_image_of_another_platform(service):
     service.docker("rmi", "other:1")
 
 
-def test_import_and_prune(service):
+def test_an_imported_image_is_pruned_only_with_all(service):
     answer = service.ask("POST", "/images/create?fromSrc=-&repo=plain&tag=1", LAYER, **{"Content-Type": "text/plain"})
     image_id = json.loads(answer.body)["status"]
     assert service.docker("images", "-q", "--no-trunc", "plain:1").stdout == f"{image_id}\n"
@@ -169,7 +169,7 @@ def test_import_and_prune(service):
     service.docker("build", ".", check=False)
 
 
-def test_docker_py(client, registry):
+def test_docker_py_pulls_tags_loads_and_removes_images(client, registry):
     registry.push(saved(LAYER), "py:3")
     image = client.images.pull(f"{REGISTRY}/py", tag="3")
     assert image.tags == [f"{REGISTRY}/py:3"]

@@ -82,7 +82,7 @@ def test_run_on_a_terminal_follows_its_size_and_can_be_left(service, terminal):
     assert ended(third) == 3
 
 
-def test_exec(service, terminal):
+def test_exec_passes_streams_environment_and_exit_code(service, terminal):
     docker = service.docker
     docker("run", "-d", "--name", "c1", "-e", "A=1", "bb", "sleep", "300")
     done = docker("exec", "-e", "B=2", "-w", "/bin", "c1", "sh", "-c", "echo $A $B $PWD; echo err >&2; exit 5",
@@ -133,7 +133,7 @@ def test_an_exec_instance_that_could_not_be_started_does_not_run(service):
     until(lambda: service.ask("GET", f"/exec/{exec_id}/json").json["ExitCode"] is not None)
 
 
-def test_logs(service):
+def test_logs_select_streams_lines_and_times(service):
     docker = service.docker
     docker("run", "--name", "c1", "bb", "sh", "-c", "echo one; echo two >&2; sleep 0.2; echo three")
     shown = docker("logs", "c1")
@@ -227,7 +227,7 @@ def opened(service, line: str) -> socket.socket:
     return connection
 
 
-def test_wait(service):
+def test_wait_returns_the_exit_code_of_the_run(service):
     docker = service.docker
     docker("create", "--name", "c1", "bb", "sh", "-c", "sleep 0.3; exit 6")
     waiting = open_docker(service, "wait", "c1")
@@ -256,7 +256,7 @@ def test_wait_ends_with_a_run_although_the_container_restarts(service):
         assert refused.status == 409 and refused.message.endswith("is restarting, wait until the container is running")
 
 
-def test_stats_and_top(service):
+def test_stats_and_top_show_traffic_and_processes(service):
     docker = service.docker
     docker("network", "create", "n1")
     docker("run", "-d", "--name", "c1", "--network", "n1", "bb", "sleep", "300")
@@ -314,7 +314,7 @@ def received(client: websocket.WebSocket, end: bytes) -> bytes:
     return seen
 
 
-def test_attach_by_websocket(service):
+def test_a_websocket_attaches_to_one_stream_without_frames(service):
     """The test uses the WebSocket client of docker-py."""
     service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", "while read l; do echo got $l; echo err >&2; done")
     before = threads(service)
@@ -360,7 +360,7 @@ def test_containers_continue_when_the_service_ends(service):
     assert service.docker("ps", "--format", "{{.State}}").stdout == "running\n"
 
 
-def test_docker_py_streams(client):
+def test_docker_py_reads_logs_and_talks_to_exec(client):
     assert client.containers.run("bb", ["echo", "hello"], remove=True) == b"hello\n"
     container = client.containers.run("bb", ["sh", "-c", "echo a; echo b >&2; sleep 300"], detach=True, name="c1")
     until(lambda: container.logs() == b"a\nb\n")

@@ -93,7 +93,7 @@ def test_a_foreign_firewall_drops_tunnel_packets(pair):
     eventually(lambda: findings(manager) == [])
 
 
-def test_a_stopped_etcd(pair):
+def test_a_stopped_etcd_is_named_and_continued(pair):
     manager, worker = pair
     os.kill(manager.pid_of("etcd"), signal.SIGSTOP)
     found = findings(manager)
@@ -104,7 +104,7 @@ def test_a_stopped_etcd(pair):
     eventually(lambda: findings(manager) == [] == findings(worker), 20)
 
 
-def test_clocks_that_differ(pair):
+def test_clocks_that_differ_are_named_with_their_difference(pair):
     """All hosts of a test share one clock. Therefore the test shifts only the time that the doctor's process sees."""
     _, worker = pair
     for ahead, status, direction in ((400, "fault", "behind"), (-30, "warning", "ahead")):
@@ -131,7 +131,7 @@ def test_a_refused_connection_is_named_in_words(pair):
     eventually(lambda: findings(worker) == [])
 
 
-def test_expired_certificates(pair):
+def test_expired_certificates_are_named_and_renewed(pair):
     manager, _ = pair
     subprocess.run([sys.executable, "-c", EXPIRED, manager.root], env=manager.env(), check=True)
     time.sleep(2.1)

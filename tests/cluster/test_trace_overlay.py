@@ -202,7 +202,7 @@ def test_the_mtu_between_the_hosts_is_too_small(pair):
 
 
 @pytest.mark.slow
-def test_an_encrypted_network(pair):
+def test_a_broken_tunnel_of_an_encrypted_network_is_the_culprit(pair):
     a, b = pair
     a.hawse("network", "create", "-d", "overlay", "--attachable", "-o", "encrypted", "dark")
     a.start("hidden", "dark", command=(sys.executable, "-c", SERVER))

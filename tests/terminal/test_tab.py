@@ -109,12 +109,12 @@ OFFERED = [
 
 
 @pytest.mark.parametrize(("line", "expected"), COMPLETED, ids=lambda text: text)
-def test_tab_completes(shell, line, expected):
+def test_tab_completes_the_line(shell, line, expected):
     assert shell.completed(line, expected) == expected
 
 
 @pytest.mark.parametrize(("line", "words", "others"), OFFERED, ids=lambda text: text if isinstance(text, str) else "")
-def test_tab_lists(shell, line, words, others):
+def test_tab_lists_only_what_is_valid(shell, line, words, others):
     screen = shell.offered(line, *words)
     assert [word for word in words if word not in screen] == []
     assert [word for word in others if word in screen] == []

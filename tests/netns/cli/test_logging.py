@@ -48,7 +48,7 @@ def test_a_flood_is_bounded_by_default(host, configured):
     )
 
 
-def test_what_info_shows(host, configured):
+def test_info_shows_the_configured_driver_and_its_limits(host, configured):
     assert "  Default Options: max-file=5 max-size=20m\n" in host.hawse("info").stdout
     env = configured(default_log_limit="0")
     assert "Default Options" not in host.hawse("info", env=env).stdout

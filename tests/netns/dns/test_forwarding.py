@@ -241,7 +241,7 @@ def test_loopback_server_is_asked_where_it_was_configured(world, upstream):
     assert container.resolve("where.test") == ["10.0.0.2"]
 
 
-def test_server_over_ipv6(app, upstream):
+def test_queries_are_forwarded_to_a_server_over_ipv6(app, upstream):
     app.host.peer.sh(f"ip -6 route add fd00:30::/64 via {app.host.address6}")
     upstream("fd99::99")
     app.change("web", host=HostConfig(dns=["fd99::99"]))

@@ -73,7 +73,7 @@ def test_link_that_another_user_has_set_is_refused(host, shared, tmp_path, name)
     assert os.listdir(tmp_path / "victim") == []
 
 
-def test_every_command_refuses(host, shared):
+def test_every_command_refuses_a_directory_of_another_user(host, shared):
     by_other("mkdir $1/his", shared)
     for argv in (("run", "hostfs", "true"), ("info",), ("images",)):
         done = host.hawse(*argv, check=False, env={"HAWSE_RUN": str(shared / "his")})

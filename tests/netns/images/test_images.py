@@ -45,7 +45,7 @@ def test_compressed_and_from_a_pipe(images, rootfs):
     assert (rootfs("zipped:1") / "x").read_bytes() == b"data"
 
 
-def test_docker_save(images, rootfs):
+def test_an_archive_of_docker_save_is_imported_with_its_configuration(images, rootfs):
     config = {
         "Cmd": ["sh"], "Entrypoint": None, "Env": ["A=1"], "User": "5", "WorkingDir": "/w",
         "ExposedPorts": {"80/tcp": {}}, "Labels": {"a": "b"}, "StopSignal": "SIGINT",
@@ -69,7 +69,7 @@ def test_docker_save(images, rootfs):
     assert document["Config"]["Labels"] == {"a": "b"}
 
 
-def test_oci_layout(images):
+def test_an_oci_layout_is_imported_under_its_name(images):
     image_id = images.import_archive(io.BytesIO(layout(make_tar(("x", b"data")))), "")
     assert images.resolve("oci:2").id == image_id
     assert images.resolve("oci:2").cmd == ("sh",)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.netns
 
 
 @pytest.mark.parametrize(("created", "zone"), [("9999-12-29T00:00:00Z", "UTC-14"), ("0001-01-04T00:00:00Z", "UTC+12")])
-def test_every_command(host, tmp_path, created, zone):
+def test_every_command_shows_and_runs_an_odd_configuration_as_docker_does(host, tmp_path, created, zone):
     busybox = Path(str(shutil.which("busybox"))).read_bytes()
     layer = make_tar(("bin/busybox", (busybox, 0o755)))
     config = {

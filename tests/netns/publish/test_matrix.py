@@ -134,7 +134,7 @@ def answers(matrix, request) -> dict[Cell, str]:
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize("binding", BINDINGS)
 @pytest.mark.parametrize("server", SERVERS)
-def test_published_port(matrix, answers, server, binding, protocol):
+def test_a_published_port_answers_exactly_the_expected_clients(matrix, answers, server, binding, protocol):
     cells = [cell for cell in answers if cell[:3] == (server, binding, protocol)]
     assert cells
     seen = {(cell.client, cell.address): answers[cell] for cell in cells}

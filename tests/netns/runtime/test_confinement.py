@@ -108,7 +108,7 @@ def test_every_process_of_an_image_is_filtered_unless_unconfined(lab, image):
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_no_new_privileges(lab, image, wanted):
+def test_no_new_privileges_holds_for_the_command_and_exec(lab, image, wanted):
     read = ["grep", "NoNewPrivs", "/proc/self/status"]
     for name, fields in (("image", image), ("hostfs", {})):
         lab.launch(name, "sh", "-c", f"{' '.join(read)}; sleep 60", no_new_privileges=wanted, **fields)

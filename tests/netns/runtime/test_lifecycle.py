@@ -167,7 +167,7 @@ def test_no_descriptor_of_the_caller_is_inherited(lab):
     assert lab.sh("ls /proc/self/fd").split() == ["0", "1", "2", "3"]
 
 
-def test_host_pid_namespace(lab):
+def test_a_container_in_the_hosts_pid_namespace_ends_on_sigterm(lab):
     created = lab.launch("one", "sleep", "60", pid_host=True)
     assert os.readlink(f"/proc/{created.pid}/ns/pid") == os.readlink("/proc/self/ns/pid")
     assert lab.exec("one", "readlink", "/proc/self/ns/pid")[1].strip() == os.readlink("/proc/self/ns/pid")

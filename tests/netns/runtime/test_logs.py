@@ -92,7 +92,7 @@ def test_following_continues_across_rotations_and_supervisors(lab):
     assert got == list(range(1, 301))
 
 
-def test_compressed_logs(lab):
+def test_rotated_logs_are_compressed_and_still_read(lab):
     lab.launch(
         "one", "sh", "-c", COUNT.format(2000, ""), log_max_size=20_000, log_max_files=4, log_compress=True
     )  # fmt: skip

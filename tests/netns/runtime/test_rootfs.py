@@ -112,7 +112,7 @@ def test_devices_are_few_and_no_other_can_be_opened(lab):
     )
 
 
-def test_read_only_hostfs(lab, tmp_path):
+def test_a_read_only_hostfs_has_only_dev_shm_writable(lab, tmp_path):
     script = f"touch {tmp_path}/x 2>&1; touch /etc/x 2>&1; touch /dev/shm/x && echo shm; true"
     output = lab.sh(script, read_only=True)
     assert output.count("Read-only file system") == 2

@@ -54,7 +54,7 @@ def test_hostile_text_stays_in_its_cell(cli, terminal):
     assert "[bold]x\\r\\u0007\\u202e" in out
 
 
-def test_json(cli):
+def test_json_has_every_check_with_cause_and_fix(cli):
     answer(cli, DOWN, *GOOD)
     result = cli("doctor", "--format", "json")
     document = json.loads(result.out)
@@ -95,6 +95,6 @@ def test_an_invalid_configuration_file_is_a_fault(cli, monkeypatch):
     assert json.loads(result.out)["checks"][0]["object"] == "daemon.json"
 
 
-def test_an_unknown_format(cli):
+def test_an_unknown_format_is_refused_before_the_engine_is_called(cli):
     assert "unknown format xml" in cli("doctor", "--format", "xml").err
     assert cli.engine.calls == []

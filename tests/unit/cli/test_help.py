@@ -24,7 +24,7 @@ def words(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("golden", HELP, ids=lambda path: path.stem)
-def test_help_equals_dockers(cli, golden):
+def test_the_help_of_each_command_is_dockers(cli, golden):
     result = cli(*words(golden), "--help")
     assert (result.code, result.out, result.err) == (0, golden.read_text(), "")
 
@@ -35,7 +35,7 @@ def test_help_command_prints_the_same(cli, golden):
 
 
 @pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda text: text.split("\n")[0])
-def test_error_equals_dockers(cli, transcript):
+def test_the_error_of_each_wrong_command_line_is_dockers(cli, transcript):
     command, code, *output = transcript.split("\n")
     result = cli(*shlex.split(command.removeprefix("$ ")))
     lines = [
@@ -66,7 +66,7 @@ def test_no_command_prints_help_on_stderr(cli):
     assert (result.code, result.out, result.err) == (0, "", cli("--help").out)
 
 
-def test_unknown_global_flag(cli):
+def test_an_unknown_global_flag_prints_the_usage(cli):
     result = cli("--bogus")
     assert result.code == 125
     assert result.err.startswith("unknown flag: --bogus\nSee 'hawse --help'.\n\nUsage:  hawse [OPTIONS] COMMAND\n")

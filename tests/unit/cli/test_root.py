@@ -92,7 +92,7 @@ def test_output_to_a_closed_pipe(shell, code, error):
     assert (result.returncode, result.stdout, result.stderr) == (code, "", error)
 
 
-def test_version_flag(cli):
+def test_the_flag_version_prints_one_line(cli):
     result = cli("--version")
     assert result.code == 0
     assert result.out.startswith("hawse version ")

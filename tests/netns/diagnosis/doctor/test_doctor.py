@@ -147,7 +147,7 @@ def test_a_foreign_firewall_that_drops_no_packets_of_hawse_is_not_reported(patie
     patient.host.run("nft", "delete table inet other")
 
 
-def test_other_programs_interfaces(patient):
+def test_an_overlapping_subnet_and_a_small_mtu_of_another_interface_are_warnings(patient):
     patient.host.sh(
         "ip link add tun9 type veth peer name tun8; ip addr add 172.31.9.1/24 dev tun9; ip link set ext0 mtu 1400"
     )

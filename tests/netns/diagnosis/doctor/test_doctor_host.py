@@ -59,7 +59,7 @@ def test_processes_that_a_signal_has_stopped(patient):
     patient.settle()
 
 
-def test_a_damaged_store(host):
+def test_a_damaged_store_is_named_and_repaired(host):
     host.hawse("network", "create", "app")
     store = host.root / "hawse.db"
     for suffix in ("-wal", "-shm"):
@@ -92,7 +92,7 @@ def test_an_invalid_configuration_file(patient):
     patient.config.write_text(good)
 
 
-def test_a_full_disk(patient):
+def test_a_full_disk_is_named(patient):
     """The disk of HAWSE_ROOT is full. Only the command's own mount namespace has this disk."""
     root = patient.host.root
     script = (

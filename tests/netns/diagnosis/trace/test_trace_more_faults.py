@@ -61,7 +61,7 @@ def fault(lab, source, target, *flags):
          "db", "web:80", "wrong-route", "172.31.0.2"),
     ],
 )  # fmt: skip
-def test_other_faults(lab, place, inject, undo, source, target, kind, word):
+def test_the_injected_fault_is_the_culprit(lab, place, inject, undo, source, target, kind, word):
     port = lab.port("web")
     lab.at(place, inject.replace("WEB", port))
     try:
@@ -105,7 +105,7 @@ def test_a_stale_name_in_the_hosts_file(lab):
     assert fault(lab, "third", "web:80") == ("name-stale", "name web")
 
 
-def test_a_stopped_container(lab):
+def test_a_stopped_container_is_the_culprit_at_either_end(lab):
     lab.containers(brief=["--network", "app", "-p", "8099:80"])
     lab.hawse("stop", "-t0", "brief")
     assert fault(lab, "db", "brief:80") == ("container-stopped", "container brief")
@@ -116,7 +116,7 @@ def test_a_stopped_container(lab):
 
 
 @pytest.mark.parametrize("flags", [(), ("--dry",)])
-def test_lost_links(lab, flags):
+def test_a_lost_bridge_or_interface_is_the_culprit(lab, flags):
     lab.networks(fragile=["--subnet", "172.36.0.0/16"])
     paths = lab.containers(
         one=["--network", "fragile", "--ip", "172.36.0.2"], two=["--network", "fragile", "--ip", "172.36.0.3"]
@@ -141,7 +141,7 @@ def test_lost_links(lab, flags):
         lab.hawse("network", "rm", "fragile")
 
 
-def test_without_an_agent(lab):
+def test_a_killed_agent_is_the_culprit_of_names(lab):
     """The agent, the guard and the supervisor are killed together, so that none of them restarts another.
 
     The test holds the agent's lock meanwhile, because every command starts the agent again.

@@ -81,7 +81,7 @@ def test_a_rule_in_another_chain_is_named(netns):
     )
 
 
-def test_answers_and_pings(netns):
+def test_a_rule_for_answers_or_pings_drops_only_these(netns):
     assert read(netns, "-A FORWARD -p tcp --sport 80 -j DROP", ANSWER) is not None
     assert read(netns, "-A FORWARD -p tcp --dport 80 -j DROP", ANSWER) is None  # the client's port is unknown
     assert read(netns, "-A FORWARD -p tcp --tcp-flags ALL SYN,ACK -j DROP", ANSWER) is not None
@@ -91,7 +91,7 @@ def test_answers_and_pings(netns):
     assert read(netns, "-A FORWARD -p tcp -j DROP", PING) is None
 
 
-def test_ipv6(netns):
+def test_rules_of_ip6tables_are_read_as_those_of_iptables(netns):
     for rules, drops in {
         "-A FORWARD -s fd31::/64 -d fd31::2 -i br-a -p udp --dport 53 -j REJECT": True,
         "-A FORWARD -d fd32::/64 -j DROP": False,

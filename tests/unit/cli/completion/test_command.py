@@ -28,7 +28,7 @@ def test_committed_script_is_what_hawse_prints(cli, shell):
     )
 
 
-def test_unknown_shell(cli):
+def test_completion_for_an_unknown_shell_names_it_in_the_error(cli):
     result = cli("completion", "tcsh")
     assert (result.code, result.out) == (1, "")
     assert "tcsh" in result.err

@@ -89,7 +89,7 @@ def test_process_flags_reach_the_request(cli, create, tmp_path):
     )  # fmt: skip
 
 
-def test_attach_selects_streams(create):
+def test_attach_flags_select_the_streams(create):
     config = create("-a", "stderr", "hostfs").config
     assert (config.attach_stdin, config.attach_stdout, config.attach_stderr) == (False, False, True)
 
@@ -129,7 +129,7 @@ def test_log_settings_without_effect_cause_a_warning(cli, flags, ignored):
     assert cli("create", *flags, "hostfs").err == (f"WARNING: hawse ignores {ignored}\n" if ignored else "")
 
 
-def test_warnings(cli):
+def test_create_prints_the_id_and_one_warning_a_line(cli):
     cli.engine.answers["containers"]["create"] = Created(ID, ["Published ports are discarded"])
     result = cli(
         "create", "--dns", "127.0.0.53", "-m", "1g", "--health-cmd", "x", "--log-driver", "json-file", "hostfs"

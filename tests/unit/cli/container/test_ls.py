@@ -57,7 +57,7 @@ def ps(cli):
     return lambda *argv: cli("ps", *argv)
 
 
-def test_table(ps):
+def test_ps_prints_dockers_table(ps):
     assert ps().out == (
         "CONTAINER ID   IMAGE     COMMAND                  CREATED              STATUS         PORTS"
         "                                   NAMES\n"
@@ -66,7 +66,7 @@ def test_table(ps):
     )
 
 
-def test_fields(ps):
+def test_format_prints_each_field_as_docker_does(ps):
     fields = '{{.ID}} {{.Names}} {{.Networks}} {{.Labels}} {{.Label "b"}} {{.Mounts}} {{.LocalVolumes}} {{.Size}}'
     assert ps("--format", fields).out == ("0123456789ab c1 n1,n2 a=1,b=2 2 /a/very/long/s… 0 5B (virtual 2.02MB)\n")
     assert ps("--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Command}}").out == (
@@ -93,12 +93,12 @@ def test_flags_reach_the_engine(cli, ps, argv, keywords):
     assert cli.engine.call == ("list", ({},), keywords)
 
 
-def test_filters(cli, ps):
+def test_filters_are_sent_by_key_in_lower_case(cli, ps):
     ps("-f", "name=a", "-f", "NAME=b", "--filter", "label=x=y")
     assert cli.engine.call[1] == ({"name": ("a", "b"), "label": ("x=y",)},)
 
 
-def test_size_column(ps):
+def test_the_flag_s_adds_the_size_column(ps):
     lines = ps("-s").out.split("\n")
     assert lines[0].endswith("NAMES     SIZE")
     assert lines[1].endswith("c1        5B (virtual 2.02MB)")

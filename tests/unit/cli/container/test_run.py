@@ -102,7 +102,7 @@ def test_a_failed_start_does_not_point_to_the_help_and_a_detached_run_prints_the
     assert result.err == f"hawse: Error response from daemon: {error}.\n"
 
 
-def test_missing_image(cli, answers):
+def test_run_of_a_missing_image_prints_dockers_two_errors(cli, answers):
     answers["create"] = NotFound("No such image: web:latest")
     assert cli("run", "web").err == (
         "Unable to find image 'web:latest' locally\n"

@@ -94,7 +94,7 @@ def test_forced_removal_mentions_a_missing_container(cli):
     )
 
 
-def test_rename(cli):
+def test_rename_sends_both_names_and_prints_both_errors(cli):
     cli.engine.answers["containers"]["rename"] = no_such("x")
     assert cli("rename", "x", " y ").err == (
         "Error response from daemon: No such container: x\nError: failed to rename container named x\n"
@@ -112,7 +112,7 @@ def test_wait_prints_exit_codes(cli):
     )
 
 
-def test_prune(cli):
+def test_prune_asks_and_prints_what_it_removed(cli):
     cli.engine.answers["containers"]["prune"] = ([ID], 1500)
     result = cli("container", "prune", stdin=b"y\n")
     assert result.out == (
@@ -132,14 +132,14 @@ def container(**state) -> dict:
     }
 
 
-def test_start_attached(cli):
+def test_start_attached_attaches_before_it_starts_and_returns_the_exit_code(cli):
     cli.engine.answers["containers"].update(inspect=container(), open_attachment=Session(), wait=3)
     assert cli("start", "-ai", "c1").code == 3
     assert [verb for verb, _, _ in cli.engine.calls] == ["inspect", "open_attachment", "start", "wait"]
     assert cli.engine.calls[1] == ("open_attachment", (ID, Stdio()), {"stdin": True})
 
 
-def test_attach(cli):
+def test_attach_returns_the_exit_code_and_refuses_a_stopped_container(cli):
     answers = cli.engine.answers["containers"]
     answers.update(inspect=container(), open_attachment=Session(), wait=4)
     assert cli("attach", "--no-stdin", "c1").code == 4
@@ -159,7 +159,7 @@ def test_typing_the_detach_keys_is_a_failure(cli, argv):
     assert (result.code, result.out, result.err) == (1, "", "read escape sequence\n")
 
 
-def test_exec(cli, tmp_path):
+def test_exec_sends_every_flag_and_returns_the_exit_code(cli, tmp_path):
     (tmp_path / "env").write_text("A=1\n")
     cli.engine.answers["containers"].update(inspect=container(), exec=5)
     argv = ("-i", "-e", "B=2", "--env-file", str(tmp_path / "env"), "-u", "x", "-w", "/srv", "--privileged")
@@ -235,7 +235,7 @@ def test_inspect_stops_at_other_errors(cli):
     assert cli("inspect", "a").err == "Error response from daemon: Multiple IDs found with provided prefix: a\n"
 
 
-def test_container_inspect(cli):
+def test_container_inspect_of_a_missing_container_prints_an_empty_list(cli):
     cli.engine.answers["containers"]["inspect"] = answer
     result = cli("container", "inspect", "nosuch")
     assert (result.out, result.err) == ("[]\n", "Error response from daemon: No such container: nosuch\n")

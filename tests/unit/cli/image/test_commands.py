@@ -18,7 +18,7 @@ def images(cli):
     return cli
 
 
-def test_table(images):
+def test_images_prints_one_row_for_each_reference(images):
     assert images("images").out == (
         "REPOSITORY    TAG       IMAGE ID       CREATED         SIZE\n"
         "bb            latest    0123456789ab   5 minutes ago   2.02MB\n"
@@ -28,13 +28,13 @@ def test_table(images):
     assert images.engine.call == ("list", ({},), {})
 
 
-def test_fields_and_filters(images):
+def test_image_ls_prints_fields_and_sends_filters(images):
     result = images("image", "ls", "--no-trunc", "-f", "dangling=true", "--format", "{{.ID}} {{.VirtualSize}}", "bb")
     assert result.out.split("\n")[0] == f"{ID} 2.025MB"
     assert images.engine.call[1] == ({"dangling": ("true",), "reference": ("bb",)},)
 
 
-def test_remove(cli):
+def test_rmi_removes_the_other_images_after_an_error(cli):
     def remove(name, force):
         return NotFound(f"No such image: {name}") if name == "x" else [{"Untagged": name}, {"Deleted": ID}]
 
@@ -47,7 +47,7 @@ def test_remove(cli):
     assert cli("rmi", "-f", "bb").code == 1
 
 
-def test_import(cli, tmp_path):
+def test_import_sends_the_archive_and_prints_the_id(cli, tmp_path):
     read = []
 
     def import_archive(source, reference):
@@ -69,7 +69,7 @@ def test_import(cli, tmp_path):
         (("http://x/y",), "http://x/y: hawse does not download: fetch it first, then import the file or -\n"),
     ],
 )
-def test_import_refusals(cli, argv, text):
+def test_import_refuses_wrong_arguments_in_dockers_words(cli, argv, text):
     result = cli("import", *argv)
     assert (result.code, result.out, result.err) == (1, "", text)
 

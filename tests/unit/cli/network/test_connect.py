@@ -9,13 +9,13 @@ from engine.model import Adoption, EndpointIPAM, EndpointSettings, PortSpec
 NOTHING = EndpointSettings(ipam=EndpointIPAM(), aliases=(), driver_opts={})
 
 
-def test_connect_without_flags(cli):
+def test_connect_without_flags_sends_empty_settings(cli):
     result = cli("network", "connect", "n1", "c1")
     assert (result.code, result.out, result.err) == (0, "", "")
     assert cli.engine.call == ("connect", ("n1", "c1", NOTHING, ()), {"adoption": Adoption()})
 
 
-def test_every_flag(cli):
+def test_connect_sends_every_flag(cli):
     cli(
         "network", "connect", "--alias", "a,b", "--alias", "c", "--driver-opt", " k = v ,x=", "--gw-priority", "5",
         "--ip", "10.0.0.5", "--ip6", "fd00::5", "--link", "c2:db", "--link-local-ip", "169.254.1.1,fe80::1",
@@ -33,7 +33,7 @@ def test_every_flag(cli):
 
 
 @pytest.mark.parametrize(("word", "meaning"), [("auto", ""), ("no", "no"), ("yes", "yes")])
-def test_default_route(cli, word, meaning):
+def test_each_value_of_default_route_is_sent(cli, word, meaning):
     cli("network", "connect", f"--default-route={word}", "n1", "c1")
     assert cli.engine.call[1][2].default_route == meaning
 
@@ -50,7 +50,7 @@ def test_help_in_a_pipe_has_no_flag_that_only_hawse_has(cli):
     assert not own & set(cli("network", "connect", "--help").out.split())
 
 
-def test_bad_port(cli):
+def test_an_invalid_port_is_refused_before_the_engine_is_called(cli):
     result = cli("network", "connect", "-p", "abc", "n1", "c1")
     assert (result.code, result.err) == (125, "Invalid containerPort: abc\nSee 'hawse network connect --help'.\n")
     assert cli.engine.calls == []
@@ -63,7 +63,7 @@ def test_an_empty_network_name_gives_page_not_found(cli, argv):
 
 
 @pytest.mark.parametrize(("flags", "force"), [([], False), (["-f"], True), (["--force=false"], False)])
-def test_disconnect(cli, flags, force):
+def test_disconnect_sends_force_and_prints_nothing(cli, flags, force):
     result = cli("network", "disconnect", *flags, "n1", "c1")
     assert (result.code, result.out, result.err) == (0, "", "")
     assert cli.engine.call == ("disconnect", ("n1", "c1"), {"force": force})

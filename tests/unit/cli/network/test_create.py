@@ -14,11 +14,11 @@ def request(cli, *argv) -> NetworkCreate:
     return sent
 
 
-def test_create_without_flags(cli):
+def test_create_without_flags_sends_only_the_name(cli):
     assert request(cli, "n1") == NetworkCreate(name="n1")
 
 
-def test_every_flag(cli):
+def test_create_sends_every_flag(cli):
     sent = request(
         cli, "--attachable", "--config-from", "cfg", "--config-only", "-d", "macvlan", "--ingress", "--internal",
         "--ipam-driver", "null", "--ipam-opt", "k=v", "--ipv4=false", "--ipv6", "--label", "a=1", "--label", "b",

@@ -53,7 +53,7 @@ def inspect(cli):
         ([""], "[]\n", "Error: No such network: \n"),
     ],
 )  # fmt: skip
-def test_output(inspect, argv, out, err):
+def test_inspect_prints_dockers_output_and_errors(inspect, argv, out, err):
     result = inspect(*argv)
     assert (result.code, result.out, result.err) == (1 if err else 0, out, err)
 

@@ -56,7 +56,7 @@ def ls(cli):
         (["--format", "pretty"], "pretty\n" * 3),
     ],
 )  # fmt: skip
-def test_output(ls, argv, out):
+def test_ls_prints_dockers_output(ls, argv, out):
     result = ls(*argv)
     assert (result.code, result.out, result.err) == (0, out, "")
 

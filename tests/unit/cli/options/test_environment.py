@@ -16,7 +16,7 @@ def test_a_variable_needs_a_name():
         env_value("=x", {})
 
 
-def test_labels():
+def test_labels_are_parsed_and_the_last_value_of_a_key_counts():
     assert label("a=b c") == "a=b c"
     with pytest.raises(ValueError, match=r"^invalid label '': empty name$"):
         label("")

@@ -23,7 +23,7 @@ from cli.options.hosts import extra_host, link, search_domain
         (link, "db:alias", "db:alias"),
     ],
 )
-def test_good_values(read, value, result):
+def test_valid_hosts_and_addresses_are_read(read, value, result):
     assert read(value) == result
 
 

@@ -41,7 +41,7 @@ def relative_bind(spec: str) -> str:
         (mount, "type=bind,source=/a,target=/b,readonly=false", "/a:/b"),
     ],
 )
-def test_good_values(read, value, result):
+def test_valid_limits_are_read(read, value, result):
     assert read(value) == result
 
 

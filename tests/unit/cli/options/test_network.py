@@ -47,7 +47,7 @@ def test_long_name_is_read_in_linear_time():
         ('name=a,"b', 'parse error on line 1, column 10: extraneous or missing " in quoted-field'),
     ],
 )
-def test_bad_long_syntax(value, text):
+def test_a_wrong_long_syntax_gives_dockers_error(value, text):
     with pytest.raises(ValueError) as caught:
         parse_network(value)
     assert str(caught.value) == text
@@ -89,7 +89,7 @@ def test_what_predefined_networks_refuse():
     )
 
 
-def test_other_refusals():
+def test_an_empty_or_repeated_network_and_a_wrong_mac_are_refused():
     assert refusal("") == "no name set for network"
     assert refusal("n1", "n1") == 'network "n1" is specified multiple times'
     assert refusal("name=n1,mac-address=bogus") == "bogus is not a valid mac address"

@@ -75,7 +75,7 @@ def test_exposed_ports_hold_each_port_once():
         ("", "invalid range format for --expose: , error: Empty string specified for ports."),
     ],
 )
-def test_bad_expose_values(value, text):
+def test_a_wrong_expose_value_gives_dockers_error(value, text):
     with pytest.raises(ValueError) as caught:
         exposed_ports([], [value])
     assert str(caught.value) == text

@@ -32,7 +32,7 @@ def cli(cli):
     return cli
 
 
-def test_df(cli):
+def test_df_prints_dockers_table(cli):
     assert cli("system", "df").out == (
         "TYPE            TOTAL     ACTIVE    SIZE      RECLAIMABLE\n"
         "Images          3         1         2.031MB   2.026MB (99%)\n"
@@ -42,7 +42,7 @@ def test_df(cli):
     )
 
 
-def test_df_as_json(cli):
+def test_df_as_json_prints_a_line_for_each_type(cli):
     lines = cli("system", "df", "--format", "json").out.splitlines()
     assert lines[0] == '{"Active":"1","Reclaimable":"2.026MB (99%)","Size":"2.031MB","TotalCount":"3","Type":"Images"}'
     assert lines[3] == '{"Active":"0","Reclaimable":"0B","Size":"0B","TotalCount":"0","Type":"Build Cache"}'
@@ -55,7 +55,7 @@ def test_df_with_a_field_that_does_not_exist(cli):
     )
 
 
-def test_df_in_detail(cli):
+def test_df_in_detail_lists_images_and_containers(cli):
     lines = [line.rstrip() for line in cli("system", "df", "-v").out.splitlines()]
     titles = [line for line in lines if line.endswith(":") or line.startswith("Build")]
     assert titles == [

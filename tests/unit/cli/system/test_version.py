@@ -36,7 +36,7 @@ def cli(cli):
     return cli
 
 
-def test_version(cli):
+def test_version_prints_client_and_server(cli):
     client, server = cli("version").out.split("\n\n")
     assert client.startswith("Client: hawse 0.1.0\n Version:           26.1.5\n")
     assert f" API version:       1.45\n Python version:    {platform.python_version()}\n OS/Arch: " in client
@@ -52,7 +52,7 @@ def test_version(cli):
     )
 
 
-def test_version_as_json(cli):
+def test_version_as_json_is_one_document(cli):
     document = json.loads(cli("version", "--format", "json").out)
     assert document["Server"] == VERSION
     assert document["Client"]["ApiVersion"] == "1.45"
@@ -74,7 +74,7 @@ def test_an_invalid_template_is_refused(cli, command, template, code):
     assert result.err.startswith("template parsing error: template: ")
 
 
-def test_template(cli):
+def test_templates_reach_the_fields_of_version_and_info(cli):
     assert cli("version", "-f", "{{.Server.Version}} {{.Client.APIVersion}}").out == "26.1.5 1.45\n"
     assert cli("info", "-f", "{{.Containers}} {{.ClientInfo.Context}}").out == "3 default\n"
 
@@ -104,7 +104,7 @@ def test_a_template_may_read_every_field_of_docker(cli):
     assert cli("info", "-f", template).out == "[]||false|false|[]||0|<nil>|{ }|true|\n"
 
 
-def test_info(cli, tmp_path, monkeypatch):
+def test_info_prints_client_and_server(cli, tmp_path, monkeypatch):
     monkeypatch.setenv("HAWSE_RUN", str(tmp_path))
     client, server = cli("info").out.split("\n\n", 1)
     assert client.startswith("Client: hawse 0.1.0\n Version:    26.1.5\n")

@@ -52,7 +52,7 @@ def test_an_interval_has_two_ends(key, first, last):
 
 
 @pytest.mark.parametrize(("verdict", "code", "chain"), [("accept", 1, None), ("goto no_icc", -4, b"no_icc\0")])
-def test_verdicts(verdict, code, chain):
+def test_a_verdict_is_encoded_with_its_code_and_chain(verdict, code, chain):
     attributes = dict(each(parts(Element("same_bridge", '"br0" . "br0"', verdict))[DATA][VERDICT]))
     assert (int.from_bytes(attributes[1], signed=True), attributes.get(2)) == (code, chain)
 

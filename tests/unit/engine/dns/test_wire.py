@@ -34,7 +34,7 @@ def test_names_that_dns_cannot_carry_have_no_encoding(name):
 
 
 @pytest.mark.parametrize("address", ["172.30.0.2", "fd00:30::3"])
-def test_reverse_names(address):
+def test_a_reverse_name_equals_dnspythons(address):
     assert wire.reverse_name(ip_address(address)) == dns.reversename.from_address(address).to_wire()
 
 

@@ -44,5 +44,5 @@ NODE = Event("node", "update", "k3x", {"name": "host2"}, scope="swarm")
         (WEB, {"unknown": ["x"]}, True),
     ],
 )
-def test_filters(event: Event, filters: dict[str, list[str]], matching: bool) -> None:
+def test_an_event_passes_if_each_filter_matches(event: Event, filters: dict[str, list[str]], matching: bool) -> None:
     assert matches(event, filters) is matching

@@ -31,7 +31,7 @@ def at(*parts: int, hours: int = 2) -> float:
         ("3us", 3000),
     ],
 )
-def test_durations(text, nanoseconds):
+def test_a_duration_is_parsed_as_in_go(text, nanoseconds):
     assert parse_duration(text) == nanoseconds
 
 
@@ -49,7 +49,7 @@ def test_durations(text, nanoseconds):
         ("9999999h", 'time: invalid duration "9999999h"'),
     ],
 )
-def test_bad_durations(text, problem):
+def test_a_wrong_duration_gives_gos_error(text, problem):
     with pytest.raises(ValueError) as caught:
         parse_duration(text)
     assert str(caught.value) == problem

@@ -30,13 +30,13 @@ HOUR, DAY = 3600, 86400
         (730 * DAY, "2 years"),
     ],
 )
-def test_durations(seconds, words):
+def test_a_duration_is_rounded_to_dockers_words(seconds, words):
     assert human_duration(seconds) == words
 
 
 @pytest.mark.parametrize(
     ("size", "words"), [(0, "0B"), (999, "999B"), (1000, "1kB"), (4_250_000, "4.25MB"), (2_746_000_000, "2.746GB")]
 )
-def test_sizes(size, words):
+def test_a_size_has_a_decimal_unit_and_four_digits(size, words):
     assert human_size(size) == words
     assert human_size(1_234_000, 3) == "1.23MB"

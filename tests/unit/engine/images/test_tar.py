@@ -72,12 +72,12 @@ def test_any_bytes_give_members_or_are_refused(data, position, value):
     [b"x", b"5 a=b", b"6 a=b", b"7 a=b\n", b"5 a=\n"[:3], b"0 a=b\n", b"6  a=b\n", b"-6 a=b\n", b"99999999 a=b\n",
      b"6 ab=\n6 =b\n", b"5 ab\n", b"11 path=a\0\n", b"8 a\0=bc\n"],
 )  # fmt: skip
-def test_broken_pax_records(data):
+def test_a_wrong_pax_record_is_refused(data):
     with pytest.raises(InvalidArgument, match="invalid tar header"):
         parse_pax(data)
 
 
-def test_pax_records():
+def test_pax_records_may_hold_equal_signs_newlines_and_nul():
     assert parse_pax(b"6 a=b\n11 c=d\ne=f\n13 x=\xff\0value\n") == (
         {b"a": b"b", b"c": b"d\ne=f", b"x": b"\xff\0value"},
         [],
@@ -100,7 +100,7 @@ def test_pax_records():
         ({"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"}, b"9" * 5120),
     ],
 )
-def test_broken_sparse_files(records, content):
+def test_a_sparse_file_with_a_wrong_map_is_refused(records, content):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         info = tarfile.TarInfo("a")

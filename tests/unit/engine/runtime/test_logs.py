@@ -97,7 +97,7 @@ def test_a_log_without_a_limit_is_not_rotated(path):
 
 @pytest.mark.parametrize("tail", [0, 1, 5, 13, 14, 100, 5000, -1])
 @pytest.mark.parametrize("compressed", [False, True])
-def test_tail_across_files(path, tail, compressed):
+def test_tail_counts_lines_across_rotated_files(path, tail, compressed):
     writer = LogWriter(path, 1000, 4)
     writer.write("stdout", b"".join(b"%d\n" % n for n in range(1000, 2000)))
     kept = numbers(path)
@@ -329,7 +329,7 @@ class End:
 
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("tail", [-1, 10])
-def test_follow_across_rotations(path, compress, tail):
+def test_a_follower_gets_each_line_once_across_rotations(path, compress, tail):
     """A reader that follows the log fast enough receives every line once, even while log files are renamed and
     compressed.
     """
