@@ -468,7 +468,7 @@ class _Bridge:
     def _sysctls(self, bridge: link.Link | None) -> Mapping[str, str]:
         values: dict[str, str] = {}
         if bridge is not None and self._is_ours(bridge):
-            values[sysctl.conf("ipv6", self.name, "accept_ra")] = router_advertisements.DEAF
+            values[sysctl.conf("ipv6", self.name, "accept_ra")] = router_advertisements.IGNORED
             # If the network gives the bridge no IPv6 address, disable IPv6, so that it has no link-local address.
             speaks_ipv6 = self.network.ipv6 and self.options.mode6 != "isolated"
             values[sysctl.conf("ipv6", self.name, "disable_ipv6")] = "0" if speaks_ipv6 else "1"

@@ -129,14 +129,14 @@ class Port:
         """Add the firewall rules that drop packets which the container must not send; idempotent."""
         if self.options.spoof_guard:
             spoof_guard.guard(self.name, self.endpoint)
-        elif router_advertisements.are_believed(self.options.bridge):
+        elif router_advertisements.are_accepted(self.options.bridge):
             spoof_guard.mute(self.name)
 
     def release(self) -> None:
         """Remove the rules that `guard` added for the port; idempotent."""
         if self.options.spoof_guard:
             spoof_guard.release(self.name, self.endpoint)
-        elif router_advertisements.are_believed(self.options.bridge):
+        elif router_advertisements.are_accepted(self.options.bridge):
             spoof_guard.unmute(self.name)
 
     def _explained(self, error: KernelError, interface: str) -> Exception:
@@ -169,8 +169,8 @@ def muted(networks: Members) -> list[str]:
     These are ports without spoof guard, on bridges where the host accepts router advertisements.
     """
     mixed = [(o, endpoints) for o, endpoints in _parsed(networks) if endpoints and not o.spoof_guard]
-    heard = [(o, endpoints) for o, endpoints in mixed if router_advertisements.are_believed(o.bridge)]
-    return [name for name, _ in _ports((o, e) for o, endpoints in heard for e in endpoints)]
+    accepted = [(o, endpoints) for o, endpoints in mixed if router_advertisements.are_accepted(o.bridge)]
+    return [name for name, _ in _ports((o, e) for o, endpoints in accepted for e in endpoints)]
 
 
 def _parsed(networks: Members) -> list[tuple[BridgeOptions, Sequence[EndpointSpec]]]:

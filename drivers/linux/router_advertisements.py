@@ -16,17 +16,17 @@ from pathlib import Path
 from drivers.linux import link, names, sysctl
 from drivers.linux.netlink import Session
 
-DEAF = "0"
+IGNORED = "0"
 
 
-def are_believed(bridge: str) -> bool:
+def are_accepted(bridge: str) -> bool:
     """Return whether the host accepts router advertisements on a bridge."""
-    return sysctl.read(_parameter(bridge)) not in (DEAF, None)
+    return sysctl.read(_parameter(bridge)) not in (IGNORED, None)
 
 
 def ignore(bridge: str) -> None:
     """Make the host ignore router advertisements on a bridge."""
-    sysctl.write_if_present(_parameter(bridge), DEAF)
+    sysctl.write_if_present(_parameter(bridge), IGNORED)
 
 
 def ignore_where_alone(session: Session, bridge: link.Link, run: Path) -> None:
@@ -36,7 +36,7 @@ def ignore_where_alone(session: Session, bridge: link.Link, run: Path) -> None:
     accept_ra below ``run``, which is HAWSE_RUN.
     """
     before = sysctl.read(_parameter(bridge.name))
-    if before in (DEAF, None) or any(_is_foreign_port(interface, bridge) for interface in link.all_links(session)):
+    if before in (IGNORED, None) or any(_is_foreign_port(interface, bridge) for interface in link.all_links(session)):
         return
     note = _note(bridge.name, run)
     note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def restore(bridge: str, run: Path) -> None:
     note = _note(bridge, run)
     with suppress(FileNotFoundError):
         before = note.read_text()
-        if before and sysctl.read(_parameter(bridge)) == DEAF:
+        if before and sysctl.read(_parameter(bridge)) == IGNORED:
             sysctl.write(_parameter(bridge), before)
         note.unlink()
     with suppress(OSError):

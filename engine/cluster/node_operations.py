@@ -156,7 +156,7 @@ def _check_unique(node: Node, others: list[Node]) -> None:
         raise Conflict("the tunnel's key is another node's")
 
 
-def _beat(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
+def _renew_lease(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Renew the host's lease and return the lease id.
 
     A new lease is created if the arguments do not have the id of the host's present lease, or if this lease has
@@ -200,7 +200,7 @@ ACTS: Mapping[str, Callable[[Client, AdmittedHost, Mapping[str, Any]], Json]] = 
     "restore": _restore,
     "balancer": _balancer,
     "publish": _publish,
-    "beat": _beat,
+    "beat": _renew_lease,
     "leave": _leave,
     "ask": questions.ask,
     "answer": questions.answer,

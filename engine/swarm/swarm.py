@@ -168,14 +168,14 @@ def join(host: Host, request: SwarmJoin) -> str:
     data_address = advertise.data_path(request.data_path) if request.data_path else address
     with _workplace(host) as where:
         key, manager_key = pki.new_key(), pki.new_key()
-        papers = {"request": pki.request(key), "manager_request": pki.request(manager_key), "address": address}
+        requests = {"request": pki.request(key), "manager_request": pki.request(manager_key), "address": address}
         try:
-            answer = enroll(manager, token, {**papers, "role": request.role})
+            answer = enroll(manager, token, {**requests, "role": request.role})
         except EngineError as error:
             if INVALID in str(error):
                 error.hint = TOKEN.format(role=request.role or "worker")
             raise
-        _write(where, _given_papers(answer, key, manager_key))
+        _write(where, _certificate_files(answer, key, manager_key))
         membership = ClusterMembership(
             answer["cluster"], answer["node"], answer["role"], address, data_address, answer["managers"],
             answer.get("urls", ()), answer.get("user", ""), answer.get("password", ""), external=answer["external"],
@@ -186,14 +186,14 @@ def join(host: Host, request: SwarmJoin) -> str:
     return membership.role
 
 
-def _given_papers(answer: Mapping[str, object], key: str, manager_key: str) -> dict[str, str]:
-    papers = {memberships.AUTHORITY: str(answer["authority"]), memberships.NODE: str(answer["certificate"]) + key}
+def _certificate_files(answer: Mapping[str, object], key: str, manager_key: str) -> dict[str, str]:
+    texts = {memberships.AUTHORITY: str(answer["authority"]), memberships.NODE: str(answer["certificate"]) + key}
     if answer["role"] == MANAGER:
-        papers[memberships.AUTHORITY_KEY] = str(answer["authority_key"])
-        papers[memberships.MANAGER] = str(answer["manager_certificate"]) + manager_key
+        texts[memberships.AUTHORITY_KEY] = str(answer["authority_key"])
+        texts[memberships.MANAGER] = str(answer["manager_certificate"]) + manager_key
     files = answer.get("files", {})
     assert isinstance(files, dict)
-    return papers | {name: str(text) for name, text in files.items() if name in memberships.STORE_FILES}
+    return texts | {name: str(text) for name, text in files.items() if name in memberships.STORE_FILES}
 
 
 def _take_place(
@@ -229,7 +229,7 @@ def leave(host: Host, *, force: bool) -> None:
         with suppress(EngineError):
             client = memberships.open_client(host.root, membership)
             try:
-                _say_goodbye(client, membership)
+                _leave_store(client, membership)
             finally:
                 client.close()
     local_networks.delete_all_copies(host)
@@ -265,7 +265,7 @@ def _managers(host: Host) -> tuple[int, int]:
     return 0, 0
 
 
-def _say_goodbye(client: Client, membership: ClusterMembership) -> None:
+def _leave_store(client: Client, membership: ClusterMembership) -> None:
     node_operations.perform(client, membership, "leave")
     if membership.is_manager and not membership.external:
         with suppress(EtcdError):

@@ -56,9 +56,9 @@ class ClusterService:
         if membership is not None and self._resident is None:
             from engine.agentd.cluster.node import ClusterNode
 
-            self._resident = ClusterNode(self._root, self._run, membership, self._poke)
+            self._resident = ClusterNode(self._root, self._run, membership, self._wake_loop)
             self._keep()
-            self._poke()  # make the agent read the local store again, and add the other hosts' endpoints
+            self._wake_loop()  # make the agent read the local store again, and add the other hosts' endpoints
         if self._resident is not None:
             self._resident.follow(state)
 
@@ -72,7 +72,7 @@ class ClusterService:
         except EngineError:
             return None
 
-    def _poke(self) -> None:
+    def _wake_loop(self) -> None:
         """Wake the agent's loop (called by other threads)."""
         try:
             os.write(self._waker, b"!")

@@ -62,12 +62,12 @@ class Routes:
         elif found.interface not in own:
             detail = f"{place.name} sends to {target} by {found.interface}, which is no endpoint of hawse"
             yield Culprit("wrong-route", what, where, detail, fix)
-        elif found.gateway is not None and self._is_strange(found.gateway, own[found.interface]):
+        elif found.gateway is not None and self._is_foreign(found.gateway, own[found.interface]):
             detail = f"{place.name} sends to {target} via {found.gateway}, which is not the network's gateway"
             yield Culprit("wrong-route", what, where, detail, fix)
 
     @staticmethod
-    def _is_strange(gateway: IPAddress, member: JoinedEndpoint) -> bool:
+    def _is_foreign(gateway: IPAddress, member: JoinedEndpoint) -> bool:
         known = {text for text in (member.endpoint.gateway4, member.endpoint.gateway6) if text}
         return bool(known) and str(gateway) not in known and not gateway.is_link_local
 

@@ -69,12 +69,12 @@ def admit(root: Path, client: Client, membership: ClusterMembership, request: Js
 
 def _certificates(root: Path, request: Json, member: AdmittedHost, address: str) -> Json:
     """Return the joining host's certificates and, for a manager, the authority's private key."""
-    papers: Json = {**renew(root, member, request), "authority": certificates.authority(root)}
+    answer: Json = {**renew(root, member, request), "authority": certificates.authority(root)}
     if member.role == MANAGER:
         key = (memberships.directory(root) / memberships.AUTHORITY_KEY).read_text()
-        papers["manager_certificate"] = certificates.of_manager(root, str(request["manager_request"]), address)
-        papers["authority_key"] = key
-    return papers
+        answer["manager_certificate"] = certificates.of_manager(root, str(request["manager_request"]), address)
+        answer["authority_key"] = key
+    return answer
 
 
 def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
