@@ -152,8 +152,8 @@ class Checks:
                 continue
             try:
                 held = of_container(self._records, container).inside(_addresses)
-            except Exception:
-                continue
+            except (DriverError, OSError):
+                continue  # the container has ended meanwhile
             if value in held:
                 yield self._conflict(member, value, f"container {container.name}")
         if value in _addresses():

@@ -79,7 +79,7 @@ class State:
     def _driver(self, network: NetworkRecord) -> LinkRepairer | None:
         try:
             driver = self._host.driver(network.driver)
-        except Exception:
+        except Exception:  # the driver may be another package's, which may raise anything
             return None
         return driver if isinstance(driver, LinkRepairer) else None
 
