@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 
 from drivers import registry
 from drivers.linux import address, libnftables, link, route
-from drivers.linux import rehearsal as messages
+from drivers.linux import rehearsal as linux_rehearsal
 from drivers.linux.netlink import session
 from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord
 from engine.store.codec import prepare
@@ -30,7 +30,7 @@ def compile_tables() -> None:
     with suppress(Exception):
         prepare(NetworkRecord, ContainerRecord, EndpointRecord, ImageRecord)
         registry.prepare()
-        messages.encode_all()
+        linux_rehearsal.encode_all()
 
 
 def open_libraries(until: Callable[[], bool]) -> None:

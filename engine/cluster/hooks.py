@@ -30,7 +30,7 @@ from engine.cluster.local_networks import NETWORKS_LOCK, SWARM, deactivate_if_un
 from engine.cluster.membership import NOT_IN_SWARM, connected, managing
 from engine.cluster.model import SharedEndpoint
 from engine.cluster.network_request import check_name, new_record
-from engine.cluster.render import completed as complete
+from engine.cluster.render import completed
 from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable, hinted
 from engine.host import Host, network_spec, translate_driver_errors
 from engine.model import FORMER, ContainerRecord, EndpointRecord, NetworkAttachment, NetworkCreate, NetworkRecord
@@ -197,7 +197,7 @@ def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Jso
         return document
 
     view, membership = current_view(host)
-    return complete(document, record, view, membership)
+    return completed(document, record, view, membership)
 
 
 def current_view(host: Host) -> tuple[View | None, ClusterMembership | None]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from drivers.linux import host as host_facts
+from drivers.linux import host as linux_host
 from engine.agent import client
 from engine.cluster import hooks
 from engine.endpoints import sandbox
@@ -127,7 +127,7 @@ def _host_side(host: Host, network: NetworkRecord) -> allocation.HostAddressing:
         default = host.config.ip if host.config.ip != "0.0.0.0" else ""
 
     probe = HostProbe(
-        lambda: free_ports(host_facts.ephemeral_ports(), host_facts.reserved_ports()),
+        lambda: free_ports(linux_host.ephemeral_ports(), linux_host.reserved_ports()),
         read_own=lambda: client.sockets(host.run),
     )
     return allocation.HostAddressing(probe, default, ipv6=listens_on_ipv6())

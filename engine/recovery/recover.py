@@ -39,7 +39,7 @@ from engine.host import (
 from engine.model import BootReport, ContainerRecord
 from engine.networks import activate, predefined
 from engine.paths import make_private_directory, open_private
-from engine.recovery import boot as before
+from engine.recovery import boot as after_boot
 from engine.recovery import parallel
 from engine.recovery.parallel import Failure, Job
 from engine.runtime.directory import CONTAINERS, ENDED
@@ -53,7 +53,7 @@ RESOLVERS: dict[str, Resolver] = {
     IntentKind.ENDPOINT_CHANGE: connect.rollback,
     IntentKind.SANDBOX_CHANGE: connect.resync_routes_and_ports,
     IntentKind.CONTAINER_START: start.rollback,
-    IntentKind.CONTAINER_RESTART: before.restart,
+    IntentKind.CONTAINER_RESTART: after_boot.restart,
 }
 """The function that resolves each kind of abandoned intent (a record of work whose process no longer runs). Creations
 are undone, and automatic restarts that did not happen are done.
@@ -98,7 +98,7 @@ def recover(host: Host) -> None:
     resolve_intents(host, [intent for intent in abandoned if intent.kind != IntentKind.CONTAINER_RESTART])
     booted = known != linux_host.boot_identity()
     if booted:
-        before.begin(host)
+        after_boot.begin(host)
         come_back(host, STORE_PATIENCE_SECONDS)
     cause = "the boot" if booted else "a killed command" if abandoned else ""
     repair(host, None if booted or abandoned else drivers, whole=not abandoned, cause=cause)
@@ -229,7 +229,7 @@ def boot(host: Host, patience: float) -> BootReport:
     restart policy requires to run. The objects that need the cluster's store come last; the store is awaited for
     ``patience`` seconds.
     """
-    before.begin(host, again=True)
+    after_boot.begin(host, again=True)
     recover(host)
     return come_back(host, patience)
 
@@ -241,15 +241,15 @@ def come_back(host: Host, patience: float) -> BootReport:
     """
     with host.store.read() as reader:
         ended = [i for i in reader.intents() if i.owner == process.identity() and i.kind in ENDINGS]
-    plan = before.plan(host)
-    before.load_drivers(host)
+    plan = after_boot.plan(host)
+    after_boot.load_drivers(host)
     networks = [Job(n.id, partial(activate.activate, host, n.id)) for n in plan.networks]
     failed = parallel.run([*(Job(i.object_id, partial(resolve_intents, host, [i])) for i in ended), *networks])
-    failed |= parallel.run(before.jobs(host, plan.soon))
+    failed |= parallel.run(after_boot.jobs(host, plan.soon))
     if plan.late:
         failed |= _start_late(host, plan.late, time.monotonic() + patience)
-    before.give_up(host, [name for name, failure in failed.items() if failure.may_pass])
-    return before.report(plan, failed)
+    after_boot.give_up(host, [name for name, failure in failed.items() if failure.may_pass])
+    return after_boot.report(plan, failed)
 
 
 def _start_late(host: Host, late: Sequence[ContainerRecord], deadline: float) -> dict[str, Failure]:
@@ -257,7 +257,7 @@ def _start_late(host: Host, late: Sequence[ContainerRecord], deadline: float) ->
     failed: dict[str, Failure] = {}
     while late:
         hooks.wait_for_store(host, max(0.0, deadline - time.monotonic()))
-        latest = parallel.run(before.jobs(host, late))
+        latest = parallel.run(after_boot.jobs(host, late))
         failed = {**{key: value for key, value in failed.items() if not value.may_pass}, **latest}
         late = [record for record in late if record.id in latest and latest[record.id].may_pass]
         if time.monotonic() >= deadline:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from ipaddress import ip_address
 
-from drivers.linux import host as host_facts
+from drivers.linux import host as linux_host
 from drivers.linux import marked_links
 from engine.errors import InvalidArgument
 
@@ -57,7 +57,7 @@ def of_interface(name: str, refusal: str) -> str:
 
     Raises InvalidArgument with the message ``refusal`` if the interface has no address.
     """
-    addresses = [a for i, a in host_facts.interface_addresses() if i == name]
+    addresses = [a for i, a in linux_host.interface_addresses() if i == name]
     if not addresses:
         raise InvalidArgument(refusal)
     return min(addresses, key=lambda a: ip_address(a).version)
@@ -72,7 +72,7 @@ def sole_address() -> str:
     own = {link.name for link in marked_links.of_host()}
     candidates = [
         (i, a)
-        for i, a in host_facts.interface_addresses()
+        for i, a in linux_host.interface_addresses()
         if i not in own and not ip_address(a).is_loopback and not ip_address(a).is_link_local
     ]
     by_version = [[c for c in candidates if ip_address(c[1]).version == v] for v in (4, 6)]

@@ -12,7 +12,7 @@ from drivers.options import HEAL
 from engine.agent.service import Snapshot
 from engine.api import FAULT, OK, WARNING, Check
 from engine.endpoints import shared_state
-from engine.events import repair as texts
+from engine.events import repair as repairs
 from engine.host import Host, network_spec
 from engine.model import ContainerRecord, NetworkRecord
 from engine.recovery.link_repair import heals
@@ -109,5 +109,5 @@ def of_differences(name: str, found: Iterable[Difference], cause: str) -> Iterat
     Omits routine updates, because they are not damage.
     """
     damage = [difference for difference in found if difference.is_damage]
-    for group, whats in texts.grouped(damage).items():
-        yield fault(name, f"{group}: {texts.brief(whats)}", cause)
+    for group, whats in repairs.grouped(damage).items():
+        yield fault(name, f"{group}: {repairs.brief(whats)}", cause)

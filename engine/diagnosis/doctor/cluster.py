@@ -23,7 +23,7 @@ from engine.cluster.etcd.http import EtcdConnection
 from engine.cluster.keys import MANAGER_NAME
 from engine.cluster.model import MANAGER, ClusterMembership, Node
 from engine.cluster.snapshot import View
-from engine.diagnosis.doctor import certificates as ages
+from engine.diagnosis.doctor import certificates as certificate_checks
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
 from engine.errors import EngineError
 from engine.host import Host
@@ -50,7 +50,7 @@ def check(examined: Examined) -> Iterator[Check]:
         return
     if membership is None:
         return
-    yield from ages.check(host.root, membership)
+    yield from certificate_checks.check(host.root, membership)
     yield _own_address(membership)
     yield from _daemons(host, membership)
     view = yield from _store(host, membership)
@@ -233,7 +233,7 @@ def _repair_manager(host: Host, membership: ClusterMembership) -> None:
         pid = daemons.pid_of(host.run, name)
         if pid and process.is_stopped(pid):
             os.kill(pid, signal.SIGCONT)
-    if ages.are_stale(host.root, membership):
+    if certificate_checks.are_stale(host.root, membership):
         certificates.renew_manager(host.root)
     if not membership.external:
         etcd_member.keep(host.run, host.root)
@@ -242,7 +242,7 @@ def _repair_manager(host: Host, membership: ClusterMembership) -> None:
 def _repair_with_store(examined: Examined) -> None:
     host = examined.host
     with memberships.connected(host) as (client, membership):
-        if not membership.is_manager and ages.are_stale(host.root, membership):
+        if not membership.is_manager and certificate_checks.are_stale(host.root, membership):
             certificates.renew_worker(host.root, client, membership)
         for network in examined.networks:
             if swarm_verify.spans_hosts(host, network):

@@ -17,7 +17,7 @@ from drivers.linux import features, sysctl
 from drivers.linux.host import filters_bridged, is_forwarding
 from engine.api import Check
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
-from engine.events import repair as texts
+from engine.events import repair as repairs
 from engine.host import network_spec
 from engine.images.hostfs import means_hostfs
 from engine.model import NetworkRecord
@@ -150,7 +150,7 @@ def _rules(examined: Examined) -> Iterator[Check]:
     for rule in foreign_rules.find_dropping_rules(known, routed) if known else ():
         fix = f"nft -a list chain {rule.chain}, and delete or narrow the rule"
         if rule.networks:
-            shown = texts.brief(rule.networks)
+            shown = repairs.brief(rule.networks)
             what = f"a rule in the table of '{rule.chain}' drops packets of {shown}"
             yield fault("foreign firewall", what, "another program's firewall", fix)
         else:

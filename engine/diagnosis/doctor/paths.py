@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_interface
 
 from drivers.api import DriverError, IPAddress
 from drivers.linux import features, netns, path_lookup
-from drivers.linux import obstacles as hindrances
+from drivers.linux import obstacles as linux_obstacles
 from drivers.linux.features import Interface
 from drivers.linux.path_lookup import Neighbour
 from engine.api import Check
@@ -62,7 +62,7 @@ def check(examined: Examined) -> Iterator[Check]:
     joined = list(_joined(examined, interfaces))
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}
     ports = {interface.endpoint_id: interface for interface in interfaces.values() if interface.endpoint_id}
-    hindered = hindrances.everywhere() if joined else {}
+    hindered = linux_obstacles.everywhere() if joined else {}
     found = list(obstacles.way_out(hindered)) if joined else []
     for bridge, members in _by_bridge(joined).items():
         found += _on_host(bridge, members)
@@ -135,7 +135,7 @@ def _inside(one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: 
 
     def look() -> tuple[Interface | None, Sequence[Neighbour], Sequence[Check]]:
         silent = [
-            *obstacles.at(one.name, interface, hindrances.of(interface), enter),
+            *obstacles.at(one.name, interface, linux_obstacles.of(interface), enter),
             *obstacles.silence_on_arp(one.name, interface, enter),
         ]
         return features.interfaces().get(interface), path_lookup.neighbours(interface), silent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from drivers.api import IPAddress
-from drivers.linux import host as host_links
+from drivers.linux import host as linux_host
 from drivers.linux import path_lookup
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way
 from engine.diagnosis.trace.model import Culprit
@@ -74,7 +74,7 @@ class Routes:
     def _any(self, place: Place, target: IPAddress) -> Iterator[Culprit]:
         found = place.inside(lambda: path_lookup.route(target))
         what, fix = f"route to {target}", f"add a route to {target} in {place}"
-        down = place.inside(lambda: host_links.down_towards(target)) if not found.kind else ""
+        down = place.inside(lambda: linux_host.down_towards(target)) if not found.kind else ""
         if down:
             detail = f"{place} has no route to {target}, and {down} is down"
             yield Culprit("interface-down", f"interface {down} of {place.name}", str(place), detail, _up(down))
