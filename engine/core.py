@@ -10,18 +10,18 @@ from drivers.linux.host import has_net_admin
 from engine.api import Created, Diagnostics, Documents, Images, Json, Strings, Swarm
 from engine.cluster import hooks
 from engine.config import load_config
-from engine.containers import connect as connections
-from engine.containers import create as creation
+from engine.containers import connect as containers_connect
+from engine.containers import create as containers_create
 from engine.containers import disconnect as containers_disconnect
-from engine.containers import exec as executing
+from engine.containers import exec as containers_exec
 from engine.containers import lookup, on_exit, processes, query, stop
-from engine.containers import publish as publishing
-from engine.containers import rejoin as rejoining
+from engine.containers import publish as containers_publish
+from engine.containers import rejoin as containers_rejoin
 from engine.containers import remove as containers_remove
-from engine.containers import rename as renaming
+from engine.containers import rename as containers_rename
 from engine.containers import start as containers_start
-from engine.containers import stats as statistics
-from engine.containers import update as updating
+from engine.containers import stats as containers_stats
+from engine.containers import update as containers_update
 from engine.errors import EngineError, PermissionDenied
 from engine.host import Host, raises_engine_errors
 from engine.images import ImageStore
@@ -221,7 +221,7 @@ class NetworkVerbs(Verbs):
         adoption: Adoption | None = None,
     ) -> None:
         """Connect a container to a network."""
-        connections.connect(self.changing(), reference, container, settings, ports, adoption)
+        containers_connect.connect(self.changing(), reference, container, settings, ports, adoption)
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
         """Disconnect a container from a network."""
@@ -242,7 +242,7 @@ class ContainerVerbs(Verbs):
 
     def create(self, request: ContainerCreate) -> Created:
         """Create a container."""
-        return creation.create(self.changing(), request)
+        return containers_create.create(self.changing(), request)
 
     def start(self, reference: str) -> bool:
         """Start a container."""
@@ -251,7 +251,7 @@ class ContainerVerbs(Verbs):
 
     def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
         """Connect to a container's streams."""
-        return executing.open_attachment(self.host, reference, stdio, stdin=stdin)
+        return containers_exec.open_attachment(self.host, reference, stdio, stdin=stdin)
 
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> bool:
         """Stop a container."""
@@ -288,15 +288,15 @@ class ContainerVerbs(Verbs):
 
     def rename(self, reference: str, name: str) -> None:
         """Rename a container."""
-        renaming.rename(self.changing(), reference, name)
+        containers_rename.rename(self.changing(), reference, name)
 
     def update(self, reference: str, policy: RestartPolicy | None) -> None:
         """Change a container's restart policy."""
-        updating.update(self.changing(), reference, policy)
+        containers_update.update(self.changing(), reference, policy)
 
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
         """Wait for a container to end."""
-        return executing.wait(self.host, reference, condition)
+        return containers_exec.wait(self.host, reference, condition)
 
     def list(self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False) -> Documents:
         """List containers."""
@@ -308,7 +308,7 @@ class ContainerVerbs(Verbs):
 
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run a command in a container."""
-        return executing.execute(self.host, reference, request, stdio)
+        return containers_exec.execute(self.host, reference, request, stdio)
 
     def top(self, reference: str, arguments: str = "") -> Json:
         """List the processes of a container."""
@@ -320,27 +320,27 @@ class ContainerVerbs(Verbs):
 
     def figures(self, references: Sequence[str]) -> Documents:
         """Return the present resource usage of containers."""
-        return statistics.figures(self.reading(), references)
+        return containers_stats.figures(self.reading(), references)
 
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
         """Yield the resource usage of a container each second."""
-        return statistics.stream(self.reading(), reference, once=once, one_shot=one_shot)
+        return containers_stats.stream(self.reading(), reference, once=once, one_shot=one_shot)
 
     def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:
         """Connect to a container's streams, for a caller that copies the data itself."""
-        return executing.open_streams(self.host, reference, stdin=stdin)
+        return containers_exec.open_streams(self.host, reference, stdin=stdin)
 
     def resize(self, reference: str, rows: int, columns: int) -> None:
         """Set the size of a container's terminal."""
-        executing.resize(self.host, reference, rows, columns)
+        containers_exec.resize(self.host, reference, rows, columns)
 
     def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
         """Return a descriptor that is readable at the end of a container's run."""
-        return executing.watch_end(self.host, reference, next_run=next_run)
+        return containers_exec.watch_end(self.host, reference, next_run=next_run)
 
     def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
         """Return the lines of a container's log."""
-        return executing.logs(self.host, reference, options, wait)
+        return containers_exec.logs(self.host, reference, options, wait)
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
         """Remove stopped containers."""
@@ -351,11 +351,11 @@ class ContainerVerbs(Verbs):
 
     def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
         """Publish more ports."""
-        publishing.publish(self.changing(), reference, ports)
+        containers_publish.publish(self.changing(), reference, ports)
 
     def unpublish(self, reference: str, spec: PortSpec) -> None:
         """Unpublish ports."""
-        publishing.unpublish(self.changing(), reference, spec)
+        containers_publish.unpublish(self.changing(), reference, spec)
 
     def exited(self, container_id: str, finished_at: str = "") -> None:
         """Handle the end of a container's process, or the end of the wait before an automatic restart.
@@ -377,4 +377,4 @@ class ContainerVerbs(Verbs):
 
         Also connects namespaces again that lost their networks at a boot, if their names exist again.
         """
-        rejoining.follow_all(self.changing())
+        containers_rejoin.follow_all(self.changing())
