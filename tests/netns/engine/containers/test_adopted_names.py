@@ -111,10 +111,12 @@ def test_a_process_inside_is_another_name_of_the_namespace(host, lab):
         process.kill()
         process.wait()
     assert resolved(host, lab.name, "web") == "172.30.0.2", "the namespace outlives the process"
-    for network in ("app", "side"):
-        host.hawse("network", "disconnect", network, lab.name)
+    host.hawse("network", "disconnect", "app", lab.name)
+    assert "hawse_resolver" in lab.sh("nft list tables"), "names of the network side are served"
+    host.hawse("network", "disconnect", "side", lab.name)
     host.hawse("network", "rm", "side")
     assert lab.sh("ip -br link | cut -d' ' -f1") == "lo\n"
+    until(lambda: lab.sh("nft list ruleset") == "")
 
 
 def test_rm_takes_a_namespace_off_its_networks(host, lab):
