@@ -200,7 +200,7 @@ class ContainerCreate:
     """The body of POST /containers/create.
 
     ``networks`` maps the name of each network, as the user typed it, to the settings for that network. The order is
-    that of the command line.
+    that of the command line. ``mounts`` are those of ``host.binds`` that ``--mount`` gives, whose sources must exist.
     """
 
     config: ContainerConfig
@@ -208,6 +208,7 @@ class ContainerCreate:
     networks: Mapping[str, EndpointSettings] = field(default_factory=dict)
     name: str = ""  # if "", the engine generates a name such as "eager_hopper"
     platform: str = ""  # the platform that the image must have: [os/]architecture[/variant]; "" means any platform
+    mounts: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from api.docker.endpoint_settings import endpoint_settings
 from api.docker.errors import bad_request
 from api.docker.fields import Fields
-from api.docker.host_config import host_config
+from api.docker.host_config import host_config, mounts
 from api.docker.unsupported import check, ignored, refuse
 from api.docker.versions import Version
 from engine.errors import NotImplementedByHawse
@@ -40,7 +40,7 @@ def container_create(
         raise bad_request("no command specified")
     if body.flag("NetworkDisabled"):
         host = replace(host, network_mode="none")
-    request = ContainerCreate(config, host, networks, name, platform)
+    request = ContainerCreate(config, host, networks, name, platform, mounts(settings))
     return for_version(request, version), ignored(body, settings)
 
 

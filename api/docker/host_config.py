@@ -48,6 +48,11 @@ def host_config(body: Fields) -> HostConfig:
     )
 
 
+def mounts(body: Fields) -> list[str]:
+    """Return the binds of ``Mounts`` whose sources must exist; raises ApiError and EngineError."""
+    return [_mounted(m) for m in body.children("Mounts") if not m.child("BindOptions").flag("CreateMountpoint")]
+
+
 def restart_policy(body: Fields) -> RestartPolicy:
     """Return the restart policy; without a name, the policy is "no"."""
     return RestartPolicy(body.text("Name") or "no", body.number("MaximumRetryCount"))

@@ -203,3 +203,8 @@ function __hawse_offer
     set -g __hawse_kept ''
     __hawse_source $argv[1]
 end
+
+# Where docker is an alias of hawse, drop the completion that another program has set for docker.
+if functions -q docker; and functions docker | string match -qr '^\s*hawse \$argv'
+    complete -e -c docker
+end

@@ -41,7 +41,7 @@ def container_create(
     networks = endpoint_settings(flags["network"], _network_flags(flags))
     # Since API 1.44, Docker's client sends the MAC address only in the network's settings, not in Config.
     config = replace(config, mac_address="", exposed_ports=exposed)
-    return ContainerCreate(config, host, networks, flags["name"], flags["platform"])
+    return ContainerCreate(config, host, networks, flags["name"], flags["platform"], flags["mount"])
 
 
 def detached(request: ContainerCreate) -> ContainerCreate:

@@ -51,10 +51,10 @@ def table_lines(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[s
     return _joined(rows, _cut_widths(rows, elided, room), GAP)
 
 
-def coloured(state: str) -> str:
-    """Return a state such as ``Up 2 hours`` in its colour."""
+def coloured(state: str, shown: str = "") -> str:
+    """Return a state such as ``Up 2 hours`` in its colour, or ``shown``, which is the state after it was cut."""
     colour = next((colour for pattern, colour in COLOURS if pattern.match(state)), None)
-    return click.style(state, fg=colour) if colour else state
+    return click.style(shown or state, fg=colour) if colour else shown or state
 
 
 def _least(title: str, width: int, elided: Sequence[str]) -> int:
@@ -107,14 +107,15 @@ def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[i
     """Return the width of each column. Cut columns until the table is at most ``room`` characters wide.
 
     Columns with ids are never cut, so that a table with long ids may remain too wide. The columns ``elided`` are cut
-    first.
+    first, but states after names.
     """
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     least = [_least(title, width, elided) for title, width in zip(rows[0], widths, strict=True)]
     excess = sum(widths) + GAP * (len(widths) - 1) - room
     names = [place for place, title in enumerate(rows[0]) if title.split()[-1:] != ["ID"]]
-    flexible = [place for place in names if rows[0][place] in elided]
-    for places, limits in ((flexible, least), (names, least), (names, [1] * len(least))):
+    stateless = [place for place in names if rows[0][place] not in STATE_TITLES]
+    flexible = [place for place in stateless if rows[0][place] in elided]
+    for places, limits in ((flexible, least), (stateless, least), (names, least), (names, [1] * len(least))):
         while excess > 0 and (wide := [place for place in places if widths[place] > limits[place]]):
             widths[max(wide, key=widths.__getitem__)] -= 1
             excess -= 1
@@ -130,6 +131,6 @@ def _joined(rows: Sequence[Row], widths: Sequence[int], gap: int) -> list[str]:
         for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
             text = ellipsis(cell, width)
             blanks = "" if place == last else " " * (width - columns(text) + gap)
-            line += (coloured(text) if number and place in states else text) + blanks
+            line += (coloured(cell, text) if number and place in states else text) + blanks
         lines.append(line if number else click.style(line, bold=True))
     return lines

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from cli.app import StatusError
 from cli.launcher.launch import PACKAGES
+from engine.config import config_path
 from engine.paths import root_directory, run_directory
 
 TEMPLATES = Path(__file__).parent / "units"
@@ -41,6 +43,7 @@ def text(name: str) -> str:
         "@PACKAGES@": PACKAGES,
         "@ROOT@": str(root_directory()),
         "@RUN@": str(run_directory()),
+        "@CONFIG@": os.path.abspath(config_path()),
     }
     unit = (TEMPLATES / name).read_text()
     for mark, value in values.items():

@@ -62,6 +62,15 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
         libnftables.run(f"delete table ip {TABLE}\n{table}")
 
 
+def remove(bound: int) -> None:
+    """Delete the redirection to port ``bound``; idempotent.
+
+    Runs in the calling thread's network namespace. Raises `drivers.api.DriverError` if nftables refuses.
+    """
+    if bound and bound_port() == bound:
+        libnftables.run(f"delete table ip {TABLE}\n")
+
+
 def compare() -> list[Difference]:
     """Return one difference if the redirection in the calling thread's namespace is missing or changed, else none.
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from drivers.api import PeerProgrammer, TunnelGuard
@@ -33,6 +34,7 @@ from engine.cluster.network_request import check_name, new_record
 from engine.cluster.render import completed
 from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable, hinted
 from engine.host import Host, network_spec, translate_driver_errors
+from engine.ipam import IPAddress
 from engine.model import FORMER, ContainerRecord, EndpointRecord, NetworkAttachment, NetworkCreate, NetworkRecord
 from engine.store.codec import decode, encode
 from engine.store.locks import locked
@@ -198,6 +200,15 @@ def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Jso
 
     view, membership = current_view(host)
     return completed(document, record, view, membership)
+
+
+def used_addresses(host: Host, record: NetworkRecord) -> list[IPAddress]:
+    """Return the gateways and the addresses that all hosts use on a cluster network; none for another network."""
+    if record.scope != SWARM:
+        return []
+    view, _ = current_view(host)
+    gateways = [ip_address(pool.gateway) for pool in record.pools if pool.gateway]
+    return [*gateways, *(view.addresses(record.id) if view is not None else ())]
 
 
 def current_view(host: Host) -> tuple[View | None, ClusterMembership | None]:

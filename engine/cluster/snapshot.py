@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import ip_interface
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -18,6 +19,7 @@ from typing import TypeVar
 from engine.cluster import keys, membership, record_checks
 from engine.cluster.etcd import Client, KeyValue
 from engine.cluster.model import Node, SharedEndpoint
+from engine.ipam import IPAddress
 from engine.model import EndpointRecord, NetworkRecord
 
 FILE = "view.json"
@@ -79,6 +81,12 @@ class View:
     def all_endpoints(self, network_id: str) -> list[SharedEndpoint]:
         """Return the endpoints of a network, including those on hosts without a lease."""
         return list(self._endpoints.get(network_id, {}).values())
+
+    def addresses(self, network_id: str) -> list[IPAddress]:
+        """Return the addresses of a network's endpoints and of the hosts on it, including hosts without a lease."""
+        texts = [text for e in self.all_endpoints(network_id) for text in (e.ipv4, e.ipv6) if text]
+        texts += [text for (network, _), text in self.balancers.items() if network == network_id]
+        return [ip_interface(text).ip for text in texts]
 
     def differing(self, other: View) -> set[str]:
         """Return the ids of networks whose endpoints may differ between this snapshot and the snapshot ``other``.

@@ -89,9 +89,9 @@ def record_of(
     """Return a container record for connecting a network namespace that hawse did not create.
 
     ``known`` is the stored record of the namespace, or None. If the status of ``known`` is "running", a copy of
-    ``known`` with the path and inode of ``place`` is returned. If not, a new record is made. The caller stores the
-    returned record together with the first endpoint. Raises Conflict if ``known`` has another name than the user asks
-    for, and InvalidArgument if the name that the user asks for is invalid.
+    ``known`` is returned. It keeps its path and process if ``place`` is another name of its namespace. If not, a new
+    record is made. The caller stores the returned record together with the first endpoint. Raises Conflict if ``known``
+    has another name than the user asks for, and InvalidArgument if the name that the user asks for is invalid.
     """
     if asked.name:
         names.check_container_name(asked.name)
@@ -99,14 +99,8 @@ def record_of(
         raise Conflict(f"{place.name} has the name {known.name} already (rename changes it)")
     if known is not None and known.status == "running":
         changed = replace(known.host, restart_policy=_policy(place, asked)) if asked.restart else known.host
-        return replace(
-            known,
-            host=changed,
-            sandbox_path=place.path,
-            sandbox_inode=place.inode,
-            pid=place.pid,
-            pid_start=place.start,
-        )
+        same = replace(known, host=changed, sandbox_inode=place.inode)
+        return replace(same, pid=place.pid, pid_start=place.start) if known.sandbox_path == place.path else same
     return ContainerRecord(
         id=container_id,
         name=known.name if known else asked.name or place.name,
@@ -156,16 +150,20 @@ def _policy(place: NamespaceReference, asked: Adoption) -> RestartPolicy:
 
 
 def known_id(host: Host, place: NamespaceReference) -> str:
-    """Return the id of this namespace's container record, even if the record was renamed; "" without a record."""
+    """Return the id of this namespace's container record, even if the record was renamed or has another name of the
+    namespace; "" without a record.
+    """
     with host.store.read() as reader:
-        return next((c.id for c in _at(reader, place.path)), "")
+        records = (*_inside(reader, place.path), *_at(reader, place.path))
+    return next((record.id for record in records if record.kind == "adopted"), "")
 
 
 def find(reader: Reader, reference: str) -> list[ContainerRecord]:
     """Return the container record of a namespace given as ``netns:`` or ``pid:``, even if the record has another name.
 
-    A name of ``ip netns`` without ``netns:`` also finds the record. If the reference names the namespace of a container
-    that hawse created, that container is returned. The list is empty for any other reference, and without a record.
+    A name of ``ip netns`` without ``netns:`` also finds the record. If the reference is another name of the namespace
+    of a running container, such as a process inside, that container is returned. The list is empty for any other
+    reference, and without a record.
     """
     if not names.is_adoptable(reference):
         return _at(reader, str(NETNS_DIRECTORY / reference)) if NETNS_NAME.fullmatch(reference) else []
@@ -173,7 +171,7 @@ def find(reader: Reader, reference: str) -> list[ContainerRecord]:
         path = _parsed(reference)[1]
     except (InvalidArgument, NotFound):
         return []
-    return _at(reader, path) or _own(reader, path)
+    return _at(reader, path) or _inside(reader, path)
 
 
 def is_of_process(record: ContainerRecord) -> bool:
@@ -190,14 +188,18 @@ def _at(reader: Reader, path: str) -> list[ContainerRecord]:
     return [c for c in reader.containers(adopted=True) if c.sandbox_path == path][:1]
 
 
-def _own(reader: Reader, path: str) -> list[ContainerRecord]:
-    """Return the running container that hawse created and whose sandbox is the namespace at this path."""
+def _inside(reader: Reader, path: str) -> list[ContainerRecord]:
+    """Return the running container whose sandbox is the namespace at this path."""
     try:
         inode = os.stat(path).st_ino
     except OSError:
         return []
-    inside = [c for c in reader.containers() if (c.kind, c.status, c.sandbox_inode) == ("process", "running", inode)]
-    return [c for c in inside if c.host.network_mode != "host" and not is_container_mode(c.host.network_mode)][:1]
+    inside = [c for c in reader.containers() if (c.status, c.sandbox_inode) == ("running", inode)]
+    return [c for c in inside if (still_exists(c) if c.kind == "adopted" else _has_own_namespace(c))][:1]
+
+
+def _has_own_namespace(record: ContainerRecord) -> bool:
+    return record.host.network_mode != "host" and not is_container_mode(record.host.network_mode)
 
 
 def ended_at(record: ContainerRecord) -> float:

@@ -34,6 +34,7 @@ from engine.store.api import Reader, Taken
 from engine.validate.container import (
     check_binds,
     check_container_create,
+    check_mounts,
     check_name,
     link_target,
     links_with_host_mode,
@@ -59,6 +60,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
     The checks run in Docker's order and raise errors with Docker's messages. After an error, nothing is stored.
     """
     request = _normalised(request)
+    check_mounts(request.mounts)
     with host.store.read() as reader:
         warnings = check_container_create(request, _existing_networks(reader, request))
         attachments = _attachments(request, next(iter(reader.find_networks(request.host.network_mode)), None))

@@ -51,6 +51,7 @@ class SandboxView:
     links: tuple[LinkAlias, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
     ndots: bool = False  # True if the user set ndots; then names of one label are not forwarded
+    adopted: bool = False  # True if hawse did not create the namespace, which then outlives the sandbox
 
 
 class Made(NamedTuple):
@@ -142,6 +143,7 @@ def _view(container: ContainerRecord, members: Sequence[NetworkRecord], conf: Re
         links=tuple(_links(container, searched)),
         upstreams=_upstreams(members, conf),
         ndots=conf.ndots_from not in ("", "internal"),
+        adopted=container.kind == "adopted",
     )
 
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
+from drivers.api import DriverError
+from drivers.firewall.resolver_redirect import remove
 from engine.agent.service import Snapshot
 from engine.dns.file_watch import FileWatch
 from engine.dns.mmsg import Datagrams
@@ -27,7 +29,7 @@ from engine.etc_files import BEHIND_STUB, SYSTEM, read_host_resolv_conf
 from engine.eventloop.descriptor_budget import DescriptorBudget
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop, Timer
-from engine.eventloop.netns import PinnedNamespace
+from engine.eventloop.netns import PinnedNamespace, inside
 from engine.model import EndpointRecord, NetworkRecord
 
 DEFAULT_TTL = 5
@@ -50,6 +52,17 @@ class ServedSandbox:
     view: SandboxView
     namespace: PinnedNamespace
     resolver: SandboxResolver
+
+    def leave(self) -> None:
+        """Remove the redirection of port 53 from a namespace that hawse did not create, because it outlives the
+        sandbox.
+        """
+        if not self.view.adopted:
+            return
+        try:
+            inside(self.namespace.fd, lambda: remove(self.resolver.redirected))
+        except (OSError, DriverError) as error:
+            print(f"port 53 stays redirected in {self.view.netns_path}: {error}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Close the sandbox's sockets and its network namespace."""
@@ -95,6 +108,8 @@ class DnsService:
         current = views(state.networks, state.containers, state.endpoints, self._defaults, self._served, self._made)
         by_id = {view.id: view for view in current}
         for identity in [i for i, r in self._served.items() if not _same_place(r.view, by_id.get(i))]:
+            if identity not in by_id:
+                self._served[identity].leave()
             self._drop(identity)
         fresh = [view for view in by_id.values() if not self._update(view)]
         # Serve the newest sandboxes first, because a command may wait for its new sandbox.

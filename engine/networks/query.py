@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 
 from engine.api import Documents, Json
@@ -11,7 +11,7 @@ from engine.cluster import hooks
 from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.filters import networks
 from engine.host import Host, pool_key
-from engine.ipam import usage
+from engine.ipam import IPAddress, usage
 from engine.model import ContainerRecord, EndpointRecord, Filters, NetworkRecord, NetworkSummary
 from engine.names import PRESENT, natural_key, pick_network
 from engine.render.network import network_document
@@ -45,7 +45,8 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
     with host.store.read() as reader:
         record = pick_network(reader.find_networks(reference), reference, inspect=True)
         members = list(_members(reader, record))
-        status = _ipam_status(reader, record) if verbose else {}
+        used = {pool.subnet: reader.addresses(pool_key(record, pool)) for pool in record.pools} if verbose else {}
+    status = _ipam_status(record, used, hooks.used_addresses(host, record)) if verbose else {}
     return {**hooks.add_cluster_fields(host, record, network_document(record, members)), **status}
 
 
@@ -69,15 +70,17 @@ def _is_gone(container: ContainerRecord) -> bool:
         return True
 
 
-def _ipam_status(reader: Reader, record: NetworkRecord) -> Json:
+def _ipam_status(record: NetworkRecord, local: Mapping[str, Sequence[int]], shared: Collection[IPAddress]) -> Json:
     """Return the numbers of used and available addresses of each subnet, in the form of Engine API 1.52.
 
+    ``local`` has the addresses that this host uses, by subnet, and ``shared`` those of all hosts of a cluster network.
     Docker 26's document has no key for these numbers, so hawse adds the key only with ``--verbose``.
     """
     subnets = {}
     for pool in record.pools:
         if not pool.unused:
-            within = ip_network(pool.ip_range) if pool.ip_range else None
-            counted = usage(ip_network(pool.subnet), reader.addresses(pool_key(record, pool)), within)
+            subnet, within = ip_network(pool.subnet), ip_network(pool.ip_range) if pool.ip_range else None
+            used = {*local[pool.subnet], *(int(address) for address in shared if address in subnet)}
+            counted = usage(subnet, sorted(used), within)
             subnets[pool.subnet] = {"IPsInUse": counted.in_use, "DynamicIPsAvailable": counted.available}
     return {"Status": {"IPAM": {"Subnets": subnets}}}

@@ -12,6 +12,10 @@ RESTORE = (
     "The only way to restore a swarm that has lost consensus is to reinitialize it with `--force-new-cluster`. "
     "Use `--force` to suppress this message."
 )
+NEW_CLUSTER = (
+    "hawse has no --force-new-cluster. After the loss of the quorum: hawse swarm leave --force on all hosts, "
+    "then hawse swarm init on one and hawse swarm join on the others"
+)
 
 
 def managers(client: Client) -> tuple[int, int]:
@@ -33,3 +37,8 @@ def warning(reachable: int, unreachable: int) -> str:
         return ATTEMPT + RESTORE
     left = f"Removing this node leaves {reachable - 1} managers out of {reachable + unreachable}. "
     return ATTEMPT + left + "Without a Raft quorum your swarm will be inaccessible. " + RESTORE
+
+
+def hint(text: str) -> str:
+    """Return a hint for a warning that names Docker's way to restore a swarm, which hawse does not have; else ""."""
+    return NEW_CLUSTER if RESTORE in text else ""

@@ -255,7 +255,8 @@ def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
     if membership is None:
         raise Unavailable(NOT_PART)
     if membership.is_manager and not force:
-        raise Unavailable(quorum.warning(*_managers(host)))
+        text = quorum.warning(*_managers(host))
+        raise hinted(Unavailable(text), quorum.hint(text))
     return membership
 
 

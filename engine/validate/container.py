@@ -6,6 +6,7 @@ This module makes the checks that need no image. They include network and PID mo
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
@@ -251,6 +252,22 @@ def check_binds(binds: Sequence[str] | None) -> list[Mount]:
             raise InvalidArgument(f"Duplicate mount point: {mount.target}")
         seen.add(mount.target)
     return mounts
+
+
+def check_mounts(binds: Sequence[str]) -> None:
+    """Check binds of ``--mount``, whose sources must exist, unlike those of ``-v``; raises InvalidArgument."""
+    for bind in binds:
+        source, target = bind.split(":")[:2]
+        relative = next((path for path in (target, source) if not posixpath.isabs(path)), "")
+        if posixpath.isabs(target) and _clean(target) == "/":
+            fault = "invalid specification: destination can't be '/'"
+        elif relative:
+            fault = f"invalid mount path: '{relative}' mount path must be absolute"
+        elif not os.path.exists(source):
+            fault = f"bind source path does not exist: {source}"
+        else:
+            continue
+        raise InvalidArgument(f'invalid mount config for type "bind": {fault}')
 
 
 def parse_mount(bind: str) -> Mount:

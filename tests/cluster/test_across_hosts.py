@@ -99,6 +99,14 @@ def test_a_foreign_namespace_keeps_its_default_route(pair, netns, word, added):
     assert netns.sh("ip route") == before
 
 
+def test_the_used_addresses_are_those_of_all_hosts(pair):
+    """Besides the two containers, each host has an address. The network, broadcast and gateway addresses count too."""
+    for host in pair:
+        document = json.loads(host.hawse("network", "inspect", "-v", "app").stdout)[0]
+        (counts,) = document["Status"]["IPAM"]["Subnets"].values()
+        assert counts == {"IPsInUse": 7, "DynamicIPsAvailable": 249}
+
+
 def test_a_mac_with_hyphens_is_accepted(pair):
     a, b = pair
     b.start("own", "app", "--mac-address", "02-42-AC-11-00-98")

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from engine.cluster.membership import load
+from engine.swarm import quorum
 from tests.cluster.conftest import LEASE, eventually
 from tests.cluster.test_hostile_worker import Intruder
 
@@ -25,6 +26,12 @@ def test_every_manager_can_change_the_cluster(managers):
     assert sorted(rows) == ["Ready Leader", "Ready Reachable", "Ready Reachable"]
     managers[1].hawse("network", "create", "-d", "overlay", "--attachable", "app")
     eventually(lambda: "app" in managers[2].hawse("network", "ls").stdout)
+
+
+def test_a_terminal_says_that_hawse_has_no_force_new_cluster(managers):
+    docker = managers[2].hawse("swarm", "leave", check=False).stderr
+    assert docker.endswith("Use `--force` to suppress this message.\n")
+    assert managers[2].error_on_terminal("swarm", "leave") == f"{docker}\n{quorum.NEW_CLUSTER}\n"
 
 
 def test_a_worker_token_does_not_make_a_manager(cluster, managers):

@@ -208,3 +208,15 @@ def test_bash_completes_docker_where_it_is_an_alias(started, directory, package)
     other.keys("-l", "_other() { COMPREPLY=(other); }; complete -F _other docker; . completions/hawse.bash")
     other.keys("Enter")
     assert other.completed("docker network inspect x", "docker network inspect other Z").endswith("inspect other Z")
+
+
+def test_fish_completes_docker_by_hawse_alone_where_it_is_an_alias(started, directory):
+    """Where docker is not an alias, fish keeps the completion that another program has set for docker."""
+    expected = {"alias": "docker network inspect app Z", "no alias": "docker network inspect apricot Z"}
+    for case, line in expected.items():
+        shell = started("fish", directory)
+        alias = "alias docker=hawse; " if case == "alias" else ""
+        shell.keys("-l", f"complete -c docker -xa apricot; {alias}source completions/hawse.fish; clear")
+        shell.keys("Enter")
+        shell.wait_for(lambda text: text.strip() == "$")
+        assert shell.completed("docker network inspect ap", line) == line

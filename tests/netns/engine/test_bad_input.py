@@ -20,6 +20,8 @@ REFUSALS = {
     ("network", "rm", "nosuch"): DAEMON + "network nosuch not found",
     ("network", "rm", "bridge"): DAEMON + "bridge is a pre-defined network and cannot be removed",
     ("network", "connect", "nosuch", "nosuch"): DAEMON + "No such container: nosuch",
+    ("create", "--mount", "type=bind,src=/nosuch/file,dst=/etc/hosts", "hostfs", "true"): DAEMON
+    + 'invalid mount config for type "bind": bind source path does not exist: /nosuch/file',
     ("start", "nosuch"): DAEMON + "No such container: nosuch\nError: failed to start containers: nosuch",
 }
 

@@ -96,6 +96,29 @@ def test_the_user_chooses_and_changes_the_name(host, lab, netns):
     host.hawse("rm", "-f", lab.name)
 
 
+def test_a_process_inside_is_another_name_of_the_namespace(host, lab):
+    process = lab.popen("sleep", "1d")
+    inside = f"pid:{process.pid}"
+    try:
+        until(lambda: os.stat(f"/proc/{process.pid}/ns/net").st_ino == os.stat(lab.path).st_ino)
+        host.hawse("network", "connect", "app", f"netns:{lab.name}")
+        host.hawse("network", "create", "side")
+        host.hawse("network", "connect", "--alias", "beside", "side", inside)
+        assert host.hawse("ps", "--format", "{{.Names}}").stdout.split() == [f"netns:{lab.name}", "web"]
+        assert host.hawse("inspect", "-f", "{{.Name}}", inside).stdout == f"/netns:{lab.name}\n"
+        assert [resolved(host, inside, name) for name in ("web", "beside")] == ["172.30.0.2", "172.18.0.2"]
+    finally:
+        process.kill()
+        process.wait()
+    assert resolved(host, lab.name, "web") == "172.30.0.2", "the namespace outlives the process"
+    host.hawse("network", "disconnect", "app", lab.name)
+    assert "hawse_resolver" in lab.sh("nft list tables"), "names of the network side are served"
+    host.hawse("network", "disconnect", "side", lab.name)
+    host.hawse("network", "rm", "side")
+    assert lab.sh("ip -br link | cut -d' ' -f1") == "lo\n"
+    until(lambda: lab.sh("nft list ruleset") == "")
+
+
 def test_rm_takes_a_namespace_off_its_networks(host, lab):
     host.hawse("network", "create", "-d", "macvlan", "-o", "parent=ext0", "--subnet", "192.168.99.0/24", "lan")
     for network in ("app", "lan"):

@@ -45,6 +45,11 @@ def test_flags_end_at_the_image(create):
     assert (request.name, request.config.cmd, request.host.auto_remove) == ("web", ("ls", "-l", "--rm"), False)
 
 
+def test_a_mount_is_a_bind_whose_source_must_exist(create):
+    request = create("-v", "/a:/b", "--mount", "type=bind,src=/c,dst=/d,ro", "hostfs")
+    assert (list(request.host.binds), list(request.mounts)) == (["/a:/b", "/c:/d:ro"], ["/c:/d:ro"])
+
+
 def test_network_flags_reach_the_request(create):
     request = create(
         *("--network", "app", "--ip", "10.0.0.9", "--network-alias", "a", "--net-alias", "b", "--link", "db:d"),

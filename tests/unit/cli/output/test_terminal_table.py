@@ -55,6 +55,18 @@ def test_cells_are_cut_before_a_column_is_left_out():
     ]
 
 
+def test_a_long_name_is_cut_before_a_state():
+    rows = [TITLES, ["0123456789ab", "i" * 30, '"sleep 1d"', "Up 2 hours (unhealthy)", "n" * 40]]
+    assert lines(rows, 60)[1] == f"0123456789ab  …  Up 2 hours (unhe…  {'n' * 23}…"
+    assert lines(rows, 90)[1] == f'0123456789ab  iiiiiiiii…  "sleep 1d"  Up 2 hours (unhealthy)  {"n" * 27}…'
+
+
+@pytest.mark.parametrize(("state", "code"), [("Up 2 hours (unhealthy)", "31"), ("Exited (0) 2 hours ago", "90")])
+def test_a_cut_state_has_the_colour_of_the_whole(state, code):
+    rows = [TITLES, ["0123456789ab", "i" * 30, "c" * 30, state, "n" * 24]]
+    assert f"  \x1b[{code}m{state[:9]}…\x1b[0m  " in table_lines(rows, ELIDED, 53)[1]
+
+
 def test_published_ports_come_first_where_the_column_is_cut():
     ports = "80/tcp, 90/udp, 0.0.0.0:8080->80/tcp, :::8080->80/tcp"
     rows = [["CONTAINER ID", "PORTS", "NAMES"], ["0123456789ab", ports, "web"]]

@@ -38,6 +38,10 @@ def test_install_writes_units_for_this_installation_and_uninstall_removes_them(t
         text = (directory / name).read_text()
         assert "@" not in text
         assert name.endswith("socket") or f"ExecStart={sys.executable} -I " in text
+        assert name.endswith("socket") or f"\nAssertPathExists={CHECKOUT}/cli/launcher/launch.py\n" in text
+        assert name.endswith("socket") or ' "HAWSE_CONFIG=/etc/hawse/daemon.json"' in text
+    hawse("system", "install", "--root", str(tmp_path), HAWSE_CONFIG="/etc/a.json")
+    assert ' "HAWSE_CONFIG=/etc/a.json"' in (directory / "hawse-boot.service").read_text()
     removed = hawse("system", "uninstall", "--root", str(tmp_path))
     assert (removed.returncode, sorted(removed.stdout.split())) == (0, sorted(installed.stdout.split()))
     assert list(directory.iterdir()) == []

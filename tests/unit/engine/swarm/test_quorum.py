@@ -14,4 +14,6 @@ from engine.swarm import quorum
     ],
 )
 def test_a_leaving_manager_is_warned_of_a_lost_quorum(reachable, unreachable, told):
-    assert quorum.warning(reachable, unreachable).startswith(quorum.ATTEMPT + told)
+    text = quorum.warning(reachable, unreachable)
+    assert text.startswith(quorum.ATTEMPT + told)
+    assert bool(quorum.hint(text)) == ("--force-new-cluster" in text)

@@ -4,7 +4,7 @@ import pytest
 
 from engine.errors import EngineError, InvalidArgument
 from engine.model import Mount
-from engine.validate.container import check_binds, parse_mount
+from engine.validate.container import check_binds, check_mounts, parse_mount
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,19 @@ def test_volumes_are_refused(bind):
 def test_two_mounts_at_one_path_are_refused():
     with pytest.raises(InvalidArgument, match=r"^Duplicate mount point: /x$"):
         check_binds(["/tmp:/x", "/etc:/x/"])
+
+
+@pytest.mark.parametrize(
+    ("bind", "fault"),
+    [
+        ("/nosuch/file:/x", "bind source path does not exist: /nosuch/file"),
+        ("tmp:/x", "invalid mount path: 'tmp' mount path must be absolute"),
+        ("/tmp:x:ro", "invalid mount path: 'x' mount path must be absolute"),
+        ("/nosuch:/x/..", "invalid specification: destination can't be '/'"),
+    ],
+)
+def test_a_mount_needs_an_existing_source_unlike_a_volume(bind, fault):
+    check_mounts(["/tmp:/x", "/tmp:/y:ro"])
+    with pytest.raises(InvalidArgument) as caught:
+        check_mounts(["/tmp:/y", bind])
+    assert str(caught.value) == f'invalid mount config for type "bind": {fault}'
