@@ -420,7 +420,7 @@ class _Bridge:
         bridge = link.find(self.session, self.name)
         if bridge is None:
             mtu = {"mtu": self.options.mtu} if self.options.mtu else {}
-            link.add(self.session, self.name, "bridge", address=_mac(self.network.id), **mtu)
+            link.add_bridge(self.session, self.name, address=_mac(self.network.id), **mtu)
         elif bridge.kind != "bridge":
             raise Exists(f"existing interface {self.name} is not a bridge")
         if bridge is None or (bridge.alias == "" and self._is_ours(bridge)):

@@ -24,6 +24,7 @@ PORT_FLAGS = {
 IPVLAN_MODES, IPVLAN_FLAGS = ("l2", "l3", "l3s"), ("bridge", "private", "vepa")
 KINDS = {
     "IFLA_BR_MCAST_SNOOPING": "mcast_snooping",
+    "IFLA_BR_FDB_MAX_LEARNED": "fdb_max_learned",
     "IFLA_VLAN_ID": "id",
     "IFLA_MACVLAN_MODE": "mode",
     "IFLA_VXLAN_ID": "id",

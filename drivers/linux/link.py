@@ -42,6 +42,12 @@ FORWARDING = 3
 MAX_BRIDGE_PORTS = 1023
 BRIDGE_FULL = (errno.EXFULL, errno.ENOSPC)
 """The kernel's errors for a port that a bridge cannot take, because the bridge has `MAX_BRIDGE_PORTS` ports."""
+LEARNT_LIMIT = 1 << 16
+"""The number of MAC addresses that a bridge learns.
+
+Each takes 154 bytes for five minutes, and a container can send frames with any number of addresses. Above the limit,
+the bridge floods frames to addresses that it does not know.
+"""
 VXLAN_PORT = 4789  # UDP port of VXLAN assigned by IANA
 MAC_TEXT = len("02:42:00:00:00:00")
 GONE = (errno.ENODEV, errno.ENXIO)
@@ -143,6 +149,14 @@ def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
     body = encode(ifinfmsg, _attributes({**attributes, "ifname": name}, kind))
     with kernel_errors(f"create {kind}", name):
         session.request(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL)
+
+
+def add_bridge(session: Session, name: str, **attributes: Any) -> None:
+    """Create a bridge that learns at most `LEARNT_LIMIT` addresses; kernels before Linux 6.7 ignore the limit.
+
+    ``attributes`` and errors are those of `add`.
+    """
+    add(session, name, "bridge", br_fdb_max_learned=LEARNT_LIMIT, **attributes)
 
 
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:

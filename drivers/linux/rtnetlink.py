@@ -33,7 +33,20 @@ class Ipvlan(nla):  # type: ignore[misc]
     nla_map = (("IFLA_IPVLAN_UNSPEC", "none"), ("IFLA_IPVLAN_MODE", "uint16"), ("IFLA_IPVLAN_FLAGS", "uint16"))
 
 
-ifinfmsg.ifinfo.register_link_kind(module={"ipvlan": Ipvlan})
+class Bridge(ifinfmsg.ifinfo.bridge_data):  # type: ignore[misc]
+    """The layout of a bridge's attributes, including IFLA_BR_FDB_MAX_LEARNED (Linux 6.7), which pyroute2 lacks."""
+
+    nla_map = (
+        *ifinfmsg.ifinfo.bridge_data.nla_map[:45],
+        ("IFLA_BR_VLAN_STATS_PER_PORT", "uint8"),
+        ("IFLA_BR_MULTI_BOOLOPT", "hex"),
+        ("IFLA_BR_MCAST_QUERIER_STATE", "hex"),
+        ("IFLA_BR_FDB_N_LEARNED", "uint32"),
+        ("IFLA_BR_FDB_MAX_LEARNED", "uint32"),
+    )
+
+
+ifinfmsg.ifinfo.register_link_kind(module={"bridge": Bridge, "ipvlan": Ipvlan})
 
 
 def encode(layout: Any, attributes: Attributes = (), **fields: Any) -> bytes:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from engine.host import Host
+from engine.images.trees import tree_size
 from engine.paths import make_private_directory
 
 DISCARDED = ".discarded"
@@ -50,6 +50,4 @@ def _delete(trees: Sequence[Path]) -> None:
 
 def size(host: Host, container_id: str) -> int:
     """Return the size in bytes of the files in the container's writable layer."""
-    layer = host.directory_of(container_id) / "layer"
-    files = (p.lstat() for p in layer.rglob("*"))
-    return sum(f.st_size for f in files if not stat.S_ISDIR(f.st_mode))
+    return tree_size(host.directory_of(container_id) / "layer")

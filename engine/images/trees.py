@@ -1,8 +1,9 @@
-"""Remove directory trees of any depth."""
+"""Remove and measure directory trees of any depth."""
 
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -26,6 +27,56 @@ def remove_tree(path: str | bytes) -> None:
     with suppress(FileNotFoundError):
         _empty(os.open(path, _DIRECTORY))
         os.rmdir(path)
+
+
+def tree_size(path: str | os.PathLike[str]) -> int:
+    """Return the size in bytes of all files below a directory, without the directories themselves; 0 if it is missing.
+
+    Like `remove_tree`, the function needs one open file descriptor and no recursion. A container may change the tree
+    meanwhile: files that vanish are not counted. If a directory that is being read is moved, the rest is not counted.
+    """
+    try:
+        fd = os.open(path, _DIRECTORY)
+    except FileNotFoundError:
+        return 0
+    total, names = _measure(fd)
+    levels, identities = [names], [_identity(fd)]
+    try:
+        while levels[-1] or len(levels) > 1:
+            if levels[-1]:
+                try:
+                    fd = _replace(fd, levels[-1].pop())
+                except OSError:
+                    continue  # the directory has vanished, or is now a link
+                size, names = _measure(fd)
+                total += size
+                levels.append(names)
+                identities.append(_identity(fd))
+            else:
+                levels.pop()
+                identities.pop()
+                fd = _replace(fd, b"..")
+                if _identity(fd) != identities[-1]:
+                    break
+    except FileNotFoundError:  # the directory was removed, so that it has no parent
+        return total
+    finally:
+        os.close(fd)
+    return total
+
+
+def _measure(fd: int) -> tuple[int, list[bytes]]:
+    """Return the size in bytes of the files in a directory, and the names of its subdirectories."""
+    total, directories = 0, []
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # the container has removed the file
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    directories.append(os.fsencode(entry.name))
+                else:
+                    total += status.st_size
+    return total, directories
 
 
 def _empty(fd: int) -> None:

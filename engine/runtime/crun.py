@@ -204,7 +204,8 @@ _WORDS: tuple[tuple[re.Pattern[str], Callable[[str, str], tuple[str, str]]], ...
 )
 _MOUNT = re.compile(r"mount `(?P<source>.*)` to `(?P<target>.*)`: (?P<reason>[^:]+)", re.DOTALL)
 _REFUSED = re.compile(rb"exec(?: container process (?:\(missing dynamic library\?\) )?`(.*)`)?: ([A-Z][^:\n`]+)\r?\n?")
-_ERROR = re.compile(rb"(?:[a-z][^\n]*`[^\n]*`[^\n]*|exec): [A-Z][^\n:]+\r?\n?\Z")
+_SUBJECT = re.compile(rb"exec|[a-z][^`\n]*`[^`\n]*`[^\n]*")
+_REASON = re.compile(rb"[A-Z][^\n:]+\n?")
 
 
 def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> SetupFailed | None:
@@ -243,8 +244,12 @@ def _errors(log: str) -> Iterator[str]:
 
 
 def may_be_words(output: bytes) -> bool:
-    """Return whether ``output`` may be crun's error message for a command that crun could not execute."""
-    return _ERROR.fullmatch(output) is not None
+    """Return whether ``output`` may be crun's error message for a command that crun could not execute.
+
+    The container chooses the output, so the patterns are matched in linear time.
+    """
+    subject, _, why = output.rpartition(b": ")
+    return bool(_SUBJECT.fullmatch(subject) and _REASON.fullmatch(why))
 
 
 def refusal(output: bytes, argv: Sequence[str]) -> bytes:
@@ -254,8 +259,8 @@ def refusal(output: bytes, argv: Sequence[str]) -> bytes:
     """
     words = output
     if output.startswith(b'{"msg":"exec container process'):
-        with contextlib.suppress(ValueError, KeyError):
-            words = os.fsencode(json.loads(output)["msg"])
+        with contextlib.suppress(ValueError, RecursionError):
+            words = os.fsencode(str(json.loads(output)["msg"]))
     match = _REFUSED.fullmatch(words)
     if match is None:
         return output

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
 _CHUNK = 65536
 FULL_BYTES = 1 << 18  # bytes of waiting input; above this limit, no input is read from clients
+_TERMINAL_BYTES = 1 << 20  # more than a terminal holds (TTYB_DEFAULT_MEM_LIMIT in Linux, drivers/tty/tty_buffer.c)
 _FIFO = os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def _capacity(fd: int) -> int:
+    """Return the number of bytes that a pipe can hold; for a terminal, `_TERMINAL_BYTES`."""
+    try:
+        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+    except OSError:
+        return _TERMINAL_BYTES
 
 
 def _open_log(children: Children, spec: Mapping[str, Any]) -> LogWriter:
@@ -150,10 +159,15 @@ class Streams:
             self._watch(fd, held=held)
 
     def close(self) -> None:
-        """Read the remaining data from the pipes, then close the pipes and the log."""
+        """Read the remaining data from the pipes, then close the pipes and the log.
+
+        A process outside the container may have got a pipe from the container, and may write to it without end.
+        Therefore, each pipe is read only up to its capacity.
+        """
         for fd, kind in list(self._outputs.items()):
-            while self._copy(fd, kind):
-                continue
+            left = _capacity(fd)
+            while left > 0 and (size := self._copy(fd, kind)):
+                left -= size
             self._close_output(fd)
         self._close_stdin()
         self._log.close()
@@ -174,18 +188,19 @@ class Streams:
         elif any(client.full for client in self.attached):
             self.resume()
 
-    def _copy(self, fd: int, kind: int) -> bool:
-        """Copy the available data of a stream. Return False if the stream has ended, or if no data is available."""
+    def _copy(self, fd: int, kind: int) -> int:
+        """Copy available data of a stream; return its size in bytes, or 0 if the stream has ended or has no data."""
         try:
             data = os.read(fd, _CHUNK)
         except OSError:
-            return False
+            return 0
+        size = len(data)
         if data:
             data = self._first_words(data, kind)
             self._log.write(protocol.STREAM_NAMES[kind], data)
             for client in list(self.attached):
                 client.send(protocol.frame(kind, data))
-        return bool(data)
+        return size
 
     def _first_words(self, data: bytes, kind: int) -> bytes:
         """If ``data`` is crun's message that the command cannot be executed, return the message of runc instead.

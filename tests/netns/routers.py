@@ -14,6 +14,7 @@ PREFIX = IPv6Address("2001:db8:bad::")
 ICMPV6, ADVERTISEMENT = 58, 134
 LIFETIME = 1800  # seconds for which the advertised route and prefix are valid
 ON_LINK_AND_AUTONOMOUS = 0xC0
+MACS = 12  # bytes of the destination and source MAC address at the start of a frame
 
 
 def advertisement(prefix: IPv6Address = PREFIX) -> bytes:
@@ -28,12 +29,16 @@ def advertisement(prefix: IPv6Address = PREFIX) -> bytes:
     return bytes.fromhex((ALL_NODES_MAC + SOURCE_MAC).replace(":", "")) + struct.pack("!H", 0x86DD) + header + message
 
 
-def advertise(path: str, interface: str = "eth0", prefix: IPv6Address = PREFIX) -> None:
-    """Send a router advertisement from an interface of a namespace, as root in a container can."""
+def advertise(path: str, interface: str = "eth0", prefix: IPv6Address = PREFIX, tags: bytes = b"") -> None:
+    """Send a router advertisement from an interface of a namespace, as root in a container can.
+
+    ``tags`` are VLAN tags that the frame has before its Ethernet type.
+    """
     sender = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
     with sender:
         sender.bind((interface, 0))
-        sender.send(advertisement(prefix))
+        frame = advertisement(prefix)
+        sender.send(frame[:MACS] + tags + frame[MACS:])
 
 
 def learnt(where, wait: float = 0.3, *, again: Callable[[], None] = lambda: None) -> list[str]:

@@ -258,3 +258,18 @@ def test_program_that_the_kernel_cannot_execute_is_reported_in_the_containers_ou
         assert lab.exec("one", f"/{name}") == (1, f"exec /{name}: {why}\n")
         lab.runtime.delete("one")
         Path(lab.log("one")).unlink(missing_ok=True)
+
+
+def test_the_first_words_of_a_container_harm_neither_the_supervisor_nor_exec(lab, image):
+    """A hostile image writes text that looks like a message of crun."""
+    lab.launch("long", "sleep", "60", **image)
+    supervisor, began = lab.supervisor_pid(), time.monotonic()
+    begin = '{"msg":"exec container process"'
+    for words in (f'{begin},"msg":5}}', f'{begin},"x":{"[" * 4000}', f"a{'`' * 4000}", f"a{'`: A' * 4000}:"):
+        say = ("sh", "-c", 'echo "$0" >&2', words)
+        assert lab.run("one", *say, **image) == (0, f"{words}\n")
+        assert lab.exec("long", *say) == (0, f"{words}\n")
+        lab.runtime.delete("one")
+        Path(lab.log("one")).unlink()
+    assert lab.supervisor_pid() == supervisor
+    assert time.monotonic() - began < 15

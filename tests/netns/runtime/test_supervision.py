@@ -49,6 +49,22 @@ def read(path: Path) -> bytes:
         return b""
 
 
+def test_an_endless_writer_to_the_pipe_of_an_ended_container_stops_nothing(lab):
+    """A container can pass its pipe to another container, which still writes when the first one has ended."""
+    lab.launch("one", "sleep", "60")
+    supervisor = lab.supervisor_pid()
+    with (lab.run_dir / "containers" / "one" / "stdout").open("wb") as pipe:
+        writer = subprocess.Popen(["yes"], stdout=pipe)
+    try:
+        os.kill(lab.pid("one"), signal.SIGKILL)
+        assert lab.runtime.wait("one", timeout=20) == 128 + signal.SIGKILL
+        assert lab.run("two", "echo", "works") == (0, "works\n")
+    finally:
+        writer.kill()
+        writer.wait()
+    assert lab.supervisor_pid() == supervisor
+
+
 def test_a_process_killed_before_its_start_is_reported(lab):
     created = lab.runtime.create(lab.spec("one", "true"))
     os.kill(created.pid, signal.SIGKILL)

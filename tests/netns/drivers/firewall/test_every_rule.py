@@ -33,6 +33,7 @@ from tests.netns.drivers.rule_world import (
     complains_out_of_nowhere,
     complains_to_host,
 )
+from tests.netns.routers import MACS
 from tests.packets import ANNOUNCE, EVERYBODY, ROUTER, SOLICIT, udp, vxlan
 
 pytestmark = pytest.mark.netns
@@ -219,6 +220,11 @@ def icmpv6(source: str, kind: int, target: str = OWN6) -> bytes:
     return ethernet(0x86DD, struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + addresses + message)
 
 
+def tagged(frame: bytes) -> bytes:
+    """Return the frame with a VLAN tag of id 0."""
+    return frame[:MACS] + bytes.fromhex("81000000") + frame[MACS:]
+
+
 class Sent(NamedTuple):
     """A frame, the bridge port that sends it (guarded or muted), and whether the frame must pass."""
 
@@ -230,6 +236,8 @@ class Sent(NamedTuple):
 SPOOF_PROBES: dict[tuple[str, str], Sent] = {
     ("prerouting", "@muted"): Sent(icmpv6(OWN6, ROUTER), False, muted=True),
     ("prerouting", "@ports goto sender"): Sent(ipv4(OTHER), False),
+    ("muted_sender", "@ll,128,16"): Sent(tagged(tagged(icmpv6(OWN6, ROUTER))), False, muted=True),
+    ("muted_sender", "nd-router-advert"): Sent(tagged(icmpv6(OWN6, ROUTER)), False, muted=True),
     ("sender", "@macs"): Sent(ipv4(OWN, OTHER_MAC), False),
     ("sender", "goto arp_sender"): Sent(arp(OWN), True),
     ("sender", "@addresses4"): Sent(ipv4(OWN), True),
@@ -271,11 +279,12 @@ class Wire:
 
     def carries(self, frame: bytes, wire: int, wait: float = 0.1) -> bool:
         self.senders[wire].send(frame)
+        outer_tag_removed = frame[:MACS] + frame[MACS + 4 :]  # recv(2) does not return the outermost VLAN tag
         deadline = time.monotonic() + wait
         while (left := deadline - time.monotonic()) > 0:
             self.receivers[wire].settimeout(left)
             try:
-                if self.receivers[wire].recv(2000).startswith(frame):
+                if self.receivers[wire].recv(2000).startswith((frame, outer_tag_removed)):
                     return True
             except TimeoutError:
                 break

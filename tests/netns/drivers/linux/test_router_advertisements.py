@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from ipaddress import IPv6Address
 
 import pytest
 
 from drivers import sandbox as sandboxes
 from drivers.firewall import spoof_guard
+from drivers.linux import netns as namespaces
+from tests.conftest import until
 from tests.netns.routers import advertise, learnt
 
 pytestmark = pytest.mark.netns
@@ -16,7 +20,10 @@ BRIDGE = "com.docker.network.bridge."
 NAMED = {BRIDGE + "name": "mybr"}
 V4, V6 = "172.30.0.0/16", "fd00:30::/64"
 GENUINE = IPv6Address("2001:db8:900d::")
+ALL_TYPES = 3  # ETH_P_ALL
 ARRIVAL = 3.0  # seconds to wait for an expected address or route
+PRIORITY, PROVIDER = bytes.fromhex("81000000"), bytes.fromhex("88a80000")
+"""VLAN tags with id 0 (802.1Q, 802.1ad). The kernel removes them and reads the packet as one without tags."""
 
 
 def parameter(lab, bridge: str = "mybr") -> str:
@@ -113,6 +120,35 @@ def test_a_bridge_with_a_wire_accepts_advertisements_from_the_wire_only(mybr, la
     assert parameter(mybr) == "2"
     mybr.leave(c1)
     assert muted(mybr) == f'elements = {{ "veth{c2.endpoint.id[:7]}" }}'
+
+
+@pytest.mark.parametrize("tags", [PRIORITY, PROVIDER, PRIORITY * 2, PRIORITY * 3, PROVIDER + PRIORITY], ids=bytes.hex)
+def test_tags_hide_no_advertisement_of_a_container(mybr, lan, tags):
+    c1 = mybr.container(mybr.network("n1", V4, options=NAMED), 2)
+    assert learnt(mybr.host, again=lambda: advertise(c1.path, tags=tags)) == []
+    assert learnt(mybr.host, ARRIVAL, again=lambda: advertise(lan.path, tags=tags)), "the host reads such frames"
+
+
+def test_frames_of_a_vlan_pass_the_muted_port_of_a_container(mybr, lan):
+    c1 = mybr.container(mybr.network("n1", V4, options=NAMED), 2)
+    tag, payload = bytes.fromhex("81000007"), bytes.fromhex("88b5") + b"a frame of VLAN 7".ljust(46)
+    with link_socket(lan.path) as listener, link_socket(c1.path) as sender:
+        listener.setblocking(False)
+
+        def arrives() -> bool:
+            sender.send(b"\xff" * 6 + bytes.fromhex(c1.endpoint.mac.replace(":", "")) + tag + payload)
+            with suppress(BlockingIOError):
+                return payload in listener.recv(2048)
+            return False
+
+        until(arrives, ARRIVAL)
+
+
+def link_socket(path: str) -> socket.socket:
+    """Return a socket that sends and receives whole frames at eth0 in the namespace ``path``."""
+    opened = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
+    opened.bind(("eth0", ALL_TYPES))
+    return opened
 
 
 @pytest.mark.parametrize("what", ["flush ruleset", "delete table bridge hawse"])

@@ -45,6 +45,7 @@ def shown(translate, act) -> str:
         ("dummy", {}, "name e1 type dummy"),
         ("wireguard", {"net_ns_fd": 9}, "name e1 netns /run/netns/c1 type wireguard"),
         ("bridge", {"mtu": 1400, "br_mcast_snooping": 0}, "name e1 mtu 1400 type bridge mcast_snooping 0"),
+        ("bridge", {"br_fdb_max_learned": 9}, "name e1 type bridge fdb_max_learned 9"),
         (
             "vxlan",
             {"vxlan_id": 9, "vxlan_local6": "fd::1", "vxlan_port": 4789, "vxlan_learning": 0, "vxlan_proxy": 1},

@@ -1,4 +1,4 @@
-"""hawse removes directory trees of any depth."""
+"""hawse removes and measures directory trees of any depth."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import tempfile
 import pytest
 
 from engine.images import trees
-from engine.images.trees import remove_tree
+from engine.images.trees import remove_tree, tree_size
 
 
-def test_a_tree_with_all_kinds_of_files_is_removed(tmp_path):
+def test_a_tree_with_all_kinds_of_files_is_measured_and_removed(tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").touch()
@@ -24,6 +24,8 @@ def test_a_tree_with_all_kinds_of_files_is_removed(tmp_path):
     (tree / "e" / "new\nline").touch()
     (tree / os.fsdecode(b"\xff")).mkdir()
     os.mkfifo(tree / "d" / "fifo")
+    (outside / "kept").write_text("not counted")
+    assert tree_size(tree) == len("x") + len(str(outside))
     remove_tree(os.fspath(tree))
     remove_tree(os.fspath(tree))
     assert os.listdir(tmp_path) == ["outside"]
@@ -56,7 +58,7 @@ def test_a_directory_that_is_moved_away_takes_nothing_with_it(tmp_path, monkeypa
     assert (tmp_path / "outside" / "kept").exists()
 
 
-def test_a_tree_deeper_than_pythons_recursion_limit_is_removed():
+def test_a_tree_deeper_than_pythons_recursion_limit_is_measured_and_removed():
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         fd = os.open(directory, os.O_RDONLY)
         for _ in range(2 * sys.getrecursionlimit()):
@@ -64,6 +66,32 @@ def test_a_tree_deeper_than_pythons_recursion_limit_is_removed():
             inner = os.open("d", os.O_RDONLY, dir_fd=fd)
             os.close(fd)
             fd = inner
+        os.symlink("x" * 99, "link", dir_fd=fd)
         os.close(fd)
+        assert tree_size(directory) == 99
         remove_tree(os.path.join(directory, "d"))
         assert os.listdir(directory) == []
+
+
+def test_a_tree_that_a_container_changes_meanwhile_is_measured(tmp_path, monkeypatch):
+    """Directories vanish, become links or are moved while they are read."""
+    for name in ("gone", "link", "moved/deep", "outside"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "file").write_text("12345")
+    (tmp_path / "outside" / "other").write_text("not counted")
+    measure = trees._measure
+
+    def measure_and_change(fd: int) -> tuple[int, list[bytes]]:
+        size, directories = measure(fd)
+        if len(directories) == 4:
+            (tmp_path / "gone").rmdir()
+            (tmp_path / "link").rmdir()
+            (tmp_path / "link").symlink_to(tmp_path / "outside")
+            return size, [b"moved", b"gone", b"link"]
+        if directories == [b"deep"]:
+            (tmp_path / "moved" / "deep").rename(tmp_path / "outside" / "deep")
+        return size, directories
+
+    monkeypatch.setattr(trees, "_measure", measure_and_change)
+    assert tree_size(tmp_path) == 5
+    assert tree_size(tmp_path / "missing") == 0
