@@ -1,7 +1,8 @@
 """Read the rules of other programs, and determine whether they drop a packet, without sending the packet.
 
 Each condition of a rule is true, false or unknown for the packet. A rule with an unknown condition proves nothing, and
-is treated as if it did not match. Runs in the calling thread's network namespace.
+is treated as if it did not match. With ``strict``, a drop is not reported if such a rule before it might have accepted
+the packet. Runs in the calling thread's network namespace.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from itertools import islice
 from typing import Any, NamedTuple
 
 from drivers.api import IPAddress
@@ -21,6 +23,10 @@ OWN = (*OURS, f"ip {resolver_redirect.TABLE}")
 ICMP = {("icmp", 4): "icmp", ("icmp", 6): "ipv6-icmp"}
 NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "icmpv6": 58}
 DEPTH_LIMIT = 16  # nftables itself allows 16 nested jumps
+STRICT_ELEMENTS_LIMIT = 256
+"""With ``strict``, larger sets count as unknown, because many packets are examined."""
+LETTING_PASS = ("accept", "return", "jump", "goto", "vmap", "queue")
+"""The last statements of rules after which a packet may pass."""
 Json = Mapping[str, Any]
 PASS, DROPPED = "pass", "dropped"
 IP_FAMILIES = ("inet", "ip", "ip6")
@@ -74,29 +80,39 @@ class Drop(NamedTuple):
 Proven = tuple[Packet, Drop]
 
 
-def find_drops(steps: Iterable[tuple[str, Packet]], families: Sequence[str] = IP_FAMILIES) -> Iterator[Proven]:
-    """Yield each packet that is proven to be dropped, with the first proven drop.
+def find_drops(
+    steps: Iterable[tuple[str, Packet]], families: Sequence[str] = IP_FAMILIES, *, strict: bool = False
+) -> Iterator[Proven]:
+    """Yield each packet that is proven to be dropped, with the first proven drop; with ``strict``, of each table.
 
-    Each step is a hook and a packet. The tables are listed only once for all steps.
+    Each step is a hook and a packet. The tables are listed only once for all steps. ``strict`` is for packets whose
+    fields are partly unknown.
     """
     tables = {table: libnftables.listing("table {} {}".format(*table)) for table in _tables(families)}
     for hook, packet in steps:
-        drop = _first_drop(tables, packet, hook)
-        if drop is not None:
-            yield packet, drop
+        drops = _drops(tables, packet, hook, strict=strict)
+        yield from ((packet, drop) for drop in (drops if strict else islice(drops, 1)))
 
 
-def _first_drop(tables: Mapping[tuple[str, str], Sequence[Json]], packet: Packet, hook: str) -> Drop | None:
+def _drops(
+    tables: Mapping[tuple[str, str], Sequence[Json]], packet: Packet, hook: str, *, strict: bool
+) -> Iterator[Drop]:
     for (family, name), objects in tables.items():
-        if (family, packet.version) in (("ip", 6), ("ip6", 4)):
-            continue
-        reader = _Reader(objects, packet)
-        for chain in reader.base_chains(hook):
-            found = reader.walk(chain["name"])
-            if found is None and chain.get("policy") == "drop":
-                return Drop(f"{family} {name}", chain["name"], 0)
-            if found is not None and found[0] == DROPPED:
-                return Drop(f"{family} {name}", found[1], found[2])
+        if (family, packet.version) not in (("ip", 6), ("ip6", 4)):
+            drop = _drop_of_table(_Reader(objects, packet, strict=strict), f"{family} {name}", hook)
+            if drop is not None:
+                yield drop
+
+
+def _drop_of_table(reader: _Reader, table: str, hook: str) -> Drop | None:
+    for chain in reader.base_chains(hook):
+        found = reader.walk(chain["name"])
+        if not reader.is_certain:
+            return None
+        if found is None and chain.get("policy") == "drop":
+            return Drop(table, chain["name"], 0)
+        if found is not None and found[0] == DROPPED:
+            return Drop(table, found[1], found[2])
     return None
 
 
@@ -112,10 +128,13 @@ def _is_own(family: str, name: str) -> bool:
 
 
 class _Reader:
-    """Evaluates the rules of one table for one packet."""
+    """Evaluates the rules of one table for one packet.
 
-    def __init__(self, objects: Sequence[Json], packet: Packet) -> None:
-        self._packet = packet
+    With ``strict``, ``is_certain`` becomes False when a rule with an unknown condition may let the packet pass.
+    """
+
+    def __init__(self, objects: Sequence[Json], packet: Packet, *, strict: bool = False) -> None:
+        self._packet, self._strict, self.is_certain = packet, strict, True
         self._chains = {o["chain"]["name"]: o["chain"] for o in objects if "chain" in o}
         self._sets = {o[k]["name"]: o[k].get("elem", []) for o in objects for k in ("set", "map") if k in o}
         self._rules: dict[str, list[Json]] = {}
@@ -126,7 +145,7 @@ class _Reader:
     def base_chains(self, hook: str) -> list[Json]:
         """Return the filter chains at a hook, in the order of their priorities."""
         chosen = [c for c in self._chains.values() if c.get("hook") == hook and c.get("type") == "filter"]
-        device = self._packet.received
+        device = self._packet.sent if hook == "egress" else self._packet.received
         chosen = [c for c in chosen if "dev" not in c or device in _list(c["dev"])]
         return sorted(chosen, key=lambda c: int(c.get("prio", 0)))
 
@@ -151,7 +170,10 @@ class _Reader:
         for statement in rule.get("expr", ()):
             (kind, body), *_ = statement.items()
             if kind == "match":
-                if self._matches(body) is not True:
+                matches = self._matches(body)
+                if matches is None:
+                    self._doubt(rule)
+                if matches is not True:
                     return None
             elif kind in ("accept", "drop", "return"):
                 return kind, ""
@@ -164,17 +186,28 @@ class _Reader:
             elif kind == "vmap":
                 return self._looked_up(body)
             elif kind in ("xt", "limit", "quota", "connlimit", "ct count", "synproxy", "queue"):
-                return None  # not known whether the rule matches the packet
+                self._doubt(rule)
+                return None
         return None
+
+    def _doubt(self, rule: Json) -> None:
+        """Note that it is unknown whether a rule matches the packet."""
+        if self._strict and any(kind in LETTING_PASS for kind in rule["expr"][-1]):
+            self.is_certain = False
 
     def _looked_up(self, body: Json) -> tuple[str, str] | None:
         value = self._value(body["key"])
         data = body["data"]
         pairs = self._sets.get(data[1:], []) if isinstance(data, str) else data.get("set", [])
+        if value is None or (self._strict and len(pairs) > STRICT_ELEMENTS_LIMIT):
+            self.is_certain = not self._strict
+            return None
         for key, verdict in pairs:
-            if value is not None and self._is_in(value, [key]) is True:
+            matches = self._is_in(value, [key])
+            if matches is True:
                 (word, target), *_ = verdict.items()
                 return ("drop" if word == "drop" else word), (target or {}).get("target", "")
+            self.is_certain &= matches is False or not self._strict
         return None
 
     def _matches(self, body: Json) -> bool | None:
@@ -189,6 +222,8 @@ class _Reader:
         return None if found is None else found != negated
 
     def _is_in(self, value: Any, options: Sequence[Any]) -> bool | None:
+        if self._strict and len(options) > STRICT_ELEMENTS_LIMIT:
+            return None
         results = [_equal(value, option) for option in options]
         return True if True in results else None if None in results else False
 
@@ -243,7 +278,7 @@ class _Reader:
         return {
             "iifname": packet.received, "oifname": packet.sent, "iif": packet.received, "oif": packet.sent,
             "l4proto": packet.l4, "nfproto": f"ipv{packet.version}", "protocol": "ip6" if packet.version == 6 else "ip",
-            "mark": 0,
+            "mark": None if self._strict else 0,
         }.get(key)  # fmt: skip
 
 

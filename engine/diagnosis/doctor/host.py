@@ -16,6 +16,7 @@ from drivers.firewall import foreign_rules
 from drivers.linux import features, sysctl
 from drivers.linux.host import filters_bridged, is_forwarding
 from engine.api import Check
+from engine.diagnosis.doctor import firewalls
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
 from engine.events import repair as repairs
 from engine.host import network_spec
@@ -139,6 +140,7 @@ def _foreign(examined: Examined) -> Iterator[Check]:
     fix = "accept the networks' packets in that chain, before the rule that drops them"
     found = [fault("foreign firewall", text, "another program's firewall", fix) for text in clauses]
     found += _rules(examined)
+    found += firewalls.check(examined, found)
     yield from found or [ok("foreign firewall", "no chain of another program drops packets of hawse's networks")]
 
 

@@ -59,12 +59,12 @@ class Joined:
 def check(examined: Examined) -> Iterator[Check]:
     """Yield a finding for each obstacle on the way to a container, or one result `OK` without obstacles."""
     interfaces = features.interfaces()
-    joined = list(_joined(examined, interfaces))
+    joined = list(joined_endpoints(examined, interfaces))
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}
     ports = {interface.endpoint_id: interface for interface in interfaces.values() if interface.endpoint_id}
     hindered = linux_obstacles.everywhere() if joined else {}
     found = list(obstacles.way_out(hindered)) if joined else []
-    for bridge, members in _by_bridge(joined).items():
+    for bridge, members in by_bridge(joined).items():
         found += _on_host(bridge, members)
     for one in joined:
         port = ports.get(one.endpoint.id)
@@ -75,7 +75,7 @@ def check(examined: Examined) -> Iterator[Check]:
     yield from found
 
 
-def _joined(examined: Examined, interfaces: Mapping[str, Interface]) -> Iterator[Joined]:
+def joined_endpoints(examined: Examined, interfaces: Mapping[str, Interface]) -> Iterator[Joined]:
     """Yield the endpoints whose container and network do not differ from their records."""
     containers = {c.id: c for c in examined.containers if f"container {c.name}" not in examined.damaged}
     networks = {n.id: n for n in examined.networks if f"network {n.name}" not in examined.damaged}
@@ -86,7 +86,8 @@ def _joined(examined: Examined, interfaces: Mapping[str, Interface]) -> Iterator
             yield Joined(container, endpoint, network, bridge)
 
 
-def _by_bridge(joined: Sequence[Joined]) -> Mapping[str, Sequence[Joined]]:
+def by_bridge(joined: Sequence[Joined]) -> Mapping[str, Sequence[Joined]]:
+    """Return the endpoints of each bridge, by the bridge's name."""
     members: defaultdict[str, list[Joined]] = defaultdict(list)
     for one in joined:
         if one.bridge is not None:

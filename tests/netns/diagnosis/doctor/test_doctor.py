@@ -147,6 +147,60 @@ def test_a_foreign_firewall_that_drops_no_packets_of_hawse_is_not_reported(patie
     patient.host.run("nft", "delete table inet other")
 
 
+DEEP = {
+    "inet jumps": ("forward", "chain d { drop; }", "ip saddr 172.31.0.0/16 jump d", "chain 'inet jumps d'"),
+    "inet mapped": ("forward", "chain d { drop; }", "iifname vmap { %(app)s : goto d }", "chain 'inet mapped d'"),
+    "inet named": (
+        "forward", "set s { type ipv4_addr; flags interval; elements = { 172.31.0.0/16 }; }", "ip saddr @s drop", "app",
+    ),
+    "inet others": ("forward", "", 'oifname != "ext0" drop', "app"),
+    "bridge frames": ("forward", "", "drop", "packets within app"),
+    "arp asks": ("input", "", "drop", "ARP requests of app"),
+    "netdev port": ("ingress device %(app_web)s", "", "drop", "app"),
+    "netdev way": ("ingress device ext0", "", "tcp dport 8080 drop", "packets from the outside to app"),
+    "inet own": ("output", "", 'oifname "%(app)s" drop', "this host's own packets to app"),
+}  # fmt: skip
+UNPROVEN = {
+    "inet uncertain": ("forward", "", "meta mark 7 accept; tcp dport 99 accept; udp dport 1-9 drop"),
+    "arp one": ("input", "", "arp operation reply accept; drop"),
+    "bridge one": ("forward", "", "ether type arp accept; ether saddr 02:00:00:00:00:01 drop"),
+    "netdev listed": ("ingress device ext0", "", "ip saddr { 10.9.0.1, 10.9.0.2 } drop; tcp dport 8081 drop"),
+}
+
+
+def whole_table(name: str, hook: str, others: str, rules: str) -> str:
+    base = f"type filter hook {hook} priority 5; {rules}".replace("; ", "\n")
+    return f"table {name} {{\n{others}\nchain c {{\n{base}\n}}\n}}\n"
+
+
+def test_rules_of_other_programs_are_followed_through_chains_and_sets_of_all_families(patient):
+    made = [whole_table(name, hook, others, rules) for name, (hook, others, rules, _) in DEEP.items()]
+    patient.host.sh(f"nft -f - <<'EOF'\n{''.join(made) % patient.links}EOF")
+    found = [check for check in patient.findings() if check["object"] == "foreign firewall"]
+    patient.host.run("nft", "; ".join(f"delete table {name}" for name in DEEP))
+    for name, (*_, what) in DEEP.items():
+        own = [check for check in found if f"'{name} " in check["what"]]
+        assert [check["status"] for check in own] == ["warning" if name == "inet own" else "fault"], (name, found)
+        assert what in own[0]["what"]
+
+
+def test_rules_that_may_let_all_packets_of_hawse_pass_are_not_reported(patient):
+    made = [whole_table(name, *table) for name, table in UNPROVEN.items()]
+    patient.host.sh(f"nft -f - <<'EOF'\n{''.join(made)}EOF")
+    found = patient.findings()
+    patient.host.run("nft", "; ".join(f"delete table {name}" for name in UNPROVEN))
+    assert found == []
+
+
+def test_the_policy_of_iptables_legacy_and_of_ebtables_is_reported(patient):
+    patient.host.sh("iptables-legacy -P FORWARD DROP; ebtables -P FORWARD DROP")
+    found = patient.findings()
+    patient.host.sh("iptables-legacy -P FORWARD ACCEPT; ebtables -P FORWARD ACCEPT; nft delete table bridge filter")
+    for chain in ("iptables-legacy filter FORWARD", "bridge filter FORWARD"):
+        assert is_named(found, "fault", "foreign firewall", f"the policy of the chain '{chain}' drops packets"), found
+    assert patient.findings() == []
+
+
 def test_an_overlapping_subnet_and_a_small_mtu_of_another_interface_are_warnings(patient):
     patient.host.sh(
         "ip link add tun9 type veth peer name tun8; ip addr add 172.31.9.1/24 dev tun9; ip link set ext0 mtu 1400"

@@ -1,5 +1,6 @@
 """hawse reads other programs' rules from the kernel, and finds the rule that drops a given packet."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -52,14 +53,28 @@ PASSES = [
     "tcp dport > 80 drop",
     "goto deep; ",
 ]
+UNCERTAIN = [
+    "policy drop; tcp dport 90 accept",
+    "meta mark 7 accept; drop",
+    "tcp sport 5 jump deep; drop",
+    "tcp dport vmap { 81 : accept }; drop",
+    "limit rate 1/second accept; drop",
+    "meta mark != 7 drop",
+    f"ip daddr {{ 172.31.0.2, {', '.join(f'10.9.{n // 200}.{n % 200}' for n in range(300))} }} drop",
+]
+CERTAIN = [
+    "limit rate 1/second log; tcp dport 90 drop; drop",
+    "ip saddr 10.0.0.0/8 accept; drop",
+    "jump deep",
+]
 SETS = "".join(f"set {n} {{\ntype inet_service\nelements = {{ {p} }}\n}}\n" for n, p in (("ports", 80), ("others", 81)))
 
 
-def read(path, rules, deep, packet=PACKET):
+def read(path, rules, deep, packet=PACKET, *, strict=False):
     def act():
         made = CHAIN.format(sets=SETS, deep=deep, rules=rules.replace("; ", "\n"))
         libnftables.run(f"add table inet t\ndelete table inet t\n{made}")
-        return next((drop for _, drop in find_drops([("forward", packet)])), None)
+        return next((drop for _, drop in find_drops([("forward", packet)], strict=strict)), None)
 
     return namespaces.run_in_netns(path, act)
 
@@ -80,6 +95,14 @@ def test_ports_and_connection_state_of_an_answer_count(netns):
     assert read(netns.path, "tcp sport 80 drop", "", ANSWER) is not None
     assert read(netns.path, "tcp dport 80 drop", "", ANSWER) is None
     assert read(netns.path, "ct state established accept; drop", "", ANSWER) is None
+
+
+def test_a_strict_reading_proves_nothing_after_a_rule_that_may_let_the_packet_pass(netns):
+    packet = replace(PACKET, port=0)
+    for rules in UNCERTAIN:
+        assert read(netns.path, rules, "accept", packet, strict=True) is None, rules
+    for rules in CERTAIN:
+        assert read(netns.path, rules, "drop", packet, strict=True) is not None, rules
 
 
 def test_a_hostile_table_name_is_not_run_as_a_command(netns):

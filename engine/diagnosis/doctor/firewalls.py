@@ -1,0 +1,175 @@
+"""Find rules of other programs that certainly drop packets of a bridge network: all tables, and iptables-legacy.
+
+`drivers.firewall.foreign_rules` looks at single rules. This module evaluates whole rule sets, with jumps, sets and
+verdict maps, for a few packets of each network. It sends no packet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from drivers import bridge_options
+from drivers.api import IPAddress
+from drivers.firewall import legacy_rules
+from drivers.firewall.legacy_tables import Dropping
+from drivers.firewall.rule_reading import IP_FAMILIES, Drop, Packet, find_drops
+from drivers.linux import features, path_lookup
+from drivers.linux.host import filters_bridged
+from engine.api import Check
+from engine.diagnosis.doctor import paths
+from engine.diagnosis.doctor.checks import Examined, fault, warning
+from engine.diagnosis.doctor.paths import Joined
+from engine.diagnosis.trace.rules import in_shell
+from engine.events import repair as texts
+from engine.host import network_spec
+
+PORTS_LIMIT = 64  # published ports of one network that are examined
+ARP, BRIDGE, DEVICE = ("arp",), ("bridge",), ("netdev", "inet")
+"""The families of tables that see ARP, packets within a bridge, and packets at one interface."""
+INSIDE, OUTWARD, INWARD, ASKING, FROM_HOST = (
+    "packets within", "packets to the outside of", "packets from the outside to", "ARP requests of",
+    "this host's own packets to",
+)  # fmt: skip
+Step = tuple[tuple[str, ...], str, Packet, str]
+"""The families of tables, the hook, the packet and its way."""
+
+
+class Probe(NamedTuple):
+    """A packet at a hook, the families of tables that see it there, its network, and its way (such as `INSIDE`)."""
+
+    families: tuple[str, ...]
+    hook: str
+    packet: Packet
+    network: str
+    way: str
+
+
+def check(examined: Examined, known: Sequence[Check]) -> Iterator[Check]:
+    """Yield a finding for each chain that drops packets, except the chains whose tables ``known`` reports already."""
+    interfaces = features.interfaces()
+    joined = list(paths.joined_endpoints(examined, interfaces))
+    ports = {interface.endpoint_id: interface.name for interface in interfaces.values() if interface.endpoint_id}
+    probes = [p for members in paths.by_bridge(joined).values() for p in _probes(members, ports)]
+    found: dict[Drop | Dropping, list[Probe]] = {}
+    for families in (IP_FAMILIES, ARP, BRIDGE, DEVICE):
+        for decision, probe in _dropped([p for p in probes if p.families == families], families):
+            found.setdefault(decision, []).append(probe)
+    for decision, dropped in found.items():
+        if not any(f"'{decision.table} " in finding.what for finding in known):
+            yield _finding(decision, dropped)
+
+
+def _dropped(probes: Sequence[Probe], families: tuple[str, ...]) -> Iterator[tuple[Drop | Dropping, Probe]]:
+    if not probes:
+        return
+    by_packet = {probe.packet: probe for probe in reversed(probes)}
+    steps = [(probe.hook, probe.packet) for probe in probes]
+    for packet, drop in find_drops(steps, families, strict=True):
+        yield drop, by_packet[packet]
+    if families == IP_FAMILIES:
+        for packet, dropping in legacy_rules.find_drops(steps):
+            yield dropping, by_packet[packet]
+
+
+def _finding(decision: Drop | Dropping, dropped: Sequence[Probe]) -> Check:
+    networks = texts.brief(list(dict.fromkeys(probe.network for probe in dropped)))
+    ways = {probe.way for probe in dropped}
+    way = ways.pop() if len(ways) == 1 else "packets of"
+    if isinstance(decision, Dropping):
+        chain = f"{decision.program} {decision.table} {decision.chain}"
+        show, is_rule = f"{decision.program} -t {decision.table} -L {decision.chain} -n -v", decision.number
+    else:
+        chain, is_rule = f"{decision.table} {decision.chain}", decision.handle
+        show = f"nft -a list chain {in_shell(decision.table, decision.chain)}"
+    what = f"{'a rule' if is_rule else 'the policy'} of the chain '{chain}' drops {way} {networks}"
+    make = warning if way == FROM_HOST else fault
+    fix = f"see: {show}; and accept these packets there"
+    return make("foreign firewall", what, "another program's firewall", fix)
+
+
+def _probes(members: Sequence[Joined], ports: Mapping[str, str]) -> Iterator[Probe]:
+    """Yield the examined packets of one network, in each of its IP versions."""
+    network = members[0].network
+    for version in (4, 6):
+        held = [(one, a) for one in members for a in one.addresses if a.version == version]
+        if not held:
+            continue
+        (first, address), (other, target) = held[0], held[-1]
+        ways: list[Iterable[Step]] = []
+        if target != address and bridge_options.parse(network_spec(network)).icc:
+            packet = Packet("tcp", address, target, 0)
+            ways.append(_inside(first, packet, ports.get(first.endpoint.id, ""), ports.get(other.endpoint.id, "")))
+        if address in first.addresses_on_bridge:
+            ways.append(_beside(first, address))
+        if not network.internal:
+            ways.append(_outside(members, address))
+        yield from (Probe(*step[:3], network.name, step[3]) for steps in ways for step in steps)
+
+
+def _bridge(one: Joined) -> str:
+    assert one.bridge is not None  # `paths.by_bridge` omits all other endpoints
+    return one.bridge.name
+
+
+def _inside(one: Joined, packet: Packet, near: str, far: str) -> Iterator[Step]:
+    """Yield the hooks from one container to another container of the same network."""
+    at = _At(packet)
+    yield DEVICE, "ingress", at(near), INSIDE
+    yield DEVICE, "egress", at("", far), INSIDE
+    for hook in ("prerouting", "forward", "postrouting"):
+        yield BRIDGE, hook, at(near, far), INSIDE
+    if filters_bridged("iptables" if packet.version == 4 else "ip6tables"):
+        yield IP_FAMILIES, "forward", at(_bridge(one), _bridge(one)), INSIDE
+
+
+def _beside(one: Joined, address: IPAddress) -> Iterator[Step]:
+    """Yield the hooks between this host and a container."""
+    bridge = _bridge(one)
+    if address.version == 4:
+        request = Packet("arp", address, address, 0)
+        yield ARP, "input", _At(request)(bridge), ASKING
+        yield ARP, "output", _At(request)("", bridge), ASKING
+    packet = Packet("tcp", None, address, 0)
+    yield DEVICE, "egress", _At(packet)("", bridge), FROM_HOST
+    for hook in ("output", "postrouting"):
+        yield IP_FAMILIES, hook, _At(packet)("", bridge), FROM_HOST
+
+
+def _outside(members: Sequence[Joined], address: IPAddress) -> Iterator[Step]:
+    """Yield the hooks between the containers of a network and other machines."""
+    anywhere, bridge = path_lookup.anywhere(address.version), _bridge(members[0])
+    route = path_lookup.route(anywhere)
+    if route.kind != "unicast" or not route.interface:
+        return
+    request = _At(Packet("tcp", address, anywhere, 0))
+    answer = _At(Packet("tcp", anywhere, address, 0, state="established"))
+    yield DEVICE, "ingress", request(bridge), OUTWARD
+    yield IP_FAMILIES, "prerouting", request(bridge), OUTWARD
+    yield IP_FAMILIES, "forward", request(bridge, route.interface), OUTWARD
+    yield IP_FAMILIES, "postrouting", request("", route.interface), OUTWARD
+    yield IP_FAMILIES, "forward", answer(route.interface, bridge), INWARD
+    published = [(one, port) for one in members for port in one.endpoint.ports]
+    for one, port in published[:PORTS_LIMIT]:
+        own, target = ip_address(port.host_ip), next((a for a in one.addresses if a.version == address.version), None)
+        if target is None or own.version != address.version or own.is_loopback:
+            continue
+        arriving = own if not own.is_unspecified else route.source
+        if arriving is not None:
+            packet = _At(Packet(port.protocol, None, arriving, port.host_port))
+            yield DEVICE, "ingress", packet(route.interface), INWARD
+            yield IP_FAMILIES, "prerouting", packet(route.interface), INWARD
+        inner = _At(Packet(port.protocol, None, target, port.port, dnat=True))
+        yield IP_FAMILIES, "forward", inner(route.interface, bridge), INWARD
+
+
+@dataclass(frozen=True)
+class _At:
+    """A packet that gets the interfaces at which a hook sees it."""
+
+    packet: Packet
+
+    def __call__(self, received: str, sent: str = "") -> Packet:
+        return replace(self.packet, received=received, sent=sent)
