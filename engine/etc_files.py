@@ -332,6 +332,11 @@ def with_address(text: str, name: str, address: str) -> str:
     return re.sub(rf"(?m)^\S*(?=\t{re.escape(name)}(?:\s|\.))", address, text)
 
 
+def without_link(text: str, alias: str) -> str:
+    """Return the text of /etc/hosts without the line for the legacy link (``--link``) with this alias."""
+    return re.sub(rf"(?m)^\S+\t{re.escape(alias)} .*\n", "", text)
+
+
 def own_names(config: ContainerConfig) -> str:
     """Return the names in the /etc/hosts lines of the container's own addresses.
 

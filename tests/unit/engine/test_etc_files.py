@@ -17,6 +17,7 @@ from engine.etc_files import (
     read_host_resolv_conf,
     resolv_conf,
     with_address,
+    without_link,
     without_own_lines,
 )
 from engine.model import ContainerConfig
@@ -109,6 +110,12 @@ def test_a_missing_resolv_conf_counts_as_empty(tmp_path):
 
 def config(hostname="f444b571eb58", domainname=""):
     return ContainerConfig("bb", hostname=hostname, domainname=domainname)
+
+
+def test_the_line_of_a_removed_link_leaves_the_hosts_file():
+    kept = LOCAL + "1.2.3.4\tdb\n172.17.0.2\tdb2 f444b571eb58 dbs\n172.17.0.6\thh\n"
+    assert without_link(kept + "172.17.0.2\tdb f444b571eb58 dbs\n", "db") == kept
+    assert without_link(kept, "d.") == kept
 
 
 def test_the_hosts_file_of_a_container_on_a_bridge():
