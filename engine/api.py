@@ -237,6 +237,9 @@ class Containers(Protocol):
     def rename(self, reference: str, name: str) -> None:
         """Rename a container."""
 
+    def unlink(self, reference: str) -> None:
+        """Remove a legacy link; the reference "web/db" means the link ``db`` of the container ``web``."""
+
     def update(self, reference: str, policy: RestartPolicy | None) -> None:
         """Change a container's restart policy; with None, only check that the container can be changed."""
 

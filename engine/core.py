@@ -21,6 +21,7 @@ from engine.containers import remove as containers_remove
 from engine.containers import rename as containers_rename
 from engine.containers import start as containers_start
 from engine.containers import stats as containers_stats
+from engine.containers import unlink as containers_unlink
 from engine.containers import update as containers_update
 from engine.errors import EngineError, PermissionDenied
 from engine.host import Host, raises_engine_errors
@@ -289,6 +290,10 @@ class ContainerVerbs(Verbs):
     def rename(self, reference: str, name: str) -> None:
         """Rename a container."""
         containers_rename.rename(self.changing(), reference, name)
+
+    def unlink(self, reference: str) -> None:
+        """Remove a legacy link."""
+        containers_unlink.unlink(self.changing(), reference)
 
     def update(self, reference: str, policy: RestartPolicy | None) -> None:
         """Change a container's restart policy."""

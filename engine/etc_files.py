@@ -36,6 +36,8 @@ LOCAL_HOSTS_IPV6 = (
     ("ff02::2", "ip6-allrouters"),
 )
 HOST_GATEWAY = "host-gateway"
+NDOTS = re.compile(r"ndots:(\+?[0-9]{1,18}|-0+)")
+"""A valid ndots option, as Go's strconv.Atoi reads its number."""
 
 
 class Transform(StrEnum):
@@ -204,9 +206,10 @@ def _for_internal_resolver(conf: ResolvConf, *, ipv6: bool) -> ResolvConf:
         upstreams=upstreams or [Upstream(server) for server in _defaults(ipv6=ipv6)],
         used_defaults=not upstreams,
     )
-    if _has_ndots(conf.options):
-        return conf
-    return replace(conf, options=[*conf.options, "ndots:0"], ndots_from="internal")
+    options = [option for option in conf.options if not _is_invalid_ndots(option)]
+    if _has_ndots(options):
+        return replace(conf, options=options)
+    return replace(conf, options=[*options, "ndots:0"], ndots_from="internal")
 
 
 def _needs_host(server: str, *, ipv6: bool, zones: bool) -> bool:
@@ -226,6 +229,11 @@ def _defaults(*, ipv6: bool) -> Sequence[str]:
 
 def _has_ndots(options: Sequence[str]) -> bool:
     return any(option.partition(":")[0] == "ndots" for option in options)
+
+
+def _is_invalid_ndots(option: str) -> bool:
+    """Return whether an option sets ndots, but not to a number from 0. Docker does not write such an option."""
+    return _has_ndots([option]) and not NDOTS.fullmatch(option)
 
 
 def _parse_server(text: str) -> IPAddress | None:
@@ -322,6 +330,11 @@ def with_address(text: str, name: str, address: str) -> str:
     Docker changes the file in this way when the target of a legacy link (``--link``) gets a new address.
     """
     return re.sub(rf"(?m)^\S*(?=\t{re.escape(name)}(?:\s|\.))", address, text)
+
+
+def without_link(text: str, alias: str) -> str:
+    """Return the text of /etc/hosts without the line for the legacy link (``--link``) with this alias."""
+    return re.sub(rf"(?m)^\S+\t{re.escape(alias)} .*\n", "", text)
 
 
 def own_names(config: ContainerConfig) -> str:

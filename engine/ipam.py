@@ -239,17 +239,18 @@ def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | No
 
 
 def check_address(subnet: IPNetwork, used: Sequence[int], address: IPAddress) -> IPAddress:
-    """Return ``address`` if it is free in the subnet; raises `OutOfPool` or `AddressInUse`.
+    """Return ``address`` if it is free in the subnet.
 
-    An address outside the network's ip range is accepted, because an ip range limits only automatic addresses. ``used``
-    are the used addresses in ascending order.
+    Raises `OutOfPool`, `AddressInUse`, or, if the whole subnet is in use, `NoFreeAddress`. An address outside the
+    network's ip range is accepted, because an ip range limits only automatic addresses. ``used`` are the used addresses
+    in ascending order.
     """
     if address not in subnet:
         raise OutOfPool(address, subnet)
     value, (first, last) = int(address), usable(subnet)
     index = bisect_left(used, value)
     if not first <= value <= last or (index < len(used) and used[index] == value):
-        raise AddressInUse(address)
+        raise AddressInUse(address) if usage(subnet, used).available else NoFreeAddress(subnet)
     return address
 
 

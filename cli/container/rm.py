@@ -9,7 +9,7 @@ import click
 from cli.app import App, StatusError
 from cli.container.each import Outcome, report
 from cli.pflag import at_least, command, flag
-from engine.errors import Conflict, EngineError, NotFound
+from engine.errors import EngineError, NotFound
 
 NO_NAME = "Container name cannot be empty"
 
@@ -35,13 +35,10 @@ def rm(app: App, containers: tuple[str, ...], force: bool, link: bool, volumes: 
         report(app, zip(containers, each, strict=True), forgiven=(NotFound,) if force else ())
 
 
-def remove_link(app: App, reference: str) -> EngineError:
-    """Return the error of ``rm --link``.
-
-    A legacy link cannot be removed alone, because hawse keeps it as long as the container exists.
-    """
+def remove_link(app: App, reference: str) -> Outcome:
+    """Remove a legacy link such as "web/db"; return the error, or None."""
     try:
-        app.engine.containers.inspect(reference)
+        app.engine.containers.unlink(reference)
     except EngineError as error:
         return error
-    return Conflict("Conflict, cannot remove the default link name of the container")
+    return None

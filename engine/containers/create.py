@@ -150,13 +150,24 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
             if len(found) == 1:
                 settings = replace(settings, network_mode=f"container:{found[0].id}")
         if settings.links and not is_user_defined(settings.network_mode):
-            settings = replace(settings, links=[_with_sandbox_owner(reader, link) for link in settings.links])
+            settings = replace(settings, links=_checked_links(reader, settings.links))
     return settings
+
+
+def _checked_links(reader: Reader, links: Sequence[str]) -> list[str]:
+    """Return the links with the names of their targets. Of several links with one alias, the first stays."""
+    by_alias: dict[str, str] = {}
+    for link in links:
+        by_alias.setdefault(parse_link(link)[1], _with_sandbox_owner(reader, link))
+    return list(by_alias.values())
 
 
 def _with_sandbox_owner(reader: Reader, link: str) -> str:
     target, alias = parse_link(link)
-    record = link_target(reader.find_containers(target), target)
+    matches = reader.find_containers(target)
+    if not matches and (through_link := lookup.linked(reader, target)):
+        matches, link = through_link[:1], f"{through_link[0].name}:{alias}"
+    record = link_target(matches, target)
     while is_container_mode(record.host.network_mode):
         target = shared_container(record.host.network_mode)
         record = link_target(reader.find_containers(target), target)

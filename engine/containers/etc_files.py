@@ -27,6 +27,7 @@ from engine.etc_files import (
     read_host_file,
     resolv_conf,
     with_address,
+    without_link,
     without_own_lines,
 )
 from engine.host import Host
@@ -134,6 +135,14 @@ def follow_links(host: Host, record: ContainerRecord) -> None:
         text = _present(path)
         if text is not None:
             _write(path, with_address(text, alias, address))
+
+
+def remove_link(host: Host, record: ContainerRecord, alias: str) -> None:
+    """Remove the line of a legacy link from a container's /etc/hosts; idempotent."""
+    path = host.container_directory(record.id) / "hosts"
+    text = _present(path)
+    if text is not None:
+        _write(path, without_link(text, alias))
 
 
 def _hosts(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> str:

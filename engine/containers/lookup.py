@@ -24,7 +24,7 @@ def find(reader: Reader, reference: str) -> ContainerRecord:
     Raises NotFound if no container matches, and InvalidArgument if several containers match. The error texts are
     Docker's.
     """
-    return names.pick_container(matches(reader, reference) or _linked(reader, reference), reference)
+    return names.pick_container(matches(reader, reference) or linked(reader, reference), reference)
 
 
 def matches(reader: Reader, reference: str) -> list[ContainerRecord]:
@@ -32,7 +32,7 @@ def matches(reader: Reader, reference: str) -> list[ContainerRecord]:
     return reader.find_containers(reference) or adopted.find(reader, reference)
 
 
-def _linked(reader: Reader, reference: str) -> list[ContainerRecord]:
+def linked(reader: Reader, reference: str) -> list[ContainerRecord]:
     """Return a list with the target container of a link on the default bridge; empty without such a link.
 
     The reference "web/db" means the target of the link ``db`` of the container ``web``.
@@ -40,13 +40,13 @@ def _linked(reader: Reader, reference: str) -> list[ContainerRecord]:
     name, slash, alias = reference.removeprefix("/").partition("/")
     if not (slash and name and alias):
         return []
-    links = [
+    known = [
         parse_link(text)
         for parent in reader.find_containers(name)
         if parent.host.network_mode == "bridge" and parent.name == name
         for text in parent.host.links or ()
     ]
-    return [target for linked, known_as in links if known_as == alias for target in reader.find_containers(linked)[:1]]
+    return [target for name, known_as in known if known_as == alias for target in reader.find_containers(name)[:1]]
 
 
 def resolve(host: Host, reference: str) -> ContainerRecord:

@@ -6,7 +6,7 @@ link must allow the traffic between the linked containers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from drivers.api import Linker
@@ -15,7 +15,7 @@ from engine.host import Host, endpoint_spec, translate_driver_errors
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 from engine.names import parse_link
 from engine.store.api import Reader
-from engine.validate.container import check_link_at_start, link_target
+from engine.validate.container import check_link_at_start, link_target, link_to_stopped
 
 Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
 
@@ -43,7 +43,10 @@ def linked(host: Host, record: ContainerRecord) -> list[Linked]:
     with host.store.read() as reader:
         for text in record.host.links or ():
             name, alias = parse_link(text)
-            target = link_target(reader.find_containers(name), name)
+            matches = reader.find_containers(name)
+            if not matches:
+                raise link_to_stopped(name, record.name, alias)
+            target = link_target(matches, name)
             check_link_at_start(target, record.name, alias)
             for endpoint in reader.endpoints(container_id=target.id):
                 network = reader.network(endpoint.network_id)
@@ -110,11 +113,27 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
 
 def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
     """Remove the permissions that `open_links` gave to a container, which leaves the default bridge; idempotent."""
+    with host.store.read() as reader:
+        links = _concerning(reader, record, member)
+    _close(host, member, links)
+
+
+def end_links(host: Host, before: ContainerRecord, after: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
+    """Remove the permissions of the links that ``before`` has and ``after`` has not; idempotent.
+
+    ``before`` and ``after`` are two records of one container, and ``members`` are its endpoints.
+    """
+    for member in members:
+        with host.store.read() as reader:
+            kept = [target.id for _, _, target, _ in _outgoing(reader, after, member.endpoint)]
+            links = [pair for pair in _outgoing(reader, before, member.endpoint) if pair[2].id not in kept]
+        _close(host, member, links)
+
+
+def _close(host: Host, member: JoinedEndpoint, links: Sequence[Pair]) -> None:
     driver = host.driver(member.network.driver)
     if not (member.network.predefined and isinstance(driver, Linker)):
         return
-    with host.store.read() as reader:
-        links = _concerning(reader, record, member)
     for source, source_end, target, target_end in links:
         with translate_driver_errors():
             driver.unlink(

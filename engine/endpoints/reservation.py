@@ -17,7 +17,7 @@ from engine import ipam, names
 from engine.cluster import hooks
 from engine.endpoints import links, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import EngineError, Forbidden, InvalidArgument, KernelFailure
+from engine.errors import EngineError, Forbidden, InvalidArgument, KernelFailure, Unavailable
 from engine.events import record as events
 from engine.host import Host, attachment_of, pool_key
 from engine.model import (
@@ -159,6 +159,8 @@ def _allocate(
     except (Taken, ipam.AddressInUse, ipam.OutOfPool) as error:
         raise Forbidden(ipam.IN_USE) from error
     except ipam.NoFreeAddress as error:
+        if requested:
+            raise Unavailable(str(error)) from error
         family = f"IPv{subnet.version}"
         message = f"no available {family} addresses on this network's address pools: {network.name} ({network.id})"
         raise KernelFailure(message) from error
@@ -168,7 +170,7 @@ def _allocate(
 def _is_free(subnet: IPv4Network | IPv6Network, used: Sequence[int], address: str) -> bool:
     try:
         ipam.check_address(subnet, used, ip_address(address))
-    except (ipam.AddressInUse, ipam.OutOfPool):
+    except (ipam.AddressInUse, ipam.NoFreeAddress, ipam.OutOfPool):
         return False
     return True
 

@@ -254,9 +254,9 @@ def _reserve_aux(tx: Transaction, network: NetworkRecord, key: str, subnet: IPNe
     try:
         ipam.check_address(subnet, tx.addresses(key), ip_address(address))
         tx.reserve_address(key, int(ip_address(address)), f"aux:{network.id}:{name}")
-    except (Taken, ipam.AddressInUse, ipam.OutOfPool) as error:
-        text = f"failed to allocate secondary ip address ({name}:{address}): {IN_USE}"
-        raise Forbidden(text) from error
+    except (Taken, ipam.AddressInUse, ipam.OutOfPool, ipam.NoFreeAddress) as error:
+        cause = str(error) if isinstance(error, ipam.NoFreeAddress) else IN_USE
+        raise Forbidden(f"failed to allocate secondary ip address ({name}:{address}): {cause}") from error
 
 
 def _own_pool(config: IPAMConfig, request: NetworkCreate) -> PoolRecord:

@@ -366,7 +366,12 @@ def check_link_at_start(target: ContainerRecord, parent: str, alias: str) -> Non
     if not any(attachment.network == "bridge" for attachment in target.attachments):
         raise EngineError(f"Cannot link to /{target.name}, as it does not belong to the default network")
     if target.status != "running":
-        raise EngineError(f"Cannot link to a non running container: /{target.name} AS /{parent}/{alias}")
+        raise link_to_stopped(target.name, parent, alias)
+
+
+def link_to_stopped(target: str, parent: str, alias: str) -> EngineError:
+    """Return the error for a link of the container ``parent`` whose target does not run, or was removed."""
+    return EngineError(f"Cannot link to a non running container: /{target} AS /{parent}/{alias}")
 
 
 def check_rename_given(name: str) -> None:

@@ -10,13 +10,11 @@ from api.docker.request_types import CONTAINER_CREATE, CONTAINER_UPDATE
 from api.docker.router import Route
 from api.docker.unsupported import ignored_resources
 from engine.api import Created, Engine
-from engine.errors import Conflict
 from engine.model import ContainerCreate, Filters, RestartPolicy
 from engine.names import SHORT_ID, is_user_defined
 
 OWN_DNS_NAMES = (1, 45)
 """From this version, DNSNames has a container's short id and host name. In older versions, Aliases has them."""
-NO_LINK = "Conflict, cannot remove the default link name of the container"
 
 
 def list_containers(request: Request) -> Response:
@@ -91,8 +89,8 @@ def update(request: Request) -> Response:
 def remove(request: Request) -> Response:
     """Answer DELETE /containers/{id}."""
     if request.flag("link"):
-        request.engine.containers.inspect(request.parameters["id"])
-        raise Conflict(NO_LINK)
+        request.change(_unlink, request.parameters["id"])
+        return NO_CONTENT
     request.change(_remove, request.parameters["id"], request.flag("force"))
     return NO_CONTENT
 
@@ -134,6 +132,10 @@ def _kill(engine: Engine, reference: str, signal: str) -> None:
 
 def _rename(engine: Engine, reference: str, name: str) -> None:
     engine.containers.rename(reference, name)
+
+
+def _unlink(engine: Engine, reference: str) -> None:
+    engine.containers.unlink(reference)
 
 
 def _update(engine: Engine, reference: str, policy: RestartPolicy | None) -> None:

@@ -54,6 +54,11 @@ def test_leaving_removes_the_interface_and_joining_again_replaces_it(macvlan):
         ("ext0.abc", "unable to parse a valid vlan id from: abc (ex. eth0.10 for vlan 10)"),
         ("ext0.5000", "vlan id must be between 1-4094, received: 5000"),
         ("nosuch.10", "-o parent interface was not found on the host: nosuch"),
+        ("nosuch.5000", "-o parent interface was not found on the host: nosuch"),
+        (
+            "ext0.20.30",
+            "required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received ext0.20.30",
+        ),
     ],
 )
 def test_an_unusable_parent_is_refused_before_anything_is_made(macvlan, parent, message):

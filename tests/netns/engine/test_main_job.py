@@ -95,14 +95,18 @@ def test_published_ports_change_while_the_container_runs(host):
 def test_a_legacy_link_reaches_exposed_ports_where_containers_are_kept_apart(host, tmp_path):
     config = tmp_path / "daemon.json"
     config.write_text('{"icc": false}')
-    env = {"HAWSE_CONFIG": str(config)}
+    env, sleep = {"HAWSE_CONFIG": str(config)}, ("sleep", "1d")
     host.hawse("run", "-d", "--name", "db", "--expose", "80", "hostfs", *SERVER, env=env)
-    host.hawse("run", "-d", "--name", "app", "--link", "db:store", "hostfs", "sleep", "1d", env=env)
+    host.hawse("run", "-d", "--name", "app", "--link", "db:store", "--link", "db:x", "hostfs", *sleep, env=env)
     host.hawse("run", "-d", "--name", "other", "hostfs", "sleep", "1d", env=env)
     get = ("busybox", "wget", "-T2", "-qO-")
     assert "localhost" in host.hawse("exec", "app", *get, "http://store/hosts", env=env).stdout
     address = host.hawse("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "db", env=env).stdout.strip()
     assert host.hawse("exec", "other", *get, f"http://{address}/hosts", check=False, env=env).returncode != 0
+    host.hawse("rm", "--link", "app/x", env=env)
+    assert "localhost" in host.hawse("exec", "app", *get, "http://store/hosts", env=env).stdout
+    host.hawse("rm", "--link", "app/store", env=env)
+    assert host.hawse("exec", "app", *get, f"http://{address}/hosts", check=False, env=env).returncode != 0
     host.hawse("rm", "-f", "app", env=env)
     host.hawse("run", "-d", "--name", "next", "hostfs", "sleep", "1d", env=env)
     assert host.hawse("exec", "next", *get, f"http://{address}/hosts", check=False, env=env).returncode != 0

@@ -17,6 +17,7 @@ from engine.etc_files import (
     read_host_resolv_conf,
     resolv_conf,
     with_address,
+    without_link,
     without_own_lines,
 )
 from engine.model import ContainerConfig
@@ -62,6 +63,17 @@ def test_flags_replace_the_hosts_settings():
     ]
 
 
+@pytest.mark.parametrize("invalid", ["ndots:x", "ndots", "ndots:", "ndots:-1", "ndots:1_0"])
+def test_an_ndots_that_is_no_number_is_not_passed_to_a_user_defined_network(invalid):
+    """As Docker 26.1.5 does, for options of the flags and of the host's file."""
+    made = resolv_conf("", Transform.INTERNAL, Overrides(options=[invalid, "rotate"]), ipv6=False)
+    assert (made.options, made.ndots_from) == (["rotate", "ndots:0"], "internal")
+    made = resolv_conf(f"options {invalid} ndots:+2\n", Transform.INTERNAL, Overrides(), ipv6=False)
+    assert (made.options, made.ndots_from) == (["ndots:+2"], "host")
+    made = resolv_conf("", Transform.LEGACY, Overrides(options=[invalid]), ipv6=False)
+    assert (made.options, made.ndots_from) == ([invalid], "override")
+
+
 def test_servers_of_the_flags_stay_on_the_default_bridge_even_when_local():
     made = resolv_conf("nameserver 1.1.1.1\n", Transform.LEGACY, Overrides(["127.0.0.1"]), ipv6=False)
     assert made.servers == ["127.0.0.1"]
@@ -98,6 +110,12 @@ def test_a_missing_resolv_conf_counts_as_empty(tmp_path):
 
 def config(hostname="f444b571eb58", domainname=""):
     return ContainerConfig("bb", hostname=hostname, domainname=domainname)
+
+
+def test_the_line_of_a_removed_link_leaves_the_hosts_file():
+    kept = LOCAL + "1.2.3.4\tdb\n172.17.0.2\tdb2 f444b571eb58 dbs\n172.17.0.6\thh\n"
+    assert without_link(kept + "172.17.0.2\tdb f444b571eb58 dbs\n", "db") == kept
+    assert without_link(kept, "d.") == kept
 
 
 def test_the_hosts_file_of_a_container_on_a_bridge():
