@@ -45,7 +45,7 @@ MODULES = {"dummy": "dummy", "vlan": "8021q"}
 MAX_VLAN = 4094
 
 
-class SubinterfaceDriver:
+class DriverWithParent:
     """The base class of drivers whose endpoints are sub-interfaces of one host interface, the parent.
 
     Subclasses define the kind of sub-interface.
