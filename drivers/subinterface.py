@@ -45,10 +45,11 @@ MODULES = {"dummy": "dummy", "vlan": "8021q"}
 MAX_VLAN = 4094
 
 
-class SubinterfaceDriver:
+class SubinterfaceBase:
     """The base class of drivers whose endpoints are sub-interfaces of one host interface, the parent.
 
-    Subclasses define the kind of sub-interface.
+    Subclasses define the kind of sub-interface. The name of this class does not end in Driver, because
+    `drivers.registry` would then take this file for a driver.
     """
 
     type: ClassVar[str]
