@@ -12,14 +12,14 @@ from typing import Any
 
 from drivers import options
 from drivers.api import BadOption, DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, OptionFacts, Sandbox
-from drivers.subinterface import PARENT, PARENT_FACTS, DriverWithParent
+from drivers.subinterface import PARENT, PARENT_FACTS, SubinterfaceBase
 
 MODE, FLAG = "ipvlan_mode", "ipvlan_flag"
 MODES = {"l2": 0, "l3": 1, "l3s": 2}
 FLAGS = {"bridge": 0, "private": 1, "vepa": 2}  # option value to kernel flag (IPVLAN_F_PRIVATE, IPVLAN_F_VEPA)
 
 
-class IpvlanDriver(DriverWithParent):
+class IpvlanDriver(SubinterfaceBase):
     """The driver of networks whose endpoints are ipvlan interfaces of a parent interface.
 
     In the l3 modes, the parent interface routes the endpoints' packets.

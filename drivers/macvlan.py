@@ -9,13 +9,13 @@ from typing import Any
 
 from drivers import options
 from drivers.api import DriverFacts, NetworkSpec, OptionFacts
-from drivers.subinterface import PARENT, PARENT_FACTS, DriverWithParent
+from drivers.subinterface import PARENT, PARENT_FACTS, SubinterfaceBase
 
 MODE = "macvlan_mode"
 MODES = ("bridge", "private", "vepa", "passthru")
 
 
-class MacvlanDriver(DriverWithParent):
+class MacvlanDriver(SubinterfaceBase):
     """The driver of networks whose endpoints are macvlan interfaces of a parent interface."""
 
     type = "macvlan"

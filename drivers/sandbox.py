@@ -23,6 +23,8 @@ LOST, NO_ARP = object(), object()
 
 ``LOST``: the interface does not exist, so the endpoint must join again. ``NO_ARP``: ARP is off on the interface.
 """
+EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
+"""The destination of a default route, by IP version."""
 T = TypeVar("T")
 
 
@@ -228,7 +230,10 @@ def lost_default_routes(
     The arguments are those of `set_default_routes`.
     """
     lost = inside(sandbox, lambda opened: default_routes.lost(opened, chosen, offered, protocol))
-    return [Difference("missing", "default route", f"via {way.gateway or way.interface}") for way in lost]
+    return [
+        Difference("missing", "default route", f"via {way.gateway or way.interface}", subject=EVERYWHERE[way.version])
+        for way in lost
+    ]
 
 
 def free_name(sandbox: Sandbox, prefix: str, first: int) -> str:

@@ -45,10 +45,11 @@ MODULES = {"dummy": "dummy", "vlan": "8021q"}
 MAX_VLAN = 4094
 
 
-class DriverWithParent:
+class SubinterfaceBase:
     """The base class of drivers whose endpoints are sub-interfaces of one host interface, the parent.
 
-    Subclasses define the kind of sub-interface.
+    Subclasses define the kind of sub-interface. The name of this class does not end in Driver, because
+    `drivers.registry` would then take this file for a driver.
     """
 
     type: ClassVar[str]
@@ -259,18 +260,15 @@ def split_vlan(parent: str) -> tuple[str, int]:
     Raises `BadOption` if the name has another form, or if the host has no such interface.
     """
     master, dot, text = parent.partition(".")
-    missing = f"The host has no interface {parent}. The interfaces: ip link"
-    if not dot:
-        raise BadOption(f"invalid subinterface vlan name {parent}, example formatting is eth0.10", missing)
-    if "." in text:
-        form = "required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received"
-        raise BadOption(f"{form} {parent}", missing)
+    if not dot or "." in text:
+        text = f"invalid subinterface vlan name {parent}, example formatting is eth0.10"
+        raise BadOption(text, f"The host has no interface {parent}. The interfaces: ip link")
     if not text.isdecimal():
         raise BadOption(f"unable to parse a valid vlan id from: {text} (ex. eth0.10 for vlan 10)")
-    if not link.index(master):
-        raise BadOption(f"-o parent interface was not found on the host: {master}")
     if not 1 <= int(text) <= MAX_VLAN:
         raise BadOption(f"vlan id must be between 1-{MAX_VLAN}, received: {int(text)}")
+    if not link.index(master):
+        raise BadOption(f"-o parent interface was not found on the host: {master}")
     return master, int(text)
 
 

@@ -27,7 +27,7 @@ from engine.diagnosis.trace.records import HOST, Place, Records
 from engine.diagnosis.trace.routes import Routes
 from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, rule_in
 from engine.diagnosis.trace.source import OUTSIDE
-from engine.diagnosis.trace.state import State
+from engine.diagnosis.trace.state import Fault, State
 from engine.host import network_spec
 from engine.store.api import Reader
 
@@ -67,32 +67,25 @@ class Explanation:
     def _state_faults(self) -> Iterator[Culprit]:
         way = self._way
         for member in way.members if way.kind != LOCAL else ():
-            for culprit in self._state.of_network(member.network):
-                if self._concerns(culprit):
-                    yield culprit
-            for culprit in self._state.of_endpoint(member):
-                if self._concerns(culprit):
-                    yield culprit
+            for fault in chain(self._state.of_network(member.network), self._state.of_endpoint(member)):
+                if self._concerns(fault):
+                    yield fault.culprit
         if way.kind in (ROUTED, EXTERNAL):
             for place in (way.source, way.target):
                 if place is not None and place.record is not None and place.path:
-                    yield from (c for c in self._state.default_routes(place.record) if self._concerns(c))
+                    faults = self._state.default_routes(place.record)
+                    yield from (fault.culprit for fault in faults if self._concerns(fault))
 
-    def _concerns(self, culprit: Culprit) -> bool:
+    def _concerns(self, fault: Fault) -> bool:
         """Return whether a fault of a network or endpoint can stop packets on this path.
 
         The fault's layer and IP version decide.
         """
-        way = self._way
-        if culprit.kind == "forwarding-off":
+        if fault.culprit.kind == "forwarding-off":
             return False  # `Checks.forwarding` decides whether this path needs forwarding
-        of_bridge = culprit.object.startswith(("bridge br", "bridge ")) and culprit.where == "host"
-        if way.kind in (BRIDGED, REMOTE) and of_bridge and not culprit.object.startswith("bridge port"):
-            return culprit.kind in L2_KINDS
-        if culprit.kind in ("wrong-address", "no-route"):
-            is_six = culprit.detail.count(":") > culprit.detail.count(": ")
-            return is_six == (way.inner_address.version == 6)
-        return True
+        if self._way.kind in (BRIDGED, REMOTE) and fault.of_bridge:
+            return fault.culprit.kind in L2_KINDS
+        return fault.version in (0, self._way.inner_address.version)
 
     def soft_faults(self, *, sending: bool) -> Iterator[Culprit]:
         """Yield faults that do not stop a small probe: a duplicate address, small MTUs, stale flows."""

@@ -6,6 +6,8 @@ The comparisons are the agent's own (`drivers.api.LinkRepairer`, `drivers.api.Re
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_interface
 
 from drivers import bridge_options
 from drivers.api import ARP, ISOLATED, MASTER, UP, Difference, DriverError, EndpointSpec, LinkRepairer, Repairer
@@ -21,13 +23,26 @@ from engine.recovery.link_repair import heals
 from engine.store.api import Reader
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A culprit that the comparison found.
+
+    ``of_bridge`` is True for a fault of a network's bridge and its addresses. ``version`` is the IP version that a
+    missing address or route belongs to, or 0 for a fault that concerns both versions.
+    """
+
+    culprit: Culprit
+    of_bridge: bool = False
+    version: int = 0
+
+
 class State:
     """The comparison of records with the kernel, for one trace."""
 
     def __init__(self, host: Host, records: Records) -> None:
         self._host, self._records = host, records
 
-    def of_network(self, network: NetworkRecord) -> Iterator[Culprit]:
+    def of_network(self, network: NetworkRecord) -> Iterator[Fault]:
         """Yield the faults of a network's objects on the host."""
         driver = self._driver(network)
         if driver is None:
@@ -36,9 +51,9 @@ class State:
         for difference in driver.compare_network(network_spec(network), [s for s in publishing if s]):
             culprit = self._network_culprit(network, difference)
             if culprit is not None:
-                yield culprit
+                yield Fault(culprit, difference.place in ("bridge", "address"), _version(difference))
 
-    def of_endpoint(self, member: JoinedEndpoint) -> Iterator[Culprit]:
+    def of_endpoint(self, member: JoinedEndpoint) -> Iterator[Fault]:
         """Yield the faults of an endpoint: of its bridge port, its interface, its addresses and its routes."""
         driver, container, spec = self._driver(member.network), self._records.container_of(member), self._spec(member)
         if driver is None or container is None or spec is None:
@@ -51,9 +66,9 @@ class State:
         for difference in found:
             culprit = self._endpoint_culprit(member, container, difference)
             if culprit is not None:
-                yield culprit
+                yield Fault(culprit, version=_version(difference))
 
-    def default_routes(self, container: ContainerRecord) -> Iterator[Culprit]:
+    def default_routes(self, container: ContainerRecord) -> Iterator[Fault]:
         """Yield the default routes that a container's sandbox has lost."""
         owner = self._records.owner(container)
         members = self._records.members(owner)
@@ -66,7 +81,8 @@ class State:
         for one in lost:
             detail = f"{owner.name} has lost its default route {one.what}"
             fix = self._repair(members[0].network, owner)
-            yield Culprit("no-route", f"default route of {owner.name}", f"container {owner.name}", detail, fix)
+            what, where = f"default route of {owner.name}", f"container {owner.name}"
+            yield Fault(Culprit("no-route", what, where, detail, fix), version=_version(one))
 
     def firewall(self, reader: Reader) -> list[Difference]:
         """Return the differences between hawse's own firewall and the records, except routine updates."""
@@ -163,6 +179,11 @@ def _interface_culprit(container: ContainerRecord, one: Difference) -> Culprit:
         return Culprit("interface-down", what, where, one.what, fix)
     fix = f"switch it on in {container.name}: ip link set {one.subject} arp on"
     return Culprit("stale-neighbour", f"{what} (arp off)", where, one.what, fix)
+
+
+def _version(one: Difference) -> int:
+    """Return the IP version of a missing address or route, or 0 for another difference."""
+    return ip_interface(one.subject).version if one.place in ("address", "route", "default route") else 0
 
 
 def _forwarding(key: str) -> Culprit:

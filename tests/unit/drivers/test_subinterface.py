@@ -13,7 +13,7 @@ from drivers.api import BadOption, EndpointSpec, JoinInfo, NetworkSpec, Pool, Sa
 from drivers.ipvlan import IpvlanDriver
 from drivers.linux import link, rtnetlink
 from drivers.macvlan import MacvlanDriver
-from drivers.subinterface import DriverWithParent, parent_name
+from drivers.subinterface import SubinterfaceBase, parent_name
 
 
 def network(**options: str) -> NetworkSpec:
@@ -88,7 +88,7 @@ def test_the_next_hop_is_that_of_the_endpoints_own_subnet():
     ("mode", "internal", "on_link"), [("l2", False, False), ("l3", False, True), ("l3s", True, False)]
 )
 def test_an_external_ipvlan_network_of_mode_l3_needs_no_next_hop(monkeypatch, mode, internal, on_link):
-    monkeypatch.setattr(DriverWithParent, "join", lambda *_: JoinInfo("eth0", "02:42:00:00:00:01"))
+    monkeypatch.setattr(SubinterfaceBase, "join", lambda *_: JoinInfo("eth0", "02:42:00:00:00:01"))
     joined = replace(network(ipvlan_mode=mode), internal=internal)
     info = IpvlanDriver().join(joined, EndpointSpec("e", ""), Sandbox("s", "/nowhere"), "eth0")
     assert (info.interface, info.mac, info.on_link) == ("eth0", "", on_link)

@@ -221,6 +221,19 @@ def test_the_remedy_for_an_adopted_namespace_without_a_route(lab, netns):
         lab.hawse("network", "disconnect", "other", f"netns:{netns.name}")
 
 
+def test_a_lost_address_and_route_of_an_adopted_namespace_are_the_culprit(lab, netns):
+    name = f"netns:{netns.name}"
+    lab.hawse("network", "connect", "--default-route=yes", "other", name)
+    try:
+        address = netns.sh("ip -o -4 addr show dev eth0").split()[3]
+        netns.sh("ip route del default")
+        assert fault(lab, name, "192.168.99.99:91") == ("no-route", f"default route of {name}")
+        netns.sh(f"ip addr del {address} dev eth0")
+        assert fault(lab, name, "192.168.99.99:91") == ("wrong-address", f"address {address} of eth0 of {name}")
+    finally:
+        lab.hawse("network", "disconnect", "other", name)
+
+
 @pytest.mark.parametrize("source", ["db", "host"])
 def test_host_and_outside_are_refused_as_targets(lab, source):
     for word in ("host", "outside:80"):
