@@ -9,6 +9,7 @@ import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -39,7 +40,7 @@ def show(app: App, renderable: RenderableType) -> None:
         file=io.StringIO(),
         force_terminal=app.color,
         color_system="standard" if app.color else None,
-        width=max(NARROWEST, app.columns or UNKNOWN) if app.on_terminal else UNLIMITED,
+        width=_width(app),
         highlight=False,
         emoji=False,
         markup=False,
@@ -50,11 +51,21 @@ def show(app: App, renderable: RenderableType) -> None:
     app.write(app.stdout, "".join(f"{line}\n" for line in lines).encode())
 
 
+def _width(app: App) -> int:
+    """Return the width of stdout in columns."""
+    return max(NARROWEST, app.columns or UNKNOWN) if app.on_terminal else UNLIMITED
+
+
 def print_table(app: App, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-    """Print rows under a header; all columns except the last are as wide as their widest cell."""
+    """Print rows under a header; all columns except the last are as wide as their widest cell.
+
+    On a terminal, such a column has at most a third of the width, because the last column needs room too.
+    """
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for place, title in enumerate(header):
-        table.add_column(title, no_wrap=place < len(header) - 1, overflow="fold")
+    for place, title in enumerate(header[:-1]):
+        widest = max(cell_len(cell) for cell in (title, *(escaped_line(row[place].text) for row in rows)))
+        table.add_column(title, width=min(widest, _width(app) // 3), overflow="fold")
+    table.add_column(header[-1], overflow="fold")
     for row in rows:
         table.add_row(*(Text("\n").join([text(c.text, c.style), *map(text, c.below)]) for c in row))
     show(app, table)

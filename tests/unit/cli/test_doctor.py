@@ -44,6 +44,15 @@ def test_a_terminal_shows_cause_and_fix_below_the_finding_in_colour(cli):
     assert "\x1b" not in cli("--no-color", "doctor").out
 
 
+def test_a_long_name_leaves_room_for_the_finding_on_a_terminal(cli):
+    answer(cli, Check(WARNING, "network " + "n" * 60, "the finding has more words than one line", "another program"))
+    cli.terminal = True
+    lines = cli("--no-color", "doctor").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1] == "warning  network                     the finding has more words than one line"
+    assert "".join(line[9:35].strip() for line in lines[1:-1]) == "network" + "n" * 60
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_hostile_text_stays_in_its_cell(cli, terminal):
     answer(cli, Check(FAULT, "network \x1b[2Ja\nb", "[bold]x\r\x07\u202e", "c\nd", "\udcff"))
