@@ -128,10 +128,15 @@ def shown(name: bytes | str) -> str:
     return text if len(text) <= _LIMIT and text.isprintable() and text else quoted(text)
 
 
+def one_line(text: str) -> str:
+    """Return the text with all characters escaped that are not printable, for a line of a log."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
 def quoted(text: str) -> str:
     """Return the text in double quotes, escaped and truncated."""
     cut = text[:_LIMIT]
-    escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in cut)
+    escaped = "".join(one_line(c) if c not in '"\\' else f"\\u{ord(c):04x}" for c in cut)
     return f'"{escaped}…"' if len(text) > _LIMIT else f'"{escaped}"'
 
 

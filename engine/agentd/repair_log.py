@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from drivers.api import Difference
+from engine.errors import one_line
 from engine.events.repair import described
 from engine.golang import timestamps
 
@@ -18,11 +19,14 @@ months.
 
 
 def say(text: str) -> None:
-    """Append a line with the time and ``text`` to the log; a log over `LONG_LOG_BYTES` is emptied first."""
+    """Append a line with the time and ``text`` to the log; a log over `LONG_LOG_BYTES` is emptied first.
+
+    Control characters are escaped, because a container or another program may have chosen a name in ``text``.
+    """
     log = os.fstat(sys.stderr.fileno())
     if stat.S_ISREG(log.st_mode) and log.st_size > LONG_LOG_BYTES:
         os.ftruncate(sys.stderr.fileno(), 0)
-    print(f"{timestamps.now()} {text}", file=sys.stderr, flush=True)
+    print(f"{timestamps.now()} {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds: float) -> None:

@@ -212,13 +212,15 @@ def _transform(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> Tr
 def _present(path: Path) -> str | None:
     """Return the contents of a container's /etc file, or None if the file is missing or larger than `LARGEST` bytes.
 
-    The contents are untrusted, because the container may have written any bytes into the file.
+    The contents are untrusted, because the container may have written any bytes into the file. The container may also
+    enlarge the file after its size was checked, so at most `LARGEST` characters are read.
     """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", opener=no_follow) as file:
-            return file.read() if os.fstat(file.fileno()).st_size <= LARGEST else None
+            text = file.read(LARGEST + 1) if os.fstat(file.fileno()).st_size <= LARGEST else None
     except FileNotFoundError:
         return None
+    return text if text is not None and len(text) <= LARGEST else None
 
 
 def _write(path: Path, text: str) -> None:

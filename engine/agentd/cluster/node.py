@@ -22,6 +22,7 @@ from engine.cluster.etcd import Client
 from engine.cluster.model import MANAGER, ClusterMembership
 from engine.cluster.snapshot import View
 from engine.core import open_engine
+from engine.errors import one_line
 from engine.events import record as events
 from engine.host import is_clustered
 from engine.model import EndpointRecord, NetworkRecord
@@ -90,7 +91,8 @@ class ClusterNode:
         values = {key: view.values[key] for key in unreadable}
         for key, why in unreadable.items():
             if self._unreadable.get(key) != values[key]:
-                print(f"left out of the cluster's records: {key}: {why}"[:500], file=sys.stderr, flush=True)
+                text = one_line(f"left out of the cluster's records: {key}: {why}"[:500])
+                print(text, file=sys.stderr, flush=True)
         self._unreadable = values
 
     def _learn_managers(self, view: View) -> None:
