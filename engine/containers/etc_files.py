@@ -100,7 +100,7 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
         return
     directory = host.container_directory(record.id)
     with open(directory / "hosts", "a", encoding="utf-8", opener=no_follow) as hosts:
-        hosts.write(own_lines(record.config, _addresses(members[-1:])))
+        hosts.write(own_lines(record.config, _addresses(members[-1:]), ipv6=_has_ipv6(record)))
     path = directory / "resolv.conf"
     if _present(path) in _unedited(host, record, members[:-1]):
         _write(path, _resolv_conf(host, record, members, _transform(record, members)))
@@ -151,7 +151,10 @@ def _hosts(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint
     if record.host.network_mode == "host" and not extra:
         return read_host_file(HOST_HOSTS)
     linked = [
-        LinkedHost(to.address, to.alias, to.target.config.hostname, to.target.name) for to in links.linked(host, record)
+        LinkedHost(address, to.alias, to.target.config.hostname, to.target.name)
+        for to in links.linked(host, record)
+        for address in (to.address, to.address6)
+        if address
     ]
     return hosts_file(
         record.config,
