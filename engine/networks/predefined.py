@@ -249,5 +249,7 @@ def _bridge_ipam(config: Config) -> list[IPAMConfig]:
             subnet = ip_interface(bip)
             entries.append(IPAMConfig(str(subnet.network), fixed, str(subnet.ip), _aux(config, version)))
         elif fixed:
-            entries.append(IPAMConfig(str(ip_network(fixed)), aux_addresses=_aux(config, version)))
+            whole = str(ip_network(fixed))
+            ip_range = whole if version == 4 else ""  # as in Docker
+            entries.append(IPAMConfig(whole, ip_range, aux_addresses=_aux(config, version)))
     return entries

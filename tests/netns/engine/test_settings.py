@@ -202,6 +202,14 @@ def test_the_default_gateway_is_a_router_beside_the_bridge(host, hawse):
         assert ipam == [{"Subnet": ipam[0]["Subnet"], "Gateway": gateway, **auxiliary}]
 
 
+def test_fixed_cidr_alone_is_subnet_and_range(hawse):
+    """As in Docker 26.1.5; an IPv6 subnet has no range."""
+    settings = {"fixed-cidr": "10.99.4.0/24", "ipv6": True, "fixed-cidr-v6": "fd00:4::/64"}
+    ipam = json.loads(hawse(settings, "network", "inspect", "-f", "{{json .IPAM.Config}}", "bridge").stdout)
+    assert {"Subnet": "10.99.4.0/24", "IPRange": "10.99.4.0/24"} in ipam
+    assert {"Subnet": "fd00:4::/64"} in ipam
+
+
 def test_ipv6_addresses_on_the_default_bridge_end_in_the_mac_address(hawse):
     """As in Docker 26.1.5, if the prefix has 80 bits or less."""
     v6 = {"ipv6": True, "fixed-cidr-v6": "fd00:2::/64", "default-gateway-v6": "fd00:2::100"}
