@@ -80,10 +80,12 @@ class Pool:
     """One subnet of a network. ``gateway`` is the network's gateway in this subnet, or None without a gateway.
 
     The gateway of a bridge network is the bridge's own address. The gateway of a macvlan or ipvlan network is a router.
+    ``next_hop`` is another router for the default route of the endpoints of a bridge network, or None.
     """
 
     subnet: IPNetwork
     gateway: IPInterface | None = None
+    next_hop: IPAddress | None = None
 
 
 @dataclass(frozen=True, slots=True)

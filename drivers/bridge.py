@@ -82,6 +82,8 @@ class BridgeDriver:
                 raise BadOption("bridge driver doesn't support multiple subnets")
         if any(pool.subnet != LINK_LOCAL and pool.subnet.overlaps(LINK_LOCAL) for pool in network.pools):
             raise BadOption(f"clash with the Link-Local prefix '{LINK_LOCAL}'")
+        if network.internal and any(pool.next_hop is not None and pool.subnet.version == 4 for pool in network.pools):
+            raise BadOption("no gateway can be set on an internal bridge network")
         for other in others:
             if other.id != network.id and bridge_options.parse(other).bridge == options.bridge:
                 conflict = f"conflicts with network {other.id} ({options.bridge}): networks have same bridge name"
@@ -563,7 +565,7 @@ def _gateways(network: NetworkSpec, options: BridgeOptions) -> list[IPv4Address 
     """Return the gateway addresses that the network offers as next hops; none if the network is internal."""
     if network.internal:
         return []
-    return [pool.gateway.ip for pool in network.pools if pool.gateway is not None]
+    return [pool.next_hop or pool.gateway.ip for pool in network.pools if pool.gateway is not None]
 
 
 def _mac(network_id: str) -> str:

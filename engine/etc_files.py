@@ -299,20 +299,21 @@ def hosts_file(
 
     ``addresses`` are the container's own addresses without prefix length, in the order of its interfaces.
     ``host_gateway`` is the address that replaces the word ``host-gateway`` in an --add-host entry
-    ``name:host-gateway``. ``ipv6`` is False if the sandbox has IPv6 disabled.
+    ``name:host-gateway``. ``ipv6`` is False if the sandbox has IPv6 disabled: then no line has an IPv6 address.
     """
     lines = [*LOCAL_HOSTS, *(LOCAL_HOSTS_IPV6 if ipv6 else ())]
     lines += [_extra_line(entry, host_gateway) for entry in extra_hosts]
     lines += [_linked_line(link) for link in links]
-    return _hosts_text(lines) + own_lines(config, addresses)
+    usable = [line for line in lines if ipv6 or ":" not in line[0]]
+    return _hosts_text(usable) + own_lines(config, addresses, ipv6=ipv6)
 
 
-def own_lines(config: ContainerConfig, addresses: Sequence[str]) -> str:
+def own_lines(config: ContainerConfig, addresses: Sequence[str], *, ipv6: bool = True) -> str:
     """Return the /etc/hosts lines for a container's own addresses. ``network connect`` appends such lines to
     the file.
     """
     names = own_names(config)
-    return _hosts_text([(address, names) for address in addresses])
+    return _hosts_text([(address, names) for address in addresses if ipv6 or ":" not in address])
 
 
 def without_own_lines(text: str, config: ContainerConfig) -> str:
@@ -327,9 +328,11 @@ def without_own_lines(text: str, config: ContainerConfig) -> str:
 def with_address(text: str, name: str, address: str) -> str:
     """Return the text of /etc/hosts, with ``address`` as the new address of each line whose first name is ``name``.
 
-    Docker changes the file in this way when the target of a legacy link (``--link``) gets a new address.
+    Only lines with an address of the same IP version change. Docker changes the file in this way when the target of a
+    legacy link (``--link``) gets a new address.
     """
-    return re.sub(rf"(?m)^\S*(?=\t{re.escape(name)}(?:\s|\.))", address, text)
+    present = r"[^\s:]*:\S*" if ":" in address else r"[^\s:]*"
+    return re.sub(rf"(?m)^{present}(?=\t{re.escape(name)}(?:\s|\.))", address, text)
 
 
 def without_link(text: str, alias: str) -> str:

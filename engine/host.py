@@ -44,6 +44,7 @@ from engine import errors
 from engine.config import Config
 from engine.errors import EngineError, KernelFailure, NotFound, Unavailable
 from engine.model import (
+    DEFAULT_GATEWAYS,
     ContainerRecord,
     EndpointRecord,
     EndpointSettings,
@@ -214,11 +215,18 @@ def network_spec(record: NetworkRecord) -> NetworkSpec:
         id=record.id,
         name=record.name,
         options={**(record.options or {}), **(record.host_options or {})},
-        pools=tuple(Pool(ip_network(p.subnet), gateway_interface(p)) for p in record.pools if not p.unused),
+        pools=tuple(pool_spec(p) for p in record.pools if not p.unused),
         internal=record.internal,
         ipv4=record.enable_ipv4,
         ipv6=record.enable_ipv6,
     )
+
+
+def pool_spec(record: PoolRecord) -> Pool:
+    """Return a subnet in the form that drivers use. As in Docker, an auxiliary address names the next hop."""
+    subnet = ip_network(record.subnet)
+    next_hop = record.aux_addresses.get(DEFAULT_GATEWAYS[subnet.version])
+    return Pool(subnet, gateway_interface(record), ip_address(next_hop) if next_hop else None)
 
 
 def gateway_interface(pool: PoolRecord) -> IPInterface | None:

@@ -246,6 +246,10 @@ converted them to lower case.
 # ---------------------------------------------------------------------------------------------- records
 
 
+DEFAULT_GATEWAYS = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}
+"""By IP version, the name of the auxiliary address that is the default route of a bridge network's containers."""
+
+
 @dataclass(frozen=True, slots=True)
 class PoolRecord:
     """One allocated subnet of a network.

@@ -39,6 +39,8 @@ from engine.validate.container import check_binds
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 HOST_HOSTS = Path("/etc/hosts")
 FILES = ("hosts", "resolv.conf", "hostname")
+WRITTEN = "resolv.conf.written"
+"""A copy of the resolv.conf that hawse wrote last. The container cannot write it, so it shows the container's edits."""
 IPV6_SWITCHES = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/lo/disable_ipv6")
 """The sysctls that turn off IPv6 on the loopback interface of a container."""
 LARGEST = 1 << 20
@@ -87,7 +89,7 @@ def write(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]
     directory = host.container_directory(record.id)
     _write(directory / "hostname", f"{record.config.hostname}\n")
     _write(directory / "hosts", _hosts(host, record, members))
-    _write(directory / "resolv.conf", _resolv_conf(host, record, members, _transform(record, members)))
+    _write_resolv_conf(directory, _resolv_conf(host, record, members, _transform(record, members)))
 
 
 def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
@@ -100,10 +102,11 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
         return
     directory = host.container_directory(record.id)
     with open(directory / "hosts", "a", encoding="utf-8", opener=no_follow) as hosts:
-        hosts.write(own_lines(record.config, _addresses(members[-1:])))
-    path = directory / "resolv.conf"
-    if _present(path) in _unedited(host, record, members[:-1]):
-        _write(path, _resolv_conf(host, record, members, _transform(record, members)))
+        hosts.write(own_lines(record.config, _addresses(members[-1:]), ipv6=_has_ipv6(record)))
+    present = _present(directory / "resolv.conf")
+    known = (_present(directory / WRITTEN), *_unedited(host, record, members[:-1]))
+    if present is not None and present in known:
+        _write_resolv_conf(directory, _resolv_conf(host, record, members, _transform(record, members)))
 
 
 def remove_network(
@@ -151,7 +154,10 @@ def _hosts(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint
     if record.host.network_mode == "host" and not extra:
         return read_host_file(HOST_HOSTS)
     linked = [
-        LinkedHost(to.address, to.alias, to.target.config.hostname, to.target.name) for to in links.linked(host, record)
+        LinkedHost(address, to.alias, to.target.config.hostname, to.target.name)
+        for to in links.linked(host, record)
+        for address in (to.address, to.address6)
+        if address
     ]
     return hosts_file(
         record.config,
@@ -183,7 +189,7 @@ def _default_bridge_address(host: Host) -> str:
 
 
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
-    """Return each text that hawse may have written to resolv.conf, to find out whether the container has edited it.
+    """Return each text that an earlier hawse, which kept no copy, may have written to resolv.conf.
 
     Without ``members``, there are two texts: one for a container without networks, and one for a container on
     predefined networks, which the container may have left.
@@ -207,6 +213,11 @@ def _transform(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> Tr
     if record.host.network_mode == "host" or not members:
         return Transform.NONE
     return Transform.INTERNAL if any(not m.network.predefined for m in members) else Transform.LEGACY
+
+
+def _write_resolv_conf(directory: Path, text: str) -> None:
+    for name in ("resolv.conf", WRITTEN):
+        _write(directory / name, text)
 
 
 def _present(path: Path) -> str | None:

@@ -24,11 +24,12 @@ Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
 class Linked:
     """A running container that is the target of another container's link.
 
-    ``address`` is the target's address on the default bridge.
+    ``address`` and ``address6`` are the target's IPv4 and IPv6 addresses on the default bridge, "" without IPv6.
     """
 
     alias: str
     address: str
+    address6: str
     target: ContainerRecord
 
 
@@ -51,14 +52,15 @@ def linked(host: Host, record: ContainerRecord) -> list[Linked]:
             for endpoint in reader.endpoints(container_id=target.id):
                 network = reader.network(endpoint.network_id)
                 if network is not None and network.predefined and endpoint.ipv4:
-                    links.append(Linked(alias, endpoint.ipv4.partition("/")[0], target))
+                    address, address6 = (text.partition("/")[0] for text in (endpoint.ipv4, endpoint.ipv6))
+                    links.append(Linked(alias, address, address6, target))
     return links
 
 
 def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerRecord, str, str]]:
     """Yield each container that has a legacy link (``--link``) to this container on the default bridge.
 
-    Each result is (linking container, alias of this container in the link, address of this container).
+    Each result is (linking container, alias of this container in the link, IPv4 or IPv6 address of this container).
     """
     with host.store.read() as reader:
         for endpoint in reader.endpoints(container_id=record.id):
@@ -67,7 +69,8 @@ def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerReco
                 for source, *_ in _incoming(reader, network, record, endpoint):
                     for text in source.host.links or ():
                         if _leads_to(reader, text, record):
-                            yield source, parse_link(text)[1], endpoint.ipv4.partition("/")[0]
+                            for address in filter(None, (endpoint.ipv4, endpoint.ipv6)):
+                                yield source, parse_link(text)[1], address.partition("/")[0]
 
 
 def renamed(reader: Reader, record: ContainerRecord, target: ContainerRecord, name: str) -> ContainerRecord:

@@ -31,6 +31,9 @@ from engine.model import (
 )
 from engine.store.api import Reader, Taken, Transaction
 
+LONGEST_BEFORE_MAC = 80
+"""The longest prefix length of an IPv6 subnet whose addresses end in MAC addresses."""
+
 
 def keep_for_next_run(tx: Transaction, container_id: str) -> None:
     """Keep the addresses and ports of a container that a reboot has ended, until the container starts again."""
@@ -88,12 +91,14 @@ def reserve(
     link_local = [_link_local(a) for a in requested.link_local]
     known = (former.ipv4, former.ipv6) if former else ("", "")
     ipv4 = _allocate_in_pools(tx, network, 4, requested.ipv4, endpoint_id, known[0])
-    ipv6 = _allocate_in_pools(tx, network, 6, requested.ipv6, endpoint_id, known[1])
+    mac = _mac(network, settings.mac_address or (former.mac if former and not ipv4 else ""), ipv4)
+    chosen = requested.ipv6 or _from_mac(network, mac)
+    ipv6 = _allocate_in_pools(tx, network, 6, chosen, endpoint_id, known[1])
     return EndpointRecord(
         id=endpoint_id,
         network_id=network.id,
         container_id=container.id,
-        mac=_mac(network, settings.mac_address or (former.mac if former and not ipv4 else ""), ipv4),
+        mac=mac,
         ipv4=ipv4,
         ipv6=ipv6,
         link_local=link_local,
@@ -108,6 +113,17 @@ def _mac(network: NetworkRecord, requested: str, ipv4: str) -> str:
     if requested:
         return names.parse_mac(requested)
     return names.mac_from_ipv4(IPv4Interface(ipv4).ip) if ipv4 else names.random_mac()
+
+
+def _from_mac(network: NetworkRecord, mac: str) -> str:
+    """Return the IPv6 address for a MAC address on the default bridge, or "" on other networks.
+
+    As in Docker 26.1.5, the address ends in the MAC address if the subnet leaves 48 bits or more for it.
+    """
+    for subnet in (ip_network(pool.subnet) for pool in network.pools if network.predefined and not pool.unused):
+        if subnet.version == 6 and subnet.prefixlen <= LONGEST_BEFORE_MAC and len(mac) == len("02:42:ac:11:00:02"):
+            return str(subnet[int(mac.replace(":", ""), 16)])
+    return ""
 
 
 def _link_local(text: str) -> str:

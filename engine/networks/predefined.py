@@ -22,7 +22,7 @@ from engine.errors import Damaged, Forbidden
 from engine.golang import timestamps
 from engine.host import Host, begin_intent, end_intent, network_spec, translate_driver_errors
 from engine.ipam import Range
-from engine.model import IPAMConfig, NetworkCreate, NetworkRecord
+from engine.model import DEFAULT_GATEWAYS, IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.networks import create
 from engine.networks.create import used_ranges
 from engine.store.api import IntentKind, Transaction
@@ -188,14 +188,25 @@ def _record_bridge(
     )
     try:
         if before is not None and _keeps_pools(before, request):
-            pools = before.pools
+            pools = list(before.pools)
         else:
             for version in (4, 6):  # search all pools from the beginning, as dockerd does at its start
                 tx.set_meta(create.CURSOR.format(version=version), "")
             pools = create.allocate_pools(tx, request, config, create.host_id(tx), on_host)
+        pools = [_with_default_gateway(pool, config) for pool in pools]
         tx.put_network(create.reserve_fixed(tx, replace(record, pools=pools)))
     except Forbidden as error:
         raise Forbidden(f'error creating default "bridge" network: {error}') from error
+
+
+def _with_default_gateway(pool: PoolRecord, config: Config) -> PoolRecord:
+    """Return an automatic subnet with the configuration file's default gateway; other subnets have theirs already."""
+    return replace(pool, aux_addresses=_aux(config, ip_network(pool.subnet).version)) if pool.automatic else pool
+
+
+def _aux(config: Config, version: int) -> dict[str, str]:
+    gateway = config.default_gateway if version == 4 else config.default_gateway_v6
+    return {DEFAULT_GATEWAYS[version]: gateway} if gateway else {}
 
 
 def _keeps_pools(before: NetworkRecord, request: NetworkCreate) -> bool:
@@ -230,13 +241,15 @@ def _bridge_ipam(config: Config) -> list[IPAMConfig]:
     """
     entries = []
     own4, own6 = _own_addresses(config)
-    for bip, fixed, gateway in (
-        (config.bip or own4, config.fixed_cidr, config.default_gateway),
-        (config.bip6 or (own6 if config.ipv6 else ""), config.fixed_cidr_v6, config.default_gateway_v6),
+    for version, bip, fixed in (
+        (4, config.bip or own4, config.fixed_cidr),
+        (6, config.bip6 or (own6 if config.ipv6 else ""), config.fixed_cidr_v6),
     ):
         if bip:
             subnet = ip_interface(bip)
-            entries.append(IPAMConfig(str(subnet.network), fixed, gateway or str(subnet.ip)))
+            entries.append(IPAMConfig(str(subnet.network), fixed, str(subnet.ip), _aux(config, version)))
         elif fixed:
-            entries.append(IPAMConfig(str(ip_network(fixed)), "", gateway))
+            whole = str(ip_network(fixed))
+            ip_range = whole if version == 4 else ""  # as in Docker
+            entries.append(IPAMConfig(whole, ip_range, aux_addresses=_aux(config, version)))
     return entries

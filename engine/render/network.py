@@ -45,7 +45,7 @@ def _pool(pool: PoolRecord) -> Json:
         document["IPRange"] = pool.ip_range
     if pool.gateway and pool.gateway_shown:
         document["Gateway"] = pool.gateway_typed or pool.gateway
-    if pool.aux_addresses:
+    if pool.aux_addresses and not pool.automatic:
         document["AuxiliaryAddresses"] = _sorted_map(pool.aux_addresses)
     return document
 

@@ -79,6 +79,8 @@ class Checks:
         bridge = bridge_of(member.network)
         text = member.endpoint.gateway4 if self._version == 4 else member.endpoint.gateway6
         gateways = [p.gateway for p in member.network.pools if p.gateway and (":" in p.gateway) == (self._version == 6)]
+        if text in [address for p in member.network.pools for address in p.aux_addresses.values()]:
+            text = ""  # another router than the bridge
         for gateway in dict.fromkeys(filter(None, [text, *gateways])):
             good = {_mac(bridge)}
             target = ip_address(gateway)

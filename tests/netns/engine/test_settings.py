@@ -187,6 +187,45 @@ def test_the_default_bridge_gets_changed_addresses_when_no_container_uses_it(hos
     assert hawse(third, "network", "inspect", "-f", CONFIG, "bridge").stdout == "10.99.2.0/24 fd00:8::/64 docker0\n"
 
 
+def test_the_default_gateway_is_a_router_beside_the_bridge(host, hawse):
+    """As in Docker 26.1.5, the bridge keeps its address, and inspect hides the router of an automatic subnet."""
+    bip = {"bip": "10.99.1.1/24", "default-gateway": "10.99.1.254"}
+    for settings, bridge, router in (
+        (bip, "10.99.1.1/24", "10.99.1.254"),
+        ({"default-gateway": "172.17.0.250"}, "172.17.0.1/16", "172.17.0.250"),
+    ):
+        assert f"default via {router} dev eth0" in hawse(settings, "run", "--rm", "hostfs", "ip", "route").stdout
+        assert host.sh("ip -br -4 addr show docker0").split()[2:] == [bridge]
+        ipam = json.loads(hawse(settings, "network", "inspect", "-f", "{{json .IPAM.Config}}", "bridge").stdout)
+        auxiliary = {"AuxiliaryAddresses": {"DefaultGatewayIPv4": router}} if settings is bip else {}
+        gateway, _, _ = bridge.partition("/")
+        assert ipam == [{"Subnet": ipam[0]["Subnet"], "Gateway": gateway, **auxiliary}]
+
+
+def test_fixed_cidr_alone_is_subnet_and_range(hawse):
+    """As in Docker 26.1.5; an IPv6 subnet has no range."""
+    settings = {"fixed-cidr": "10.99.4.0/24", "ipv6": True, "fixed-cidr-v6": "fd00:4::/64"}
+    ipam = json.loads(hawse(settings, "network", "inspect", "-f", "{{json .IPAM.Config}}", "bridge").stdout)
+    assert {"Subnet": "10.99.4.0/24", "IPRange": "10.99.4.0/24"} in ipam
+    assert {"Subnet": "fd00:4::/64"} in ipam
+
+
+def test_ipv6_addresses_on_the_default_bridge_end_in_the_mac_address(hawse):
+    """As in Docker 26.1.5, if the prefix has 80 bits or less."""
+    v6 = {"ipv6": True, "fixed-cidr-v6": "fd00:2::/64", "default-gateway-v6": "fd00:2::100"}
+    shown = ("inspect", "-f", "{{.NetworkSettings.GlobalIPv6Address}} {{.NetworkSettings.IPv6Gateway}}")
+    hawse(v6, "run", "-d", "--name", "db", "hostfs", "sleep", "1000")
+    assert hawse(v6, *shown, "db").stdout == "fd00:2::242:ac11:2 fd00:2::100\n"
+    hawse(v6, "run", "-d", "--name", "web", "--mac-address", "AA:BB:CC:DD:EE:FF", "--link", "db:store", "hostfs",
+          "sleep", "1000")  # fmt: skip
+    assert hawse(v6, *shown, "web").stdout == "fd00:2::aabb:ccdd:eeff fd00:2::100\n"
+    links = [line.split()[:2] for line in hawse(v6, "exec", "web", "cat", "/etc/hosts").stdout.splitlines()[-4:-2]]
+    assert links == [["172.17.0.2", "store"], ["fd00:2::242:ac11:2", "store"]]
+    hawse(v6, "rm", "-f", "db", "web")
+    long = {**v6, "fixed-cidr-v6": "fd00:2::/96"}
+    assert "fd00:2::2/96" in hawse(long, "run", "--rm", *ADDRESSES).stdout
+
+
 def test_a_setting_without_an_address_keeps_the_default_bridges_subnet(hawse):
     before = hawse({}, "network", "inspect", "-f", CONFIG, "bridge").stdout
     mtu = hawse({"mtu": 1400}, "run", "--rm", "hostfs", "cat", "/sys/class/net/eth0/mtu").stdout

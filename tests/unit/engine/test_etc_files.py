@@ -153,6 +153,12 @@ def test_a_link_with_a_new_address_keeps_its_line():
     assert with_address(text, "x", "172.17.0.9") == "172.17.0.9\tx host deflt\n172.17.0.5\txy x\n172.17.0.9\tx.dom x\n"
 
 
+def test_a_link_with_a_new_address_keeps_the_line_of_the_other_ip_version():
+    text = "172.17.0.2\tx host dbs\nfd00::2\tx host dbs\n"
+    assert with_address(text, "x", "172.17.0.9") == text.replace("172.17.0.2", "172.17.0.9")
+    assert with_address(text, "x", "fd00::9") == text.replace("fd00::2", "fd00::9")
+
+
 @pytest.mark.parametrize(
     ("hostname", "domainname", "names"),
     [("w", "", "w"), ("w", "ex.org", "w.ex.org w"), ("w.ex.org", "", "w.ex.org w"), ("hh.dom", "dd", "hh.dom.dd hh")],
