@@ -86,6 +86,11 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
     differences = [Difference("changed", "interface", f"{name} is down") for name in down]
     if present.kind == "veth" and not present.has_arp:
         differences.append(Difference("changed", "interface", f"{interface} has ARP off", detail=NO_ARP))
+    wrong = _wrong_attributes(endpoint, present)
+    if "address" in wrong:
+        differences.append(Difference("changed", "interface", f"{interface} has the MAC {present.mac}"))
+    if "mtu" in wrong:
+        differences.append(Difference("changed", "interface", f"{interface} has the MTU {present.mtu}"))
     held = address.of_link(opened, present.index)
     differences += [
         Difference("missing", "address", f"{item} on {interface}") for item in _addresses(endpoint) if item not in held
@@ -108,11 +113,30 @@ def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences
             rename(sandbox, difference.detail, interface)
         if difference.detail is NO_ARP:
             inside(sandbox, lambda opened: link.switch_arp_on(opened, link.index(interface)))
+    inside(sandbox, lambda opened: _restore_attributes(opened, endpoint, interface))
     configure(sandbox, endpoint, interface)
     set_sysctls(sandbox, _chosen(endpoint, interface))
     if any(difference.place == "route" for difference in differences):
         inside(sandbox, lambda opened: _connect(opened, endpoint, link.index(interface)))
     announce(sandbox, endpoint, interface)
+
+
+def _wrong_attributes(endpoint: EndpointSpec, present: link.Link) -> dict[str, str | int]:
+    """Return the right values of a veth's wrong attributes: its MAC, and an MTU with which the kernel disables IPv6."""
+    wrong: dict[str, str | int] = {}
+    if present.kind == "veth":
+        if endpoint.mac and present.mac != endpoint.mac[: link.MAC_TEXT]:
+            wrong["address"] = endpoint.mac[: link.MAC_TEXT]
+        if present.mtu < link.LEAST_IPV6_MTU and _speaks_ipv6(endpoint):
+            wrong["mtu"] = link.LEAST_IPV6_MTU
+    return wrong
+
+
+def _restore_attributes(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
+    present = link.find(opened, interface)
+    wrong = _wrong_attributes(endpoint, present) if present is not None else {}
+    if present is not None and wrong:
+        link.change(opened, present.index, **wrong)
 
 
 def _connect(opened: Session, endpoint: EndpointSpec, index: int) -> None:

@@ -43,6 +43,8 @@ INSIDE = {
     "the interface is deleted": "ip link delete eth0",
     "the interface is down": "ip link set eth0 down",
     "the interface has ARP off": "ip link set eth0 arp off; ip neigh flush dev eth0",
+    "the interface has another MAC": "ip link set eth0 address 02:42:aa:bb:cc:dd",
+    "the interface is too small for IPv6": "ip link set eth0 mtu 1000",
     "the interface is renamed": "ip link set eth0 down; ip link set eth0 name lan0; ip link set lan0 up",
     "the addresses are removed": "ip addr flush dev eth0",
     "the default route is removed": "ip route delete default",
