@@ -200,7 +200,7 @@ class LinkRepair:
             return ()
 
         def look() -> Sequence[Difference]:
-            found = resolver_redirect.compare()
+            found = resolver_redirect.compare(IPv4Address(ADDRESS), wire.PORT, port)
             if found and repairing:
                 resolver_redirect.redirect(IPv4Address(ADDRESS), wire.PORT, port)
             return found

@@ -54,6 +54,9 @@ INSIDE = {
     "all of nftables is flushed": "nft flush ruleset",
     "the resolver's table is deleted": "nft delete table ip hawse_resolver",
     "the resolver's rules are flushed": "nft flush table ip hawse_resolver",
+    "the resolver's table is dormant": "nft 'table ip hawse_resolver { flags dormant; }'",
+    "a rule of the resolver drops": "nft -a list chain ip hawse_resolver asks | sed -n 's/.* udp .*# handle //p' | "
+    "xargs -I{} nft replace rule ip hawse_resolver asks handle {} drop",
 }
 TOOK: dict[str, float] = {}
 
