@@ -19,6 +19,7 @@ from pathlib import Path
 
 from drivers.api import Driver, LinkRepairer, Repairer
 from drivers.linux import recording
+from engine.errors import PermissionDenied
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.paths import make_private_directory, open_private
@@ -216,7 +217,9 @@ def _become_agent(run_dir: Path, root: Path, ready_fd: int, lock: int) -> None:
             os._exit(0)
         os.chdir("/")
         null = os.open(os.devnull, os.O_RDWR)
-        log = open_private(os.path.join(run_dir, LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        log = null
+        with suppress(OSError, PermissionDenied):  # it is no file of hawse
+            log = open_private(os.path.join(run_dir, LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK)
         _arrange((null, log, log, ready_fd if ready_fd >= 0 else null, lock))
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
