@@ -142,6 +142,7 @@ def take_lock(run_dir: Path) -> int | None:
 
     The lock is held until the descriptor is closed, at the latest at the end of the process.
     """
+    resident.make_way(str(run_dir), LOCK)
     fd = open_private(run_dir / LOCK, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

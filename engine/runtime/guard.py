@@ -43,7 +43,7 @@ LONGEST_DELAY_SECONDS = 30.0
 _DESCRIPTORS_LIMIT = 1 << 20
 _LOCK_ATTEMPTS = 5
 _FORK_SECONDS = 0.1  # seconds in which a forked supervisor takes its lock
-_DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
+_DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGHUP)
 
 
 def delay_seconds(failures: int) -> float:
@@ -223,7 +223,7 @@ def take_lock(run: str) -> int:
 
     A guard that a signal has stopped is killed first.
     """
-    lock = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    lock = resident.open_lock(run, LOCK)
     stopped = 0
     for _ in range(_LOCK_ATTEMPTS):
         if resident.try_lock(lock):
@@ -268,6 +268,7 @@ def main(run: str) -> None:
         return
     syscalls.set_process_name("hawse-guard")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the started processes
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # SIGHUP ends agent and supervisor, which the guard then starts again
     cgroup.leave()
     loop = Loop()
     hello, ping = (protocol.control({"op": op, "id": ""}) for op in ("guard", "ping"))
