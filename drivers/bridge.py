@@ -9,6 +9,7 @@ this mark but never removes it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
@@ -54,7 +55,7 @@ from drivers.port_ranges import without
 
 FEW = 3  # maximum number of bridge names in one warning
 LINK_LOCAL = IPv6Network("fe80::/64")
-LEAST_IPV6_MTU, USUAL_MTU = 1280, 1500
+USUAL_MTU = 1500
 
 
 class BridgeDriver:
@@ -505,6 +506,8 @@ class _Bridge:
         differences = [] if bridge.up else [link_comparison.down("bridge", self.name)]
         if not bridge.has_arp:
             differences.append(link_comparison.without_arp("bridge", self.name))
+        if self._has_other_mac(bridge):
+            differences.append(Difference("changed", "bridge", f"{self.name} has the MAC {bridge.mac}"))
         if not neighbor.is_local(self.session, bridge.index, bridge.mac):
             differences.append(Difference("missing", "forwarding entry", f"{bridge.mac} of {self.name}"))
         differences += link_comparison.addresses(self.session, bridge.index, self.name, self._addresses())
@@ -521,22 +524,29 @@ class _Bridge:
     def allow_ipv6(self) -> None:
         """Restore the bridge's MTU if another program set an MTU that is too small for IPv6."""
         bridge = link.find(self.session, self.name)
-        if bridge is not None and bridge.mtu < LEAST_IPV6_MTU and any(a.version == 6 for a in self._addresses()):
+        if bridge is not None and bridge.mtu < link.LEAST_IPV6_MTU and any(a.version == 6 for a in self._addresses()):
             link.change(self.session, bridge.index, mtu=self.options.mtu or USUAL_MTU)
 
     def find_neighbors(self) -> None:
-        """Enable ARP on the bridge, and let the bridge pass frames for its own MAC to the host; idempotent."""
+        """Restore the bridge's MAC and ARP, and let the bridge pass frames for its MAC to the host; idempotent."""
         bridge = link.find(self.session, self.name)
         if bridge is None:
             return
+        if has_other_mac := self._has_other_mac(bridge):
+            link.change(self.session, bridge.index, address=_mac(self.network.id))
+            bridge = replace(bridge, mac=_mac(self.network.id))
         is_local = neighbor.is_local(self.session, bridge.index, bridge.mac)
         if not bridge.has_arp:
             link.switch_arp_on(self.session, bridge.index)
         if not is_local:
             neighbor.add_local(self.session, bridge.index, bridge.mac)
-        if not bridge.has_arp or not is_local:
+        if has_other_mac or not bridge.has_arp or not is_local:
             neighbor.forget_unresolved(self.session, bridge.index)
             neighbor_announcement.announce(self.name, ((bridge.mac, item.ip) for item in self._addresses()))
+
+    def _has_other_mac(self, bridge: link.Link) -> bool:
+        """Return whether another program changed the MAC of hawse's bridge, which the containers' entries contain."""
+        return self._is_ours(bridge) and bridge.mac != _mac(self.network.id)
 
     def _is_ours(self, bridge: link.Link) -> bool:
         # Because the kernel ignores an alias in the message that creates a link, an interrupted creation may leave a

@@ -90,6 +90,12 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
     differences = [link_comparison.down("interface", name) for name in down]
     if present.kind == "veth" and not present.has_arp:
         differences.append(link_comparison.without_arp("interface", interface, NO_ARP))
+    wrong = _wrong_attributes(endpoint, present)
+    if "address" in wrong:
+        differences.append(Difference("changed", "interface", f"{interface} has the MAC {present.mac}"))
+    if "mtu" in wrong:
+        what = f"{interface} has the MTU {present.mtu}, which is too small for IPv6"
+        differences.append(Difference("changed", "interface", what))
     differences += link_comparison.addresses(opened, present.index, interface, _addresses(endpoint))
     return differences + link_comparison.sysctls(_sysctls(endpoint, interface) | _chosen(endpoint, interface))
 
@@ -101,11 +107,30 @@ def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences
             rename(sandbox, difference.detail, interface)
         if difference.detail is NO_ARP:
             inside(sandbox, lambda opened: link.switch_arp_on(opened, link.index(interface)))
+    inside(sandbox, lambda opened: _restore_attributes(opened, endpoint, interface))
     configure(sandbox, endpoint, interface)
     set_sysctls(sandbox, _chosen(endpoint, interface))
     if any(difference.place == "route" for difference in differences):
         inside(sandbox, lambda opened: _connect(opened, endpoint, link.index(interface)))
     announce(sandbox, endpoint, interface)
+
+
+def _wrong_attributes(endpoint: EndpointSpec, present: link.Link) -> dict[str, str | int]:
+    """Return the right values of a veth's wrong attributes: its MAC, and an MTU with which the kernel disables IPv6."""
+    wrong: dict[str, str | int] = {}
+    if present.kind == "veth":
+        if endpoint.mac and present.mac != endpoint.mac[: link.MAC_TEXT]:
+            wrong["address"] = endpoint.mac[: link.MAC_TEXT]
+        if present.mtu < link.LEAST_IPV6_MTU and _speaks_ipv6(endpoint):
+            wrong["mtu"] = link.LEAST_IPV6_MTU
+    return wrong
+
+
+def _restore_attributes(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
+    present = link.find(opened, interface)
+    wrong = _wrong_attributes(endpoint, present) if present is not None else {}
+    if present is not None and wrong:
+        link.change(opened, present.index, **wrong)
 
 
 def _connect(opened: Session, endpoint: EndpointSpec, index: int) -> None:

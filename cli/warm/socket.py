@@ -72,6 +72,7 @@ def lock() -> int | None:
     path = Path(os.fsdecode(run))
     check(path, "HAWSE_RUN")
     make_private_directory(path)
+    resident.make_way(os.fsdecode(run), os.fsdecode(LOCK))
     descriptor = open_private(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT)
     if resident.try_lock(descriptor) or resident.is_given():
         resident.sign(descriptor)

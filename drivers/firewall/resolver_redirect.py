@@ -9,12 +9,15 @@ reach the container's own rules. Answers are changed after they have passed the 
 from __future__ import annotations
 
 import errno
+from functools import cache
 from ipaddress import IPv4Address
+from typing import Any
 
 from drivers.api import Difference
 from drivers.firewall import table_structure
 from drivers.firewall.notifications import NEW_GENERATION, PROCESS, follow, is_own
-from drivers.linux import libnftables, listeners, nfnetlink
+from drivers.firewall.table_structure import Structure
+from drivers.linux import libnftables, listeners, netns, nfnetlink
 from drivers.linux.attributes import read
 from drivers.linux.netlink import HEADER, RECEIVE
 from drivers.linux.nfnetlink import NFGENMSG
@@ -23,6 +26,8 @@ TABLE = "hawse_resolver"
 PROTOCOLS = ("udp", "tcp")
 PORT = 53
 CHAINS = ("asks", "answers")
+SAMPLE_PORT = 0xABCD
+"""A port number whose bytes occur in the rules only as that port."""
 
 
 def bound_port() -> int:
@@ -71,18 +76,36 @@ def remove(bound: int) -> None:
         libnftables.run(f"delete table ip {TABLE}\n")
 
 
-def compare() -> list[Difference]:
+def compare(address: IPv4Address, public: int, bound: int) -> list[Difference]:
     """Return one difference if the redirection in the calling thread's namespace is missing or changed, else none.
 
-    Only the number of rules is compared, because the function does not know to which port the rules must redirect.
+    The arguments are those of `redirect`.
     """
     found = table_structure.find(f"ip {TABLE}")
     if found is None:
         return [Difference("missing", "redirection of the resolver", "the table")]
-    numbers = {chain: len(found.rules.get(chain, ())) for chain in found.chains}
-    if numbers == dict.fromkeys(CHAINS, 1 + len(PROTOCOLS)):
+    due = _expected(address, public)
+    rules = {chain: _with_port(due.rules[chain], bound) for chain in CHAINS}
+    if found == due._replace(rules=rules):
         return []
     return [Difference("changed", "redirection of the resolver", "the rules")]
+
+
+@cache
+def _expected(address: IPv4Address, public: int) -> Structure:
+    """Return the structure of the table with which `redirect` redirects to `SAMPLE_PORT`, as this kernel lists it."""
+    with netns.new_netns():
+        libnftables.run(script(address, public, SAMPLE_PORT))
+        made = table_structure.find(f"ip {TABLE}")
+    assert made is not None
+    return made
+
+
+def _with_port(value: Any, port: int) -> Any:
+    """Return a chain's rules with ``port`` in place of `SAMPLE_PORT`."""
+    if isinstance(value, bytes):
+        return value.replace(SAMPLE_PORT.to_bytes(2), port.to_bytes(2))
+    return tuple(_with_port(part, port) for part in value)
 
 
 class RedirectWatch:

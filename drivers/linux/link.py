@@ -50,6 +50,8 @@ the bridge floods frames to addresses that it does not know.
 """
 VXLAN_PORT = 4789  # UDP port of VXLAN assigned by IANA
 MAC_TEXT = len("02:42:00:00:00:00")
+LEAST_IPV6_MTU = 1280
+"""The MTU below which the kernel removes IPv6 from a link."""
 GONE = (errno.ENODEV, errno.ENXIO)
 GROUPS = range(1 << 16, 1 << 31)
 """The link groups from which `delete_all` chooses one at random, far above the numbers that users choose."""

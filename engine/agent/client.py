@@ -19,6 +19,7 @@ from pathlib import Path
 
 from drivers.api import Driver, LinkRepairer, Repairer
 from drivers.linux import recording
+from engine.errors import PermissionDenied
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.paths import make_private_directory, open_private
@@ -141,6 +142,7 @@ def take_lock(run_dir: Path) -> int | None:
 
     The lock is held until the descriptor is closed, at the latest at the end of the process.
     """
+    resident.make_way(str(run_dir), LOCK)
     fd = open_private(run_dir / LOCK, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -216,7 +218,9 @@ def _become_agent(run_dir: Path, root: Path, ready_fd: int, lock: int) -> None:
             os._exit(0)
         os.chdir("/")
         null = os.open(os.devnull, os.O_RDWR)
-        log = open_private(os.path.join(run_dir, LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        log = null
+        with suppress(OSError, PermissionDenied):  # it is no file of hawse
+            log = open_private(os.path.join(run_dir, LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK)
         _arrange((null, log, log, ready_fd if ready_fd >= 0 else null, lock))
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)

@@ -30,6 +30,7 @@ class HostLinks:
         self._loop, self._inotify, self._suspect = loop, inotify, suspect
         self._bridges: dict[int, Subject] = {}
         self._ports: dict[int, Subject] = {}
+        self._macs: dict[int, str] = {}
         self._names: Mapping[str, Subject] = {}
         self._sysctls: dict[Subject, list[InotifyWatch]] = {}
         self._listener = LinkListener(HOST, BUFFER_BYTES)
@@ -68,8 +69,9 @@ class HostLinks:
         """Return the networks and endpoints that a change may have damaged."""
         if change.kind == "link":
             subject = marked(change) or self._bridges.get(change.link)
+            has_mac = self._macs.get(change.link, change.mac) == change.mac
             self._learn(change)
-            return [subject] if subject is not None and self._is_damaged(change, subject) else []
+            return [subject] if subject is not None and (not has_mac or self._is_damaged(change, subject)) else []
         if change.kind == "port":
             return [self._ports[change.link]] if change.link in self._ports else []
         if change.kind == "forwarding" and not change.on and change.link == link_notifications.ALL_LINKS:
@@ -85,7 +87,7 @@ class HostLinks:
         return change.name not in self._names and subject in self._names.values()
 
     def _learn(self, change: Change) -> None:
-        """Record the index of a network's or endpoint's link, and watch the sysctls of a network's link."""
+        """Record the index of a network's or endpoint's link; for a network, also its MAC, and watch its sysctls."""
         subject = marked(change) or self._bridges.get(change.link)
         if subject is None:
             return
@@ -96,11 +98,15 @@ class HostLinks:
                 self._ports[change.link] = subject
         elif change.gone:
             self._bridges.pop(change.link, None)
+            self._macs.pop(change.link, None)
             self._forget_sysctls(subject)
-        elif change.link not in self._bridges:
-            self._bridges[change.link] = subject
-            self._forget_sysctls(subject)
-            self._sysctls[subject] = self._watch_sysctls(change.name, subject)
+        else:
+            if change.link not in self._bridges:
+                self._bridges[change.link] = subject
+                self._forget_sysctls(subject)
+                self._sysctls[subject] = self._watch_sysctls(change.name, subject)
+            if change.mac:
+                self._macs[change.link] = change.mac
 
     def _watch_sysctls(self, name: str, subject: Subject) -> list[InotifyWatch]:
         def seen(changed: str, _mask: int) -> None:

@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable
 
 from engine.agentd import repair_log
 from engine.agentd.repair_schedule import NEVER, Pace
-from engine.errors import EngineError
+from engine.errors import Unavailable
 from engine.recovery.link_repair import NETWORK, Comparison, Subject
 
 DEBOUNCE_SECONDS = 0.03
 """Seconds between the first report about a subject and its comparison, because reports arrive in groups."""
 BUSY_SECONDS = 0.5
-"""Seconds until the next comparison of a subject that a command is changing."""
+"""Seconds until the next comparison of a subject that a command is changing, or whose repair has failed."""
 NEW_SECONDS = 1.0
 """Seconds from the first snapshot with a new subject until the subject's first comparison. A report of the kernel about
 the subject causes an earlier comparison.
@@ -156,12 +156,11 @@ class LinkThread:
         began = time.monotonic()
         try:
             compared = self._put_right(subject, self._by.get(subject, ""))
-        except EngineError as error:
+        except Unavailable as error:
             self._log_failure(subject, error)
             compared = Comparison(busy=True)
         except Exception as error:
-            self._log_failure(subject, error)
-            compared = Comparison(differences=(), failures=[error])
+            compared = Comparison(f"{subject.kind} {subject.id[:12]}", failures=[error])
         for failure in compared.failures:
             self._log_failure(subject, failure)
         now = time.monotonic()
@@ -191,6 +190,8 @@ class LinkThread:
         pace.looked(began, now, 0 if damaged else QUIET_SHARE)
         if reported:
             pace.own(now, DEBOUNCE_SECONDS)
+        if compared.failures:
+            pace.own(now, BUSY_SECONDS)
         by = self._by.get(subject, "")
         if damaged:
             self._tell(subject, compared, now - began, pace.rest)

@@ -92,8 +92,8 @@ class Ours:
     def _may_damage(self, change: Change) -> bool:
         if change.kind == "link":
             ours = change.name in self.names or change.mac in self.macs
-            renamed = change.mac in self.macs and change.name not in self.names
-            return (ours and (change.gone or not change.on or renamed)) or (change.name == "lo" and not change.on)
+            altered = (change.mac in self.macs) != (change.name in self.names)
+            return (ours and (change.gone or not change.on or altered)) or (change.name == "lo" and not change.on)
         if change.kind == "address":
             return change.gone and change.address in self.addresses
         return change.kind == "route" and (

@@ -187,10 +187,17 @@ class LinkRepair:
         with suppress(Missing):
             if all(self._driver(m.network) is not None for m in members):
                 lost = sandbox.lost_routes(container, members)
-                if lost and repairing:
-                    sandbox.route(container, members)
-                yield lost, ()
+                yield self._restore_routes(container, members, lost) if lost and repairing else (lost, ())
             yield self._compare_redirection(container, repairing=repairing), ()
+
+    def _restore_routes(
+        self, container: ContainerRecord, members: Sequence[JoinedEndpoint], lost: Sequence[Difference]
+    ) -> tuple[Sequence[Difference], Sequence[Exception]]:
+        try:
+            sandbox.route(container, members)
+        except EngineError as error:  # for example, another program has removed an address again
+            return (), [error]
+        return lost, ()
 
     def _compare_redirection(self, container: ContainerRecord, *, repairing: bool) -> Sequence[Difference]:
         """Compare the redirection of port 53 to the agent's resolver, and repair it if ``repairing``."""
@@ -199,7 +206,7 @@ class LinkRepair:
             return ()
 
         def look() -> Sequence[Difference]:
-            found = resolver_redirect.compare()
+            found = resolver_redirect.compare(IPv4Address(ADDRESS), wire.PORT, port)
             if found and repairing:
                 resolver_redirect.redirect(IPv4Address(ADDRESS), wire.PORT, port)
             return found

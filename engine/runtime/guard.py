@@ -43,7 +43,7 @@ LONGEST_DELAY_SECONDS = 30.0
 _DESCRIPTORS_LIMIT = 1 << 20
 _LOCK_ATTEMPTS = 5
 _FORK_SECONDS = 0.1  # seconds in which a forked supervisor takes its lock
-_DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
+_DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGHUP)
 
 
 def delay_seconds(failures: int) -> float:
@@ -59,6 +59,7 @@ class Ward:
     def __init__(self, loop: Loop, run: str, name: str, hello: bytes, ping: bytes) -> None:
         self._loop, self._run, self._name, self._hello, self._ping = loop, run, name, hello, ping
         self._connection: socket.socket | None = None
+        self._record: dict[str, Any] | None = None
         self._pid, self._began, self._failures, self._child = 0, 0.0, 0, 0
         self._starting, self._vanished = False, math.inf
         self._watch = Watch()
@@ -90,6 +91,7 @@ class Ward:
             connection.send(self._hello)
         except OSError:
             return False
+        self._load()
         self._connection, self._pid = connection, peer.credentials(connection)[0]
         self._began, self._starting, self._watch = time.monotonic(), False, Watch()
         self._loop.watch(connection.fileno(), lambda _: self._read(connection))
@@ -111,29 +113,40 @@ class Ward:
         self._failures = 0 if time.monotonic() - self._began >= STEADY_SECONDS else self._failures + 1
         self._start_later()
 
+    def _load(self) -> dict[str, Any] | None:
+        """Return the record of the process, or None if the process need not run.
+
+        If another program has damaged the record, return the last one that was whole.
+        """
+        kept = self._record if guarded.is_saved(self._run, self._name) else None
+        self._record = guarded.load(self._run, self._name) or kept
+        return self._record
+
     def _start_later(self) -> None:
-        record = guarded.load(self._run, self._name)
+        record = self._load()
         self._starting = record is not None
         if record is not None:
             self._loop.after(delay_seconds(self._failures) + record["delay"], self._start)
 
     def _start(self) -> None:
         """Start the process if it must run but does not accept a connection."""
-        record = guarded.load(self._run, self._name)
+        record = self._load()
         self._starting = record is not None and not self._connect()
         if record is not None and self._starting:
             self._execute(record)
             self._loop.after(CONNECT_INTERVAL_SECONDS, lambda: self._await(time.monotonic() + START_TIMEOUT_SECONDS))
 
     def _execute(self, record: dict[str, Any]) -> None:
-        argv, log = record["argv"], record["log"]
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-        files = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)]
-        files += [(os.POSIX_SPAWN_OPEN, fd, log, flags, 0o600) for fd in (1, 2)]
-        with contextlib.suppress(OSError):
-            self._child = os.posix_spawn(
-                argv[0], argv, record["env"], file_actions=files, setsid=True, setsigdef=_DEFAULT_SIGNALS
-            )
+        argv = record["argv"]
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+        for log in (record["log"], os.devnull):  # the log may be a directory or a link
+            files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)]
+            files += [(os.POSIX_SPAWN_OPEN, fd, log, flags, 0o600) for fd in (1, 2)]
+            with contextlib.suppress(OSError):
+                self._child = os.posix_spawn(
+                    argv[0], argv, record["env"], file_actions=files, setsid=True, setsigdef=_DEFAULT_SIGNALS
+                )
+                return
 
     def _await(self, deadline: float) -> None:
         """Wait until the started process listens.
@@ -210,7 +223,7 @@ def take_lock(run: str) -> int:
 
     A guard that a signal has stopped is killed first.
     """
-    lock = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    lock = resident.open_lock(run, LOCK)
     stopped = 0
     for _ in range(_LOCK_ATTEMPTS):
         if resident.try_lock(lock):
@@ -255,6 +268,7 @@ def main(run: str) -> None:
         return
     syscalls.set_process_name("hawse-guard")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the started processes
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # SIGHUP ends agent and supervisor, which the guard then starts again
     cgroup.leave()
     loop = Loop()
     hello, ping = (protocol.control({"op": op, "id": ""}) for op in ("guard", "ping"))

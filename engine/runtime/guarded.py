@@ -33,7 +33,7 @@ JOIN_SECONDS = 0.5
 Until then, the command that needs the new process gets the processor.
 """
 CHECK_INTERVAL_SECONDS = 3.0
-"""Seconds between two checks whether the record exists and the guard is not stopped."""
+"""Seconds between two checks whether the record is whole and the guard is not stopped."""
 SYSTEMD_DELAY_SECONDS = 2.0
 """Seconds that the guard waits for systemd to start a process again."""
 
@@ -43,6 +43,9 @@ _OF_ONE_PROCESS = (
     "HAWSE_AGENT_READY", "HAWSE_AGENT_LOCK", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID",
     "WATCHDOG_PID", "WATCHDOG_USEC",
 )  # fmt: skip
+
+_FIELDS = {"argv": list, "env": dict, "log": str, "network": int, "delay": float}
+"""The types of a record's values."""
 
 
 def is_run_by_systemd() -> bool:
@@ -73,18 +76,19 @@ def save(run: str, name: str, log: str = "/dev/null") -> None:
 
 
 def load(run: str, name: str) -> dict[str, Any] | None:
-    """Return the record of a process, or None if the process need not run."""
+    """Return the record of a process, or None if there is none or another program has damaged it."""
     try:
         with open(open_own(_path(run, name)), encoding="utf-8") as file:
             document: dict[str, Any] = json.load(file)
     except (OSError, ValueError):
         return None
-    return document
+    whole = isinstance(document, dict) and all(isinstance(document.get(key), kind) for key, kind in _FIELDS.items())
+    return document if whole else None
 
 
 def is_saved(run: str, name: str) -> bool:
     """Return whether a process has a record, so that the guard must start the process if it does not run."""
-    return os.path.exists(_path(run, name))
+    return os.path.lexists(_path(run, name))
 
 
 def forget(run: str, name: str) -> None:
@@ -172,13 +176,12 @@ class Guarded:
     def _check(self) -> None:
         """Start a guard if none has connected, and kill a guard that is stopped during two checks in a row.
 
-        Write the record again if it is missing: the disk was full, or another program deleted HAWSE_RUN.
+        Write the record again if it is missing or damaged: the disk was full, or another program changed HAWSE_RUN.
         """
         if self._closed:
             return
         self._reap()
-        if not is_saved(self._run, self._name):
-            save(self._run, self._name, self._log)
+        save(self._run, self._name, self._log)
         if not self._guard:
             self._start()
         stopped = self._guard > 0 and process.is_stopped(self._guard)

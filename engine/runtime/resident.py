@@ -13,6 +13,8 @@ import errno
 import fcntl
 import os
 import socket
+import stat
+import time
 import zlib
 
 from drivers.linux import process
@@ -21,6 +23,21 @@ from engine.runtime import peer
 FIRST_GIVEN = 3
 """The number of the first file descriptor that systemd passes to a process (sd_listen_fds(3))."""
 _BACKLOG = 128
+
+
+def open_lock(run: str, name: str) -> int:
+    """Open the lock file ``name`` in the directory ``run``, and create it if it is missing; return its descriptor."""
+    make_way(run, name)
+    return os.open(os.path.join(run, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def make_way(run: str, name: str) -> None:
+    """Rename a directory or link that another program put in the place of a lock file or socket; idempotent."""
+    path = os.path.join(run, name)
+    with contextlib.suppress(OSError):
+        mode = os.lstat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISSOCK(mode):
+            os.rename(path, f"{path}.{time.time_ns()}")
 
 
 def try_lock(fd: int) -> bool:
@@ -37,6 +54,7 @@ def listen(listener: socket.socket, run: str, name: str) -> None:
 
     The caller holds the lock of the resident process, so an old socket can only belong to a dead process.
     """
+    make_way(run, name)
     with peer.socket_address(run, name) as address:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(address)
@@ -94,7 +112,7 @@ class Residence:
         lock, name = self._names
         os.makedirs(self.run, mode=0o700, exist_ok=True)
         if not is_open(self.run, lock, self._lock):
-            taken = os.open(os.path.join(self.run, lock), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            taken = open_lock(self.run, lock)
             if not try_lock(taken):
                 os.close(taken)
                 return False

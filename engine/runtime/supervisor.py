@@ -372,7 +372,7 @@ def main(run: str) -> None:
     os.setsid()
     os.chdir("/")
     os.umask(0o077)
-    lock = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    lock = resident.open_lock(run, LOCK)
     # Claim the address before the lock. After another program has deleted the lock file, the running supervisor locks a
     # new file. A second supervisor must not hold this lock, not even for the moment until it ends.
     claimed = resident.claim(run, SOCKET)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 from drivers.api import Difference, DriverError, IPAddress
@@ -177,7 +177,7 @@ class Names:
             fix = "run any hawse command that changes something (or hawse system boot): it starts the agent"
             return Culprit("agent-down", "agent of hawse", "host", detail, fix)
         try:
-            lost = self._source.inside(resolver_redirect.compare)
+            lost = self._source.inside(_redirection_faults)
         except DriverError:
             return None
         return self._without_answer(lost) if lost else None
@@ -314,6 +314,12 @@ def not_same_network(
         fix = f"connect both to one network: hawse network connect {of_target[0].name} {source}"
     detail = f"{source} is on {here}; {target} is on {there}"
     return Culprit("not-same-network", f"container {target}", f"network {there}", detail, fix)
+
+
+def _redirection_faults() -> Sequence[Difference]:
+    """Return the differences of the redirection to the resolver's port, in the calling thread's namespace."""
+    address = IPv4Address(ADDRESS)
+    return resolver_redirect.compare(address, wire.PORT, resolver_redirect.serving_port(address))
 
 
 def _hosts_entries(text: str, name: str) -> list[IPAddress]:

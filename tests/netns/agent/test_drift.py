@@ -25,6 +25,7 @@ ON_HOST = {
     "a veth is in another bridge": "ip link add br9 type bridge; ip link set %(veth)s master br9",
     "the bridge is renamed": "ip link set %(bridge)s down; ip link set %(bridge)s name br8; ip link set br8 up",
     "the bridge has ARP off": "ip link set %(bridge)s arp off; ip neigh flush dev %(bridge)s",
+    "the bridge has another MAC": "ip link set %(bridge)s address 02:42:aa:bb:cc:dd",
     "the bridge is too small for IPv6": "ip link set %(bridge)s mtu 1000",
     "the bridge's forwarding entries are flushed": "bridge fdb flush dev %(bridge)s",
     "a port is disabled": "bridge link set dev %(veth)s state 0",
@@ -42,6 +43,8 @@ INSIDE = {
     "the interface is deleted": "ip link delete eth0",
     "the interface is down": "ip link set eth0 down",
     "the interface has ARP off": "ip link set eth0 arp off; ip neigh flush dev eth0",
+    "the interface has another MAC": "ip link set eth0 address 02:42:aa:bb:cc:dd",
+    "the interface is too small for IPv6": "ip link set eth0 mtu 1000",
     "the interface is renamed": "ip link set eth0 down; ip link set eth0 name lan0; ip link set lan0 up",
     "the addresses are removed": "ip addr flush dev eth0",
     "the default route is removed": "ip route delete default",
@@ -51,6 +54,9 @@ INSIDE = {
     "all of nftables is flushed": "nft flush ruleset",
     "the resolver's table is deleted": "nft delete table ip hawse_resolver",
     "the resolver's rules are flushed": "nft flush table ip hawse_resolver",
+    "the resolver's table is dormant": "nft 'table ip hawse_resolver { flags dormant; }'",
+    "a rule of the resolver drops": "nft -a list chain ip hawse_resolver asks | sed -n 's/.* udp .*# handle //p' | "
+    "xargs -I{} nft replace rule ip hawse_resolver asks handle {} drop",
 }
 TOOK: dict[str, float] = {}
 

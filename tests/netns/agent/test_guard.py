@@ -108,6 +108,37 @@ def test_a_deleted_start_file_is_written_again(named):
     until(lambda: all(record.exists() for record in records))
 
 
+@pytest.mark.parametrize("victim, damage", [("agent", ""), ("supervisor", '{"argv": []}')])
+def test_a_damaged_start_file_keeps_no_process_dead(named, victim, damage):
+    pid = pid_of(named, victim)
+    (named.run_dir / f"{victim}.start").write_text(damage)
+    os.kill(pid, signal.SIGKILL)
+    assert healed(named, pid) < PATIENCE_SECONDS
+    serves(named)
+
+
+def test_directories_and_links_in_place_of_files_keep_no_process_dead(named):
+    pids = [pid_of(named, name) for name in ("agent", "supervisor")]
+    for name in ("agent.lock", "agent.sock", "agent.log", "supervisor.lock"):
+        (named.run_dir / name).unlink()
+        (named.run_dir / name).mkdir()
+    (named.run_dir / "supervisor.sock").unlink()
+    (named.run_dir / "supervisor.sock").symlink_to("nothing")
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    assert healed(named, *pids) < PATIENCE_SECONDS
+    serves(named)
+    (named.run_dir / "agent.log").rmdir()
+
+
+def test_a_hangup_of_all_three_is_healed_without_a_command(named):
+    pids = {name: pid_of(named, name) for name in ("agent", "supervisor", "guard")}
+    for pid in pids.values():
+        os.kill(pid, signal.SIGHUP)
+    assert healed(named, pids["agent"], pids["supervisor"]) < PATIENCE_SECONDS
+    assert pid_of(named, "guard") == pids["guard"]
+
+
 def kill_all_three(host) -> list[int]:
     """Kill agent, supervisor and guard at once; return their pids."""
     pids = [pid_of(host, name) for name in ("guard", "agent", "supervisor")]

@@ -35,6 +35,8 @@ of a second.
 FAULTS = {
     "everything is flushed": "flush ruleset",
     "the table is deleted": "delete table inet hawse",
+    "the table is replaced": "delete table inet hawse; add table inet hawse; add chain inet hawse other "
+    "{ type filter hook forward priority 0; policy drop; }",
     "all rules are flushed": "flush table inet hawse",
     "isolation is flushed": "flush chain inet hawse forward",
     "the loopback guard is flushed": "flush chain inet hawse loopback_guard",

@@ -14,8 +14,9 @@ import pytest
 from drivers.api import Difference
 from engine.agentd import link_thread
 from engine.agentd.link_thread import LinkThread
-from engine.errors import Unavailable
+from engine.errors import KernelFailure, Unavailable
 from engine.recovery.link_repair import CONTAINER, NETWORK, NOTHING, Comparison, Subject
+from tests.conftest import until
 
 WEB, APP = Subject(CONTAINER, "web"), Subject(NETWORK, "app")
 DAMAGED = Comparison("container web", [Difference("missing", "address", "10.0.0.2/24 on eth0")])
@@ -81,6 +82,22 @@ def test_the_containers_of_a_repaired_network_are_compared_after_it(kernel, thre
     kernel.answer = lambda s: Comparison("network app", DAMAGED.differences, members=[WEB]) if s == APP else NOTHING
     thread.suspect([APP])
     assert kernel.until(2)[:2] == [APP, WEB]
+
+
+def test_a_failing_repair_is_tried_again_and_becomes_rarer(kernel, monkeypatch, capfd):
+    monkeypatch.setattr(link_thread, "BUSY_SECONDS", 0.01)
+    rests: list[tuple[str, float]] = []
+
+    def fail(_: Subject) -> Comparison:
+        raise KernelFailure("no such device")
+
+    kernel.answer = fail
+    made = LinkThread(kernel.put_right, lambda _subject, by, seconds: rests.append((by, seconds)))
+    made.suspect([WEB])
+    until(lambda: rests)
+    assert len(kernel.compared) == 11
+    made.close()
+    assert capfd.readouterr().err.count("container web: cannot repair: no such device") == len(kernel.compared)
 
 
 def test_an_object_that_a_command_changes_is_compared_later(kernel, thread, monkeypatch):
