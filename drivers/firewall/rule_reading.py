@@ -22,6 +22,7 @@ ICMP = {("icmp", 4): "icmp", ("icmp", 6): "ipv6-icmp"}
 NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "icmpv6": 58}
 DEPTH_LIMIT = 16  # nftables itself allows 16 nested jumps
 Json = Mapping[str, Any]
+DNAT_PRIORITY = -100  # the priority "dstnat"
 PASS, DROPPED = "pass", "dropped"
 IP_FAMILIES = ("inet", "ip", "ip6")
 ORDER: Mapping[str, Callable[[int, int], bool]] = {
@@ -36,7 +37,8 @@ ORDER: Mapping[str, Callable[[int, int], bool]] = {
 class Packet:
     """The examined packet. ``state`` is its connection tracking state. ``dnat`` says whether DNAT has changed it.
 
-    Port 0 means that the port is unknown. Only an answer has a source port.
+    Port 0 means that the port is unknown. Only an answer has a source port. ``translated`` is the packet as the chains
+    of the same hook see it that follow DNAT, or None if DNAT does not change it there.
     """
 
     protocol: str
@@ -48,6 +50,7 @@ class Packet:
     state: str = "new"
     dnat: bool = False
     source_port: int = 0
+    translated: Packet | None = None
 
     @property
     def version(self) -> int:
@@ -92,7 +95,8 @@ def _first_drop(tables: Mapping[tuple[str, str], Sequence[Json]], packet: Packet
             continue
         reader = _Reader(objects, packet)
         for chain in reader.base_chains(hook):
-            found = reader.walk(chain["name"])
+            after = packet.translated is not None and int(chain.get("prio", 0)) > DNAT_PRIORITY
+            found = (_Reader(objects, packet.translated) if after and packet.translated else reader).walk(chain["name"])
             if found is None and chain.get("policy") == "drop":
                 return Drop(f"{family} {name}", chain["name"], 0)
             if found is not None and found[0] == DROPPED:
@@ -126,7 +130,7 @@ class _Reader:
     def base_chains(self, hook: str) -> list[Json]:
         """Return the filter chains at a hook, in the order of their priorities."""
         chosen = [c for c in self._chains.values() if c.get("hook") == hook and c.get("type") == "filter"]
-        device = self._packet.received
+        device = self._packet.sent if hook == "egress" else self._packet.received
         chosen = [c for c in chosen if "dev" not in c or device in _list(c["dev"])]
         return sorted(chosen, key=lambda c: int(c.get("prio", 0)))
 
