@@ -135,7 +135,8 @@ class State:
             return Culprit("icc-disabled", f"bridge port {port} of {container.name}", "host", one.what, fix)
         if one.place == "port" and " has " in one.what:
             flag, value = one.what.split()[-2:]
-            shown = {"0": f"{flag} off", "1": f"{flag} on"}.get(value, f"{flag} {value}")
+            words = {"0": f"{flag} off", "1": f"{flag} on"} if flag != "state" else {}
+            shown = words.get(value, f"{flag} {value}")
             object_name = f"bridge port {port} of {container.name} ({shown})"
             return Culprit("not-in-bridge", object_name, "host", f"{one.what}, so it does not get all frames", fix)
         if one.place == "port":
