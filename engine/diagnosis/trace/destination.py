@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_interface
 
 from drivers import bridge_options
 from drivers.api import DriverError, IPAddress
-from drivers.linux import path_lookup
+from drivers.linux import listeners, path_lookup
 from drivers.linux.host import interface_addresses
 from engine.diagnosis.trace.model import Culprit, Found
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of, addresses
@@ -167,7 +167,10 @@ class Destinations:
             if host_ip == address or (host_ip.is_unspecified and host_ip.version == address.version):
                 raise Found(self._untranslated(target, endpoint, binding))
         others = self._publishing(target.port, target.protocol)
-        if others and target.port and ip_address(others[0][1].host_ip).version == address.version:
+        if not (others and target.port):
+            return
+        same_version = ip_address(others[0][1].host_ip).version == address.version
+        if same_version or not listeners.accepts(listeners.at(target.protocol, target.port), address):
             raise Found(self._elsewhere(target.port, others, address))
 
     def _elsewhere_or_outside(self, target: Target, address: IPAddress) -> Way:
@@ -184,6 +187,13 @@ class Destinations:
     def _from_outside(self, target: Target, address: IPAddress) -> Way:
         """Return the path from an external machine: through a published port, or else to the address itself."""
         held = self._records.at(address)
+        if address.is_loopback:
+            found = self._matching(target.port, target.protocol, address)
+            if found is not None and ip_address(found[1].host_ip).is_loopback:
+                raise Found(self._elsewhere(target.port, [found]))
+            fix = "ask from host, or use an address of the host's interfaces"
+            detail = f"{address} is a loopback address, which every machine has for itself"
+            raise Found(Culprit("no-such-endpoint", f"address {address}", "outside", detail, fix))
         if not held:
             return (
                 self._at_host(target, address) if address in self._own else self._elsewhere_or_outside(target, address)

@@ -47,7 +47,8 @@ class Names:
 
     def resolve(self, name: str) -> list[IPAddress]:
         """Return the source's addresses for a name, in order of preference; raises `Found` if there is none."""
-        if name.lower().rstrip(".") in LOCAL:
+        name = name.rstrip(".") or name
+        if name.lower() in LOCAL:
             return [ip_address("127.0.0.1"), ip_address("::1")]
         if self._source.record is None or not self._source.path:
             return self._from_host(name)
@@ -197,6 +198,7 @@ class Names:
             joined = self._records.members(container)
             names = {container.name, container.id[:12], *(n for m in joined for n in m.endpoint.names)}
             names |= {n for a in container.attachments for n in a.settings.aliases or ()}
+            names |= {f"{n}.{m.network.name}" for m in joined for n in m.endpoint.names}
             if name.lower() not in {one.lower() for one in names}:
                 continue
             require_running(container)

@@ -44,7 +44,7 @@ def wide(lab):
     ("source", "target"),
     [("outside", "published:8038"), ("outside", "six1:80"), ("host", "published:8038"), ("outside", "hosty:92"),
      ("hosty", "multi:80"), ("hosty", "published:8080"), ("web", "published:8080"), ("ll", "169.254.7.7"),
-     ("outside", "rt:80"), ("host", "ll")],
+     ("outside", "rt:80"), ("host", "ll"), ("db", "web.app.:80")],
 )  # fmt: skip
 def test_networks_of_other_kinds_are_reachable(wide, source, target):
     for flags in ((), ("--dry",)):
@@ -59,6 +59,10 @@ def test_networks_of_other_kinds_are_reachable(wide, source, target):
         ("outside", "published:8037", ("not-published", "port 8037/tcp of rt"), "own address: 172.37.0.2:80"),
         ("host", "192.168.99.11:8037", ("not-published", "port 8037/tcp of rt"), "own address: 172.37.0.2:80"),
         ("host", "published:8039", ("not-published", "port 8039/tcp of shut"), "hawse network connect NETWORK shut"),
+        ("outside", "127.0.0.1:8081", ("published-elsewhere", "port 8081/tcp on 127.0.0.1:8081"), "every address"),
+        ("outside", "[fd99::11]:8081", ("published-elsewhere", "port 8081/tcp on 127.0.0.1:8081"), "every address"),
+        ("outside", "localhost:92", ("no-such-endpoint", "address 127.0.0.1"), "ask from host"),
+        ("db", "far.other:80", ("not-same-network", "container far"), "hawse network connect other db"),
         ("host", "127.0.0.1:8038", ("not-published", "port 8038/tcp of six1"), "an IPv6 address of the host"),
         ("db", "192.168.99.65:80", ("not-same-network", "container m1"), "a bridge network"),
         ("hosty", "m1:80", ("not-same-network", "container m1"), "a bridge network"),
