@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface, ip_network
 from itertools import chain
 
 from drivers import bridge_options
@@ -59,7 +59,8 @@ class Explanation:
         yield from self._checks.reverse_path(None)
         if not (self.policy() and self._way.kind == EXTERNAL):
             yield from self._routes.routes()
-        yield from self._routes.routes_back()
+        if not self.policy():
+            yield from self._routes.routes_back()
         yield from self._checks.neighbours()
         yield from self._checks.forwarding()
         yield from self._routes.by_rules()
@@ -127,7 +128,7 @@ class Explanation:
         if cut_off is not None:
             return cut_off
         for member in (near, far):
-            if member is not None and member.network.internal and way.source.kind != "host":
+            if member is not None and member.network.internal and way.source.kind != "host" and not self._at_gateway():
                 detail = f"network {member.network.name} is internal: it has no way in or out"
                 fix = f"connect {self._records.name_of(member)} to a second network that is not internal"
                 what = f"network {member.network.name}"
@@ -137,12 +138,28 @@ class Explanation:
             and far is not None
             and way.binding is None
             and not is_open(far, way.address.version)
+            and not self._is_opened(far)
         ):
             name = self._records.name_of(far)
             detail = f"port {way.service} of {name} is not published, and its network is not routed"
             fix = f"publish it: hawse publish {name} -p {way.port or 'PORT'}:{way.port or 'PORT'}"
             return Culprit("not-published", f"port {way.service} of {name}", "host", detail, fix)
         return None
+
+    def _at_gateway(self) -> bool:
+        """Return whether the target is the host's own address on the source's network."""
+        way = self._way
+        pools = way.source_member.network.pools if way.source_member is not None and way.target is HOST else ()
+        return any(way.address in ip_network(pool.subnet) for pool in pools if not pool.unused)
+
+    def _is_opened(self, far: JoinedEndpoint) -> bool:
+        """Return whether a port that is published on every address is open at the container's own address too."""
+        way = self._way
+        return any(
+            p.protocol == way.protocol and p.port <= way.port <= p.port_end
+            for p in far.endpoint.ports
+            if (host_ip := ip_address(p.host_ip)).is_unspecified and host_ip.version == way.address.version
+        )
 
     def _address_on_other_network(self, far: JoinedEndpoint, shared: Sequence[JoinedEndpoint]) -> Culprit:
         """Return the culprit for an address that the target has on a network which the source is not on."""

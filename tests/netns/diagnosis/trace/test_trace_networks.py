@@ -44,7 +44,8 @@ def wide(lab):
     ("source", "target"),
     [("outside", "published:8038"), ("outside", "six1:80"), ("host", "published:8038"), ("outside", "hosty:92"),
      ("hosty", "multi:80"), ("hosty", "published:8080"), ("web", "published:8080"), ("ll", "169.254.7.7"),
-     ("outside", "rt:80"), ("host", "ll"), ("db", "web.app.:80")],
+     ("outside", "rt:80"), ("host", "ll"), ("db", "web.app.:80"),
+     ("outside", "172.31.0.2:80"), ("safe", "172.33.0.1:92")],
 )  # fmt: skip
 def test_networks_of_other_kinds_are_reachable(wide, source, target):
     for flags in ((), ("--dry",)):
@@ -69,6 +70,7 @@ def test_networks_of_other_kinds_are_reachable(wide, source, target):
         ("m1", "192.168.99.11:92", ("not-same-network", "container m1"), "a bridge network"),
         ("m1", "published:8080", ("not-same-network", "container m1"), "a bridge network"),
         ("db", "172.32.0.20:80", ("not-same-network", "container multi"), "172.31.0.20 (on app)"),
+        ("db", "172.33.0.2", ("not-same-network", "container safe"), "hawse network connect inside db"),
         ("db", "172.37.0.2:80", ("not-same-network", "container rt"), "hawse network connect routed db"),
         ("db", "172.37.0.2", ("not-same-network", "container rt"), "hawse network connect routed db"),
         ("db", "169.254.7.7", ("no-route", "route to 169.254.7.7 of db"), "ip route add 169.254.7.7 dev eth0"),
