@@ -165,7 +165,7 @@ class Desired:
     relay: Mapping[str, int] | None = None
 
 
-UP, ARP, MASTER, NAME, ISOLATED = "up", "arp", "master", "name", "isolated"
+UP, ARP, MASTER, NAME, ISOLATED, MAC, MTU = "up", "arp", "master", "name", "isolated", "mac", "mtu"
 """Values of `Difference.setting`. The other values are the flags of bridge ports (`drivers.linux.link`)."""
 
 

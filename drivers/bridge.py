@@ -507,7 +507,7 @@ class _Bridge:
         if not bridge.has_arp:
             differences.append(link_comparison.without_arp("bridge", self.name))
         if self._has_other_mac(bridge):
-            differences.append(Difference("changed", "bridge", f"{self.name} has the MAC {bridge.mac}"))
+            differences.append(link_comparison.wrong_mac("bridge", self.name, bridge.mac))
         if not neighbor.is_local(self.session, bridge.index, bridge.mac):
             differences.append(Difference("missing", "forwarding entry", f"{bridge.mac} of {self.name}"))
         differences += link_comparison.addresses(self.session, bridge.index, self.name, self._addresses())

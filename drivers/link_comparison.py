@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from drivers.api import ARP, ISOLATED, MASTER, UP, Difference, IPInterface
+from drivers.api import ARP, ISOLATED, MAC, MASTER, MTU, UP, Difference, IPInterface
 from drivers.linux import address, route, sysctl
 from drivers.linux.netlink import Session
 
@@ -20,6 +20,17 @@ def down(place: str, name: str) -> Difference:
 def without_arp(place: str, name: str, detail: object = None) -> Difference:
     """Return the difference of a link whose ARP must be on."""
     return Difference("changed", place, f"{name} has ARP off", detail=detail, subject=name, setting=ARP)
+
+
+def wrong_mac(place: str, name: str, mac: str) -> Difference:
+    """Return the difference of a link that has another MAC address, ``mac``."""
+    return Difference("changed", place, f"{name} has the MAC {mac}", subject=name, setting=MAC)
+
+
+def small_mtu(name: str, mtu: int) -> Difference:
+    """Return the difference of an interface whose MTU is too small for IPv6."""
+    what = f"{name} has the MTU {mtu}, which is too small for IPv6"
+    return Difference("changed", "interface", what, subject=name, setting=MTU)
 
 
 def off_bridge(port: str, bridge: str, place: str = "port") -> Difference:

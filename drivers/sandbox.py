@@ -92,10 +92,9 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
         differences.append(link_comparison.without_arp("interface", interface, NO_ARP))
     wrong = _wrong_attributes(endpoint, present)
     if "address" in wrong:
-        differences.append(Difference("changed", "interface", f"{interface} has the MAC {present.mac}"))
+        differences.append(link_comparison.wrong_mac("interface", interface, present.mac))
     if "mtu" in wrong:
-        what = f"{interface} has the MTU {present.mtu}, which is too small for IPv6"
-        differences.append(Difference("changed", "interface", what))
+        differences.append(link_comparison.small_mtu(interface, present.mtu))
     differences += link_comparison.addresses(opened, present.index, interface, _addresses(endpoint))
     return differences + link_comparison.sysctls(_sysctls(endpoint, interface) | _chosen(endpoint, interface))
 

@@ -28,6 +28,7 @@ STRICT_ELEMENTS_LIMIT = 256
 LETTING_PASS = ("accept", "return", "jump", "goto", "vmap", "queue")
 """The last statements of rules after which a packet may pass."""
 Json = Mapping[str, Any]
+DNAT_PRIORITY = -100  # the priority "dstnat"
 PASS, DROPPED = "pass", "dropped"
 IP_FAMILIES = ("inet", "ip", "ip6")
 ORDER: Mapping[str, Callable[[int, int], bool]] = {
@@ -42,7 +43,8 @@ ORDER: Mapping[str, Callable[[int, int], bool]] = {
 class Packet:
     """The examined packet. ``state`` is its connection tracking state. ``dnat`` says whether DNAT has changed it.
 
-    Port 0 means that the port is unknown. Only an answer has a source port.
+    Port 0 means that the port is unknown. Only an answer has a source port. ``translated`` is the packet as the chains
+    of the same hook see it that follow DNAT, or None if DNAT does not change it there.
     """
 
     protocol: str
@@ -54,6 +56,7 @@ class Packet:
     state: str = "new"
     dnat: bool = False
     source_port: int = 0
+    translated: Packet | None = None
 
     @property
     def version(self) -> int:
@@ -99,13 +102,17 @@ def _drops(
 ) -> Iterator[Drop]:
     for (family, name), objects in tables.items():
         if (family, packet.version) not in (("ip", 6), ("ip6", 4)):
-            drop = _drop_of_table(_Reader(objects, packet, strict=strict), f"{family} {name}", hook)
+            drop = _drop_of_table(objects, packet, f"{family} {name}", hook, strict=strict)
             if drop is not None:
                 yield drop
 
 
-def _drop_of_table(reader: _Reader, table: str, hook: str) -> Drop | None:
-    for chain in reader.base_chains(hook):
+def _drop_of_table(objects: Sequence[Json], packet: Packet, table: str, hook: str, *, strict: bool) -> Drop | None:
+    before = after = _Reader(objects, packet, strict=strict)
+    if packet.translated is not None:
+        after = _Reader(objects, packet.translated, strict=strict)
+    for chain in before.base_chains(hook):
+        reader = after if int(chain.get("prio", 0)) > DNAT_PRIORITY else before
         found = reader.walk(chain["name"])
         if not reader.is_certain:
             return None

@@ -6,8 +6,9 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
 
 from drivers.api import IPAddress
 from drivers.linux.netlink import Session
@@ -58,6 +59,26 @@ def accepts(addresses: list[IPAddress], target: IPAddress) -> bool:
     wildcards = (IPv6Address(0), IPv4Address(0)) if target.version == 4 else (IPv6Address(0),)
     mapped = IPv6Address(f"::ffff:{target}") if target.version == 4 else target
     return any(address in (*wildcards, target, mapped) for address in addresses)
+
+
+class Socket(NamedTuple):
+    """A socket in a file of /proc/net: its port and state, and the other end of its connection."""
+
+    port: int
+    state: str
+    remote: IPAddress
+    remote_port: int
+
+
+def sockets(file: str) -> Iterator[Socket]:
+    """Yield the sockets in a file of /proc/net. An IPv4 address that is mapped to IPv6 is returned as IPv4 address."""
+    with suppress(OSError), open(f"/proc/thread-self/net/{file}", encoding="ascii") as table:
+        for line in table.readlines()[1:]:
+            fields = line.split()
+            (_, _, own), (place, _, number) = (field.partition(":") for field in fields[1:3])
+            remote = _address(place)
+            mapped = remote.ipv4_mapped if isinstance(remote, IPv6Address) else None
+            yield Socket(int(own, 16), fields[3], mapped or remote, int(number, 16))
 
 
 def _read(file: str) -> Iterator[tuple[str, int, str]]:

@@ -7,15 +7,17 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from ipaddress import ip_network
 
 from drivers import bridge_options
 from drivers.api import DriverError, HealthReporter
 from drivers.bridge_options import BridgeOptions
 from drivers.firewall import foreign_rules
-from drivers.linux import features, sysctl
+from drivers.linux import features, netns, source_ports, sysctl
 from drivers.linux.host import filters_bridged, is_forwarding
 from engine.api import Check
+from engine.containers import lookup
 from engine.diagnosis.doctor import firewalls
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
 from engine.events import repair as repairs
@@ -43,6 +45,7 @@ def check(examined: Examined) -> Iterator[Check]:
     yield from _forwarding(examined)
     yield _bridged()
     yield _tracking()
+    yield from _source_ports(examined)
     yield from _overlaps(examined)
     yield from _foreign(examined)
 
@@ -115,6 +118,26 @@ def _tracking() -> Check:
     if limit and count > ALMOST_FULL_SHARE * limit:
         return warning("conntrack", text, "the table is almost full", fix)
     return ok("conntrack", text if limit else "tracks nothing yet")
+
+
+def _source_ports(examined: Examined) -> Iterator[Check]:
+    """Check the source ports of the host's and the containers' programs. A container without a finding yields none."""
+    uses = [("source ports", source_ports.use())]
+    for container in examined.records.containers:
+        if container.sandbox_path and lookup.is_alive(container):
+            with suppress(DriverError, OSError):
+                found = netns.run_in_netns(container.sandbox_path, source_ports.use, container.sandbox_inode)
+                uses.append((f"container {container.name}", found))
+    for name, use in uses:
+        text = f"{use.udp} UDP and {use.tcp} TCP source ports of {use.available} are in use"
+        text += f" (TCP to {use.target})" if use.target else ""
+        fix = "end connections there, or widen the range there: sysctl -w net.ipv4.ip_local_port_range='1024 65535'"
+        if use.is_exhausted:
+            yield fault(name, text, "programs there get no port for new connections", fix)
+        elif max(use.udp, use.tcp) > ALMOST_FULL_SHARE * use.available:
+            yield warning(name, text, "the ports are almost exhausted", fix)
+        elif name == "source ports":
+            yield ok(name, text)
 
 
 def _overlaps(examined: Examined) -> Iterator[Check]:

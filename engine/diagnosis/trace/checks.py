@@ -208,7 +208,8 @@ class Checks:
     def _host_interfaces(self) -> list[str]:
         """Return the host's interfaces at which the packet and its answer arrive."""
         bridges = [bridge_of(m.network) for m in self._way.members if m.network.driver == "bridge"]
-        return [*([self._way.source.interface] if self._way.source.interface else []), *bridges]
+        outer = path_lookup.route(self._way.address).interface if self._way.kind == EXTERNAL else ""
+        return [*filter(None, (self._way.source.interface, outer)), *bridges]
 
     def reverse_path(self, source: IPAddress | None) -> Iterator[Culprit]:
         """Yield a culprit if a reverse path filter drops the packet or its answer.

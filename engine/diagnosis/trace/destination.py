@@ -6,21 +6,22 @@ The result is a `Way`. This module does not compare kernel state, and sends noth
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_interface
 
 from drivers import bridge_options
 from drivers.api import DriverError, IPAddress
-from drivers.linux import path_lookup
+from drivers.linux import listeners, path_lookup
 from drivers.linux.host import interface_addresses
 from engine.diagnosis.trace.model import Culprit, Found
-from engine.diagnosis.trace.records import HOST, Place, Records, address_of
+from engine.diagnosis.trace.records import HOST, Place, Records, address_of, addresses
 from engine.diagnosis.trace.source import OUTSIDE, of_container
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint, gateways
 from engine.host import network_spec
 from engine.model import ContainerRecord, EndpointRecord, PortRecord
+from engine.ports.proxied import is_translated
 
 LOCAL, BRIDGED, ROUTED, REMOTE, EXTERNAL = "local", "bridged", "routed", "remote", "external"
 
@@ -51,6 +52,8 @@ class Way:
         if self.target_member is None:
             return self.address
         endpoint = self.target_member.endpoint
+        if self.binding is None and self.address in addresses(endpoint):
+            return self.address
         return next((a for v in (self.address.version, 4, 6) if (a := address_of(endpoint, v))), self.address)
 
     @property
@@ -159,8 +162,15 @@ class Destinations:
         return self._made(target, address, kind, HOST)
 
     def _require_no_other_binding(self, target: Target, address: IPAddress) -> None:
+        for endpoint, binding in self._recorded(target.port, target.protocol):
+            host_ip = ip_address(binding.host_ip)
+            if host_ip == address or (host_ip.is_unspecified and host_ip.version == address.version):
+                raise Found(self._untranslated(target, endpoint, binding))
         others = self._publishing(target.port, target.protocol)
-        if others and target.port and ip_address(others[0][1].host_ip).version == address.version:
+        if not (others and target.port):
+            return
+        same_version = ip_address(others[0][1].host_ip).version == address.version
+        if same_version or not listeners.accepts(listeners.at(target.protocol, target.port), address):
             raise Found(self._elsewhere(target.port, others, address))
 
     def _elsewhere_or_outside(self, target: Target, address: IPAddress) -> Way:
@@ -177,6 +187,13 @@ class Destinations:
     def _from_outside(self, target: Target, address: IPAddress) -> Way:
         """Return the path from an external machine: through a published port, or else to the address itself."""
         held = self._records.at(address)
+        if address.is_loopback:
+            found = self._matching(target.port, target.protocol, address)
+            if found is not None and ip_address(found[1].host_ip).is_loopback:
+                raise Found(self._elsewhere(target.port, [found]))
+            fix = "ask from host, or use an address of the host's interfaces"
+            detail = f"{address} is a loopback address, which every machine has for itself"
+            raise Found(Culprit("no-such-endpoint", f"address {address}", "outside", detail, fix))
         if not held:
             return (
                 self._at_host(target, address) if address in self._own else self._elsewhere_or_outside(target, address)
@@ -214,6 +231,7 @@ class Destinations:
             for m in self._records.members(container)
             for p in m.endpoint.ports
             if p.protocol == target.protocol and p.port <= target.port <= p.port_end
+            if self._is_translated(m.endpoint, p)
         ]
 
     def _through(self, endpoint: EndpointRecord, binding: PortRecord, address: IPAddress, port: int) -> Way:
@@ -257,13 +275,20 @@ class Destinations:
         return (best4 if version == 4 else best6) or self._members[0]
 
     def _publishing(self, port: int, protocol: str) -> list[tuple[EndpointRecord, PortRecord]]:
-        found = [
-            (e, p)
-            for e in self._records.endpoints
-            for p in e.ports
-            if p.protocol == protocol and p.host_port <= port <= p.host_port_end
-        ]
+        found = [(e, p) for e, p in self._recorded(port, protocol) if self._is_translated(e, p)]
         return sorted(found, key=lambda pair: (":" in pair[1].host_ip, not ip_address(pair[1].host_ip).is_unspecified))
+
+    def _recorded(self, port: int, protocol: str) -> Iterator[tuple[EndpointRecord, PortRecord]]:
+        for endpoint in self._records.endpoints:
+            for binding in endpoint.ports:
+                if binding.protocol == protocol and binding.host_port <= port <= binding.host_port_end:
+                    yield endpoint, binding
+
+    def _is_translated(self, endpoint: EndpointRecord, binding: PortRecord) -> bool:
+        """Return whether a recorded port is published on the host. Its network and gateway mode decide."""
+        network, version = self._records.networks[endpoint.network_id], ip_address(binding.host_ip).version
+        inside = endpoint.ipv4 or version == 6
+        return bool(inside) and is_translated(network, version, has_ipv6=bool(endpoint.ipv6))
 
     def _matching(self, port: int, protocol: str, address: IPAddress) -> tuple[EndpointRecord, PortRecord] | None:
         for endpoint, binding in self._publishing(port, protocol):
@@ -294,13 +319,35 @@ class Destinations:
         return next(iter([*chosen, *(a for a, _ in usable)]), None)
 
     def _nothing_published(self, target: Target) -> Culprit:
+        for endpoint, binding in self._recorded(target.port, target.protocol):
+            return self._untranslated(target, endpoint, binding)
+        what = f"port {target.port}/{target.protocol}"
         for container in self._records.containers.values():
             for spec in container.host.port_bindings:
                 if spec.protocol == target.protocol and target.port in spec.host_ports:
                     of_container(self._records, container)  # raises `Found` if the container is stopped
-        what = f"port {target.port}/{target.protocol}"
+                    return self._without_port(what, container)
         fix = f"publish it: hawse publish CONTAINER -p {target.port}:CONTAINER_PORT/{target.protocol}"
         return Culprit("not-published", what, "host", f"no container publishes the host's {what}", fix)
+
+    def _without_port(self, what: str, container: ContainerRecord) -> Culprit:
+        """Return the culprit for a port that a running container asks for, and that none of its networks publishes."""
+        name, joined = container.name, self._records.members(container)
+        there = ", ".join(sorted(m.network.name for m in joined)) or "no network"
+        detail = f"{name} is on {there}, which publishes no port of it"
+        fix = f"connect it to a network that publishes ports, no internal one: hawse network connect NETWORK {name}"
+        return Culprit("not-published", f"{what} of {name}", "host", detail, fix)
+
+    def _untranslated(self, target: Target, endpoint: EndpointRecord, binding: PortRecord) -> Culprit:
+        """Return the culprit for a recorded port that the network's settings keep off the host."""
+        member = self._records.joined(endpoint)
+        network, name, inner = member.network, self._records.name_of(member), _inner_port(binding, target.port)
+        own = " or ".join(_socket(str(a), inner) for a in addresses(endpoint))
+        why, fix = "has a gateway mode that publishes no port on the host", f"use the container's own address: {own}"
+        if not endpoint.ipv4 and ":" not in binding.host_ip:
+            why, fix = f"has no IPv4, so {binding.host_ip} publishes nothing", "use an IPv6 address of the host"
+        what = f"port {target.port}/{target.protocol} of {name}"
+        return Culprit("not-published", what, "host", f"network {network.name} of {name} {why}", fix)
 
     def _elsewhere(
         self, port: int, published: Sequence[tuple[EndpointRecord, PortRecord]], asked: IPAddress | None = None

@@ -7,7 +7,8 @@ faults of the kernel state, drops that hawse's own rules intend, a port without 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import ip_address, ip_network
 from itertools import chain
 
 from drivers import bridge_options
@@ -23,11 +24,12 @@ from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.names import networks_of, not_same_network
 from engine.diagnosis.trace.obstacles import SUBINTERFACES, Obstacles
 from engine.diagnosis.trace.probing import Observation
-from engine.diagnosis.trace.records import HOST, Place, Records
+from engine.diagnosis.trace.records import HOST, Place, Records, addresses
 from engine.diagnosis.trace.routes import Routes
 from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, rule_in
 from engine.diagnosis.trace.source import OUTSIDE
-from engine.diagnosis.trace.state import Fault, State
+from engine.diagnosis.trace.state import Fault, State, bridge_of
+from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import network_spec
 from engine.store.api import Reader
 
@@ -56,7 +58,8 @@ class Explanation:
         yield from self._checks.reverse_path(None)
         if not (self.policy() and self._way.kind == EXTERNAL):
             yield from self._routes.routes()
-        yield from self._routes.routes_back()
+        if not self.policy():
+            yield from self._routes.routes_back()
         yield from self._checks.neighbours()
         yield from self._checks.forwarding()
         yield from self._routes.by_rules()
@@ -109,18 +112,16 @@ class Explanation:
         if (near is not None or lonely) and far is not None and way.binding is None:
             mine = self._records.members(way.source.record) if way.source.record else []
             theirs = self._records.members(way.target.record) if way.target and way.target.record else [far]
-            if not is_open(far, way.address.version):
+            shared = {m.network.id for m in mine} & {m.network.id for m in theirs}
+            if not is_open(far, way.address.version) and shared:
+                return self._address_on_other_network(far, [m for m in theirs if m.network.id in shared])
+            if not is_open(far, way.address.version) or self._keeps_bridges_out(near, far):
                 return not_same_network(way.source.name, way.target_name, networks_of(mine), networks_of(theirs))
-        if way.source.kind == "host" and far is not None and far.network.driver in SUBINTERFACES:
-            detail = (
-                f"the kernel connects no {far.network.driver} interface with its own parent, so the host is cut off"
-            )
-            fix = "ask from another machine or container, or connect both to a bridge network"
-            return Culprit(
-                "not-same-network", f"container {way.target_name}", f"network {far.network.name}", detail, fix
-            )
+        cut_off = self._cut_off_from_parent()
+        if cut_off is not None:
+            return cut_off
         for member in (near, far):
-            if member is not None and member.network.internal and way.source.kind != "host":
+            if member is not None and member.network.internal and way.source.kind != "host" and not self._at_gateway():
                 detail = f"network {member.network.name} is internal: it has no way in or out"
                 fix = f"connect {self._records.name_of(member)} to a second network that is not internal"
                 what = f"network {member.network.name}"
@@ -130,12 +131,58 @@ class Explanation:
             and far is not None
             and way.binding is None
             and not is_open(far, way.address.version)
+            and not self._is_opened(far)
         ):
             name = self._records.name_of(far)
             detail = f"port {way.service} of {name} is not published, and its network is not routed"
             fix = f"publish it: hawse publish {name} -p {way.port or 'PORT'}:{way.port or 'PORT'}"
             return Culprit("not-published", f"port {way.service} of {name}", "host", detail, fix)
         return None
+
+    def _at_gateway(self) -> bool:
+        """Return whether the target is the host's own address on the source's network."""
+        way = self._way
+        pools = way.source_member.network.pools if way.source_member is not None and way.target is HOST else ()
+        return any(way.address in ip_network(pool.subnet) for pool in pools if not pool.unused)
+
+    def _is_opened(self, far: JoinedEndpoint) -> bool:
+        """Return whether a port that is published on every address is open at the container's own address too."""
+        way = self._way
+        return any(
+            p.protocol == way.protocol and p.port <= way.port <= p.port_end
+            for p in far.endpoint.ports
+            if (host_ip := ip_address(p.host_ip)).is_unspecified and host_ip.version == way.address.version
+        )
+
+    def _address_on_other_network(self, far: JoinedEndpoint, shared: Sequence[JoinedEndpoint]) -> Culprit:
+        """Return the culprit for an address that the target has on a network which the source is not on."""
+        way, network = self._way, far.network.name
+        detail = f"{way.address} is the address of {way.target_name} on {network}, and {way.source.name} is not on it"
+        usable = ", ".join(f"{a} (on {m.network.name})" for m in shared for a in addresses(m.endpoint))
+        fix = f"use an address on a common network: {usable}"
+        return Culprit("not-same-network", f"container {way.target_name}", f"network {network}", detail, fix)
+
+    def _keeps_bridges_out(self, near: JoinedEndpoint | None, far: JoinedEndpoint) -> bool:
+        """Return whether a network that is open to external machines is closed to the source's bridge."""
+        if near is None or near.network.driver != "bridge" or far.network.driver != "bridge":
+            return False
+        options = bridge_options.parse(network_spec(far.network))
+        return options.mode(self._way.address.version) == "routed" and bridge_of(near.network) not in options.trusted
+
+    def _cut_off_from_parent(self) -> Culprit | None:
+        """Return the culprit if the path leads from this host to an interface on a parent of this host, or back."""
+        way, near, far = self._way, self._way.source_member, self._way.target_member
+        through_host = not way.source.path if near is None else near.network.driver == "bridge"
+        at_host = way.target is HOST or way.binding is not None
+        if far is not None and far.network.driver in SUBINTERFACES and through_host and way.source.kind != OUTSIDE:
+            network, who = far.network, way.target_name
+        elif near is not None and near.network.driver in SUBINTERFACES and at_host:
+            network, who = near.network, way.source.name
+        else:
+            return None
+        detail = f"the kernel connects no {network.driver} interface with its own parent, so the host is cut off"
+        fix = "ask from another machine or container, or connect both to a bridge network"
+        return Culprit("not-same-network", f"container {who}", f"network {network.name}", detail, fix)
 
     def _without_icc(self) -> Culprit | None:
         near, far = self._way.source_member, self._way.target_member
@@ -235,7 +282,7 @@ class Explanation:
     def _arrived(self, seen: Observation) -> bool:
         way = self._way
         if way.target is None or way.target_member is None:
-            return way.target is not None
+            return way.target is not None and self._cut_off_from_parent() is None
         return seen.saw(way.target, way.target_member.endpoint.interface)
 
     def of_drop(self, place: Place, event: Event) -> Culprit:
@@ -301,6 +348,8 @@ class Explanation:
             if ignored is not None:
                 return ignored
         likely = next(self._obstacles.likely(seen), None)
+        if likely is not None and likely.kind == "stale-neighbour":  # a rule can drop the neighbour solicitations
+            return rules.dropping(way) or likely
         return likely or rules.dropping(way) or next(self.soft_faults(sending=False), None)
 
     def _of_external(self, seen: Observation) -> Culprit | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address, ip_address, ip_interface
 from pathlib import Path
 
 from drivers.api import Difference, DriverError, IPAddress
 from drivers.firewall import resolver_redirect
 from drivers.linux import obstacles
+from drivers.linux.host import interface_addresses
 from drivers.registry import facts
 from engine.agent import client
 from engine.cluster.hooks import current_view, is_gateway
@@ -25,7 +26,7 @@ from engine.errors import EngineError
 from engine.etc_files import INTERNAL_RESOLVER as ADDRESS
 from engine.etc_files import parse_resolv_conf, read_host_file, read_host_resolv_conf
 from engine.host import Host
-from engine.model import NetworkRecord
+from engine.model import ContainerRecord, NetworkRecord
 
 LARGEST_BYTES = 1 << 20  # a larger file in a container's /etc is not read
 STATUS_SECONDS = 1.0
@@ -46,7 +47,8 @@ class Names:
 
     def resolve(self, name: str) -> list[IPAddress]:
         """Return the source's addresses for a name, in order of preference; raises `Found` if there is none."""
-        if name.lower().rstrip(".") in LOCAL:
+        name = name.rstrip(".") or name
+        if name.lower() in LOCAL:
             return [ip_address("127.0.0.1"), ip_address("::1")]
         if self._source.record is None or not self._source.path:
             return self._from_host(name)
@@ -196,6 +198,7 @@ class Names:
             joined = self._records.members(container)
             names = {container.name, container.id[:12], *(n for m in joined for n in m.endpoint.names)}
             names |= {n for a in container.attachments for n in a.settings.aliases or ()}
+            names |= {f"{n}.{m.network.name}" for m in joined for n in m.endpoint.names}
             if name.lower() not in {one.lower() for one in names}:
                 continue
             require_running(container)
@@ -215,6 +218,13 @@ class Names:
             detail = f"{name} is no container; as a word of hawse trace, {name} is only a SOURCE"
             fix = f"use an address as the target: {SOURCES[name]}"
             raise Found(Culprit("name-unknown", f"name {name}", self._where, detail, fix))
+
+    def _own_addresses(self) -> list[IPAddress]:
+        """Return the host's addresses at which the source reaches a process in the host's namespace."""
+        if self._source.kind != "outside":
+            return [ip_address("127.0.0.1"), ip_address("::1")]
+        held = [ip_interface(text).ip for name, text in interface_addresses() if name == self._source.interface]
+        return [a for a in held if not a.is_link_local] or [ip_address("127.0.0.1")]
 
     def _on_other_hosts(self, name: str) -> Iterator[tuple[str, NetworkRecord]]:
         """Yield each container on another host of the cluster that has the name, as text, with its overlay network."""
@@ -274,7 +284,8 @@ class Names:
                     self._log.add(f"container {name}", "host", _shown(found))
                     return found
                 if container.host.network_mode == "host":
-                    return [ip_address("127.0.0.1"), ip_address("::1")]
+                    return self._own_addresses()
+                raise Found(_without_address(container, networks_of(members)))
         aliased = [e for e in self._records.endpoints if name.lower() in {n.lower() for n in e.names}]
         if aliased:
             return [a for e in aliased for a in addresses(e)]
@@ -302,6 +313,13 @@ class Names:
 def networks_of(members: Sequence[JoinedEndpoint]) -> list[NetworkRecord]:
     """Return the networks of endpoints, without the gateway bridge, which does not connect containers to each other."""
     return [m.network for m in members if not is_gateway(m.network)]
+
+
+def _without_address(container: ContainerRecord, networks: Sequence[NetworkRecord]) -> Culprit:
+    there = ", ".join(sorted(n.name for n in networks)) or "no network"
+    detail = f"{container.name} is on {there}, where it has no address"
+    fix = f"connect it to a network with addresses: hawse network connect NETWORK {container.name}"
+    return Culprit("not-same-network", f"container {container.name}", f"network {there}", detail, fix)
 
 
 def not_same_network(

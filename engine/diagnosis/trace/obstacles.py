@@ -199,12 +199,25 @@ class Obstacles:
         concerned = {way.inner_address, way.source_address}
         for place, interface in asked:
             for address in sorted(place.inside(partial(path_lookup.unresolved, interface)) & concerned, key=str):
+                if way.kind == EXTERNAL and address == way.address:
+                    yield self._without_holder(interface, place)
+                    continue
                 what = f"neighbour {address} on {interface} of {place.name}"
                 detail = f"{address} does not tell its MAC: nothing on {interface} answers the requests for it"
                 fix = f"look at what {address} gets: tcpdump -ni any 'arp or icmp6' in its namespace"
                 yield Culprit("stale-neighbour", what, str(place), detail, fix)
         if way.kind == EXTERNAL:
             yield from outside.silent_next_hop(way)
+
+    def _without_holder(self, interface: str, place: Place) -> Culprit:
+        """Return the culprit for a target that is a neighbour of the source, and that no machine has."""
+        address, member = self._way.address, self._way.source_member
+        network = f"network {member.network.name}" if member is not None else str(place)
+        detail = f"no container has {address}, and nothing on {interface} of {place.name} answers the requests for it"
+        fix = "look at the addresses that are in use: hawse network inspect" + (
+            f" {member.network.name}" if member is not None else ""
+        )
+        return Culprit("no-such-endpoint", f"address {address}", network, detail, fix)
 
 
 def _of_program(obstacle: Obstacle, place: Place, interface: str, whose: str) -> Culprit | None:

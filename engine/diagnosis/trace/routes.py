@@ -53,7 +53,9 @@ class Routes:
         elif self._way.kind in (BRIDGED, REMOTE) and (found.interface != member.endpoint.interface or found.gateway):
             way_out = f"{found.interface}{f' via {found.gateway}' if found.gateway else ''}"
             shared = found.interface in own and found.gateway is None
-            if not (shared and own[found.interface].network.id == member.network.id):
+            if target.is_link_local and found.interface == member.endpoint.interface:
+                yield _without_link_local(place, member, target)
+            elif not (shared and own[found.interface].network.id == member.network.id):
                 detail = f"{target} is a neighbour on {member.endpoint.interface}, but {place.name} sends by {way_out}"
                 yield Culprit("wrong-route", what, where, detail, fix)
         elif chosen is not None and own and chosen not in {a for m in own.values() for a in addresses(m.endpoint)}:
@@ -95,6 +97,9 @@ class Routes:
         what, name = f"route to {target} of the host", self._records.name_of(member)
         if not found.kind:
             detail = f"the host has no route to {target} ({name})"
+            yield Culprit("no-route", what, "host", detail, f"ip route add {target} dev {bridge}")
+        elif target.is_link_local and found.gateway is not None:
+            detail = f"the host has no link-local address on {bridge}, and sends to {target} ({name}) by its gateway"
             yield Culprit("no-route", what, "host", detail, f"ip route add {target} dev {bridge}")
         elif found.kind != "unicast" or found.interface != bridge:
             by = found.interface if found.kind == "unicast" else f"a {found.kind} route"
@@ -155,6 +160,8 @@ class Routes:
         way = self._way
         if way.target is None or not way.target.path or way.target_member is None or way.kind == LOCAL:
             return
+        if way.source.path == way.target.path:  # the host masquerades packets of a container to its own published port
+            return
         source = self._client()
         if source is not None and source.version == way.inner_address.version:
             found = way.target.inside(lambda: path_lookup.route(source, way.inner_address))
@@ -166,6 +173,13 @@ class Routes:
                 command = again(way.target, way.target_member.network.name)
                 fix = f"correct the routes in {way.target.name}, or set them up again: {command}"
                 yield Culprit(kind, f"route to {source} of {way.target.name}", str(way.target), detail, fix)
+
+
+def _without_link_local(place: Place, member: JoinedEndpoint, target: IPAddress) -> Culprit:
+    interface = member.endpoint.interface
+    detail = f"{place.name} has no link-local address on {interface}, and sends to {target} by its gateway"
+    fix = f"use another address of the target, or add a route in {place.name}: ip route add {target} dev {interface}"
+    return Culprit("no-route", f"route to {target} of {place.name}", str(place), detail, fix)
 
 
 def _up(interface: str) -> str:

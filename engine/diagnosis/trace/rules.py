@@ -121,7 +121,9 @@ def _steps(way: Way) -> Iterator[Step]:
     last = Packet(way.protocol, source, way.inner_address, way.inner_port, dnat=way.binding is not None)
     if way.source.kind != OUTSIDE:
         out = near.endpoint.interface if near is not None else path_lookup.route(way.address).interface
-        yield way.source, "output", IP, _at(first, "", out if way.source.path else _out(way))
+        out = out if way.source.path else _out(way)
+        sent = _at(first, "", out)
+        yield way.source, "output", IP, sent if way.source.path else _translated(way, sent, last)
     if way.kind != LOCAL:
         yield from _host_steps(way, first, last)
     if far is not None and way.target is not None and way.target.path:
@@ -155,18 +157,39 @@ def _answers(way: Way) -> Iterator[Step]:
 def _host_steps(way: Way, first: Packet, last: Packet) -> Iterator[Step]:
     port = port_of(way.source_member) if way.source_member and way.source_member.network.driver == "bridge" else ""
     if port:
-        yield HOST, "ingress", ("netdev",), _at(first, port, "")
+        yield HOST, "ingress", ("netdev", "inet"), _at(first, port, "")
     if way.kind == BRIDGED:
         other = port_of(way.target_member) if way.target_member is not None else ""
         for hook in ("prerouting", "forward", "postrouting"):
             yield HOST, hook, ("bridge",), _at(last, port, other)
+        yield HOST, "egress", ("netdev",), _at(last, port, other)
         if _filters_bridged(last.version):
             yield HOST, "forward", IP, _at(last, _in(way), _in(way))
         return
     if way.source.path or way.source.kind == OUTSIDE:
-        yield HOST, "prerouting", IP, _at(first, _in(way), "")
+        if port:
+            yield HOST, "prerouting", ("bridge",), _at(first, port, "")
+            yield HOST, "input", ("bridge",), _at(first, port, "")
+        arrived = _at(first, _in(way), "")
+        yield HOST, "ingress", ("netdev", "inet"), arrived
+        yield HOST, "prerouting", IP, _translated(way, arrived, last)
         if way.target_member is not None or way.kind == EXTERNAL:
             yield HOST, "forward", IP, _at(last, _in(way), _out(way))
+    if way.target is not HOST:
+        yield HOST, "postrouting", IP, replace(_at(last, "", _out(way)), source=None)  # SNAT may change the source
+        yield HOST, "egress", ("netdev",), replace(_at(last, "", _out(way)), source=None)
+    if way.target_member is not None and way.target_member.network.driver == "bridge":
+        leaving = replace(_at(last, "", port_of(way.target_member)), source=None)
+        yield HOST, "output", ("bridge",), leaving
+        yield HOST, "postrouting", ("bridge",), leaving
+        yield HOST, "egress", ("netdev",), leaving
+
+
+def _translated(way: Way, packet: Packet, after: Packet) -> Packet:
+    """Return the packet of a hook that has DNAT, with the packet ``after`` the DNAT of a published port."""
+    if way.binding is None or packet.version != after.version:
+        return packet
+    return replace(packet, translated=_at(after, packet.received, packet.sent))
 
 
 def _at(packet: Packet, received: str, sent: str) -> Packet:

@@ -118,7 +118,7 @@ class _Tracer:
             damage = explanation.own_damage()
             if damage is not None:
                 return self._log.ended(False, damage)
-        found = explanation.policy() or rules.dropping(way) or explanation.listening()
+        found = source_ports.of_sockets(way) or explanation.policy() or rules.dropping(way) or explanation.listening()
         found = found or next(explanation.soft_faults(sending=False), None)
         if found is not None:
             return self._log.ended(False, found)

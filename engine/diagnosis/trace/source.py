@@ -32,11 +32,14 @@ def place_of(reader: Reader, records: Records, reference: str) -> Place:
 
 
 def of_container(records: Records, record: ContainerRecord) -> Place:
-    """Return the place of a container's sandbox; raises `Found` if the container does not run."""
+    """Return the place of a container's sandbox; raises `Found` if the container does not run.
+
+    A container in the host's namespace has the place `HOST`.
+    """
     require_running(record)
     owner = records.owner(record)
     if owner.host.network_mode == "host":
-        return Place("container", record.name, record=record)
+        return HOST
     if owner is not record:
         require_running(owner)
     return Place("container", record.name, owner.sandbox_path, owner.sandbox_inode, record)

@@ -6,24 +6,36 @@ import re
 from functools import partial
 
 from drivers.linux import path_lookup, sysctl
+from drivers.linux import source_ports as ports
 from engine.diagnosis.trace import rules
 from engine.diagnosis.trace.destination import EXTERNAL, Way
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import HOST, Place
+from engine.diagnosis.trace.source import OUTSIDE
 
 KIND = "ports-exhausted"
-RANGE = "net/ipv4/ip_local_port_range"  # for IPv6 too
 TRANSLATING = re.compile(r"\b(snat|masquerade|SNAT|MASQUERADE)\b")
 
 
 def of_programs(place: Place, protocol: str, target: str) -> Culprit:
     """Return the culprit if no program in ``place`` gets a source port for packets to ``target``."""
     what = f"{protocol.upper()} source port"
-    name, ports = RANGE.replace("/", "."), "-".join((place.inside(partial(sysctl.read, RANGE)) or "").split())
-    detail = f"{place.name} has no free {what} for {target}: all ports of {name} ({ports}) are in use"
+    name = ports.RANGE.replace("/", ".")
+    span = "-".join((place.inside(partial(sysctl.read, ports.RANGE)) or "").split())
+    detail = f"{place.name} has no free {what} for {target}: all ports of {name} ({span}) are in use"
     fix = f"end connections in {place}, or widen the range there: sysctl -w {name}='1024 65535'"
     return Culprit(KIND, f"{what}s of {place.name}", str(place), detail, fix)
+
+
+def of_sockets(way: Way) -> Culprit | None:
+    """Return the culprit if the sockets of the source use all ports for packets to the target; sends nothing."""
+    if way.source.kind == OUTSIDE or way.protocol not in ("tcp", "udp"):
+        return None
+    use = way.source.inside(partial(ports.use, (way.address, way.port)))
+    if (use.tcp if way.protocol == "tcp" else use.udp) < use.available:
+        return None
+    return of_programs(way.source, way.protocol, f"{way.address}:{way.port}")
 
 
 def of_translation(way: Way, seen: Observation) -> Culprit | None:

@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from ipaddress import ip_interface
 
 from drivers import bridge_options
-from drivers.api import ARP, ISOLATED, MASTER, UP, Difference, DriverError, EndpointSpec, LinkRepairer, Repairer
+from drivers.api import (
+    ARP,
+    ISOLATED,
+    MAC,
+    MASTER,
+    MTU,
+    UP,
+    Difference,
+    DriverError,
+    EndpointSpec,
+    LinkRepairer,
+    Repairer,
+)
 from drivers.linux import marked_links, names
 from drivers.linux.netlink import session
 from engine.diagnosis.trace.model import Culprit
@@ -21,6 +33,8 @@ from engine.host import Host, endpoint_spec, network_spec
 from engine.model import ContainerRecord, NetworkRecord
 from engine.recovery.link_repair import heals
 from engine.store.api import Reader
+
+LEARNING, STATE = "learning", "state"  # flags of bridge ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +136,8 @@ class State:
         if one.place == "bridge" and one.setting == ARP:
             arp_on = f"switch it on: ip link set {name} arp on"
             return Culprit("stale-neighbour", f"{what} (arp off)", "host", one.what, arp_on)
+        if one.place == "bridge" and one.setting == MAC:
+            return Culprit("wrong-address", what, "host", one.what, fix)
         if one.place == "bridge":
             return Culprit("bridge-down", what, "host", one.what, f"bring it up: ip link set {name} up")
         if one.place == "address":
@@ -144,8 +160,8 @@ class State:
             return Culprit("interface-missing", pair, where, f"the veth pair {port} does not exist; {detail}", fix)
         if one.place == "port":
             return _port_culprit(member.network, container, port, one, fix)
-        if one.place == "interface" and one.setting in (UP, ARP):
-            return _interface_culprit(container, one)
+        if one.place == "interface" and one.setting in (UP, ARP, MAC, MTU):
+            return _interface_culprit(container, one, fix)
         if one.place == "interface":
             return Culprit("interface-missing", pair, where, detail, fix)
         if one.place == "address":
@@ -156,8 +172,15 @@ class State:
         return None
 
 
-def _port_culprit(network: NetworkRecord, container: ContainerRecord, port: str, one: Difference, fix: str) -> Culprit:
-    """Return the culprit for a difference of the endpoint's bridge port ``port``, which exists."""
+def _port_culprit(
+    network: NetworkRecord, container: ContainerRecord, port: str, one: Difference, fix: str
+) -> Culprit | None:
+    """Return the culprit for a difference of the endpoint's bridge port ``port``, which exists.
+
+    A port that learns no addresses stops no packets, because the bridge then floods them.
+    """
+    if one.setting == LEARNING:
+        return None
     what = f"bridge port {port} of {container.name}"
     if one.setting == UP:
         down = f"interface {port} of {container.name}"
@@ -167,16 +190,19 @@ def _port_culprit(network: NetworkRecord, container: ContainerRecord, port: str,
     if one.setting == MASTER:
         detail = f"{one.what}, the bridge of network {network.name}"
         return Culprit("not-in-bridge", what, "host", detail, fix)
-    shown = {0: f"{one.setting} off", 1: f"{one.setting} on"}.get(one.value, f"{one.setting} {one.value}")
+    words = {0: f"{one.setting} off", 1: f"{one.setting} on"} if one.setting != STATE else {}
+    shown = words.get(one.value, f"{one.setting} {one.value}")
     return Culprit("not-in-bridge", f"{what} ({shown})", "host", f"{one.what}, so it does not get all frames", fix)
 
 
-def _interface_culprit(container: ContainerRecord, one: Difference) -> Culprit:
-    """Return the culprit for an interface of a container that is down or has ARP off."""
+def _interface_culprit(container: ContainerRecord, one: Difference, fix: str) -> Culprit:
+    """Return the culprit for a wrong setting of a container's interface; ``fix`` repairs its MAC and its MTU."""
     what, where = f"interface {one.subject} of {container.name}", f"container {container.name}"
     if one.setting == UP:
         fix = f"bring it up in {container.name}: ip link set {one.subject} up"
         return Culprit("interface-down", what, where, one.what, fix)
+    if one.setting in (MAC, MTU):
+        return Culprit("wrong-address" if one.setting == MAC else "mtu", what, where, one.what, fix)
     fix = f"switch it on in {container.name}: ip link set {one.subject} arp on"
     return Culprit("stale-neighbour", f"{what} (arp off)", where, one.what, fix)
 

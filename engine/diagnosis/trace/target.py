@@ -12,6 +12,7 @@ from engine.errors import InvalidArgument
 
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21, "ssh": 22, "dns": 53, "redis": 6379, "ldap": 389,
          "postgres": 5432, "postgresql": 5432, "mysql": 3306, "amqp": 5672, "mqtt": 1883, "mongodb": 27017}  # fmt: skip
+BROADCAST = ip_address("255.255.255.255")
 PROTOCOLS = ("tcp", "udp", "icmp")
 FORM = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:/\[\]]+))(?::(?P<port>\d{1,5}))?(?:/(?P<protocol>[a-zA-Z]+))?")
 
@@ -72,10 +73,23 @@ def _url(text: str) -> Target:
 
 
 def _address(text: str) -> IPAddress | None:
+    """Return the address in a text, or None. The kernel takes the unspecified address for the loopback address.
+
+    Raises `InvalidArgument` for an address that names no single machine.
+    """
     try:
-        return ip_address(text)
+        found = ip_address(text)
     except ValueError:
         return None
+    if found.is_unspecified:
+        return ip_address("127.0.0.1" if found.version == 4 else "::1")
+    if found.is_multicast or found == BROADCAST:
+        raise InvalidArgument(f"invalid target: {text} (it is the address of many machines; use that of one)")
+    if found.version == 6 and found.is_link_local:
+        raise InvalidArgument(
+            f"invalid target: {text} (a link-local address needs an interface; use another address of that machine)"
+        )
+    return found
 
 
 def _wrong(text: str) -> InvalidArgument:

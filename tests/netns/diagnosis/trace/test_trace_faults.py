@@ -165,6 +165,10 @@ FAULTS = {
         "host", "sysctl -qw net.ipv4.conf.{bridge}.forwarding=0", "sysctl -qw net.ipv4.conf.{bridge}.forwarding=1",
         "db", "192.168.99.99:91", "forwarding-off", "{bridge}.forwarding",
     ),
+    "forwarding of the external interface is off": Fault(
+        "host", "sysctl -qw net.ipv4.conf.ext0.forwarding=0", "sysctl -qw net.ipv4.conf.ext0.forwarding=1",
+        "db", "192.168.99.99:91", "forwarding-off", "ext0.forwarding",
+    ),
     "IPv6 forwarding is off": Fault(
         "host", "sysctl -qw net.ipv6.conf.all.forwarding=0", "sysctl -qw net.ipv6.conf.all.forwarding=1",
         "outside", "[fd99::11]:8080", "forwarding-off", "net.ipv6.conf.all.forwarding",

@@ -238,19 +238,31 @@ def two_ports(lab, low):
         lab.at("db", "sysctl -qw net.ipv4.ip_local_port_range='32768 60999'")
 
 
+def faults_of_doctor(lab, name):
+    """Return the texts of the doctor's faults of an object."""
+    checks = json.loads(lab.host.hawse("doctor", "--format", "json", check=False).stdout)["checks"]
+    return "; ".join(check["what"] for check in checks if (check["status"], check["object"]) == ("fault", name))
+
+
 def test_all_source_ports_of_a_container_are_in_use(lab):
     with two_ports(lab, 40000), two_connections(lab, "tcp", "172.31.0.2", 80):
         culprit = lab.trace("db", "172.31.0.2:80")["culprit"]
         assert (culprit["kind"], culprit["object"], culprit["where"]) == (
             "ports-exhausted", "TCP source ports of db", "container db")  # fmt: skip
         assert "ip_local_port_range (40000-40001)" in culprit["detail"]
+        assert lab.trace("--dry", "db", "172.31.0.2:80")["culprit"] == culprit
+        assert "2 TCP source ports of 2 are in use (TCP to 172.31.0.2:80)" in faults_of_doctor(lab, "container db")
         # Programs reach other targets, because TCP connections to different targets share a port.
         for target in ("192.168.99.99:91", "web:53/udp", "web"):
             assert lab.trace("db", target)["reachable"] is True
     with two_ports(lab, 40010), two_connections(lab, "udp", "172.31.0.2", 53):
         for target in ("172.31.0.2:53/udp", "web"):
             assert fault(lab, "db", target) == ("ports-exhausted", "UDP source ports of db")
-        assert lab.trace("db", "172.31.0.2:80")["reachable"] is True
+        assert fault(lab, "db", "172.31.0.2:53/udp", "--dry") == ("ports-exhausted", "UDP source ports of db")
+        assert "2 UDP and 0 TCP source ports of 2 are in use" in faults_of_doctor(lab, "container db")
+        for flags in ((), ("--dry",)):
+            assert lab.trace(*flags, "db", "172.31.0.2:80")["reachable"] is True
+    assert faults_of_doctor(lab, "container db") == ""
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,55 @@
+"""Count the source ports that sockets use, in the calling thread's network namespace.
+
+The kernel gives a socket without a port of its own one of the range net.ipv4.ip_local_port_range. UDP sockets share no
+port. TCP connections to different targets share a port.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from drivers.api import IPAddress
+from drivers.linux import listeners, sysctl
+
+RANGE, RESERVED = "net/ipv4/ip_local_port_range", "net/ipv4/ip_local_reserved_ports"  # for IPv6 too
+TIME_WAIT, LISTENING = "06", "0A"  # socket states in /proc/net/tcp
+
+
+class Use(NamedTuple):
+    """The use of the range: the number of its ports, of the used ports, and the TCP target with the most ports."""
+
+    available: int
+    udp: int
+    tcp: int
+    target: str
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether no UDP port is left, or no TCP port for packets to ``target``."""
+        return max(self.udp, self.tcp) >= self.available
+
+
+def use(target: tuple[IPAddress, int] | None = None) -> Use:
+    """Return the use of the source ports.
+
+    ``target`` limits the TCP connections to those to one address and port; None means the busiest target. A connection
+    in state TIME_WAIT counts too, unless the kernel may use its port again (net.ipv4.tcp_tw_reuse=1).
+    """
+    first, last = map(int, (sysctl.read(RANGE) or "0 65535").split())
+    reserved = {port for port in _reserved() if first <= port <= last}
+    udp = {one.port for file in listeners.FILES["udp"] for one in listeners.sockets(file)}
+    udp = {port for port in udp if first <= port <= last} - reserved
+    reused = TIME_WAIT if sysctl.read("net/ipv4/tcp_tw_reuse") == "1" else ""
+    held: defaultdict[tuple[IPAddress, int], set[int]] = defaultdict(set)
+    for one in (one for file in listeners.FILES["tcp"] for one in listeners.sockets(file)):
+        if one.state not in (LISTENING, reused) and first <= one.port <= last and one.port not in reserved:
+            held[one.remote, one.remote_port].add(one.port)
+    busiest = target or max(held, key=lambda key: len(held[key]), default=None)
+    text = f"{busiest[0]}:{busiest[1]}" if busiest is not None else ""
+    return Use(last - first + 1 - len(reserved), len(udp), len(held[busiest]) if busiest is not None else 0, text)
+
+
+def _reserved() -> set[int]:
+    spans = [part.partition("-") for part in (sysctl.read(RESERVED) or "").split(",") if part]
+    return {port for low, _, high in spans for port in range(int(low), int(high or low) + 1)}
