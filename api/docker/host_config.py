@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
@@ -95,7 +96,8 @@ def _joined(specs: Sequence[PortSpec]) -> list[PortSpec]:
 def _mounted(mount: Fields) -> str:
     """Return an entry of ``Mounts`` in the text form of ``Binds``; raises ApiError and EngineError.
 
-    Only bind mounts are supported.
+    Only bind mounts are supported. The source must exist, unless the client asks hawse to create it. For an entry of
+    ``Binds``, hawse always creates the source.
     """
     kind = mount.text("Type")
     source, target, wrong = mount.text("Source"), mount.text("Target"), f'invalid mount config for type "{kind}": '
@@ -112,5 +114,7 @@ def _mounted(mount: Fields) -> str:
             raise bad_request(f"{wrong}invalid mount path: '{path}' mount path must be absolute")
     if ":" in source or ":" in target:
         raise NotImplementedByHawse(f"a colon in a mount's path is not supported: {source}:{target}")
+    if not mount.child("BindOptions").flag("CreateMountpoint") and not os.path.exists(source):
+        raise bad_request(f"{wrong}bind source path does not exist: {source}")
     modes = ["ro" if mount.flag("ReadOnly") else "", mount.child("BindOptions").text("Propagation")]
     return ":".join(filter(None, (source, target, ",".join(filter(None, modes)))))

@@ -152,6 +152,20 @@ def test_features_that_hawse_lacks_are_refused_with_an_explanation(service, meth
     assert answer.status == 501 and answer.message.startswith("hawse ")
 
 
+def test_the_source_of_a_mount_must_exist_unless_the_client_asks_to_create_it(service, tmp_path):
+    source = str(tmp_path / "missing")
+    mount = {"Type": "bind", "Source": source, "Target": "/m"}
+    body = {"Image": "bb", "Cmd": ["true"], "HostConfig": {"Mounts": [mount]}}
+    refused = service.ask("POST", "/containers/create", body)
+    text = f'invalid mount config for type "bind": bind source path does not exist: {source}'
+    assert (refused.status, refused.message) == (400, text)
+    mount["BindOptions"] = {"CreateMountpoint": True}
+    created = service.ask("POST", "/containers/create", body)
+    assert created.status == 201
+    assert service.ask("POST", f"/containers/{created.json['Id']}/start").status == 204
+    assert (tmp_path / "missing").is_dir()
+
+
 def test_lists_of_objects_that_hawse_lacks_are_empty(service):
     assert service.ask("GET", "/volumes").json == {"Volumes": [], "Warnings": None}
     assert service.ask("GET", "/plugins").json == []

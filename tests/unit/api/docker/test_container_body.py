@@ -33,7 +33,7 @@ def test_config_host_config_and_networking_config_become_one_request():
         "HostConfig": {
             "NetworkMode": "n1",
             "Binds": ["/a:/b"],
-            "Mounts": [{"Type": "bind", "Source": "/c", "Target": "/d", "ReadOnly": True}],
+            "Mounts": [{"Type": "bind", "Source": "/tmp", "Target": "/d", "ReadOnly": True}],
             "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2},
             "MaskedPaths": [],
             "MemorySwappiness": -1,
@@ -55,7 +55,7 @@ def test_config_host_config_and_networking_config_become_one_request():
         ["A=1"],
     )
     assert (config.exposed_ports, config.stop_timeout) == (["81/tcp", "82/udp"], 3)
-    assert (host.network_mode, host.binds) == ("n1", ["/a:/b", "/c:/d:ro"])
+    assert (host.network_mode, host.binds) == ("n1", ["/a:/b", "/tmp:/d:ro"])
     assert host.restart_policy == RestartPolicy("on-failure", 2)
     assert host.system_paths and host.console_size == (24, 80)
     assert request.networks == {
