@@ -152,6 +152,17 @@ def test_features_that_hawse_lacks_are_refused_with_an_explanation(service, meth
     assert answer.status == 501 and answer.message.startswith("hawse ")
 
 
+def test_a_refusal_names_what_the_client_asked_for(service):
+    assert "does not search" in service.ask("GET", "/images/search?term=x").message
+    assert "does not read manifests" in service.ask("GET", "/distribution/bb/json").message
+    assert "does not push" in service.ask("POST", "/images/bb/push").message
+
+
+def test_a_missing_volume_is_an_error_only_without_force(service):
+    for flag, status in (("", 404), ("?force=0", 404), ("?force=1", 204)):
+        assert service.ask("DELETE", f"/volumes/a{flag}").status == status
+
+
 def test_the_source_of_a_mount_must_exist_unless_the_client_asks_to_create_it(service, tmp_path):
     source = str(tmp_path / "missing")
     mount = {"Type": "bind", "Source": source, "Target": "/m"}
