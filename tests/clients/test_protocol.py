@@ -158,6 +158,15 @@ def test_a_refusal_names_what_the_client_asked_for(service):
     assert "does not push" in service.ask("POST", "/images/bb/push").message
 
 
+def test_the_events_of_an_exec_name_its_id(service):
+    service.docker("run", "-d", "--name", "c1", "--network", "none", "bb", "sleep", "300")
+    command = service.ask("POST", "/containers/c1/exec", {"Cmd": ["true"], "AttachStdout": True}).json["Id"]
+    service.ask("POST", f"/exec/{command}/start", {})
+    lines = service.ask("GET", f"/events?since=0&until={time.time() + 1:.0f}").body.splitlines()
+    actions = [event["Action"] for event in map(json.loads, lines) if command in event["Actor"]["Attributes"].values()]
+    assert actions == ["exec_create: true ", "exec_start: true ", "exec_die"]
+
+
 def test_a_missing_volume_is_an_error_only_without_force(service):
     for flag, status in (("", 404), ("?force=0", 404), ("?force=1", 204)):
         assert service.ask("DELETE", f"/volumes/a{flag}").status == status
