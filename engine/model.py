@@ -213,7 +213,10 @@ class ContainerCreate:
 
 @dataclass(frozen=True, slots=True)
 class ExecCreate:
-    """The bodies of POST /containers/{id}/exec and POST /exec/{id}/start, in one object."""
+    """The bodies of POST /containers/{id}/exec and POST /exec/{id}/start, in one object.
+
+    ``exec_id`` is the id that the events name, or "" for a new one.
+    """
 
     cmd: Sequence[str]
     env: Sequence[str] = ()
@@ -223,6 +226,7 @@ class ExecCreate:
     detach: bool = False
     attach_stdin: bool = False
     privileged: bool = False
+    exec_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import email.utils
 import fcntl
+import re
 import socket
 import termios
 import threading
@@ -38,6 +39,13 @@ HEAD_READ_SECONDS, HEAD_READ_INTERVAL_SECONDS = 0.1, 0.0005
 
 GO_DETAILS = {"Missing mandatory Host: header": "missing required Host header"}
 """Texts of h11's errors, and the details that Go's HTTP server gives for them. Go gives no detail for most errors."""
+
+CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""A byte that no header value may contain (RFC 9110, section 5.5)."""
+HOST = re.compile(rb"[A-Za-z0-9!$%&'()*+,.:;=\[\]_~-]*")
+"""A valid value of the header Host, as in Go (golang.org/x/net/http/httpguts, ``ValidHostHeader``)."""
+LENGTH_LIMIT = 2**63 - 1
+"""Maximum value of the header Content-Length: a signed number of 64 bits, as in Go."""
 
 Headers = Sequence[tuple[str, str]]
 UPGRADE: Headers = (("Connection", "Upgrade"), ("Upgrade", "tcp"))
@@ -73,6 +81,8 @@ class Exchange:
             return None
         if not event.http_version.startswith(b"1."):
             raise MalformedRequest(505, "unsupported protocol version")
+        for name, value in event.headers:
+            _check_header(name, value)
         self._head, self.answered, self.hijacked = event, False, False
         return event
 
@@ -205,6 +215,8 @@ class Exchange:
         """
         response = h11.Response(status_code=status, headers=headers, reason=reason(status))
         line, _, lines = (self._http.send(response) or b"").partition(_LINE_END)
+        if self._head.http_version == b"1.0":
+            line = line.replace(b"HTTP/1.1", b"HTTP/1.0", 1)  # h11 knows only 1.1
         common_lines, own_lines = self._common if common else b"", lines.removesuffix(_LINE_END)
         return b"".join((line, _LINE_END, common_lines, own_lines, date(int(time.time())), _LINE_END))
 
@@ -234,6 +246,16 @@ def date(seconds: int) -> bytes:
 def reason(status: int) -> bytes:
     """Return the reason phrase of a status."""
     return HTTPStatus(status).phrase.encode()
+
+
+def _check_header(name: bytes, value: bytes) -> None:
+    """Raise MalformedRequest for a header that h11 accepts and Go's HTTP server refuses; ``name`` is in lower case."""
+    if CONTROL.search(value) or (name == b"content-length" and int(value) > LENGTH_LIMIT):
+        raise MalformedRequest
+    if name == b"host" and not HOST.fullmatch(value):
+        raise MalformedRequest(400, "malformed Host header")
+    if name == b"expect" and value and b"100-continue" not in value.lower():
+        raise MalformedRequest(417)
 
 
 def _wait_until_read(connection: socket.socket) -> None:

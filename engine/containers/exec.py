@@ -63,7 +63,7 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
     """
     record = running(host, reference)
     run = _runner(host, record, request, stdio)
-    exec_id, command = names.generate_id(), f"{request.cmd[0]} {' '.join(request.cmd[1:])}"
+    exec_id, command = request.exec_id or names.generate_id(), f"{request.cmd[0]} {' '.join(request.cmd[1:])}"
     _add_events(host, record, exec_id, f"exec_create: {command}", f"exec_start: {command}")
 
     def ended(code: int) -> None:

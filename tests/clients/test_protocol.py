@@ -152,6 +152,40 @@ def test_features_that_hawse_lacks_are_refused_with_an_explanation(service, meth
     assert answer.status == 501 and answer.message.startswith("hawse ")
 
 
+def test_a_refusal_names_what_the_client_asked_for(service):
+    assert "does not search" in service.ask("GET", "/images/search?term=x").message
+    assert "does not read manifests" in service.ask("GET", "/distribution/bb/json").message
+    assert "does not push" in service.ask("POST", "/images/bb/push").message
+
+
+def test_the_events_of_an_exec_name_its_id(service):
+    service.docker("run", "-d", "--name", "c1", "--network", "none", "bb", "sleep", "300")
+    command = service.ask("POST", "/containers/c1/exec", {"Cmd": ["true"], "AttachStdout": True}).json["Id"]
+    service.ask("POST", f"/exec/{command}/start", {})
+    lines = service.ask("GET", f"/events?since=0&until={time.time() + 1:.0f}").body.splitlines()
+    actions = [event["Action"] for event in map(json.loads, lines) if command in event["Actor"]["Attributes"].values()]
+    assert actions == ["exec_create: true ", "exec_start: true ", "exec_die"]
+
+
+def test_a_missing_volume_is_an_error_only_without_force(service):
+    for flag, status in (("", 404), ("?force=0", 404), ("?force=1", 204)):
+        assert service.ask("DELETE", f"/volumes/a{flag}").status == status
+
+
+def test_the_source_of_a_mount_must_exist_unless_the_client_asks_to_create_it(service, tmp_path):
+    source = str(tmp_path / "missing")
+    mount = {"Type": "bind", "Source": source, "Target": "/m"}
+    body = {"Image": "bb", "Cmd": ["true"], "HostConfig": {"Mounts": [mount]}}
+    refused = service.ask("POST", "/containers/create", body)
+    text = f'invalid mount config for type "bind": bind source path does not exist: {source}'
+    assert (refused.status, refused.message) == (400, text)
+    mount["BindOptions"] = {"CreateMountpoint": True}
+    created = service.ask("POST", "/containers/create", body)
+    assert created.status == 201
+    assert service.ask("POST", f"/containers/{created.json['Id']}/start").status == 204
+    assert (tmp_path / "missing").is_dir()
+
+
 def test_lists_of_objects_that_hawse_lacks_are_empty(service):
     assert service.ask("GET", "/volumes").json == {"Volumes": [], "Warnings": None}
     assert service.ask("GET", "/plugins").json == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from api.docker.errors import ApiError
-from api.docker.messages import Handler, Request, Response, json_response
+from api.docker.messages import NO_CONTENT, Handler, Request, Response, json_response
 from api.docker.router import Route
 from engine.errors import NotFound, NotImplementedByHawse
 
@@ -14,6 +14,8 @@ PLUGINS = "hawse has no plugins of Docker. Its network drivers are Python packag
 SERVICES = "hawse's cluster shares networks, not services. Start the container on each host"
 BUILD = "hawse builds no images. Build with buildah, then: buildah push NAME docker-archive:i.tar && hawse import i.tar"
 REGISTRY = "hawse does not push images to registries. Use skopeo"
+SEARCH = "hawse does not search registries. Search on the registry's web site"
+DISTRIBUTION = "hawse does not read manifests from registries. Use: skopeo inspect docker://NAME"
 LAYERS = "hawse keeps root file systems, not layers, and never changes an image"
 FILES = "hawse does not copy files into or out of containers. Use: exec NAME tar -C /path -c ."
 CGROUPS = "hawse does not pause containers, because it makes no cgroups"
@@ -49,6 +51,11 @@ def pruned_cache(_: Request) -> Response:
 def volume(request: Request) -> Response:
     """Answer a request for a volume with an error that names the volume."""
     raise NotFound(f"get {request.parameters['name']}: no such volume")
+
+
+def remove_volume(request: Request) -> Response:
+    """Answer DELETE /volumes/{name}: with ``force``, a missing volume is no error."""
+    return NO_CONTENT if request.flag("force") else volume(request)
 
 
 def plugin(request: Request) -> Response:
@@ -87,7 +94,7 @@ ROUTES = [
     Route("GET", "/volumes", no_volumes),
     Route("POST", "/volumes/prune", pruned_volumes),
     Route("GET", "/volumes/{name:.*}", volume),
-    Route("DELETE", "/volumes/{name:.*}", volume),
+    Route("DELETE", "/volumes/{name:.*}", remove_volume),
     Route("GET", "/plugins", empty_list),
     Route("GET", "/plugins/{name:.*}/json", plugin),
     Route("DELETE", "/plugins/{name:.*}", plugin),
@@ -101,7 +108,9 @@ ROUTES = [
     *_refusals(SERVICES, "POST /services/create", "POST /services/{name}/update", "GET /services/{name}/logs",
                "GET /tasks/{name}/logs", "POST /secrets/create", "POST /configs/create"),
     *_refusals(BUILD, "POST /build", "POST /build/cancel", "POST /grpc"),
-    *_refusals(REGISTRY, "POST /images/{name:.*}/push", "GET /images/search", "GET /distribution/{name:.*}/json"),
+    *_refusals(REGISTRY, "POST /images/{name:.*}/push"),
+    *_refusals(SEARCH, "GET /images/search"),
+    *_refusals(DISTRIBUTION, "GET /distribution/{name:.*}/json"),
     *_refusals(LAYERS, "POST /commit", "GET /containers/{id}/changes", "GET /images/{name:.*}/history"),
     *_refusals(FILES, "GET /containers/{id}/export", "GET /containers/{id}/archive", "HEAD /containers/{id}/archive",
                "PUT /containers/{id}/archive"),

@@ -12,6 +12,7 @@ import threading
 import tty as terminals
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 from api.docker.copying import CHUNK_BYTES, Client, InputPipe, Relay
 from api.docker.detach_keys import detach_keys
@@ -197,7 +198,8 @@ def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked) -> 
 def _job(request: Request, instance: Exec, files: Sequence[int]) -> Job:
     """Start the command in a worker, then close ``files``, because the worker has copies."""
     try:
-        return request.start_session(_execute, instance.container_id, instance.command, files=files)
+        command = replace(instance.command, exec_id=instance.id)
+        return request.start_session(_execute, instance.container_id, command, files=files)
     except ApiError:
         instance.finish(FAILED)
         raise

@@ -45,6 +45,41 @@ def test_a_head_that_is_no_http_or_too_long_is_refused(ends):
     assert client.recv(4096).startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
 
 
+@pytest.mark.parametrize(
+    ("headers", "answer"),
+    [
+        (b"Host: x\r\nA: a\x01b", b"400 Bad Request"),
+        (b"Host: x\r\nA: a\x7fb", b"400 Bad Request"),
+        (b"Host: x\r\nContent-Length: 9223372036854775808", b"400 Bad Request"),
+        (b"Host: a/b", b"400 Bad Request: malformed Host header"),
+        (b"Host: a b", b"400 Bad Request: malformed Host header"),
+        (b"Host: x\r\nExpect: foo", b"417 Expectation Failed"),
+    ],
+)
+def test_headers_that_go_s_server_refuses_are_refused(ends, headers, answer):
+    exchange, client = ends
+    client.sendall(b"GET / HTTP/1.1\r\n" + headers + b"\r\n\r\n")
+    with pytest.raises(MalformedRequest) as refused:
+        exchange.next_request()
+    exchange.refuse(refused.value)
+    assert client.recv(4096).startswith(b"HTTP/1.1 " + answer + b"\r\n")
+
+
+def test_unusual_headers_that_go_s_server_accepts_are_accepted(ends):
+    exchange, client = ends
+    client.sendall(b"GET /a HTTP/1.1\r\nHost: %2Frun%2Fa.sock\r\nA: a\tb\xe9\r\nExpect: 100-Continue\r\n\r\n")
+    assert exchange.next_request().target == b"/a"
+
+
+def test_a_client_with_http_1_0_gets_an_answer_of_its_version(ends):
+    exchange, client = ends
+    client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    exchange.next_request()
+    exchange.answer(200, PLAIN, b"one")
+    assert client.recv(4096).startswith(b"HTTP/1.0 200 OK\r\n")
+    assert not exchange.next_cycle()
+
+
 def test_a_body_over_the_limit_is_refused(ends):
     exchange, client = ends
     client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
