@@ -54,7 +54,7 @@ from drivers.port_ranges import without
 
 FEW = 3  # maximum number of bridge names in one warning
 LINK_LOCAL = IPv6Network("fe80::/64")
-LEAST_IPV6_MTU, USUAL_MTU = 1280, 1500
+USUAL_MTU = 1500
 
 
 class BridgeDriver:
@@ -500,6 +500,8 @@ class _Bridge:
         bridge = link.find(self.session, self.name)
         if bridge is None:
             return [Difference("missing", "bridge", self.name)]
+        if bridge.kind != "bridge":
+            return [Difference("changed", "bridge", f"{self.name} is a {bridge.kind or 'device'}, not a bridge")]
         differences = [] if bridge.up else [Difference("changed", "bridge", f"{self.name} is down")]
         if not bridge.has_arp:
             differences.append(Difference("changed", "bridge", f"{self.name} has ARP off"))
@@ -533,7 +535,11 @@ class _Bridge:
     def allow_ipv6(self) -> None:
         """Restore the bridge's MTU if another program set an MTU that is too small for IPv6."""
         bridge = link.find(self.session, self.name)
-        if bridge is not None and bridge.mtu < LEAST_IPV6_MTU and any(a.version == 6 for a in self._addresses()):
+        if (
+            bridge is not None
+            and bridge.mtu < sandboxes.LEAST_IPV6_MTU
+            and any(a.version == 6 for a in self._addresses())
+        ):
             link.change(self.session, bridge.index, mtu=self.options.mtu or USUAL_MTU)
 
     def find_neighbors(self) -> None:

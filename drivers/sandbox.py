@@ -17,10 +17,12 @@ from drivers.linux.netlink import Session, session
 
 LOOPBACK_INDEX = 1
 SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"
-LOST, NO_ARP = object(), object()
+LEAST_IPV6_MTU = 1280
+LOST, NO_ARP, SMALL_MTU = object(), object(), object()
 """Values of `Difference.detail`.
 
 ``LOST``: the interface does not exist, so the endpoint must join again. ``NO_ARP``: ARP is off on the interface.
+``SMALL_MTU``: the MTU is too small for IPv6.
 """
 T = TypeVar("T")
 
@@ -86,6 +88,9 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
     differences = [Difference("changed", "interface", f"{name} is down") for name in down]
     if present.kind == "veth" and not present.has_arp:
         differences.append(Difference("changed", "interface", f"{interface} has ARP off", detail=NO_ARP))
+    if present.mtu < LEAST_IPV6_MTU and _speaks_ipv6(endpoint):
+        what = f"{interface} has the MTU {present.mtu}, which is too small for IPv6"
+        differences.append(Difference("changed", "interface", what, detail=SMALL_MTU))
     held = address.of_link(opened, present.index)
     differences += [
         Difference("missing", "address", f"{item} on {interface}") for item in _addresses(endpoint) if item not in held
@@ -108,6 +113,8 @@ def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences
             rename(sandbox, difference.detail, interface)
         if difference.detail is NO_ARP:
             inside(sandbox, lambda opened: link.switch_arp_on(opened, link.index(interface)))
+        if difference.detail is SMALL_MTU:
+            inside(sandbox, lambda opened: link.change(opened, link.index(interface), mtu=LEAST_IPV6_MTU))
     configure(sandbox, endpoint, interface)
     set_sysctls(sandbox, _chosen(endpoint, interface))
     if any(difference.place == "route" for difference in differences):
