@@ -12,7 +12,8 @@ from cli.output.console import Cell, print_table
 from cli.output.documents import as_json
 from cli.pflag import STRING, command, flag
 from engine.api import FAULT, OK, WARNING, Check, Diagnosis
-from engine.errors import InvalidArgument
+from engine.config import config_path
+from engine.errors import EngineError, InvalidArgument
 
 STYLES = {OK: "green", WARNING: "yellow", FAULT: "bold red"}
 HEADER = ("STATUS", "OBJECT", "FINDING", "CAUSE", "FIX")
@@ -44,11 +45,13 @@ def doctor(app: App, fix: bool, format: str) -> None:
 
 
 def diagnosed(app: App, *, fix: bool) -> Diagnosis:
-    """Return the diagnosis; if daemon.json is invalid, the diagnosis has only a check that says so."""
+    """Return the diagnosis; if daemon.json cannot be used, the diagnosis has only a check that says so."""
     try:
         engine = app.engine
-    except InvalidArgument as error:
-        cause = "the configuration file was edited"
+    except EngineError as error:
+        if not isinstance(error, InvalidArgument) and not str(error).startswith(f"{config_path()}"):
+            raise
+        cause = "the configuration file was edited, or its owner or mode was changed"
         return Diagnosis([Check(FAULT, "daemon.json", str(error), cause, "correct the file")])
     with app.waiting("Checking this host"):
         return engine.diagnostics.doctor(fix=fix)

@@ -165,7 +165,8 @@ class Desired:
     relay: Mapping[str, int] | None = None
 
 
-UP, ARP, MASTER, NAME, ISOLATED, MAC, MTU = "up", "arp", "master", "name", "isolated", "mac", "mtu"
+UP, ARP, MASTER, NAME, ISOLATED = "up", "arp", "master", "name", "isolated"
+MAC, MTU, KIND = "mac", "mtu", "kind"
 """Values of `Difference.setting`. The other values are the flags of bridge ports (`drivers.linux.link`)."""
 
 

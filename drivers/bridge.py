@@ -17,6 +17,7 @@ from pathlib import Path
 from drivers import bridge_loopback, bridge_options, bridge_port, bridge_shared_state, link_comparison
 from drivers import sandbox as sandboxes
 from drivers.api import (
+    KIND,
     BadOption,
     Desired,
     Difference,
@@ -503,6 +504,9 @@ class _Bridge:
         bridge = link.find(self.session, self.name)
         if bridge is None:
             return [Difference("missing", "bridge", self.name)]
+        if bridge.kind != "bridge":
+            what = f"{self.name} is a {bridge.kind or 'device'}, not a bridge"
+            return [Difference("changed", "bridge", what, subject=self.name, setting=KIND)]
         differences = [] if bridge.up else [link_comparison.down("bridge", self.name)]
         if not bridge.has_arp:
             differences.append(link_comparison.without_arp("bridge", self.name))

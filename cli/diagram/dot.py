@@ -34,6 +34,10 @@ def _lines(document: Json) -> Iterator[str]:
 
 
 def _quoted(*lines: str) -> str:
-    r"""Return a quoted label of several lines; backslashes are doubled, because DOT replaces escapes such as ``\N``."""
-    escaped = (clean(line).replace("\\", "\\\\").replace('"', '\\"') for line in lines if line)
+    r"""Return a quoted label of several lines.
+
+    DOT replaces escapes such as ``\N`` and HTML entities such as ``&lt;``, so backslashes and ampersands are escaped.
+    """
+    shown = (clean(line).replace("&", "&amp;") for line in lines if line)
+    escaped = (line.replace("\\", "\\\\").replace('"', '\\"') for line in shown)
     return '"' + "\\n".join(escaped) + '"'

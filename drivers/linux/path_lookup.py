@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections import defaultdict
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -112,12 +113,16 @@ def _entries(opened: Session, interface: str) -> list[ndmsg]:
 
 def static_ports(bridge: str) -> dict[str, str]:
     """Return the bridge port of each MAC that has a static forwarding entry, including the ports' own MACs."""
-    ports = {}
-    with session() as opened:
-        with kernel_errors("list", "forwarding entries"):
-            listed = dump(opened, RTM_GETNEIGH, ndmsg, family=socket.AF_BRIDGE)
-        master = socket.if_nametoindex(bridge)
-        for entry in listed:
-            if entry.get_attr("NDA_MASTER") == master and entry["state"] & (NUD_NOARP | NUD_PERMANENT):
-                ports[entry.get_attr("NDA_LLADDR")] = socket.if_indextoname(entry["ifindex"])
-    return ports
+    return static_ports_of_bridges().get(bridge, {})
+
+
+def static_ports_of_bridges() -> dict[str, dict[str, str]]:
+    """Return `static_ports` of each bridge, by the bridge's name."""
+    with session() as opened, kernel_errors("list", "forwarding entries"):
+        listed = dump(opened, RTM_GETNEIGH, ndmsg, family=socket.AF_BRIDGE)
+    names, found = dict(socket.if_nameindex()), defaultdict[str, dict[str, str]](dict)
+    for entry in listed:
+        bridge, port = names.get(entry.get_attr("NDA_MASTER")), names.get(entry["ifindex"])
+        if bridge and port and entry["state"] & (NUD_NOARP | NUD_PERMANENT):
+            found[bridge][entry.get_attr("NDA_LLADDR")] = port
+    return found

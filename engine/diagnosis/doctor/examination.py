@@ -1,7 +1,7 @@
 """Runs all checks of a host. With ``--fix``, repairs the faults and runs all checks again.
 
 The first examination precedes all repairs, including those that every command makes. The second examination follows the
-repairs. A fault that only the first examination finds was repaired.
+repairs. A fault of hawse's own objects that only the first examination finds was repaired.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from engine.agent.service import Snapshot
 from engine.api import OK, Check, Diagnosis
 from engine.diagnosis.doctor import host as host_checks
 from engine.diagnosis.doctor import links, mtu, names, paths, processes, store
-from engine.diagnosis.doctor.checks import Examined, fault, read_records
+from engine.diagnosis.doctor.checks import REPAIR, Examined, fault, read_records
 from engine.errors import EngineError, PermissionDenied, in_words
 from engine.host import Host
 from engine.runtime.api import RuntimeFailure
@@ -30,6 +30,8 @@ COMPARISONS, PAUSE_SECONDS = 5, 0.2
 
 The pause before the next comparison grows by `PAUSE_SECONDS` each time.
 """
+OWN = (REPAIR, "hawse system boot")
+"""The remedies of findings that ``--fix`` repairs. Other findings may change or end meanwhile by themselves."""
 SETTLE_SECONDS, SETTLE_INTERVAL_SECONDS = 3.0, 0.1
 STARTED = ("agent", "supervisor", "guard", "names", "etcd", "manager's server", "cluster store", "lease")
 """The objects that answer only some time after their start. While one of them has a fault, `_settled` repeats the
@@ -49,9 +51,14 @@ def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnos
         return Diagnosis(before)
     done, problems = _repair(host, prepare)
     after = _settled(host)
+    return Diagnosis([*after, *problems], [*done, *repaired(before, after)])
+
+
+def repaired(before: Iterable[Check], after: Iterable[Check]) -> list[str]:
+    """Return a line for each finding about hawse's own objects that only the first examination has."""
     left = {(check.object, check.what) for check in after}
-    gone = [check for check in before if check.status != OK and (check.object, check.what) not in left]
-    return Diagnosis([*after, *problems], [*done, *(f"{check.object}: {check.what}" for check in gone)])
+    gone = [c for c in before if c.status != OK and c.fix.startswith(OWN) and (c.object, c.what) not in left]
+    return [f"{check.object}: {check.what}" for check in gone]
 
 
 def _settled(host: Host) -> list[Check]:
@@ -122,19 +129,18 @@ def _each(checked: Iterable[Area], examined: Examined) -> Iterator[Check]:
 
 def _repair(host: Host, prepare: Callable[[], object]) -> tuple[list[str], list[Check]]:
     """Repair hawse's own objects. Return the actions of the store's repair, and a fault for each step that failed."""
-    done: list[str] = []
+    done, problems = list[str](), list[Check]()
     steps: list[tuple[str, Callable[[], object]]] = [
         ("store", lambda: done.extend(store.repair(host))),
         ("commands that were killed", prepare),
         ("processes", lambda: processes.repair(_examined(host))),
-        ("networks", lambda: links.repair(_examined(host))),
+        ("networks", lambda: problems.extend(links.repair(_examined(host)))),
         ("agent", lambda: announce(host)),
     ]
     if host.is_clustered:
         from engine.diagnosis.doctor import cluster
 
         steps.insert(3, ("cluster", lambda: cluster.repair(_examined(host))))
-    problems = []
     for name, step in steps:
         try:
             step()

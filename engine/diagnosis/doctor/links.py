@@ -10,9 +10,10 @@ from drivers.firewall import resolver_redirect
 from drivers.linux import netns
 from engine.api import Check
 from engine.containers.lookup import is_alive
-from engine.diagnosis.doctor.checks import Examined, fault, of_differences, ok, warning
+from engine.diagnosis.doctor.checks import REPAIR, Examined, fault, of_differences, ok, warning
 from engine.dns.resolver import ADDRESS
 from engine.endpoints import shared_state
+from engine.errors import EngineError, in_words
 from engine.host import Host, orphaned_intents
 from engine.model import ContainerRecord, NetworkRecord
 from engine.recovery import recover
@@ -143,12 +144,20 @@ def unfinished(reader: Reader) -> Iterator[Check]:
         yield warning(f"object {intent.object_id[:12]}", what, "the command was killed", "hawse doctor --fix")
 
 
-def repair(examined: Examined) -> None:
-    """Repair the differences of the firewall, then of the networks, and then of the containers."""
+def repair(examined: Examined) -> list[Check]:
+    """Repair the differences of the firewall, then of the networks, and then of the containers.
+
+    Returns a fault for each object that cannot be repaired.
+    """
     host = examined.host
     recover.repair(host, whole=False)
     compare = comparison(host, examined.containers)
-    subjects = [Subject(NETWORK, n.id) for n in examined.networks]
-    subjects += [Subject(CONTAINER, c.id) for c in examined.containers]
-    for subject in subjects:
-        compare.put_right(subject)
+    subjects = [(f"network {n.name}", Subject(NETWORK, n.id)) for n in examined.networks]
+    subjects += [(f"container {c.name}", Subject(CONTAINER, c.id)) for c in examined.containers]
+    problems = []
+    for name, subject in subjects:
+        try:
+            compare.put_right(subject)
+        except (DriverError, EngineError) as error:
+            problems.append(fault(name, "cannot be repaired", in_words(error), f"remove the cause, then {REPAIR}"))
+    return problems

@@ -22,6 +22,8 @@ from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
 SHARING_MAC = ("ipvlan",)
 """The drivers whose endpoints all have the MAC address of the parent."""
+DROPPING = ("blackhole", "unreachable", "prohibit")
+"""The kinds of routes that drop packets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,10 @@ def check(examined: Examined) -> Iterator[Check]:
     ports = {interface.endpoint_id: interface for interface in interfaces.values() if interface.endpoint_id}
     hindered = linux_obstacles.everywhere() if joined else {}
     found = list(obstacles.way_out(hindered)) if joined else []
+    static = path_lookup.static_ports_of_bridges() if joined else {}
     for bridge, members in by_bridge(joined).items():
         found += _on_host(bridge, members)
+        found += _static_entries(bridge, members, static.get(bridge, {}), ports)
     for one in joined:
         port = ports.get(one.endpoint.id)
         found += _inside(one, holders, port)
@@ -108,9 +112,23 @@ def _on_host(bridge: str, members: Sequence[Joined]) -> Iterator[Check]:
             elif (entry := known.get(address)) is not None and entry.mac != one.endpoint.mac:
                 yield _stale(one.name, f"this host takes {address} for", entry, f"ip neigh del {address} dev {bridge}")
     senders = {address.version: address for one in members for address in one.addresses_on_bridge}
+    if 4 in senders:
+        yield from obstacles.silence_on_arp(f"network {members[0].network.name}", bridge, "")
     if not members[0].network.internal:
         for sender in senders.values():
             yield from obstacles.routing_rules(f"network {members[0].network.name}", bridge, sender)
+
+
+def _static_entries(
+    bridge: str, members: Sequence[Joined], static: Mapping[str, str], ports: Mapping[str, Interface]
+) -> Iterator[Check]:
+    """Check that no static forwarding entry of the bridge sends a container's frames to another port."""
+    for one in members:
+        right, present = ports.get(one.endpoint.id), static.get(one.endpoint.mac)
+        if right is not None and present not in (None, right.name):
+            what = f"{bridge} sends frames for its MAC {one.endpoint.mac} to {present} instead of {right.name}"
+            fix = f"bridge fdb del {one.endpoint.mac} dev {present} {'self' if present == bridge else 'master'}"
+            yield fault(one.name, what, "another program added a static forwarding entry", fix)
 
 
 def _way(found: path_lookup.Found) -> str:
@@ -138,6 +156,7 @@ def _inside(one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: 
         silent = [
             *obstacles.at(one.name, interface, linux_obstacles.of(interface), enter),
             *obstacles.silence_on_arp(one.name, interface, enter),
+            *_routes_inside(one, enter),
         ]
         return features.interfaces().get(interface), path_lookup.neighbours(interface), silent
 
@@ -160,6 +179,23 @@ def _inside(one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: 
             yield fault(one.name, what, "a program in the container added it", fix)
     yield from _neighbours(one, neighbours, holders)
     yield from _mtu(one, present, port)
+
+
+def _routes_inside(one: Joined, enter: str) -> Iterator[Check]:
+    """Check that no route or routing rule of the sandbox drops packets to the gateway, or to other networks."""
+    cause = "a program in the container added a route or a rule"
+    for text in (one.endpoint.gateway4, one.endpoint.gateway6):
+        if not text or one.network.driver not in ("bridge", "macvlan"):
+            continue
+        gateway = ip_address(text)
+        see = f"see: {enter}ip -{gateway.version} route; {enter}ip -{gateway.version} rule; and delete what is wrong"
+        found = path_lookup.route(gateway)
+        if found.kind == "local":
+            yield fault(one.name, f"it has the address {gateway} of its gateway itself", cause, see)
+        elif found.kind != "unicast":
+            yield fault(one.name, f"its packets to the gateway {gateway} {_way(found)}", cause, see)
+        elif (found := path_lookup.route(path_lookup.anywhere(gateway.version))).kind in DROPPING:
+            yield warning(one.name, f"its packets to other networks {_way(found)}", cause, see)
 
 
 def _neighbours(

@@ -133,6 +133,8 @@ class State:
         detail = f"network {network.name}: {one.kind} {one.place}: {one.what}"
         if one.place == "bridge" and one.kind == "missing":
             return Culprit("bridge-missing", what, "host", f"{name} does not exist; {detail}", fix)
+        if one.place == "bridge" and one.setting == KIND:
+            return Culprit("bridge-missing", what, "host", one.what, fix)
         if one.place == "bridge" and one.setting == ARP:
             arp_on = f"switch it on: ip link set {name} arp on"
             return Culprit("stale-neighbour", f"{what} (arp off)", "host", one.what, arp_on)

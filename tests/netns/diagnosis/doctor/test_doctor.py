@@ -279,6 +279,61 @@ def test_what_drops_packets_silently(patient):
     assert patient.findings() == []
 
 
+def test_static_forwarding_entries_and_arp_of_the_gateway(patient):
+    bridge, port, mac = patient.links["app"], patient.links["app_db"], patient.member("app", "web")["MacAddress"]
+    patient.host.sh(
+        f"bridge fdb replace {mac} dev {bridge} self permanent; sysctl -qw net.ipv4.conf.{bridge}.arp_ignore=8"
+    )
+    found = patient.faults()
+    patient.host.sh(f"bridge fdb del {mac} dev {bridge} self; sysctl -qw net.ipv4.conf.{bridge}.arp_ignore=0")
+    right = patient.links["app_web"]
+    assert is_named(found, "fault", "container web", f"for its MAC {mac} to {bridge} instead of {right}"), found
+    assert is_named(found, "fault", "network app", f"{bridge} answer no ARP request"), found
+    patient.host.sh(f"bridge fdb replace {mac} dev {port} master static")
+    found = patient.faults()
+    patient.host.sh(f"bridge fdb del {mac} dev {port} master || true")  # a frame from web removes the entry too
+    assert is_named(found, "fault", "container web", f"for its MAC {mac} to {port} instead of {right}"), found
+
+
+def test_routes_and_rules_in_a_container_that_drop_its_packets(patient):
+    patient.inside("web", "ip route add blackhole 128.0.0.0/1; ip -6 rule add prohibit pref 5")
+    patient.inside("db", "ip addr add 172.31.0.1/32 dev lo")
+    found = patient.findings()
+    patient.inside("web", "ip route del blackhole 128.0.0.0/1; ip -6 rule del pref 5")
+    patient.inside("db", "ip addr del 172.31.0.1/32 dev lo")
+    for status, name, what in (
+        ("warning", "container web", "its packets to other networks are dropped (blackhole)"),
+        ("fault", "container web", "its packets to the gateway fd31::1 are dropped (prohibit)"),
+        ("fault", "container db", "it has the address 172.31.0.1 of its gateway itself"),
+    ):
+        assert is_named(found, status, name, what), (name, what, found)
+    assert patient.findings() == []
+
+
+def test_an_mtu_that_is_too_small_for_ipv6_is_raised(patient):
+    patient.inside("web", "ip link set eth0 mtu 600")
+    assert is_named(patient.faults(), "fault", "container web", "eth0 has the MTU 600, which is too small for IPv6")
+    _, repaired = patient.doctor("--fix")
+    assert "container web: changed interface: eth0 has the MTU 600, which is too small for IPv6" in repaired
+    assert any(line.startswith("container web: missing address: fd31::") for line in repaired)
+    patient.inside("web", "ip link set eth0 mtu 1500")
+    assert patient.findings() == []
+
+
+def test_an_object_that_cannot_be_repaired_keeps_no_other_object_from_repair(patient):
+    bridge, strict = patient.links["app"], patient.links["strict"]
+    patient.host.sh(f"ip link del {bridge}; ip link add {bridge} type veth peer name other9")
+    patient.host.sh(f"ip addr flush dev {strict}")
+    assert is_named(patient.faults(), "fault", "network app", f"{bridge} is a veth, not a bridge")
+    after, repaired = patient.doctor("--fix")
+    patient.host.sh("ip link del other9")
+    failed = next(check for check in after if (check["object"], check["what"]) == ("network app", "cannot be repaired"))
+    assert failed["cause"] == f"existing interface {bridge} is not a bridge"
+    assert any(line.startswith("network strict: missing address") for line in repaired), (after, repaired)
+    patient.doctor("--fix")
+    assert patient.findings() == []
+
+
 def test_network_verify_reports_and_repairs_faults_of_one_network(patient):
     assert patient.hawse("network", "verify", "app").stdout == "ok\n"
     patient.host.sh(f"ip link set {patient.links['app_web']} down")

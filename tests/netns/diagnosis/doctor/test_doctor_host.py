@@ -90,6 +90,11 @@ def test_an_invalid_configuration_file(patient):
     found = patient.faults()
     assert is_named(found, "fault", "daemon.json", "mtuu: no such configuration key")
     patient.config.write_text(good)
+    mode = patient.config.stat().st_mode
+    patient.config.chmod(0o666)
+    found = patient.faults()
+    patient.config.chmod(mode)
+    assert is_named(found, "fault", "daemon.json", "can be written by one")
 
 
 def test_a_full_disk_is_named(patient):

@@ -58,7 +58,7 @@ def test_a_hostile_name_is_only_text(patient):
     texts = [element.text or "" for element in ElementTree.fromstring(drawn["svg"]).iter()]
     assert '"]<script>&\\N\\u001b[31m\\n%%' in texts
     assert "#34;#93;#60;script#62;#38;#92;N" in drawn["mermaid"]
-    assert '\\"]<script>&\\\\N' in drawn["dot"]
+    assert '\\"]<script>&amp;\\\\N' in drawn["dot"]
     assert not [
         form for form, text in drawn.items() if "\x1b" in text or ("<script>" in text and form in ("svg", "mermaid"))
     ]

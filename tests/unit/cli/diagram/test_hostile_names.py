@@ -95,3 +95,9 @@ def test_a_hostile_name_adds_no_line_to_a_tree(cli, name):
     drawn = lines(name)
     assert len(drawn.splitlines()) == len(lines("a").splitlines()) == drawn.count("\n")
     assert not set(drawn) & set("\x1b\r\x00\x07\u202e\u2028")
+
+
+def test_dot_shows_an_html_entity_in_a_name_as_it_is():
+    drawn = dot.draw(document("a&lt;b"))
+    assert "a&amp;lt;b" in drawn
+    assert "a&lt;b" not in drawn
