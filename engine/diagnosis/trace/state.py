@@ -13,6 +13,7 @@ from drivers import bridge_options
 from drivers.api import (
     ARP,
     ISOLATED,
+    KIND,
     MAC,
     MASTER,
     MTU,
