@@ -127,7 +127,7 @@ class EventStream(Protocol):
         """End the iteration soon, even if it waits for an event; idempotent, and callable from any thread."""
 
     def close(self) -> None:
-        """Close the stream after the iteration; idempotent. As a context manager, the stream closes itself."""
+        """Close the stream; idempotent. Call this after the iteration, or use the stream as a context manager."""
 
     def __enter__(self) -> EventStream: ...
 

@@ -91,7 +91,7 @@ class _Panel:
         return height
 
     def contents(self, area: Area) -> float:
-        """Draw the containers; on a cluster network, draw one box for each host."""
+        """Draw the containers; on a cluster network, draw the containers of each host in a box."""
         height = 0.0
         for title, containers in groups(self.network):
             place = Area(area.x, area.y + height, area.width)

@@ -18,7 +18,7 @@ from engine.events.stream import SECOND, event_document
 from engine.golang import time as go_time
 from engine.model import Event, EventOptions
 
-INVALID_FORMAT = 64  # the exit code for a format that is not a template for an event
+INVALID_FORMAT = 64  # the exit code for a --format that is no valid template
 
 
 @command(

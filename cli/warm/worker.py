@@ -40,8 +40,9 @@ def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
 
 
 def wait_for_client(channel: socket.socket, identity: peer.Identity) -> NoReturn:
-    """Rehearse commands until a connection comes through the channel, then run the command of the connected launcher.
+    """Warm up until a connection comes through the channel, then run the command of the connected launcher.
 
+    To warm up, the process runs commands without effect, so that their code and data are in memory.
     If the server closes the channel instead, exit.
     """
     close_inherited(channel)

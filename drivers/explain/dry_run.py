@@ -53,7 +53,10 @@ class DryRunRecorder(CommandRecorder):
         self._lost: set[int] = set()
 
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
-        """Record the commands of changes and return ``nothing``; for an imagined link, return its message."""
+        """Record the commands of a change, and return ``nothing``. Run a query in the kernel, and return its answer.
+
+        A link that the dry run only pretends to make is not in the kernel. A query for it gets an invented answer.
+        """
         namespace = session.namespace()
         if not any(self._changes(session, message) for message in messages):
             answer = self._answer(session, namespace, messages[0])

@@ -256,9 +256,10 @@ def _source_filter(direction: int, address: IPAddress) -> bytes:
 
 
 def _filter(direction: int, content: bytes, flags: int) -> bytes:
-    """Return the netlink attributes of a kernel filter.
+    """Return the netlink attributes with which the kernel selects flows.
 
-    ``content`` holds the values to compare with, and ``flags`` select the fields to compare.
+    ``direction`` is the attribute of the compared tuple: that of the original packets or of the replies. ``content``
+    holds the values to compare with, and ``flags`` select the fields to compare.
     """
     counting = attribute(direction, struct.pack("=I", flags))
     return nested(direction, content) + nested(FILTER, counting)

@@ -33,8 +33,9 @@ class Use(NamedTuple):
 def use(target: tuple[IPAddress, int] | None = None) -> Use:
     """Return the use of the source ports.
 
-    ``target`` limits the TCP connections to those to one address and port; None means the busiest target. A connection
-    in state TIME_WAIT counts too, unless the kernel may use its port again (net.ipv4.tcp_tw_reuse=1).
+    Only TCP connections to ``target``, an address and a port, are counted; None means the target with the most
+    connections. A connection in state TIME_WAIT counts too, unless the kernel may use its port again
+    (net.ipv4.tcp_tw_reuse=1).
     """
     first, last = map(int, (sysctl.read(RANGE) or "0 65535").split())
     reserved = {port for port in _reserved() if first <= port <= last}

@@ -93,7 +93,7 @@ def warnings(run_dir: Path) -> list[str]:
     try:
         texts: list[str] = json.loads(answer or "{}").get("warnings", [])
     except ValueError:
-        return []  # the agent answers late, or refuses this process
+        return []  # no answer in time, or a refusal in place of JSON
     return texts
 
 

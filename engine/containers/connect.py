@@ -293,7 +293,8 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     members = _sync_gateways(host, container, members)
     members = port_assignment.move(host, container, members)
     for member in members:
-        sandbox.publish(host, container, member, member.endpoint.ports)  # a killed command may have only recorded them
+        # Publish the ports again, because a killed command may have recorded them without publishing them.
+        sandbox.publish(host, container, member, member.endpoint.ports)
     etc_files.remove_network(host, container, None, members)
     announce(host)
 

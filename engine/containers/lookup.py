@@ -70,7 +70,10 @@ def resolve_own(host: Host, reference: str) -> ContainerRecord:
 
 
 def network(host: Host, reference: str) -> NetworkRecord:
-    """Return the network with this name, id or unique id prefix. Raises NotFound, or InvalidArgument for several."""
+    """Return the network with this name, id or id prefix.
+
+    Raises NotFound, or InvalidArgument if more than one network has the prefix.
+    """
     with host.store.read() as reader:
         return names.pick_network(reader.find_networks(reference), reference)
 

@@ -106,8 +106,9 @@ def _of_name(sandbox_path: str) -> Path | None:
 
 
 def _fill(file: Path, data: bytes) -> None:
-    """Write a file in place, because mounts refer to the file. If the write fails, the file still begins with
-    `MARK`.
+    """Write a file in place, because mounts refer to the file.
+
+    ``data`` begins with `MARK`. If the write fails halfway, the file begins with `MARK` too, and can be removed later.
     """
     fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with open(fd, "wb") as opened:

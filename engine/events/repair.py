@@ -1,4 +1,6 @@
-"""Add events of repairs to the store: the repaired differences (``action``) and their origin (``cause``).
+"""Add events of repairs to the store.
+
+The event's attribute ``action`` names the repaired differences, and ``cause`` what made them.
 
 The agent's log and ``hawse doctor`` use the same texts about differences.
 """

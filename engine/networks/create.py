@@ -222,8 +222,9 @@ def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
 
 
 def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
-    """Reserve a network's gateways and auxiliary addresses; return its record with automatic gateways.
+    """Reserve a network's gateways and auxiliary addresses.
 
+    Returns the network's record. A subnet for which the user chose no gateway has an automatic gateway there.
     Raises Forbidden with Docker's error text if an address is not available.
     """
     return replace(network, pools=[_reserve_pool(tx, network, p) for p in network.pools])

@@ -383,13 +383,13 @@ class Container:
             self.settled()
 
     def settle_recorded_end(self) -> None:
-        """Run ``on_exit`` if an earlier supervisor has recorded the container's end."""
+        """Handle the container's end (command on_exit) if an earlier supervisor has recorded it."""
         if self.directory.read("exit") is not None and not self._jobs.has(os.path.basename(self.directory.path)):
             self._expect_settlement()
             self._settle()
 
     def settled(self) -> None:
-        """Cancel ``on_exit``, because a client has handled the container's end; idempotent."""
+        """Cancel the command that handles the container's end, because a client has handled it; idempotent."""
         self._jobs.drop(self._job)
         self._job = None
 

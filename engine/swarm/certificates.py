@@ -43,9 +43,9 @@ def _authority_key(root: Path) -> str:
 
 
 def renewal(lifetime: float) -> float:
-    """Return the time to renew a certificate that is issued now, in seconds since 1970.
+    """Return when a certificate that is issued now must be renewed, as seconds since 1970.
 
-    The certificate is valid for ``lifetime`` seconds.
+    The certificate is valid for ``lifetime`` seconds, and is renewed after half of this time.
     """
     return time.time() + lifetime / 2
 

@@ -1,6 +1,6 @@
 """The targets that run a scenario: hawse, docker's command line on hawse's API, and a real dockerd.
 
-Each target has its own host; its command is ``docker``.
+Each target runs on its own host. The scenarios call every target with the command ``docker``.
 """
 
 from __future__ import annotations

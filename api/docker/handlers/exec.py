@@ -79,7 +79,7 @@ def start(request: Request) -> Response | None:
         with request.hijack(media_type(request.version, tty=instance.command.tty)) as connection:
             (_run_in_terminal if instance.command.tty else _run_with_pipes)(request, instance, connection)
     except BaseException:
-        if instance.exit_code is None:  # the client has gone, or no descriptor was free
+        if instance.exit_code is None:  # the command has not ended, such as when the client has gone
             instance.finish(FAILED)
         raise
     return None

@@ -126,7 +126,7 @@ class _Tracer:
         return Trace(None if way.kind == EXTERNAL else True, self._log.hops)
 
     def _describe(self, way: Way) -> None:
-        """Add the hops of the path according to the records, in order."""
+        """Add the hops of the way to the log, in order, as the records describe them."""
         if way.kind == LOCAL:
             self._log.add(f"address {way.address}", str(way.source), "in the source's own namespace")
             return

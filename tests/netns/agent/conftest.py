@@ -63,7 +63,7 @@ class Guarded(World):
         """
         if self.damaged:
             self.damaged, before = 0, self.agent()
-            # While this file exists, the guard would start an agent with the environment of the old agent.
+            # Delete the file from which the guard would start an agent with the old agent's environment.
             (self.host.run_dir / "agent.start").unlink(missing_ok=True)
             os.kill(before, signal.SIGTERM)
             while self.agent() == before:

@@ -61,7 +61,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         )
         host.hawse("run", "-d", "--name", "db", "--network", "app", "hostfs", "sleep", "1000")
         healed(host)
-        time.sleep(1.2)  # until the guard has connected to both processes
+        time.sleep(1.2)  # until the guard watches the agent and the supervisor
         yield host
 
 

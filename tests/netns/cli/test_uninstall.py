@@ -13,7 +13,7 @@ LEFT = (
     "Networks or containers of hawse remain on this host. To remove them, before hawse itself: hawse rm -f $(hawse ps "
     "-aq), then hawse network prune -f\n"
 )
-HIDDEN = 'mount -t tmpfs none /etc/systemd && exec "$0" "$@"'  # the units of the machine on which the test runs
+HIDDEN = 'mount -t tmpfs none /etc/systemd && exec "$0" "$@"'  # hides the systemd units of the test's machine
 
 
 def uninstall(host, *flags):

@@ -180,11 +180,10 @@ def field(request, lab, peer) -> Iterator[Field]:
 
 @pytest.fixture(params=UNFILTERED, ids=told)
 def apart(request, lab, peer) -> Iterator[Field]:
-    """Both containers (mallory and the victim) are on one network with the option icc off (its containers cannot reach
-    each other). br_netfilter is off.
+    """mallory and the victim are on one network. The option icc is off there, and br_netfilter is off on the host.
 
-    br_netfilter would send packets between the two containers through the firewall, which drops them because of icc.
-    The tests would then not show which of these packets the host itself lets pass.
+    With icc off, the firewall drops packets between the containers of the network, but only if br_netfilter lets it see
+    them. The tests show which packets the host itself drops.
     """
     made = Field(lab, peer, request.param, mallory_on_own=False, options=NO_ICC)
     yield made

@@ -159,7 +159,7 @@ class Asking:
     def _hear(self, question: Question, sock: socket.socket) -> None:
         try:
             answer = sock.recv(100).decode()
-        except OSError:  # refused or unreachable: the question is asked again in a later loop
+        except OSError:  # refused or unreachable: a UDP question is sent again
             answer = ""
         if answer:
             self.answers[question] = answer

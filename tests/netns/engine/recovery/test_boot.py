@@ -71,7 +71,7 @@ def test_networks_containers_ports_and_adopted_namespaces_are_restored_with_thei
     web = before["web"].partition("/")[0]
     assert named.run(sys.executable, "-c", GET, f"http://{web}").stdout == "200\n"
     assert "store" in host.hawse("exec", "link", "cat", "/etc/hosts").stdout
-    run(host, "new", "--network", "app", "-p", "8081:80")  # the port and address are free
+    run(host, "new", "--network", "app", "-p", "8081:80")  # the port of "once" is free
     again = host.hawse("system", "boot")
     assert again.stdout == "Networks: 0, containers: 0, namespaces: 0\n"
 
