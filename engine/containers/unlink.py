@@ -16,8 +16,8 @@ from engine.store.locks import locked
 def unlink(host: Host, reference: str) -> None:
     """Remove a link; the reference "web/db" means the link ``db`` of the container ``web``.
 
-    The link's line leaves the container's /etc/hosts, and traffic that only the link allowed ends. Raises NotFound if
-    there is no such container or link, and Conflict if the reference names a container itself.
+    The link's line leaves the container's /etc/hosts, and new connections that only the link allowed are refused.
+    Raises NotFound if there is no such container or link, and Conflict if the reference names a container itself.
     """
     lookup.resolve(host, reference)
     name, slash, alias = reference.removeprefix("/").partition("/")
@@ -25,12 +25,12 @@ def unlink(host: Host, reference: str) -> None:
         raise Conflict("Conflict, cannot remove the default link name of the container")
     container = lookup.resolve(host, name)
     with locked(host.run, "container", container.id):
+        etc_files.remove_link(host, container, alias)  # before the record: a command that is killed can be repeated
         with host.store.write() as tx:
             before = lookup.find(tx, container.id)
             record = _without(before, alias)
             tx.put_container(record)
         links.end_links(host, before, record, reservation.memberships(host, record.id))
-        etc_files.remove_link(host, record, alias)
 
 
 def _without(record: ContainerRecord, alias: str) -> ContainerRecord:
