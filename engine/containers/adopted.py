@@ -98,7 +98,8 @@ def record_of(
     if known is not None and asked.name not in ("", known.name):
         raise Conflict(f"{place.name} has the name {known.name} already (rename changes it)")
     if known is not None and known.status == "running":
-        changed = replace(known.host, restart_policy=_policy(place, asked)) if asked.restart else known.host
+        policy = _policy(asked, of_process=is_of_process(known))
+        changed = replace(known.host, restart_policy=policy) if asked.restart else known.host
         same = replace(known, host=changed, sandbox_inode=place.inode)
         return replace(same, pid=place.pid, pid_start=place.start) if known.sandbox_path == place.path else same
     return ContainerRecord(
@@ -134,19 +135,19 @@ def _settings(place: NamespaceReference, asked: Adoption) -> HostConfig:
     own = parse_resolv_conf(namespace_files.user_text(place.path))
     return HostConfig(
         network_mode="none",
-        restart_policy=_policy(place, asked),
+        restart_policy=_policy(asked, of_process=bool(place.pid)),
         dns=tuple(own.servers),
         dns_search=tuple(own.search),
         dns_options=tuple(own.options),
     )
 
 
-def _policy(place: NamespaceReference, asked: Adoption) -> RestartPolicy:
+def _policy(asked: Adoption, *, of_process: bool) -> RestartPolicy:
     """Return the restart policy of an adopted namespace: whether the namespace is connected again after a boot.
 
     A namespace given as ``pid:N`` is never connected again.
     """
-    return RestartPolicy("no" if place.pid else asked.restart or "unless-stopped")
+    return RestartPolicy("no" if of_process else asked.restart or "unless-stopped")
 
 
 def known_id(host: Host, place: NamespaceReference) -> str:
@@ -154,8 +155,8 @@ def known_id(host: Host, place: NamespaceReference) -> str:
     namespace; "" without a record.
     """
     with host.store.read() as reader:
-        records = (*_inside(reader, place.path), *_at(reader, place.path))
-    return next((record.id for record in records if record.kind == "adopted"), "")
+        records = (*_inside(reader, place.path, adopted=True), *_at(reader, place.path))
+    return next((record.id for record in records), "")
 
 
 def find(reader: Reader, reference: str) -> list[ContainerRecord]:
@@ -188,13 +189,16 @@ def _at(reader: Reader, path: str) -> list[ContainerRecord]:
     return [c for c in reader.containers(adopted=True) if c.sandbox_path == path][:1]
 
 
-def _inside(reader: Reader, path: str) -> list[ContainerRecord]:
-    """Return the running container whose sandbox is the namespace at this path."""
+def _inside(reader: Reader, path: str, *, adopted: bool = False) -> list[ContainerRecord]:
+    """Return the running container whose sandbox is the namespace at this path.
+
+    With ``adopted``, only adopted namespaces are searched.
+    """
     try:
         inode = os.stat(path).st_ino
     except OSError:
         return []
-    inside = [c for c in reader.containers() if (c.status, c.sandbox_inode) == ("running", inode)]
+    inside = [c for c in reader.containers(adopted=adopted) if (c.status, c.sandbox_inode) == ("running", inode)]
     return [c for c in inside if (still_exists(c) if c.kind == "adopted" else _has_own_namespace(c))][:1]
 
 
