@@ -203,12 +203,12 @@ def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Jso
 
 
 def used_addresses(host: Host, record: NetworkRecord) -> list[IPAddress]:
-    """Return the gateways and the addresses that all hosts use on a cluster network; none for another network."""
+    """Return the reserved addresses and those that all hosts use on a cluster network; none for another network."""
     if record.scope != SWARM:
         return []
     view, _ = current_view(host)
-    gateways = [ip_address(pool.gateway) for pool in record.pools if pool.gateway]
-    return [*gateways, *(view.addresses(record.id) if view is not None else ())]
+    reserved = [ip_address(a) for p in record.pools for a in (p.gateway, *p.aux_addresses.values()) if a]
+    return [*reserved, *(view.addresses(record.id) if view is not None else ())]
 
 
 def current_view(host: Host) -> tuple[View | None, ClusterMembership | None]:
