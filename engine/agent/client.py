@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+import stat
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -142,7 +143,7 @@ def take_lock(run_dir: Path) -> int | None:
 
     The lock is held until the descriptor is closed, at the latest at the end of the process.
     """
-    resident.make_way(str(run_dir), LOCK)
+    resident.make_way(str(run_dir), LOCK, stat.S_ISREG)
     fd = open_private(run_dir / LOCK, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -142,7 +142,7 @@ class Ward:
         for log in (record["log"], os.devnull):  # the log may be a directory or a link
             files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)]
             files += [(os.POSIX_SPAWN_OPEN, fd, log, flags, 0o600) for fd in (1, 2)]
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, TypeError, ValueError, IndexError):  # also for a record that was changed
                 self._child = os.posix_spawn(
                     argv[0], argv, record["env"], file_actions=files, setsid=True, setsigdef=_DEFAULT_SIGNALS
                 )

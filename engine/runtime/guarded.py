@@ -80,7 +80,7 @@ def load(run: str, name: str) -> dict[str, Any] | None:
     try:
         with open(open_own(_path(run, name)), encoding="utf-8") as file:
             document: dict[str, Any] = json.load(file)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     whole = isinstance(document, dict) and all(isinstance(document.get(key), kind) for key, kind in _FIELDS.items())
     return document if whole else None

@@ -16,6 +16,7 @@ import socket
 import stat
 import time
 import zlib
+from collections.abc import Callable
 
 from drivers.linux import process
 from engine.runtime import peer
@@ -27,16 +28,18 @@ _BACKLOG = 128
 
 def open_lock(run: str, name: str) -> int:
     """Open the lock file ``name`` in the directory ``run``, and create it if it is missing; return its descriptor."""
-    make_way(run, name)
+    make_way(run, name, stat.S_ISREG)
     return os.open(os.path.join(run, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
-def make_way(run: str, name: str) -> None:
-    """Rename a directory or link that another program put in the place of a lock file or socket; idempotent."""
+def make_way(run: str, name: str, is_right: Callable[[int], bool]) -> None:
+    """Rename what another program put in the place of a lock file or socket; idempotent.
+
+    ``is_right`` returns whether a file's mode is that of the right type, such as `stat.S_ISREG` for a lock file.
+    """
     path = os.path.join(run, name)
     with contextlib.suppress(OSError):
-        mode = os.lstat(path).st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISSOCK(mode):
+        if not is_right(os.lstat(path).st_mode):
             os.rename(path, f"{path}.{time.time_ns()}")
 
 
@@ -54,7 +57,7 @@ def listen(listener: socket.socket, run: str, name: str) -> None:
 
     The caller holds the lock of the resident process, so an old socket can only belong to a dead process.
     """
-    make_way(run, name)
+    make_way(run, name, stat.S_ISSOCK)
     with peer.socket_address(run, name) as address:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(address)
