@@ -42,6 +42,8 @@ GO_DETAILS = {"Missing mandatory Host: header": "missing required Host header"}
 
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """A byte that no header value may contain (RFC 9110, section 5.5)."""
+EXPECTED = re.compile(rb"(?i)(?:^|[ ,\t])100-continue(?:$|[ ,\t])")
+"""A value of the header Expect that the server meets: a list with the token 100-continue."""
 HOST = re.compile(rb"[A-Za-z0-9!$%&'()*+,.:;=\[\]_~-]*")
 """A valid value of the header Host, as in Go (golang.org/x/net/http/httpguts, ``ValidHostHeader``)."""
 LENGTH_LIMIT = 2**63 - 1
@@ -254,7 +256,7 @@ def _check_header(name: bytes, value: bytes) -> None:
         raise MalformedRequest
     if name == b"host" and not HOST.fullmatch(value):
         raise MalformedRequest(400, "malformed Host header")
-    if name == b"expect" and value and b"100-continue" not in value.lower():
+    if name == b"expect" and value and not EXPECTED.search(value):
         raise MalformedRequest(417)
 
 
