@@ -39,9 +39,10 @@ def tree_size(path: str | os.PathLike[str]) -> int:
         fd = os.open(path, _DIRECTORY)
     except FileNotFoundError:
         return 0
-    total, names = _measure(fd)
-    levels, identities = [names], [_identity(fd)]
+    total = 0
     try:
+        total, names = _measure(fd)
+        levels, identities = [names], [_identity(fd)]
         while levels[-1] or len(levels) > 1:
             if levels[-1]:
                 try:
