@@ -260,15 +260,18 @@ def split_vlan(parent: str) -> tuple[str, int]:
     Raises `BadOption` if the name has another form, or if the host has no such interface.
     """
     master, dot, text = parent.partition(".")
-    if not dot or "." in text:
-        text = f"invalid subinterface vlan name {parent}, example formatting is eth0.10"
-        raise BadOption(text, f"The host has no interface {parent}. The interfaces: ip link")
+    missing = f"The host has no interface {parent}. The interfaces: ip link"
+    if not dot:
+        raise BadOption(f"invalid subinterface vlan name {parent}, example formatting is eth0.10", missing)
+    if "." in text:
+        form = "required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received"
+        raise BadOption(f"{form} {parent}", missing)
     if not text.isdecimal():
         raise BadOption(f"unable to parse a valid vlan id from: {text} (ex. eth0.10 for vlan 10)")
-    if not 1 <= int(text) <= MAX_VLAN:
-        raise BadOption(f"vlan id must be between 1-{MAX_VLAN}, received: {int(text)}")
     if not link.index(master):
         raise BadOption(f"-o parent interface was not found on the host: {master}")
+    if not 1 <= int(text) <= MAX_VLAN:
+        raise BadOption(f"vlan id must be between 1-{MAX_VLAN}, received: {int(text)}")
     return master, int(text)
 
 
