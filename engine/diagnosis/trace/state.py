@@ -36,6 +36,7 @@ from engine.recovery.link_repair import heals
 from engine.store.api import Reader
 
 LEARNING, STATE = "learning", "state"  # flags of bridge ports
+ADDRESSES = ("address", "route", "default route")  # the places of differences whose subject has an IP version
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,11 @@ class State:
             return Culprit("interface-missing", pair, where, f"the veth pair {port} does not exist; {detail}", fix)
         if one.place == "port":
             return _port_culprit(member.network, container, port, one, fix)
-        if one.place == "interface" and one.setting in (UP, ARP, MAC, MTU):
+        if one.place == "interface" and one.setting == MAC:
+            return Culprit(
+                "wrong-address", f"MAC {member.endpoint.mac} of {interface} of {container.name}", where, one.what, fix
+            )
+        if one.place == "interface" and one.setting in (UP, ARP, MTU):
             return _interface_culprit(container, one, fix)
         if one.place == "interface":
             return Culprit("interface-missing", pair, where, detail, fix)
@@ -199,20 +204,25 @@ def _port_culprit(
 
 
 def _interface_culprit(container: ContainerRecord, one: Difference, fix: str) -> Culprit:
-    """Return the culprit for a wrong setting of a container's interface; ``fix`` repairs its MAC and its MTU."""
+    """Return the culprit for a wrong setting of a container's interface; ``fix`` repairs its MTU."""
     what, where = f"interface {one.subject} of {container.name}", f"container {container.name}"
     if one.setting == UP:
         fix = f"bring it up in {container.name}: ip link set {one.subject} up"
         return Culprit("interface-down", what, where, one.what, fix)
-    if one.setting in (MAC, MTU):
-        return Culprit("wrong-address" if one.setting == MAC else "mtu", what, where, one.what, fix)
+    if one.setting == MTU:
+        return Culprit("mtu", what, where, one.what, fix)
     fix = f"switch it on in {container.name}: ip link set {one.subject} arp on"
     return Culprit("stale-neighbour", f"{what} (arp off)", where, one.what, fix)
 
 
 def _version(one: Difference) -> int:
-    """Return the IP version of a missing address or route, or 0 for another difference."""
-    return ip_interface(one.subject).version if one.place in ("address", "route", "default route") else 0
+    """Return the IP version that a difference concerns, or 0 for both.
+
+    A difference of the MTU concerns IPv6, because the MTU is then too small for IPv6 only.
+    """
+    if one.setting == MTU:
+        return 6
+    return ip_interface(one.subject).version if one.subject and one.place in ADDRESSES else 0
 
 
 def _forwarding(key: str) -> Culprit:
