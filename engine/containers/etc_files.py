@@ -216,8 +216,8 @@ def _transform(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> Tr
 
 
 def _write_resolv_conf(directory: Path, text: str) -> None:
-    for name in ("resolv.conf", WRITTEN):
-        _write(directory / name, text)
+    _write(directory / "resolv.conf", text)
+    _write(directory / WRITTEN, text, 0o600)
 
 
 def _present(path: Path) -> str | None:
@@ -234,7 +234,7 @@ def _present(path: Path) -> str | None:
     return text if text is not None and len(text) <= LARGEST else None
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, mode: int = 0o644) -> None:
     with open(path, "w", encoding="utf-8", errors="surrogateescape", opener=no_follow) as file:
         file.write(text)
-        os.fchmod(file.fileno(), 0o644)
+        os.fchmod(file.fileno(), mode)
