@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -73,7 +72,6 @@ def lock() -> int | None:
     path = Path(os.fsdecode(run))
     check(path, "HAWSE_RUN")
     make_private_directory(path)
-    resident.make_way(os.fsdecode(run), os.fsdecode(LOCK), stat.S_ISREG)
     descriptor = open_private(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT)
     if resident.try_lock(descriptor) or resident.is_given():
         resident.sign(descriptor)

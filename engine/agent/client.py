@@ -143,8 +143,11 @@ def take_lock(run_dir: Path) -> int | None:
 
     The lock is held until the descriptor is closed, at the latest at the end of the process.
     """
-    resident.make_way(str(run_dir), LOCK, stat.S_ISREG)
-    fd = open_private(run_dir / LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        fd = open_private(run_dir / LOCK, os.O_RDWR | os.O_CREAT)
+    except (OSError, PermissionDenied):
+        resident.make_way(str(run_dir), LOCK, stat.S_ISREG)
+        fd = open_private(run_dir / LOCK, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
