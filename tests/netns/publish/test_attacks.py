@@ -63,6 +63,7 @@ class Scenario:
             left=member("apart", 2),
             right=member("apart", 3),
             mallory=member("guarded", 2),
+            eve=member("guarded", 4, "--label", "hawse.heal=false"),  # the agent would restore the MAC that eve changes
             alice=member("guarded", 3),
             veteran=["--network", "old", *publishing("8003:80")],
         )
@@ -183,13 +184,14 @@ def test_guarded_container_sends_under_its_own_addresses_only(scenario, filtered
 
 
 def test_guarded_container_sends_under_its_own_mac_only(scenario, filtered):
-    path = scenario.paths["mallory"]
+    path = scenario.paths["eve"]
     mac = scenario.world.inside(path, "ip -br link show eth0").split()[2]
     scenario.world.inside(path, "ip link set eth0 address 02:42:66:66:66:66")
     try:
-        assert scenario.silent("mallory", 80, "172.34.0.3", "fd00:34::3")
+        assert scenario.silent("eve", 80, "172.34.0.3", "fd00:34::3")
     finally:
         scenario.world.inside(path, f"ip link set eth0 address {mac}; ip neigh flush all")
+    assert scenario.answered("eve", 80, "172.34.0.3", "fd00:34::3")
 
 
 def claim_by_arp(path: str, victim: str, address: str) -> None:
