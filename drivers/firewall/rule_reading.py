@@ -89,11 +89,11 @@ def find_drops(
     """Yield each packet that is proven to be dropped, with the first proven drop; with ``strict``, of each table.
 
     Each step is a hook and a packet. The tables are listed only once for all steps. ``strict`` is for packets whose
-    fields are partly unknown.
+    fields are partly unknown. A packet without a source address is always examined in this way.
     """
     tables = {table: libnftables.listing("table {} {}".format(*table)) for table in _tables(families)}
     for hook, packet in steps:
-        drops = _drops(tables, packet, hook, strict=strict)
+        drops = _drops(tables, packet, hook, strict=strict or packet.source is None)
         yield from ((packet, drop) for drop in (drops if strict else islice(drops, 1)))
 
 
