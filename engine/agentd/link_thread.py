@@ -199,13 +199,13 @@ class LinkThread:
                 self._paces.setdefault(member, Pace(now)).own(now, 0)
         elif not pace.rest and subject not in self._known and pace.due == NEVER:
             del self._paces[subject]  # the subject is new or deleted, so it needs no schedule
-        return (pace.rest if damaged else 0.0), by
+        return (pace.rest if compared.differences else 0.0), by
 
     def _tell(self, subject: Subject, compared: Comparison, seconds: float, rest: float) -> None:
         by = self._by.pop(subject, "")
         if compared.differences:
             repair_log.say_restored(compared.name, by, compared.differences, seconds)
-        if rest:
+        if rest and compared.differences:  # a repair that fails is no fight with another program
             repair_log.say_resting(compared.name or subject.kind, by, rest)
             text = f"{by or 'another program'} keeps changing the links of {compared.name}"
             self._fights[subject] = (time.monotonic(), text)

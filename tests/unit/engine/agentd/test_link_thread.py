@@ -84,7 +84,7 @@ def test_the_containers_of_a_repaired_network_are_compared_after_it(kernel, thre
     assert kernel.until(2)[:2] == [APP, WEB]
 
 
-def test_a_failing_repair_is_tried_again_and_becomes_rarer(kernel, monkeypatch, capfd):
+def test_a_failing_repair_becomes_rarer_and_is_no_fight(kernel, monkeypatch, capfd):
     monkeypatch.setattr(link_thread, "BUSY_SECONDS", 0.01)
     rests: list[tuple[str, float]] = []
 
@@ -94,8 +94,9 @@ def test_a_failing_repair_is_tried_again_and_becomes_rarer(kernel, monkeypatch, 
     kernel.answer = fail
     made = LinkThread(kernel.put_right, lambda _subject, by, seconds: rests.append((by, seconds)))
     made.suspect([WEB])
-    until(lambda: rests)
-    assert len(kernel.compared) == 11
+    until(lambda: len(kernel.compared) == 11)
+    time.sleep(0.3)
+    assert (len(kernel.compared), rests, made.fights()) == (11, [], [])
     made.close()
     assert capfd.readouterr().err.count("container web: cannot repair: no such device") == len(kernel.compared)
 
