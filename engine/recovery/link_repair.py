@@ -188,7 +188,7 @@ class LinkRepair:
             if all(self._driver(m.network) is not None for m in members):
                 lost = sandbox.lost_routes(container, members)
                 yield self._restore_routes(container, members, lost) if lost and repairing else (lost, ())
-            yield self._compare_redirection(container, repairing=repairing), ()
+            yield self._compare_redirection(container, repairing=repairing)
 
     def _restore_routes(
         self, container: ContainerRecord, members: Sequence[JoinedEndpoint], lost: Sequence[Difference]
@@ -199,11 +199,13 @@ class LinkRepair:
             return (), [error]
         return lost, ()
 
-    def _compare_redirection(self, container: ContainerRecord, *, repairing: bool) -> Sequence[Difference]:
+    def _compare_redirection(
+        self, container: ContainerRecord, *, repairing: bool
+    ) -> tuple[Sequence[Difference], Sequence[Exception]]:
         """Compare the redirection of port 53 to the agent's resolver, and repair it if ``repairing``."""
         port = self._resolver_port(container.sandbox_id or container.id)
         if not port:
-            return ()
+            return (), ()
 
         def look() -> Sequence[Difference]:
             found = resolver_redirect.compare(IPv4Address(ADDRESS), wire.PORT, port)
@@ -211,7 +213,10 @@ class LinkRepair:
                 resolver_redirect.redirect(IPv4Address(ADDRESS), wire.PORT, port)
             return found
 
-        return netns.run_in_netns(container.sandbox_path, look, container.sandbox_inode)
+        try:
+            return netns.run_in_netns(container.sandbox_path, look, container.sandbox_inode), ()
+        except DriverError as error:
+            return (), [error]
 
     def _driver(self, network: NetworkRecord) -> LinkRepairer | None:
         """Return the network's driver, or None if the network's links must not or cannot be repaired."""
