@@ -160,7 +160,14 @@ DEEP = {
     "netdev way": ("ingress device ext0", "", "tcp dport 8080 drop", "packets from the outside to app"),
     "inet own": ("output", "", 'oifname "%(app)s" drop', "this host's own packets to app"),
 }  # fmt: skip
+BOGONS = (
+    "set bogons { type ipv4_addr; flags interval; "
+    "elements = { 0.0.0.0/8, 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, 240.0.0.0/4 }; }"
+)
+BOGUS = "ip saddr @bogons drop; ip daddr @bogons drop; ip6 saddr 2001:db8::/32 drop; ip6 daddr 2001:db8::/32 drop"
 UNPROVEN = {
+    "inet bogons": ("forward", BOGONS, BOGUS),
+    "inet early": ("prerouting", BOGONS, BOGUS),
     "inet uncertain": ("forward", "", "meta mark 7 accept; tcp dport 99 accept; udp dport 1-9 drop"),
     "arp one": ("input", "", "arp operation reply accept; drop"),
     "bridge one": ("forward", "", "ether type arp accept; ether saddr 02:00:00:00:00:01 drop"),
