@@ -115,9 +115,14 @@ def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences
 
 
 def _wrong_attributes(endpoint: EndpointSpec, present: link.Link) -> dict[str, str | int]:
-    """Return the right values of wrong attributes: a veth's MAC, and an MTU with which the kernel disables IPv6."""
+    """Return the right values of a veth's wrong attributes: the MAC, and an MTU with which the kernel disables IPv6.
+
+    Because the MTU of a macvlan or ipvlan interface follows the parent's MTU, such an interface is not compared.
+    """
     wrong: dict[str, str | int] = {}
-    if present.kind == "veth" and endpoint.mac and present.mac != endpoint.mac[: link.MAC_TEXT]:
+    if present.kind != "veth":
+        return wrong
+    if endpoint.mac and present.mac != endpoint.mac[: link.MAC_TEXT]:
         wrong["address"] = endpoint.mac[: link.MAC_TEXT]
     if present.mtu < link.LEAST_IPV6_MTU and _speaks_ipv6(endpoint):
         wrong["mtu"] = link.LEAST_IPV6_MTU

@@ -25,8 +25,10 @@ NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "icmpv6": 58}
 DEPTH_LIMIT = 16  # nftables itself allows 16 nested jumps
 STRICT_ELEMENTS_LIMIT = 256
 """With ``strict``, larger sets count as unknown, because many packets are examined."""
-LETTING_PASS = ("accept", "return", "jump", "goto", "vmap", "queue")
+LETTING_PASS = ("accept", "return", "jump", "goto", "vmap", "queue", "synproxy")
 """The last statements of rules after which a packet may pass."""
+STAYING = ("REJECT", "DROP", "LOG", "NFLOG", "AUDIT", "MARK", "CONNMARK", "SECMARK", "CONNSECMARK", "TCPMSS")
+"""The targets of iptables-nft (`xt`) that drop a packet, or after which the next rule sees it. NFQUEUE is none."""
 Json = Mapping[str, Any]
 DNAT_PRIORITY = -100  # the priority "dstnat"
 PASS, DROPPED = "pass", "dropped"
@@ -198,8 +200,8 @@ class _Reader:
         return None
 
     def _doubt(self, rule: Json) -> None:
-        """Note that it is unknown whether a rule matches the packet."""
-        if self._strict and any(kind in LETTING_PASS for kind in rule["expr"][-1]):
+        """Note that it is unknown whether a rule matches the packet, or what its target does."""
+        if self._strict and any(_may_let_pass(kind, body) for kind, body in rule["expr"][-1].items()):
             self.is_certain = False
 
     def _looked_up(self, body: Json) -> tuple[str, str] | None:
@@ -287,6 +289,11 @@ class _Reader:
             "l4proto": packet.l4, "nfproto": f"ipv{packet.version}", "protocol": "ip6" if packet.version == 6 else "ip",
             "mark": None if self._strict else 0,
         }.get(key)  # fmt: skip
+
+
+def _may_let_pass(kind: str, body: Any) -> bool:
+    """Return whether a packet may pass after a rule's last statement."""
+    return kind in LETTING_PASS or (kind == "xt" and body.get("type") != "match" and body.get("name") not in STAYING)
 
 
 def _options(right: Any) -> list[Any]:

@@ -34,21 +34,29 @@ def use(target: tuple[IPAddress, int] | None = None) -> Use:
     """Return the use of the source ports.
 
     Only TCP connections to ``target``, an address and a port, are counted; None means the target with the most
-    connections. A connection in state TIME_WAIT counts too, unless the kernel may use its port again
-    (net.ipv4.tcp_tw_reuse=1).
+    connections. A connection in state TIME_WAIT counts too, unless the kernel may use its port again (`_is_reusable`).
     """
     first, last = map(int, (sysctl.read(RANGE) or "0 65535").split())
     reserved = {port for port in _reserved() if first <= port <= last}
     udp = {one.port for file in listeners.FILES["udp"] for one in listeners.sockets(file)}
     udp = {port for port in udp if first <= port <= last} - reserved
-    reused = TIME_WAIT if sysctl.read("net/ipv4/tcp_tw_reuse") == "1" else ""
+    reuse = sysctl.read("net/ipv4/tcp_tw_reuse") or "0"
     held: defaultdict[tuple[IPAddress, int], set[int]] = defaultdict(set)
     for one in (one for file in listeners.FILES["tcp"] for one in listeners.sockets(file)):
-        if one.state not in (LISTENING, reused) and first <= one.port <= last and one.port not in reserved:
+        is_free = one.state == LISTENING or _is_reusable(one, reuse)
+        if not is_free and first <= one.port <= last and one.port not in reserved:
             held[one.remote, one.remote_port].add(one.port)
     busiest = target or max(held, key=lambda key: len(held[key]), default=None)
     text = f"{busiest[0]}:{busiest[1]}" if busiest is not None else ""
     return Use(last - first + 1 - len(reserved), len(udp), len(held[busiest]) if busiest is not None else 0, text)
+
+
+def _is_reusable(one: listeners.Socket, reuse: str) -> bool:
+    """Return whether a connection in TIME_WAIT leaves its port to a new connection to the same target.
+
+    ``reuse`` is the value of net.ipv4.tcp_tw_reuse: 1 for all targets, or 2 (the kernel's default) for loopback.
+    """
+    return one.state == TIME_WAIT and (reuse == "1" or (reuse == "2" and one.remote.is_loopback))
 
 
 def _reserved() -> set[int]:

@@ -23,9 +23,14 @@ from engine.diagnosis.doctor import paths
 from engine.diagnosis.doctor.checks import Examined, fault, warning
 from engine.diagnosis.doctor.paths import Joined
 from engine.diagnosis.trace.rules import in_shell
-from engine.events import repair as texts
+from engine.events import repair as repairs
 from engine.host import network_spec
 
+OUTSIDE = {4: ip_address("193.0.14.129"), 6: ip_address("2001:7fd::1")}
+"""The examined other machine, by IP version: k.root-servers.net, to which the check sends nothing.
+
+Because sound firewalls drop packets to the addresses for documentation, the check uses a global unicast address.
+"""
 PORTS_LIMIT = 64  # published ports of one network that are examined
 ARP, BRIDGE, DEVICE = ("arp",), ("bridge",), ("netdev", "inet")
 """The families of tables that see ARP, packets within a bridge, and packets at one interface."""
@@ -75,7 +80,7 @@ def _dropped(probes: Sequence[Probe], families: tuple[str, ...]) -> Iterator[tup
 
 
 def _finding(decision: Drop | Dropping, dropped: Sequence[Probe]) -> Check:
-    networks = texts.brief(list(dict.fromkeys(probe.network for probe in dropped)))
+    networks = repairs.brief(list(dict.fromkeys(probe.network for probe in dropped)))
     ways = {probe.way for probe in dropped}
     way = ways.pop() if len(ways) == 1 else "packets of"
     if isinstance(decision, Dropping):
@@ -140,12 +145,12 @@ def _beside(one: Joined, address: IPAddress) -> Iterator[Step]:
 
 def _outside(members: Sequence[Joined], address: IPAddress) -> Iterator[Step]:
     """Yield the hooks between the containers of a network and other machines."""
-    anywhere, bridge = path_lookup.anywhere(address.version), _bridge(members[0])
-    route = path_lookup.route(anywhere)
+    outside, bridge = OUTSIDE[address.version], _bridge(members[0])
+    route = path_lookup.route(outside)
     if route.kind != "unicast" or not route.interface:
         return
-    request = _At(Packet("tcp", address, anywhere, 0))
-    answer = _At(Packet("tcp", anywhere, address, 0, state="established"))
+    request = _At(Packet("tcp", address, outside, 0))
+    answer = _At(Packet("tcp", None, address, 0, state="established"))
     yield DEVICE, "ingress", request(bridge), OUTWARD
     yield IP_FAMILIES, "prerouting", request(bridge), OUTWARD
     yield IP_FAMILIES, "forward", request(bridge, route.interface), OUTWARD

@@ -147,7 +147,7 @@ def unfinished(reader: Reader) -> Iterator[Check]:
 def repair(examined: Examined) -> list[Check]:
     """Repair the differences of the firewall, then of the networks, and then of the containers.
 
-    Returns a fault for each object that cannot be repaired.
+    Returns a fault for each object that cannot be repaired, and for each endpoint or route of a container.
     """
     host = examined.host
     recover.repair(host, whole=False)
@@ -157,7 +157,9 @@ def repair(examined: Examined) -> list[Check]:
     problems = []
     for name, subject in subjects:
         try:
-            compare.put_right(subject)
+            failures = compare.put_right(subject).failures
         except (DriverError, EngineError) as error:
-            problems.append(fault(name, "cannot be repaired", in_words(error), f"remove the cause, then {REPAIR}"))
+            failures = [error]
+        fix = f"remove the cause, then {REPAIR}"
+        problems += [fault(name, "cannot be repaired", in_words(failure), fix) for failure in failures]
     return problems

@@ -22,6 +22,8 @@ from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
 SHARING_MAC = ("ipvlan",)
 """The drivers whose endpoints all have the MAC address of the parent."""
+COMPARING_MAC = ("bridge", "overlay")
+"""The drivers whose comparison with the records includes the MAC of a container's interface, a veth."""
 DROPPING = ("blackhole", "unreachable", "prohibit")
 """The kinds of routes that drop packets."""
 
@@ -167,7 +169,8 @@ def _inside(one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: 
     if present is None:
         return
     yield from silent
-    if one.endpoint.mac and present.mac != one.endpoint.mac and one.network.driver not in SHARING_MAC:
+    is_unchecked = one.network.driver not in (*SHARING_MAC, *COMPARING_MAC)
+    if is_unchecked and one.endpoint.mac and present.mac != one.endpoint.mac:
         what = f"{interface} has the MAC {present.mac} instead of {one.endpoint.mac}"
         fix = f"nsenter -t {container.pid} -n ip link set {interface} address {one.endpoint.mac}"
         yield fault(one.name, what, "a program in the container changed it", fix)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Interface
+
 import pytest
 
-from drivers.api import BadOption
+from drivers import sandbox
+from drivers.api import BadOption, EndpointSpec
+from drivers.linux.link import Link
 from drivers.linux.sysctl import user_path
 from drivers.sandbox import SYSCTLS_OPTION, endpoint_sysctls
 
@@ -53,3 +57,12 @@ def test_invalid_sysctls_of_an_endpoint_are_refused(value):
 def test_an_endpoints_sysctl_cannot_leave_its_directory():
     with pytest.raises(BadOption):
         endpoint_sysctls({SYSCTLS_OPTION: "net.ipv4.conf.IFNAME.../../ip_forward=1"}, "eth0")
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"), [("veth", {"address": "02:42:00:00:00:01", "mtu": 1280}), ("macvlan", {}), ("ipvlan", {})]
+)
+def test_only_a_veth_has_a_mac_and_an_mtu_to_be_restored(kind, wrong):
+    endpoint = EndpointSpec("e1", "02:42:00:00:00:01", ipv6=IPv6Interface("fd31::2/64"))
+    present = Link("eth0", 2, kind, "", "02:42:00:00:00:99", 600, True)
+    assert sandbox._wrong_attributes(endpoint, present) == wrong

@@ -160,7 +160,14 @@ DEEP = {
     "netdev way": ("ingress device ext0", "", "tcp dport 8080 drop", "packets from the outside to app"),
     "inet own": ("output", "", 'oifname "%(app)s" drop', "this host's own packets to app"),
 }  # fmt: skip
+BOGONS = (
+    "set bogons { type ipv4_addr; flags interval; "
+    "elements = { 0.0.0.0/8, 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, 240.0.0.0/4 }; }"
+)
+BOGUS = "ip saddr @bogons drop; ip daddr @bogons drop; ip6 saddr 2001:db8::/32 drop; ip6 daddr 2001:db8::/32 drop"
 UNPROVEN = {
+    "inet bogons": ("forward", BOGONS, BOGUS),
+    "inet early": ("prerouting", BOGONS, BOGUS),
     "inet uncertain": ("forward", "", "meta mark 7 accept; tcp dport 99 accept; udp dport 1-9 drop"),
     "arp one": ("input", "", "arp operation reply accept; drop"),
     "bridge one": ("forward", "", "ether type arp accept; ether saddr 02:00:00:00:00:01 drop"),
@@ -221,14 +228,12 @@ def test_what_other_programs_put_in_the_way(patient):
     )
     patient.inside("web", "ip neigh replace 172.31.0.1 lladdr 02:00:00:00:00:98 dev eth0 nud permanent")
     patient.inside("db", f"ip addr add {web}/16 dev eth0")
-    patient.inside("honest", "ip link set eth0 address 02:00:00:00:00:97")
     found = patient.faults()
     for name, what in (
         ("container web", f"this host takes {web} for 02:00:00:00:00:99"),
         ("container db", f"this host's packets to {db} stay on this host"),
         ("container web", "it takes 172.31.0.1 for 02:00:00:00:00:98"),
         ("container db", f"eth0 also has the address {web} of container web"),
-        ("container honest", "eth0 has the MAC 02:00:00:00:00:97 instead of"),
         ("forwarding", "is off for packets from ext0"),
     ):
         assert is_named(found, "fault", name, what), (name, what, found)
@@ -240,7 +245,6 @@ def test_what_other_programs_put_in_the_way(patient):
     )
     patient.inside("web", "ip neigh del 172.31.0.1 dev eth0")
     patient.inside("db", f"ip addr del {web}/16 dev eth0")
-    patient.inside("honest", f"ip link set eth0 address {patient.member('strict', 'honest')['MacAddress']}")
     assert is_named(patient.faults(), "fault", "container db", f"packets to {db} are dropped (blackhole)")
     patient.host.sh(f"ip route del blackhole {db}/32")
     assert patient.findings() == []
@@ -317,6 +321,31 @@ def test_an_mtu_that_is_too_small_for_ipv6_is_raised(patient):
     assert "container web: changed interface: eth0 has the MTU 600, which is too small for IPv6" in repaired
     assert any(line.startswith("container web: missing address: fd31::") for line in repaired)
     patient.inside("web", "ip link set eth0 mtu 1500")
+    assert patient.findings() == []
+
+
+def test_another_mac_of_an_interface_is_one_fault_and_is_replaced(patient):
+    what = "changed interface: eth0 has the MAC 02:00:00:00:00:97"
+    patient.inside("honest", "ip link set eth0 address 02:00:00:00:00:97")
+    assert [(check["object"], check["what"]) for check in patient.faults()] == [("container honest", what)]
+    _, repaired = patient.doctor("--fix")
+    assert f"container honest: {what}" in repaired
+    patient.inside("honest", f"ip link show eth0 | grep -q {patient.member('strict', 'honest')['MacAddress']}")
+    assert patient.findings() == []
+
+
+def test_another_mac_of_a_macvlan_interface_is_named(patient):
+    """The comparison with the records leaves out this MAC, so ``--fix`` does not change it."""
+    patient.hawse("network", "create", "-d", "macvlan", "--subnet", "172.35.0.0/16", "-o", "parent=ext0", "lan")
+    patient.hawse("run", "-d", "--network", "lan", "--name", "guest", "hostfs", "sleep", "1d")
+    mac = patient.member("lan", "guest")["MacAddress"]
+    patient.inside("guest", "ip link set eth0 address 02:00:00:00:00:96")
+    found = patient.faults()
+    patient.hawse("rm", "-f", "guest")
+    patient.hawse("network", "rm", "lan")
+    assert [(c["object"], c["what"]) for c in found] == [
+        ("container guest", f"eth0 has the MAC 02:00:00:00:00:96 instead of {mac}")
+    ]
     assert patient.findings() == []
 
 

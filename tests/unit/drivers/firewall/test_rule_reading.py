@@ -1,0 +1,39 @@
+"""A strict reading proves no drop after a rule whose target may let the packet pass."""
+
+from ipaddress import ip_address
+
+import pytest
+
+from drivers.firewall import rule_reading
+from drivers.firewall.rule_reading import Packet, find_drops
+
+PACKET = Packet("tcp", ip_address("172.31.0.3"), ip_address("172.31.0.2"), 0)
+TABLE, CHAIN = {"family": "ip", "name": "filter"}, {"name": "FORWARD", "hook": "forward", "type": "filter", "prio": 0}
+PORT = {"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 80}}
+
+
+def target(name: str, kind: str = "target") -> dict[str, object]:
+    return {"xt": {"type": kind, "name": name}}
+
+
+@pytest.mark.parametrize(
+    ("statements", "is_proven"),
+    [
+        ([target("NFQUEUE")], False),
+        ([PORT, target("NFQUEUE")], False),
+        ([{"synproxy": {"mss": 1460}}], False),
+        ([PORT, {"synproxy": {"mss": 1460}}], False),
+        ([target("ttl", "match"), {"accept": None}], False),
+        ([target("ttl", "match"), target("REJECT")], True),
+        ([target("ttl", "match")], True),
+        ([target("LOG")], True),
+        ([PORT, target("MARK")], True),
+    ],
+)
+def test_which_targets_leave_a_later_drop_proven(monkeypatch, statements, is_proven):
+    rules = [
+        {"rule": {"chain": "FORWARD", "handle": n, "expr": e}} for n, e in ((1, statements), (2, [{"drop": None}]))
+    ]
+    listed = {"tables": [{"table": TABLE}], "table ip filter": [{"chain": CHAIN}, *rules]}
+    monkeypatch.setattr(rule_reading.libnftables, "listing", listed.__getitem__)
+    assert bool(list(find_drops([("forward", PACKET)], strict=True))) == is_proven
