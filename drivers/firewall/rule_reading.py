@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from itertools import islice
 from typing import Any, NamedTuple
@@ -70,6 +70,10 @@ class Packet:
         """The protocol's name in nftables."""
         return ICMP.get((self.protocol, self.version), self.protocol)
 
+    def at(self, received: str, sent: str = "") -> Packet:
+        """Return the packet as a hook sees it: the interface that received it, and the one that sends it, or ""."""
+        return replace(self, received=received, sent=sent)
+
 
 class Drop(NamedTuple):
     """The table (family and name) and the chain that drop a packet.
@@ -93,26 +97,24 @@ def find_drops(
     Each step is a hook and a packet. The tables are listed only once for all steps. ``strict`` is for packets whose
     fields are partly unknown. A packet without a source address is always examined in this way.
     """
-    tables = {table: libnftables.listing("table {} {}".format(*table)) for table in _tables(families)}
+    tables = {table: _indexed(libnftables.listing("table {} {}".format(*table))) for table in _tables(families)}
     for hook, packet in steps:
         drops = _drops(tables, packet, hook, strict=strict or packet.source is None)
         yield from ((packet, drop) for drop in (drops if strict else islice(drops, 1)))
 
 
-def _drops(
-    tables: Mapping[tuple[str, str], Sequence[Json]], packet: Packet, hook: str, *, strict: bool
-) -> Iterator[Drop]:
-    for (family, name), objects in tables.items():
+def _drops(tables: Mapping[tuple[str, str], _Table], packet: Packet, hook: str, *, strict: bool) -> Iterator[Drop]:
+    for (family, name), table in tables.items():
         if (family, packet.version) not in (("ip", 6), ("ip6", 4)):
-            drop = _drop_of_table(objects, packet, f"{family} {name}", hook, strict=strict)
+            drop = _drop_of_table(table, packet, f"{family} {name}", hook, strict=strict)
             if drop is not None:
                 yield drop
 
 
-def _drop_of_table(objects: Sequence[Json], packet: Packet, table: str, hook: str, *, strict: bool) -> Drop | None:
-    before = after = _Reader(objects, packet, strict=strict)
+def _drop_of_table(content: _Table, packet: Packet, table: str, hook: str, *, strict: bool) -> Drop | None:
+    before = after = _Reader(content, packet, strict=strict)
     if packet.translated is not None:
-        after = _Reader(objects, packet.translated, strict=strict)
+        after = _Reader(content, packet.translated, strict=strict)
     for chain in before.base_chains(hook):
         reader = after if int(chain.get("prio", 0)) > DNAT_PRIORITY else before
         found = reader.walk(chain["name"])
@@ -136,31 +138,43 @@ def _is_own(family: str, name: str) -> bool:
     return f"{family} {name}" in OWN or name.startswith("hawse_trace")
 
 
+class _Table(NamedTuple):
+    """The content of a table: chains and sets (also maps) by name, and each chain's rules."""
+
+    chains: Mapping[str, Json]
+    sets: Mapping[str, Sequence[Any]]
+    rules: Mapping[str, Sequence[Json]]
+
+
+def _indexed(objects: Sequence[Json]) -> _Table:
+    chains = {o["chain"]["name"]: o["chain"] for o in objects if "chain" in o}
+    sets = {o[k]["name"]: o[k].get("elem", []) for o in objects for k in ("set", "map") if k in o}
+    rules: dict[str, list[Json]] = {}
+    for item in objects:
+        if "rule" in item:
+            rules.setdefault(item["rule"]["chain"], []).append(item["rule"])
+    return _Table(chains, sets, rules)
+
+
 class _Reader:
     """Evaluates the rules of one table for one packet.
 
     With ``strict``, ``is_certain`` becomes False when a rule with an unknown condition may let the packet pass.
     """
 
-    def __init__(self, objects: Sequence[Json], packet: Packet, *, strict: bool = False) -> None:
-        self._packet, self._strict, self.is_certain = packet, strict, True
-        self._chains = {o["chain"]["name"]: o["chain"] for o in objects if "chain" in o}
-        self._sets = {o[k]["name"]: o[k].get("elem", []) for o in objects for k in ("set", "map") if k in o}
-        self._rules: dict[str, list[Json]] = {}
-        for item in objects:
-            if "rule" in item:
-                self._rules.setdefault(item["rule"]["chain"], []).append(item["rule"])
+    def __init__(self, table: _Table, packet: Packet, *, strict: bool) -> None:
+        self._table, self._packet, self._strict, self.is_certain = table, packet, strict, True
 
     def base_chains(self, hook: str) -> list[Json]:
         """Return the filter chains at a hook, in the order of their priorities."""
-        chosen = [c for c in self._chains.values() if c.get("hook") == hook and c.get("type") == "filter"]
+        chosen = [c for c in self._table.chains.values() if c.get("hook") == hook and c.get("type") == "filter"]
         device = self._packet.sent if hook == "egress" else self._packet.received
         chosen = [c for c in chosen if "dev" not in c or device in _list(c["dev"])]
         return sorted(chosen, key=lambda c: int(c.get("prio", 0)))
 
     def walk(self, chain: str, depth: int = 0) -> tuple[str, str, int] | None:
         """Return the verdict with its chain and rule, or None if the chain has no verdict for the packet."""
-        for rule in self._rules.get(chain, ()) if depth <= DEPTH_LIMIT else ():
+        for rule in self._table.rules.get(chain, ()) if depth <= DEPTH_LIMIT else ():
             verdict = self._apply(rule)
             if verdict is None:
                 continue
@@ -207,7 +221,7 @@ class _Reader:
     def _looked_up(self, body: Json) -> tuple[str, str] | None:
         value = self._value(body["key"])
         data = body["data"]
-        pairs = self._sets.get(data[1:], []) if isinstance(data, str) else data.get("set", [])
+        pairs = self._table.sets.get(data[1:], []) if isinstance(data, str) else data.get("set", [])
         if value is None or (self._strict and len(pairs) > STRICT_ELEMENTS_LIMIT):
             self.is_certain = not self._strict
             return None
@@ -226,7 +240,9 @@ class _Reader:
             return ORDER[body["op"]](value, right)
         if body["op"] not in ("==", "!=", "in") or value is None:
             return None
-        options = self._sets.get(right[1:], []) if isinstance(right, str) and right[:1] == "@" else _options(right)
+        options = (
+            self._table.sets.get(right[1:], []) if isinstance(right, str) and right[:1] == "@" else _options(right)
+        )
         found = self._is_in(value, options)
         return None if found is None else found != negated
 

@@ -7,7 +7,6 @@ verdict maps, for a few packets of each network. It sends no packet.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -121,13 +120,12 @@ def _bridge(one: Joined) -> str:
 
 def _inside(one: Joined, packet: Packet, near: str, far: str) -> Iterator[Step]:
     """Yield the hooks from one container to another container of the same network."""
-    at = _At(packet)
-    yield DEVICE, "ingress", at(near), INSIDE
-    yield DEVICE, "egress", at("", far), INSIDE
+    yield DEVICE, "ingress", packet.at(near), INSIDE
+    yield DEVICE, "egress", packet.at("", far), INSIDE
     for hook in ("prerouting", "forward", "postrouting"):
-        yield BRIDGE, hook, at(near, far), INSIDE
+        yield BRIDGE, hook, packet.at(near, far), INSIDE
     if filters_bridged("iptables" if packet.version == 4 else "ip6tables"):
-        yield IP_FAMILIES, "forward", at(_bridge(one), _bridge(one)), INSIDE
+        yield IP_FAMILIES, "forward", packet.at(_bridge(one), _bridge(one)), INSIDE
 
 
 def _beside(one: Joined, address: IPAddress) -> Iterator[Step]:
@@ -135,12 +133,12 @@ def _beside(one: Joined, address: IPAddress) -> Iterator[Step]:
     bridge = _bridge(one)
     if address.version == 4:
         request = Packet("arp", address, address, 0)
-        yield ARP, "input", _At(request)(bridge), ASKING
-        yield ARP, "output", _At(request)("", bridge), ASKING
+        yield ARP, "input", request.at(bridge), ASKING
+        yield ARP, "output", request.at("", bridge), ASKING
     packet = Packet("tcp", None, address, 0)
-    yield DEVICE, "egress", _At(packet)("", bridge), FROM_HOST
+    yield DEVICE, "egress", packet.at("", bridge), FROM_HOST
     for hook in ("output", "postrouting"):
-        yield IP_FAMILIES, hook, _At(packet)("", bridge), FROM_HOST
+        yield IP_FAMILIES, hook, packet.at("", bridge), FROM_HOST
 
 
 def _outside(members: Sequence[Joined], address: IPAddress) -> Iterator[Step]:
@@ -149,13 +147,13 @@ def _outside(members: Sequence[Joined], address: IPAddress) -> Iterator[Step]:
     route = path_lookup.route(outside)
     if route.kind != "unicast" or not route.interface:
         return
-    request = _At(Packet("tcp", address, outside, 0))
-    answer = _At(Packet("tcp", None, address, 0, state="established"))
-    yield DEVICE, "ingress", request(bridge), OUTWARD
-    yield IP_FAMILIES, "prerouting", request(bridge), OUTWARD
-    yield IP_FAMILIES, "forward", request(bridge, route.interface), OUTWARD
-    yield IP_FAMILIES, "postrouting", request("", route.interface), OUTWARD
-    yield IP_FAMILIES, "forward", answer(route.interface, bridge), INWARD
+    request = Packet("tcp", address, outside, 0)
+    answer = Packet("tcp", None, address, 0, state="established")
+    yield DEVICE, "ingress", request.at(bridge), OUTWARD
+    yield IP_FAMILIES, "prerouting", request.at(bridge), OUTWARD
+    yield IP_FAMILIES, "forward", request.at(bridge, route.interface), OUTWARD
+    yield IP_FAMILIES, "postrouting", request.at("", route.interface), OUTWARD
+    yield IP_FAMILIES, "forward", answer.at(route.interface, bridge), INWARD
     published = [(one, port) for one in members for port in one.endpoint.ports]
     for one, port in published[:PORTS_LIMIT]:
         own, target = ip_address(port.host_ip), next((a for a in one.addresses if a.version == address.version), None)
@@ -163,18 +161,8 @@ def _outside(members: Sequence[Joined], address: IPAddress) -> Iterator[Step]:
             continue
         arriving = own if not own.is_unspecified else route.source
         if arriving is not None:
-            packet = _At(Packet(port.protocol, None, arriving, port.host_port))
-            yield DEVICE, "ingress", packet(route.interface), INWARD
-            yield IP_FAMILIES, "prerouting", packet(route.interface), INWARD
-        inner = _At(Packet(port.protocol, None, target, port.port, dnat=True))
-        yield IP_FAMILIES, "forward", inner(route.interface, bridge), INWARD
-
-
-@dataclass(frozen=True)
-class _At:
-    """A packet that gets the interfaces at which a hook sees it."""
-
-    packet: Packet
-
-    def __call__(self, received: str, sent: str = "") -> Packet:
-        return replace(self.packet, received=received, sent=sent)
+            packet = Packet(port.protocol, None, arriving, port.host_port)
+            yield DEVICE, "ingress", packet.at(route.interface), INWARD
+            yield IP_FAMILIES, "prerouting", packet.at(route.interface), INWARD
+        inner = Packet(port.protocol, None, target, port.port, dnat=True)
+        yield IP_FAMILIES, "forward", inner.at(route.interface, bridge), INWARD

@@ -94,7 +94,7 @@ def _exchange(way: Way, client: IPAddress) -> tuple[Packet, Packet]:
 
 
 def _at_end(place: Place, interface: str, arriving: Packet, leaving: Packet) -> Culprit | None:
-    steps = _both_ways(_at(arriving, interface, ""), _at(leaving, "", interface))
+    steps = _both_ways(arriving.at(interface), leaving.at("", interface))
     found = place.inside(partial(_first, steps, IP))
     return _culprit(place, found[1], found[0], bridged=False) if found is not None else None
 
@@ -122,14 +122,14 @@ def _steps(way: Way) -> Iterator[Step]:
     if way.source.kind != OUTSIDE:
         out = near.endpoint.interface if near is not None else path_lookup.route(way.address).interface
         out = out if way.source.path else _out(way)
-        sent = _at(first, "", out)
+        sent = first.at("", out)
         yield way.source, "output", IP, sent if way.source.path else _translated(way, sent, last)
     if way.kind != LOCAL:
         yield from _host_steps(way, first, last)
     if far is not None and way.target is not None and way.target.path:
-        yield way.target, "input", IP, _at(last, far.endpoint.interface, "")
+        yield way.target, "input", IP, last.at(far.endpoint.interface)
     elif way.target is HOST:
-        yield HOST, "input", IP, _at(last, _in(way), "")
+        yield HOST, "input", IP, last.at(_in(way))
 
 
 def _answers(way: Way) -> Iterator[Step]:
@@ -157,29 +157,29 @@ def _answers(way: Way) -> Iterator[Step]:
 def _host_steps(way: Way, first: Packet, last: Packet) -> Iterator[Step]:
     port = port_of(way.source_member) if way.source_member and way.source_member.network.driver == "bridge" else ""
     if port:
-        yield HOST, "ingress", ("netdev", "inet"), _at(first, port, "")
+        yield HOST, "ingress", ("netdev", "inet"), first.at(port)
     if way.kind == BRIDGED:
         other = port_of(way.target_member) if way.target_member is not None else ""
         for hook in ("prerouting", "forward", "postrouting"):
-            yield HOST, hook, ("bridge",), _at(last, port, other)
-        yield HOST, "egress", ("netdev",), _at(last, port, other)
+            yield HOST, hook, ("bridge",), last.at(port, other)
+        yield HOST, "egress", ("netdev",), last.at(port, other)
         if _filters_bridged(last.version):
-            yield HOST, "forward", IP, _at(last, _in(way), _in(way))
+            yield HOST, "forward", IP, last.at(_in(way), _in(way))
         return
     if way.source.path or way.source.kind == OUTSIDE:
         if port:
-            yield HOST, "prerouting", ("bridge",), _at(first, port, "")
-            yield HOST, "input", ("bridge",), _at(first, port, "")
-        arrived = _at(first, _in(way), "")
+            yield HOST, "prerouting", ("bridge",), first.at(port)
+            yield HOST, "input", ("bridge",), first.at(port)
+        arrived = first.at(_in(way))
         yield HOST, "ingress", ("netdev", "inet"), arrived
         yield HOST, "prerouting", IP, _translated(way, arrived, last)
         if way.target_member is not None or way.kind == EXTERNAL:
-            yield HOST, "forward", IP, _at(last, _in(way), _out(way))
+            yield HOST, "forward", IP, last.at(_in(way), _out(way))
     if way.target is not HOST:
-        yield HOST, "postrouting", IP, replace(_at(last, "", _out(way)), source=None)  # SNAT may change the source
-        yield HOST, "egress", ("netdev",), replace(_at(last, "", _out(way)), source=None)
+        yield HOST, "postrouting", IP, replace(last.at("", _out(way)), source=None)  # SNAT may change the source
+        yield HOST, "egress", ("netdev",), replace(last.at("", _out(way)), source=None)
     if way.target_member is not None and way.target_member.network.driver == "bridge":
-        leaving = replace(_at(last, "", port_of(way.target_member)), source=None)
+        leaving = replace(last.at("", port_of(way.target_member)), source=None)
         yield HOST, "output", ("bridge",), leaving
         yield HOST, "postrouting", ("bridge",), leaving
         yield HOST, "egress", ("netdev",), leaving
@@ -189,11 +189,7 @@ def _translated(way: Way, packet: Packet, after: Packet) -> Packet:
     """Return the packet of a hook that has DNAT, with the packet ``after`` the DNAT of a published port."""
     if way.binding is None or packet.version != after.version:
         return packet
-    return replace(packet, translated=_at(after, packet.received, packet.sent))
-
-
-def _at(packet: Packet, received: str, sent: str) -> Packet:
-    return replace(packet, received=received, sent=sent)
+    return replace(packet, translated=after.at(packet.received, packet.sent))
 
 
 def _in(way: Way) -> str:
