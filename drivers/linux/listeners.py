@@ -23,8 +23,8 @@ WAITING = {"tcp": "0A", "udp": "07"}  # socket states TCP_LISTEN; TCP_CLOSE, whi
 
 def at(protocol: str, port: int) -> list[IPAddress]:
     """Return the local addresses of the sockets that receive packets at a port."""
-    sockets = (one for file in FILES[protocol] for one in _read(file))
-    return [_address(place) for place, number, state in sockets if (number, state) == (port, WAITING[protocol])]
+    ends = ((*_end(one[1]), one[3]) for file in FILES[protocol] for one in _read(file))
+    return [_address(place) for place, number, state in ends if (number, state) == (port, WAITING[protocol])]
 
 
 def full_queue(port: int) -> int:
@@ -48,7 +48,7 @@ def full_queue(port: int) -> int:
 
 def udp_ports(address: IPv4Address) -> list[int]:
     """Return the ports of the UDP sockets that are bound to an IPv4 address, including connected sockets."""
-    return [number for place, number, _ in _read("udp") if _address(place) == address]
+    return [number for place, number in (_end(one[1]) for one in _read("udp")) if _address(place) == address]
 
 
 def accepts(addresses: list[IPAddress], target: IPAddress) -> bool:
@@ -72,25 +72,23 @@ class Socket(NamedTuple):
 
 def sockets(file: str) -> Iterator[Socket]:
     """Yield the sockets in a file of /proc/net. An IPv4 address that is mapped to IPv6 is returned as IPv4 address."""
+    for _, own, other, state, *_ in _read(file):
+        (_, port), (place, remote_port) = _end(own), _end(other)
+        remote = _address(place)
+        mapped = remote.ipv4_mapped if isinstance(remote, IPv6Address) else None
+        yield Socket(port, state, mapped or remote, remote_port)
+
+
+def _read(file: str) -> Iterator[list[str]]:
+    """Yield the columns of each socket in a file of /proc/net: number, own end, other end, state and more."""
     with suppress(OSError), open(f"/proc/thread-self/net/{file}", encoding="ascii") as table:
-        for line in table.readlines()[1:]:
-            fields = line.split()
-            (_, _, own), (place, _, number) = (field.partition(":") for field in fields[1:3])
-            remote = _address(place)
-            mapped = remote.ipv4_mapped if isinstance(remote, IPv6Address) else None
-            yield Socket(int(own, 16), fields[3], mapped or remote, int(number, 16))
+        yield from (line.split() for line in table.readlines()[1:])
 
 
-def _read(file: str) -> Iterator[tuple[str, int, str]]:
-    """Yield the address (as the kernel prints it), the port and the state of each socket in a file of /proc/net."""
-    try:
-        with open(f"/proc/thread-self/net/{file}", encoding="ascii") as table:
-            for line in table.readlines()[1:]:
-                fields = line.split()
-                place, _, number = fields[1].partition(":")
-                yield place, int(number, 16), fields[3]
-    except OSError:
-        return
+def _end(text: str) -> tuple[str, int]:
+    """Return the address (as the kernel prints it) and the port of one end of a socket."""
+    place, _, number = text.partition(":")
+    return place, int(number, 16)
 
 
 def _address(text: str) -> IPAddress:

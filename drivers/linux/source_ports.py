@@ -13,7 +13,7 @@ from drivers.api import IPAddress
 from drivers.linux import listeners, sysctl
 
 RANGE, RESERVED = "net/ipv4/ip_local_port_range", "net/ipv4/ip_local_reserved_ports"  # for IPv6 too
-TIME_WAIT, LISTENING = "06", "0A"  # socket states in /proc/net/tcp
+TIME_WAIT = "06"  # socket state in /proc/net/tcp
 
 
 class Use(NamedTuple):
@@ -43,7 +43,7 @@ def use(target: tuple[IPAddress, int] | None = None) -> Use:
     reuse = sysctl.read("net/ipv4/tcp_tw_reuse") or "0"
     held: defaultdict[tuple[IPAddress, int], set[int]] = defaultdict(set)
     for one in (one for file in listeners.FILES["tcp"] for one in listeners.sockets(file)):
-        is_free = one.state == LISTENING or _is_reusable(one, reuse)
+        is_free = one.state == listeners.WAITING["tcp"] or _is_reusable(one, reuse)
         if not is_free and first <= one.port <= last and one.port not in reserved:
             held[one.remote, one.remote_port].add(one.port)
     busiest = target or max(held, key=lambda key: len(held[key]), default=None)
