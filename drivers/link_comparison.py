@@ -17,9 +17,9 @@ def down(place: str, name: str) -> Difference:
     return Difference("changed", place, f"{name} is down", subject=name, setting=UP)
 
 
-def without_arp(place: str, name: str, detail: object = None) -> Difference:
+def without_arp(place: str, name: str) -> Difference:
     """Return the difference of a link whose ARP must be on."""
-    return Difference("changed", place, f"{name} has ARP off", detail=detail, subject=name, setting=ARP)
+    return Difference("changed", place, f"{name} has ARP off", subject=name, setting=ARP)
 
 
 def wrong_mac(place: str, name: str, mac: str) -> Difference:

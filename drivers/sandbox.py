@@ -11,20 +11,15 @@ from itertools import count
 from typing import TypeVar
 
 from drivers import link_comparison
-from drivers.api import NAME, BadOption, Difference, EndpointSpec, IPInterface, Sandbox
+from drivers.api import ARP, NAME, BadOption, Difference, EndpointSpec, IPInterface, Sandbox
 from drivers.linux import address, default_routes, link, names, neighbor, neighbor_announcement, netns, route, sysctl
 from drivers.linux.default_routes import WayOut
 from drivers.linux.netlink import Session, session
 
 LOOPBACK_INDEX = 1
 SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"
-LOST, NO_ARP = object(), object()
-"""Values of `Difference.detail`.
-
-``LOST``: the interface does not exist, so the endpoint must join again. ``NO_ARP``: ARP is off on the interface.
-"""
-EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
-"""The destination of a default route, by IP version."""
+LOST = object()
+"""A value of `Difference.detail`: the interface does not exist, so the endpoint must join again."""
 T = TypeVar("T")
 
 
@@ -89,7 +84,7 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
     down = [n for n, one in ((interface, present), ("lo", link.find(opened, "lo"))) if one is not None and not one.up]
     differences = [link_comparison.down("interface", name) for name in down]
     if present.kind == "veth" and not present.has_arp:
-        differences.append(link_comparison.without_arp("interface", interface, NO_ARP))
+        differences.append(link_comparison.without_arp("interface", interface))
     wrong = _wrong_attributes(endpoint, present)
     if "address" in wrong:
         differences.append(link_comparison.wrong_mac("interface", interface, present.mac))
@@ -104,7 +99,7 @@ def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences
     for difference in differences:
         if difference.place == "interface" and isinstance(difference.detail, str):
             rename(sandbox, difference.detail, interface)
-        if difference.detail is NO_ARP:
+        if difference.setting == ARP:
             inside(sandbox, lambda opened: link.switch_arp_on(opened, link.index(interface)))
     inside(sandbox, lambda opened: _restore_attributes(opened, endpoint, interface))
     configure(sandbox, endpoint, interface)
@@ -259,7 +254,9 @@ def lost_default_routes(
     """
     lost = inside(sandbox, lambda opened: default_routes.lost(opened, chosen, offered, protocol))
     return [
-        Difference("missing", "default route", f"via {way.gateway or way.interface}", subject=EVERYWHERE[way.version])
+        Difference(
+            "missing", "default route", f"via {way.gateway or way.interface}", subject=str(route.ANYWHERE[way.version])
+        )
         for way in lost
     ]
 
