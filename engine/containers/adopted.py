@@ -155,7 +155,7 @@ def known_id(host: Host, place: NamespaceReference) -> str:
     namespace; "" without a record.
     """
     with host.store.read() as reader:
-        records = (*_inside(reader, place.path, adopted=True), *_at(reader, place.path))
+        records = _inside(reader, place.path, adopted=True) or _at(reader, place.path)
     return next((record.id for record in records), "")
 
 
