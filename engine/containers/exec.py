@@ -134,6 +134,7 @@ def _execute_in_namespace(host: Host, record: ContainerRecord, request: ExecCrea
         start_new_session=request.detach,
     )
     if request.detach:
+        process.returncode = 0  # else the Popen object's end would take the exit code, which `detached_exec` waits for
         return 0
     code = process.wait()
     return code if code >= 0 else 128 - code

@@ -12,6 +12,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -27,6 +28,16 @@ LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d)) (
 WEB = "image=hostfs, name=web, tier=front"
 WEB2 = "image=hostfs, name=web2, tier=front"
 APP, BACK = "(container=WEB, name=app, type=bridge)", "(container=WEB, name=back, type=bridge)"
+LATE = """
+import subprocess, sys, time
+class Late(subprocess.Popen):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        time.sleep(0.5)
+subprocess.Popen = Late
+from cli.__main__ import main
+main()
+"""  # a hawse command that goes on only when the program that it started has ended
 COMMANDS: list[tuple[str, list[str]]] = [
     ("network create app", ["network create APP (name=app, type=bridge)"]),
     ("network create back", ["network create BACK (name=back, type=bridge)"]),
@@ -328,6 +339,24 @@ def test_an_adopted_namespace_and_images_appear(machine: Host, tmp_path: Path) -
     assert [word[2:] for word in words[12:]] == [
         [image, "(name=mine:1)"], *[[image, f"(name={image})"]] * 3,
     ]  # fmt: skip
+
+
+def test_a_detached_command_that_ends_at_once_is_reported(machine: Host) -> None:
+    """The exit code is not lost if the command ends before the process that waits for it continues."""
+    lab = f"{machine.name}quick"
+    subprocess.run(["ip", "netns", "add", lab], check=True)
+    try:
+        machine.hawse("network", "create", "quick")
+        machine.hawse("network", "connect", "quick", f"netns:{lab}")
+        follower = Follower(machine, "--filter", "event=exec_die", "--format", "{{.Actor.Attributes.exitCode}}")
+        command = ["exec", "-d", f"netns:{lab}", "sh", "-c", "exit 7"]
+        machine.run(sys.executable, "-c", LATE, *command, env=machine.env())
+        assert follower.lines(1) == ["7"]
+        follower.interrupt()
+    finally:
+        machine.hawse("network", "disconnect", "-f", "quick", f"netns:{lab}", check=False)
+        machine.hawse("network", "rm", "-f", "quick", check=False)
+        subprocess.run(["ip", "netns", "del", lab], check=True)
 
 
 def test_each_repair_names_its_cause_and_what_was_done(machine: Host) -> None:
