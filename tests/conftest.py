@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +31,8 @@ from tests.installation import CHECKOUT, PACKAGES
 
 T = TypeVar("T")
 COUNTER = itertools.count(1)
+FAILURE_CHARACTERS = 4000
+"""How much of a failure's text is shown if the test passed when it ran once more."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,6 +47,26 @@ def pytest_configure(config: pytest.Config) -> None:
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Remove what a failed test created on a host that other tests share, so that it cannot make its rerun fail."""
+    began = datetime.now(UTC)
+    try:
+        return (yield)
+    except BaseException:
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, Host):
+                value.remove_objects_since(began)
+        raise
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show why the first run of each repeated test failed."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"first run of {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext[-FAILURE_CHARACTERS:])
 
 
 class Netns:
@@ -209,6 +232,16 @@ class Host(Netns):
         """
         known = [json.loads(file.read_text()) for file in self.run_dir.glob("containers/*/process")]
         return {p["pid"] for p in known if process.is_running(p["pid"], p["start"])}
+
+    def remove_objects_since(self, began: datetime) -> None:
+        """Remove the containers and networks that were created after ``began``, as far as hawse works on this host."""
+        kinds = (("container", "ls", "-aq", "--no-trunc"), ("network", "ls", "-q", "--filter", "type=custom"))
+        with suppress(AssertionError, OSError, ValueError, subprocess.SubprocessError):
+            for kind, *listing in kinds:
+                for identity in self.hawse(kind, *listing, timeout=20).stdout.split():
+                    created = self.hawse(kind, "inspect", "-f", "{{json .Created}}", identity, timeout=20).stdout
+                    if datetime.fromisoformat(json.loads(created)) >= began:
+                        self.hawse(kind, "rm", "-f", identity, check=False, timeout=20)
 
     def delete(self) -> None:
         self.kill_processes()
