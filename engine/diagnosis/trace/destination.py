@@ -162,15 +162,21 @@ class Destinations:
         return self._made(target, address, kind, HOST)
 
     def _require_no_other_binding(self, target: Target, address: IPAddress) -> None:
-        for endpoint, binding in self._recorded(target.port, target.protocol):
+        """Raise `Found` if a port is published only elsewhere, and no other program listens at the address.
+
+        The agent's own sockets, which hold the published ports, are left out.
+        """
+        recorded = list(self._recorded(target.port, target.protocol))
+        held = {ip_address(binding.host_ip) for endpoint, binding in recorded if self._is_translated(endpoint, binding)}
+        listening = [a for a in listeners.at(target.protocol, target.port) if a not in held] if recorded else []
+        if listeners.accepts(listening, address):
+            return
+        for endpoint, binding in recorded:
             host_ip = ip_address(binding.host_ip)
             if host_ip == address or (host_ip.is_unspecified and host_ip.version == address.version):
                 raise Found(self._untranslated(target, endpoint, binding))
         others = self._publishing(target.port, target.protocol)
-        if not (others and target.port):
-            return
-        same_version = ip_address(others[0][1].host_ip).version == address.version
-        if same_version or not listeners.accepts(listeners.at(target.protocol, target.port), address):
+        if others and target.port:
             raise Found(self._elsewhere(target.port, others, address))
 
     def _elsewhere_or_outside(self, target: Target, address: IPAddress) -> Way:

@@ -270,6 +270,18 @@ class Names:
         fix = "check the servers in /etc/resolv.conf of the host (or --dns of the container), and the way to them"
         return Culprit("upstream-dns-down", f"DNS servers {listed}", self._where, detail, fix)
 
+    def of_container(self, container: ContainerRecord) -> list[IPAddress]:
+        """Return all addresses of a container; raises `Found` if the container does not run or has no address."""
+        require_running(container)
+        members = self._records.members(container)
+        held = [a for m in members for a in addresses(m.endpoint)]
+        if held:
+            self._log.add(f"container {container.name}", "host", _shown(held))
+            return held
+        if container.host.network_mode == "host":
+            return self._own_addresses()
+        raise Found(_without_address(container, networks_of(members)))
+
     def _from_host(self, name: str) -> list[IPAddress]:
         """Return a name's addresses if the source is not a container; raises `Found` if the name is unknown.
 
@@ -277,15 +289,7 @@ class Names:
         """
         for container in self._records.containers.values():
             if name in (container.name, container.id, container.id[:12]):
-                require_running(container)
-                members = self._records.members(container)
-                found = [a for m in members for a in addresses(m.endpoint)]
-                if found:
-                    self._log.add(f"container {name}", "host", _shown(found))
-                    return found
-                if container.host.network_mode == "host":
-                    return self._own_addresses()
-                raise Found(_without_address(container, networks_of(members)))
+                return self.of_container(container)
         aliased = [e for e in self._records.endpoints if name.lower() in {n.lower() for n in e.names}]
         if aliased:
             return [a for e in aliased for a in addresses(e)]

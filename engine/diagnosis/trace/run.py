@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from drivers.api import IPAddress
 from drivers.firewall import standby_table
 from drivers.linux.probes import PortsExhausted
+from engine.containers import adopted
 from engine.diagnosis.trace import probing, rules, source, source_ports
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, Destinations, Way
 from engine.diagnosis.trace.explain import Explanation
@@ -19,6 +21,7 @@ from engine.diagnosis.trace.state import State, bridge_of, port_of
 from engine.diagnosis.trace.target import Target, parse
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host
+from engine.names import is_adoptable
 from engine.store.api import Reader
 
 
@@ -57,9 +60,7 @@ class _Tracer:
         if target.published:
             way = destinations.published(target)
         else:
-            names = Names(self._host, self._records, self._place, self._log, dry=self._dry)
-            found = [target.address] if target.address is not None else names.resolve(target.name)
-            way = destinations.way(target, found)
+            way = destinations.way(target, self._addresses(target))
         self._describe(way)
         explanation = Explanation(self._reader, self._records, way, self._state)
         if way.kind == REMOTE:
@@ -67,6 +68,19 @@ class _Tracer:
         result = self._without_probe(way, explanation) if self._dry else self._with_probe(way, explanation)
         devices = next(side.devices(way), None) if result.reachable is False and result.culprit is None else None
         return self._log.ended(False, devices) if devices is not None else result
+
+    def _addresses(self, target: Target) -> list[IPAddress]:
+        """Return the addresses of a target, in order of preference; raises `Found` if there is none."""
+        if target.address is not None:
+            return [target.address]
+        names = Names(self._host, self._records, self._place, self._log, dry=self._dry)
+        if not is_adoptable(target.name):
+            return names.resolve(target.name)
+        for record in adopted.find(self._reader, target.name):
+            return names.of_container(record)
+        detail = f"{target.name} is on no network of hawse"
+        fix = f"connect it: hawse network connect NETWORK {target.name}"
+        raise Found(Culprit("no-such-endpoint", f"container {target.name}", "host", detail, fix))
 
     def _with_probe(self, way: Way, explanation: Explanation) -> Trace:
         seen = probing.run(way)

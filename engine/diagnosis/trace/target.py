@@ -1,4 +1,7 @@
-"""The TARGET argument of a trace: ``web:80``, ``10.0.0.3:53/udp``, ``[fd00::3]:80``, ``published:8080``, or a URL."""
+"""The TARGET argument of a trace: ``web:80``, ``10.0.0.3:53/udp``, ``[fd00::3]:80``, ``published:8080``, or a URL.
+
+An adopted namespace is named as in other commands: ``netns:lab:80``, ``pid:7:80``.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21, "ssh": 22, "
          "postgres": 5432, "postgresql": 5432, "mysql": 3306, "amqp": 5672, "mqtt": 1883, "mongodb": 27017}  # fmt: skip
 BROADCAST = ip_address("255.255.255.255")
 PROTOCOLS = ("tcp", "udp", "icmp")
-FORM = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:/\[\]]+))(?::(?P<port>\d{1,5}))?(?:/(?P<protocol>[a-zA-Z]+))?")
+HOST = r"netns:[^:\[\]]+|pid:\d+|[^:/\[\]]+"
+FORM = re.compile(rf"(?:\[(?P<v6>[^\]]+)\]|(?P<host>{HOST}))(?::(?P<port>\d{{1,5}}))?(?:/(?P<protocol>[a-zA-Z]+))?")
 
 
 @dataclass(frozen=True, slots=True)

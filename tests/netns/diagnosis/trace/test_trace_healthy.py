@@ -77,6 +77,22 @@ def test_a_namespace_that_hawse_did_not_make(lab, netns):
     assert (found["culprit"]["kind"], found["code"]) == ("no-route", 1)
 
 
+def test_an_adopted_namespace_is_a_target(lab, netns):
+    name = f"netns:{netns.name}"
+    unknown = lab.trace("db", f"{name}:80")["culprit"]
+    assert (unknown["kind"], unknown["fix"]) == (
+        "no-such-endpoint", f"connect it: hawse network connect NETWORK {name}",
+    )  # fmt: skip
+    lab.hawse("network", "connect", "app", name)
+    try:
+        for source in ("db", "host"):
+            for target in (name, f"netns:{netns.path}"):
+                assert lab.trace(source, target)["reachable"] is True
+            assert lab.trace(source, f"{name}:80")["culprit"]["object"] == f"port 80/tcp of {name}"
+    finally:
+        lab.hawse("network", "disconnect", "app", name)
+
+
 def test_the_service_sees_no_error(lab):
     """A service that reads what its client sends sees the end of the connection, and not a reset."""
     lab.hawse("run", "-d", "--name", "logged", "--network", "app", "-p", "8088:80",

@@ -4,8 +4,11 @@ container, link-local addresses. Each trace runs with a probe and without.
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
+from tests.conftest import until
 from tests.netns.diagnosis.trace.test_trace_more_faults import fault
 
 pytestmark = pytest.mark.netns
@@ -153,3 +156,17 @@ def test_a_rule_for_the_published_port_after_dnat_drops_nothing(wide, hook, sour
             assert wide.trace(*flags, source, "published:8080")["reachable"] is True
     finally:
         wide.at("host", "nft delete table inet foreign")
+
+
+def test_a_service_of_the_host_on_a_port_that_a_container_publishes_elsewhere(wide):
+    """The port 8081 is published on 127.0.0.1 only, and the port 8037 is one of a routed network."""
+    server = wide.host.popen(sys.executable, "-m", "http.server", "-b", "192.168.99.11", "8081")
+    other = wide.host.popen(sys.executable, "-m", "http.server", "-b", "0.0.0.0", "8037")
+    try:
+        for flags in ((), ("--dry",)):
+            for target in ("192.168.99.11:8081", "127.0.0.1:8037"):
+                until(lambda f=flags, t=target: wide.trace(*f, "host", t)["reachable"])
+    finally:
+        for process in (server, other):
+            process.kill()
+            process.wait()

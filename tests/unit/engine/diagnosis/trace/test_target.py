@@ -27,6 +27,10 @@ from engine.errors import InvalidArgument
         ("http://user@web:8081/", "web", 8081, "tcp"),
         ("http://[fd00::3]/", "fd00::3", 80, "tcp"),
         ("redis://db", "db", 6379, "tcp"),
+        ("netns:lab", "netns:lab", 0, "icmp"),
+        ("netns:lab:80", "netns:lab", 80, "tcp"),
+        ("netns:/run/netns/lab:53/udp", "netns:/run/netns/lab", 53, "udp"),
+        ("pid:7:80", "pid:7", 80, "tcp"),
         ("0.0.0.0:80", "127.0.0.1", 80, "tcp"),
         ("http://[::]:80/", "::1", 80, "tcp"),
     ],
@@ -43,9 +47,10 @@ def test_valid_targets_are_parsed(text, place, port, protocol):
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":80", "web:", "web:99999", "web:http", "web:80/sctp", "web:80/", "web/tcp", "[web]:80", "published:", "web:0",
-     "published:0", "published:80/icmp", "http://", "nosuch://web", "http://web:99999/", "a b:c:d", "224.0.0.1",
-     "255.255.255.255:9/udp", "[ff02::1]:53/udp", "fe80::1", "fe80::1%eth0", "http://[fe80::1]/"],
+    ["", ":80", "web:", "web:99999", "web:http", "web:80/sctp", "web:80/", "web/tcp", "[web]:80", "published:",
+     "web:0", "netns:", "pid:x:80", "published:0", "published:80/icmp", "http://", "nosuch://web",
+     "http://web:99999/", "a b:c:d", "224.0.0.1", "255.255.255.255:9/udp", "[ff02::1]:53/udp", "fe80::1",
+     "fe80::1%eth0", "http://[fe80::1]/"],
 )  # fmt: skip
 def test_an_invalid_target_is_refused(text):
     with pytest.raises(InvalidArgument, match="invalid target"):
