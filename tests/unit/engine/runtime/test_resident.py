@@ -12,6 +12,7 @@ def test_a_signature_names_its_living_process_only(tmp_path):
     assert resident.holder(str(tmp_path), "x.lock") == 0
     resident.sign(lock)
     assert resident.holder(str(tmp_path), "x.lock") == os.getpid()
+    os.ftruncate(lock, 0)
     os.pwrite(lock, b"%d:1" % os.getpid(), 0)
     assert resident.holder(str(tmp_path), "x.lock") == 0
     os.close(lock)
