@@ -47,6 +47,13 @@ def pytest_configure(config: pytest.Config) -> None:
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.kill = _signal_one_process
+
+
+def _signal_one_process(pid: int, number: int, send: Callable[[int, int], None] = os.kill) -> None:
+    """Refuse the pid 0, which a test gets for a process that does not run, and by which it would stop the test run."""
+    assert pid > 0, f"signal {number} for the pid {pid}"
+    send(pid, number)
 
 
 @pytest.hookimpl(wrapper=True)

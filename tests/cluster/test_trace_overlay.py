@@ -6,6 +6,8 @@ Nothing repairs the two hosts, so a fault stays until it is undone.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import sys
 
@@ -363,8 +365,7 @@ def test_an_encrypted_network_on_the_other_host(far):
 
 
 def test_a_stopped_agent_on_the_other_host_does_not_delay_the_trace(far):
-    agent = far.host.agent_pid()
-    far.host.run("kill", "-STOP", str(agent))
+    os.kill(eventually(far.host.agent_pid), signal.SIGSTOP)
     found = trace(far.near, "box", "web:80")
     assert (found["reachable"], found["culprit"], asked(found)) == (True, None, False), found
     assert found["seconds"] < 2
