@@ -34,6 +34,10 @@ def _save_to_file(app: App, images: tuple[str, ...], path: Path) -> None:
     """Write the archive to a new file, which replaces the file at ``path`` when it is complete, as in Docker."""
     if not path.parent.is_dir():
         raise StatusError(f'failed to save image: invalid output path: directory "{path.parent}" does not exist')
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        kind = "got a device" if path.is_char_device() or path.is_block_device() else "got an irregular file"
+        text = f'invalid output path: "{path}" must be a directory or a regular file: {kind}'
+        raise StatusError(f"failed to save image: {text}")
     try:
         descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=".hawse-save-")
         try:

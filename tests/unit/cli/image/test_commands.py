@@ -1,5 +1,6 @@
 """The image commands; the expected output is that of Docker 26.1.5."""
 
+import os
 import time
 
 import pytest
@@ -86,3 +87,16 @@ def test_inspect_through_a_template(cli, argv):
     cli.engine.answers["images"]["inspect"] = {"Id": ID, "RepoTags": ["bb:latest"], "Config": {"Cmd": ["sh"]}}
     result = cli(*argv, "-f", "{{.ID}} {{.RepoTags}} {{.Config.Cmd}} {{.Size}}", "bb")
     assert (result.out, result.err) == (f"{ID} [bb:latest] [sh] 0\n", "")
+
+
+def test_save_replaces_no_special_file(images, tmp_path):
+    """A privileged `save -o /dev/null` must not replace the device by an archive."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    kinds = {"/dev/null": "got a device", str(pipe): "got an irregular file"}
+    for path, kind in kinds.items():
+        status = os.stat(path)
+        text = f'failed to save image: invalid output path: "{path}" must be a directory or a regular file: {kind}\n'
+        done = images("save", "-o", path, "bb")
+        assert (done.code, done.err) == (1, text)
+        assert os.stat(path).st_ino == status.st_ino
