@@ -16,7 +16,7 @@ class PortRange(Protocol):
 
     @property
     def host_port(self) -> int:
-        """The first port of the range on the host."""
+        """The first port of the range on the host, or 0 if the range uses no host port."""
 
     @property
     def port(self) -> int:
@@ -43,6 +43,8 @@ def part(held: R, first: int, last: int) -> list[R]:
     start, end = max(first, held.port), min(last, held.port_end)
     if start > end:
         return []
+    if not held.host_port:
+        return [replace(held, port=start, port_end=end)]
     shift = held.host_port - held.port
     return [replace(held, port=start, port_end=end, host_port=start + shift, host_port_end=end + shift)]
 
@@ -68,4 +70,6 @@ def without(held: Iterable[PortBinding], gone: Iterable[PortBinding]) -> list[Po
 
 def _holds(one: PortBinding, other: PortBinding) -> bool:
     same_side = (one.protocol, one.host_ip) == (other.protocol, other.host_ip)
+    if not (one.host_port and other.host_port):
+        return same_side and one.host_port == other.host_port
     return same_side and one.host_port - one.port == other.host_port - other.port

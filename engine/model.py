@@ -322,7 +322,8 @@ class PortRecord:
     """One published range of host ports, and the range of container ports, which has the same length.
 
     Each range includes its last port. The host addresses ``0.0.0.0`` and ``::`` mean every address of this host in the
-    address family.
+    address family. ``host_port`` and ``host_port_end`` are 0 if the network's gateway mode uses no host port for this
+    address family; clients then send to the container's own address.
     """
 
     protocol: str

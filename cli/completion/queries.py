@@ -98,7 +98,8 @@ def ports(reader: Reader, before: Words, behind: Words) -> Names:
 def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
     """Yield each port of a port range as a pair of container port and host address: ``80/tcp`` and ``0.0.0.0:8080``."""
     for offset in range(port.port_end - port.port + 1):
-        yield f"{port.port + offset}/{port.protocol}", f"{port.host_ip}:{port.host_port + offset}"
+        place = f"{port.host_ip}:{port.host_port + offset}" if port.host_port else ""
+        yield f"{port.port + offset}/{port.protocol}", place
 
 
 def published_ports(reader: Reader, *_: Any) -> Names:
@@ -106,7 +107,7 @@ def published_ports(reader: Reader, *_: Any) -> Names:
     containers = {container.id: container.name for container in reader.containers()}
     found: dict[str, str] = {}
     for endpoint in reader.endpoints():
-        for port in endpoint.ports:
+        for port in (one for one in endpoint.ports if one.host_port):
             for number in range(port.host_port, port.host_port_end + 1):
                 name = str(number) if port.protocol == "tcp" else f"{number}/{port.protocol}"
                 found.setdefault(name, containers.get(endpoint.container_id, ""))

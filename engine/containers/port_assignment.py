@@ -16,9 +16,9 @@ from engine.endpoints import sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import KernelFailure, hinted
 from engine.host import Host
-from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord, PortSpec
+from engine.model import ContainerRecord, EndpointRecord, PortRecord, PortSpec
 from engine.ports import allocation
-from engine.ports.allocation import exposed_ranges
+from engine.ports.allocation import exposed_ranges, is_translated
 from engine.ports.probe import HostProbe, free_ports, listens_on_ipv6
 from engine.store.api import Reader, Taken, Transaction
 
@@ -62,7 +62,7 @@ def allocate(
     if not specs:
         return []  # without ports to choose, do not read the ports of all other endpoints
     with _docker_error_text(tx, record, member.endpoint):
-        return allocation.allocate_ports(specs, [*tx.ports(), *avoided], _host_side(host, member.network))
+        return allocation.allocate_ports(specs, [*tx.ports(), *avoided], _host_side(host, member))
 
 
 def _allocate_again(
@@ -121,7 +121,8 @@ def _with_ports(member: JoinedEndpoint, held: Sequence[PortRecord]) -> JoinedEnd
     return replace(member, endpoint=replace(member.endpoint, ports=held))
 
 
-def _host_side(host: Host, network: NetworkRecord) -> allocation.HostAddressing:
+def _host_side(host: Host, member: JoinedEndpoint) -> allocation.HostAddressing:
+    network, has_ipv4, has_ipv6 = member.network, bool(member.endpoint.ipv4), bool(member.endpoint.ipv6)
     default = (network.options or {}).get(HOST_BINDING, "")
     if default in ("", "0.0.0.0"):
         default = host.config.ip if host.config.ip != "0.0.0.0" else ""
@@ -130,7 +131,9 @@ def _host_side(host: Host, network: NetworkRecord) -> allocation.HostAddressing:
         lambda: free_ports(linux_host.ephemeral_ports(), linux_host.reserved_ports()),
         read_own=lambda: client.sockets(host.run),
     )
-    return allocation.HostAddressing(probe, default, ipv6=listens_on_ipv6())
+    untranslated = frozenset(v for v in (4, 6) if not is_translated(network, v, has_ipv6=has_ipv6))
+    usable6 = listens_on_ipv6() and (has_ipv6 or (has_ipv4 and 6 not in untranslated))
+    return allocation.HostAddressing(probe, default, ipv4=has_ipv4, ipv6=usable6, untranslated=untranslated)
 
 
 @contextmanager

@@ -129,7 +129,8 @@ def _meant(asked: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortR
 
 def _is_part(asked: PortSpec, port: PortRecord) -> bool:
     """Return whether ``asked`` names ports of the published range ``port``."""
-    is_there = not asked.host_ports or port.host_port - port.port == asked.host_ports[0] - asked.port
+    any_host_port = not asked.host_ports or not port.host_port
+    is_there = any_host_port or port.host_port - port.port == asked.host_ports[0] - asked.port
     is_overlapping = port.port <= asked.ports[-1] and asked.port <= port.port_end
     return port.protocol == asked.protocol and asked.host_ip in ("", port.host_ip) and is_there and is_overlapping
 

@@ -114,7 +114,12 @@ def _other_names(names: Iterable[str], shown: str, container_id: str) -> list[st
 
 
 def port_text(port: PortRecord) -> str:
-    """Return a published port or range as ``ps`` prints it, such as ``0.0.0.0:8080->80/tcp``."""
+    """Return a published port or range as ``ps`` prints it, such as ``0.0.0.0:8080->80/tcp``.
+
+    Without a host port (gateway mode "routed"), the text has only the container's port.
+    """
+    if not port.host_port:
+        return f"{range_text(port.port, port.port_end)}/{port.protocol}"
     host_ip = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
     published, ports = range_text(port.host_port, port.host_port_end), range_text(port.port, port.port_end)
     return f"{host_ip}:{published}->{ports}/{port.protocol}"

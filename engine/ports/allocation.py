@@ -18,9 +18,10 @@ from ipaddress import ip_address
 from itertools import chain, islice, pairwise
 from typing import Protocol
 
-from engine.model import PortRecord, PortSpec
+from engine.model import NetworkRecord, PortRecord, PortSpec
 
 _WILDCARDS = ("0.0.0.0", "::")
+GATEWAY_MODES = {version: f"com.docker.network.bridge.gateway_mode_ipv{version}" for version in (4, 6)}
 IN_USE = "address already in use"
 """The error text of bind(2) for EADDRINUSE. After this error, another port may be tried; after any other error, no
 other port is tried.
@@ -69,19 +70,32 @@ class Probe(Protocol):
 class HostAddressing:
     """The host's side of published ports: the network's default host address, and the usable IP versions.
 
-    ``ipv6`` says whether the host can listen on IPv6 at all. If an endpoint has no IPv6 address, IPv6 clients reach the
-    endpoint through its IPv4 address, as with Docker's proxy.
+    An IP version is usable if the host can listen on it, and if the endpoint has an address to which its packets can
+    lead. If an endpoint has no IPv6 address, IPv6 clients reach the endpoint through its IPv4 address, as with Docker's
+    proxy. ``untranslated`` are the IP versions whose gateway mode uses no host port, such as "routed".
     """
 
     probe: Probe
     default_ip: str = ""
     ipv4: bool = True
     ipv6: bool = True
+    untranslated: frozenset[int] = frozenset()
 
 
 def family(address: str) -> int:
     """Return the IP version (4 or 6) of a canonical address, without parsing the address."""
     return 6 if ":" in address else 4
+
+
+def is_translated(network: NetworkRecord, version: int, *, has_ipv6: bool) -> bool:
+    """Return whether the network's gateway modes allow an endpoint's ports of an IP version to be published on the
+    host. Networks with a routed or isolated gateway mode do not publish ports on the host.
+
+    IPv6 clients of an endpoint without an IPv6 address are led to its IPv4 address, so both modes must be NAT then.
+    """
+    options = network.options or {}
+    versions = (6, 4) if version == 6 and not has_ipv6 else (version,)
+    return all(options.get(GATEWAY_MODES[one], "nat").startswith("nat") for one in versions)
 
 
 def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host: HostAddressing) -> list[PortRecord]:
@@ -91,10 +105,12 @@ def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host:
     so that a random port never takes one of them. Consecutive host ports of consecutive container ports become one
     record. Allocating a range takes as much time as allocating a single port.
     """
-    wishes = [wish for spec in _in_dockers_order(specs) if (wish := _port_request(spec, host)).addresses]
+    requests = (_port_request(spec, host) for spec in _in_dockers_order(specs))
+    wishes = [wish for wish in requests if wish.addresses or wish.untranslated]
     allocation = _Allocation(host.probe, _Taken(taken))
     for wish in sorted(wishes, key=lambda wish: wish.choices):
-        wish.host_port = allocation.choose(wish)
+        if wish.addresses:
+            wish.host_port = allocation.choose(wish)
     counts = Counter(wish.inside for wish in wishes)
     return _merge((record, counts[wish.inside] == 1) for wish in wishes for record in wish.records())
 
@@ -112,10 +128,14 @@ def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
 
 @dataclass(slots=True)
 class _PortRequest:
-    """One port request: its PortSpec, its host addresses, and the first host port that was allocated to it."""
+    """One port request: its PortSpec, its host addresses, and the first host port that was allocated to it.
+
+    On the addresses ``untranslated`` the request uses no host port, because of the network's gateway mode.
+    """
 
     spec: PortSpec
     addresses: Sequence[str]
+    untranslated: Sequence[str] = ()
     host_port: int = 0
 
     @property
@@ -140,17 +160,18 @@ class _PortRequest:
         return self.spec.protocol, self.spec.port
 
     def records(self) -> Iterator[PortRecord]:
-        """Yield one port record for each host address of the request."""
-        ports = self.spec.ports
-        for address in self.addresses:
-            last = self.host_port + len(ports) - 1
-            yield PortRecord(self.spec.protocol, address, self.host_port, last, ports[0], ports[-1])
+        """Yield one port record for each host address of the request, IPv4 first."""
+        ports, last = self.spec.ports, self.host_port + len(self.spec.ports) - 1
+        for address in sorted((*self.addresses, *self.untranslated), key=family):
+            first, end = (0, 0) if address in self.untranslated else (self.host_port, last)
+            yield PortRecord(self.spec.protocol, address, first, end, ports[0], ports[-1])
 
 
 def _port_request(spec: PortSpec, host: HostAddressing) -> _PortRequest:
     reachable = {4: host.ipv4, 6: host.ipv6}
     addresses = [address for address in _addresses(spec.host_ip, host.default_ip) if reachable[family(address)]]
-    return _PortRequest(spec, addresses)
+    untranslated = [address for address in addresses if family(address) in host.untranslated]
+    return _PortRequest(spec, [address for address in addresses if address not in untranslated], untranslated)
 
 
 @cache
@@ -179,7 +200,8 @@ class _Taken:
         )
         self._ranges: defaultdict[tuple[str, int], list[tuple[range, str]]] = defaultdict(list)
         for record in records:
-            self.add(record.protocol, record.host_ip, range(record.host_port, record.host_port_end + 1))
+            if record.host_port:
+                self.add(record.protocol, record.host_ip, range(record.host_port, record.host_port_end + 1))
 
     def add(self, protocol: str, address: str, ports: range) -> None:
         key = protocol, family(address)

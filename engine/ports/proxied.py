@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from drivers.firewall.proxied_ports import prefixes_of, proxied_prefixes
 from engine.model import EndpointRecord, NetworkRecord
+from engine.ports.allocation import is_translated
 
 PROTOCOLS = ("tcp", "udp")
 """The protocols of the host ports that are held."""
 RANGE_LIMIT = 1000
 """Maximum number of host ports of one published range that are held. No port of a longer range is held."""
-GATEWAY_MODES = {version: f"com.docker.network.bridge.gateway_mode_ipv{version}" for version in (4, 6)}
 
 Target = tuple[str, int]
 """The address and port in the sandbox to which a host port is forwarded."""
@@ -80,7 +80,7 @@ class Forwards:
 def forwards(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> Iterator[ProxiedPort]:
     """Yield all port ranges that the agent forwards on this host."""
     for network, endpoint in publishing(networks, endpoints):
-        if translates(network, bool(endpoint.ipv6)):
+        if is_translated(network, 6, has_ipv6=bool(endpoint.ipv6)):
             yield from forwards_of(endpoint)
 
 
@@ -93,24 +93,6 @@ def publishing(
         network = by_id.get(endpoint.network_id)
         if endpoint.ports and endpoint.phase == "live" and network is not None:
             yield network, endpoint
-
-
-def translates(network: NetworkRecord, has_ipv6: bool) -> bool:
-    """Return whether the network's gateway modes allow an endpoint's IPv6 ports to be published on the host.
-
-    Networks with a routed or isolated gateway mode do not publish ports on the host. The IPv6 gateway mode must be NAT.
-    If the endpoint has no IPv6 address, the IPv4 gateway mode must be NAT too.
-    """
-    return is_translated(network, 6, has_ipv6=has_ipv6)
-
-
-def is_translated(network: NetworkRecord, version: int, *, has_ipv6: bool) -> bool:
-    """Return whether the network's gateway modes allow an endpoint's ports of an IP version to be published on the
-    host. The rules are those of `translates`.
-    """
-    options = network.options or {}
-    versions = (6, 4) if version == 6 and not has_ipv6 else (version,)
-    return all(options.get(GATEWAY_MODES[one], "nat").startswith("nat") for one in versions)
 
 
 def forwards_of(endpoint: EndpointRecord) -> Iterator[ProxiedPort]:
@@ -147,7 +129,7 @@ def _held_ports(network: NetworkRecord, endpoint: EndpointRecord) -> Iterator[Ho
     for record in endpoint.ports:
         ports = range(record.host_port, record.host_port_end + 1)
         version = 6 if ":" in record.host_ip else 4
-        if record.protocol not in PROTOCOLS or len(ports) > RANGE_LIMIT:
+        if not record.host_port or record.protocol not in PROTOCOLS or len(ports) > RANGE_LIMIT:
             continue
         if is_translated(network, version, has_ipv6=bool(endpoint.ipv6)):
             yield from (HostPort(record.protocol, record.host_ip, port) for port in ports)

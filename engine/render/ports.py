@@ -26,7 +26,7 @@ def ports_document(
     bound: dict[str, list[dict[str, str]]] = {}
     for port in (port for endpoint in endpoints for port in endpoint.ports):
         for key, host_ip, host_port in _expand(port):
-            bound.setdefault(key, []).append({"HostIp": host_ip, "HostPort": str(host_port)})
+            bound.setdefault(key, []).append({"HostIp": host_ip, "HostPort": str(host_port or "")})
     known = {
         *expand_exposed(record.config.exposed_ports),
         *(key for spec in record.host.port_bindings for key in _keys(spec)),
@@ -67,8 +67,9 @@ def _host_ports(spec: PortSpec) -> list[str]:
 
 
 def _expand(port: PortRecord) -> Iterator[tuple[str, str, int]]:
+    """Yield the container port, the host address and the host port of each port of a range; 0 means no host port."""
     for offset in range(port.port_end - port.port + 1):
-        yield f"{port.port + offset}/{port.protocol}", port.host_ip, port.host_port + offset
+        yield f"{port.port + offset}/{port.protocol}", port.host_ip, port.host_port and port.host_port + offset
 
 
 def _listed(key: str, bindings: Iterable[Mapping[str, str]] | None) -> Iterator[Json]:
@@ -77,6 +78,9 @@ def _listed(key: str, bindings: Iterable[Mapping[str, str]] | None) -> Iterator[
         yield {"PrivatePort": int(port), "Type": protocol}
         return
     for binding in bindings:
+        if not binding["HostPort"]:  # clients send to the container's own address
+            yield {"PrivatePort": int(port), "Type": protocol}
+            continue
         yield {
             "IP": binding["HostIp"],
             "PrivatePort": int(port),

@@ -31,6 +31,7 @@ _HIGHEST = chr(0x10FFFF)  # the highest character: an id prefix followed by it s
 
 SAME_PLACE = """
     other.protocol = mine.protocol AND other.family = mine.family AND other.endpoint_id != mine.endpoint_id
+    AND mine.host_port > 0
     AND (other.host_ip = mine.host_ip OR other.host_ip IN ('0.0.0.0', '::') OR mine.host_ip IN ('0.0.0.0', '::'))
 """
 COLLISIONS = f"""

@@ -160,7 +160,7 @@ def _outside(members: Sequence[Joined], address: IPAddress) -> Iterator[Step]:
         if target is None or own.version != address.version or own.is_loopback:
             continue
         arriving = own if not own.is_unspecified else route.source
-        if arriving is not None:
+        if arriving is not None and port.host_port:
             packet = Packet(port.protocol, None, arriving, port.host_port)
             yield DEVICE, "ingress", packet.at(route.interface), INWARD
             yield IP_FAMILIES, "prerouting", packet.at(route.interface), INWARD

@@ -21,7 +21,7 @@ from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint, gateways
 from engine.host import network_spec
 from engine.model import ContainerRecord, EndpointRecord, PortRecord
-from engine.ports.proxied import is_translated
+from engine.ports.allocation import is_translated
 
 LOCAL, BRIDGED, ROUTED, REMOTE, EXTERNAL = "local", "bridged", "routed", "remote", "external"
 
@@ -286,9 +286,20 @@ class Destinations:
 
     def _recorded(self, port: int, protocol: str) -> Iterator[tuple[EndpointRecord, PortRecord]]:
         for endpoint in self._records.endpoints:
-            for binding in endpoint.ports:
+            for binding in (self._requested(endpoint, one) for one in endpoint.ports):
                 if binding.protocol == protocol and binding.host_port <= port <= binding.host_port_end:
                     yield endpoint, binding
+
+    def _requested(self, endpoint: EndpointRecord, binding: PortRecord) -> PortRecord:
+        """Return a binding with the host port that the user asked for, if its network uses no host port."""
+        container = self._records.containers.get(endpoint.container_id)
+        if binding.host_port or container is None:
+            return binding
+        for spec in container.host.port_bindings:
+            if spec.protocol == binding.protocol and binding.port in spec.ports and spec.host_ports:
+                first = spec.host_ports[0] + binding.port - spec.port
+                return replace(binding, host_port=first, host_port_end=first + binding.port_end - binding.port)
+        return binding
 
     def _is_translated(self, endpoint: EndpointRecord, binding: PortRecord) -> bool:
         """Return whether a recorded port is published on the host. Its network and gateway mode decide."""
@@ -349,11 +360,9 @@ class Destinations:
         member = self._records.joined(endpoint)
         network, name, inner = member.network, self._records.name_of(member), _inner_port(binding, target.port)
         own = " or ".join(_socket(str(a), inner) for a in addresses(endpoint))
-        why, fix = "has a gateway mode that publishes no port on the host", f"use the container's own address: {own}"
-        if not endpoint.ipv4 and ":" not in binding.host_ip:
-            why, fix = f"has no IPv4, so {binding.host_ip} publishes nothing", "use an IPv6 address of the host"
-        what = f"port {target.port}/{target.protocol} of {name}"
-        return Culprit("not-published", what, "host", f"network {network.name} of {name} {why}", fix)
+        detail = f"network {network.name} of {name} has a gateway mode that publishes no port on the host"
+        what, fix = f"port {target.port}/{target.protocol} of {name}", f"use the container's own address: {own}"
+        return Culprit("not-published", what, "host", detail, fix)
 
     def _elsewhere(
         self, port: int, published: Sequence[tuple[EndpointRecord, PortRecord]], asked: IPAddress | None = None

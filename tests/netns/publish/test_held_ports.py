@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -69,6 +70,10 @@ def ports(host, name):
     """Return the host ports of a container by container port."""
     lines = (line.split(" -> ") for line in host.hawse("port", name).stdout.splitlines())
     return {inside: int(outside.rpartition(":")[2]) for inside, outside in lines}
+
+
+def bindings(host, name):
+    return json.loads(host.hawse("inspect", "-f", "{{json .NetworkSettings.Ports}}", name).stdout)
 
 
 def test_a_port_is_held_from_the_start_of_its_container_to_the_end(host):
@@ -154,3 +159,37 @@ def test_networks_without_nat_hold_no_ports(host):
     host.hawse("network", "create", "-o", mode, "routed")
     run(host, "web", "--network", "routed", "-p", "8080:80")
     assert not {"0.0.0.0:8080", "[::]:8080"} & listed(host, "tcp")
+
+
+def test_containers_of_a_network_without_nat_can_publish_one_port(host):
+    """Each container is reached at its own address, so the host port is not used (as with Docker 27 and later)."""
+    mode = "com.docker.network.bridge.gateway_mode_ipv"
+    host.hawse("network", "create", "--subnet", "172.30.0.0/24", "-o", f"{mode}4=routed", "open")
+    host.hawse("network", "create", "--ipv6", "-o", f"{mode}6=routed", "mixed")
+    host.hawse("network", "create", "--ipv6", "--ipv4=false", "six")
+    host.peer.sh(f"ip route add 172.30.0.0/24 via {host.address}")
+    program = Server(host.path, "0.0.0.0", 8080, "tcp")
+    for name, address in (("one", "172.30.0.2"), ("two", "172.30.0.3")):
+        run(host, name, "--network", "open", "--ip", address, "-p", "8080:80")
+    program.close()
+    assert bindings(host, "two") == {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": ""}]}
+    assert "80/tcp" in host.hawse("ps", "--filter", "name=two", "--format", "{{.Ports}}").stdout.split()
+    for name, address in (("one", "172.30.0.2"), ("two", "172.30.0.3")):
+        space = f"/proc/{host.hawse('inspect', '-f', '{{.State.Pid}}', name).stdout.strip()}/ns/net"
+        server = Server(space, "0.0.0.0", 80, "tcp")
+        try:
+            assert ask(host.peer.path, address, 80, "tcp")
+            host.hawse("unpublish", name, "80")
+            assert not ask(host.peer.path, address, 80, "tcp")
+            host.hawse("publish", "-p", "8080:80", name)
+            assert ask(host.peer.path, address, 80, "tcp")
+        finally:
+            server.close()
+    run(host, "three", "--network", "mixed", "-p", "8081:80")
+    assert bindings(host, "three") == {
+        "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8081"}, {"HostIp": "::", "HostPort": ""}]
+    }
+    run(host, "four", "--network", "six", "-p", "8082:80")
+    assert bindings(host, "four") == {"80/tcp": [{"HostIp": "::", "HostPort": "8082"}]}
+    run(host, "five", "-p", "127.0.0.1:8082:80")
+    host.hawse("rm", "-f", "one", "two", "three", "four", "five")

@@ -21,6 +21,12 @@ def test_a_part_of_a_range_keeps_its_host_ports():
     assert part(RANGE, 90, 95) == []
 
 
+def test_a_part_of_a_range_without_host_ports_has_none():
+    routed = PortBinding("tcp", ANY, 0, 0, 80, 89)
+    assert part(routed, 84, 85) == [PortBinding("tcp", ANY, 0, 0, 84, 85)]
+    assert without([routed, RANGE], part(routed, 80, 88)) == [PortBinding("tcp", ANY, 0, 0, 89, 89), RANGE]
+
+
 def test_removing_ports_from_the_middle_leaves_two_ranges():
     assert around(RANGE, 84, 84) == [
         PortBinding("tcp", ANY, 8000, 8003, 80, 83),

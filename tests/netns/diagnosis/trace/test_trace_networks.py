@@ -67,7 +67,7 @@ def test_networks_of_other_kinds_are_reachable(wide, source, target):
         ("outside", "[fd99::11]:8081", ("published-elsewhere", "port 8081/tcp on 127.0.0.1:8081"), "every address"),
         ("outside", "localhost:92", ("no-such-endpoint", "address 127.0.0.1"), "ask from host"),
         ("db", "far.other:80", ("not-same-network", "container far"), "hawse network connect other db"),
-        ("host", "127.0.0.1:8038", ("not-published", "port 8038/tcp of six1"), "an IPv6 address of the host"),
+        ("host", "127.0.0.1:8038", ("published-elsewhere", "port 8038/tcp on [::]:8038"), "use [::1]:8038"),
         ("db", "192.168.99.65:80", ("not-same-network", "container m1"), "a bridge network"),
         ("hosty", "m1:80", ("not-same-network", "container m1"), "a bridge network"),
         ("m1", "192.168.99.11:92", ("not-same-network", "container m1"), "a bridge network"),

@@ -289,3 +289,28 @@ def test_a_range_without_host_ports_gets_a_free_one_for_each():
     kernel = Kernel(ports=(range(50000, 50010),))
     got = publish(">80-83", kernel=kernel, taken=[record("0.0.0.0", 50000, 50005)], ipv6=False)
     assert sorted(port for r in got for port in range(r.host_port, r.host_port_end + 1)) == [50006, 50007, 50008, 50009]
+
+
+def test_an_ip_version_without_nat_uses_no_host_port():
+    host = HostAddressing(Kernel(), untranslated=frozenset({6}))
+    taken = [PortRecord("tcp", "::", 8080, 8080, 80, 80)]
+    assert shown(allocate_ports([spec("8080>80")], taken, host)) == [
+        "tcp 0.0.0.0 8080-8080 > 80-80",
+        "tcp :: 0-0 > 80-80",
+    ]
+
+
+def test_without_nat_nothing_is_asked_of_the_kernel_and_nothing_collides():
+    kernel = Kernel()
+    host = HostAddressing(kernel, untranslated=frozenset({4, 6}))
+    first = allocate_ports([spec("8080-8082>80-82"), spec(">53/udp")], [], host)
+    assert shown(first) == [
+        "tcp 0.0.0.0 0-0 > 80-82", "tcp :: 0-0 > 80-82", "udp 0.0.0.0 0-0 > 53-53", "udp :: 0-0 > 53-53",
+    ]  # fmt: skip
+    assert allocate_ports([spec("8080-8082>80-82"), spec(">53/udp")], first, host) == first
+    assert kernel.asked == 0
+
+
+def test_an_endpoint_without_ipv4_gets_no_ipv4_host_port():
+    host = HostAddressing(Kernel(), ipv4=False)
+    assert shown(allocate_ports([spec("8080>80")], [], host)) == ["tcp :: 8080-8080 > 80-80"]

@@ -5,7 +5,8 @@ from ipaddress import IPv6Address
 import pytest
 
 from engine.model import EndpointRecord, NetworkRecord, PortRecord
-from engine.ports.proxied import Forwards, Origin, forwards, forwards_of, translates
+from engine.ports.allocation import is_translated
+from engine.ports.proxied import Forwards, Origin, forwards, forwards_of
 
 
 def found(host_ip: str, ipv6: str = "", protocol: str = "tcp", count: int = 1) -> list[tuple]:
@@ -78,7 +79,7 @@ def test_sctp_is_not_forwarded():
 def test_networks_without_translation_have_nothing_to_forward(mode, expected):
     options = {"com.docker.network.bridge.gateway_mode_ipv6": mode}
     network = NetworkRecord(id="n", name="n", created="", driver="bridge", options=options)
-    assert translates(network, has_ipv6=True) is translates(network, has_ipv6=False) is expected
+    assert is_translated(network, 6, has_ipv6=True) is is_translated(network, 6, has_ipv6=False) is expected
 
 
 def test_only_live_endpoints_of_external_networks_are_proxied():
