@@ -1,1 +1,1 @@
-"""Interfaces of hawse for other programs, beside the command line: the Docker Engine API."""
+"""The interfaces through which other programs use hawse. There is one: the Docker Engine API."""

@@ -1,7 +1,7 @@
 """``python -m api.docker SETTINGS``: serve the API in the foreground, with the `Settings` as a JSON object.
 
 ``hawse system service`` checks the flags, and then replaces itself by this module with execve(2). The service therefore
-has loaded no module of the command line.
+keeps no module of the command line in memory.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Sink(Protocol):
         """Whether accepted input has not been written yet."""
 
     def send_input(self, data: bytes) -> bool:
-        """Accept data, or the end of the input for b""; return False if no process reads the input any more."""
+        """Accept data; b"" ends the input. Return False if no process reads the input any more."""
 
 
 class Client:
@@ -53,7 +53,7 @@ class Client:
             self._pass_on(self._connection.received)
 
     def register(self, poll: select.poll) -> None:
-        """Register the connection with ``poll`` for its end and, if the sink accepts more input, for input."""
+        """Register the connection with ``poll``: for input only while the sink accepts input, for its end always."""
         if self.is_there:
             waiting = self._reading and not (self._sink is not None and self._sink.has_unsent)
             poll.register(self._connection.socket.fileno(), select.POLLIN if waiting else 0)
@@ -136,7 +136,7 @@ class InputPipe:
             poll.register(self._descriptor, select.POLLOUT)
 
     def send_input(self, data: bytes) -> bool:
-        """Write data, or end the input for b""; return False if no process reads the input any more."""
+        """Write data; b"" ends the input. Return False if no process reads the input any more."""
         if self._descriptor < 0:
             return False
         self._ended = self._ended or not data

@@ -37,7 +37,6 @@ def bad_request(message: str) -> ApiError:
 def from_engine(error: EngineError) -> ApiError:
     """Return the API's error for an error of the engine. The class of the engine's error decides the status.
 
-    A user of the API types commands of docker. The text therefore names docker's commands instead of the commands of
-    hawse's cluster.
+    Because users of the API type docker's commands, the message names ``docker swarm`` instead of ``hawse swarm``.
     """
     return ApiError(error.status, str(error).replace('"hawse swarm ', '"docker swarm '))

@@ -1,5 +1,6 @@
-"""One HTTP connection: reads requests and writes answers with h11, and hands the connection over for a hijack.
+"""One HTTP connection: reads requests and writes answers with h11.
 
+A hijack ends HTTP on the connection: the client and a container then exchange raw bytes.
 Each connection has its own thread, so a slow client delays no other client. Between two requests, a client may be idle
 without a limit. It has `HEAD_SECONDS` for the head of a request, and `BODY_SECONDS` for each piece of a body.
 """
@@ -29,7 +30,7 @@ BODY_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 """Seconds for which a client may leave a complete answer unread. Streams have no such limit."""
 DRAIN_LIMIT_BYTES = 32 << 20
-"""Maximum number of unread body bytes to read and discard after the answer. With more, the connection is closed.
+"""Maximum number of unread body bytes to read and discard after the answer. If there are more, close the connection.
 
 The bytes are read because most clients read the answer only after they have sent the whole body.
 """
@@ -43,7 +44,7 @@ GO_DETAILS = {"Missing mandatory Host: header": "missing required Host header"}
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """A byte that no header value may contain (RFC 9110, section 5.5)."""
 EXPECTED = re.compile(rb"(?i)(?:^|[ ,\t])100-continue(?:$|[ ,\t])")
-"""A value of the header Expect that the server meets: a list with the token 100-continue."""
+"""A value of the header Expect that the server accepts: a list with the token 100-continue."""
 HOST = re.compile(rb"[A-Za-z0-9!$%&'()*+,.:;=\[\]_~-]*")
 """A valid value of the header Host, as in Go (golang.org/x/net/http/httpguts, ``ValidHostHeader``)."""
 LENGTH_LIMIT = 2**63 - 1
@@ -160,7 +161,7 @@ class Exchange:
     def hijack(self, content_type: str) -> Hijacked:
         """Answer 101 if the client asks for an upgrade, else 200, and return the bare connection; raises ClientGone."""
         for _ in self.body():
-            pass  # the client sends the rest of the request before its input
+            pass  # discard the rest of the body; the client's input follows it
         self.answered = self.hijacked = True
         upgrade = any(name == b"upgrade" for name, _ in self._head.headers)
         status = b"HTTP/1.1 101 UPGRADED" if upgrade else b"HTTP/1.1 200 OK"
@@ -263,9 +264,9 @@ def _check_header(name: bytes, value: bytes) -> None:
 def _wait_until_read(connection: socket.socket) -> None:
     """Wait until the client has read everything that was sent, at most for `HEAD_READ_SECONDS`.
 
-    docker-py reads the head of a hijack through a buffer, and drops output that comes into the same buffer. dockerd
-    takes longer to start a command, so its first output comes later. Only a Unix socket reports how many bytes are
-    unread, by the request SIOCOUTQ, which has the same number as TIOCOUTQ (Linux, net/unix/af_unix.c).
+    docker-py reads the head of a hijack through a buffer, and loses output that arrives in the same buffer. With
+    dockerd, output arrives later, because dockerd takes longer to start a command. Only a Unix socket reports how many
+    bytes are unread. The ioctl is SIOCOUTQ, which has the same number as TIOCOUTQ (Linux, net/unix/af_unix.c).
     """
     if connection.family != socket.AF_UNIX:
         return
@@ -275,7 +276,10 @@ def _wait_until_read(connection: socket.socket) -> None:
 
 
 def _plain(connection: socket.socket) -> tuple[socket.socket, Callable[[], None]]:
-    """Return a duplicate of the connection, and a function without effect; for TLS, return what `_bridged` returns."""
+    """Return a plain socket to the client, and a function to call after the socket is closed.
+
+    Without TLS, the socket is a duplicate of the connection, and the function does nothing. For TLS, see `_bridged`.
+    """
     tls = _shared(connection)
     return (connection.dup(), lambda: None) if tls is None else _bridged(tls)
 

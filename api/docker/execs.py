@@ -1,6 +1,6 @@
 """The exec instances of the service: commands that run, have run or will run in containers.
 
-They are kept in the memory of the front. As with Docker, they end with the service.
+They are in the memory of the front. As with Docker, the end of the service deletes them.
 """
 
 from __future__ import annotations

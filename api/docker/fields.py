@@ -1,4 +1,4 @@
-"""Typed reading of a decoded body of a request; see `api.docker.golang_types`."""
+"""Read the fields of a request's body with their types. `api.docker.golang_types` has decoded the body."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Fields:
         return bool(self._values.keys() - set(keys))
 
     def has(self, key: str) -> bool:
-        """Return whether the struct has a value for the field, apart from null."""
+        """Return whether the struct has the field with a value other than null."""
         return self._values.get(key) is not None
 
     def text(self, key: str) -> str:

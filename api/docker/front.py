@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 ORIGIN = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
-"""The start of a target such as "http://localhost/_ping", which clients send to a proxy."""
+"""The scheme and the host in a target such as "http://localhost/_ping". Clients send such targets to a proxy."""
 STACK_BYTES = 512 << 10  # of one thread's stack; only the used part takes memory
 COLLECTED_OBJECTS = 20_000
 """Number of new objects after which the garbage collector runs.
@@ -42,8 +42,8 @@ COLLECTED_OBJECTS = 20_000
 With Python's default of 700, the garbage collector takes a quarter of the CPU time.
 """
 M_ARENA_MAX = -8
-"""A parameter of mallopt(3). With one arena, threads that have ended leave less memory behind; the GIL lets only one
-thread allocate anyway."""
+"""A parameter of mallopt(3): the maximum number of arenas. With one arena, ended threads leave less memory allocated.
+One arena is enough, because Python's GIL lets only one thread allocate at a time."""
 HANDSHAKE_SECONDS = 10.0
 PAUSE_SECONDS = 0.2  # pause before the next accept if descriptors have run out
 FREE_THREADS = 2  # number of threads that wait for a connection on each socket
@@ -111,7 +111,7 @@ class Front:
 
     def run(self, listeners: Sequence[socket.socket]) -> NoReturn:
         """Accept connections; ends the process when the parent has ended."""
-        raise_descriptor_limit()  # the workers keep their limit, because containers inherit it
+        raise_descriptor_limit()  # only of the front, because containers inherit the limit of the workers
         gc.set_threshold(COLLECTED_OBJECTS)
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
         threading.stack_size(STACK_BYTES)

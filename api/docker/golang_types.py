@@ -19,7 +19,7 @@ _FOLDS = {0x17F: "s", 0x212A: "k"}
 class Pairs(tuple[tuple[str, Any], ...]):
     """A JSON object as the document has it: its keys and values in order, with repeated keys.
 
-    It is no list, because a list is a JSON array.
+    The class is no subclass of list, because a list represents a JSON array.
     """
 
 
@@ -36,7 +36,7 @@ class Literal:
 
 
 class Mismatch(ValueError):
-    """A value has a wrong type. The text is Go's, for a value in a struct or for a whole document."""
+    """A value has a wrong type. The text is the text of Go's error."""
 
 
 class Place:
@@ -73,7 +73,8 @@ class GoType(ABC):
     zero: Any = None
     """The value for ``null`` in a list or a map.
 
-    In a struct, ``null`` empties the value of an earlier equal key if `zero` is None, and keeps this value otherwise.
+    In a struct, a key may occur twice, with ``null`` as its second value. The first value is then deleted if `zero` is
+    None, and kept otherwise.
     """
 
     def decode(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:

@@ -49,7 +49,10 @@ def host_config(body: Fields) -> HostConfig:
 
 
 def mounts(body: Fields) -> list[str]:
-    """Return the binds of ``Mounts`` whose sources must exist; raises ApiError and EngineError."""
+    """Return the entries of ``Mounts`` without ``CreateMountpoint``, as binds; raises ApiError and EngineError.
+
+    The sources of these binds must exist.
+    """
     return [_mounted(m) for m in body.children("Mounts") if not m.child("BindOptions").flag("CreateMountpoint")]
 
 

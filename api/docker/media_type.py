@@ -1,4 +1,4 @@
-"""Check the header Content-Type of a request with a JSON body, with the texts of Go's package mime."""
+"""Check the header Content-Type of a request with a JSON body. The error texts are those of Go's package mime."""
 
 from __future__ import annotations
 

@@ -49,7 +49,10 @@ def json_response(document: Any, status: int = 200) -> Response:
 
 
 def encode(document: Any) -> bytes:
-    """Return a document as one line of JSON. Bytes of arguments that are not UTF-8 become U+FFFD, as in Go."""
+    """Return a document as one line of JSON.
+
+    Python represents bytes that are not UTF-8 by lone surrogates. These become U+FFFD, as in Go.
+    """
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
     try:
         return text.encode()
@@ -150,7 +153,7 @@ class Request:
         return self.workers.start(job, arguments, files=files)
 
     def start_session(self, job: Callable[..., Any], *arguments: Any, files: Sequence[int] = ()) -> Job:
-        """Start a job as `start_job` does; the job may run as long as a container runs."""
+        """Start a job as `start_job` does, but without a limit of parallel jobs: it may run as long as a container."""
         return self.workers.start(job, arguments, files=files, counted=False)
 
     def open_stream(self, content_type: str = "application/json", status: int = 200) -> ChunkedStream:

@@ -1,4 +1,7 @@
-"""Warm up an idle worker: it reads the records of a scratch host, so that its first job is faster."""
+"""Warm up an idle worker: it reads the records of a scratch host, so that its first job is faster.
+
+The scratch host is made up: a store of its own, with one container.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ NAME = "rehearsal"
 
 
 def scratch() -> str:
-    """Return the directory of the scratch host (a made-up host; workers read its records in a rehearsal)."""
+    """Return the directory of the scratch host."""
     return str(run_directory() / SCRATCH)
 
 

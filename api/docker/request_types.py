@@ -18,7 +18,7 @@ def _fields(kind: GoType, names: str) -> dict[str, GoType]:
 
 
 def _modes(*names: str) -> dict[str, GoType]:
-    """Return string fields with own Go types: the field ``NetworkMode`` has the type container.NetworkMode."""
+    """Return string fields whose Go types have the fields' names: ``NetworkMode`` is a container.NetworkMode."""
     return {name: Text(f"container.{name}") for name in names}
 
 

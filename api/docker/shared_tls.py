@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class SharedTls:
-    """A TLS connection that one thread reads and another writes. OpenSSL allows only one call at a time."""
+    """A TLS connection for two threads. Because OpenSSL allows only one call at a time, a lock guards each call."""
 
     def __init__(self, connection: socket.socket) -> None:
         assert isinstance(connection, ssl.SSLSocket)

@@ -32,7 +32,10 @@ _SAME_ANYWAY: Mapping[str, Callable[[Any], bool]] = {
     "PidsLimit": lambda value: value in (0, -1),
     "Runtime": lambda value: value in ("", "runc"),
 }
-"""Maps a setting without effect to a test. The test is true for values that ask for what hawse does anyway."""
+"""Maps a setting without effect to a test. The test is true for values that hawse's own behaviour already meets.
+
+Such values need no warning.
+"""
 _CHECKS: Mapping[str, tuple[Callable[[Any], bool], int, str]] = {
     "CgroupnsMode": (lambda value: value in ("", "private", "host"), 400, "invalid cgroup namespace mode: {}"),
     "IpcMode": (

@@ -9,7 +9,7 @@ from engine.render.version import API_VERSION, MIN_API_VERSION
 
 Version = tuple[int, int]
 NEWEST: Version = (1, 51)
-"""The newest version that a path may name. The versions from `ANNOUNCED` to this one differ only in fields."""
+"""The newest version that a path may name. From `ANNOUNCED` to this version, only fields of documents have changed."""
 
 _PREFIX = re.compile(r"/v([0-9]+(?:\.[0-9]+)*)(/.*)")
 
@@ -21,8 +21,8 @@ def parse(text: str) -> Version:
 
 
 ANNOUNCED = parse(API_VERSION)
-"""The version in the header ``Api-Version`` and in /version: that of the Docker release whose behaviour hawse
-copies.
+"""The version in the header ``Api-Version`` and in /version. hawse copies the behaviour of the Docker release that has
+this API version.
 """
 
 
@@ -33,7 +33,7 @@ def split(path: str) -> tuple[str, str]:
 
 
 def supported(text: str) -> Version:
-    """Return the version that a path names as two numbers; a path without a version means `ANNOUNCED`.
+    """Return the version ``text`` of a path as two numbers; "", a path without a version, means `ANNOUNCED`.
 
     Raises ApiError (400) with Docker's text for a version that is too new or too old.
     """

@@ -31,7 +31,7 @@ T = TypeVar("T")
 FILES_LIMIT = 8
 """Maximum number of descriptors that a job may get."""
 PARALLEL_LIMIT = 200
-"""Maximum number of workers that run at the same time; further jobs wait. `Workers.start` has the exception."""
+"""Maximum number of workers that run at the same time; further jobs wait. Jobs with ``counted=False`` do not count."""
 _LENGTH = struct.Struct("!Q")
 
 
@@ -87,7 +87,7 @@ class Job:
 
 
 class Workers:
-    """Starts jobs in workers, on behalf of the front. Threads may share it."""
+    """Starts jobs in workers, on behalf of the front. All threads of the front share one object of this class."""
 
     def __init__(self, parent: socket.socket) -> None:
         self._parent = parent
@@ -151,7 +151,7 @@ def wait_for_job(idle: socket.socket) -> NoReturn:
 
 
 def serve(channel: socket.socket) -> NoReturn:
-    """Run the job that comes over the channel, in a new process; does not return."""
+    """Run the job that comes over the channel, then end this process, a new worker; does not return."""
     code = 1
     try:
         with suppress(OSError):

@@ -42,8 +42,8 @@ def attach_websocket(request: Request) -> None:
 def _converse(request: Request, requested: Sequence[str], connect: Callable[[bool], Hijacked], *, framed: bool) -> None:
     """Copy between the client and the container until the container ends.
 
-    ``connect`` answers the request; its argument is whether the container has a terminal. The connection to the
-    container is opened before the answer, because clients start the container after the answer.
+    ``connect`` answers the request; its argument is whether the container has a terminal. Because clients start the
+    container after the answer, the streams are opened before the answer. They then carry the first output.
     """
     engine, keys = request.engine, detach_keys(request.value("detachKeys"))
     document = engine.containers.inspect(request.parameters["id"])

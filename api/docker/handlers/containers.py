@@ -29,7 +29,7 @@ def list_containers(request: Request) -> Response:
 
 
 def without_empty_size(document: Json) -> Json:
-    """Return a container's list entry, without its field ``SizeRw`` if this is 0, because Go omits such a field."""
+    """Return a container's list entry without a field ``SizeRw`` of 0, because Docker omits a size of 0."""
     return {key: value for key, value in document.items() if key != "SizeRw" or value}
 
 

@@ -79,7 +79,7 @@ def start(request: Request) -> Response | None:
         with request.hijack(media_type(request.version, tty=instance.command.tty)) as connection:
             (_run_in_terminal if instance.command.tty else _run_with_pipes)(request, instance, connection)
     except BaseException:
-        if instance.exit_code is None:  # the command has not ended, such as when the client has gone
+        if instance.exit_code is None:  # no end was recorded, for example because the client has gone
             instance.finish(FAILED)
         raise
     return None
@@ -112,8 +112,8 @@ def _require_running(document: Json) -> None:
 def _start_detached(request: Request, instance: Exec) -> None:
     """Start the command without its streams; raises ApiError if it cannot be executed.
 
-    Blocks up to `REFUSAL_SECONDS`. Because the worker reports no success, only an early end shows that the command
-    could not be executed.
+    Blocks up to `REFUSAL_SECONDS`, because the worker reports only the end of a command, not its start. A command that
+    cannot be executed ends within this time.
     """
     if instance.command.tty:
         master, slave = os.openpty()

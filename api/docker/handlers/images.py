@@ -219,7 +219,7 @@ def _pump(request: Request, job: Job, writer: int) -> None:
 def _with_progress(request: Request, messages: Iterator[Json]) -> None:
     """Send the messages as lines of JSON. An error before the first message becomes the status of the answer.
 
-    If the first message is empty, it is not sent, but the head of the answer is sent at once.
+    An empty first message is not sent. With such a message, the client gets the head of the answer at once.
     """
     first = next(messages, None)
     with request.open_stream() as stream:

@@ -18,7 +18,7 @@ from engine.model import EndpointSettings, Filters, IPAMConfig, NetworkCreate
 
 
 def list_networks(request: Request) -> Response:
-    """Answer GET /networks. Before version 1.28, the documents have the networks' containers."""
+    """Answer GET /networks. Before API version 1.28, each network's document also lists its containers."""
     networks = request.engine.networks
     documents = networks.list(request.filters())
     if request.version < (1, 28):

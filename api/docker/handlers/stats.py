@@ -12,10 +12,10 @@ INTERVAL_SECONDS = 1.0
 
 
 def stats(request: Request) -> Response | None:
-    """Answer GET /containers/{id}/stats: each second until the client closes the connection, or once
-    (``stream=false``).
+    """Answer GET /containers/{id}/stats: send statistics each second, or only once with ``stream=false``.
 
-    A worker reads the figures, because the network counters are in the namespace of the container.
+    The answer ends when the client closes the connection. A worker reads the statistics, because the network counters
+    can only be read in the network namespace of the container.
     """
     before = _now(request, request.parameters["id"])
     container_id = str(before["id"])

@@ -14,15 +14,15 @@ from engine.golang.strconv import quote
 
 CONDITIONS = ("not-running", "next-exit", "removed")
 LOOK_SECONDS = 1.0
-"""Seconds between two checks whether a container that does not run has been removed."""
+"""Seconds between two checks whether a container still exists, while it has not started."""
 REMOVAL_LOOK_SECONDS = 0.05
-"""Seconds between two checks whether a container that has ended has been removed."""
+"""Seconds between two checks whether a container still exists, after it has ended."""
 
 
 def wait(request: Request) -> None:
     """Answer POST /containers/{id}/wait.
 
-    The head of the answer is sent as soon as the wait has begun, because clients start the container after the head.
+    Because clients start the container when they get the head of the answer, the head is sent after the wait has begun.
     """
     condition = request.value("condition") or "not-running"
     if condition not in CONDITIONS:
