@@ -1,6 +1,6 @@
 """Tab completion: the words offered at each position of a hawse command line, and the completion scripts of the shells.
 
-The scripts are generated from the command tree and contain every fixed word, so that most TABs start no Python. The
-names of networks, containers and images come from ``hawse __complete``. The committed files in ``completions/`` are the
-output of ``hawse completion SHELL``.
+The scripts are generated from the command tree and contain every fixed word. The TAB key therefore rarely starts a
+Python process. The names of networks, containers and images come from ``hawse __complete``. The committed files in
+``completions/`` are the output of ``hawse completion SHELL``.
 """

@@ -1,4 +1,4 @@
-"""Cache answers of ``hawse __complete`` in files that the shells read themselves, so that a TAB starts no process.
+"""Cache answers of ``hawse __complete`` in files that the shells read, so that the TAB key starts no process.
 
 An answer is the list of names that ``hawse __complete`` prints. The cache file of an answer is HAWSE_ROOT/names/KINDS,
 where KINDS lists the kinds of names in the answer (``networks,images``). A cache file gets the modification time of the

@@ -100,15 +100,15 @@ def entries(directory: str) -> Callable[[], Names]:
 
 
 def namespaces() -> Iterator[tuple[str, str]]:
-    """Yield the names of `ip netns`, except the links that lead to containers."""
+    """Yield the network namespaces in /run/netns, except symbolic links: these lead to the sandboxes of containers."""
     with suppress(FileNotFoundError):
         yield from ((entry.name, "") for entry in os.scandir("/run/netns") if not entry.is_symlink())
 
 
 def processes() -> Iterator[tuple[str, str]]:
-    """Yield the pid and the name of each process whose network namespace is not that of this process or of PID 1.
+    """Yield the pid and the name of each process outside the network namespaces of this process and of PID 1.
 
-    These two namespaces belong to a host. Kernel threads are left out, because they have no program.
+    These two namespaces are host namespaces. Kernel threads are left out, because they have no program.
     """
     hosts = set()
     for process in ("self", "1"):

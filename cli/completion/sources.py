@@ -27,7 +27,9 @@ class Source:
 
     The source offers the words of all its fields together:
 
+    - ``words``: fixed words.
     - ``names``: kinds of names that ``hawse __complete`` finds, such as ``networks``.
+    - ``shell``: what the shell itself can complete, such as file names.
     - ``keys``: words that start a value and end with ``=`` or ``:``. Each word maps to the source of the text after the
       word.
     - ``summaries``: the descriptions of the keys; a key may have none.
@@ -100,7 +102,7 @@ def _drivers() -> dict[str, Source]:
 
 
 KINDS = {"text": "none", "boolean": "bool", "interface": "interfaces"}
-"""Maps a type of driver-option values to the name of the completion source for these values.
+"""Maps the type of a driver's option to the name of the completion source for the option's value.
 
 If a type is not in this table, the completion source has the same name as the type.
 """

@@ -1,8 +1,7 @@
 """Convert click's command tree to plain values, from which the completion scripts are generated.
 
-The scripts offer a hidden command or flag if it exists only in hawse. Other hidden commands are omitted. All other
-hidden flags are deprecated, or are another spelling of a visible flag. The scripts recognise these other hidden flags
-on the command line, but do not offer them.
+The scripts offer visible commands and flags, and also the hidden ones that Docker lacks. They omit all other hidden
+commands. They do not offer other hidden flags, such as deprecated ones, but recognise them on the command line.
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ from cli.pflag.usage import offered
 class FlagEntry:
     """One flag of a command.
 
-    ``source`` names the completion source of the flag's value, and is "" if the flag takes no value.
+    ``source`` names the completion source of the flag's value, and is "" if the flag takes no value. ``offered`` says
+    whether the scripts offer the flag to the user.
     """
 
     long: str
