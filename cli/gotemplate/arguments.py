@@ -1,7 +1,7 @@
 """Convert template values and constants to the parameter types of template functions.
 
-The module implements Go's rules: which values a parameter accepts, and how a constant gets the parameter's type. It
-does not know how arguments are evaluated.
+The module implements Go's rules: which values a parameter accepts, and how a constant gets the parameter's type. The
+evaluator (evaluator.py) evaluates the arguments.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The comparison functions of templates: eq ne lt le gt ge.
-
-The module knows which Go kinds can be compared. It does not know where the arguments come from.
-"""
+"""The comparison functions of templates (eq, ne, lt, le, gt, ge), with Go's rules of which types can be compared."""
 
 from __future__ import annotations
 

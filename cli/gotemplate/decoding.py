@@ -1,7 +1,6 @@
 """Convert JSON documents to Go values, as encoding/json's Unmarshal does: into a struct, or into ``any``.
 
-The module handles the spelling of numbers, nil and empty values, embedded structs and growing slices. It knows no
-particular struct.
+The module handles the spelling of numbers, nil and empty values, embedded structs and the capacity of slices.
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ def load(text: str) -> Any:
 def _grown(items: list[Raw]) -> Slice:
     """Return a slice of ``items`` with the capacity that Go's append gives to a growing slice.
 
-    The capacity is a power of two, as in Go for up to 512 elements.
+    The template function ``slice`` reaches elements up to the capacity. The capacity is a power of two, as in Go for up
+    to 512 elements.
     """
     size = len(items)
     return Slice(items, (1 << (size - 1).bit_length()) - size if 0 < size <= 512 else 0)

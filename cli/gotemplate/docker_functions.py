@@ -1,7 +1,6 @@
 """The functions that Docker adds to templates, and the variants of these functions for the header line of a table.
 
-The functions are json, split, join, title, lower, upper, pad and truncate. They work on Go strings (bytes). The module
-does not know the layout of tables.
+The functions are json, split, join, title, lower, upper, pad and truncate. They work on Go strings (bytes).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The exceptions of templates.
 
 The user sees two types of exceptions: syntax errors and execution errors. The third type, Fault, is internal and does
-not yet say where in the template the error is. The error texts are those of Go. They are written in the code that finds
-the error, not here.
+not yet say where in the template the error is. The error texts are those of Go.
 """
 
 from __future__ import annotations

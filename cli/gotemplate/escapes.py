@@ -1,7 +1,4 @@
-"""Escape text for HTML, JavaScript and URLs, as the template functions html, js and urlquery do.
-
-The module works on bytes and does not know template values.
-"""
+"""Escape text (bytes) for HTML, JavaScript and URLs, as the template functions html, js and urlquery do."""
 
 from __future__ import annotations
 

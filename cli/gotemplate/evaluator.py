@@ -1,8 +1,8 @@
 """Evaluate the pipelines of a template: commands, fields, methods, function calls and their arguments.
 
-The module knows how values are passed inside one invocation of a template. It does not know control structures and
-output, which executor.py implements. A failure raises Fault. The evaluator's attribute ``node`` is then the node whose
-evaluation failed. The error message names this node.
+The module implements how values are passed inside one invocation of a template. executor.py implements control
+structures and output. A failure raises Fault. The evaluator's attribute ``node`` is then the node whose evaluation
+failed. The error message names this node.
 
 The functions here call each other as plain Python and never through C code such as ``map``. Deeply nested templates
 therefore use Python's own stack only. Python's recursion limit bounds the nesting of templates; the size of the
@@ -50,7 +50,9 @@ class EvaluatorSettings(NamedTuple):
 class Evaluator:
     """Evaluates the pipelines of one template invocation.
 
-    The attribute ``variables`` is the stack of the template's variables; the last entry is the innermost variable.
+    The attribute ``variables`` is the stack of the template's variables; the last entry is the innermost variable. In
+    all methods, ``dot`` is the value of ``.`` in the template. ``final`` is the value from the previous stage of the
+    pipeline, which becomes the last argument.
     """
 
     def __init__(self, settings: EvaluatorSettings, dot: Value | None) -> None:

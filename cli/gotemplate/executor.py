@@ -1,6 +1,6 @@
 """Execute a parsed template: print values, run if/with/range, and invoke other templates.
 
-The module handles control flow and the positions of errors. It does not know how pipelines are evaluated.
+The module handles control flow and the positions of errors. evaluator.py evaluates the pipelines.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Format strings, as in Sprintf of Go's package fmt.
 
-The module knows the grammar of ``%[index]flags width.precision verb`` and how Go reports errors in a format string. It
-does not know how a value is printed, which printing.py implements.
+The module implements the grammar of ``%[index]flags width.precision verb``, and Go's reports of errors in a format
+string. printing.py prints the values.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Go's types and values, as far as templates can inspect them (Go package reflect).
 
-The module knows kinds, type names, fields, method sets, assignability and zero values. It does not know Docker's
-structs, printing and JSON. The Python form of a value (``Value.raw``) depends on the kind of the value's type:
+The module implements kinds, type names, fields, method sets, assignability and zero values. `cli.docker_types` has
+Docker's structs. The Python form of a value (``Value.raw``) depends on the kind of the value's type:
 
 - bool: bool; integers: int; float64: float; complex128: complex; string: bytes
 - struct: list of raw fields; array: list; slice: Slice, or None for nil

@@ -1,7 +1,4 @@
-"""The template functions index, slice and len.
-
-The module knows Go's rules for indexes and map keys. It does not know pipelines.
-"""
+"""The template functions index, slice and len, with Go's rules for indexes and map keys."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Write Go values as encoding/json does, and change the layout of JSON text without changing its tokens.
 
-The module knows struct tags, omitempty, embedding, key order and string escapes. It does not know where values come
-from.
+The module implements struct tags, omitempty, embedding, key order and string escapes.
 """
 
 from __future__ import annotations

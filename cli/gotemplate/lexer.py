@@ -1,7 +1,7 @@
 """Split template source into tokens, one at a time, with Go's rules and Go's error texts.
 
-The module knows delimiters, trim markers, comments and the form of tokens. It does not know what a sequence of tokens
-means. It does not check the contents of literals, because the parser does that.
+The module recognises delimiters, trim markers, comments and the form of tokens. The parser (parser.py) checks the order
+of tokens and the contents of literals.
 """
 
 from __future__ import annotations

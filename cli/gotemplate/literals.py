@@ -1,7 +1,7 @@
 """Parse number and character constants as Go does (package strconv).
 
-The module knows spellings and ranges. It does not know where a constant is used. One constant may be an int, an
-unsigned int and a float at the same time. When the template is executed, the evaluator chooses one of these types.
+One constant may be an int, an unsigned int and a float at the same time. When the template is executed, the evaluator
+chooses one of these types.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Read a template's tokens with a look-ahead of three tokens, and create the errors for unexpected tokens.
 
-The module knows on which line Go reports an error: the line of the last token that was read. It does not know the
-grammar.
+As in Go, an error names the line of the last token that was read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The nodes of a parsed template, and the source text that error messages show for a node.
 
-The module knows only structure. It does not know how a node is parsed or executed. The ``pos`` of a node counts
-characters from the start of the source. The method ``source()`` returns the normal form that Go shows in ``at <…>``.
+parser.py makes the nodes, and executor.py executes them. The ``pos`` of a node counts characters from the start of the
+source. The method ``source()`` returns the normal form, which Go's error messages show in ``at <…>``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Parse template source into trees, with Go's grammar and Go's error texts.
 
-The module knows the grammar, the scope of variables and which functions exist. It does not know values.
+The module implements the grammar and the scope of variables, and checks that each function exists.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Print Go values: Print and Println of Go's package fmt, and one argument with one format verb such as ``%v``.
 
-The module knows how composite values, nil, pointers, values with a String method and wrong verbs are printed. It does
-not know format strings (formats.py) and digits (verbs.py).
+The module prints composite values, nil, pointers, values with a String method, and errors about wrong verbs. formats.py
+reads format strings, and verbs.py prints numbers and strings.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ def sprint(args: Sequence[Value | None], budget: Budget) -> bytes:
 def sprintln(args: Sequence[Value | None], budget: Budget) -> bytes:
     """Return ``args`` printed as text, as Go's fmt.Sprintln does.
 
-    Every two arguments are separated by a space, and the text ends with a newline.
+    Spaces separate the arguments, and a newline ends the text.
     """
     printer = Printer(budget)
     for index, arg in enumerate(args):

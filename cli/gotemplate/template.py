@@ -1,7 +1,4 @@
-"""A parsed template, which can be executed any number of times.
-
-The module knows which functions exist, and starts executions. It does not know the data that a template prints.
-"""
+"""A parsed template, which can be executed any number of times, and the functions that it may call."""
 
 from __future__ import annotations
 

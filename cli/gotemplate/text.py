@@ -3,7 +3,7 @@ r"""Represent Go strings in Python.
 A Go string is a sequence of bytes, usually UTF-8, and templates can access the bytes (``len``, ``index``,
 ``truncate``). Template values are therefore ``bytes``. Template source and error texts are ``str``, with a surrogate
 escape for each byte that is not UTF-8. This module converts between ``bytes`` and ``str``, and parses and writes Go
-literals (package strconv). It does not know types and format verbs.
+literals (package strconv).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The Go types time.Time and time.Duration for template values.
+"""The Go types time.Time and time.Duration for template values, with the methods that templates can call.
 
-The module knows which methods templates can call on these types. It does not know how times are formatted (gotime.py).
+gotime.py formats the times.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Format a simple value (bool, number or string) for one verb of Go's fmt (such as ``%d``) with its flags.
 
-The module knows padding, precision, signs and quoting. It does not know Go types, composite values and format strings.
+The module implements padding, precision, signs and quoting. printing.py formats composite values with it.
 """
 
 from __future__ import annotations
