@@ -1,4 +1,4 @@
-"""Print tables and trees of hawse's own commands with rich: coloured and wrapped on a terminal, plain in a pipe.
+"""Print tables and trees of commands that Docker lacks: coloured and wrapped on a terminal, plain in a pipe.
 
 All text that comes from data is escaped before rich gets it, because names may contain control characters.
 """
@@ -35,7 +35,7 @@ def text(data: str, style: str = "") -> Text:
 
 
 def show(app: App, renderable: RenderableType) -> None:
-    """Print a renderable object of rich to stdout; only on a terminal is it coloured and wrapped."""
+    """Print a renderable object of rich to stdout; it is coloured and wrapped only on a terminal."""
     console = Console(
         file=io.StringIO(),
         force_terminal=app.color,

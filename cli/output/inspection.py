@@ -1,8 +1,7 @@
 """Render inspect documents as ``docker inspect --format`` does: first as typed Go values, then as plain JSON.
 
-If the template fails on the typed values, it is executed again on the plain JSON. The module implements these two
-attempts. It also implements the format "json" and the output without a format. It does not know how documents are found
-or where the text is written.
+If the template fails on the typed values, it is executed again on the plain JSON. The module also implements the format
+"json" and the output without a format.
 """
 
 from __future__ import annotations

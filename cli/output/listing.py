@@ -76,15 +76,15 @@ def write_columns(
 def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> Sequence[str]:
     """Return the titles of columns that may be omitted.
 
-    In the command's own table, these are ``titles``. With any other format or ``--no-trunc``, the result is ().
+    In the command's default table, these are ``titles``. With any other format or ``--no-trunc``, the result is ().
     """
     return titles if format in ("", "table") and not no_trunc else ()
 
 
 def fits_terminal(app: App, elided: Sequence[str]) -> bool:
-    """Return whether a table must be fitted into the terminal's width.
+    """Return whether the table must be fitted into the terminal's width.
 
-    Only a command's own table is fitted, for which ``elided`` is not empty, and only on a terminal with colour.
+    This is so for a command's default table (``elided`` is then not empty) on a terminal with colour.
     """
     return bool(elided) and app.color
 

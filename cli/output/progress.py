@@ -1,4 +1,4 @@
-"""Show on a terminal that a command still works: a child process draws a line with rich.
+"""Show on a terminal that a command has not finished yet: a child process draws a line with rich.
 
 The child draws nothing in the first half second. Quick commands therefore show no line and never import rich. The child
 is a process and not a thread, because the command may fork and change namespaces during the work. The child ends when
@@ -61,7 +61,9 @@ class Progress:
         if self._child and not self._has_drawn():
             os.kill(self._child, signal.SIGKILL)
         with suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)  # processes that the command forked keep the connection open
+            # Because other processes that the command forked have copies of the socket, close() alone would not end the
+            # connection.
+            self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
         if self._child:
             child, self._child = self._child, 0

@@ -1,7 +1,7 @@
 """Format the rows of lists (``network ls``, ``ps``) as Docker's ``--format`` does.
 
-The module represents rows as Go objects with methods. It knows the special formats ("table …", "json") and the titles
-of the header line. It does not know column widths: the cells in a line of a table are separated by tabs.
+The module represents rows as Go objects with methods. It implements the special formats ("table …", "json") and the
+header line. Tabs separate the cells of a table; table.py replaces them by spaces.
 """
 
 from __future__ import annotations

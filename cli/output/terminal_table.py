@@ -22,7 +22,7 @@ GAP = 2  # spaces between two columns of a table that does not fit in Docker's l
 LEAST, LEAST_NAME = 10, 24
 """The least width of a column that may be omitted, and the least width of every other column."""
 LEAST_PORTS = 22  # least width of the PORTS column: "0.0.0.0:18080->80/tcp" and the "…" of a cut text
-OMITTED = "…"  # the title and the cells of columns that are left out
+OMITTED = "…"  # stands in each line in place of omitted columns
 PORTS = "PORTS"
 STATE_TITLES = ("STATUS", "STATE")
 COLOURS = tuple(
@@ -52,7 +52,7 @@ def table_lines(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[s
 
 
 def coloured(state: str, shown: str = "") -> str:
-    """Return a state such as ``Up 2 hours`` in its colour, or ``shown``, which is the state after it was cut."""
+    """Return a state such as ``Up 2 hours`` in its colour; ``shown`` is the text to colour if the state was cut."""
     colour = next((colour for pattern, colour in COLOURS if pattern.match(state)), None)
     return click.style(shown or state, fg=colour) if colour else shown or state
 
@@ -106,8 +106,8 @@ def _ordered(ports: str) -> str:
 def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[int]:
     """Return the width of each column. Cut columns until the table is at most ``room`` characters wide.
 
-    Columns with ids are never cut, so that a table with long ids may remain too wide. The columns ``elided`` are cut
-    first, but states after names.
+    Columns with ids are never cut, so a table with long ids may remain too wide. The columns in ``elided`` are cut
+    first, then other columns, and columns with states last.
     """
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     least = [_least(title, width, elided) for title, width in zip(rows[0], widths, strict=True)]
