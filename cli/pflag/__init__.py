@@ -1,7 +1,7 @@
-"""Docker's flag rules on top of click: the rules of Go's pflag and cobra, and exactly their help layout.
+"""Docker's flag rules on top of click: the rules and the help layout of the Go packages pflag and cobra.
 
-The package splits a command line into flags and arguments, and prints help. It does not know what any command does.
-Import names from this package, not from the package's modules.
+The package splits a command line into flags and arguments, and prints help. Import names from this package, not from
+the package's modules.
 """
 
 from cli.pflag.arity import Arity, at_least, at_most, between, exactly, no_args

@@ -18,8 +18,8 @@ class Command(click.Command):
     """A command with arguments, such as ``hawse network create``.
 
     ``use`` is Docker's usage text after the path of the parent command: ``create [OPTIONS] NETWORK``. ``own`` marks a
-    hidden command that only hawse has. Help on a terminal and completion show the command. Help in a pipe omits it, to
-    be the same as Docker's help.
+    hidden command that Docker lacks. Completion offers this command, and a terminal's help lists it. In a pipe, help
+    omits it, because the help text must be the same as Docker's.
     """
 
     def __init__(

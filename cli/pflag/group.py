@@ -117,7 +117,7 @@ class Group(click.Group):
         """
 
     def notes(self, line: str) -> str:
-        """Return the text after the options in the help of the command ``line``, which only a terminal gets."""
+        """Return the notes at the end of the help of the command ``line``; only a terminal gets these notes."""
         return ""
 
     def get_help(self, ctx: click.Context) -> str:
