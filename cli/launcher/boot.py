@@ -2,9 +2,8 @@
 
 This file is installed as share/hawse/boot.py. `cli/launcher/hawse` and `cli/launcher/module.py` run this file with an
 interpreter that is isolated (-I) and does not load site-packages (-S). Such an interpreter searches neither the current
-directory nor PYTHONPATH. This file then puts the directory of hawse's packages first on the import path. Therefore no
-package of the same name from another distribution is imported, unless pip has overwritten hawse's files with that
-package.
+directory nor PYTHONPATH. This file then puts the directory of hawse's packages first on the import path. Packages of
+the same names in other directories are therefore not imported.
 
 The interpreter compiles this file at every start, so the file must stay short. From the first statement on, SIGINT ends
 the process without a traceback. Before the first statement, for about 1 ms, SIGINT ends the interpreter with the

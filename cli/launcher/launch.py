@@ -1,9 +1,9 @@
 """Send the command of the ``hawse`` script to the warm server, or run the command in this process.
 
 The warm server is a resident process that runs commands faster, because it has already imported all of hawse's modules.
-This module knows the server's socket. It also knows which attributes of this process the server needs to run the
-command in the same way. It must not know what any command does. It imports only built-in modules and `_socket`, because
-every further import takes longer than the exchange with the server.
+This module sends the server the attributes of this process that the command needs: arguments, environment, streams,
+directories and namespaces. The module imports only built-in modules and `_socket`, because every further import takes
+longer than the exchange with the server.
 
 The launcher is this process. The protocol between launcher and server consists of these messages:
 
@@ -39,7 +39,10 @@ MODE_VARIABLE = b"HAWSE_WARM"
 
 LOCK = b"warm.lock"
 SERVER_TIMEOUT_SECONDS = 5.0
-"""Seconds that the child process of the server waits for the launcher."""
+"""Seconds that the child process of the server waits for the launcher.
+
+With HAWSE_WARM=only, the launcher waits for the same time instead of `ANSWER_TIMEOUT_SECONDS`.
+"""
 ANSWER_TIMEOUT_SECONDS = 1.0
 """Seconds that the launcher waits for each answer of the warm server; then the launcher runs the command in its own
 process.
