@@ -1,9 +1,8 @@
 """Define `App`, which every command receives: the engine, the output streams and facts about the terminal.
 
 All output goes through this module, so that only this module decides about colour, pipes and encodings. `App` writes
-text as bytes, immediately and in the order of the calls. Text that came from arguments that are not UTF-8 is written
-with the original bytes. On a terminal, control characters are escaped (`cli.output.terminal_escapes`). A pipe gets
-every byte unchanged.
+text as bytes, immediately and in the order of the calls. An argument that is not UTF-8 is written with its original
+bytes. On a terminal, control characters are escaped (`cli.output.terminal_escapes`). A pipe gets every byte unchanged.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ FLAG_ERROR = 125
 """Exit code of hawse for an invalid flag, and for a `run` that could not start its container."""
 
 MANY = 10
-"""Minimum number of removed objects for which a command shows on the terminal that it still works."""
+"""A command that removes at least this number of objects says so on the terminal while it removes them."""
 
 
 class StatusError(Exception):
@@ -69,7 +68,7 @@ def standard(stream: TextIO | None, mode: str) -> BinaryIO:
 def shell_colours(text: str) -> str:
     """Return the lines of a shell script, coloured for a terminal; long lines are not wrapped.
 
-    The function imports rich only when it is called.
+    The function imports rich only when it is called, because only output to a terminal needs rich.
     """
     from rich.console import Console
     from rich.syntax import Syntax
@@ -156,7 +155,7 @@ class App:
 
     @contextmanager
     def waiting(self, text: str, total: int = 0) -> Iterator[Callable[[int], None]]:
-        """Show on the terminal that the command works on ``text``, if this takes longer than half a second.
+        """Show ``text`` on the terminal, if the work in the ``with`` block takes longer than half a second.
 
         ``total`` is the size of the work in bytes. The context manager yields a function. The caller passes the
         number of bytes completed so far to this function. Without a terminal, nothing is shown.
@@ -192,7 +191,7 @@ class App:
         return bool(self.global_flags.get("dry_run"))
 
     def explain(self) -> None:
-        """Print the recorded changes as commands, with ``--explain`` or ``--dry-run``."""
+        """Print the recorded changes as shell commands, if the user gave ``--explain`` or ``--dry-run``."""
         if self.global_flags.get("explain") or self.is_dry_run:
             _explain().show(self)
 
@@ -202,7 +201,7 @@ class App:
         return self.stdout.isatty()
 
     def has_color(self, stream: BinaryIO) -> bool:
-        """Return whether the stream may have colour: only a terminal may, and only without NO_COLOR and TERM=dumb."""
+        """Return whether the stream is a terminal that gets colour: not with NO_COLOR, and not with TERM=dumb."""
         return not self.no_color and stream.isatty() and self.environ.get("TERM") != "dumb"
 
     @property

@@ -1,7 +1,7 @@
 """The notes and examples at the end of each command's help. They are shown only on a terminal.
 
-Each example is a comment and a command line. A key of the table is the name of a command without ``hawse``. The groups
-``container`` and ``system`` are left out of the name too, because top-level commands have the same names.
+Each example is a comment and a command line. A key of the tables is the path of a command without ``hawse``. A command
+whose path is no key uses the path without the group: ``container run`` has the examples of ``run``.
 """
 
 from __future__ import annotations

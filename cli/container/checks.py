@@ -9,10 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 Given = Mapping[str, Any]
-"""Maps the parameter name of each flag of the command line to the flag's value.
-
-For example, the key of ``--log-driver`` is ``log_driver``.
-"""
+"""Maps the name of each flag to the flag's value. For example, the name of ``--log-driver`` is ``log_driver``."""
 
 PULL_CHOICES = ("always", "missing", "never", "")
 HEALTH_NUMBERS = ("health_interval", "health_timeout", "health_retries", "health_start_period", "health_start_interval")

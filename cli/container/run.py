@@ -64,7 +64,7 @@ def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: boo
 def start_reported(app: App, container_id: str) -> None:
     """Start the container; report an error in the form of Docker's ``run``.
 
-    The error text does not refer to ``--help``. The container has been created, so the command line was correct.
+    The error text does not refer to ``--help``, because the command line was correct: the container has been created.
     """
     try:
         app.engine.containers.start(container_id)

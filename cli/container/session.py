@@ -19,7 +19,7 @@ ESCAPED = "read escape sequence"
 
 
 def check_terminal(app: App, *, stdin: bool, tty: bool) -> None:
-    """Raise StatusError if a container with a terminal would be attached to a stdin that is not a terminal."""
+    """Raise StatusError if the container has a terminal, its stdin is attached, and hawse's stdin is no terminal."""
     if stdin and tty and not app.stdin.isatty():
         raise StatusError("the input device is not a TTY")
 

@@ -56,9 +56,10 @@ def readings(
 ) -> Iterator[list[tuple[str, Mapping[str, Json], Json]]]:
     """Read the containers' resource usage repeatedly; yield a list with one entry for each container.
 
-    The first reading is yielded only if it has no containers, because percentages need two readings. An entry has the
-    container's name in the table, all documents of the previous reading by container id, and the container's document
-    of this reading. Without ``containers``, all running containers are read; with ``everything``, all containers.
+    An entry is a tuple: the container's name in the table, the documents of the previous reading by container id, and
+    the container's document of this reading. Because percentages need two readings, the first reading is not yielded.
+    If the first reading has no containers, an empty list is yielded at once. `read` explains ``containers`` and
+    ``everything``.
     """
     before: dict[str, Json] = {}
     pause = FIRST_SECONDS
@@ -72,10 +73,10 @@ def readings(
 
 
 def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple[str, Json]]:
-    """Return the name of each container in the output, and the document with its resource usage.
+    """Return a name for each container, and the document with its resource usage.
 
-    The name is the text that the user typed. Without ``containers``, the name is the short id. All running containers
-    are then read, or with ``everything`` all containers.
+    The name is the text that the user typed. If ``containers`` is empty, read all running containers, or all containers
+    with ``everything``; their names are then their short ids.
     """
     if containers:
         names = list(map(container_path_segment, containers))

@@ -1,4 +1,4 @@
 """Draw the document of ``hawse network map`` as a tree, as Mermaid, as DOT or as SVG.
 
-Names of networks, containers and hosts are hostile input. Each format escapes every name.
+Names of networks, containers and hosts are untrusted input. Each format escapes every name.
 """

@@ -10,7 +10,7 @@ from cli.output.text import ellipsis
 
 Json = Mapping[str, Any]
 LONGEST = 48
-"""Terminal columns to which a name is cut."""
+"""Maximum width of a name in terminal columns. A longer name is cut."""
 EVERYWHERE = ("0.0.0.0:", "[::]:")
 COLOURS = {
     "bridge": "#2563eb", "overlay": "#7c3aed", "macvlan": "#059669", "ipvlan": "#0d9488", "host": "#d97706",
@@ -56,7 +56,7 @@ def subnets(network: Json) -> list[str]:
 
 
 def facts(network: Json) -> list[str]:
-    """Return the words that describe a network beside its name: the driver, the subnets and "internal"."""
+    """Return the words that a drawing shows with a network's name: the driver, the subnets and "internal"."""
     return [network["Driver"], *subnets(network), *(["internal"] if network["Internal"] else [])]
 
 

@@ -1,7 +1,7 @@
 """Draw a map as SVG: a panel for each network, in the colour of its driver, with a card for each container.
 
-This module computes the layout without another program. The fonts are the viewer's generic families, so the widths of
-texts are estimated.
+This module computes the layout without another program. Because the viewer chooses the fonts, the module only estimates
+the widths of texts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Functions to declare the Go structs of Docker's documents.
-
-The functions declare structs, fields with a JSON name, and embedded structs. The structs themselves are declared in the
-other modules of this package.
-"""
+"""Functions with which the other modules of this package declare the Go structs of Docker's documents."""
 
 from __future__ import annotations
 

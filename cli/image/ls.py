@@ -94,8 +94,8 @@ def template(format: str, *, quiet: bool, digests: bool) -> str:
 def names_of(image: Mapping[str, Any], *, digests: bool) -> Iterator[tuple[str, str, str]]:
     """Yield the repository, the tag and the digest of each row of an image; a missing part is ``<none>``.
 
-    Each tag gives one row, and so does each repository without a tag. With ``digests``, there is one row for each
-    digest of the repository instead. Without ``digests``, the digest is always ``<none>``.
+    Each tag gives one row, and each repository without a tag gives one row. With ``digests``, the row is repeated for
+    each digest of the repository. Without ``digests``, the digest is always ``<none>``.
     """
     known: dict[str, list[str]] = {}
     for reference in image.get("RepoDigests") or ():

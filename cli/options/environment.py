@@ -16,8 +16,8 @@ _NOTHING: Mapping[str, str] = {}
 def env_value(text: str, environ: Mapping[str, str]) -> str:
     """Check one ``--env`` value and return the value; raises ValueError.
 
-    If the value is a name without ``=``, ``name=value`` with the value from ``environ`` is returned. If ``environ``
-    does not contain the name, the name is returned unchanged.
+    A name without ``=`` is completed to ``name=value`` with the value from ``environ``. If ``environ`` does not contain
+    the name, the name is returned unchanged.
     """
     name, equals, _ = text.partition("=")
     if not name:
