@@ -1,4 +1,4 @@
-"""``python -m api.docker SETTINGS``: serve the API in the foreground, with the `Settings` as a JSON object.
+"""``python -m api.docker SETTINGS``: serve the API in the foreground. SETTINGS is a JSON object with the `Settings`.
 
 ``hawse system service`` checks the flags, and then replaces itself by this module with execve(2). The service therefore
 keeps no module of the command line in memory.

@@ -73,7 +73,7 @@ def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
     """Return the request as the client's version of the API defines it; raises ApiError.
 
     Before 1.44, a container starts on one network, and gets the MAC address in Config. Since 1.44, the MAC address in
-    Config applies to the main network if the settings of the main network have no MAC address.
+    Config applies to the main network, unless the settings of this network have their own MAC address.
     """
     if version >= SEVERAL_NETWORKS:
         return _with_main_mac(request)

@@ -1,7 +1,7 @@
 """Copy between a client's connection and the streams of a container or of a command in a container.
 
-One thread copies in both directions. It reads new input only after all earlier input has been written. A command that
-does not read its input therefore does not block its own output.
+One thread copies in both directions. The thread reads new input only after all earlier input has been written. A
+command that does not read its input therefore does not block its own output.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Sink(Protocol):
 
 
 class Client:
-    """The client's side of a hijacked connection.
+    """The client's side of a hijacked connection, which no longer speaks HTTP.
 
     ``sink`` receives the client's input; without a sink, the input is discarded. The detach keys ``keys`` end the
     connection. With ``stays``, the end of the input is passed to the sink, and the output continues. Without
@@ -53,7 +53,7 @@ class Client:
             self._pass_on(self._connection.received)
 
     def register(self, poll: select.poll) -> None:
-        """Register the connection with ``poll``: for input only while the sink accepts input, for its end always."""
+        """Register the connection with ``poll``, for input only while the sink accepts more input."""
         if self.is_there:
             waiting = self._reading and not (self._sink is not None and self._sink.has_unsent)
             poll.register(self._connection.socket.fileno(), select.POLLIN if waiting else 0)
@@ -119,7 +119,7 @@ def attach(client: Client, streams: ContainerStreams, requested: Iterable[str]) 
 
 
 class InputPipe:
-    """The writing end of a pipe or a terminal, as a `Sink`. It takes ownership of ``descriptor``."""
+    """The writing end of a pipe or a terminal, as a `Sink`. The object owns ``descriptor``."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor, self._unsent, self._ended = descriptor, bytearray(), False
@@ -180,10 +180,7 @@ class Relay:
             os.set_blocking(descriptor, False)
 
     def run(self) -> None:
-        """Copy until the command has ended and its output is read.
-
-        The output is read to its end, even if the client closes the connection or detaches.
-        """
+        """Copy until the command has ended, even if the client closes the connection or detaches before."""
         self._client.take_early_input()
         while not self._copy_once():
             if self._client.detached:

@@ -18,7 +18,7 @@ class ApiError(Exception):
 class MalformedRequest(Exception):
     """A request that is not valid HTTP/1.
 
-    The client gets ``str(error)`` as plain text, as from Go's HTTP server, and hawse closes the connection.
+    The client gets ``str(error)`` as plain text, as Go's HTTP server sends it. hawse then closes the connection.
     """
 
     def __init__(self, status: int = 400, detail: str = "") -> None:

@@ -1,8 +1,8 @@
-"""One HTTP connection: reads requests and writes answers with h11.
+"""One HTTP connection: reads requests and writes answers with h11, a library for HTTP/1.
 
 A hijack ends HTTP on the connection: the client and a container then exchange raw bytes.
 Each connection has its own thread, so a slow client delays no other client. Between two requests, a client may be idle
-without a limit. It has `HEAD_SECONDS` for the head of a request, and `BODY_SECONDS` for each piece of a body.
+without a limit. The client has `HEAD_SECONDS` for the head of a request, and `BODY_SECONDS` for each piece of a body.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ The bytes are read because most clients read the answer only after they have sen
 """
 PIECE_BYTES = 64 << 10
 HEAD_READ_SECONDS, HEAD_READ_INTERVAL_SECONDS = 0.1, 0.0005
-"""Seconds to wait until the client of a hijack has read the head, and seconds between two checks."""
+"""Maximum seconds to wait until the client of a hijack has read the head, and seconds between two checks."""
 
 GO_DETAILS = {"Missing mandatory Host: header": "missing required Host header"}
-"""Texts of h11's errors, and the details that Go's HTTP server gives for them. Go gives no detail for most errors."""
+"""Maps the text of an h11 error to the detail that Go's HTTP server adds to this error. Most errors have no detail."""
 
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """A byte that no header value may contain (RFC 9110, section 5.5)."""
@@ -294,9 +294,10 @@ def _shared(connection: socket.socket) -> Stream | None:
 
 
 def _bridged(stream: Stream) -> tuple[socket.socket, Callable[[], None]]:
-    """Return a plain socket that two threads connect to a stream, and a function that waits for the threads.
+    """Return a plain socket, and a function. Two threads copy between the socket and the stream.
 
-    The caller closes the plain socket and then calls the function, because the threads may still have output to send.
+    The function waits until the threads have sent all output. The caller first closes the socket, then calls the
+    function.
     """
     ours, theirs = socket.socketpair()
 

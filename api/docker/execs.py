@@ -1,6 +1,7 @@
 """The exec instances of the service: commands that run, have run or will run in containers.
 
-They are in the memory of the front. As with Docker, the end of the service deletes them.
+They are in the memory of the front, the process that answers the clients. As with Docker, the end of the service
+deletes them.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Exec:
         return self.started and self.exit_code is None
 
     def claim(self) -> None:
-        """Note that the command is being started; raises ApiError (409) for a second start."""
+        """Mark the command as started; raises ApiError (409) for a second start."""
         with self.lock:
             if self.started:
                 raise ApiError(409, f"exec {self.id} has already run" if self.exit_code is not None

@@ -51,7 +51,7 @@ class Fields:
         return self._values.get(key)
 
     def keys(self, key: str) -> list[str]:
-        """Return the keys of a map, such as of ExposedPorts."""
+        """Return the keys of a map, such as the map ExposedPorts."""
         return list(self._values.get(key) or ())
 
     def child(self, key: str) -> Fields:

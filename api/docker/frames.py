@@ -10,7 +10,7 @@ from api.docker.versions import Version
 _HEADER = struct.Struct(">BxxxL")
 _NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
 _NAMED_SINCE: Version = (1, 42)
-"""The first version in which the media type says that a stream has frames."""
+"""The first API version in which the media type of an answer says whether the stream has frames."""
 
 
 def framed(stream: str, data: bytes) -> bytes:
@@ -19,5 +19,5 @@ def framed(stream: str, data: bytes) -> bytes:
 
 
 def media_type(version: Version, *, tty: bool) -> str:
-    """Return the media type of a container's output; a terminal has no frames."""
+    """Return the media type of a container's output; the output of a terminal has no frames."""
     return MULTIPLEXED_STREAM if not tty and version >= _NAMED_SINCE else RAW_STREAM

@@ -1,4 +1,7 @@
-"""The front: one thread for each connection, which reads requests and calls their handlers."""
+"""The front: the process of the service that answers the clients.
+
+It has one thread for each connection. The thread reads requests and calls their handlers.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ COMMON_HEADERS = (
     ("Server", f"Docker/{DOCKER_VERSION} (linux)"),
 )
 OUTDATED = 75
-"""Exit code of the front if another version of hawse has changed the store; the service then ends."""
+"""Exit code of the front if another version of hawse has changed hawse's database; the service then ends."""
 
 
 class Acceptors:

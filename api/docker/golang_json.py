@@ -31,9 +31,9 @@ class MoreContent(ValueError):
 def decode(data: bytes, *, whole: bool = False) -> Any:
     """Return the first value of a JSON text; raises `InvalidJson` and `MoreContent`.
 
-    Objects become `Pairs`. Numbers that are no short whole numbers become `Literal`. As in Go's Decoder, text after the
-    value is ignored if it begins with a closing bracket. With ``whole``, any text after the value raises `MoreContent`.
-    Bytes that are not UTF-8, and halves of surrogate pairs, become U+FFFD.
+    Objects become `Pairs`. Whole numbers of at most 24 characters become int, and all other numbers become `Literal`.
+    As in Go's Decoder, text after the value is ignored if it begins with a closing bracket. With ``whole``, any text
+    after the value raises `MoreContent`. Bytes that are not UTF-8, and halves of surrogate pairs, become U+FFFD.
     """
     text = data.decode("utf-8", "replace")
     try:

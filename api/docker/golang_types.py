@@ -1,4 +1,4 @@
-"""Go types, and the decoding of JSON into them by the rules and with the error texts of Go's encoding/json.
+"""Decode JSON into Go types, by the rules and with the error texts of Go's encoding/json.
 
 Keys match in any case, and unknown keys are ignored. ``null`` leaves a scalar unchanged, and empties every other value.
 For a repeated key, the last value counts, but objects are merged. A value of a wrong type does not end the decoding.
@@ -61,8 +61,8 @@ class GoType(ABC):
     def document(self, value: Any) -> dict[str, Any]:
         """Return the content of a whole document of this type (a struct or a map), or {} for the document ``null``.
 
-        A field of the result whose value is None was ``null`` in the document. Raises `Mismatch` for the first value
-        that does not fit this type.
+        None in the result stands for ``null`` in the document. Raises `Mismatch` for the first value that does not fit
+        this type.
         """
         errors: list[Mismatch] = []
         result: dict[str, Any] = {} if value is None else self.decode(value, Place(), errors, {})

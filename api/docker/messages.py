@@ -51,7 +51,7 @@ def json_response(document: Any, status: int = 200) -> Response:
 def encode(document: Any) -> bytes:
     """Return a document as one line of JSON.
 
-    Python represents bytes that are not UTF-8 by lone surrogates. These become U+FFFD, as in Go.
+    Python represents bytes that are not UTF-8 by lone surrogates. Such surrogates become U+FFFD, as in Go.
     """
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
     try:
@@ -103,7 +103,7 @@ class Request:
     def filters(self) -> dict[str, list[str]]:
         """Return the values of each filter in the query parameter ``filters``; raises ApiError (400).
 
-        A value that the parameter maps to false is left out.
+        In the form {"name": {"web": true}}, a value that is mapped to false is left out.
         """
         text = self.value("filters")
         if not text:
@@ -153,7 +153,7 @@ class Request:
         return self.workers.start(job, arguments, files=files)
 
     def start_session(self, job: Callable[..., Any], *arguments: Any, files: Sequence[int] = ()) -> Job:
-        """Start a job as `start_job` does, but without a limit of parallel jobs: it may run as long as a container."""
+        """Start a job as `start_job` does, but without a limit of parallel jobs; the job may run for days."""
         return self.workers.start(job, arguments, files=files, counted=False)
 
     def open_stream(self, content_type: str = "application/json", status: int = 200) -> ChunkedStream:
@@ -171,7 +171,7 @@ class Request:
 Handler = Callable[[Request], Response | None]
 """A handler returns the answer, or None if it has sent a stream itself.
 
-It may raise ApiError, EngineError and ClientGone.
+A handler may raise ApiError, EngineError and ClientGone.
 """
 
 

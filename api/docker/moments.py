@@ -1,4 +1,4 @@
-"""Read the times of queries: ``since`` and ``until``."""
+"""Read the query parameters ``since`` and ``until``, which are times."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SECOND = 1_000_000_000  # nanoseconds in a second
 
 
 def nanoseconds(text: str) -> int | None:
-    """Return a time of a query in nanoseconds since 1970, or None for "" and "0".
+    """Return the time ``text`` in nanoseconds since 1970, or None for "" and "0".
 
     The text is "seconds[.nanoseconds]" or RFC 3339. Raises ApiError (500).
     """
@@ -35,6 +35,6 @@ def _fraction(digits: str) -> int:
 
 
 def seconds(text: str) -> float | None:
-    """Return a time of a query in Unix seconds, as `nanoseconds` does."""
+    """Return the time ``text`` in seconds since 1970; for the rest, see `nanoseconds`."""
     moment = nanoseconds(text)
     return None if moment is None else moment / _SECOND

@@ -1,6 +1,6 @@
 """Warm up an idle worker: it reads the records of a scratch host, so that its first job is faster.
 
-The scratch host is made up: a store of its own, with one container.
+A worker is a process for one request. The scratch host is made up: a store of its own, with one container.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def create_scratch_host() -> int:
 def warm_up(until: Callable[[], bool]) -> None:
     """Read the scratch host, and open the libraries that jobs use; stop early when ``until`` returns True.
 
-    ``until`` returns True when a job has come, because the job must not wait. Errors are ignored: the job reports them.
+    ``until`` returns True when a job has come, because the job must not wait. Errors are ignored, because the job will
+    report them.
     """
     with suppress(Exception), scratch_host(scratch()):
         engine = open_engine()

@@ -1,5 +1,7 @@
 """The parent of the service: forks the front and the workers, and starts the front again if it is killed.
 
+The front answers the clients. Each worker runs one request that changes the host.
+
 The parent has only one thread. If a process with several threads forks, the child may wait forever for a lock that
 another thread held.
 """
@@ -31,7 +33,7 @@ IDLE_SECONDS = 60.0
 
 
 class Service:
-    """Runs until SIGTERM or SIGINT, or until the store belongs to a newer version of hawse."""
+    """Runs until SIGTERM or SIGINT, or until hawse's database belongs to a newer version of hawse."""
 
     def __init__(self, router: Router, listeners: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
         self._router, self._listeners, self._tls = router, listeners, tls

@@ -1,4 +1,7 @@
-"""All threads of the front share one engine, which only reads. Workers open their own engines."""
+"""The engine of the front, the process that answers the clients. All its threads share this engine, which only reads.
+
+Workers, which change the host, open their own engines.
+"""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class ChunkedStream:
             self._send(data)
 
     def wait(self, seconds: float | None, *descriptors: int) -> Sequence[int]:
-        """Wait until one of the descriptors is readable, at most for ``seconds``; return those that are.
+        """Wait until a descriptor is readable, at most for ``seconds``; return the readable descriptors.
 
         Raises ClientGone as soon as the client closes its connection. If ``seconds`` is None, there is no time limit.
         """

@@ -9,7 +9,7 @@ from engine.errors import InvalidArgument
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext:
-    """Return the context that requires a client certificate of the given authority; raises EngineError."""
+    """Return the TLS context, which requires a client certificate from the authority ``cacert``; raises EngineError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED

@@ -27,7 +27,7 @@ this API version.
 
 
 def split(path: str) -> tuple[str, str]:
-    """Return the version that a path names, or "", and the path without it."""
+    """Split a path such as "/v1.45/info" into the version, or "", and the path without the version."""
     match = _PREFIX.fullmatch(path)
     return (match[1], match[2]) if match is not None else ("", path)
 

@@ -151,7 +151,7 @@ def wait_for_job(idle: socket.socket) -> NoReturn:
 
 
 def serve(channel: socket.socket) -> NoReturn:
-    """Run the job that comes over the channel, then end this process, a new worker; does not return."""
+    """Run the job that comes over the channel in this process, which is a new worker; does not return."""
     code = 1
     try:
         with suppress(OSError):

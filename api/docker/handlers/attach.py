@@ -43,7 +43,7 @@ def _converse(request: Request, requested: Sequence[str], connect: Callable[[boo
     """Copy between the client and the container until the container ends.
 
     ``connect`` answers the request; its argument is whether the container has a terminal. Because clients start the
-    container after the answer, the streams are opened before the answer. They then carry the first output.
+    container after the answer, the streams are opened before the answer. The streams then carry the first output.
     """
     engine, keys = request.engine, detach_keys(request.value("detachKeys"))
     document = engine.containers.inspect(request.parameters["id"])

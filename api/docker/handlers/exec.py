@@ -1,7 +1,7 @@
 """/containers/{id}/exec and /exec: run further commands in containers.
 
-The command runs in a worker with pipes or a terminal. The front copies between the client and the other ends of the
-pipes or of the terminal.
+The command runs in a worker, which is a process for one request, with pipes or a terminal. The other ends of the pipes
+or of the terminal are in the front, the process that answers the clients. The front copies between them and the client.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def _require_running(document: Json) -> None:
 def _start_detached(request: Request, instance: Exec) -> None:
     """Start the command without its streams; raises ApiError if it cannot be executed.
 
-    Blocks up to `REFUSAL_SECONDS`, because the worker reports only the end of a command, not its start. A command that
-    cannot be executed ends within this time.
+    The worker reports only the end of a command, not its start. The function therefore waits up to `REFUSAL_SECONDS`
+    for the end, because a command that cannot be executed ends early.
     """
     if instance.command.tty:
         master, slave = os.openpty()
@@ -177,7 +177,7 @@ def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked) -> N
 def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked) -> None:
     """Run the command with a terminal between the front and the worker.
 
-    The worker copies between this terminal and the container's terminal. It also copies changes of the size.
+    The worker copies between this terminal and the container's terminal. The worker also passes on changes of the size.
     """
     master, slave = os.openpty()
     with ExitStack() as stack:

@@ -1,4 +1,8 @@
-"""/images: list, inspect, load, save, pull, import, tag, remove and prune."""
+"""/images: list, inspect, load, save, pull, import, tag, remove and prune.
+
+Everything except list and inspect runs as a job in a worker, a process for one request. The worker reports to the
+front, the process that answers the clients.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +104,7 @@ def save(request: Request) -> Response | None:
 
 
 def _reference(name: str, tag: str) -> ImageReference:
-    """Return the image reference for a name and for a tag or a digest; raises `InvalidArgument`."""
+    """Return the reference of an image; ``tag`` may be a tag, a digest or empty. Raises `InvalidArgument`."""
     if not tag:
         return parse_reference(name)
     return parse_reference(f"{name}@{tag}" if ":" in tag else f"{parse_reference(name).name}:{tag}")

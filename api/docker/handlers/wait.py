@@ -22,7 +22,7 @@ REMOVAL_LOOK_SECONDS = 0.05
 def wait(request: Request) -> None:
     """Answer POST /containers/{id}/wait.
 
-    Because clients start the container when they get the head of the answer, the head is sent after the wait has begun.
+    Clients start the container when they get the head of the answer. The wait therefore begins before the head is sent.
     """
     condition = request.value("condition") or "not-running"
     if condition not in CONDITIONS:
@@ -70,7 +70,7 @@ class _Waiting:
             if ended is not None:
                 self._request.change(_settle, self._id)
                 return ended
-            self._end.close()  # the supervisor was killed; ask its successor
+            self._end.close()  # the supervisor, the parent of containers, was killed; ask its successor
             self._end = self._containers.watch_end(self._id, next_run=self._next_run)
 
     def for_removal(self, stream: ChunkedStream) -> None:
