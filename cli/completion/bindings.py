@@ -1,9 +1,9 @@
 """The completion source of each flag and each argument.
 
 A source is the set of words that may complete a flag's value or an argument. The table FLAGS maps flags to sources, and
-the table ARGUMENTS maps arguments to sources. A key of these tables is the name of a flag or argument, or the command's
-module and this name (``network.ls --filter``). A key with a module takes precedence over a key without one. If a flag
-or argument is not in its table, its value may be any text, so no words are offered.
+the table ARGUMENTS maps arguments to sources. A key of these tables is the name of a flag or argument. The command's
+module may precede the name (``network.ls --filter``). A key with a module takes precedence over a key without one. If a
+flag or argument is not in its table, its value may be any text, so no words are offered.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Cache answers of ``hawse __complete`` in files that the shells read, so that the TAB key starts no process.
 
 An answer is the list of names that ``hawse __complete`` prints. The cache file of an answer is HAWSE_ROOT/names/KINDS,
-where KINDS lists the kinds of names in the answer (``networks,images``). A cache file gets the modification time of the
-local store (this host's SQLite file), read just before the answer was computed. The shells use a cache file only while
-the local store still has this modification time. Only the owner can read a cache file, because other users must not
-learn what is in the local store.
+where KINDS lists the kinds of names in the answer (``networks,images``). The local store is this host's SQLite file.
+The store's modification time is read just before the answer is computed, and becomes the time of the cache file. The
+shells use a cache file only while the local store still has this modification time. Only the owner can read a cache
+file, because other users must not learn what is in the local store.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Convert click's command tree to plain values, from which the completion scripts are generated.
 
-The scripts offer visible commands and flags, and also the hidden ones that Docker lacks. They omit all other hidden
-commands. They do not offer other hidden flags, such as deprecated ones, but recognise them on the command line.
+The scripts offer visible commands and flags, and also the hidden ones that Docker lacks. The scripts omit all other
+hidden commands. They do not offer other hidden flags, such as deprecated ones, but recognise them on the command line.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Generate the part of the zsh script that depends on hawse's commands.
 
-Each command becomes specifications for ``_arguments``, and each completion source becomes a function.
+Each command becomes specifications for ``_arguments``, and each completion source becomes a function. A source is the
+set of words that may complete a flag's value or an argument.
 """
 
 from __future__ import annotations
