@@ -1,7 +1,7 @@
 """Format the rows of lists (``network ls``, ``ps``) as Docker's ``--format`` does.
 
-The module represents rows as Go objects with methods. It implements the special formats ("table …", "json") and the
-header line. Tabs separate the cells of a table; table.py replaces them by spaces.
+The module represents rows as Go objects with methods. The module implements the special formats ("table …", "json") and
+the header line. Tabs separate the cells of a table; table.py replaces them by spaces.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ JSON = "{{json .}}"
 class FormatContext:
     """One row of a list, with the values that the methods of the row return to a template.
 
-    ``type_name`` is the Go type that error messages show (``*network.networkContext``). ``newer`` names fields that
-    Docker 26.1.5 does not have: templates may use these fields, but JSON does not contain them. ``protect`` is a
-    function that is applied to every value before it is shown.
+    ``type_name`` is the Go type that error messages show (``*network.networkContext``). ``fields`` maps each field to
+    its value, or to a function that returns the value. ``lookups`` maps each method that has an argument, such as
+    Label, to a function. ``newer`` names fields that Docker 26.1.5 does not have: templates may use these fields, but
+    JSON does not contain them. ``protect`` is a function that is applied to every value before it is shown.
     """
 
     def __init__(
