@@ -112,8 +112,8 @@ def discard_output(stream: BinaryIO) -> None:
 class App:
     """One run of a hawse command: its engine, its output streams and facts about the terminal.
 
-    ``hint`` is the remedy that the user may try if the command fails. It is printed after the error, and only on a
-    terminal. ``global_flags`` are the values of the flags of ``hawse`` itself.
+    ``hint`` is the remedy that the user may try if the command fails. The hint is printed after the error, and only on
+    a terminal. ``global_flags`` are the values of the flags of ``hawse`` itself.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Draw a map in the DOT language of Graphviz."""
+"""Draw a network map in the DOT language of Graphviz."""
 
 from __future__ import annotations
 

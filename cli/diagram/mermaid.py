@@ -1,4 +1,4 @@
-"""Draw a map as a Mermaid flowchart, which GitHub and many wikis show."""
+"""Draw a network map as a Mermaid flowchart, which GitHub and many wikis show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions that all drawings of a map use: they group containers by host, shorten texts and choose colours."""
+"""Functions for all drawings of a network map: they group containers by host, shorten texts and choose colours."""
 
 from __future__ import annotations
 

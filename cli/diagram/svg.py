@@ -1,4 +1,4 @@
-"""Draw a map as SVG: a panel for each network, in the colour of its driver, with a card for each container.
+"""Draw a network map as SVG: a panel for each network in its driver's colour, with a card for each container.
 
 This module computes the layout without another program. Because the viewer chooses the fonts, the module only estimates
 the widths of texts.
@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
 
 def draw(document: Json) -> str:
-    """Return the SVG document of a map."""
+    """Return the SVG document of a network map."""
     canvas = Canvas()
     canvas.text(MARGIN, MARGIN + 6, f"Networks of {document['Host']}", WIDTH - 2 * MARGIN, size=22, bold=True)
     bottom = _panels(canvas, document)

@@ -1,4 +1,4 @@
-"""Draw a map as a tree for a terminal or a pipe."""
+"""Draw a network map as a tree for a terminal or a pipe."""
 
 from __future__ import annotations
 

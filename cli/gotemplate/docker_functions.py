@@ -107,8 +107,8 @@ HEADER_FUNCTIONS: Mapping[str, Function] = {
 }
 """Template functions for the header line of a table.
 
-They replace Docker's functions and return the column title unchanged. ``pad`` is not replaced. It adds spaces to the
-title too, so that the title is aligned with the cells.
+These functions replace Docker's functions and return the column title unchanged. ``pad`` is not replaced. ``pad`` adds
+spaces to the title too, so that the title is aligned with the cells.
 """
 
 DOCKER_NAMES = frozenset(docker_functions(Budget()))

@@ -1,8 +1,8 @@
 """Convert Go's times and durations to text (Go package time).
 
-The module implements RFC 3339, layouts (``2006-01-02``) and the text of durations. It supports UTC and fixed offsets,
-but no named time zones. A raw time is the list ``[nanoseconds, seconds since year 1, zone offset in seconds or None for
-UTC]``.
+The module implements RFC 3339, layouts (``2006-01-02``) and the text of durations. The module supports UTC and fixed
+offsets, but no named time zones. A raw time is the list ``[nanoseconds, seconds since year 1, zone offset in seconds or
+None for UTC]``.
 """
 
 from __future__ import annotations

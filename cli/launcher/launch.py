@@ -48,7 +48,7 @@ ANSWER_TIMEOUT_SECONDS = 1.0
 process.
 """
 CHECK_SECONDS = 0.25
-"""Seconds between two checks of a server that does not answer. The check finds out whether it is stopped or hangs."""
+"""Seconds between two checks whether a server that does not answer is stopped or hangs."""
 
 WELCOME, READY, REFUSED, GO, EXITED, KILLED, STOPPED = b"W", b"R", b"N", b"G", b"E", b"K", b"T"
 MESSAGE = 5  # bytes of one protocol message: a letter that names the message, and a 4-byte number

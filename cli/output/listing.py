@@ -84,7 +84,7 @@ def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> 
 def fits_terminal(app: App, elided: Sequence[str]) -> bool:
     """Return whether the table must be fitted into the terminal's width.
 
-    This is so for a command's default table (``elided`` is then not empty) on a terminal with colour.
+    Return True only for a command's default table (``elided`` is then not empty), and only on a terminal with colour.
     """
     return bool(elided) and app.color
 

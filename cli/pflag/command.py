@@ -42,7 +42,7 @@ class Command(click.Command):
         self.params.append(help_flag(flags_of(self)))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line in cobra's order: the flags first, then ``--help``, then the number of arguments."""
+        """Parse the flags, then handle ``--help``, then check the number of arguments, in the order of Go's cobra."""
         rest = parse_flags(self, ctx, args, interspersed=self.interspersed)
         if not ctx.resilient_parsing:
             help_if_wanted(ctx)

@@ -1,4 +1,4 @@
-"""One flag of a command, as a click option with pflag's properties."""
+"""One flag of a command: a click option with the properties of a flag of Go's package pflag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Split a command line into flag values and arguments by pflag's rules.
+"""Split a command line into flag values and arguments by the rules of Go's package pflag.
 
 Long flags cannot be abbreviated. Accepted forms are ``--flag=value``, ``--flag value``, ``-f value``, ``-fvalue``,
 ``-f=value`` and grouped short flags. ``--`` ends the flags.
@@ -17,8 +17,8 @@ from engine.golang.strconv import quote
 class FlagError(Exception):
     """The command line is invalid; the error text is that of Go's pflag.
 
-    For an unknown flag such as ``--forse`` or ``-forse``, ``unknown`` is the long form ``--forse``, so that the caller
-    can suggest a similar flag. For any other error, ``unknown`` is "".
+    For an unknown flag such as ``--forse`` or ``-forse``, ``unknown`` is the long form ``--forse``. The caller can then
+    suggest a similar flag. For any other error, ``unknown`` is "".
     """
 
     def __init__(self, text: str, unknown: str = "") -> None:

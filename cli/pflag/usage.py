@@ -1,4 +1,4 @@
-"""Lay out the flags in help texts: aligned columns, and lines wrapped as pflag wraps them."""
+"""Lay out the flags in help texts: aligned columns, and lines wrapped as by Go's package pflag."""
 
 from __future__ import annotations
 

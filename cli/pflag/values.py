@@ -51,8 +51,8 @@ def list_of(read: Callable[[str], Any], name: str = "list", **more: Any) -> Kind
 def appended(values: Sequence[Any], value: Any) -> list[Any]:
     """Return a list of ``values`` and ``value``.
 
-    If ``values`` is a list, the function changes and returns this list, so that thousands of uses of a flag take linear
-    time.
+    If ``values`` is a list, the function changes and returns this list. Thousands of uses of a flag therefore take
+    linear time.
     """
     if not isinstance(values, list):
         return [*values, value]

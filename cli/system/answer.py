@@ -1,4 +1,7 @@
-"""The hidden ``hawse __answer`` command, which the agent runs when a trace on another host asks about this host."""
+"""The hidden ``hawse __answer`` command: the answer to a trace on another host that asks about this host.
+
+The agent, a resident process of hawse, runs the command.
+"""
 
 from __future__ import annotations
 

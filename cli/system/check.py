@@ -12,9 +12,9 @@ from cli.pflag import command, exactly, flag
 @flag("--repair", usage="Repair the database; the old file is kept")
 @click.pass_obj
 def check(app: App, repair: bool) -> None:
-    """Print each fault of the store and, with ``--repair``, each step of the repair.
+    """Print each fault of hawse's database and, with ``--repair``, each step of the repair.
 
-    The exit code is 0 for a store that is intact or was repaired, otherwise 1.
+    The exit code is 0 for a database that is intact or was repaired, otherwise 1.
     """
     report = app.engine.system.check(repair=repair)
     app.out_lines([*(f"damaged: {line}" for line in report.problems), *(f"repair: {line}" for line in report.done)])

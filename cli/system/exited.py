@@ -1,4 +1,7 @@
-"""The hidden ``hawse __exited`` command, which the supervisor runs when a container's process has ended."""
+"""The hidden ``hawse __exited`` command, which runs when a container's process has ended.
+
+The supervisor, the parent process of containers, runs the command.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,6 @@ def exited(app: App, container_id: str, finished_at: str | None) -> None:
     """Release the resources of a container whose process has ended.
 
     Then restart or remove the container according to the container's settings. With ``finished_at``, the command only
-    restarts the container. It does nothing if the last run of the container did not end at that time.
+    restarts the container. The command then does nothing if the last run of the container did not end at that time.
     """
     app.engine.containers.exited(container_id, finished_at or "")
