@@ -22,7 +22,7 @@ NO_VOLUMES = "hawse keeps no volumes. Mount a directory of this host: /srv/data:
 def container_create(
     body: Fields, name: str, version: Version, platform: str = ""
 ) -> tuple[ContainerCreate, list[str]]:
-    """Return the engine's request, and a warning for each setting without effect; raises ApiError and EngineError."""
+    """Return the request for the engine, and a warning for each ignored setting; raises ApiError and EngineError."""
     if not body.has_other_than("HostConfig", "NetworkingConfig"):
         raise bad_request("config cannot be empty in order to create a container")
     settings = body.child("HostConfig")
@@ -86,7 +86,7 @@ def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
 
 
 def _with_main_mac(request: ContainerCreate) -> ContainerCreate:
-    """Return the request, with Config's MAC address in the main network's settings if these have none."""
+    """Return the request; copy Config's MAC address to the settings of the main network, unless they have one."""
     mac, mode = request.config.mac_address, request.host.network_mode
     if not mac or is_container_mode(mode) or mode in ("host", "none"):
         return request

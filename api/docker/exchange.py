@@ -304,7 +304,7 @@ def _bridged(stream: Stream) -> tuple[socket.socket, Callable[[], None]]:
     def send() -> None:
         _pump(ours, stream)
         with suppress(OSError):
-            ours.shutdown(socket.SHUT_RD)  # let the next write to ``theirs`` fail, because nothing sends its data now
+            ours.shutdown(socket.SHUT_RD)  # let the caller's next write fail, because no thread reads it now
 
     outgoing = threading.Thread(target=send, daemon=True)
     incoming = threading.Thread(target=_pump, args=(stream, ours), daemon=True)

@@ -54,7 +54,7 @@ class Exec:
             self.started = True
 
     def resize(self, rows: int, columns: int) -> None:
-        """Set the size of the command's terminal: now, or at the start of a command that does not run yet."""
+        """Set the size of the command's terminal. A command that does not run yet starts with this size."""
         with self.lock:
             self.size = rows, columns
             if self.terminal >= 0 and (rows or columns):

@@ -106,7 +106,7 @@ class Acceptors:
 
 
 class Front:
-    """Serves the API on listening sockets until the parent ends."""
+    """Serves the API on listening sockets until its parent process ends."""
 
     def __init__(self, router: Router, parent: socket.socket, tls: ssl.SSLContext | None) -> None:
         self._router, self._parent, self._tls = router, parent, tls

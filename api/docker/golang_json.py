@@ -1,6 +1,6 @@
 """Read JSON as Go does.
 
-Numbers and repeated keys stay as they are written. Text may be invalid Unicode. Syntax errors have Go's texts.
+Numbers and repeated keys stay as they are written. Invalid UTF-8 is accepted. Syntax errors have Go's texts.
 """
 
 from __future__ import annotations

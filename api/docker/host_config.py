@@ -51,7 +51,7 @@ def host_config(body: Fields) -> HostConfig:
 def mounts(body: Fields) -> list[str]:
     """Return the entries of ``Mounts`` without ``CreateMountpoint``, as binds; raises ApiError and EngineError.
 
-    The sources of these binds must exist.
+    The sources of these binds must exist: Docker creates a missing source only with ``CreateMountpoint``.
     """
     return [_mounted(m) for m in body.children("Mounts") if not m.child("BindOptions").flag("CreateMountpoint")]
 

@@ -141,7 +141,7 @@ class Request:
         return self.exchange.body()
 
     def change(self, job: Callable[Concatenate[Engine, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        """Run a job in a worker, and return its result; raises ApiError.
+        """Run a job in a worker, a separate process, and return the result of the job; raises ApiError.
 
         ``job`` is a function at module level, and its first argument is the worker's engine. Arguments and result are
         pickled.

@@ -1,6 +1,6 @@
 """Warm up an idle worker: it reads the records of a scratch host, so that its first job is faster.
 
-A worker is a process for one request. The scratch host is made up: a store of its own, with one container.
+A worker is a process for one request. The scratch host is no real host, but only a database with one container.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def scratch() -> str:
 
 
 def create_scratch_host() -> int:
-    """Create the scratch host with one container, in a child process; return the child's id without waiting for it.
+    """Create the scratch host with one container, in a child process; return the child's pid without waiting for it.
 
     The child has its own network namespace, because the engine changes the namespace in which it runs.
     """

@@ -28,7 +28,7 @@ def empty_list(_: Request) -> Response:
 
 
 def no_services(request: Request) -> Response:
-    """Answer /services and /tasks: an empty list in a cluster, and an error on a host without a cluster."""
+    """Answer requests for all services, tasks, secrets or configs: an empty list, or an error without a cluster."""
     request.engine.swarm.nodes({})
     return json_response([])
 

@@ -1,4 +1,4 @@
-"""/containers/{id}/attach and /containers/{id}/resize."""
+"""/containers/{id}/attach, /containers/{id}/attach/ws (a WebSocket) and /containers/{id}/resize."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def resize(request: Request) -> Response:
 
 
 def size(request: Request) -> tuple[int, int]:
-    """Return the parameters ``h`` and ``w`` of a terminal; raises ApiError (400)."""
+    """Return the query parameters ``h`` and ``w``, the rows and columns of a terminal; raises ApiError (400)."""
     numbers = []
     for name in ("h", "w"):
         try:

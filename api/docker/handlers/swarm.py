@@ -102,7 +102,10 @@ def swarm_init(body: Fields) -> SwarmInit:
 
 
 def advertised(address: str) -> str:
-    """Return the address to advertise without the port 2377 of Docker's managers, which clients add by default."""
+    """Return the address to advertise, without the port 2377.
+
+    Clients add this port by default, because Docker's managers listen on it.
+    """
     return address.removesuffix(":2377")
 
 
