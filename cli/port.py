@@ -13,8 +13,9 @@ from engine.golang.strconv import parse_uint
 from engine.names import natural_key
 
 PortMap = Mapping[str, Sequence[Mapping[str, str]] | None]
-"""Maps a container port such as ``80/tcp`` to its host addresses, as in NetworkSettings.Ports of the inspect
-document.
+"""Maps a container port such as ``80/tcp`` to the host addresses and host ports on which it is published.
+
+The form is that of NetworkSettings.Ports in the inspect document.
 """
 
 

@@ -142,7 +142,7 @@ class Root(Group):
 
 
 def require_this_host(hosts: Sequence[str], context: str) -> None:
-    """Raise StatusError if ``--host`` or ``--context`` name another host than this one."""
+    """Raise StatusError if ``--host`` or ``--context`` names another host than this one."""
     if hosts and context:
         raise StatusError("conflicting options: either specify --host or --context, not both")
     failed = "Failed to initialize: unable to resolve docker endpoint:"

@@ -39,7 +39,7 @@ _FIRST_RUNES = frozenset(element[0] for element in _LAYOUT) | set(".,")
 
 
 class Civil:
-    """The calendar date and the time of day of a raw time (the list that `cli.gotemplate.gotime` describes).
+    """The calendar date and the time of day of a raw time (the list that the module's docstring describes).
 
     Both are in the time zone of the raw time.
     """

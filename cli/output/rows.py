@@ -63,7 +63,7 @@ class FormatContext:
         return str(self.protect(self.lookups[name](key)))
 
     def marshal_json(self) -> str:
-        """Return all fields as a JSON object, sorted by name.
+        """Return all fields except the ``newer`` ones as a JSON object, sorted by name.
 
         HTML characters are escaped, as in the rows that Docker prints.
         """

@@ -1,4 +1,4 @@
-"""The column layout of Docker's tables: Go's text/tabwriter with minimal width 10 and a padding of 3 spaces.
+"""The column layout of Docker's tables: that of Go's text/tabwriter with a minimal width of 10 and 3 padding spaces.
 
 A tab ends a cell. The text after the last tab of a line belongs to no column. A column consists of the cells at one
 position in consecutive lines that all have a cell there. A line without tabs therefore separates two tables.

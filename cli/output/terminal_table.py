@@ -21,7 +21,7 @@ Row = Sequence[str]
 GAP = 2  # spaces between two columns of a table that does not fit in Docker's layout
 LEAST, LEAST_NAME = 10, 24
 """The least width of a column that may be omitted, and the least width of every other column."""
-LEAST_PORTS = 22  # least width of the PORTS column: "0.0.0.0:18080->80/tcp" and the "…" of a cut text
+LEAST_PORTS = 22  # least width of the PORTS column, which has room for "0.0.0.0:18080->80/tcp" and "…"
 OMITTED = "…"  # stands in each line in place of omitted columns
 PORTS = "PORTS"
 STATE_TITLES = ("STATUS", "STATE")

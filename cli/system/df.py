@@ -84,7 +84,10 @@ def size_of(documents: Sequence[Document], key: str) -> int:
 
 
 def total(kind: str, type_: str, count: int, active: int, size: int, reclaimable: int) -> FormatContext:
-    """Return the row of one kind of object; ``type_`` is a part of the name of its Go type, and sizes are in bytes."""
+    """Return the row of one kind of object. Sizes are in bytes.
+
+    ``type_`` is the part of the row's Go type that names the kind.
+    """
     share = f" ({reclaimable * 100 // size}%)" if size and type_ in ("Images", "Containers") else ""
     return FormatContext(
         f"*formatter.diskUsage{type_}Context",

@@ -96,6 +96,6 @@ def unused_images(app: App, filters: Filters, *, all: bool) -> Iterator[Mapping[
 
 
 def matches(labels: Mapping[str, str], pairs: tuple[str, ...]) -> bool:
-    """Return whether the labels have all the pairs ``key`` or ``key=value``."""
+    """Return whether the labels match all ``pairs``; a pair is ``key=value``, or ``key`` for any value."""
     split = (pair.partition("=") for pair in pairs)
     return all(key in labels and (not equals or labels[key] == value) for key, equals, value in split)
