@@ -12,7 +12,7 @@ from api.docker.request_types import AUTH_CONFIG
 
 
 def registry_auth(header: str, domain: str) -> dict[str, Any]:
-    """Return the credentials as the content of a docker ``config.json``, or {} without any.
+    """Return the credentials as the content of a docker ``config.json``, or {} without credentials.
 
     As with Docker, a header that is not valid counts as no credentials.
     """

@@ -20,7 +20,10 @@ OTHER_COLOUR = "#db2777"
 
 
 class HostGroup(NamedTuple):
-    """The containers that one host has on a network; ``title`` is "" if the network exists on this host only."""
+    """The containers that one host has on a network.
+
+    ``title`` names the host, and is "" if the network exists on this host only.
+    """
 
     title: str
     containers: Sequence[Json]

@@ -15,7 +15,7 @@ _UNESCAPES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 
 
 
 def encode(text: str) -> bytes:
-    """Return the bytes of ``text``; a surrogate escape becomes its byte, any other surrogate becomes U+FFFD."""
+    """Return the bytes of ``text``. A surrogate escape becomes its original byte; other surrogates become U+FFFD."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

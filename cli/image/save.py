@@ -31,7 +31,7 @@ def save(app: App, images: tuple[str, ...], output: str) -> None:
 
 
 def _save_to_file(app: App, images: tuple[str, ...], path: Path) -> None:
-    """Write the archive to a new file, which replaces the file at ``path`` when it is complete, as in Docker."""
+    """Write the archive to a new file; the complete new file then replaces the file at ``path``, as in Docker."""
     if not path.parent.is_dir():
         raise StatusError(f'failed to save image: invalid output path: directory "{path.parent}" does not exist')
     if path.exists() and not (path.is_file() or path.is_dir()):

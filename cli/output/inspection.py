@@ -40,7 +40,7 @@ def document_type(kind: str) -> Type:
 
 
 class Inspector:
-    """Renders the inspect documents of one kind of object, in the order of the calls of `render`.
+    """Renders the inspect documents of one kind of object.
 
     The template is executed on the document's typed Go values first. If this execution fails, the template is executed
     on the plain JSON, where a missing key is an error. From then on, a missing key is an error for all later documents

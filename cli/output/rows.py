@@ -102,7 +102,7 @@ _HEADERS.methods = {"Label": Method(_label_header, (STRING,))}
 
 
 def template_of(text: str) -> str:
-    """Return the template of a ``--format``, without a leading word "table".
+    """Return the template of a ``--format``, without a leading word "table"; "json" gives ``{{json .}}``.
 
     Escape sequences for tabs and line breaks are expanded.
     """

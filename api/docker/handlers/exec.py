@@ -149,25 +149,25 @@ def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked) -> N
     """Run the command with a pipe for each stream that the client wants."""
     command = instance.command
     with ExitStack() as stack:
-        lent: list[int] = []
+        worker_files: list[int] = []
         source = None
         if command.attach_stdin:
             reader, writer = os.pipe()
-            lent.append(reader)
+            worker_files.append(reader)
             source = InputPipe(writer)
             stack.callback(source.close)
         else:
-            lent.append(_null())
+            worker_files.append(_null())
         outputs = []
         for attached, stream in zip(instance.attached, ("stdout", "stderr"), strict=True):
             if attached:
                 reader, writer = os.pipe()
                 stack.callback(os.close, reader)
                 outputs.append((reader, stream))
-                lent.append(writer)
+                worker_files.append(writer)
             else:
-                lent.append(_null())
-        job = _job(request, instance, lent)
+                worker_files.append(_null())
+        job = _job(request, instance, worker_files)
         instance.connect(-1, job)
         client = Client(connection, source, None, tty=False, stays=True)
         Relay(client, source, outputs, job.fileno()).run()
@@ -177,7 +177,8 @@ def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked) -> N
 def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked) -> None:
     """Run the command with a terminal between the front and the worker.
 
-    The worker copies between this terminal and the container's terminal. The worker also passes on changes of the size.
+    The worker copies between this terminal and the container's terminal. Changes of this terminal's size change the
+    size of the container's terminal.
     """
     master, slave = os.openpty()
     with ExitStack() as stack:

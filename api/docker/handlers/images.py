@@ -73,7 +73,7 @@ def create(request: Request) -> None:
         auth = registry_auth(request.headers.get("x-registry-auth", ""), name.domain)
         with _Output() as output:
             job = request.start_job(_pull, str(name), request.value("platform"), auth, files=[output.writer])
-            output.lend()
+            output.close_writer()
             _with_progress(request, _messages(request, job, output))
         return
     if request.value("fromSrc") != "-":
@@ -90,7 +90,7 @@ def save(request: Request) -> Response | None:
     names = [one] if one else [name for each in request.query.get("names", ()) for name in each.split(",")]
     with _Output() as output:
         job = request.start_job(_save, names, files=[output.writer])
-        output.lend()
+        output.close_writer()
         with closing(job):
             pieces = output.pieces(request.exchange.fileno())
             first = next(pieces, b"")
@@ -118,10 +118,10 @@ class _Output:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.lend()
+        self.close_writer()
         os.close(self.reader)
 
-    def lend(self) -> None:
+    def close_writer(self) -> None:
         """Close the writing end in this process, because the worker has a copy; idempotent."""
         if self.writer >= 0:
             os.close(self.writer)
@@ -152,7 +152,7 @@ class _Output:
 def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
     """Yield the messages of a job; raises ApiError if the job fails.
 
-    If the client disconnects, the worker ends its work.
+    If the client disconnects, this process closes the pipe, and the worker ends its work.
     """
     with closing(job):
         for line in output.lines(request.exchange.fileno()):
@@ -205,7 +205,7 @@ def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
             raise
         finally:
             os.close(reader)
-            output.lend()
+            output.close_writer()
         with closing(job):
             _pump(request, job, writer)
             yield from _messages(request, job, output)
