@@ -75,8 +75,8 @@ def readings(
 def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple[str, Json]]:
     """Return a name for each container, and the document with its resource usage.
 
-    The name is the text that the user typed. If ``containers`` is empty, read all running containers, or all containers
-    with ``everything``; their names are then their short ids.
+    The name is the text that the user typed. If ``containers`` is empty, the running containers are read, or all
+    containers with ``everything``. The name is then the short id.
     """
     if containers:
         names = list(map(container_path_segment, containers))

@@ -1,7 +1,7 @@
 """Limits on the work and the output of one execution of a Go template (``--format``).
 
-A template is a program: it can loop, recurse and double strings. This module counts the steps and the produced bytes.
-At a limit, the execution ends with an error. The template therefore cannot exhaust the machine's time or memory.
+A template is a program: it can loop, recurse and build long strings. This module counts the steps and the produced
+bytes. At a limit, the execution ends with an error. The template therefore cannot exhaust the machine's time or memory.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Print tables and trees of commands that Docker lacks: coloured and wrapped on a terminal, plain in a pipe.
 
-All text that comes from data is escaped before rich gets it, because names may contain control characters.
+The library rich lays them out. Text from data is escaped before rich gets it, because names may contain control
+characters.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Show on a terminal that a command has not finished yet: a child process draws a line with rich.
+"""Show on a terminal that a command has not finished yet: a child process draws a line with the library rich.
 
 The child draws nothing in the first half second. Quick commands therefore show no line and never import rich. The child
 is a process and not a thread, because the command may fork and change namespaces during the work. The child ends when

@@ -1,4 +1,4 @@
-"""Docker's flag rules on top of click: the rules and the help layout of the Go packages pflag and cobra.
+"""Docker's rules for flags, built on click: the rules and the help layout of the Go packages pflag and cobra.
 
 The package splits a command line into flags and arguments, and prints help. Import names from this package, not from
 the package's modules.

@@ -64,6 +64,6 @@ def flag(*decls: str, kind: Kind = BOOL, usage: str = "", **more: Any) -> Callab
     """Return a decorator that declares a flag of a command.
 
     Use it as ``@flag("--driver", "-d", kind=STRING, usage="...", default_value="bridge")``. Further keyword arguments
-    are passed to `Flag`, for example ``shell_complete``. A name without dashes in ``decls`` is the parameter's name.
+    are passed to `Flag`, for example ``hidden``. A name without dashes in ``decls`` is the parameter's name.
     """
     return click.option(*decls, cls=Flag, kind=kind, usage=usage, **more)

@@ -24,6 +24,6 @@ def exited(app: App, container_id: str, finished_at: str | None) -> None:
     """Release the resources of a container whose process has ended.
 
     Then restart or remove the container according to the container's settings. With ``finished_at``, the command only
-    restarts the container. The command then does nothing if the last run of the container did not end at that time.
+    restarts the container, and only if the container's last run ended at that time.
     """
     app.engine.containers.exited(container_id, finished_at or "")
