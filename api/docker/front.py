@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 ORIGIN = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
 """The scheme and the host in a target such as "http://localhost/_ping". Clients send such targets to a proxy."""
-STACK_BYTES = 512 << 10  # of one thread's stack; only the used part takes memory
+STACK_BYTES = 512 << 10  # size of each thread's stack; only the used part takes memory
 COLLECTED_OBJECTS = 20_000
 """Number of new objects after which the garbage collector runs.
 

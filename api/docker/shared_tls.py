@@ -40,7 +40,7 @@ class SharedTls:
         socket.socket.shutdown(self._connection, how)
 
     def _tell_end(self) -> None:
-        with suppress(ssl.SSLWantReadError):  # the client need not answer
+        with suppress(ssl.SSLWantReadError):  # do not wait for the client's close_notify
             self._connection.unwrap()
 
     def _when_ready(self, act: Callable[[], T]) -> T:

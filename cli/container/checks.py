@@ -69,6 +69,6 @@ def health(flags: Given) -> None:
 
 
 def removal(flags: Given) -> None:
-    """Raise ValueError if ``--rm`` and ``--restart`` are used together."""
+    """Raise ValueError if ``--rm`` is used with a restart policy other than "no"."""
     if flags["rm"] and flags["restart"].partition(":")[0] not in ("", "no"):
         raise ValueError("Conflicting options: --restart and --rm")

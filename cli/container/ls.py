@@ -27,7 +27,7 @@ FAILED = "failed to execute template: "
 
 
 def list_flags(function: Any) -> Any:
-    """Add the flags of a container listing to a command."""
+    """Add the flags of a command that lists containers."""
     for declare in (
         flag("--all", "-a", usage="Show all containers (default shows just running)"),
         flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided"),

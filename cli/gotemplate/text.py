@@ -2,8 +2,8 @@ r"""Represent Go strings in Python.
 
 A Go string is a sequence of bytes, usually UTF-8, and templates can access the bytes (``len``, ``index``,
 ``truncate``). Template values are therefore ``bytes``. Template source and error texts are ``str``, with a surrogate
-escape for each byte that is not UTF-8. This module converts between ``bytes`` and ``str``, and parses and writes Go
-literals (package strconv).
+escape for each byte that is not UTF-8. A rune is one character of such a ``str``: a code point or a surrogate escape.
+This module converts between ``bytes`` and ``str``, and parses and writes Go literals (package strconv).
 """
 
 from __future__ import annotations

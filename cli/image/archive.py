@@ -46,7 +46,7 @@ class Counted:
         self.stream, self.done, self.count = stream, done, 0
 
     def read(self, size: int = -1) -> bytes:
-        """Return at most ``size`` bytes."""
+        """Return at most ``size`` bytes, or all bytes for -1."""
         data = self.stream.read(size)
         self.count += len(data)
         self.done(self.count)

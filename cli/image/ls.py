@@ -32,7 +32,7 @@ RAW = (
 
 
 def list_flags(function: Any) -> Any:
-    """Add the flags of an image listing to a command."""
+    """Add the flags of a command that lists images."""
     for declare in (
         flag("--all", "-a", usage="Show all images (default hides intermediate images)"),
         flag("--digests", usage="Show digests"),

@@ -53,7 +53,7 @@ def show(app: App, renderable: RenderableType) -> None:
 
 
 def _width(app: App) -> int:
-    """Return the width of stdout in columns."""
+    """Return the maximum width of the output in columns; a pipe has practically no limit."""
     return max(NARROWEST, app.columns or UNKNOWN) if app.on_terminal else UNLIMITED
 
 

@@ -96,7 +96,7 @@ def inspect(request: Request) -> Response:
     """Answer GET /exec/{id}/json."""
     instance, pid = EXECS.get(request.parameters["id"]), 0
     if runner := instance.runner():
-        with suppress(EngineError):  # the container has just ended
+        with suppress(EngineError):  # the container may have ended meanwhile
             pid = request.engine.containers.exec_pid(instance.container_id, runner)
     return json_response(instance.document(pid))
 
