@@ -1,4 +1,8 @@
-"""The hidden ``hawse __rejoin`` command, which the agent runs when the name of an adopted namespace exists again."""
+"""The hidden ``hawse __rejoin`` command.
+
+An adopted namespace is a network namespace that hawse did not make, but connected to networks. The agent runs the
+command when another program has made an adopted namespace again after a reboot.
+"""
 
 from __future__ import annotations
 
@@ -11,5 +15,5 @@ from cli.pflag import command, exactly
 @command("__rejoin", "Connect adopted namespaces whose names exist again", exactly(0), hidden=True)
 @click.pass_obj
 def rejoin(app: App) -> None:
-    """Reconnect each adopted namespace that lost its networks at a reboot and exists again."""
+    """Connect each adopted namespace that exists again after a reboot to its networks."""
     app.engine.containers.rejoin()

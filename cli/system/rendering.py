@@ -1,6 +1,6 @@
 """Code that the commands ``version`` and ``info`` share.
 
-The code gets a document from the engine, if the engine can be opened, and prints the document in a ``--format``.
+`server_document` gets a document from the engine. `write_document` prints a document in the format of ``--format``.
 """
 
 from __future__ import annotations
@@ -47,5 +47,5 @@ def write_document(app: App, document: Json, type_: Type, format: str, name: str
 
 
 def _named(text: str, name: str) -> str:
-    """Return a template's error text with the name of the template, as Go writes it."""
+    """Return a template's error text with the template's name at the places where Go writes this name."""
     return text.replace("template: :", f"template: {name}:", 1).replace('executing ""', f'executing "{name}"', 1)

@@ -16,12 +16,15 @@ TEMPLATES = Path(__file__).parent / "units"
 STARTED = ("hawse-warm.socket", "hawse-agent.service", "hawse-boot.service")
 """The units that most users enable.
 
-The unit ``hawse-warm.service`` is not enabled, because systemd starts this unit when a launcher connects to the
-warm server's socket.
+The unit ``hawse-warm.service`` is not enabled, because systemd starts this unit when a command connects to the socket
+of ``hawse-warm.socket``.
 """
 
 API = "hawse-api.socket"
-"""The unit for users of Docker's API. It is separate, because every user of its socket is root on the host."""
+"""The unit that serves Docker's API.
+
+It is not in `STARTED`, because everybody who may use its socket has the rights of root on the host.
+"""
 
 UNITS = (*STARTED, "hawse-warm.service", API, "hawse-api.service")
 DIRECTORY = Path("etc/systemd/system")

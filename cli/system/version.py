@@ -15,7 +15,7 @@ from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
 from engine.render.version import API_VERSION, DOCKER_VERSION, architecture, version_text
 
-COLUMN = 20  # width in characters of the indentation and the title, which come before the line's value
+COLUMN = 20  # characters before the value of a line: its indentation and its title
 LINES = (
     ("Version", "Version"), ("API version", "ApiVersion"), ("Python version", "PythonVersion"),
     ("Git commit", "GitCommit"), ("Built", "BuildTime"), ("OS/Arch", "OS/Arch"), ("Context", "Context"),
@@ -86,7 +86,7 @@ def report(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def facts(values: Mapping[str, Any], *, indent: int) -> Iterator[str]:
-    """Yield the lines of Docker's ``version`` output, in Docker's order; a line without a value is omitted."""
+    """Yield one line for each known fact of the client, the engine or a component, in Docker's order."""
     known = dict(values)
     if "Os" in known and "Arch" in known:
         known["OS/Arch"] = f"{known['Os']}/{known['Arch']}"

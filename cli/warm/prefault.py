@@ -1,9 +1,11 @@
-"""Rehearse commands: the server and each idle child run some commands once, so that later commands are faster.
+"""Rehearse commands: run some commands without effect, so that the real command is faster.
 
 A forked process needs time for each page of memory when it first touches the page. For all pages together, this takes
-several times as long as the command itself. An idle child rehearses before a launcher connects. The launcher's command
-therefore does not need this time. A rehearsal uses the scratch host: a directory with the records of a made-up host. A
-rehearsal changes nothing outside this directory and leaves no state that a later command could detect.
+several times as long as the command itself. Therefore the warm server rehearses once, and so does each idle child (a
+forked child of the server that waits for its command).
+
+A rehearsal uses the scratch host: a directory with the records of a made-up host. A rehearsal changes nothing outside
+this directory and leaves no state that a later command could detect.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ SCRATCH = b"warm.rehearsal"
 REHEARSAL = "engine.rehearsal"
 """The engine's rehearsal module.
 
-The functions below import it by this name when they need it. An import statement at the top of this file would load the
-module before `cli.warm.preload` watches hawse's files, and a change of the module could be missed.
+The functions below import the module when they need it. An import statement at the top of this file would load the
+module before `cli.warm.preload` starts to watch hawse's files. A change of the module could then be missed.
 """
 COMMANDS = (
     ("network", "inspect", "bridge"),
@@ -38,12 +40,12 @@ SCRATCH_OBJECTS = ("create", "--name", "rehearsal", "hostfs", "true")
 
 
 def scratch_environment() -> bytes:
-    """Return the path of the directory of the scratch host (a made-up host; rehearsals read its records)."""
+    """Return the path of the scratch host's directory."""
     return os.path.join(directory(), SCRATCH)
 
 
 def create_scratch_host() -> None:
-    """Create the scratch host (a made-up host; rehearsals read its records) with one container.
+    """Create the scratch host with one container, and rehearse.
 
     The caller is in a network namespace that no other process uses.
     """
@@ -59,7 +61,7 @@ def create_scratch_host() -> None:
 
 
 def compile_tables() -> None:
-    """Compile what hawse and pyroute2 compile at first use, so that each forked child inherits the result."""
+    """Compile the code for records and netlink messages now, so that each forked child inherits it."""
     import_module(REHEARSAL).compile_tables()
 
 
@@ -83,11 +85,11 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
 
 
 def elsewhere() -> AbstractContextManager[None]:
-    """Return a context manager that makes commands use the scratch host (the made-up host of rehearsals)."""
+    """Return a context manager in which commands use the scratch host."""
     scratch: AbstractContextManager[None] = import_module(REHEARSAL).scratch_host(os.fsdecode(scratch_environment()))
     return scratch
 
 
 def forget() -> None:
-    """Remove all files of the scratch host (a made-up host; rehearsals read its records); idempotent."""
+    """Remove all files of the scratch host; idempotent."""
     shutil.rmtree(scratch_environment(), ignore_errors=True)

@@ -21,10 +21,10 @@ RESIDENT = (
     "engine.diagnosis", "engine.recovery.link_repair",
     "cli.doctor", "cli.diagram", "cli.network.map", "cli.output.console",
 )  # fmt: skip
-"""Packages that the warm server does not import itself, because each megabyte makes the server's forks slower.
+"""The modules that `import_all` omits, because each megabyte of memory makes a fork slower.
 
-Only the diagnosis, which takes 5 MB, and resident processes (agents and servers) use them. A package is loaded
-nevertheless if a module that commands need imports it.
+Only the commands for diagnosis and resident processes (agents and servers) use these modules. The diagnosis alone takes
+5 MB. If another module imports one of them, it is loaded all the same.
 """
 
 CHANGES = CLOSE_WRITE | CREATE | DELETE | DELETE_SELF | MOVE_SELF | MOVED_FROM | MOVED_TO

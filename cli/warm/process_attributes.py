@@ -2,7 +2,7 @@
 
 A child of the warm server copies these attributes from the child's launcher, the process that the user started. Every
 process that the command starts then has the launcher's attributes too. The server itself keeps the attributes of the
-command by which the server was started.
+command that started the server.
 """
 
 from __future__ import annotations

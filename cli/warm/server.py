@@ -105,9 +105,9 @@ class WarmServer:
     def _hung_up(self, pid: int, events: int) -> None:
         """Kill the child whose launcher has closed the connection, and fork the next idle child.
 
-        The child is killed because a command must end when its launcher ends, as it does without the warm server. The
-        connection also closes when the child has sent its result and is still exiting. The next idle child is forked
-        immediately, without waiting for the exit of the killed child.
+        The child is killed because a command must end when its launcher ends, as it does without the warm server. A
+        launcher that has its result also closes the connection. The child is then exiting, and the kill does no harm.
+        The next idle child is forked immediately, without waiting for the exit of the killed child.
         """
         if pid in self._children and events & (select.EPOLLHUP | select.EPOLLRDHUP):
             self._loop.forget(self._children[pid].fileno())

@@ -69,7 +69,7 @@ def close_inherited(kept: socket.socket) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    os.setpgid(0, 0)  # in the server's orphaned process group, ctrl-Z would not stop this process
+    os.setpgid(0, 0)  # because the kernel ignores ctrl-Z in an orphaned process group, such as the server's
 
 
 def serve_launcher(identity: peer.Identity) -> NoReturn:
