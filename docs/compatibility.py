@@ -1,8 +1,8 @@
 """Write compatibility.md: ``PYTHONPATH=. python docs/compatibility.py``, or ``python -m docs.build`` for all pages.
 
 The page compares the command tree of hawse with the recorded commands of Docker. A command or flag that both have
-counts as the same, unless departures.toml lists a difference. A command or flag in only one of them must be in
-departures.toml.
+counts as the same, unless departures.toml lists a difference. A command that only one of them has must be
+in departures.toml, and so must a flag that only one of them has at a command of both.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Unclassified(Exception):
 
 
 class Facts:
-    """The states of all commands and flags. ``unused`` has the departures that match no command or flag."""
+    """The states of all commands and flags. ``unused`` holds the departures that no lookup has used yet."""
 
     def __init__(self, departures: Mapping[str, list[dict]], docker: Mapping[str, dict]) -> None:
         self.docker = docker
@@ -58,8 +58,8 @@ class Facts:
     def command(self, paths: Sequence[str], *, ours: bool) -> Fact:
         """Return the fact about a command, looked up under each of its paths and their groups.
 
-        ``ours`` is True for a command of hawse, and False for one that only Docker has. For a command of Docker, a
-        group's fact counts only if the group is absent. Raises `Unclassified`.
+        ``ours`` is True for a command of hawse, and False for one that only Docker has. A command that only Docker has
+        takes the fact of a group only if hawse lacks the whole group. Raises `Unclassified`.
         """
         for path in paths:
             for known in above(path):

@@ -145,7 +145,7 @@ def screenshot(host: Host, *argv: str) -> str:
 
 
 PICTURES: dict[str, Callable[[Host], str]] = {"map.svg": network_map, "doctor.svg": doctor, "trace.svg": trace}
-"""The pictures, in the order in which they are made. One of them damages the host for the pictures after it."""
+"""The pictures, in the order in which they are made. `doctor` damages the host, and `trace` shows this damage."""
 
 
 def main() -> None:

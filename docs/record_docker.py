@@ -1,7 +1,8 @@
 """Record the commands and flags of the installed docker client: ``python docs/record_docker.py``.
 
 It reads the help texts without a daemon, because docker then shows all of its commands. The help omits hidden commands
-and flags. Therefore, the program calls those that hawse has, and records those that docker accepts.
+and flags. Therefore, the program tries the commands and flags of hawse that no help lists. It records those that docker
+accepts.
 """
 
 from __future__ import annotations

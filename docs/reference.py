@@ -1,6 +1,6 @@
 """Write the reference of commands, options, settings, environment variables and exit codes from the source.
 
-`docs.build` calls this module. The texts are those of the command tree, of the drivers' ``facts`` and of
+`docs.build` calls this module. The texts come from the command tree, from the drivers' ``facts`` and from
 reference.toml. A name that is only in the source or only in reference.toml raises `Unexplained`.
 """
 
@@ -84,7 +84,7 @@ def source_names() -> frozenset[str]:
 
 
 def string_constants() -> Iterator[str]:
-    """Yield every string and bytes constant of the source that has no blank."""
+    """Yield every string and bytes constant of the source that contains no space."""
     for package in ("cli", "engine", "drivers"):
         for path in sorted((SOURCE / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_bytes())):
@@ -115,7 +115,10 @@ def usage(path: str) -> str:
 
 
 def shown_flags(node: CommandNode) -> Iterator[tuple[Flag, str]]:
-    """Yield the flags of a command that users may give, each with the name of its completion source."""
+    """Yield the flags of a command that completion offers, except ``--help``.
+
+    The second item is the name of the source from which completion takes the flag's values, or "".
+    """
     offered = {entry.long: entry.source for entry in node.flags if entry.offered}
     for flag in sorted(flags_of(command_at(node.paths[0])), key=lambda flag: flag.long):
         if flag.long in offered and flag.long != "--help":

@@ -49,9 +49,10 @@ def picture() -> str:
 
 
 def exported(console: Console, identity: str, theme: TerminalTheme | None = None) -> str:
-    """Return the recorded output of a console as SVG. ``identity`` must differ between the pictures of a page.
+    """Return the recorded output of a console as SVG.
 
-    The viewer's monospace font is used, because a picture in a README must load no other file.
+    ``identity`` is a prefix of the names in the SVG, and must differ between the pictures of a page. The SVG names no
+    font file, because a picture in a README must load no other file. The viewer's monospace font is used instead.
     """
     template = FONTS.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code, ", "")
     return console.export_svg(title="hawse", theme=theme, code_format=template, unique_id=identity)
