@@ -1,7 +1,7 @@
 """Decoding of set elements from the kernel's format into comparable bytes and nftables' text.
 
-Decoded elements are compared as bytes (`drivers.firewall.encoding`). The text is for messages to people, and for
-elements that another program added. No function has side effects.
+hawse compares elements as bytes (`drivers.firewall.encoding.Packed`). The text names an element in a message, or an
+element that another program added. No function has side effects.
 """
 
 from __future__ import annotations

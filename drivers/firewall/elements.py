@@ -53,7 +53,7 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
 
 
 def of_siblings(options: BridgeOptions, addresses: Iterable[IPAddress]) -> list[Element]:
-    """Return the set elements that let a container send on this network with source addresses from other networks."""
+    """Return the set elements that let a container send packets on this network from its other networks' addresses."""
     bridge = name(options.bridge)
     return [Element(f"siblings{address.version}", f"{address} . {bridge}") for address in addresses]
 
@@ -70,8 +70,8 @@ def of_ports(
 
     DNAT cannot serve a binding on ::1, or an IPv6 binding of an endpoint without IPv6. For such a binding, the elements
     redirect TCP and UDP ports to the agent's proxy instead. If ``direct`` is True, other machines on the host's
-    networks can reach every published port at the container's own address. This includes ports that are published on
-    one host address only, except on a loopback address.
+    networks can reach every published port at the container's own address. This is also true for a port that is
+    published on one host address, but not on a loopback address.
     """
     ways: dict[tuple[str, IPAddress], _Route] = {}
     for binding in ports:
@@ -115,8 +115,8 @@ def _route(
     if target is None or mode == "isolated":
         return _Route(host, carried)
     address = str(target.ip)
-    # Because only clients that can reach the host address may use the port, a port that is published on one host
-    # address only is not opened at the container's own address.
+    # A port that is published on one host address is not opened at the container's own address, because only clients
+    # that can reach the host address may use the port.
     everywhere = mode == "routed" or (mode == "nat" and (host.is_unspecified or (direct and not host.is_loopback)))
     trusting = mode == "nat" and bool(options.trusted) and not host.is_loopback
     return _Route(

@@ -90,7 +90,10 @@ def _types(text: str) -> tuple[str, ...]:
 
 
 def encoded(element: Element, *, with_value: bool, table: str = MAIN) -> bytes:
-    """Return one element encoded as an item of a netlink message's element list."""
+    """Return one element encoded as an item of a netlink message's element list.
+
+    ``with_value`` adds the value of a map's element, which the kernel does not need to delete the element.
+    """
     shape = shapes(table)[element.set]
     return item(packed(element, table), shape, with_value=with_value)
 

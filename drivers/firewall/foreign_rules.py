@@ -173,9 +173,9 @@ def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, 
 
 
 def _subnet(version: int, value: bytes, mask: bytes) -> IPNetwork:
-    """Return the network that matches a rule's comparison of an address with ``value``.
+    """Return the network whose addresses match a rule that compares an address with ``value``.
 
-    nft compares only the first bytes of an address if the prefix ends at a byte. ``value`` is then shorter.
+    If the prefix length is a multiple of 8, nft compares only the bytes of the prefix, and ``value`` has only these.
     """
     bits = "".join(f"{byte:08b}" for byte in mask or b"\xff" * len(value))
     prefix = len(bits) - len(bits.lstrip("1"))

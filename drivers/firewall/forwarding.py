@@ -4,8 +4,7 @@ hawse switches forwarding on per address family. The nftables set ``forwarding``
 For each of these families, the firewall's rules drop packets that neither come from nor go to a bridge.
 
 The set's elements outlive every hawse process, and are lost only together with these rules. If another program flushes
-the table, hawse must restore the elements. For this purpose, callers store the lines that `kept` returns in the
-engine's database.
+the table, hawse must restore the elements. Therefore the engine's database stores the lines that `kept` returns.
 """
 
 from __future__ import annotations

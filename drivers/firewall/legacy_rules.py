@@ -1,8 +1,9 @@
 """Determine whether the rules of iptables-legacy drop a packet, without sending the packet.
 
-Each condition of a rule is true, false or unknown for the packet. A dropping rule with an unknown condition proves
-nothing, and is treated as if it did not match. After another unknown rule, nothing is proven. Runs in the calling
-thread's network namespace. The structures are those of linux/netfilter_ipv4/ip_tables.h and linux/netfilter/xt_*.h.
+Each condition of a rule is true, false or unknown for the packet. A dropping rule with an unknown condition is skipped.
+At any other rule with an unknown condition the examination ends without a result, because this rule may accept the
+packet. Runs in the calling thread's network namespace. The structures are those of linux/netfilter_ipv4/ip_tables.h and
+linux/netfilter/xt_*.h.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ STATES = {"established": 2, "new": 8}  # bits of XT_CONNTRACK_STATE_BIT
 OTHER_STATES = 0xF0  # bits for SNAT and DNAT; a packet has these besides its state
 TCP_FLAGS = {"new": 0x02, "established": 0x12}  # SYN; SYN and ACK
 STEP_LIMIT = 100_000
-"""Number of rules that are examined for a packet, because jumps can repeat a container's rules very often."""
+"""Maximum number of rules examined for one packet. Without a limit, jumps in a container's rules could take forever."""
 ANY_PORTS, ANY_TYPE = (0, 65535), 0xFF
 CONNTRACK_FLAGS, BY_STATE, ALIAS = 146, 1, 1 << 13
 """Offset of match_flags in struct xt_conntrack_mtinfo1; the flags XT_CONNTRACK_STATE and XT_CONNTRACK_STATE_ALIAS."""

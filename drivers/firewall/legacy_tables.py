@@ -67,7 +67,7 @@ class Table(NamedTuple):
     policies: Mapping[str, int]
 
     def dropping(self, entry: Entry) -> Dropping:
-        """Return the names of an entry that drops packets."""
+        """Return the program, table, chain and rule number of an entry that drops packets."""
         return Dropping(self.program, self.name, entry.chain, entry.number)
 
 

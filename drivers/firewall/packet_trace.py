@@ -1,7 +1,8 @@
 """Follow one probe through the firewall of a network namespace with nftables' trace events.
 
-The tables ``hawse_trace_PID`` belong to a netlink socket (Linux 5.12). Other programs cannot change them. The kernel
-removes them when the socket is closed, also after a SIGKILL. Their rules match only the probe, and have no verdict.
+The tables ``hawse_trace_PID`` have the flag ``owner`` (Linux 5.12): they belong to a netlink socket. Other programs
+cannot change these tables. The kernel removes them when the socket is closed, also after a SIGKILL. Their rules match
+only the probe, and neither accept nor drop it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ CHAINS = {
     "arp": ("input", "output"),
     "netdev": ("ingress", "egress"),
 }
-"""The hooks at which the trace of a packet begins, by family; at `LEAVING`, the packet has passed all other chains."""
+"""The hooks at which the trace of a packet begins, by family.
+
+The chain at the hook `LEAVING` runs after all other chains. It sees only packets that leave the namespace.
+"""
 READABLE = re.compile(r"[A-Za-z0-9_./-]+")
 DISCOVERY = {
     4: ("arp saddr ip {0}", "arp daddr ip {0}"),
@@ -93,7 +97,7 @@ class PacketTrace:
                 self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, TRACE_GROUP)
             self._add("inet", (), neighbours)
             for family in ("bridge", "arp", "netdev"):
-                with suppress(DriverError):  # the kernel has no chains of this family, so its rules are not traced
+                with suppress(DriverError):  # this kernel does not support the family
                     self._add(family, devices, neighbours)
         except BaseException:
             self.close()

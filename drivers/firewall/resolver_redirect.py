@@ -70,7 +70,7 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
 def remove(bound: int) -> None:
     """Delete the redirection to port ``bound``; idempotent.
 
-    Runs in the calling thread's network namespace. Raises `drivers.api.DriverError` if nftables refuses.
+    Runs in the calling thread's network namespace. Raises `drivers.api.DriverError` if nftables refuses the deletion.
     """
     if bound and bound_port() == bound:
         libnftables.run(f"delete table ip {TABLE}\n")
@@ -93,7 +93,7 @@ def compare(address: IPv4Address, public: int, bound: int) -> list[Difference]:
 
 @cache
 def _expected(address: IPv4Address, public: int) -> Structure:
-    """Return the structure of the table with which `redirect` redirects to `SAMPLE_PORT`, as this kernel lists it."""
+    """Return the structure of the table that `redirect` makes for `SAMPLE_PORT`, as this kernel lists it."""
     with netns.new_netns():
         libnftables.run(script(address, public, SAMPLE_PORT))
         made = table_structure.find(f"ip {TABLE}")

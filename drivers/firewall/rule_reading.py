@@ -1,8 +1,8 @@
 """Read the rules of other programs, and determine whether they drop a packet, without sending the packet.
 
-Each condition of a rule is true, false or unknown for the packet. A rule with an unknown condition proves nothing, and
-is treated as if it did not match. With ``strict``, a drop is not reported if such a rule before it might have accepted
-the packet. Runs in the calling thread's network namespace.
+Each condition of a rule is true, false or unknown for the packet. A rule with an unknown condition is skipped. With
+``strict``, no drop is reported after a skipped rule that might let the packet pass. Runs in the calling thread's
+network namespace.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ ICMP = {("icmp", 4): "icmp", ("icmp", 6): "ipv6-icmp"}
 NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "icmpv6": 58}
 DEPTH_LIMIT = 16  # nftables itself allows 16 nested jumps
 STRICT_ELEMENTS_LIMIT = 256
-"""With ``strict``, larger sets count as unknown, because many packets are examined."""
+"""With ``strict``, a condition with a larger set is unknown, because many packets are examined and this takes time."""
 LETTING_PASS = ("accept", "return", "jump", "goto", "vmap", "queue", "synproxy")
-"""The last statements of rules after which a packet may pass."""
+"""Statements at the end of a rule that may let the packet pass."""
 STAYING = ("REJECT", "DROP", "LOG", "NFLOG", "AUDIT", "MARK", "CONNMARK", "SECMARK", "CONNSECMARK", "TCPMSS")
-"""The targets of iptables-nft (`xt`) that drop a packet, or after which the next rule sees it. NFQUEUE is none."""
+"""The targets of iptables-nft (`xt`) that drop a packet, or after which the next rule examines it.
+
+NFQUEUE is not one of them, because a program may accept the queued packet.
+"""
 Json = Mapping[str, Any]
 DNAT_PRIORITY = -100  # the priority "dstnat"
 PASS, DROPPED = "pass", "dropped"
@@ -45,8 +48,8 @@ ORDER: Mapping[str, Callable[[int, int], bool]] = {
 class Packet:
     """The examined packet. ``state`` is its connection tracking state. ``dnat`` says whether DNAT has changed it.
 
-    Port 0 means that the port is unknown. Only an answer has a source port. ``translated`` is the packet as the chains
-    of the same hook see it that follow DNAT, or None if DNAT does not change it there.
+    Port 0 means that the port is unknown. Only an answer has a source port. ``translated`` is the packet after DNAT.
+    The chains that run after DNAT at the same hook see this packet. ``translated`` is None without DNAT at the hook.
     """
 
     protocol: str
@@ -71,7 +74,7 @@ class Packet:
         return ICMP.get((self.protocol, self.version), self.protocol)
 
     def at(self, received: str, sent: str = "") -> Packet:
-        """Return the packet as a hook sees it: the interface that received it, and the one that sends it, or ""."""
+        """Return the packet with the interface that received it, and the interface that will send it ("" if none)."""
         return replace(self, received=received, sent=sent)
 
 
@@ -92,10 +95,11 @@ Proven = tuple[Packet, Drop]
 def find_drops(
     steps: Iterable[tuple[str, Packet]], families: Sequence[str] = IP_FAMILIES, *, strict: bool = False
 ) -> Iterator[Proven]:
-    """Yield each packet that is proven to be dropped, with the first proven drop; with ``strict``, of each table.
+    """Yield each packet that is proven to be dropped, with the first proven drop.
 
     Each step is a hook and a packet. The tables are listed only once for all steps. ``strict`` is for packets whose
-    fields are partly unknown. A packet without a source address is always examined in this way.
+    fields are partly unknown. A packet without a source address is always examined in this way. With ``strict``, the
+    packet is yielded once for each table that drops it.
     """
     tables = {table: _indexed(libnftables.listing("table {} {}".format(*table))) for table in _tables(families)}
     for hook, packet in steps:
@@ -214,7 +218,10 @@ class _Reader:
         return None
 
     def _doubt(self, rule: Json) -> None:
-        """Note that it is unknown whether a rule matches the packet, or what its target does."""
+        """Set ``is_certain`` to False if the rule may let the packet pass.
+
+        The caller does not know whether the rule matches the packet, or what its target does.
+        """
         if self._strict and any(_may_let_pass(kind, body) for kind, body in rule["expr"][-1].items()):
             self.is_certain = False
 

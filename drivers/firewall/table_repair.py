@@ -69,8 +69,8 @@ def repair(table: str, contents: Contents, differences: Sequence[Difference], no
 
     If only elements differ, only those elements are changed. If rules are lost, one transaction restores the rules and
     all missing elements. Elements of other programs are removed before that transaction, because they may conflict with
-    hawse's elements. ``notes`` is a script with rules whose comments record the table's state. It runs when the rules
-    are rewritten.
+    hawse's elements. If chains or sets are wrong, the whole table is created again. ``notes`` is a script with rules
+    whose comments record the table's state. It runs whenever rules are written.
     """
     details = {d.detail for d in differences}
     foreign = [d.detail for d in differences if isinstance(d.detail, tuple) and not isinstance(d.detail, Element)]

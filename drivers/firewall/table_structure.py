@@ -1,8 +1,8 @@
 """The structure of a table: chains, rules and sets without their elements, as the kernel lists them.
 
-This code contains no description of the structure that a table should have. Instead, once per process, the static rules
-are loaded into an empty network namespace and listed there. The same kernel and library always produce the same list
-for the same rules.
+To learn the structure that a table should have, the code loads the static rules into an empty network namespace, once
+per process, and lists them there. The list can be compared with that of a table in use, because the same kernel and
+library always produce the same list for the same rules.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Changes and lists of set elements, sent directly as netlink messages. Each change is one transaction.
 
-libnftables is not used, because libnftables takes several times as long. libnftables reads all sets of the table and
-parses a script. Its socket's close then blocks until no kernel code can read the removed elements.
+libnftables is not used, because it takes several times as long. libnftables reads all sets of the table and parses a
+script. When libnftables then closes its socket, the close blocks until no kernel code can read the removed elements.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Protection of unencrypted overlay networks: only certain hosts may send VXLAN packets to this host.
 
-VXLAN packets of these networks are dropped if they arrive from a bridge. A network's VXLAN ids are added to the set
-``tunnels`` before the cluster learns that this host joins the network. While the network is up, the sets
-``tunnel_peers4`` and ``tunnel_peers6`` hold the other hosts' underlay addresses for each VXLAN id.
+VXLAN packets of these networks are dropped if they arrive from a bridge, because a container may have forged them. A
+network's VXLAN ids are added to the set ``tunnels`` before the cluster learns that this host joins the network. While
+the network is up, the sets ``tunnel_peers4`` and ``tunnel_peers6`` hold the other hosts' underlay addresses for each
+VXLAN id.
 
 When the network goes down on this host, the network's ids stay in the set ``tunnels``. The other hosts read this change
 from the cluster's store only later. Until then, they accept VXLAN packets from this host, so this host must still drop
