@@ -67,7 +67,7 @@ def all_addresses(session: Session) -> list[tuple[int, IPInterface]]:
 def of_link(session: Session, link_index: int) -> set[IPInterface]:
     """Return the addresses of one link.
 
-    Addresses of other links are skipped, because decoding takes most of the time.
+    Addresses of other links are not decoded, because decoding takes most of the time.
     """
     return {record.address for record in _all(session, link_index)}
 

@@ -50,7 +50,7 @@ def ranges(version: int) -> list[Range]:
 def on_link_routes() -> list[Range]:
     """Return the destinations of IPv4 routes that lead to an interface without a gateway.
 
-    Omits default routes, and routes made by the kernel, because `ranges` already returns their subnets.
+    Omits default routes. Also omits routes that the kernel made for addresses, because `ranges` returns these subnets.
     """
     return _read(RTM_GETROUTE, ROUTE.pack(socket.AF_INET, 0, 0, 0, MAIN, 0, 0, 0, 0), Reading(_of_route, _routes_alike))
 

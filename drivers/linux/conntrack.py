@@ -71,7 +71,7 @@ def forget_untranslated(ports: Iterable[PortBinding]) -> None:
     """Delete the conntrack entries that deliver flows to published host ports to the host itself; idempotent.
 
     The kernel makes such an entry while the port is not published, or while the firewall's rules are missing. The entry
-    also decides about all later packets of the flow.
+    would deliver all later packets of the flow to the host too.
     """
     _forget_ports(ports, _leads_to_host, at_once=False)
 
@@ -162,9 +162,8 @@ def _forget(
 ) -> None:
     """Delete the conntrack entries for which ``matches`` returns True.
 
-    ``filters`` are kernel filters that match the same entries. An empty filter means that no kernel filter can express
-    the match. If ``at_once`` is False, the filters match more entries than ``matches``, so the kernel must not
-    delete by filter.
+    ``filters`` are kernel filters that match these entries. An empty filter means that no kernel filter can express the
+    match. If ``at_once`` is False, the filters also match other entries, so the kernel must not delete by filter.
     """
     tracked = _tracked()
     if not tracked:

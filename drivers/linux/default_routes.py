@@ -1,9 +1,9 @@
 """The default routes that endpoints add to a sandbox, beside routes of other programs.
 
-hawse never changes a route that no endpoint added. If an address family already has a default route, hawse's route gets
+hawse changes only routes that endpoints added. If an address family already has a default route, hawse's route gets
 a higher metric, and the kernel prefers the existing route. If hawse's route must take priority, hawse adds two routes
-instead, each to half of all addresses. The kernel prefers them because they are more specific, and the existing route
-stays. hawse recognises its routes by protocol number and next hop, and stores no record of its routes. The kernel
+instead, each to half of all addresses. The kernel prefers these two routes because they are more specific. The existing
+route stays. hawse recognises its routes by protocol number and next hop, and stores no record of its routes. The kernel
 removes the routes together with their interface.
 """
 
@@ -39,8 +39,8 @@ def synchronise(session: Session, chosen: Sequence[WayOut], offered: Sequence[Wa
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
     The calling thread is in the sandbox. ``offered`` are the default routes of all endpoints of the sandbox. hawse
-    replaces or removes only its own routes. Such a route has the protocol number ``protocol``, and the next hop or
-    interface of one of the ``offered`` routes.
+    replaces or removes only its own routes. It recognises them by the protocol number ``protocol`` and by the next hop
+    or interface of an ``offered`` route.
     """
     ours, others = _split(session, offered, protocol)
     for version in route.FAMILIES:
@@ -108,7 +108,7 @@ def _change(session: Session, present: Sequence[Route], expected: Sequence[Route
         except KernelError as error:
             if error.errno != errno.EEXIST or new.metric != route.HIGHEST_METRIC:
                 raise
-            continue  # no metric is free, because another program's route has the highest
+            continue  # no metric is free, because another program's route has the highest metric
         if old is not None:
             left.remove(old)
     for old in left:

@@ -1,4 +1,4 @@
-"""Ask other hosts for an ICMP echo (ping), all at once."""
+"""Send ICMP echo requests (ping) to many addresses at once."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def request(version: int, identifier: int, number: int, payload: bytes = b"") ->
 
 
 def number_of_reply(packet: bytes, version: int, identifier: int) -> int | None:
-    """Return the sequence number of an echo reply to ``identifier``, or None for another packet of a raw socket."""
+    """Return the sequence number of an echo reply to ``identifier``, or None if the packet is no such reply."""
     message = packet[(packet[0] & 15) * 4 :] if version == 4 else packet  # a raw IPv4 socket returns the IP header
     if len(message) < HEADER.size:
         return None

@@ -20,7 +20,7 @@ ATTRIBUTES = {"vxlan": {"vxlan_id": 1, "vxlan_port": link.VXLAN_PORT}}
 
 
 def missing(kinds: Iterable[str]) -> list[str]:
-    """Return those of the ``kinds`` of link that this kernel lacks, and "nf_tables" if nftables does not work.
+    """Return the link types in ``kinds`` that this kernel does not support, and "nf_tables" if nftables does not work.
 
     "bridge" must be the first kind, because the bridge becomes the parent of macvlan and ipvlan links.
     """

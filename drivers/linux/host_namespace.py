@@ -55,7 +55,7 @@ def _is(status: os.stat_result, path: Path) -> bool:
     try:
         return os.path.samestat(status, os.stat(path))
     except OSError:
-        return False  # access to ``path`` is denied, so it leads to another namespace than ``namespace``
+        return False  # access to ``path`` is denied: treat its namespace as another one
 
 
 def _of_residents(sockets: Collection[str]) -> Iterator[str]:

@@ -41,12 +41,12 @@ FORWARDING = 3
 """The state of a bridge port that forwards frames."""
 MAX_BRIDGE_PORTS = 1023
 BRIDGE_FULL = (errno.EXFULL, errno.ENOSPC)
-"""The kernel's errors for a port that a bridge cannot take, because the bridge has `MAX_BRIDGE_PORTS` ports."""
+"""The kernel's errors for a new port if the bridge already has `MAX_BRIDGE_PORTS` ports."""
 LEARNT_LIMIT = 1 << 16
-"""The number of MAC addresses that a bridge learns.
+"""The maximum number of MAC addresses that a bridge learns.
 
-Each takes 154 bytes for five minutes, and a container can send frames with any number of addresses. Above the limit,
-the bridge floods frames to addresses that it does not know.
+A limit is needed, because a container can send frames with any number of source addresses. Each learned address takes
+154 bytes for five minutes. Above the limit, the bridge floods frames to addresses that it does not know.
 """
 VXLAN_PORT = 4789  # UDP port of VXLAN assigned by IANA
 MAC_TEXT = len("02:42:00:00:00:00")
@@ -200,7 +200,7 @@ def switch_arp_on(session: Session, link_index: int) -> None:
 def set_bridge_port(session: Session, link_index: int, **flags: int) -> None:
     """Set flags of a bridge port by their names in `PORT_FLAGS`.
 
-    The kernel refuses a state while it runs the spanning tree protocol on the bridge.
+    The kernel refuses to set ``state`` while it runs the spanning tree protocol on the bridge.
     """
     values = {"attrs": [(PORT_FLAGS[flag], int(value)) for flag, value in flags.items()]}
     port = ("IFLA_PROTINFO", values, NLA_F_NESTED)  # without NLA_F_NESTED, the kernel reads the data as an STP state

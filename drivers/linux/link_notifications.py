@@ -45,10 +45,10 @@ DELETED_ENTRIES = (
     (_BYTE, 0, 0, 24 if _LITTLE else 25), (_ANY_BIT, 0, 1, PERMANENT),  # ndm_state
     _ACCEPT, socket_filter.DROP,
 )  # fmt: skip
-"""The filter for permanent entries that were deleted from forwarding databases.
+"""A BPF filter that accepts only one kind of message: a permanent entry was deleted from a forwarding database.
 
-The kernel also reports each learned entry and each change of a neighbour, which would wake the agent of a busy host
-hundreds of times a second.
+Without the filter, messages about learned entries and neighbours would wake the agent of a busy host hundreds of
+times a second.
 """
 
 
@@ -77,7 +77,8 @@ class Change(NamedTuple):
 class LinkListener:
     """A listener for the changes in the namespace of the thread that creates the listener.
 
-    ``groups`` are the kernel's multicast groups to receive, such as `HOST`. The filter ``accepts`` selects messages.
+    ``groups`` are the kernel's multicast groups to receive, such as `HOST`. The BPF filter ``accepts`` selects
+    messages.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ def _authors(data: bytes) -> Iterator[int]:
     start = 0
     while start + 16 <= len(data):
         length, author = struct.unpack_from("=I8xI", data, start)
-        yield author if author < 1 << 22 else 0  # a larger port number is of a second socket, and no PID
+        yield author if author < 1 << 22 else 0  # a larger number is no PID, but identifies a process's second socket
         start += length + 3 & ~3
 
 

@@ -49,13 +49,13 @@ def open_session() -> Iterator[Session]:
 
 
 class _Closer:
-    """Closes sessions after `CLOSE_DELAY_SECONDS`. One thread closes all of them: many threads need much memory."""
+    """Closes sessions after `CLOSE_DELAY_SECONDS`. One thread closes all sessions, because threads need memory."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Start without sessions. A child process calls this, because it does not have its parent's threads."""
+        """Forget all sessions. A forked child calls this, because the closing thread exists only in its parent."""
         self._sessions: deque[tuple[float, Session]] = deque()  # each with the time.monotonic() at which to close it
         self._running = _thread.allocate_lock()  # held by the thread that closes sessions
 

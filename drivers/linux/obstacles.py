@@ -24,7 +24,7 @@ LOWER_UP = 1 << 16  # flag IFF_LOWER_UP: the interface has a carrier
 GET_QDISC, KIND, STATISTICS, QUEUE = 38, 1, 7, 3  # kernel constants RTM_GETQDISC, TCA_KIND, TCA_STATS2, TCA_STATS_QUEUE
 TCMSG, COUNTERS = struct.Struct("=BxxxiIII"), struct.Struct("=5I")
 FILTERING = ("ingress", "clsact")
-"""The queueing disciplines that filters of traffic control (tc) need."""
+"""The queueing disciplines at which traffic control (tc) filters packets."""
 USUAL = ("noqueue", "mq", "pfifo_fast", "fq_codel", "fq", "cake")
 """The queueing disciplines that interfaces have by default. They drop packets only under load."""
 FILTER, XDP, DISCIPLINE, NO_ARP, NO_CARRIER, NO_FLOODING = "filter", "XDP", "discipline", "ARP", "carrier", "flooding"

@@ -52,8 +52,8 @@ class Neighbour(NamedTuple):
 def route(target: IPAddress, source: IPAddress | None = None, received: str = "") -> Found:
     """Return the route that a packet to ``target`` takes, by all routing rules and tables.
 
-    For a forwarded packet, ``received`` is the interface at which the packet arrives. Without forwarding, the kernel
-    then finds only local routes.
+    For a forwarded packet, ``received`` is the interface at which the packet arrives. If forwarding is off at this
+    interface, the kernel finds only local routes.
     """
     attributes: list[tuple[str, object]] = [("RTA_DST", str(target)), *([("RTA_SRC", str(source))] if source else [])]
     if received:

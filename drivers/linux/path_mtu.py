@@ -28,10 +28,11 @@ ERROR_QUEUE = socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
 
 
 def largest(address: IPAddress, mtu: int) -> int | None:
-    """Return the largest packet size that ``address`` answers if larger packets up to ``mtu`` are lost, else None.
+    """Return the size of the largest packet that ``address`` answers, if larger packets are lost silently; else None.
 
-    The result is also None if the address answers no ping, or if a router announces its MTU. Needs CAP_NET_RAW. Runs in
-    the calling thread's network namespace. Blocks up to two seconds, and less than 0.1 s if all packets are answered.
+    The function sends packets of up to ``mtu`` bytes. The result is None if the largest packet is answered, if no
+    packet is answered, or if a router announces its MTU. Needs CAP_NET_RAW. Runs in the calling thread's network
+    namespace. Blocks up to two seconds, and less than 0.1 s if all packets are answered.
     """
     sizes = [*(size for size in SIZES if size < mtu), mtu]
     with echo.open_socket(address.version) as sock:

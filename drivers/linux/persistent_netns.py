@@ -43,7 +43,7 @@ def netns_path(file: Path) -> str:
 
 
 def exists(file: Path) -> bool:
-    """Return whether the namespace of ``file`` exists; False for an empty file of a crashed process."""
+    """Return whether the namespace of ``file`` exists; False for the empty file that a crashed process may leave."""
     try:
         return netns.is_namespace_file(os.stat(netns_path(file)))
     except OSError:

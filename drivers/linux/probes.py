@@ -117,10 +117,10 @@ class Probe:
         return made
 
     def _bind_elsewhere(self, made: socket.socket) -> None:
-        """Bind to a random port, because all ports of the range are in use.
+        """Bind to a random port, because bind(2) finds no unused port in the range; raises `PortsExhausted`.
 
-        TCP connections to different targets share a port of the range, but bind(2) does not. Therefore an attempt to
-        connect shows whether the target can be reached from a port of the range. UDP sockets share no port.
+        TCP connections to different targets can share a port of the range. A program may therefore still get a port,
+        and an attempt to connect shows whether it does. UDP sockets cannot share a port.
         """
         protocol = "tcp" if made.type == socket.SOCK_STREAM else "udp"
         if protocol == "udp" or self._has_no_port(made.family):
@@ -191,7 +191,7 @@ class Probe:
         """Close the probe's socket.
 
         An open TCP connection is first shut down. The call then blocks up to `END_SECONDS` until the service closes its
-        side, so that the service sees a client that leaves and no error. If the service does not close its side, the
+        side, so that the service sees a normal end of the connection. If the service does not close its side, the
         connection is reset.
         """
         if self.tuple.protocol == "tcp" and self.result == "open":

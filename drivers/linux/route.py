@@ -90,7 +90,7 @@ def add_link_default(session: Session, version: int, link_index: int) -> None:
 
 
 def add_direct(session: Session, destination: IPNetwork, link_index: int, *, keep: bool = False) -> None:
-    """Add a route that leads to a subnet out of a link without a gateway; the subnet's hosts are then neighbours.
+    """Add a route to a subnet through a link, without a gateway; the hosts of the subnet are then neighbours.
 
     If such a route exists, it stays with ``keep``. Without ``keep``, the function then raises `KernelError`.
     """

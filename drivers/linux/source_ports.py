@@ -1,7 +1,7 @@
 """Count the source ports that sockets use, in the calling thread's network namespace.
 
-The kernel gives a socket without a port of its own one of the range net.ipv4.ip_local_port_range. UDP sockets share no
-port. TCP connections to different targets share a port.
+If a program chooses no source port, the kernel chooses one from the range net.ipv4.ip_local_port_range. UDP sockets
+cannot share a port. TCP connections to different targets can share a port.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ TIME_WAIT = "06"  # socket state in /proc/net/tcp
 
 
 class Use(NamedTuple):
-    """The use of the range: the number of its ports, of the used ports, and the TCP target with the most ports."""
+    """The number of ports in the range, of used UDP ports, and of used TCP ports.
+
+    ``tcp`` counts only the ports of connections to ``target`` (address and port).
+    """
 
     available: int
     udp: int
