@@ -1,9 +1,9 @@
 """The contract that every network driver fulfils, and the value types that drivers receive.
 
 A driver owns every network of its type and all kernel resources of those networks. A driver does not know users' names,
-the engine's database or containers. The engine gives the driver immutable values, and the driver raises `DriverError`.
-A driver changes kernel objects in the calling process's network namespace (the *host*) and in sandboxes. The engine
-gives the path of each sandbox.
+the engine's database or containers. The engine gives the driver immutable values. The driver reports errors as
+`DriverError`. A driver changes kernel objects in the calling process's network namespace (the *host*) and in sandboxes,
+which are the network namespaces of containers. The engine gives the path of each sandbox.
 
 Endpoints are set up in two phases, as in Docker's libnetwork. ``create_endpoint`` reserves what the endpoint needs
 outside the sandbox. ``join`` adds the endpoint's interface to the sandbox, and can be repeated with the same values at
@@ -80,7 +80,7 @@ class Pool:
     """One subnet of a network. ``gateway`` is the network's gateway in this subnet, or None without a gateway.
 
     The gateway of a bridge network is the bridge's own address. The gateway of a macvlan or ipvlan network is a router.
-    ``next_hop`` is another router for the default route of the endpoints of a bridge network, or None.
+    If ``next_hop`` is set, the default routes of a bridge network's endpoints lead to this router, not to ``gateway``.
     """
 
     subnet: IPNetwork
@@ -153,8 +153,8 @@ class Desired:
     ``networks`` and ``links`` must exist. Other commands are now creating or removing the networks in ``unsettled`` and
     the links in ``unsettled_links``. A kernel object of such a network or link is correct whether it exists or not.
     ``saved_state`` holds the text lines that the driver's method `Repairer.saved_state` returned earlier. ``relay``
-    maps each protocol to the port of the socket at which the agent proxies that protocol. ``relay`` is None in a
-    process that does not know these ports.
+    maps a protocol to the port on which the agent's proxy for that protocol listens. ``relay`` is None in a process
+    that does not know these ports.
     """
 
     networks: Members = ()
@@ -358,7 +358,7 @@ class Publisher(Protocol, metaclass=_ExaminedOnce):
     ) -> None:
         """Stop publishing ``ports`` and delete their conntrack entries; idempotent.
 
-        ``ports`` may be parts of the endpoint's ranges. With ``leaving``, the conntrack entries remain.
+        A range in ``ports`` may be a part of a published range. With ``leaving``, the conntrack entries remain, and
         `Driver.delete_endpoint` later deletes all entries of the endpoint.
         """
 
@@ -390,8 +390,8 @@ class Settings:
 
     - ``run`` is HAWSE_RUN, the directory of files that last until the next boot.
     - ``direct_routing``: if True, other machines on the host's networks can reach published ports at a container's own
-      address. This includes ports that are published on one host address only, except on a loopback address.
-    - ``accept_mark``: the firewall accepts packets with this firewall mark, "mark" or "mark/mask". "" accepts no mark.
+      address. This is also true for a port that is published on one host address, but not on a loopback address.
+    - ``accept_mark``: the firewall accepts packets with this firewall mark, written "mark" or "mark/mask"; "" for none.
     - ``forwarding``: if True, the driver enables forwarding between the host's interfaces for a network that needs it.
     """
 
@@ -604,11 +604,11 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
     def verify(
         self, network: NetworkSpec, peers: Sequence[Peer], fix: bool, *, tunnels: bool = True
     ) -> list[Difference]:
-        """Return the differences of the network's objects, and of its tables from those that ``peers`` require.
+        """Return how the network's kernel objects and tables differ from what the network and its ``peers`` require.
 
-        With ``fix``, the driver also repairs the differences. With ``tunnels``, there is also a difference for each
-        host to which the network's options have no tunnel; no repair can add that tunnel. The places are "namespace",
-        "bridge", "interface", "address", "tunnel", "firewall" and "table".
+        With ``fix``, the driver also repairs the differences. With ``tunnels``, each host to which the network's
+        options have no tunnel is also a difference, which no repair can remove. The places are "namespace", "bridge",
+        "interface", "address", "tunnel", "firewall" and "table".
         """
 
 

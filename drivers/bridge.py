@@ -1,9 +1,9 @@
-"""The ``bridge`` driver: one Linux bridge per network, one veth pair per endpoint, ports in the firewall.
+"""The ``bridge`` driver: one Linux bridge per network, one veth pair per endpoint, published ports in nftables.
 
 Kernel objects of a network: the bridge (``br-<12 hex>`` or a name that the user chose) with the gateways' addresses,
 and the network's firewall elements. Kernel objects of an endpoint: the host end ``veth<7 hex>``, which is a port of the
-bridge, and the other end in the sandbox. Each link made by hawse has a mark in its alias. hawse uses a bridge without
-this mark but never removes it.
+bridge, and the other end in the sandbox. Each link made by hawse has a mark in its alias. hawse can
+use a bridge of another program, which has no mark, but never removes such a bridge.
 """
 
 from __future__ import annotations
@@ -182,8 +182,8 @@ class BridgeDriver:
         ends = [endpoint for _, endpoint in endpoints]
         addresses = [item.ip for end in ends for item in (end.ipv4, end.ipv6) if item is not None]
         # For UDP ports that the agent proxies, delete conntrack entries by port number. Such entries do not contain the
-        # endpoint's address, because their flows lead from the client to the agent. The TCP entries of proxied ports
-        # need no deletion, because the agent closes its TCP streams itself.
+        # endpoint's address, because their flows lead from the client to the agent. Only ports on IPv6 addresses are
+        # proxied. The TCP entries of proxied ports need no deletion, because the agent closes its TCP streams itself.
         carried = [p for end in ends for p in end.ports if p.protocol == "udp" and p.host_ip.version == 6]
         with session() as opened:
             ports = [Port(opened, endpoint, bridge_options.parse(network)) for network, endpoint in endpoints]
@@ -300,8 +300,8 @@ class BridgeDriver:
             made = _Bridge(opened, network, options, self.settings.run)
             made.take_name_back()
             made.create()
-            # Use `teardown`, so that the other steps run after an error. Because containers may use the bridge, no step
-            # has an undo.
+            # `teardown` runs the remaining steps after an error, and undoes nothing. Nothing must be undone, because
+            # containers may use the bridge.
             teardown(
                 [
                     Step("mtu", made.allow_ipv6),
@@ -473,7 +473,7 @@ class _Bridge:
         values: dict[str, str] = {}
         if bridge is not None and self._is_ours(bridge):
             values[sysctl.conf("ipv6", self.name, "accept_ra")] = router_advertisements.IGNORED
-            # If the network gives the bridge no IPv6 address, disable IPv6, so that it has no link-local address.
+            # If the network gives the bridge no IPv6 address, disable IPv6. The bridge then has no link-local address.
             speaks_ipv6 = self.network.ipv6 and self.options.mode6 != "isolated"
             values[sysctl.conf("ipv6", self.name, "disable_ipv6")] = "0" if speaks_ipv6 else "1"
         if not self.options.icc:
@@ -532,7 +532,7 @@ class _Bridge:
             link.change(self.session, bridge.index, mtu=self.options.mtu or USUAL_MTU)
 
     def find_neighbors(self) -> None:
-        """Restore the bridge's MAC and ARP, and let the bridge pass frames for its MAC to the host; idempotent."""
+        """Restore the bridge's MAC, its ARP, and the entry that passes frames for this MAC to the host; idempotent."""
         bridge = link.find(self.session, self.name)
         if bridge is None:
             return
@@ -549,7 +549,10 @@ class _Bridge:
             neighbor_announcement.announce(self.name, ((bridge.mac, item.ip) for item in self._addresses()))
 
     def _has_other_mac(self, bridge: link.Link) -> bool:
-        """Return whether another program changed the MAC of hawse's bridge, which the containers' entries contain."""
+        """Return whether another program changed the MAC of hawse's bridge.
+
+        The neighbour entries of the containers contain the original MAC.
+        """
         return self._is_ours(bridge) and bridge.mac != _mac(self.network.id)
 
     def _is_ours(self, bridge: link.Link) -> bool:

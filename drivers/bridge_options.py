@@ -53,8 +53,8 @@ class BridgeOptions:
 
     ``mtu`` 0 keeps the kernel's default. For packets that leave the host, ``source4`` and ``source6`` are the source
     addresses that SNAT sets; None means the address of the outgoing interface. ``trusted`` lists host interfaces. Other
-    machines on the networks of these interfaces can reach published ports at the containers' own addresses. This
-    includes ports that are published on one host address only, except on a loopback address.
+    machines on the networks of these interfaces can reach published ports at the containers' own addresses. This is
+    also true for a port that is published on one host address, but not on a loopback address.
     """
 
     bridge: str

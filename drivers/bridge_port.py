@@ -83,10 +83,10 @@ class Port:
         return differences
 
     def _wrong_flags(self, name: str) -> dict[str, int]:
-        """Return the bridge flags of the port ``name`` with wrong values, which block packets or let too many pass.
+        """Return the bridge flags of the port ``name`` that have a wrong value, with this value.
 
-        The kernel sets the port's state if the port has no carrier, if the bridge is down, or if the bridge runs the
-        spanning tree protocol. The state is then not compared.
+        A wrong value blocks packets or lets too many packets pass. The flag "state" is not compared if the kernel
+        controls it: the port has no carrier, the bridge is down, or the bridge runs the spanning tree protocol.
         """
         flags = link.port_flags(self.session, name)
         usual = {"hairpin": 1, "isolated": int(not self.options.icc), "learning": 1, **USUAL, "state": link.FORWARDING}
@@ -150,7 +150,7 @@ class Port:
 
 
 def attach_all(opened: Session, endpoints: Iterable[EndpointSpec], options: BridgeOptions) -> None:
-    """Put the existing ports of these endpoints back on their bridge, because the bridge was created again."""
+    """Put the existing ports of these endpoints back on their bridge, which may have been created again."""
     bridge = link.index(options.bridge)
     marks = {names.endpoint_mark(endpoint.id): endpoint for endpoint in endpoints}
     for one in link.all_links(opened) if marks else ():

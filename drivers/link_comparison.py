@@ -13,33 +13,33 @@ from drivers.linux.netlink import Session
 
 
 def down(place: str, name: str) -> Difference:
-    """Return the difference of a link that must be up."""
+    """Return the difference for a link that is down."""
     return Difference("changed", place, f"{name} is down", subject=name, setting=UP)
 
 
 def without_arp(place: str, name: str) -> Difference:
-    """Return the difference of a link whose ARP must be on."""
+    """Return the difference for a link whose ARP is off."""
     return Difference("changed", place, f"{name} has ARP off", subject=name, setting=ARP)
 
 
 def wrong_mac(place: str, name: str, mac: str) -> Difference:
-    """Return the difference of a link that has another MAC address, ``mac``."""
+    """Return the difference for a link that has the wrong MAC address ``mac``."""
     return Difference("changed", place, f"{name} has the MAC {mac}", subject=name, setting=MAC)
 
 
 def small_mtu(name: str, mtu: int) -> Difference:
-    """Return the difference of an interface whose MTU is too small for IPv6."""
+    """Return the difference for an interface whose MTU is too small for IPv6."""
     what = f"{name} has the MTU {mtu}, which is too small for IPv6"
     return Difference("changed", "interface", what, subject=name, setting=MTU)
 
 
 def off_bridge(port: str, bridge: str, place: str = "port") -> Difference:
-    """Return the difference of a port that must be on ``bridge``."""
+    """Return the difference for a port that is not on its ``bridge``."""
     return Difference("changed", place, f"{port} is not on {bridge}", subject=port, setting=MASTER)
 
 
 def wrong_flag(port: str, flag: str, value: int) -> Difference:
-    """Return the difference of a port whose bridge flag has the wrong value ``value``."""
+    """Return the difference for a port whose bridge flag has the wrong value ``value``."""
     if flag == ISOLATED:
         what, opens = f"{port} is {'isolated' if value else 'not isolated'}", not value
     else:
@@ -48,7 +48,10 @@ def wrong_flag(port: str, flag: str, value: int) -> Difference:
 
 
 def addresses(opened: Session, index: int, name: str, required: Iterable[IPInterface]) -> list[Difference]:
-    """Return the addresses that a link must have and lacks, then the missing routes to the networks of the others."""
+    """Return a difference for each required address that the link lacks.
+
+    If the link has the address, return a difference if the route to the address's network is missing.
+    """
     held, required = address.of_link(opened, index), list(required)
     lost = [
         Difference("missing", "address", f"{item} on {name}", subject=str(item))
@@ -63,7 +66,10 @@ def addresses(opened: Session, index: int, name: str, required: Iterable[IPInter
 
 
 def sysctls(required: Mapping[str, str]) -> list[Difference]:
-    """Return the sysctls (path, value) with another value. A sysctl that the kernel does not have is no difference."""
+    """Return a difference for each required sysctl (path, value) that has another value.
+
+    A sysctl that the kernel does not have is ignored.
+    """
     return [
         Difference("changed", "sysctl", path.replace("/", "."))
         for path, value in required.items()

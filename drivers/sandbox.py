@@ -63,7 +63,7 @@ def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> N
 
 
 def compare(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> list[Difference]:
-    """Return the differences of an interface in the sandbox from the state that `configure` makes.
+    """Return how an interface in the sandbox differs from the state that `configure` makes.
 
     If the interface is lost, the only difference has the detail `LOST`, and the caller must join the endpoint again. If
     the interface was renamed, the only difference has the present name as its detail. Raises `Missing` if the sandbox
@@ -73,7 +73,7 @@ def compare(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> list[Di
 
 
 def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> list[Difference]:
-    """Return the differences of an interface from the state that `configure_here` makes."""
+    """Return how an interface differs from the state that `configure_here` makes; the caller is in the sandbox."""
     present = link.find(opened, interface)
     if present is None:
         other = next((one for one in link.all_links(opened) if _is_of(endpoint, one)), None)
@@ -110,9 +110,10 @@ def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences
 
 
 def _wrong_attributes(endpoint: EndpointSpec, present: link.Link) -> dict[str, str | int]:
-    """Return the right values of a veth's wrong attributes: the MAC, and an MTU with which the kernel disables IPv6.
+    """Return the wrong attributes of a veth interface, each with its right value.
 
-    Because the MTU of a macvlan or ipvlan interface follows the parent's MTU, such an interface is not compared.
+    The attributes are the MAC, and the MTU if it is so small that the kernel disables IPv6. Because the MTU of a
+    macvlan or ipvlan interface follows the parent's MTU, such an interface is not compared.
     """
     wrong: dict[str, str | int] = {}
     if present.kind != "veth":
@@ -239,8 +240,8 @@ def set_default_routes(
 ) -> None:
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
-    The calling process may be in another namespace. Only hawse's own routes are replaced or removed. Such a route has
-    the protocol number ``protocol``, and the next hop or interface of one of the ``offered`` routes.
+    The calling process may be in another namespace. Only hawse's own routes are replaced or removed. They have the
+    protocol number ``protocol``, and the next hop or interface of one of the ``offered`` routes.
     """
     inside(sandbox, lambda opened: default_routes.synchronise(opened, chosen, offered, protocol))
 

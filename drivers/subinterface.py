@@ -1,4 +1,4 @@
-"""The parent interface on the host, with the code that the drivers of sub-interfaces (macvlan, ipvlan) share.
+"""The parent interface on the host, and the code that the drivers of sub-interfaces (macvlan, ipvlan) share.
 
 The parent is one of three interfaces:
 
@@ -49,7 +49,7 @@ class SubinterfaceBase:
     """The base class of drivers whose endpoints are sub-interfaces of one host interface, the parent.
 
     Subclasses define the kind of sub-interface. The name of this class does not end in Driver, because
-    `drivers.registry` would then take this file for a driver.
+    `drivers.registry` takes a file with a class of such a name for a driver.
     """
 
     type: ClassVar[str]

@@ -53,9 +53,10 @@ class DryRunRecorder(CommandRecorder):
         self._lost: set[int] = set()
 
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
-        """Record the commands of a change, and return ``nothing``. Run a query in the kernel, and return its answer.
+        """Record the commands of a change, and return ``nothing``; send a query to the kernel, and return its answer.
 
-        A link that the dry run only pretends to make is not in the kernel. A query for it gets an invented answer.
+        The kernel does not know the links that the dry run pretends to make. A query for such a link gets an answer
+        from `ImaginedLinks`.
         """
         namespace = session.namespace()
         if not any(self._changes(session, message) for message in messages):
@@ -76,7 +77,7 @@ class DryRunRecorder(CommandRecorder):
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
         """Return ``bodies`` without the routes of a sandbox's interfaces that the dry run has deleted.
 
-        Such an interface is one end of a veth pair. The dry run has deleted the pair by its other end.
+        Such an interface is one end of a veth pair. The dry run deletes the pair by the end on the host (`_lose`).
         """
         if kind != RTM_GETROUTE or not self._lost or session.namespace() == self._home:
             return bodies
@@ -137,7 +138,7 @@ class DryRunRecorder(CommandRecorder):
     def _lose(self, session: Session, message: Message, name: str) -> None:
         """Record the index of a veth interface's peer if the message deletes the interface.
 
-        The kernel would delete the peer too. The peer is in the sandbox of this dry run.
+        The kernel would delete the peer too. The peer is in the sandbox, and `listed` omits its routes.
         """
         if message.kind == RTM_DELLINK and name and (present := link.find(session, name)) and present.kind == "veth":
             self._lost.add(present.peer)

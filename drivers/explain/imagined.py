@@ -1,7 +1,7 @@
-"""Links that a dry run would have made, for reads by its later steps, and the sysctl paths of such links.
+"""The links that a dry run pretends to make. The later steps of the dry run read them here, not in the kernel.
 
-Of a link, only the values that drivers read are kept: name, index, kind, alias, MAC, MTU, master and flags. The key of
-a network namespace is its inode number.
+Only the values that drivers read are stored: name, index, kind, alias, MAC, MTU, master and flags. A ``namespace`` is
+the inode number of a network namespace.
 """
 
 from __future__ import annotations
@@ -107,6 +107,6 @@ def of_link(path: str) -> str:
 
 
 def for_new_links(path: str) -> str:
-    """Return the path of the default sysctl: a new link gets its value as the sysctl ``path``."""
+    """Return the path of the default sysctl from which a new link copies its sysctl ``path``."""
     parts = path.split("/")
     return "/".join([*parts[:3], "default", *parts[4:]])

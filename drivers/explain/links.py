@@ -38,7 +38,7 @@ KINDS = {
 def command(message: Message, names: Names) -> list[str]:
     """Return the words of the command for a message RTM_NEWLINK, RTM_SETLINK or RTM_DELLINK.
 
-    Must be called before the kernel gets the message, because the message may remove the link's name.
+    Must be called before the kernel gets the message, because the message may delete or rename the link.
     """
     content = decode(ifinfmsg, message.body)
     if message.kind == RTM_DELLINK:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 class Names(NamedTuple):
     """Functions that return the name for a number in a netlink message.
 
-    ``link`` returns the name of the link with an index in the session's namespace. ``namespace`` returns the path of
-    the network namespace that a file descriptor refers to.
+    ``link`` takes the index of a link in the session's network namespace, and returns the link's name. ``namespace``
+    takes a file descriptor of a network namespace, and returns the namespace's path.
     """
 
     link: Callable[[int], str]

@@ -85,7 +85,7 @@ class CommandRecorder:
                 self._keep([line])
 
     def comment(self, text: str) -> None:
-        """Record a comment line. A line break in ``text`` becomes a space; a shell would execute the line after it."""
+        """Record a comment line. A line break becomes a space, because a shell would execute the text after it."""
         self._keep([f"# {' '.join(text.splitlines())}"])
 
     def opened(self, path: str, inode: int) -> None:

@@ -207,10 +207,10 @@ class OverlayDriver:
     def verify(
         self, network: NetworkSpec, peers: Sequence[Peer], fix: bool, *, tunnels: bool = True
     ) -> list[Difference]:
-        """Return the differences of this host's kernel objects and tables from the network's required state.
+        """Return how this host's kernel objects and tables differ from the network's required state.
 
-        With ``fix``, the differences are also repaired. With ``tunnels``, there is also a difference for each host to
-        which the network's options have no tunnel.
+        With ``fix``, the differences are also repaired. With ``tunnels``, each host to which the network's options have
+        no tunnel is also a difference.
         """
         options = overlay_options.complete(network)
         place = self.namespace(network)

@@ -6,8 +6,8 @@ A peer is an endpoint on another host. Each peer needs these rows:
 - a row of the bridge: frames for the peer's MAC go to that VXLAN device
 - a row per address: the VXLAN device answers ARP and neighbour solicitations for the peer
 
-Each host with peers needs one more row: broadcast and multicast frames go to that host too. Therefore, on every host
-the tables grow with the number of the network's endpoints.
+Each host with peers needs one more row: broadcast and multicast frames go to that host too. On every host, the size of
+the tables grows with the number of the network's endpoints.
 """
 
 from __future__ import annotations
