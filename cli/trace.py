@@ -41,7 +41,7 @@ def trace(app: App, origin: str, target: str, dry: bool, format: str) -> int:
 
 
 def text(app: App, document: dict[str, Any], origin: str, target: str) -> str:
-    """Return the path as a tree, a line that names the culprit, and a line with the remedy."""
+    """Return the output for users: the path as a tree, a line about the culprit, and a line with the remedy."""
     from rich.console import Console
     from rich.text import Text
     from rich.tree import Tree

@@ -143,7 +143,7 @@ def flag_rows(facts: Facts, node: CommandNode) -> Iterator[Sequence[str]]:
 
 
 def document() -> tuple[str, set[str]]:
-    """Return the text of the page, and the departures that match nothing; raises `Unclassified`."""
+    """Return the text of the page, and the departures that match no command or flag; raises `Unclassified`."""
     facts, departures = load()
     tree = nodes(root)
     first = [f"{number}. {entry}" for number, entry in enumerate(departures["first"], 1)]

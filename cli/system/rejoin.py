@@ -15,5 +15,5 @@ from cli.pflag import command, exactly
 @command("__rejoin", "Connect adopted namespaces whose names exist again", exactly(0), hidden=True)
 @click.pass_obj
 def rejoin(app: App) -> None:
-    """Connect each adopted namespace that exists again after a reboot to its networks."""
+    """Reconnect the adopted namespaces that were lost at a reboot and now exist again."""
     app.engine.containers.rejoin()

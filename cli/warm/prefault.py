@@ -51,7 +51,7 @@ def create_scratch_host() -> None:
     """
     forget()
     pid = os.fork()
-    if pid == 0:  # run the commands in a child process, so that their locks and other state do not stay in the server
+    if pid == 0:  # run the command in a child process, so that its locks and other state do not stay in the server
         with elsewhere():
             run_silently(SCRATCH_OBJECTS)
         os._exit(0)

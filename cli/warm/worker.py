@@ -40,7 +40,7 @@ def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
 
 
 def wait_for_client(channel: socket.socket, identity: peer.Identity) -> NoReturn:
-    """Warm up until a connection comes through the channel, then run the command of the connected launcher.
+    """Warm up until the server sends a launcher's connection through ``channel``, then run the launcher's command.
 
     To warm up, the process runs commands without effect, so that their code and data are in memory.
     If the server closes the channel instead, exit.
