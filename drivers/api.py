@@ -242,8 +242,9 @@ class JoinInfo:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """An endpoint of the same network on another host: the endpoint's MAC and addresses, and the underlay address of
-    the other host.
+    """An endpoint of the same network on another host: the endpoint's MAC and addresses.
+
+    ``vtep`` is the address of the other host on the underlay, the network between the hosts.
     """
 
     endpoint_id: str
@@ -377,7 +378,7 @@ class BulkRemover(Protocol, metaclass=_ExaminedOnce):
         """Remove all kernel objects of the networks, as `Driver.delete_network` does for each network; idempotent."""
 
     def retire_networks(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
-        """Disable the networks without the slow part of `delete_networks`; idempotent.
+        """Disable the networks, but leave the slow part of their removal to `delete_networks`; idempotent.
 
         Returns the ids of the networks that still have kernel objects. The caller later passes these networks to
         `delete_networks`, in `NetworkSpec` values that contain only the ids.
@@ -390,7 +391,8 @@ class Settings:
 
     - ``run`` is HAWSE_RUN, the directory of files that last until the next boot.
     - ``direct_routing``: if True, other machines on the host's networks can reach published ports at a container's own
-      address. This is also true for a port that is published on one host address, but not on a loopback address.
+      address. This includes ports that are published on a single host address, and excludes ports that are published on
+      a loopback address.
     - ``accept_mark``: the firewall accepts packets with this firewall mark, written "mark" or "mark/mask"; "" for none.
     - ``forwarding``: if True, the driver enables forwarding between the host's interfaces for a network that needs it.
     """

@@ -2,8 +2,8 @@
 
 Kernel objects of a network: the bridge (``br-<12 hex>`` or a name that the user chose) with the gateways' addresses,
 and the network's firewall elements. Kernel objects of an endpoint: the host end ``veth<7 hex>``, which is a port of the
-bridge, and the other end in the sandbox. Each link made by hawse has a mark in its alias. hawse can
-use a bridge of another program, which has no mark, but never removes such a bridge.
+bridge, and the other end in the sandbox (the container's network namespace). Each link made by hawse has a mark in its
+alias. hawse can use a bridge of another program, which has no mark, but never removes such a bridge.
 """
 
 from __future__ import annotations
@@ -300,8 +300,8 @@ class BridgeDriver:
             made = _Bridge(opened, network, options, self.settings.run)
             made.take_name_back()
             made.create()
-            # `teardown` runs the remaining steps after an error, and undoes nothing. Nothing must be undone, because
-            # containers may use the bridge.
+            # `teardown` runs the remaining steps after an error, and undoes no step, because containers may use the
+            # bridge.
             teardown(
                 [
                     Step("mtu", made.allow_ipv6),
@@ -557,7 +557,8 @@ class _Bridge:
 
     def _is_ours(self, bridge: link.Link) -> bool:
         # Because the kernel ignores an alias in the message that creates a link, an interrupted creation may leave a
-        # bridge without the mark. In this case, the generated name or the network's MAC proves that hawse made it.
+        # bridge without the mark. In this case, the generated name or the network's MAC proves that hawse made the
+        # bridge.
         unmarked = bridge.alias == "" and bridge.mac == _mac(self.network.id)
         return bridge.alias == self.mark or unmarked or self.name == names.bridge_name(self.network.id)
 

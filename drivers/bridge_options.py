@@ -53,8 +53,9 @@ class BridgeOptions:
 
     ``mtu`` 0 keeps the kernel's default. For packets that leave the host, ``source4`` and ``source6`` are the source
     addresses that SNAT sets; None means the address of the outgoing interface. ``trusted`` lists host interfaces. Other
-    machines on the networks of these interfaces can reach published ports at the containers' own addresses. This is
-    also true for a port that is published on one host address, but not on a loopback address.
+    machines on the networks of these interfaces can reach published ports at the containers' own addresses. This
+    includes ports that are published on a single host address, and excludes ports that are published on a loopback
+    address.
     """
 
     bridge: str
@@ -82,7 +83,7 @@ def parse(network: NetworkSpec) -> BridgeOptions:
     """Parse a network's options; raises `BadOption` with Docker's error text for a wrong value."""
     values = network.options
     options.check_heal(values)
-    for label in ("default_bridge", "host_binding_ipv4"):  # only validated here: the engine uses both
+    for label in ("default_bridge", "host_binding_ipv4"):  # validated here, but used by the engine
         options.read(values, PREFIX + label, options.boolean if label == "default_bridge" else options.address, None)
     for label in ("enable_ipv4", "enable_ipv6"):
         options.read(values, "com.docker.network." + label, options.boolean, None)

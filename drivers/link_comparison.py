@@ -48,9 +48,9 @@ def wrong_flag(port: str, flag: str, value: int) -> Difference:
 
 
 def addresses(opened: Session, index: int, name: str, required: Iterable[IPInterface]) -> list[Difference]:
-    """Return a difference for each required address that the link lacks.
+    """Return a difference for each required address that is missing, or whose route is missing.
 
-    If the link has the address, return a difference if the route to the address's network is missing.
+    The route of an address leads to the address's network.
     """
     held, required = address.of_link(opened, index), list(required)
     lost = [

@@ -16,7 +16,7 @@ Action = Callable[[], object]
 class Step:
     """One step of a kernel change: ``do`` makes the change, and ``undo`` reverts the change.
 
-    ``undo`` is None if another step's ``undo`` also reverts this step.
+    ``undo`` is None if nothing must be reverted, or if another step's ``undo`` also reverts this step.
     """
 
     name: str

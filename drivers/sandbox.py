@@ -1,4 +1,4 @@
-"""Operations inside a sandbox, the same for all drivers.
+"""Operations inside a sandbox (a container's network namespace), the same for all drivers.
 
 A function with a parameter ``sandbox`` moves the calling thread into the sandbox's network namespace, acts, and moves
 the thread back.

@@ -6,8 +6,8 @@ The parent is one of three interfaces:
 - a VLAN sub-interface, which is created if missing (``-o parent=eth0.10``)
 - a dummy ``dm-<12 hex>``, if the user names no parent
 
-A parent made by hawse has hawse's mark in its alias and is removed with its network. Endpoints are links created
-directly in the sandbox; the host has no kernel object for an endpoint.
+A parent made by hawse has hawse's mark in its alias and is removed with its network. An endpoint is a link that is
+created directly in the sandbox (the container's network namespace). The host has no kernel object for it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Decoding of set elements from the kernel's format into comparable bytes and nftables' text.
 
-hawse compares elements as bytes (`drivers.firewall.encoding.Packed`). The text names an element in a message, or an
-element that another program added. No function has side effects.
+hawse compares elements as bytes (`drivers.firewall.encoding.Packed`). The text is for messages to users, and
+for scripts that create a table again with its present elements. No function has side effects.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The elements of the sets in ``ruleset.nft`` that represent networks, endpoints and published ports.
 
-No function of this module calls the kernel, so a repair can compute the required elements without kernel access.
+No function of this module calls the kernel, so a repair can compute the required elements without kernel access. The
+agent is a resident process of hawse. It proxies the ports that DNAT cannot serve.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def of_ports(
 
     DNAT cannot serve a binding on ::1, or an IPv6 binding of an endpoint without IPv6. For such a binding, the elements
     redirect TCP and UDP ports to the agent's proxy instead. If ``direct`` is True, other machines on the host's
-    networks can reach every published port at the container's own address. This is also true for a port that is
-    published on one host address, but not on a loopback address.
+    networks can reach every published port at the container's own address. This includes ports that are published on a
+    single host address, and excludes ports that are published on a loopback address.
     """
     ways: dict[tuple[str, IPAddress], _Route] = {}
     for binding in ports:

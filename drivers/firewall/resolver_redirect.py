@@ -1,9 +1,10 @@
 """Redirection of the resolver's port 53 inside a sandbox to the port that the resolver is bound to.
 
-A container may run its own name server on the wildcard address and port 53. The kernel refuses that bind while another
-socket is bound to port 53 of any address. Therefore, the resolver is bound to another port, and two short chains per
-sandbox change the port numbers in packets. The chains do not use connection tracking. Queries are changed before they
-reach the container's own rules. Answers are changed after they have passed the container's own rules.
+The resolver is the DNS server of the agent, which is a resident process of hawse. A sandbox is a container's network
+namespace. A container may run its own name server on the wildcard address and port 53. The kernel refuses that bind
+while another socket is bound to port 53 of any address. Therefore, the resolver is bound to another port, and two short
+chains per sandbox change the port numbers in packets. The chains do not use connection tracking. Queries are changed
+before they reach the container's own rules. Answers are changed after they have passed the container's own rules.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ PROTOCOLS = ("udp", "tcp")
 PORT = 53
 CHAINS = ("asks", "answers")
 SAMPLE_PORT = 0xABCD
-"""A port number whose bytes occur in the rules only as that port."""
+"""A port number whose bytes occur in the rules only as that port, so that `_with_port` can replace them."""
 
 
 def bound_port() -> int:

@@ -24,7 +24,10 @@ ICMP = {("icmp", 4): "icmp", ("icmp", 6): "ipv6-icmp"}
 NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "icmpv6": 58}
 DEPTH_LIMIT = 16  # nftables itself allows 16 nested jumps
 STRICT_ELEMENTS_LIMIT = 256
-"""With ``strict``, a condition with a larger set is unknown, because many packets are examined and this takes time."""
+"""The size of the largest set that is searched with ``strict``.
+
+A condition with a larger set is unknown, because a search for each of many packets would take too long.
+"""
 LETTING_PASS = ("accept", "return", "jump", "goto", "vmap", "queue", "synproxy")
 """Statements at the end of a rule that may let the packet pass."""
 STAYING = ("REJECT", "DROP", "LOG", "NFLOG", "AUDIT", "MARK", "CONNMARK", "SECMARK", "CONNSECMARK", "TCPMSS")

@@ -133,9 +133,9 @@ def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
 
 
 def _version(of: Structure) -> int:
-    """Return the version number that a table's set names contain, or 0 if the names contain no version number.
+    """Return the version number in the names of a table's sets, or 0 if no name contains a version number.
 
-    If the table contains several version numbers, the highest is returned.
+    If there are several version numbers, the highest is returned.
     """
     return max((int(match[1]) for name in of.sets if (match := VERSION.fullmatch(name))), default=0)
 

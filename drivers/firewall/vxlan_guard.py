@@ -3,7 +3,7 @@
 VXLAN packets of these networks are dropped if they arrive from a bridge, because a container may have forged them. A
 network's VXLAN ids are added to the set ``tunnels`` before the cluster learns that this host joins the network. While
 the network is up, the sets ``tunnel_peers4`` and ``tunnel_peers6`` hold the other hosts' underlay addresses for each
-VXLAN id.
+VXLAN id. The underlay is the network between the hosts.
 
 When the network goes down on this host, the network's ids stay in the set ``tunnels``. The other hosts read this change
 from the cluster's store only later. Until then, they accept VXLAN packets from this host, so this host must still drop
@@ -75,9 +75,9 @@ class Gate:
 def compare(expected: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[Difference]:
     """Return how the VXLAN sets in the kernel differ from the ``expected`` elements.
 
-    Three differences are reported: a missing element, an element for an unexpected host, and a missing comment. The
-    comment marks the sets as complete. An element that lets an unexpected host send is ignored if it belongs to a
-    network in ``unsettled``.
+    Three kinds of differences are reported: a missing element, an element for an unexpected host, and a missing
+    comment. The comment marks the sets as complete. An element that lets an unexpected host send is ignored if it
+    belongs to a network in ``unsettled``.
     """
     target, present = set(expected), set(_present())
     gone = [e for e in present - target if e.set != TUNNELS and not any(gate.concerns(e) for gate in unsettled)]

@@ -1,6 +1,7 @@
 """Watches (`drivers.api.Watch`) that report other programs' changes of the firewall.
 
-A watch can also block new connections until the firewall is repaired.
+The agent, a resident process of hawse, uses these watches. A watch can also block new connections until the firewall is
+repaired.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The default routes that endpoints add to a sandbox, beside routes of other programs.
+"""The default routes that endpoints add to a sandbox (a container's network namespace).
 
-hawse changes only routes that endpoints added. If an address family already has a default route, hawse's route gets
-a higher metric, and the kernel prefers the existing route. If hawse's route must take priority, hawse adds two routes
-instead, each to half of all addresses. The kernel prefers these two routes because they are more specific. The existing
-route stays. hawse recognises its routes by protocol number and next hop, and stores no record of its routes. The kernel
-removes the routes together with their interface.
+Other programs may add routes too. hawse changes only routes that endpoints added. If an address family already has a
+default route, hawse's route gets a higher metric, and the kernel prefers the existing route. If hawse's route must take
+priority, hawse adds two routes instead, each to half of all addresses. The kernel prefers these two routes because they
+are more specific. The existing route stays. hawse recognises its routes by protocol number and next hop, and stores no
+record of its routes. The kernel removes the routes together with their interface.
 """
 
 from __future__ import annotations

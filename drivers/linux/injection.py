@@ -24,7 +24,10 @@ SYN, RST = 2, 4
 
 
 def frame(probe: Tuple, source: IPAddress, target: IPAddress, port: int, flags: int = SYN, sequence: int = 1) -> bytes:
-    """Return the IP packet of a probe from ``source`` to ``target``; TCP probes have ``flags`` and ``sequence``."""
+    """Return the IP packet of a probe (`drivers.linux.probes`) from ``source`` to ``target``.
+
+    ``flags`` and ``sequence`` are for TCP only.
+    """
     if probe.protocol == "tcp":
         body = struct.pack("!HHIIBBHHH", probe.number, port, sequence, 0, 5 << 4, flags, 64240, 0, 0)
         place, protocol = 16, NUMBERS["tcp"]

@@ -28,7 +28,7 @@ def at(protocol: str, port: int) -> list[IPAddress]:
 
 
 def full_queue(port: int) -> int:
-    """Return the number of TCP connections that wait at a port if its accept queue is full, otherwise 0.
+    """Return the number of TCP connections in a port's accept queue if that queue is full, otherwise 0.
 
     With a full queue, the kernel ignores new connection requests. The result is 0 on a kernel without sock_diag(7).
     """

@@ -1,4 +1,4 @@
-"""Find hawse's own links by their marks, and the interfaces of a sandbox.
+"""Find hawse's own links by their marks, and the interfaces of a sandbox (a container's network namespace).
 
 A mark is the alias that names the link's network or endpoint (`drivers.linux.names`).
 """

@@ -39,7 +39,8 @@ Kind = Literal["forward", "flood", "port", "neighbor"]
 class Row(NamedTuple):
     """One row of a forwarding database or neighbour table.
 
-    The meaning of ``key`` and ``value`` depends on the kind:
+    A VTEP is the address of another host to which VXLAN packets go. The meaning of ``key`` and ``value`` depends on the
+    kind:
 
     - ``forward``: a VXLAN device sends frames for a MAC (key) to a VTEP (value).
     - ``flood``: if a frame's MAC has no row, a VXLAN device also sends a copy of the frame to a VTEP (key).

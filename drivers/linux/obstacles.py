@@ -65,7 +65,7 @@ def of(interface: str) -> list[Obstacle]:
 
 
 def everywhere() -> dict[str, list[Obstacle]]:
-    """Return the obstacles at each interface that has one."""
+    """Return the obstacles at each interface that has at least one."""
     with session() as opened:
         with kernel_errors("list", "links"):
             links = dump(opened, RTM_GETLINK, ifinfmsg, [link.SKIP_STATISTICS])

@@ -1,4 +1,4 @@
-"""Packet sockets that see a probe and its answer at one interface."""
+"""Packet sockets that see a probe (`drivers.linux.probes`) and its answer at one interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from drivers.linux.socket_filter import DROP, Instruction
 EVERY = 0x0003  # kernel constant ETH_P_ALL
 IPV4, IPV6 = 0x0800, 0x86DD
 OUTGOING = 4  # packet type PACKET_OUTGOING
-LOAD_PROTOCOL = 0xFFFFF000  # address of the protocol for BPF: SKF_AD_OFF + SKF_AD_PROTOCOL
+LOAD_PROTOCOL = 0xFFFFF000  # BPF loads the protocol from here: SKF_AD_OFF + SKF_AD_PROTOCOL
 LENGTH = 256
 READS = 500  # maximum packets of one read, because a flood of packets must not block the caller
 

@@ -17,7 +17,7 @@ from drivers.api import IPAddress
 from drivers.linux import echo
 
 SIZES = (576, 1280, 1300, 1350, 1380, 1400, 1420, 1440, 1450, 1460, 1480, 1492)
-"""The sizes of packets in bytes that are tried below the MTU of the first interface."""
+"""The packet sizes to try, in bytes, below the MTU of the outgoing interface."""
 FIRST_SECONDS, MORE_SECONDS = 0.4, 0.25  # seconds to wait for the first answer, and then for the other answers
 ATTEMPTS = 3  # for each size without an answer, because a network may lose packets
 DONT_FRAGMENT = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}  # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER

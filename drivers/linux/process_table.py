@@ -91,7 +91,7 @@ def disk_bytes(pids: Iterable[int]) -> tuple[int, int]:
 
 
 def _labelled(path: str, label: bytes) -> int:
-    """Return the number after a label at the beginning of a line of a file, or 0 without such a line."""
+    """Return the number in the line of a file that begins with ``label``, or 0 if there is no such line."""
     try:
         with open(path, "rb", buffering=0) as file:
             lines = file.read().splitlines()
@@ -101,13 +101,13 @@ def _labelled(path: str, label: bytes) -> int:
 
 
 def processor_time() -> int:
-    """Return the nanoseconds that all processors of this host have spent, busy and idle together."""
+    """Return the time of all processors of this host since boot, busy and idle together, in nanoseconds."""
     with open("/proc/stat", "rb") as file:
         return sum(map(int, file.readline().split()[1:8])) * SECOND // TICKS
 
 
 def pid_limit() -> int:
-    """Return the number of processes and threads that this host can have."""
+    """Return the maximum number of processes and threads of this host."""
     with open("/proc/sys/kernel/pid_max", encoding="ascii") as file:
         return int(file.read())
 

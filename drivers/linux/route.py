@@ -101,8 +101,8 @@ def add_direct(session: Session, destination: IPNetwork, link_index: int, *, kee
 def has_connected(session: Session, interface: IPInterface, name: str) -> bool:
     """Return whether the main table has a route to the subnet of an address on the link ``name``.
 
-    The kernel or another program may have made the route. The result is also True for a more specific route. The
-    calling thread is in the session's namespace.
+    The kernel or another program may have made the route. The result is also True for a more specific route. A
+    subnet of one or two addresses is not looked up. The calling thread is in the session's namespace.
     """
     subnet = interface.network
     if subnet.prefixlen >= subnet.max_prefixlen - 1:

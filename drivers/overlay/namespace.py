@@ -1,6 +1,6 @@
 """The objects of an overlay network on one host: a namespace, its devices and, if encrypted, the WireGuard tunnel.
 
-The namespace is kept at the file ``$HAWSE_RUN/overlay/<12 hex>``. All names are derived from the network's id.
+The file ``$HAWSE_RUN/overlay/<12 hex>`` identifies the namespace. All names are derived from the network's id.
 Therefore, a second creation completes an interrupted creation, and a removal needs no record of the objects.
 """
 

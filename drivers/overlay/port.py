@@ -1,4 +1,4 @@
-"""The veth pair that connects an endpoint's sandbox to the bridge of an overlay network."""
+"""The veth pair that connects a sandbox (a container's network namespace) to the bridge of an overlay network."""
 
 from __future__ import annotations
 

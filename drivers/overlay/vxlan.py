@@ -110,7 +110,7 @@ def _place(name: str) -> str:
 def delete(there: Session, network: NetworkSpec) -> None:
     """Delete all devices of the network; idempotent.
 
-    The removal of the namespace is not enough: its VXLAN ids stay in use while a process holds the namespace open.
+    The removal of the namespace is not enough: the VXLAN ids stay in use while a process holds the namespace open.
     """
     for name in (*devices(network), BRIDGE):
         if link.index(name):

@@ -1,8 +1,9 @@
 """The WireGuard configuration of an encrypted network on one host, as JSON in one of the network's options.
 
 Example: ``{"private_key": …, "listen_port": 51820, "address": "10.255.0.1", "peers": [{"public_key": …, "endpoint":
-"192.0.2.2", "port": 51820, "address": "10.255.0.2"}]}``. Keys are in base64. ``endpoint`` is the underlay address of a
-peer's host, and ``address`` is an address inside the tunnel. A peer's ``port`` defaults to the listen port.
+"192.0.2.2", "port": 51820, "address": "10.255.0.2"}]}``. Keys are in base64. ``endpoint`` is a peer's address on the
+network between the hosts (the underlay), and ``address`` is an address inside the tunnel. A peer's ``port`` defaults to
+the listen port.
 """
 
 from __future__ import annotations
