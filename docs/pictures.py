@@ -149,7 +149,7 @@ PICTURES: dict[str, Callable[[Host], str]] = {"map.svg": network_map, "doctor.sv
 
 
 def main() -> None:
-    """Write all pictures, or those whose files are named as arguments."""
+    """Write all pictures, or only the pictures whose file names are given as arguments."""
     with a_host() as host:
         for name, make in PICTURES.items():
             if name in (sys.argv[1:] or PICTURES):

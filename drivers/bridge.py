@@ -60,7 +60,7 @@ USUAL_MTU = 1500
 
 
 class BridgeDriver:
-    """The driver of networks on one host whose endpoints are connected by a Linux bridge."""
+    """The driver of networks on one host; a Linux bridge connects the endpoints of each network."""
 
     type = "bridge"
     facts = DriverFacts(

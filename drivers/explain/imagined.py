@@ -53,7 +53,7 @@ class ImaginedLinks:
         return name in self._links[namespace]
 
     def find(self, namespace: int, name: str) -> Imagined | None:
-        """Return the link of that name, or None if the dry run has not made or has deleted such a link."""
+        """Return the link of that name, or None if the dry run has made no such link or has deleted it."""
         return self._links[namespace].get(name)
 
     def name(self, namespace: int, index: int) -> str:

@@ -2,7 +2,7 @@
 
 `drivers.firewall.foreign_drops` finds chains that drop all packets which no rule accepts; it is fast enough for each
 command. This module examines each rule, for ``hawse doctor``. It reports two kinds of dropping rules: rules that
-compare an interface or an address with that of a network, and rules that compare only protocols and ports. The module
+name an interface or an address of a network, and rules that compare only protocols and ports. The module
 does not read the contents of sets, and cannot see the rules of iptables-legacy.
 """
 
@@ -22,7 +22,7 @@ from drivers.linux.nfnetlink import NETFILTER
 HOOKS = (b"\0\0\0\0", FORWARD, b"\0\0\0\4")  # hooks NF_INET_PRE_ROUTING, NF_INET_FORWARD, NF_INET_POST_ROUTING
 INPUT = b"\0\0\0\1"  # hook NF_INET_LOCAL_IN
 OPERATION, DATA, VALUE, EQUAL = 2, 3, 1, b"\0\0\0\0"  # NFTA_CMP_OP, NFTA_CMP_DATA, NFTA_DATA_VALUE, NFT_CMP_EQ
-BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # attributes NFTA_PAYLOAD_BASE, _OFFSET; values of the base
+BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # NFTA_PAYLOAD_BASE, _OFFSET; two values of the base
 KEY, INTERFACES, PROTOCOLS = 2, (6, 7), (15, 16)  # NFTA_META_KEY; NFT_META_IIFNAME, _OIFNAME; _NFPROTO, _L4PROTO
 CT_KEY, STATUS = 2, b"\0\0\0\2"  # NFTA_CT_KEY, NFT_CT_STATUS
 MASK = 4  # attribute NFTA_BITWISE_MASK

@@ -1,8 +1,8 @@
 """Determine whether the rules of iptables-legacy drop a packet, without sending the packet.
 
 Each condition of a rule is true, false or unknown for the packet. A dropping rule with an unknown condition is skipped.
-At any other rule with an unknown condition the examination ends without a result, because this rule may accept the
-packet. Runs in the calling thread's network namespace. The structures are those of linux/netfilter_ipv4/ip_tables.h and
+At a rule with an unknown condition that may accept the packet, the examination ends without a result. Runs in the
+calling thread's network namespace. The structures are those of linux/netfilter_ipv4/ip_tables.h and
 linux/netfilter/xt_*.h.
 """
 
