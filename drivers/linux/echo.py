@@ -20,7 +20,7 @@ DATAGRAM = 2048
 
 
 def answering(addresses: Iterable[IPAddress], seconds: float) -> set[IPAddress]:
-    """Return the addresses that answer an echo request within ``seconds``; each request is sent twice.
+    """Return the addresses that answer an echo request within ``seconds``; unanswered requests are repeated once.
 
     Needs CAP_NET_RAW. Runs in the calling thread's network namespace. Blocks up to ``seconds``.
     """
