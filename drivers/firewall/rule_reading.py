@@ -101,8 +101,8 @@ def find_drops(
     """Yield each packet that is proven to be dropped, with the first proven drop.
 
     Each step is a hook and a packet. The tables are listed only once for all steps. ``strict`` is for packets whose
-    fields are partly unknown. A packet without a source address is always examined in this way. With ``strict``, the
-    packet is yielded once for each table that drops it.
+    fields are partly unknown. With ``strict``, a packet is yielded once for each table that drops it. The rules for a
+    packet without a source address are always evaluated as with ``strict``.
     """
     tables = {table: _indexed(libnftables.listing("table {} {}".format(*table))) for table in _tables(families)}
     for hook, packet in steps:
