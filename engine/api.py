@@ -246,7 +246,8 @@ class Containers(Protocol):
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
         """Wait for a container and return its exit code.
 
-        ``condition`` names the event to wait for: "not-running" or "removed". `watch_end` also waits for a next run.
+        ``condition`` names the event to wait for: "not-running" or "removed". To wait for the end of the next run, use
+        `watch_end`.
         """
 
     def list(self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False) -> Documents:
@@ -272,7 +273,7 @@ class Containers(Protocol):
         """Return the pid of the command that the process ``runner`` executes with `exec`, or 0 if there is none."""
 
     def figures(self, references: Sequence[str]) -> Documents:
-        """Return the present document of GET /containers/{id}/stats of each container, without ``precpu_stats``."""
+        """Return each container's current document of GET /containers/{id}/stats, without ``precpu_stats``."""
 
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
         """Yield the documents of GET /containers/{id}/stats, one a second, until the container is removed (NotFound).
@@ -321,9 +322,9 @@ class Containers(Protocol):
 
         Addresses and ports are released too. The restart policy and --rm decide about the restart and the removal.
 
-        When the process ends, the container's supervisor starts a new hawse process, which calls this method.
-        ``finished_at`` is given after the wait before an automatic restart. The container is then restarted only if its
-        last run ended at that time.
+        When the process ends, the container's supervisor starts a new hawse process, which calls this method. If an
+        automatic restart must wait, the supervisor calls this method again after the wait. ``finished_at`` is then the
+        end of the last run. The container is restarted only if no other run has ended since.
         """
 
     def settle(self, container_id: str) -> None:
@@ -357,7 +358,7 @@ class Images(Protocol):
         """Return the document of GET /images/{name}/json."""
 
     def load(self, source: BinaryIO) -> Sequence[ImageRecord]:
-        """Import all images of an archive; return one record for each image, with only its names in the archive."""
+        """Import all images of an archive; return a record of each image, with only the names that the archive has."""
 
     def save(self, references: Sequence[str], target: BinaryIO) -> None:
         """Write images as an archive for `load` and ``docker load``, each with one layer.

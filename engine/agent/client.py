@@ -1,4 +1,4 @@
-"""The commands' side of the connection to the resident agent: report changes of the local store, and start the agent.
+"""How commands reach the resident agent: start the agent, and notify the agent of changes of the local store.
 
 The lock file, the socket and the log of the agent are in the directory HAWSE_RUN.
 """
@@ -35,7 +35,7 @@ STARTED = (
     "The agent, a resident process, starts. It adds to the table inet hawse its own sockets (sets relay and "
     "relay_sockets) and the note that the table is complete (chain complete), and makes the table inet hawse_standby."
 )
-"""The agent's own changes of the kernel at its start, as a comment for ``--explain``."""
+"""The comment that ``--explain`` shows when a command starts the agent: what the agent changes in the kernel."""
 
 
 def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True, wait: bool = True) -> bool:
@@ -63,8 +63,8 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
     """Send one line to the agent and return the agent's answer.
 
     Returns "late" if no answer arrives within ``patience`` seconds. Returns None if no agent is listening, or if the
-    agent had to be killed because SIGSTOP had stopped it. If ``patience`` is 0 or less, the function does not wait for
-    the answer and returns "".
+    connection ended without an answer. An agent that SIGSTOP has stopped is killed; the result is then also None. If
+    ``patience`` is 0 or less, the function does not wait for the answer and returns "".
     """
     try:
         sock = connect(run_dir, peer.CONNECT_TIMEOUT_SECONDS)
@@ -223,7 +223,7 @@ def _become_agent(run_dir: Path, root: Path, ready_fd: int, lock: int) -> None:
         os.chdir("/")
         null = os.open(os.devnull, os.O_RDWR)
         log = null
-        with suppress(OSError, PermissionDenied):  # it is no file of hawse
+        with suppress(OSError, PermissionDenied):  # without a log if hawse does not own the log's path
             log = open_private(os.path.join(run_dir, LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK)
         _arrange((null, log, log, ready_fd if ready_fd >= 0 else null, lock))
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM):
@@ -259,8 +259,9 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
 def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
     """Notify the agent that the local store has changed; wait for the agent's services if the command needs them.
 
-    The agent is started only if a network in ``joined`` has DNS names, or if a published port needs the agent. The
-    default bridge has no DNS names. If ``joined`` is not empty and the agent is not needed, the command does not wait.
+    ``joined`` has the networks that a container has just joined. The agent is started only if one of them has DNS
+    names, or if a published port needs the agent. The default bridge has no DNS names. If ``joined`` is not empty and
+    the agent is not needed, the command does not wait.
     """
     start = any(not network.predefined for network in joined) or _publishes(host)
     notify(host.run, host.root, start=start, wait=start or not joined)

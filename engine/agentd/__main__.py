@@ -86,7 +86,8 @@ def main() -> int:
 def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, claimed: socket, unit: Unit) -> Agent:
     """Create the agent with all its services.
 
-    The agent answers commands on the listener of ``place``, and keeps the reserved address ``claimed`` open.
+    The agent answers commands on the listener of ``place``. It keeps ``claimed`` open, a socket at an abstract address,
+    which prevents the start of a second agent.
     """
     home()
     libnftables.reserve_fds()  # reserve low descriptor numbers for libnftables before the agent opens many sockets

@@ -27,8 +27,9 @@ IDLE_SECONDS = 10.0
 
 
 class Agent:
-    """The agent. It ends when no service has been needed for the idle time, or after a signal. With ``stays``, it ends
-    only after a signal. ``signalled`` is True if a signal has ended it.
+    """The agent. It ends after a signal, or when no service has been needed for ``idle`` seconds.
+
+    With ``stays``, the agent ends only after a signal. ``signalled`` is True after a signal.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Agent:
         self._control = Control(loop, listener, self.reconcile, self.status, guarded)
         self._quiet, self._read, self._records = 0, object(), Snapshot()
         self._unneeded, self.signalled = False, False
-        self._known = False  # True after a snapshot with networks: an empty one then means a deleted store
+        self._known = False  # True after a snapshot with networks: no networks then mean that the store was deleted
 
     def reconcile(self) -> bool:
         """Read the local store and update every service; return False if a service failed.
@@ -86,7 +87,7 @@ class Agent:
         return json.dumps({"pid": os.getpid(), "services": needed, "warnings": list(self._warnings())})
 
     def move(self, listener: socket) -> None:
-        """Answer commands on a new socket, because the file of the old one was deleted."""
+        """Answer commands on the socket ``listener``, because the file of the old socket was deleted."""
         self._control.move(listener)
 
     def run(self) -> None:
@@ -103,9 +104,9 @@ class Agent:
         self.reconcile()
 
     def overlooks(self) -> bool:
-        """Return whether the agent ended because no service was needed, without reading the last change of the store.
+        """Return whether the store has changed since the agent read it and ended because no service was needed.
 
-        If True, the caller starts a new agent, because the changed store may need an agent.
+        If True, the caller starts a new agent, because a service may be needed after this change.
         """
         if not self._unneeded or self._store.stamp() == self._read:
             return False
@@ -119,9 +120,9 @@ class Agent:
         return self._stays or any(s.needed() for s in self._services) or self._control.busy
 
     def _consider(self) -> None:
-        """End the agent if two checks in a row find no needed service. The checks are half the idle time apart.
+        """End the agent if two checks in a row find that nothing needs it. The checks are half the idle time apart.
 
-        If the local store has changed, a check reads it first. A killed command may have failed to notify the agent.
+        A check first reads a changed store, because a killed command has perhaps not notified the agent.
         """
         with suppress(EngineError):  # ignore the error: the next check reads the local store again
             if self._store.stamp() != self._read:

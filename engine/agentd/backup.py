@@ -1,4 +1,6 @@
-"""Backs up the local store some seconds after a change and at the agent's end, but at most once in an interval."""
+"""Backs up the local store some seconds after a change, at most once a minute. Also makes a due backup at the agent's
+end.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ class BackupService:
             self._timer = self._loop.after(max(DELAY_SECONDS, INTERVAL_SECONDS - since), self._begin)
 
     def needed(self) -> bool:
-        """Return False, because `close` makes a backup that is due."""
+        """Return False: the agent need not run until a scheduled backup, because `close` makes this backup."""
         return False
 
     def close(self) -> None:
@@ -52,7 +54,7 @@ class BackupService:
     def _begin(self) -> None:
         self._timer, self._last = None, time.monotonic()
         if self._thread is not None:
-            self._thread.join()  # this backup started over `INTERVAL_SECONDS` ago, so it has normally ended
+            self._thread.join()  # the last backup started over `INTERVAL_SECONDS` ago, so it has normally ended
         self._thread = threading.Thread(target=self._make, name="backup", daemon=True)
         self._thread.start()
 

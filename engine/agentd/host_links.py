@@ -41,9 +41,9 @@ class HostLinks:
         loop.watch(self._entries.fileno(), lambda _: self._heard(self._entries))
 
     def follow(self, names: Mapping[str, Subject]) -> None:
-        """Watch exactly these links. ``names`` maps a link's name to its network or endpoint.
+        """Watch exactly the links in ``names``, which maps a link's name to its network or endpoint.
 
-        Links that hawse did not make are watched too.
+        ``names`` may contain links that hawse did not make.
         """
         self._names = names
         known = set(self._bridges.values())
@@ -87,7 +87,10 @@ class HostLinks:
         return change.name not in self._names and subject in self._names.values()
 
     def _learn(self, change: Change) -> None:
-        """Record the index of a network's or endpoint's link; for a network, also its MAC, and watch its sysctls."""
+        """Record the link index of the changed network or endpoint, or forget a deleted link.
+
+        For a network, also record the MAC address and watch the sysctls.
+        """
         subject = marked(change) or self._bridges.get(change.link)
         if subject is None:
             return
@@ -115,7 +118,7 @@ class HostLinks:
 
         watches = []
         for family in ("ipv4", "ipv6"):
-            with suppress(OSError):  # without IPv6 or with too many watches, only the slow comparison finds changes
+            with suppress(OSError):  # without IPv6 or with too many watches, only `LinkThread`'s regular checks help
                 watches.append(self._inotify.add(f"/proc/sys/net/{family}/conf/{name}", MODIFY, seen))
         return watches
 
@@ -133,7 +136,7 @@ class HostLinks:
 
 
 def marked(change: Change) -> Subject | None:
-    """Return the network or endpoint that the mark of the changed link names, or None."""
+    """Return the network or endpoint whose mark is in the alias of the changed link, or None without a mark."""
     for mark, kind in ((NETWORK_MARK, NETWORK), (ENDPOINT_MARK, ENDPOINT)):
         if change.alias.startswith(mark):
             return Subject(kind, change.alias.removeprefix(mark))

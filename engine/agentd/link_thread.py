@@ -33,9 +33,10 @@ time longer.
 QUIET_SHARE = 20
 """A comparison that took T seconds and found no difference is not repeated for `QUIET_SHARE` times T seconds."""
 FIRST_SHARE, SHARE = 4, 2000
-"""A comparison that took T seconds delays the next comparison without a report by this number times T seconds.
+"""After a comparison of T seconds, the next comparison without a report waits for this number times T seconds.
 
-``FIRST_SHARE`` applies to the first comparison of each subject, because changes before the agent's start are unknown.
+``FIRST_SHARE`` applies to the first comparison of each subject. It is smaller, because the kernel reports no changes
+that were made before the agent's start.
 """
 FIGHT_SECONDS = 300.0
 """Seconds for which `LinkThread.fights` reports a conflict after its last repair."""
@@ -46,7 +47,7 @@ PATIENCE_SECONDS = 5.0
 class LinkThread:
     """The thread; it runs until `close`.
 
-    The function ``put_right`` compares and repairs one subject; its arguments include the program that changed the
+    The function ``put_right`` compares and repairs a subject; its second argument is the program that changed the
     subject. The function ``tell_resting`` records which program repeatedly undoes a repair, and the seconds until the
     next repair.
     """

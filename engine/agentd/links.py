@@ -33,7 +33,7 @@ from engine.recovery.link_repair import CONTAINER, ENDPOINT, NETWORK, LinkRepair
 class Place(NamedTuple):
     """A watched namespace: its path and inode number, and a process in it with its start time (or zeros).
 
-    ``resolves`` is True if the redirection to the resolver is watched too.
+    ``resolves`` is True if the redirection of DNS queries to hawse's resolver is also watched.
     """
 
     path: str
@@ -98,7 +98,7 @@ class Ours:
             return change.gone and change.address in self.addresses
         return change.kind == "route" and (
             change.gone or change.prefix <= 1
-        )  # a new default route may have replaced hawse's default route
+        )  # a new route /0 or /1 gets the packets of hawse's default route
 
 
 class LinkService:

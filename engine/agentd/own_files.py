@@ -21,9 +21,10 @@ DELETED = " (deleted)"
 
 
 class OwnFiles:
-    """Watches the agent's files; ``moved`` is called with a new listener that replaces the old one.
+    """Watches the agent's files, and restores deleted files.
 
-    If ``needed`` returns False, the agent ends instead, because the next command starts another agent.
+    If the socket was deleted, ``moved`` is called with the listener of the new socket. If ``needed`` returns False, the
+    agent ends and restores nothing, because the next command starts another agent.
     """
 
     def __init__(

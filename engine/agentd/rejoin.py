@@ -1,4 +1,7 @@
-"""Records the end of adopted network namespaces. After a boot, connects a namespace again when its name exists."""
+"""Records the end of adopted network namespaces, which are namespaces that hawse did not make.
+
+After a boot, connects such a namespace to its networks again as soon as its name exists.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,7 @@ from engine.eventloop.netns import PinnedNamespace
 from engine.model import ContainerRecord
 
 LOOK_INTERVAL_SECONDS = 0.5
-"""Seconds between two checks whether the names of waiting namespaces exist. If no namespace waits, nothing is
-checked.
-"""
+"""Seconds between two checks whether the names of missing namespaces exist again; no checks if none is missing."""
 
 
 Place = tuple[str, int, int, int]

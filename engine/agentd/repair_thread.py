@@ -1,9 +1,9 @@
 """A thread of the agent that keeps the kernel state shared by a driver's networks as the records require.
 
-When another program changes this state, the kernel notifies the thread, and the thread then compares the kernel with
-the records. After hawse's own changes the thread also compares, but later. At that time, a command may have written its
-record and not yet changed the kernel. Therefore the thread then repairs a difference only if two comparisons in a row
-find the difference.
+When another program changes this state, the kernel notifies the thread, and the thread compares the kernel with the
+records immediately. After a change by hawse itself, the thread compares a second later. Even then, a command may have
+written its record and not yet changed the kernel. Therefore, after such a change, the thread repairs a difference only
+if two comparisons in a row find the difference.
 
 The driver compares and repairs (`drivers.api.Repairer`). A thread calls the driver, because the agent's other services
 must not wait for a long comparison.
@@ -106,7 +106,10 @@ class RepairThread:
             watch.close()
 
     def _read_records(self) -> None:
-        """Read the records, because `_block` needs the networks before the first comparison gets the store's lock."""
+        """Read the records before the first comparison, which may wait for the store's lock.
+
+        `_block` may need the networks earlier.
+        """
         with self._store.read() as reader:
             if shared_state.is_of_this_boot(reader):
                 self._desired = shared_state.of(reader, self._name, self._relay())

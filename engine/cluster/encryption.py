@@ -29,7 +29,7 @@ def is_encrypted(record: NetworkRecord) -> bool:
 
 
 def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
-    """Return a network's specification for this host's driver; an encrypted network's has its current tunnels."""
+    """Return a network's specification for this host's driver; for an encrypted network, include its tunnels."""
     seen = network_spec(record)
     if not is_encrypted(record):
         return seen

@@ -203,7 +203,7 @@ def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Jso
 
 
 def used_addresses(host: Host, record: NetworkRecord) -> list[IPAddress]:
-    """Return the reserved addresses and those that all hosts use on a cluster network; none for another network."""
+    """Return the addresses of a cluster network that are reserved or in use on any host; empty for other networks."""
     if record.scope != SWARM:
         return []
     view, _ = current_view(host)
@@ -262,7 +262,7 @@ def reserve_endpoints(
 
 
 def _shut(host: Host, network: NetworkRecord) -> None:
-    """Make the driver drop the network's VXLAN packets that a container sends by itself.
+    """Make the driver drop VXLAN packets of this network that a program in a container has built.
 
     After the reservation of the endpoint, other hosts accept VXLAN packets from this host. Therefore the caller calls
     this function before the reservation.

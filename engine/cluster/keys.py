@@ -1,8 +1,8 @@
 """The names of all keys in etcd, by prefix.
 
 - ``shared/`` is read and watched by every host.
-- ``ledger/`` is read only by managers. The agents do not watch these keys, so an allocated address causes no message to
-  every host.
+- ``ledger/`` is read only by managers. The agents do not watch these keys, so etcd sends no message to all hosts when
+  an address is allocated.
 - ``secret/`` holds the join tokens, and is also read only by managers.
 
 Only managers write keys. A worker asks a manager's server to write. The server writes for the node that the worker's

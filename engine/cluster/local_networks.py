@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SWARM = "swarm"
 INGRESS_SANDBOX = "ingress-sbox"
-"""The container id of an endpoint on the gateway bridge. Docker has this endpoint for the traffic of services."""
+"""The container id of the endpoint that Docker makes on the gateway bridge for the traffic of services."""
 NETWORKS_LOCK = ("cluster", "networks")
 """The lock that serialises creating and deleting the kernel objects of cluster networks on this host."""
 AGENT_LOCK_TIMEOUT = 1.0

@@ -29,7 +29,7 @@ LONGEST_ANSWER = 16 << 10
 
 
 def ask(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Ask another host a question; return the answer under the key ``answer``, or "" without an answer in time.
+    """Ask another host a question; return its answer as ``{"answer": text}``. The text is "" without an answer in time.
 
     Blocks up to `WAIT_SECONDS`. Raises NotFound if the question's source or target endpoint is not in the etcd store.
     Raises Unavailable if the host ``member`` has too many open questions.

@@ -1,4 +1,4 @@
-"""Checks of the records in the etcd store: a manager checks a record before it is written, and every reader again.
+"""Checks of the records in the etcd store. A manager checks a record before writing it; each host checks what it reads.
 
 Readers ignore a record that they cannot parse, or that does not match its etcd key. Therefore an invalid record cannot
 stop the agent of any host.

@@ -16,9 +16,9 @@ from engine.names import mac_from_ipv4
 def completed(document: Json, record: NetworkRecord, view: View | None, membership: ClusterMembership | None) -> Json:
     """Return a network's inspect document with the fields of a cluster network.
 
-    If no container on this host uses the network, ``Containers`` is None. Otherwise, and always for ingress,
-    ``Containers`` also has this host's own address, and ``Peers`` lists the hosts that use the network. Both are
-    missing if ``view`` or ``membership`` is None.
+    ``Containers`` is None if no container on this host uses the network. Ingress always counts as used. For a used
+    network, ``Containers`` also has this host's own address, and ``Peers`` lists the hosts that use the network. The
+    address and the list are missing if ``view`` or ``membership`` is None.
     """
     used = bool(document["Containers"]) or record.ingress
     if not used:
@@ -54,5 +54,5 @@ def _own_member(record: NetworkRecord, address: str) -> Json:
 
 
 def _short(node_id: str) -> str:
-    """Return twelve hexadecimal digits (of a hash of the node id) that represent a node in the network document."""
+    """Return the name of a node in the network document: twelve hexadecimal digits of a hash of the node id."""
     return sha256(node_id.encode()).hexdigest()[:12]

@@ -26,7 +26,7 @@ from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import encode
 
 MOST_SKIPPED = 6
-"""After n conflicts, a host skips a random number of free addresses below 2**n; n is at most `MOST_SKIPPED`."""
+"""After n conflicts, a host skips up to 2**n - 1 free addresses; the number is random. n is at most `MOST_SKIPPED`."""
 MAC_TAKEN = "attaching to network failed: the MAC address {} is of an endpoint of another host on this network"
 REMOVED = 'This node has been removed from the swarm. Use "hawse swarm leave", then it can join again.'
 Pools = Sequence[tuple[PoolRecord, str]]

@@ -125,10 +125,10 @@ def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Networ
 
 
 def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRecord]) -> tuple[NetworkRecord, Cursor]:
-    """Return the record and the cursor after one VXLAN id was assigned to each subnet: the user's ids, then unused ids.
+    """Assign a VXLAN id to each subnet; return the new record and the new cursor.
 
-    The options that Docker's inspect shows have only the ids of IPv4 subnets. The option for the driver has all ids, in
-    the order of the pools.
+    IPv4 subnets first get the ids that the user requested. All other subnets get unused ids. The options that Docker's
+    inspect shows have only the ids of IPv4 subnets. The option for the driver has all ids, in the order of the pools.
     """
     options = dict(record.options or {})
     requested = [v for v in options.get(VNIS, "").split(",") if v]

@@ -1,8 +1,8 @@
 """Use network namespaces that hawse did not create as if they were containers ("adopted" sandboxes).
 
 ``netns:NAME`` is a namespace of ``ip netns``. ``netns:/path`` is any bind-mounted namespace. ``pid:N`` is the namespace
-of a process. Each namespace has one default name for all its references: the last part of a path is its name, and
-``netns:/proc/N/ns/net`` is ``pid:N``. If a reference names the namespace of a container that hawse created, the
+of a process. The default name of a namespace given by a path is ``netns:`` and the last part of the path. The default
+name of ``netns:/proc/N/ns/net`` is ``pid:N``. If a reference names the namespace of a container that hawse created, the
 reference means that container.
 
 An adopted sandbox has a container record only while it is connected to a network. The record is created together with
@@ -88,10 +88,12 @@ def record_of(
 ) -> ContainerRecord:
     """Return a container record for connecting a network namespace that hawse did not create.
 
-    ``known`` is the stored record of the namespace, or None. If the status of ``known`` is "running", a copy of
-    ``known`` is returned. It keeps its path and process if ``place`` is another name of its namespace. If not, a new
-    record is made. The caller stores the returned record together with the first endpoint. Raises Conflict if ``known``
-    has another name than the user asks for, and InvalidArgument if the name that the user asks for is invalid.
+    ``known`` is the stored record of the namespace, or None. If the status of ``known`` is "running", returns a copy of
+    ``known``, otherwise a new record. The copy keeps the path and the process of ``known`` if ``place`` has another
+    path. The caller stores the returned record together with the first endpoint.
+
+    Raises Conflict if the user asks for another name than that of ``known``. Raises InvalidArgument if the name that
+    the user asks for is invalid.
     """
     if asked.name:
         names.check_container_name(asked.name)
@@ -151,8 +153,9 @@ def _policy(asked: Adoption, *, of_process: bool) -> RestartPolicy:
 
 
 def known_id(host: Host, place: NamespaceReference) -> str:
-    """Return the id of this namespace's container record, even if the record was renamed or has another name of the
-    namespace; "" without a record.
+    """Return the id of the namespace's container record, or "" if the namespace has no record.
+
+    The record is found by the namespace's inode or path, so its name does not matter.
     """
     with host.store.read() as reader:
         records = _inside(reader, place.path, adopted=True) or _at(reader, place.path)
@@ -160,11 +163,10 @@ def known_id(host: Host, place: NamespaceReference) -> str:
 
 
 def find(reader: Reader, reference: str) -> list[ContainerRecord]:
-    """Return the container record of a namespace given as ``netns:`` or ``pid:``, even if the record has another name.
+    """Return a list with the container record of the namespace ``reference``, or an empty list if it has no record.
 
-    A name of ``ip netns`` without ``netns:`` also finds the record. If the reference is another name of the namespace
-    of a running container, such as a process inside, that container is returned. The list is empty for any other
-    reference, and without a record.
+    ``reference`` is ``netns:...``, ``pid:N`` or a name of ``ip netns``. The name in the record does not matter. For the
+    namespace of a running container that hawse created, such as ``pid:N`` of its process, returns that container.
     """
     if not names.is_adoptable(reference):
         return _at(reader, str(NETNS_DIRECTORY / reference)) if NETNS_NAME.fullmatch(reference) else []
@@ -176,7 +178,10 @@ def find(reader: Reader, reference: str) -> list[ContainerRecord]:
 
 
 def is_of_process(record: ContainerRecord) -> bool:
-    """Return whether a record's namespace was given as ``pid:N``. Such a namespace never returns after its process."""
+    """Return whether a record's namespace was given as ``pid:N``. hawse never waits for the return of such a namespace.
+
+    After the end of the process, another process may get the same pid.
+    """
     return record.kind == "adopted" and bool(OF_PROCESS.fullmatch(record.sandbox_path))
 
 
@@ -261,8 +266,8 @@ def is_waiting(record: ContainerRecord) -> bool:
 def remove_files(host: Host, container: ContainerRecord) -> None:
     """Remove hawse's files of an adopted namespace, and restore the user's own files; idempotent.
 
-    The caller deletes the record afterwards, because after a kill, the next command needs the record to finish the
-    removal.
+    The caller deletes the record after this call. If the caller is killed before this, the next command still finds the
+    record and finishes the removal.
     """
     namespace_files.restore(host, container)
     directory.remove(host, [container.id])

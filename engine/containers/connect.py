@@ -111,8 +111,8 @@ def _held(host: Host, container: str, asked: Adoption) -> Iterator[_Held]:
 def _found(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
     """Return the record of a container, and the reference that opens its namespace.
 
-    The record is None if the caller must open the namespace first. This is the case for ``netns:`` and ``pid:``, and
-    for a recorded namespace that is not connected.
+    The record is None if the caller must open the namespace first. This is the case for ``netns:`` and ``pid:``, unless
+    hawse created the namespace. It is also the case for the name of an adopted namespace that is not connected now.
     """
     if names.is_adoptable(container):
         with host.store.read() as reader:

@@ -155,7 +155,7 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
 
 
 def _checked_links(reader: Reader, links: Sequence[str]) -> list[str]:
-    """Return the links with the names of their targets. Of several links with one alias, the first stays."""
+    """Return the links with the names of their targets; of several links with the same alias, only the first."""
     by_alias: dict[str, str] = {}
     for link in links:
         by_alias.setdefault(parse_link(link)[1], _with_sandbox_owner(reader, link))
@@ -264,10 +264,10 @@ def _normalised(request: ContainerCreate) -> ContainerCreate:
 
 
 def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[NetworkAttachment]:
-    """Return one attachment for each network of the request. Each attachment has the network name that the user typed.
+    """Return one attachment for each network of the request, with the network name that the user typed.
 
-    The main network is the network that the network mode names. The main network's attachment has the network's real
-    name in two cases: the user gave no settings for the main network, or typed its id.
+    The main network, which the network mode names, is an exception. Its attachment has the network's real name if the
+    user gave no settings for the main network, or typed its id.
     """
     mode, networks = request.host.network_mode, request.networks
     if not is_container_mode(mode) and mode not in networks:

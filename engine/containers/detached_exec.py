@@ -58,10 +58,10 @@ def _wait(start: Callable[[], object], ended: Callable[[int], object], told: int
 
 
 def _command() -> int:
-    """Return the pid of the child that is the command.
+    """Return the pid of the command, which is a child of this process.
 
-    A fork of this process, which reads the command's terminal, may be another child. The fork has the same command line
-    as this process.
+    This process may have a second child: a fork of itself that reads the command's terminal. That child has the same
+    command line as this process.
     """
     children = Path("/proc/thread-self/children").read_text(encoding="ascii").split()
     own = Path("/proc/self/cmdline").read_bytes()

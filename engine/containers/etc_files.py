@@ -40,7 +40,9 @@ HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 HOST_HOSTS = Path("/etc/hosts")
 FILES = ("hosts", "resolv.conf", "hostname")
 WRITTEN = "resolv.conf.written"
-"""A copy of the resolv.conf that hawse wrote last. The container cannot write it, so it shows the container's edits."""
+"""A copy of the resolv.conf that hawse wrote last. The container cannot change the copy. Therefore a difference means
+that the container has edited its resolv.conf.
+"""
 IPV6_SWITCHES = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/lo/disable_ipv6")
 """The sysctls that turn off IPv6 on the loopback interface of a container."""
 LARGEST = 1 << 20
@@ -112,10 +114,10 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
 def remove_network(
     host: Host, record: ContainerRecord, network: NetworkRecord | None, members: Sequence[JoinedEndpoint]
 ) -> None:
-    """Remove the container's own lines from its /etc/hosts after the container has left a network, as Docker does.
+    """Remove the lines with the container's own addresses from its /etc/hosts after it has left a network.
 
-    The own lines for all networks of the container are removed, because all own lines contain the same host name. After
-    the container has left a predefined network, nothing is removed, because containers have no names on predefined
+    As in Docker, the lines of all networks are removed, because they all contain the container's host name. After the
+    container has left a predefined network, nothing is removed, because containers have no names on predefined
     networks. ``network`` is the network that the container has left, or None if the network is not known. ``members``
     are the endpoints that the container keeps.
     """
@@ -189,10 +191,11 @@ def _default_bridge_address(host: Host) -> str:
 
 
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
-    """Return each text that an earlier hawse, which kept no copy, may have written to resolv.conf.
+    """Return the texts that hawse may have written to resolv.conf when the container had the endpoints ``members``.
 
-    Without ``members``, there are two texts: one for a container without networks, and one for a container on
-    predefined networks, which the container may have left.
+    They are needed if an older version of hawse wrote the file, because it kept no copy (`WRITTEN`). Without
+    ``members``, there are two texts: for a container that never had a network, and for a container that has left a
+    predefined network.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]

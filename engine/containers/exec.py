@@ -88,8 +88,8 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
 def _runner(host: Host, record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> Callable[[], int]:
     """Return a function that runs the command and returns its exit code, or 0 at once for a detached command.
 
-    Raises InvalidArgument if the request names a user for an adopted namespace, because commands run there as the
-    caller.
+    Raises InvalidArgument if the request names a user for an adopted namespace, because commands in it always run as
+    the calling user.
     """
     if record.kind == "adopted":
         if request.user:
@@ -111,8 +111,9 @@ def _add_events(host: Host, record: ContainerRecord, exec_id: str, *actions: str
 def _execute_in_namespace(host: Host, record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> int:
     """Run a command of the host in a network namespace that hawse did not create, and return its exit code.
 
-    The command sees the namespace's own resolv.conf, in a new mount namespace: `ip netns exec` applies the files in
-    /etc/netns/NAME. Returns 0 immediately if the request is to run detached. Raises RuntimeFailure.
+    The command runs in a new mount namespace, in which the network namespace's own file is mounted on /etc/resolv.conf.
+    For a namespace of `ip netns`, `ip netns exec` mounts the files in /etc/netns/NAME. Returns 0 immediately if the
+    request is to run detached. Raises RuntimeFailure if the command does not exist.
     """
     directory, name = os.path.split(record.sandbox_path)
     if directory == str(namespace_files.NETNS_DIRECTORY):
@@ -134,7 +135,7 @@ def _execute_in_namespace(host: Host, record: ContainerRecord, request: ExecCrea
         start_new_session=request.detach,
     )
     if request.detach:
-        process.returncode = 0  # else the Popen object's end would take the exit code, which `detached_exec` waits for
+        process.returncode = 0  # so that Python does not reap the process: `detached_exec` needs its exit code
         return 0
     code = process.wait()
     return code if code >= 0 else 128 - code

@@ -150,7 +150,7 @@ def unknown_end(record: ContainerRecord) -> str:
 
 
 def check_not_restarting(record: ContainerRecord) -> None:
-    """Raise Conflict if the container waits for an automatic restart, without process and sandbox."""
+    """Raise Conflict if the container waits for an automatic restart, because it then has no process and no sandbox."""
     if record.status == "restarting":
         raise Conflict(f"Container {record.id} is restarting, wait until the container is running")
 

@@ -25,8 +25,8 @@ ETC = Path("/etc/netns")
 KEPT = ETC / ".hawse"
 NAME = "resolv.conf"
 NEW = ".resolv.conf.hawse"
-"""The name of hawse's new resolv.conf until the file is complete. Under its final name, an empty file, which has no
-`MARK`, would count as the user's.
+"""The temporary name of a new resolv.conf while hawse writes it. A kill during the write could leave a file without
+`MARK`. Under the final name, hawse would take such a file for the user's.
 """
 MARK = "# Written by hawse while this namespace is on its networks. An earlier file comes back afterwards.\n"
 LARGEST = 1 << 20
@@ -106,7 +106,7 @@ def _of_name(sandbox_path: str) -> Path | None:
 
 
 def _fill(file: Path, data: bytes) -> None:
-    """Write a file in place, because mounts refer to the file.
+    """Write to a file without replacing it, because the file may be bind-mounted in other mount namespaces.
 
     ``data`` begins with `MARK`. If the write fails halfway, the file begins with `MARK` too, and can be removed later.
     """

@@ -152,7 +152,7 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
 
 
 def _port_holder(reader: Reader, conflict: allocation.PortConflict) -> str:
-    """Return a hint that names the container with the host port of a conflict, or "" if no container has it."""
+    """Return a hint that names the container which has the conflicting host port, or "" if no container has it."""
     for endpoint in reader.publishing_endpoints() if conflict.port else ():
         held = (range(p.host_port, p.host_port_end + 1) for p in endpoint.ports if p.protocol == conflict.protocol)
         if any(conflict.port in ports for ports in held):

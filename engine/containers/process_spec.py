@@ -23,7 +23,7 @@ from engine.validate.logging import LOCAL, NONE, Rotation, rotation
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INITS = ("docker-init", "tini-static")
-"""Paths of statically linked init programs, in order of preference."""
+"""Names of statically linked init programs, in order of preference."""
 
 
 def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec:

@@ -87,7 +87,7 @@ class LeaseKeeper:
             try:
                 if client is None:
                     client = self._open_client()
-                    # A silent manager must not use up the lease time, because another manager may answer.
+                    # Wait only a part of the lease time for a manager, so that another manager can be asked in time.
                     client.answer_seconds = min(client.answer_seconds, seconds / 3)
                 self._renew(client, seconds)
             except EngineError:

@@ -61,8 +61,8 @@ class PeerSync:
     def verify(self, identity: str) -> Sequence[Difference]:
         """Repair a network's devices and tables on this host; return the differences.
 
-        Other threads call this method after the kernel reported a change. A missing tunnel is not returned, because it
-        is no change of the kernel: the records do not have the other host's public key yet.
+        Other threads call this method after the kernel reported a change. A missing tunnel is not returned. Nothing
+        removed it from the kernel: it is missing until the records have the other host's public key.
         """
         with self._condition:
             view, spec = self._view, self._networks.get(identity)

@@ -27,7 +27,7 @@ CHECKING_TIMEOUT_SECONDS = 3.0
 KILL_SECONDS = 1.0
 """Seconds between SIGTERM and SIGKILL for a process that has not answered in time."""
 LONGEST_PAUSE_SECONDS = 0.5
-"""Maximum seconds of the pause before a waiting question. The pause is as long as the last answer took."""
+"""Maximum pause in seconds between two questions. The pause is as long as the last answer took."""
 
 
 class Responder:
@@ -44,7 +44,7 @@ class Responder:
     ) -> None:
         self._open_client, self._membership = open_client, membership
         argv, environment = command
-        # Allow the process to start a warm server, because the next answer is then ten times as fast.
+        # Without HAWSE_WARM=use, the process may start a warm server. The next answer is then ten times as fast.
         self._command = argv, {n: v for n, v in environment.items() if (n, v) != ("HAWSE_WARM", "use")}
         self._waiting: queue.Queue[Question | None] = queue.Queue(WAITING_LIMIT)
         self._ended = False

@@ -95,7 +95,7 @@ class ClusterService:
     def verify(self, network_id: str) -> Sequence[Difference]:
         """Repair the devices and tables of one of this host's overlay networks; return the differences.
 
-        Other threads may call this.
+        Other threads may call this method.
         """
         resident = self._resident
         return resident.verify(network_id) if resident is not None else ()

@@ -30,7 +30,7 @@ class StoreWatcher:
 
     The thread continues from the snapshot ``known``, or first reads all records if ``known`` is None. The function
     ``open_client`` opens a client of the store. The thread calls the function ``asked`` with each new question from one
-    host to another. Questions are in no snapshot.
+    host to another. The snapshots do not contain questions.
     """
 
     def __init__(

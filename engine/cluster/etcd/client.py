@@ -22,7 +22,7 @@ CONNECT_SECONDS, READY_SECONDS, ANSWER_SECONDS, IDLE_SECONDS = 2.0, 4.0, 10.0, 3
 """Four durations in seconds: to connect to a member, to wait for a ready member, to wait for each answer, and to keep
 an unused connection open.
 
-A member with a slow disk accepts a connection immediately, but answers only after seconds. Therefore `READY_SECONDS` is
+A member with a slow disk accepts a connection immediately, but takes seconds to answer. Therefore `READY_SECONDS` is
 longer than `CONNECT_SECONDS`.
 """
 
@@ -31,11 +31,11 @@ EXPIRED = (
     'a host that was off for longer than its certificate lives has to use "hawse swarm leave", and join again'
 )
 SILENT_PENALTY_SECONDS = 1.0
-"""Seconds in which all further calls fail immediately, because no etcd member has answered in time. Without this pause,
-a command would wait for the members at each call.
+"""Seconds for which all calls fail immediately after no etcd member has answered in time. Otherwise a command would
+wait for the members again at each call.
 """
 _silences: dict[tuple[str, ...], tuple[float, EngineError]] = {}
-"""The last time at which no member answered, and the error that was raised; by list of member URLs."""
+"""For each list of member URLs: the last time at which no member answered, and the error that was raised."""
 
 
 T = TypeVar("T")
@@ -55,7 +55,8 @@ class KeyValue:
 class Outcome:
     """The result of a transaction.
 
-    ``succeeded`` is True if all conditions were true. ``found`` has the keys with their values, by read operation.
+    ``succeeded`` is True if all conditions were true. ``found`` has, for each read operation, the keys with their
+    values.
     """
 
     succeeded: bool
