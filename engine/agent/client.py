@@ -44,7 +44,7 @@ def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = Tr
     If no agent is running and ``start`` is True, the function starts an agent. Blocks up to ``timeout`` seconds.
 
     Returns False if the agent could not be reached, refused this process, or was not ready in time. In that case, the
-    agent's services follow the change later. In a dry run, does nothing and returns True.
+    agent's services learn of the change later. In a dry run, does nothing and returns True.
     """
     if recording.is_dry_run():
         return True

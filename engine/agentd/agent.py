@@ -51,7 +51,8 @@ class Agent:
         self._control = Control(loop, listener, self.reconcile, self.status, guarded)
         self._quiet, self._read, self._records = 0, object(), Snapshot()
         self._unneeded, self.signalled = False, False
-        self._known = False  # True after a snapshot with networks: no networks then mean that the store was deleted
+        # True if the last snapshot had networks. A snapshot without networks then means that the store was deleted.
+        self._known = False
 
     def reconcile(self) -> bool:
         """Read the local store and update every service; return False if a service failed.
@@ -104,9 +105,9 @@ class Agent:
         self.reconcile()
 
     def overlooks(self) -> bool:
-        """Return whether the store has changed since the agent read it and ended because no service was needed.
+        """Return whether the agent ended because no service was needed, but the store has changed since its last read.
 
-        If True, the caller starts a new agent, because a service may be needed after this change.
+        If True, the caller starts a new agent, because this change may make a service needed.
         """
         if not self._unneeded or self._store.stamp() == self._read:
             return False
@@ -122,7 +123,7 @@ class Agent:
     def _consider(self) -> None:
         """End the agent if two checks in a row find that nothing needs it. The checks are half the idle time apart.
 
-        A check first reads a changed store, because a killed command has perhaps not notified the agent.
+        If the store has changed, a check reads it first, because a killed command may not have notified the agent.
         """
         with suppress(EngineError):  # ignore the error: the next check reads the local store again
             if self._store.stamp() != self._read:

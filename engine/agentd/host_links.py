@@ -118,7 +118,7 @@ class HostLinks:
 
         watches = []
         for family in ("ipv4", "ipv6"):
-            with suppress(OSError):  # without IPv6 or with too many watches, only `LinkThread`'s regular checks help
+            with suppress(OSError):  # no IPv6, or too many watches: only `LinkThread` finds changes, but later
                 watches.append(self._inotify.add(f"/proc/sys/net/{family}/conf/{name}", MODIFY, seen))
         return watches
 

@@ -26,8 +26,8 @@ FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
 class Pace:
     """The schedule of comparisons of kernel state and records. ``due`` is the time of the next comparison.
 
-    ``rest`` is the delay in seconds of the next comparison because of another program, or 0. All times are read from
-    the same clock.
+    ``rest`` is the present delay in seconds, which another program's repeated changes cause, or 0. All times are read
+    from the same clock.
     """
 
     def __init__(self, now: float) -> None:

@@ -39,7 +39,7 @@ class LeaseKeeper:
     """A thread that renews this host's lease. The constructor gets two functions.
 
     ``after_renewal`` is called with an etcd client after each renewal. ``sync_records`` compares this host's endpoints
-    with the etcd store. This function is called when the lease is new or regained, after `request_sync`, and every
+    with the etcd store. ``sync_records`` is called when the lease is new or regained, after `request_sync`, and every
     `SYNC_INTERVAL_SECONDS` seconds.
     """
 

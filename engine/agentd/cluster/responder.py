@@ -21,7 +21,7 @@ from engine.errors import EngineError
 from engine.store.codec import encode
 
 WAITING_LIMIT = 4
-"""Maximum number of questions that wait; further questions are ignored, and the asking hosts go on without answer."""
+"""Maximum number of questions that wait; further questions are ignored, and the asking hosts get no answer."""
 CHECKING_TIMEOUT_SECONDS = 3.0
 """Seconds after which the process that answers a question is ended."""
 KILL_SECONDS = 1.0
@@ -68,7 +68,7 @@ class Responder:
         try:
             self._waiting.put_nowait(None)
         except queue.Full:
-            return  # the queue is full: the thread notices the end after a question
+            return  # the queue is full: the thread ends after the present question
 
     def _run(self) -> None:
         client = None
@@ -99,7 +99,7 @@ class Responder:
             try:
                 text, _ = process.communicate(encode(question), CHECKING_TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
-                process.terminate()  # the launcher passes SIGTERM on to the process in the warm server
+                process.terminate()  # this process passes SIGTERM on, if another process does the checks
                 threading.Timer(KILL_SECONDS, process.kill).start()
                 return ""
         return text if process.returncode == 0 else ""
