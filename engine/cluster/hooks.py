@@ -230,7 +230,7 @@ def reserve_endpoints(
     """Reserve a container's endpoints on the cluster networks among ``networks``.
 
     Yields the endpoints by network id. Inside the ``with`` block, the caller records the endpoints in the local store
-    and activates the endpoints' networks. If the block fails, all reservations are released. The networks lock is held
+    and activates the endpoints' networks. If the block fails, all reservations are released. `NETWORKS_LOCK` is held
     during the block.
     """
     shared = [n for n in networks if n.scope == SWARM]
@@ -274,7 +274,7 @@ def _shut(host: Host, network: NetworkRecord) -> None:
 
 
 def _import_again(host: Host, networks: Sequence[NetworkRecord], membership: ClusterMembership) -> None:
-    """Record each of ``networks`` on this host again if another command has deleted its record as unused."""
+    """Record ``networks`` on this host again if other commands have deleted their records, because they were unused."""
     with host.store.read() as reader:
         dropped = [n for n in networks if reader.network(n.id) is None]
     for network in dropped:

@@ -49,7 +49,7 @@ class View:
 
     @cached_property
     def alive(self) -> frozenset[str]:
-        """Ids of the hosts that have a lease."""
+        """Ids of the hosts that have a lease: their agents run and reach the etcd store."""
         return frozenset(k.removeprefix(keys.ALIVE) for k in self.values if k.startswith(keys.ALIVE))
 
     @cached_property
