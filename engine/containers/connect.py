@@ -192,10 +192,10 @@ def _connect_running(
 def _reserve(
     host: Host, held: _Held, record: ContainerRecord, network: NetworkRecord, attachment: NetworkAttachment
 ) -> JoinedEndpoint:
-    """Reserve the container's endpoint on a network, and begin the intent of the connection.
+    """Reserve the container's endpoint on a network, and record the intent to connect it.
 
-    ``record`` is the container's record with the attachment. A namespace without a container record gets its record
-    here.
+    ``record`` is the container's record with the attachment. If a namespace that hawse did not make has no container
+    record yet, its record is stored here.
     """
     with hooks.reserve_endpoints(host, record, [network]) as granted:
         activate.activate(host, network.id)
@@ -241,7 +241,7 @@ def without_attachment(record: ContainerRecord, network: NetworkRecord) -> Conta
 
 
 def _with_attachment(record: ContainerRecord, attachment: NetworkAttachment) -> ContainerRecord:
-    """Return the container's record with the attachment, which replaces one with the same network name."""
+    """Return the container's record with the attachment in place of an attachment with the same network name."""
     others = (a for a in record.attachments if a.network != attachment.network)
     return replace(record, attachments=[*others, attachment])
 

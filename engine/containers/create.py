@@ -108,7 +108,10 @@ def _new_record(
 
 
 def _platform_warnings(host: Host, request: ContainerCreate, root: RootFilesystem) -> list[str]:
-    """Return Docker's warning for an image of another platform; raises NotFound if the user requested a platform."""
+    """Return Docker's warning if the image is for another platform than this host's.
+
+    Raises NotFound if the user requested a platform and the image is for another platform.
+    """
     if root.image is None:
         return []
     warning = ImageStore(host.store, host.root).check_platform(root.image, request.config.image, request.platform)

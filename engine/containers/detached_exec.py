@@ -20,9 +20,9 @@ from engine.runtime.init import close_all_but, silence
 
 
 def run(start: Callable[[], object], ended: Callable[[int], object]) -> None:
-    """Call ``start``, which starts a command and returns at once; ``ended`` gets the command's exit code at its end.
+    """Call ``start``, which starts a command and returns at once; after its end, call ``ended`` with the exit code.
 
-    Both run in a new process. Blocks until the command is started. Raises RuntimeFailure if ``start`` fails.
+    Both functions run in a new process. Blocks until the command is started. Raises RuntimeFailure if ``start`` fails.
     """
     report, told = os.pipe()
     child = os.fork()

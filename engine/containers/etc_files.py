@@ -117,9 +117,9 @@ def remove_network(
     """Remove the lines with the container's own addresses from its /etc/hosts after it has left a network.
 
     As in Docker, the lines of all networks are removed, because they all contain the container's host name. After the
-    container has left a predefined network, nothing is removed, because containers have no names on predefined
-    networks. ``network`` is the network that the container has left, or None if the network is not known. ``members``
-    are the endpoints that the container keeps.
+    container has left a predefined network (bridge, host or none), nothing is removed, because containers have no names
+    there. ``network`` is the network that the container has left, or None if the network is not known. ``members`` are
+    the endpoints that the container keeps.
     """
     if record.kind == "adopted":
         if members:

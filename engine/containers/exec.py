@@ -88,8 +88,8 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
 def _runner(host: Host, record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> Callable[[], int]:
     """Return a function that runs the command and returns its exit code, or 0 at once for a detached command.
 
-    Raises InvalidArgument if the request names a user for an adopted namespace, because commands in it always run as
-    the calling user.
+    Raises InvalidArgument if the request names a user for a namespace that hawse did not make, because commands in it
+    always run as the calling user.
     """
     if record.kind == "adopted":
         if request.user:

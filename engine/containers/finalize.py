@@ -65,9 +65,10 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
 
 
 def close_sandbox(host: Host, record: ContainerRecord) -> None:
-    """Remove the links to the sandbox's network namespace; restore an adopted namespace's own files. Idempotent.
+    """Remove the symbolic links to the sandbox's network namespace; idempotent.
 
-    As in Docker, the container's record keeps the path of the link.
+    For a namespace that hawse did not make, restore the user's files instead. As in Docker, the container's record
+    keeps the path of the link.
     """
     if record.kind == "adopted":
         namespace_files.restore(host, record)
@@ -83,8 +84,8 @@ def close_sandbox(host: Host, record: ContainerRecord) -> None:
 def _add_events(tx: Transaction, ended: ContainerRecord, state: ProcessState) -> None:
     """Add the events of the end of a run, in Docker's order.
 
-    Adds none for an adopted namespace, because it is not a process. ``state`` says whether the user has stopped the
-    container.
+    Adds none for a namespace that hawse did not make, because it is not a process. ``state`` says whether the user has
+    stopped the container.
     """
     if ended.kind != "process":
         return

@@ -1,5 +1,7 @@
 """Maintain the resolv.conf of adopted namespaces, so that `ip netns exec` and `exec` resolve names there.
 
+Adopted namespaces are namespaces that hawse did not make.
+
 `ip netns exec NAME` mounts the files in /etc/netns/NAME over those in /etc. hawse writes resolv.conf there while the
 namespace NAME is on a network. During this time, the user's own file is in /etc/netns/.hawse/NAME. hawse moves the
 file, because a rename keeps the owner, the mode and a symbolic link. For other namespaces, the file is in the

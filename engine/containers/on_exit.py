@@ -32,10 +32,10 @@ def exited(host: Host, container_id: str, finished_at: str = "") -> None:
 
 
 def finish_overdue_exit(host: Host, container_id: str) -> None:
-    """Do the work of `exited` for a container whose end `exited` has not handled in time; idempotent.
+    """Handle the end of a container's process if `exited` has not handled it in time; idempotent.
 
-    The hawse process that runs `exited` may be slow or may have been killed. This function restarts the container
-    without the backoff time.
+    The hawse process that runs `exited` may be slow or may have been killed. Unlike `exited`, this function does not
+    wait before it restarts the container.
     """
     record = record_end(host, container_id)
     if record is not None and record.status == "restarting":
@@ -63,8 +63,9 @@ def record_end(host: Host, container_id: str) -> ContainerRecord | None:
 def _restart_later(host: Host, record: ContainerRecord, delay: float) -> None:
     """Let the supervisor start a container again after the backoff time (the wait before an automatic restart).
 
-    If the user stops or starts the container during the backoff time, the supervisor does not restart it. The intent
-    names the supervisor as its process. If the supervisor is killed, the next command restarts the container.
+    If the user stops or starts the container during the backoff time, the supervisor does not restart it. The intent (a
+    record of unfinished work) names the supervisor. If the supervisor is killed, the next command restarts the
+    container.
     """
     owner = host.runtime.restart_later(record.id, delay, *host.callback("__exited", record.id, record.finished_at))
     with host.store.write() as tx:

@@ -28,7 +28,7 @@ def pids_of(record: ContainerRecord, processes: dict[int, Process]) -> set[int]:
     - With a pid namespace of its own: the descendants of its first process, and all processes in this pid namespace.
     - With the host's pid namespace: the descendants of its first process, and all processes in the container's network
       namespace, unless that is the host's.
-    - For an adopted namespace: all processes in this network namespace.
+    - For a network namespace that hawse did not make: all processes in it.
     """
     own = f"net:[{record.sandbox_inode}]"
     inside = {p.pid for p in processes.values() if p.net_namespace == own}
@@ -47,7 +47,8 @@ def top(host: Host, reference: str, arguments: str) -> Json:
     """Return the document of GET /containers/{id}/top: the titles of ps(1), and the lines of the container's processes.
 
     ``arguments`` are options of ps; "" means ``-ef``. Raises NotFound if there is no such container, and Conflict if it
-    is not running. Raises InvalidArgument for options that hide the pids, and EngineError with the error text of ps.
+    is not running. Raises InvalidArgument for options that give another column the title PID, and EngineError with the
+    error text of ps.
     """
     arguments = arguments or "-ef"
     for column, title in RENAMED.findall(arguments):
@@ -63,8 +64,9 @@ def top(host: Host, reference: str, arguments: str) -> Json:
 def exec_pid(host: Host, reference: str, runner: int) -> int:
     """Return the pid of the command that the process ``runner`` executes in a container, or 0 if there is none.
 
-    The command is a child of the runner's child, which is crun or waits for the command. In an adopted namespace, the
-    command is the runner's child itself. Raises NotFound if there is no such container, Conflict if it is not running.
+    The command is a grandchild of the runner. The process between them is crun, or waits for the command. In a
+    namespace that hawse did not make, the command is a child of the runner. Raises NotFound if there is no such
+    container, and Conflict if it is not running.
     """
     adopted = running(host, reference).kind == "adopted"
     parents = {process.pid: process.parent for process in process_table.read().values()}

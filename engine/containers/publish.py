@@ -73,8 +73,8 @@ def unpublish(host: Host, reference: str, asked: PortSpec) -> None:
 
     If a published port range is larger, the range is split, and its other ports stay published.
 
-    If ``asked`` has a host port or a host address, ports that are published elsewhere stay published. Raises NotFound
-    if one of the ports is not published.
+    If ``asked`` has a host port or a host address, ports that are published at other host ports or addresses stay
+    published. Raises NotFound if one of the ports is not published.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):
@@ -112,8 +112,8 @@ def _uncovered(ports: range, held: Iterable[range]) -> int | None:
 def _meant(asked: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortRecord]) -> list[PortSpec]:
     """Return the settings among ``specs`` that publish the ports of ``asked`` at its host address and port.
 
-    If ``asked`` has no host address or no host port, every one matches. ``published`` has the host ports that hawse has
-    chosen for settings without a host port.
+    If ``asked`` has no host address, any host address matches; if it has no host port, any host port matches.
+    ``published`` has the host ports that hawse has chosen for settings without a host port.
     """
     specs = [s for s in specs if s.protocol == asked.protocol and asked.host_ip in ("", s.host_ip)]
     if not asked.host_ports:

@@ -1,4 +1,7 @@
-"""Connect an adopted network namespace to its networks again, after a boot or when its name exists again."""
+"""Connect an adopted network namespace to its networks again, after a boot or when its name exists again.
+
+An adopted namespace is a namespace that hawse did not make.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +37,10 @@ def follow_all(host: Host) -> None:
 
 
 def rejoin(host: Host, container_id: str) -> None:
-    """Connect a namespace to all its networks, with its ports and, if they are kept, its addresses; idempotent.
+    """Connect a namespace to all its networks, and publish its ports; idempotent.
 
-    Raises NotFound if no namespace has the name now, and Forbidden if the name now means a host's own namespace.
+    The namespace gets its former addresses if they are still reserved for it. Raises NotFound if no namespace has the
+    name now, and Forbidden if the name now means a host's own namespace.
     """
     with host.store.read() as reader:
         record = reader.container(container_id)

@@ -32,8 +32,8 @@ DISCONNECT = "It is a namespace that hawse did not make. To take it off a networ
 BUNCH = 100
 """Maximum number of containers that are removed together.
 
-Removing many containers together needs as many transactions and kernel requests as removing one. The number is limited
-because the kernel locks its list of links while it deletes their links.
+Removing many containers together needs as many transactions and kernel requests as removing one. The number is limited,
+because the kernel locks its list of links while it deletes the links of all these containers.
 """
 
 
@@ -171,8 +171,8 @@ def resume_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     """Kill containers, release their endpoints and ports, and delete their records, files and locks; idempotent.
 
-    Also ends the intents of the removals. Returns the errors by container id; the intents of these containers stay. The
-    caller holds the container locks.
+    Also ends the intents (records of unfinished work) of the removals. Returns the errors by container id; the intents
+    of these containers stay. The caller holds the container locks.
     """
     for container_id in ids:
         host.runtime.signal(container_id, signal.SIGKILL)  # kill now: the processes end during the next steps
@@ -198,9 +198,9 @@ def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 
 
 def _leave_namespace(host: Host, record: ContainerRecord) -> None:
-    """Remove an adopted namespace from its networks.
+    """Remove a namespace that hawse did not make from its networks.
 
-    The namespace continues to exist, so its interfaces must be deleted.
+    The namespace continues to exist, so hawse's interfaces in it must be deleted.
     """
     if record.kind == "adopted" and lookup.is_alive(record):
         members = reservation.memberships(host, record.id)

@@ -28,8 +28,8 @@ FILES = ("resolv.conf", "hosts")
 def add(host: Host, record: ContainerRecord) -> None:
     """Make the name of a running container's sandbox, if no other namespace has the name; idempotent.
 
-    An existing link of that name into HAWSE_RUN is from a killed command, and is replaced. Containers in host mode get
-    no name, because it would be a name of the host's own namespace.
+    An existing link of that name into HAWSE_RUN was left by a killed command, and is replaced. Containers in host mode
+    get no name, because it would be a name of the host's own namespace.
     """
     if not host.config.netns_names or record.host.network_mode == "host":
         return

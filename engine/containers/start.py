@@ -66,7 +66,9 @@ def start(host: Host, container_id: str) -> None:
     if record.status in ("exited", "restarting") and record.pid == 0:
         reservation.release_endpoints(host, record)
     if record.status == "restarting" and record.pid == 0:
-        host.runtime.delete(record.id)  # a new network namespace of the host counts as a boot, but ends no process
+        # Kill the processes of the last run. They may still exist, because hawse also takes a new network namespace of
+        # the host for a boot.
+        host.runtime.delete(record.id)
     try:
         with translation(host.places):
             _start(host, record)
@@ -91,7 +93,7 @@ def _start(host: Host, record: ContainerRecord) -> None:
 def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
     """Reserve the endpoints of a container that starts, and begin the intent of the start.
 
-    Those of the container's networks that are only planned are created in the kernel first.
+    Before this, each network that exists only in the store is created in the kernel.
     """
     joined = _networks_of(host, record)
     _prepare_host_gateway(host, record)

@@ -1,7 +1,7 @@
-"""The figures of containers: network counters of their interfaces, processor time, memory, disk and processes.
+"""The statistics of containers: network counters of their interfaces, processor time, memory, disk and processes.
 
-hawse makes no cgroups, so the figures come from /proc. They include the running processes, and their ended children
-that were waited for. A container's network counters are those of its own interfaces, read in its network namespace.
+hawse makes no cgroups, so the values come from /proc. They include the running processes, and their ended children that
+were waited for. A container's network counters are those of its own interfaces, read in its network namespace.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ NO_CPU: Json = {
 
 
 def figures(host: Host, references: Sequence[str]) -> list[Json]:
-    """Return the present document of GET /containers/{id}/stats of each container, without ``precpu_stats``.
+    """Return each container's current document of GET /containers/{id}/stats, without ``precpu_stats``.
 
-    All processes are read once, so the figures of many containers cost little more than those of one. The figures of a
-    container that is not running are 0. Raises NotFound if one of the containers does not exist.
+    The processes are read only once for all containers, so many containers take little more time than one. The values
+    of a container that is not running are 0. Raises NotFound if one of the containers does not exist.
     """
     with host.store.read() as reader:
         found = [(record, _place(reader, record)) for record in (lookup.find(reader, r) for r in references)]

@@ -1,4 +1,4 @@
-"""Stop, kill and restart containers, and start them on a user's request."""
+"""Stop, kill and restart containers."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from engine.store.locks import locked
 def unlink(host: Host, reference: str) -> None:
     """Remove a link; the reference "web/db" means the link ``db`` of the container ``web``.
 
-    The link's line leaves the container's /etc/hosts, and new connections that only the link allowed are refused.
+    The link's line is removed from the container's /etc/hosts. New connections that only the link allowed are refused.
     Raises NotFound if there is no such container or link, and Conflict if the reference names a container itself.
     """
     lookup.resolve(host, reference)
@@ -25,7 +25,8 @@ def unlink(host: Host, reference: str) -> None:
         raise Conflict("Conflict, cannot remove the default link name of the container")
     container = lookup.resolve(host, name)
     with locked(host.run, "container", container.id):
-        etc_files.remove_link(host, container, alias)  # before the record: a command that is killed can be repeated
+        # Change the file before the record, so that a killed command can be repeated.
+        etc_files.remove_link(host, container, alias)
         with host.store.write() as tx:
             before = lookup.find(tx, container.id)
             record = _without(before, alias)
