@@ -17,7 +17,7 @@ from engine.errors import in_words
 RENEWED_SHARE = 0.25
 """The check warns if less than this share of a certificate's lifetime is left.
 
-The agent renews a certificate after half of its lifetime, so the renewal has failed by then.
+The agent renews a certificate after half of its lifetime. If so little is left, the renewal has failed.
 """
 FILES = {
     memberships.NODE: "certificate of this node",

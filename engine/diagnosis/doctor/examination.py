@@ -1,7 +1,7 @@
 """Runs all checks of a host. With ``--fix``, repairs the faults and runs all checks again.
 
 The first examination precedes all repairs, including those that every command makes. The second examination follows the
-repairs. A fault of hawse's own objects that only the first examination finds was repaired.
+repairs. If only the first examination finds a fault of hawse's own objects, the fault counts as repaired.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COMPARISONS, PAUSE_SECONDS = 5, 0.2
 The pause before the next comparison grows by `PAUSE_SECONDS` each time.
 """
 OWN = (REPAIR, "hawse system boot")
-"""The remedies of findings that ``--fix`` repairs. Other findings may change or end meanwhile by themselves."""
+"""How the remedy (`Check.fix`) begins in findings that ``--fix`` repairs. Other findings may end by themselves."""
 SETTLE_SECONDS, SETTLE_INTERVAL_SECONDS = 3.0, 0.1
 STARTED = ("agent", "supervisor", "guard", "names", "etcd", "manager's server", "cluster store", "lease")
 """The objects that answer only some time after their start. While one of them has a fault, `_settled` repeats the
@@ -62,7 +62,7 @@ def repaired(before: Iterable[Check], after: Iterable[Check]) -> list[str]:
 
 
 def _settled(host: Host) -> list[Check]:
-    """Examine the host repeatedly until the processes that the repair started work, at most for `SETTLE_SECONDS`."""
+    """Examine the host repeatedly until the processes of the repair are ready, for at most `SETTLE_SECONDS` seconds."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
         after = examine(host)

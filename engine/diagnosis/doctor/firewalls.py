@@ -1,4 +1,4 @@
-"""Find rules of other programs that certainly drop packets of a bridge network: all tables, and iptables-legacy.
+"""Find rules of other programs, in nftables and iptables-legacy, that certainly drop packets of a bridge network.
 
 `drivers.firewall.foreign_rules` looks at single rules. This module evaluates whole rule sets, with jumps, sets and
 verdict maps, for a few packets of each network. It sends no packet.
@@ -26,9 +26,9 @@ from engine.events import repair as repairs
 from engine.host import network_spec
 
 OUTSIDE = {4: ip_address("193.0.14.129"), 6: ip_address("2001:7fd::1")}
-"""The examined other machine, by IP version: k.root-servers.net, to which the check sends nothing.
+"""An address outside of this host for the examined packets, by IP version: k.root-servers.net. Nothing is sent there.
 
-Because sound firewalls drop packets to the addresses for documentation, the check uses a global unicast address.
+Addresses for documentation are not used, because good firewalls drop packets to them.
 """
 PORTS_LIMIT = 64  # published ports of one network that are examined
 ARP, BRIDGE, DEVICE = ("arp",), ("bridge",), ("netdev", "inet")
@@ -38,7 +38,7 @@ INSIDE, OUTWARD, INWARD, ASKING, FROM_HOST = (
     "this host's own packets to",
 )  # fmt: skip
 Step = tuple[tuple[str, ...], str, Packet, str]
-"""The families of tables, the hook, the packet and its way."""
+"""The families of tables, the hook, the packet, and its way (such as `INSIDE`)."""
 
 
 class Probe(NamedTuple):
@@ -119,7 +119,7 @@ def _bridge(one: Joined) -> str:
 
 
 def _inside(one: Joined, packet: Packet, near: str, far: str) -> Iterator[Step]:
-    """Yield the hooks from one container to another container of the same network."""
+    """Yield the hooks that packets pass from one container to another container of the same network."""
     yield DEVICE, "ingress", packet.at(near), INSIDE
     yield DEVICE, "egress", packet.at("", far), INSIDE
     for hook in ("prerouting", "forward", "postrouting"):
@@ -129,7 +129,7 @@ def _inside(one: Joined, packet: Packet, near: str, far: str) -> Iterator[Step]:
 
 
 def _beside(one: Joined, address: IPAddress) -> Iterator[Step]:
-    """Yield the hooks between this host and a container."""
+    """Yield the hooks that packets pass between this host and a container."""
     bridge = _bridge(one)
     if address.version == 4:
         request = Packet("arp", address, address, 0)
@@ -142,7 +142,7 @@ def _beside(one: Joined, address: IPAddress) -> Iterator[Step]:
 
 
 def _outside(members: Sequence[Joined], address: IPAddress) -> Iterator[Step]:
-    """Yield the hooks between the containers of a network and other machines."""
+    """Yield the hooks that packets pass between the containers of a network and other machines."""
     outside, bridge = OUTSIDE[address.version], _bridge(members[0])
     route = path_lookup.route(outside)
     if route.kind != "unicast" or not route.interface:

@@ -121,7 +121,7 @@ def _tracking() -> Check:
 
 
 def _source_ports(examined: Examined) -> Iterator[Check]:
-    """Check the source ports of the host's and the containers' programs. A container without a finding yields none."""
+    """Check the source ports that programs use. For a container, yield a result only if there is a problem."""
     uses = [("source ports", source_ports.use())]
     for container in examined.records.containers:
         if container.sandbox_path and lookup.is_alive(container):

@@ -38,9 +38,9 @@ def check(examined: Examined, reader: Reader) -> Iterator[Check]:
 
 
 def comparison(host: Host, containers: Sequence[ContainerRecord]) -> LinkRepair:
-    """Return a comparison as the agent makes it.
+    """Return the object that compares and repairs networks and containers as the agent does.
 
-    Unlike the agent, it includes the objects whose automatic repair the user has disabled.
+    It also repairs objects whose automatic repair the user has disabled.
     """
     by_sandbox = {container.sandbox_id or container.id: container for container in containers}
     return LinkRepair(
@@ -147,7 +147,7 @@ def unfinished(reader: Reader) -> Iterator[Check]:
 def repair(examined: Examined) -> list[Check]:
     """Repair the differences of the firewall, then of the networks, and then of the containers.
 
-    Returns a fault for each object that cannot be repaired, and for each endpoint or route of a container.
+    Returns a fault for each network, container, endpoint or route that could not be repaired.
     """
     host = examined.host
     recover.repair(host, whole=False)

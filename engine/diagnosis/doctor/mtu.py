@@ -1,4 +1,4 @@
-"""Check that packets of each network's MTU fit through the interfaces that carry the network."""
+"""Check that packets of each network's MTU fit through the host's interfaces that send these packets on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FRAGMENTS = "large packets are split or lost on the way out"
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield a finding for each network whose packets are too large for the interface that carries the network.
+    """Yield a finding for each network whose packets are too large for the host's interface that sends them on.
 
     The finding is a warning for a bridge network, whose packets may be split, and a fault for an overlay network.
     """

@@ -21,9 +21,9 @@ from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
 SHARING_MAC = ("ipvlan",)
-"""The drivers whose endpoints all have the MAC address of the parent."""
+"""The drivers whose endpoints all have the MAC address of the parent interface."""
 COMPARING_MAC = ("bridge", "overlay")
-"""The drivers whose comparison with the records includes the MAC of a container's interface, a veth."""
+"""The drivers for which the comparison with the records also checks the MAC of the container's interface."""
 DROPPING = ("blackhole", "unreachable", "prohibit")
 """The kinds of routes that drop packets."""
 
@@ -61,7 +61,7 @@ class Joined:
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield a finding for each obstacle on the way to a container, or one result `OK` without obstacles."""
+    """Yield a finding for each obstacle on the way to a container, or one result `OK` if there is no obstacle."""
     interfaces = features.interfaces()
     joined = list(joined_endpoints(examined, interfaces))
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}

@@ -29,7 +29,7 @@ WARM_LOCK = "warm.lock"  # the same name as in cli/launcher/launch.py
 def agent_state(host: Host) -> tuple[str, Sequence[str]]:
     """Return the agent's state (`RUNNING`, `STOPPED`, `SILENT` or `ENDED`) and its warnings about other programs.
 
-    Waits up to `STARTING_SECONDS` for an agent that is starting. Unlike `ask`, it does not replace a stopped agent.
+    Waits up to `STARTING_SECONDS` for an agent that is starting. Does not replace an agent that SIGSTOP has stopped.
     """
     deadline = time.monotonic() + STARTING_SECONDS
     while True:

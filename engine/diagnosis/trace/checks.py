@@ -1,6 +1,7 @@
 """Checks of single hops by kernel state: neighbours, sysctls, MTUs, listening sockets, connection tracking.
 
-Each check yields the culprits that it proves, beginning on the source's side. Nothing is changed.
+Each check yields a culprit (the cause of a failure) for each fault that it proves, beginning on the source's side.
+Nothing is changed.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Checks:
         text = member.endpoint.gateway4 if self._version == 4 else member.endpoint.gateway6
         gateways = [p.gateway for p in member.network.pools if p.gateway and (":" in p.gateway) == (self._version == 6)]
         if text in [address for p in member.network.pools for address in p.aux_addresses.values()]:
-            text = ""  # another router than the bridge
+            text = ""  # the gateway is another router, not the bridge
         for gateway in dict.fromkeys(filter(None, [text, *gateways])):
             good = {_mac(bridge)}
             target = ip_address(gateway)
@@ -134,7 +135,7 @@ class Checks:
     def duplicates(self, *, sending: bool) -> Iterator[Culprit]:
         """Yield a culprit if two endpoints have the target's or the source's address.
 
-        With ``sending``, ARP requests are sent too.
+        With ``sending``, also ask by ARP for other machines that have the target's address.
         """
         for member in (self._way.target_member, self._way.source_member):
             value = address_of(member.endpoint, self._version) if member is not None else None
@@ -235,7 +236,7 @@ class Checks:
                 yield from place.inside(partial(_reverse, place, interface, sender))
 
     def port_states(self) -> Iterator[Culprit]:
-        """Yield bridge ports that do not forward, although they are up."""
+        """Yield a culprit for each bridge port on the path that does not forward, although it is up."""
         for member in self._way.members:
             if member.network.driver == "bridge" and self._way.kind != LOCAL:
                 port, name = port_of(member), self._records.name_of(member)

@@ -95,7 +95,7 @@ class Destinations:
         self._own = {ip_interface(text).ip: name for name, text in interface_addresses()}
 
     def published(self, target: Target) -> Way:
-        """Return the path to ``published:PORT``; raises `Found` if the port is not published or not in reach."""
+        """Return the path to ``published:PORT``; raises `Found` if the port is not published, or not reachable."""
         found = self._publishing(target.port, target.protocol)
         if not found:
             raise Found(self._nothing_published(target))
@@ -302,7 +302,7 @@ class Destinations:
         return binding
 
     def _is_translated(self, endpoint: EndpointRecord, binding: PortRecord) -> bool:
-        """Return whether a recorded port is published on the host. Its network and gateway mode decide."""
+        """Return whether a recorded port is published on the host, which depends on the network's gateway mode."""
         network, version = self._records.networks[endpoint.network_id], ip_address(binding.host_ip).version
         inside = endpoint.ipv4 or version == 6
         return bool(inside) and is_translated(network, version, has_ipv6=bool(endpoint.ipv6))
@@ -356,7 +356,7 @@ class Destinations:
         return Culprit("not-published", f"{what} of {name}", "host", detail, fix)
 
     def _untranslated(self, target: Target, endpoint: EndpointRecord, binding: PortRecord) -> Culprit:
-        """Return the culprit for a recorded port that the network's settings keep off the host."""
+        """Return the culprit for a recorded port that the network's settings do not publish on the host."""
         member = self._records.joined(endpoint)
         network, name, inner = member.network, self._records.name_of(member), _inner_port(binding, target.port)
         own = " or ".join(_socket(str(a), inner) for a in addresses(endpoint))
@@ -382,7 +382,8 @@ class Destinations:
     def _republishing(self, port: int, published: Sequence[tuple[EndpointRecord, PortRecord]]) -> str:
         """Return the remedy for a port that is published only on addresses that the source does not reach.
 
-        ``hawse unpublish`` closes all host ports of a container port, so the commands publish the others again.
+        ``hawse unpublish`` closes all host ports of a container port. Therefore the remedy also publishes the container
+        port's other host ports again.
         """
         endpoint, binding = published[0]
         name = self._records.name_of(self._records.joined(endpoint))

@@ -48,7 +48,7 @@ def ask(server: str, name: str, timeout: float = TIMEOUT_SECONDS) -> Reply:
                 if len(data) >= wire.HEADER and number in pending:
                     pending.remove(number)
                     replies.append(Reply(data[3] & 15, tuple(_addresses(data))))
-        except BlockingIOError:  # EAGAIN of connect(2), because the socket blocks
+        except BlockingIOError:  # EAGAIN of connect(2): no source port is free
             raise PortsExhausted("udp", f"{server}:{wire.PORT}") from None
         except OSError:
             return Reply(-1)

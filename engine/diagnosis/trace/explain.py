@@ -1,7 +1,7 @@
-"""Find the culprit from the observed probe, from the comparison with the records, and from single checks.
+"""Find the culprit (the cause of a failure) by the observed probe, the comparison with the records, and single checks.
 
-The result is the first proven culprit on the path. A drop that nftables reports comes first. The order after it is:
-faults of the kernel state, drops that hawse's own rules intend, a port without a listener.
+The result is the first proven culprit on the path. A drop that nftables reports comes first. Then come, in this order,
+faults of the kernel state, drops that hawse's own rules intend, and a port without a listener.
 """
 
 from __future__ import annotations
@@ -163,14 +163,17 @@ class Explanation:
         return Culprit("not-same-network", f"container {way.target_name}", f"network {network}", detail, fix)
 
     def _keeps_bridges_out(self, near: JoinedEndpoint | None, far: JoinedEndpoint) -> bool:
-        """Return whether a network that is open to external machines is closed to the source's bridge."""
+        """Return whether the target's network accepts packets of external machines, but none of the source's bridge."""
         if near is None or near.network.driver != "bridge" or far.network.driver != "bridge":
             return False
         options = bridge_options.parse(network_spec(far.network))
         return options.mode(self._way.address.version) == "routed" and bridge_of(near.network) not in options.trusted
 
     def _cut_off_from_parent(self) -> Culprit | None:
-        """Return the culprit if the path leads from this host to an interface on a parent of this host, or back."""
+        """Return the culprit if one end is this host and the other end is a macvlan or ipvlan endpoint, else None.
+
+        The kernel does not connect such an endpoint with the host that has its parent interface.
+        """
         way, near, far = self._way, self._way.source_member, self._way.target_member
         through_host = not way.source.path if near is None else near.network.driver == "bridge"
         at_host = way.target is HOST or way.binding is not None
@@ -199,7 +202,7 @@ class Explanation:
         return Culprit("icc-disabled", f"network {near.network.name}", "host", detail, fix)
 
     def own_damage(self) -> Culprit | None:
-        """Return the damage of hawse's own firewall, or None."""
+        """Return the culprit if another program has damaged hawse's own firewall, or None."""
         if self._differences is None:
             try:
                 found = self._state.firewall(self._reader)
@@ -256,7 +259,7 @@ class Explanation:
         return self._later(seen, arrived=arrived) or found
 
     def _neighbours(self) -> Iterator[Culprit]:
-        """Yield first a duplicate address, which causes wrong neighbour entries, and then these entries."""
+        """Yield wrong neighbour entries. Before them, yield duplicate addresses, because these cause such entries."""
         for culprit in self._checks.neighbours():
             yield from self._checks.duplicates(sending=True)
             yield culprit

@@ -46,7 +46,10 @@ class Names:
         self._where = str(source)
 
     def resolve(self, name: str) -> list[IPAddress]:
-        """Return the source's addresses for a name, in order of preference; raises `Found` if there is none."""
+        """Return the addresses to which the source resolves a name, in order of preference.
+
+        Raises `Found` if there is no address.
+        """
         name = name.rstrip(".") or name
         if name.lower() in LOCAL:
             return [ip_address("127.0.0.1"), ip_address("::1")]
@@ -112,10 +115,10 @@ class Names:
             return ""
 
     def _check(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
-        """Return those of the recorded addresses of a name that the source gets.
+        """Return the addresses of a name that are both recorded and returned when the source resolves the name.
 
-        The source gets addresses from its /etc/hosts (``listed``) or from its resolver. Raises `Found` with the culprit
-        if the source gets only other addresses.
+        The source resolves by its /etc/hosts (``listed``) or by its resolver. Raises `Found` with the culprit if the
+        source gets only other addresses.
         """
         if listed and not set(listed) & set(recorded):
             detail = f"/etc/hosts of {self._source.name} says {name} is {_shown(listed)}; it is {_shown(recorded)}"
@@ -227,7 +230,7 @@ class Names:
         return [a for a in held if not a.is_link_local] or [ip_address("127.0.0.1")]
 
     def _on_other_hosts(self, name: str) -> Iterator[tuple[str, NetworkRecord]]:
-        """Yield each container on another host of the cluster that has the name, as text, with its overlay network."""
+        """Yield a text for each container on another host that has the name, and the container's overlay network."""
         view, membership = current_view(self._host) if self._host.is_clustered else (None, None)
         if view is None or membership is None:
             return
@@ -339,7 +342,7 @@ def not_same_network(
 
 
 def _redirection_faults() -> Sequence[Difference]:
-    """Return the differences of the redirection to the resolver's port, in the calling thread's namespace."""
+    """Return what is wrong with the redirection to the resolver's port, in the calling thread's namespace."""
     address = IPv4Address(ADDRESS)
     return resolver_redirect.compare(address, wire.PORT, resolver_redirect.serving_port(address))
 

@@ -1,7 +1,7 @@
-"""Find the culprit at the interfaces and sockets of a path, for a probe that nftables has not dropped.
+"""Find the culprit (the cause of a failure) at interfaces and sockets, for a probe that nftables has not dropped.
 
-The observation of the probe limits the search. `Obstacles.proven` yields faults that certainly stop packets.
-`Obstacles.likely` yields objects that may drop them.
+`Obstacles.proven` yields faults that certainly stop packets. `Obstacles.likely` yields objects that may have dropped
+the probe, unless the observation of the probe excludes this.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ class Obstacles:
         self._known: dict[Place, dict[str, list[Obstacle]]] = {}
 
     def proven(self) -> Iterator[Culprit]:
-        """Yield interfaces without carrier or ARP, and bridge ports that get no frames for an unknown MAC."""
+        """Yield a culprit for each fault of an interface that certainly stops packets.
+
+        The interface is down, has no carrier, does no ARP, or is a bridge port that gets no frames for an unknown MAC.
+        """
         way = self._way
         if (way.kind == LOCAL or way.address.is_loopback) and way.source.inside(partial(obstacles.is_down, "lo")):
             what, where = f"interface lo of {way.source.name}", str(way.source)
@@ -58,7 +61,7 @@ class Obstacles:
         yield from self._silent_on_arp()
 
     def likely(self, seen: Observation) -> Iterator[Culprit]:
-        """Yield a full accept queue, and the BPF programs, queueing disciplines and rules that may drop the probe."""
+        """Yield the objects that may have dropped the probe, such as a BPF program, a queue, a policy or a rule."""
         for place, interface, whose in self._interfaces():
             for obstacle in self._at(place, interface):
                 culprit = _of_program(obstacle, place, interface, whose)
@@ -210,7 +213,7 @@ class Obstacles:
             yield from outside.silent_next_hop(way)
 
     def _without_holder(self, interface: str, place: Place) -> Culprit:
-        """Return the culprit for a target that is a neighbour of the source, and that no machine has."""
+        """Return the culprit for a target address in a subnet of ``interface`` that no machine has."""
         address, member = self._way.address, self._way.source_member
         network = f"network {member.network.name}" if member is not None else str(place)
         detail = f"no container has {address}, and nothing on {interface} of {place.name} answers the requests for it"

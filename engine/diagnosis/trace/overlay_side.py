@@ -103,7 +103,7 @@ class OverlaySide:
         return Place("network", member.network.name, path) if path else None
 
     def narrow_interface(self, way: Way) -> Culprit | None:
-        """Return the source's interface if its MTU is smaller than that of the network, or None."""
+        """Return the culprit if the MTU of the source's interface is smaller than that of the network, else None."""
         place, member = self.namespace(way), way.source_member
         if place is None or member is None:
             return None
@@ -169,7 +169,7 @@ class OverlaySide:
         return of_tunnel_drop(drop, other, port, encrypted=encrypted) if drop is not None else None
 
     def small_underlay(self, way: Way) -> Culprit | None:
-        """Return the underlay interface whose MTU is too small for full-size packets, or None."""
+        """Return the culprit if the MTU of the underlay interface is too small for full-size packets, else None."""
         node, member = self.node_of(way), way.source_member
         if node is None or member is None:
             return None
@@ -182,7 +182,10 @@ class OverlaySide:
         return None
 
     def moved_port(self, way: Way) -> Culprit | None:
-        """Return a forwarding entry that sends the source's frames to another port of the network's bridge, or None."""
+        """Return the culprit if a forwarding entry sends the source's frames to a wrong port of the network's bridge.
+
+        Returns None if there is no such entry.
+        """
         place, member = self.namespace(way), way.source_member
         if place is None or member is None:
             return None

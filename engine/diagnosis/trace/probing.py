@@ -30,7 +30,7 @@ WAIT_SECONDS = 1.3
 AGAIN_SECONDS, ANSWER_SECONDS = 0.4, 0.05
 """Seconds after which a UDP probe is sent again, and after which the trace itself answers for a silent UDP service."""
 DROPPED_SECONDS = 0.2  # seconds to wait for an answer after nftables has reported a drop
-LATE_SECONDS = 0.3  # seconds after which an answer counts that has not left the host (see `_result_outside`)
+LATE_SECONDS = 0.3  # seconds after which `_result_outside` also accepts an answer that has not left the host
 SETTLE_SECONDS = 0.02  # seconds to wait for the last events of a finished probe
 NEAR_PORTS = (33000, 28000)  # first source port of injected probes, and the number of ports
 
@@ -59,7 +59,7 @@ class Observation:
 
 
 class Watching:
-    """The tables and packet sockets that watch one probe; ``stack`` closes them."""
+    """The nftables tables and packet sockets that watch one probe; ``stack`` closes them."""
 
     def __init__(self, way: Way, probe: Tuple, stack: ExitStack) -> None:
         self._way, self._probe = way, probe
@@ -180,7 +180,7 @@ def _wait(
 
 
 def _answer(way: Way, seen: Observation, probe: Tuple) -> bool:
-    """If the probe has reached the target, answer it instead of the UDP service; return whether an answer was sent.
+    """If the probe has reached the target, answer in place of the UDP service; return whether an answer was sent.
 
     The answer tests the way back, because a UDP service may receive a packet and send no answer.
     """
@@ -251,8 +251,9 @@ def _result_outside(way: Way, seen: Observation, probe: Tuple, *, late: bool) ->
 def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | None, str, str]:
     """Return the address and MAC of a machine on an interface's network, and the interface's own MAC.
 
-    A machine with a neighbour entry is preferred, because the host can then send the answer to it. Without one, any
-    address of the subnet is used. The address is None if the interface has no address of the target's IP version.
+    A machine with a neighbour entry is preferred, because the host can then send the answer to it. Otherwise the
+    default gateway or another address of the subnet is used. The address is None if the interface has no address of the
+    target's IP version.
     """
     with session() as opened:
         found = link.find(opened, interface)
