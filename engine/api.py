@@ -313,8 +313,8 @@ class Containers(Protocol):
     def unpublish(self, reference: str, spec: PortSpec) -> None:
         """Unpublish the container ports of ``spec`` (a hawse extension).
 
-        If ``spec`` has a host port or a host address, ports that are published elsewhere stay published. Raises
-        NotFound if one of the ports is not published; no port is unpublished in this case.
+        If ``spec`` has a host port or a host address, ports that are published at other host ports or addresses stay
+        published. Raises NotFound if one of the ports is not published; no port is unpublished in this case.
         """
 
     def exited(self, container_id: str, finished_at: str = "") -> None:
@@ -323,8 +323,8 @@ class Containers(Protocol):
         Addresses and ports are released too. The restart policy and --rm decide about the restart and the removal.
 
         When the process ends, the container's supervisor starts a new hawse process, which calls this method. If an
-        automatic restart must wait, the supervisor calls this method again after the wait. ``finished_at`` is then the
-        end of the last run. The container is restarted only if no other run has ended since.
+        automatic restart must wait, the supervisor starts a second process after the wait. The second process passes
+        ``finished_at``, the end of the last run. The container is restarted only if no other run has ended since.
         """
 
     def settle(self, container_id: str) -> None:

@@ -114,9 +114,9 @@ def require_net_admin() -> None:
 
 
 def _cleaned_up(host: Host, outcomes: Iterable[EngineError | None], number: int) -> Iterator[EngineError | None]:
-    """Yield the ``number`` outcomes of removals; if the host is now unused, schedule its cleanup before the last one.
+    """Yield the outcomes of ``number`` removals; before the last outcome, schedule the cleanup of an unused host.
 
-    Because a caller may stop iterating at the last outcome, the cleanup is not scheduled after this outcome.
+    Nothing is done after the last outcome, because the caller may end the iteration there.
     """
     for place, outcome in enumerate(outcomes, 1):
         if place == number:
@@ -138,8 +138,8 @@ class Verbs:
     def reading(self) -> Host:
         """Return the host for an operation that only reads.
 
-        Records the predefined networks if their records are missing. On a cluster host, also starts the agent if the
-        agent is not running.
+        Records the predefined networks (bridge, host and none) if their records are missing. On a cluster host, also
+        starts the agent if the agent is not running.
         """
         predefined.ensure(self.host)
         hooks.ensure_agent(self.host)
@@ -324,7 +324,7 @@ class ContainerVerbs(Verbs):
         return processes.exec_pid(self.reading(), reference, runner)
 
     def figures(self, references: Sequence[str]) -> Documents:
-        """Return the present resource usage of containers."""
+        """Return the current resource usage of containers."""
         return containers_stats.figures(self.reading(), references)
 
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
