@@ -43,7 +43,8 @@ Word = Literal["unneeded", "superseded"]
 class RepairThread:
     """The repair thread of one driver, running until `close`.
 
-    The function ``configure`` applies the current daemon.json to the driver.
+    ``relay`` returns the port of the agent's port proxy for each protocol. ``configure`` applies the current
+    daemon.json to the driver. ``tell`` passes a message to the agent.
     """
 
     def __init__(

@@ -27,8 +27,8 @@ RETRY_SECONDS = 2.0
 class PeerSync:
     """A thread that programs the endpoints of other hosts (peers) into this host's FDB and neighbour tables.
 
-    `tell` passes the networks to the thread. The thread and commands take the same lock while they program peers; the
-    lock file is in the run directory.
+    `tell` passes snapshots and networks to the thread. The thread and commands take the same lock while they program
+    peers; the lock file is in the run directory.
     """
 
     def __init__(self, driver: Driver, node: str, run: Path) -> None:

@@ -27,7 +27,7 @@ CHECKING_TIMEOUT_SECONDS = 3.0
 KILL_SECONDS = 1.0
 """Seconds between SIGTERM and SIGKILL for a process that has not answered in time."""
 LONGEST_PAUSE_SECONDS = 0.5
-"""Maximum pause in seconds between two questions. The pause is as long as the last answer took."""
+"""Maximum pause in seconds between two questions. A shorter pause lasts as long as the last answer took."""
 
 
 class Responder:
@@ -99,7 +99,7 @@ class Responder:
             try:
                 text, _ = process.communicate(encode(question), CHECKING_TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
-                process.terminate()  # this process passes SIGTERM on, if another process does the checks
+                process.terminate()  # the launcher passes SIGTERM on to the process that does the checks
                 threading.Timer(KILL_SECONDS, process.kill).start()
                 return ""
         return text if process.returncode == 0 else ""
