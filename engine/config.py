@@ -62,7 +62,7 @@ class Config:
 
 
 class _Wrong(Exception):
-    """A configuration value that is invalid for its key; the message says which value is expected."""
+    """Raised if a configuration value is invalid for its key; the message says which value is expected."""
 
 
 def config_path() -> Path:
@@ -221,7 +221,7 @@ def _limit(value: object) -> int:
 
 
 def _firewall_mark(value: object) -> str:
-    """Parse a firewall mark "mark" or "mark/mask", and return it with decimal numbers.
+    """Parse a firewall mark in the form "mark" or "mark/mask", and return it with decimal numbers.
 
     The numbers may have any notation of the Go language, such as 0x1f. Raises `_Wrong` with Docker's error text.
     """

@@ -159,7 +159,7 @@ def new_id() -> str:
 
 
 def derived_id(hexadecimal: str) -> str:
-    """Return an id in the format of Docker's swarm for an object that has only a hexadecimal id."""
+    """Return an id in the format of Docker's swarm, computed from a hexadecimal id."""
     return base36(int(hexadecimal[:32], 16), ID_LENGTH)
 
 

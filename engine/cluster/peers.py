@@ -22,10 +22,10 @@ def programming(run: Path) -> AbstractContextManager[None]:
 
 
 def of(view: View, network_id: str, node: str) -> list[Peer]:
-    """Return the peers of a network for the host ``node``: the endpoints of other hosts that have a lease.
+    """Return the peers of a network for the host ``node``: the endpoints on all other hosts that have a lease.
 
-    Hosts with the same data address as ``node`` are excluded, because frames sent to that address would come back to
-    ``node``.
+    Hosts with the same underlay address (``data_address``) as ``node`` are excluded, because frames sent to that
+    address would come back to ``node``.
     """
     nodes = view.nodes
     address = nodes[node].data_address if node in nodes else ""
