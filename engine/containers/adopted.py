@@ -155,7 +155,7 @@ def _policy(asked: Adoption, *, of_process: bool) -> RestartPolicy:
 def known_id(host: Host, place: NamespaceReference) -> str:
     """Return the id of the namespace's container record, or "" if the namespace has no record.
 
-    The record is found by the namespace's inode or path, so its name does not matter.
+    The record is found by the namespace's inode or path, so the name in the record does not matter.
     """
     with host.store.read() as reader:
         records = _inside(reader, place.path, adopted=True) or _at(reader, place.path)
@@ -195,7 +195,7 @@ def _at(reader: Reader, path: str) -> list[ContainerRecord]:
 
 
 def _inside(reader: Reader, path: str, *, adopted: bool = False) -> list[ContainerRecord]:
-    """Return the running container whose sandbox is the namespace at this path.
+    """Return a list with the running container whose sandbox is the namespace at this path; empty if there is none.
 
     With ``adopted``, only adopted namespaces are searched.
     """
@@ -214,8 +214,8 @@ def _has_own_namespace(record: ContainerRecord) -> bool:
 def ended_at(record: ContainerRecord) -> float:
     """Return the Unix time in seconds at which an adopted namespace ended, or an estimate.
 
-    For a named namespace, the result is the time at which its directory last changed. For a process, it is the present
-    time.
+    For a named namespace, the result is the time at which its directory last changed, because the deletion of the name
+    changed the directory. For a process, it is the present time.
     """
     now = time.time()
     if record.pid:

@@ -23,8 +23,8 @@ def remove(host: Host, ids: Iterable[str]) -> None:
     wait for the deletion. The separate process also deletes directories that were renamed by commands which were then
     killed.
     """
-    # Because a rename does not work across mounts, the directory for discarded files is beside the containers'
-    # directories. HAWSE_ROOT/containers may be a mount point.
+    # HAWSE_ROOT/containers may be a mount point, and a rename does not work across mounts. Therefore the directory for
+    # discarded files is in HAWSE_ROOT/containers too.
     discarded = host.containers_directory / DISCARDED
     make_private_directory(discarded)
     for container_id in ids:

@@ -139,7 +139,7 @@ def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: 
     with host.store.write() as tx:
         tx.put_endpoint(live)
         stored = tx.container(container.id)
-        if stored is not None:  # recorded now: if the command fails, the next one must not use this number again
+        if stored is not None:  # recorded now: if this command fails, the next command must use another number
             tx.put_container(replace(stored, next_interface=index + 1))
     return replace(member, endpoint=live)
 

@@ -156,7 +156,7 @@ def check_not_restarting(record: ContainerRecord) -> None:
 
 
 def is_alive(record: ContainerRecord) -> bool:
-    """Return whether the container's process still runs. For a namespace that hawse did not make: whether it exists.
+    """Return whether the container's process still runs, or the namespace that hawse did not make still exists.
 
     Returns False for a new process with the same pid, and for a new namespace at the same path.
     """

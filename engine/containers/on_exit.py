@@ -16,7 +16,8 @@ def exited(host: Host, container_id: str, finished_at: str = "") -> None:
     """Handle the end of a container's process: record the end, then restart or remove the container as configured.
 
     When the process ends, the container's supervisor starts a new hawse process, which calls this function. If the
-    restart must wait, the supervisor starts a second process after the wait, and passes ``finished_at``.
+    restart must wait, the supervisor starts a second process after the wait, and passes ``finished_at``, the end of the
+    last run.
     """
     if finished_at:
         restart_now(host, container_id, finished_at)
