@@ -42,8 +42,7 @@ class Examined:
     """A host with its records at one moment.
 
     ``ask_agent`` returns the agent's state (`processes.agent_state`). It is called once, by the first check that needs
-    the state.
-    ``damaged`` has the objects that differ from their records.
+    the state. ``damaged`` has the objects that differ from their records.
     """
 
     host: Host

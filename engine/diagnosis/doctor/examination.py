@@ -62,7 +62,7 @@ def repaired(before: Iterable[Check], after: Iterable[Check]) -> list[str]:
 
 
 def _settled(host: Host) -> list[Check]:
-    """Examine the host repeatedly until the processes of the repair are ready, for at most `SETTLE_SECONDS` seconds."""
+    """Examine the host until the processes that the repair has started are ready; blocks up to `SETTLE_SECONDS`."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
         after = examine(host)

@@ -36,7 +36,7 @@ class Checks:
     # --------------------------------------------------------------------------------------- neighbours
 
     def neighbours(self) -> Iterator[Culprit]:
-        """Yield neighbour entries with a wrong MAC in any namespace on the path, and wrong forwarding entries."""
+        """Yield a culprit for each neighbour entry with a wrong MAC on the path, and each wrong forwarding entry."""
         way, near, far = self._way, self._way.source_member, self._way.target_member
         own = self._way.source_address
         if way.kind == REMOTE and near is not None and far is not None:

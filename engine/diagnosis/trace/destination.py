@@ -162,7 +162,7 @@ class Destinations:
         return self._made(target, address, kind, HOST)
 
     def _require_no_other_binding(self, target: Target, address: IPAddress) -> None:
-        """Raise `Found` if a port is published only elsewhere, and no other program listens at the address.
+        """Raise `Found` if a port is published only at other addresses, and no other program listens at the address.
 
         The agent's own sockets, which hold the published ports, are left out.
         """

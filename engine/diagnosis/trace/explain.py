@@ -163,7 +163,7 @@ class Explanation:
         return Culprit("not-same-network", f"container {way.target_name}", f"network {network}", detail, fix)
 
     def _keeps_bridges_out(self, near: JoinedEndpoint | None, far: JoinedEndpoint) -> bool:
-        """Return whether the target's network accepts packets of external machines, but none of the source's bridge."""
+        """Return whether the target's network accepts packets from other machines, but not from the source's bridge."""
         if near is None or near.network.driver != "bridge" or far.network.driver != "bridge":
             return False
         options = bridge_options.parse(network_spec(far.network))

@@ -101,7 +101,7 @@ class Names:
         return _hosts_entries(self._read("/etc/hosts"), name)
 
     def _read(self, path: str) -> str:
-        """Return the content of a file in the container's /etc, by the file's path on the host.
+        """Return the content of the container's file ``path``, such as /etc/hosts.
 
         Returns "" for a file that cannot be read or is too large.
         """
@@ -196,7 +196,10 @@ class Names:
         return Culprit("resolver-down", f"resolver {ADDRESS} of {self._source.name}", self._where, detail, fix)
 
     def _explain_other(self, name: str, members: Sequence[JoinedEndpoint]) -> None:
-        """Raise `Found` if the name belongs to a stopped container, or to a container without a common network."""
+        """Raise `Found` if the records show why the source cannot resolve a container's name.
+
+        The container is stopped, has no network in common with the source, or is only on the default bridge.
+        """
         for container in self._records.containers.values():
             joined = self._records.members(container)
             names = {container.name, container.id[:12], *(n for m in joined for n in m.endpoint.names)}

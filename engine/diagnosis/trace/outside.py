@@ -1,4 +1,4 @@
-"""Checks of the path between this host and an external machine: its neighbour entry, its router, the path MTU."""
+"""Checks of the path between this host and an external machine: the neighbour entry, the router and the path MTU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LARGEST_BYTES = 9216  # the largest packet that is tried; only loopback and some
 
 
 def wrong_neighbour(way: Way) -> Iterator[Culprit]:
-    """Yield a permanent neighbour entry of the host that has a wrong MAC for the external machine or its router.
+    """Yield a culprit if a permanent neighbour entry has a wrong MAC for the external machine or the router to it.
 
     Sends an ARP request for the entry's address.
     """
@@ -41,7 +41,7 @@ def wrong_neighbour(way: Way) -> Iterator[Culprit]:
 
 
 def silent_next_hop(way: Way) -> Iterator[Culprit]:
-    """Yield the external machine, or the router to it, if the host has asked for its MAC and got no answer."""
+    """Yield a culprit if the external machine, or the router to it, has not answered the request for its MAC."""
     found = path_lookup.route(way.address)
     hop = found.gateway or way.address
     if hop in path_lookup.unresolved(found.interface):
@@ -58,7 +58,7 @@ def small_mtu(way: Way, place: str = "outside") -> Iterator[Culprit]:
     """
     found = way.source.inside(lambda: path_lookup.route(way.address))
     if found.kind != "unicast":
-        return  # the source itself has the address
+        return  # no packet leaves the source
     mtu = min(way.source.inside(lambda: mtu_of(found.interface)), LARGEST_BYTES)
     try:
         size = way.source.inside(lambda: path_mtu.largest(way.address, mtu))

@@ -70,7 +70,7 @@ class OverlaySide:
                         self._records.expired_addresses.update(addresses(record))
 
     def store_down(self) -> Culprit | None:
-        """Return the culprit of a cluster store that does not answer, or None."""
+        """Return the culprit if the cluster's store does not answer, else None."""
         if not self.store_error:
             return None
         detail = f"the cluster's store does not answer ({self.store_error}); new peers are not learned"
@@ -89,7 +89,7 @@ class OverlaySide:
         return self.view.nodes.get(way.target_member.endpoint.container_id.partition("/")[0])
 
     def dropped_in_network(self, way: Way, client: IPAddress | None) -> Culprit | None:
-        """Return the rule in the network's namespace on this host that drops the packets of ``client``, or None."""
+        """Return the culprit if a rule in the network's namespace on this host drops packets of ``client``, or None."""
         place = self.namespace(way)
         return rules.dropping_in_network(way, client, place) if place is not None and client is not None else None
 
@@ -155,7 +155,7 @@ class OverlaySide:
         return any(word in line.split() for word in words)
 
     def dropped_tunnel(self, way: Way) -> Culprit | None:
-        """Return the rule of this host that drops the tunnel's packets to or from the other host, or None.
+        """Return the culprit if a rule of this host drops the tunnel's packets to or from the other host, else None.
 
         The rules are read, and nothing is sent.
         """

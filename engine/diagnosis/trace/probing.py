@@ -54,7 +54,7 @@ class Observation:
         return sorted((pair for pair in self.events if pair[1].dropped), key=lambda pair: pair[1].reply)
 
     def saw(self, place: Place | None, interface: str = "", *, reply: bool = False) -> bool:
-        """Return whether the probe (or its answer) was seen at an interface of a place."""
+        """Return whether the probe was seen at an interface of a place; with ``reply``, whether its answer was seen."""
         return any(p == place and s.reply == reply and interface in ("", s.interface) for p, s in self.sights)
 
 
