@@ -1,4 +1,7 @@
-"""Compares one network with the records: the part of ``hawse doctor`` that ``hawse network verify`` shows."""
+"""Compares one network's kernel objects with the records, for ``hawse network verify``.
+
+``hawse doctor`` makes the same comparison for all networks.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,10 @@ from engine.swarm import verify as swarm_verify
 
 
 def verify(host: Host, prepare: Callable[[], object], reference: str, *, fix: bool) -> Strings:
-    """Return one line for each difference between a network with its containers and the records.
+    """Return one line for each difference of a network, or of its containers, from the records.
 
-    With ``fix``, the differences are repaired. A cluster network is also compared with the cluster's store. If no
-    container of this host uses a cluster network, this host may have no record of the network to compare.
+    With ``fix``, the differences are repaired. A cluster network is also compared with the cluster's store. This host
+    may have no record of a cluster network that none of its containers uses. Then only the cluster's store is compared.
     """
     with host.store.read() as reader:
         matches = reader.find_networks(reference)

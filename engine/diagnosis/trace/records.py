@@ -1,4 +1,4 @@
-"""One snapshot of the records for a trace, and the namespaces in which packets start or end (`Place`)."""
+"""The store's records at the start of a trace, and `Place`: a network namespace in which packets start or end."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Place:
     """A network namespace in which packets start or end.
 
     ``kind`` is ``container``, ``host``, ``netns``, ``outside``, or ``network`` for the namespace of an overlay network.
-    ``path`` opens the namespace; "" is the host's own. ``interface`` is the interface by which packets from outside
-    arrive.
+    ``path`` is the file that opens the namespace; "" means the host's namespace. ``interface`` is set only for
+    ``outside``: packets from outside arrive at this interface of the host.
     """
 
     kind: str
@@ -52,13 +52,14 @@ class Records:
     def __init__(self, reader: Reader) -> None:
         self.networks = {n.id: n for n in reader.networks() if not n.config_only}
         self.containers = {c.id: c for c in reader.containers()}
-        self.expired_addresses: set[IPAddress] = set()  # of endpoints on cluster hosts whose lease has expired
+        # The addresses of endpoints on cluster hosts that are regarded as dead, because their leases have expired.
+        self.expired_addresses: set[IPAddress] = set()
         self.endpoints = [
             e for e in reader.endpoints() if e.phase in ("live", "reserved") and e.network_id in self.networks
         ]
 
     def members(self, container: ContainerRecord) -> list[JoinedEndpoint]:
-        """Return the endpoints of the sandbox that a container uses."""
+        """Return all endpoints of the sandbox that a container uses."""
         owner = self.owner(container).id
         return [self.joined(e) for e in self.endpoints if e.container_id == owner]
 
@@ -76,16 +77,16 @@ class Records:
         return [self.joined(e) for e in self.endpoints if address in addresses(e)]
 
     def of_subnet(self, address: IPAddress) -> list[NetworkRecord]:
-        """Return the bridge and overlay networks in whose subnets an address is."""
+        """Return the bridge and overlay networks that have a subnet with this address."""
         pools = ((n, p) for n in self.networks.values() for p in n.pools if not p.unused)
         return [n for n, p in pools if n.driver in ("bridge", "overlay") and address in ip_network(p.subnet)]
 
     def container_of(self, member: JoinedEndpoint) -> ContainerRecord | None:
-        """Return the container of an endpoint, or None for a container of another host."""
+        """Return the container of an endpoint, or None if the container is on another host."""
         return self.containers.get(member.endpoint.container_id)
 
     def name_of(self, member: JoinedEndpoint) -> str:
-        """Return the name of an endpoint's container, or the endpoint's short id for a container of another host."""
+        """Return the name of an endpoint's container, or the endpoint's short id if another host runs the container."""
         container = self.container_of(member)
         return container.name if container else member.endpoint.id[:12]
 
@@ -96,5 +97,5 @@ def addresses(endpoint: EndpointRecord) -> list[IPAddress]:
 
 
 def address_of(endpoint: EndpointRecord, version: int) -> IPAddress | None:
-    """Return the endpoint's address of an IP version, or None."""
+    """Return the endpoint's IPv4 address (``version`` 4) or IPv6 address (6), or None if it has none."""
     return next((a for a in addresses(endpoint) if a.version == version), None)

@@ -1,4 +1,7 @@
-"""Checks of the routes on a path: in the source's namespace, on the host, and in the target's namespace."""
+"""Checks of the routes on a path: in the source's namespace, on the host, and in the target's namespace.
+
+Each fault is reported as a culprit (`Culprit`): the cause, its place and the remedy.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,16 @@ from engine.endpoints.sandbox import JoinedEndpoint
 
 
 class Routes:
-    """The routes of one path."""
+    """The checks of the routes on one path (``way``); each method yields one culprit for each wrong route."""
 
     def __init__(self, records: Records, way: Way) -> None:
         self._records, self._way = records, way
 
     def routes(self) -> Iterator[Culprit]:
-        """Yield missing and wrong routes of the source's namespace, and of the host to the target and the source."""
+        """Yield missing and wrong routes in the source's namespace and on the host.
+
+        On the host, these are the routes to the target and back to the source.
+        """
         way = self._way
         if way.kind == LOCAL or way.source.kind == OUTSIDE:
             pass
@@ -93,7 +99,8 @@ class Routes:
             return
         bridge, found = bridge_of(member.network), path_lookup.route(target)
         if found.source is not None and self._way.source == HOST:
-            found = path_lookup.route(target, found.source)  # as the kernel does after it has chosen the source address
+            # Like the kernel, look up the route again with the source address that the first look-up has chosen.
+            found = path_lookup.route(target, found.source)
         what, name = f"route to {target} of the host", self._records.name_of(member)
         if not found.kind:
             detail = f"the host has no route to {target} ({name})"
@@ -117,7 +124,7 @@ class Routes:
             yield from self._any(HOST, way.address)
 
     def by_rules(self) -> Iterator[Culprit]:
-        """Yield routing rules (ip rule) that send the forwarded packet or its answer to a wrong interface."""
+        """Yield a culprit if routing rules (ip rule) send the forwarded packet or its answer to a wrong interface."""
         way, near, far = self._way, self._bridge(self._way.source_member), self._bridge(self._way.target_member)
         client, received = self._client(), near or way.source.interface
         if client is None or not received or way.kind not in (ROUTED, EXTERNAL):
@@ -140,7 +147,8 @@ class Routes:
     def _forwarded(sender: IPAddress, received: str, target: IPAddress, expected: str) -> Iterator[Culprit]:
         """Yield a culprit if the host does not forward a packet to the interface ``expected``.
 
-        ``received`` is the interface at which the packet arrives. If ``expected`` is "", any other interface is right.
+        ``received`` is the interface at which the packet arrives. If ``expected`` is "", every interface except
+        ``received`` is right.
         """
         found = path_lookup.route(target, sender, received)
         right = found.interface == expected if expected else found.interface != received
@@ -160,8 +168,8 @@ class Routes:
         way = self._way
         if way.target is None or not way.target.path or way.target_member is None or way.kind == LOCAL:
             return
-        if way.source.path == way.target.path:  # the host masquerades packets of a container to its own published port
-            return
+        if way.source.path == way.target.path:
+            return  # a container calls its own published port: the host masquerades this, so answers go to the host
         source = self._client()
         if source is not None and source.version == way.inner_address.version:
             found = way.target.inside(lambda: path_lookup.route(source, way.inner_address))

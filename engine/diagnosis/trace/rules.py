@@ -1,4 +1,7 @@
-"""Find rules of other programs that drop the packets of a path. The rules are only read, and no packet is sent."""
+"""Find firewall rules of other programs that drop the packets of a path. Reads the rules, and sends no packets.
+
+Such a rule is reported as a culprit (`Culprit`): the cause, its place and the remedy.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,13 @@ from engine.diagnosis.trace.state import bridge_of, port_of
 CHANGE_THERE = "change that rule in {}: nsenter into its network namespace, then nft"
 IP = ("inet", "ip", "ip6")
 Step = tuple[Place, str, tuple[str, ...], Packet]
-"""A netfilter hook that the packet passes: its place, its name, the families of tables, and the packet at the hook."""
+"""A netfilter hook that the packet passes: its namespace, its name, the families of the nftables tables to read, and
+the packet with its addresses and interfaces at this hook.
+"""
 
 
 def dropping(way: Way) -> Culprit | None:
-    """Return the rule that certainly drops the packets of a path, or None if none is proven."""
+    """Return the culprit for the first rule that is proven to drop the packets of a path or their answers, or None."""
     for place, hook, families, packet in (*_steps(way), *_answers(way)):
         try:
             found = place.inside(partial(_first, [(hook, packet)], families))
@@ -42,7 +47,7 @@ def dropping(way: Way) -> Culprit | None:
 
 
 def dropping_at_source(way: Way) -> Culprit | None:
-    """Return the rule in the source's namespace that drops the packet or its answer, or None.
+    """Return the culprit for a rule in the source's namespace that drops the packet or its answer, or None.
 
     The target is an endpoint on another host.
     """
@@ -54,7 +59,10 @@ def dropping_at_source(way: Way) -> Culprit | None:
 
 
 def dropping_at_target(way: Way, client: IPAddress) -> Culprit | None:
-    """Return the rule in the target's namespace that drops a packet of ``client`` or its answer, or None."""
+    """Return the culprit for a rule in the target's namespace that drops a packet of ``client`` or its answer.
+
+    Returns None if no rule drops them.
+    """
     if way.target is None or way.target_member is None:
         return None
     request, answer = _exchange(way, client)
@@ -62,7 +70,10 @@ def dropping_at_target(way: Way, client: IPAddress) -> Culprit | None:
 
 
 def dropping_in_network(way: Way, client: IPAddress, place: Place) -> Culprit | None:
-    """Return the rule that drops the packets in the namespace ``place`` of an overlay network, or None."""
+    """Return the culprit for a rule that drops a packet of ``client`` or its answer, or None.
+
+    Only the rules in ``place``, the namespace of an overlay network, are read.
+    """
     filtered = place.inside(lambda: _filters_bridged(way.inner_address.version))
     families: tuple[tuple[str, ...], ...] = (("bridge",), IP) if filtered else (("bridge",),)
     steps = [(hook, p) for p in _exchange(way, client) for hook in ("prerouting", "forward", "postrouting")]
@@ -87,7 +98,7 @@ def _filters_bridged(version: int) -> bool:
 
 
 def _exchange(way: Way, client: IPAddress) -> tuple[Packet, Packet]:
-    """Return the packet that ``client`` sends to the target, and the answer to the packet."""
+    """Return the packet that ``client`` sends to the target, and its answer."""
     own, port = way.inner_address, way.inner_port
     request = Packet(way.protocol, client, own, port)
     return request, Packet(way.protocol, own, client, 0, state="established", source_port=port)
@@ -104,7 +115,7 @@ def _both_ways(arriving: Packet, leaving: Packet) -> list[tuple[str, Packet]]:
 
 
 def dropping_tunnel(own: IPAddress, other: IPAddress, port: int, interface: str) -> Drop | Dropping | None:
-    """Return the rule of this host that drops the UDP packets between two hosts to ``port``, or None."""
+    """Return this host's rule that drops tunnel packets (UDP, to ``port``) from or to the host ``other``, or None."""
     arriving = Packet("udp", other, own, port, received=interface)
     leaving = Packet("udp", own, other, port, sent=interface)
     found = _first([("ingress", arriving)], ("netdev",)) or _first(_both_ways(arriving, leaving), IP)
@@ -176,7 +187,8 @@ def _host_steps(way: Way, first: Packet, last: Packet) -> Iterator[Step]:
         if way.target_member is not None or way.kind == EXTERNAL:
             yield HOST, "forward", IP, last.at(_in(way), _out(way))
     if way.target is not HOST:
-        yield HOST, "postrouting", IP, replace(last.at("", _out(way)), source=None)  # SNAT may change the source
+        # Because SNAT may have changed the source address, it is unknown here (None).
+        yield HOST, "postrouting", IP, replace(last.at("", _out(way)), source=None)
         yield HOST, "egress", ("netdev",), replace(last.at("", _out(way)), source=None)
     if way.target_member is not None and way.target_member.network.driver == "bridge":
         leaving = replace(last.at("", port_of(way.target_member)), source=None)
@@ -186,7 +198,7 @@ def _host_steps(way: Way, first: Packet, last: Packet) -> Iterator[Step]:
 
 
 def _translated(way: Way, packet: Packet, after: Packet) -> Packet:
-    """Return the packet of a hook that has DNAT, with the packet ``after`` the DNAT of a published port."""
+    """Return a packet at a hook with DNAT rules; for a published port, add its form ``after`` the DNAT."""
     if way.binding is None or packet.version != after.version:
         return packet
     return replace(packet, translated=after.at(packet.received, packet.sent))
@@ -216,7 +228,7 @@ def of_legacy(place: Place, rule: Dropping, version: int, *, bridged: bool) -> C
 
 
 def chain_of(decision: Drop | Dropping | Event) -> str:
-    """Return the name of the table and the chain that decided."""
+    """Return the text "table TABLE chain CHAIN" for a drop or another decision."""
     program = f"{decision.program} " if isinstance(decision, Dropping) else ""
     return f"{program}table {decision.table} chain {decision.chain}"
 
@@ -256,7 +268,10 @@ def rule_in(place: Place, decision: Drop | Dropping | Event) -> str:
 
 
 def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -> Iterator[tuple[Place, Event, str]]:
-    """Yield the rules of other programs that did not drop a packet and have one of the statements, with their text."""
+    """Yield the events of rules that match ``statements`` and dropped no packet, with place and rule text.
+
+    Only rules of other programs are included.
+    """
     for place, event in events:
         if event.handle and not event.dropped and event.table not in OURS:
             rule = rule_in(place, event)
@@ -272,7 +287,10 @@ def removing(place: Place, event: Event) -> str:
 
 
 def accepting(decision: Drop | Event, protocol: str, addresses: set[IPAddress], ports: set[int], *, reply: bool) -> str:
-    """Return the remedy for a chain that drops packets to ``addresses`` and ``ports``; with ``reply``, from them."""
+    """Return the remedy for a chain that drops packets: the command that adds a rule to accept them.
+
+    ``addresses`` and ``ports`` are the destinations of the packets; with ``reply``, they are the sources.
+    """
     side = ("saddr", "sport") if reply else ("daddr", "dport")
     if decision.table.startswith("arp "):
         return f"remove the rule that drops ARP: nft -a list chain {in_shell(decision.table, decision.chain)}"

@@ -28,8 +28,8 @@ from engine.store.api import Reader
 def trace(host: Host, origin: str, target: str, *, dry: bool = False) -> Trace:
     """Find out whether a source reaches a target, and the cause if it does not. With ``dry``, nothing is sent.
 
-    Changes no records and repairs nothing. Raises `InvalidArgument` for a wrong argument, `NotFound` for a source that
-    does not exist.
+    Changes no records and repairs nothing. Raises `InvalidArgument` for a wrong argument, and `NotFound` for a source
+    that does not exist.
     """
     parsed, log = parse(target), Log()
     with host.store.read() as reader:
@@ -140,7 +140,7 @@ class _Tracer:
         return Trace(None if way.kind == EXTERNAL else True, self._log.hops)
 
     def _describe(self, way: Way) -> None:
-        """Add the hops of the way to the log, in order, as the records describe them."""
+        """Add the hops of the path to the log, from source to target, as the records describe them."""
         if way.kind == LOCAL:
             self._log.add(f"address {way.address}", str(way.source), "in the source's own namespace")
             return

@@ -59,7 +59,8 @@ def require_running(record: ContainerRecord) -> None:
 def _interface(name: str) -> str:
     """Return the interface by which packets from outside arrive; raises `InvalidArgument` if there is none.
 
-    An empty ``name`` means the interface of the default route, or else the first other link that is up.
+    An empty ``name`` means the interface of the default route. Without a default route, it means the first link that is
+    up and is no bridge and no loopback.
     """
     if name and not link.index(name):
         raise InvalidArgument(f"no such interface: {name}")
@@ -83,7 +84,7 @@ def _own_links() -> Sequence[str]:
 def again(place: Place, network: str) -> str:
     """Return the command that sets up a container's interfaces again.
 
-    The command restarts a container, and reconnects an adopted namespace.
+    The command restarts the container. An adopted namespace (not made by hawse) is connected to the network again.
     """
     if place.record is not None and place.record.kind != "adopted":
         return f"hawse restart {place.name}"

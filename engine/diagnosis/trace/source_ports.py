@@ -1,4 +1,7 @@
-"""Source ports that have run out: for the programs of a namespace, or for source address translation (SNAT)."""
+"""Find out whether a namespace's programs, or source address translation (SNAT), have no free source port left.
+
+The result is a culprit (`Culprit`): the cause, its place and the remedy.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ TRANSLATING = re.compile(r"\b(snat|masquerade|SNAT|MASQUERADE)\b")
 
 
 def of_programs(place: Place, protocol: str, target: str) -> Culprit:
-    """Return the culprit if no program in ``place`` gets a source port for packets to ``target``."""
+    """Return the culprit for a ``place`` whose programs have no free source port for packets to ``target``."""
     what = f"{protocol.upper()} source port"
     name = ports.RANGE.replace("/", ".")
     span = "-".join((place.inside(partial(sysctl.read, ports.RANGE)) or "").split())
@@ -29,7 +32,7 @@ def of_programs(place: Place, protocol: str, target: str) -> Culprit:
 
 
 def of_sockets(way: Way) -> Culprit | None:
-    """Return the culprit if the sockets of the source use all ports for packets to the target; sends nothing."""
+    """Return the culprit if the source's sockets use all source ports for the target, or None; sends nothing."""
     if way.source.kind == OUTSIDE or way.protocol not in ("tcp", "udp"):
         return None
     use = way.source.inside(partial(ports.use, (way.address, way.port)))
@@ -39,9 +42,9 @@ def of_sockets(way: Way) -> Culprit | None:
 
 
 def of_translation(way: Way, seen: Observation) -> Culprit | None:
-    """Return the culprit if a probe had the same translated addresses and ports as another flow, or None.
+    """Return the culprit if SNAT gave the probe the same addresses and ports as another flow, or None.
 
-    The kernel drops such a packet after all rules have passed it.
+    The kernel drops such a packet after all rules have accepted it.
     """
     if not seen.collided or (way.kind == EXTERNAL and seen.saw(HOST, path_lookup.route(way.address).interface)):
         return None

@@ -1,6 +1,8 @@
-"""Compare the kernel with the records for the networks and endpoints on a path, and convert differences to culprits.
+"""Compare the kernel with the records for the networks and endpoints on a path.
 
-The comparisons are the agent's own (`drivers.api.LinkRepairer`, `drivers.api.Repairer`). Nothing is repaired.
+Each difference that stops packets is converted to a culprit (`Culprit`): the cause, its place and the remedy. The
+agent, hawse's background process, uses the same comparisons for its repairs (`drivers.api.LinkRepairer`,
+`drivers.api.Repairer`). The trace repairs nothing.
 """
 
 from __future__ import annotations
@@ -36,15 +38,15 @@ from engine.recovery.link_repair import heals
 from engine.store.api import Reader
 
 LEARNING, STATE = "learning", "state"  # flags of bridge ports
-ADDRESSES = ("address", "route", "default route")  # the places of differences whose subject has an IP version
+ADDRESSES = ("address", "route", "default route")  # for these values of Difference.place, the subject is an IP address
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A culprit that the comparison found.
 
-    ``of_bridge`` is True for a fault of a network's bridge and its addresses. ``version`` is the IP version that a
-    missing address or route belongs to, or 0 for a fault that concerns both versions.
+    ``of_bridge`` is True for a fault of a network's bridge or of the bridge's addresses. ``version`` is the IP version
+    of a missing address or route, or 0 if the fault concerns both versions.
     """
 
     culprit: Culprit
@@ -101,7 +103,7 @@ class State:
             yield Fault(Culprit("no-route", what, where, detail, fix), version=_version(one))
 
     def firewall(self, reader: Reader) -> list[Difference]:
-        """Return the differences between hawse's own firewall and the records, except routine updates."""
+        """Return the damage to hawse's own firewall: all differences from the records except due updates."""
         driver = self._host.driver("bridge")
         if not isinstance(driver, Repairer) or not shared_state.is_of_this_boot(reader):
             return []
@@ -111,7 +113,7 @@ class State:
     def _driver(self, network: NetworkRecord) -> LinkRepairer | None:
         try:
             driver = self._host.driver(network.driver)
-        except Exception:  # the driver may be another package's, which may raise anything
+        except Exception:  # a driver of another package may raise any exception
             return None
         return driver if isinstance(driver, LinkRepairer) else None
 
@@ -185,7 +187,7 @@ def _port_culprit(
 ) -> Culprit | None:
     """Return the culprit for a difference of the endpoint's bridge port ``port``, which exists.
 
-    A port that learns no addresses stops no packets, because the bridge then floods them.
+    The flag LEARNING is no culprit: if the port learns no MAC addresses, the bridge floods the packets to all ports.
     """
     if one.setting == LEARNING:
         return None
@@ -204,7 +206,7 @@ def _port_culprit(
 
 
 def _interface_culprit(container: ContainerRecord, one: Difference, fix: str) -> Culprit:
-    """Return the culprit for a wrong setting of a container's interface; ``fix`` repairs its MTU."""
+    """Return the culprit for a wrong setting of a container's interface; ``fix`` is the remedy for a wrong MTU."""
     what, where = f"interface {one.subject} of {container.name}", f"container {container.name}"
     if one.setting == UP:
         fix = f"bring it up in {container.name}: ip link set {one.subject} up"
@@ -218,7 +220,7 @@ def _interface_culprit(container: ContainerRecord, one: Difference, fix: str) ->
 def _version(one: Difference) -> int:
     """Return the IP version that a difference concerns, or 0 for both.
 
-    A difference of the MTU concerns IPv6, because the MTU is then too small for IPv6 only.
+    A difference of the MTU concerns IPv6: only an MTU below the minimum of IPv6 (1280 bytes) is reported.
     """
     if one.setting == MTU:
         return 6
@@ -231,7 +233,7 @@ def _forwarding(key: str) -> Culprit:
 
 
 def bridge_of(network: NetworkRecord) -> str:
-    """Return the name of a bridge network's bridge."""
+    """Return the name of the Linux bridge of a bridge network."""
     try:
         return bridge_options.parse(network_spec(network)).bridge
     except DriverError:
@@ -241,7 +243,7 @@ def bridge_of(network: NetworkRecord) -> str:
 def port_of(member: JoinedEndpoint) -> str:
     """Return the name of the host end of an endpoint's veth pair.
 
-    If there is no veth pair, return the name that hawse would give to it.
+    If the veth pair does not exist, return the name that hawse would give to its host end.
     """
     with session() as opened:
         port = marked_links.host_end(opened, member.endpoint.id)

@@ -34,7 +34,7 @@ class Target:
 
 
 def parse(text: str) -> Target:
-    """Parse a TARGET; raises `InvalidArgument` for anything else."""
+    """Parse a TARGET; raises `InvalidArgument` if the text has none of its forms."""
     if "://" in text:
         return _url(text)
     bare = _address(text)
@@ -77,9 +77,10 @@ def _url(text: str) -> Target:
 
 
 def _address(text: str) -> IPAddress | None:
-    """Return the address in a text, or None. The kernel takes the unspecified address for the loopback address.
+    """Return the address in a text, or None if the text is no address.
 
-    Raises `InvalidArgument` for an address that names no single machine.
+    The unspecified address (0.0.0.0 or ::) becomes the loopback address, as in the kernel. Raises `InvalidArgument` for
+    a multicast, broadcast or IPv6 link-local address.
     """
     try:
         found = ip_address(text)
