@@ -27,9 +27,9 @@ GONE = DELETE_SELF | MOVE_SELF
 class FileWatch:
     """A watch of the file at ``path``; if the path is a symbolic link, also of the file to which the link points.
 
-    The watch calls ``changed`` after a possible change. The watch covers the file itself, and the directories of both
-    paths, or their nearest parent directories that exist. The file needs its own watch, because its directory reports
-    no changes if the file is bind-mounted (``ip netns exec``).
+    The watch calls ``changed`` after a possible change. The watch covers the file itself and the directories of both
+    paths. Instead of a missing directory, it covers the nearest parent directory that exists. The file needs its own
+    watch, because its directory reports no changes if the file is bind-mounted (``ip netns exec``).
     """
 
     def __init__(self, loop: Loop, inotify: Inotify, path: str, changed: Callable[[], None]) -> None:

@@ -1,12 +1,11 @@
-"""Forwards DNS queries to upstream servers, by the protocol of the query (UDP or TCP), and returns the replies.
+"""Forwards DNS queries to upstream servers, with the same protocol as the query (UDP or TCP), and returns the replies.
 
 If a server does not answer, refuses or fails, the next server is asked. If no server is left, the answer is SERVFAIL.
-UDP replies of servers are limited to a size that is not fragmented. If a server's reply is larger and the client
-accepts the larger size, the resolver asks the server again by TCP.
+A query by UDP asks the server for a reply that is small enough not to be fragmented. If the reply does not fit, and the
+client accepts a larger one, the resolver asks the server again by TCP.
 
 No function blocks, and each query has its own timer. A sandbox may have `LIMIT` unanswered queries, or fewer while
-other sandboxes have many. This module knows only the sandbox's open network namespace and its DNS settings
-(SandboxView).
+other sandboxes have many.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ STREAM_LIMIT = 64
 UPSTREAM_TIMEOUT_SECONDS = 4.5
 """Seconds for all upstream servers of one query together, because resolvers in the sandbox give up after 5 seconds."""
 LONGEST = 4.0
-"""Maximum seconds to wait for one upstream server."""
+"""Maximum seconds to wait for the reply of one upstream server."""
 SILENT_PENALTY_SECONDS = 15.0
 """Seconds for which a server that did not answer is asked after all other servers."""
 
 
 class Asker(Protocol):
-    """The sandbox that sent a query; this module needs only its namespace, its queries and its DNS settings."""
+    """The sandbox that sent a query: its network namespace (a file descriptor), its queries and its DNS settings."""
 
     netns: int
     outstanding: Outstanding
@@ -83,7 +82,7 @@ class Outstanding:
 class ForwardedQuery:
     """One forwarded query.
 
-    The query ends when it calls the function ``deliver`` with the reply, or without a reply by `abandon`.
+    The query ends when the function ``deliver`` is called with the reply. `abandon` ends it without a reply.
     """
 
     __slots__ = (
@@ -195,7 +194,7 @@ class ForwardedQuery:
 
 
 def in_order(upstreams: tuple[Upstream, ...], silent: dict[Upstream, float]) -> list[Upstream]:
-    """Return the upstream servers in the given order, but servers that recently did not answer come last."""
+    """Return the upstream servers in the given order, with servers that recently did not answer at the end."""
     now = time.monotonic()
     return sorted(upstreams, key=lambda u: silent.get(u, 0) > now) if silent else list(upstreams)
 

@@ -1,8 +1,8 @@
 """Receives and sends many datagrams per call, with recvmmsg(2) and sendmmsg(2), which Python's sockets do not offer.
 
-A reply is written over its query in memory, after the query's id (the first `ID` bytes). The kernel has stored the
-sender's address of the query in a second buffer, which `sendmmsg` uses as the destination of the reply. This module
-does not interpret the content of datagrams.
+A reply is written over its query in memory, after the query's id (the first `ID` bytes), so that it has the same id.
+``recvmmsg`` stores the sender's address of each query in a second buffer, and ``sendmmsg`` sends the reply to this
+address. This module does not interpret the content of datagrams.
 """
 
 from __future__ import annotations

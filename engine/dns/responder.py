@@ -26,7 +26,7 @@ class Responder:
         self.view = view
         self.ready: dict[bytes, bytes] = {}
         known = [networks[n] for n in view.networks if n in networks]
-        # As in Docker, search all networks first for the unchanged name, and then for the name as ``name.network``.
+        # As in Docker, all networks are first searched for the name itself, and then for ``name.network``.
         self._tables: Sequence[Table] = (*(n.plain for n in known), *(n.qualified for n in known))
         self._links = LinkTable() if view.links else None
         for link in view.links:
@@ -34,10 +34,10 @@ class Responder:
                 self._links.add(link.alias, link.target, networks[link.network_id])
 
     def find(self, key: bytes) -> Answer | None:
-        """Return the answer to the question with the lookup key ``key``; the first DNS table with records gives it.
+        """Return the answer to the question with the lookup key ``key``.
 
-        If no table has records for the key, but a table knows the name, the answer is empty. If no table knows the
-        name, the result is None.
+        Links are searched first, then the DNS tables until one has records. If a table knows the name but none has
+        records for this question, the answer is empty. If no table knows the name, the result is None.
         """
         if self._links is not None:
             linked = self._links.found.get(key)
@@ -76,9 +76,9 @@ class Responder:
         self.ready[message[ID:]] = reply[ID:]
 
     def _implicit(self, query: wire.Query) -> Answer | None:
-        """Return an empty answer if a query for a name in no DNS table must not be forwarded.
+        """Return an empty answer for a query that must not be forwarded, or None if it may be forwarded.
 
-        Returns None for a query that may be forwarded.
+        The query's name is in no DNS table.
         """
         name = query.key[:-4]
         if query.type == wire.MX and self.find(wire.question(name, wire.A)) is not None:

@@ -51,11 +51,11 @@ class SandboxView:
     links: tuple[LinkAlias, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
     ndots: bool = False  # True if the user set ndots; then names of one label are not forwarded
-    adopted: bool = False  # True if hawse did not create the namespace, which then outlives the sandbox
+    adopted: bool = False  # True if hawse did not create the namespace; it then exists longer than the sandbox
 
 
 class Made(NamedTuple):
-    """A cached SandboxView, with the inputs from which the SandboxView was computed."""
+    """A cached SandboxView, with the values from which it was computed."""
 
     container: ContainerRecord
     members: Sequence[NetworkRecord]

@@ -54,8 +54,9 @@ class ServedSandbox:
     resolver: SandboxResolver
 
     def leave(self) -> None:
-        """Remove the redirection of port 53 from a namespace that hawse did not create, because it outlives the
-        sandbox.
+        """Remove the redirection of port 53 from a namespace that hawse did not create.
+
+        Such a namespace remains after the sandbox has ended.
         """
         if not self.view.adopted:
             return
@@ -157,7 +158,7 @@ class DnsService:
         if served is None:
             return False
         if served.view is view and not view.links:
-            served.resolver.responder.ready.clear()  # a table may have changed, although the networks are the same
+            served.resolver.responder.ready.clear()  # drop the cached replies, because a DNS table may have changed
         else:
             served.view = view
             served.resolver.responder = Responder(view, self._tables)

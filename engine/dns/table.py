@@ -1,5 +1,5 @@
-"""Prebuilt DNS answers: one table for each network, from question to encoded records, shared by all sandboxes on the
-network.
+"""DNS answers that are encoded before a query arrives. Each network has one table, which maps a question to encoded
+records. All sandboxes on the network share the table.
 
 This module knows names and addresses, but no containers or sockets. Tables are changed in place, so that a large
 network's table is not rebuilt when an endpoint joins. The number of entries depends on the number of names, not on the
@@ -23,8 +23,8 @@ Table = dict[bytes, "Answer"]
 class Answer(NamedTuple):
     """The DNS records that answer one question.
 
-    ``records`` follow the question in the reply. If there are several records, ``several`` has them as a list, so that
-    they can be shuffled for each reply.
+    ``records`` are all records as the bytes that follow the question in the reply. If there are several records,
+    ``several`` has them one by one, so that they can be shuffled for each reply.
     """
 
     records: bytes
@@ -68,7 +68,8 @@ def member(endpoint: EndpointRecord) -> MemberNames:
 class NetworkTable:
     """All DNS answers of one network.
 
-    The table ``plain`` has the answers by name and by address, the table ``qualified`` by ``name.network``.
+    The table ``plain`` maps names and addresses to answers. The table ``qualified`` maps names of the form
+    ``name.network`` to answers.
     """
 
     def __init__(self, network: str, ttl: int) -> None:
@@ -160,7 +161,8 @@ def _set(table: Table, encoded: bytes, answers: Mapping[int, Answer] | None) -> 
 class LinkTable:
     """The DNS answers for the aliases (legacy links) of one sandbox.
 
-    An alias has priority over an endpoint of the same name, even if the alias's target has no endpoint on the network.
+    An alias has priority over an endpoint of the same name. This is true even if the alias's target has no endpoint on
+    the network; then the alias is in ``hidden`` and has no answer.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,8 @@
 """DNS messages (RFC 1035, EDNS of RFC 6891): parses and builds queries, and builds replies, as bytes.
 
 This module knows only the message format, no networks or sockets. A *question* is the encoded name, type and class as
-in a message. Its lookup key is the same bytes in lower case. The conversion changes only letters of the name. A length
-octet is at most 63 and "A" is 65, so no length octet is a letter. No type in the tables has a code with a byte from "A"
-to "Z".
+in a message. Its lookup key is the same bytes in lower case. The conversion changes only letters of the name: a length
+octet is at most 63, which is less than "A" (65), and the codes of the types in the DNS tables are less than "A" too.
 """
 
 from __future__ import annotations
