@@ -85,7 +85,7 @@ def renamed(reader: Reader, record: ContainerRecord, target: ContainerRecord, na
 
 
 def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, list[str]]:
-    """Return, by container id, the names that other containers' links give to a container, such as "web/db".
+    """Return for each container id the names that links give to this container, such as "web/db" (container/alias).
 
     Only links on the default bridge are included.
     """
@@ -115,14 +115,14 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
 
 
 def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Remove the permissions that `open_links` gave to a container, which leaves the default bridge; idempotent."""
+    """Remove the permissions that `open_links` gave, because the container leaves the default bridge; idempotent."""
     with host.store.read() as reader:
         links = _concerning(reader, record, member)
     _close(host, member, links)
 
 
 def end_links(host: Host, before: ContainerRecord, after: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Remove the permissions of the links that ``before`` has and ``after`` has not; idempotent.
+    """Remove the permissions of the links that are in ``before`` but not in ``after``; idempotent.
 
     ``before`` and ``after`` are two records of one container, and ``members`` are its endpoints.
     """
@@ -183,7 +183,8 @@ def _on(reader: Reader, network: NetworkRecord, container: ContainerRecord) -> l
 def _leads_to(reader: Reader, text: str, record: ContainerRecord) -> bool:
     """Return whether a link names the container.
 
-    The look-up of an id prefix needs the store, because a container with that name has priority.
+    A link may name a container by a prefix of its id. If another container has this prefix as its name, the name has
+    priority; therefore the store is asked.
     """
     target, _ = parse_link(text)
     if target in (record.name, record.id):

@@ -32,7 +32,7 @@ from engine.model import (
 from engine.store.api import Reader, Taken, Transaction
 
 LONGEST_BEFORE_MAC = 80
-"""The longest prefix length of an IPv6 subnet whose addresses end in MAC addresses."""
+"""The longest prefix of an IPv6 subnet whose addresses end in a MAC address: 128 bits less the MAC's 48 bits."""
 
 
 def keep_for_next_run(tx: Transaction, container_id: str) -> None:
@@ -42,20 +42,23 @@ def keep_for_next_run(tx: Transaction, container_id: str) -> None:
 
 
 def record_joined(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Record an endpoint that has been created in its sandbox, and add the event."""
+    """Record an endpoint that has been created in its sandbox, and add the event "connect"."""
     tx.put_endpoint(member.endpoint)
     _add_event(tx, container, member, "connect")
 
 
 def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Delete the record of an endpoint. Add an event if the endpoint has been in its sandbox."""
+    """Delete the record of an endpoint. Add the event "disconnect" if the endpoint has been in its sandbox."""
     tx.delete_endpoint(member.endpoint.id)
     if member.endpoint.phase != "reserved":
         _add_event(tx, container, member, "disconnect")
 
 
 def _add_event(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, action: str) -> None:
-    """Add an event, unless the endpoint is on the gateway bridge. Docker makes no events for this bridge."""
+    """Add an event, except when hawse itself connects a container to the gateway bridge (docker_gwbridge).
+
+    Docker makes no event in this case. If the user connects a container to this bridge, there is an event.
+    """
     if not hooks.is_gateway(member.network) or attachment_of(container, member.network.id).network:
         events.connection(tx, member.network, action, container.id)
 
@@ -63,8 +66,7 @@ def _add_event(tx: Transaction, container: ContainerRecord, member: JoinedEndpoi
 def take_former(tx: Transaction, container_id: str) -> dict[str, EndpointRecord]:
     """Delete the endpoints that a container had before the reboot; return them by network id.
 
-    In the same transaction, the caller may reserve new endpoints with the same addresses. Otherwise the addresses are
-    free.
+    Their addresses become free. The caller may reserve the same addresses again in the same transaction.
     """
     former = [e for e in tx.endpoints(container_id=container_id) if e.phase == FORMER]
     for endpoint in former:
@@ -81,9 +83,9 @@ def reserve(
 ) -> EndpointRecord:
     """Reserve an id, addresses and a MAC address for a new endpoint, in the caller's transaction.
 
-    Where the user chose no address, the endpoint gets the address of the container's earlier endpoint (``former``) if
-    it is free. Raises Forbidden or KernelFailure with Docker's error text if an address is not available. Raises
-    InvalidArgument if an address of ``--link-local-ip`` is in no link-local range.
+    If the user chose no address, the endpoint gets the address of the container's earlier endpoint (``former``), if
+    this address is still free. Raises Forbidden or KernelFailure with Docker's error text if an address is not
+    available. Raises InvalidArgument if an address of ``--link-local-ip`` is in no link-local range.
     """
     endpoint_id = names.generate_id()
     settings = attachment.settings
@@ -150,7 +152,7 @@ def _allocate_in_pools(
     elif preferred:
         pools.sort(key=lambda pool: ip_address(preferred) not in ip_network(pool.subnet))
     for pool in pools[:-1]:
-        with suppress(KernelFailure):  # the subnet is full
+        with suppress(KernelFailure):  # this subnet is full, so try the next one
             return _allocate(tx, network, pool, requested, holder, preferred)
     return _allocate(tx, network, pools[-1], requested, holder, preferred) if pools else ""
 
@@ -232,7 +234,7 @@ def release_all(host: Host, records: Sequence[ContainerRecord]) -> dict[str, Eng
         return {}
     with host.store.write() as tx:
         for member in ends:
-            tx.put_endpoint(replace(member.endpoint, phase="leaving"))  # for the reason, see `release_endpoint`
+            tx.put_endpoint(replace(member.endpoint, phase="leaving"))  # `release_endpoint` gives the reason
     try:
         return _remove_from_host(host, released)
     finally:

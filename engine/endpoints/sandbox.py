@@ -280,7 +280,7 @@ def route(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None
 def route_if_moved(
     old: ContainerRecord, before: Sequence[JoinedEndpoint], new: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> None:
-    """Set the sandbox's default routes, as `route` does, if other endpoints than before hold them now.
+    """Set the sandbox's default routes, as `route` does, if a default route has moved to another endpoint.
 
     ``old`` and ``before`` are the container's record and endpoints before the container joined or left a network.
     ``new`` and ``members`` are the present ones.
@@ -291,7 +291,7 @@ def route_if_moved(
 
 
 def lost_routes(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[Difference]:
-    """Return the default routes that `route` sets and that the sandbox no longer has."""
+    """Return the default routes that the sandbox has lost since `route` set them."""
     chosen, offered = _ways_out(container, members)
     return kernel.lost_default_routes(sandbox_of(container), chosen, offered, PROTOCOLS[container.kind])
 

@@ -16,11 +16,11 @@ from engine.model import EndpointRecord
 from engine.store.api import Reader
 
 BOOT = "boot"
-"""The store's key for a boot id. The records describe the kernel as it is in the boot with this id."""
+"""The store's key for the id of a boot of the host. The records describe the kernel since this boot."""
 
 
 def is_of_this_boot(reader: Reader) -> bool:
-    """Return whether the records describe the kernel as it is since the host's latest boot.
+    """Return whether the records describe the kernel since the host's latest boot.
 
     After a reboot, the result is False until a command has recorded what the reboot ended (`engine.recovery.boot`).
     """
