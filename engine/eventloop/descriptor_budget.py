@@ -1,8 +1,8 @@
-"""Decides how many file descriptors each service of the agent may open for the service's clients.
+"""Decides how many file descriptors each service of the agent may open for its clients.
 
 All quotas together are smaller than the process limit. Therefore clients of one service cannot use up the descriptors
-of another service. The agent's other descriptors do not depend on clients: seven for each sandbox, and the descriptors
-of the local store and the cluster service.
+of another service. The rest of the limit is for descriptors that do not depend on clients: seven for each sandbox, and
+those of the local store and the cluster service.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class DescriptorBudget:
         self.streams = Quota(min(MOST_STREAMS, descriptors // 32))
         """Maximum number of TCP clients of the DNS resolvers."""
         self.held_ports = min(MOST_HELD_PORTS, descriptors // 16)
-        """Maximum number of published ports that the agent holds with a bound socket; each port uses one descriptor."""
+        """Maximum number of published ports that the agent reserves on the host by binding a socket to each."""
 
 
 def raise_descriptor_limit() -> int:

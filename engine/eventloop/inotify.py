@@ -94,10 +94,10 @@ class Inotify:
 def watch_directory(directory: str | os.PathLike[str], mask: int) -> int:
     """Return a file descriptor that becomes readable when files in a directory change.
 
-    Raises OSError, for example if the directory is missing. The caller reads the descriptor, which blocks if nothing
-    has changed, and closes the descriptor. A user has 128 inotify descriptors by default
-    (fs.inotify.max_user_instances). If none is free, the function returns a timer that is readable each
-    `TIMER_SECONDS`.
+    A read of the descriptor blocks until a file changes. The caller must close it. Raises OSError, for example if the
+    directory is missing. Because a user may open only 128 inotify descriptors by default
+    (fs.inotify.max_user_instances), the function returns a timer if none is left. The timer becomes readable every
+    `TIMER_SECONDS` seconds.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(os.O_CLOEXEC)
@@ -111,7 +111,7 @@ def watch_directory(directory: str | os.PathLike[str], mask: int) -> int:
 
 
 def _timer(libc: ctypes.CDLL) -> int:
-    """Return a timer that becomes readable each `TIMER_SECONDS`; raises OSError."""
+    """Return the descriptor of a timer that becomes readable every `TIMER_SECONDS` seconds; raises OSError."""
     fd: int = libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_CLOEXEC)
     period = _TIMER.pack(TIMER_SECONDS, 0, TIMER_SECONDS, 0)  # interval, then first expiry
     if fd < 0 or libc.timerfd_settime(fd, 0, period, None) < 0:

@@ -23,7 +23,7 @@ READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 TURN = 8
 """Maximum number of low-priority (background) handlers that the loop calls before it polls all descriptors again."""
 FEW_TIMERS = 64
-"""Up to this number, cancelled timers stay in the loop's queue until they are due."""
+"""Cancelled timers are removed from the loop's queue early only if there are more than this number of them."""
 
 
 class Timer:

@@ -1,4 +1,4 @@
-"""Makes sockets in other network namespaces, and detects the end of a namespace's process or path.
+"""Makes sockets in other network namespaces, and notices when the process or path of a namespace is gone.
 
 A socket stays in the network namespace where it was made. Therefore the agent's loop thread enters a namespace only for
 a few system calls. An open socket also keeps the namespace alive, so the agent must close the socket when the sandbox
