@@ -13,7 +13,9 @@ NAMES = ("daemon", "container", "plugin", "volume", "network", "node", "service"
 The object may be of any type: as in Docker, the key ``container`` can match an event of a network.
 """
 WITH_COMMAND = ("health_status", "exec_create", "exec_start")
-"""Actions that end with a colon and a text. A filter with one of these words matches any such text."""
+"""Actions that have a text after a colon, such as ``exec_start: sh``. If the user filters for one of these words, all
+values of this filter are compared with the beginning of the action.
+"""
 TAG = re.compile(r"(?s)(?P<name>.+?)(?::[^/]*)?(?:@.*)?")
 
 

@@ -1,8 +1,8 @@
 """Add events of repairs to the store.
 
-The event's attribute ``action`` names the repaired differences, and ``cause`` what made them.
+The event's attribute ``action`` names the repaired differences. ``cause`` names the program that made the differences.
 
-The agent's log and ``hawse doctor`` use the same texts about differences.
+The agent's log and ``hawse doctor`` describe differences with the same texts.
 """
 
 from __future__ import annotations

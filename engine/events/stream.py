@@ -54,7 +54,7 @@ class EventStream:
 
     def __iter__(self) -> Iterator[Event]:
         while True:
-            over = self._is_over()  # checked first, so that the last read comes after the end
+            over = self._is_over()  # checked before the read, so that the last read has all events until the end
             yield from self._look()
             if over:
                 return
@@ -68,7 +68,7 @@ class EventStream:
                 os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
-        """Leave the watch of the store; idempotent."""
+        """Stop watching the store for new events; idempotent."""
         with self._closing:
             if self._wake >= 0:
                 self._watch.leave(self._wake)
@@ -82,7 +82,7 @@ class EventStream:
             with self._store.read() as reader:
                 newest = reader.last_event()
                 if newest < self._after:
-                    self._after = 0  # after a repair, the new store has no events
+                    self._after = 0  # a repair has replaced the store, and the new store has no events
                 events = reader.events(after=self._after, since=since)
             full = len(events) == EVENTS_READ
             self._after = events[-1].number if full else newest

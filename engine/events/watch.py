@@ -24,7 +24,7 @@ RARE_SECONDS = 10.0
 
 
 class EventWatch:
-    """The watch of one store, with one inotify descriptor and one thread while at least one stream has joined."""
+    """Watches one store. While at least one stream has joined, it has one inotify descriptor and one thread."""
 
     def __init__(self, store: Store, directory: Path) -> None:
         self._store, self.directory = store, directory
