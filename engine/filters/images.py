@@ -21,8 +21,8 @@ def filter_images(
 ) -> list[ImageRecord]:
     """Return the images that match the filters.
 
-    ``created_of`` returns the creation time of the image that a reference names, or raises an error. The filters
-    ``before`` and ``since`` need it.
+    For the filters ``before`` and ``since``, ``created_of`` returns the creation time of the image that a reference
+    names, or raises an error.
     """
     check_keys(filters, _KEYS)
     dangling = _dangling(filters)
@@ -41,7 +41,7 @@ def filter_images(
 
 
 def _by_reference(image: ImageRecord, filters: Filters) -> list[ImageRecord]:
-    """Return the image with only the names that match the filter ``reference``; an empty list if none does."""
+    """Return the image with only those references that match the filter ``reference``, or [] if none matches."""
     patterns = filters.get("reference", ())
     if not patterns:
         return [image]

@@ -1,4 +1,4 @@
-"""Choose the networks that ``network ls`` lists, and the networks and containers that ``prune`` may remove.
+"""Choose the networks that ``network ls`` lists, and the networks, containers and images that ``prune`` may remove.
 
 `engine.filters.containers` chooses the containers that ``ps`` lists.
 """
