@@ -1,8 +1,8 @@
 """Go's regular expressions, which Docker's list filters use.
 
 RE2 has the syntax of Go's expressions, and its time is linear in the length of the text. A backtracking engine would
-need 25 s to match ``^(a+)+$`` with a name of 30 letters. RE2 accepts ``\\C`` and non-ASCII group names, but Go refuses
-both. This module refuses ``\\C`` too, but accepts non-ASCII group names.
+need 25 s to match ``^(a+)+$`` with a name of 30 letters. Unlike Go, RE2 accepts ``\\C`` and group names that are not
+ASCII. This module refuses ``\\C``, as Go does, but accepts such group names.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ def found(pattern: str, text: str) -> bool:
 @cache
 def _compiled(pattern: str) -> re2._Regexp:
     # Refuse ``\C`` here, because Go refuses it but RE2 accepts it.
-
     if any(escape[1] == "C" for escape in ESCAPES.finditer(pattern)):
         raise Invalid(r"invalid escape sequence: `\C`")
     options = re2.Options()

@@ -85,8 +85,8 @@ def _number(text: str) -> int:
 def whole_number(text: str) -> int:
     """Parse decimal digits with an optional sign; a value beyond ±10**40 becomes ±10**40.
 
-    Python refuses to parse more than 4,300 digits. Because the result is limited, the caller can refuse a larger number
-    with Docker's error text.
+    Python's int() refuses more than 4,300 digits with its own error. This function accepts them, so that the caller can
+    refuse the number with Docker's error text.
     """
     digits = text.lstrip("+-").lstrip("0")
     value = int(digits or "0") if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS

@@ -13,7 +13,7 @@ from engine.golang.strconv import quote, whole_number
 UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 PART = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)")
 LIMIT = 1 << 63
-MOST_DIGITS = 30  # maximum characters of a fraction, with its dot; later digits are below a nanosecond
+MOST_DIGITS = 30  # maximum length of a fraction including its dot; later digits are less than a nanosecond
 SECONDS = re.compile(r"(?P<whole>[+-]?[0-9]+)(?:\.(?P<fraction>[+-]?[0-9]+))?")
 PIECES = {
     "2006": "[0-9]{4}", "-": "-", "01": "[0-9]{2}", "02": "[0-9]{2}", "T": "T", "15": "[0-9]{1,2}", ":": ":",
