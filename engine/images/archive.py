@@ -114,7 +114,8 @@ class _Files(ABC):
 class _Directory(_Files):
     """The files in a directory that skopeo has written: the manifest, and a file for each blob, named by its digest.
 
-    The constructor opens all files, because the process that unpacks layers has another root directory.
+    The constructor opens all files, because the process that unpacks layers has another root directory and cannot open
+    them.
     """
 
     def __init__(self, directory: str, stack: ExitStack) -> None:
@@ -247,7 +248,7 @@ def _from_manifest(archive: _Files, manifest: Mapping[str, Any], reference: str)
 
 
 def _with_diff_ids(archive: _Files, layers: Sequence[tuple[str, str, int]], config: bytes) -> list[Layer]:
-    """Return the layers. Each layer gets the digest of its uncompressed content from the image configuration."""
+    """Return the layers, each with the digest of its uncompressed content, which the image configuration states."""
     diff_ids = diff_ids_of(parse_config(config))
     if len(diff_ids) != len(layers):
         raise InvalidArgument(f"invalid manifest, layers length mismatch: expected {len(layers)}, got {len(diff_ids)}")

@@ -1,6 +1,7 @@
 """Decompress gzip, bzip2, xz and zstd streams with bounded memory, and hash the data read.
 
-No external program is used, because layers are decompressed in a child process that has changed its root directory.
+No external program is used, because the child process that decompresses layers has another root directory and could
+execute no program of the host.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ class Measured(Bounded):
 
 
 class _Rejoined(io.RawIOBase):
-    """A stream that returns the bytes that were already read from a source, and then the rest of the source."""
+    """A stream that returns first the bytes ``head``, which were already read from a source, then the rest of it."""
 
     def __init__(self, head: bytes, rest: BinaryIO | io.RawIOBase) -> None:
         self._head, self._rest = head, rest

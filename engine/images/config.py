@@ -220,7 +220,7 @@ def _stop_signal(inner: Mapping[str, Any]) -> str:
 
 
 def _check_unused(inner: Mapping[str, Any]) -> None:
-    """Check the types of the configuration's fields that only the output of ``image inspect`` uses."""
+    """Check the types of those fields of the configuration that only ``image inspect`` shows."""
     _printable("Image", text_at(inner.get("Image"), f"{_IN_CONFIG}Image"))
     for path, value in object_at(inner.get("Volumes"), f"{_IN_CONFIG}Volumes", "map[string]struct {}").items():
         _printable("Volumes", path)
@@ -266,7 +266,10 @@ def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any
 
 
 def _layer(rootfs: str) -> dict[str, str]:
-    """Return the directories of an image's only layer by Docker's names; as in Docker, two of them do not exist."""
+    """Return the directories of an image's only layer under Docker's names.
+
+    As in Docker, the directories ``MergedDir`` and ``WorkDir`` do not exist.
+    """
     place = os.path.dirname(rootfs)
     return {
         "MergedDir": os.path.join(place, "merged"), "UpperDir": rootfs, "WorkDir": os.path.join(place, "work"),

@@ -20,7 +20,7 @@ def parse_document(data: bytes, name: str) -> Any:
     """Parse a JSON document; raises `InvalidArgument` with the name of the document and a description of the error."""
     if len(data) > SIZE_LIMIT:
         raise InvalidArgument(f"{shown(name)} is larger than {SIZE_LIMIT} bytes")
-    text = data.decode("utf-8", "replace")  # U+FFFD replaces invalid bytes, as in Go; Go also replaces lone surrogates
+    text = data.decode("utf-8", "replace")  # as in Go, U+FFFD replaces invalid bytes, and later also lone surrogates
     _check_depth(text, name)
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -73,7 +73,7 @@ def list_at(value: object, where: str, kind: str) -> list[Any]:
 def _check_depth(text: str, name: str) -> None:
     """Raise InvalidArgument for JSON that is nested too deeply.
 
-    The check comes before the parsing, because the parser calls itself for each level.
+    The check comes before the parsing, because the parser is recursive and needs stack memory for each level.
     """
     depth = 0
     for token in _TOKEN.finditer(text):

@@ -16,9 +16,10 @@ ID = f"sha256:{hashlib.sha256(HOSTFS.encode()).hexdigest()}"
 
 
 def means_hostfs(reference: str) -> bool:
-    """Return whether a reference that names no stored image means the files of this host.
+    """Return whether a reference means the files of this host.
 
-    The name ``hostfs`` without a tag always means the files of this host.
+    A stored image with the name ``hostfs:latest`` has priority; the caller looks for it. Without a tag, ``hostfs``
+    always means the files of this host.
     """
     return reference in (HOSTFS, NAME, ID)
 

@@ -24,7 +24,7 @@ from engine.images.tar import (
 from engine.images.trees import remove_tree
 
 _WHITEOUT, _OPAQUE, _RESERVED = b".wh.", b".wh..wh..opq", b".wh..wh."
-_LARGEST_ID = 2**32 - 2  # largest user or group id; 2**32 - 1 means "do not change"
+_LARGEST_ID = 2**32 - 2  # largest user or group id; for chown(2), 2**32 - 1 means "do not change"
 _LARGEST_TIME = 2**63 - 1  # largest time of a file, in nanoseconds since 1970
 _WALK = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _KINDS = {CHARACTER: stat.S_IFCHR, BLOCK: stat.S_IFBLK, FIFO: stat.S_IFIFO}

@@ -26,7 +26,7 @@ _ALGORITHM = "sha256:"
 class Pull:
     """The download of one image.
 
-    ``digest`` is the digest that the registry shows for the reference, ``sha256:…``. It is known after `resolve`.
+    ``digest`` (``sha256:…``) is that of the manifest or manifest list which the reference names. `resolve` sets it.
     """
 
     def __init__(self, reference: ImageReference, wanted: Platform, skopeo: Skopeo, limits: Limits) -> None:
@@ -70,7 +70,7 @@ class Pull:
         yield from progress.completed()
 
     def finished(self) -> Iterator[Message]:
-        """Yield the messages after all layers have been unpacked."""
+        """Yield the message "Pull complete" for each layer; the caller does this after it has unpacked all layers."""
         yield from (_layer_message("Pull complete", digest) for digest in dict(self._layers()))
 
     def check_platform(self, config: Mapping[str, Any]) -> None:
@@ -108,7 +108,7 @@ class Pull:
 
 
 class _Progress:
-    """Compares the files of a download with the layers' sizes."""
+    """The progress of a download, computed from the sizes of the downloaded files and of the layers."""
 
     def __init__(self, layers: Sequence[tuple[str, int]]) -> None:
         self._missing = dict(layers)
@@ -117,7 +117,9 @@ class _Progress:
     def messages(self, sizes: Mapping[str, int]) -> Iterator[Message]:
         """Yield a message for each layer that has grown or is complete since the last call.
 
-        ``sizes`` maps the name of each file of the download to its size in bytes.
+        ``sizes`` maps the name of each file of the download to its size in bytes. skopeo writes each layer to a file
+        ``dir-put-blob…`` first, whose name does not tell the layer. Therefore the largest file counts as the first
+        missing layer.
         """
         yield from self._complete([d for d in self._missing if d.removeprefix(_ALGORITHM) in sizes])
         growing = sorted((size for name, size in sizes.items() if name.startswith("dir-put-blob")), reverse=True)

@@ -24,7 +24,7 @@ from engine.model import ImageRecord
 from engine.validate.image_reference import parse_reference
 
 _XATTR = "SCHILY.xattr."
-"""The prefix of extended attributes in the records of a tar member, as GNU tar and Go write them."""
+"""The prefix of extended attributes in the pax records of a tar member, as GNU tar and Go write them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class SavedImage:
 
 
 def tags_of_repository(images: Iterable[ImageRecord], reference: str) -> Mapping[str, list[str]]:
-    """Return the names in a repository by image id.
+    """Return for each image id the image's names in the repository ``reference``.
 
     The result is empty if ``reference`` is invalid, or has a tag or a digest.
     """
@@ -106,7 +106,7 @@ def _write_layer(root: str, target: io.BufferedRandom) -> str:
 
 
 def _entries(root: str) -> Iterator[tuple[str, str]]:
-    """Yield path and name in the archive of each file below ``root``; a directory comes before its files."""
+    """Yield the path of each file below ``root`` with its name in the archive; a directory comes before its files."""
     waiting = [""]
     while waiting:
         directory = waiting.pop()
@@ -120,7 +120,7 @@ def _entries(root: str) -> Iterator[tuple[str, str]]:
 
 
 def _xattrs(path: str) -> dict[str, str]:
-    """Return the extended attributes of a file as records of its tar member."""
+    """Return the extended attributes of a file as pax records for its tar member."""
     return {
         f"{_XATTR}{name}": os.getxattr(path, name, follow_symlinks=False).decode("utf-8", "surrogateescape")
         for name in os.listxattr(path, follow_symlinks=False)

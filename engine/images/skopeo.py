@@ -2,7 +2,7 @@
 
 A registry may be hostile. skopeo therefore runs as a separate process, and writes only into its own directory. The
 kernel limits the size of each file (RLIMIT_FSIZE). This module limits the total size of all files. Arguments never pass
-through a shell, and no name becomes a path.
+through a shell, and no file is named after an image.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Skopeo:
             json.dump(auth or {"auths": {}}, file)
 
     def manifest(self, tag: str) -> bytes:
-        """Return the manifest of a tag (``:latest``) or of a digest (``@sha256:…``) as the registry stores it."""
+        """Return the manifest of a tag (``:latest``) or digest (``@sha256:…``), as the registry sends it."""
         secure = f"--tls-verify={self._verification()}"
         arguments = ["inspect", "--raw", "--no-tags", secure, f"--authfile={self._auth_file}", self._source(tag)]
         with tempfile.TemporaryFile(dir=self._work) as output:
@@ -73,8 +73,8 @@ class Skopeo:
     def download(self, digest: str, directory: Path) -> Iterator[Mapping[str, int]]:
         """Download an image by the digest of its manifest; yield the sizes of its files several times a second.
 
-        ``directory`` is a new directory for the manifest and the blobs. The sizes are in bytes, by the names of the
-        files. Raises `EngineError`. If the caller closes the iterator, the download ends.
+        ``directory`` is a new directory for the manifest and the blobs. Each result maps the names of the files to
+        their sizes in bytes. Raises `EngineError`. If the caller closes the iterator, the download ends.
         """
         directory.mkdir(mode=0o700)
         secure = f"--src-tls-verify={self._verification()}"
@@ -95,9 +95,10 @@ class Skopeo:
     def _running(
         self, arguments: Sequence[str], output: int, limit: int
     ) -> Iterator[tuple[subprocess.Popen[bytes], Any]]:
-        """Run skopeo in the ``with`` block, and kill it at the end of the block. The kernel kills it with this process.
+        """Run skopeo during the ``with`` block, and kill it at the end of the block.
 
-        ``limit`` is the maximum size of each file that skopeo writes, in bytes.
+        The kernel kills skopeo if this process dies. ``limit`` is the maximum size in bytes of each file that skopeo
+        writes.
         """
         program = shutil.which(PROGRAM)
         if program is None:

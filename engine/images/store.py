@@ -76,11 +76,11 @@ class ImageStore:
         self.places = (self._directory,)
 
     def import_archive(self, source: BinaryIO, reference: str) -> str:
-        """Import a ``docker save``, OCI or plain root file system tar; return the first image's id.
+        """Import the images of a tar archive; return the first image's id.
 
-        The archive may be compressed. If ``reference`` is not empty, only the first image is imported, with
-        ``reference`` as its name. All images of an archive are verified before the first image is stored. Raises
-        `InvalidArgument`.
+        The archive is the output of ``docker save``, an OCI layout or a plain root file system, and may be compressed.
+        If ``reference`` is not empty, only the first image is imported, with ``reference`` as its name. All images of
+        an archive are verified before the first image is stored. Raises `InvalidArgument`.
         """
         return self._import(source, new_name(reference) if reference else "")[0].id
 
@@ -138,8 +138,8 @@ class ImageStore:
     def pull(self, reference: str, platform: str = "", auth: Mapping[str, Any] | None = None) -> Iterator[Json]:
         """Download an image from a registry and store it; yield the messages of Docker's POST /images/create.
 
-        ``auth`` is the content of a docker ``config.json``. The limits of an import apply. Raises `EngineError`; until
-        the first message, nothing has been downloaded.
+        ``auth`` is the content of a docker ``config.json``. The limits of an import apply. The download begins after
+        the first message. Raises `EngineError`.
         """
         name, wanted = parse_reference(reference), parse_platform(platform)
         with self._incoming() as work:
@@ -187,7 +187,7 @@ class ImageStore:
         return [render_summary(image, int(timestamps.to_seconds(image.created))) for image in chosen]
 
     def inspect(self, reference: str) -> Json:
-        """Return the document of GET /images/{name}/json; the image ``hostfs`` has one too."""
+        """Return the document of GET /images/{name}/json, also for the image ``hostfs``."""
         if reference == hostfs.HOSTFS or (hostfs.means_hostfs(reference) and self.resolve(reference) is None):
             return hostfs.inspect()
         record = self._get(reference)
@@ -429,7 +429,7 @@ def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -
 
 
 def _dropped_names(record: ImageRecord, name: str) -> list[str]:
-    """Return the tags and digests that a removal by ``name`` removes; "" means a removal by the image's id.
+    """Return the tags and digests that a removal by ``name`` removes; if the image's id was given, ``name`` is "".
 
     As in Docker, the digests of a repository are removed with its last tag.
     """

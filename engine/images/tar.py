@@ -81,7 +81,7 @@ class TarReader:
         return self._headers
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the content of the current member in pieces; of a sparse file, only its data regions."""
+        """Yield the content of the current member in pieces. The content of a sparse file is only its data regions."""
         while self._left:
             data = self._stream.read(min(_CHUNK_BYTES, self._left))
             if not data:
@@ -156,8 +156,8 @@ class TarReader:
     def _stored_map(self) -> list[int]:
         """Read the sparse map that pax sparse format 1.0 stores before the content.
 
-        The map is a count followed by that many numbers. Each number is on its own line, and the map is padded to whole
-        blocks.
+        The map is the number of regions, followed by the offset and the length of each region. Each number is on its
+        own line, and the map is padded to whole blocks.
         """
         blocks: list[bytes] = []
         lines, expected = 0, 1

@@ -30,10 +30,11 @@ def remove_tree(path: str | bytes) -> None:
 
 
 def tree_size(path: str | os.PathLike[str]) -> int:
-    """Return the size in bytes of all files below a directory, without the directories themselves; 0 if it is missing.
+    """Return the size in bytes of all files below a directory, or 0 if the directory is missing.
 
-    Like `remove_tree`, the function needs one open file descriptor and no recursion. A container may change the tree
-    meanwhile: files that vanish are not counted. If a directory that is being read is moved, the rest is not counted.
+    The directories themselves are not counted. Like `remove_tree`, the function needs one open file descriptor and no
+    recursion. A container may change the tree meanwhile: files that vanish are not counted. If a directory is moved
+    while it is read, the rest of the tree is not counted.
     """
     try:
         fd = os.open(path, _DIRECTORY)
@@ -59,7 +60,7 @@ def tree_size(path: str | os.PathLike[str]) -> int:
                 fd = _replace(fd, b"..")
                 if _identity(fd) != identities[-1]:
                     break
-    except FileNotFoundError:  # the directory was removed, so that it has no parent
+    except FileNotFoundError:  # the directory has been removed, so it has no entry ``..`` any more
         return total
     finally:
         os.close(fd)
