@@ -1,4 +1,8 @@
-"""Create and remove the kernel objects of networks."""
+"""Create and remove the kernel objects of networks.
+
+Before a change, a command records an intent in the store. If the command is killed, the next command reads the intent,
+and finishes or undoes the work.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +35,8 @@ def destroy(host: Host, network_id: str) -> None:
 def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     """Remove the kernel objects, records and intents of networks, as `destroy` does; return the errors by network id.
 
-    The networks of a driver that is a `BulkRemover` are removed together. If there are many, their last kernel objects
-    are left for `finish_retired`.
+    The networks of a driver that is a `BulkRemover` are removed together. If there are `MANY` or more, they are only
+    disabled, and `finish_retired` deletes their links later.
     """
     by_driver: dict[str, list[NetworkRecord]] = {}
     with host.store.read() as reader:
@@ -55,7 +59,7 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 
 
 MANY = 50
-"""From this number of networks on, the command does not wait until the kernel has deleted their links."""
+"""If a command removes this number of networks or more, it does not wait until the kernel has deleted their links."""
 
 
 def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> bool:

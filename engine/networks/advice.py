@@ -17,7 +17,7 @@ DOCKERS_OPTIONS = "com.docker.network."
 
 
 def lines(host: Host, request: NetworkCreate) -> Strings:
-    """Return one line for each setting in ``request`` that has no effect or makes addresses unreachable."""
+    """Return one line for each setting in ``request`` that has no effect, or that makes other addresses unreachable."""
     return [*_unknown_options(request), *_overlaps(host, request)]
 
 
@@ -30,9 +30,9 @@ def _unknown_options(request: NetworkCreate) -> Iterator[str]:
 
 
 def _overlaps(host: Host, request: NetworkCreate) -> Iterator[str]:
-    """Yield one line for each subnet of the new bridge network that overlaps a subnet of another host interface.
+    """Yield one line for each subnet of the new bridge network that overlaps a subnet of another interface of the host.
 
-    Automatic subnets need no comparison, because they never overlap others.
+    The check is only for subnets that the user chose, because hawse chooses none that overlaps.
     """
     if not request.ipam_config:
         return

@@ -40,7 +40,7 @@ from engine.store.api import IntentKind, Reader, Taken, Transaction
 from engine.validate.network import check_network_create, network_name_taken
 
 CURSOR = "pool-cursor-{version}"
-"""The key in the store of the subnet that was allocated last for an IP version."""
+"""The store's key for the subnet that was allocated last. Each IP version has its own key."""
 OVERLAP = "Pool overlaps with other one on this address space"
 
 
@@ -217,14 +217,14 @@ def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
 
 
 def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
-    """Return the user's subnets for a config-only, host or null network; allocate nothing."""
+    """Return the subnets that the user gave for a config-only, host or null network. No address is allocated."""
     return [_own_pool(c, request) for c in request.ipam_config if c.subnet]
 
 
 def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
     """Reserve a network's gateways and auxiliary addresses.
 
-    Returns the network's record. A subnet for which the user chose no gateway has an automatic gateway there.
+    Returns the network's record. In this record, a subnet for which the user chose no gateway has an automatic one.
     Raises Forbidden with Docker's error text if an address is not available.
     """
     return replace(network, pools=[_reserve_pool(tx, network, p) for p in network.pools])

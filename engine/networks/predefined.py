@@ -39,8 +39,8 @@ BRIDGE_OPTION = "com.docker.network.bridge."
 def ensure(host: Host) -> str:
     """Record the predefined networks if they have no records yet.
 
-    Return the settings of the default bridge with which the networks were recorded, for `follow_settings`. Raises
-    `engine.errors.Damaged` if the store is new, but hawse's containers or bridges exist on this host.
+    Return the recorded settings of the default bridge, which `follow_settings` compares with the configuration file.
+    Raises `engine.errors.Damaged` if the store is new, but hawse's containers or bridges exist on this host.
     """
     with host.store.read() as reader:
         if recorded := reader.meta(MARK):
@@ -110,7 +110,7 @@ def _retire(host: Host, record: NetworkRecord) -> bool:
 
 
 def _settings(host: Host) -> str:
-    """Return a text that changes when a setting of the default bridge, or an address of the user's bridge, changes."""
+    """Return a text of all settings of the default bridge and all addresses of the user's bridge, to detect changes."""
     config = host.config
     keys = (config.bridge, config.bip, config.bip6, config.fixed_cidr, config.fixed_cidr_v6, config.default_gateway)
     more = (config.default_gateway_v6, config.mtu, config.icc, config.ip, config.ip_masq, config.ipv6)
@@ -118,7 +118,10 @@ def _settings(host: Host) -> str:
 
 
 def _own_addresses(config: Config) -> tuple[str, str]:
-    """Return the first IPv4 and the first IPv6 address of the user's bridge with prefix length, or "" for each."""
+    """Return the first IPv4 and the first IPv6 address of the user's bridge with prefix length; "" for a missing one.
+
+    The user's bridge is the one that the key ``bridge`` of the configuration file names.
+    """
     addresses = foreign_addresses(config.bridge) if config.bridge not in ("", NO_BRIDGE) else []
     first4 = next((str(a) for a in addresses if a.version == 4), "")
     return first4, next((str(a) for a in addresses if a.version == 6 and not a.is_link_local), "")
@@ -153,7 +156,7 @@ def _plain(name: str, driver: str) -> NetworkRecord:
 
 
 def _bridge_request(host: Host) -> NetworkCreate:
-    """Return the default bridge that the configuration file describes."""
+    """Return the request that creates the default bridge as the configuration file describes it."""
     config = host.config
     options = _bridge_options(host, config.bridge or _bridge_name())
     return NetworkCreate("bridge", enable_ipv6=config.ipv6, ipam_config=_bridge_ipam(config), options=options)
@@ -166,7 +169,7 @@ def _record_bridge(
     before: NetworkRecord | None,
     on_host: Mapping[int, Sequence[Range]],
 ) -> None:
-    """Record the default bridge, or nothing if the configuration file says that there is none.
+    """Record the default bridge; does nothing if the configuration file disables it (the key bridge is "none").
 
     ``before`` is the network's last record. The id stays the same, because containers refer to the network by its id.
     """
@@ -237,7 +240,7 @@ def _bridge_options(host: Host, bridge_name: str) -> dict[str, str]:
 def _bridge_ipam(config: Config) -> list[IPAMConfig]:
     """Return the default bridge's subnets from the keys bip and fixed-cidr of the configuration file.
 
-    With the key bridge and without bip, the first addresses of the user's bridge are used instead of bip.
+    If the file has the key bridge but no bip, the first addresses of the user's bridge replace bip.
     """
     entries = []
     own4, own6 = _own_addresses(config)

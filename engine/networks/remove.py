@@ -38,7 +38,7 @@ def remove(host: Host, reference: str) -> None:
 def remove_each(host: Host, references: Sequence[str]) -> Iterator[EngineError | None]:
     """Remove networks, up to `BUNCH` of them at once.
 
-    For each reference, in order, yields None after the removal of the network, or the error that `remove` raises.
+    Yields one result for each reference, in order: None if the network has been removed, else the error.
     """
     for first in range(0, len(references), BUNCH):
         bunch = references[first : first + BUNCH]
@@ -50,7 +50,7 @@ def remove_each(host: Host, references: Sequence[str]) -> Iterator[EngineError |
 
 
 def _remove_bunch(host: Host, references: Sequence[str]) -> list[EngineError | None]:
-    """Remove networks; return for each reference None or the error."""
+    """Remove networks; return the results as `remove_each` yields them."""
     begun: list[str | EngineError | None] = [_remove_shared(host, reference) for reference in references]
     with host.store.write() as tx:
         for place, reference in enumerate(references):
@@ -65,7 +65,7 @@ LOCAL = "local"
 
 
 def _remove_shared(host: Host, reference: str) -> str | EngineError | None:
-    """Remove a network of the cluster; return None or the error. Return `LOCAL` for a network of this host."""
+    """Remove a cluster network, and return None or the error. For any other network, only return `LOCAL`."""
     try:
         hooks.import_network(host, reference, attach=False)
         with host.store.read() as reader:
