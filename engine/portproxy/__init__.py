@@ -1,1 +1,1 @@
-"""The port proxy: copies TCP and UDP between published ports and containers that address translation cannot reach."""
+"""The port proxy: copies TCP and UDP data between published ports and containers where NAT is not possible."""

@@ -1,8 +1,8 @@
 """The agent's port proxy service, for published ports without address translation (`drivers.firewall.proxied_ports`).
 
 All published ports of a protocol (TCP or UDP) share one socket of the agent. The firewall redirects the ports to the
-socket, and connection tracking has the original port of each connection. As with Docker's proxy, the container sees the
-gateway address of its network as the client's address.
+socket. The proxy learns the original port of each connection from connection tracking. As with Docker's proxy, the
+container sees the gateway address of its network as the client's address.
 """
 
 from __future__ import annotations

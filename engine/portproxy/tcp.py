@@ -1,5 +1,5 @@
-"""Copies TCP data between published ports and containers, in both directions. If one side only stops sending, the other
-direction stays open.
+"""Copies TCP data between published ports and containers, in both directions. If one side finishes sending, the other
+side may continue to send.
 
 Data stays in the sender's socket until the receiver's socket accepts the data. The agent buffers nothing. Therefore the
 agent's memory use does not grow with traffic, and a slow reader slows down the sender.
@@ -260,7 +260,7 @@ class StreamRelay:
             end.watch()
 
     def settle(self) -> None:
-        """After the end of one socket's data, shut down sending on the other socket; watch both sockets.
+        """If all data of one socket has been copied, shut down sending on the other socket. Then watch both sockets.
 
         If both directions have ended, close the connection.
         """
