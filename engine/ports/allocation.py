@@ -1,9 +1,10 @@
 """Choose host ports for the ports that an endpoint publishes, in Docker's order and with Docker's messages.
 
-The functions on published ranges of container ports (``-p``) and on exposed ranges (``80/tcp``) are pure.
-
 The local store supplies the ports of other endpoints. A probe reports the ports that other programs use
 (`engine.ports.probe`). This module only chooses ports and does not publish them.
+
+It also has functions that split and compare published ranges (``-p``) and exposed ranges (``80/tcp``) of container
+ports. These functions depend only on their arguments.
 """
 
 from __future__ import annotations
@@ -105,14 +106,14 @@ def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host:
     so that a random port never takes one of them. Consecutive host ports of consecutive container ports become one
     record. Allocating a range takes as much time as allocating a single port.
     """
-    requests = (_port_request(spec, host) for spec in _in_dockers_order(specs))
-    wishes = [wish for wish in requests if wish.addresses or wish.untranslated]
+    asked = (_port_request(spec, host) for spec in _in_dockers_order(specs))
+    requests = [request for request in asked if request.addresses or request.untranslated]
     allocation = _Allocation(host.probe, _Taken(taken))
-    for wish in sorted(wishes, key=lambda wish: wish.choices):
-        if wish.addresses:
-            wish.host_port = allocation.choose(wish)
-    counts = Counter(wish.inside for wish in wishes)
-    return _merge((record, counts[wish.inside] == 1) for wish in wishes for record in wish.records())
+    for request in sorted(requests, key=lambda request: request.choices):
+        if request.addresses:
+            request.host_port = allocation.choose(request)
+    counts = Counter(request.inside for request in requests)
+    return _merge((record, counts[request.inside] == 1) for request in requests for record in request.records())
 
 
 def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
@@ -224,7 +225,8 @@ class _Taken:
     def candidates(self, protocol: str, address: str, ports: range) -> Iterator[int]:
         """Yield the ports in ``ports`` that may collide with a port of another endpoint.
 
-        For each port range of another endpoint, only the highest common port of that range and ``ports`` is yielded.
+        For each port range of another endpoint, only the highest common port of that range and ``ports`` is yielded. It
+        is the port that Docker's error names.
         """
         key = protocol, family(address)
         yield from (port for port in self._holders[key] if port in ports)
@@ -240,30 +242,32 @@ class _Allocation:
     taken: _Taken
     chosen: defaultdict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
 
-    def choose(self, wish: _PortRequest) -> int:
+    def choose(self, request: _PortRequest) -> int:
         """Choose ports that are free on all addresses of the request, reserve the ports, and return the first port."""
-        if wish.is_fixed:
-            first = self._fixed(wish, wish.spec.host_ports)
+        if request.is_fixed:
+            first = self._fixed(request, request.spec.host_ports)
         else:
-            first = self._first_of_range(wish) if wish.spec.host_ports else self._any(wish)
-        for address in wish.addresses:
-            self.taken.add(wish.spec.protocol, address, range(first, first + len(wish.spec.ports)))
+            first = self._first_of_range(request) if request.spec.host_ports else self._any(request)
+        for address in request.addresses:
+            self.taken.add(request.spec.protocol, address, range(first, first + len(request.spec.ports)))
         return first
 
-    def _fixed(self, wish: _PortRequest, ports: range) -> int:
+    def _fixed(self, request: _PortRequest, ports: range) -> int:
         """Check that the fixed ports ``ports`` are free, and return the first port.
 
         The error names the highest port that is not free.
         """
-        for port in self._doubtful(wish, ports):
-            for address in wish.addresses:
-                self._claim(wish.spec.protocol, address, port)
+        for port in self._doubtful(request, ports):
+            for address in request.addresses:
+                self._claim(request.spec.protocol, address, port)
         return ports[0]
 
-    def _doubtful(self, wish: _PortRequest, ports: range) -> list[int]:
+    def _doubtful(self, request: _PortRequest, ports: range) -> list[int]:
         if len(ports) == 1:
             return [ports[0]]
-        held = (p for address in wish.addresses for p in self.taken.candidates(wish.spec.protocol, address, ports))
+        held = (
+            p for address in request.addresses for p in self.taken.candidates(request.spec.protocol, address, ports)
+        )
         return sorted({*held, *self.probe.candidates(ports)}, reverse=True)
 
     def _claim(self, protocol: str, address: str, port: int) -> None:
@@ -276,39 +280,39 @@ class _Allocation:
             refusal.protocol, refusal.port = (protocol, port) if holder else ("", 0)
             raise refusal
 
-    def _first_of_range(self, wish: _PortRequest) -> int:
+    def _first_of_range(self, request: _PortRequest) -> int:
         """Return the first port of the requested range that no endpoint uses.
 
         Raises `PortConflict` if endpoints use all ports of the range. Also raises `PortConflict` if another program
         uses this first port, because Docker tries no further port.
         """
-        port = next((port for port in wish.spec.host_ports if self._untaken(wish, port)), 0)
+        port = next((port for port in request.spec.host_ports if self._untaken(request, port)), 0)
         if not port:
             raise PortConflict("all ports are allocated")
-        return self._fixed(wish, range(port, port + 1))
+        return self._fixed(request, range(port, port + 1))
 
-    def _any(self, wish: _PortRequest) -> int:
+    def _any(self, request: _PortRequest) -> int:
         """Choose a port of the kernel's port range (net.ipv4.ip_local_port_range).
 
         All bindings of one container port get the same host port if possible.
         """
-        siblings = self.chosen[wish.spec.protocol, wish.spec.port]
+        siblings = self.chosen[request.spec.protocol, request.spec.port]
         for port in chain(siblings, _from_anywhere(self.probe.ephemeral())):
-            if self._untaken(wish, port) and self._bindable(wish, port):
+            if self._untaken(request, port) and self._bindable(request, port):
                 siblings.append(port)
                 return port
         raise PortConflict("all ports are allocated")
 
-    def _untaken(self, wish: _PortRequest, port: int) -> bool:
-        return not any(self.taken.collision(wish.spec.protocol, address, port) for address in wish.addresses)
+    def _untaken(self, request: _PortRequest, port: int) -> bool:
+        return not any(self.taken.collision(request.spec.protocol, address, port) for address in request.addresses)
 
-    def _bindable(self, wish: _PortRequest, port: int) -> bool:
-        for address in wish.addresses:
-            reason = self.probe.refusal(wish.spec.protocol, address, port)
+    def _bindable(self, request: _PortRequest, port: int) -> bool:
+        for address in request.addresses:
+            reason = self.probe.refusal(request.spec.protocol, address, port)
             if reason == IN_USE:
                 return False
             if reason:  # the kernel refuses to bind any port at this address
-                raise _refused(wish.spec.protocol, address, port, reason)
+                raise _refused(request.spec.protocol, address, port, reason)
         return True
 
 
@@ -371,8 +375,8 @@ def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
 def _edges(spec: PortSpec) -> Iterable[int]:
     """Return the container ports at which a range may be split.
 
-    A range whose host ports the kernel chooses may be split at every port. Any other range may be split only at its two
-    ends.
+    A range for which the user gave no host ports may be split at every port. Any other range may be split only at its
+    two ends.
     """
     whole = spec.ports.start, spec.ports.stop
     return whole if 0 not in (spec.host_ports or (0,)) else range(whole[0], whole[1] + 1)

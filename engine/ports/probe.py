@@ -2,7 +2,7 @@
 
 The test binds the socket in the same way as Docker's port proxy would, and closes the socket immediately. The test runs
 in the network namespace of the calling process and changes nothing in that namespace. In a long range, only the ports
-listed in /proc/net are tested.
+listed in /proc/net are tested. Ports that only the agent (hawse's background process) has bound count as free.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class HostProbe:
 
     ``read_ephemeral`` returns the kernel's port range, which the drivers read from sysctl. ``read_own`` returns the
     inode number of each socket of the agent. A port that only the agent has bound is regarded as free, although the
-    bind fails. The agent may hold the port for a container that has just released it. Or the agent proxies the port,
-    and the firewall decides which packets its socket gets.
+    bind fails. There are two cases. A container may just have released the port, and the agent still keeps it bound. Or
+    the port is that of the agent's proxy, which gets only the packets that the firewall redirects to it.
     """
 
     def __init__(

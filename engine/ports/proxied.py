@@ -1,7 +1,8 @@
 """Find the published ports that the agent forwards, with their addresses in sandboxes, and the ports that it holds.
 
-The agent holds a host port so that no other program can bind it. The input is the records of the local store; no socket
-is opened. A port range stays one interval, so that ten thousand ports take as much time as one port.
+The agent is hawse's background process. To hold a host port means to bind a socket to it, so that no other program can
+use the port. This module only reads the records of the local store, and opens no socket. A port range stays one
+interval, so that ten thousand ports take as much time as one port.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class ProxiedPort(NamedTuple):
     """A range of host ports that the agent forwards.
 
     The host ports are ``first`` to ``last`` of all host addresses in the prefix ``place``. The agent forwards them to
-    as many container ports of the address ``target``, the first of which is ``port``.
+    the same number of container ports at the address ``target``; ``port`` is the first of these.
     """
 
     protocol: str
