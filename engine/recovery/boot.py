@@ -1,7 +1,8 @@
 """Record after a reboot which runs have ended, and which networks and containers must start again.
 
-dockerd does the same at its start. `begin` records everything in one transaction, with intents. Therefore no work is
-lost if the process that restores the host is killed: the next process finds the intents and continues.
+dockerd does the same at its start. `begin` records everything in one transaction, with an intent for each piece of
+work. Therefore no work is lost if the process that restores the host is killed: the next process finds the intents and
+continues. An adopted namespace is a network namespace that hawse connects to networks but did not create.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from engine.store.api import IntentKind, Reader, Transaction
 def begin(host: Host, *, again: bool = False) -> None:
     """Record that a reboot has ended all earlier runs, and which containers start now; idempotent.
 
-    Only the first call in a boot records the ends. A later call, with ``again``, takes over the unfinished work of a
-    killed process. It also includes containers that are not running although their restart policies require it.
+    Only the first call after a boot records the ends. A later call, with ``again``, takes over the unfinished work of a
+    killed process. It also starts containers that are not running although their restart policies require it.
     """
     with host.store.write() as tx:
         booted = not shared_state.is_of_this_boot(tx)
@@ -72,7 +73,7 @@ def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) 
         begin_intent(tx, IntentKind.CONTAINER_RESTART, record.id)
     elif ended:
         tx.put_container(replace(record, sandbox_path=""))
-        begin_intent(tx, IntentKind.CONTAINER_START, record.id)  # its rollback releases the endpoints
+        begin_intent(tx, IntentKind.CONTAINER_START, record.id)  # the intent's rollback releases the endpoints
 
 
 def _is_waited_for(reader: Reader, record: ContainerRecord) -> bool:
@@ -83,9 +84,10 @@ def _is_waited_for(reader: Reader, record: ContainerRecord) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The objects to restore: planned networks, containers and adopted namespaces.
+    """The objects to restore: networks that are not in the kernel yet, containers and adopted namespaces.
 
-    The containers ``late`` need the cluster's store, or a container that needs it.
+    ``soon`` and ``late`` are the containers and namespaces. Those in ``late`` need the cluster's store, or a container
+    that needs the cluster's store.
     """
 
     networks: Sequence[NetworkRecord]

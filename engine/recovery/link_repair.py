@@ -3,7 +3,8 @@
 The agent uses this module after a notification of the kernel, and ``hawse doctor`` uses it for all objects at once. The
 kernel must agree with the records. Three kinds of objects are not repaired:
 
-- an object that a command is creating or removing (its phase or an intent shows this)
+- an object that a command is creating or removing (this is visible in the object's record, or in a record of the
+  command's work: an intent)
 - an object that a reboot has ended
 - an object whose repair the user has disabled
 """
@@ -66,7 +67,9 @@ Verify: TypeAlias = Callable[[str], Sequence[Difference]]
 
 
 def heals(record: NetworkRecord | ContainerRecord) -> bool:
-    """Return whether the agent may repair this network or container (``hawse.heal``)."""
+    """Return whether the agent may repair this network or container: ``hawse.heal`` is not false in its options or
+    labels.
+    """
     values = record.config.labels if isinstance(record, ContainerRecord) else record.options or {}
     return parse_bool(values.get(HEAL, "true")) is not False
 
@@ -95,8 +98,8 @@ class LinkRepair:
         """Compare a subject, repair the differences, and return the differences and the errors of the repair.
 
         Except for a cluster network, the comparison and the repair run in one write transaction. Therefore no command
-        can create or remove the subject between them. An event reports the repair. The event names ``by``, the program
-        that damaged the subject, or "" if it is unknown.
+        can create or remove the subject meanwhile. An event reports the repair, and names ``by``: the program that
+        damaged the subject, or "" if that program is unknown.
         """
         with self._store.read() as reader:
             compared = self.compare(reader, subject)

@@ -1,4 +1,4 @@
-"""Run jobs in child processes, at most one for each processor. A job can require that others end first.
+"""Run jobs in child processes, at most one for each processor. A job can require that other jobs end first.
 
 Each job has its own process, because a job may fork, which a process with several threads must not do.
 """

@@ -1,7 +1,8 @@
 """Restore a consistent state of the host after a killed command, and after a reboot.
 
 The function `recover` runs before every command that changes something. If the host is in a consistent state, `recover`
-needs only one query for abandoned intents and one comparison of the boot id.
+needs only one query for abandoned intents and one comparison of the boot id. An intent is the record of work that a
+command has begun; it is abandoned if the process of the command no longer runs.
 """
 
 from __future__ import annotations
@@ -55,9 +56,7 @@ RESOLVERS: dict[str, Resolver] = {
     IntentKind.CONTAINER_START: start.rollback,
     IntentKind.CONTAINER_RESTART: after_boot.restart,
 }
-"""The function that resolves each kind of abandoned intent (a record of work whose process no longer runs). Creations
-are undone, and automatic restarts that did not happen are done.
-"""
+"""The function that resolves each kind of abandoned intent: it undoes a creation, or makes up for a missed restart."""
 
 FINISHERS: dict[str, Callable[[Host, Sequence[str]], Mapping[str, EngineError]]] = {
     IntentKind.CONTAINER_REMOVE: remove.resume_removals,
@@ -73,7 +72,7 @@ kind, the resolver takes the necessary locks itself.
 """
 
 ENDINGS = (IntentKind.CONTAINER_START, IntentKind.CONTAINER_REMOVE)
-"""The kinds of intents by which a boot finishes a run that ended with the host."""
+"""The kinds of intents that are recorded after a boot for the containers whose runs the reboot has ended."""
 
 ATTEMPT_INTERVAL_SECONDS = 0.5
 """Seconds between two attempts to start containers for which the cluster's store was unavailable."""
@@ -88,8 +87,8 @@ STORE_PATIENCE_SECONDS = 15.0
 def recover(host: Host) -> None:
     """Resolve the intents of killed commands, and restore the kernel objects that a reboot removed.
 
-    Also repairs kernel state that networks share. Also calls `finish_overdue_exit` for each container whose process has
-    ended, if no hawse process has recorded the end in time.
+    Also repairs kernel state that networks share, and finishes the run of each container whose process has ended
+    without a record of the end.
     """
     with host.store.read() as reader:
         begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
@@ -111,8 +110,8 @@ def recover(host: Host) -> None:
 def _overdue(host: Host) -> list[str]:
     """Return the ids of containers that ended over 5 s ago but still have files in HAWSE_RUN.
 
-    The command ``on_exit`` should have deleted the files. It is still running, or was killed, or its program was
-    removed or moved.
+    The supervisor runs the command ``on_exit`` after a container's end, which deletes the files. This command still
+    runs, was killed, or could not run because its program was removed or moved.
     """
     limit, containers = time.time() - OVERDUE_SECONDS, os.path.join(host.run, CONTAINERS)
     try:
@@ -139,9 +138,8 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
 
     ``drivers`` are the types of the drivers in use; if None, the types are read from the store. With ``whole``, only
     the state of drivers that report damage is compared with the records and repaired. Without ``whole``, the state of
-    every driver is compared and repaired. Callers pass false after a killed command, because drivers do not report
-    changes that the command made only partly. The event of a repair names ``cause``; if it is "", the cause is another
-    program.
+    every driver is compared and repaired. After a killed command, callers pass ``whole=False``, because drivers do not
+    report the partial changes of such a command. The event of a repair names ``cause``; "" means another program.
     """
     if drivers is None:
         with host.store.read() as reader:
@@ -225,9 +223,9 @@ def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextMan
 def boot(host: Host, patience: float) -> BootReport:
     """Restore networks, containers and adopted namespaces after a reboot of the host: ``hawse system boot``.
 
-    A later call without another reboot continues the work of a killed process. It also starts each container that its
-    restart policy requires to run. The objects that need the cluster's store come last; the store is awaited for
-    ``patience`` seconds.
+    A later call without another reboot continues the work of a killed process. It also starts each container whose
+    restart policy requires this. The objects that need the cluster's store come last. The function waits up to
+    ``patience`` seconds for this store.
     """
     after_boot.begin(host, again=True)
     recover(host)
@@ -235,9 +233,10 @@ def boot(host: Host, patience: float) -> BootReport:
 
 
 def come_back(host: Host, patience: float) -> BootReport:
-    """Create the planned networks, start the waiting containers, and connect adopted namespaces again, in parallel.
+    """Create the recorded networks in the kernel, start the waiting containers, and connect adopted namespaces again.
 
-    A failure does not stop the other steps; the report names each failure.
+    An adopted namespace is one that hawse did not create. Each step restores its objects in parallel. A failure does
+    not stop the other steps; the report names each failure.
     """
     with host.store.read() as reader:
         ended = [i for i in reader.intents() if i.owner == process.identity() and i.kind in ENDINGS]
@@ -277,7 +276,7 @@ _held: dict[Path, int] = {}
 
 
 def hold_shared_lock(host: Host) -> None:
-    """Hold the host lock in shared mode until this process ends, which prevents `remove_idle_state`."""
+    """Hold the host lock in shared mode until this process ends. Meanwhile, `remove_idle_state` does nothing."""
     path = host.run / "locks" / "host"
     if path not in _held:
         make_private_directory(path.parent)
@@ -293,9 +292,9 @@ def hold_shared_lock(host: Host) -> None:
 def finish_in_background(host: Host, removed: int) -> None:
     """Start a process that deletes the kernel objects which removed networks have left.
 
-    Does nothing if the number ``removed`` of these networks is small, because then no kernel objects are left. The
-    started process takes over the intents of this process. If the started process is killed, the next command deletes
-    what remains.
+    ``removed`` is the number of these networks. If it is small, the function does nothing, because then no kernel
+    objects are left. The new process becomes the owner of the intents. If it is killed, the next command deletes what
+    remains.
     """
     if removed < activate.MANY:
         return

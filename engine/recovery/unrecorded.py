@@ -1,6 +1,7 @@
-"""Find hawse's objects without a record, and make records from the kernel's data and the runtime's files.
+"""Find bridges and running containers of hawse that have no record, and make records for them.
 
-Such a record lacks the values that neither of them has, such as the name and the labels of a network.
+The values come from the kernel and from the runtime's files. Therefore such a record lacks values that are stored in
+neither place, such as the name and the labels of a network.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def objects(host: Host, records: Records) -> Iterator[str]:
 def add(host: Host, salvaged: Salvaged) -> list[str]:
     """Add a record to the salvaged records for each object that has none; return one line for each.
 
-    A record is taken from the backup, if the backup has the object.
+    The record comes from the backup if it has one for the object.
     """
     records, done = salvaged.records, []
     old = salvaged.backup.records if salvaged.backup else EMPTY
