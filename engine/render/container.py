@@ -93,7 +93,7 @@ def container_summary(
 ) -> Json:
     """Render a container's entry in GET /containers/json.
 
-    ``link_names`` has a "parent/alias" for each legacy link to this container. ``now`` is in Unix seconds.
+    ``link_names`` has the name "parent/alias" for each legacy link to this container. ``now`` is in Unix seconds.
     """
     return {
         "Id": record.id,

@@ -83,7 +83,7 @@ def _split(interface: str) -> tuple[str, int]:
 
 
 def _granted(endpoint: EndpointRecord) -> EndpointIPAM:
-    """Return the addresses that the cluster allocated to an endpoint.
+    """Return the addresses that the cluster has allocated to an endpoint, as IPAM settings.
 
     Docker shows these addresses as if the user had requested them.
     """

@@ -16,10 +16,10 @@ PortMap = dict[str, list[dict[str, str]] | None]
 def ports_document(
     record: ContainerRecord, endpoints: Sequence[EndpointRecord], networks: Mapping[str, NetworkRecord]
 ) -> PortMap:
-    """Render NetworkSettings.Ports, sorted as text.
+    """Render NetworkSettings.Ports, with the keys (such as "80/tcp") sorted as text.
 
-    A published port has its bindings. A port that is only exposed has null. The document is empty if no network of the
-    container can publish ports.
+    The value is the list of bindings of a published port, and null for a port that is only exposed. The document is
+    empty if no network of the container can publish ports.
     """
     if not any(_leads_outside(networks.get(endpoint.network_id)) for endpoint in endpoints):
         return {}
