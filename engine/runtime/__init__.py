@@ -1,3 +1,1 @@
-"""Run container processes in namespaces, with their file systems, streams and logs. Networks are configured
-elsewhere.
-"""
+"""Run container processes in namespaces, with their file systems, streams and logs. Networks are set up elsewhere."""

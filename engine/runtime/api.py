@@ -3,7 +3,7 @@
 The runtime handles processes, mount trees, terminals and logs. The runtime only joins or creates network namespaces;
 other modules configure networks. A container is created in two steps, so that its network can be configured between the
 two steps. ``create`` makes the namespaces and a process that waits in these namespaces. ``start`` lets that process
-execute the command.
+execute the command. The supervisor is the resident process that is the parent of all container processes.
 """
 
 from __future__ import annotations
@@ -87,9 +87,8 @@ class ProcessSpec:
 class CreatedProcess:
     """A process that `Runtime.create` has started in a container's namespaces.
 
-    Either this process executes the command after `Runtime.start`, or it only keeps the namespaces open. In both cases,
-    `Runtime.prepared` returns the process that will execute the command. ``netns`` is a path that opens the process's
-    network namespace.
+    This process may only keep the namespaces open for another process. `Runtime.prepared` returns the process that will
+    execute the command. ``netns`` is a path that opens the process's network namespace.
     """
 
     pid: int
@@ -101,11 +100,12 @@ class CreatedProcess:
 class ProcessState:
     """The current state of a container's process.
 
-    ``started_at`` and ``finished_at`` are in Unix seconds. They are 0 before the process has started or finished.
-    ``stopped`` is true if the process ended after a `StopRequest`. ``restart`` is `StopRequest.restart` of this
-    request. ``stopping`` is true if the request came from ``stop`` or ``restart``, and not from ``kill``. ``killed`` is
-    true if SIGKILL was sent after `StopRequest.seconds`. ``oom_killed`` is true if the kernel killed the process
-    because memory ran out.
+    - ``started_at`` and ``finished_at`` are in Unix seconds, and 0 before the process has started or finished.
+    - ``stopped`` is true if the process ended after a `StopRequest`.
+    - ``restart`` is the value of `StopRequest.restart` in this request.
+    - ``stopping`` is true if this request came from ``stop`` or ``restart``, and not from ``kill``.
+    - ``killed`` is true if SIGKILL was sent after `StopRequest.seconds`.
+    - ``oom_killed`` is true if the kernel killed the process because memory ran out.
     """
 
     running: bool
@@ -122,10 +122,11 @@ class ProcessState:
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:
-    """A user's request to end a container's process, with the signal number to send; 0 sends no signal.
+    """A user's request to end a container's process.
 
-    SIGKILL is sent after ``seconds``; with None, it is never sent. ``restart`` is true if the container is started
-    again after its end; None keeps the value of an earlier request.
+    ``signal`` is the number of the signal that is sent first, or 0 for none. SIGKILL is sent after ``seconds``, or
+    never if ``seconds`` is None. ``restart`` is true if the container is started again after its end; None keeps the
+    value of an earlier request.
     """
 
     signal: int
@@ -257,7 +258,7 @@ class Runtime(Protocol):
 
 
 WaitReadable = Callable[[Sequence[int]], Sequence[int]]
-"""A function that waits until one of the descriptors is readable, and returns those that are."""
+"""A function that waits until at least one of the descriptors is readable, and returns the readable descriptors."""
 
 
 class Attachment(Protocol):
