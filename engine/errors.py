@@ -31,7 +31,7 @@ def hinted(error: E, hint: str) -> E:
 
 
 def in_words(error: BaseException) -> str:
-    """Return an error's text without Python's errno: "connection refused", or "/x: permission denied"."""
+    """Return an error's text without the error number: "connection refused", or "/x: permission denied"."""
     if isinstance(error, OSError) and error.strerror:
         place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
         return place + error.strerror.lower()
@@ -129,7 +129,7 @@ def shown(name: bytes | str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return the text with all characters escaped that are not printable, for a line of a log."""
+    """Return the text for a line of a log: characters that are not printable are escaped."""
     return text if text.isprintable() else "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 

@@ -37,7 +37,7 @@ LOCAL_HOSTS_IPV6 = (
 )
 HOST_GATEWAY = "host-gateway"
 NDOTS = re.compile(r"ndots:(\+?[0-9]{1,18}|-0+)")
-"""A valid ndots option, as Go's strconv.Atoi reads its number."""
+"""A valid ndots option: its number has a form that Go's strconv.Atoi accepts, and is not negative."""
 
 
 class Transform(StrEnum):
@@ -232,7 +232,7 @@ def _has_ndots(options: Sequence[str]) -> bool:
 
 
 def _is_invalid_ndots(option: str) -> bool:
-    """Return whether an option sets ndots, but not to a number from 0. Docker does not write such an option."""
+    """Return whether an option sets ndots to no number, or to a negative one. Docker leaves out such an option."""
     return _has_ndots([option]) and not NDOTS.fullmatch(option)
 
 

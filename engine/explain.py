@@ -45,7 +45,7 @@ _recorder: CommandRecorder | None = None
 
 
 def start(*, dry_run: bool = False) -> None:
-    """Record all changes from now on; with ``dry_run``, the changes are only recorded and not made.
+    """Record all changes of the kernel from now on; with ``dry_run``, the changes are only recorded and not made.
 
     The recorded commands are for a shell in the present network namespace of this process.
     """
@@ -85,13 +85,13 @@ class DryRun:
             raise NotImplementedByHawse("a dry run is not possible on a host in a cluster: other hosts take part")
         for directory in ("root", "run"):
             make_private_directory(self.scratch / directory)
-        (self.scratch / "run" / LOCK).symlink_to(self.run / LOCK)  # shows which ports this host's own agent holds
+        (self.scratch / "run" / LOCK).symlink_to(self.run / LOCK)  # to read which ports the agent holds
         store = self.scratch / "root" / NAME
         _copy(self.root / NAME, store)
         runtime = cast(Runtime, _Runtime(LocalRuntime(self.root, self.run)))
         host = Host(self.scratch / "root", self.scratch / "run", load_config(), SqliteStore(store), runtime)
         predefined.ensure(host)
-        _require_rest(host)
+        _require_restored(host)
         return cast(Engine, _Engine(host))
 
     def shown(self, text: str) -> str:
@@ -126,7 +126,7 @@ def _copy(store: Path, copy: Path) -> None:
         source.backup(target)
 
 
-def _require_rest(host: Host) -> None:
+def _require_restored(host: Host) -> None:
     """Raise Forbidden if the next command would first restore the host after a boot or a killed command."""
     with host.store.read() as reader:
         here = reader.has_custom_networks() or reader.has_containers()
@@ -139,7 +139,7 @@ def _require_rest(host: Host) -> None:
 
 
 class _Engine:
-    """The parts of the engine that a dry run supports."""
+    """The verbs of the engine that a dry run supports: those of networks and containers."""
 
     def __init__(self, host: Host) -> None:
         self.networks, self.containers = _Networks(host), _Containers(host)
@@ -147,7 +147,7 @@ class _Engine:
 
 class _Verbs(Verbs):
     def changing(self) -> Host:
-        """Return the host. The first call records the repairs that the command would make first."""
+        """Return the host. The first call also records the repairs that precede a real command."""
         if not self._ready:
             recover.repair(self.host)
             self._ready = True
@@ -162,7 +162,7 @@ class _Networks(_Verbs, NetworkVerbs):
 
 @raises_engine_errors
 class _Containers(_Verbs, ContainerVerbs):
-    """The operations on containers; the repairs that come first are recorded too."""
+    """The operations on containers, with a record of the repairs that precede a real command."""
 
 
 class _Runtime:
@@ -173,7 +173,7 @@ class _Runtime:
         self._created: dict[str, CreatedProcess] = {}
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
-        """Return this process as the container's process; a new network namespace ends with this process."""
+        """Return this process as the container's process. A new network namespace ends together with this process."""
         pid, path = os.getpid(), spec.netns
         if path == "":
             with netns.new_netns():

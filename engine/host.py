@@ -99,7 +99,7 @@ class Host:
 
     @property
     def places(self) -> Sequence[Path]:
-        """The directories of this host whose disks may be full. Each directory may be a mount point."""
+        """The directories that hawse writes to. Each may be on another disk; an error names the one that is full."""
         return self.root, self.containers_directory, self.run
 
     @property
@@ -223,7 +223,10 @@ def network_spec(record: NetworkRecord) -> NetworkSpec:
 
 
 def pool_spec(record: PoolRecord) -> Pool:
-    """Return a subnet in the form that drivers use. As in Docker, an auxiliary address names the next hop."""
+    """Return a subnet in the form that drivers use.
+
+    As in Docker, the auxiliary address with a name in `DEFAULT_GATEWAYS` is the next hop of the default route.
+    """
     subnet = ip_network(record.subnet)
     next_hop = record.aux_addresses.get(DEFAULT_GATEWAYS[subnet.version])
     return Pool(subnet, gateway_interface(record), ip_address(next_hop) if next_hop else None)
@@ -263,7 +266,7 @@ def addresses_of(records: Iterable[EndpointRecord]) -> tuple[IPAddress, ...]:
 
 
 def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachment:
-    """Return the container's configuration for a network; empty if the container has left the network."""
+    """Return the container's configuration for a network, or an empty one if the container has left the network."""
     for attachment in container.attachments:
         if attachment.network_id == network_id:
             return attachment
@@ -287,7 +290,7 @@ DRIVER_STATE_KEY = "keepsakes"
 
 
 def save_driver_state(tx: Transaction, driver: Driver) -> None:
-    """Store the data that a driver needs in later hawse processes. Most drivers have no such data."""
+    """Add to the store the data that a driver needs in later hawse processes. Most drivers have no such data."""
     state = driver.saved_state() if isinstance(driver, Repairer) else ()
     if state:
         known = _noted(tx)
@@ -343,8 +346,8 @@ def translate_driver_errors(prefix: str = "") -> Iterator[None]:
 def raises_engine_errors(verbs: Verbs) -> Verbs:
     """Wrap the public methods of a class, so that they raise EngineError instead of OSError and RuntimeFailure.
 
-    If the disk is full, the error names the full directory. Therefore the objects of the class have the attribute
-    ``places`` (the directories that hawse writes to), or ``host``, whose ``places`` are used.
+    If a disk is full, the error names the directory on this disk. For this, the class has an attribute ``places`` (the
+    directories that hawse writes to), or an attribute ``host`` that has ``places``.
 
     BrokenPipeError is not converted, because it means that the reader of the command's output has ended.
     """

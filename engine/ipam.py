@@ -5,9 +5,9 @@ The module does no I/O and reads no clock.
 - Subnets: the module knows the default pools and the order in which Docker uses the pools. The search starts after the
   subnet that was allocated last and wraps around, so that a freed subnet is not reused immediately. The caller passes
   the address ranges that networks and host interfaces use.
-- Addresses: the caller passes the used addresses of a subnet in ascending order, and a description of the subnet. The
-  description has the subnet, the range for automatic addresses, and the addresses that are never allocated. The time
-  for a search grows with the logarithm of the number of used addresses, and not with the size of the subnet.
+- Addresses: the caller passes a subnet, its used addresses in ascending order, and the range for automatic addresses if
+  the user gave one. The time for a search grows with the logarithm of the number of used addresses, and not with the
+  size of the subnet.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Occupied:
         self._lasts: list[int] = []
 
     def last_within(self, first: int, last: int) -> int | None:
-        """Return the last address of the highest used range that overlaps ``first`` to ``last``, or None."""
+        """Return the last address of the highest used range that overlaps the range ``first`` to ``last``, or None."""
         if not self._firsts:
             if all(high < first or last < low for low, high in self._ranges):
                 return None
@@ -202,7 +202,7 @@ class OutOfPool(Exception):
 
 
 class NoFreeAddress(Exception):
-    """All addresses of a subnet that can be allocated are in use; the message is an error text of Docker."""
+    """All usable addresses of a subnet are in use; the message is Docker's error text."""
 
     def __init__(self, subnet: IPNetwork) -> None:
         super().__init__("no available addresses on this pool")
@@ -210,11 +210,11 @@ class NoFreeAddress(Exception):
 
 
 def usable(subnet: IPNetwork) -> tuple[int, int]:
-    """Return the first and the last address of a subnet that can be allocated, as integers.
+    """Return the first and the last usable address of a subnet, as integers.
 
-    The network address cannot be allocated. In IPv4, the broadcast address cannot be allocated either. IPv4 subnets of
-    /31 and /32 have no network and broadcast addresses (RFC 3021). If no address can be allocated, the first returned
-    number is greater than the last.
+    A usable address is one that an endpoint may get. The network address is not usable, nor is the broadcast address in
+    IPv4. IPv4 subnets of /31 and /32 have no network and broadcast addresses (RFC 3021). If no address is usable, the
+    first returned number is greater than the last.
     """
     first, last = bounds(subnet)
     if subnet.version == 6:

@@ -81,10 +81,10 @@ class EndpointSettings:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """The user's settings for a namespace that hawse did not create, when the namespace joins a network.
+    """The user's settings when a namespace that hawse did not create joins a network.
 
-    ``name`` is the container name, or "" for the default name. ``restart`` is "no" if the namespace must not be
-    connected again after a boot, or "". With ``force``, the namespace may belong to a host, such as that of PID 1.
+    ``name`` is the container name, or "" for the default name. ``restart`` is "" if the namespace is connected again
+    after a boot, or "no". With ``force``, the namespace may be that of a host (the namespace of PID 1).
     """
 
     name: str = ""
@@ -141,7 +141,7 @@ class RestartPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ContainerConfig:
-    """The ``Config`` part of POST /containers/create; ``cmd`` and ``entrypoint`` are None if not given."""
+    """The part ``Config`` of POST /containers/create; ``cmd`` and ``entrypoint`` are None if the user gave none."""
 
     image: str
     cmd: Sequence[str] | None = None
@@ -200,7 +200,7 @@ class ContainerCreate:
     """The body of POST /containers/create.
 
     ``networks`` maps the name of each network, as the user typed it, to the settings for that network. The order is
-    that of the command line. ``mounts`` are those of ``host.binds`` that ``--mount`` gives, whose sources must exist.
+    that of the command line. ``mounts`` are the entries of ``host.binds`` from ``--mount``: their sources must exist.
     """
 
     config: ContainerConfig
@@ -215,7 +215,7 @@ class ContainerCreate:
 class ExecCreate:
     """The bodies of POST /containers/{id}/exec and POST /exec/{id}/start, in one object.
 
-    ``exec_id`` is the id that the events name, or "" for a new one.
+    ``exec_id`` is the id of the command in the events; if it is "", a new id is generated.
     """
 
     cmd: Sequence[str]
@@ -251,7 +251,9 @@ converted them to lower case.
 
 
 DEFAULT_GATEWAYS = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}
-"""By IP version, the name of the auxiliary address that is the default route of a bridge network's containers."""
+"""By IP version, the name of the auxiliary address that is the next hop of the default route in containers on a bridge
+network.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +379,10 @@ class NetworkAttachment:
     network: str  # network name or id as typed; the key in NetworkSettings.Networks
     settings: EndpointSettings
     network_id: str = ""
-    named: bool = False  # true if the network existed at connect time: inspect shows DNS names before the first start
+    named: bool = False
+    """True if the network existed when the container was connected. Then inspect shows the DNS names of the container
+    even before its first start.
+    """
 
 
 @dataclass(frozen=True, slots=True)

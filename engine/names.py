@@ -78,7 +78,8 @@ def short_id(full: str) -> str:
 def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
     """Return the names of a container on a user-defined network, without duplicates.
 
-    The order is: container name, aliases, short id, host name. An adopted namespace has the name of `plain_name` first.
+    The order is: container name, aliases, short id, host name. For an adopted namespace, the result of `plain_name`
+    comes before the container name.
     """
     short = short_id(container.id)
     own = [container.name] if container.kind == "process" else [plain_name(container.name), container.name]
@@ -186,7 +187,7 @@ def parse_link(text: str) -> tuple[str, str]:
 
 
 def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: bool = False) -> NetworkRecord:
-    """Return the only network in ``matches``, without networks that are being created or removed.
+    """Return the only network in ``matches``. Networks that are being created or removed do not count.
 
     Raises `NotFound` if there is no network, and `InvalidArgument` if there are several networks. If ``inspect`` is
     set, InvalidArgument has the error text of Docker's network inspect.
