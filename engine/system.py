@@ -42,8 +42,7 @@ class SystemVerbs:
     def version(self) -> Json:
         """Return Docker's /version document.
 
-        The version is the version of the Docker release that hawse follows. hawse's own version is in ``Platform`` and
-        ``Components``.
+        ``Version`` is the Docker release that hawse follows. hawse's own version is in ``Platform`` and ``Components``.
         """
         kernel, machine = os.uname().release, architecture()
         details = {

@@ -17,7 +17,7 @@ _CHUNK = 32768
 
 
 class SupervisedStreams:
-    """Implements `engine.runtime.api.ContainerStreams`: a connection to the supervisor that never blocks."""
+    """Implements `engine.runtime.api.ContainerStreams` with a connection to the supervisor; sending never blocks."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.exit_code: int | None = None
@@ -25,7 +25,7 @@ class SupervisedStreams:
         self._connection, self._decoder, self._unsent = connection, protocol.Decoder(), bytearray()
 
     def fileno(self) -> int:
-        """Return the descriptor to wait for."""
+        """Return the descriptor that becomes readable when `receive` does not block."""
         return self._connection.fileno()
 
     @property
@@ -86,7 +86,7 @@ class SupervisedEnd:
         self._connection, self._directory = connection, directory
 
     def fileno(self) -> int:
-        """Return the descriptor to wait for."""
+        """Return the descriptor that becomes readable at the end of the container's run."""
         return self._connection.fileno()
 
     def exit_code(self) -> int | None:

@@ -70,7 +70,7 @@ class Container:
         self._job: Job | None = None  # runs ``on_exit``; None before the end, or if the end has been handled
         self._kept: dict[str, int] = {}  # crun's files of the container: path and open descriptor
 
-    # -------------------------------------------------------------------------------------------- birth
+    # -------------------------------------------------------------------------------- creation and start
 
     def create(self, connection: Connection, mounts: int, network: int, own_pid_namespace: int) -> None:
         """Fork the container's first process. ``connection`` gets a reply when the process's namespaces exist.
@@ -137,8 +137,9 @@ class Container:
     def adopt(self) -> bool:
         """Take over a container's process from an ended supervisor; return False if there is nothing to take over.
 
-        The result is False if the end of the process is recorded, or if the process never executed the command. Such a
-        process is killed. If a started process has ended meanwhile, the exit code `LOST` is recorded.
+        The result is False if the end of the process is recorded, or if the process never executed the command. A
+        process that never executed the command is killed. If a started process has ended meanwhile, the exit code
+        `LOST` is recorded.
         """
         known = self.directory.read("process")
         if known is None or self.directory.read("exit") is not None:
@@ -268,7 +269,7 @@ class Container:
         for fd in fds:
             self._mounts.take(fd)
 
-    # -------------------------------------------------------------------------------------------- death
+    # ------------------------------------------------------------------------------------- signals and end
 
     def _signal(self, number: int) -> None:
         pidfd = process.open_pidfd(self.pid, self.pid_start)
@@ -332,7 +333,8 @@ class Container:
     def _cause(self) -> dict[str, bool]:
         """Return the fields of the file ``exit`` that say why the process ended.
 
-        The kernel log is read only after a SIGKILL, and only if no client has requested or handles the end.
+        The kernel log is read only after a SIGKILL. It is not read if a client has requested the end, or does the work
+        of ``on_exit``.
         """
         told = self.stop_order.outcome()
         if self.exit_code != 128 + signal.SIGKILL or told or self._holders:
@@ -354,7 +356,10 @@ class Container:
         return {"exit": self.exit_code, "at": self.ended_at}
 
     def _record(self, name: str, document: dict[str, Any], retry: float = 0.0) -> None:
-        """Write one of the container's files; after an error, try again later, unless the container was removed."""
+        """Write one of the container's files; after an error, try again later.
+
+        The next attempt does nothing if the container has been removed or started again.
+        """
         known = (self.directory.read("process") or {}) if retry else {}
         if retry and (known.get("pid"), known.get("start")) != (self.pid, self.pid_start):
             return  # the container was removed or started again
@@ -383,7 +388,7 @@ class Container:
             self.settled()
 
     def settle_recorded_end(self) -> None:
-        """Handle the container's end (command on_exit) if an earlier supervisor has recorded it."""
+        """Run ``on_exit`` if an earlier supervisor has recorded the container's end and there is no job for it yet."""
         if self.directory.read("exit") is not None and not self._jobs.has(os.path.basename(self.directory.path)):
             self._expect_settlement()
             self._settle()

@@ -2,7 +2,7 @@
 
 This module makes crun's command lines, finds crun's files and converts crun's error messages. In a directory below
 HAWSE_RUN, crun keeps one entry for each container, and a cache of compiled system call filters. When a container ends,
-hawse removes only this entry, because hawse has disabled crun's control groups.
+hawse has to remove only its entry. No control group remains, because hawse disables crun's control groups.
 """
 
 from __future__ import annotations
@@ -52,8 +52,9 @@ _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_S
 def sealed_program() -> int:
     """Return a file descriptor of a sealed copy of crun in memory, or -1 if crun is not installed.
 
-    A container must not be able to overwrite the program (CVE-2019-5736). Therefore crun copies itself into such a file
-    at each start and executes the copy. If hawse starts such a sealed copy, crun skips this step, which takes 1 ms.
+    A container must not be able to overwrite the program (CVE-2019-5736). Therefore crun copies itself into a sealed
+    file at each start, and executes the copy. If crun is started from a sealed file, it makes no copy, which saves
+    1 ms.
     """
     try:
         path = find_program()
@@ -65,7 +66,7 @@ def sealed_program() -> int:
 
 @cache
 def _sealed_copy(path: str, _version: tuple[int, ...]) -> int:
-    """Return a sealed copy of a program in memory.
+    """Return a descriptor of a sealed copy of a program in memory; ``_version`` changes if the program's file changes.
 
     Copies of older versions of the program remain until this process ends.
     """
@@ -166,7 +167,7 @@ def kill_unstarted(bundle: str) -> None:
         pids = unstarted(bundle)
 
 
-# ------------------------------------------------------------------------------------------------------------- words
+# ---------------------------------------------------------------------------------------------------- error messages
 
 
 def _executable(name: str, _reason: str) -> tuple[str, str]:
@@ -246,7 +247,7 @@ def _errors(log: str) -> Iterator[str]:
 def may_be_words(output: bytes) -> bool:
     """Return whether ``output`` may be crun's error message for a command that crun could not execute.
 
-    The container chooses the output, so the patterns are matched in linear time.
+    The patterns match in linear time, because a malicious container may choose the output.
     """
     subject, _, why = output.rpartition(b": ")
     return bool(_SUBJECT.fullmatch(subject) and _REASON.fullmatch(why))

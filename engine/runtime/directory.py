@@ -31,7 +31,8 @@ CONTAINERS = "containers"
 ENDED = "ended"
 """The subdirectory of HAWSE_RUN that has an empty file for each container with a file ``exit``.
 
-Every command searches for ended containers. With these files, it need not read the directories of all running ones.
+Every command searches for ended containers. Because of these files, the command need not read the directories of all
+running containers.
 """
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
@@ -160,7 +161,7 @@ class ContainerDirectory(DocumentDirectory):
                     raise
 
     def _note_end(self) -> None:
-        with contextlib.suppress(OSError):  # the file only helps to find ends that no process has handled
+        with contextlib.suppress(OSError):  # the file is needed only if no process handles the end
             os.makedirs(os.path.dirname(self._ended), mode=0o700, exist_ok=True)
             os.close(os.open(self._ended, _WRITE | os.O_CLOEXEC, 0o600))
 

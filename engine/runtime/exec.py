@@ -34,9 +34,10 @@ _NAMESPACES = (
 
 
 def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:
-    """Run ``request`` in the container of the process ``pidfd``, and return the exit code of the command.
+    """Run ``request`` in a container, and return the exit code of the command.
 
-    Returns 0 if the command is to run detached, and the constant `LEFT` if the user detaches later.
+    ``pidfd`` refers to the container's first process. Returns 0 immediately if the request is to run detached. Returns
+    the constant `LEFT` if the user types the detach keys (ctrl-p ctrl-q) later. Raises `RuntimeFailure`.
     """
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]

@@ -1,8 +1,8 @@
 """The guard: a small process that restarts the agent and the supervisor of a HAWSE_RUN after a kill.
 
-Agent and supervisor start the guard (`engine.runtime.guarded`). No other process detects the end if both are killed at
-once, or if the agent of a host without containers is killed. The guard also replaces an agent or supervisor that a
-signal has stopped or that hangs. The guard ends when neither is needed.
+Agent and supervisor start the guard (`engine.runtime.guarded`). Without the guard, no process would detect that both
+were killed at once, or that the agent of a host without containers was killed. The guard also replaces an agent or
+supervisor that SIGSTOP has stopped or that hangs. The guard ends when neither process is needed.
 
 The guard holds a connection to each process, so it detects an end immediately. It has no code for networks or
 containers, and imports only what the supervisor imports. It uses 5 MB.
@@ -142,7 +142,8 @@ class Ward:
         for log in (record["log"], os.devnull):  # the log may be a directory or a link
             files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)]
             files += [(os.POSIX_SPAWN_OPEN, fd, log, flags, 0o600) for fd in (1, 2)]
-            with contextlib.suppress(OSError, TypeError, ValueError, IndexError):  # also for a record that was changed
+            # Another program may have written wrong values into the record.
+            with contextlib.suppress(OSError, TypeError, ValueError, IndexError):
                 self._child = os.posix_spawn(
                     argv[0], argv, record["env"], file_actions=files, setsid=True, setsigdef=_DEFAULT_SIGNALS
                 )
@@ -221,7 +222,7 @@ def _processor_time(pid: int) -> bytes:
 def take_lock(run: str) -> int:
     """Take the guard's lock and return its file descriptor, or -1 if another guard runs.
 
-    A guard that a signal has stopped is killed first.
+    If the other guard is stopped by SIGSTOP, this guard kills it and takes the lock.
     """
     lock = resident.open_lock(run, LOCK)
     stopped = 0
@@ -241,7 +242,7 @@ def take_lock(run: str) -> int:
 
 
 def keep_lock(run: str, lock: int) -> bool:
-    """Take the guard's lock again if another program has deleted its file; return False if another guard has it.
+    """Take the guard's lock again if the lock file was deleted; return False if another guard has the lock.
 
     ``lock`` is the descriptor of the locked file.
     """
@@ -268,7 +269,7 @@ def main(run: str) -> None:
         return
     syscalls.set_process_name("hawse-guard")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the started processes
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # SIGHUP ends agent and supervisor, which the guard then starts again
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the guard must survive a SIGHUP that ends agent and supervisor
     cgroup.leave()
     loop = Loop()
     hello, ping = (protocol.control({"op": op, "id": ""}) for op in ("guard", "ping"))

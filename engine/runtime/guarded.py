@@ -1,7 +1,7 @@
 """Keep the agent and the supervisor running: record how each was started, and start their guard.
 
-The guard (`engine.runtime.guard`) restarts a killed agent or supervisor, and both restart a killed guard. Therefore any
-two of the three can be killed at once.
+The guard (`engine.runtime.guard`) restarts a killed agent or supervisor, and both restart a killed guard. Therefore all
+three run again after any two of them were killed at once.
 
 The record of a process is a file in HAWSE_RUN. The process removes the record when it ends because it is no longer
 needed. This module has few imports, because the supervisor uses it.
@@ -30,7 +30,7 @@ AGENT, SUPERVISOR, GUARD = "agent", "supervisor", "guard"
 JOIN_SECONDS = 0.5
 """Seconds for which a new agent or supervisor waits before it starts a guard.
 
-Until then, the command that needs the new process gets the processor.
+An earlier start of the guard would slow down the command that waits for the new process.
 """
 CHECK_INTERVAL_SECONDS = 3.0
 """Seconds between two checks whether the record is whole and the guard is not stopped."""
@@ -150,7 +150,7 @@ def _is_free(run: str, name: str) -> bool:
 class Guarded:
     """The record and the guard of this process; ``name`` says whether this process is the agent or the supervisor.
 
-    The process reports the guard's connections to this object.
+    The process calls `joined` when a guard has connected, and `left` when the guard's connection has closed.
     """
 
     def __init__(self, loop: Loop, run: str, name: str, log: str = "/dev/null") -> None:
@@ -176,7 +176,8 @@ class Guarded:
     def _check(self) -> None:
         """Start a guard if none has connected, and kill a guard that is stopped during two checks in a row.
 
-        Write the record again if it is missing or damaged: the disk was full, or another program changed HAWSE_RUN.
+        Also write the record again if it is missing or damaged, such as after a full disk, or after another program has
+        changed HAWSE_RUN.
         """
         if self._closed:
             return
@@ -187,9 +188,8 @@ class Guarded:
         stopped = self._guard > 0 and process.is_stopped(self._guard)
         if stopped and self._stopped:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(
-                    self._guard, signal.SIGKILL
-                )  # no other process has this pid while the guard's connection is open
+                # No other process has this pid while the guard's connection is open.
+                os.kill(self._guard, signal.SIGKILL)
         self._stopped = stopped
         self._loop.after(CHECK_INTERVAL_SECONDS, self._check)
 
@@ -201,7 +201,7 @@ class Guarded:
         self._child = start_guard(self._run) or self._child
 
     def _reap(self) -> None:
-        """Reap the guard that this process has started, if the guard has ended and no other code reaps children."""
+        """Reap the guard that this process has started, if the guard has ended and other code has not reaped it."""
         with contextlib.suppress(ChildProcessError):
             if self._child:
                 os.waitpid(self._child, os.WNOHANG)

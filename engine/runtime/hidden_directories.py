@@ -55,7 +55,7 @@ def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
 
 
 def _paths(directory: str, mounts: list[Mount]) -> Iterator[str]:
-    """Yield every path at which a directory is visible. ``directory`` is its real path, which is yielded last."""
+    """Yield every path at which a directory is visible; ``directory`` is a path without symbolic links."""
     status = os.stat(directory)
     device, root, at = max((m for m in mounts if _is_below(directory, m[2])), key=lambda m: len(m[2]))
     inside = _joined(root, directory[len(at.rstrip("/")) :])

@@ -85,10 +85,7 @@ def _execute(
     stdio: Stdio,
     document: Mapping[str, Any],
 ) -> int:
-    """Run crun with the process description ``document``; return the command's exit code, 0 or LEFT.
-
-    Returns 0 if the request is to run detached, and LEFT if the user detaches later.
-    """
+    """Run crun with the process description ``document``; return the same values as `execute_in_image`."""
     with ExitStack() as stack:
         log, order = (_memory(stack, name) for name in ("log", "process"))
         os.write(order, json.dumps(document).encode("utf-8", "surrogateescape"))

@@ -41,35 +41,35 @@ PREPARED = b"P"
 _FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
 
-def run(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDirectory) -> NoReturn:
+def run(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDirectory) -> NoReturn:
     """Let crun create the container. When the supervisor sends ``G``, start the container. Never returns."""
     first_process: list[int] = []
 
     def start() -> None:
         syscalls.adopt_orphans()  # become the parent of the container's first process when crun ends
-        join_network(spec, birth)
+        join_network(spec, setup)
         syscalls.unshare(syscalls.CLONE_NEWNS)
-        birth.channel.send(READY)
-        pid = _create(spec, birth, directory)
+        setup.channel.send(READY)
+        pid = _create(spec, setup, directory)
         first_process.append(pid)
         document = {"pid": pid, "start": process.start_time(pid)}
-        send_mounts(spec, birth, PREPARED + json.dumps(document).encode(), pid)
-        if _may_start(birth, pid):
-            _start(spec, directory, pid, _program(birth))
+        send_mounts(spec, setup, PREPARED + json.dumps(document).encode(), pid)
+        if _may_start(setup, pid):
+            _start(spec, directory, pid, _program(setup))
 
     def kill() -> None:
         for pid in first_process:
             os.kill(pid, signal.SIGKILL)
 
-    run_child(birth, start, kill)
+    run_child(setup, start, kill)
 
 
-def _may_start(birth: ChildSetup, first: int) -> bool:
+def _may_start(setup: ChildSetup, first: int) -> bool:
     """Wait for the message ``G``; return False if the container's first process or the supervisor ends first."""
-    channel, pidfd = birth.channel.fileno(), os.pidfd_open(first)
+    channel, pidfd = setup.channel.fileno(), os.pidfd_open(first)
     ready, _, _ = select.select([channel, pidfd], [], [])
     os.close(pidfd)
-    return channel in ready and birth.channel.recv(1) == GO
+    return channel in ready and setup.channel.recv(1) == GO
 
 
 def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int, program: int | str) -> NoReturn:
@@ -82,14 +82,14 @@ def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int, p
     os.execve(program, arguments, crun.ENVIRONMENT)
 
 
-def _program(birth: ChildSetup) -> int | str:
+def _program(setup: ChildSetup) -> int | str:
     """Return crun as a path or as a file descriptor; raises `SetupFailed` if crun is not installed."""
-    return birth.program if birth.program >= 0 else crun.find_program()
+    return setup.program if setup.program >= 0 else crun.find_program()
 
 
-def _create(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDirectory) -> int:
+def _create(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDirectory) -> int:
     """Let crun create the container, and return the pid of the container's first process."""
-    program = _program(birth)
+    program = _program(setup)
     syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     devices = os.open("/dev", os.O_PATH | os.O_CLOEXEC)
     rootfs.show_unified_groups()
@@ -107,14 +107,14 @@ def _create(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDire
         pid_file=directory.file("pid"),
         console=directory.file("console") if listener else "",
     )
-    child = _spawn(program, arguments, birth.stdio, log)
+    child = _spawn(program, arguments, setup.stdio, log)
     _, status = os.waitpid(child, 0)
     if status:
         text = os.pread(log, root_paths.LARGEST, 0).decode("utf-8", "surrogateescape")
         failure = crun.failure(text, command=spec["argv"][0], cwd=spec["cwd"], targets=targets)
         raise failure or SetupFailed(OTHER, "error during container init: crun was killed")
     if listener is not None:
-        _pass_terminal(listener, birth.channel)
+        _pass_terminal(listener, setup.channel)
     with open(directory.file("pid"), encoding="ascii") as file:
         first = int(file.read())
     _seal(first, os.path.realpath(directory.file("rootfs")))
@@ -216,13 +216,11 @@ def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, pri
 
 
 class Targets:
-    """The mount points in a container's root directory.
+    """Makes the mount points in a container's root directory, and returns their canonical paths.
 
-    Their paths are canonical, and missing mount points are created.
-
-    The constructor's ``replace`` is True for a container with a writable layer. As in Docker, real directories then
-    replace symbolic links on the paths of Docker's own mount points, such as /etc/hosts. Symbolic links in the path of
-    a user's mount point are resolved with the container's root directory as "/".
+    ``replace`` is True for a container with a writable layer. If the path of one of Docker's own mount points, such as
+    /etc/hosts, has a symbolic link, a real directory then replaces the link, as in Docker. Symbolic links in the path
+    of a user's mount point are resolved with the container's root directory as "/".
     """
 
     def __init__(self, root: int, place: str, *, replace: bool) -> None:

@@ -51,50 +51,50 @@ class ChildSetup:
         return [self.channel.fileno(), self.mounts, self.network, *self.stdio, *program]
 
 
-def run(spec: Mapping[str, Any], birth: ChildSetup) -> NoReturn:
+def run(spec: Mapping[str, Any], setup: ChildSetup) -> NoReturn:
     """Set up and execute the container's command; never returns."""
 
     def start() -> None:
         syscalls.hide_process()
-        enter_namespaces(spec, birth)
-        send_mounts(spec, birth, READY)
+        enter_namespaces(spec, setup)
+        send_mounts(spec, setup, READY)
         root = build_mounts(spec)
-        if birth.channel.recv(1) == GO:
-            close_all_but([*birth.descriptors(), root])
-            finish(spec, birth, root)
+        if setup.channel.recv(1) == GO:
+            close_all_but([*setup.descriptors(), root])
+            finish(spec, setup, root)
 
-    run_child(birth, start)
+    run_child(setup, start)
 
 
-def send_mounts(spec: Mapping[str, Any], birth: ChildSetup, text: bytes, pid: int | str = "self") -> None:
+def send_mounts(spec: Mapping[str, Any], setup: ChildSetup, text: bytes, pid: int | str = "self") -> None:
     """Send a message to the supervisor; with ``--pid host``, also send the mount namespace of the process ``pid``.
 
     The supervisor may lack the right to open this namespace, because the process ``pid`` hides itself.
     """
     if not spec["pid_host"]:
-        birth.channel.send(text)
+        setup.channel.send(text)
         return
     fd = shared_pids.open_of(pid)
-    socket.send_fds(birth.channel, [text], [fd])
+    socket.send_fds(setup.channel, [text], [fd])
     os.close(fd)
 
 
-def run_child(birth: ChildSetup, start: Callable[[], None], clean_up: Callable[[], None] = lambda: None) -> NoReturn:
+def run_child(setup: ChildSetup, start: Callable[[], None], clean_up: Callable[[], None] = lambda: None) -> NoReturn:
     """Call ``start`` in a child that the supervisor has just forked; never returns.
 
     ``start`` executes a program. If ``start`` fails, the supervisor gets the error and ``clean_up`` is called.
     """
     try:
         reaper.leave_parent()
-        close_all_but(birth.descriptors())
+        close_all_but(setup.descriptors())
         os.setsid()
         os.umask(0o022)
         syscalls.restore_limit()
         start()
     except SetupFailed as failure:
-        report(birth.channel, failure)
+        report(setup.channel, failure)
     except Exception as error:
-        report(birth.channel, SetupFailed(OTHER, f"error during container init: {describe(error)}"))
+        report(setup.channel, SetupFailed(OTHER, f"error during container init: {describe(error)}"))
     finally:
         try:
             clean_up()
@@ -126,12 +126,12 @@ def silence() -> None:
         os.close(null)
 
 
-def enter_namespaces(spec: Mapping[str, Any], birth: ChildSetup) -> None:
+def enter_namespaces(spec: Mapping[str, Any], setup: ChildSetup) -> None:
     """Join the requested network namespace, and create new mount, UTS and IPC namespaces.
 
     The new mount namespace is a copy of the caller's mount namespace.
     """
-    join_network(spec, birth)
+    join_network(spec, setup)
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC)
     if spec["hostname"]:
         socket.sethostname(spec["hostname"])
@@ -139,10 +139,10 @@ def enter_namespaces(spec: Mapping[str, Any], birth: ChildSetup) -> None:
         syscalls.set_domain_name(spec["domainname"])
 
 
-def join_network(spec: Mapping[str, Any], birth: ChildSetup) -> None:
+def join_network(spec: Mapping[str, Any], setup: ChildSetup) -> None:
     """Join the caller's mount namespace and the requested network namespace."""
-    syscalls.setns(birth.mounts, syscalls.CLONE_NEWNS)
-    syscalls.setns(birth.network, syscalls.CLONE_NEWNET)
+    syscalls.setns(setup.mounts, syscalls.CLONE_NEWNS)
+    syscalls.setns(setup.network, syscalls.CLONE_NEWNET)
     if spec["netns"] == "":
         syscalls.unshare(syscalls.CLONE_NEWNET)
     elif spec["netns"] != "host":
@@ -173,13 +173,13 @@ def hide_kernel(spec: Mapping[str, Any]) -> None:
         rootfs.hide_kernel_paths()
 
 
-def finish(spec: Mapping[str, Any], birth: ChildSetup, root: int) -> NoReturn:
+def finish(spec: Mapping[str, Any], setup: ChildSetup, root: int) -> NoReturn:
     """Set up what needs the network, and execute the command with only the container's rights."""
     if spec["sysctls"]:  # set sysctls last, because some belong to interfaces, which now exist
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
         hide_kernel(spec)
     identity = find_identity(spec["user"], root)
-    connect_streams(spec, birth, identity)
+    connect_streams(spec, setup, identity)
     make_working_directory(spec["cwd"])
     os.close(root)
     assume(identity, capability_mask(spec["cap_add"], spec["cap_drop"], privileged=spec["privileged"]))
@@ -192,15 +192,15 @@ def finish(spec: Mapping[str, Any], birth: ChildSetup, root: int) -> NoReturn:
     execute(find_executable(argv[0], env), argv, env)
 
 
-def connect_streams(spec: Mapping[str, Any], birth: ChildSetup, identity: Identity) -> None:
-    """Connect the standard streams to ``birth.stdio``, or to a new terminal.
+def connect_streams(spec: Mapping[str, Any], setup: ChildSetup, identity: Identity) -> None:
+    """Connect the standard streams to ``setup.stdio``, or to a new terminal.
 
     The master of a new terminal is sent to the supervisor.
     """
-    stdio = birth.stdio
+    stdio = setup.stdio
     if spec["tty"]:
         master, slave = syscalls.open_terminal()
-        socket.send_fds(birth.channel, [TERMINAL], [master])
+        socket.send_fds(setup.channel, [TERMINAL], [master])
         os.close(master)
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         console = os.path.realpath("/dev/console")

@@ -1,7 +1,7 @@
 """The programs that the supervisor executes for ended containers, immediately or when a restart is due.
 
 Each container has at most one job. A program that fails or is killed is executed again after a pause. A durable job is
-also a file below HAWSE_RUN, from which the next supervisor takes it over.
+also a file below HAWSE_RUN. If the supervisor is killed, the next supervisor reads the file and takes the job over.
 
 This module has few imports, because the supervisor uses it and must use little memory.
 """
@@ -79,9 +79,8 @@ class Jobs:
         self._jobs[job.container_id], job.durable = job, durable
         if durable:
             document = {"argv": job.argv, "env": job.env, "at": time.time() + delay, "delay": delay}
-            with contextlib.suppress(
-                OSError
-            ):  # if the disk is full, this supervisor still executes the job, but the next one does not know it
+            # If the disk is full, this supervisor still executes the job, but the next supervisor does not know it.
+            with contextlib.suppress(OSError):
                 os.makedirs(self._files.path, mode=0o700, exist_ok=True)
                 self._files.write(job.container_id, document)
 
@@ -136,7 +135,7 @@ class Jobs:
     def _fail(self, job: Job) -> None:
         """Schedule another execution of a failed job's program, unless the job was replaced or removed.
 
-        A job that is not durable is removed if the container's files have been deleted, because its work is done.
+        A job that is not durable is removed if the container's files have been deleted, because nothing is left to do.
         """
         if self._jobs.get(job.container_id) is not job:
             return

@@ -159,7 +159,10 @@ class LogWriter:
             self._compress()
 
     def _recover(self) -> None:
-        """Finish a rotation that a killed supervisor began, or delete its new file if that has no complete entry."""
+        """Finish the rotation of a killed supervisor, or undo it.
+
+        If the log still exists and the rotation's new file has no complete entry, the new file is deleted.
+        """
         with open(self._path + NEXT, "rb") as file:
             begun = b"\n" in file.read(_ENTRY_LIMIT) or not os.path.exists(self._path)
         if begun:

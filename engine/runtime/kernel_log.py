@@ -1,8 +1,7 @@
 """Find in the kernel log the processes that the kernel has killed because memory ran out.
 
 The kernel log is read because hawse's containers have no control groups, which would count such kills. The log names a
-process by its pid in the machine's first pid namespace. A supervisor in another pid namespace therefore cannot use the
-log.
+process by its pid in the initial pid namespace. Therefore a supervisor in another pid namespace cannot use the log.
 
 This module has few imports, because the supervisor uses it and must use little memory.
 """
@@ -13,7 +12,7 @@ import os
 import re
 import time
 
-_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # its inode number on every Linux
+_INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # the namespace's inode number, the same on every Linux
 _RECORD_BYTES = 16384  # more than the kernel's longest record
 _KILLED = re.compile(rb"[^,]*,\d+,(\d+),[^;]*;.*[Kk]illed process (\d+) \(")
 _TOLERANCE_SECONDS = 60.0  # the log's clock differs a little from the clock of start times
@@ -28,7 +27,7 @@ class KernelLog:
 
     @property
     def readable(self) -> bool:
-        """Whether this process can read the log and its pids."""
+        """Whether this process can read the log, and the log's pids are valid in the pid namespace of this process."""
         self._open_once()
         return self._fd >= 0
 
@@ -48,7 +47,7 @@ class KernelLog:
             return
         self._opened = True
         try:
-            if os.stat("/proc/self/ns/pid").st_ino == _FIRST_PID_NAMESPACE:
+            if os.stat("/proc/self/ns/pid").st_ino == _INITIAL_PID_NAMESPACE:
                 self._fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return

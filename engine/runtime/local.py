@@ -41,7 +41,7 @@ from engine.runtime.exec import execute_in
 from engine.runtime.image_exec import execute_in_image
 
 _DEATH_SECONDS = 10.0  # seconds to wait until a killed process has vanished
-_ANSWER_SECONDS = 5.0  # seconds to wait for the supervisor's reply, if the supervisor can reply immediately
+_ANSWER_SECONDS = 5.0  # seconds to wait for the supervisor's reply to a request that needs no other process
 _CREATION_SECONDS = 60.0  # seconds to wait for the supervisor's reply while it creates a process on a busy host
 _RECORD_SECONDS = 2.0  # seconds to wait until the supervisor has recorded the end of a process
 _ATTEMPTS = 2
@@ -56,8 +56,9 @@ class LocalRuntime:
     _answers: bool = field(default=True, init=False)  # False after a supervisor did not answer
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
-        """Create the container's namespaces and its waiting process, in the caller's mount tree; raises
-        `RuntimeFailure`.
+        """Create the container's namespaces and its first process, which waits for `start`.
+
+        The process gets a copy of the caller's mount tree. Raises `RuntimeFailure`.
         """
         directory = self._directory(spec.id)
         if self.state(spec.id).running:
@@ -247,8 +248,7 @@ class LocalRuntime:
 
     @contextmanager
     def ending(self, container_id: str) -> Iterator[socket.socket | None]:
-        """Let the caller do the work of ``on_exit`` in the ``with`` block; the supervisor then does not run
-        ``on_exit``.
+        """Keep the supervisor from running ``on_exit``, because the caller does its work in the ``with`` block.
 
         The supervisor still runs ``on_exit`` if this process is killed, or leaves the block without deleting the
         container. Yields a connection that becomes readable at the container's end, or None if no supervisor has a
@@ -280,7 +280,10 @@ class LocalRuntime:
         return SupervisedStreams(connection)
 
     def watch_end(self, container_id: str, *, next_run: bool) -> SupervisedEnd:
-        """Return a descriptor that is readable at the end of the container's run."""
+        """Return an object whose descriptor becomes readable at the end of the container's run.
+
+        With ``next_run``, and if the container has no process, this is the end of its next run.
+        """
         return SupervisedEnd(self._ask_to_wait(container_id, next_run=next_run), self._directory(container_id))
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
@@ -381,10 +384,9 @@ class LocalRuntime:
 
 
 def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
-    """Return the spec as JSON. For a container on the host's own files, the JSON includes the directories ``hidden``.
+    """Return the spec as JSON, and create missing bind sources as directories, as Docker does.
 
-    The runtime hides the directories ``hidden`` from the container. Missing bind sources are created as directories, as
-    in Docker.
+    The runtime hides the directories ``hidden`` from a hostfs container (a container on the host's own files).
     """
     document = asdict(spec)
     document["rootfs"] = os.path.realpath(spec.rootfs)

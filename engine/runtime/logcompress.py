@@ -1,6 +1,6 @@
 """Compress rotated logs, one file at a time, in a child process of the supervisor.
 
-The header of a compressed file identifies its original file. By this header, a log reader recognises that both files
+The header of a compressed file identifies its original file. A log reader needs the header to recognise that both files
 have the same content. This module has few imports, because the supervisor must use little memory.
 """
 
@@ -55,10 +55,10 @@ class Compressor:
         self._children.expect(pid, lambda status: self._finish(status, source))
 
     def _finish(self, status: int, source: int) -> None:
-        """Rename the compressed file to the present name of its original plus the suffix, and start with the next file.
+        """Rename the compressed file to the current name of its original plus ``.gz``, and start with the next file.
 
-        The original may have been rotated again, so the original is found by its inode. The inode is not reused,
-        because the original was open until now.
+        The original may have been rotated again, so it is found by its inode. ``source`` keeps the original open, so
+        no other file can have its inode.
         """
         self._busy, inode = False, os.fstat(source).st_ino
         name = next((name for n in self._uncompressed() if _inode(name := f"{self._path}.{n}") == inode), "")

@@ -142,7 +142,7 @@ def _files(path: str) -> list[_File]:
 
 
 def _older(path: str, newer: _File | None) -> list[_File]:
-    """Open the rotated files of a log, the oldest first.
+    """Open the rotated files of a log, and return them with the oldest first; ``newer`` is the log's current file.
 
     The files are opened by ascending number. A rotation moves files only to higher numbers, so no file is missed. A
     file that is renamed in the meantime may be opened twice, but is returned only once.
@@ -277,7 +277,7 @@ class _Follower:
 
 
 def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket], wait: WaitReadable) -> Iterator[bytes]:
-    """Yield the present lines of a log, then each new line, until the container has ended."""
+    """Yield the existing lines of a log, then each new line, until the container has ended."""
     with ExitStack() as stack:
         ended = stack.enter_context(ask_to_wait())
         try:

@@ -28,17 +28,17 @@ _TERMINALS = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "
 
 
 class OciMount:
-    """A bind mount that the user or the engine requested; ``target`` is a canonical path in the container's root
-    directory.
+    """A bind mount that the user or the engine requested.
+
+    ``target`` is a canonical path in the container's root directory. ``devices`` says whether the container can open
+    device files in the mount.
     """
 
     def __init__(self, source: str, target: str, *, read_only: bool, devices: bool) -> None:
         self.source, self.target, self.read_only, self.devices = source, target, read_only, devices
 
     def document(self) -> Json:
-        """Return the mount in the form of the OCI specification, with the mount flags that its source has on
-        the host.
-        """
+        """Return the mount in the form of the OCI specification."""
         # Repeat the mount flags that the source has on the host, because crun would otherwise drop them from the
         # topmost mount.
         flags = os.statvfs(self.source).f_flag
@@ -83,8 +83,8 @@ def process(
 ) -> Json:
     """Return the OCI description of a process.
 
-    A process of a user other than root has no capabilities. By executing a set-user-ID file or a file with
-    capabilities, such a process may gain those in the bounding set.
+    A process of a user other than root has no capabilities at first. It may gain those in the bounding set when it
+    executes a set-user-ID file, or a file with capabilities.
     """
     names = capability_names(capabilities)
     held = [] if identity.uid else names

@@ -8,7 +8,7 @@ for the processes that connect to them. The warm server is a resident process th
 belong to the same user, and must have every right that the server has:
 
 - Same user: the kernel records the user when the peer connects.
-- Same user namespace: a process has all capabilities in a user namespace that it created.
+- Same user namespace, because every process has all capabilities in a user namespace that it created.
 - All capabilities of the server, normally including CAP_SYS_ADMIN.
 - No more seccomp filters than the server.
 - Same network namespace, for the supervisor only. When a container ends, the supervisor executes ``on_exit`` in the
@@ -18,10 +18,10 @@ The mount namespace is not compared. Each ``ip netns exec`` creates a new mount 
 enough to enter any other mount namespace. Labels of security modules are not compared, because these modules control
 the connection itself.
 
-The child of the warm server runs the command instead of the launcher, which is the process that the user started. The
-child enters the launcher's network and mount namespace, but cannot gain rights. Therefore the warm server requires that
-the launcher's rights are equal to its own (`identity`). This module has few imports, because the supervisor uses it and
-must use little memory.
+The user starts the launcher, but a child of the warm server runs the command. The child enters the launcher's network
+and mount namespaces, but has the rights of the warm server. Therefore the warm server requires that the launcher's
+rights are equal to its own (`identity`). This module has few imports, because the supervisor uses it and must use
+little memory.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ OTHER_USER, OTHER_NETWORK = "is of another user", "is in another network namespa
 """Two reasons to refuse a peer. The supervisor treats them differently from all other reasons.
 
 The supervisor sends no reply to a peer of another user. An idle supervisor ends if a peer is in another network
-namespace.
+namespace, because that namespace needs its own supervisor.
 """
 
 STOPPED_SECONDS = 0.5
@@ -146,8 +146,8 @@ def is_genuine(connection: socket.socket) -> bool:
     """Return whether the peer can be a server of hawse: it has the same user and user namespace, and CAP_SYS_ADMIN.
 
     The server may have fewer capabilities than this process, because the command that started it may have had fewer. If
-    the server has more, this process cannot see the server's namespaces, and only the server compares the user
-    namespaces.
+    the server has more, this process cannot read which user namespace the server is in. Then only the server compares
+    the user namespaces.
     """
     try:
         with process(connection) as pid:
@@ -236,9 +236,9 @@ def kill_if_stopped(connection: socket.socket, *, before: bool) -> bool:
 
 
 def identity(pid: int) -> Identity:
-    """Return the identity of the process ``pid``; raises OSError.
+    """Return all values that determine the rights of the process ``pid``; raises OSError.
 
-    Only a process with an equal identity may run commands instead of ``pid``.
+    A process may run commands in place of ``pid`` only if its values are equal.
     """
     status = _status(pid)
     spaces = tuple(os.stat(f"/proc/{pid}/ns/{kind}").st_ino for kind in _NAMESPACES)

@@ -16,10 +16,8 @@ _CHUNK = 32768
 def relay(master: int, child: int, stdio: Stdio, *, stdin: bool, detached: bool) -> bool:
     """Copy between the user's terminal and the terminal of a command until the command (``child``) has ended.
 
-    Returns after all output is read, or when the user detaches; the result is whether the user detached.
-
-    Closes ``master``, the master of the command's terminal. If the user detached, or if the command was started
-    detached, the command continues and keeps its terminal.
+    Returns False after all output was read. Returns True if the user has detached, or if the command was started
+    detached. The command then continues and keeps its terminal. Closes ``master``, the master of this terminal.
     """
     with ExitStack() as stack:
         stack.callback(os.close, master)

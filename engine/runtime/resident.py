@@ -35,7 +35,7 @@ def open_lock(run: str, name: str) -> int:
 def make_way(run: str, name: str, is_right: Callable[[int], bool]) -> None:
     """Rename what another program put in the place of a lock file or socket; idempotent.
 
-    ``is_right`` returns whether a file's mode is that of the right type, such as `stat.S_ISREG` for a lock file.
+    ``is_right`` gets the file's mode and returns whether the type is right, such as `stat.S_ISREG` for a lock file.
     """
     path = os.path.join(run, name)
     with contextlib.suppress(OSError):
@@ -108,9 +108,9 @@ class Residence:
         return is_open(self.run, lock, self._lock) and _inode(self.run, name) == self._inode
 
     def restore(self) -> bool:
-        """Create a missing lock file or socket again; return True if ``listener`` is a new socket.
+        """Create a missing lock file or socket again; does nothing if another process has the lock.
 
-        The caller then closes the old listener. Returns False if another process has the lock.
+        Returns True if ``listener`` is a new socket. The caller then closes the old socket.
         """
         lock, name = self._names
         os.makedirs(self.run, mode=0o700, exist_ok=True)
@@ -179,6 +179,9 @@ def _is_claimed(run: str, address: bytes) -> bool:
 
 
 def turn_away(holder: socket.socket) -> None:
-    """Accept and close a connection to a claimed address. The event loop calls this when ``holder`` is readable."""
+    """Close the connection of a process that only checks a claimed address (`claim`).
+
+    The event loop calls this function when ``holder`` is readable.
+    """
     with contextlib.suppress(OSError):
         holder.accept()[0].close()

@@ -136,7 +136,7 @@ def _mount_sysfs(*, privileged: bool) -> None:
     try:
         _mount_fresh("sysfs", "/sys", "sysfs", _STRICT)
     except OSError as error:
-        if error.errno != errno.EBUSY:  # EBUSY: /sys is mounted already, in the host's network namespace
+        if error.errno != errno.EBUSY:  # EBUSY means that this is the host's network namespace, whose /sys is mounted
             raise
     if not privileged:
         syscalls.make_read_only("/sys")

@@ -19,10 +19,9 @@ class MountNamespace:
         self._fd = -1
 
     def take(self, fd: int) -> None:
-        """Hold the namespace of the file descriptor ``fd``, unless it is the supervisor's or the machine's own
-        namespace.
+        """Hold the namespace of the file descriptor ``fd``, unless the supervisor or process 1 is in this namespace.
 
-        The file descriptor then belongs to this object.
+        The file descriptor then belongs to this object, which closes it.
         """
         self.close()
         self._fd = fd

@@ -3,7 +3,8 @@
 Two sorts of file descriptors never enter a container, and the command gets pipes instead:
 
 - The caller's terminal, because a process that has this file descriptor could type on the terminal.
-- A file of the caller, for containers of images, because /proc/self/fd can reopen a read-only file for writing.
+- A file of the caller, for containers of images. Through /proc/self/fd, the container could reopen a read-only file for
+  writing.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ _CHUNK = 32768
 class StdioProxy:
     """Replaces each standard stream that is a terminal by a pipe; passes on other streams unchanged.
 
-    The constructor gets ``may_say`` for containers of images. With ``may_say``, files are replaced by pipes too, and
-    the error stream is always replaced. ``may_say`` returns whether the first error output may be a message of crun.
-    Such output is kept in ``held`` until this process knows whether crun or the command has written it. If output and
+    For a container of an image, the constructor gets the function ``may_say``. Then files are replaced by pipes too,
+    and the error stream is always replaced. ``may_say`` returns whether the first error output may be a message of
+    crun. Such output is kept in ``held`` until the caller knows who has written it: crun or the command. If output and
     errors go to the same file, both use the same pipe, so that their order stays the same.
     """
 

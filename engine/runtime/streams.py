@@ -66,8 +66,9 @@ class Streams:
     def open_fifos(self, *, adopted: int = 0) -> None:
         """Open the supervisor's ends of the FIFOs; does nothing if the container has a terminal.
 
-        ``adopted`` is the pid of a process that an earlier supervisor started. Standard input is then not opened if the
-        container has the option stdin_once. This option closes standard input when the first client's input ends.
+        ``adopted`` is the pid of a process that an earlier supervisor started. The option stdin_once closes standard
+        input when the first client's input ends. With this option, an adopted container gets no standard input,
+        because its first client was connected to the earlier supervisor.
         """
         if self._spec["tty"]:
             return

@@ -2,8 +2,8 @@
 
 The first command that needs the supervisor starts it, and it ends some seconds after the last container. If the
 supervisor is killed, the containers continue to run. The guard (`engine.runtime.guard`) or the next command starts
-another supervisor, which adopts them. The supervisor handles only processes and streams. It has few imports, because it
-must use little memory.
+another supervisor, which adopts the containers. The supervisor handles only processes and streams. It has few imports,
+because it must use little memory.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Supervisor:
                 self._listener.close()
                 self._listener = residence.listener
                 self.loop.watch(self._listener.fileno(), self._accept)
-            if residence.is_intact():  # False if another process holds the lock for a moment
+            if residence.is_intact():  # not yet if another process holds the lock for a moment
                 self._watch.accept()
 
     def _adopt(self) -> None:
@@ -373,8 +373,8 @@ def main(run: str) -> None:
     os.chdir("/")
     os.umask(0o077)
     lock = resident.open_lock(run, LOCK)
-    # Claim the address before the lock. After another program has deleted the lock file, the running supervisor locks a
-    # new file. A second supervisor must not hold this lock, not even for the moment until it ends.
+    # Claim the address before the lock. If another program has deleted the lock file, the running supervisor creates
+    # and locks a new file. It could not do this while a second supervisor holds the lock, even for a moment.
     claimed = resident.claim(run, SOCKET)
     if claimed is None or not resident.try_lock(lock):
         return

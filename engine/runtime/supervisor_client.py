@@ -62,8 +62,8 @@ def connect(run: Path) -> socket.socket:
 def _start(run: Path) -> None:
     """Start a supervisor, and wait until the new supervisor listens or finds another running supervisor.
 
-    The supervisor runs without site packages and the user's Python environment, because it needs only the standard
-    library.
+    The supervisor runs without site packages and without the user's PYTHON… variables, because it needs only the
+    standard library.
     """
     make_private_directory(run)
     subprocess.run(

@@ -218,17 +218,17 @@ def pidfd_exit_status(pidfd: int) -> int | None:
     return int(status) if mask & _PIDFD_INFO_EXIT else None
 
 
-_found: list[tuple[int, int]] = []
+_original_limits: list[tuple[int, int]] = []
 
 
 def raise_limit() -> None:
     """Raise this process's limit of open files (RLIMIT_NOFILE) to the maximum."""
-    _found[:] = [resource.getrlimit(resource.RLIMIT_NOFILE)]
-    _, most = _found[0]
+    _original_limits[:] = [resource.getrlimit(resource.RLIMIT_NOFILE)]
+    _, most = _original_limits[0]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def restore_limit() -> None:
     """Restore the limit of open files that `raise_limit` changed. A child process calls this function."""
-    for limits in _found:
+    for limits in _original_limits:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -45,7 +45,7 @@ class Taken(Exception):
 
 
 class IntentKind(StrEnum):
-    """The kinds of work that a command records before it begins.
+    """The kinds of work. A command records the kind of its work before it begins.
 
     The store contains these values, so they must not change.
     """
@@ -111,7 +111,7 @@ class Reader(Protocol):
         """
 
     def containers(self, *, with_links: bool = False, adopted: bool = False) -> list[ContainerRecord]:
-        """Return all containers, or only the containers with legacy links, or only the adopted namespaces."""
+        """Return all containers, or only those with legacy links, or only namespaces that hawse did not create."""
 
     def container(self, container_id: str) -> ContainerRecord | None:
         """Return the container with this full id."""
@@ -219,7 +219,7 @@ class Transaction(Reader, Protocol):
         """Delete an intent, because the intent's work is finished or undone."""
 
     def put_event(self, event: Event) -> None:
-        """Add an event with the present time, and delete the oldest events; about `EVENTS_KEPT` events remain."""
+        """Add an event with the current time, and delete the oldest events; about `EVENTS_KEPT` events remain."""
 
     def set_meta(self, key: str, value: str) -> None:
         """Store a small value outside the records; `meta` then returns the value for ``key``."""

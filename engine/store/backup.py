@@ -1,8 +1,8 @@
 """The backup of a store: one file next to the store's file. A new backup replaces the previous one.
 
-A backup is a consistent snapshot, made by SQLite's backup function. Commands do not wait for it, because in WAL mode a
-reader blocks no writer. A damaged store never replaces a good backup. A backup, a repair and the creation of the store
-exclude each other.
+A backup is a consistent snapshot, made by SQLite's backup function. Commands do not wait for the backup, because in WAL
+mode a reader blocks no writer. A damaged store never replaces a good backup. A lock ensures that only one process at a
+time makes a backup, repairs the store or creates the store.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def make(store: Path) -> bool:
     OSError and sqlite3.Error if the store cannot be read or the backup cannot be written.
     """
     if not store.stat().st_size:
-        return False  # do not open it: SQLite deletes the log of an empty file
+        return False  # do not open an empty file: SQLite would delete its log, from which a repair can read records
     with (
         store_file.locked(store),
         closing(sqlite3.connect(f"file:{quote(str(store))}?mode=ro", uri=True)) as source,

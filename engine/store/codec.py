@@ -22,7 +22,7 @@ T = TypeVar("T")
 _scan = json.JSONDecoder().raw_decode  # works as json.loads does, with fewer function calls
 Decoder = Callable[[Any], Any]
 LONG_CHARACTERS = 1 << 16
-"""Minimum length of documents that `decode` remembers. Few records have more than a thousand characters."""
+"""Minimum length of a document that `decode` caches. Few records have more than a thousand characters."""
 
 
 class Decode(Protocol):
@@ -49,8 +49,8 @@ def as_text(words: str) -> str:
 def decode(kind: type[T], document: str) -> T:
     """Return the instance of the dataclass ``kind`` that a JSON document describes; raises `CodecError`.
 
-    Sequences become tuples. The last long documents are remembered, because a command reads the record of a container
-    with thousands of ports several times.
+    Sequences become tuples. The results for the last long documents are cached, because a command reads the record of a
+    container with thousands of ports several times.
     """
     hint: Any = kind
     record: T = _decode(kind, document) if len(document) < LONG_CHARACTERS else _decode_long(hint, document)

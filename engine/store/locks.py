@@ -46,7 +46,7 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
     try:
         yield
     finally:
-        with suppress(OSError):  # a file that stays blocks no process, because no process holds its lock
+        with suppress(OSError):  # a lock file that remains is harmless, because no process holds its lock
             if _still_named(descriptor, path):
                 path.unlink()
         os.close(descriptor)

@@ -158,7 +158,8 @@ def _subdirectory(scratch: Path) -> Path:
 def _replace(store: Path, repaired: Path) -> list[str]:
     """Rename the old file and its log, and move the repaired file to the store's path; return the actions.
 
-    Because the old file moves before its log, SQLite deletes no log when a process closes a connection to the old file.
+    The old file moves before its log. If a process then closes its connection to the old file, SQLite finds that the
+    file has moved, and does not delete the log.
     """
     aside = _free_name(store)
     moved = False

@@ -1,8 +1,8 @@
 """Read the readable records of a damaged store. The functions work on a private copy and never write to the store.
 
-Each table is read row by row. If a page of a table is damaged, its rows are missing and all others are returned. If the
-first page is lost, it is taken from the write-ahead log, or from an empty store with the same tables. If the file is
-empty or missing, the log's changes are applied to an empty store.
+Each table is read row by row. If a page of a table is damaged, the rows of this page are missing, and all other rows
+are returned. If the first page of the file is lost, it is taken from the write-ahead log, or from an empty store with
+the same tables. If the file is empty or missing, the log's changes are applied to an empty store.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ KINDS: dict[str, type] = {
     "endpoints": EndpointRecord,
     "images": ImageRecord,
 }
-"""The record class of each table that holds records. The other tables can be computed from these records."""
+"""The record class of each table that holds records. A repair computes the tables of subnets, addresses and ports."""
 TABLES = (*KINDS, "meta", "intents")
 HEADER = struct.Struct(">16sHBBBBBBIIII")
 """The first 40 bytes of a store's file: magic, page size, versions and fractions, change counter, number of pages,
@@ -43,7 +43,7 @@ WAL_HEADER, FRAME_HEADER = struct.Struct(">IIII16x"), struct.Struct(">II16x")
 
 @dataclass
 class Salvaged:
-    """The records of a store's file. Each mapping is by id, in the order of creation.
+    """The records of a store's file. ``records`` maps each table to its records by id, in the order of creation.
 
     ``broken`` has the names of the tables that have lost unknown rows. ``lost`` has the ids of the unreadable records
     of each table. ``problems`` has one line for each damage. ``backup`` has the records of the backup. ``sequences``
@@ -100,9 +100,9 @@ def read_file(path: Path) -> Salvaged:
     if not path.is_file():
         return _unreadable(salvaged, "it is no file" if path.exists() else "the file is missing")
     if not path.stat().st_size:
-        return _unreadable(salvaged, "the file is empty")  # do not open it: SQLite deletes the log of an empty file
+        return _unreadable(salvaged, "the file is empty")  # not opened, because SQLite would delete the file's log
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)) as connection:
-        connection.text_factory = bytes  # a damaged text must not end the reading
+        connection.text_factory = bytes  # a text that is not valid UTF-8 must not end the reading
         try:
             connection.execute("BEGIN")
             version = version_of(connection)
@@ -180,8 +180,9 @@ def _rows(connection: sqlite3.Connection, table: str, columns: str, salvaged: Sa
 def _mend_first_page(copy: Path, scratch: Path) -> bool:
     """Replace the first page of a store's copy; return whether the copy has a first page now.
 
-    The page comes from the write-ahead log. If the log has no such page, the page comes from an empty store. This page
-    fits only if the damaged store was created with this schema, because it states where each table begins.
+    The page comes from the write-ahead log. If the log has no such page, the page comes from an empty store. The first
+    page states where each table begins. Therefore the page of an empty store fits only if the damaged store was created
+    with the current schema.
     """
     data = bytearray(copy.read_bytes() if copy.exists() else b"")
     page = _first_page_of_log(Path(f"{copy}-wal"))

@@ -89,7 +89,8 @@ VERSION = len(MIGRATIONS)
 READ_VERSION = "PRAGMA user_version"
 """The statement that reads the schema version of a store file.
 
-Inside a transaction, it is the first read. Therefore it determines which snapshot later reads see.
+Each transaction executes this statement first. SQLite takes the snapshot at the first read, so all later reads see the
+state of this moment.
 """
 
 

@@ -115,7 +115,7 @@ connection from this queue, and then checks the connection's key. Therefore two 
 
 
 def pool_key(path: Path, busy_seconds: float) -> PoolKey:
-    """Return the key for connections to the store's file. The key contains the file's present device and inode.
+    """Return the key for connections to the store's file. The key contains the file's current device and inode.
 
     Raises FileNotFoundError if the file does not exist, and `Damaged` if it is empty or not a regular file. Raises
     PermissionDenied if the file belongs to another user, or if another user can write to it.
@@ -253,7 +253,7 @@ class SqliteStore:
                     self._make_room(connection)
                 self._wait_for_lock(connection, begin)
                 if begin == READ or self._is_current(key):
-                    check_schema(connection)  # raises if a newer hawse has upgraded the file; fixes the snapshot
+                    check_schema(connection)  # also the first read, so the transaction's snapshot begins here
                     return key, connection
             except BaseException:
                 connection.close()
@@ -309,7 +309,7 @@ class SqliteStore:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
-        if sys.version_info >= (3, 12):  # since Python 3.12, hawse can avoid writing to disk at the last close
+        if sys.version_info >= (3, 12):  # older versions cannot switch off the write to disk at the last close
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         if not check_schema(connection):
             with store_file.locked(self.path):

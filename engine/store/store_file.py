@@ -1,6 +1,7 @@
 """Create the file of a store, and find the remaining files of a store whose main file was deleted.
 
-The file appears at its path with all its tables, so a file that is empty or has no tables is damaged.
+A new file gets all its tables before it is renamed to its path. Therefore a file that is empty or has no tables is
+damaged.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ class SqliteReader:
         return self._find(NetworkRecord, "networks", reference, reference)
 
     def containers(self, *, with_links: bool = False, adopted: bool = False) -> list[ContainerRecord]:
-        """Return all containers, or only the containers with legacy links, or only the adopted namespaces."""
+        """Return all containers, or only those with legacy links, or only namespaces that hawse did not create."""
         return self._select(
             ContainerRecord, "containers", "with_links" if with_links else "adopted" if adopted else "1"
         )
@@ -244,8 +244,9 @@ class SqliteReader:
 class SqliteTransaction(SqliteReader):
     """Implements `engine.store.api.Transaction`.
 
-    If ``objection`` is not None, the insertion of a new object raises it. Endpoints can still be inserted, so that
-    containers can restart. Existing objects can be changed and deleted.
+    ``objection`` is the error that the insertion of a new object raises, or None if the disk has enough space. With an
+    objection, endpoints can still be inserted, so that containers can restart. Existing objects can be changed and
+    deleted.
     """
 
     def __init__(self, connection: sqlite3.Connection, objection: EngineError | None = None) -> None:
@@ -332,7 +333,7 @@ class SqliteTransaction(SqliteReader):
         self._execute("DELETE FROM intents WHERE kind = ? AND object_id = ?", kind, object_id)
 
     def put_event(self, event: Event) -> None:
-        """Add an event with the present time. Some calls also delete the oldest events.
+        """Add an event with the current time. Some calls also delete the oldest events.
 
         On a full disk, each call deletes events, and the new event uses their space.
         """
@@ -386,7 +387,8 @@ class SqliteTransaction(SqliteReader):
     def _put(self, table: str, **columns: Column) -> None:
         """Insert a row, or update the row that has the same id.
 
-        An updated row keeps its ``seq`` (the number by which listings are sorted). Raises the objection to new rows.
+        An updated row keeps its ``seq`` (the number by which listings are sorted). If there is an objection, a new row
+        raises it.
         """
         if self._objection and not self._may_put(table, columns["id"]):
             raise self._objection

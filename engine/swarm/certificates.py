@@ -1,5 +1,5 @@
-"""This host's certificates. Each certificate file also has the private key. The agent renews a certificate after half
-of its lifetime.
+"""This host's certificates. The file of a certificate also contains the private key. The agent renews a certificate
+after half of its lifetime.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/"
                 umask=0o077,
             )  # fmt: skip
             note.write(f"{process.pid}:{start_time(process.pid)}")
-        process.returncode = 0  # Popen must not wait for the child, because `reap` waits
+        process.returncode = 0  # with a return code, Popen does not wait for the child; `reap` waits for it
         return True
 
 
@@ -95,7 +95,7 @@ def stop(run: Path, name: str, patience: float = STOP_TIMEOUT_SECONDS) -> None:
 
 
 def last_log_line(run: Path, name: str) -> str:
-    """Return the last line of a process's log, or "" without a log; for the error that the process did not start."""
+    """Return the last line of a process's log, or "" without a log. The error for a failed start shows this line."""
     with suppress(OSError):
         lines = (run_directory(run) / f"{name}.log").read_text(errors="replace").strip().splitlines()
         return _plain(lines[-1])[:500] if lines else ""

@@ -32,7 +32,7 @@ there.
 READY_TIMEOUT_SECONDS = 20.0
 """Maximum seconds to wait for the etcd member's first answer."""
 LEARNING_SECONDS = 12.0
-"""Seconds for which the join of a host waits until the member of the host before it has become a voting member.
+"""Seconds that the join of a manager waits until the member of an earlier manager has become a voting member.
 
 This time must be shorter than `ENROLL_TIMEOUT_SECONDS`, the time that the joining host waits for an answer.
 """

@@ -87,7 +87,7 @@ def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Se
     # gateway cannot authenticate users by common name.)
     subject = _name(name) if addresses else _name(name, NameOID.SERIAL_NUMBER)
     builder = _builder(subject, csr.public_key(), timedelta(seconds=lifetime())).issuer_name(issuer.subject)
-    signer: ec.EllipticCurvePublicKey = issuer.public_key()  # type: ignore[assignment]  # as `new_key` makes them
+    signer: ec.EllipticCurvePublicKey = issuer.public_key()  # type: ignore[assignment]  # `new_key` makes only EC keys
     builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs=False), critical=True)

@@ -40,5 +40,8 @@ def warning(reachable: int, unreachable: int) -> str:
 
 
 def hint(text: str) -> str:
-    """Return a hint for a warning that names Docker's way to restore a swarm, which hawse does not have; else ""."""
+    """Return how to restore a swarm with hawse if the warning ``text`` names Docker's option, which hawse lacks.
+
+    Returns "" for any other text.
+    """
     return NEW_CLUSTER if RESTORE in text else ""

@@ -240,11 +240,11 @@ def leave(host: Host, *, force: bool) -> None:
 
 
 def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
-    """Return the membership that this host ends, or None if another version of hawse wrote the membership record.
+    """Return the membership record of this host, or None if another version of hawse wrote the record.
 
     If the result is None, the caller ends the membership on this host only, and does not notify the cluster. Raises
-    Unavailable if this host is in no cluster. Without ``force``, the function also raises Unavailable in two cases:
-    this host is a manager, or another version wrote the membership record.
+    Unavailable if this host is in no cluster. Without ``force``, also raises Unavailable for a manager, and for a record
+    of another version.
     """
     try:
         membership = memberships.load(host.root)

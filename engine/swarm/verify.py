@@ -41,10 +41,7 @@ def verify(host: Host, record: NetworkRecord, *, fix: bool) -> list[str]:
 
 
 def spans_hosts(host: Host, record: NetworkRecord) -> bool:
-    """Return whether the network can have endpoints on other hosts.
-
-    The etcd store has the records of such a network.
-    """
+    """Return whether the network can have endpoints on other hosts, for which its driver keeps peer tables."""
     return record.scope == SWARM and isinstance(host.driver(record.driver), PeerProgrammer)
 
 

@@ -1,5 +1,5 @@
 """Check requests before anything is changed, with the same error messages as Docker.
 
-All functions are pure. Their arguments are the request and the records with which the request may conflict. If a check
-fails, they raise an exception of `engine.errors`.
+The functions change nothing. Their arguments are the request and the records with which the request may conflict. If a
+check fails, they raise an exception of `engine.errors`.
 """

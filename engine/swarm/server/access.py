@@ -51,7 +51,7 @@ def member_of(client: Client, node: str) -> AdmittedHost:
 
 
 def check_layout(layout: str) -> None:
-    """Raise Unavailable if a host uses another version of the key names (`keys.LAYOUT`) than this host."""
+    """Raise Unavailable if a host uses another layout of the keys in etcd (`keys.LAYOUT`) than this host."""
     if layout != str(LAYOUT):
         raise Unavailable(OTHER_LAYOUT)
 

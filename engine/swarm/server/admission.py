@@ -1,5 +1,5 @@
-"""Admission of a host by a manager. The secret in the join token decides the role of the host. The tokens are read from
-the etcd store for each request.
+"""Admission of a host to the cluster by a manager. The secret in the host's join token decides the host's role. The
+tokens are read from the etcd store for each request, so a new token is valid immediately.
 """
 
 from __future__ import annotations

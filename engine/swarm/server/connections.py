@@ -132,4 +132,4 @@ class Visits:
         while True:
             time.sleep(CHECK_INTERVAL_SECONDS)
             now, today = time.monotonic(), time.time()
-            self.close_where(lambda v: v.until < now or v.expires < today)  # noqa: B023  # called at once
+            self.close_where(lambda v: v.until < now or v.expires < today)  # noqa: B023 (called in this iteration)

@@ -24,7 +24,7 @@ REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 503: "Service Unavai
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One HTTP request: path, body, size in bytes, and the sender's version of the key names (`keys.LAYOUT`)."""
+    """One HTTP request: path, body, size in bytes, and the layout of the etcd keys that the sender uses."""
 
     path: str
     body: dict[str, Any]

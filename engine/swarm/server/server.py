@@ -28,7 +28,7 @@ AUTHORITY, JOIN, ASK = PATH + "authority", PATH + "join", PATH + "ask"
 ADMITTED = "(joining)"
 """Value used as node id for a host that has shown a valid token but has no certificate yet."""
 PENALTY_SECONDS = 1.0
-"""Seconds by which the answer to an invalid token is delayed."""
+"""Seconds by which the answer to an invalid token is delayed, so that a client cannot try many tokens."""
 CLOSE_DELAY_SECONDS = 2.0
 """Seconds that the server gives the other side to read the last answer before the connection is closed."""
 ACCEPT_PAUSE_SECONDS = 1.0
@@ -202,8 +202,8 @@ class ManagerServer:
     def _admitted(self, visit: Visit, client: Client, node: str, expires: float) -> AdmittedHost:
         """Return the current record with which a manager admitted the node ``node``.
 
-        The function also counts the connection ``visit`` as one of the node's connections. The function raises
-        Unavailable if the node was removed or has too many connections.
+        Also counts the connection ``visit`` as one of the node's connections. Raises Unavailable if the node was
+        removed or has too many connections.
         """
         try:
             member = access.member_of(client, node)
@@ -249,7 +249,7 @@ class ManagerServer:
         self.visits.close_where(lambda v: v.node not in members)
         for _, events in client.watch(keys.MEMBERS, revision + 1, SILENCE_SECONDS):
             gone = {e.key.removeprefix(keys.MEMBERS) for e in events if e.deleted}
-            self.visits.close_where(lambda v: v.node in gone)  # noqa: B023  # called at once
+            self.visits.close_where(lambda v: v.node in gone)  # noqa: B023 (called in this iteration)
 
 
 def refusal(error: EngineError) -> bytes:
