@@ -243,8 +243,8 @@ def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
     """Return the membership record of this host, or None if another version of hawse wrote the record.
 
     If the result is None, the caller ends the membership on this host only, and does not notify the cluster. Raises
-    Unavailable if this host is in no cluster. Without ``force``, also raises Unavailable for a manager, and for a record
-    of another version.
+    Unavailable if this host is in no cluster. Without ``force``, a manager and a record of another version also raise
+    Unavailable.
     """
     try:
         membership = memberships.load(host.root)

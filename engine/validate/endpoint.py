@@ -115,8 +115,8 @@ def check_connect(
     already connected. The caller looks up the container before the network. For a container in ``container:`` mode,
     `check_own_sandbox` raises the error before the network is looked up.
 
-    ``joined`` are the networks of a running container. Fewer checks apply to a stopped container. If a stopped
-    container is connected twice or to a configuration-only network, there is no error until its next start.
+    ``joined`` are the networks of a running container. Fewer checks apply to a stopped container: if it is connected to
+    the same network twice, or to a configuration-only network, only its next start fails.
     """
     running = record.status == "running"
     if running:
@@ -147,9 +147,9 @@ def check_own_sandbox(record: ContainerRecord) -> None:
 
 
 def check_no_adoption(record: ContainerRecord, asked: Adoption) -> None:
-    """Raise InvalidArgument if ``asked`` has settings that only a new adopted namespace may have.
+    """Raise InvalidArgument if ``asked`` has a name or a restart policy, because the record exists and keeps its own.
 
-    The record exists already, so its settings cannot change.
+    Only a request that adopts a new namespace may have these settings.
     """
     if asked.name or asked.restart:
         flag = "--name" if asked.name else "--restart"

@@ -99,8 +99,8 @@ def _check_configuration(request: NetworkCreate) -> None:
 def _check_own_options(options: Mapping[str, str], drivers: Mapping[str, DriverFacts]) -> None:
     """Raise InvalidArgument for an unknown option that begins with one of hawse's own prefixes.
 
-    A mistyped option would have no effect, and the network could be less protected than the user expects. As in Docker,
-    unknown options without these prefixes are accepted.
+    If hawse ignored a mistyped option, the network could be less protected than the user expects. Unknown options
+    without these prefixes are accepted, as in Docker.
     """
     known = sorted({key for facts in drivers.values() for key in facts.options if key.startswith(OWN_OPTIONS)})
     for key in options:

@@ -96,7 +96,7 @@ class Hawse(Product):
         return [str(self.binary), *words]
 
     def warm_up(self) -> None:
-        """Wait until the warm server is ready. The first command started this server."""
+        """Start the warm server with a first command, and wait until the server is ready."""
         self("network", "ls")
         deadline = time.monotonic() + START_TIME
         while not (self.host.run_dir / "warm.sock").exists():

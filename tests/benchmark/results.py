@@ -8,7 +8,7 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a run: how many rounds, containers and seconds each bench uses."""
+    """The settings of a run: whether it is quick, and with how many existing networks commands are measured."""
 
     quick: bool
     networks: tuple[int, ...]
@@ -41,8 +41,9 @@ class Row:
 
 @dataclass
 class Table:
-    """A table of measured values in one unit. Its field ``ratio`` names the two columns that are compared, hawse's
-    column first.
+    """A table of measured values in one unit.
+
+    The table compares two columns, which ``ratio`` names: the first column is divided by the second.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Table:
     more_is_better: bool = False
 
     def ratio_of(self, row: Row) -> float | None:
-        """Return the median of hawse's samples divided by the median of the other product's samples."""
+        """Return the row's ratio of medians, or None if the row has no values in one of the columns of ``ratio``."""
         ours, theirs = map(row.median, self.ratio)
         return ours / theirs if ours is not None and theirs else None
 

@@ -117,7 +117,7 @@ def front_of(service: Service) -> int:
 def children(service: int) -> list[tuple[int, int]]:
     """Return the pid and the number of threads of each child of the process ``service`` that works on no job.
 
-    A worker with a job has its own session. Such a worker still exists for a moment after the answer to the client.
+    A worker with a job has its own session. It is left out, because it exists for a moment after the client's answer.
     """
     command = ["ps", "-o", "pid=,nlwp=,sess=,stat=", "--ppid", str(service)]
     rows = [line.split() for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines()]

@@ -1,7 +1,8 @@
 """``python -m tests.clients.parallel SOCKET [CLIENTS] [SECONDS]``: many clients at once, by default 50 for a minute.
 
-Each client repeats: ping, a list, create, inspect, list and remove a network of its own. The program prints the number
-of requests, the times of each kind, and every answer that is not the expected one. It exits with 1 after an error.
+Each client repeats these requests: ping, list the containers, create its own network, inspect it, list the networks,
+and remove its network. The program prints the number of requests, the times of each kind of request, and every answer
+that is not the expected one. It exits with 1 after an error.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def work(path_of_socket: str, number: int, end: float) -> None:
     Each repetition uses a new connection, as each command of docker does.
     """
     name = f"parallel{number}"
-    wanted = {"Name": name, "IPAM": {"Config": [{"Subnet": f"10.200.{number}.0/24"}]}}  # default pools are too small
+    # Each client gives a subnet, because the default pools have too few subnets for all clients.
+    wanted = {"Name": name, "IPAM": {"Config": [{"Subnet": f"10.200.{number}.0/24"}]}}
     while time.monotonic() < end:
         connection = UnixConnection(path_of_socket)
         try:

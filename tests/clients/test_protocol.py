@@ -287,7 +287,10 @@ rehearsal.create_scratch_host = create_and_print
 service.IDLE_SECONDS = 1.0
 sys.exit(__main__.main())
 """
-"""The service with a short idle time. It prints the pid of the process that makes the scratch host."""
+"""A program that runs the service with a short idle time.
+
+The program prints the pid of the process that makes the scratch host, which `api.docker.rehearsal` describes.
+"""
 
 
 def test_the_idle_worker_ends_without_jobs(service, tmp_path):

@@ -331,7 +331,7 @@ def test_a_websocket_attaches_to_one_stream_without_frames(service):
     old.send("a\n")
     seen = ""
     while len(seen) < len("got a\nerr\n"):
-        seen += old.recv()  # a text message, as before 1.28
+        seen += old.recv()  # before version 1.28 of the API, the output comes in text messages
     assert sorted(seen.splitlines()) == ["err", "got a"]
     assert received(client, b"\n") == b"got a\n"
     old.close()

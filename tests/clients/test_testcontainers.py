@@ -1,5 +1,5 @@
-"""testcontainers works unmodified with hawse's API. Its helper Ryuk is disabled, because Ryuk is an image in a
-registry.
+"""testcontainers works unmodified with hawse's API. Its helper container Ryuk is disabled, because the image of Ryuk
+would have to be pulled from a registry.
 """
 
 from __future__ import annotations

@@ -135,8 +135,8 @@ class Cluster:
     def __init__(self, directory: Path) -> None:
         self.directory, self.hosts = directory, []
         self.peer = Peer(f"hwc{os.getpid()}p{next(COUNTER)}", ipv6=False)
-        # The neighbour (another machine on the hosts' network) refuses each DNS query with an ICMP error. Queries for
-        # unknown names then fail without a time-out.
+        # The neighbour (another machine on the hosts' network) refuses each DNS query with an ICMP error. Without a
+        # rate limit of these errors, queries for unknown names fail at once instead of after a time-out.
         self.peer.sh("sysctl -qw net.ipv4.icmp_ratelimit=0")
 
     def add_host(self) -> Member:

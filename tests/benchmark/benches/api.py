@@ -27,7 +27,7 @@ TARGET = 1.0
 READING, READING_ROUNDS = ("network ls", "network inspect"), 4
 """The commands that only read, and the factor for their number of rounds.
 
-They get more rounds, because their times differ by less than a millisecond.
+They get more rounds, because the times of the two products differ by less than a millisecond.
 """
 
 

@@ -22,7 +22,7 @@ MINUTE = 60.0
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Fill the hosts with containers, measure commands, remove the containers by one command, and prune networks."""
+    """Fill the hosts with containers, measure commands, remove all containers with one command, and prune networks."""
     with products(state, Hawse, Docker) as (_, started):
         together = beside_docker(started, settings.pick(200, 20))
     (state / "alone").mkdir()
@@ -78,7 +78,7 @@ def listings(product: Product) -> dict[str, list[float]]:
 
 
 def removals(product: Product, containers: int, networks: int) -> dict[str, list[float]]:
-    """Return the milliseconds to remove all containers by one command, and then new networks by one command."""
+    """Return the milliseconds to remove all containers with one command, and then new networks with one command."""
     removal = product("rm", "-f", *(f"c{n}" for n in range(containers))).seconds * 1000
     for n in range(networks):
         product("network", "create", f"n{n}")

@@ -25,8 +25,8 @@ from tests.benchmark.turns import turns
 from tests.conftest import Host, Netns
 
 Ends = tuple[list[str], list[str], str]
-"""The two ends of a stream: the words before the server's command, the words before the client's command, and the
-server's address. The words run a command in a network namespace (``ip netns exec NAME``).
+"""The two ends of a stream: a command prefix for the server, a command prefix for the client, and the server's address.
+A prefix runs a command in a network namespace (``ip netns exec NAME``).
 """
 CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 PLAIN = (5, 6)
