@@ -109,7 +109,7 @@ class SystemVerbs:
         }
 
     def swarm_state(self) -> str:
-        """Return whether this host is in a cluster, and its role, from this host's own files."""
+        """Return "inactive", "active/manager" or "active/worker", from this host's own files."""
         if not self.host.is_clustered:
             return "inactive"
         known = membership.load(self.host.root)

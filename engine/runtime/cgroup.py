@@ -4,7 +4,7 @@ Otherwise a resident process, and every container that it starts, would stay in 
 started the process. The end of that command's session or systemd unit would then kill them all. The control group
 ``/hawse/shared`` is outside the groups of systemd, as Docker's ``/docker`` is. ``/hawse`` itself has no processes,
 because control groups with controllers cannot have both processes and subgroups. This module has few imports, because
-the supervisor uses it.
+the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations

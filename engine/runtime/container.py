@@ -37,11 +37,12 @@ _kernel_log = KernelLog()
 LOST = 255
 """The exit code that is recorded for a container if its real exit code is unknown."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 30.0
-"""Seconds until the next attempt to write a file that could not be written, such as on a full disk."""
+"""Seconds from an error, such as a full disk, to the next attempt to write a file: after the first error, and at most.
+"""
 
 
 class Container:
-    """The first process of a container, its streams, and the clients' connections that wait for its end."""
+    """The first process of a container, its streams, and the connections of clients that wait for the process's end."""
 
     def __init__(
         self,
@@ -75,8 +76,8 @@ class Container:
     def create(self, connection: Connection, mounts: int, network: int, own_pid_namespace: int) -> None:
         """Fork the container's first process. ``connection`` gets a reply when the process's namespaces exist.
 
-        ``mounts`` and ``network`` are descriptors of the client's namespaces, ``own_pid_namespace`` is a descriptor of
-        the supervisor's.
+        ``mounts`` and ``network`` are descriptors of the client's mount and network namespaces. ``own_pid_namespace``
+        is a descriptor of the supervisor's pid namespace.
         """
         self._asked = connection
         self.streams.open_fifos()
@@ -265,7 +266,7 @@ class Container:
             self._channel = None
 
     def _hold_mounts(self, fds: list[int]) -> None:
-        """Hold the mount namespace that the child has sent. A child with its own pid namespace sends none."""
+        """Hold the mount namespace that a child with ``--pid host`` has sent (`MountNamespace`); others send none."""
         for fd in fds:
             self._mounts.take(fd)
 

@@ -48,9 +48,10 @@ class Identity:
 
 
 def find_identity(user: str, root: int) -> Identity:
-    """Return the identity of a user from the passwd and group files in the directory ``root``; raises `SetupFailed`.
+    """Return the identity of a user from the passwd and group files of a container; raises `SetupFailed`.
 
-    ``user`` is ``name``, ``uid``, ``name:group`` or ``uid:gid``. An empty name means root.
+    ``user`` is ``name``, ``uid``, ``name:group`` or ``uid:gid``. An empty name means root. ``root`` is a file
+    descriptor of the container's root directory.
     """
     name, group = [*user.split(":"), ""][:2]
     name = name or "0"

@@ -130,7 +130,7 @@ def _become_command(
 
 
 def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
-    """Return the working directory of the command to execute; raises `SetupFailed`."""
+    """Return the working directory of the command to execute; raises `SetupFailed` for a relative path."""
     cwd: str = request.working_dir or spec["cwd"]
     if not cwd.startswith("/"):
         raise SetupFailed(BAD_CWD, f"{EXEC}Cwd must be an absolute path: unknown", plain=True)

@@ -116,7 +116,7 @@ class Ward:
     def _load(self) -> dict[str, Any] | None:
         """Return the record of the process, or None if the process need not run.
 
-        If another program has damaged the record, return the last one that was whole.
+        If another program has damaged the record, return the last undamaged record.
         """
         kept = self._record if guarded.is_saved(self._run, self._name) else None
         self._record = guarded.load(self._run, self._name) or kept
@@ -213,7 +213,7 @@ class Watch:
 
 
 def _processor_time(pid: int) -> bytes:
-    """Return the nanoseconds for which the main thread has run, as the kernel writes them."""
+    """Return the nanoseconds for which the main thread has run, as the text that the kernel writes."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/schedstat", "rb") as file:
         return file.read().split()[0]
     return b""

@@ -3,8 +3,8 @@
 The guard (`engine.runtime.guard`) restarts a killed agent or supervisor, and both restart a killed guard. Therefore all
 three run again after any two of them were killed at once.
 
-The record of a process is a file in HAWSE_RUN. The process removes the record when it ends because it is no longer
-needed. This module has few imports, because the supervisor uses it.
+The record of a process is a file in HAWSE_RUN. If the process ends because it is no longer needed, it removes its
+record. This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ JOIN_SECONDS = 0.5
 An earlier start of the guard would slow down the command that waits for the new process.
 """
 CHECK_INTERVAL_SECONDS = 3.0
-"""Seconds between two checks whether the record is whole and the guard is not stopped."""
+"""Seconds between two checks of the record and of the guard's state."""
 SYSTEMD_DELAY_SECONDS = 2.0
 """Seconds that the guard waits for systemd to start a process again."""
 
@@ -87,7 +87,7 @@ def load(run: str, name: str) -> dict[str, Any] | None:
 
 
 def is_saved(run: str, name: str) -> bool:
-    """Return whether a process has a record, so that the guard must start the process if it does not run."""
+    """Return whether a process has a record. The guard starts a process that has a record but does not run."""
     return os.path.lexists(_path(run, name))
 
 

@@ -178,7 +178,10 @@ class Terminal:
             return
 
     def receive(self, child: int) -> int:
-        """Wait for the master of the command's terminal; return it, or -1 if ``child`` ends without sending it."""
+        """Wait for crun to send the master of the command's terminal, and return the master.
+
+        Returns -1 if ``child``, the process of crun, ends without sending the master.
+        """
         pidfd = os.pidfd_open(child)
         try:
             select.select([self._listener.fileno(), pidfd], [], [])

@@ -29,7 +29,7 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 60.0  # seconds after a fail
 
 
 class Job:
-    """A program for one container: its arguments, and its environment in addition to the supervisor's."""
+    """A program for one container: its arguments, and the variables that are added to the supervisor's environment."""
 
     def __init__(self, container_id: str, argv: Sequence[str], env: Mapping[str, str]) -> None:
         self.container_id, self.argv, self.env = container_id, list(argv), dict(env)

@@ -171,7 +171,7 @@ class LogWriter:
             os.unlink(self._path + NEXT)
 
     def _finish_rotation(self) -> None:
-        """Rename the files of a rotation. Some of the files may have been renamed already."""
+        """Rename the files of a rotation. A killed supervisor may have renamed some of the files already."""
         if self._max_files > 1 and os.path.exists(self._path):
             self._make_room()
             os.rename(self._path, f"{self._path}.1")

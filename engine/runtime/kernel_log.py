@@ -19,7 +19,7 @@ _TOLERANCE_SECONDS = 60.0  # the log's clock differs a little from the clock of 
 
 
 class KernelLog:
-    """The kernel log. The first call opens it, and each later call reads only the new records."""
+    """The kernel log. The first call of a method opens the log. Each later call reads only the new records."""
 
     def __init__(self) -> None:
         self._fd, self._opened = -1, False

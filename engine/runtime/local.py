@@ -1,4 +1,4 @@
-"""The runtime of this host, with which commands manage containers by files, kernel state and the supervisor.
+"""The runtime of this host. Commands use it to manage containers, through files, kernel state and the supervisor.
 
 The supervisor is needed to create, stop and restart processes, to attach to containers, and to wait for their ends. If
 the supervisor was killed while containers run, the next command on such a container starts a new supervisor. A

@@ -1,6 +1,6 @@
 """Convert the description of a process (ProcessSpec) to a configuration for an OCI runtime such as crun.
 
-The configuration has Docker's settings.
+The configuration has the same settings as the configuration that Docker makes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fork an idle child process in advance. Later, the parent sends it a file descriptor with its work.
+"""Fork an idle child process in advance. Later, the parent sends a file descriptor, from which the child gets its work.
 
 The parent has one thread. The child exits when the parent has ended or has dismissed the child.
 """
@@ -22,7 +22,8 @@ If the work ends earlier, the next idle child is forked at the end of the work.
 class IdleChild:
     """At most one idle child.
 
-    ``work`` runs in the child, with the child's end of a channel. ``work`` calls `receive` to get the descriptor.
+    The function ``work`` runs in the child. Its argument is the child's end of a channel, from which `receive` gets the
+    descriptor.
     """
 
     def __init__(self, work: Callable[[socket.socket], NoReturn]) -> None:
@@ -70,7 +71,10 @@ def has_come(channel: socket.socket) -> bool:
 
 
 def receive(channel: socket.socket) -> int:
-    """Wait for the work of an idle child, and return its descriptor. Exit if the parent no longer needs the child."""
+    """Wait in an idle child for the descriptor of its work, and return the descriptor.
+
+    Exits the process if the parent no longer needs the child.
+    """
     _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
     if not descriptors:
         os._exit(0)

@@ -75,7 +75,7 @@ def is_given() -> bool:
 
 
 def sign(lock: int) -> None:
-    """Write this process's identity into its locked lock file, so that `holder` finds this process."""
+    """Write this process's identity into the lock file that it has locked, so that `holder` finds this process."""
     with contextlib.suppress(OSError):  # a full disk must not prevent the start
         os.ftruncate(lock, 0)
         os.pwrite(lock, process.identity().encode(), 0)
@@ -92,7 +92,7 @@ def holder(run: str, name: str) -> int:
 
 
 class Residence:
-    """The lock file and the socket of a resident process. If another program deletes them, they are created again.
+    """The lock file and the socket of a resident process. `restore` creates them again if they were deleted.
 
     ``lock`` is the descriptor of the locked file. The caller handles the connections of ``listener``.
     """
@@ -145,11 +145,11 @@ def _inode(run: str, name: str) -> int:
 
 
 def claim(run: str, name: str) -> socket.socket | None:
-    """Reserve an abstract socket address for the resident process ``name`` of ``run``, until the result is closed.
+    """Reserve an abstract socket address for the resident process ``name`` of ``run``; return the socket that has it.
 
     When another program deletes a lock file, the lock no longer prevents a second process. The address is not a file,
-    so it cannot be deleted. Returns None if a process of the same directory has the address. If a foreign process has
-    the address, returns an unbound socket, so that the start can continue.
+    so it cannot be deleted. Closing the socket releases the address. Returns None if a process of the same directory
+    has the address. If a foreign process has the address, returns an unbound socket, so that the start can continue.
     """
     holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     address = f"\0hawse/{name}/{zlib.crc32(os.fsencode(run)):08x}{run[-64:]}".encode("utf-8", "surrogateescape")[:107]

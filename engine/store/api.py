@@ -232,7 +232,7 @@ class Store(Protocol):
         """Open a snapshot for reading; never waits for a writer."""
 
     def write(self) -> AbstractContextManager[Transaction]:
-        """Open a transaction, which the end of the block commits, and an exception in the block rolls back.
+        """Open a transaction. The end of the ``with`` block commits it; an exception in the block rolls it back.
 
         Waits until other writers have finished, but only up to a time limit.
         """

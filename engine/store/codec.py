@@ -128,7 +128,7 @@ def _reader(kind: Any) -> Callable[[Any], dict[str, object]] | None:
 
 
 def _default(field: Field[Any]) -> object:
-    """Return the default of a dataclass field, or MISSING (which no value equals) without a default."""
+    """Return the default of a dataclass field. Without a default, return MISSING, which is equal to no value."""
     return field.default_factory() if field.default_factory is not MISSING else field.default
 
 

@@ -1,7 +1,7 @@
 """Find the process that holds the write lock of a store.
 
-The module reads /proc/locks and does not open the store's files. Because POSIX locks belong to a process, closing a
-file would release the locks that this process holds on the file.
+The module reads /proc/locks and does not open the store's files. If a process closes a file, the kernel releases all
+POSIX locks that the process holds on the file, even through other descriptors.
 """
 
 from __future__ import annotations

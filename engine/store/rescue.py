@@ -73,7 +73,8 @@ def repair(store: Path, build: Build) -> list[str]:
 def new_store(path: Path, sequences: Mapping[str, int] = MappingProxyType({})) -> Iterator[Transaction]:
     """Write a new store (a single file) with the records that the ``with`` block puts into the transaction.
 
-    ``sequences`` has the highest row number of each table in the old store. New rows get higher numbers.
+    ``sequences`` has the highest row number of each table in the old store. New rows get higher numbers, so that the
+    new store does not appear to be older than the backup.
     """
     store_file.write_new(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:

@@ -136,7 +136,7 @@ def _unreadable(salvaged: Salvaged, problem: str) -> Salvaged:
 
 
 def _check_pages(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
-    """Add the results of SQLite's own check to the problems, also for an index, whose damage loses no record."""
+    """Add the damages that SQLite's own check finds to the problems. Damage of an index counts, but loses no record."""
     try:
         found = [_text(line) for (line,) in connection.execute("PRAGMA integrity_check")]
     except sqlite3.DatabaseError as error:
@@ -197,7 +197,7 @@ def _mend_first_page(copy: Path, scratch: Path) -> bool:
         fields = list(HEADER.unpack_from(page))
         fields[-3], fields[-2], fields[-1] = len(data) // PAGE, 0, 0
         page = HEADER.pack(*fields) + page[HEADER.size :]
-        # SQLite uses the page count only if this field is equal to the change counter.
+        # Copy the change counter (offset 24) to offset 92. SQLite uses the page count only if both fields are equal.
         page = page[:92] + page[24:28] + page[96:]
     data[:PAGE] = page
     copy.write_bytes(data)

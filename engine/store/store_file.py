@@ -33,9 +33,9 @@ WAL_MAGICS = (0x377F0682, 0x377F0683)  # the first four bytes of a write-ahead l
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock on the store's directory, under which the store's file is created, upgraded and replaced.
+    """Hold the lock on the store's directory, because the caller creates, upgrades or replaces the store's file.
 
-    Raises Unavailable if another process holds the lock for too long.
+    Raises Unavailable if another process holds the lock for `locks.LOCK_TIMEOUT_SECONDS`.
     """
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
