@@ -2,9 +2,9 @@
 
 Otherwise a resident process, and every container that it starts, would stay in the control group of the command that
 started the process. The end of that command's session or systemd unit would then kill them all. The control group
-``/hawse/shared`` is outside the groups of systemd, as Docker's ``/docker`` is. ``/hawse`` itself has no processes,
-because control groups with controllers cannot have both processes and subgroups. This module has few imports, because
-the supervisor uses it and must use little memory.
+``/hawse/shared`` is outside the groups of systemd, as Docker's ``/docker`` is. ``/hawse`` itself has no processes, so
+that its subgroups can have controllers (cgroups(7)). This module has few imports, because the supervisor uses it and
+must use little memory.
 """
 
 from __future__ import annotations

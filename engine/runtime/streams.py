@@ -68,7 +68,7 @@ class Streams:
 
         ``adopted`` is the pid of a process that an earlier supervisor started. The option stdin_once closes standard
         input when the first client's input ends. With this option, an adopted container gets no standard input,
-        because its first client was connected to the earlier supervisor.
+        because the connection of its first client ended with the earlier supervisor.
         """
         if self._spec["tty"]:
             return

@@ -365,8 +365,8 @@ class Supervisor:
 def main(run: str) -> None:
     """Become the supervisor of the directory ``run``, unless that directory has a running supervisor.
 
-    The command that starts the supervisor waits until the supervisor closes its standard output, which shows that it
-    listens.
+    The command that starts the supervisor waits until the supervisor closes its standard output. The supervisor closes
+    it after it has begun to listen, or by ending.
     """
     if os.fork():
         os._exit(0)
