@@ -2,7 +2,7 @@
 
 This module makes crun's command lines, finds crun's files and converts crun's error messages. In a directory below
 HAWSE_RUN, crun keeps one entry for each container, and a cache of compiled system call filters. When a container ends,
-hawse has to remove only its entry. No control group remains, because hawse disables crun's control groups.
+hawse has to remove only this container's entry. No control group remains, because hawse disables crun's control groups.
 """
 
 from __future__ import annotations

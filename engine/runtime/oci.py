@@ -83,8 +83,8 @@ def process(
 ) -> Json:
     """Return the OCI description of a process.
 
-    A process of a user other than root has no capabilities at first. It may gain those in the bounding set when it
-    executes a set-user-ID file, or a file with capabilities.
+    A process of a user other than root has no capabilities at first. It may gain capabilities of the bounding set when
+    it executes a set-user-ID file, or a file with capabilities.
     """
     names = capability_names(capabilities)
     held = [] if identity.uid else names

@@ -45,7 +45,7 @@ class RunWatch:
         return True
 
     def accept(self) -> None:
-        """Save the inodes and times that the last check saw; `has_changed` compares later ones with them."""
+        """Save the inodes and times that the last check saw; `has_changed` compares the next checks with them."""
         self._known = self._seen
 
 

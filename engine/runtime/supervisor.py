@@ -119,7 +119,7 @@ class Supervisor:
                 self._listener.close()
                 self._listener = residence.listener
                 self.loop.watch(self._listener.fileno(), self._accept)
-            if residence.is_intact():  # not yet if another process holds the lock for a moment
+            if residence.is_intact():  # otherwise another process holds the lock, and the next check tries again
                 self._watch.accept()
 
     def _adopt(self) -> None:

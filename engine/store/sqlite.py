@@ -232,7 +232,7 @@ class SqliteStore:
             raise self._translate(error) from error
 
     def _begun(self, begin: str) -> tuple[PoolKey | None, sqlite3.Connection]:
-        """Return a connection on which a transaction has begun, and its key; None for one that must not be kept."""
+        """Return a connection on which a transaction has begun, and its key (None if it must not be kept)."""
         try:
             return self._begun_with_log(begin)
         except sqlite3.OperationalError as error:
@@ -297,7 +297,7 @@ class SqliteStore:
         for suffix in store_file.SUFFIXES:
             with suppress(FileNotFoundError):
                 require_own_file(f"{self.path}{suffix}", os.lstat(f"{self.path}{suffix}"))
-        # Python's check that one thread alone uses a connection is off. No two threads use one at the same time.
+        # check_same_thread is off, because no two threads use a connection at the same time (see `_idle`).
         timeout = min(self.busy_seconds, NOTICE_DELAY_SECONDS)
         connection = sqlite3.connect(self.path, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:

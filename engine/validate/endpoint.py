@@ -147,7 +147,7 @@ def check_own_sandbox(record: ContainerRecord) -> None:
 
 
 def check_no_adoption(record: ContainerRecord, asked: Adoption) -> None:
-    """Raise InvalidArgument if ``asked`` has a name or a restart policy, because the record exists and keeps its own.
+    """Raise InvalidArgument if ``asked`` has a name or a restart policy, because ``record`` already has both.
 
     Only a request that adopts a new namespace may have these settings.
     """

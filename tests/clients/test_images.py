@@ -121,7 +121,7 @@ def test_a_saved_image_is_loaded_again(service, tmp_path):
     missing = service.docker("save", "-o", "no.tar", "bb", "nosuch", check=False)
     assert missing.stderr == "Error response from daemon: No such image: nosuch\n"
     service.docker("rmi", "saved:1")
-    service.docker("image", "prune", "-f")  # removes the image that was named bb
+    service.docker("image", "prune", "-f")  # removes the old image bb, whose name the loaded image has now
 
 
 def test_a_present_image_of_another_platform(service):
