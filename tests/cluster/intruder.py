@@ -1,8 +1,8 @@
-"""Send a server of the cluster requests that no hawse command sends.
+"""Send hand-made requests to a server of the cluster: ``intruder.py ROOT``.
 
-Usage: ``intruder.py ROOT``. The program shows the host certificate in the directory ROOT. Each input line
-``[URL, NAME, PATH, BODY]`` (JSON) opens one connection. The server must show a certificate for NAME from the cluster's
-authority. The program answers each line with ``["ok", DOCUMENT]`` or ``["refused", TEXT]``.
+The directory ROOT has the host certificate with which the program connects. Each input line is one request, as a JSON
+list ``[URL, NAME, PATH, BODY]``: the program connects to URL and posts BODY to PATH. The server must present a
+certificate for NAME from the cluster's authority. The program prints ``["ok", DOCUMENT]`` or ``["refused", TEXT]``.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Measure, inside a container, how long after MOMENT a name resolves and an address answers.
 
 Each input line is ``NAME ADDRESS MOMENT``. The program asks the resolver and pings every few milliseconds until both
-answer. The program prints two numbers of milliseconds: when the name first resolved, and when the address first
-answered. MOMENT is a time of the machine's monotonic clock.
+answer. The program prints two times in milliseconds after MOMENT: when the name first resolved, and when the address
+first answered. MOMENT is a time of the machine's monotonic clock.
 """
 
 import socket

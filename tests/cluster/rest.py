@@ -90,7 +90,7 @@ def clear(hosts, networks):
 
 
 def left_over(hosts):
-    """Yield what is left in the etcd store and in the hosts' kernels after all containers and networks were removed."""
+    """Yield a line for each record or kernel object that is left after all containers and networks were removed."""
     for line in hosts[0].tool("-", "residue"):
         yield f"in the store: {line}"
     for host in hosts:

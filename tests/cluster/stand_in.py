@@ -12,8 +12,8 @@ The environment variable HAWSE_ROOT selects the host.
 - ``keys`` prints the hosts' public tunnel keys.
 - ``residue`` prints the etcd keys for endpoints and addresses, except those on the ingress network.
 - ``members`` prints ``votes`` or ``learner`` for each etcd member.
-- ``raise_up`` activates a network on this host, like a command that is killed afterwards.
-- ``begin`` activates a network on this host, like a command that is killed before it records the activation.
+- ``raise_up`` activates a network on this host and creates no endpoint. A command that is killed can leave this state.
+- ``begin`` creates the network's kernel objects without recording them. A command that is killed can leave this state.
 """
 
 import subprocess

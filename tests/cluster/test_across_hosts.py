@@ -83,8 +83,8 @@ def test_an_address_that_another_host_uses_is_refused(pair):
 def test_a_foreign_namespace_keeps_its_default_route(pair, netns, word, added):
     """Connect a namespace with its own default route to an overlay network.
 
-    The default route of an overlay network goes through the gateway bridge. The flag ``--default-route`` of the connect
-    decides which route the namespace gets.
+    The default route of an overlay network goes through the gateway bridge. The flag ``--default-route`` of
+    ``network connect`` says whether hawse adds this route.
     """
     a, _ = pair
     netns.sh("ip link add own type bridge; ip addr add 10.9.0.2/24 dev own; ip link set own up")
@@ -100,7 +100,7 @@ def test_a_foreign_namespace_keeps_its_default_route(pair, netns, word, added):
 
 
 def test_the_used_addresses_are_those_of_all_hosts(pair):
-    """Besides the two containers, each host has an address. The network, broadcast and gateway addresses count too."""
+    """Seven are in use: two containers', two hosts', and the network, broadcast and gateway addresses."""
     for host in pair:
         document = json.loads(host.hawse("network", "inspect", "-v", "app").stdout)[0]
         (counts,) = document["Status"]["IPAM"]["Subnets"].values()

@@ -48,7 +48,7 @@ def pair(tmp_path_factory, request):
 
 
 def findings(host, *flags) -> list[dict[str, str]]:
-    """Return the findings that are not ok, except on upstream DNS servers, which the test's network lacks."""
+    """Return the findings that are not ok, without those on upstream DNS servers: the test's network has none."""
     checks = json.loads(host.hawse("doctor", "--format", "json", *flags, check=False).stdout)["checks"]
     return [check for check in checks if check["status"] != "ok" and check["object"] != "upstream DNS"]
 
@@ -147,8 +147,8 @@ def test_a_lost_underlay_address_and_a_peer_without_pings(pair):
     worker.sh(f"ip addr del {worker.underlay}/24 dev ext0")
     assert "fault this host no longer has its address" in named(findings(worker), "underlay")
     worker.sh(f"ip addr add {worker.underlay}/24 dev ext0; ip route replace default via 192.168.99.99")
-    # Drop only pings, because the worker's lease would otherwise expire, and the doctor would find another fault. The
-    # lease may already have expired while the address was missing.
+    # Because the worker's lease must not expire, only pings are dropped. The doctor would report an expired lease. The
+    # lease may have expired above, while the address was missing. Therefore the test waits until it is renewed.
     unanswered = f"does not answer a ping at {worker.underlay}"
     with worker.dropping("input", "icmp type echo-request"):
         eventually(lambda: unanswered in named(findings(manager), f"node {os.uname().nodename}"), 20)

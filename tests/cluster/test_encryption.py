@@ -102,7 +102,7 @@ def test_no_packet_passes_after_the_tunnel_was_killed_until_it_is_repaired(pair)
     for pid in pids_of(a, "wireguard-go"):
         os.kill(pid, signal.SIGKILL)
     assert not a.reaches("v1", there)
-    a.verify("vault", "--fix")  # repairs the network now, because the agent would repair it only within a minute
+    a.verify("vault", "--fix")  # repairs the network at once; the agent would take up to a minute
     eventually(lambda: a.reaches("v1", there), 20)
 
 

@@ -1,7 +1,6 @@
-"""Forged VXLAN packets.
+"""The hosts of an overlay network drop VXLAN packets that do not come from another host of this network.
 
-Only the hosts of an overlay network may send frames into this network. The test also checks that these hosts still
-reach each other.
+The test also checks that these hosts still reach each other.
 """
 
 from __future__ import annotations

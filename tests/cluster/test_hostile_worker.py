@@ -1,6 +1,6 @@
 """A worker host that misuses its own certificate. The other hosts must keep working, and the worker learns no secret.
 
-Each request goes to a manager's server in the form that root on the worker could send (see intruder.py).
+The tests send requests that root on the worker could send, from the worker to a manager's server (see intruder.py).
 """
 
 import json
@@ -254,9 +254,9 @@ def test_a_node_record_with_an_invalid_value_is_refused(three, evil):
 
 
 def test_a_worker_asks_other_hosts_only_about_paths_from_its_own_endpoints(three, evil):
-    """A worker can ask another host only about paths from its own endpoints.
+    """A worker can ask another host only to trace network paths that begin at the worker's own endpoints.
 
-    The length of an answer and the number of open questions are limited.
+    The length of an answer and the number of unanswered questions are limited.
     """
     a, b, c = three
     [own], [victim] = endpoints_of(a, c), endpoints_of(a, b)
@@ -425,10 +425,9 @@ def test_a_removed_node_s_certificate_is_worthless_at_once(cluster, three, tmp_p
 
 
 def watch(root, host):
-    """Connect to a manager's server from a host's network namespace, and show the host certificate in the directory
-    ``root``.
+    """Start an etcd watch of the node records at a manager's server, and return the connection.
 
-    Start an etcd watch of the node records, and return the connection.
+    The connection comes from the host's network namespace, with the host certificate in the directory ``root``.
     """
     with open(host.path) as there:
         plain = inside(there.fileno(), lambda: socket.create_connection(("192.168.99.11", 2377), 5))

@@ -126,9 +126,9 @@ def test_another_version_of_hawse_gets_a_clear_error(connect):
 
 
 def test_hosts_can_join_while_too_many_guests_wait(cluster, manager, guest, connect):
-    """More clients wait than the manager's server accepts, and new hosts still join in time.
+    """More clients wait than the manager's server accepts, and two new hosts still join in time.
 
-    A new host joins in time even if its address is the same as the address of these clients.
+    One of the two hosts has the same address as some of the waiting clients.
     """
     for number in range(9):
         guest.sh(f"ip addr add 192.168.99.{200 + number}/24 dev ext0")
