@@ -32,18 +32,18 @@ from tests.installation import CHECKOUT, PACKAGES
 T = TypeVar("T")
 COUNTER = itertools.count(1)
 FAILURE_CHARACTERS = 4000
-"""How much of a failure's text is shown if the test passed when it ran once more."""
+"""Characters of a failure's text that the summary shows if the test passed in its second run."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Python must store the compiled modules, because thousands of processes import hawse. This variable would forbid
-    # that.
+    # Because thousands of processes import hawse, Python must store the compiled modules.
+    # PYTHONDONTWRITEBYTECODE would prevent that.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     if not hasattr(config, "workerinput"):
         for package in PACKAGES:
             compileall.compile_dir(CHECKOUT / package, quiet=1)
-    # Restore the default signal handlers, because processes that a shell runs in the background ignore some signals.
+    # Because a shell starts background processes with some signals ignored, restore the default signal handlers.
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -58,7 +58,7 @@ def _signal_one_process(pid: int, number: int, send: Callable[[int, int], None] 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Remove what a failed test created on a host that other tests share, so that it cannot make its rerun fail."""
+    """Remove what a failed test created on its host, because these objects could make the test's second run fail."""
     began = datetime.now(UTC)
     try:
         return (yield)
@@ -122,8 +122,8 @@ class Netns:
 class Peer(Netns):
     """The peer (another machine on the host's network): a namespace with a bridge br0, to which hosts are connected.
 
-    The bridge has a fixed MAC address. A bridge without one takes the address of a port, and changes it when a host is
-    added.
+    The bridge has a fixed MAC address. Without it, the bridge would take its MAC address from one of its ports, and
+    would change the address when a host is added.
     """
 
     def __init__(self, name: str, *, ipv6: bool) -> None:
@@ -172,8 +172,9 @@ class Host(Netns):
         }
 
     def command(self, *argv: str) -> list[str]:
-        """Return the argument vector of a hawse command on this host. The caller must run the command with the
-        environment that the method `env` returns.
+        """Return the argument vector of a hawse command on this host.
+
+        The caller must run the command with the environment that the method `env` returns.
         """
         return ["ip", "netns", "exec", self.name, *self.launcher, *argv]
 
@@ -241,7 +242,7 @@ class Host(Netns):
         return {p["pid"] for p in known if process.is_running(p["pid"], p["start"])}
 
     def remove_objects_since(self, began: datetime) -> None:
-        """Remove the containers and networks that were created after ``began``, as far as hawse works on this host."""
+        """Remove the containers and networks that were created after ``began``. Errors are ignored."""
         kinds = (("container", "ls", "-aq", "--no-trunc"), ("network", "ls", "-q", "--filter", "type=custom"))
         with suppress(AssertionError, OSError, ValueError, subprocess.SubprocessError):
             for kind, *listing in kinds:
@@ -256,7 +257,10 @@ class Host(Netns):
         super().delete()
 
     def delete_names(self) -> None:
-        """Delete hawse's names for `ip netns`, because no command removes this host's containers."""
+        """Delete the names that hawse made in /run/netns and /etc/netns for this host's containers.
+
+        No hawse command deletes them, because the host is deleted without removing its containers.
+        """
         for entry in os.scandir("/run/netns"):
             with suppress(OSError):  # another process deletes names too
                 if entry.is_symlink() and os.readlink(entry).startswith(f"{self.run_dir}/"):

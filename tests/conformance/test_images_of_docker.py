@@ -105,11 +105,11 @@ def test_an_archive_that_docker_refuses_is_refused_with_dockers_text(targets, sa
 
 
 def forge(archive: Path, directory: Path, victim: str) -> Path:
-    """Change an archive in the way that ``victim`` names.
+    """Return a changed copy of an archive that Docker saved.
 
-    The change is another file in the last layer, another digest of that layer, or one digest too many. The archive has
-    the form that Docker used before version 25, where file names are not digests. Therefore only a check of the
-    archive's content can find the forged file.
+    ``victim`` names the change: "layer" adds a file to the last layer, "digest" changes the first layer's digest, and
+    "count" adds one digest too many. The copy has the form that Docker used before version 25, in which file names are
+    not digests. Therefore only a check of the content finds the change.
     """
     parts = directory / "parts"
     with tarfile.open(archive) as whole:
