@@ -57,9 +57,10 @@ class Guarded(World):
         return "br-" + self.hawse("network", "inspect", "-f", "{{slice .Id 0 12}}", network)
 
     def calm_down(self, *, heals: bool = True) -> None:
-        """Start a new agent if a test damaged the firewall, because the old agent would wait longer before each repair.
+        """Start a new agent if a test damaged the firewall. Then wait until the firewall needs no repair.
 
-        Then wait until the firewall needs no repair. ``heals`` says whether the configuration lets the agent repair.
+        After several repairs, an agent waits longer before the next one; a new agent does not. ``heals`` says whether
+        the configuration lets the agent repair.
         """
         if self.damaged:
             self.damaged, before = 0, self.agent()
@@ -170,12 +171,12 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 HOST, PEER, WEB, DB, GATEWAY = "192.168.99.11", "192.168.99.99", "172.31.0.2", "172.31.0.3", "172.31.0.1"
 BOUND = 3.0
-"""Seconds within which traffic must continue on a busy machine. Usually this takes a tenth of a second."""
+"""Seconds after a damage within which traffic must pass again. Usually it takes 0.1 s, on a busy machine longer."""
 QUERY = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + b"\x02db\0\0\x01\0\x01"  # DNS query for the address of "db"
 
 
 class Drifting(Guarded):
-    """A host whose links the tests damage; ``links`` has the names of the network's bridge and of web's port."""
+    """A host whose links the tests damage. ``links`` has the names of the bridge and of the veth of container web."""
 
     links: dict[str, str]
 
@@ -249,7 +250,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drifting]:
 
 @pytest.fixture
 def traffic(world: Guarded) -> Traffic:
-    """Traffic on an undamaged host. The agent has made few repairs, so the agent does not delay its next repair."""
+    """Traffic on an undamaged host. The agent has made few repairs, so it does not delay its next repair."""
     if world.damaged > 4:
         world.calm_down()
     world.damaged += 1

@@ -1,7 +1,6 @@
 """Clients that open as many connections as they can. Other clients, DNS queries and commands must still be served.
 
-In these tests, the agent may open only few file descriptors. A flood of connections therefore uses them up within a
-second.
+The agent of these tests has a low limit of file descriptors. A flood of connections reaches this limit within a second.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class Scenario:
         self.host, self.stack = host, ExitStack()
         host.peer.sh(f"ip -6 route add fd98::/32 dev br0; ip -6 route add fd00::/16 via {host.address6}")
         host.sh("ip -6 route add fd98::/32 via fd99::99")
-        # The command starts the agent, with a low limit.
+        # This command starts the agent, and the agent inherits the command's low limit of file descriptors.
         host.run(*LIMITED, *host.launcher, "network", "create", "app", env=host.env())
         published = ("-p", "8080:80", "-p", "8081:81", "-p", "8080:80/udp")
         argv = ("run", "-d", "--name", "web", "--network", "app", *published, "hostfs", "sleep", "1000")

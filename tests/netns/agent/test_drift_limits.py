@@ -1,4 +1,7 @@
-"""The agent's repair of links has limits: users' changes stay, hawse's commands cause no repair, and conflicts end."""
+"""Changes of links that the agent does not repair: changes by the container's user and by hawse's own commands.
+
+The agent also reports another program that undoes each repair.
+"""
 
 from __future__ import annotations
 
@@ -143,4 +146,4 @@ def test_nothing_is_repaired_if_the_user_disables_repairs(world, traffic, kind, 
     assert "inet " not in world.inside(path, "ip addr show eth0")
     world.hawse("rm", "-f", "free")
     world.hawse("network", "rm", "loose")
-    world.damaged = 5  # after so many damages, the next test starts another agent, without this daemon.json
+    world.damaged = 5  # a number above 4 makes the next test start a new agent, which does not use this daemon.json

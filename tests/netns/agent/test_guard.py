@@ -1,4 +1,7 @@
-"""Agent and supervisor are started again after any kill, without a command, while networks or containers need them."""
+"""The guard starts a killed agent or supervisor again while networks or containers need it.
+
+If agent, supervisor and guard are all killed, the next command starts them.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def listens(host, name: str) -> bool:
 
 
 def healed(host, *before: int) -> float:
-    """Wait until agent, supervisor and guard run, and none has a pid of ``before``; return the seconds waited."""
+    """Wait until agent, supervisor and guard run, none with a pid in ``before``; return the seconds waited."""
     began = time.monotonic()
 
     def new() -> bool:

@@ -106,9 +106,9 @@ def test_an_agent_without_networks_to_guard_ends(host):
 
 @pytest.mark.parametrize("version", [1, 999])
 def test_an_agent_makes_room_for_another_version_of_hawse(host, version):
-    """Another hawse version's nftables table replaces this version's table, so the agent ends.
+    """The agent ends after another version of hawse has replaced the nftables table.
 
-    The next command of this version restores its own table and starts a new agent.
+    The next command of this version restores this version's table and starts a new agent.
     """
     host.hawse("network", "create", "app")
     first = until(lambda: agent(host))

@@ -53,7 +53,7 @@ FAULTS = {
     "the spoof guard is deleted": "delete table bridge hawse",
     "the guarded ports are flushed": "flush set bridge hawse ports",
 }
-ENOUGH = 4  # number of damages by tests after which a test starts a new agent
+ENOUGH = 4  # after more damages than this, the next test starts a new agent
 TOOK: dict[str, float] = {}
 
 
@@ -311,4 +311,4 @@ def test_the_agent_follows_changed_settings(guarded, tmp_path, monkeypatch):
     guarded.nft("flush ruleset")
     guarded.until(without)
     assert guarded.agent() == agent
-    guarded.damaged = ENOUGH + 1  # after so many damages, the next test starts another agent, without this daemon.json
+    guarded.damaged = ENOUGH + 1  # makes the next test start a new agent, which does not use this daemon.json

@@ -1,4 +1,4 @@
-"""Run explained commands in a fresh network namespace, and compare the network state of two namespaces."""
+"""Run the commands that ``--explain`` prints in a fresh network namespace, and read a namespace's network state."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ LISTS += f"grep -s . {' '.join(f'/proc/sys/net/{one}' for one in SYSCTLS)}"
 
 
 def rerun(commands: str, fresh: Netns, sandboxes: dict[str, Netns], make: Any) -> None:
-    """Run explained commands in ``fresh``; ``make`` makes a namespace that represents each sandbox.
+    """Run the commands that ``--explain`` printed in the namespace ``fresh``.
 
-    ``sandboxes`` maps paths of sandboxes to those namespaces. New sandboxes are added to ``sandboxes``.
+    The path of each sandbox in the commands is replaced with another namespace, which ``make`` creates. ``sandboxes``
+    maps these paths to the namespaces; the function adds new ones.
     """
     for path in dict.fromkeys(ANY_NAMESPACE.findall(commands)):
         if path.startswith("/") and path not in sandboxes:

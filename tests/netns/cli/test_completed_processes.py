@@ -1,4 +1,4 @@
-"""Which processes completion offers after ``pid:`` on a host that is a network namespace."""
+"""After ``pid:``, completion offers no kernel threads and no processes in the host's own network namespace."""
 
 import os
 import subprocess

@@ -34,7 +34,7 @@ class Twin:
         return self.host.hawse(*argv, check=check, env={"HAWSE_WARM": "on"})
 
     def run(self, *argv: str) -> str:
-        """Run a hawse command, and then the commands that it explains; return the explained commands."""
+        """Run a hawse command with ``--explain``, and the printed commands in ``fresh``. Return the printed text."""
         text = self.hawse("--explain", *argv).stderr
         rerun(text, self.fresh, self.sandboxes, self.sandbox)
         return text
@@ -218,7 +218,7 @@ def test_a_dry_run_changes_nothing_and_shows_what_the_command_then_does(twin: Tw
 
 
 def in_order(text: str) -> list[str]:
-    """Return explained lines without random ids, with sorted set elements, because their order can differ."""
+    """Return explained lines without random ids. Set elements are sorted, because their order can differ."""
     lines = (re.fullmatch(r"(.*\{ )(.*)( \})", line) or line for line in without_chance(text))
     return [
         line if isinstance(line, str) else line[1] + ", ".join(sorted(line[2].split(", "))) + line[3] for line in lines

@@ -1,4 +1,4 @@
-"""On a terminal, a hint on stderr says what the user may do about an error. A pipe gets Docker's bytes."""
+"""If stderr is a terminal, hawse adds a hint on what the user may do. In a pipe, stderr has only Docker's message."""
 
 import pytest
 

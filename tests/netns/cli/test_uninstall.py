@@ -17,7 +17,7 @@ HIDDEN = 'mount -t tmpfs none /etc/systemd && exec "$0" "$@"'  # hides the syste
 
 
 def uninstall(host, *flags):
-    """Run the command in a mount namespace in which the machine has no units; return what it prints."""
+    """Run ``system uninstall`` in a mount namespace with an empty /etc/systemd; return its output and errors."""
     hidden = ("unshare", "-m", "sh", "-ec", HIDDEN)
     done = host.run(*hidden, *COLD, "system", "uninstall", *flags, env=host.env(HAWSE_WARM="off"))
     return done.stdout, done.stderr

@@ -52,7 +52,7 @@ def identity(text: str) -> str:
 
 
 def alive(pid: int) -> bool:
-    """Return whether a thread of the process still runs. The kernel closes the files after the last thread's end."""
+    """Return whether a thread of the process still runs. Only after its last thread has ended are its files closed."""
     for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
         try:
             if stat.read_text().rpartition(")")[2].split()[0] not in "ZX":

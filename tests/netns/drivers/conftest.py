@@ -225,7 +225,7 @@ class Lab:
     binding = staticmethod(binding)
 
     def hears(self, server: Server, client, address: str, port: int, wait: float = SILENCE) -> bool:
-        """Send a datagram; return whether the server receives it. An answer need not come back."""
+        """Send a datagram; return whether the server receives it, even if the client gets no answer."""
         server.heard.clear()
         ask(client.path, address, port, "udp", wait=0.01)
         return server.heard.wait(wait)

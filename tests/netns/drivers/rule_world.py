@@ -261,10 +261,9 @@ class World:
         return server.heard.wait(SILENCE)
 
     def ends(self, sender, source: str, talk: Talk, *, at: str, quoted: bytes, from_far: bool = False) -> bool:
-        """Send an ICMP error about the connection ``talk`` from the sender's own address ``source``; the error quotes
-        the packet ``quoted``.
+        """Send an ICMP error about the connection ``talk``; return whether the end ``at`` of it receives the error.
 
-        Return whether the end ``at`` of the connection receives the error.
+        ``source`` is an address of the sender's own. ``quoted`` is the packet that the error quotes.
         """
         talk.begin(from_far=from_far)
         destination, victim = (talk.near_place, talk.near) if at == "near" else (talk.far_place, talk.far)
@@ -381,8 +380,9 @@ class World:
 
 
 def complains(w: World, sender, source: str, talk: Talk, at: str = "far") -> bool:
-    """Let a container send an ICMP error about a connection, from its own address; return whether one end
-    receives it.
+    """Let a container send an ICMP error about a connection; return whether the end ``at`` receives the error.
+
+    ``source`` is the container's own address.
     """
     from_far = talk in (w.in4, w.in6, w.to_behind, w.to_apart)
     inner = talk.near.getsockname()[:2]

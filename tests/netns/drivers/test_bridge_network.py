@@ -27,7 +27,7 @@ def test_members_of_a_network_reach_each_other_their_gateway_and_the_outside(lab
 
 
 def test_a_container_fills_the_address_table_of_the_bridge_only_up_to_a_limit(lab):
-    """A container with Docker's default capabilities can send frames from any MAC address."""
+    """A container with Docker's default capabilities can send frames from any MAC address, and bridges learn them."""
     n1 = lab.network("n1", "172.30.0.0/16")
     c1, c2 = lab.container(n1, 2), lab.container(n1, 3)
     sender = namespaces.run_in_netns(c1.path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))

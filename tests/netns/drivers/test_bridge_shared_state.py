@@ -53,8 +53,9 @@ TAMPERED = {
 
 @pytest.fixture
 def scenario(lab):
-    """Create networks of several kinds, a legacy link and a bridge port with the spoof guard; return the arguments that
-    `Lab.repair` needs.
+    """Create networks of several kinds, a link between containers (option --link) and a port with the spoof guard.
+
+    Return the arguments that `Lab.repair` needs.
     """
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64", options={GUARD: "true"})
     n2 = lab.network("n2", "172.31.0.0/16", options={NO_ICC: "false"})

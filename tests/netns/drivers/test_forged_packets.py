@@ -1,6 +1,6 @@
-"""A container forges packets: with a source address of another machine, or about connections of other containers.
+"""A container forges packets with another machine's source address, and ICMP errors about others' connections.
 
-The packets must not reach an end of such a connection, and must not break the connection.
+These packets must not reach an end of such a connection, and must not break the connection.
 
 Mallory, the attacker, is a container on her own network. The victim is a container on another network. The victim has a
 masqueraded flow to the peer (another machine on the host's network). The peer uses a published port of the victim.
@@ -70,7 +70,11 @@ def path_mtu(sock: socket.socket, version: int) -> int:
 
 @dataclass
 class Flow:
-    """A UDP connection between two sockets, with both ends' addresses as other machines outside the host see them."""
+    """A UDP connection between two sockets.
+
+    ``near_place`` and ``far_place`` are the ends' addresses as machines outside the host see them. ``inner`` is the
+    near end's own address, before the host translates it.
+    """
 
     near: socket.socket
     far: socket.socket
@@ -180,10 +184,10 @@ def field(request, lab, peer) -> Iterator[Field]:
 
 @pytest.fixture(params=UNFILTERED, ids=told)
 def apart(request, lab, peer) -> Iterator[Field]:
-    """mallory and the victim are on one network. The option icc is off there, and br_netfilter is off on the host.
+    """mallory and the victim are on one network without icc (the option that lets containers reach each other).
 
-    With icc off, the firewall drops packets between the containers of the network, but only if br_netfilter lets it see
-    them. The tests show which packets the host itself drops.
+    br_netfilter is off on the host. Therefore the firewall does not see packets that only the bridge forwards. The
+    tests show which packets through the host are dropped.
     """
     made = Field(lab, peer, request.param, mallory_on_own=False, options=NO_ICC)
     yield made

@@ -1,4 +1,4 @@
-"""A look at the store that several tests of the engine share."""
+"""A function that reads the store, for several tests of the engine."""
 
 from engine.store.sqlite import SqliteStore
 

@@ -1,4 +1,4 @@
-"""Helpers for tests: kill a hawse command when it calls a given function, or at its Nth call; kill the supervisor."""
+"""Helpers for tests that kill a hawse command at a given function or at its Nth function call, or the supervisor."""
 
 import os
 import re
@@ -45,10 +45,10 @@ def killed(host, where, *command):
 
 
 def killed_at_call(host, number, limit, *command):
-    """Run a hawse command on a host, and send it the signal ``number`` when it calls its function number ``limit``.
+    """Run a hawse command on a host, and send it the signal ``number`` at its function call number ``limit``.
 
-    Only calls of functions in engine/ count. Return the number of calls if the command ended before it was killed, else
-    0.
+    Only calls of functions in engine/ count. Return 0 if the signal killed the command. Return the total number of
+    calls if the command ended before.
     """
     argv = [sys.executable, "-c", COUNTED, str(number), str(limit), *command]
     done = host.run(*argv, env=host.env(), cwd=CHECKOUT, check=False)

@@ -34,7 +34,7 @@ class Service:
         return self.record().pid if self.status() == "running" else 0
 
     def settle(self):
-        """Wait until the supervisor has finished its orders, and return the container's status."""
+        """Wait until the supervisor has done each stop and restart that it was told to do; return the status."""
         time.sleep(0.1)
         order = self.host.run_dir / "containers" / self.id / "stop"
         restart = self.host.run_dir / "restarts" / self.id

@@ -1,7 +1,7 @@
 """The cost of commands on a bridge network, counted as requests to the kernel and to the store.
 
-A test fails if a command sends more requests than the limit that the test sets. The tests also count the files in
-engine/ that a command enters, because a developer must read these files.
+A test fails if a command sends more requests than the limit that the test sets. The tests also limit the number of
+files in engine/ in which a command calls a function. A developer who follows the command must read these files.
 """
 
 import os

@@ -60,7 +60,7 @@ def residents(host):
 
 
 LATER = ("pid", "stdout", "stderr", "agent.start", "supervisor.start")
-"""Files that hawse needs only later; the last two are restored within some seconds."""
+"""Names of files that `tree` leaves out, because they may be restored later. The last two take some seconds."""
 
 
 def tree(host):

@@ -43,7 +43,7 @@ def network_of(namespace):
 def refused(host, reference, *, by=None):
     """Try to connect a namespace to a network; check that hawse refuses and changes nothing.
 
-    Return the part of the error text that says why hawse takes the namespace for a host's own.
+    Return the part of the error text that says why the namespace counts as a host's own.
     """
     before = network_of(host)
     run = by or partial(host.hawse, check=False)

@@ -1,4 +1,4 @@
-"""If a `stop`, `restart` or `kill` is killed at any point, it has no effect or the supervisor finishes it.
+"""If a `stop`, `restart` or `kill` command is killed, either it has no effect, or the supervisor finishes its work.
 
 Each test checks the result before any other command changes something.
 """
@@ -27,7 +27,7 @@ def service(host):
 
 
 def points(host, *command):
-    """Return the numbers of the calls at which to kill a command. They are spread evenly over its calls."""
+    """Return the numbers of the function calls at which to kill a command, evenly spread over all its calls."""
     total = killed_at_call(host, signal.SIGKILL, 0, *command)
     return [total * n // POINTS for n in range(1, POINTS)]
 

@@ -20,7 +20,7 @@ def helpers(service):
 
 
 def crash_looping(host, script, count):
-    """Return a service whose process ends at once, and that waits for its restart number ``count`` or a later one."""
+    """Return a service whose process ends at once; at least ``count`` restarts are done, and another is pending."""
     service = Service(host, script)
     pending = host.run_dir / "restarts" / service.id
     until(lambda: service.record().restart_count >= count and pending.exists() and not helpers(service), PATIENCE)

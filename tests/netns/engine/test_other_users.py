@@ -142,7 +142,7 @@ def test_directory_that_another_user_exchanges_all_the_time_is_never_used(shared
 
 @pytest.fixture
 def left(host) -> Path:
-    """Create hawse's directories in a state as if another user had owned them before root took them over.
+    """Create hawse's directories for root. In the tests, another user has left links and files in them.
 
     Return a file outside these directories. No command may change this file.
     """

@@ -203,7 +203,7 @@ def test_the_default_gateway_is_a_router_beside_the_bridge(host, hawse):
 
 
 def test_fixed_cidr_alone_is_subnet_and_range(hawse):
-    """As in Docker 26.1.5; an IPv6 subnet has no range."""
+    """The expected values are those of Docker 26.1.5. An IPv6 subnet has no range."""
     settings = {"fixed-cidr": "10.99.4.0/24", "ipv6": True, "fixed-cidr-v6": "fd00:4::/64"}
     ipam = json.loads(hawse(settings, "network", "inspect", "-f", "{{json .IPAM.Config}}", "bridge").stdout)
     assert {"Subnet": "10.99.4.0/24", "IPRange": "10.99.4.0/24"} in ipam
@@ -211,7 +211,7 @@ def test_fixed_cidr_alone_is_subnet_and_range(hawse):
 
 
 def test_ipv6_addresses_on_the_default_bridge_end_in_the_mac_address(hawse):
-    """As in Docker 26.1.5, if the prefix has 80 bits or less."""
+    """Docker 26.1.5 derives the addresses from the MAC too, if the prefix has 80 bits or less."""
     v6 = {"ipv6": True, "fixed-cidr-v6": "fd00:2::/64", "default-gateway-v6": "fd00:2::100"}
     shown = ("inspect", "-f", "{{.NetworkSettings.GlobalIPv6Address}} {{.NetworkSettings.IPv6Gateway}}")
     hawse(v6, "run", "-d", "--name", "db", "hostfs", "sleep", "1000")

@@ -63,7 +63,7 @@ def image_config(
     claimed: Sequence[bytes] | None = None,
     **more: Any,
 ) -> bytes:
-    """Return an image configuration that states the digests of ``claimed``, by default the digests of ``layers``."""
+    """Return an image configuration with the digests of ``layers``, or of ``claimed`` to forge the digests."""
     rootfs = {"type": "layers", "diff_ids": [diff_id(layer) for layer in (layers if claimed is None else claimed)]}
     document = {"created": CREATED, "os": "linux", "config": config or {}, "rootfs": rootfs, **more}
     return json.dumps(document).encode()

@@ -30,7 +30,7 @@ def images(store, tmp_path: Path) -> ImageStore:
 
 @pytest.fixture
 def rootfs(images):
-    """Return a function that returns the directory with the files of an image."""
+    """Return a function that finds the directory with an image's files."""
 
     def find(reference: str) -> Path:
         record = images.resolve(reference)

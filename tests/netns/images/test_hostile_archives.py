@@ -335,7 +335,7 @@ def test_an_import_uses_at_most_nine_tenths_of_the_free_space(tmp_path):
         root = Path({str(tmp_path)!r})
         store = ImageStore(SqliteStore(root / "hawse.db"), root)
         free = os.statvfs(root).f_bavail
-        for size in (20 << 20, 10 << 20):  # the second fits once, as the archive, and not beside its files
+        for size in (20 << 20, 10 << 20):  # the second archive fits, but not together with its unpacked files
             try:
                 store.import_archive(io.BytesIO(make_tar(("a", bytes(size)))), "x")
             except InvalidArgument as error:

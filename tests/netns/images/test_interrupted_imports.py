@@ -1,4 +1,4 @@
-"""Imports are killed with SIGKILL at any moment, or import the same image at the same time."""
+"""Imports of images are killed with SIGKILL at any moment, or several imports of one image run at the same time."""
 
 from __future__ import annotations
 

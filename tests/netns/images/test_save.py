@@ -19,7 +19,10 @@ pytestmark = pytest.mark.netns
 
 
 def tree(root: Path) -> dict[bytes, tuple[object, ...]]:
-    """Return type, mode, owner, time, content and attributes of each file by name, and the first name of its inode."""
+    """Return type, mode, owner, time, content and attributes of each file, by the file's name.
+
+    The last value is equal for all hard links of one file: the first of the file's names.
+    """
     found: dict[bytes, tuple[object, ...]] = {}
     first: dict[int, bytes] = {}
     for directory, names, files in os.walk(os.fsencode(root)):

@@ -18,7 +18,7 @@ from drivers.linux import netns as namespaces
 pytestmark = pytest.mark.netns
 HOST, HOST6 = "192.168.99.11", "fd99::11"
 PORTS = (20000, 25000, 25001, 30000)
-SINGLE_PORT_LIMIT = 3000
+RECORD_LIMIT = 3000
 """Maximum length of a container's record in bytes. Ten thousand single ports would need more than ten times as many
 bytes.
 """
@@ -56,7 +56,7 @@ def test_a_range_is_one_record_and_one_element(world, ranged):
     expected = {"range4": 1, "range6": 1, "relayed": 2, "open_range4": 1, "open_range6": 1}
     assert {name: held[name] for name in expected} == expected
     assert sum(held.values()) < 30
-    assert max(records(world)) < SINGLE_PORT_LIMIT
+    assert max(records(world)) < RECORD_LIMIT
 
 
 def test_every_port_of_a_range_is_shown(world, ranged):

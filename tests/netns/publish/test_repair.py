@@ -55,8 +55,8 @@ main()
 def scenario(world, tmp_path_factory) -> Iterator[dict[str, str]]:
     """Containers and networks that together need every type of firewall element.
 
-    The containers and networks have published ports, legacy links, the spoof guard, several gateway modes and a source
-    address for masquerading.
+    The containers and networks have published ports, links between containers (``--link``), the spoof guard, several
+    gateway modes and a source address for masquerading.
     """
     config = tmp_path_factory.mktemp("config") / "daemon.json"
     config.write_text('{"icc": false}')

@@ -41,7 +41,7 @@ class Patient:
         return [check for check in self.doctor()[0] if check["status"] == "fault"]
 
     def findings(self) -> list[Finding]:
-        """Return the findings that are not ok, except on upstream DNS servers, which the test's network lacks."""
+        """Return the findings that are not ok, without those on upstream DNS servers: the test's network has none."""
         return [check for check in self.doctor()[0] if check["object"] != "upstream DNS"]
 
     def inside(self, container: str, script: str) -> None:

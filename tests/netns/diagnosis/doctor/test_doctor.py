@@ -219,7 +219,7 @@ def test_an_overlapping_subnet_and_a_small_mtu_of_another_interface_are_warnings
 
 
 def test_what_other_programs_put_in_the_way(patient):
-    """No record describes these objects, so the doctor names them and does not change them."""
+    """The doctor names addresses, neighbour entries and settings of other programs. It does not change them."""
     web, db = (patient.member("app", name)["IPv4Address"].partition("/")[0] for name in ("web", "db"))
     bridge, port = patient.links["app"], patient.links["app_web"]
     patient.host.sh(
@@ -251,7 +251,7 @@ def test_what_other_programs_put_in_the_way(patient):
 
 
 def test_what_drops_packets_silently(patient):
-    """The doctor also names flags, sysctls, queues, XDP programs and routing rules, most of which are not hawse's."""
+    """The doctor names flags, sysctls, queues, XDP programs and routing rules that drop packets."""
     port, xdp = patient.links["app_web"], f"{sys.executable} -m tests.netns.diagnosis.trace.xdp"
     patient.host.sh(
         f"bridge link set dev {port} flood off bcast_flood off; ip rule add from 172.31.0.0/16 unreachable pref 50; "
@@ -335,7 +335,7 @@ def test_another_mac_of_an_interface_is_one_fault_and_is_replaced(patient):
 
 
 def test_another_mac_of_a_macvlan_interface_is_named(patient):
-    """The comparison with the records leaves out this MAC, so ``--fix`` does not change it."""
+    """``--fix`` does not change the MAC of a macvlan interface: the comparison with the records leaves it out."""
     patient.hawse("network", "create", "-d", "macvlan", "--subnet", "172.35.0.0/16", "-o", "parent=ext0", "lan")
     patient.hawse("run", "-d", "--network", "lan", "--name", "guest", "hostfs", "sleep", "1d")
     mac = patient.member("lan", "guest")["MacAddress"]

@@ -36,7 +36,7 @@ DROP = (
 
 
 def drop(place, family, hook, rule, source, target, kind="foreign-firewall", priority=0):
-    """Return the fault of a rule that drops packets, in a table of another program."""
+    """Return a fault: a table of another program gets a rule that drops packets."""
     words = f"{family} foreign c" if kind == "foreign-firewall" else f"{family} foreign {place}"
     inject, undo = DROP.format(family, hook, priority, rule), f"nft delete table {family} foreign"
     return Fault(place, inject, undo, source, target, kind, words)

@@ -1,6 +1,6 @@
-"""``hawse trace`` finds faults that nftables does not report.
+"""``hawse trace`` finds faults that the kernel's nftables trace does not report.
 
-Examples are programs, queues and flags at interfaces, routing rules, and changed packets.
+Examples are XDP programs, queues and flags of interfaces, routing rules, and rules that change packets.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def test_the_parent_of_a_macvlan_network_is_down(lab):
 
 @pytest.fixture(scope="module")
 def distant(lab):
-    """A machine behind the peer, 10.99.0.2. The wire to it has an MTU of 1300 bytes."""
+    """A machine behind the peer, with the address 10.99.0.2. The wire between peer and machine has an MTU of 1300."""
     machine, peer = Netns(f"{lab.peer.name}d"), lab.peer
     peer.sh(f"ip link add wan mtu 1300 type veth peer name eth0 netns {machine.name}; sysctl -qw net.ipv4.ip_forward=1")
     peer.sh("ip addr add 10.99.0.1/24 dev wan; ip link set wan up")
@@ -204,7 +204,7 @@ def test_a_small_mtu_on_the_way(lab, distant, rule, target, expected):
 
 
 def test_connection_tracking_is_full(lab, tmp_path):
-    """Only the initial namespace can set the limit. The test therefore shows the command a file with a lower limit."""
+    """Only the initial network namespace can set the limit, so the test mounts another file over the sysctl's file."""
     limit = tmp_path / "limit"
     limit.write_text("1\n")
     lab.trace("db", "192.168.99.99:91")

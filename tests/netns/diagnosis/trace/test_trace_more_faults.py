@@ -1,7 +1,4 @@
-"""``hawse trace`` finds more faults.
-
-Examples are other filters, name files, stopped containers, lost links and an agent that ended.
-"""
+"""``hawse trace`` names iptables rules, entries of /etc/hosts, stopped containers, lost links and a killed agent."""
 
 from __future__ import annotations
 
@@ -144,7 +141,7 @@ def test_a_lost_bridge_or_interface_is_the_culprit(lab, flags):
 def test_a_killed_agent_is_the_culprit_of_names(lab):
     """The agent, the guard and the supervisor are killed together, so that none of them restarts another.
 
-    The test holds the agent's lock meanwhile, because every command starts the agent again.
+    Because every hawse command would start the agent again, the test holds the agent's lock.
     """
 
     def locked():

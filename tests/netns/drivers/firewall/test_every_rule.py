@@ -172,7 +172,7 @@ def test_the_probe_of_each_rule_fails_without_the_rule(lab, peer):
     listed = rules(lab)
     assert len({id(probe_of(rule)) for rule in listed}) == len(listed) == len(PROBES), "one probe for each rule"
     broken, idle = [], []
-    for number in range(len(listed)):  # in table order: a routing rule would disturb 127.0.0.1 (`World.with_marks`)
+    for number in range(len(listed)):  # in table order: after `World.with_marks`, probes of 127.0.0.1 fail
         rule = rules(lab)[number]
         if not probe_of(rule)(world):
             broken.append(rule)
@@ -226,7 +226,10 @@ def tagged(frame: bytes) -> bytes:
 
 
 class Sent(NamedTuple):
-    """A frame, the bridge port that sends it (guarded or muted), and whether the frame must pass."""
+    """A frame, whether it must pass, and its sender's bridge port.
+
+    The port is guarded (the spoof guard checks all frames) or muted (only router advertisements are dropped).
+    """
 
     frame: bytes
     passes: bool
@@ -256,10 +259,10 @@ SPOOF_PROBES: dict[tuple[str, str], Sent] = {
 
 
 class Wire:
-    """Two containers that send whole frames, and neighbours that receive the frames from the containers' bridges.
+    """Two containers that send whole frames. Another container on the same bridge receives each frame that passes.
 
-    One container is on a guarded bridge port. The other container is on a user's bridge that is connected to a virtual
-    wire.
+    One sender is on a guarded bridge port. The other sender is on a muted port: its bridge belongs to the user and is
+    connected to a virtual wire.
     """
 
     def __init__(self, lab) -> None:

@@ -1,4 +1,4 @@
-"""Rules of iptables-legacy, in the form in which the kernel returns them, are evaluated for one packet."""
+"""hawse reads the rules of iptables-legacy from the kernel, and finds the rule that drops a given packet."""
 
 import itertools
 import subprocess

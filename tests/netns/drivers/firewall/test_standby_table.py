@@ -248,8 +248,8 @@ def test_connections_outlive_a_short_flush_only_with_the_standby_table(lab, peer
 def test_it_uses_every_hook_that_translates_addresses(lab, watch):
     """The standby table uses every netfilter hook that translates addresses.
 
-    If one hook were missing, the kernel would translate packets in some directions. A test with packets would find the
-    missing hook only by chance.
+    If one hook were missing, the kernel would not translate packets in some directions. A test with packets would find
+    the missing hook only by chance.
     """
     hooks = re.findall(r"chain (\w+) \{\s+type nat hook (\w+)", lab.host.sh(f"nft list table {TABLE}"))
     assert hooks == list(zip(HOOKS, ("prerouting", "input", "output", "postrouting"), strict=True))

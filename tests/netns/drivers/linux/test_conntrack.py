@@ -34,7 +34,7 @@ def way(request, monkeypatch):
 
 @pytest.fixture
 def lists(monkeypatch):
-    """Return a list of the conntrack dumps that hawse has requested from the kernel."""
+    """Return a list to which each of hawse's requests for a conntrack dump is added."""
     requests, dump = [], netlink.Session.dump
 
     def noting(session, kind, body):

@@ -1,6 +1,6 @@
-"""hawse's deletion of a network link returns only when the link is gone.
+"""When `link.delete` returns, the link's name is free.
 
-The deletion affects only the network namespace of the netlink session that requests the deletion.
+The function deletes links only in the network namespace of its netlink session.
 """
 
 from __future__ import annotations

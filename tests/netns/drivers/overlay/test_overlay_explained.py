@@ -1,4 +1,4 @@
-"""The explained commands of an overlay network make the same devices and tables in a fresh namespace."""
+"""The commands that hawse explains for an overlay network make the same devices and tables in a fresh namespace."""
 
 from __future__ import annotations
 

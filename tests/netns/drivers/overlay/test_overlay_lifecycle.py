@@ -1,4 +1,4 @@
-"""The creation and the removal of an overlay network can be repeated, and can be killed at any function call.
+"""The creation and the removal of an overlay network can be repeated, also after a kill at any function call.
 
 After the removal, no object of the network is left on the host.
 """

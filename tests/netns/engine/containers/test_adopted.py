@@ -1,4 +1,4 @@
-"""hawse can use a network namespace that it did not create like a container."""
+"""Adopted namespaces: hawse connects a network namespace that it did not create to networks, like a container."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def test_a_missing_namespace_is_refused(host):
 
 @pytest.fixture
 def lab(host, netns):
-    """The reference of a namespace that is connected to the network app."""
+    """The reference ``netns:NAME`` of a namespace that is connected to the network app."""
     host.hawse("network", "create", "--subnet", "172.30.0.0/16", "app")
     host.hawse("network", "connect", "app", f"netns:{netns.name}")
     return f"netns:{netns.name}"

@@ -29,7 +29,10 @@ table ip6 filter {
     chain FORWARD { type filter hook forward priority filter; policy drop; }
 }
 """
-"""In these rules, no jump leads to the chain that accepts everything. The IPv6 rules do not matter to the network."""
+"""These rules drop forwarded IPv4 packets: no rule jumps to the chain that accepts everything.
+
+The IPv6 rules cause no warning, because the test's network has only IPv4.
+"""
 FIREWALLD = """
 table inet firewalld {
     chain filter_FORWARD {
