@@ -1,6 +1,7 @@
-"""Run the console sessions of a page of the documentation in one shell on a host, and compare the output.
+"""Run the console sessions of a documentation page in one shell on a host.
 
-``python -m tests.pages README.md docs/tutorial.md`` (as root) writes the output into the pages.
+A test compares the output with the page. ``python -m tests.pages README.md docs/tutorial.md`` (as root) writes the
+output into the pages.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Run a hawse command through the warm server of a directory other than HAWSE_RUN: ``shared_launcher.py DIRECTORY …``.
 
-Without this server, the command runs in this process. The command starts no warm server. The interpreter is that of an
-installation which `tests.installation` has made.
+If this server does not run, the command runs in this process, and starts no warm server. The program needs the Python
+interpreter of an installation that `tests.installation` has made.
 """
 
 import posix

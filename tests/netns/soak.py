@@ -299,14 +299,18 @@ def errors(host, seed):
 
 
 def probes(container, containers, dice):
-    """Return a shell script that prints the wrong connections of one container to others, by name and by address."""
+    """Return a shell script that pings other containers from one container, by name and by address.
+
+    The script prints a line for each ping with a wrong result.
+    """
     own = addresses(container)
     may, must_not, script = [], {}, []
     others = [c for c in containers if c is not container]
     for other in dice.sample(others, min(8, len(others))):
         shared = [network for network in addresses(other) if network in own]
         if connected := [addresses(other)[network] for network in shared if network != "apart"]:
-            # The name resolves to the address on the first common network, and "apart" comes first.
+            # A name resolves to the address on the first common network in the alphabet. This is "apart", if both
+            # containers are on it, and the containers of "apart" do not reach each other.
             may += connected if "apart" in shared else [other["Name"][1:], *connected]
         elif "closed" in own or not shared:
             for network, address in addresses(other).items():

@@ -1,4 +1,4 @@
-"""While a command works for longer than half a second, a terminal shows a line."""
+"""A terminal shows a progress line while a command takes longer than half a second."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The events of each command, and of changes without a command. The expected events are those of dockerd 26.1.5.
 
 Two differences are intended. For ``network disconnect`` of a running container, Docker has the event twice, and hawse
-once. For a stopped container that is connected to a network, and for a removed configuration network, only hawse has an
-event.
+once. For a stopped container that is connected to a network, and for a removed configuration network, only hawse has
+an event.
 """
 
 from __future__ import annotations

@@ -27,10 +27,9 @@ def image(tmp_path: Path) -> Path:
 
 
 def test_program_that_makes_the_container_cannot_be_changed_through_the_waiting_process(lab, image):
-    """A hostile image makes the program that starts the container load the image's libraries (as in CVE-2019-5736 of
-    runc).
+    """The program that starts a container loads libraries of a hostile image (as in CVE-2019-5736 of runc).
 
-    The image must not be able to change the program's file on the host.
+    These libraries must not be able to change the program's file on the host.
     """
     lab.runtime.create(lab.spec("one", "busybox", "sleep", "60", rootfs=str(image)))
     program = f"/proc/{lab.runtime.prepared('one').pid}/exe"

@@ -1,6 +1,4 @@
-"""A container on the host's own files cannot see hawse's directories, even if the container uses another path to these
-directories.
-"""
+"""A container whose root is the host's file system (hostfs) cannot see hawse's directories at any of their paths."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ def test_devices_of_a_root_cannot_be_opened(lab, root, tmp_path):
     """No process can open a device file that the root file system contains, or a device file that the container
     creates.
 
-    This holds without a control group for devices.
+    The protection does not depend on a control group for devices.
     """
     os.mknod(root / "given", 0o020666, os.makedev(1, 7))
     script = "mknod /made c 1 7; mknod /dev/made c 1 7; cat /given; cat /made; cat /dev/made; true"

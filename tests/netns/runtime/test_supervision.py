@@ -50,7 +50,7 @@ def read(path: Path) -> bytes:
 
 
 def test_an_endless_writer_to_the_pipe_of_an_ended_container_stops_nothing(lab):
-    """A container can pass its pipe to another container, which still writes when the first one has ended."""
+    """Another process, to which an ended container has passed its output pipe, still writes to the pipe."""
     lab.launch("one", "sleep", "60")
     supervisor = lab.supervisor_pid()
     with (lab.run_dir / "containers" / "one" / "stdout").open("wb") as pipe:

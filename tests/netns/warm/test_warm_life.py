@@ -1,4 +1,4 @@
-"""The tests check when the warm server runs, which commands it accepts, and what follows if it accepts none."""
+"""The tests check when the warm server runs, which commands it accepts, and how all other commands run."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""hawse splits a published port range: into the part with the chosen container ports, and the parts with all other
-ports.
+"""If only some container ports of a published range are unpublished, hawse splits the range.
 
 Each part keeps its own host ports.
 """

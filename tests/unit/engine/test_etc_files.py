@@ -65,7 +65,7 @@ def test_flags_replace_the_hosts_settings():
 
 @pytest.mark.parametrize("invalid", ["ndots:x", "ndots", "ndots:", "ndots:-1", "ndots:1_0"])
 def test_an_ndots_that_is_no_number_is_not_passed_to_a_user_defined_network(invalid):
-    """As Docker 26.1.5 does, for options of the flags and of the host's file."""
+    """Docker 26.1.5 does the same with options of the flags and with options of the host's file."""
     made = resolv_conf("", Transform.INTERNAL, Overrides(options=[invalid, "rotate"]), ipv6=False)
     assert (made.options, made.ndots_from) == (["rotate", "ndots:0"], "internal")
     made = resolv_conf(f"options {invalid} ndots:+2\n", Transform.INTERNAL, Overrides(), ipv6=False)

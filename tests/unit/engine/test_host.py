@@ -34,7 +34,7 @@ CAUGHT = {
 }
 """Python exceptions that the drivers raise internally and convert into their own errors before they return."""
 TRACED = {("linux/probes.py", "PortsExhausted")}
-"""An exception that `hawse trace` catches, because it is the result of the trace."""
+"""An exception that hawse does not map to an engine error, because `hawse trace` catches it as a result."""
 BUGS = {
     ("firewall/notifications.py", "AssertionError"),
     ("registry.py", "KeyError"),  # a mapping must raise KeyError for a missing key

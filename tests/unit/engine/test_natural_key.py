@@ -30,7 +30,7 @@ def test_names_are_sorted_in_natural_order(ordered):
 
 
 def parts(text):
-    """Return the sort key by the definition.
+    """Return a sort key that follows the definition of natural order directly.
 
     Digits sort before other bytes. Numbers sort by value, and equal numbers by length.
     """

@@ -1,8 +1,8 @@
 """Record expected outputs from a real docker 26.1 client: ``python3 tests/unit/cli/golden/record.py``.
 
-Help and the errors of the command line need no daemon. The script replaces Docker's name by hawse's name. The script
-records the commands in the ``$`` lines of errors.txt. It also records one help file for each line of HELP and
-HELP_WITH_DAEMON.
+The script runs the command of each ``$`` line of errors.txt, and records its output and errors there. It also records
+the help of each command in HELP and HELP_WITH_DAEMON, in one file each. Errors of the command line and most help texts
+need no daemon. In the recorded texts, hawse's name replaces Docker's name.
 """
 
 from __future__ import annotations

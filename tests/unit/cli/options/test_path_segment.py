@@ -1,4 +1,4 @@
-"""Docker puts names and ids of containers and networks into the URL of an API request; hawse accepts the same ones."""
+"""Docker puts names and ids into the path of an API request. hawse treats slashes and empty names in the same way."""
 
 from __future__ import annotations
 

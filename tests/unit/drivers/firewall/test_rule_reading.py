@@ -1,4 +1,7 @@
-"""A strict reading proves no drop after a rule whose target may let the packet pass."""
+"""A strict reading of firewall rules finds a drop only if it is certain.
+
+After a rule whose target may let the packet pass, a later drop is not certain.
+"""
 
 from ipaddress import ip_address
 

@@ -17,7 +17,7 @@ from engine.runtime import guarded
 
 @pytest.fixture
 def notices(tmp_path, monkeypatch):
-    """The socket to which this process sends its notifications for systemd, as the main process of a unit."""
+    """The socket at which a test reads what this process tells systemd. The process counts as a unit's main process."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(5)

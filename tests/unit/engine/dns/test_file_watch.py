@@ -1,6 +1,6 @@
-"""Watch of a file that appears and disappears.
+"""A watch reports when a file is created, changed, replaced or removed.
 
-The tests use all the ways in which this happens to resolv.conf.
+The tests use all the ways in which programs do this to resolv.conf.
 """
 
 from __future__ import annotations

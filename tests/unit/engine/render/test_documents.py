@@ -68,7 +68,7 @@ RECORDS = {document["Id"]: network_record(document) for document in NETWORKS.val
 
 
 def members(document):
-    """Yield the endpoints of a network's inspect document in the reverse of Docker's order."""
+    """Yield the endpoints of a network's inspect document in reverse order. Rendering must restore Docker's order."""
     for container_id, member in reversed(document["Containers"].items()):
         endpoint = EndpointRecord(
             id=member["EndpointID"],

@@ -36,7 +36,10 @@ def spinning():
 
 
 def hangs(monkeypatch, pid: int) -> bool:
-    """Return whether a process that has not answered a ping for 0.5 s counts as stuck after 0.2 s of sleep."""
+    """Return whether a process that answers no ping counts as stuck within 0.5 s.
+
+    A process is stuck if it has slept for 0.2 s without using processor time.
+    """
     monkeypatch.setattr(guard, "HANG_SECONDS", 0.2)
     monkeypatch.setattr(guard, "PING_INTERVAL_SECONDS", 0)
     watch = Watch()

@@ -1,4 +1,4 @@
-"""An idle child gets its work as a descriptor, and ends when it is not needed."""
+"""An idle child process waits for work, which it gets as a file descriptor. It ends when it is not needed."""
 
 from __future__ import annotations
 

@@ -80,8 +80,9 @@ def test_a_replaced_store_file_is_noticed(store, tmp_path):
 
 
 def test_a_forked_child_opens_its_own_connection(store):
-    """A forked child opens its own connection to the store. If it used its parent's connection, SQLite would take the
-    parent's locks for the child's locks.
+    """A forked child opens its own connection to the store.
+
+    With its parent's connection, SQLite would treat the parent's locks as the child's.
     """
     put(store, "parent")
     child = os.fork()

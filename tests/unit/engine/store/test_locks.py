@@ -1,4 +1,7 @@
-"""A command that waits for another command shows a notice after half a second, if the command line has set one."""
+"""A command that waits for another command's lock shows a notice after half a second.
+
+The command line sets the function that shows the notice. Without this function, nothing is shown.
+"""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def test_a_deleted_file_is_reported_as_missing_and_its_log_is_read(logged, scrat
 
 
 def test_a_log_without_the_first_page_is_read_too(tmp_path, scratch):
-    """The first page changes only when the file grows."""
+    """SQLite writes the file's first page to the log only when the file grows. The log of this test lacks the page."""
     used = SqliteStore(tmp_path / "hawse.db")
     with used.write() as tx:
         tx.put_network(network("net0000"))

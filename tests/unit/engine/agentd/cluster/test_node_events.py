@@ -15,7 +15,7 @@ from engine.store.sqlite import SqliteStore
 
 
 def view(*nodes: str, alive: str = "") -> View:
-    """Return a snapshot with these nodes; ``alive`` are the ids of those with a lease."""
+    """Return a snapshot with these nodes. Each letter of ``alive`` is the id of a node with a lease."""
     records = {
         keys.NODES + identity: encode(Node(identity, "now", f"host{identity}", "worker", "192.0.2.1", "192.0.2.1", 1))
         for identity in nodes
@@ -30,7 +30,7 @@ def test_each_change_of_another_host_is_an_event(tmp_path: Path) -> None:
         view("a", "b", alive="a"),
         view("a", "b", alive="ab"),
         view("a", "b", alive="a"),
-        view("a", "b", alive=""),  # this host's own lease is not an event
+        view("a", "b", alive=""),  # the loss of this host's own lease causes no event
         view("a", alive="a"),
     ]
     for before, now in pairwise(steps):

@@ -1,4 +1,4 @@
-"""hawse chooses an etcd member, over real sockets. A silent member must not use up a command's whole timeout."""
+"""hawse connects to the first etcd member that is ready. A silent member must not use up a command's whole timeout."""
 
 import json
 import socket
