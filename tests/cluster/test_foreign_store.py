@@ -47,7 +47,7 @@ def store(cluster):
     process.wait()
 
 
-def test_hosts_share_a_store_of_the_user_s(cluster, store):
+def test_hosts_share_an_etcd_that_the_user_runs(cluster, store):
     url, where = store
     first = cluster.add_host()
     files = ("--cacert", str(where / "ca.pem"), "--cert", str(where / "client.pem"), "--key", str(where / "client.key"))

@@ -288,7 +288,7 @@ def test_malformed_requests_are_refused(evil):
             assert evil.ask(f"/hawse/{act}", body)[0] == "refused", (act, body)
 
 
-def test_a_renewed_certificate_is_for_the_worker_whatever_its_request_names(three, evil):
+def test_a_renewed_certificate_names_the_worker_even_if_the_request_names_a_manager(three, evil):
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -395,7 +395,7 @@ def test_only_the_worker_that_floods_a_manager_with_writes_is_delayed(three, evi
     three[1].hawse("rm", "-f", "quick")
 
 
-def test_a_removed_node_s_certificate_is_worthless_at_once(cluster, three, tmp_path):
+def test_the_certificate_of_a_removed_node_is_refused_at_once(cluster, three, tmp_path):
     a = three[0]
     lost = cluster.join()
     lost.start("old", "app")

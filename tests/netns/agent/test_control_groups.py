@@ -50,7 +50,7 @@ def unit() -> Iterator[list[Path]]:
             (directory.parent / "hawse").rmdir()
 
 
-def test_the_end_of_the_first_commands_unit_kills_nothing(unit, host):
+def test_the_end_of_the_unit_that_ran_the_first_command_kills_no_process(unit, host):
     host.launcher = COLD  # a warm server's child is in the control group of the server
     enter = "".join(f"echo 0 > {directory}/cgroup.procs; " for directory in unit)
     run = host.command("run", "-d", "--name", "web", "hostfs", "sleep", "1000")

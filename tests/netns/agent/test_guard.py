@@ -83,7 +83,7 @@ ORDERS = [
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
-def test_every_order_of_kills_is_healed(named, number):
+def test_processes_that_are_killed_in_any_order_run_again(named, number):
     for order in ORDERS:
         for victims in order:
             pids = [pid_of(named, name) for name in victims]
@@ -112,7 +112,7 @@ def test_a_deleted_start_file_is_written_again(named):
 
 
 @pytest.mark.parametrize("victim, damage", [("agent", ""), ("supervisor", '{"argv": []}')])
-def test_a_damaged_start_file_keeps_no_process_dead(named, victim, damage):
+def test_a_damaged_start_file_does_not_prevent_a_restart(named, victim, damage):
     pid = pid_of(named, victim)
     (named.run_dir / f"{victim}.start").write_text(damage)
     os.kill(pid, signal.SIGKILL)
@@ -120,7 +120,7 @@ def test_a_damaged_start_file_keeps_no_process_dead(named, victim, damage):
     serves(named)
 
 
-def test_directories_and_links_in_place_of_files_keep_no_process_dead(named):
+def test_directories_and_links_in_place_of_files_do_not_prevent_a_restart(named):
     pids = [pid_of(named, name) for name in ("agent", "supervisor")]
     for name in ("agent.lock", "agent.sock", "agent.log", "supervisor.lock"):
         (named.run_dir / name).unlink()
@@ -134,7 +134,7 @@ def test_directories_and_links_in_place_of_files_keep_no_process_dead(named):
     (named.run_dir / "agent.log").rmdir()
 
 
-def test_a_hangup_of_all_three_is_healed_without_a_command(named):
+def test_after_a_hangup_signal_to_all_three_the_guard_restarts_agent_and_supervisor(named):
     pids = {name: pid_of(named, name) for name in ("agent", "supervisor", "guard")}
     for pid in pids.values():
         os.kill(pid, signal.SIGHUP)
@@ -153,7 +153,7 @@ def kill_all_three(host) -> list[int]:
 
 
 @pytest.mark.parametrize("reader", [["ps"], ["network", "ls"], ["version"]], ids=" ".join)
-def test_all_three_killed_are_started_by_any_reading_command(named, reader):
+def test_any_reading_command_starts_all_three_after_they_were_killed(named, reader):
     pids = kill_all_three(named)
     time.sleep(0.5)
     assert not listens(named, "agent")
@@ -185,7 +185,7 @@ def test_the_guard_restarts_the_agent_of_a_host_without_containers_and_ends_with
     assert not list(host.run_dir.glob("*.start"))
 
 
-def test_agent_of_an_older_version_makes_room_for_one_of_the_next_commands_version(named):
+def test_an_agent_that_cannot_read_a_newer_store_is_replaced_by_the_next_command(named):
     first, store = agent(named), sqlite3.connect(named.root / "hawse.db")
     version = store.execute("PRAGMA user_version").fetchone()[0]
     store.execute(f"PRAGMA user_version = {version + 1}")

@@ -136,7 +136,7 @@ def test_ipv6_client_reaches_an_ipv4_only_endpoint(place, client_address):
     assert peer[0] == "192.168.99.11"
 
 
-def test_loopback_reaches_an_ipv6_endpoint_and_only_loopback_is_taken(place):
+def test_the_proxy_takes_only_loopback_connections_to_an_ipv6_endpoint(place):
     server = place.serve("fd99::99", 80)
     place.publish(tcp("::", 8080, 80), ipv6="fd99::99/64")
     place.dial("::1", 8080).sendall(b"x")
@@ -170,7 +170,7 @@ def test_large_streams_pass_both_ways_unharmed(place):
     assert digests == dict.fromkeys(("up", "down"), hashlib.sha256(payload).hexdigest())
 
 
-def test_client_that_ends_its_side_first_still_hears_the_server(place):
+def test_client_that_ends_its_side_first_still_gets_the_servers_data(place):
     server = place.serve("192.168.99.99", 80)
     place.publish(tcp("::1", 8080, 80))
     asking = place.dial("::1", 8080)
@@ -231,7 +231,7 @@ def test_one_client_port_may_write_to_several_published_ports(place):
     assert servers[7001].recv(100) == b"again"
 
 
-def test_clients_port_that_was_silent_may_go_elsewhere(place):
+def test_a_silent_client_port_may_send_to_another_published_port(place):
     """The kernel has deleted the conntrack entry of a silent UDP flow. The client then sends from the same port to
     another published port.
 
@@ -281,7 +281,7 @@ def test_killed_agent_is_replaced_and_leaves_nothing(place):
     assert namespaces.run_in_netns(place.host.path, table.elements) == []
 
 
-def test_flushed_firewall_leads_to_the_agent_again(place):
+def test_packets_reach_the_agent_again_after_the_firewall_was_flushed(place):
     server = place.serve("192.168.99.99", 80)
     place.publish(tcp("::1", 8080, 80))
     place.host.run("nft", "flush", "ruleset")
@@ -290,7 +290,7 @@ def test_flushed_firewall_leads_to_the_agent_again(place):
     assert server.accept()[0].recv(1) == b"x"
 
 
-def test_ten_thousand_ports_are_one_socket(place):
+def test_ten_thousand_ports_need_one_socket(place):
     place.publish(tcp("::", 20000, 20000))
     pid = json.loads(client.ask(place.host.run_dir, "status", 5))["pid"]
     descriptors = len(os.listdir(f"/proc/{pid}/fd"))

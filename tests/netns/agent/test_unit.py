@@ -33,7 +33,7 @@ def unit(host):
     process.wait()
 
 
-def test_an_idle_unit_stays_and_its_end_is_final(host, unit):
+def test_an_idle_unit_keeps_running_and_nothing_starts_an_agent_after_its_end(host, unit):
     until(lambda: pid_of(host, "guard"))
     time.sleep(1.2)
     assert unit.poll() is None

@@ -50,7 +50,7 @@ def test_commands_that_cannot_be_executed(host):
     assert "See 'hawse run --help'" not in failed.stderr
 
 
-def test_a_terminal_inside_needs_none_outside(host):
+def test_a_container_can_have_a_terminal_even_if_the_command_has_none(host):
     assert host.hawse("run", "-t", "hostfs", "sh", "-c", "test -t 1 && echo yes").stdout == "yes\n"
 
 

@@ -271,7 +271,7 @@ def test_a_dry_run_writes_no_id_and_pulls_no_image(twin: Twin, tmp_path: Path) -
         assert "Error response from daemon: No such image: 127.0.0.1:1/nothere" in lacking.stderr
 
 
-def test_a_dry_run_that_cannot_be_true_is_refused(twin: Twin) -> None:
+def test_a_dry_run_is_refused_for_other_commands_and_for_commands_that_would_fail(twin: Twin) -> None:
     hawse = twin.hawse
     for words in (("rm", "-f", "web"), ("system", "uninstall"), ("network", "prune", "-f"), ("network", "ls")):
         refused = hawse("--dry-run", *words, check=False)

@@ -68,7 +68,7 @@ LISTS = {
 }  # fmt: skip
 
 
-def test_what_is_listed_is_spelled_on_a_terminal_and_exact_in_a_pipe(hostile):
+def test_what_is_listed_is_escaped_on_a_terminal_and_unchanged_in_a_pipe(hostile):
     for argv, expected in LISTS.items():
         shown = on_terminal(hostile, *argv)
         assert expected in shown, (argv, shown)
@@ -104,13 +104,13 @@ ERRORS = {
 }  # fmt: skip
 
 
-def test_messages_are_spelled_on_a_terminal(hostile):
+def test_messages_are_escaped_on_a_terminal(hostile):
     for argv, expected in ERRORS.items():
         shown = on_terminal(hostile, *argv)
         assert re.sub(r"\x1b\[31m\x1b\[1m(Error:?)\x1b\[0m", r"\1", shown) == expected
 
 
-def test_command_that_cannot_be_executed_is_named_without_its_controls(hostile):
+def test_command_that_cannot_be_executed_is_named_without_control_characters(hostile):
     shown = on_terminal(hostile, "run", "hostfs", "no\x1b[2J\nsuch")
     assert UNSAFE.findall(shown.replace(RED, "").replace(BOLD, "").replace(PLAIN, "")) == []
     assert shown.count("\n") == 1

@@ -32,7 +32,7 @@ def log_files(host, name: str, env: dict[str, str]) -> list[int]:
     return [file.stat().st_size for file in path.parent.glob(f"{path.name}*")]
 
 
-def test_a_flood_is_bounded_by_default(host, configured):
+def test_a_log_has_a_size_limit_by_default(host, configured):
     """A container writes 200,000 lines (about 20 MB). The container's log stays within the default limit."""
     env = configured(default_log_limit="5m")
     host.hawse("run", "--name", "c1", "-d", "hostfs", "sh", "-c", FLOOD, env=env)

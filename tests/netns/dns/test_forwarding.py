@@ -39,7 +39,7 @@ def test_unknown_names_are_answered_by_the_hosts_server_from_the_sandboxes_own_a
     assert ("web.", "A") not in server.asked
 
 
-def test_large_reply_is_truncated_on_udp_and_whole_on_tcp_upstream_too(app, upstream):
+def test_large_reply_is_truncated_over_udp_and_complete_over_tcp(app, upstream):
     upstream(big__example__test=MANY)
     app.start()
     web = app.sandboxes[0]
@@ -67,7 +67,7 @@ def test_answer_is_no_larger_than_the_client_asked_whatever_the_server_sends(app
     assert (reply.edns == 0) == bool(payload)
 
 
-def test_server_is_asked_for_no_datagram_that_needs_fragments_and_by_tcp_for_the_rest(app, upstream):
+def test_a_reply_that_would_need_fragments_is_fetched_by_tcp(app, upstream):
     server = upstream(big__example__test=MANY)
     server.longest = 1232
     app.start()
@@ -108,7 +108,7 @@ def test_each_query_has_a_port_and_an_id_of_its_own(app, upstream):
     assert len(ids) > number - 4, "drawn at random, so a number may come twice"
 
 
-def test_forged_replies_are_not_believed(app, upstream, peer):
+def test_forged_replies_are_ignored(app, upstream, peer):
     """Forged replies arrive before the genuine reply, and the resolver ignores them.
 
     Each forged reply has a wrong id, question, server address or port.
@@ -158,7 +158,7 @@ def test_several_queries_on_one_tcp_connection(app, upstream):
 
 
 @pytest.mark.parametrize("rcode", [dns.rcode.SERVFAIL, dns.rcode.REFUSED])
-def test_next_server_is_asked_after_a_failure_and_servfail_is_the_end(world, upstream, rcode, peer):
+def test_next_server_is_asked_after_a_failure_and_servfail_follows_if_all_fail(world, upstream, rcode, peer):
     peer.sh("ip addr add 192.168.99.98/24 dev br0")
     first, second = upstream("192.168.99.99"), upstream("192.168.99.98")
     first.rcode = rcode
@@ -210,7 +210,7 @@ def test_queries_at_once_to_an_unreachable_server_all_fail_at_once(app, peer):
             assert {dns.message.from_wire(sock.recv(512)).rcode() for _ in range(2)} == {dns.rcode.SERVFAIL}
 
 
-def test_internal_sandboxes_are_not_forwarded(world, upstream):
+def test_queries_of_internal_sandboxes_are_not_forwarded(world, upstream):
     server = upstream()
     world.network("closed", "172.32.0.1/24", internal=True)
     sealed = world.container("sealed", {"closed": ["172.32.0.2/24"]})
@@ -229,7 +229,7 @@ def test_an_internal_sandbox_asks_a_server_on_its_own_network(world, upstream):
     assert sealed.resolve("where.test") == ["10.0.0.1"]
 
 
-def test_loopback_server_is_asked_where_it_was_configured(world, upstream):
+def test_loopback_server_is_asked_in_the_namespace_for_which_it_was_configured(world, upstream):
     world.network("app", "172.30.0.1/24")
     plain = world.container("plain", {"app": ["172.30.0.2/24"]})
     container = world.container("own", {"app": ["172.30.0.3/24"]}, host=HostConfig(dns=["127.0.0.1"]))

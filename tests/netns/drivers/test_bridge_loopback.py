@@ -66,7 +66,7 @@ def test_it_stays_on_for_a_container_that_is_about_to_have_ports(lab):
     assert is_on(lab, n1)
 
 
-def test_where_another_program_switched_it_off_it_is_on_again(lab):
+def test_it_is_switched_on_again_after_another_program_switched_it_off(lab):
     n1 = lab.network("n1", "172.30.0.0/16")
     web = lab.container(n1, 2, [lab.binding(8080, 80)])
     lab.repair([(n1, [web.endpoint])])

@@ -76,7 +76,7 @@ def state(lab):
     return structures, {t: sorted(lab.on_host(lambda: table_repair.held(t))) for t in structures}  # noqa: B023
 
 
-def test_nothing_differs_where_nothing_was_done(lab, scenario):
+def test_an_undamaged_host_has_no_differences(lab, scenario):
     members, fields = scenario
     assert lab.repair(members, **fields) == []
     assert lab.repair(members, relay={}, **fields) == []
@@ -94,7 +94,7 @@ def test_damage_to_rules_is_found_and_put_right(lab, scenario, damage):
     assert state(lab) == before
 
 
-def test_foreign_elements_go_from_every_set(lab, scenario):
+def test_foreign_elements_are_removed_from_every_set(lab, scenario):
     members, fields = scenario
     before = state(lab)
     for set_name, shape in shapes().items():
@@ -193,7 +193,7 @@ def test_connections_go_on_while_the_whole_table_is_made_new(lab, scenario, peer
         assert channel.recv(10) == b"word"
 
 
-def test_elements_are_repaired_by_what_differs_only(lab, scenario, monkeypatch):
+def test_a_repair_changes_only_the_elements_that_differ(lab, scenario, monkeypatch):
     members, fields = scenario
     changed, made = [], transaction._transaction
     monkeypatch.setattr(transaction, "_transaction", lambda messages: changed.append(messages) or made(messages))

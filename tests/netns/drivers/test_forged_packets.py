@@ -199,21 +199,21 @@ def about(sender: tuple[str, int], receiver: tuple[str, int]) -> bytes:
     return udp(*sender, *receiver)
 
 
-def test_nothing_is_slipped_into_a_masqueraded_flow(field):
+def test_no_forged_packet_enters_a_masqueraded_flow(field):
     flow = field.outgoing()
     field.forge(udp(*flow.far_place, *flow.near_place))
     field.forge(udp(*flow.inner, *flow.far_place))
     assert flow.untouched()
 
 
-def test_nothing_is_slipped_into_the_flow_of_a_published_port(field):
+def test_no_forged_packet_enters_the_flow_of_a_published_port(field):
     flow = field.published()
     field.forge(udp(*flow.far_place, *flow.near_place))
     field.forge(udp(*flow.inner, *flow.far_place))
     assert flow.untouched()
 
 
-def test_nothing_is_slipped_into_a_flow_of_the_host(field):
+def test_no_forged_packet_enters_a_flow_of_the_host(field):
     flow = field.outgoing(field.lab.host)
     field.forge(udp(*flow.far_place, *flow.near_place))
     assert flow.untouched()
@@ -265,7 +265,7 @@ def test_an_error_of_a_container_ends_no_flow_with_the_hosts_address_on_its_brid
     assert flow.untouched()
 
 
-def test_containers_kept_apart_forge_nothing_by_way_of_the_host(apart):
+def test_containers_without_icc_cannot_forge_packets_through_the_host(apart):
     outgoing, published = apart.outgoing(), apart.published()
     for flow in (outgoing, published):
         apart.forge(udp(*flow.far_place, *flow.near_place))

@@ -151,7 +151,7 @@ def test_repair_keeps_elements_that_other_commands_are_changing(lab):
     assert not [e for e in lab.elements() if "172.31." in e.key]
 
 
-def test_switching_forwarding_on_keeps_router_advertisements_heard_until_it_is_restored(lab):
+def test_the_host_still_accepts_router_advertisements_while_hawse_has_enabled_forwarding(lab):
     lab.host.sh(
         "sysctl -qw net.ipv6.conf.ext0.accept_ra=1 net.ipv6.conf.all.forwarding=0 net.ipv6.conf.ext0.forwarding=0"
     )

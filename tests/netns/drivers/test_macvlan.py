@@ -97,7 +97,7 @@ def test_deleting_a_network_keeps_the_users_parent_interface(macvlan):
     assert macvlan.on_host(lambda: link.index("ext0"))
 
 
-def test_the_host_listens_to_no_router_on_a_parent_that_was_made(macvlan, monkeypatch):
+def test_the_host_accepts_no_router_advertisements_on_a_parent_that_hawse_made(macvlan, monkeypatch):
     """hawse switches off router advertisements on a parent interface that hawse created.
 
     In this test the parent interface is a bridge, because some kernels have no dummy and VLAN links.

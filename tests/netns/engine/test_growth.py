@@ -86,7 +86,7 @@ def cost(networks, records_read):
     return spent
 
 
-def test_telling_the_agent_reads_no_record_of_networks_that_publish_nothing(networks, records_read):
+def test_notifying_the_agent_reads_no_record_of_networks_without_published_ports(networks, records_read):
     networks("create", NetworkCreate("first"))
     host = open_engine().host
     records_read.clear()
@@ -126,7 +126,7 @@ def test_inspecting_a_network_reads_no_record_of_its_containers(containers_crowd
     assert records_read == {EndpointRecord: OTHERS, NetworkRecord: 1}
 
 
-def test_links_are_sought_only_among_containers_with_links(containers_crowd, records_read):
+def test_links_are_searched_only_among_containers_with_links(containers_crowd, records_read):
     with containers_crowd.host.store.read() as reader:
         network = replace(reader.network("n" * 64), predefined=True)
         records_read.clear()

@@ -199,7 +199,7 @@ def routes(host):
     return [line for line in network_of(host).splitlines() if line.startswith("default")]
 
 
-def test_settling_work_on_a_container_of_the_hosts_network_leaves_the_hosts_routes(host):
+def test_an_intent_of_a_container_on_the_hosts_network_changes_no_route_of_the_host(host):
     container = host.hawse("run", "-d", "--network", "host", "hostfs", "sleep", "1d").stdout.strip()
     before = network_of(host)
     with SqliteStore(host.root / "hawse.db").write() as tx:

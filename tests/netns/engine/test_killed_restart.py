@@ -33,7 +33,7 @@ def again(host, tmp_path):
     return crash_looping(host, f"test -e {tmp_path}/go && exec sleep 99", 5)
 
 
-def test_the_supervisor_alone_waits(host, again, tmp_path):
+def test_only_the_supervisor_waits_for_the_restart(host, again, tmp_path):
     assert (helpers(again), again.status()) == ([], "restarting")
     (tmp_path / "go").touch()
     until(again.pid)
@@ -41,7 +41,7 @@ def test_the_supervisor_alone_waits(host, again, tmp_path):
 
 
 @pytest.mark.parametrize("command", [("network", "create", "any"), ("start",)])
-def test_the_next_command_that_changes_something_makes_up_for_a_killed_supervisor(host, again, tmp_path, command):
+def test_the_next_changing_command_starts_the_container_if_the_supervisor_was_killed(host, again, tmp_path, command):
     kill_supervisor(host)
     (tmp_path / "go").touch()
     assert again.status() == "restarting"

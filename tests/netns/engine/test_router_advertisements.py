@@ -30,7 +30,7 @@ def app(host):
     return host
 
 
-def test_containers_listen_to_routers_only_where_they_are_to(app):
+def test_containers_accept_router_advertisements_only_where_this_is_enabled(app):
     flags = {"rogue": (), "plain": (), "all": ("--sysctl", DEFAULT), "one": ("--sysctl", OWN)}
     for name, options in flags.items():
         app.hawse("run", "-d", "--name", name, "--network", "app", *options, "hostfs", "sleep", "1d")

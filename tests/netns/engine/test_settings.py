@@ -122,7 +122,7 @@ def test_default_options_of_networks(host, hawse):
 
 
 @pytest.mark.parametrize("key", ["iptables", "ip6tables"])
-def test_a_firewall_without_hawse_is_refused_by_name(hawse, key):
+def test_a_setting_that_disables_hawses_firewall_is_refused_by_name(hawse, key):
     refused = hawse({key: False}, "network", "ls", check=False)
     assert refused.returncode == 1
     assert f"daemon.json: {key}: false is not supported" in refused.stderr

@@ -62,7 +62,7 @@ def has_peer_pidfd() -> bool:
         return True
 
 
-def test_process_that_got_the_pid_of_the_one_that_connected_is_not_taken_for_it(netns):
+def test_a_later_process_with_the_pid_of_the_connected_one_is_refused(netns):
     if not has_peer_pidfd():
         pytest.skip("needs SO_PEERPIDFD (Linux 6.5)")
     command = ["unshare", "-pf", "--mount-proc", sys.executable, "-c", INHERITED_PID, str(CHECKOUT)]
@@ -99,7 +99,7 @@ def agent(host):
         (["unshare", "-Ur"], "refused\n"),
     ],
 )
-def test_agent_serves_roots_with_its_own_rights(agent, before, answer):
+def test_agent_serves_root_only_with_all_of_the_agents_rights(agent, before, answer):
     command = [*before, sys.executable, "-c", CHANGED, str(agent.run_dir)]
     assert agent.run(*command, "changed").stdout == answer
     assert bool(json.loads(agent.run(sys.executable, "-c", CHANGED, str(agent.run_dir), "status").stdout)["pid"])

@@ -129,7 +129,7 @@ SHELLS = {
 
 
 @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
-def test_circumstances_are_the_callers(stand_in, shell):
+def test_the_process_state_of_a_command_is_that_of_its_caller(stand_in, shell):
     cold, warm = observed(stand_in, COLD, shell), observed(stand_in, WARM, shell)
     for observation in (cold, warm):
         observation["environment"] = [pair for pair in observation["environment"] if pair[0] not in ("ANSWER", "PWD")]

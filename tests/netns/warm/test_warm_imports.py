@@ -36,7 +36,7 @@ network rm app
 """
 
 
-def test_commands_import_nothing_that_the_server_has_not(host):
+def test_commands_import_no_module_that_the_server_has_not_imported(host):
     environment = host.env(PYTHONPATH=str(Path(__file__).parents[3]))
     command = ["ip", "netns", "exec", host.name, sys.executable, "-c", SCRIPT]
     done = subprocess.run(command, env=environment, input=COMMANDS, capture_output=True, text=True, timeout=120)

@@ -26,7 +26,7 @@ def test_a_cold_command_leaves_a_server_and_the_next_one_is_warm(unserved):
     assert (socket_file.stat().st_mode & 0o777, unserved.host.run_dir.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
-def test_switched_off_no_server_is_left(unserved):
+def test_no_server_is_left_if_the_warm_server_is_disabled(unserved):
     assert unserved.run("network", "ls", HAWSE_WARM="off").returncode == 0
     time.sleep(0.5)
     assert not (unserved.host.run_dir / "warm.lock").exists()
@@ -173,7 +173,7 @@ def test_a_server_of_another_user_is_not_trusted(unserved):
         os.waitpid(pid, 0)
 
 
-def test_a_caller_with_fewer_rights_gets_none_of_the_servers(warm):
+def test_a_caller_with_fewer_rights_gets_no_rights_of_the_server(warm):
     dropped = ["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]
     command = warm.command("network", "create", "n1")
     fewer = [*command[:4], *dropped, *command[4:]]
@@ -228,7 +228,7 @@ def in_directory(unserved, directory, way) -> int:
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, timeout=60).returncode
 
 
-def test_a_descriptor_named_on_the_line_is_the_callers(warm):
+def test_a_descriptor_in_the_command_line_is_that_of_the_caller(warm):
     """The command line names a file descriptor of the caller, as a shell does for ``<(...)``.
 
     The warm server must use the caller's descriptor. Its own descriptor with that number is another file.

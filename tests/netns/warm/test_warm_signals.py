@@ -37,14 +37,14 @@ def following(job, way):
     ("number", "code"),
     [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGHUP, -1), (signal.SIGQUIT, -3), (signal.SIGKILL, -9)],
 )
-def test_a_signal_ends_the_command_as_it_would_end_it_here(job, way, number, code):
+def test_a_signal_to_the_launcher_ends_the_command_in_the_same_way(job, way, number, code):
     process = following(job, way)
     process.send_signal(number)
     process.communicate(timeout=20)
     assert process.returncode == code
 
 
-def test_whenever_it_is_interrupted_a_command_is_done_or_says_that_it_is_not(warm):
+def test_an_interrupted_command_is_done_or_says_that_it_is_not(warm):
     for moment in range(60):
         process = warm.popen("network", "ls", "-q")
         time.sleep(moment / 4000)
@@ -122,7 +122,7 @@ def test_control_z_stops_and_fg_continues(person):
     person.expect("code 130")
 
 
-def test_a_terminal_session_has_its_size_follows_it_and_gives_keys_through(person):
+def test_a_terminal_session_has_the_terminals_size_and_gets_its_keys(person):
     person.sendline("hawse run -it --rm hostfs bash --norc")
     person.expect("# ")
     person.sendline("stty size")

@@ -218,7 +218,7 @@ def test_an_overlapping_subnet_and_a_small_mtu_of_another_interface_are_warnings
     patient.host.sh("ip link delete tun9; ip link set ext0 mtu 1500")
 
 
-def test_what_other_programs_put_in_the_way(patient):
+def test_addresses_neighbours_and_settings_of_other_programs_are_named(patient):
     """The doctor names addresses, neighbour entries and settings of other programs. It does not change them."""
     web, db = (patient.member("app", name)["IPv4Address"].partition("/")[0] for name in ("web", "db"))
     bridge, port = patient.links["app"], patient.links["app_web"]

@@ -23,5 +23,5 @@ print([t["table"]["name"] for t in nft.listing("tables") if "table" in t])
 
 
 @pytest.mark.parametrize("kept", [("0",), ("4", "in process")])
-def test_a_process_with_more_descriptors_than_select_knows(netns, kept):
+def test_a_script_runs_in_a_process_with_more_descriptors_than_select_supports(netns, kept):
     assert netns.run(sys.executable, "-c", CROWDED, *kept, cwd=CHECKOUT).stdout == "['crowded']\n"

@@ -76,7 +76,7 @@ def test_a_refused_deletion_says_so(session):
     assert link.find(session, "lo").index == LOOPBACK
 
 
-def test_a_name_too_long_for_a_link_never_means_the_one_that_begins_like_it(session):
+def test_a_name_too_long_for_a_link_is_not_cut_to_another_links_name(session):
     link.add(session, "abcdefghijklmno", "bridge")
     link.delete(session, "abcdefghijklmnop")
     assert session.index("abcdefghijklmnop") == 0 != session.index("abcdefghijklmno")
@@ -94,7 +94,7 @@ def test_a_link_is_deleted_even_if_no_thread_can_start(session, monkeypatch):
     assert not session.index("br1")
 
 
-def test_a_network_takes_no_right_but_that_over_networks(host):
+def test_a_network_is_created_and_removed_with_cap_net_admin_alone(host):
     """``network create`` and ``rm`` work without CAP_SYS_ADMIN.
 
     To delete a link, hawse opens a second netlink socket in the network namespace of the first socket. Usually this is

@@ -49,7 +49,7 @@ def mybr(lab):
 
 @pytest.mark.parametrize("subnets", [(V4,), (V4, V6)])
 @pytest.mark.parametrize("forwarding", ["0", "1"])
-def test_the_host_believes_no_container_of_an_own_bridge(lab, subnets, forwarding):
+def test_the_host_accepts_no_advertisement_from_a_bridge_of_hawse(lab, subnets, forwarding):
     n1 = lab.network("n1", *subnets, internal=True)
     c1 = lab.container(n1, 2)
     lab.host.sh(f"sysctl -qw net.ipv6.conf.all.forwarding={forwarding}")
@@ -60,7 +60,7 @@ def test_the_host_believes_no_container_of_an_own_bridge(lab, subnets, forwardin
 
 
 @pytest.mark.parametrize("subnets", [(V4,), (V4, V6)])
-def test_the_host_believes_no_container_of_a_bridge_that_is_the_users(mybr, subnets):
+def test_the_host_accepts_no_container_advertisement_from_a_bridge_of_the_user(mybr, subnets):
     n1 = mybr.network("n1", *subnets, options=NAMED)
     mybr.host.sh("sysctl -qw net.ipv6.conf.all.forwarding=0")
     assert not hears(mybr, mybr.container(n1, 2))
@@ -123,7 +123,7 @@ def test_a_bridge_with_a_wire_accepts_advertisements_from_the_wire_only(mybr, la
 
 
 @pytest.mark.parametrize("tags", [PRIORITY, PROVIDER, PRIORITY * 2, PRIORITY * 3, PROVIDER + PRIORITY], ids=bytes.hex)
-def test_tags_hide_no_advertisement_of_a_container(mybr, lan, tags):
+def test_vlan_tags_hide_no_advertisement_of_a_container(mybr, lan, tags):
     c1 = mybr.container(mybr.network("n1", V4, options=NAMED), 2)
     assert learnt(mybr.host, again=lambda: advertise(c1.path, tags=tags)) == []
     assert learnt(mybr.host, ARRIVAL, again=lambda: advertise(lan.path, tags=tags)), "the host reads such frames"
@@ -152,7 +152,7 @@ def link_socket(path: str) -> socket.socket:
 
 
 @pytest.mark.parametrize("what", ["flush ruleset", "delete table bridge hawse"])
-def test_rules_that_others_remove_come_back_for_muted_ports_too(mybr, lan, what):
+def test_rules_for_muted_ports_are_restored_after_others_removed_them(mybr, lan, what):
     n1 = mybr.network("n1", V4, options=NAMED)
     c1 = mybr.container(n1, 2)
     mybr.repair([(n1, [c1.endpoint])])

@@ -33,7 +33,7 @@ def target(name: str, kind: str = "target") -> dict[str, object]:
         ([PORT, target("MARK")], True),
     ],
 )
-def test_which_targets_leave_a_later_drop_proven(monkeypatch, statements, is_proven):
+def test_which_targets_leave_a_later_drop_certain(monkeypatch, statements, is_proven):
     rules = [
         {"rule": {"chain": "FORWARD", "handle": n, "expr": e}} for n, e in ((1, statements), (2, [{"drop": None}]))
     ]

@@ -41,7 +41,7 @@ def ask(kernel: Kernel) -> bool:
     return Tunnel(NETWORK, NAME, Sandbox(NETWORK.id, "/proc/self/ns/net"))._in_kernel(kernel, NAMESPACE)
 
 
-def test_the_interface_is_made_from_the_host_s_namespace_into_the_network_s():
+def test_the_interface_is_created_in_the_networks_namespace():
     kernel = Kernel()
     assert ask(kernel)
     ((kind, flags, message),) = kernel.requests

@@ -84,7 +84,7 @@ def test_the_containers_of_a_repaired_network_are_compared_after_it(kernel, thre
     assert kernel.until(2)[:2] == [APP, WEB]
 
 
-def test_a_failing_repair_becomes_rarer_and_is_no_fight(kernel, monkeypatch, capfd):
+def test_a_failing_repair_becomes_rarer_and_is_not_reported_as_a_conflict(kernel, monkeypatch, capfd):
     monkeypatch.setattr(link_thread, "BUSY_SECONDS", 0.01)
     rests: list[tuple[str, float]] = []
 
