@@ -30,7 +30,7 @@ START_TIMEOUT_SECONDS = 20
 
 
 def launcher() -> list[str]:
-    """Return the words that start hawse in the way that HAWSE_TEST_COMMANDS names; the command's words follow."""
+    """Return the first words of a command line that runs hawse in the way that HAWSE_TEST_COMMANDS names."""
     ways = {"cold": lambda: COLD, "installed": lambda: WARM, "shared": lambda: shared_server().launcher()}
     return ways[os.environ.get("HAWSE_TEST_COMMANDS", "shared")]()
 
@@ -46,7 +46,7 @@ class SharedServer:
         atexit.register(self.end)
 
     def launcher(self) -> list[str]:
-        """Return the words that start hawse on this server. Start the server again if it has ended."""
+        """Return the first words of a command line that runs hawse on this server; start the server if it has ended."""
         if self.process.poll() is not None:
             self.process = self.start()
         return [self.interpreter, "-I", "-S", "-X", "utf8", str(LAUNCHER), self.run_dir]

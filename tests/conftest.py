@@ -269,7 +269,7 @@ class Host(Netns):
 
 
 class InstalledHost(Host):
-    """A host on which commands run in the same way as with an installed hawse, by the host's own warm server."""
+    """A host with an installed hawse: its commands run on the host's own warm server."""
 
     def __init__(self, name: str, peer: Netns, state: Path, index: int = 1) -> None:
         super().__init__(name, peer, state, index)

@@ -3,8 +3,8 @@
 Three hosts run commands at the same time, each in its own thread: create, connect, stop and remove. Meanwhile the
 program kills commands, agents, containers, etcd and whole hosts. It also blocks the packets between hosts, in one
 direction or in both. Then all faults end, and `tests.cluster.rest` must find no error in tables, names, reachability
-and addresses. Finally all containers and networks are removed. The etcd store must then have no records of them, and
-the kernels no objects of them.
+and addresses. Finally all containers and networks are removed. Then none of their records may be left in the etcd
+store, and none of their objects in a kernel.
 
 The seed decides the commands and the faults; the times at which they happen depend on the machine. The program exits
 with 1 and prints one line for each error.

@@ -1,5 +1,4 @@
-"""Change or print a host's state in ways that no hawse command has: ``stand_in.py NETWORK COUNT
-[shown]|forget|…``.
+"""Change or print a host's state in ways that no hawse command offers: ``stand_in.py NETWORK COUNT [shown]|forget|…``.
 
 The environment variable HAWSE_ROOT selects the host.
 

@@ -100,7 +100,7 @@ def test_a_foreign_namespace_keeps_its_default_route(pair, netns, word, added):
 
 
 def test_the_used_addresses_are_those_of_all_hosts(pair):
-    """Seven are in use: two containers', two hosts', and the network, broadcast and gateway addresses."""
+    """Two containers and two hosts have one address each. The network, broadcast and gateway addresses count too."""
     for host in pair:
         document = json.loads(host.hawse("network", "inspect", "-v", "app").stdout)[0]
         (counts,) = document["Status"]["IPAM"]["Subnets"].values()

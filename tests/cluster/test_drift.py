@@ -10,7 +10,7 @@ from tests.cluster.conftest import eventually
 
 pytestmark = pytest.mark.netns
 BOUND = 3.0
-"""Seconds within which traffic must continue on a busy machine."""
+"""Seconds after a damage within which traffic must pass again, also on a busy machine."""
 FAULTS = {
     "the neighbours are removed": "ip neigh flush nud permanent dev vxlan0",
     "the forwarding entries are removed": "bridge fdb show dev vxlan0 | while read mac rest; do "

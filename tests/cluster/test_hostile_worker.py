@@ -254,7 +254,7 @@ def test_a_node_record_with_an_invalid_value_is_refused(three, evil):
 
 
 def test_a_worker_asks_other_hosts_only_about_paths_from_its_own_endpoints(three, evil):
-    """A worker can ask another host only to trace network paths that begin at the worker's own endpoints.
+    """Another host answers a worker's questions only about network paths that begin at the worker's own endpoints.
 
     The length of an answer and the number of unanswered questions are limited.
     """

@@ -314,8 +314,9 @@ FAULTS = [
     ("mtu", "ext0", "host", "ip link set ext0 mtu 1300", "ip link set ext0 mtu 1500", "web"),
 ]  # fmt: skip
 PROBED = ("not-in-bridge", "container-firewall", "vxlan-blocked", "peer-table-stale", "own-firewall-damaged", "mtu")
-"""Kinds of faults that the tests also trace with a probe. The other kinds are traced only with ``--dry``, because each
-lost probe takes 1.3 seconds.
+"""Kinds of faults that the tests trace twice: with ``--dry``, and with probes (test packets).
+
+The other kinds are traced only with ``--dry``, because each lost probe takes 1.3 seconds.
 """
 
 

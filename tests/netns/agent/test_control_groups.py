@@ -29,7 +29,7 @@ def groups_of(pid: int) -> dict[str, str]:
 
 @pytest.fixture
 def unit() -> Iterator[list[Path]]:
-    """The directories of a new control group in each hierarchy. The group stands for that of a systemd unit."""
+    """The directories of a new control group in each hierarchy. It acts as the control group of a systemd unit."""
     require_root()
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     roots = [Path(m[1]) for m in mounts if m[2] == "cgroup2" or (m[2] == "cgroup" and "name=systemd" in m[3])]

@@ -1,4 +1,4 @@
-"""Published ports that the agent's port proxy must serve: ports on ::1, and IPv6 clients of IPv4-only containers.
+"""The agent's port proxy serves ports on ::1, and IPv6 clients of containers that have only IPv4.
 
 The peer (another machine on the host's network) acts as the container. The proxy needs only an address to which it can
 connect.

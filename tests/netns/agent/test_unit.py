@@ -1,4 +1,4 @@
-"""The agent as the main process of a systemd unit. It also runs when idle.
+"""The agent as the main process of a systemd unit. Such an agent also runs when no network needs it.
 
 systemd starts and ends the agent. The guard starts a killed agent only if systemd does not.
 """

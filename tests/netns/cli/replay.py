@@ -1,4 +1,4 @@
-"""Run the commands that ``--explain`` prints in a fresh network namespace, and read a namespace's network state."""
+"""Helpers: run the commands that ``--explain`` printed, in another network namespace; read a namespace's state."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ LISTS += f"grep -s . {' '.join(f'/proc/sys/net/{one}' for one in SYSCTLS)}"
 
 
 def rerun(commands: str, fresh: Netns, sandboxes: dict[str, Netns], make: Any) -> None:
-    """Run the commands that ``--explain`` printed in the namespace ``fresh``.
+    """Run commands that ``--explain`` printed, but in the namespace ``fresh`` and in copies of the sandboxes.
 
-    The path of each sandbox in the commands is replaced with another namespace, which ``make`` creates. ``sandboxes``
-    maps these paths to the namespaces; the function adds new ones.
+    The path of each sandbox in the commands is replaced with the path of its copy. ``make`` creates a copy.
+    ``sandboxes`` maps the paths of sandboxes to their copies; the function adds new ones.
     """
     for path in dict.fromkeys(ANY_NAMESPACE.findall(commands)):
         if path.startswith("/") and path not in sandboxes:
@@ -44,7 +44,7 @@ def rerun(commands: str, fresh: Netns, sandboxes: dict[str, Netns], make: Any) -
 
 
 def state(place: Netns) -> dict[str, Any]:
-    """Return links, addresses, routes, sysctls and ruleset of a namespace, without numbers and random addresses."""
+    """Return links, addresses, routes, sysctls and ruleset of a namespace, without random and numbered values."""
     found, addresses, routes4, routes6, fdb, rules, *sysctls = place.run("sh", "-c", LISTS).stdout.splitlines()
     return {
         "links": links(json.loads(found)),

@@ -1,4 +1,7 @@
-"""Helpers for tests that kill a hawse command at a given function or at its Nth function call, or the supervisor."""
+"""Helpers that kill a hawse command when it calls a given function, or at its Nth function call.
+
+They also kill and start the supervisor.
+"""
 
 import os
 import re

@@ -165,9 +165,7 @@ class Follower:
         until(self._follows, 20)
 
     def _follows(self) -> bool:
-        """Return whether the process waits for changes by inotify. ``ip netns exec`` has executed hawse with the same
-        pid.
-        """
+        """Return whether hawse waits for changes by inotify. ``ip netns exec`` executes hawse with its own pid."""
         for descriptor in Path(f"/proc/{self.process.pid}/fd").iterdir():
             with suppress(FileNotFoundError):  # the process has closed the descriptor
                 if "inotify" in os.readlink(descriptor):

@@ -57,7 +57,7 @@ def test_the_next_supervisor_takes_the_wait_over(host, again, tmp_path):
 
 
 def test_a_helper_that_fails_is_executed_again(host, tmp_path, monkeypatch):
-    """At first, the process that records the end cannot read its configuration, which has the same effect as a kill."""
+    """At first, the process that records the end cannot read its configuration. It fails before it records the end."""
     settings = tmp_path / "daemon.json"
     settings.write_text("{}")
     monkeypatch.setenv("HAWSE_CONFIG", str(settings))

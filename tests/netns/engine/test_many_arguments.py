@@ -130,7 +130,7 @@ def test_the_next_command_finishes_a_killed_prune(host):
 
 
 def test_an_error_of_one_network_does_not_affect_others(host, monkeypatch):
-    """The driver cannot delete n2. If n2 is among several networks, it deletes none of them in this call."""
+    """The driver cannot delete n2. If n2 is among several networks, the driver deletes none of them in this call."""
     for name, value in host.env().items():
         monkeypatch.setenv(name, value)
     delete, ids = BridgeDriver.delete_networks, []

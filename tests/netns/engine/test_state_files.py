@@ -87,7 +87,7 @@ def test_full_disk_refuses_new_objects_and_never_a_removal(host, small_disk):
 
 
 def test_a_start_that_a_full_disk_prevents_is_recorded_and_removes_a_container_with_rm(host):
-    """HAWSE_RUN and HAWSE_ROOT/containers are file systems of their own."""
+    """The disk of HAWSE_RUN is full, and later the disk of HAWSE_ROOT/containers. The store's disk has space."""
     for place in (host.run_dir, host.root / "containers"):
         place.mkdir(parents=True, mode=0o700, exist_ok=True)
         syscalls.mount("small", str(place), "tmpfs", data="size=3m,mode=700")

@@ -93,7 +93,7 @@ def test_an_address_of_a_macvlan_network_that_no_machine_has(wide):
 
 
 def test_the_lost_address_of_an_adopted_namespace(wide, netns):
-    """The culprit names the adopted namespace in full: its name ``netns:NAME`` has a colon, as an IPv6 address has."""
+    """The name ``netns:NAME`` of an adopted namespace has a colon, as an IPv6 address has. The trace must keep it."""
     wide.hawse("network", "connect", "--ip", "172.31.0.40", "app", f"netns:{netns.name}")
     netns.sh("ip addr del 172.31.0.40/16 dev eth0")
     try:

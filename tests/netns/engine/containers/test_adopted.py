@@ -1,4 +1,4 @@
-"""Adopted namespaces: hawse connects a network namespace that it did not create to networks, like a container."""
+"""Adopted namespaces are network namespaces that hawse did not create, and that it connects to networks."""
 
 import json
 import os

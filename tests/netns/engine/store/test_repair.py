@@ -1,6 +1,6 @@
 """The store of a host with running containers is damaged. Commands name the repair command, and the repair succeeds.
 
-The kernel's objects, such as bridges and processes, exist during the damage.
+The kernel's objects, such as bridges and processes, still exist while the store is damaged.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def test_bridges_and_containers_are_found_again_without_any_backup(web):
 
 
 def test_the_check_finds_a_deleted_log_and_the_backup_restores_the_lost_changes(web):
-    """Without the write-ahead log, the store file is older. Only the backup shows that changes are missing."""
+    """Without its write-ahead log, the store has an older state. Only the backup shows that changes are missing."""
     before = listing(web)
     backup.make(database(web))
     old = web.state / "old.db"

@@ -1,4 +1,7 @@
-"""The warm server compiles tables before it forks, so that the commands in its children need not compile them."""
+"""The warm server compiles tables (of netlink messages, records and drivers) once, before it forks a child.
+
+A child runs one command, which need not compile these tables.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The agent's link thread: the tests check when it compares a network or a container.
+"""The agent's link thread compares the links of networks and containers with the records.
 
-They also check how long it waits in a conflict with another program.
+The tests check when the thread compares, and how long it waits in a conflict with another program.
 """
 
 from __future__ import annotations

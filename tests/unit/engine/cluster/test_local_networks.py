@@ -1,4 +1,4 @@
-"""This host's own store (the SQLite file) has records of the cluster's networks."""
+"""A host copies the cluster's networks from the etcd store to its own store (the SQLite file)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The filters of ``events``; the expectations are those of dockerd 26.1.5's daemon/events/filter.go."""
+"""The filters of ``events`` give the results of dockerd 26.1.5 (daemon/events/filter.go)."""
 
 from __future__ import annotations
 

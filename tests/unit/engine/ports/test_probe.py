@@ -1,4 +1,4 @@
-"""Probes of whether a host port is free. The tests ask the kernel with real sockets on the loopback interface."""
+"""hawse checks whether a host port is free. The tests ask the kernel with real sockets on the loopback interface."""
 
 from __future__ import annotations
 

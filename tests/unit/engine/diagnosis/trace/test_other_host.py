@@ -1,4 +1,4 @@
-"""From another host's agent, a report of the right form is used, and any other answer is ignored."""
+"""A trace uses the report of another host's agent if the report has the right form. Any other answer is ignored."""
 
 import json
 from typing import Any
