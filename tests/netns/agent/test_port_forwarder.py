@@ -296,7 +296,7 @@ def test_ten_thousand_ports_need_one_socket(place):
     descriptors = len(os.listdir(f"/proc/{pid}/fd"))
     place.publish(tcp("::", 20000, 20000, 10_001))
     time.sleep(2 * CLOSE_DELAY_SECONDS)
-    assert len(os.listdir(f"/proc/{pid}/fd")) <= descriptors  # the status query may use one
+    assert len(os.listdir(f"/proc/{pid}/fd")) <= descriptors  # the status query may use one descriptor
     server = place.serve("192.168.99.99", 30000)
     place.dial("::1", 30000).sendall(b"x")
     assert server.accept()[0].recv(1) == b"x"

@@ -204,7 +204,7 @@ def test_a_small_mtu_on_the_way(lab, distant, rule, target, expected):
 
 
 def test_connection_tracking_is_full(lab, tmp_path):
-    """Only the initial network namespace can set the limit. Therefore the test mounts another file over the limit's."""
+    """Only the initial network namespace can set the sysctl, so the test mounts a file with a lower limit over it."""
     limit = tmp_path / "limit"
     limit.write_text("1\n")
     lab.trace("db", "192.168.99.99:91")
