@@ -8,6 +8,7 @@ import socket
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import EEXIST
 from pathlib import Path
 
 from engine.errors import EngineError, InvalidArgument, Unavailable
@@ -57,18 +58,32 @@ def unix_listener(settings: Settings) -> socket.socket:
     mask = os.umask(0o177)
     try:
         listener.bind(str(path))
-        if group is not None:
-            os.chown(path, 0, group)
-            if path.parent == run_directory():
-                os.chown(path.parent, -1, group)
-                os.chmod(path.parent, 0o710)
-        os.chmod(path, 0o660)
+        _open_to_group(path, group or 0)
+        if group is not None and path.parent == run_directory():
+            os.chown(path.parent, -1, group)
+            os.chmod(path.parent, 0o710)
     except OSError as error:
         raise Unavailable(f"cannot listen on {path}: {(error.strerror or str(error)).lower()}") from error
     finally:
         os.umask(mask)
     listener.listen(BACKLOG)
     return listener
+
+
+def _open_to_group(path: Path, group: int) -> None:
+    """Give the new socket to root and a group, with mode 0660; raises OSError.
+
+    Without a group, this is root's, because a directory with the set-group-ID bit gives its own group to new files. The
+    descriptor makes sure that no other file is changed, even if a user who owns the directory exchanges the socket.
+    """
+    file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(file).st_mode):
+            raise FileExistsError(EEXIST, os.strerror(EEXIST))
+        os.chown(f"/proc/self/fd/{file}", 0, group)
+        os.chmod(f"/proc/self/fd/{file}", 0o660)
+    finally:
+        os.close(file)
 
 
 def tcp_listener(settings: Settings) -> socket.socket:

@@ -80,6 +80,8 @@ def _sealed_copy(path: str, _version: tuple[int, ...]) -> int:
         os.close(copy)
 
 
+KILL_SECONDS = 5.0
+"""Maximum duration of the search for the processes of a container that did not start."""
 _STATE = ("status", "config.json", "seccomp.bpf")
 
 
@@ -156,10 +158,11 @@ def unstarted(bundle: str) -> list[int]:
 def kill_unstarted(bundle: str) -> None:
     """Kill the processes that are creating the container of a bundle, and the container's waiting first process.
 
-    Blocks until all these processes have ended.
+    Blocks until all these processes have ended, but at most `KILL_SECONDS`. A hostile container can start processes
+    with such a command line again and again.
     """
-    pids = unstarted(bundle)
-    while pids:
+    pids, deadline = unstarted(bundle), time.monotonic() + KILL_SECONDS
+    while pids and time.monotonic() < deadline:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from api.docker.exchange import Exchange
+from api.docker.listeners import Settings, unix_listener
 from api.docker.stream import Hijacked
 from tests.conftest import let_others_pass, until
 
@@ -205,6 +206,15 @@ def test_a_second_service_does_not_take_the_socket(service):
         1, f"hawse: cannot listen on {service.socket}: another process listens there\n",
     )  # fmt: skip
     assert service.ask("GET", "/_ping").body == b"OK"
+
+
+def test_the_group_of_the_directory_gets_no_access(tmp_path):
+    """A directory with the set-group-ID bit gives its group to each new file."""
+    os.chown(tmp_path, -1, 12345)
+    tmp_path.chmod(0o2770)
+    with unix_listener(Settings(path=str(tmp_path / "docker.sock"))):
+        status = os.stat(tmp_path / "docker.sock")
+        assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o660, 0, 0)
 
 
 def test_only_root_and_the_chosen_group_can_connect_to_the_socket(service):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -19,6 +20,7 @@ from drivers.linux import process
 from engine.runtime import crun
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.local import LocalRuntime
+from tests.conftest import until
 
 pytestmark = pytest.mark.netns
 
@@ -273,3 +275,19 @@ def test_the_first_words_of_a_container_harm_neither_the_supervisor_nor_exec(lab
         Path(lab.log("one")).unlink()
     assert lab.supervisor_pid() == supervisor
     assert time.monotonic() - began < 15
+
+
+def test_processes_that_look_like_crun_delay_no_removal_for_long(tmp_path, monkeypatch):
+    """A hostile container starts such processes again and again."""
+    monkeypatch.setattr(crun, "KILL_SECONDS", 0.3)
+    bundle = str(tmp_path)
+    again = subprocess.Popen(["sh", "-c", f'while :; do sh -c "sleep 5; :" crun --bundle {bundle}; done'])
+    try:
+        until(lambda: crun.unstarted(bundle))
+        began = time.monotonic()
+        crun.kill_unstarted(bundle)
+        assert time.monotonic() - began < 3
+    finally:
+        again.kill()
+        again.wait()
+        until(lambda: not crun.unstarted(bundle) or crun.kill_unstarted(bundle))
