@@ -1,4 +1,7 @@
-"""Connect a running or stopped container to a network, and undo an interrupted connection."""
+"""Connect a running or stopped container to a network, and undo an interrupted connection.
+
+An adopted namespace is a network namespace that hawse connects to networks but did not create.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +51,14 @@ def connect(
     Such a namespace is given as ``netns:NAME``, ``netns:/path`` or ``pid:N``. Raises Forbidden for a host's own network
     namespace, such as that of PID 1, unless ``asked`` has ``force``.
     """
-    with _held(host, container, asked or Adoption()) as held:
-        record = held.record
+    with _locked_target(host, container, asked or Adoption()) as target:
+        record = target.record
         if record.status == "running":
             check_own_sandbox(record)
             hooks.import_network(host, reference)
             network = lookup.network(host, reference)
             explain = recording.is_recording() and not explained.serves_names(record)
-            members = _connect_running(host, held, network, settings, published)
+            members = _connect_running(host, target, network, settings, published)
             announce(host, [network])
             if explain:
                 explained.resolver(record, members)
@@ -69,40 +72,40 @@ def connect(
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """The record of a container that `_held` has locked for a connect operation.
+class _Target:
+    """The container to connect. For an adopted namespace, the caller must call `take_lock` before it stores ``record``.
 
-    The container lock is already held, with one exception. A namespace that hawse did not create may have no container
-    record yet. For such a namespace, the caller must call `hold` to take the container lock.
+    If ``record`` is new, `take_lock` takes the container lock. Otherwise the lock is already held, and `take_lock` does
+    nothing.
     """
 
     record: ContainerRecord
-    hold: Callable[[], object] = lambda: None
+    take_lock: Callable[[], object] = lambda: None
 
 
 @contextmanager
-def _held(host: Host, container: str, asked: Adoption) -> Iterator[_Held]:
-    """Lock a container for a connect operation, and yield its record inside the block.
+def _locked_target(host: Host, container: str, asked: Adoption) -> Iterator[_Target]:
+    """Yield the container to connect, and lock it until the end of the block.
 
-    A namespace that hawse did not create may have no container record yet. For such a namespace, this function makes a
-    new record and yields the new record, but does not store it.
+    If an adopted namespace has no container record yet, yield a new record, which is not stored. In this case, only the
+    namespace itself is locked (`adopted.held`), until `_Target.take_lock` also takes the container lock.
     """
-    target, reference = _found(host, container)
-    if target is not None:
-        check_no_adoption(target, asked)
-        with locked(host.run, "container", target.id):
-            yield _Held(settled(host, target.id))
+    found, reference = _found(host, container)
+    if found is not None:
+        check_no_adoption(found, asked)
+        with locked(host.run, "container", found.id):
+            yield _Target(settled(host, found.id))
         return
-    with adopted.held(reference, force=asked.force) as place, ExitStack() as held:
+    with adopted.held(reference, force=asked.force) as place, ExitStack() as locks:
         container_id = adopted.known_id(host, place)
         if container_id:
-            held.enter_context(locked(host.run, "container", container_id))
-            yield _Held(adopted.record_of(finalize.finalize_exit(host, container_id), container_id, place, asked))
+            locks.enter_context(locked(host.run, "container", container_id))
+            yield _Target(adopted.record_of(finalize.finalize_exit(host, container_id), container_id, place, asked))
             return
         _free_name(host, asked.name)
         record = adopted.record_of(None, names.generate_id(), place, asked)
         try:
-            yield _Held(record, lambda: held.enter_context(locked(host.run, "container", record.id)))
+            yield _Target(record, lambda: locks.enter_context(locked(host.run, "container", record.id)))
         except BaseException:
             adopted.forget_if_unused(host, record.id)
             raise
@@ -155,15 +158,15 @@ def settled(host: Host, container_id: str) -> ContainerRecord:
 
 
 def _connect_running(
-    host: Host, held: _Held, network: NetworkRecord, settings: EndpointSettings, published: Sequence[PortSpec]
+    host: Host, target: _Target, network: NetworkRecord, settings: EndpointSettings, published: Sequence[PortSpec]
 ) -> Sequence[JoinedEndpoint]:
     """Connect a running container to a network; return the container's endpoints."""
-    record, index = held.record, held.record.next_interface
+    record, index = target.record, target.record.next_interface
     members = reservation.memberships(host, record.id)
     check_connect(record, network, settings, [m.network for m in members])
     attachment = NetworkAttachment(network.name, settings, network.id)
     record = _with_attachment(record, attachment)
-    reserved = _reserve(host, held, record, network, attachment)
+    reserved = _reserve(host, target, record, network, attachment)
     with rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, reserved.endpoint.id, rollback):
         endpoint = replace(sandbox.join(host, record, reserved, index), phase="live")
         joined = replace(reserved, endpoint=endpoint)
@@ -190,12 +193,12 @@ def _connect_running(
 
 
 def _reserve(
-    host: Host, held: _Held, record: ContainerRecord, network: NetworkRecord, attachment: NetworkAttachment
+    host: Host, target: _Target, record: ContainerRecord, network: NetworkRecord, attachment: NetworkAttachment
 ) -> JoinedEndpoint:
     """Reserve the container's endpoint on a network, and record the intent to connect it.
 
-    ``record`` is the container's record with the attachment. If a namespace that hawse did not make has no container
-    record yet, its record is stored here.
+    ``record`` is ``target.record`` with the new attachment. For an adopted namespace, ``target.record`` is stored
+    together with the endpoint, because the store may have no record of the namespace yet.
     """
     with hooks.reserve_endpoints(host, record, [network]) as granted:
         activate.activate(host, network.id)
@@ -204,8 +207,8 @@ def _reserve(
             former = reservation.take_former(tx, record.id).get(network.id)
             endpoint = granted.get(network.id) or reservation.reserve(tx, network, record, attachment, former)
             if record.kind == "adopted":
-                held.hold()
-                adopted.record(tx, held.record)
+                target.take_lock()
+                adopted.record(tx, target.record)
             tx.put_endpoint(endpoint)
             begin_intent(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
     return JoinedEndpoint(network, endpoint)

@@ -36,7 +36,7 @@ OPTIONS = {
 
 
 def prepare(host: Host) -> NetworkRecord:
-    """Create the gateway bridge if it does not exist, and return the network record of the bridge.
+    """Create the gateway bridge if this host has no record of it, and return its network record.
 
     As in Docker, the second address of the gateway bridge's subnet is reserved for the ingress sandbox. The ingress
     sandbox is Docker's sandbox for service traffic; hawse has no such sandbox.
@@ -79,7 +79,10 @@ def release_ingress_address(host: Host) -> None:
 
 
 def prepared_bridge(host: Host) -> NetworkRecord:
-    """Return the record of the gateway bridge (docker_gwbridge), which is created if it does not exist."""
+    """Create the gateway bridge as `prepare` does, and return its network record.
+
+    Unlike `prepare`, also creates the gateway bridge in the kernel if a reboot has removed it.
+    """
     return activate.activate(host, prepare(host).id)
 
 
