@@ -1,6 +1,7 @@
 """Read JSON as Go does.
 
-Numbers and repeated keys stay as they are written. Invalid UTF-8 is accepted. Syntax errors have Go's texts.
+Objects keep repeated keys, and numbers keep their exact value. Invalid UTF-8 is accepted. Syntax errors have Go's
+texts.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from api.docker.golang_types import Literal, Pairs
 from engine.golang.strconv import quote
 
 DEPTH_LIMIT = 10_000  # levels, as in Go; but Python's decoder refuses more than about 1,000 levels
-DIGITS_LIMIT = 24
+DIGITS_LIMIT = 24  # maximum number of characters of a number that becomes int, with the sign
 _SPACE = " \t\r\n"
 _DIGITS = b"0123456789"
 _LITERALS = {ord("t"): b"true", ord("f"): b"false", ord("n"): b"null"}
@@ -31,9 +32,11 @@ class MoreContent(ValueError):
 def decode(data: bytes, *, whole: bool = False) -> Any:
     """Return the first value of a JSON text; raises `InvalidJson` and `MoreContent`.
 
-    Objects become `Pairs`. Whole numbers of at most 24 characters become int, and all other numbers become `Literal`.
+    Objects become `Pairs`. Whole numbers of at most `DIGITS_LIMIT` characters become int, and all other numbers become
+    `Literal`. Bytes that are not UTF-8, and halves of surrogate pairs, become U+FFFD.
+
     As in Go's Decoder, text after the value is ignored if it begins with a closing bracket. With ``whole``, any text
-    after the value raises `MoreContent`. Bytes that are not UTF-8, and halves of surrogate pairs, become U+FFFD.
+    after the value raises `MoreContent`.
     """
     text = data.decode("utf-8", "replace")
     try:

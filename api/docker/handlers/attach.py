@@ -24,7 +24,7 @@ sent as binary messages.
 
 
 def attach_container(request: Request) -> None:
-    """Answer POST /containers/{id}/attach: take the connection over until the container ends."""
+    """Answer POST /containers/{id}/attach; the connection then carries the container's streams (see `_converse`)."""
     requested = [name for name in STREAMS if request.flag(name)]
     _converse(request, requested, lambda tty: request.hijack(media_type(request.version, tty=tty)), framed=True)
 
@@ -40,10 +40,13 @@ def attach_websocket(request: Request) -> None:
 
 
 def _converse(request: Request, requested: Sequence[str], connect: Callable[[bool], Hijacked], *, framed: bool) -> None:
-    """Copy between the client and the container until the container ends.
+    """Answer the request, then send the container's logs (flag ``logs``) and copy its streams (flag ``stream``).
 
-    ``connect`` answers the request; its argument is whether the container has a terminal. Because clients start the
-    container after the answer, the streams are opened before the answer. The streams then carry the first output.
+    The copying ends with the container, when the client disconnects, or at the detach keys. ``connect`` sends the
+    answer; its argument is whether the container has a terminal. Without ``framed``, output has no frames of stdcopy.
+
+    Because clients start the container after the answer, the streams are opened before the answer. The streams
+    therefore carry the first output of the container.
     """
     engine, keys = request.engine, detach_keys(request.value("detachKeys"))
     document = engine.containers.inspect(request.parameters["id"])

@@ -63,7 +63,10 @@ def create(request: Request) -> Response:
 
 
 def start(request: Request) -> Response | None:
-    """Answer POST /exec/{id}/start: take the connection over until the command ends, or return at once (Detach)."""
+    """Answer POST /exec/{id}/start; the connection then carries the command's streams.
+
+    With ``Detach``, starts the command and returns without its streams.
+    """
     body = request.json(EXEC_START)
     instance = EXECS.get(request.parameters["id"])
     document = request.engine.containers.inspect(instance.container_id)
