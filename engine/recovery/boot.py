@@ -49,8 +49,8 @@ def begin(host: Host, *, again: bool = False) -> None:
 def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) -> None:
     """Record the end of a container's run, and intents for its next start or its removal.
 
-    If a container starts again, its endpoints keep their addresses and ports until that start. An adopted namespace
-    keeps them until it is connected again.
+    After a reboot (``booted``), some addresses and ports stay reserved. A container that starts again keeps them until
+    its start. An adopted namespace keeps them until it is connected again.
     """
     ended = booted and record.status == "running"
     if ended:

@@ -205,7 +205,10 @@ class LinkRepair:
     def _compare_redirection(
         self, container: ContainerRecord, *, repairing: bool
     ) -> tuple[Sequence[Difference], Sequence[Exception]]:
-        """Compare the redirection of port 53 to the agent's resolver, and repair it if ``repairing``."""
+        """Compare the redirection of port 53 in the container's sandbox with the port of the agent's resolver.
+
+        With ``repairing``, a missing or changed redirection is made again. Returns the differences and the errors.
+        """
         port = self._resolver_port(container.sandbox_id or container.id)
         if not port:
             return (), ()

@@ -1,8 +1,9 @@
 """Restore a consistent state of the host after a killed command, and after a reboot.
 
-The function `recover` runs before every command that changes something. If the host is in a consistent state, `recover`
-needs only one query for abandoned intents and one comparison of the boot id. An intent is the record of work that a
-command has begun; it is abandoned if the process of the command no longer runs.
+The function `recover` runs before every command that changes something. On a host in a consistent state, it only makes
+fast checks: for abandoned intents, a reboot, a missing agent, damaged kernel state that networks share, and containers
+whose end is not recorded. An intent is the record of work that a command has begun; it is abandoned if the process of
+the command no longer runs.
 """
 
 from __future__ import annotations
@@ -110,8 +111,8 @@ def recover(host: Host) -> None:
 def _overdue(host: Host) -> list[str]:
     """Return the ids of containers that ended over 5 s ago but still have files in HAWSE_RUN.
 
-    The supervisor runs the command ``on_exit`` after a container's end, which deletes the files. This command still
-    runs, was killed, or could not run because its program was removed or moved.
+    After a container's end, the supervisor runs the command ``on_exit``, which deletes the files. If files remain, this
+    command still runs, was killed, or could not run because its program was removed or moved.
     """
     limit, containers = time.time() - OVERDUE_SECONDS, os.path.join(host.run, CONTAINERS)
     try:
