@@ -111,12 +111,13 @@ def check_connect(
 ) -> None:
     """Raise an error if dockerd would refuse to connect the container to the network.
 
-    The order of the checks is dockerd's: shared sandbox, settings, host and none networks, configuration-only network,
-    already connected. The caller looks up the container before the network. For a container in ``container:`` mode,
-    `check_own_sandbox` raises the error before the network is looked up.
+    ``joined`` are the networks of a running container, and empty for a stopped container. The checks are in
+    dockerd's order: shared sandbox, settings, host and none networks, configuration-only network, links, already
+    connected. dockerd checks for a shared sandbox before it looks up the network. Therefore the caller also calls
+    `check_own_sandbox` before it looks up the network.
 
-    ``joined`` are the networks of a running container. Fewer checks apply to a stopped container: if it is connected to
-    the same network twice, or to a configuration-only network, only its next start fails.
+    For a stopped container, only the settings and the host and none networks are checked. It can be connected to a
+    configuration-only network, but then its next start fails.
     """
     running = record.status == "running"
     if running:
@@ -141,7 +142,7 @@ def check_not_config_only(network: NetworkRecord) -> None:
 
 
 def check_own_sandbox(record: ContainerRecord) -> None:
-    """Raise InvalidArgument if the container uses another container's sandbox."""
+    """Raise InvalidArgument if the container shares another container's sandbox (``--network container:NAME``)."""
     if is_container_mode(record.host.network_mode):
         raise InvalidArgument(SHARED)
 
