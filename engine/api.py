@@ -415,11 +415,10 @@ class System(Protocol):
         """
 
     def answer(self, question: str) -> str:
-        """Answer the question of another host's trace about this host's side of a path; changes nothing (a hawse
-        extension).
+        """Examine this host's side of a path for the trace of another host; changes nothing (a hawse extension).
 
-        Question and answer are JSON. The answer is "" if this host does not answer. The kernel kills this process after
-        some seconds without an answer.
+        Question and answer are JSON. Returns "" if this host has no such overlay network, or if the other host has no
+        such endpoint on it. The kernel kills this process if the examination takes more than a few seconds.
         """
 
     def swarm_state(self) -> str:

@@ -164,7 +164,7 @@ class SystemVerbs:
         return trace(self.host, source, target, dry=dry).document()
 
     def answer(self, question: str) -> str:
-        """Answer the question of another host's trace about this host's side of a path; changes nothing."""
+        """Examine this host's side of a path for the trace of another host; changes nothing."""
         from engine.diagnosis.trace import answering
 
         with answering.limits():

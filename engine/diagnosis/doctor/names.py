@@ -24,7 +24,9 @@ from engine.etc_files import Upstream, read_host_resolv_conf
 from engine.model import ContainerRecord, EndpointRecord
 
 ANSWER_SECONDS = 1.0
-"""The time limit in seconds for the answers of all servers. After half of this time, each query is repeated once."""
+"""Maximum number of seconds that `ask` waits for the answers to its queries. After at most half of this time, each
+query without an answer is sent once more.
+"""
 BATCH = 200
 """Maximum number of parallel queries, because each query has a socket."""
 FEW = 3  # maximum number of servers that one line names
@@ -159,7 +161,7 @@ def _outside(upstream: Upstream) -> Probe | None:
 
 
 def ask(probes: Iterable[Probe]) -> None:
-    """Send all queries, and wait for all answers together; close the sockets."""
+    """Send all queries at once, and wait up to `ANSWER_SECONDS` for their answers; close the sockets."""
     waiting = {probe.sock.fileno(): probe for probe in probes}
     with selectors.DefaultSelector() as selector:
         for probe in waiting.values():

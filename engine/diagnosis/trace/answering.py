@@ -42,7 +42,7 @@ MEMORY_LIMIT_BYTES = 1 << 30
 
 @contextmanager
 def limits() -> Iterator[None]:
-    """Limit the memory of this process for a ``with`` block; the kernel kills the process after `TIMEOUT_SECONDS`.
+    """Limit the memory and the time of a ``with`` block; after `TIMEOUT_SECONDS`, the kernel kills the process.
 
     The limits are needed because a container's firewall may be very large, and another host can cause the examination.
     """

@@ -103,7 +103,7 @@ class State:
             yield Fault(Culprit("no-route", what, where, detail, fix), version=_version(one))
 
     def firewall(self, reader: Reader) -> list[Difference]:
-        """Return the damage to hawse's own firewall: all differences from the records except due updates."""
+        """Return the damage to hawse's own firewall: the differences for which `Difference.is_damage` is true."""
         driver = self._host.driver("bridge")
         if not isinstance(driver, Repairer) or not shared_state.is_of_this_boot(reader):
             return []
