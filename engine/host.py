@@ -344,10 +344,10 @@ def translate_driver_errors(prefix: str = "") -> Iterator[None]:
 
 
 def raises_engine_errors(verbs: Verbs) -> Verbs:
-    """Wrap the public methods of a class, so that they raise EngineError instead of OSError and RuntimeFailure.
+    """Make the public methods of a class raise EngineError instead of OSError, MemoryError and RuntimeFailure.
 
-    If a disk is full, the error names the directory on this disk. For this, the class has an attribute ``places`` (the
-    directories that hawse writes to), or an attribute ``host`` that has ``places``.
+    The error for a full disk names a directory of hawse on that disk (see `translated`). For this, an object of the
+    class has an attribute ``places`` (the directories that hawse writes to), or an attribute ``host`` with ``places``.
 
     BrokenPipeError is not converted, because it means that the reader of the command's output has ended.
     """
@@ -375,9 +375,9 @@ def _guarded(items: Iterator[Any], places: Iterable[Path]) -> Iterator[Any]:
 
 @contextmanager
 def translation(places: Iterable[Path]) -> Iterator[None]:
-    """Convert the block's OSError, MemoryError and RuntimeFailure to an engine error.
+    """Convert an OSError, MemoryError or RuntimeFailure of the block to an engine error with `translated`.
 
-    If one of the directories ``places`` is on a full disk, the error's text names this directory.
+    BrokenPipeError is not converted.
     """
     try:
         yield
@@ -390,8 +390,8 @@ def translation(places: Iterable[Path]) -> Iterator[None]:
 def translated(error: Exception, places: Iterable[Path] = ()) -> EngineError:
     """Return the engine error for a failure. Its text is Docker's, for example "write /x: no space left on device".
 
-    Python does not name the file of a failed write. If one of the directories ``places`` is on a full disk, the text
-    names this directory.
+    Python does not name the file of a failed write. If the disk is full, the text therefore names the first of the
+    directories ``places`` that is on a full disk.
     """
     if isinstance(error, MemoryError):
         return Unavailable(os.strerror(errno.ENOMEM).lower())

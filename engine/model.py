@@ -447,7 +447,7 @@ class ImageRecord:
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
     verified: bool = False  # true if the unpacked files match the digests in the image's configuration
-    digests: Sequence[str] = ()  # each digest is "name@sha256:<64 hex>", with the digest that the registry showed
+    digests: Sequence[str] = ()  # each item is "name@sha256:<64 hex>": the name and manifest digest of a pull
 
 
 @dataclass(frozen=True, slots=True)

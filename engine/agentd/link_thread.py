@@ -23,8 +23,8 @@ DEBOUNCE_SECONDS = 0.03
 BUSY_SECONDS = 0.5
 """Seconds until the next comparison of a subject that a command is changing, or whose repair has failed."""
 NEW_SECONDS = 1.0
-"""Seconds from the first snapshot with a new subject until the subject's first comparison. A report of the kernel about
-the subject causes an earlier comparison.
+"""Minimum number of seconds between the call of `LinkThread.follow` that adds a subject and the subject's first
+comparison. If the kernel reports a change of the subject, the comparison is earlier.
 """
 LAP_SECONDS = 60.0
 """Seconds in which all subjects are compared once, even without a report. With slow comparisons, `SHARE` makes the
@@ -41,7 +41,7 @@ that were made before the agent's start.
 FIGHT_SECONDS = 300.0
 """Seconds for which `LinkThread.fights` reports a conflict after its last repair."""
 PATIENCE_SECONDS = 5.0
-"""Seconds that the agent waits for the end of the thread."""
+"""Maximum number of seconds that `LinkThread.close` waits for the end of the thread."""
 
 
 class LinkThread:
@@ -80,7 +80,7 @@ class LinkThread:
             self._condition.notify()
 
     def follow(self, subjects: set[Subject]) -> None:
-        """Compare exactly these subjects in turn, in addition to suspected subjects."""
+        """Replace the set of the subjects that the thread compares in turn. Suspected subjects are compared too."""
         with self._condition:
             new, gone = subjects - self._known, self._known - subjects
             self._known = subjects
@@ -171,9 +171,9 @@ class LinkThread:
             self._tell_resting(subject, by, rest)
 
     def _record(self, subject: Subject, compared: Comparison, began: float, now: float) -> tuple[float, str]:
-        """Record a comparison in the schedule.
+        """Record a comparison in the schedule of its subject.
 
-        Return the delay of the next repair in seconds, and the program that causes it.
+        Return the delay of the next repair in seconds, and the program that caused the delay by its repeated changes.
         """
         pace = self._paces.get(subject)
         if compared.busy:

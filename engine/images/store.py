@@ -52,7 +52,7 @@ class _Staged:
 
     ``action`` is the action of Docker's event: "pull", "load", or "import" for a plain root file system. ``tags`` are
     the names that the user has given to the image; names from the archive are not included. ``digests`` are those of
-    the registry.
+    `ImageRecord`.
     """
 
     record: ImageRecord

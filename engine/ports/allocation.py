@@ -129,9 +129,10 @@ def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
 
 @dataclass(slots=True)
 class _PortRequest:
-    """One port request: its PortSpec, its host addresses, and the first host port that was allocated to it.
+    """One port request: its PortSpec, its host addresses, and its allocated host ports.
 
-    On the addresses ``untranslated`` the request uses no host port, because of the network's gateway mode.
+    ``host_port`` is the lowest of the allocated host ports, or 0 without any. On the addresses ``untranslated``, the
+    request uses no host port, because of the network's gateway mode.
     """
 
     spec: PortSpec
@@ -243,7 +244,7 @@ class _Allocation:
     chosen: defaultdict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def choose(self, request: _PortRequest) -> int:
-        """Choose ports that are free on all addresses of the request, reserve the ports, and return the first port."""
+        """Choose ports that are free on all addresses of the request, and reserve them; return the lowest port."""
         if request.is_fixed:
             first = self._fixed(request, request.spec.host_ports)
         else:
@@ -253,7 +254,7 @@ class _Allocation:
         return first
 
     def _fixed(self, request: _PortRequest, ports: range) -> int:
-        """Check that the fixed ports ``ports`` are free, and return the first port.
+        """Check that the fixed ports ``ports`` are free, and return the lowest port.
 
         The error names the highest port that is not free.
         """

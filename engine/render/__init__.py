@@ -1,7 +1,7 @@
-"""Convert records to the JSON documents of Docker's Engine API (v1.45), with keys in Docker's order.
+"""Convert records to the JSON documents of Docker's Engine API (v1.45).
 
-All functions are pure and return plain dicts. Every map is sorted by its keys as text, because Go prints maps in this
-order.
+The functions change nothing. The fields of a document are in Docker's order. Maps whose keys the user chooses, such as
+labels, are sorted by key, because Go prints maps in this order.
 """
 
 from __future__ import annotations

@@ -236,8 +236,9 @@ class Targets:
         self._mounted = {"/proc", "/sys", self.dev}
 
     def of(self, path: str, source: str, *, directory: bool) -> str:
-        """Return the canonical path of the mount point ``path``, at which ``source`` is mounted; raises
-        `SetupFailed`.
+        """Make the mount point ``path`` for ``source`` if it is missing, and return its canonical path.
+
+        Raises SetupFailed. crun mounts ``source`` later.
         """
         try:
             target = self._ensure(path, directory=directory)

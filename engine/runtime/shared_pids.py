@@ -30,7 +30,7 @@ class MountNamespace:
             self.close()
 
     def take_from(self, pid: int) -> None:
-        """Hold the mount namespace of a running process; does nothing if the process hides its namespaces."""
+        """Hold the mount namespace of a process as `take` does; does nothing if the namespace cannot be opened."""
         with contextlib.suppress(OSError):
             self.take(open_of(pid))
 

@@ -119,7 +119,8 @@ def _lock(store: Path, connection: sqlite3.Connection) -> None:
 def _add_from_backup(store: Path, salvaged: Salvaged, scratch: Path) -> list[str]:
     """Add the records that the store has lost and the backup has; return the actions.
 
-    Intents are not taken from the backup, because their work has ended since the backup.
+    The backup's intents (records of work that a command has begun) are not added, because this work has ended since the
+    backup.
     """
     saved = backup.path_of(store)
     if not saved.exists():
