@@ -25,7 +25,7 @@ FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 SOL_RAW, CHECKSUM_OFFSET = 255, 7  # socket option IPV6_CHECKSUM of raw sockets
 PORTS = struct.Struct("!HH")
 END_SECONDS = 0.2
-"""Seconds that `Probe.close` waits until the service closes its side of a TCP connection."""
+"""Maximum number of seconds that `Probe.close` waits for the service to close its side of a TCP connection."""
 ABORT = struct.pack("ii", 1, 0)  # struct linger: close sends RST
 BIND_ATTEMPTS = 50  # number of random ports that a probe tries if the kernel gives it none
 
@@ -62,7 +62,11 @@ class Tuple:
         return [f"th sport {self.number}", f"th dport {self.number}"]
 
     def is_reply(self, transport: bytes) -> bool:
-        """Return whether a packet with this transport header is the probe's answer."""
+        """Return whether a packet of the probe's flow is the answer; ``transport`` is the packet's transport header.
+
+        The caller has selected the packet by its ports or its ICMP id. An answer has the probe's number as the
+        destination port, or the ICMP type of an echo reply.
+        """
         if self.protocol == "icmp":
             return transport[0] == echo.KINDS[self.version][3]
         return bool(PORTS.unpack_from(transport)[1] == self.number)
