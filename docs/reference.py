@@ -137,7 +137,11 @@ def meaning(flag: Flag, source: str) -> str:
 
 
 def listed_values(source: Source) -> str:
-    """Return the values of a flag as text, or "" if they are names, free text or too many."""
+    """Return the fixed values and ``key=`` prefixes that completion offers for a flag, as text.
+
+    Returns "" if the source offers none, for example only names of networks. Also returns "" if it offers more than
+    `LISTED` values, or Go templates.
+    """
     words = [*source.words, *source.keys]
     if not words or len(words) > LISTED or any("{{" in word for word in words):
         return ""
