@@ -221,10 +221,10 @@ def test_whiteouts_behind_a_link_stay_inside(images, tmp_path, whiteout):
 
 
 def nested(levels: int, *more: tuple[str, object]) -> bytes:
-    """Return an archive with directories that are nested too deep: their paths are longer than the kernel accepts.
+    """Return an archive with a tree of ``levels`` nested directories, where ``levels`` is a multiple of 1000.
 
-    The archive reaches these depths through symbolic links. Each link points to the deepest of the directories below
-    the previous link.
+    The full path of the deepest directory is longer than the kernel accepts. Therefore every 1000 levels, a symbolic
+    link to the deepest directory is added, and the names of the next entries begin with this link.
     """
     entries: list[tuple[str, object]] = []
     start = "deep"

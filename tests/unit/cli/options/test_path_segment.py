@@ -1,4 +1,8 @@
-"""Docker puts names and ids into the path of an API request. hawse treats slashes and empty names in the same way."""
+"""hawse treats leading slashes and empty names as Docker does.
+
+Docker's client puts names and ids into the URL of its request. Leading slashes of a name therefore have no effect, and
+an empty name gives a special error.
+"""
 
 from __future__ import annotations
 

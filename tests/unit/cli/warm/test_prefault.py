@@ -1,6 +1,6 @@
-"""The warm server compiles tables (of netlink messages, records and drivers) once, before it forks a child.
+"""The warm server fills caches (for netlink messages, records and drivers) before it forks a child for each command.
 
-A child runs one command, which need not compile these tables.
+A child then finds these caches filled.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ assert before == after and len(after) > 5, (len(before), len(after))
 """
 
 
-def test_the_server_compiles_what_its_children_use():
+def test_the_server_fills_the_caches_that_its_children_use():
     done = subprocess.run(
         [sys.executable, "-c", AFTER_COMPILING], cwd=CHECKOUT, capture_output=True, text=True, timeout=60
     )
