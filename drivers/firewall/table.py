@@ -40,7 +40,8 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
         elif not error.nothing_there:
             raise
         elif added:
-            libnftables.run(install_script() + script(TABLE, added, removed))
+            # A table of another version keeps its elements, so each map element is removed before it is added.
+            libnftables.run(install_script() + script(TABLE, added, [*removed, *(e for e in added if e.value)]))
 
 
 def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Difference]:

@@ -56,8 +56,9 @@ def compare(table: str, contents: Contents) -> list[Difference]:
         # the expected rules into a new namespace, and creating that namespace requires CAP_SYS_ADMIN.
         return [Difference("upkeep", table, "the rules", detail=RULES), *_elements(table, contents)]
     if structure[:3] != due[:3]:
-        # A table without a version number was made by another program, and not by another version of hawse.
-        kind = "changed" if _version(structure) in (0, _version(due)) else "superseded"
+        # A program may load the saved table of an older version at any time (nft -f), so that such a table is damage.
+        # A newer version's table is probably of a command of that version, which has its own agent.
+        kind = "superseded" if _version(structure) > _version(due) else "changed"
         return [Difference(kind, table, _reshaped(structure, due), opens=True, detail=FRAME)]
     chains = [c for c in due.chains if c != MARKS and structure.rules.get(c) != due.rules.get(c)]
     rules = [Difference("changed", f"{table} {chain}", "the rules", opens=True, detail=RULES) for chain in chains]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, socket
@@ -46,6 +47,12 @@ from engine.store.store_file import NAME
 
 BUSY_SECONDS = 1.0
 """Seconds that a repair waits for a command that holds the write lock of the local store."""
+YIELD_SECONDS = 3.0
+"""Seconds in which a command of a newer version can start its agent, after the firewall's table has become newer.
+
+Without such a command, a program has loaded a saved table (nft -f). A new agent of the installed version then starts,
+and replaces that table at its first comparison.
+"""
 
 
 def main() -> int:
@@ -78,7 +85,11 @@ def main() -> int:
     if unit.runs_this_process or not agent.signalled:
         guarded.forget(str(run_dir), guarded.AGENT)
     os.close(lock)
-    if agent.overlooks():
+    if agent.superseded and not unit.runs_this_process:
+        claimed.close()
+        time.sleep(YIELD_SECONDS)
+        client.launch(run_dir, root)
+    elif agent.overlooks():
         client.launch(run_dir, root)
     return 0
 
@@ -117,7 +128,7 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
     loop.watch(claimed.fileno(), lambda _: resident.turn_away(claimed))
     OwnFiles(loop, inotify, place, agent.move, agent.needed)
     cluster.changed = repair.changed = agent.reconcile
-    repair.leave = loop.stop
+    repair.leave = agent.leave
     return agent
 
 

@@ -29,7 +29,8 @@ IDLE_SECONDS = 10.0
 class Agent:
     """The agent. It ends after a signal, or when no service has been needed for ``idle`` seconds.
 
-    With ``stays``, the agent ends only after a signal. ``signalled`` is True after a signal.
+    With ``stays``, the agent ends only after a signal. ``signalled`` is True after a signal, and
+    ``superseded`` after `leave`.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Agent:
         self._stays = stays
         self._control = Control(loop, listener, self.reconcile, self.status, guarded)
         self._quiet, self._read, self._records = 0, object(), Snapshot()
-        self._unneeded, self.signalled = False, False
+        self._unneeded, self.signalled, self.superseded = False, False, False
         # True if the last snapshot had networks. A snapshot without networks then means that the store was deleted.
         self._known = False
 
@@ -103,6 +104,11 @@ class Agent:
 
     def _begin(self) -> None:
         self.reconcile()
+
+    def leave(self) -> None:
+        """End the agent, because a newer version of hawse has probably changed the kernel state."""
+        self.superseded = True
+        self._loop.stop()
 
     def overlooks(self) -> bool:
         """Return whether the agent ended because no service was needed, but the store has changed since its last read.

@@ -36,7 +36,7 @@ Word = Literal["unneeded", "superseded"]
 """A message from the repair thread to the agent.
 
 - ``unneeded``: no network of the driver is active any more.
-- ``superseded``: a command of another version of hawse has changed the kernel state.
+- ``superseded``: a command of a newer version of hawse has probably changed the kernel state.
 """
 
 
@@ -63,7 +63,7 @@ class RepairThread:
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
         self.fight = ""  # a sentence about another program that repeatedly undoes the repairs, or ""
-        # ``superseded`` is sent only after the first comparison, which may find what an older version of hawse made.
+        # ``superseded`` is sent only after the first comparison, which replaces the table.
         self._settled = False
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listening = threading.Event()

@@ -18,7 +18,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from drivers.firewall import standby_table
+from drivers.firewall import standby_table, table
 from drivers.linux import netns as namespaces
 from engine.store.sqlite import SqliteStore
 from tests.conftest import until
@@ -100,6 +100,39 @@ def test_busy_connections_survive_damage_and_repair(calm):
     finally:
         for one in streams:
             one.close()
+
+
+def load_saved(guarded: Guarded, version: int, *, replacing: bool = True) -> None:
+    """Load the present table as a hawse with another version of the rules would have saved it (nft -f)."""
+    saved = guarded.host.sh("nft list table inet hawse").replace(table.VERSION_SET, f"ruleset_{version}")
+    saved = saved.replace("chain forward {", "chain extra { }\n chain forward {", 1)
+    guarded.nft(("destroy table inet hawse\n" if replacing else "") + saved)
+
+
+@pytest.mark.parametrize("replacing", [True, False], ids=["in place of the table", "into the table"])
+def test_a_saved_table_of_an_older_version_is_replaced(calm, replacing):
+    before, agent, log = calm.state(), calm.agent(), calm.log()
+    for _ in range(2):
+        load_saved(calm, 4, replacing=replacing)
+        assert calm.until(before) < BOUND
+    assert calm.agent() == agent
+    assert calm.logged(log).count("repaired in") <= 4
+
+
+def test_a_saved_table_of_a_newer_version_is_replaced_by_the_next_agent(guarded):
+    guarded.calm_down()
+    agent, log = guarded.agent(), guarded.log()
+    load_saved(guarded, 999)
+    until(lambda: guarded.agent() not in (0, agent), 20)
+    successor = guarded.agent()
+    until(lambda: "ruleset_999" not in guarded.host.sh("nft list table inet hawse"), 20)
+    until(guarded._is_guarding)
+    time.sleep(1)
+    before = guarded.state()
+    guarded.nft("flush ruleset")
+    assert guarded.until(before) < BOUND
+    assert guarded.agent() == successor
+    assert "Traceback" not in guarded.log().removeprefix(log)
 
 
 class Thief:
