@@ -81,6 +81,8 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
             return [Difference("missing", "interface", interface, detail=LOST)]
         named = f"{interface} is named {other.name}"
         return [Difference("changed", "interface", named, detail=other.name, subject=interface, setting=NAME)]
+    if present.master:
+        return []  # a user of the sandbox has put the interface into a bond or bridge of their own
     down = [n for n, one in ((interface, present), ("lo", link.find(opened, "lo"))) if one is not None and not one.up]
     differences = [link_comparison.down("interface", name) for name in down]
     if present.kind == "veth" and not present.has_arp:
@@ -94,8 +96,26 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
     return differences + link_comparison.sysctls(_sysctls(endpoint, interface) | _chosen(endpoint, interface))
 
 
+def is_taken_over(sandbox: Sandbox, interface: str) -> bool:
+    """Return whether a user of the sandbox has put the interface into a bond or bridge, which has its addresses then.
+
+    Because such a link sets the interface's MAC and state, a repair would undo the user's work.
+    """
+
+    def look(opened: Session) -> bool:
+        present = link.find(opened, interface)
+        return present is not None and present.master > 0
+
+    return inside(sandbox, look)
+
+
 def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences: Sequence[Difference]) -> None:
-    """Repair the ``differences`` that `compare` returned, except a lost interface."""
+    """Repair the ``differences`` that `compare` returned, except a lost interface.
+
+    Does nothing if a user of the sandbox has taken over the interface.
+    """
+    if is_taken_over(sandbox, interface):
+        return
     for difference in differences:
         if difference.place == "interface" and isinstance(difference.detail, str):
             rename(sandbox, difference.detail, interface)

@@ -18,6 +18,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from drivers import sandbox as sandboxes
 from drivers.api import Difference, Driver, DriverError, EndpointSpec, LinkRepairer, Missing, PeerProgrammer
 from drivers.firewall import resolver_redirect
 from drivers.linux import netns
@@ -190,6 +191,8 @@ class LinkRepair:
         with suppress(Missing):
             if all(self._driver(m.network) is not None for m in members):
                 lost = sandbox.lost_routes(container, members)
+                if lost and any(sandboxes.is_taken_over(place, m.endpoint.interface) for m in members):
+                    lost = []  # the user's bond or bridge has the addresses now, and its routes
                 yield self._restore_routes(container, members, lost) if lost and repairing else (lost, ())
             yield self._compare_redirection(container, repairing=repairing)
 
