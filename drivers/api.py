@@ -166,7 +166,7 @@ class Desired:
 
 
 UP, ARP, MASTER, NAME, ISOLATED = "up", "arp", "master", "name", "isolated"
-MAC, MTU, KIND = "mac", "mtu", "kind"
+MAC, MTU, KIND, MODE = "mac", "mtu", "kind", "mode"
 """Values of `Difference.setting`. The other values are the flags of bridge ports (`drivers.linux.link`)."""
 
 
@@ -180,7 +180,7 @@ class Difference:
     - ``foreign``: another program made the object
     - ``unexpected``: no record requires the object
     - ``changed``: the object exists, but differs from the required object
-    - ``superseded``: another version of hawse made the object
+    - ``superseded``: a newer version of hawse made the object
     - ``upkeep``: a normal update is due; nothing is damaged
 
     ``place`` is the type of the object, or the table that contains it. ``what`` names the object in words. ``opens`` is
@@ -278,6 +278,7 @@ class DriverFacts:
     - ``offers_gateway``: endpoints can reach other networks through this network.
     - ``singleton``: a host has only one network of this type. That network has no subnet, and its endpoints have no
       addresses and no names.
+    - ``has_modes``: the interfaces have a mode, which a process in the sandbox can change.
     """
 
     scope: str = "local"
@@ -285,6 +286,7 @@ class DriverFacts:
     publishes_ports: bool = False
     offers_gateway: bool = False
     singleton: bool = False
+    has_modes: bool = False
     options: Mapping[str, OptionFacts] = field(default_factory=dict)
 
 

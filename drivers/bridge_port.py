@@ -8,19 +8,13 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Iterator, Sequence
 
-from drivers import bridge_options, link_comparison
+from drivers import bridge_options, link_comparison, port_flags
 from drivers.api import Busy, Difference, EndpointSpec, Exists, KernelError, Members
 from drivers.bridge_options import BridgeOptions
 from drivers.firewall import spoof_guard
 from drivers.linux import link, marked_links, names, router_advertisements, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.sandbox import LOST
-
-USUAL = {"flood": 1, "mcast_flood": 1, "bcast_flood": 1, "locked": 0}
-"""The flags that the kernel gives to a new bridge port, and that the driver leaves unchanged.
-
-A repair restores these flags if another program has changed them.
-"""
 
 
 class Port:
@@ -49,14 +43,10 @@ class Port:
         # flood these packets to all other ports. The host end itself never needs to send packets.
         sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "1")
 
-    def set_up(self, **flags: int) -> None:
-        """Set the port's bridge flags, the additional ``flags``, and the alias that marks the port as hawse's.
-
-        Finally, bring the port up.
-        """
+    def set_up(self) -> None:
+        """Set the port's bridge flags and the alias that marks the port as hawse's, and bring the port up."""
         index = link.index(self.name)
-        isolated = not self.options.icc
-        link.set_bridge_port(self.session, index, hairpin=True, isolated=isolated, learning=True, **flags)
+        link.set_bridge_port(self.session, index, **self._flags())
         link.change(self.session, index, state="up", ifalias=self.mark)
 
     def attach(self) -> None:
@@ -64,9 +54,8 @@ class Port:
         self.name = self.present()
         if self.name:
             link.change(self.session, link.index(self.name), master=link.index(self.options.bridge))
-            self.set_up(**USUAL)
-            if "state" in self._wrong_flags(self.name):
-                link.set_bridge_port(self.session, link.index(self.name), state=link.FORWARDING)
+            self.set_up()
+            port_flags.restore(self.session, self.name, self.options.bridge, self._flags())
 
     def compare(self) -> list[Difference]:
         """Return how the port differs from the port that `create` and `set_up` make."""
@@ -78,28 +67,12 @@ class Port:
         if port.master != link.index(self.options.bridge):
             differences.append(link_comparison.off_bridge(name, self.options.bridge))
         else:
-            wrong = self._wrong_flags(name).items()
+            wrong = port_flags.wrong(self.session, name, self.options.bridge, self._flags()).items()
             differences += [link_comparison.wrong_flag(name, flag, value) for flag, value in wrong]
         return differences
 
-    def _wrong_flags(self, name: str) -> dict[str, int]:
-        """Return the bridge flags of the port ``name`` that have a wrong value, with this value.
-
-        A wrong value blocks packets or lets too many packets pass. The flag "state" is not compared if the kernel
-        controls it: the port has no carrier, the bridge is down, or the bridge runs the spanning tree protocol.
-        """
-        flags = link.port_flags(self.session, name)
-        usual = {"hairpin": 1, "isolated": int(not self.options.icc), "learning": 1, **USUAL, "state": link.FORWARDING}
-        wrong = {flag: value for flag, value in flags.items() if value != usual[flag]}
-        if "state" in wrong and (self._kernel_sets_states() or not link.has_carrier(self.session, name)):
-            del wrong["state"]
-        return wrong
-
-    def _kernel_sets_states(self) -> bool:
-        bridge = link.find(self.session, self.options.bridge)
-        if bridge is None or not bridge.up:
-            return True
-        return bool(link.kind_attributes(self.session, self.options.bridge).get_attr("IFLA_BR_STP_STATE"))
+    def _flags(self) -> dict[str, int]:
+        return {"hairpin": 1, "isolated": int(not self.options.icc), "learning": 1}
 
     def present(self) -> str:
         """Return the current name of the port in the kernel, or "" if the port does not exist."""

@@ -30,6 +30,7 @@ class IpvlanDriver(SubinterfaceBase):
         "local",
         "Share a parent interface and its MAC address",
         offers_gateway=True,
+        has_modes=True,
         options={
             PARENT: PARENT_FACTS,
             MODE: OptionFacts("Layer at which the parent forwards packets", "ipvlan-mode", dict.fromkeys(MODES, "")),

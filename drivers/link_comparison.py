@@ -33,18 +33,23 @@ def small_mtu(name: str, mtu: int) -> Difference:
     return Difference("changed", "interface", what, subject=name, setting=MTU)
 
 
+def wrong_mtu(place: str, name: str, mtu: int, required: int) -> Difference:
+    """Return the difference of a link that must have the MTU ``required``."""
+    return Difference("changed", place, f"{name} has the MTU {mtu} instead of {required}", subject=name, setting=MTU)
+
+
 def off_bridge(port: str, bridge: str, place: str = "port") -> Difference:
     """Return the difference for a port that is not on its ``bridge``."""
     return Difference("changed", place, f"{port} is not on {bridge}", subject=port, setting=MASTER)
 
 
-def wrong_flag(port: str, flag: str, value: int) -> Difference:
+def wrong_flag(port: str, flag: str, value: int, place: str = "port") -> Difference:
     """Return the difference for a port whose bridge flag has the wrong value ``value``."""
     if flag == ISOLATED:
         what, opens = f"{port} is {'isolated' if value else 'not isolated'}", not value
     else:
         what, opens = f"{port} has {flag} {value}", False
-    return Difference("changed", "port", what, opens, subject=port, setting=flag, value=value)
+    return Difference("changed", place, what, opens, subject=port, setting=flag, value=value)
 
 
 def addresses(opened: Session, index: int, name: str, required: Iterable[IPInterface]) -> list[Difference]:

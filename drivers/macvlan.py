@@ -23,6 +23,7 @@ class MacvlanDriver(SubinterfaceBase):
         "local",
         "Share a parent interface, each with a MAC address",
         offers_gateway=True,
+        has_modes=True,
         options={
             PARENT: PARENT_FACTS,
             MODE: OptionFacts("How endpoints of one parent reach each other", "macvlan-mode", dict.fromkeys(MODES, "")),

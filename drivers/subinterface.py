@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from drivers import link_comparison, options
 from drivers import sandbox as sandboxes
 from drivers.api import (
+    MODE,
     BadOption,
     Busy,
     Difference,
@@ -152,7 +153,16 @@ class SubinterfaceBase:
         self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
     ) -> Sequence[Difference]:
         """Return how the sub-interface differs from the required state; empty while the parent is missing."""
-        return sandboxes.compare(sandbox, endpoint, interface) if link.index(parent_name(network)) else []
+        if not link.index(parent_name(network)):
+            return []
+
+        def compare(opened: Session) -> list[Difference]:
+            return [
+                *sandboxes.compare_here(opened, endpoint, interface),
+                *self._compare_mode(opened, network, interface),
+            ]
+
+        return sandboxes.inside(sandbox, compare)
 
     def repair_endpoint(
         self,
@@ -168,6 +178,7 @@ class SubinterfaceBase:
             sandboxes.announce(sandbox, endpoint, interface)
         else:
             sandboxes.repair(sandbox, endpoint, interface, differences)
+            sandboxes.inside(sandbox, lambda opened: self._restore_mode(opened, network, interface))
 
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:
         """Return the link attributes of this kind of sub-interface, from the network's options.
@@ -219,6 +230,28 @@ class SubinterfaceBase:
         # not the host.
         sysctl.write_if_present(sysctl.conf("ipv6", parent, "accept_ra"), "0")
         link.change(opened, link.index(parent), ifalias=names.network_mark(network.id), state="up")
+
+    def _compare_mode(self, opened: Session, network: NetworkSpec, interface: str) -> list[Difference]:
+        wrong = self._wrong_mode(opened, network, interface)
+        what = ", ".join(f"{label} {present}" for label, (present, _) in wrong.items())
+        if not what:
+            return []
+        return [Difference("changed", "interface", f"{interface} has {what}", subject=interface, setting=MODE)]
+
+    def _restore_mode(self, opened: Session, network: NetworkSpec, interface: str) -> None:
+        wrong = self._wrong_mode(opened, network, interface)
+        if wrong:
+            required = {label: value for label, (_, value) in wrong.items()}
+            link.change_kind(opened, link.index(interface), self.type, **required)
+
+    def _wrong_mode(self, opened: Session, network: NetworkSpec, interface: str) -> dict[str, tuple[Any, Any]]:
+        """Return the present and the required value of each wrong mode. The calling thread is in the sandbox."""
+        present = link.find(opened, interface)
+        if present is None or present.kind != self.type:
+            return {}
+        data = link.kind_attributes(opened, interface)
+        values = {label: (data.get_attr(f"IFLA_{label.upper()}"), v) for label, v in self.attributes(network).items()}
+        return {label: pair for label, pair in values.items() if pair[0] not in (None, pair[1])}
 
     def _make_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox) -> None:
         parent = parent_name(network)

@@ -20,6 +20,14 @@ PORT_FLAGS = {
     "IFLA_BRPORT_MODE": "hairpin",
     "IFLA_BRPORT_ISOLATED": "isolated",
     "IFLA_BRPORT_LEARNING": "learning",
+    "IFLA_BRPORT_UNICAST_FLOOD": "flood",
+    "IFLA_BRPORT_MCAST_FLOOD": "mcast_flood",
+    "IFLA_BRPORT_BCAST_FLOOD": "bcast_flood",
+    "IFLA_BRPORT_LOCKED": "locked",
+    "IFLA_BRPORT_MAB": "mab",
+    "IFLA_BRPORT_NEIGH_SUPPRESS": "neigh_suppress",
+    "IFLA_BRPORT_MCAST_TO_UCAST": "mcast_to_unicast",
+    "IFLA_BRPORT_VLAN_TUNNEL": "vlan_tunnel",
 }
 IPVLAN_MODES, IPVLAN_FLAGS = ("l2", "l3", "l3s"), ("bridge", "private", "vepa")
 KINDS = {

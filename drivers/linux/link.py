@@ -34,6 +34,11 @@ PORT_FLAGS = {
     "mcast_flood": "IFLA_BRPORT_MCAST_FLOOD",
     "bcast_flood": "IFLA_BRPORT_BCAST_FLOOD",
     "locked": "IFLA_BRPORT_LOCKED",
+    "mab": "IFLA_BRPORT_MAB",
+    "neigh_suppress": "IFLA_BRPORT_NEIGH_SUPPRESS",
+    "proxy_arp": "IFLA_BRPORT_PROXYARP",
+    "mcast_to_unicast": "IFLA_BRPORT_MCAST_TO_UCAST",
+    "vlan_tunnel": "IFLA_BRPORT_VLAN_TUNNEL",
     "state": "IFLA_BRPORT_STATE",
 }
 """The netlink attributes of a bridge port's flags and state, by their names in bridge(8)."""
@@ -189,6 +194,12 @@ def change(session: Session, link_index: int, **attributes: Any) -> None:
     body = encode(ifinfmsg, _attributes(attributes), index=link_index, **flags)
     with kernel_errors(f"change {', '.join(attributes)} of", f"link {link_index}"):
         session.request(RTM_NEWLINK, body)
+
+
+def change_kind(session: Session, link_index: int, kind: str, **attributes: Any) -> None:
+    """Change attributes that only links of this ``kind`` have, with the names that `add` uses."""
+    with kernel_errors(f"change {', '.join(attributes)} of", f"link {link_index}"):
+        session.request(RTM_NEWLINK, encode(ifinfmsg, _attributes(attributes, kind), index=link_index))
 
 
 def switch_arp_on(session: Session, link_index: int) -> None:

@@ -28,7 +28,7 @@ from pyroute2.netlink.rtnl.ndmsg import (
 
 from drivers.linux.errors import kernel_errors, refusal
 from drivers.linux.netlink import Message, Session, session
-from drivers.linux.rtnetlink import dump, encode
+from drivers.linux.rtnetlink import decode, dump, encode
 
 BATCH = 256  # maximum number of messages per batch; the socket's buffer can hold an error for each message
 ALL_ZERO = "00:00:00:00:00:00"
@@ -100,6 +100,15 @@ def is_local(opened: Session, bridge: int, mac: str) -> bool:
     body = encode(ndmsg, [("NDA_LLADDR", mac)], family=socket.AF_BRIDGE, ifindex=bridge, flags=NTF_SELF)
     with kernel_errors("look up", f"{mac} on link {bridge}", ignore=(errno.ENOENT,)):
         return bool(opened.request(RTM_GETNEIGH, body))
+    return False
+
+
+def is_forwarded(opened: Session, port: int, mac: str) -> bool:
+    """Return whether the bridge of a port always sends frames for a MAC to this port (a row of kind ``port``)."""
+    body = encode(ndmsg, [("NDA_LLADDR", mac)], family=socket.AF_BRIDGE, ifindex=port, flags=NTF_MASTER)
+    with kernel_errors("look up", f"{mac} on link {port}", ignore=(errno.ENOENT,)):
+        answers = opened.request(RTM_GETNEIGH, body)
+        return any(m["ifindex"] == port and m["state"] & NUD_NOARP for m in (decode(ndmsg, one) for one in answers))
     return False
 
 

@@ -148,8 +148,13 @@ class OverlayDriver:
         place = self.namespace(network)
         if not place.exists() or not place.inside(lambda _: link.index(BRIDGE)):
             return []
-        inside = sandboxes.compare(sandbox, endpoint, interface)
-        return [*place.inside(lambda there: port.compare(there, endpoint)), *inside]
+        mtu = place.shared_mtu()
+
+        def compare(opened: Session) -> list[Difference]:
+            return [*sandboxes.compare_here(opened, endpoint, interface), *port.too_large(opened, interface, mtu)]
+
+        inside = sandboxes.inside(sandbox, compare)
+        return [*place.inside(lambda there: port.compare(there, endpoint, mtu)), *inside]
 
     def repair_endpoint(
         self,
@@ -165,8 +170,11 @@ class OverlayDriver:
             self.join(network, endpoint, sandbox, interface)
             sandboxes.announce(sandbox, endpoint, interface)
             return
-        self.namespace(network).inside(lambda there: port.attach(there, endpoint))
+        place = self.namespace(network)
+        mtu = place.shared_mtu()
+        place.inside(lambda there: port.attach(there, endpoint, mtu))
         sandboxes.repair(sandbox, endpoint, interface, differences)
+        sandboxes.inside(sandbox, lambda opened: port.shrink(opened, interface, mtu))
         route = partial(port.route_other_subnets, network=network, endpoint=endpoint, interface=interface, keep=True)
         sandboxes.inside(sandbox, route)
 

@@ -59,6 +59,13 @@ class OverlayNamespace:
         bridge = self.inside(lambda there: link.find(there, vxlan.BRIDGE))
         return bridge.mtu if bridge is not None else 0
 
+    def shared_mtu(self) -> int:
+        """Return the MTU of the network's devices, or 0 while they differ, because one of them must be repaired."""
+        devices = (vxlan.BRIDGE, *vxlan.devices(self.network))
+        found = self.inside(lambda there: [link.find(there, name) for name in devices])
+        values = {one.mtu if one is not None else 0 for one in found}
+        return values.pop() if len(values) == 1 else 0
+
     def inside(self, action: Callable[[Session], T]) -> T:
         """Run ``action`` in the overlay network's namespace, with a netlink session of that namespace.
 
@@ -91,7 +98,8 @@ class OverlayNamespace:
         """Return a difference for each kernel object of `make` that is missing or changed."""
         if not self.exists():
             return [Difference("missing", "namespace", "the network's namespace")]
-        differences = self.inside(lambda there: vxlan.compare(there, self.network))
+        mtu = _required_mtu(options)
+        differences = self.inside(lambda there: vxlan.compare(there, self.network, options, mtu))
         if options.wireguard is not None:
             differences += self.tunnel.compare()
         return differences
@@ -138,6 +146,14 @@ class OverlayNamespace:
                 Step("namespace", lambda: persistent_netns.remove(self.file)),
             )
         )
+
+
+def _required_mtu(options: OverlayOptions) -> int:
+    """Return the MTU of the network's devices, or 0 if no device of the host has this host's underlay address."""
+    try:
+        return options.inner_mtu(_underlay_mtu(options))
+    except Missing:
+        return 0
 
 
 def _underlay_mtu(options: OverlayOptions) -> int:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
-from drivers import link_comparison
+from drivers import link_comparison, port_flags
 from drivers.api import Busy, Difference, EndpointSpec, Exists, IPNetwork, KernelError, NetworkSpec, Sandbox
 from drivers.linux import link, marked_links, names, neighbor, netns, route, sysctl
 from drivers.linux.neighbor import Row
 from drivers.linux.netlink import Session
 from drivers.overlay.vxlan import BRIDGE
 from drivers.sandbox import LOST
+
+FLAGS = {"hairpin": 0, "isolated": 0, "learning": 0}
+"""The flags of a container's bridge port. The driver programs the bridge's entry for the container's MAC."""
 
 
 def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> None:
@@ -35,32 +38,60 @@ def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: st
 
 
 def _set_up(there: Session, endpoint: EndpointSpec, index: int) -> None:
-    link.set_bridge_port(there, index, hairpin=False, isolated=False, learning=False)
+    link.set_bridge_port(there, index, **FLAGS)
     neighbor.change([Row("port", index, endpoint.mac)])
     link.change(there, index, state="up", ifalias=names.endpoint_mark(endpoint.id))
 
 
-def attach(there: Session, endpoint: EndpointSpec) -> None:
+def attach(there: Session, endpoint: EndpointSpec, mtu: int) -> None:
     """Put the endpoint's port back on the bridge, and set it up again; idempotent.
 
-    The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
+    ``mtu`` is the MTU of the network's devices, or 0 if it is unknown. The calling thread is in the network's
+    namespace, and ``there`` is a netlink session in that namespace.
     """
     port_link, bridge = marked_links.host_end(there, endpoint.id), link.index(BRIDGE)
     if port_link is not None and bridge:
         if port_link.master != bridge:
             link.change(there, port_link.index, master=bridge)
+        if mtu not in (0, port_link.mtu):
+            link.change(there, port_link.index, mtu=mtu)
         _set_up(there, endpoint, port_link.index)
+        port_flags.restore(there, port_link.name, BRIDGE, FLAGS)
 
 
-def compare(there: Session, endpoint: EndpointSpec) -> list[Difference]:
+def compare(there: Session, endpoint: EndpointSpec, mtu: int) -> list[Difference]:
     """Return how the endpoint's port differs from what `plug` makes, with the same arguments as `attach`."""
     port_link = marked_links.host_end(there, endpoint.id)
     if port_link is None:
         return [Difference("missing", "port", names.host_end_names(endpoint.id)[0], detail=LOST)]
-    differences = [] if port_link.up else [link_comparison.down("port", port_link.name)]
+    name = port_link.name
+    differences = [] if port_link.up else [link_comparison.down("port", name)]
+    if mtu not in (0, port_link.mtu):
+        differences.append(link_comparison.wrong_mtu("port", name, port_link.mtu, mtu))
     if port_link.master != link.index(BRIDGE):
-        differences.append(link_comparison.off_bridge(port_link.name, BRIDGE))
-    return differences
+        return [*differences, link_comparison.off_bridge(name, BRIDGE)]
+    if not neighbor.is_forwarded(there, port_link.index, endpoint.mac):
+        differences.append(Difference("missing", "forwarding entry", f"{endpoint.mac} of {name}"))
+    wrong = port_flags.wrong(there, name, BRIDGE, FLAGS).items()
+    return [*differences, *(link_comparison.wrong_flag(name, flag, value) for flag, value in wrong)]
+
+
+def too_large(opened: Session, interface: str, mtu: int) -> list[Difference]:
+    """Return a difference if the sandbox's interface has a larger MTU than the bridge, which drops larger packets.
+
+    The bridge's MTU ``mtu`` is 0 if it is unknown. A user may choose a smaller MTU. The calling thread is in the
+    sandbox.
+    """
+    present = link.find(opened, interface)
+    if present is None or not mtu or present.mtu <= mtu:
+        return []
+    return [link_comparison.wrong_mtu("interface", interface, present.mtu, mtu)]
+
+
+def shrink(opened: Session, interface: str, mtu: int) -> None:
+    """Give the sandbox's interface the bridge's MTU if its own is larger. The calling thread is in the sandbox."""
+    if too_large(opened, interface, mtu):
+        link.change(opened, link.index(interface), mtu=mtu)
 
 
 def unplug(there: Session, endpoint: EndpointSpec) -> None:

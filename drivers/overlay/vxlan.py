@@ -13,13 +13,35 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from drivers import link_comparison
-from drivers.api import Difference, Exists, KernelError, NetworkSpec, Unsupported
+from drivers import link_comparison, port_flags
+from drivers.api import KIND, Difference, Exists, KernelError, NetworkSpec, Unsupported
 from drivers.linux import address, link, names, sysctl
 from drivers.linux.netlink import Session
 from drivers.overlay.options import OverlayOptions
 
 BRIDGE = "br0"
+FLAGS = {"hairpin": 0, "isolated": 1, "learning": 0}
+"""The flags of a VXLAN device's bridge port."""
+BRIDGE_SETTINGS = {"br_stp_state": 0, "br_mcast_snooping": 0}
+SETTINGS = {
+    "IFLA_VXLAN_ID": "the VXLAN id",
+    "IFLA_VXLAN_LOCAL": "the local address",
+    "IFLA_VXLAN_LOCAL6": "the local address",
+    "IFLA_VXLAN_GROUP": "the remote address",
+    "IFLA_VXLAN_GROUP6": "the remote address",
+    "IFLA_VXLAN_PORT": "dstport",
+    "IFLA_VXLAN_LINK": "dev",
+    "IFLA_VXLAN_LEARNING": "learning",
+    "IFLA_VXLAN_PROXY": "proxy",
+    "IFLA_VXLAN_RSC": "rsc",
+    "IFLA_VXLAN_L2MISS": "l2miss",
+    "IFLA_VXLAN_L3MISS": "l3miss",
+    "IFLA_VXLAN_COLLECT_METADATA": "external",
+    "IFLA_VXLAN_TTL": "ttl",
+    "IFLA_VXLAN_TOS": "tos",
+    "IFLA_VXLAN_DF": "df",
+}
+"""The compared settings of a VXLAN device, with their names. A setting that hawse does not set is 0 or absent."""
 
 
 def device(number: int) -> str:
@@ -38,14 +60,11 @@ def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec
     ``there`` is a netlink session in the network's namespace, and ``underlay`` a session in the underlay's namespace.
     The calling thread must be in the network's namespace, and ``namespace`` is a file descriptor of that namespace.
     """
-    if not link.index(BRIDGE):
-        mac = "02:" + os.urandom(5).hex(":")
-        link.add(there, BRIDGE, "bridge", address=mac, br_mcast_snooping=0)
-        link.change(there, link.index(BRIDGE), ifalias=names.network_mark(network.id))
+    _make_bridge(there, network)
     bridge = link.index(BRIDGE)
     for number, pool in enumerate(network.pools):
         name, vni = device(number), options.vnis[number]
-        if not _is_as_wanted(there, name, vni, options):
+        if _wrong_settings(there, name, vni, options):
             link.delete(there, name)
             try:
                 _add(underlay, namespace, name, vni, options)
@@ -53,22 +72,28 @@ def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec
                 raise _explained(error, str(pool.subnet)) from error
         index = link.index(name)
         link.change(there, index, master=bridge)
-        link.set_bridge_port(there, index, hairpin=False, isolated=True, learning=False)
-        # The VXLAN device needs IPv6 to answer neighbour solicitations. The device needs no IPv6 address, because the
-        # device itself sends no packets.
-        sysctl.write_if_present(sysctl.conf("ipv6", name, "disable_ipv6"), "0")
-        sysctl.write_if_present(sysctl.conf("ipv6", name, "addr_gen_mode"), "1")
-        sysctl.write_if_present(sysctl.conf("ipv6", name, "accept_ra"), "0")
+        link.set_bridge_port(there, index, **FLAGS)
+        for path, value in _device_sysctls(name).items():
+            sysctl.write_if_present(path, value)
+
+
+def _make_bridge(there: Session, network: NetworkSpec) -> None:
+    present = link.find(there, BRIDGE)
+    if present is not None and present.kind != "bridge":
+        link.delete(there, BRIDGE)
+        present = None
+    if present is None:
+        mac = "02:" + os.urandom(5).hex(":")
+        link.add(there, BRIDGE, "bridge", address=mac, br_mcast_snooping=0)
+        link.change(there, link.index(BRIDGE), ifalias=names.network_mark(network.id))
+    elif _wrong_bridge_settings(there):
+        link.change_kind(there, present.index, "bridge", **BRIDGE_SETTINGS)
 
 
 def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
     """Add the gateways' addresses to the bridge, and bring the bridge and the VXLAN devices up; idempotent."""
-    for family in ("ipv4", "ipv6"):
-        sysctl.write_if_present(sysctl.conf(family, "all", "forwarding"), "0")
-    for table in ("iptables", "ip6tables", "arptables"):  # keep iptables rules from filtering the bridge's frames
-        sysctl.write_if_present(f"net/bridge/bridge-nf-call-{table}", "0")
-    sysctl.write_if_present(sysctl.conf("ipv6", BRIDGE, "accept_ra"), "0")
-    sysctl.write_if_present(sysctl.conf("ipv6", BRIDGE, "disable_ipv6"), "0" if network.ipv6 else "1")
+    for path, value in _sysctls(network).items():
+        sysctl.write_if_present(path, value)
     for name in (*devices(network), BRIDGE):
         link.change(there, link.index(name), mtu=mtu)
     for pool in network.pools:
@@ -76,31 +101,95 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
             address.add(there, link.index(BRIDGE), pool.gateway)
     for name in (*devices(network), BRIDGE):
         link.change(there, link.index(name), state="up")
+        present = link.find(there, name)
+        if present is not None and not present.has_arp:
+            link.switch_arp_on(there, present.index)
+    for name in devices(network):
+        port_flags.restore(there, name, BRIDGE, FLAGS)
 
 
-def compare(there: Session, network: NetworkSpec) -> list[Difference]:
+def compare(there: Session, network: NetworkSpec, options: OverlayOptions, mtu: int) -> list[Difference]:
     """Return a difference for each object of `make` and `set_up` that is missing or changed.
 
-    The calling thread is in the network's namespace.
+    ``mtu`` is the required MTU, or 0 if it is unknown. The calling thread is in the network's namespace.
     """
     names_of = [BRIDGE, *devices(network)]
     found = {name: link.find(there, name) if link.index(name) else None for name in names_of}
-    bridge = found[BRIDGE]
     lost = [Difference("missing", _place(name), name, subject=name) for name, one in found.items() if one is None]
-    lost += [link_comparison.down(_place(n), n) for n, one in found.items() if one is not None and not one.up]
+    present = [one for one in found.values() if one is not None]
+    lost += [link_comparison.down(_place(one.name), one.name) for one in present if not one.up]
+    lost += [link_comparison.without_arp(_place(one.name), one.name) for one in present if not one.has_arp]
+    lost += [
+        link_comparison.wrong_mtu(_place(one.name), one.name, one.mtu, mtu)
+        for one in present
+        if mtu not in (0, one.mtu)
+    ]
+    for number, name in enumerate(devices(network)):
+        if found[name] is not None:
+            lost += _wrong_device(there, name, options.vnis[number], options)
+    bridge = found[BRIDGE]
     if bridge is not None:
-        ports = (one for one in found.values() if one is not None and one is not bridge)
-        lost += [
-            link_comparison.off_bridge(one.name, BRIDGE, "interface") for one in ports if one.master != bridge.index
-        ]
-        held = address.of_link(there, bridge.index)
-        gateways = (pool.gateway for pool in network.pools if pool.gateway is not None)
-        lost += [
-            Difference("missing", "address", f"address {gateway}", subject=str(gateway))
-            for gateway in gateways
-            if gateway not in held
-        ]
-    return lost
+        lost += _wrong_bridge(there, bridge, network, [one for one in present if one is not bridge])
+    values = _sysctls(network)
+    for one in present:
+        values |= _device_sysctls(one.name) if one.name != BRIDGE else {}
+    return lost + link_comparison.sysctls(values)
+
+
+def _wrong_device(there: Session, name: str, vni: int, options: OverlayOptions) -> list[Difference]:
+    what = ", ".join(_wrong_settings(there, name, vni, options))
+    return [Difference("changed", "interface", f"{name} has {what}", subject=name, setting=KIND)] if what else []
+
+
+def _wrong_bridge(
+    there: Session, bridge: link.Link, network: NetworkSpec, ports: Sequence[link.Link]
+) -> list[Difference]:
+    """Return the differences of the bridge, of its addresses, and of the VXLAN devices as its ports."""
+    if bridge.kind != "bridge":
+        what = f"{BRIDGE} is a {bridge.kind or 'device'}, not a bridge"
+        return [Difference("changed", "bridge", what, subject=BRIDGE, setting=KIND)]
+    settings = ", ".join(f"{setting} {value}" for setting, value in _wrong_bridge_settings(there).items())
+    lost = [Difference("changed", "bridge", f"{BRIDGE} has {settings}", subject=BRIDGE)] if settings else []
+    for port in ports:
+        if port.master != bridge.index:
+            lost.append(link_comparison.off_bridge(port.name, BRIDGE, "interface"))
+            continue
+        wrong = port_flags.wrong(there, port.name, BRIDGE, FLAGS).items()
+        lost += [link_comparison.wrong_flag(port.name, flag, value, "interface") for flag, value in wrong]
+    gateways = [pool.gateway for pool in network.pools if pool.gateway is not None]
+    held = address.of_link(there, bridge.index)
+    return lost + [
+        Difference("missing", "address", f"address {gateway}", subject=str(gateway))
+        for gateway in gateways
+        if gateway not in held
+    ]
+
+
+def _wrong_bridge_settings(there: Session) -> dict[str, int]:
+    data = link.kind_attributes(there, BRIDGE)
+    values = {setting: data.get_attr(f"IFLA_{setting.upper()}") for setting in BRIDGE_SETTINGS}
+    return {s.removeprefix("br_"): v for s, v in values.items() if v not in (None, BRIDGE_SETTINGS[s])}
+
+
+def _sysctls(network: NetworkSpec) -> dict[str, str]:
+    """Return the sysctls of the network's namespace and of its bridge; the kernel may lack some of them."""
+    forwarding = {sysctl.conf(family, "all", "forwarding"): "0" for family in ("ipv4", "ipv6")}
+    # Because iptables rules must not filter the bridge's frames, the bridge does not call them.
+    calls = {f"net/bridge/bridge-nf-call-{table}": "0" for table in ("iptables", "ip6tables", "arptables")}
+    bridge = {
+        sysctl.conf("ipv6", BRIDGE, "accept_ra"): "0",
+        sysctl.conf("ipv6", BRIDGE, "disable_ipv6"): "0" if network.ipv6 else "1",
+    }
+    return forwarding | calls | bridge
+
+
+def _device_sysctls(name: str) -> dict[str, str]:
+    """Return the sysctls of a VXLAN device, which needs IPv6 to answer neighbour solicitations.
+
+    The device needs no IPv6 address, because the device itself sends no packets.
+    """
+    values = {"disable_ipv6": "0", "addr_gen_mode": "1", "accept_ra": "0"}
+    return {sysctl.conf("ipv6", name, key): value for key, value in values.items()}
 
 
 def _place(name: str) -> str:
@@ -123,12 +212,21 @@ def _add(underlay: Session, namespace: int, name: str, vni: int, options: Overla
     link.add(underlay, name, "vxlan", vxlan_id=vni, vxlan_learning=0, vxlan_proxy=1, **attributes)
 
 
-def _is_as_wanted(there: Session, name: str, vni: int, options: OverlayOptions) -> bool:
-    if not link.index(name):
-        return False
+def _wrong_settings(there: Session, name: str, vni: int, options: OverlayOptions) -> list[str]:
+    """Return each wrong setting of a VXLAN device with its present value; only its absence if no link has the name."""
+    present = link.find(there, name) if link.index(name) else None
+    if present is None or present.kind != "vxlan":
+        return ["no link" if present is None else f"the type {present.kind}"]
+    family = "IFLA_VXLAN_LOCAL" if options.local.version == 4 else "IFLA_VXLAN_LOCAL6"
+    required = {
+        "IFLA_VXLAN_ID": vni,
+        family: str(options.local),
+        "IFLA_VXLAN_PORT": link.VXLAN_PORT,
+        "IFLA_VXLAN_PROXY": 1,
+    }
     data = link.kind_attributes(there, name)
-    local = data.get_attr("IFLA_VXLAN_LOCAL" if options.local.version == 4 else "IFLA_VXLAN_LOCAL6")
-    return bool(data.get_attr("IFLA_VXLAN_ID") == vni and local == str(options.local))
+    values = {setting: data.get_attr(setting) or 0 for setting in SETTINGS}
+    return [f"{SETTINGS[s]} {value}" for s, value in values.items() if value != required.get(s, 0)]
 
 
 def _explained(error: KernelError, subnet: str) -> Exception:

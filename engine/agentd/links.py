@@ -17,10 +17,11 @@ from drivers.api import Driver, DriverError, LinkRepairer, Missing
 from drivers.firewall.resolver_redirect import RedirectWatch
 from drivers.linux import link_notifications
 from drivers.linux.link_notifications import Change, LinkListener
-from drivers.registry import load
+from drivers.registry import facts, load
 from engine.agent.service import Snapshot
-from engine.agentd.host_links import HostLinks, marked
+from engine.agentd.host_links import HostLinks
 from engine.agentd.link_thread import LinkThread
+from engine.agentd.switch_links import SwitchLinks
 from engine.config import Config
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
@@ -56,14 +57,6 @@ class KnownNetwork:
         """The kind and the id by which a comparison identifies this network."""
         return Subject(NETWORK, self.record.id)
 
-    def concerns(self, change: Change) -> Subject | None:
-        """Return the endpoint or network that a change in the network's namespace may have damaged, or None."""
-        if change.kind == "neighbor" or (change.kind == "address" and change.gone):
-            return self.subject
-        if change.kind != "link" or not (change.gone or not change.on or not change.master):
-            return None
-        return marked(change) or self.subject
-
 
 @dataclass(slots=True)
 class Watched:
@@ -78,10 +71,14 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """The names, MACs and packed addresses of hawse's interfaces in one sandbox."""
+    """The names, MACs and packed addresses of hawse's interfaces in one sandbox.
+
+    ``with_modes`` are the names of the interfaces whose mode a process in the sandbox can change.
+    """
 
     subject: Subject
     names: frozenset[str]
+    with_modes: frozenset[str]
     macs: frozenset[str]
     addresses: frozenset[bytes]
 
@@ -92,7 +89,7 @@ class Ours:
     def _may_damage(self, change: Change) -> bool:
         if change.kind == "link":
             ours = change.name in self.names or change.mac in self.macs
-            altered = (change.mac in self.macs) != (change.name in self.names)
+            altered = (change.mac in self.macs) != (change.name in self.names) or change.name in self.with_modes
             return (ours and (change.gone or not change.on or altered)) or (change.name == "lo" and not change.on)
         if change.kind == "address":
             return change.gone and change.address in self.addresses
@@ -142,9 +139,9 @@ class LinkService:
         for subject in self._watched.keys() - sandboxes.keys() - {known.subject for known in spaces}:
             self._forget(subject)
         for subject, (record, ours) in sandboxes.items():
-            self._watch(subject, self._place(record), ours.concerns, link_notifications.SANDBOX)
+            self._watch(subject, self._place(record), ours)
         for known in spaces:
-            self._watch(known.subject, Place(known.path), known.concerns, link_notifications.SWITCH)
+            self._watch(known.subject, Place(known.path))
         thread.follow({*sandboxes, *(known.subject for known in self._networks.values())})
 
     def _known_networks(self, state: Snapshot) -> dict[str, KnownNetwork]:
@@ -182,21 +179,24 @@ class LinkService:
             if endpoints and record.sandbox_path and (record.pid or record.kind == "adopted") and heals(record):
                 known = before.get(record.id)
                 if known is None or known[0] is not record or known[1] != endpoints:
-                    known = (record, endpoints, _ours(record, endpoints))
+                    known = (record, endpoints, _ours(record, endpoints, self._with_modes(endpoints)))
                 self._ours[record.id] = known
         return {ours.subject: (record, ours) for record, _, ours in self._ours.values()}
+
+    def _with_modes(self, endpoints: Sequence[EndpointRecord]) -> frozenset[str]:
+        joined = ((e.interface, self._networks[e.network_id].record.driver) for e in endpoints)
+        return frozenset(interface for interface, driver in joined if facts(driver).has_modes)
 
     def _place(self, record: ContainerRecord) -> Place:
         path = f"/proc/{record.pid}/ns/net" if record.pid else record.sandbox_path
         resolves = any(not self._networks[e.network_id].record.predefined for e in self._ours[record.id][1])
         return Place(path, record.sandbox_inode, record.pid, record.pid_start, resolves)
 
-    def _watch(
-        self, subject: Subject, place: Place, concerns: Callable[[Change], Subject | None], groups: tuple[int, ...]
-    ) -> None:
+    def _watch(self, subject: Subject, place: Place, ours: Ours | None = None) -> None:
+        """Watch a sandbox with hawse's interfaces ``ours``, or, without ``ours``, a network's own namespace."""
         old = self._watched.get(subject)
         if old is not None and old.place == place:
-            old.concerns = concerns
+            old.concerns = ours.concerns if ours is not None else old.concerns
             return
         self._forget(subject)
         try:
@@ -213,13 +213,16 @@ class LinkService:
         except OSError:
             return  # the namespace has ended
         try:
+            groups = link_notifications.SWITCH if ours is None else link_notifications.SANDBOX
             listener = inside(namespace.fd, lambda: LinkListener(groups))
+            links = inside(namespace.fd, link_notifications.present_links) if ours is None else ()
             redirection = inside(namespace.fd, RedirectWatch) if place.resolves else None
         except (OSError, DriverError) as error:
             namespace.close()
             print(f"cannot watch the links of {subject.kind} {subject.id}: {error}", file=sys.stderr, flush=True)
             return
         namespace.release()  # the listener's socket does not need this descriptor
+        concerns = ours.concerns if ours is not None else SwitchLinks(subject, links).concerns
         self._watched[subject] = Watched(place, namespace, listener, redirection, concerns)
         self._loop.watch(listener.fileno(), lambda _: self._heard(subject))
         if redirection is not None:
@@ -287,11 +290,12 @@ def _load(driver_type: str, run: Path) -> Driver | None:
     return driver
 
 
-def _ours(record: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> Ours:
+def _ours(record: ContainerRecord, endpoints: Sequence[EndpointRecord], with_modes: frozenset[str]) -> Ours:
     texts = [text for e in endpoints for text in (e.ipv4, e.ipv6, *e.link_local) if text]
     return Ours(
         Subject(CONTAINER, record.id),
         frozenset(e.interface for e in endpoints),
+        with_modes,
         frozenset(e.mac for e in endpoints if e.mac),
         frozenset(ip_interface(text).ip.packed for text in texts),
     )

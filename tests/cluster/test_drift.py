@@ -11,6 +11,9 @@ from tests.cluster.conftest import eventually
 pytestmark = pytest.mark.netns
 BOUND = 3.0
 """Seconds after a damage within which traffic must pass again, also on a busy machine."""
+PORTS = "ip -o link show type veth | sed 's/^[0-9]*: \\([^@]*\\)@.*/\\1/' | while read port; do "
+ANOTHER_DEVICE = "printf '%s\\n' 'link delete vxlan0' 'link add vxlan0 type {}' | ip -batch -"
+"""In one batch, so that the agent does not create the device between the two changes."""
 FAULTS = {
     "the neighbours are removed": "ip neigh flush nud permanent dev vxlan0",
     "the forwarding entries are removed": "bridge fdb show dev vxlan0 | while read mac rest; do "
@@ -22,10 +25,23 @@ FAULTS = {
     "the VXLAN device is out of the bridge": "ip link set vxlan0 nomaster",
     "the bridge is deleted": "ip link delete br0",
     "the bridge is down": "ip link set br0 down",
-    "the containers' ports are deleted": "ip -o link show type veth | sed 's/^[0-9]*: \\([^@]*\\)@.*/\\1/' | "
-    "xargs -n1 ip link delete",
-    "the containers' ports are out of the bridge": "ip -o link show type veth | "
-    "sed 's/^[0-9]*: \\([^@]*\\)@.*/\\1/' | while read port; do ip link set $port nomaster; done",
+    "the VXLAN device has a small MTU": "ip link set vxlan0 mtu 1300",
+    "the bridge has a large MTU": "ip link set br0 mtu 9000",
+    "the VXLAN device has ARP off": "ip link set vxlan0 arp off",
+    "the VXLAN device learns": "ip link set vxlan0 type vxlan learning",
+    "the VXLAN device has a remote address": "ip link set vxlan0 type vxlan remote 192.168.99.77",
+    "the VXLAN device has another VXLAN id": ANOTHER_DEVICE.format("vxlan id 77 dstport 4789 nolearning proxy"),
+    "the VXLAN device has another port": ANOTHER_DEVICE.format("vxlan id 4097 dstport 8472 nolearning proxy"),
+    "the VXLAN device is another kind of link": ANOTHER_DEVICE.format("veth"),
+    "the VXLAN device's port is blocked": "bridge link set dev vxlan0 state 0",
+    "the VXLAN device's port has other flags": "bridge link set dev vxlan0 isolated off learning on neigh_suppress on",
+    "the bridge runs the spanning tree protocol": "ip link set br0 type bridge stp_state 1; ip link set br0 mtu 1300",
+    "the containers' ports are deleted": PORTS + "ip link delete $port; done",
+    "the containers' ports are out of the bridge": PORTS + "ip link set $port nomaster; done",
+    "the containers' ports are isolated": PORTS + "bridge link set dev $port isolated on learning on; done",
+    "the containers' ports suppress": PORTS + "bridge link set dev $port neigh_suppress on flood off; done",
+    "the containers' ports are blocked": PORTS + "bridge link set dev $port state 0; done",
+    "the containers' ports have a small MTU": PORTS + "ip link set $port mtu 1000; done",
 }
 
 

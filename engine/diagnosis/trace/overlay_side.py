@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
 
-from drivers.api import MASTER, UP, Difference, DriverError, IPAddress, LinkRepairer, PeerProgrammer
+from drivers.api import ARP, KIND, MASTER, MTU, UP, Difference, DriverError, IPAddress, LinkRepairer, PeerProgrammer
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event
 from drivers.firewall.rule_reading import Drop
@@ -27,7 +27,7 @@ from engine.diagnosis.trace.destination import Way
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import HOST, Place, Records, addresses
 from engine.diagnosis.trace.rules import chain_of, rule_in
-from engine.diagnosis.trace.state import port_of
+from engine.diagnosis.trace.state import LEARNING, port_of
 from engine.errors import EngineError, in_words
 from engine.host import Host, network_spec
 from engine.model import NetworkRecord
@@ -142,8 +142,9 @@ class OverlaySide:
         elif one.place == "namespace":
             yield Culprit("bridge-missing", f"bridge {BRIDGE} of network {network}", where, detail, fix)
         elif one.place in ("bridge", "interface"):
-            kind = {UP: f"{one.place}-down", MASTER: "not-in-bridge"}.get(one.setting, f"{one.place}-missing")
-            yield Culprit(kind, f"{one.place} {one.subject} of network {network}", where, detail, fix)
+            if one.setting == LEARNING:
+                return  # the device forwards the frames all the same
+            yield Culprit(_device_kind(one), f"{one.place} {one.subject} of network {network}", where, detail, fix)
         elif self._concerns(way, one.what):
             shown = f"tables of network {network} for {way.address}"
             yield Culprit("peer-table-stale", shown, where, detail, fix)
@@ -197,6 +198,13 @@ class OverlaySide:
         fix = f"delete it in the {place}: bridge fdb del {mac} dev {by} master"
         what = f"forwarding entry {mac} of bridge {BRIDGE} of network {member.network.name}"
         return Culprit("stale-neighbour", what, str(place), detail, fix)
+
+
+def _device_kind(one: Difference) -> str:
+    """Return the kind of culprit for a difference of the network's bridge or of a VXLAN device."""
+    kinds = {UP: f"{one.place}-down", MASTER: "not-in-bridge", MTU: "mtu", ARP: "stale-neighbour"}
+    kinds |= dict.fromkeys(("", KIND), f"{one.place}-missing")
+    return kinds.get(one.setting, "not-in-bridge")  # the other settings are flags of a bridge port
 
 
 def of_tunnel_drop(

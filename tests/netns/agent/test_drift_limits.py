@@ -43,6 +43,42 @@ def test_changes_by_the_containers_user_stay(world, traffic):
     assert "own0" not in world.inside(web, "ip route")
 
 
+def test_an_interface_in_the_users_own_bridge_stays_there(world, traffic):
+    world.calm_down()
+    path, log = world.containers(router=["--network", "app", "--ip", "172.31.0.66"])["router"], world.log()
+    time.sleep(1)
+    world.inside(
+        path,
+        "ip link add own0 type bridge; ip link set eth0 master own0; ip addr flush dev eth0; ip link set own0 up; "
+        "ip link set eth0 address 02:42:aa:bb:cc:dd; ip addr add 172.31.0.66/16 dev own0; "
+        f"ip route replace default via {GATEWAY}",
+    )
+    endpoint = world.hawse("inspect", "-f", "{{.NetworkSettings.Networks.app.EndpointID}}", "router")
+    port = f"veth{endpoint[:7]}"
+    world.host.sh(f"ip link set {port} down")
+    until(lambda: world.inside(path, f"ping -c1 -W1 {GATEWAY} >&2 && echo yes || :"), BOUND)
+    time.sleep(1)
+    assert "inet " not in world.inside(path, "ip addr show eth0")
+    assert "02:42:aa:bb:cc:dd" in world.inside(path, "ip link show eth0")
+    assert f"default via {GATEWAY} dev own0" in world.inside(path, "ip route")
+    assert "keeps undoing" not in world.log().removeprefix(log)
+    world.inside(path, "ip link delete own0")
+    until(lambda: "inet 172.31.0.66" in world.inside(path, "ip addr show eth0"), 5)
+    world.hawse("rm", "-f", "router")
+
+
+def test_the_mode_of_a_macvlan_interface_is_restored(world, traffic):
+    world.calm_down()
+    world.hawse("network", "create", "-d", "macvlan", "-o", "parent=ext0", "--subnet", "172.36.0.0/16", "lan")
+    path, log = world.containers(member=["--network", "lan"])["member"], world.log()
+    time.sleep(1.5)
+    world.inside(path, "ip link set eth0 type macvlan mode private")
+    until(lambda: "mode bridge" in world.inside(path, "ip -d link show eth0"), BOUND)
+    assert "eth0 has macvlan_mode private" in world.logged(log)
+    world.hawse("rm", "-f", "member")
+    world.hawse("network", "rm", "lan")
+
+
 def test_changes_by_commands_are_not_repaired(world, traffic):
     log = world.log()
     world.hawse("network", "create", "--subnet", "172.35.0.0/16", "brief")

@@ -238,6 +238,17 @@ class OverlayNetwork:
         member.act("leave", container.endpoint, Sandbox(container.namespace, container.path))
         member.act("delete_endpoint", container.endpoint)
 
+    def differences(self, container: Container) -> list:
+        """Return the differences of a container's port and interface on the container's host."""
+        sandbox = Sandbox(container.namespace, container.path)
+        return self.members[container.host].act("compare_endpoint", container.endpoint, sandbox, "eth0")
+
+    def repair(self, container: Container) -> None:
+        """Repair a container's port and interface, as the agent does."""
+        sandbox, found = Sandbox(container.namespace, container.path), self.differences(container)
+        if found:
+            self.members[container.host].act("repair_endpoint", container.endpoint, sandbox, "eth0", found)
+
     def peer(self, container: Container, host: int | None = None) -> Peer:
         endpoint = container.endpoint
         vtep = self.members[container.host if host is None else host].network.options[VTEP]

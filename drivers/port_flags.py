@@ -1,0 +1,53 @@
+"""Comparison of a bridge port's flags and state with those that a driver set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from drivers.linux import link
+from drivers.linux.netlink import Session
+
+USUAL = {
+    "flood": 1,
+    "mcast_flood": 1,
+    "bcast_flood": 1,
+    "locked": 0,
+    "mab": 0,
+    "neigh_suppress": 0,
+    "proxy_arp": 0,
+    "mcast_to_unicast": 0,
+    "vlan_tunnel": 0,
+}
+"""The flags that the kernel gives to a new bridge port, and that the drivers leave unchanged.
+
+A repair restores these flags if another program has changed them.
+"""
+
+
+def wrong(opened: Session, port: str, bridge: str, chosen: Mapping[str, int]) -> dict[str, int]:
+    """Return the flags of a port that have a wrong value, with this value.
+
+    A wrong value blocks packets or lets too many packets pass. ``chosen`` are the flags that the driver sets, and the
+    other flags must be `USUAL`. The flag "state" is not compared if the kernel controls it: the port has no carrier,
+    the bridge is down, or the bridge runs the spanning tree protocol.
+    """
+    flags, required = link.port_flags(opened, port), {**USUAL, **chosen, "state": link.FORWARDING}
+    different = {flag: value for flag, value in flags.items() if value != required[flag]}
+    if "state" in different and (_kernel_sets_states(opened, bridge) or not link.has_carrier(opened, port)):
+        del different["state"]
+    return different
+
+
+def restore(opened: Session, port: str, bridge: str, chosen: Mapping[str, int]) -> None:
+    """Restore the wrong flags and the state of a port that is on ``bridge`` and up; idempotent."""
+    required = {**USUAL, **chosen, "state": link.FORWARDING}
+    restored = {flag: required[flag] for flag in wrong(opened, port, bridge, chosen)}
+    if restored:
+        link.set_bridge_port(opened, link.index(port), **restored)
+
+
+def _kernel_sets_states(opened: Session, bridge: str) -> bool:
+    present = link.find(opened, bridge)
+    if present is None or not present.up:
+        return True
+    return bool(link.kind_attributes(opened, bridge).get_attr("IFLA_BR_STP_STATE"))
