@@ -56,7 +56,8 @@ from engine.model import (
 from engine.paths import make_private_directory
 from engine.ports.allocation import exposed_ranges
 from engine.runtime.api import Runtime, RuntimeFailure
-from engine.store.api import Intent, Reader, Store, Transaction
+from engine.store.api import DRIVER_STATE, DRIVER_STATE_KEY, Intent, Reader, Store, Transaction
+from engine.store.codec import decode
 
 Verbs = TypeVar("Verbs", bound=type)
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -286,9 +287,6 @@ def pool_key(network: NetworkRecord, pool: PoolRecord) -> str:
     return f"{network.id}/{pool.subnet}"
 
 
-DRIVER_STATE_KEY = "keepsakes"
-
-
 def save_driver_state(tx: Transaction, driver: Driver) -> None:
     """Add to the store the data that a driver needs in later hawse processes. Most drivers have no such data."""
     state = driver.saved_state() if isinstance(driver, Repairer) else ()
@@ -309,8 +307,8 @@ def clear_driver_state(tx: Transaction) -> None:
         tx.set_meta(DRIVER_STATE_KEY, "{}")
 
 
-def _noted(reader: Reader) -> dict[str, list[str]]:
-    states: dict[str, list[str]] = json.loads(reader.meta(DRIVER_STATE_KEY) or "{}")
+def _noted(reader: Reader) -> dict[str, Sequence[str]]:
+    states: dict[str, Sequence[str]] = decode(DRIVER_STATE, reader.meta(DRIVER_STATE_KEY) or "{}")
     return states
 
 
@@ -337,14 +335,18 @@ def translate_driver_errors(prefix: str = "") -> Iterator[None]:
     try:
         yield
     except drivers.DriverError as error:
-        # Use the nearest base class that is in `KINDS`, because drivers from other packages may define their own
-        # subclasses.
-        kind = next((KINDS[c] for c in type(error).__mro__ if c in KINDS), errors.KernelFailure)
-        raise errors.hinted(kind(prefix + str(error)), error.hint) from error
+        raise _of_driver(error, prefix) from error
+
+
+def _of_driver(error: drivers.DriverError, prefix: str = "") -> EngineError:
+    # Use the nearest base class that is in `KINDS`, because drivers from other packages may define their own
+    # subclasses.
+    kind = next((KINDS[c] for c in type(error).__mro__ if c in KINDS), errors.KernelFailure)
+    return errors.hinted(kind(prefix + str(error)), error.hint)
 
 
 def raises_engine_errors(verbs: Verbs) -> Verbs:
-    """Make the public methods of a class raise EngineError instead of OSError, MemoryError and RuntimeFailure.
+    """Make the public methods of a class raise EngineError instead of OSError, DriverError and other errors.
 
     The error for a full disk names a directory of hawse on that disk (see `translated`). For this, an object of the
     class has an attribute ``places`` (the directories that hawse writes to), or an attribute ``host`` with ``places``.
@@ -375,7 +377,7 @@ def _guarded(items: Iterator[Any], places: Iterable[Path]) -> Iterator[Any]:
 
 @contextmanager
 def translation(places: Iterable[Path]) -> Iterator[None]:
-    """Convert an OSError, MemoryError or RuntimeFailure of the block to an engine error with `translated`.
+    """Convert an OSError, MemoryError, DriverError or RuntimeFailure of the block to an engine error.
 
     BrokenPipeError is not converted.
     """
@@ -383,6 +385,8 @@ def translation(places: Iterable[Path]) -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise
+    except drivers.DriverError as error:
+        raise _of_driver(error) from error
     except (OSError, MemoryError, RuntimeFailure) as error:
         raise translated(error, places) from error
 

@@ -7,6 +7,7 @@ The transaction that records the network also allocates the subnets, gateways an
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
@@ -283,9 +284,11 @@ def _automatic(
     size: int | None,
 ) -> PoolRecord:
     cursor = CURSOR.format(version=version)
-    last = tx.meta(cursor)
+    last = None
+    with suppress(ValueError):  # a damaged value has the same effect as none: the search begins at the first subnet
+        last = ip_network(tx.meta(cursor) or "")
     try:
-        chosen = ipam.allocate_pool(defaults, version, occupied, last=ip_network(last) if last else None, size=size)
+        chosen = ipam.allocate_pool(defaults, version, occupied, last=last, size=size)
     except ipam.PoolsExhausted as error:
         raise InvalidArgument(str(error)) from error
     tx.set_meta(cursor, str(chosen))

@@ -26,6 +26,8 @@ from engine.model import (
     PortRecord,
 )
 
+DRIVER_STATE_KEY, DRIVER_STATE = "keepsakes", dict[str, Sequence[str]]
+"""The key in the table of small values under which the state of drivers is, and the type of this JSON value."""
 EVENTS_KEPT = 10_000
 """Number of events that the store keeps. Up to `EVENTS_SPARE` older events can remain until the next deletion."""
 EVENTS_SPARE = 100

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord
 from engine.store import schema, store_file
-from engine.store.api import Intent
+from engine.store.api import DRIVER_STATE, DRIVER_STATE_KEY, Intent
 from engine.store.codec import CodecError, decode
 from engine.store.sqlite import version_of
 
@@ -125,6 +125,11 @@ def _read_tables(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
         for body, name in _rows(connection, table, "body, id", salvaged):
             _keep(salvaged, table, kind, body, name)
     salvaged.meta = {_text(k): _text(v) for k, v in _rows(connection, "meta", "key, value", salvaged)}
+    try:
+        decode(DRIVER_STATE, salvaged.meta.get(DRIVER_STATE_KEY, "{}"))
+    except CodecError as error:
+        del salvaged.meta[DRIVER_STATE_KEY]
+        salvaged.problems.append(f"the value {DRIVER_STATE_KEY} in meta cannot be read: {error}")
     rows = _rows(connection, "intents", "kind, object_id, owner", salvaged)
     salvaged.intents = [Intent(_text(kind), _text(name), _text(owner)) for kind, name, owner in rows]
 

@@ -56,7 +56,7 @@ READ, WRITE = "BEGIN", "BEGIN IMMEDIATE"
 
 _REASONS = {
     sqlite3.SQLITE_FULL: "cannot be written: the disk is full",
-    sqlite3.SQLITE_READONLY: "is read-only",
+    sqlite3.SQLITE_READONLY: "is read-only (findmnt -T and lsattr show why)",
     sqlite3.SQLITE_IOERR: "cannot be read or written: input/output error",
     sqlite3.SQLITE_NOMEM: "cannot be used: out of memory",
 }
@@ -238,7 +238,8 @@ class SqliteStore:
         except sqlite3.OperationalError as error:
             # On a full or read-only disk, SQLite cannot create the files next to the store. The store is then read
             # without these files. If there is no log, the store's file has all records.
-            if begin == WRITE or _code(error) not in _NO_SPACE or store_file.has_log(self.path):
+            is_refused = begin == WRITE or _code(error) not in _NO_SPACE
+            if is_refused or store_file.has_log(self.path) or store_file.blocked_log(self.path):
                 raise
             uri = f"file:{quote(str(self.path))}?immutable=1"
             connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
@@ -383,6 +384,8 @@ class SqliteStore:
             return Unavailable(f"the store {self.path} is locked by another command{holder}")
         if code == sqlite3.SQLITE_CANTOPEN and self._is_read_only():
             return Unavailable(f"the store {self.path} {_REASONS[sqlite3.SQLITE_READONLY]}")
+        if code == sqlite3.SQLITE_CANTOPEN and (blocking := store_file.blocked_log(self.path)):
+            return Damaged(f"the store {self.path} is damaged: {blocking} is no file")
         if code == sqlite3.SQLITE_CANTOPEN and not os.access(self.path, os.R_OK | os.W_OK):
             return self._not_allowed()
         if code in _NO_SPACE and self._is_full():

@@ -85,6 +85,12 @@ def has_log(path: Path) -> bool:
     return False
 
 
+def blocked_log(path: Path) -> str:
+    """Return the name of a directory, link or device in the place of a store's log; "" if there is none."""
+    blocking = (Path(f"{path}{suffix}") for suffix in SUFFIXES)
+    return next((one.name for one in blocking if one.is_symlink() or (one.exists() and not one.is_file())), "")
+
+
 def remove_beside(path: Path) -> None:
     """Remove the files that SQLite created next to a store's file; idempotent. No process may use the store's file."""
     for suffix in SUFFIXES:

@@ -206,14 +206,15 @@ class SqliteReader:
     def events(self, *, after: int = 0, since: int = 0) -> list[Event]:
         """Return at most `EVENTS_READ` events whose number is higher than ``after``, in the order of their numbers.
 
-        Events before the time ``since`` (nanoseconds since 1970) are left out.
+        Events before the time ``since`` (nanoseconds since 1970) are left out. An event with damaged
+        attributes has none.
         """
         rows = self._connection.execute(
             "SELECT type, action, actor, attributes, scope, time, seq FROM events WHERE seq > ? AND time >= ? "
             "ORDER BY seq LIMIT ?",
             (after, since, EVENTS_READ),
         )
-        return [Event(kind, action, actor, json.loads(text), *rest) for kind, action, actor, text, *rest in rows]
+        return [Event(kind, action, actor, _attributes(text), *rest) for kind, action, actor, text, *rest in rows]
 
     def last_event(self) -> int:
         """Return the number of the newest event, or 0 if there is none."""
@@ -407,3 +408,12 @@ class SqliteTransaction(SqliteReader):
 
     def _execute(self, statement: str, *values: object) -> None:
         self._connection.execute(statement, values)
+
+
+def _attributes(text: str) -> dict[str, str]:
+    """Return the attributes of an event; none if the text is damaged, because events are only a history."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,20 @@ def deleted(host):
     database(host).unlink()
 
 
+def driver_state(host):
+    backup.make(database(host))
+    edit(host, "INSERT OR REPLACE INTO meta (key, value) VALUES ('keepsakes', '{broken')")
+    host.sh("nft flush ruleset")  # because a command reads the state of drivers only for a repair
+
+
+def log(host):
+    edit(host, "PRAGMA wal_checkpoint(TRUNCATE)")
+    backup.make(database(host))
+    for suffix in ("-wal", "-shm"):
+        Path(f"{database(host)}{suffix}").unlink(missing_ok=True)
+    Path(f"{database(host)}-wal").mkdir()
+
+
 @pytest.mark.parametrize("damage", [truncated, record, deleted])
 def test_damage_is_reported_immediately_and_repaired(web, damage):
     before = listing(web)
@@ -79,6 +94,28 @@ def test_damage_is_reported_immediately_and_repaired(web, damage):
     assert web.hawse("port", "web").stdout == "70/tcp -> 0.0.0.0:7000\n70/tcp -> [::]:7000\n"
     assert web.hawse("exec", "web", "echo", "here").stdout == "here\n"
     web.hawse("rm", "-f", "web", "idle")
+
+
+@pytest.mark.parametrize("damage", [driver_state, log])
+def test_damage_beside_the_records_is_named_and_repaired(web, damage):
+    before = listing(web)
+    damage(web)
+    command = ("network", "create", "other") if damage is log else ("start", "idle")
+    refused = web.hawse(*command, check=False)
+    assert (refused.returncode, WAY_OUT in refused.stderr) == (1, True), refused
+    assert "is damaged" in refused.stderr
+    assert web.hawse("system", "check", check=False).stdout.startswith("damaged: ")
+    web.hawse("system", "check", "--repair")
+    assert listing(web) == before
+    web.hawse("network", "create", "other")
+
+
+def test_a_damaged_event_and_a_damaged_cursor_stop_nothing(web):
+    edit(web, "UPDATE events SET attributes = '{broken'")
+    edit(web, "UPDATE meta SET value = 'x' WHERE key LIKE 'pool-cursor%'")
+    time.sleep(1)  # because --until has whole seconds
+    assert "container start" in web.hawse("events", "--since", "1h", "--until", "0s").stdout
+    web.hawse("network", "create", "other")
 
 
 def test_bridges_and_containers_are_found_again_without_any_backup(web):
