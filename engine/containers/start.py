@@ -22,7 +22,7 @@ from engine.containers.process_spec import process_spec
 from engine.containers.remove import remove
 from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
+from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure, Unavailable
 from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host, begin_intent, end_intent, rollback_on_error, translation
@@ -352,13 +352,18 @@ def _past_path(host: Host, record: ContainerRecord) -> str:
 
 
 def rollback(host: Host, container_id: str) -> None:
-    """Undo all steps of a failed start; idempotent. Works even if the process and its namespace no longer exist."""
+    """Undo all steps of a failed start; idempotent. Works even if the process and its namespace no longer exist.
+
+    A container that waits for an automatic restart keeps its addresses and ports, because a killed start is repeated.
+    If the start has failed, `_remember_failure` releases them.
+    """
     with host.store.read() as reader:
         record = reader.container(container_id)
+        waits = (IntentKind.CONTAINER_RESTART, container_id) in {(i.kind, i.object_id) for i in reader.intents()}
     if record is None:
         return
     try:
-        reservation.release_endpoints(host, record)
+        reservation.release_endpoints(host, record, keep=waits)
     finally:
         host.runtime.delete(container_id)
         close_sandbox(host, record)
@@ -383,6 +388,8 @@ def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -
         if record is not None:
             status = "exited" if record.status == "restarting" else record.status  # no more automatic restarts
             tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))
+        if not isinstance(error, Unavailable):  # for example, the cluster's store: the boot then tries again
+            reservation.take_former(tx, before.id)
 
 
 def start_by_user(host: Host, container_id: str) -> bool:

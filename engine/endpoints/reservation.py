@@ -47,9 +47,15 @@ def record_joined(tx: Transaction, container: ContainerRecord, member: JoinedEnd
     _add_event(tx, container, member, "connect")
 
 
-def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Delete the record of an endpoint. Add the event "disconnect" if the endpoint has been in its sandbox."""
-    tx.delete_endpoint(member.endpoint.id)
+def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, *, keep: bool = False) -> None:
+    """Delete the record of an endpoint, or keep its addresses and ports for the container's next run, with ``keep``.
+
+    Add the event "disconnect" if the endpoint has been in its sandbox.
+    """
+    if keep:
+        tx.put_endpoint(replace(member.endpoint, phase=FORMER, interface=""))
+    else:
+        tx.delete_endpoint(member.endpoint.id)
     if member.endpoint.phase != "reserved":
         _add_event(tx, container, member, "disconnect")
 
@@ -212,20 +218,22 @@ Released = Sequence[tuple[ContainerRecord, Sequence[JoinedEndpoint]]]
 """Containers whose sandboxes no longer exist, each with all its endpoints."""
 
 
-def release_endpoints(host: Host, record: ContainerRecord) -> None:
+def release_endpoints(host: Host, record: ContainerRecord, *, keep: bool = False) -> None:
     """Remove all endpoints of a container whose sandbox no longer exists, and delete the endpoints' records.
 
-    If the removal of one endpoint fails, the other endpoints are still removed. The first error is raised at the end.
+    With ``keep``, the container keeps its addresses and ports for its next run. If the removal of one endpoint fails,
+    the other endpoints are still removed. The first error is raised at the end.
     """
-    for error in release_all(host, [record]).values():
+    for error in release_all(host, [record], keep=keep).values():
         raise error
 
 
-def release_all(host: Host, records: Sequence[ContainerRecord]) -> dict[str, EngineError]:
+def release_all(host: Host, records: Sequence[ContainerRecord], *, keep: bool = False) -> dict[str, EngineError]:
     """Remove all endpoints of containers whose sandboxes no longer exist, and delete the endpoints' records.
 
     The endpoints of all containers are removed together, in few requests to the kernel and two transactions. Returns
     the first error of each container for which the removal failed, by container id. The records are deleted even then.
+    ``keep`` is that of `release_endpoints`.
     """
     with host.store.read() as reader:
         released = [(record, _members(reader, record.id)) for record in records]
@@ -241,7 +249,7 @@ def release_all(host: Host, records: Sequence[ContainerRecord]) -> dict[str, Eng
         with host.store.write() as tx:
             for record, members in released:
                 for member in members:
-                    _record_left(tx, record, member)
+                    _record_left(tx, record, member, keep=keep)
         for member in ends:
             hooks.release_endpoint(host, member.network, member.endpoint)
 

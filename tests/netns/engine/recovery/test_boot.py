@@ -133,7 +133,10 @@ def test_a_boot_that_is_killed_is_continued_by_the_next(host, where):
 
 
 def test_a_killed_start_is_reported_and_repeated(host):
-    run(host, "one", "--restart", "always")
+    host.hawse("network", "create", "app")
+    run(host, "earlier", "--network", "app")
+    run(host, "one", "--network", "app", "--restart", "always")
+    address = addresses(host, "app")["one"]
     reboot(host)
     code = "import os, sys, engine.core; from engine.containers import start; from cli.app import App\n"
     code += "from cli.root import run\nstart._run = lambda *_: os.kill(os.getpid(), 9)\n"
@@ -141,7 +144,10 @@ def test_a_killed_start_is_reported_and_repeated(host):
     failed = host.run(sys.executable, "-c", code, env=host.env(), check=False)
     assert (failed.returncode, failed.stderr) == (1, "container one: its start was killed or failed\n")
     assert host.hawse("system", "boot").stderr == ""
-    assert states(host) == {"one": "running"}
+    assert states(host) == {"one": "running", "earlier": "exited"}
+    assert addresses(host, "app") == {"one": address}
+    host.hawse("rm", "-f", "one", "earlier")
+    host.hawse("network", "rm", "app")
 
 
 def test_a_foreign_interface_with_a_bridges_name_is_reported_and_the_rest_is_restored(host):
