@@ -216,6 +216,8 @@ class SubinterfaceBase:
 
     def _make_parent(self, opened: Session, network: NetworkSpec, parent: str) -> None:
         if network.options.get(PARENT):
+            if "." not in parent:  # it existed at the network's creation, and for example a boot has removed it
+                raise Missing(f"-o parent interface was not found on the host: {parent}")
             master, vlan = split_vlan(parent)
             kind, attributes = "vlan", {"link": link.index(master), "vlan_id": vlan}
             prefix = f"failed to create {parent} vlan link: "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.api import BadOption, Exists, Unsupported
+from drivers.api import BadOption, Exists, Missing, Unsupported
 from drivers.linux import link
 from drivers.macvlan import MacvlanDriver
 from drivers.subinterface import parent_name
@@ -33,6 +33,14 @@ def test_private_mode_keeps_endpoints_apart(macvlan):
     c1, _ = macvlan.container(network, 128), macvlan.container(network, 129)
     assert macvlan.pings(c1, "192.168.99.99")
     assert not macvlan.pings(c1, "192.168.99.129", wait=0.2)
+
+
+def test_a_parent_that_no_longer_exists_is_named(macvlan):
+    macvlan.host.sh("ip link add par0 type veth peer name par1")
+    network = macvlan.network("m1", "10.9.0.0/24", options={"parent": "par0"})
+    macvlan.host.sh("ip link delete par0")
+    with pytest.raises(Missing, match="parent interface was not found on the host: par0"):
+        macvlan.on_host(lambda: macvlan.driver.create_network(network))
 
 
 def test_leaving_removes_the_interface_and_joining_again_replaces_it(macvlan):
