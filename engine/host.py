@@ -346,7 +346,7 @@ def _of_driver(error: drivers.DriverError, prefix: str = "") -> EngineError:
 
 
 def raises_engine_errors(verbs: Verbs) -> Verbs:
-    """Make the public methods of a class raise EngineError instead of OSError, DriverError and other errors.
+    """Make the public methods of a class raise EngineError instead of the errors that `translation` converts.
 
     The error for a full disk names a directory of hawse on that disk (see `translated`). For this, an object of the
     class has an attribute ``places`` (the directories that hawse writes to), or an attribute ``host`` with ``places``.
