@@ -259,6 +259,9 @@ class Containers(Protocol):
     def inspect(self, reference: str, *, size: bool = False) -> Json:
         """Return the document of GET /containers/{id}/json."""
 
+    def announce_exec(self, reference: str, request: ExecCreate) -> None:
+        """Add the event that a command has been created, which `exec` runs later; the container must be running."""
+
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run a command in a running container and return the exit code of the command.
 

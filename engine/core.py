@@ -311,6 +311,10 @@ class ContainerVerbs(Verbs):
         """Return the document of one container."""
         return query.inspect(self.reading(), reference, size=size)
 
+    def announce_exec(self, reference: str, request: ExecCreate) -> None:
+        """Add the event of a created command."""
+        containers_exec.announce(self.host, reference, request)
+
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run a command in a container."""
         return containers_exec.execute(self.host, reference, request, stdio)

@@ -215,7 +215,8 @@ class ContainerCreate:
 class ExecCreate:
     """The bodies of POST /containers/{id}/exec and POST /exec/{id}/start, in one object.
 
-    ``exec_id`` is the id of the command in the events; if it is "", a new id is generated.
+    ``exec_id`` is the id of the command in the events; if it is "", a new id is generated. With ``detach_keys``, the
+    user of a terminal leaves the command by typing ctrl-p ctrl-q.
     """
 
     cmd: Sequence[str]
@@ -227,6 +228,7 @@ class ExecCreate:
     attach_stdin: bool = False
     privileged: bool = False
     exec_id: str = ""
+    detach_keys: bool = True
 
 
 @dataclass(frozen=True, slots=True)

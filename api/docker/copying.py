@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
@@ -85,6 +86,8 @@ class Client:
             self._reading = False
             self._pass_on(b"")
         self.is_there = False
+        with suppress(OSError):  # the client has closed the connection
+            self._connection.socket.shutdown(socket.SHUT_RDWR)  # the front still has a duplicate of the socket
         self._connection.close()
 
     def _pass_on(self, data: bytes) -> None:

@@ -59,16 +59,18 @@ def running(host: Host, reference: str) -> ContainerRecord:
 def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> int:
     """Run another command in a running container and return its exit code; 0 if the command runs detached.
 
-    Raises `StartFailure` with exit code 126 if the command cannot be executed.
+    If `announce` has added the event of the command's creation, ``request`` has the command's id. Raises `StartFailure`
+    with exit code 126 if the command cannot be executed.
     """
     record = running(host, reference)
-    run = _runner(host, record, request, stdio)
-    exec_id, command = request.exec_id or names.generate_id(), f"{request.cmd[0]} {' '.join(request.cmd[1:])}"
-    _add_events(host, record, exec_id, f"exec_create: {command}", f"exec_start: {command}")
+    exec_id = request.exec_id or names.generate_id()
 
     def ended(code: int) -> None:
         _add_events(host, record, exec_id, "exec_die", exitCode=str(code))
 
+    run = _runner(host, record, request, stdio, ended)
+    created = () if request.exec_id else (f"exec_create: {_words(request)}",)
+    _add_events(host, record, exec_id, *created, f"exec_start: {_words(request)}")
     try:
         if request.detach:
             detached_exec.run(run, ended)
@@ -85,11 +87,22 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
     return code
 
 
-def _runner(host: Host, record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> Callable[[], int]:
+def announce(host: Host, reference: str, request: ExecCreate) -> None:
+    """Add the event of a command's creation, before `execute`; raises Conflict if the container is not running."""
+    _add_events(host, running(host, reference), request.exec_id, f"exec_create: {_words(request)}")
+
+
+def _words(request: ExecCreate) -> str:
+    return f"{request.cmd[0]} {' '.join(request.cmd[1:])}"
+
+
+def _runner(
+    host: Host, record: ContainerRecord, request: ExecCreate, stdio: Stdio, ended: Callable[[int], object]
+) -> Callable[[], int]:
     """Return a function that runs the command and returns its exit code, or 0 at once for a detached command.
 
-    Raises InvalidArgument if the request names a user for a namespace that hawse did not make, because commands in it
-    always run as the calling user.
+    If the user leaves the command, another process calls ``ended`` with its exit code. Raises InvalidArgument if the
+    request names a user for a namespace that hawse did not make, because commands in it always run as the calling user.
     """
     if record.kind == "adopted":
         if request.user:
@@ -97,7 +110,8 @@ def _runner(host: Host, record: ContainerRecord, request: ExecCreate, stdio: Std
             raise InvalidArgument(f"{record.name} {text}")
         return partial(_execute_in_namespace, host, record, request, stdio)
     lookup.keep_supervisor(host, [record])
-    return partial(host.runtime.exec, record.id, request, stdio)
+    can_leave = request.tty and not request.detach and request.detach_keys
+    return partial(host.runtime.exec, record.id, request, stdio, ended if can_leave else None)
 
 
 def _add_events(host: Host, record: ContainerRecord, exec_id: str, *actions: str, **attributes: str) -> None:

@@ -242,9 +242,16 @@ class Runtime(Protocol):
         With ``next_run``, a container without a process is accepted too; its next run is then watched.
         """
 
-    def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
+    def exec(
+        self,
+        container_id: str,
+        request: ExecCreate,
+        stdio: Stdio,
+        ended: Callable[[int], object] | None = None,
+    ) -> int:
         """Run another command in the container's namespaces; return its exit code, or `LEFT` (-1) if the user detaches.
 
+        If the user has detached, another process calls ``ended`` with the exit code at the end of the command.
         Raises `RuntimeFailure`.
         """
 

@@ -14,12 +14,12 @@ import json
 import os
 import socket
 import termios
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from typing import Any, NoReturn
 
 from engine.model import ExecCreate
-from engine.runtime import process, protocol, root_paths, syscalls
+from engine.runtime import keeper, process, protocol, root_paths, syscalls
 from engine.runtime.api import LEFT, RuntimeFailure, Stdio
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
@@ -33,11 +33,14 @@ _NAMESPACES = (
 )
 
 
-def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:
+def execute_in(
+    pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio, ended: Callable[[int], object] | None
+) -> int:
     """Run ``request`` in a container, and return the exit code of the command.
 
     ``pidfd`` refers to the container's first process. Returns 0 immediately if the request is to run detached. Returns
-    the constant `LEFT` if the user types the detach keys (ctrl-p ctrl-q) later. Raises `RuntimeFailure`.
+    the constant `LEFT` if the user types the detach keys (ctrl-p ctrl-q) later; the exit code is then passed to
+    ``ended``. Raises `RuntimeFailure`.
     """
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
@@ -45,25 +48,23 @@ def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: 
         streams[0] = null
     shield = StdioProxy([null, null, null] if request.tty else streams)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    middle = os.fork()
-    if middle == 0:
-        _enter(theirs, pidfd, spec, request, shield.theirs)
-    theirs.close()
-    os.close(null)
-    shield.handed_over()
-    with ours, closing(shield):
+    with ours, closing(shield), ExitStack() as stack:
+        middle = keeper.fork(lambda: _enter(theirs, pidfd, spec, request, shield.theirs), ended, stack)
+        theirs.close()
+        os.close(null)
+        shield.handed_over()
         try:
             master = _hear(ours)
         except RuntimeFailure:
             os.waitpid(middle, 0)
             raise
         if master >= 0:
-            left = relay(master, middle, stdio, stdin=request.attach_stdin, detached=request.detach)
+            left = relay(master, middle, stdio, request)
             if left and not request.detach:
                 return LEFT
         else:
             shield.relay(middle)
-    return process.exit_code(os.waitpid(middle, 0)[1])
+        return process.exit_code(os.waitpid(middle, 0)[1])
 
 
 def _hear(channel: socket.socket) -> int:

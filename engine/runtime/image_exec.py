@@ -10,12 +10,12 @@ import json
 import os
 import select
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from typing import Any, NoReturn
 
 from engine.model import ExecCreate
-from engine.runtime import crun, oci, peer, process, protocol, root_paths, rootfs, syscalls
+from engine.runtime import crun, keeper, oci, peer, process, protocol, root_paths, rootfs, syscalls
 from engine.runtime.api import LEFT, RuntimeFailure, Stdio
 from engine.runtime.credentials import capability_mask, find_identity
 from engine.runtime.directory import ContainerDirectory
@@ -30,15 +30,21 @@ _UNSTARTED = 255
 """The exit code of crun if crun did not execute the command."""
 
 
-def execute_in_image(directory: ContainerDirectory, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:
+def execute_in_image(
+    directory: ContainerDirectory,
+    spec: Mapping[str, Any],
+    request: ExecCreate,
+    stdio: Stdio,
+    ended: Callable[[int], object] | None,
+) -> int:
     """Run ``request`` in the container, and return the exit code of its command.
 
     Returns 0 immediately if the request is to run detached. Returns the constant `LEFT` if the user types the detach
-    keys (ctrl-p ctrl-q) later. Raises `RuntimeFailure`.
+    keys (ctrl-p ctrl-q) later; the exit code is then passed to ``ended``. Raises `RuntimeFailure`.
     """
     try:
         cwd = working_directory(spec, request)
-        return _execute(directory, spec, request, stdio, _describe(directory, spec, request, cwd, stdio))
+        return _execute(directory, spec, request, stdio, _describe(directory, spec, request, cwd, stdio), ended)
     except SetupFailed as failure:
         raise RuntimeFailure(failure.kind, message(failure, EXEC)) from failure
 
@@ -84,6 +90,7 @@ def _execute(
     request: ExecCreate,
     stdio: Stdio,
     document: Mapping[str, Any],
+    ended: Callable[[int], object] | None,
 ) -> int:
     """Run crun with the process description ``document``; return the same values as `execute_in_image`."""
     with ExitStack() as stack:
@@ -99,9 +106,7 @@ def _execute(
             console=terminal.path if terminal else "",
             detach=request.detach,
         )
-        child = os.fork()
-        if child == 0:
-            _become_crun(arguments, shield.theirs, [log, order])
+        child = keeper.fork(lambda: _become_crun(arguments, shield.theirs, [log, order]), ended, stack)
         shield.handed_over()
         if terminal is None:
             shield.relay(child)
@@ -135,7 +140,7 @@ def _relay_terminal(terminal: Terminal, child: int, request: ExecCreate, stdio: 
     Returns True if the user detached.
     """
     master = terminal.receive(child)
-    left = master >= 0 and relay(master, child, stdio, stdin=request.attach_stdin, detached=request.detach)
+    left = master >= 0 and relay(master, child, stdio, request)
     return left and not request.detach
 
 

@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -286,11 +286,18 @@ class LocalRuntime:
         """
         return SupervisedEnd(self._ask_to_wait(container_id, next_run=next_run), self._directory(container_id))
 
-    def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
+    def exec(
+        self,
+        container_id: str,
+        request: ExecCreate,
+        stdio: Stdio,
+        ended: Callable[[int], object] | None = None,
+    ) -> int:
         """Run another command in the container's namespaces, and return its exit code.
 
         Returns 0 immediately if the request is to run detached. Returns the constant `LEFT` if the user types the
-        detach keys (ctrl-p ctrl-q) later. Raises `RuntimeFailure`.
+        detach keys (ctrl-p ctrl-q) later; the exit code is then passed to ``ended`` in another process.
+        Raises `RuntimeFailure`.
         """
         directory = self._directory(container_id)
         self._await_files(directory)
@@ -299,8 +306,8 @@ class LocalRuntime:
             raise RuntimeFailure(OTHER, f"container {container_id} is not running")
         try:
             if spec["rootfs"] == "/":
-                return execute_in(pidfd, spec, request, stdio)
-            return execute_in_image(directory, spec, request, stdio)
+                return execute_in(pidfd, spec, request, stdio, ended)
+            return execute_in_image(directory, spec, request, stdio, ended)
         finally:
             os.close(pidfd)
 

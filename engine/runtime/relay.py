@@ -6,6 +6,7 @@ import os
 import select
 from contextlib import ExitStack, suppress
 
+from engine.model import ExecCreate
 from engine.runtime import terminal
 from engine.runtime.api import Stdio
 from engine.runtime.init import close_all_but, silence
@@ -13,7 +14,7 @@ from engine.runtime.init import close_all_but, silence
 _CHUNK = 32768
 
 
-def relay(master: int, child: int, stdio: Stdio, *, stdin: bool, detached: bool) -> bool:
+def relay(master: int, child: int, stdio: Stdio, request: ExecCreate) -> bool:
     """Copy between the user's terminal and the terminal of a command until the command (``child``) has ended.
 
     Returns False after all output was read. Returns True if the user has detached, or if the command was started
@@ -21,22 +22,23 @@ def relay(master: int, child: int, stdio: Stdio, *, stdin: bool, detached: bool)
     """
     with ExitStack() as stack:
         stack.callback(os.close, master)
-        if stdin:
+        if request.attach_stdin:
             stack.enter_context(terminal.raw(stdio.stdin))
-        left = detached
-        if not detached:
+        left = request.detach
+        if not left:
             stack.enter_context(terminal.on_resize(lambda: _pass_size(stdio.stdout, master)))
             ended = os.pidfd_open(child)
             stack.callback(os.close, ended)
-            left = _copy(master, ended, stdio, stdin=stdin)
+            left = _copy(master, ended, stdio, request)
         if left:
             _leave_reader(master)
     return left
 
 
-def _copy(master: int, ended: int, stdio: Stdio, *, stdin: bool) -> bool:
+def _copy(master: int, ended: int, stdio: Stdio, request: ExecCreate) -> bool:
     """Copy between both terminals until the command ends or the user detaches; return whether the user detached."""
-    keys, open_output = terminal.DetachKeys(), True
+    keys = terminal.DetachKeys() if request.detach_keys else None
+    stdin, open_output = request.attach_stdin, True
     while True:
         sources = [ended] + [master] * open_output + [stdio.stdin] * stdin
         ready, _, _ = select.select(sources, [], [])
@@ -45,7 +47,9 @@ def _copy(master: int, ended: int, stdio: Stdio, *, stdin: bool) -> bool:
         elif ended in ready:
             return False
         if stdin and stdio.stdin in ready:
-            data, leave = keys.filter(os.read(stdio.stdin, _CHUNK) or terminal.END_OF_INPUT)
+            data, leave = os.read(stdio.stdin, _CHUNK) or terminal.END_OF_INPUT, False
+            if keys is not None:
+                data, leave = keys.filter(data)
             os.write(master, data)
             stdin = data != terminal.END_OF_INPUT or os.isatty(stdio.stdin)
             if leave:

@@ -161,10 +161,15 @@ def test_a_refusal_names_what_the_client_asked_for(service):
 def test_the_events_of_an_exec_name_its_id(service):
     service.docker("run", "-d", "--name", "c1", "--network", "none", "bb", "sleep", "300")
     command = service.ask("POST", "/containers/c1/exec", {"Cmd": ["true"], "AttachStdout": True}).json["Id"]
+    assert exec_events(service, command) == ["exec_create: true "]
     service.ask("POST", f"/exec/{command}/start", {})
-    lines = service.ask("GET", f"/events?since=0&until={time.time() + 1:.0f}").body.splitlines()
-    actions = [event["Action"] for event in map(json.loads, lines) if command in event["Actor"]["Attributes"].values()]
-    assert actions == ["exec_create: true ", "exec_start: true ", "exec_die"]
+    assert exec_events(service, command) == ["exec_create: true ", "exec_start: true ", "exec_die"]
+
+
+def exec_events(service: Service, command: str) -> list[str]:
+    """Return the actions of the events that name an exec instance."""
+    lines = service.ask("GET", f"/events?since=0&until={time.time():.9f}").body.splitlines()
+    return [e["Action"] for e in map(json.loads, lines) if command in e["Actor"]["Attributes"].values()]
 
 
 def test_a_missing_volume_is_an_error_only_without_force(service):

@@ -105,6 +105,25 @@ def test_exec_passes_streams_environment_and_exit_code(service, terminal):
     assert stopped.returncode == 1 and "is not running" in stopped.stderr
 
 
+@pytest.mark.parametrize(("keys", "typed"), [("", b"\x10\x11"), ("ctrl-x,x", b"\x10\x11\x18x")])
+def test_the_detach_keys_of_an_exec_end_the_connection_and_not_the_command(service, keys, typed):
+    service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
+    body = {"Cmd": ["sh", "-c", "sleep 1; exit 7"], "Tty": True, "AttachStdin": True, "DetachKeys": keys}
+    exec_id = service.ask("POST", "/containers/c1/exec", body).json["Id"]
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(0.9)
+        connection.connect(str(service.socket))
+        head = "Host: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+        connection.sendall(f"POST /exec/{exec_id}/start HTTP/1.1\r\n{head}{{}}".encode())
+        connection.recv(4096)
+        for key in typed:
+            connection.sendall(bytes([key]))
+        while connection.recv(4096):
+            pass
+    assert service.ask("GET", f"/exec/{exec_id}/json").json["Running"]
+    until(lambda: service.ask("GET", f"/exec/{exec_id}/json").json["ExitCode"] == 7)
+
+
 def test_an_exec_instance_reports_its_state_and_exit_code(service):
     service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
     wanted = {"Cmd": ["sh", "-c", "exit 3"], "AttachStdout": True, "Tty": False}

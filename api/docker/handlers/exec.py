@@ -55,10 +55,12 @@ def create(request: Request) -> Response:
         tty=body.flag("Tty"),
         attach_stdin=body.flag("AttachStdin"),
         privileged=body.flag("Privileged"),
+        detach_keys=False,
     )
     attached = body.flag("AttachStdout"), body.flag("AttachStderr")
     console = _console_size(body)
     instance = EXECS.add(lambda exec_id: Exec(exec_id, document["Id"], command, attached, keys, size=console))
+    request.engine.containers.announce_exec(document["Id"], replace(command, exec_id=instance.id))
     return json_response({"Id": instance.id}, 201)
 
 

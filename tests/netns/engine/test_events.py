@@ -22,6 +22,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests.clients.conftest import load
 from tests.conftest import COUNTER, Host, new_host, until
 
 pytestmark = pytest.mark.netns
@@ -290,6 +291,28 @@ def test_a_terminal_session_appears(machine: Host) -> None:
     assert follower.lines(5) == events
     follower.interrupt()
     machine.hawse("rm", "-f", "term")
+
+
+@pytest.mark.parametrize("image", ["hostfs", "bb"])
+def test_a_command_that_the_user_has_left_dies_with_an_event(machine: Host, tmp_path: Path, image: str) -> None:
+    if image == "bb":
+        load(machine, tmp_path)
+    machine.hawse("run", "-d", "--name", "left", image, "sleep", "1000")
+    follower = Follower(machine, "--filter", "type=container", "--format", "{{.Action}} {{.Actor.Attributes.exitCode}}")
+    flag = "/tmp/go" if image == "bb" else str(tmp_path / "go")
+    argv = machine.command(
+        "exec", "-it", "left", "sh", "-c", f"echo up; until [ -e {flag} ]; do sleep 0.1; done; exit 7"
+    )
+    session = pexpect.spawn(argv[0], argv[1:], env=machine.env(), timeout=20, encoding="utf-8")
+    session.expect("up")
+    session.send("\x10\x11")
+    session.expect(pexpect.EOF)
+    left = follower.lines(3)
+    assert [line.split(":")[0].split()[0] for line in left] == ["exec_create", "exec_start", "exec_detach"]
+    machine.hawse("exec", "-d", "left", "sh", "-c", f"mkdir -p /tmp; touch {flag}")
+    assert "exec_die 7" in follower.lines(7)
+    follower.interrupt()
+    machine.hawse("rm", "-f", "left")
 
 
 def test_events_need_no_resident_process(machine: Host) -> None:
