@@ -25,6 +25,13 @@ class MalformedRequest(Exception):
         super().__init__(f"{status} {HTTPStatus(status).phrase}" + (f": {detail}" if detail else ""))
 
 
+class BrokenBody(ApiError):
+    """The body of a request ends too early, or its chunks are malformed. The message is that of Go's HTTP server."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(500, message)
+
+
 class ClientGone(Exception):
     """The client has closed its connection, or has not read for so long that hawse closes the connection."""
 

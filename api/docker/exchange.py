@@ -21,10 +21,10 @@ from http import HTTPStatus
 
 import h11
 
-from api.docker.errors import ApiError, ClientGone, MalformedRequest
+from api.docker.errors import ApiError, BrokenBody, ClientGone, MalformedRequest
 from api.docker.stream import ChunkedStream, Hijacked, Stream
 
-HEAD_LIMIT_BYTES = 256 << 10
+HEAD_LIMIT_BYTES = (1 << 20) + 4096  # as Go's HTTP server has it
 HEAD_SECONDS = 30.0
 BODY_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
@@ -35,12 +35,20 @@ DRAIN_LIMIT_BYTES = 32 << 20
 The bytes are read because most clients read the answer only after they have sent the whole body.
 """
 PIECE_BYTES = 64 << 10
+LINGER_SECONDS = 0.5
+"""Seconds to read on after the refusal of a malformed request, as Go's HTTP server does."""
 HEAD_READ_SECONDS, HEAD_READ_INTERVAL_SECONDS = 0.1, 0.0005
 """Maximum seconds to wait until the client of a hijack has read the head, and seconds between two checks."""
 
 GO_DETAILS = {"Missing mandatory Host: header": "missing required Host header"}
 """Maps the text of an h11 error to the detail that Go's HTTP server adds to this error. Most errors have no detail."""
 
+BODY_ERRORS = {
+    "peer closed connection": "unexpected EOF",
+    "malformed chunk footer": "malformed chunked encoding",
+    "": "invalid byte in chunk length",
+}
+"""Parts of h11's errors in a body, and the texts of Go's HTTP server for them."""
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """A byte that no header value may contain (RFC 9110, section 5.5)."""
 EXPECTED = re.compile(rb"(?i)(?:^|[ ,\t])100-continue(?:$|[ ,\t])")
@@ -100,7 +108,7 @@ class Exchange:
         return b"transfer-encoding" in names or names.get(b"content-length", b"0") != b"0"
 
     def body(self) -> Iterator[bytes]:
-        """Yield the rest of the request's body in pieces; raises ClientGone."""
+        """Yield the rest of the request's body in pieces; raises BrokenBody and ClientGone."""
         if self._http.they_are_waiting_for_100_continue:
             self._write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
         while self._http.their_state is h11.SEND_BODY:  # after the body, next_event() would read the next request
@@ -110,21 +118,29 @@ class Exchange:
                     self._socket.settimeout(BODY_SECONDS)
                     self._http.receive_data(self._socket.recv(PIECE_BYTES))
                     continue
-            except (OSError, h11.RemoteProtocolError) as error:
+            except h11.RemoteProtocolError as error:
+                raise BrokenBody(next(go for text, go in BODY_ERRORS.items() if text in str(error))) from None
+            except OSError as error:
                 raise ClientGone from error
             if not isinstance(event, h11.Data):
                 return
             yield bytes(event.data)
 
-    def read_body(self, limit: int) -> bytes:
-        """Return the request's whole body; raises ApiError (413) for a body of more than ``limit`` bytes."""
+    def read_body(self, limit: int) -> tuple[bytes, str]:
+        """Return the request's body, and "" or the error that ended it too early.
+
+        Raises ApiError (413) for a body of more than ``limit`` bytes.
+        """
         pieces, size = [], 0
-        for piece in self.body():
-            size += len(piece)
-            if size > limit:
-                raise ApiError(413, f"the body of the request is larger than {limit} bytes")
-            pieces.append(piece)
-        return b"".join(pieces)
+        try:
+            for piece in self.body():
+                size += len(piece)
+                if size > limit:
+                    raise ApiError(413, f"the body of the request is larger than {limit} bytes")
+                pieces.append(piece)
+        except BrokenBody as error:
+            return b"".join(pieces), str(error)
+        return b"".join(pieces), ""
 
     def answer(self, status: int, headers: Headers, body: bytes, *, common: bool = True) -> None:
         """Send a complete answer; raises ClientGone."""
@@ -145,6 +161,20 @@ class Exchange:
         headers = (("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close"))
         self._socket.settimeout(ANSWER_SECONDS)
         self._write(b"".join((f"HTTP/1.1 {error}\r\n".encode(), header_lines(headers), _LINE_END, str(error).encode())))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Read and discard what the client still sends, at most for `LINGER_SECONDS`.
+
+        If the connection were closed before, the kernel would reset it, and the client might lose the answer.
+        """
+        end = time.monotonic() + LINGER_SECONDS
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+            while (left := end - time.monotonic()) > 0:
+                self._socket.settimeout(left)
+                if not self._socket.recv(PIECE_BYTES):
+                    return
 
     def open_stream(self, status: int, headers: Headers) -> ChunkedStream:
         """Send the head of a chunked answer, and return the stream for its body; raises ClientGone."""
@@ -191,7 +221,7 @@ class Exchange:
         """Prepare for the next request on the connection; return False if the connection must be closed."""
         if self.hijacked:
             return False
-        with suppress(ClientGone, h11.LocalProtocolError):
+        with suppress(BrokenBody, ClientGone, h11.LocalProtocolError):
             size = 0
             if not self._http.they_are_waiting_for_100_continue:
                 for piece in self.body():

@@ -17,13 +17,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 import h11
 
 from api.docker.errors import ApiError, ClientGone, MalformedRequest, from_engine
 from api.docker.exchange import Exchange
 from api.docker.messages import EMPTY, Request, Response, json_response
+from api.docker.query import parse
 from api.docker.router import Router, location
 from api.docker.shared_engine import SharedEngine
 from api.docker.versions import split, supported
@@ -189,7 +190,7 @@ class Front:
                     method=method,
                     path=rest,
                     version=supported(version),
-                    query=parse_qs(query, keep_blank_values=True, errors="surrogateescape"),
+                    query=parse(query, method, rest),
                     headers={name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers},
                     exchange=exchange,
                     workers=self._workers,

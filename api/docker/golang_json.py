@@ -14,6 +14,7 @@ from engine.golang.strconv import quote
 
 DEPTH_LIMIT = 10_000  # levels, as in Go; but Python's decoder refuses more than about 1,000 levels
 DIGITS_LIMIT = 24  # maximum number of characters of a number that becomes int, with the sign
+UNFINISHED = "unexpected EOF"  # the error for a text that ends within its value
 _SPACE = " \t\r\n"
 _DIGITS = b"0123456789"
 _LITERALS = {ord("t"): b"true", ord("f"): b"false", ord("n"): b"null"}
@@ -174,7 +175,7 @@ class _Scanner:
 
     def _peek(self) -> int:
         if self._at >= len(self._data):
-            raise InvalidJson("unexpected EOF")
+            raise InvalidJson(UNFINISHED)
         return self._data[self._at]
 
     def _skip(self, allowed: bytes) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from api.docker.errors import ApiError, bad_request
 from api.docker.exchange import Exchange
 from api.docker.fields import Fields
-from api.docker.golang_json import MoreContent, decode
+from api.docker.golang_json import UNFINISHED, MoreContent, decode
 from api.docker.golang_types import Mismatch, Struct
 from api.docker.media_type import require_json
 from api.docker.request_types import FILTERS, OLD_FILTERS
@@ -126,18 +126,19 @@ class Request:
         require_json(self.headers.get("content-type", ""))
         if not self.exchange.has_body:
             return Fields({})
-        data = self.exchange.read_body(BODY_LIMIT)
+        data, broken = self.exchange.read_body(BODY_LIMIT)
         if not data.strip():
-            raise bad_request("invalid JSON: got EOF while reading request body")
+            raise bad_request(f"invalid JSON: {broken or 'got EOF while reading request body'}")
         try:
             return Fields(struct.document(decode(data)))
         except MoreContent as error:
             raise bad_request(str(error)) from None
         except ValueError as error:
-            raise bad_request(f"invalid JSON: {error}") from None
+            text = broken if broken and str(error) == UNFINISHED else str(error)
+            raise bad_request(f"invalid JSON: {text}") from None
 
     def body(self) -> Iterator[bytes]:
-        """Yield the body in pieces as they arrive, without a limit; raises ClientGone."""
+        """Yield the body in pieces as they arrive, without a limit; raises BrokenBody and ClientGone."""
         return self.exchange.body()
 
     def change(self, job: Callable[Concatenate[Engine, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:

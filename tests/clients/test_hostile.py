@@ -72,6 +72,14 @@ QUERIES = [
      'invalid value for verbose: \ufffd: strconv.ParseBool: parsing "\\xff": invalid syntax'),
     ("GET", "/networks/a%00", 404, "network a\0 not found"),
     ("GET", "/networks/%ff", 404, "network \ufffd not found"),
+    ("GET", "/networks?a;b", 400, "invalid semicolon separator in query"),
+    ("GET", "/networks?%zz=1&a=b;c", 400, "invalid semicolon separator in query"),
+    ("GET", "/networks?a=b%zzz%", 400, 'invalid URL escape "%zz"'),
+    ("GET", "/networks?a=%z", 400, 'invalid URL escape "%z"'),
+    ("DELETE", "/networks/missing?a;b", 400, "invalid semicolon separator in query"),
+    ("POST", "/networks/create?a;b", 400, "invalid semicolon separator in query"),
+    ("GET", "/containers/none/json?a;b", 404, "No such container: none"),
+    ("GET", "/exec/none/json?a=%", 404, "No such exec instance: none"),
 ]  # fmt: skip
 MALFORMED = [
     (b"garbage\r\n\r\n", "400 Bad Request"),
@@ -114,6 +122,46 @@ def test_hostile_bodies_get_dockers_errors(service):
     for path, body, message in BODIES:
         answer = service.ask("POST", path, body, **{"Content-Type": "application/json"})
         assert (answer.status, answer.message) == (400, message), (path, body[:80])
+
+
+UNEXPECTED = "invalid JSON: unexpected EOF"
+CUT = [
+    (b"Content-Length: 99\r\n\r\n" + b'{"Name":""}', 400, "invalid name: "),
+    (b"Content-Length: 99\r\n\r\n" + b'{"Name":""', 400, UNEXPECTED),
+    (b"Content-Length: 99\r\n\r\n", 400, UNEXPECTED),
+    (b'Transfer-Encoding: chunked\r\n\r\n99\r\n{"Name":""}', 400, "invalid name: "),
+    (b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"Nam', 400, UNEXPECTED),
+    (b"Transfer-Encoding: chunked\r\n\r\n", 400, UNEXPECTED),
+    (b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}", 400, "invalid JSON: invalid byte in chunk length"),
+    (b"Transfer-Encoding: chunked\r\n\r\n1\r\n{xx0\r\n\r\n", 400, "invalid JSON: malformed chunked encoding"),
+]
+
+
+def test_a_body_that_is_cut_off_gets_dockers_answer(service):
+    """dockerd 26.1.5 gave the same answers."""
+    for rest, status, message in CUT:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(30)
+            connection.connect(str(service.socket))
+            head = b"POST /networks/create HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            connection.sendall(head + rest)
+            connection.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda connection=connection: connection.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 %d " % status), rest
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["message"] == message, rest
+
+
+@pytest.mark.parametrize("body", [b'{"a":1}x', b"12345678"])
+def test_a_start_with_a_body_is_refused(service, body):
+    answer = service.ask("POST", "/containers/none/start", body)
+    text = "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24"
+    assert (answer.status, answer.message) == (400, text)
+    assert service.ask("POST", "/containers/none/start", b"{}").status == 404
+
+
+def test_a_head_may_have_a_megabyte_as_with_docker(service):
+    assert service.ask("GET", "/networks/missing", **{"X-Long": "a" * 1_040_000}).status == 404
+    assert service.ask("GET", "/networks/missing", **{"X-Long": "a" * 3_000_000}).status == 431
 
 
 def test_hostile_queries_and_filters_get_dockers_errors(service):
