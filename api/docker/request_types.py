@@ -137,6 +137,10 @@ EXEC_CREATE = Struct("types.ExecConfig", {
 })  # fmt: skip
 EXEC_START = Struct("types.ExecStartCheck", {**_fields(BOOL, "Detach Tty"), "ConsoleSize": CONSOLE_SIZE})
 
+VOLUME_CREATE = Struct("volume.CreateOptions", {
+    **_fields(STRING, "Name Driver"), **_fields(PAIRS, "DriverOpts Labels"), "ClusterVolumeSpec": ANYTHING,
+})  # fmt: skip
+
 SWARM_INIT = Struct("swarm.InitRequest", {
     **_fields(STRING, "ListenAddr AdvertiseAddr DataPathAddr"),
     **_fields(UINT32, "DataPathPort SubnetSize"),

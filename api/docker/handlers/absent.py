@@ -1,13 +1,20 @@
-"""Answer for parts of Docker that hawse lacks: empty lists, and refusals (501) that say what to do instead."""
+"""Answer for parts of Docker that hawse lacks: empty lists, and refusals (501) that say what to do instead.
+
+Wrong parameters and missing objects get Docker's errors first.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from api.docker.errors import ApiError
+from api.docker.errors import ApiError, bad_request
 from api.docker.messages import NO_CONTENT, Handler, Request, Response, json_response
+from api.docker.request_types import CONTAINER_CREATE, EMPTY, VOLUME_CREATE
 from api.docker.router import Route
 from engine.errors import NotFound, NotImplementedByHawse
+from engine.filters.rules import check_keys
+from engine.golang.strconv import atoi, parse_uint
+from engine.validate.image_reference import parse_reference
 
 VOLUMES = "hawse keeps no volumes. Mount a directory of this host: -v /srv/data:/data"
 PLUGINS = "hawse has no plugins of Docker. Its network drivers are Python packages"
@@ -20,10 +27,14 @@ LAYERS = "hawse keeps root file systems, not layers, and never changes an image"
 FILES = "hawse does not copy files into or out of containers. Use: exec NAME tar -C /path -c ."
 CGROUPS = "hawse does not pause containers, because it makes no cgroups"
 CHECKPOINTS = "hawse makes no checkpoints of processes"
+PLUGIN_VERBS = ("disable", "enable", "push", "set", "upgrade")
+TRUTH_VALUES = ("0", "1", "false", "true")
+SEARCH_LIMIT = 100  # maximum number of results of Docker's search
 
 
-def empty_list(_: Request) -> Response:
-    """Answer with an empty list, for objects that hawse does not have."""
+def plugins(request: Request) -> Response:
+    """Answer GET /plugins with an empty list."""
+    check_keys(request.filters(), frozenset({"enabled", "capability"}))
     return json_response([])
 
 
@@ -33,18 +44,25 @@ def no_services(request: Request) -> Response:
     return json_response([])
 
 
-def no_volumes(_: Request) -> Response:
+def no_volumes(request: Request) -> Response:
     """Answer GET /volumes with an empty list."""
+    try:
+        filters = request.filters()
+    except ApiError as error:
+        raise bad_request(f"error reading volume filters: {error}") from None
+    check_keys(filters, frozenset({"dangling", "driver", "label", "name"}))
     return json_response({"Volumes": [], "Warnings": None})
 
 
-def pruned_volumes(_: Request) -> Response:
+def pruned_volumes(request: Request) -> Response:
     """Answer POST /volumes/prune: no volume was deleted."""
+    check_keys(request.filters(), frozenset({"all", "label", "label!"}))
     return json_response({"VolumesDeleted": [], "SpaceReclaimed": 0})
 
 
-def pruned_cache(_: Request) -> Response:
+def pruned_cache(request: Request) -> Response:
     """Answer POST /build/prune: no build cache was deleted."""
+    request.filters()
     return json_response({"CachesDeleted": None, "SpaceReclaimed": 0})
 
 
@@ -75,13 +93,110 @@ def session(_: Request) -> Response:
     raise ApiError(501, BUILD)
 
 
-def refused(text: str) -> Handler:
-    """Return a handler that refuses every request with this text."""
+def search(request: Request) -> Response:
+    """Refuse GET /images/search after a check of its parameters."""
+    limit, filters = 0, request.filters()
+    if text := request.value("limit"):
+        try:
+            limit = atoi(text)
+        except ValueError as error:
+            raise bad_request(f"invalid limit specified: {error}") from None
+    check_keys(filters, frozenset({"is-automated", "is-official", "stars"}))
+    for key in ("is-automated", "is-official"):
+        if any(value not in TRUTH_VALUES for value in filters.get(key, ())):
+            raise bad_request(f"invalid filter '{key}=[{' '.join(filters[key])}]'")
+    for stars in filters.get("stars", ()):
+        try:
+            atoi(stars)
+        except ValueError as error:
+            raise bad_request(f"invalid filter 'stars={stars}': {error}") from None
+    if limit > SEARCH_LIMIT:
+        raise bad_request(f"limit {limit} is outside the range of [1, {SEARCH_LIMIT}]")
+    raise NotImplementedByHawse(SEARCH)
 
-    def refuse(_: Request) -> Response:
+
+def distribution(request: Request) -> Response:
+    """Refuse GET /distribution/{name}/json; a name that is no image reference is an error."""
+    parse_reference(request.parameters["name"])
+    raise NotImplementedByHawse(DISTRIBUTION)
+
+
+def history(request: Request) -> Response:
+    """Refuse GET /images/{name}/history; a missing image is an error."""
+    request.engine.images.inspect(request.parameters["name"])
+    raise NotImplementedByHawse(LAYERS)
+
+
+def commit(request: Request) -> Response:
+    """Refuse POST /commit after a check of its parameters and body."""
+    if repository := request.value("repo"):
+        parse_reference(repository)
+    request.json(CONTAINER_CREATE)
+    request.engine.containers.inspect(request.value("container"))
+    raise NotImplementedByHawse(LAYERS)
+
+
+def archive(request: Request) -> Response:
+    """Refuse /containers/{id}/archive after a check of the path and of the container."""
+    if not request.value("path"):
+        raise bad_request("bad parameter: pathcannot be empty")  # Docker's text, without the space
+    request.engine.containers.inspect(request.parameters["id"])
+    raise NotImplementedByHawse(FILES)
+
+
+def create_volume(request: Request) -> Response:
+    """Refuse POST /volumes/create after a check of the body."""
+    request.json(VOLUME_CREATE)
+    raise NotImplementedByHawse(VOLUMES)
+
+
+def create_service(request: Request) -> Response:
+    """Refuse a new service, secret or config. An invalid body, or a host without a cluster, is an error."""
+    request.json(EMPTY)
+    request.engine.swarm.nodes({})
+    raise NotImplementedByHawse(SERVICES)
+
+
+def update_service(request: Request) -> Response:
+    """Refuse the update of a service, secret or config after a check of the version."""
+    kind, version = request.path.split("/")[1].removesuffix("s"), request.value("version")
+    try:
+        parse_uint(version, base=10)
+    except ValueError as error:
+        raise bad_request(f"invalid service version '{version}': {error}" if kind == "service"
+                          else f"invalid {kind} version") from None  # fmt: skip
+    return service(request)
+
+
+def service_logs(request: Request) -> Response:
+    """Refuse the logs of a service or task; a client must choose a stream."""
+    if not (request.flag("stdout") or request.flag("stderr")):
+        raise ApiError(500, "Bad parameters: you must choose at least one stream")
+    request.engine.swarm.nodes({})
+    raise NotImplementedByHawse(SERVICES)
+
+
+def cancel_build(request: Request) -> Response:
+    """Refuse POST /build/cancel; a client must name a build."""
+    if not request.value("id"):
+        raise bad_request("build ID not provided")
+    raise NotImplementedByHawse(BUILD)
+
+
+def refused(text: str) -> Handler:
+    """Return a handler that refuses every request with this text; a missing container is an error first."""
+
+    def refuse(request: Request) -> Response:
+        if "id" in request.parameters:
+            request.engine.containers.inspect(request.parameters["id"])
         raise NotImplementedByHawse(text)
 
     return refuse
+
+
+def refuse_checkpoint(_: Request) -> Response:
+    """Refuse DELETE /containers/{id}/checkpoints/{name}."""
+    raise NotImplementedByHawse(CHECKPOINTS)
 
 
 def _refusals(text: str, *paths: str) -> Iterator[Route]:
@@ -95,7 +210,7 @@ ROUTES = [
     Route("POST", "/volumes/prune", pruned_volumes),
     Route("GET", "/volumes/{name:.*}", volume),
     Route("DELETE", "/volumes/{name:.*}", remove_volume),
-    Route("GET", "/plugins", empty_list),
+    Route("GET", "/plugins", plugins),
     Route("GET", "/plugins/{name:.*}/json", plugin),
     Route("DELETE", "/plugins/{name:.*}", plugin),
     *(Route("GET", f"/{kind}", no_services) for kind in ("services", "tasks", "secrets", "configs")),
@@ -103,18 +218,24 @@ ROUTES = [
     *(Route("DELETE", f"/{kind}/{{name}}", service) for kind in ("services", "secrets", "configs")),
     Route("POST", "/build/prune", pruned_cache),
     Route("POST", "/session", session),
-    *_refusals(VOLUMES, "POST /volumes/create", "PUT /volumes/{name:.*}"),
-    *_refusals(PLUGINS, "GET /plugins/privileges", "POST /plugins/{name:.*}"),
-    *_refusals(SERVICES, "POST /services/create", "POST /services/{name}/update", "GET /services/{name}/logs",
-               "GET /tasks/{name}/logs", "POST /secrets/create", "POST /configs/create"),
-    *_refusals(BUILD, "POST /build", "POST /build/cancel", "POST /grpc"),
+    Route("POST", "/volumes/create", create_volume),
+    *_refusals(VOLUMES, "PUT /volumes/{name:.*}"),
+    *_refusals(PLUGINS, "GET /plugins/privileges", "POST /plugins/pull", "POST /plugins/create"),
+    *(Route("POST", f"/plugins/{{name:.*}}/{verb}", plugin) for verb in PLUGIN_VERBS),
+    *(Route("POST", f"/{kind}/create", create_service) for kind in ("services", "secrets", "configs")),
+    *(Route("POST", f"/{kind}/{{name}}/update", update_service) for kind in ("services", "secrets", "configs")),
+    *(Route("GET", f"/{kind}/{{name}}/logs", service_logs) for kind in ("services", "tasks")),
+    *_refusals(BUILD, "POST /build", "POST /grpc"),
+    Route("POST", "/build/cancel", cancel_build),
     *_refusals(REGISTRY, "POST /images/{name:.*}/push"),
-    *_refusals(SEARCH, "GET /images/search"),
-    *_refusals(DISTRIBUTION, "GET /distribution/{name:.*}/json"),
-    *_refusals(LAYERS, "POST /commit", "GET /containers/{id}/changes", "GET /images/{name:.*}/history"),
-    *_refusals(FILES, "GET /containers/{id}/export", "GET /containers/{id}/archive", "HEAD /containers/{id}/archive",
-               "PUT /containers/{id}/archive"),
+    Route("GET", "/images/search", search),
+    Route("GET", "/distribution/{name:.*}/json", distribution),
+    Route("POST", "/commit", commit),
+    Route("GET", "/images/{name:.*}/history", history),
+    *_refusals(LAYERS, "GET /containers/{id}/changes"),
+    *_refusals(FILES, "GET /containers/{id}/export"),
+    *(Route(method, "/containers/{id}/archive", archive) for method in ("GET", "HEAD", "PUT")),
     *_refusals(CGROUPS, "POST /containers/{id}/pause", "POST /containers/{id}/unpause"),
-    *_refusals(CHECKPOINTS, "GET /containers/{id}/checkpoints", "POST /containers/{id}/checkpoints",
-               "DELETE /containers/{id}/checkpoints/{name}"),
+    # Because dockerd without experimental features answers 501 for a missing container too, the path has no id.
+    *_refusals(CHECKPOINTS, "GET /containers/{name}/checkpoints", "POST /containers/{name}/checkpoints"),
 ]  # fmt: skip

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from api.docker.container_body import container_create
+from api.docker.errors import bad_request
 from api.docker.execs import EXECS
+from api.docker.handlers.absent import refuse_checkpoint
 from api.docker.host_config import restart_policy
 from api.docker.messages import NO_CONTENT, NOT_MODIFIED, Json, Request, Response, json_response
 from api.docker.request_types import CONTAINER_CREATE, CONTAINER_UPDATE
@@ -13,6 +15,8 @@ from engine.api import Created, Engine
 from engine.model import ContainerCreate, Filters, RestartPolicy
 from engine.names import SHORT_ID, is_user_defined
 
+EMPTY_BODY_BYTES = 7  # maximum length of a body such as "null" or "{}", which Docker accepts
+NO_BODY = "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24"
 OWN_DNS_NAMES = (1, 45)
 """From this version, DNSNames has a container's short id and host name. In older versions, Aliases has them."""
 
@@ -49,7 +53,9 @@ def create(request: Request) -> Response:
 
 
 def start(request: Request) -> Response:
-    """Answer POST /containers/{id}/start."""
+    """Answer POST /containers/{id}/start; a body is refused, because old clients sent settings in it."""
+    if "transfer-encoding" in request.headers or int(request.headers.get("content-length", 0)) > EMPTY_BODY_BYTES:
+        raise bad_request(NO_BODY)
     return NO_CONTENT if request.change(_start, request.parameters["id"]) else NOT_MODIFIED
 
 
@@ -161,5 +167,6 @@ ROUTES = [
     Route("POST", "/containers/{id:.*}/kill", kill),
     Route("POST", "/containers/{id:.*}/rename", rename),
     Route("POST", "/containers/{id:.*}/update", update),
+    Route("DELETE", "/containers/{id}/checkpoints/{name}", refuse_checkpoint),
     Route("DELETE", "/containers/{id:.*}", remove),
 ]

@@ -63,6 +63,8 @@ def prune(request: Request) -> Response:
 
 def load(request: Request) -> None:
     """Answer POST /images/load: import the images of an archive."""
+    if not request.exchange.has_body:
+        raise bad_request("the archive holds no image")
     _with_progress(request, chain([{}], _load_job(request, _load)))
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from api.docker.errors import bad_request
 from api.docker.fields import Fields
 from api.docker.messages import EMPTY, Json, Request, Response, json_response
 from api.docker.request_types import SWARM_INIT, SWARM_JOIN
 from api.docker.router import Route
 from engine.api import Engine, SwarmInit, SwarmJoin
 from engine.errors import InvalidArgument, NotImplementedByHawse
+from engine.golang.strconv import parse_uint
 
 SUBNET_SIZE = 24  # prefix length of subnets; Docker's default
 ROLES = ("Worker", "Manager")
@@ -30,12 +32,14 @@ def inspect(request: Request) -> Response:
 def init(request: Request) -> Response:
     """Answer POST /swarm/init with the id of this host's node."""
     body = request.json(SWARM_INIT)
+    _require_listen_address(body)
     return json_response(request.change(_init, swarm_init(body)))
 
 
 def join(request: Request) -> Response:
     """Answer POST /swarm/join."""
     body = request.json(SWARM_JOIN)
+    _require_listen_address(body)
     remotes = body.texts("RemoteAddrs") or []
     if not remotes:
         raise InvalidArgument("at least 1 RemoteAddr is required to join")
@@ -57,11 +61,21 @@ def leave(request: Request) -> Response:
 
 def update(request: Request) -> Response:
     """Answer POST /swarm/update. hawse supports only the rotation of join tokens."""
+    _check_version(request, "swarm")
     roles = [role.lower() for role in ROLES if request.flag(f"rotate{role}Token")]
     if not roles:
         raise NotImplementedByHawse(UNCHANGEABLE)
     request.change(_rotate, roles)
     return EMPTY
+
+
+def _check_version(request: Request, kind: str) -> None:
+    """Raise ApiError (400) if the parameter ``version`` is no number; hawse does not compare it."""
+    version = request.value("version")
+    try:
+        parse_uint(version, base=10)
+    except ValueError as error:
+        raise bad_request(f"invalid {kind} version '{version}': {error}") from None
 
 
 def list_nodes(request: Request) -> Response:
@@ -80,8 +94,9 @@ def remove_node(request: Request) -> Response:
     return EMPTY
 
 
-def update_node(_: Request) -> Response:
+def update_node(request: Request) -> Response:
     """Refuse POST /nodes/{id}/update."""
+    _check_version(request, "node")
     raise NotImplementedByHawse(NO_TASKS)
 
 
@@ -89,6 +104,12 @@ def unlock(request: Request) -> Response:
     """Refuse /swarm/unlock and /swarm/unlockkey."""
     request.engine.swarm.nodes({})
     raise NotImplementedByHawse(UNCHANGEABLE)
+
+
+def _require_listen_address(body: Fields) -> None:
+    """Raise InvalidArgument if the body has no ListenAddr, as Docker does, although hawse does not use it."""
+    if not body.text("ListenAddr"):
+        raise InvalidArgument('invalid ListenAddr "": invalid empty address')
 
 
 def swarm_init(body: Fields) -> SwarmInit:
