@@ -28,6 +28,7 @@ from api.docker.query import parse
 from api.docker.router import Router, location
 from api.docker.shared_engine import SharedEngine
 from api.docker.versions import split, supported
+from api.docker.waiting import Waiting, has_input
 from api.docker.workers import Workers
 from engine.errors import EngineError, Outdated
 from engine.eventloop.descriptor_budget import raise_descriptor_limit
@@ -49,6 +50,10 @@ M_ARENA_MAX = -8
 """A parameter of mallopt(3): the maximum number of arenas. With one arena, ended threads leave less memory allocated.
 One arena is enough, because Python's GIL lets only one thread allocate at a time."""
 HANDSHAKE_SECONDS = 10.0
+NEWCOMER_LIMIT, IDLE_LIMIT = 1024, 8192
+"""Maximum numbers of connections without a request yet, and of connections between two requests; see `Waiting`."""
+TIDY_SECONDS, TIDY_CONNECTIONS = 30.0, 100
+"""The front gives memory back to the system if so many connections have ended in so many seconds."""
 PAUSE_SECONDS = 0.2  # pause before the next accept if descriptors have run out
 FREE_THREADS = 2  # number of threads that wait for a connection on each socket
 COMMON_HEADERS = (
@@ -112,18 +117,25 @@ class Front:
     def __init__(self, router: Router, parent: socket.socket, tls: ssl.SSLContext | None) -> None:
         self._router, self._parent, self._tls = router, parent, tls
         self._workers, self._engine = Workers(parent), SharedEngine()
+        self._newcomers, self._idle = Waiting(NEWCOMER_LIMIT), Waiting(IDLE_LIMIT)
+        self._ended = 0  # number of connections that have ended since memory was given back to the system
 
     def run(self, listeners: Sequence[socket.socket]) -> NoReturn:
         """Accept connections; ends the process when the parent has ended."""
         raise_descriptor_limit()  # only of the front, because containers inherit the limit of the workers
         gc.set_threshold(COLLECTED_OBJECTS)
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_ARENA_MAX, 1)
         threading.stack_size(STACK_BYTES)
         for listener in listeners:
             acceptors = Acceptors(listener, self._serve)
             for _ in range(FREE_THREADS):
                 acceptors.start()
-        select.select([self._parent], [], [])
+        while not select.select([self._parent], [], [], TIDY_SECONDS)[0]:
+            if self._ended >= TIDY_CONNECTIONS:
+                self._ended = 0
+                gc.collect()
+                libc.malloc_trim(0)
         os._exit(0)
 
     def _serve(self, connection: socket.socket) -> None:
@@ -133,23 +145,32 @@ class Front:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 connection = self._encrypted(connection)
             with connection:
-                self._requests(Exchange(connection, COMMON_HEADERS))
+                self._requests(connection)
         except (OSError, ClientGone):
             pass  # the client has gone, has sent no valid certificate, or was too slow
         except Exception:
             sys.excepthook(*sys.exc_info())
+        self._ended += 1
 
     def _encrypted(self, connection: socket.socket) -> socket.socket:
         if self._tls is None:
             connection.close()
             raise OSError("a TCP connection without TLS")
+        with self._newcomers.member(connection):  # a silent client costs no memory for TLS
+            if not has_input(connection, HANDSHAKE_SECONDS):
+                raise OSError("a TCP connection without a TLS handshake")
         connection.settimeout(HANDSHAKE_SECONDS)
-        return self._tls.wrap_socket(connection, server_side=True)
+        encrypted = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        with self._newcomers.member(encrypted):
+            encrypted.do_handshake()
+        return encrypted
 
-    def _requests(self, exchange: Exchange) -> None:
+    def _requests(self, connection: socket.socket) -> None:
+        exchange, waiting = Exchange(connection, COMMON_HEADERS), self._newcomers
         while True:
             try:
-                head = exchange.next_request()
+                with waiting.member(connection):
+                    head = exchange.next_request()
                 if head is None:
                     return
                 self._answer(exchange, head)
@@ -158,6 +179,7 @@ class Front:
                 return
             if not exchange.next_cycle():
                 return
+            waiting = self._idle
 
     def _answer(self, exchange: Exchange, head: h11.Request) -> None:
         try:

@@ -120,6 +120,28 @@ def test_clients_without_a_certificate_of_the_authority_are_refused(remote, auth
     assert forged.returncode != 0 and forged.stdout == ""
 
 
+SILENT = """
+import resource, socket, subprocess, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+host, port = sys.argv[1].split(":")
+silent = [socket.create_connection((host, int(port))) for _ in range(1200)]
+print(subprocess.run(sys.argv[2:], capture_output=True, text=True).returncode, flush=True)
+began = time.monotonic()
+for each in silent:
+    each.settimeout(30)
+    assert each.recv(1) == b""
+print(time.monotonic() - began < 15)
+"""
+
+
+def test_silent_tcp_clients_keep_no_other_client_away_and_are_closed(remote, authority):
+    flags = [part for pair in authority.issue("client").items() for part in pair]
+    command = ["docker", "-H", f"tcp://{ADDRESS}", "--tlsverify", *flags, "network", "ls", "-q"]
+    environment = {**os.environ, "DOCKER_CONFIG": str(remote.host.state)}
+    done = remote.host.run(sys.executable, "-c", SILENT, ADDRESS, *command, env=environment, timeout=60)
+    assert done.stdout.split() == ["0", "True"]
+
+
 @pytest.fixture
 def tls_ends(authority):
     """The two ends of a TLS connection: the server's `Exchange`, and the client's socket."""

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.eventloop.descriptor_budget import raise_descriptor_limit
 from tests.conftest import until
 
-from .conftest import Service, children, front_of
+from .conftest import Service, UnixConnection, children, front_of
 
 
 def test_ping_gives_the_headers_for_version_negotiation(service):
@@ -145,11 +146,65 @@ def test_an_unknown_method_is_not_found(service, method):
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "/volumes/create"), ("POST", "/build"), ("POST", "/containers/x/pause"), ("POST", "/commit")],
-)
+    [("POST", "/volumes/create"), ("POST", "/build"), ("POST", "/containers/c1/pause"),
+     ("POST", "/containers/c1/unpause"),
+     ("GET", "/containers/c1/archive?path=/"), ("GET", "/containers/c1/export"), ("GET", "/containers/c1/changes"),
+     ("POST", "/commit?container=c1"), ("GET", "/images/bb/history"), ("GET", "/containers/c1/checkpoints"),
+     ("DELETE", "/containers/c1/checkpoints/x"), ("POST", "/plugins/pull"), ("GET", "/images/search?term=x&limit=9")],
+)  # fmt: skip
 def test_features_that_hawse_lacks_are_refused_with_an_explanation(service, method, path):
+    service.docker("create", "--name", "c1", "bb", "true")
     answer = service.ask(method, path)
     assert answer.status == 501 and answer.message.startswith("hawse ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "message"),
+    [
+        *((method, f"/containers/no/{rest}", 404, "No such container: no")
+          for method, rest in [("POST", "pause"), ("POST", "unpause"), ("GET", "archive?path=/"), ("GET", "export"),
+                               ("PUT", "archive?path=/"), ("GET", "changes")]),
+        ("POST", "/commit?container=no", 404, "No such container: no"),
+        ("POST", "/commit?container=no&repo=BAD", 400,
+         "invalid reference format: repository name (library/BAD) must be lowercase"),
+        ("GET", "/containers/no/archive", 400, "bad parameter: pathcannot be empty"),
+        ("GET", "/images/no/history", 404, "No such image: no:latest"),
+        ("GET", "/distribution/BAD/json", 400,
+         "invalid reference format: repository name (library/BAD) must be lowercase"),
+        ("GET", "/images/search?limit=a", 400, 'invalid limit specified: strconv.Atoi: parsing "a": invalid syntax'),
+        ("GET", "/images/search?limit=101", 400, "limit 101 is outside the range of [1, 100]"),
+        ("GET", '/images/search?filters={"bad":["x"]}', 400, "invalid filter 'bad'"),
+        ("GET", '/images/search?filters={"is-official":["x"]}', 400, "invalid filter 'is-official=[x]'"),
+        ("GET", '/images/search?filters={"stars":["x"]}', 400,
+         "invalid filter 'stars=x': strconv.Atoi: parsing \"x\": invalid syntax"),
+        ("GET", "/volumes?filters={", 400, "error reading volume filters: invalid filter"),
+        ("GET", '/plugins?filters={"bad":["x"]}', 400, "invalid filter 'bad'"),
+        ("POST", '/volumes/prune?filters={"bad":["x"]}', 400, "invalid filter 'bad'"),
+        ("POST", "/build/prune?filters={", 400, "invalid filter"),
+        ("POST", "/build/cancel", 400, "build ID not provided"),
+        ("POST", "/plugins/x/disable", 404, 'plugin "x" not found'),
+        ("GET", "/services/x/logs", 500, "Bad parameters: you must choose at least one stream"),
+        ("POST", "/services/x/update", 400,
+         "invalid service version '': strconv.ParseUint: parsing \"\": invalid syntax"),
+        ("POST", "/secrets/x/update", 400, "invalid secret version"),
+        ("POST", "/nodes/x/update?version=a", 400,
+         "invalid node version 'a': strconv.ParseUint: parsing \"a\": invalid syntax"),
+    ],
+)  # fmt: skip
+def test_parameters_of_features_that_hawse_lacks_are_checked_as_docker_does(service, method, path, status, message):
+    """dockerd 26.1.5 gave the same answers."""
+    answer = service.ask(method, path)
+    assert (answer.status, answer.message) == (status, message)
+
+
+def test_a_cluster_is_not_made_without_an_address_to_listen_on(service):
+    answer = service.ask("POST", "/swarm/init", {})
+    assert (answer.status, answer.message) == (400, 'invalid ListenAddr "": invalid empty address')
+    assert service.ask("POST", "/services/create", {}).status == 503
+
+
+def test_an_archive_without_bytes_is_not_loaded(service):
+    assert service.ask("POST", "/images/load").message == "the archive holds no image"
 
 
 def test_a_refusal_names_what_the_client_asked_for(service):
@@ -226,6 +281,23 @@ def test_silent_clients_and_unfinished_requests_delay_no_other_client(service):
     assert service.ask("GET", "/_ping").body == b"OK"
     assert time.monotonic() - began < 5
     for each in silent:
+        each.close()
+
+
+def test_too_many_silent_connections_are_closed_and_idle_ones_with_a_request_stay(service):
+    raise_descriptor_limit()
+    idle = UnixConnection(str(service.socket))
+    idle.request("GET", "/_ping")
+    idle.getresponse().read()
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(1100)]
+    for each in silent:
+        each.connect(str(service.socket))
+    silent[0].settimeout(15)
+    assert silent[0].recv(1) == b""
+    assert service.ask("GET", "/_ping").body == b"OK"
+    idle.request("GET", "/_ping")
+    assert idle.getresponse().read() == b"OK"
+    for each in [*silent, idle]:
         each.close()
 
 

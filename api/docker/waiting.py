@@ -1,0 +1,51 @@
+"""Bound the number of connections that wait for a client, because each of them has a thread (about 25 kB)."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+class Waiting:
+    """The connections that wait for their clients, longest first. Threads may share it.
+
+    If there are more than ``limit`` connections, those that have waited longest are shut down. A connection with bytes
+    that its thread has not read yet stays.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._lock = limit, threading.Lock()
+        self._connections: dict[int, socket.socket] = {}
+
+    @contextmanager
+    def member(self, connection: socket.socket) -> Iterator[None]:
+        """Make a connection a member during the ``with`` block. The block must not close the connection."""
+        descriptor = connection.fileno()
+        with self._lock:
+            self._connections[descriptor] = connection
+            if len(self._connections) > self._limit:
+                self._shut_down_one()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._connections.pop(descriptor, None)
+
+    def _shut_down_one(self) -> None:
+        """Shut down the connection that has waited longest; its thread then sees the end of the connection."""
+        for descriptor, connection in self._connections.items():
+            if not has_input(connection):
+                del self._connections[descriptor]
+                with suppress(OSError):  # the client has closed the connection
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # that of TLS would change the thread's object
+                return
+
+
+def has_input(connection: socket.socket, seconds: float = 0.0) -> bool:
+    """Wait up to ``seconds``, and return whether bytes of the client, or the end of the connection, can be read."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
