@@ -42,6 +42,8 @@ from engine.validate.container import (
 )
 from engine.validate.logging import JSON_FILE, choose_driver
 
+RANDOM_NAMES = 6  # number of random names to try, as in Docker
+
 
 @dataclass(frozen=True, slots=True)
 class RootFilesystem:
@@ -69,7 +71,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
     if root.directory == "/":
         _check_hostfs_security(request)
     record = _new_record(host, request, root, attachments)
-    _record(host, record)
+    _record(host, record, has_random_name=not request.name)
     networks = first_use_warnings(host, (a.network for a in record.attachments))
     return Created(record.id, [*_forwarding_warnings(host, request), *warnings, *networks])
 
@@ -180,13 +182,18 @@ def _with_sandbox_owner(reader: Reader, link: str) -> str:
     return link
 
 
-def _record(host: Host, record: ContainerRecord) -> None:
-    try:
-        with host.store.write() as tx:
-            tx.put_container(record)
-            events.container(tx, record, "create")
-    except Taken as error:
-        raise names.container_name_taken(record.name, error.holder) from error
+def _record(host: Host, record: ContainerRecord, *, has_random_name: bool) -> None:
+    """Store the record. If a random name is taken, use another one, and finally the short id, as Docker does."""
+    others = [names.generate_container_name() for _ in range(RANDOM_NAMES - 1)] + [names.short_id(record.id)]
+    for name in (record.name, *(others if has_random_name else ())):
+        try:
+            with host.store.write() as tx:
+                tx.put_container(replace(record, name=name))
+                events.container(tx, replace(record, name=name), "create")
+            return
+        except Taken as error:
+            taken = error
+    raise names.container_name_taken(record.name, taken.holder) from taken
 
 
 def find_root(host: Host, image: str) -> RootFilesystem:
