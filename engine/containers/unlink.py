@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from engine.containers import etc_files, lookup
 from engine.endpoints import links, reservation
-from engine.errors import Conflict
+from engine.errors import EngineError
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.names import parse_link
@@ -17,12 +17,12 @@ def unlink(host: Host, reference: str) -> None:
     """Remove a link; the reference "web/db" means the link ``db`` of the container ``web``.
 
     The link's line is removed from the container's /etc/hosts. New connections that only the link allowed are refused.
-    Raises NotFound if there is no such container or link, and Conflict if the reference names a container itself.
+    Raises NotFound if there is no such container or link, and EngineError if the reference names a container itself.
     """
     lookup.resolve(host, reference)
     name, slash, alias = reference.removeprefix("/").partition("/")
     if not slash:
-        raise Conflict("Conflict, cannot remove the default link name of the container")
+        raise EngineError("Conflict, cannot remove the default link name of the container")
     container = lookup.resolve(host, name)
     with locked(host.run, "container", container.id):
         # Change the file before the record, so that a killed command can be repeated.

@@ -140,7 +140,7 @@ class Skopeo:
         reasons = _FATAL.findall(text)
         reason = _PREFIX.sub("", _unescaped(reasons[-1]) if reasons else text.strip().rpartition("\n")[2])
         if (network := reason.find('Get "')) >= 0:
-            return Unavailable(_printable(reason[network:]))
+            return EngineError(_printable(reason[network:]))
         if "manifest unknown" in reason:
             return NotFound(f"manifest for {self._reference} not found: manifest unknown: manifest unknown")
         if any(phrase in reason for phrase in (*_DENIED, *_UNKNOWN)):
