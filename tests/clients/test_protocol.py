@@ -227,6 +227,28 @@ def exec_events(service: Service, command: str) -> list[str]:
     return [e["Action"] for e in map(json.loads, lines) if command in e["Actor"]["Attributes"].values()]
 
 
+def test_old_clients_get_the_fields_that_docker_has_dropped_since(service):
+    """dockerd 26.1.5 gave documents of the same form."""
+
+    def entry(version: str, path: str) -> dict:
+        documents = service.ask("GET", f"/v{version}{path}").json
+        return next(d for d in (documents["Images"] if "df" in path else documents) if d["RepoTags"] == ["bb:latest"])
+
+    for version, container_config, virtual_size in (
+        ("1.45", False, False),
+        ("1.44", True, False),
+        ("1.43", True, True),
+    ):
+        document = service.ask("GET", f"/v{version}/images/bb/json").json
+        assert ("ContainerConfig" in document, "VirtualSize" in document) == (container_config, virtual_size)
+    assert [entry(v, "/images/json")["RepoDigests"] for v in ("1.43", "1.42")] == [[], None]
+    sizes = [entry(v, "/system/df").get("VirtualSize") for v in ("1.44", "1.43")]
+    assert sizes == [None, entry("1.43", "/images/json")["Size"]]
+    info = [service.ask("GET", f"/v{version}/info").json for version in ("1.25", "1.24")]
+    assert [i["SecurityOptions"] for i in info] == [["name=seccomp,profile=builtin"], ["seccomp"]]
+    assert [i.get("ExecutionDriver") for i in info] == [None, "<not supported>"]
+
+
 def test_a_missing_volume_is_an_error_only_without_force(service):
     for flag, status in (("", 404), ("?force=0", 404), ("?force=1", 204)):
         assert service.ask("DELETE", f"/volumes/a{flag}").status == status

@@ -20,6 +20,7 @@ from api.docker.errors import ApiError, ClientGone, bad_request
 from api.docker.messages import Json, Request, Response, encode, json_response
 from api.docker.registry_auth import registry_auth
 from api.docker.router import Route
+from api.docker.versions import Version
 from api.docker.workers import Job
 from engine.api import Documents, Engine
 from engine.errors import EngineError
@@ -28,6 +29,17 @@ from engine.validate.image_reference import ImageReference, parse_reference
 
 NO_DOWNLOAD = "hawse does not download: fetch it first, then import the file"
 PIECE_BYTES = 64 << 10
+EMPTY_NAMES, NO_VIRTUAL_SIZE, NO_CONTAINER_CONFIG = (1, 43), (1, 44), (1, 45)
+"""API versions. From the first, an image without names has empty lists of names in the list of images. From the others,
+the documents of images lack these fields.
+"""
+EMPTY_CONFIG = {
+    **dict.fromkeys(("Hostname", "Domainname", "User"), ""),
+    **dict.fromkeys(("AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"), False),
+    **dict.fromkeys(("Env", "Cmd")), "Image": "", "Volumes": None, "WorkingDir": "",
+    **dict.fromkeys(("Entrypoint", "OnBuild", "Labels")),
+}  # fmt: skip
+"""The configuration of the container from which an image was made; hawse makes no images from containers."""
 
 
 def list_images(request: Request) -> Response:
@@ -35,12 +47,33 @@ def list_images(request: Request) -> Response:
     filters = request.filters()
     if name := request.value("filter"):  # parameter of clients before API version 1.41
         filters["reference"] = [*filters.get("reference", ()), name]
-    return json_response(request.engine.images.list(filters))
+    return json_response([_old_entry(each, request.version) for each in request.engine.images.list(filters)])
 
 
 def inspect(request: Request) -> Response:
     """Answer GET /images/{name}/json."""
-    return json_response(request.engine.images.inspect(request.parameters["name"]))
+    document = request.engine.images.inspect(request.parameters["name"])
+    if request.version < NO_CONTAINER_CONFIG:
+        document["ContainerConfig"] = EMPTY_CONFIG
+    return json_response(with_virtual_size(document, request.version))
+
+
+def with_virtual_size(document: Json, version: Version) -> Json:
+    """Return the document of an image; clients of older versions also get its size as VirtualSize, if it is not 0."""
+    return {**document, "VirtualSize": document["Size"]} if version < NO_VIRTUAL_SIZE and document["Size"] else document
+
+
+def _old_entry(entry: Json, version: Version) -> Json:
+    """Return an entry of the list for an API version. In older versions, an image without names has the name <none>."""
+    if version < EMPTY_NAMES:
+        names, digests = entry["RepoTags"], entry["RepoDigests"]
+        none = not (names or digests)
+        entry = {
+            **entry,
+            "RepoTags": ["<none>:<none>"] if none else names or None,
+            "RepoDigests": ["<none>@<none>"] if none else digests or None,
+        }
+    return with_virtual_size(entry, version)
 
 
 def tag(request: Request) -> Response:

@@ -7,6 +7,7 @@ from api.docker.messages import Json, Request, Response, encode, json_response
 from api.docker.router import Route
 from engine.api import Documents, Engine
 
+ONE_SHOT = (1, 41)  # from this API version, a client may ask for an answer without the earlier figures
 INTERVAL_SECONDS = 1.0
 """Seconds between two readings of a container's statistics."""
 
@@ -20,7 +21,8 @@ def stats(request: Request) -> Response | None:
     before = _now(request, request.parameters["id"])
     container_id = str(before["id"])
     if not request.flag("stream", True):
-        if request.flag("one-shot") or not before["pids_stats"]:
+        one_shot = request.flag("one-shot") and request.version >= ONE_SHOT
+        if one_shot or not before["pids_stats"]:
             return json_response(before)
         with request.open_stream() as stream:
             stream.wait(INTERVAL_SECONDS)

@@ -6,6 +6,7 @@ from typing import Any
 
 from api.docker.errors import bad_request
 from api.docker.handlers.containers import without_empty_size
+from api.docker.handlers.images import with_virtual_size
 from api.docker.info import complete
 from api.docker.messages import EMPTY, Json, Request, Response, json_response
 from api.docker.router import Route
@@ -17,6 +18,7 @@ _PING_HEADERS = (
     ("Content-Type", "text/plain; charset=utf-8"),
     ("Pragma", "no-cache"),
 )
+SECURITY_PAIRS = (1, 25)  # from this API version, SecurityOptions has pairs such as name=seccomp,profile=builtin
 PARTS = ("container", "image", "volume", "build-cache")
 NO_LOGIN = "hawse does not log in to registries. It reads the credentials of docker login from config.json"
 
@@ -34,7 +36,11 @@ def version(request: Request) -> Response:
 
 def info(request: Request) -> Response:
     """Answer /info."""
-    return json_response(complete(request.engine.system.info()))
+    document = complete(request.engine.system.info())
+    if request.version < SECURITY_PAIRS:
+        options = [pair.removeprefix("name=").partition(",")[0] for pair in document["SecurityOptions"]]
+        document = {**document, "SecurityOptions": options, "ExecutionDriver": "<not supported>"}
+    return json_response(document)
 
 
 def options(_: Request) -> Response:
@@ -55,6 +61,7 @@ def disk_usage(request: Request) -> Response:
             raise bad_request(f"unknown object type: {part}")
     containers = engine.containers.list({}, all=True, size="container" in parts)
     images = engine.images.list({}) if "image" in parts else []
+    images = [with_virtual_size(image, request.version) for image in images]
     document = {
         "LayersSize": sum(image["Size"] for image in images),
         "Images": [_with_users(image, containers) for image in images] if "image" in parts else None,
@@ -67,7 +74,8 @@ def disk_usage(request: Request) -> Response:
 
 def _with_users(image: Json, containers: list[Json]) -> dict[str, Any]:
     users = sum(container["ImageID"] == image["Id"] for container in containers)
-    return {**image, "RepoDigests": image["RepoDigests"] or None, "SharedSize": 0, "Containers": users}
+    names = {"RepoTags": image["RepoTags"] or None, "RepoDigests": image["RepoDigests"] or None}
+    return {**image, **names, "SharedSize": 0, "Containers": users}
 
 
 ROUTES = [
