@@ -124,6 +124,24 @@ def test_the_detach_keys_of_an_exec_end_the_connection_and_not_the_command(servi
     until(lambda: service.ask("GET", f"/exec/{exec_id}/json").json["ExitCode"] == 7)
 
 
+@pytest.mark.parametrize(("terminal", "raw"), [(True, True), (True, False), (False, True), (False, False)])
+def test_the_start_of_an_exec_decides_about_frames(service, terminal, raw):
+    """dockerd 26.1.5 sent the same bytes: without frames, a command without a terminal has no stderr."""
+    service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
+    command = ["sh", "-c", "echo out; sleep 0.2; echo err >&2"]
+    body = {"Cmd": command, "Tty": terminal, "AttachStdout": True, "AttachStderr": True}
+    exec_id = service.ask("POST", "/containers/c1/exec", body).json["Id"]
+    answer = service.ask("POST", f"/exec/{exec_id}/start", {"Tty": raw})
+    end, second = (b"\r\n", 1) if terminal else (b"\n", 2)
+    sent = [(1, b"out" + end), (second, b"err" + end)]
+    if raw:
+        assert answer.body == b"".join(text for stream, text in sent if stream == 1)
+    else:
+        assert answer.body == b"".join(bytes([stream, 0, 0, 0, 0, 0, 0, len(text)]) + text for stream, text in sent)
+    kind = "raw" if raw else "multiplexed"
+    assert answer.headers["content-type"] == f"application/vnd.docker.{kind}-stream"
+
+
 def test_an_exec_instance_reports_its_state_and_exit_code(service):
     service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
     wanted = {"Cmd": ["sh", "-c", "exit 3"], "AttachStdout": True, "Tty": False}

@@ -81,8 +81,10 @@ def start(request: Request) -> Response | None:
         if body.flag("Detach"):
             _start_detached(request, instance)
             return EMPTY
-        with request.hijack(media_type(request.version, tty=instance.command.tty)) as connection:
-            (_run_in_terminal if instance.command.tty else _run_with_pipes)(request, instance, connection)
+        # As in Docker, Tty of this request decides about frames, and Tty of the creation about the terminal.
+        raw = body.flag("Tty")
+        with request.hijack(media_type(request.version, tty=raw)) as connection:
+            (_run_in_terminal if instance.command.tty else _run_with_pipes)(request, instance, connection, raw=raw)
     except BaseException:
         if instance.exit_code is None:  # no end was recorded, for example because the client has gone
             instance.finish(FAILED)
@@ -150,8 +152,8 @@ def _await_end(instance: Exec, job: Job, master: int) -> None:
     instance.finish(_outcome(job)[0])
 
 
-def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked) -> None:
-    """Run the command with a pipe for each stream that the client wants."""
+def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked, *, raw: bool) -> None:
+    """Run the command with a pipe for each stream that the client wants; with ``raw``, stderr is not sent."""
     command = instance.command
     with ExitStack() as stack:
         worker_files: list[int] = []
@@ -165,7 +167,7 @@ def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked) -> N
             worker_files.append(_null())
         outputs = []
         for attached, stream in zip(instance.attached, ("stdout", "stderr"), strict=True):
-            if attached:
+            if attached and not (raw and stream == "stderr"):
                 reader, writer = os.pipe()
                 stack.callback(os.close, reader)
                 outputs.append((reader, stream))
@@ -174,12 +176,12 @@ def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked) -> N
                 worker_files.append(_null())
         job = _job(request, instance, worker_files)
         instance.connect(-1, job)
-        client = Client(connection, source, None, tty=False, stays=True)
+        client = Client(connection, source, None, tty=raw, stays=True)
         Relay(client, source, outputs, job.fileno()).run()
         _finish(instance, job, client)
 
 
-def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked) -> None:
+def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked, *, raw: bool) -> None:
     """Run the command with a terminal between the front and the worker.
 
     The worker copies between this terminal and the container's terminal. Changes of this terminal's size change the
@@ -196,7 +198,7 @@ def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked) -> 
         job = _job(request, instance, [slave])
         instance.connect(master, job)
         sink = source if instance.command.attach_stdin else None
-        client = Client(connection, sink, detach_keys(instance.keys) if sink else None, tty=True, stays=False)
+        client = Client(connection, sink, detach_keys(instance.keys) if sink else None, tty=raw, stays=False)
         Relay(client, source, [(master, "stdout")], job.fileno()).run()
         _finish(instance, job, client)
 
