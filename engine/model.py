@@ -192,6 +192,7 @@ class HostConfig:
     console_size: tuple[int, int] = (0, 0)
     log_driver: str = ""  # in a request, "": the configured default; in a record, "": json-file
     log_options: Mapping[str, str] = field(default_factory=dict)
+    mounts: Sequence[str] = ()  # the entries of Mounts as JSON; the last of ``binds`` have the same meaning
     null_fields: Sequence[str] = ()  # lists that a client of the API did not send, which Docker shows as null
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
@@ -14,6 +15,9 @@ from engine.render.host_config import NULLABLE
 MOUNT_TYPES = ("bind", "volume", "tmpfs", "npipe", "cluster", "image")
 PROTOCOLS = ("tcp", "udp", "sctp")
 LAST_PORT = 65535
+BIND_OPTIONS = (
+    "Propagation", "NonRecursive", "CreateMountpoint", "ReadOnlyNonRecursive", "ReadOnlyForceRecursive",
+)  # fmt: skip
 
 
 def host_config(body: Fields) -> HostConfig:
@@ -22,6 +26,7 @@ def host_config(body: Fields) -> HostConfig:
     return HostConfig(
         network_mode=body.text("NetworkMode") or "default",
         binds=[*(body.texts("Binds") or ()), *map(_mounted, body.children("Mounts"))] or None,
+        mounts=[_mount_entry(mount) for mount in body.children("Mounts")],
         port_bindings=port_specs(body.lists("PortBindings")),
         publish_all_ports=body.flag("PublishAllPorts"),
         restart_policy=restart_policy(body.child("RestartPolicy")),
@@ -98,6 +103,16 @@ def _joined(specs: Sequence[PortSpec]) -> list[PortSpec]:
     if len(specs) == 1:
         return [first]
     return [PortSpec(first.protocol, first.port, first.host_ip, f"{first.host_port}-{last.host_port}", last.port)]
+
+
+def _mount_entry(mount: Fields) -> str:
+    """Return an entry of ``Mounts`` as the JSON that the container's document shows: without empty fields."""
+    fields = ("Type", "Source", "Target", "ReadOnly", "Consistency")
+    document = {name: mount.value(name) for name in mount.truthy(*fields)}
+    if mount.has("BindOptions"):
+        options = mount.child("BindOptions")
+        document["BindOptions"] = {name: options.value(name) for name in options.truthy(*BIND_OPTIONS)}
+    return json.dumps(document)
 
 
 def _mounted(mount: Fields) -> str:

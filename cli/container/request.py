@@ -10,7 +10,7 @@ from cli.container.checks import Given
 from cli.options.address import mac_address
 from cli.options.environment import env_value, latest, pairs_to_map, with_files
 from cli.options.limits import restart_policy
-from cli.options.mounts import bind
+from cli.options.mounts import bind, mount_entry
 from cli.options.network import NetworkOption, endpoint_settings, network_mode
 from cli.options.ports import exposed_ports, published_ports
 from cli.options.security import SYSTEM_PATHS, security_options
@@ -88,6 +88,7 @@ def _host_config(flags: Given, changed: Collection[str]) -> HostConfig:
     return HostConfig(
         network_mode=network_mode(flags["network"]),
         binds=binds or None,
+        mounts=tuple(mount_entry(mount) for mount in flags["mount"]),
         port_bindings=published_ports(flags["publish"]),
         publish_all_ports=flags["publish_all"],
         auto_remove=flags["rm"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 
@@ -55,6 +56,12 @@ def mount(value: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
     if ":" in source or ":" in fields["target"]:
         raise ValueError(f"a colon in a mount's path is not supported: {value}")
     return f"{source}:{fields['target']}" + (":ro" if fields.get("readonly") == "true" else "")
+
+
+def mount_entry(mounted: str) -> str:
+    """Return the result of `mount` as the JSON that Docker keeps in HostConfig.Mounts."""
+    source, target, *mode = mounted.split(":")
+    return json.dumps({"Type": "bind", "Source": source, "Target": target, **({"ReadOnly": True} if mode else {})})
 
 
 def _mount_field(entry: str) -> tuple[str, str]:

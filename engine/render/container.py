@@ -76,7 +76,7 @@ def container_document(
         "HostConfig": host_config_document(record),
         "GraphDriver": {"Data": None if files.layers is None else dict(files.layers), "Name": "overlay2"},
         **sizes,
-        "Mounts": mounts_document(record.host.binds),
+        "Mounts": mounts_document(record.host),
         "Config": config_document(record.config),
         "NetworkSettings": _network_settings(record, endpoints, networks),
     }
@@ -109,7 +109,7 @@ def container_summary(
         "Status": status_text(record, now),
         "HostConfig": {"NetworkMode": record.host.network_mode},
         "NetworkSettings": {"Networks": listed_networks_document(record, endpoints)},
-        "Mounts": mounts_document(record.host.binds),
+        "Mounts": mounts_document(record.host),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,6 +74,7 @@ def host_config_document(record: ContainerRecord) -> Json:
         "Runtime": "runc",
         "Isolation": "",
         **_resources(record),
+        **({"Mounts": [json.loads(entry) for entry in host.mounts]} if host.mounts else {}),
         "MaskedPaths": _paths(record, MASKED_PATHS),
         "ReadonlyPaths": _paths(record, READONLY_PATHS),
         **({} if host.init is None else {"Init": host.init}),
@@ -98,8 +100,9 @@ def _paths(record: ContainerRecord, hidden: Sequence[str]) -> list[str] | None:
 
 def _placement(record: ContainerRecord) -> Json:
     host = record.host
+    binds = copied_list(host.binds)
     return {
-        "Binds": copied_list(host.binds),
+        "Binds": (binds or [])[: -len(host.mounts)] or None if host.mounts else binds,
         "ContainerIDFile": host.container_id_file,
         "LogConfig": {"Type": host.log_driver or JSON_FILE, "Config": dict(sorted(host.log_options.items()))},
         "NetworkMode": host.network_mode,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from engine.model import Mount
+from engine.model import HostConfig, Mount
 from engine.validate.container import PROPAGATIONS
 
 Json = dict[str, Any]
 
 
-def mounts_document(binds: Sequence[str] | None) -> list[Json]:
-    """Render binds ``source:target[:mode]`` as the mount points that Docker lists."""
-    return [_mount(bind) for bind in binds or ()]
+def mounts_document(host: HostConfig) -> list[Json]:
+    """Render binds ``source:target[:mode]`` as the mount points that Docker lists; those of Mounts show no mode."""
+    binds = host.binds or ()
+    listed = len(binds) - len(host.mounts)
+    return [_mount(bind) if place < listed else {**_mount(bind), "Mode": ""} for place, bind in enumerate(binds)]
 
 
 def parse_bind(bind: str) -> tuple[Mount, str]:

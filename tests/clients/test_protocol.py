@@ -227,6 +227,24 @@ def exec_events(service: Service, command: str) -> list[str]:
     return [e["Action"] for e in map(json.loads, lines) if command in e["Actor"]["Attributes"].values()]
 
 
+def test_a_mount_is_shown_as_the_client_has_sent_it(service):
+    """Ansible creates a container again if it does not find its mounts. dockerd 26.1.5 gave the same documents."""
+    mounts = [
+        {"Type": "bind", "Source": "/tmp", "Target": "/b", "BindOptions": {"Propagation": "rslave"}},
+        {"Type": "bind", "Source": "/tmp", "Target": "/c", "ReadOnly": True, "BindOptions": {}},
+    ]
+    body = {"Image": "bb", "Cmd": ["true"], "HostConfig": {"Binds": ["/tmp:/a:ro"], "Mounts": mounts}}
+    assert service.ask("POST", "/containers/create?name=c1", body).status == 201
+    service.docker("create", "--name", "c2", "--mount", "type=bind,source=/tmp,target=/d,readonly", "bb", "true")
+    first, second = (service.ask("GET", f"/containers/{name}/json").json for name in ("c1", "c2"))
+    assert (first["HostConfig"]["Binds"], first["HostConfig"]["Mounts"]) == (["/tmp:/a:ro"], mounts)
+    assert [(m["Destination"], m["Mode"], m["RW"]) for m in first["Mounts"]] == [
+        ("/a", "ro", False), ("/b", "", True), ("/c", "", False),
+    ]  # fmt: skip
+    assert second["HostConfig"]["Binds"] is None
+    assert second["HostConfig"]["Mounts"] == [{"Type": "bind", "Source": "/tmp", "Target": "/d", "ReadOnly": True}]
+
+
 def test_old_clients_get_the_fields_that_docker_has_dropped_since(service):
     """dockerd 26.1.5 gave documents of the same form."""
 

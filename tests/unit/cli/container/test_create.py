@@ -89,7 +89,9 @@ def test_process_flags_reach_the_request(cli, create, tmp_path):
         working_dir="/srv", labels={"x": "1", "y": ""}, stop_signal="INT", stop_timeout=0,
     )  # fmt: skip
     assert request.host == HostConfig(
-        binds=["/a:/b:ro", "/c:/d"], restart_policy=RestartPolicy("on-failure", 3), cap_add=("NET_ADMIN",),
+        binds=["/a:/b:ro", "/c:/d"],
+        mounts=('{"Type": "bind", "Source": "/c", "Target": "/d"}',),
+        restart_policy=RestartPolicy("on-failure", 3), cap_add=("NET_ADMIN",),
         cap_drop=("ALL",), pid_mode="host", privileged=True, readonly_rootfs=True, init=True,
     )  # fmt: skip
 
