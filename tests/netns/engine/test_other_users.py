@@ -171,7 +171,7 @@ def test_link_that_was_left_is_not_opened(host, left, name, exists):
     link.parent.mkdir(mode=0o700, exist_ok=True)
     link.symlink_to(left)
     command = [sys.executable, "-c", f"import sys; from pathlib import Path; {STARTED[name]}", str(host.run_dir)]
-    host.run(*command, env=host.env(), cwd=CHECKOUT, check=False, timeout=20)
+    host.run(*command, env=host.env(), cwd=CHECKOUT, check=False)
     assert left.exists() == exists
     assert not exists or (left.read_text(), mode(left)) == ("untouched", 0o644)
 
