@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -94,6 +94,8 @@ DRY_RUNS = (
 
 A dry run can show only changes of the kernel's network state.
 """
+NEED_NO_HOST = ("completion", "help")
+"""The commands that act on no host, besides the hidden ones that begin with two underscores."""
 LOG_LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
 INTERRUPTED, BROKEN_PIPE = 130, 141  # exit codes: 128 + signal number, as in a shell
 
@@ -116,7 +118,10 @@ class Root(Group):
         return examples.notes(line)
 
     def check(self, ctx: click.Context) -> None:
-        """Raise StatusError if the user gave ``--dry-run`` for a command that does not support this flag."""
+        """Raise StatusError if the command is meant for another host, or does not support the flag ``--dry-run``."""
+        name = ctx.command.name or ""
+        if not (isinstance(ctx.command, Group) or name in NEED_NO_HOST or name.startswith("__")):
+            require_this_host(ctx.obj.global_flags["host"], ctx.obj.global_flags["context"], ctx.obj.environ)
         line = path(ctx).removeprefix("hawse ").removeprefix("container ")
         if ctx.obj.is_dry_run and not isinstance(ctx.command, Group) and line not in DRY_RUNS:
             raise StatusError(f"hawse: --dry-run works with {', '.join(DRY_RUNS)}, not with {line}", FLAG_ERROR)
@@ -124,7 +129,7 @@ class Root(Group):
     def version_if_wanted(self, ctx: click.Context) -> None:
         """If the command line has ``--version`` and no command, print the version and exit with code 0."""
         if ctx.params.get("version"):
-            ctx.obj.out(version_line(complete=ctx.obj.on_terminal) + "\n")
+            ctx.obj.out(version_line(readable=ctx.obj.on_terminal) + "\n")
             raise click.exceptions.Exit(0)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -133,7 +138,8 @@ class Root(Group):
         app.debug = app.debug or ctx.params["debug"]
         app.no_color = app.no_color or ctx.params["no_color"]
         app.global_flags = ctx.params
-        require_this_host(ctx.params["host"], ctx.params["context"])
+        if ctx.params["host"] and ctx.params["context"]:
+            raise StatusError("conflicting options: either specify --host or --context, not both")
         if (ctx.params["log_level"] or "info").lower() not in LOG_LEVELS:
             raise StatusError(f"Unable to parse logging level: {ctx.params['log_level']}")
         if not ctx.args:
@@ -141,17 +147,26 @@ class Root(Group):
         return super().invoke(ctx)
 
 
-def require_this_host(hosts: Sequence[str], context: str) -> None:
-    """Raise StatusError if ``--host`` or ``--context`` names another host than this one."""
-    if hosts and context:
-        raise StatusError("conflicting options: either specify --host or --context, not both")
-    failed = "Failed to initialize: unable to resolve docker endpoint:"
+def require_this_host(hosts: Sequence[str], context: str, environ: Mapping[str, str]) -> None:
+    """Raise StatusError if ``--host``, ``--context``, DOCKER_HOST or DOCKER_CONTEXT names another host than this one.
+
+    As in Docker's client, ``--host`` overrides both variables, and DOCKER_HOST overrides DOCKER_CONTEXT.
+    """
+    failed, remedy = "Failed to initialize: unable to resolve docker endpoint:", ""
     if len(hosts) > 1:
         raise StatusError(f"{failed} Please specify only one -H")
+    name, value = ("--host ", hosts[0]) if hosts else ("DOCKER_HOST=", environ.get("DOCKER_HOST", ""))
+    if not (hosts or context or value):
+        context, remedy = environ.get("DOCKER_CONTEXT", ""), _REMEDY.format("DOCKER_CONTEXT")
     if context not in ("", "default"):
-        raise StatusError(f'{failed} context "{context}": context not found\n{ONLY_HERE}')
-    if hosts and not hosts[0].startswith(("unix://", "fd://")):
-        raise StatusError(f"hawse: --host {hosts[0]} is not this host\n{ONLY_HERE}")
+        raise StatusError(f'{failed} context "{context}": context not found\n{ONLY_HERE}{remedy}')
+    if value and not value.strip().startswith(("unix://", "fd://")):
+        remedy = "" if hosts else _REMEDY.format("DOCKER_HOST")
+        raise StatusError(f"hawse: {name}{value} is not this host\n{ONLY_HERE}{remedy}")
+
+
+_REMEDY = """
+The environment variable {0} names that host. To use this host: unset {0}"""
 
 
 root = Root(

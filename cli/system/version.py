@@ -38,12 +38,15 @@ def version(app: App, format: str) -> None:
         raise StatusError(problem)
 
 
-def version_line(*, complete: bool = False) -> str:
+def version_line(*, readable: bool) -> str:
     """Return the line that ``--version`` prints.
 
-    ``complete`` adds the version of Docker whose behaviour hawse copies.
+    A terminal gets a ``readable`` line that begins with hawse's own version. A pipe gets Docker's line, from which
+    scripts read the version of Docker; the build in this line names hawse's own version.
     """
-    return f"hawse version {version_text()}" + (f" (works as Docker {DOCKER_VERSION})" if complete else "")
+    if readable:
+        return f"hawse version {version_text()} (works as Docker {DOCKER_VERSION})"
+    return f"Docker version {DOCKER_VERSION}, build hawse-{version_text()}"
 
 
 def client_document() -> Json:

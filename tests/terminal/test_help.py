@@ -53,7 +53,8 @@ def test_a_mistake_gets_a_suggestion_and_a_red_word_on_a_terminal():
         assert on_terminal(80, "netwrok", "ls", **quiet).startswith("hawse: 'netwrok' is")
 
 
-def test_the_version_names_docker_only_on_a_terminal():
+def test_the_version_is_that_of_docker_in_a_pipe():
+    """Scripts that check the version of Docker read the third word, or the numbers after "Docker version"."""
     assert re.fullmatch(r"hawse version \S+ \(works as Docker 26\.1\.5\)\n", on_terminal(80, "--version"))
     ran = subprocess.run([sys.executable, "-m", "cli", "--version"], capture_output=True, text=True, cwd=CHECKOUT)
-    assert re.fullmatch(r"hawse version \S+\n", ran.stdout)
+    assert re.fullmatch(r"Docker version 26\.1\.5, build hawse-\S+\n", ran.stdout)

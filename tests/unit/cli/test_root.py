@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -95,7 +96,7 @@ def test_output_to_a_closed_pipe(shell, code, error):
 def test_the_flag_version_prints_one_line(cli):
     result = cli("--version")
     assert result.code == 0
-    assert result.out.startswith("hawse version ")
+    assert re.fullmatch(r"Docker version 26\.1\.5, build hawse-\d\S+\n", result.out)
 
 
 def test_version_flag_with_a_command_runs_the_command(cli):
@@ -103,7 +104,7 @@ def test_version_flag_with_a_command_runs_the_command(cli):
 
 
 def test_version_flag_wins_over_an_unknown_word(cli):
-    assert cli("-v", "bogus").out.startswith("hawse version ")
+    assert cli("-v", "bogus").out.startswith("Docker version ")
 
 
 @pytest.mark.parametrize("more", [[], ["2026-01-01T00:00:00Z"]])
@@ -207,6 +208,48 @@ def test_flags_that_mean_another_host_are_refused(cli):
         result = cli(*flags, "network", "rm", "n1")
         assert (result.code, result.err.splitlines()[0]) == (1, error)
     assert cli.engine.calls == []
+
+
+def test_an_environment_variable_that_means_another_host_is_refused(cli):
+    """The first line of the error for DOCKER_CONTEXT is that of Docker 26.1.5, without the path of the missing file."""
+    for environ, error in (
+        ({"DOCKER_HOST": "tcp://10.0.0.1:2375"}, "hawse: DOCKER_HOST=tcp://10.0.0.1:2375 is not this host"),
+        ({"DOCKER_HOST": "ssh://user@other", "DOCKER_CONTEXT": "x"}, "hawse: DOCKER_HOST=ssh://user@other is not"),
+        ({"DOCKER_CONTEXT": "x"}, 'Failed to initialize: unable to resolve docker endpoint: context "x": context not'),
+    ):
+        cli.environ = environ
+        for line in (["network", "rm", "n1"], ["ps"], ["version"], ["run", "hostfs"], ["-c", "default", "doctor"]):
+            if line[0] != "-c" or "DOCKER_HOST" in environ:
+                result = cli(*line)
+                assert (result.code, result.out) == (1, "")
+                assert result.err.startswith(error)
+                assert result.err.endswith(f"To use this host: unset {next(iter(environ))}\n")
+    assert cli.engine.calls == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "flags"),
+    [
+        ({"DOCKER_HOST": "", "DOCKER_CONTEXT": ""}, []),
+        ({"DOCKER_HOST": "unix:///var/run/docker.sock", "DOCKER_CONTEXT": "other"}, []),
+        ({"DOCKER_HOST": "fd://"}, []),
+        ({"DOCKER_CONTEXT": "default"}, []),
+        ({"DOCKER_CONTEXT": "other"}, ["-c", "default"]),
+        ({"DOCKER_HOST": "tcp://10.0.0.1:2375", "DOCKER_CONTEXT": "other"}, ["-H", "unix:///x"]),
+    ],
+)
+def test_variables_that_mean_this_host_are_accepted(cli, environ, flags):
+    cli.environ = environ
+    assert cli(*flags, "network", "rm", "n1").out == "n1\n"
+
+
+def test_what_acts_on_no_host_ignores_a_variable_that_means_another_host(cli):
+    cli.environ = {"DOCKER_HOST": "tcp://10.0.0.1:2375"}
+    for line in (["--version"], ["--help"], ["network", "--help"], ["help"], ["completion", "bash"], ["run", "--help"]):
+        assert (cli(*line).code, cli(*line).err) == (0, "")
+    assert cli("network", "create", "--bogus").err.startswith("unknown flag: --bogus")
+    assert (cli("__complete", "networks", "0").code, cli("__complete", "networks", "0").err) == (0, "")
+    assert cli("__exited", "c" * 64).code == 0
 
 
 @pytest.mark.parametrize("flag", ["--explain", "--dry-run"])

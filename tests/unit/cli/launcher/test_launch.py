@@ -44,7 +44,7 @@ def launched(*argv: str, **extra: str) -> subprocess.CompletedProcess[str]:
 
 def test_without_a_server_the_command_runs_in_its_own_process():
     result = launched("--version", HAWSE_WARM="off")
-    assert (result.returncode, result.stderr, result.stdout[:14]) == (0, "", "hawse version ")
+    assert (result.returncode, result.stderr, result.stdout[:15]) == (0, "", "Docker version ")
     assert launched("nosuch", HAWSE_WARM="off").returncode == 1
 
 
