@@ -178,6 +178,20 @@ def _network(value: object) -> str:
     return str(ip_network(_text(value), strict=False)) if value else ""
 
 
+def _network4(value: object) -> str:
+    network = _network(value)
+    if ":" in network:
+        raise _Wrong(f"expected an IPv4 subnet, found {network}")
+    return network
+
+
+def _network6(value: object) -> str:
+    network = _network(value)
+    if network and ":" not in network:
+        raise _Wrong("fixed-cidr-v6 is not an IPv6 subnet")
+    return network
+
+
 def _mtu(value: object) -> int:
     if type(value) is not int or not (value == 0 or 68 <= value <= 65535):
         raise _Wrong("expected 0 or a number of bytes from 68 to 65535")
@@ -254,8 +268,8 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "bridge": _text,
     "bip": _interface,
     "bip6": _interface,
-    "fixed-cidr": _network,
-    "fixed-cidr-v6": _network,
+    "fixed-cidr": _network4,
+    "fixed-cidr-v6": _network6,
     "default-gateway": _address,
     "default-gateway-v6": _address,
     "mtu": _mtu,

@@ -222,16 +222,28 @@ def usable(subnet: IPNetwork) -> tuple[int, int]:
     return (first, last) if subnet.prefixlen >= 31 else (first + 1, last - 1)
 
 
+def _automatic(subnet: IPNetwork, ip_range: IPNetwork | None) -> Range:
+    """Return the first and the last address that automatic allocation can choose, as integers.
+
+    As in Docker, only the host part of a range outside the subnet counts: 10.6.0.128/25 means 10.5.0.128/25 in
+    10.5.0.0/24. Only the key fixed-cidr of daemon.json can give such a range.
+    """
+    first, last = usable(subnet)
+    if ip_range is None:
+        return first, last
+    low, high = bounds(ip_range)
+    if not subnet.overlaps(ip_range):
+        low, high = (int(subnet.network_address) + (value & int(subnet.hostmask)) for value in (low, high))
+    return max(first, low), min(last, high)
+
+
 def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = None) -> IPAddress:
     """Return the lowest free address of ``ip_range``, or of the subnet if ``ip_range`` is None.
 
     This function also chooses automatic gateways. ``used`` are the used addresses of the subnet, in ascending order and
     without duplicates. Raises `NoFreeAddress` if no address is free.
     """
-    first, last = usable(subnet)
-    if ip_range is not None:
-        range_first, range_last = bounds(ip_range)
-        first, last = max(first, range_first), min(last, range_last)
+    first, last = _automatic(subnet, ip_range)
     address = _first_gap(used, first)
     if address > last:
         raise NoFreeAddress(subnet)
@@ -288,10 +300,6 @@ def usage(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = N
     """
     low, high = bounds(subnet)
     first, last = usable(subnet)
-    if ip_range is not None:
-        range_first, range_last = bounds(ip_range)
-        first_free, last_free = max(first, range_first), min(last, range_last)
-    else:
-        first_free, last_free = first, last
+    first_free, last_free = _automatic(subnet, ip_range)
     within = bisect_right(used, last_free) - bisect_left(used, first_free)
     return Usage(len(used) + (first - low) + (high - last), max(0, last_free - first_free + 1 - within))

@@ -256,7 +256,9 @@ def _reserve_aux(tx: Transaction, network: NetworkRecord, key: str, subnet: IPNe
     try:
         ipam.check_address(subnet, tx.addresses(key), ip_address(address))
         tx.reserve_address(key, int(ip_address(address)), f"aux:{network.id}:{name}")
-    except (Taken, ipam.AddressInUse, ipam.OutOfPool, ipam.NoFreeAddress) as error:
+    except ipam.OutOfPool as error:
+        raise Forbidden(f"auxiliary address: ({name}:{address}) must belong to the master pool: {subnet}") from error
+    except (Taken, ipam.AddressInUse, ipam.NoFreeAddress) as error:
         cause = str(error) if isinstance(error, ipam.NoFreeAddress) else IN_USE
         raise Forbidden(f"failed to allocate secondary ip address ({name}:{address}): {cause}") from error
 

@@ -202,6 +202,24 @@ def test_the_default_gateway_is_a_router_beside_the_bridge(host, hawse):
         assert ipam == [{"Subnet": ipam[0]["Subnet"], "Gateway": gateway, **auxiliary}]
 
 
+def test_only_the_host_part_of_a_range_outside_the_default_bridge_counts(hawse):
+    """Docker 26.1.5 accepts such a fixed-cidr, and allocates these addresses."""
+    for fixed, address in (("10.6.0.0/25", "10.99.1.2/24"), ("10.6.0.128/25", "10.99.1.128/24"),
+                           ("10.99.0.0/16", "10.99.1.2/24")):  # fmt: skip
+        settings = {"bip": "10.99.1.1/24", "fixed-cidr": fixed}
+        assert address in hawse(settings, "run", "--rm", *ADDRESSES).stdout
+        assert f'"IPRange":"{fixed}"' in hawse(settings, "network", "inspect", "-f", "{{json .}}", "bridge").stdout
+
+
+def test_a_default_gateway_outside_the_default_bridge_is_refused(hawse):
+    """The error is that of Docker 26.1.5 when dockerd starts."""
+    settings = {"bip": "10.99.1.1/24", "default-gateway": "10.6.0.1"}
+    assert hawse(settings, "run", "--rm", "hostfs", "true", check=False).stderr.splitlines()[0] == (
+        'hawse: Error response from daemon: error creating default "bridge" network: auxiliary address: '
+        "(DefaultGatewayIPv4:10.6.0.1) must belong to the master pool: 10.99.1.0/24."
+    )
+
+
 def test_fixed_cidr_alone_is_subnet_and_range(hawse):
     """The expected values are those of Docker 26.1.5. An IPv6 subnet has no range."""
     settings = {"fixed-cidr": "10.99.4.0/24", "ipv6": True, "fixed-cidr-v6": "fd00:4::/64"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network, ip_address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engine.ipam import AddressInUse, NoFreeAddress, OutOfPool, check_address, lowest_free, usable
@@ -98,6 +98,7 @@ def test_the_lowest_usable_address_in_range_or_none(prefix, used, window):
     base = 0x0A000000
     subnet = IPv4Network((base, prefix))
     ip_range = IPv4Network((base + window[0], window[1]), strict=False) if window else None
+    assume(ip_range is None or subnet.overlaps(ip_range))
     first, last = usable(subnet)
     taken = sorted(base + n for n in used)
     free = [a for a in range(first, last + 1) if a not in taken and (not ip_range or ip_address(a) in ip_range)]
@@ -106,6 +107,13 @@ def test_the_lowest_usable_address_in_range_or_none(prefix, used, window):
     else:
         with pytest.raises(NoFreeAddress):
             lowest_free(subnet, taken, ip_range)
+
+
+def test_only_the_host_part_of_a_range_outside_the_subnet_counts():
+    """The expected addresses are those of Docker 26.1.5 with such a fixed-cidr."""
+    subnet = IPv4Network("10.5.0.0/24")
+    for text, address in (("10.6.0.0/25", "10.5.0.1"), ("10.6.0.128/25", "10.5.0.128")):
+        assert lowest_free(subnet, [], IPv4Network(text)) == ip_address(address)
 
 
 class Counting(list):
