@@ -23,6 +23,7 @@ from cli.image.pull import pull_image
 from cli.options.image_reference import check_reference, is_identifier
 from cli.pflag import changed
 from engine.errors import InvalidArgument, NotFound
+from engine.images.platform import parse_platform
 from engine.model import ContainerCreate
 from engine.validate.image_reference import parse_reference
 
@@ -78,6 +79,7 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
     """
     warn(app, request)
     with id_file("" if app.is_dry_run else request.host.container_id_file) as keep:
+        check_platform(request.platform)
         name = reference(request.config.image)
         request = replace(request, host=replace(request.host, console_size=console_size(app)))
         if name and pull == "always" and not app.is_dry_run:
@@ -105,6 +107,14 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
             app.err_lines([f"WARNING: {warning}"])
         keep(created.id)
     return created.id
+
+
+def check_platform(platform: str) -> None:
+    """Raise StatusError with the error of Docker's client if the value of ``--platform`` is invalid."""
+    try:
+        parse_platform(platform)
+    except InvalidArgument as error:
+        raise StatusError(f"error parsing specified platform: {error}") from error
 
 
 def pull_for(app: App, name: str, *, quiet: bool, platform: str) -> None:

@@ -58,7 +58,7 @@ def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: boo
     except EngineError as error:
         raise report("run", app.daemon_text(error), failure_code(error)) from error
     except StatusError as error:
-        raise report("run", error.text) from error
+        raise report("run", error.text, text_code(error.text)) from error
 
 
 def start_reported(app: App, container_id: str) -> None:
@@ -79,7 +79,11 @@ def failure_code(error: EngineError) -> int:
     """
     if isinstance(error, StartFailure):
         return error.exit_code
-    text = str(error)
+    return text_code(str(error))
+
+
+def text_code(text: str) -> int:
+    """Return the exit code that Docker derives from the text of an error; see `failure_code`."""
     if any(phrase in text for phrase in NOT_FOUND):
         return 127
     return 126 if any(phrase in text for phrase in NOT_EXECUTABLE) else FLAG_ERROR

@@ -48,9 +48,7 @@ def mount(value: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
         raise ValueError(f"mount type {quote(kind)} is not supported: use type=bind")
     if not fields.get("target"):
         raise ValueError("target is required")
-    if not fields.get("source"):
-        raise ValueError("field Source must not be empty")
-    source = fields["source"]
+    source = fields.get("source", "")  # the engine refuses an empty source, as dockerd does
     if source == "." or source.startswith("./"):
         source = absolute(source)
     if ":" in source or ":" in fields["target"]:

@@ -36,6 +36,7 @@ from engine.validate.container import (
     check_container_create,
     check_mounts,
     check_name,
+    check_networks,
     link_target,
     links_with_host_mode,
     parse_security_options,
@@ -63,17 +64,19 @@ def create(host: Host, request: ContainerCreate) -> Created:
     """
     request = _normalised(request)
     check_mounts(request.mounts)
+    warnings = check_container_create(request)
     with host.store.read() as reader:
-        warnings = check_container_create(request, _existing_networks(reader, request))
+        networks = _existing_networks(reader, request)
         attachments = _attachments(request, next(iter(reader.find_networks(request.host.network_mode)), None))
     root = find_root(host, request.config.image)
+    check_networks(request, networks)
     warnings = [*warnings, *_platform_warnings(host, request, root)]
     if root.directory == "/":
         _check_hostfs_security(request)
     record = _new_record(host, request, root, attachments)
     _record(host, record, has_random_name=not request.name)
-    networks = first_use_warnings(host, (a.network for a in record.attachments))
-    return Created(record.id, [*_forwarding_warnings(host, request), *warnings, *networks])
+    first_use = first_use_warnings(host, (a.network for a in record.attachments))
+    return Created(record.id, [*_forwarding_warnings(host, request), *warnings, *first_use])
 
 
 def _new_record(
@@ -87,12 +90,14 @@ def _new_record(
     driver, options = choose_driver(
         request.host.log_driver, request.host.log_options, host.config.log_driver, host.config.log_opts
     )
-    name = check_name(request) or names.generate_container_name()
+    name = check_name(request)
+    if name:
+        _check_name_is_free(host, name)
     check_binds(request.host.binds)
     container_id = names.generate_id()
     return ContainerRecord(
         id=container_id,
-        name=name,
+        name=name or names.generate_container_name(),
         created=timestamps.now(),
         config=replace(
             config,
@@ -180,6 +185,16 @@ def _with_sandbox_owner(reader: Reader, link: str) -> str:
     if record.host.network_mode == "host":
         raise links_with_host_mode()
     return link
+
+
+def _check_name_is_free(host: Host, name: str) -> None:
+    """Raise Conflict if a container has this name; as in Docker, this error precedes those of binds and links.
+
+    Because another command may take the name meanwhile, `_record` checks it again.
+    """
+    with host.store.read() as reader:
+        if holder := next((record for record in reader.find_containers(name) if record.name == name), None):
+            raise names.container_name_taken(name, holder.id)
 
 
 def _record(host: Host, record: ContainerRecord, *, has_random_name: bool) -> None:

@@ -47,25 +47,32 @@ HOST_MODE_PORTS = "Published ports are discarded when using host network mode"
 ALLOCATING = "Error when allocating new name: "
 
 
-def check_container_create(request: ContainerCreate, networks: Mapping[str, NetworkRecord | None]) -> list[str]:
+def check_container_create(request: ContainerCreate) -> list[str]:
     """Raise the errors that dockerd raises before it looks for the image; return the warnings for the user.
 
-    ``networks`` maps the names in ``request.networks`` to records, or to None for a missing network. A missing network
-    is an error only at the container's start. Four checks follow after the image is found: the command ("no command
-    specified"), the name (`check_name`), the binds (`check_binds`) and the links
+    Six checks follow after the image is found: the networks (`check_networks`), the command ("no command specified"),
+    the name (`check_name`), whether the name is taken, the binds (`check_binds`) and the links
     (`engine.names.parse_link`).
     """
     check_network_mode(request.config, request.host)
-    settings = _main_network_settings(request)
+    _main_network_settings(request)
     check_config(request.config)
     check_host_config(request.host)
-    check_networking_config(settings, networks)
     warnings = []
     if request.config.mac_address:
         warnings.append(OLD_MAC_FIELD)
     if request.host.network_mode == "host" and request.host.port_bindings:
         warnings.append(HOST_MODE_PORTS)
     return warnings
+
+
+def check_networks(request: ContainerCreate, networks: Mapping[str, NetworkRecord | None]) -> None:
+    """Raise InvalidSettings for invalid network settings of a new container.
+
+    ``networks`` maps the names in ``request.networks`` to records, or to None for a missing network. A missing network
+    is an error only at the container's start.
+    """
+    check_networking_config(_main_network_settings(request), networks)
 
 
 def check_config(config: ContainerConfig) -> None:
@@ -261,6 +268,8 @@ def check_mounts(binds: Sequence[str]) -> None:
         relative = next((path for path in (target, source) if not posixpath.isabs(path)), "")
         if posixpath.isabs(target) and _clean(target) == "/":
             fault = "invalid specification: destination can't be '/'"
+        elif posixpath.isabs(target) and not source:
+            fault = "field Source must not be empty"
         elif relative:
             fault = f"invalid mount path: '{relative}' mount path must be absolute"
         elif not os.path.exists(source):

@@ -190,3 +190,12 @@ def test_no_id_file_is_left_if_no_container_was_created(cli, tmp_path):
     assert cli("create", "--cidfile", "/nosuch/id", "hostfs").err == (
         "failed to create the container ID file: open /nosuch/id: no such file or directory\n"
     )
+    ran = cli("run", "--cidfile", "/nosuch/id", "hostfs")
+    assert (ran.code, ran.err.splitlines()[1]) == (127, "See 'hawse run --help'.")
+
+
+def test_an_invalid_platform_is_the_clients_error(cli):
+    failed = 'error parsing specified platform: "x": unknown operating system or architecture: invalid argument'
+    assert cli("create", "--platform", "x", "hostfs").err == f"{failed}\n"
+    assert cli("run", "--platform", "x", "hostfs").err == f"hawse: {failed}.\nSee 'hawse run --help'.\n"
+    assert cli.engine.calls == []

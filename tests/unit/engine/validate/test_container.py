@@ -4,7 +4,7 @@ import pytest
 
 from engine.errors import InvalidArgument
 from engine.model import ContainerConfig, ContainerCreate, EndpointSettings, HostConfig, PortSpec, RestartPolicy
-from engine.validate.container import HOST_MODE_PORTS, OLD_MAC_FIELD, check_container_create
+from engine.validate.container import HOST_MODE_PORTS, OLD_MAC_FIELD, check_container_create, check_networks
 
 MAC, OTHER_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 UNDEFINED = "can't be used with links. This would result in undefined behavior"
@@ -14,7 +14,9 @@ COUNT = "invalid restart policy: maximum retry count"
 def create(networks=None, **fields):
     config = {key: fields.pop(key) for key in list(fields) if key in ContainerConfig.__dataclass_fields__}
     request = ContainerCreate(ContainerConfig("bb", **config), HostConfig(**fields), networks or {})
-    return check_container_create(request, {})
+    warnings = check_container_create(request)
+    check_networks(request, {})
+    return warnings
 
 
 def fault(**fields):

@@ -66,6 +66,9 @@ def test_two_mounts_at_one_path_are_refused():
         ("/nosuch/file:/x", "bind source path does not exist: /nosuch/file"),
         ("tmp:/x", "invalid mount path: 'tmp' mount path must be absolute"),
         ("/tmp:x:ro", "invalid mount path: 'x' mount path must be absolute"),
+        (":/x:ro", "field Source must not be empty"),
+        (":x", "invalid mount path: 'x' mount path must be absolute"),
+        (":/", "invalid specification: destination can't be '/'"),
         ("/nosuch:/x/..", "invalid specification: destination can't be '/'"),
     ],
 )
