@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 BLANKS = " \t"
 _SPACES = "".join(
     map(chr, (*range(9, 14), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000))
 )  # the characters that Go's unicode.IsSpace accepts; str.isspace accepts other characters too
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE_LIMIT_BYTES = 1 << 16
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -66,15 +66,28 @@ def read_pairs(file: str, environ: Mapping[str, str] = _NOTHING) -> Iterator[str
     """
     if not file:
         raise ValueError("open : no such file or directory")
-    try:
-        lines = Path(file).read_bytes().removeprefix(_BYTE_ORDER_MARK).split(b"\n")
-    except OSError as error:
-        verb = "read" if isinstance(error, IsADirectoryError) else "open"
-        raise ValueError(f"{verb} {file}: {str(error.strerror).lower()}") from None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(file), 1):
+        line = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
         text = _decode(line.removesuffix(b"\r"), file, number).lstrip(_SPACES)
         if text and not text.startswith("#"):
             yield from _pair(text, environ)
+
+
+def _lines(file: str) -> Iterator[bytes]:
+    """Yield the lines of a file without their line feeds; raises ValueError.
+
+    Because the file may be an endless device, a line of `_LINE_LIMIT_BYTES` or more is an error, as in Docker.
+    """
+    try:
+        with open(file, "rb") as stream:
+            while line := stream.readline(_LINE_LIMIT_BYTES + 1):
+                line = line.removesuffix(b"\n")
+                if len(line) >= _LINE_LIMIT_BYTES:
+                    raise ValueError("bufio.Scanner: token too long")
+                yield line
+    except OSError as error:
+        verb = "read" if isinstance(error, IsADirectoryError) else "open"
+        raise ValueError(f"{verb} {file}: {str(error.strerror).lower()}") from None
 
 
 def _decode(line: bytes, file: str, number: int) -> str:

@@ -54,6 +54,17 @@ def test_files_that_cannot_be_read(tmp_path):
         list(read_pairs(str(tmp_path)))
 
 
+def test_a_line_that_is_longer_than_dockers_limit_is_refused(tmp_path):
+    """Therefore an endless device is refused, too. The longest line is that of Docker 26.1.5."""
+    file = tmp_path / "file"
+    file.write_bytes(b"A=" + b"a" * 65533 + b"\n")
+    assert len(*read_pairs(str(file))) == 65535
+    for path in ("/dev/zero", str(file)):
+        file.write_bytes(b"A=" + b"a" * 65534 + b"\n")
+        with pytest.raises(ValueError, match="token too long"):
+            list(read_pairs(path))
+
+
 def test_the_last_of_several_pairs_with_one_name_wins():
     assert latest(["A=1", "B=2", "A=3", "C"]) == ["A=3", "B=2", "C"]
     assert latest(["A=1", "A"]) == ["A"]
