@@ -5,7 +5,7 @@ The module builds the request, writes the file of ``--cidfile``, prints warnings
 
 from __future__ import annotations
 
-import functools
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -145,17 +145,18 @@ def reference(image: str) -> str:
 
 
 @contextmanager
-def id_file(path: str) -> Iterator[Callable[[str], None]]:
+def id_file(path: str) -> Iterator[Callable[[str], object]]:
     """Create the file of ``--cidfile`` and yield a function that writes the container's id to the file.
 
-    The file must not exist yet. If the caller raises an exception, the file is deleted. If ``path`` is empty, the
-    yielded function does nothing.
+    The file must not exist yet, not even as a symbolic link. Because another program could replace the file meanwhile,
+    it stays open. If the caller raises an exception, the file is deleted. If ``path`` is empty, the yielded function
+    does nothing.
     """
     if not path:
         yield lambda _: None
         return
     try:
-        Path(path).touch(exist_ok=False)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError as error:
         raise StatusError(
             f"container ID file found, make sure the other container isn't running or delete {path}"
@@ -164,12 +165,8 @@ def id_file(path: str) -> Iterator[Callable[[str], None]]:
         problem = f"open {path}: {str(error.strerror).lower()}"
         raise StatusError(f"failed to create the container ID file: {problem}") from error
     try:
-        yield functools.partial(write_id, Path(path))
+        with open(descriptor, "w") as file:
+            yield file.write
     except BaseException:
         Path(path).unlink(missing_ok=True)
         raise
-
-
-def write_id(path: Path, container_id: str) -> None:
-    """Write the container's id to the file, without a line break at the end."""
-    path.write_text(container_id)
