@@ -87,17 +87,22 @@ class ImageStore:
     def load(self, source: BinaryIO) -> Sequence[ImageRecord]:
         """Import all images of an archive, as `import_archive` does.
 
-        Returns a record of each image, with only the names that the archive gives it.
+        Returns a record of each image, with only the names that the archive gives it. As in Docker, an archive
+        without a manifest raises InvalidArgument: a plain root file system, or an empty file.
         """
-        return self._import(source, "")
+        return self._import(source, "", plain=False)
 
-    def _import(self, source: BinaryIO, name: str) -> Sequence[ImageRecord]:
+    def _import(self, source: BinaryIO, name: str, *, plain: bool = True) -> Sequence[ImageRecord]:
         with self._incoming() as work, tempfile.TemporaryFile(dir=work) as archive:
             limits = self._limits or limits_for(str(work))
             self._spool(source, archive, limits)
             images = read_archive(archive, limits)
             if not images:
                 raise InvalidArgument("the archive holds no image")
+            if not (plain or images[0].config):
+                raise InvalidArgument(
+                    "the archive has no manifest.json (for a root file system: hawse import FILE NAME)"
+                )
             if name:
                 images = [replace(images[0], references=[name])]
             staged = self._stage(images, work, limits)

@@ -94,3 +94,11 @@ def test_names_and_ids_of_saved_images(images):
     with pytest.raises(InvalidArgument, match="must be lowercase"):
         images.save(["A"], target)
     assert target.getvalue() == b"", "nothing is written if one image is missing"
+
+
+@pytest.mark.parametrize("archive", [b"", make_tar(("x", b"1"))])
+def test_an_archive_without_a_manifest_is_for_import_alone(images, archive):
+    """Docker 26.1.5 refuses to load it too. Otherwise a pipe whose first program failed would give an empty image."""
+    with pytest.raises(InvalidArgument, match=r"^the archive has no manifest.json"):
+        images.load(io.BytesIO(archive))
+    assert images.import_archive(io.BytesIO(archive), "")
