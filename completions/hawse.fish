@@ -201,7 +201,7 @@ function __hawse_source
         case network-mode
             __hawse_behind_comma
             __hawse_words 'host'\t'The host\'s network' 'none'\t'No network' 'bridge'\t'The default bridge'
-            __hawse_keys 'container:' 'running' '' 'name=' 'networks' '' 'alias=' 'none' '' 'ip=' 'none' '' 'ip6=' 'none' '' 'mac-address=' 'none' '' 'driver-opt=' 'none' ''
+            __hawse_keys 'container:' 'running' 'The network of another container' 'name=' 'networks' 'A network, with options after a comma' 'alias=' 'none' 'Another name in the network\'s DNS' 'ip=' 'none' 'IPv4 address' 'ip6=' 'none' 'IPv6 address' 'mac-address=' 'none' 'MAC address' 'driver-opt=' 'none' 'Option of the network\'s driver'
             __hawse_names joinable-networks
         case containers
             __hawse_names containers
@@ -281,7 +281,7 @@ function __hawse_source
         case mount
             __hawse_behind_comma
             __hawse_words 'readonly'
-            __hawse_keys 'type=' 'mount-type' '' 'source=' 'files' '' 'src=' 'files' '' 'target=' 'none' '' 'dst=' 'none' ''
+            __hawse_keys 'type=' 'mount-type' 'Only bind' 'source=' 'files' 'Path on this host' 'src=' 'files' 'Path on this host' 'target=' 'none' 'Path in the container' 'dst=' 'none' 'Path in the container'
         case mount-type
             __hawse_words 'bind'
         case extra-host

@@ -149,6 +149,15 @@ NETWORKS: Mapping[str, Source] = {
             "name=": "networks",
             **dict.fromkeys(("alias=", "ip=", "ip6=", "mac-address=", "driver-opt="), "none"),
         },
+        summaries={
+            "container:": "The network of another container",
+            "name=": "A network, with options after a comma",
+            "alias=": "Another name in the network's DNS",
+            "ip=": "IPv4 address",
+            "ip6=": "IPv6 address",
+            "mac-address=": "MAC address",
+            "driver-opt=": "Option of the network's driver",
+        },
         commas=True,
     ),
 }  # fmt: skip
@@ -249,6 +258,13 @@ CONTAINERS: Mapping[str, Source] = {
     "mount": Source(
         {"readonly": ""},
         keys={"type=": "mount-type", "source=": "files", "src=": "files", "target=": "none", "dst=": "none"},
+        summaries={
+            "type=": "Only bind",
+            "source=": "Path on this host",
+            "src=": "Path on this host",
+            "target=": "Path in the container",
+            "dst=": "Path in the container",
+        },
         commas=True,
     ),
     "mount-type": plain("bind"),
