@@ -15,8 +15,13 @@ from cli.system import units
 def install(app: App, root: str) -> None:
     """Write the systemd unit files, replacing existing files, and print their paths.
 
-    The command enables no unit, because the user decides which units to enable.
+    The command enables no unit, because the user decides which units to enable. Because a masked unit is a symbolic
+    link to /dev/null, a link is an error. Otherwise the command would change the mode of /dev/null.
     """
+    for path in units.files(root):
+        if path.is_symlink():
+            text = f"{path} is a symbolic link, perhaps because the unit is masked"
+            raise StatusError(f"{text} (to install it: systemctl unmask {path.name}, or remove the link)")
     try:
         for path in units.files(root):
             path.parent.mkdir(parents=True, exist_ok=True)

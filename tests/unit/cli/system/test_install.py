@@ -63,3 +63,18 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "etc").write_text("")
     refused = hawse("system", "install", "--root", str(tmp_path))
     assert (refused.returncode, refused.stderr.startswith(f"cannot write {tmp_path}")) == (1, True)
+
+
+def test_a_masked_unit_is_refused_before_anything_is_written(tmp_path, directory):
+    """systemctl masks a unit with a link to /dev/null, whose mode must stay."""
+    directory.mkdir(parents=True)
+    target = tmp_path / "null"
+    target.touch(mode=0o600)
+    (directory / "hawse-api.service").symlink_to(target)
+    refused = hawse("system", "install", "--root", str(tmp_path))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith(
+        f"{directory}/hawse-api.service is a symbolic link, perhaps because the unit is masked"
+    )
+    assert (target.read_text(), target.stat().st_mode & 0o777) == ("", 0o600)
+    assert [path.name for path in directory.iterdir()] == ["hawse-api.service"]
