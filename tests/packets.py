@@ -85,6 +85,14 @@ def vxlan(source: str, destination: str, vni: int, frame: bytes, port: int = VXL
     return udp(source, 49152, destination, port, struct.pack("!BxxxI", 0x08, vni << 8) + frame)
 
 
+def broadcast(path: str, mac: str, packet: bytes) -> None:
+    """Send a packet from eth0 of the namespace ``path`` in a frame to all machines; ``mac`` is the frame's sender."""
+    wire = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
+    with wire:
+        wire.bind(("eth0", 0))
+        wire.send(ethernet(EVERYBODY, mac, packet))
+
+
 def send(path: str, packet: bytes) -> None:
     """Send a packet from the namespace ``path``; the namespace's own routes decide how the packet leaves."""
     version = packet[0] >> 4

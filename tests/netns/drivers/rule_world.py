@@ -260,6 +260,12 @@ class World:
         send(client.path, packet)
         return server.heard.wait(SILENCE)
 
+    def gets_broadcast(self, server, client, source: str) -> bool:
+        """Broadcast a datagram from a client; return whether the server on the host receives the datagram."""
+        server.heard.clear()
+        packets.broadcast(client.path, client.endpoint.mac, udp(source, 1, "255.255.255.255", PLAIN))
+        return server.heard.wait(SILENCE)
+
     def ends(self, sender, source: str, talk: Talk, *, at: str, quoted: bytes, from_far: bool = False) -> bool:
         """Send an ICMP error about the connection ``talk``; return whether the end ``at`` of it receives the error.
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.packets import broadcast, udp
+
 pytestmark = pytest.mark.netns
 
 HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::99"
@@ -57,6 +59,29 @@ def test_an_internal_network_reaches_itself_and_its_own_bridge_only(lab, peer, b
         assert not lab.pings(c1, address, wait=0.2), address
     for address, port in ((PEER, 80), (HOST, 80), ("172.30.0.1", 8080)):
         assert lab.silent(c1, address, port), (address, port)
+    # The lowest address of an IPv6 subnet belongs to the subnet's routers, so the host has this address too.
+    service = lab.serve(lab.host, 81, "udp", address="::")
+    assert lab.hears(service, web, "fd99::", 81)
+    assert lab.hears(service, c1, "fd00:30::1", 81)
+    for address in ("fd00:31::", "fd99::"):
+        assert not lab.hears(service, c1, address, 81), address
+
+
+def test_packets_without_a_source_address_reach_only_a_dhcp_server_of_the_host(lab):
+    """For the kernel, the source address 0.0.0.0 has a route back by every interface."""
+    isolated = {"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}
+    c1 = lab.container(lab.network("n1", "172.30.0.0/16", internal=True, options=isolated), 2)
+    c2 = lab.container(lab.network("n2", "172.31.0.0/16"), 2)
+    dhcp, service = (lab.serve(lab.host, port, "udp") for port in (67, 69))
+    for container, sources in ((c1, ("0.0.0.0", "172.30.0.2")), (c2, ("0.0.0.0",))):
+        for source in sources:
+            for group in ("255.255.255.255", "224.0.0.1"):
+                service.heard.clear()
+                broadcast(container.path, container.endpoint.mac, udp(source, 68, group, 69))
+                assert not service.heard.wait(0.2), (source, group)
+        broadcast(container.path, container.endpoint.mac, udp("0.0.0.0", 68, "255.255.255.255", 67))
+        assert dhcp.heard.wait(5)
+        dhcp.heard.clear()
 
 
 def test_an_internal_network_is_not_reached_from_outside_either(lab, peer):
