@@ -117,8 +117,10 @@ def _route(
         return _Route(host, carried)
     address = str(target.ip)
     # A port that is published on one host address is not opened at the container's own address, because only clients
-    # that can reach the host address may use the port.
-    everywhere = mode == "routed" or (mode == "nat" and (host.is_unspecified or (direct and not host.is_loopback)))
+    # that can reach the host address may use the port. Networks in routed mode use no host address. Because a user who
+    # names a loopback address wants no other machine to reach the port, that port stays closed in every mode.
+    unrestricted = mode == "routed" or (mode == "nat" and (host.is_unspecified or direct))
+    everywhere = unrestricted and not host.is_loopback
     trusting = mode == "nat" and bool(options.trusted) and not host.is_loopback
     return _Route(
         host,

@@ -141,6 +141,15 @@ def test_the_gateway_mode_decides_between_dnat_and_opening():
     assert ports(one, network=INTERNAL) == set()
 
 
+@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize("mode", ["nat", "routed"])
+def test_a_port_on_a_loopback_address_is_never_opened_to_other_machines(mode, direct):
+    one = binding("127.0.0.1", (8080, 8080), (80, 80))
+    options = BridgeOptions("br0", mode4=mode, trusted=("ext0",))
+    opened = {e.set for e in of_ports(NETWORK, options, ENDPOINT, [one], direct=direct)}
+    assert opened == ({"exact4"} if mode == "nat" else set())
+
+
 def test_a_link_opens_exposed_ports_in_the_families_both_have():
     exposed = ("tcp", 80, 80), ("udp", 5000, 15000)
     target = EndpointSpec("f" * 64, "", ip_interface("172.30.0.3/16"), None, exposed=exposed)
