@@ -241,7 +241,8 @@ class BridgeDriver:
             after = dict.fromkeys(of_ports(without(endpoint.ports, ports)))
             added, gone = [e for e in after if e not in before], [e for e in before if e not in after]
         firewall = Step("firewall", lambda: table.change(added, gone))
-        teardown([firewall] if leaving else [firewall, Step("connections", lambda: conntrack.forget_ports(ports))])
+        flows = Step("connections", lambda: conntrack.forget_ports(_destinations(endpoint, ports)))
+        teardown([firewall] if leaving else [firewall, flows])
 
     def link(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
         """Allow ``source`` to reach the exposed ports of ``target`` on a network with icc=false; idempotent."""
@@ -561,6 +562,17 @@ class _Bridge:
         # bridge.
         unmarked = bridge.alias == "" and bridge.mac == _mac(self.network.id)
         return bridge.alias == self.mark or unmarked or self.name == names.bridge_name(self.network.id)
+
+
+def _destinations(endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> list[PortBinding]:
+    """Return the places to which clients of the published ports send: ports of the host, and of the endpoint itself."""
+    own = {item.version: item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None}
+    direct = [
+        replace(port, host_ip=own[port.host_ip.version], host_port=port.port, host_port_end=port.port_end)
+        for port in ports
+        if port.host_ip.version in own
+    ]
+    return [*(port for port in ports if port.host_port), *direct]
 
 
 def _siblings(siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> list[elements.Element]:

@@ -162,6 +162,25 @@ def test_unpublishing_twice_closes_the_port_and_ends_its_udp_flow(lab, peer):
     assert lab.ask(peer, HOST, 5000, "udp") == "192.168.99.99"
 
 
+@pytest.mark.parametrize("mode", ["nat", "routed"])
+def test_unpublishing_ends_the_flows_that_neighbours_route_to_the_container(lab, peer, mode):
+    options = {f"com.docker.network.bridge.gateway_mode_ipv{version}": mode for version in (4, 6)}
+    n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64", options=options)
+    host_port = 0 if mode == "routed" else 5000
+    web = lab.container(n1, 2, [lab.binding(host_port, 50, "udp", host_ip=ip) for ip in ("0.0.0.0", "::")])
+    peer.sh(f"ip route add 172.30.0.0/16 via {HOST}; ip route add fd00:30::/64 via {HOST6}")
+    for address in ("172.30.0.2", "fd00:30::2"):
+        server = lab.serve(web, 50, "udp", address=address)
+        with lab.client(peer, address, 50, "udp") as client:
+            client.send(b"?")
+            assert client.recv(100)
+            lab.on_host(lambda: lab.driver.unpublish(n1, web.endpoint, web.endpoint.ports))
+            server.heard.clear()
+            client.send(b"?")
+            assert not server.heard.wait(0.3)
+        lab.on_host(lambda: lab.driver.publish(n1, web.endpoint, web.endpoint.ports))
+
+
 def test_a_udp_client_that_keeps_its_socket_follows_a_port_to_its_new_container(lab, peer):
     n1 = lab.network("n1", "172.30.0.0/16")
     published = [lab.binding(5000, 50, "udp")]
