@@ -72,7 +72,9 @@ class Port:
         return differences
 
     def _flags(self) -> dict[str, int]:
-        return {"hairpin": 1, "isolated": int(not self.options.icc), "learning": 1}
+        # A container that sends a message of the spanning tree protocol could become the root of the tree. The kernel
+        # would then block the bridge's port to the LAN. With "guard", the kernel disables the container's port instead.
+        return {"hairpin": 1, "isolated": int(not self.options.icc), "learning": 1, "guard": 1}
 
     def present(self) -> str:
         """Return the current name of the port in the kernel, or "" if the port does not exist."""

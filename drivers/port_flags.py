@@ -17,6 +17,7 @@ USUAL = {
     "proxy_arp": 0,
     "mcast_to_unicast": 0,
     "vlan_tunnel": 0,
+    "guard": 0,
 }
 """The flags that the kernel gives to a new bridge port, and that the drivers leave unchanged.
 

@@ -28,6 +28,7 @@ PORT_FLAGS = {
     "IFLA_BRPORT_NEIGH_SUPPRESS": "neigh_suppress",
     "IFLA_BRPORT_MCAST_TO_UCAST": "mcast_to_unicast",
     "IFLA_BRPORT_VLAN_TUNNEL": "vlan_tunnel",
+    "IFLA_BRPORT_GUARD": "guard",
 }
 IPVLAN_MODES, IPVLAN_FLAGS = ("l2", "l3", "l3s"), ("bridge", "private", "vepa")
 KINDS = {

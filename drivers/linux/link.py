@@ -39,6 +39,7 @@ PORT_FLAGS = {
     "proxy_arp": "IFLA_BRPORT_PROXYARP",
     "mcast_to_unicast": "IFLA_BRPORT_MCAST_TO_UCAST",
     "vlan_tunnel": "IFLA_BRPORT_VLAN_TUNNEL",
+    "guard": "IFLA_BRPORT_GUARD",
     "state": "IFLA_BRPORT_STATE",
 }
 """The netlink attributes of a bridge port's flags and state, by their names in bridge(8)."""

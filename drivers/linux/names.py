@@ -10,7 +10,7 @@ import re
 MAX_BYTES = 15
 HOST_END_DIGITS = 7
 NETWORK_MARK, ENDPOINT_MARK = "hawse network ", "hawse endpoint "
-UNFIT = re.compile(r"[\s/:\"\\*\x00-\x1f\x7f]")
+UNFIT = re.compile(r"[\s/:\"\\*%\x00-\x1f\x7f]")
 
 
 def bridge_name(network_id: str) -> str:
@@ -46,7 +46,8 @@ def fits(name: str) -> bool:
 def valid(name: str) -> bool:
     """Return whether the kernel and nftables accept an interface name unchanged.
 
-    For example, a name with a double quote is refused, because hawse writes names in double quotes for nftables.
+    For example, a name with a double quote is refused, because hawse writes names in double quotes for nftables. A name
+    with a percent sign is refused, because the kernel reads ``br%d`` as a pattern and creates a link br0.
     """
     return name not in ("", ".", "..") and UNFIT.search(name) is None
 

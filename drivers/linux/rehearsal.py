@@ -33,7 +33,7 @@ def encode_all() -> None:
     link.add_veth(unsent, "port", {"ifname": "eth0", "net_ns_fd": 0, "address": MAC, "mtu": 1500}, master=1, mtu=1500)
     link.change(unsent, 1, state="up", ifalias="mark")
     link.change(unsent, 1, master=1)
-    link.set_bridge_port(unsent, 1, hairpin=True, isolated=False, learning=True)
+    link.set_bridge_port(unsent, 1, hairpin=True, isolated=False, learning=True, guard=True)
     for item in ("192.0.2.1/24", "2001:db8::1/64"):
         address.add(unsent, 1, ip_interface(item), protocol=address.OURS)
     for destination, gateway in (("0.0.0.0/0", "192.0.2.2"), ("::/0", "2001:db8::2")):

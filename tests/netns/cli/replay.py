@@ -15,7 +15,7 @@ OTHER = ("lo", "ext0")
 ROUTE = ("dst", "gateway", "dev", "protocol", "scope", "prefsrc", "metric")
 ROW = ("mac", "ifname", "dst", "flags", "master", "state")
 LINK_DATA = ("id", "local", "port", "learning", "proxy", "mode", "mcast_snooping", "protocol")
-PORT_DATA = ("hairpin", "isolated", "learning")
+PORT_DATA = ("hairpin", "isolated", "learning", "guard")
 # route_localnet is not compared, because the agent later disables it on interfaces that no longer need it.
 SYSCTLS = (
     "ipv4/conf/*/arp_notify", "ipv4/conf/*/proxy_arp_pvlan", "ipv4/conf/*/forwarding",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from ipaddress import ip_interface
 
 import pytest
 
 from drivers import sandbox as sandboxes
 from drivers.api import BadOption, Exists, InterfaceRefused
+from drivers.linux import netns as namespaces
 
 pytestmark = pytest.mark.netns
 
@@ -157,6 +160,36 @@ def test_a_bridge_named_by_the_user_is_made_and_removed(lab):
     assert "mybr" not in links(lab.host)
 
 
+def test_a_container_cannot_become_the_root_of_the_spanning_tree(lab):
+    """The user's bridge runs the spanning tree protocol with the LAN; a better root could block the port to the LAN."""
+    lab.host.sh("ip link add mybr type bridge stp_state 1; ip link set mybr up")
+    n1 = lab.network("n1", "172.30.0.0/16", options={BRIDGE + "name": "mybr"})
+    c1 = lab.container(n1, 2)
+    root = "/sys/class/net/mybr/bridge/root_id"
+    bridge_group, own = bytes.fromhex("0180c2000000"), bytes.fromhex(c1.endpoint.mac.replace(":", ""))
+    # LLC header, protocol and version, type "configuration", no flags, root (priority 0), cost, bridge, port, 4 times
+    hello = bytes.fromhex("424203 0000 00 00 00 0000") + own + bytes(4) + bytes(2) + own + bytes.fromhex("8001")
+    hello += bytes.fromhex("0000 1400 0200 0f00")
+    frame = bridge_group + own + len(hello).to_bytes(2) + hello
+
+    def claims_root() -> bool:
+        with namespaces.run_in_netns(c1.path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)) as wire:
+            wire.bind(("eth0", 0))
+            wire.send(frame)
+        time.sleep(0.1)
+        return lab.host.sh(f"cat {root}").startswith("0000.")
+
+    assert not claims_root()
+    (port,) = (name for name in links(lab.host) if name.startswith("veth"))
+    lab.host.sh(f"ip link set {port} nomaster; ip link set {port} master mybr")  # the kernel forgets the port's flags
+    assert claims_root(), "the frame is one that the kernel believes"
+    differences = lab.on_host(lambda: lab.driver.compare_endpoint(n1, c1.endpoint, c1.sandbox, "eth0"))
+    assert any("guard" in str(difference) for difference in differences)
+    lab.on_host(lambda: lab.driver.repair_endpoint(n1, c1.endpoint, c1.sandbox, "eth0", differences))
+    lab.host.sh("ip link set mybr down; ip link set mybr up")
+    assert not claims_root()
+
+
 def test_an_interface_that_is_no_bridge_is_refused(lab):
     with pytest.raises(Exists, match=r"^existing interface ext0 is not a bridge"):
         lab.network("n1", "172.30.0.0/16", options={BRIDGE + "name": "ext0"})
@@ -169,6 +202,7 @@ def test_an_interface_that_is_no_bridge_is_refused(lab):
         ("averyveryverylongname", "numerical result out of range"),
         ("a/b", "invalid argument"),
         (".", "invalid argument"),
+        ("br%d", "invalid argument"),
     ],
 )
 def test_a_bridge_name_the_kernel_does_not_take_is_refused(lab, name, message):
