@@ -9,13 +9,15 @@ import struct
 import time
 from collections.abc import Callable
 
-from engine.eventloop.loop import Loop
+from engine.eventloop.loop import Loop, Timer
 
 MODIFY, CLOSE_WRITE = 0x2, 0x8
 MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x40, 0x80, 0x100, 0x200
 DELETE_SELF, MOVE_SELF = 0x400, 0x800
 MASK_ADD = 0x20000000
 IGNORED = 0x8000
+EXHAUSTED = (errno.EMFILE, errno.ENOSPC)
+"""The errors of inotify_init1(2) and inotify_add_watch(2) if the user has no descriptor or no watch left."""
 EVENT = struct.Struct("iIII")
 TIMER_SECONDS = 1
 _TIMER = struct.Struct("@4l")  # itimerspec
@@ -28,38 +30,85 @@ The name is "" if the watched file itself has changed.
 
 
 class InotifyWatch:
-    """A registration for changes of one path; several registrations may share one kernel watch."""
+    """A registration for changes of one path; several registrations may share one kernel watch.
 
-    __slots__ = ("number", "seen")
+    ``number`` is the number of the kernel watch, or -1 while the kernel has none left.
+    """
 
-    def __init__(self, number: int, seen: Seen) -> None:
-        self.number, self.seen = number, seen
+    __slots__ = ("mask", "number", "path", "seen")
+
+    def __init__(self, path: str, mask: int, seen: Seen) -> None:
+        self.path, self.mask, self.seen, self.number = path, mask, seen, -1
 
 
 class Inotify:
-    """All inotify watches of the agent on one file descriptor, which is opened for the first watch."""
+    """All inotify watches of the agent on one file descriptor, which is opened for the first watch.
+
+    All processes of a user share a limited number of descriptors and watches (fs.inotify.max_user_instances). Root in a
+    container is the same user as root on the host. Because a container may take all of them, a registration waits if
+    none is left, and is tried again every `TIMER_SECONDS` seconds.
+    """
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._fd = -1
         self._watches: dict[int, list[InotifyWatch]] = {}
+        self._waiting: list[InotifyWatch] = []
+        self._timer: Timer | None = None
 
     def add(self, path: str, mask: int, seen: Seen) -> InotifyWatch:
-        """Watch a file or directory and call ``seen`` for each event; raises OSError if the path does not exist."""
-        if self._fd < 0:
-            self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-            self._loop.watch(self._fd, lambda _: self.read())
-        number = self._libc.inotify_add_watch(self._fd, os.fsencode(path), ctypes.c_uint32(mask | MASK_ADD))
-        if number < 0:
-            code = ctypes.get_errno()
+        """Watch a file or directory and call ``seen`` for each event; raises OSError if the path does not exist.
+
+        If the kernel has no watch left, ``seen`` is called without a name after the watch has begun, because the path
+        may have changed before. The mask is then 0, or `DELETE_SELF` if the path does not exist any more.
+        """
+        watch = InotifyWatch(path, mask, seen)
+        code = self._register(watch)
+        if code and (code not in EXHAUSTED or not os.path.exists(path)):
             raise OSError(code, os.strerror(code), path)
-        watch = InotifyWatch(number, seen)
-        self._watches.setdefault(number, []).append(watch)
+        if code:
+            self._waiting.append(watch)
+            self._try_later()
         return watch
+
+    def _register(self, watch: InotifyWatch) -> int:
+        """Begin a watch. Return 0 or the number of the kernel's error."""
+        if self._fd < 0:
+            fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+            if fd < 0:
+                return ctypes.get_errno()
+            self._fd = fd
+            self._loop.watch(self._fd, lambda _: self.read())
+        mask = ctypes.c_uint32(watch.mask | MASK_ADD)
+        number = self._libc.inotify_add_watch(self._fd, os.fsencode(watch.path), mask)
+        if number < 0:
+            return ctypes.get_errno()
+        watch.number = number
+        self._watches.setdefault(number, []).append(watch)
+        return 0
+
+    def _try_later(self) -> None:
+        if self._timer is None and self._waiting:
+            self._timer = self._loop.after(TIMER_SECONDS, self._try_again)
+
+    def _try_again(self) -> None:
+        """Begin the waiting watches, until the kernel has none left."""
+        self._timer = None
+        for watch in list(self._waiting):
+            if watch not in self._waiting:
+                continue  # the function of another watch has removed it
+            code = self._register(watch)
+            if code in EXHAUSTED:
+                break
+            self._waiting.remove(watch)
+            watch.seen("", DELETE_SELF if code else 0)
+        self._try_later()
 
     def remove(self, watch: InotifyWatch) -> None:
         """Remove one registration; idempotent."""
+        if watch in self._waiting:
+            self._waiting.remove(watch)
         sharing = self._watches.get(watch.number, [])
         if watch in sharing:
             sharing.remove(watch)
@@ -85,6 +134,9 @@ class Inotify:
 
     def close(self) -> None:
         """Close the inotify file descriptor."""
+        self._waiting = []
+        if self._timer is not None:
+            self._timer.cancel()
         if self._fd >= 0:
             self._loop.forget(self._fd)
             os.close(self._fd)

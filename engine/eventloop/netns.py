@@ -122,7 +122,8 @@ class PinnedNamespace:
         directory, name = os.path.split(path)
 
         def seen(changed: str, _mask: int) -> None:
-            if changed != name:
+            is_missed = not changed and not os.path.lexists(path)  # removed before the watch began
+            if changed != name and not is_missed:
                 return
             if pid and is_running(pid, pid_start):
                 with suppress(OSError):

@@ -1,0 +1,57 @@
+"""The agent's watches of files, also while the kernel has no inotify descriptor left."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from engine.eventloop import inotify
+from engine.eventloop.inotify import DELETE_SELF, MODIFY, Inotify
+from engine.eventloop.loop import Loop
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """Let the kernel refuse each new descriptor with EMFILE, as it does after the last inotify descriptor."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture
+def loop(monkeypatch) -> Iterator[Loop]:
+    monkeypatch.setattr(inotify, "TIMER_SECONDS", 0.01)
+    made = Loop()
+    yield made
+    made.close()
+
+
+def test_watches_begin_when_the_kernel_has_a_descriptor_again(loop, tmp_path):
+    kept, deleted, removed = (tmp_path / name for name in ("kept", "deleted", "removed"))
+    for file in (kept, deleted, removed):
+        file.write_text("")
+    watches, events = Inotify(loop), []
+    with no_descriptor_left():
+        for file in (kept, deleted):
+            watches.add(str(file), MODIFY, lambda _, mask, name=file.name: events.append((name, mask)))
+        watches.remove(watches.add(str(removed), MODIFY, lambda *_: events.append(("removed", 0))))
+        with pytest.raises(OSError):
+            watches.add(str(tmp_path / "missing"), MODIFY, lambda *_: None)
+        loop.after(0.05, loop.stop)
+        loop.run()
+        assert events == []
+    deleted.unlink()
+    loop.after(0.05, loop.stop)
+    loop.run()
+    assert events == [("kept", 0), ("deleted", DELETE_SELF)]
+    kept.write_text("new")
+    loop.after(0.05, loop.stop)
+    loop.run()
+    assert ("kept", MODIFY) in events
+    watches.close()
