@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from drivers.linux.host import has_ipv6
@@ -103,8 +104,9 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
         namespace_files.write(host, record, _resolv_conf(host, record, members, _transform(record, members)))
         return
     directory = host.container_directory(record.id)
-    with open(directory / "hosts", "a", encoding="utf-8", opener=no_follow) as hosts:
-        hosts.write(own_lines(record.config, _addresses(members[-1:]), ipv6=_has_ipv6(record)))
+    lines = own_lines(record.config, _addresses(members[-1:]), ipv6=_has_ipv6(record))
+    with suppress(BlockingIOError), open(directory / "hosts", "a", encoding="utf-8", opener=_at_once) as hosts:
+        hosts.write(lines)
     present = _present(directory / "resolv.conf")
     known = (_present(directory / WRITTEN), *_unedited(host, record, members[:-1]))
     if present is not None and present in known:
@@ -224,20 +226,33 @@ def _write_resolv_conf(directory: Path, text: str) -> None:
 
 
 def _present(path: Path) -> str | None:
-    """Return the contents of a container's /etc file, or None if the file is missing or larger than `LARGEST` bytes.
+    """Return the contents of a container's /etc file. Return None if the file is missing, larger than `LARGEST` bytes,
+    or leased by the container.
 
     The contents are untrusted, because the container may have written any bytes into the file. The container may also
     enlarge the file after its size was checked, so at most `LARGEST` characters are read.
     """
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", opener=no_follow) as file:
+        with open(path, encoding="utf-8", errors="surrogateescape", opener=_at_once) as file:
             text = file.read(LARGEST + 1) if os.fstat(file.fileno()).st_size <= LARGEST else None
-    except FileNotFoundError:
+    except (FileNotFoundError, BlockingIOError):
         return None
     return text if text is not None and len(text) <= LARGEST else None
 
 
 def _write(path: Path, text: str, mode: int = 0o644) -> None:
-    with open(path, "w", encoding="utf-8", errors="surrogateescape", opener=no_follow) as file:
+    with (
+        suppress(BlockingIOError),
+        open(path, "w", encoding="utf-8", errors="surrogateescape", opener=_at_once) as file,
+    ):
         file.write(text)
         os.fchmod(file.fileno(), mode)
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file without following a symbolic link; raises BlockingIOError if the container has a lease on the file.
+
+    Without O_NONBLOCK, open(2) would wait until the lease is broken, which takes 45 s by default (fcntl(2),
+    F_SETLEASE). The command does not update a leased file, because the container could repeat this for each file.
+    """
+    return no_follow(path, flags | os.O_NONBLOCK)
