@@ -489,12 +489,12 @@ class News:
 
     ``foreign`` is True if another program changed the shared kernel state, or if the watch may have missed such a
     change. ``by`` names the other program that made the latest change ("nft (4711)", "" if unknown). ``lost`` is True
-    if another program removed shared state. ``own`` is True if hawse changed the shared state.
+    if another program removed shared state. ``by_hawse`` is True if hawse changed the shared state.
     """
 
     foreign: bool = False
     lost: bool = False
-    own: bool = False
+    by_hawse: bool = False
     by: str = ""
 
 

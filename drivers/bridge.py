@@ -310,7 +310,7 @@ class BridgeDriver:
                     Step("addresses", made.set_addresses),
                     Step("ports", lambda: bridge_port.attach_all(opened, endpoints, options)),
                     Step("up", made.bring_up),
-                    Step("neighbours", made.find_neighbors),
+                    Step("neighbours", made.restore_mac_and_arp),
                     Step("routes", made.connect),
                     *self._forwarding_steps(network, options),
                     Step("route_localnet", lambda: self._open_loopback(network, options, endpoints)),
@@ -532,7 +532,7 @@ class _Bridge:
         if bridge is not None and bridge.mtu < link.LEAST_IPV6_MTU and any(a.version == 6 for a in self._addresses()):
             link.change(self.session, bridge.index, mtu=self.options.mtu or USUAL_MTU)
 
-    def find_neighbors(self) -> None:
+    def restore_mac_and_arp(self) -> None:
         """Restore the bridge's MAC, its ARP, and the entry that passes frames for this MAC to the host; idempotent."""
         bridge = link.find(self.session, self.name)
         if bridge is None:

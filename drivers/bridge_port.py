@@ -128,9 +128,9 @@ def attach_all(opened: Session, endpoints: Iterable[EndpointSpec], options: Brid
     """Put the existing ports of these endpoints back on their bridge, which may have been created again."""
     bridge = link.index(options.bridge)
     marks = {names.endpoint_mark(endpoint.id): endpoint for endpoint in endpoints}
-    for one in link.all_links(opened) if marks else ():
-        if one.alias in marks and one.master != bridge:
-            Port(opened, marks[one.alias], options).attach()
+    for candidate in link.all_links(opened) if marks else ():
+        if candidate.alias in marks and candidate.master != bridge:
+            Port(opened, marks[candidate.alias], options).attach()
 
 
 def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:

@@ -59,7 +59,7 @@ def _contents(desired: Desired, settings: Settings) -> Contents:
         *(proxy_redirect.STATE_SETS if desired.relay is None else ()),
     )
     return Contents(
-        wanted=[
+        required=[
             *_elements(desired.networks, desired.links, settings),
             *forwarding.recalled(desired.saved_state),
             *proxy_redirect.elements(desired.relay or {}),

@@ -60,10 +60,12 @@ def without(held: Iterable[PortBinding], gone: Iterable[PortBinding]) -> list[Po
     A range in ``gone`` may be only a part of a range in ``held``.
     """
     bindings, holes = dict.fromkeys(held), dict.fromkeys(gone)
-    left = [one for one in bindings if one not in holes]  # fast path for ranges that are equal
-    for hole in (one for one in holes if one not in bindings):
+    left = [binding for binding in bindings if binding not in holes]  # fast path for ranges that are equal
+    for hole in (binding for binding in holes if binding not in bindings):
         left = [
-            rest for one in left for rest in (around(one, hole.port, hole.port_end) if _holds(one, hole) else [one])
+            rest
+            for binding in left
+            for rest in (around(binding, hole.port, hole.port_end) if _holds(binding, hole) else [binding])
         ]
     return left
 

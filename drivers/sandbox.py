@@ -13,7 +13,7 @@ from typing import TypeVar
 from drivers import link_comparison
 from drivers.api import ARP, NAME, BadOption, Difference, EndpointSpec, IPInterface, Sandbox
 from drivers.linux import address, default_routes, link, names, neighbor, neighbor_announcement, netns, route, sysctl
-from drivers.linux.default_routes import WayOut
+from drivers.linux.default_routes import DefaultRoute
 from drivers.linux.netlink import Session, session
 
 LOOPBACK_INDEX = 1
@@ -76,14 +76,18 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
     """Return how an interface differs from the state that `configure_here` makes; the caller is in the sandbox."""
     present = link.find(opened, interface)
     if present is None:
-        other = next((one for one in link.all_links(opened) if _is_of(endpoint, one)), None)
+        other = next((candidate for candidate in link.all_links(opened) if _is_of(endpoint, candidate)), None)
         if other is None:
             return [Difference("missing", "interface", interface, detail=LOST)]
         named = f"{interface} is named {other.name}"
         return [Difference("changed", "interface", named, detail=other.name, subject=interface, setting=NAME)]
     if present.master:
         return []  # a user of the sandbox has put the interface into a bond or bridge of their own
-    down = [n for n, one in ((interface, present), ("lo", link.find(opened, "lo"))) if one is not None and not one.up]
+    down = [
+        n
+        for n, candidate in ((interface, present), ("lo", link.find(opened, "lo")))
+        if candidate is not None and not candidate.up
+    ]
     differences = [link_comparison.down("interface", name) for name in down]
     if present.kind == "veth" and not present.has_arp:
         differences.append(link_comparison.without_arp("interface", interface))
@@ -182,16 +186,18 @@ def discard(sandbox: Sandbox, endpoint: EndpointSpec) -> None:
     """Delete the endpoint's interface in the sandbox, if it exists, because its other end is lost; idempotent."""
 
     def remove(opened: Session) -> None:
-        for one in link.all_links(opened):
-            if _is_of(endpoint, one):
-                link.delete(opened, one.name)
+        for candidate in link.all_links(opened):
+            if _is_of(endpoint, candidate):
+                link.delete(opened, candidate.name)
 
     inside(sandbox, remove)
 
 
-def _is_of(endpoint: EndpointSpec, one: link.Link) -> bool:
+def _is_of(endpoint: EndpointSpec, candidate: link.Link) -> bool:
     """Return whether a sandbox's link belongs to the endpoint. The name of the link does not matter."""
-    return one.alias == names.endpoint_mark(endpoint.id) or (one.kind == "veth" and one.mac == endpoint.mac)
+    return candidate.alias == names.endpoint_mark(endpoint.id) or (
+        candidate.kind == "veth" and candidate.mac == endpoint.mac
+    )
 
 
 def _addresses(endpoint: EndpointSpec) -> list[IPInterface]:
@@ -256,7 +262,10 @@ def set_sysctls(sandbox: Sandbox, values: Mapping[str, str]) -> None:
 
 
 def set_default_routes(
-    sandbox: Sandbox, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int = default_routes.BOOT
+    sandbox: Sandbox,
+    chosen: Sequence[DefaultRoute],
+    offered: Sequence[DefaultRoute],
+    protocol: int = default_routes.BOOT,
 ) -> None:
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
@@ -267,7 +276,10 @@ def set_default_routes(
 
 
 def lost_default_routes(
-    sandbox: Sandbox, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int = default_routes.BOOT
+    sandbox: Sandbox,
+    chosen: Sequence[DefaultRoute],
+    offered: Sequence[DefaultRoute],
+    protocol: int = default_routes.BOOT,
 ) -> list[Difference]:
     """Return a difference for each of the ``chosen`` default routes that the sandbox no longer has.
 

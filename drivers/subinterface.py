@@ -196,8 +196,8 @@ class SubinterfaceBase:
 
         An internal network has no gateways.
         """
-        own = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
-        pools = [] if network.internal else [p for p in network.pools if any(ip in p.subnet for ip in own)]
+        own_addresses = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
+        pools = [] if network.internal else [p for p in network.pools if any(ip in p.subnet for ip in own_addresses)]
         addresses = [p.gateway.ip for p in pools if p.gateway is not None]
         first4 = next((g for g in addresses if isinstance(g, IPv4Address)), None)
         first6 = next((g for g in addresses if isinstance(g, IPv6Address)), None)

@@ -275,7 +275,7 @@ class Containers(Protocol):
     def exec_pid(self, reference: str, runner: int) -> int:
         """Return the pid of the command that the process ``runner`` executes with `exec`, or 0 if there is none."""
 
-    def figures(self, references: Sequence[str]) -> Documents:
+    def current_stats(self, references: Sequence[str]) -> Documents:
         """Return each container's current document of GET /containers/{id}/stats, without ``precpu_stats``."""
 
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
@@ -295,7 +295,7 @@ class Containers(Protocol):
         """Return a descriptor that is readable at the end of a container's run.
 
         With ``next_run``, a container without a process is watched until its next run has ended. The caller calls
-        `settle` afterwards.
+        `finalize_exit` afterwards.
         """
 
     def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
@@ -330,7 +330,7 @@ class Containers(Protocol):
         ``finished_at``, the end of the last run. The container is restarted only if no other run has ended since.
         """
 
-    def settle(self, container_id: str) -> None:
+    def finalize_exit(self, container_id: str) -> None:
         """Release the addresses and ports of a container whose process has ended; with --rm, remove it. Idempotent.
 
         A caller that has observed the end with `watch_end` calls this method instead of waiting for the process that

@@ -327,9 +327,9 @@ class ContainerVerbs(Verbs):
         """Return the pid of the command that the process ``runner`` executes with `exec`, or 0 if there is none."""
         return processes.exec_pid(self.reading(), reference, runner)
 
-    def figures(self, references: Sequence[str]) -> Documents:
+    def current_stats(self, references: Sequence[str]) -> Documents:
         """Return the current resource usage of containers."""
-        return containers_stats.figures(self.reading(), references)
+        return containers_stats.current_stats(self.reading(), references)
 
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
         """Yield the resource usage of a container each second."""
@@ -375,7 +375,7 @@ class ContainerVerbs(Verbs):
         on_exit.exited(host, container_id, finished_at)
         recover.schedule_cleanup(host)
 
-    def settle(self, container_id: str) -> None:
+    def finalize_exit(self, container_id: str) -> None:
         """Record the end of a container's process; with --rm, remove the container."""
         host = self.changing()
         on_exit.record_end(host, container_id)

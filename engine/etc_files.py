@@ -161,8 +161,8 @@ def parse_resolv_conf(text: str) -> ResolvConf:
                 (servers if _parse_server(address) else invalid).append(address)
             case ["search" | "domain", *names]:
                 search = names or search
-            case ["options", *given]:
-                options += given
+            case ["options", *line_options]:
+                options += line_options
             case ["nameserver"]:
                 continue
             case _:

@@ -82,8 +82,8 @@ def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[st
     comes before the container name.
     """
     short = short_id(container.id)
-    own = [container.name] if container.kind == "process" else [plain_name(container.name), container.name]
-    return list(dict.fromkeys([*own, *(settings.aliases or ()), short, container.config.hostname or short]))
+    primary = [container.name] if container.kind == "process" else [plain_name(container.name), container.name]
+    return list(dict.fromkeys([*primary, *(settings.aliases or ()), short, container.config.hostname or short]))
 
 
 def plain_name(name: str) -> str:

@@ -36,11 +36,12 @@ class Settings:
 
 def given() -> list[socket.socket]:
     """Return the listening sockets that systemd passed to this process."""
-    if not resident.is_given():
+    if not resident.is_socket_activated():
         return []
     del os.environ["LISTEN_PID"]
     number = int(os.environ.pop("LISTEN_FDS", "0") or 0)
-    return [socket.socket(fileno=fd) for fd in range(resident.FIRST_GIVEN, resident.FIRST_GIVEN + number)]
+    first = resident.FIRST_LISTEN_DESCRIPTOR
+    return [socket.socket(fileno=fd) for fd in range(first, first + number)]
 
 
 def unix_listener(settings: Settings) -> socket.socket:

@@ -142,7 +142,7 @@ class Workers:
 def wait_for_job(idle: socket.socket) -> NoReturn:
     """Warm up the worker, wait until the channel of a job comes, and run the job; does not return."""
     try:
-        rehearsal.warm_up(until=lambda: prefork.has_come(idle))
+        rehearsal.warm_up(until=lambda: prefork.has_work(idle))
         channel = socket.socket(fileno=prefork.receive(idle))
         idle.close()
         serve(channel)

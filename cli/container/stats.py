@@ -80,11 +80,11 @@ def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple
     """
     if containers:
         names = list(map(container_path_segment, containers))
-        return list(zip(containers, app.engine.containers.figures(names), strict=True))
+        return list(zip(containers, app.engine.containers.current_stats(names), strict=True))
     while True:
         listed = [document["Id"] for document in app.engine.containers.list({}, all=everything)]
         with suppress(NotFound):  # a container was removed after the listing
-            documents = app.engine.containers.figures(listed)
+            documents = app.engine.containers.current_stats(listed)
             return [(short_id(document["id"]), document) for document in documents]
 
 

@@ -73,7 +73,7 @@ def lock() -> int | None:
     check(path, "HAWSE_RUN")
     make_private_directory(path)
     descriptor = open_private(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT)
-    if resident.try_lock(descriptor) or resident.is_given():
+    if resident.try_lock(descriptor) or resident.is_socket_activated():
         resident.sign(descriptor)
         return descriptor
     os.close(descriptor)
@@ -85,9 +85,9 @@ def listen(locked: int) -> WarmSocket:
 
     The caller holds the lock of HAWSE_RUN; ``locked`` is the file descriptor of this lock.
     """
-    if resident.is_given():
-        os.set_inheritable(resident.FIRST_GIVEN, False)
-        return WarmSocket(socket.socket(fileno=resident.FIRST_GIVEN), None, locked)
+    if resident.is_socket_activated():
+        os.set_inheritable(resident.FIRST_LISTEN_DESCRIPTOR, False)
+        return WarmSocket(socket.socket(fileno=resident.FIRST_LISTEN_DESCRIPTOR), None, locked)
     run = directory()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     resident.listen(listener, os.fsdecode(run), os.fsdecode(SOCKET))

@@ -48,7 +48,7 @@ def wait_for_client(channel: socket.socket, identity: peer.Identity) -> NoReturn
     close_inherited(channel)
     try:
         channel = socket.socket(fileno=CONNECTION)
-        warm_up(until=lambda: prefork.has_come(channel))
+        warm_up(until=lambda: prefork.has_work(channel))
         descriptor = prefork.receive(channel)
         channel.close()
         os.dup2(descriptor, CONNECTION, inheritable=False)

@@ -120,8 +120,8 @@ class DryRunRecorder(CommandRecorder):
         namespace = session.namespace() if session else os.stat(HERE).st_ino
         if not self._links.knows(namespace, name):
             return None
-        found = self._links.find(namespace, name)
-        return found.index if found else 0
+        imagined = self._links.find(namespace, name)
+        return imagined.index if imagined else 0
 
     def _imagine(self, session: Session, namespace: int, message: Message) -> None:
         """Apply a message about a link to the imagined links.
@@ -162,10 +162,10 @@ class DryRunRecorder(CommandRecorder):
         name = decode(ifinfmsg, message.body).get_attr("IFLA_IFNAME") or ""
         if not self._links.knows(namespace, name):
             return None
-        found = self._links.find(namespace, name)
-        if found is None:
+        imagined = self._links.find(namespace, name)
+        if imagined is None:
             raise OSError(errno.ENODEV, "refused by the kernel")
-        return [found.body()]
+        return [imagined.body()]
 
     def _check(self, session: Session, namespace: int, messages: Sequence[Message]) -> None:
         """Raise OSError if the kernel would refuse a transaction; does not check a table that the dry run has made.

@@ -79,29 +79,31 @@ def conntrack(message: Message) -> list[str]:
 
 
 def _addresses(data: bytes, source: str, destination: str) -> list[str]:
-    found = read(data)
+    values = read(data)
     return [
         text
         for kinds, word in ((SOURCE, source), (DESTINATION, destination))
         for kind, family in zip(kinds, (socket.AF_INET, socket.AF_INET6), strict=True)
-        if kind in found
-        for text in (word, socket.inet_ntop(family, found[kind]))
+        if kind in values
+        for text in (word, socket.inet_ntop(family, values[kind]))
     ]
 
 
 def _ports(data: bytes, *, filtered: bool) -> list[str]:
-    found = read(data)
-    if PROTO_NUMBER not in found:
+    values = read(data)
+    if PROTO_NUMBER not in values:
         return []
-    number = found[PROTO_NUMBER][0]
-    words = ["-p", next((name for name, one in PROTOCOLS.items() if one == number), str(number))]
+    number = values[PROTO_NUMBER][0]
+    words = ["-p", next((name for name, protocol in PROTOCOLS.items() if protocol == number), str(number))]
     kinds = ((PROTO_DESTINATION_PORT, "--dport"),) if filtered else (
         (PROTO_SOURCE_PORT, "--sport"), (PROTO_DESTINATION_PORT, "--dport"),
     )  # fmt: skip
-    return words + [text for kind, word in kinds if kind in found for text in (word, str(int.from_bytes(found[kind])))]
+    return words + [
+        text for kind, word in kinds if kind in values for text in (word, str(int.from_bytes(values[kind])))
+    ]
 
 
-def quoted(words: Sequence[str], given: str = "") -> str:
-    """Return a command as a user types it in a shell, with ``given`` as its input."""
+def quoted(words: Sequence[str], script: str = "") -> str:
+    """Return a command as a user types it in a shell, with ``script`` as its input."""
     line = shlex.join(words)
-    return f"{line} <<'EOF'\n{given}EOF" if given else line
+    return f"{line} <<'EOF'\n{script}EOF" if script else line

@@ -109,11 +109,11 @@ class CommandRecorder:
         """Return the kernel's list unchanged."""
         return bodies
 
-    def _changed(self, words: Sequence[str], given: str, act: Callable[[], object]) -> None:
+    def _changed(self, words: Sequence[str], script: str, act: Callable[[], object]) -> None:
         prefix = self._prefix(os.stat(HERE).st_ino)
         act()
         if prefix is not None:
-            self._keep([netfilter.quoted([*prefix, *words], given)])
+            self._keep([netfilter.quoted([*prefix, *words], script)])
 
     def _keep(self, texts: Iterable[str]) -> None:
         kept = "".join(f"{text}{END}" for text in texts if text)
@@ -141,12 +141,12 @@ class CommandRecorder:
             prefix = self._prefix(session.namespace()) if text else None
             if prefix is None:
                 return []
-            words, given = netfilter.nft(text)
-            return [netfilter.quoted([*prefix, *words], given)]
+            words, script = netfilter.nft(text)
+            return [netfilter.quoted([*prefix, *words], script)]
         names = self._names(session)
-        found = [self._words(session, message, names) for message in messages]
-        prefix = self._prefix(session.namespace()) if any(found) else None
-        return [shlex.join([*prefix, *words]) if words and prefix is not None else "" for words in found]
+        commands = [self._words(session, message, names) for message in messages]
+        prefix = self._prefix(session.namespace()) if any(commands) else None
+        return [shlex.join([*prefix, *words]) if words and prefix is not None else "" for words in commands]
 
     def _words(self, session: Session, message: Message, names: Names) -> list[str]:
         if session.protocol == NETFILTER:

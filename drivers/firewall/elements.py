@@ -139,20 +139,20 @@ def _proxied(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host
     return tuple(str(place[0] if place.num_addresses == 1 else place) for place in places)
 
 
-def _by(way: _Route, binding: PortBinding) -> Iterator[Element]:
+def _by(route: _Route, binding: PortBinding) -> Iterator[Element]:
     """Yield the set elements that publish one port range.
 
-    ``way`` says how packets reach the endpoint: by the agent's proxy, by DNAT, or directly.
+    ``route`` says how packets reach the endpoint: by the agent's proxy, by DNAT, or directly.
     """
-    for place in way.carried:
+    for place in route.carried:
         yield _relaying(place, binding)
-    if way.rewritten:
-        yield from _dnat_target(way.host, way.rewritten, binding)
-    if way.opened:
+    if route.rewritten:
+        yield from _dnat_target(route.host, route.rewritten, binding)
+    if route.opened:
         kind = "open" if binding.port == binding.port_end else "open_range"
-        yield _allow_target(f"{kind}{way.host.version}", way.opened, binding)
-    if way.bound:
-        yield _allow_target(f"bound{way.host.version}", way.bound, binding)
+        yield _allow_target(f"{kind}{route.host.version}", route.opened, binding)
+    if route.bound:
+        yield _allow_target(f"bound{route.host.version}", route.bound, binding)
 
 
 def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:

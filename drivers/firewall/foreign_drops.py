@@ -75,9 +75,13 @@ def find_dropping_chains(known: Mapping[str, Collection[bytes]]) -> dict[str, li
 def _affected(chain: Chain, rules: Mapping[str, Collection[Rule]], known: Mapping[str, Collection[bytes]]) -> list[str]:
     if _accepts_everything(chain, rules):
         return []
-    compared = {v for found in rules.values() for rule in found for v in _compared(rule) if len(v) >= SHORTEST}
-    concerned = {one: words for one, words in known.items() if chain.family != IP6 or IP6_BYTES in map(len, words)}
-    return [one for one, words in concerned.items() if not any(w.startswith(v) for v in compared for w in words)]
+    compared = {v for listed in rules.values() for rule in listed for v in _compared(rule) if len(v) >= SHORTEST}
+    concerned = {
+        network: words for network, words in known.items() if chain.family != IP6 or IP6_BYTES in map(len, words)
+    }
+    return [
+        network for network, words in concerned.items() if not any(w.startswith(v) for v in compared for w in words)
+    ]
 
 
 def _accepts_everything(base: Chain, rules: Mapping[str, Collection[Rule]]) -> bool:
@@ -133,10 +137,10 @@ def rules_of(session: Session, chain: Chain, narrowing: bytes = b"") -> list[Rul
 
 def _by_chain(session: Session, chain: Chain) -> dict[str, list[Rule]]:
     """Return the rules of the table that contains ``chain``, by the names of their chains."""
-    found: defaultdict[str, list[Rule]] = defaultdict(list)
+    rules: defaultdict[str, list[Rule]] = defaultdict(list)
     for attributes in _listed(session, chain):
-        found[read_text(attributes[RULE_CHAIN])].append(_rule(attributes))
-    return found
+        rules[read_text(attributes[RULE_CHAIN])].append(_rule(attributes))
+    return rules
 
 
 def _listed(session: Session, chain: Chain, narrowing: bytes = b"") -> list[dict[int, bytes]]:

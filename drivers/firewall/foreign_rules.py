@@ -63,10 +63,10 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collec
     """
     session = Session(NETFILTER)
     try:
-        found = [r for chain in filtering_chains(session, HOOKS) for r in _of_table(session, chain, known, routed)]
+        dropping = [r for chain in filtering_chains(session, HOOKS) for r in _of_table(session, chain, known, routed)]
     finally:
         session.close()
-    return list({(rule.chain.rpartition(" ")[0], *rule.networks): rule for rule in found}.values())
+    return list({(rule.chain.rpartition(" ")[0], *rule.networks): rule for rule in dropping}.values())
 
 
 def find_blocking_chains(port: int) -> dict[str, bool]:
@@ -75,19 +75,19 @@ def find_blocking_chains(port: int) -> dict[str, bool]:
     The value is False if only the chain's policy drops the packets. Such a chain is omitted if a rule of its table
     compares the port, or accepts packets by address or interface.
     """
-    wanted, found = port.to_bytes(2, "big"), dict[str, bool]()
+    number, chains = port.to_bytes(2, "big"), dict[str, bool]()
     session = Session(NETFILTER)
     try:
         for chain in filtering_chains(session, (INPUT,)):
             rules = rules_of(session, chain)
-            naming = [rule for rule in rules if wanted in _compared_ports(rule)]
+            naming = [rule for rule in rules if number in _compared_ports(rule)]
             if any(_drops(rule) for rule in naming):
-                found[str(chain)] = True
+                chains[str(chain)] = True
             elif chain.policy == DROP and not naming and not any(_may_accept(rule) for rule in rules):
-                found[str(chain)] = False
+                chains[str(chain)] = False
     finally:
         session.close()
-    return found
+    return chains
 
 
 def _may_accept(rule: Rule) -> bool:

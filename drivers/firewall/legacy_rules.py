@@ -177,8 +177,8 @@ def _is_at(name: str, value: bytes, mask: bytes) -> bool | None:
         return True
     if not name:
         return None
-    own = name.encode().ljust(len(mask), b"\0")
-    return all((left ^ right) & bit == 0 for left, right, bit in zip(own, value, mask, strict=True))
+    padded = name.encode().ljust(len(mask), b"\0")
+    return all((left ^ right) & bit == 0 for left, right, bit in zip(padded, value, mask, strict=True))
 
 
 def _is_between(port: int, low: int, high: int) -> bool | None:

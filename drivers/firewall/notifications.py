@@ -58,7 +58,7 @@ class NftablesListener:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self._touched = self._lost = False
-                news = News(True, news.lost, news.own, news.by)
+                news = News(True, news.lost, news.by_hawse, news.by)
                 self._generation = self.generation()  # the nftables generation up to which `read` has reported
                 continue
             news = self._heard(news, data)
@@ -111,7 +111,7 @@ class NftablesListener:
         if number == SIGNATURE or is_own(pid):
             return News(news.foreign, news.lost, True, news.by)
         by = f"{read_text(attributes.get(PROCESS_NAME, b''))} ({pid})"
-        return News(True, news.lost or lost, news.own, by)
+        return News(True, news.lost or lost, news.by_hawse, by)
 
     def _look(self, data: bytes) -> None:
         """Record whether the messages in ``data`` change hawse's tables, and whether they may remove objects from them.

@@ -82,12 +82,12 @@ def compare(address: IPv4Address, public: int, bound: int) -> list[Difference]:
 
     The arguments are those of `redirect`.
     """
-    found = table_structure.find(f"ip {TABLE}")
-    if found is None:
+    structure = table_structure.find(f"ip {TABLE}")
+    if structure is None:
         return [Difference("missing", "redirection of the resolver", "the table")]
     due = _expected(address, public)
     rules = {chain: _with_port(due.rules[chain], bound) for chain in CHAINS}
-    if found == due._replace(rules=rules):
+    if structure == due._replace(rules=rules):
         return []
     return [Difference("changed", "redirection of the resolver", "the rules")]
 

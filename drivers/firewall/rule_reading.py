@@ -124,13 +124,13 @@ def _drop_of_table(content: _Table, packet: Packet, table: str, hook: str, *, st
         after = _Reader(content, packet.translated, strict=strict)
     for chain in before.base_chains(hook):
         reader = after if int(chain.get("prio", 0)) > DNAT_PRIORITY else before
-        found = reader.walk(chain["name"])
+        verdict = reader.walk(chain["name"])
         if not reader.is_certain:
             return None
-        if found is None and chain.get("policy") == "drop":
+        if verdict is None and chain.get("policy") == "drop":
             return Drop(table, chain["name"], 0)
-        if found is not None and found[0] == DROPPED:
-            return Drop(table, found[1], found[2])
+        if verdict is not None and verdict[0] == DROPPED:
+            return Drop(table, verdict[1], verdict[2])
     return None
 
 
@@ -189,9 +189,9 @@ class _Reader:
             if word == "return":
                 return None
             if word in ("jump", "goto"):
-                found = self.walk(target, depth + 1)
-                if found is not None or word == "goto":
-                    return found
+                outcome = self.walk(target, depth + 1)
+                if outcome is not None or word == "goto":
+                    return outcome
                 continue
             return (PASS if word == "accept" else DROPPED), chain, int(rule["handle"])
         return None
@@ -253,8 +253,8 @@ class _Reader:
         options = (
             self._table.sets.get(right[1:], []) if isinstance(right, str) and right[:1] == "@" else _options(right)
         )
-        found = self._is_in(value, options)
-        return None if found is None else found != negated
+        is_member = self._is_in(value, options)
+        return None if is_member is None else is_member != negated
 
     def _is_in(self, value: Any, options: Sequence[Any]) -> bool | None:
         if self._strict and len(options) > STRICT_ELEMENTS_LIMIT:

@@ -64,10 +64,10 @@ def contents(held: Held, unsettled: Held) -> Contents:
 def compare(expected: Contents) -> list[Difference]:
     """Return how the table ``bridge hawse`` differs from its ``expected`` contents.
 
-    If ``expected`` contains no wanted elements, a missing table is not reported.
+    If ``expected`` contains no required elements, a missing table is not reported.
     """
     differences = table_repair.compare(TABLE, expected)
-    return differences if expected.wanted or not any(d.kind == "missing" for d in differences) else []
+    return differences if expected.required or not any(d.kind == "missing" for d in differences) else []
 
 
 def repair(expected: Contents, differences: Sequence[Difference]) -> None:

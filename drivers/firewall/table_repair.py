@@ -31,18 +31,18 @@ CHUNK = 1000  # maximum number of set elements per line of a script, for readabi
 class Contents:
     """The contents that a table should have: set elements and additional rules.
 
-    The elements in ``wanted`` must exist. The elements in ``tolerated`` may exist or be missing. The sets named in
+    The elements in ``required`` must exist. The elements in ``tolerated`` may exist or be missing. The sets named in
     ``kept`` may contain any elements. ``rules`` is a script that adds rules to the static rules.
     """
 
-    wanted: Collection[Element] = ()
+    required: Collection[Element] = ()
     tolerated: Collection[Element] = ()
     kept: Collection[str] = ()
     rules: str = ""
 
 
 def compare(table: str, contents: Contents) -> list[Difference]:
-    """Return the differences between a table and its wanted contents; changes nothing.
+    """Return the differences between a table and its required contents; changes nothing.
 
     Runs in the calling thread's network namespace.
     """
@@ -110,7 +110,7 @@ def commands(table: str, verb: str, items: Iterable[Element]) -> Iterator[str]:
 
 
 def _whole(table: str, contents: Contents) -> str:
-    """Return the script that creates a table with its rules and wanted elements.
+    """Return the script that creates a table with its rules and required elements.
 
     If the table exists already, the script also keeps the existing elements that ``contents`` allows but does not
     require.
@@ -120,7 +120,7 @@ def _whole(table: str, contents: Contents) -> str:
     alike = [name for name in shapes(table) if structure and due and structure.sets.get(name) == due.sets[name]]
     tolerated = set(contents.tolerated)
     stay = [e for e in held(table, alike) if e.set in contents.kept or e in tolerated]
-    return install_script(table) + script(table, dict.fromkeys([*contents.wanted, *stay]))
+    return install_script(table) + script(table, dict.fromkeys([*contents.required, *stay]))
 
 
 def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
@@ -130,7 +130,11 @@ def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
     """
     known = shapes(table)
     listed = transaction.held(table, sets or known)
-    return [decoding.element(name, one, known[name]) for name, items in listed.items() for one in items]
+    return [
+        decoding.element(name, listed_element, known[name])
+        for name, items in listed.items()
+        for listed_element in items
+    ]
 
 
 def _version(of: Structure) -> int:
@@ -154,19 +158,19 @@ def _reshaped(structure: Structure, due: Structure) -> str:
 def _elements(table: str, contents: Contents) -> Iterator[Difference]:
     known = shapes(table)
     due: dict[str, dict[Packed, Element]] = {name: {} for name in known}
-    for element in contents.wanted:
+    for element in contents.required:
         due[element.set][packed(element, table)] = element
     allowed = {(element.set, packed(element, table)) for element in contents.tolerated}
     for name, items in transaction.held(table, known).items():
         there, expected = set(items), due[name]
-        for one in expected.keys() - there:
-            element = expected[one]
+        for entry in expected.keys() - there:
+            element = expected[entry]
             yield Difference("missing", f"{table} {name}", _shown(element), name in RESTRICTING, element)
         if name not in contents.kept:
-            for one in there - expected.keys():
-                if (name, one) not in allowed:
-                    text = _shown(decoding.element(name, one, known[name]))
-                    yield Difference("foreign", f"{table} {name}", text, detail=(name, one))
+            for entry in there - expected.keys():
+                if (name, entry) not in allowed:
+                    text = _shown(decoding.element(name, entry, known[name]))
+                    yield Difference("foreign", f"{table} {name}", text, detail=(name, entry))
 
 
 def _shown(element: Element) -> str:

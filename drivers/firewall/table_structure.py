@@ -91,7 +91,7 @@ def _listed(session: Session, kind: int, table: str) -> list[dict[int, bytes]]:
     """
     name = table.partition(" ")[2]
     records = [read(message, NFGENMSG.size) for message in session.dump(kind, table_header(table))]
-    return [one for one in records if read_text(one[TABLE]) == name]
+    return [record for record in records if read_text(record[TABLE]) == name]
 
 
 def _parts(attributes: Mapping[int, bytes], kinds: tuple[int, ...]) -> Parts:

@@ -67,7 +67,9 @@ def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
             with kernel_errors("list elements of", f"{table} {set_name}", ignore=(errno.ENOENT,)):
                 listed = session.dump(GET, table_header(table) + text(SET, set_name))
             lists = (read(message, NFGENMSG.size).get(ELEMENTS, b"") for message in listed)
-            contents[set_name] = [unpacked(one, known[set_name]) for listing in lists for _, one in each(listing)]
+            contents[set_name] = [
+                unpacked(element, known[set_name]) for listing in lists for _, element in each(listing)
+            ]
     return contents
 
 

@@ -78,12 +78,12 @@ def holder(session: Session, address: IPAddress) -> int:
 
 
 def _body(link_index: int, address: IPInterface, attributes: Attributes = ()) -> bytes:
-    own = [("IFA_LOCAL", str(address.ip)), ("IFA_ADDRESS", str(address.ip)), *attributes]
+    values = [("IFA_LOCAL", str(address.ip)), ("IFA_ADDRESS", str(address.ip)), *attributes]
     # Skip duplicate address detection, because IPAM has already made the address unique. The detection would only delay
     # the start of the container.
     flags = 0 if address.version == 4 else IFA_F_NODAD
     fields = {"family": FAMILIES[address.version], "prefixlen": address.network.prefixlen}
-    return encode(ifaddrmsg, own, index=link_index, flags=flags, **fields)
+    return encode(ifaddrmsg, values, index=link_index, flags=flags, **fields)
 
 
 def _all(session: Session, link_index: int = 0) -> Iterator[_Found]:
@@ -96,6 +96,6 @@ def _all(session: Session, link_index: int = 0) -> Iterator[_Found]:
                 continue
             message = decode(ifaddrmsg, body)
             # Prefer IFA_LOCAL, because on a point-to-point link IFA_ADDRESS is the address of the other end.
-            own = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-            interface = ip_interface((own, message["prefixlen"]))
+            local = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+            interface = ip_interface((local, message["prefixlen"]))
             yield _Found(message["index"], interface, message.get_attr("IFA_PROTO", 0))

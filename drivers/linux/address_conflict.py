@@ -13,17 +13,17 @@ PACKET = struct.Struct("!HHBBH6s4s6s4s")
 WAIT_SECONDS = 0.15
 
 
-def holders(interface: str, own: IPv4Address, address: IPv4Address) -> set[str]:
+def holders(interface: str, own_address: IPv4Address, address: IPv4Address) -> set[str]:
     """Return the MACs that answer for an address on an interface of the calling thread's network namespace.
 
-    Blocks `WAIT_SECONDS`. The request has the source address ``own``, an address of the interface.
+    Blocks `WAIT_SECONDS`. The request has the source address ``own_address``, an address of the interface.
     """
     macs: set[str] = set()
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
     with socket.socket(socket.AF_PACKET, kind, socket.htons(ARP)) as sock:
         sock.bind((interface, ARP))
         mac = sock.getsockname()[4]
-        body = PACKET.pack(ETHERNET, IPV4, 6, 4, REQUEST, mac, own.packed, bytes(6), address.packed)
+        body = PACKET.pack(ETHERNET, IPV4, 6, 4, REQUEST, mac, own_address.packed, bytes(6), address.packed)
         sock.send(b"\xff" * 6 + mac + struct.pack("!H", ARP) + body)
         deadline = time.monotonic() + WAIT_SECONDS
         while select.select([sock], [], [], max(0.0, deadline - time.monotonic()))[0]:

@@ -58,14 +58,14 @@ def on_link_routes() -> list[Range]:
 class Reading(NamedTuple):
     """Two functions that decode the messages of a netlink list.
 
-    ``one`` decodes a single message in the data; its other arguments are the offsets at which the message's body begins
-    and ends. ``alike`` decodes all messages of the data together; its other argument is the size of each message. All
-    these messages must have the same type and size. ``alike`` returns None if the function does not support the layout
-    of the messages.
+    ``decode`` decodes a single message in the data; its other arguments are the offsets at which the message's body
+    begins and ends. ``decode_all`` decodes all messages of the data together; its other argument is the size of each
+    message. All these messages must have the same type and size. ``decode_all`` returns None if it does not support the
+    layout of the messages.
     """
 
-    one: Callable[[bytes, int, int], Range | None]
-    alike: Callable[[bytes, int], list[Range] | None]
+    decode: Callable[[bytes, int, int], Range | None]
+    decode_all: Callable[[bytes, int], list[Range] | None]
 
 
 def _read(kind: int, body: bytes, reading: Reading) -> list[Range]:
@@ -84,7 +84,7 @@ def _answer(opened: socket.socket, reading: Reading) -> list[Range]:
     done = False
     while not done:
         data = opened.recv(netlink.RECEIVE)
-        together = reading.alike(data, size) if (size := _size_if_alike(data)) else None
+        together = reading.decode_all(data, size) if (size := _size_if_alike(data)) else None
         if together is None:
             together = []
             done = _one_by_one(data, reading, together)
@@ -142,8 +142,10 @@ def _routes_alike(data: bytes, size: int) -> list[Range] | None:
 
 def _of_address(data: bytes, start: int, end: int, bits: int) -> Range:
     values = attributes.read(data[start:end], ADDRESS.size)
-    own = values.get(IFA_LOCAL) or values[IFA_ADDRESS]  # IFA_ADDRESS is the other end's address on point-to-point links
-    return _range(own, bits - data[start + 1])
+    local = (
+        values.get(IFA_LOCAL) or values[IFA_ADDRESS]
+    )  # IFA_ADDRESS is the other end's address on point-to-point links
+    return _range(local, bits - data[start + 1])
 
 
 def _of_route(data: bytes, start: int, end: int) -> Range | None:
@@ -174,7 +176,7 @@ def _one_by_one(data: bytes, reading: Reading, collected: list[Range]) -> bool:
             return True
         if kind == netlink.ERROR:
             raise OSError(-netlink.CODE.unpack_from(data, start + HEADER.size)[0], "dump refused")
-        item = reading.one(data, start + HEADER.size, start + length)
+        item = reading.decode(data, start + HEADER.size, start + length)
         if item is not None:
             collected.append(item)
         start += _aligned(length)

@@ -84,7 +84,11 @@ def forget_addresses(addresses: Iterable[IPAddress]) -> None:
         packed = {address.packed for address in chosen}
         if chosen:
             few = 2 * len(chosen) <= FEW_FILTERS
-            filters = [_source_filter(way, ip) for ip in chosen for way in (TUPLE_ORIG, TUPLE_REPLY)] if few else [b""]
+            filters = (
+                [_source_filter(direction, ip) for ip in chosen for direction in (TUPLE_ORIG, TUPLE_REPLY)]
+                if few
+                else [b""]
+            )
             _forget(version, partial(_involves_any, packed), filters)
 
 

@@ -22,7 +22,7 @@ OURS, BOOT = route.OURS, route.BOOT
 
 
 @dataclass(frozen=True, slots=True)
-class WayOut:
+class DefaultRoute:
     """A default route that an endpoint offers for one address family.
 
     The route leads out of the endpoint's interface. ``gateway`` is the next hop, or None for a route without a next
@@ -35,7 +35,9 @@ class WayOut:
     takes_over: bool = False
 
 
-def synchronise(session: Session, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int) -> None:
+def synchronise(
+    session: Session, chosen: Sequence[DefaultRoute], offered: Sequence[DefaultRoute], protocol: int
+) -> None:
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
     The calling thread is in the sandbox. ``offered`` are the default routes of all endpoints of the sandbox. hawse
@@ -44,30 +46,32 @@ def synchronise(session: Session, chosen: Sequence[WayOut], offered: Sequence[Wa
     """
     ours, others = _split(session, offered, protocol)
     for version in route.FAMILIES:
-        way = next((way for way in chosen if way.version == version), None)
+        default = next((default for default in chosen if default.version == version), None)
         current = [r for r in ours if r.destination.version == version]
-        _change(session, current, _required(way, [r for r in others if r.destination.version == version], protocol))
+        _change(session, current, _required(default, [r for r in others if r.destination.version == version], protocol))
 
 
-def lost(session: Session, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int) -> list[WayOut]:
+def lost(
+    session: Session, chosen: Sequence[DefaultRoute], offered: Sequence[DefaultRoute], protocol: int
+) -> list[DefaultRoute]:
     """Return the ``chosen`` routes that are missing in the kernel; the arguments are those of `synchronise`.
 
     The metric is not compared, because it depends on which other default routes existed when hawse added the route.
     """
     ours, _ = _split(session, offered, protocol)
     missing = []
-    for way in chosen:
-        routes = [r for r in ours if r.destination.version == way.version]
-        present = [r for r in routes if (r.gateway, r.link) == (way.gateway, link.index(way.interface))]
+    for default in chosen:
+        routes = [r for r in ours if r.destination.version == default.version]
+        present = [r for r in routes if (r.gateway, r.link) == (default.gateway, link.index(default.interface))]
         if not present or [r.destination.prefixlen for r in present] == [1]:  # only one half of a split default route
-            missing.append(way)
+            missing.append(default)
     return missing
 
 
-def _split(session: Session, offered: Sequence[WayOut], protocol: int) -> tuple[list[Route], list[Route]]:
+def _split(session: Session, offered: Sequence[DefaultRoute], protocol: int) -> tuple[list[Route], list[Route]]:
     """Return the sandbox's default routes that endpoints added, and the default routes of other programs."""
-    gateways = {way.gateway for way in offered if way.gateway is not None}
-    straight = {(way.version, link.index(way.interface)) for way in offered if way.gateway is None}
+    gateways = {default.gateway for default in offered if default.gateway is not None}
+    straight = {(default.version, link.index(default.interface)) for default in offered if default.gateway is None}
     present = route.widest(session)
     ours = [r for r in present if r.protocol == protocol and _is_by(r, gateways, straight)]
     return ours, [r for r in present if r not in ours and r.destination.prefixlen == 0]
@@ -79,20 +83,20 @@ def _is_by(candidate: Route, gateways: set[IPAddress], straight: set[tuple[int, 
     return candidate.gateway in gateways
 
 
-def _required(way: WayOut | None, others: Sequence[Route], protocol: int) -> list[Route]:
-    """Return the kernel routes that implement the default route ``way``; none if ``way`` is None.
+def _required(default: DefaultRoute | None, others: Sequence[Route], protocol: int) -> list[Route]:
+    """Return the kernel routes that implement the default route ``default``; none if ``default`` is None.
 
     ``others`` are the sandbox's other default routes of the family, which stay in place.
     """
-    if way is None:
+    if default is None:
         return []
-    metric, destinations = route.USUAL_METRIC[way.version], [route.ANYWHERE[way.version]]
-    if others and way.takes_over:
-        destinations = list(route.ANYWHERE[way.version].subnets())
+    metric, destinations = route.USUAL_METRIC[default.version], [route.ANYWHERE[default.version]]
+    if others and default.takes_over:
+        destinations = list(route.ANYWHERE[default.version].subnets())
     elif others:
         metric = min(max(r.metric for r in others) + 1, route.HIGHEST_METRIC)
-    index = link.index(way.interface)
-    return [Route(to, way.gateway, index, metric, protocol) for to in destinations]
+    index = link.index(default.interface)
+    return [Route(to, default.gateway, index, metric, protocol) for to in destinations]
 
 
 def _change(session: Session, present: Sequence[Route], expected: Sequence[Route]) -> None:

@@ -58,9 +58,12 @@ def interfaces() -> dict[str, Interface]:
     with session() as opened:
         links = link.all_links(opened)
         held: defaultdict[int, list[IPInterface]] = defaultdict(list)
-        for index, found in address.all_addresses(opened):
-            held[index].append(found)
-    return {one.name: Interface(one.name, one.mac, one.mtu, held[one.index], _endpoint_id(one.alias)) for one in links}
+        for index, interface in address.all_addresses(opened):
+            held[index].append(interface)
+    return {
+        device.name: Interface(device.name, device.mac, device.mtu, held[device.index], _endpoint_id(device.alias))
+        for device in links
+    }
 
 
 def _endpoint_id(alias: str) -> str:
@@ -73,33 +76,37 @@ def foreign_subnets() -> list[tuple[str, IPInterface]]:
     Omits loopback interfaces and link-local addresses.
     """
     with session() as opened:
-        others = {one.index: one.name for one in link.all_links(opened) if not _is_ours(one) and not one.is_loopback}
-        found = [(others[i], a) for i, a in address.all_addresses(opened) if i in others]
-        return [(name, a) for name, a in found if not a.ip.is_link_local]
+        others = {
+            device.index: device.name
+            for device in link.all_links(opened)
+            if not _is_ours(device) and not device.is_loopback
+        }
+        held = [(others[i], a) for i, a in address.all_addresses(opened) if i in others]
+        return [(name, a) for name, a in held if not a.ip.is_link_local]
 
 
-def _is_ours(one: link.Link) -> bool:
-    return one.alias.startswith((names.NETWORK_MARK, names.ENDPOINT_MARK))
+def _is_ours(device: link.Link) -> bool:
+    return device.alias.startswith((names.NETWORK_MARK, names.ENDPOINT_MARK))
 
 
 def mtu_of(name: str) -> int:
     """Return the MTU of an interface, or 0 if no interface has the name."""
     with session() as opened:
-        found = link.find(opened, name)
-    return found.mtu if found is not None else 0
+        device = link.find(opened, name)
+    return device.mtu if device is not None else 0
 
 
 def holder_of(ip: IPAddress) -> tuple[str, int]:
     """Return the name and MTU of the interface that has an address, or ("", 0) if none has it."""
     with session() as opened:
         index = address.holder(opened, ip)
-        found = next((one for one in link.all_links(opened) if index and one.index == index), None)
-    return (found.name, found.mtu) if found is not None else ("", 0)
+        holder = next((device for device in link.all_links(opened) if index and device.index == index), None)
+    return (holder.name, holder.mtu) if holder is not None else ("", 0)
 
 
 def way_out() -> tuple[str, int]:
     """Return the name and MTU of the interface of the default route, or ("", 0) without a default route."""
     with session() as opened:
         index = next((r.link for r in route.widest(opened) if r.destination.prefixlen == 0 and r.link), 0)
-        found = next((one for one in link.all_links(opened) if index and one.index == index), None)
-    return (found.name, found.mtu) if found is not None else ("", 0)
+        device = next((candidate for candidate in link.all_links(opened) if index and candidate.index == index), None)
+    return (device.name, device.mtu) if device is not None else ("", 0)

@@ -58,8 +58,8 @@ def down_towards(target: IPAddress) -> str:
     """
     with session() as opened:
         held = address.all_addresses(opened)
-        down = [one for one in link.all_links(opened) if not one.up and not one.is_loopback]
-    subnets = [(one.name, item) for one in down for index, item in held if index == one.index]
+        down = [device for device in link.all_links(opened) if not device.up and not device.is_loopback]
+    subnets = [(device.name, item) for device in down for index, item in held if index == device.index]
     near = [name for name, item in subnets if item.version == target.version and target in item.network]
     return next(iter([*near, *(name for name, _ in subnets)]), "")
 

@@ -75,9 +75,9 @@ def _of_residents(sockets: Collection[str]) -> Iterator[str]:
 def _of_links() -> Iterator[str]:
     with session() as opened:
         links = link.all_links(opened)
-    made = [one.name for one in links if _is_of_a_host(one)]
-    hardware = [f"{one.name} ({one.device or 'hardware'})" for one in links if _is_hardware(one)]
-    split = [one.name for one in links if _is_part_of_another(one)]
+    made = [device.name for device in links if _is_of_a_host(device)]
+    hardware = [f"{device.name} ({device.device or 'hardware'})" for device in links if _is_hardware(device)]
+    split = [device.name for device in links if _is_part_of_another(device)]
     if made:
         yield f"networks of hawse: {_listed(made)}"
     if hardware:

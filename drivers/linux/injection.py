@@ -62,8 +62,8 @@ def deliver(interface: str, mac: str, sender_mac: str, packet: bytes, version: i
 def _load(index: int) -> int:
     """Load the program that redirects a frame to the ingress of a link, and return its file descriptor."""
     code = b"".join(
-        struct.pack("<BBhi", *one)
-        for one in ((0xB7, 2, 0, index), (0xB7, 3, 0, INGRESS), (0x85, 0, 0, CLONE_REDIRECT), (0x95, 0, 0, 0))
+        struct.pack("<BBhi", *instruction)
+        for instruction in ((0xB7, 2, 0, index), (0xB7, 3, 0, INGRESS), (0x85, 0, 0, CLONE_REDIRECT), (0x95, 0, 0, 0))
     )
     program, license_text = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(b"GPL")
     places = ctypes.addressof(program), ctypes.addressof(license_text)

@@ -28,8 +28,8 @@ def stopping(source: IPAddress, destination: IPAddress) -> str:
         return ""  # the kernel has no IPsec
     finally:
         session.close()
-    found = (text for body in bodies for text in _matching(body, source, destination))
-    return next(found, "")
+    texts = (text for body in bodies for text in _matching(body, source, destination))
+    return next(texts, "")
 
 
 def _matching(body: bytes, source: IPAddress, destination: IPAddress) -> Iterator[str]:

@@ -239,7 +239,10 @@ def delete(session: Session, name: str) -> None:
 def take_down(session: Session, names: Iterable[str]) -> None:
     """Take links down by name, all with one system call; a missing link is ignored."""
     indexes = [link_index for name in names if (link_index := session.index(name))]
-    changes = [Message(RTM_SETLINK, 0, encode(ifinfmsg, index=one, flags=0, change=IFF_UP)) for one in indexes]
+    changes = [
+        Message(RTM_SETLINK, 0, encode(ifinfmsg, index=interface_index, flags=0, change=IFF_UP))
+        for interface_index in indexes
+    ]
     for place, code in session.request_each(changes) if changes else ():
         if code not in GONE:
             raise KernelError("take down link", str(indexes[place]), code)

@@ -171,8 +171,8 @@ def _link(body: bytes, gone: bool, author: int) -> Change:
 def _address(body: bytes, gone: bool, author: int) -> Change:
     _, prefix, _, _, index = ADDRESS.unpack_from(body)
     values = attributes.read(body, ADDRESS.size)
-    own = values.get(OWN) or values.get(OTHER_END, b"")
-    return Change("address", gone, index, address=own, prefix=prefix, author=author)
+    local = values.get(OWN) or values.get(OTHER_END, b"")
+    return Change("address", gone, index, address=local, prefix=prefix, author=author)
 
 
 def _route(body: bytes, gone: bool, author: int) -> Change | None:

@@ -23,7 +23,7 @@ WAITING = {"tcp": "0A", "udp": "07"}  # socket states TCP_LISTEN; TCP_CLOSE, whi
 
 def at(protocol: str, port: int) -> list[IPAddress]:
     """Return the local addresses of the sockets that receive packets at a port."""
-    ends = ((*_end(one[1]), one[3]) for file in FILES[protocol] for one in _read(file))
+    ends = ((*_end(fields[1]), fields[3]) for file in FILES[protocol] for fields in _read(file))
     return [_address(place) for place, number, state in ends if (number, state) == (port, WAITING[protocol])]
 
 
@@ -48,7 +48,7 @@ def full_queue(port: int) -> int:
 
 def udp_ports(address: IPv4Address) -> list[int]:
     """Return the ports of the UDP sockets that are bound to an IPv4 address, including connected sockets."""
-    return [number for place, number in (_end(one[1]) for one in _read("udp")) if _address(place) == address]
+    return [number for place, number in (_end(fields[1]) for fields in _read("udp")) if _address(place) == address]
 
 
 def accepts(addresses: list[IPAddress], target: IPAddress) -> bool:
@@ -72,8 +72,8 @@ class Socket(NamedTuple):
 
 def sockets(file: str) -> Iterator[Socket]:
     """Yield the sockets in a file of /proc/net. An IPv4 address that is mapped to IPv6 is returned as IPv4 address."""
-    for _, own, other, state, *_ in _read(file):
-        (_, port), (place, remote_port) = _end(own), _end(other)
+    for _, local, other, state, *_ in _read(file):
+        (_, port), (place, remote_port) = _end(local), _end(other)
         remote = _address(place)
         mapped = remote.ipv4_mapped if isinstance(remote, IPv6Address) else None
         yield Socket(port, state, mapped or remote, remote_port)

@@ -33,7 +33,7 @@ class FoundLink(NamedTuple):
 
 def of_host() -> list[FoundLink]:
     """Return the links with hawse's mark in the calling thread's namespace."""
-    return [one for one in _links() if one.network_id or one.endpoint_id]
+    return [candidate for candidate in _links() if candidate.network_id or candidate.endpoint_id]
 
 
 def host_end(opened: Session, endpoint_id: str) -> link.Link | None:
@@ -43,7 +43,7 @@ def host_end(opened: Session, endpoint_id: str) -> link.Link | None:
     """
     candidates = (link.find(opened, name) for name in names.host_end_names(endpoint_id) if link.index(name))
     mark = names.endpoint_mark(endpoint_id)
-    return next((one for one in candidates if one is not None and one.alias == mark), None)
+    return next((candidate for candidate in candidates if candidate is not None and candidate.alias == mark), None)
 
 
 def of_sandbox(path: str, inode: int = 0) -> list[FoundLink]:
@@ -56,8 +56,8 @@ def _links() -> list[FoundLink]:
     with session() as opened:
         links = link.all_links(opened)
         addresses: defaultdict[int, list[IPInterface]] = defaultdict(list)
-        for index, found in address.all_addresses(opened):
-            addresses[index].append(found)
+        for index, interface in address.all_addresses(opened):
+            addresses[index].append(interface)
     return [
         FoundLink(
             each.name,

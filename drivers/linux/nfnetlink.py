@@ -86,10 +86,10 @@ def comments(table: str, chain: str) -> list[str]:
     network namespace.
     """
     request = table_header(table) + text(CHAIN, chain)
-    found = recording.recorder.rule_comments(table, chain) if recording.recorder is not None else []
+    texts = recording.recorder.rule_comments(table, chain) if recording.recorder is not None else []
     with open_session() as session, kernel_errors("list rules of", f"{table} {chain}", ignore=(errno.ENOENT,)):
-        found += [_comment(read(m, NFGENMSG.size).get(USER_DATA, b"")) for m in session.dump(GET_RULE, request)]
-    return found
+        texts += [_comment(read(m, NFGENMSG.size).get(USER_DATA, b"")) for m in session.dump(GET_RULE, request)]
+    return texts
 
 
 def table_header(table: str) -> bytes:

@@ -49,13 +49,13 @@ class Obstacle(NamedTuple):
 def is_down(interface: str) -> bool:
     """Return whether an interface exists and is down."""
     with session() as opened:
-        found = link.find(opened, interface)
-    return found is not None and not found.up
+        device = link.find(opened, interface)
+    return device is not None and not device.up
 
 
 def silencing_sysctls(interface: str) -> list[str]:
     """Return the names of the sysctls that keep an interface from answering ARP requests."""
-    paths = (sysctl.conf("ipv4", one, "arp_ignore") for one in ("all", interface))
+    paths = (sysctl.conf("ipv4", scope, "arp_ignore") for scope in ("all", interface))
     return [path.replace("/", ".") for path in paths if int(sysctl.read(path) or 0) in SILENT_ON_ARP]
 
 
@@ -71,13 +71,13 @@ def everywhere() -> dict[str, list[Obstacle]]:
             links = dump(opened, RTM_GETLINK, ifinfmsg, [link.SKIP_STATISTICS])
         with kernel_errors("list", "queueing disciplines"):
             bodies = opened.dump(GET_QDISC, TCMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
-    found: defaultdict[str, list[Obstacle]] = defaultdict(list)
+    by_interface: defaultdict[str, list[Obstacle]] = defaultdict(list)
     names = {message["index"]: message.get_attr("IFLA_IFNAME") for message in links}
     for message in links:
-        found[names[message["index"]]] += _of_link(message)
+        by_interface[names[message["index"]]] += _of_link(message)
     for body in bodies:
-        found[names.get(TCMSG.unpack_from(body)[1], "")] += _of_discipline(body)
-    return {name: obstacles for name, obstacles in found.items() if obstacles}
+        by_interface[names.get(TCMSG.unpack_from(body)[1], "")] += _of_discipline(body)
+    return {name: obstacles for name, obstacles in by_interface.items() if obstacles}
 
 
 def _of_link(message: Any) -> Iterator[Obstacle]:

@@ -87,9 +87,13 @@ def _program(probe: Tuple) -> list[Instruction]:
     tests: list[Instruction] = []
     if probe.version == 4:
         tests.append((0xB1, 0, 0, 0))  # X = length of the IPv4 header
-        tests += [one for place in places for one in ((0x48, 0, 0, place), (equal, 1, 0, probe.number))]
+        tests += [instruction for place in places for instruction in ((0x48, 0, 0, place), (equal, 1, 0, probe.number))]
     else:
-        tests += [one for place in places for one in ((load_half, 0, 0, 40 + place), (equal, 1, 0, probe.number))]
+        tests += [
+            instruction
+            for place in places
+            for instruction in ((load_half, 0, 0, 40 + place), (equal, 1, 0, probe.number))
+        ]
     # A match must jump to ``accept``, which follows `DROP` at the end.
     last = len(tests) - 1
     tests = [(c, last - i + 1 if c == equal else t, f, k) for i, (c, t, f, k) in enumerate(tests)]

@@ -68,12 +68,12 @@ def route(target: IPAddress, source: IPAddress | None = None, received: str = ""
         return Found(KIND_OF_ERROR.get(error.errno or 0, ""))
     message = decode(rtmsg, bodies[0])
     index, gateway = message.get_attr("RTA_OIF"), message.get_attr("RTA_GATEWAY")
-    own = message.get_attr("RTA_PREFSRC")
+    preferred = message.get_attr("RTA_PREFSRC")
     return Found(
         KINDS.get(message["type"], "other"),
         socket.if_indextoname(index) if index else "",
         ip_address(gateway) if gateway else None,
-        ip_address(own) if own else None,
+        ip_address(preferred) if preferred else None,
     )
 
 
@@ -84,21 +84,21 @@ def anywhere(version: int) -> IPAddress:
 
 def neighbours(interface: str) -> list[Neighbour]:
     """Return an interface's neighbour entries that have a MAC; an empty list if the interface is missing."""
-    found = []
+    entries = []
     with session() as opened:
         for entry in _entries(opened, interface):
             mac = entry.get_attr("NDA_LLADDR")
             if mac and not entry["state"] & (NUD_FAILED | NUD_INCOMPLETE | NUD_NOARP):
                 address = ip_address(entry.get_attr("NDA_DST"))
-                found.append(Neighbour(address, mac, bool(entry["state"] & NUD_PERMANENT)))
-    return found
+                entries.append(Neighbour(address, mac, bool(entry["state"] & NUD_PERMANENT)))
+    return entries
 
 
 def unresolved(interface: str) -> set[IPAddress]:
     """Return the addresses on an interface for which the kernel's ARP requests or solicitations got no answer."""
     with session() as opened:
-        found = [e for e in _entries(opened, interface) if e["state"] & (NUD_FAILED | NUD_INCOMPLETE)]
-    return {ip_address(entry.get_attr("NDA_DST")) for entry in found}
+        failed = [e for e in _entries(opened, interface) if e["state"] & (NUD_FAILED | NUD_INCOMPLETE)]
+    return {ip_address(entry.get_attr("NDA_DST")) for entry in failed}
 
 
 def _entries(opened: Session, interface: str) -> list[ndmsg]:
@@ -120,9 +120,9 @@ def static_ports_of_bridges() -> dict[str, dict[str, str]]:
     """Return `static_ports` of each bridge, by the bridge's name."""
     with session() as opened, kernel_errors("list", "forwarding entries"):
         listed = dump(opened, RTM_GETNEIGH, ndmsg, family=socket.AF_BRIDGE)
-    names, found = dict(socket.if_nameindex()), defaultdict[str, dict[str, str]](dict)
+    names, ports = dict(socket.if_nameindex()), defaultdict[str, dict[str, str]](dict)
     for entry in listed:
         bridge, port = names.get(entry.get_attr("NDA_MASTER")), names.get(entry["ifindex"])
         if bridge and port and entry["state"] & (NUD_NOARP | NUD_PERMANENT):
-            found[bridge][entry.get_attr("NDA_LLADDR")] = port
-    return found
+            ports[bridge][entry.get_attr("NDA_LLADDR")] = port
+    return ports

@@ -71,12 +71,12 @@ def _answers(sock: socket.socket, address: IPAddress, sizes: Collection[int], be
     waiting.register(sock, select.POLLIN)
     while len(answered) + len(before) < len(sizes) and time.monotonic() < end:
         events = waiting.poll(max(0.0, end - time.monotonic()) * 1000)
-        found = set(_received(sock, address))
+        received = set(_received(sock, address))
         if any(event & select.POLLERR for _, event in events):
-            return answered | found
-        if found:
+            return answered | received
+        if received:
             end = time.monotonic() + MORE_SECONDS
-        answered |= found
+        answered |= received
     return answered
 
 

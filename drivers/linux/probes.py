@@ -211,14 +211,14 @@ class Probe:
                 return
 
 
-def answer(probe: Tuple, own: IPAddress, port: int, client: IPAddress, client_port: int) -> None:
-    """Send a UDP answer from ``own``:``port`` to the probe's sender, as if the service had answered.
+def answer(probe: Tuple, local: IPAddress, port: int, client: IPAddress, client_port: int) -> None:
+    """Send a UDP answer from ``local``:``port`` to the probe's sender, as if the service had answered.
 
     The caller tests the way back by this answer, because the service itself may send none. Runs in the network
     namespace of the service.
     """
     with socket.socket(FAMILIES[probe.version], socket.SOCK_RAW, socket.IPPROTO_UDP) as raw, suppress(OSError):
-        raw.bind((str(own), 0))
+        raw.bind((str(local), 0))
         if probe.version == 6:
             raw.setsockopt(SOL_RAW, CHECKSUM_OFFSET, 6)
         raw.sendto(struct.pack("!4H", port, client_port, 8, 0), (str(client), 0))

@@ -67,13 +67,13 @@ def descendants(processes: dict[int, Process], first: int) -> set[int]:
     children: dict[int, list[int]] = {}
     for process in processes.values():
         children.setdefault(process.parent, []).append(process.pid)
-    found, left = set(), [first]
+    pids, left = set(), [first]
     while left:
         pid = left.pop()
-        if pid in processes and pid not in found:
-            found.add(pid)
+        if pid in processes and pid not in pids:
+            pids.add(pid)
             left += children.get(pid, ())
-    return found
+    return pids
 
 
 def proportional_memory(pids: Iterable[int]) -> int:
@@ -115,15 +115,15 @@ def pid_limit() -> int:
 def counters(interfaces: Iterable[str]) -> dict[str, dict[str, int]]:
     """Return the counters of interfaces in the calling thread's network namespace, by interface, with Docker's keys."""
     names = set(interfaces)
-    found = {}
+    counts = {}
     with open("/proc/thread-self/net/dev", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             name, colon, rest = line.rpartition(":")
             if colon and name.strip() in names:
                 values = list(map(int, rest.split()))
                 keys = ("bytes", "packets", "errors", "dropped")
-                found[name.strip()] = {
+                counts[name.strip()] = {
                     **{f"rx_{key}": value for key, value in zip(keys, values, strict=False)},
                     **{f"tx_{key}": value for key, value in zip(keys, values[8:], strict=False)},
                 }
-    return found
+    return counts

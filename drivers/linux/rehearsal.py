@@ -37,5 +37,5 @@ def encode_all() -> None:
     for item in ("192.0.2.1/24", "2001:db8::1/64"):
         address.add(unsent, 1, ip_interface(item), protocol=address.OURS)
     for destination, gateway in (("0.0.0.0/0", "192.0.2.2"), ("::/0", "2001:db8::2")):
-        way = route.Route(ip_network(destination), ip_address(gateway), 1, route.USUAL_METRIC[4], route.BOOT)
-        route.add(unsent, way)
+        default = route.Route(ip_network(destination), ip_address(gateway), 1, route.USUAL_METRIC[4], route.BOOT)
+        route.add(unsent, default)

@@ -89,12 +89,12 @@ def add_link_default(session: Session, version: int, link_index: int) -> None:
         session.request(RTM_NEWROUTE, body, NLM_F_CREATE | NLM_F_EXCL)
 
 
-def add_direct(session: Session, destination: IPNetwork, link_index: int, *, keep: bool = False) -> None:
+def add_direct(session: Session, destination: IPNetwork, link_index: int, *, keep_existing: bool = False) -> None:
     """Add a route to a subnet through a link, without a gateway; the hosts of the subnet are then neighbours.
 
-    If such a route exists, it stays with ``keep``. Without ``keep``, the function then raises `KernelError`.
+    With ``keep_existing``, an existing route to the subnet stays. Otherwise such a route raises `KernelError`.
     """
-    with kernel_errors("set route to", str(destination), ignore=(errno.EEXIST,) if keep else ()):
+    with kernel_errors("set route to", str(destination), ignore=(errno.EEXIST,) if keep_existing else ()):
         session.request(RTM_NEWROUTE, _message(destination, link_index, scope=LINK_SCOPE), NLM_F_CREATE | NLM_F_EXCL)
 
 
@@ -132,9 +132,9 @@ def _is_listed(session: Session, subnet: IPNetwork, name: str) -> bool:
 def add_connected(session: Session, interface: IPInterface, link_index: int) -> None:
     """Add the route to the subnet of an address, as the kernel does when the address is added; idempotent."""
     is_ipv4 = interface.version == 4
-    own = [("RTA_PREFSRC", str(interface.ip))] if is_ipv4 else [("RTA_PRIORITY", KERNEL_METRIC6)]
+    attributes = [("RTA_PREFSRC", str(interface.ip))] if is_ipv4 else [("RTA_PRIORITY", KERNEL_METRIC6)]
     scope = LINK_SCOPE if is_ipv4 else UNIVERSE
-    body = _message(interface.network, link_index, own, scope=scope, protocol=KERNEL)
+    body = _message(interface.network, link_index, attributes, scope=scope, protocol=KERNEL)
     with kernel_errors("set route to", str(interface.network), ignore=(errno.EEXIST,)):
         session.request(RTM_NEWROUTE, body, NLM_F_CREATE | NLM_F_EXCL)
 

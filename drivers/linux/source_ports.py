@@ -41,25 +41,25 @@ def use(target: tuple[IPAddress, int] | None = None) -> Use:
     """
     first, last = map(int, (sysctl.read(RANGE) or "0 65535").split())
     reserved = {port for port in _reserved() if first <= port <= last}
-    udp = {one.port for file in listeners.FILES["udp"] for one in listeners.sockets(file)}
+    udp = {sock.port for file in listeners.FILES["udp"] for sock in listeners.sockets(file)}
     udp = {port for port in udp if first <= port <= last} - reserved
     reuse = sysctl.read("net/ipv4/tcp_tw_reuse") or "0"
     held: defaultdict[tuple[IPAddress, int], set[int]] = defaultdict(set)
-    for one in (one for file in listeners.FILES["tcp"] for one in listeners.sockets(file)):
-        is_free = one.state == listeners.WAITING["tcp"] or _is_reusable(one, reuse)
-        if not is_free and first <= one.port <= last and one.port not in reserved:
-            held[one.remote, one.remote_port].add(one.port)
+    for sock in (sock for file in listeners.FILES["tcp"] for sock in listeners.sockets(file)):
+        is_free = sock.state == listeners.WAITING["tcp"] or _is_reusable(sock, reuse)
+        if not is_free and first <= sock.port <= last and sock.port not in reserved:
+            held[sock.remote, sock.remote_port].add(sock.port)
     busiest = target or max(held, key=lambda key: len(held[key]), default=None)
     text = f"{busiest[0]}:{busiest[1]}" if busiest is not None else ""
     return Use(last - first + 1 - len(reserved), len(udp), len(held[busiest]) if busiest is not None else 0, text)
 
 
-def _is_reusable(one: listeners.Socket, reuse: str) -> bool:
+def _is_reusable(sock: listeners.Socket, reuse: str) -> bool:
     """Return whether a connection in TIME_WAIT leaves its port to a new connection to the same target.
 
     ``reuse`` is the value of net.ipv4.tcp_tw_reuse: 1 for all targets, or 2 (the kernel's default) for loopback.
     """
-    return one.state == TIME_WAIT and (reuse == "1" or (reuse == "2" and one.remote.is_loopback))
+    return sock.state == TIME_WAIT and (reuse == "1" or (reuse == "2" and sock.remote.is_loopback))
 
 
 def _reserved() -> set[int]:

@@ -175,7 +175,9 @@ class OverlayDriver:
         place.inside(lambda there: port.attach(there, endpoint, mtu))
         sandboxes.repair(sandbox, endpoint, interface, differences)
         sandboxes.inside(sandbox, lambda opened: port.shrink(opened, interface, mtu))
-        route = partial(port.route_other_subnets, network=network, endpoint=endpoint, interface=interface, keep=True)
+        route = partial(
+            port.route_other_subnets, network=network, endpoint=endpoint, interface=interface, keep_existing=True
+        )
         sandboxes.inside(sandbox, route)
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:

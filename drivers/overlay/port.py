@@ -107,15 +107,15 @@ def unplug(there: Session, endpoint: EndpointSpec) -> None:
 
 
 def route_other_subnets(
-    there: Session, network: NetworkSpec, endpoint: EndpointSpec, interface: str, *, keep: bool = False
+    there: Session, network: NetworkSpec, endpoint: EndpointSpec, interface: str, *, keep_existing: bool = False
 ) -> None:
     """Route the network's other subnets out of the interface, because their endpoints are on the same bridge.
 
-    The calling thread is in the sandbox. With ``keep``, routes that exist already are kept.
+    The calling thread is in the sandbox. With ``keep_existing``, routes that exist already are kept.
     """
     subnets = [a.network for a in (endpoint.ipv4, endpoint.ipv6) if a is not None]
     for subnet in _others(network, subnets):
-        route.add_direct(there, subnet, link.index(interface), keep=keep)
+        route.add_direct(there, subnet, link.index(interface), keep_existing=keep_existing)
 
 
 def _others(network: NetworkSpec, subnets: Sequence[IPNetwork]) -> list[IPNetwork]:

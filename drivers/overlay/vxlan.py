@@ -114,25 +114,29 @@ def compare(there: Session, network: NetworkSpec, options: OverlayOptions, mtu: 
     ``mtu`` is the required MTU, or 0 if it is unknown. The calling thread is in the network's namespace.
     """
     names_of = [BRIDGE, *devices(network)]
-    found = {name: link.find(there, name) if link.index(name) else None for name in names_of}
-    lost = [Difference("missing", _place(name), name, subject=name) for name, one in found.items() if one is None]
-    present = [one for one in found.values() if one is not None]
-    lost += [link_comparison.down(_place(one.name), one.name) for one in present if not one.up]
-    lost += [link_comparison.without_arp(_place(one.name), one.name) for one in present if not one.has_arp]
+    devices_by_name = {name: link.find(there, name) if link.index(name) else None for name in names_of}
+    lost = [
+        Difference("missing", _place(name), name, subject=name)
+        for name, device in devices_by_name.items()
+        if device is None
+    ]
+    present = [device for device in devices_by_name.values() if device is not None]
+    lost += [link_comparison.down(_place(device.name), device.name) for device in present if not device.up]
+    lost += [link_comparison.without_arp(_place(device.name), device.name) for device in present if not device.has_arp]
     lost += [
-        link_comparison.wrong_mtu(_place(one.name), one.name, one.mtu, mtu)
-        for one in present
-        if mtu not in (0, one.mtu)
+        link_comparison.wrong_mtu(_place(device.name), device.name, device.mtu, mtu)
+        for device in present
+        if mtu not in (0, device.mtu)
     ]
     for number, name in enumerate(devices(network)):
-        if found[name] is not None:
+        if devices_by_name[name] is not None:
             lost += _wrong_device(there, name, options.vnis[number], options)
-    bridge = found[BRIDGE]
+    bridge = devices_by_name[BRIDGE]
     if bridge is not None:
-        lost += _wrong_bridge(there, bridge, network, [one for one in present if one is not bridge])
+        lost += _wrong_bridge(there, bridge, network, [device for device in present if device is not bridge])
     values = _sysctls(network)
-    for one in present:
-        values |= _device_sysctls(one.name) if one.name != BRIDGE else {}
+    for device in present:
+        values |= _device_sysctls(device.name) if device.name != BRIDGE else {}
     return lost + link_comparison.sysctls(values)
 
 

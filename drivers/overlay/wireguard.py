@@ -127,7 +127,7 @@ class Tunnel:
         syncconf = ("syncconf", self.name, "/dev/stdin")
 
         def synchronise() -> None:
-            recording.command("wg", *syncconf, act=lambda: self._wg(*syncconf, given=config.text()), secret=True)
+            recording.command("wg", *syncconf, act=lambda: self._wg(*syncconf, stdin=config.text()), secret=True)
 
         netns.run_in_netns(self.place.path, synchronise)
 
@@ -177,11 +177,11 @@ class Tunnel:
             time.sleep(RETRY_DELAY_SECONDS)
         raise self._refused("wireguard-go did not start")
 
-    def _wg(self, *argv: str, given: str = "") -> None:
-        """Run the program wg(8) with ``given`` on its standard input."""
+    def _wg(self, *argv: str, stdin: str = "") -> None:
+        """Run the program wg(8) with ``stdin`` on its standard input."""
         if shutil.which("wg") is None:
             raise self._refused("the wg program is missing (package wireguard-tools)")
-        done = subprocess.run(["wg", *argv], input=given, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        done = subprocess.run(["wg", *argv], input=stdin, capture_output=True, text=True, timeout=TIMEOUT, check=False)
         if done.returncode:
             raise self._refused(f"wg {argv[0]}: {done.stderr.strip()}")
 

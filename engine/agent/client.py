@@ -101,14 +101,14 @@ def warnings(run_dir: Path) -> list[str]:
 def sockets(run_dir: Path) -> set[int]:
     """Return the inode numbers of the agent's sockets; empty without an agent."""
     place = f"/proc/{resident.holder(str(run_dir), LOCK)}/fd"
-    found = set()
+    inodes = set()
     with suppress(FileNotFoundError):
         for number in os.listdir(place):
             with suppress(FileNotFoundError):
                 kind, _, inode = os.readlink(f"{place}/{number}").partition(":")
                 if kind == "socket":
-                    found.add(int(inode.strip("[]")))
-    return found
+                    inodes.add(int(inode.strip("[]")))
+    return inodes
 
 
 def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
@@ -146,7 +146,7 @@ def take_lock(run_dir: Path) -> int | None:
     try:
         fd = open_private(run_dir / LOCK, os.O_RDWR | os.O_CREAT)
     except (OSError, PermissionDenied):
-        resident.make_way(str(run_dir), LOCK, stat.S_ISREG)
+        resident.move_foreign_file(str(run_dir), LOCK, stat.S_ISREG)
         fd = open_private(run_dir / LOCK, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -64,7 +64,7 @@ def main() -> int:
         return 1
     make_private_directory(run_dir)
     unit = Unit()
-    inherited = given("HAWSE_AGENT_LOCK")
+    inherited = inherited_descriptor("HAWSE_AGENT_LOCK")
     lock = inherited if inherited >= 0 else unit.take_lock(run_dir)
     if lock is None:
         return 0
@@ -125,7 +125,7 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
         warnings=lambda: [*repair.fights(), *links.fights()],
     )  # fmt: skip
     unit.keep_watchdog_quiet(loop)
-    loop.watch(claimed.fileno(), lambda _: resident.turn_away(claimed))
+    loop.watch(claimed.fileno(), lambda _: resident.close_probe(claimed))
     OwnFiles(loop, inotify, place, agent.move, agent.needed)
     cluster.changed = repair.changed = agent.reconcile
     repair.leave = agent.leave
@@ -148,7 +148,7 @@ def execute(argv: list[str], environment: dict[str, str]) -> None:
         os.waitpid(os.posix_spawn(shell[0], shell, environment, file_actions=null, setsid=True), 0)
 
 
-def given(variable: str) -> int:
+def inherited_descriptor(variable: str) -> int:
     """Remove the environment variable ``variable``; return the file descriptor whose number was the variable's value.
 
     Returns -1 if the variable is unset. Child processes do not inherit the descriptor.
@@ -170,7 +170,7 @@ def idle_from_environment() -> float:
 
 def tell_ready() -> None:
     """Notify the process which started the agent that the agent's socket is ready."""
-    ready_fd = given("HAWSE_AGENT_READY")
+    ready_fd = inherited_descriptor("HAWSE_AGENT_READY")
     if ready_fd >= 0:
         with suppress(OSError):  # ignore the error: the starting process may have stopped waiting
             os.write(ready_fd, b"!")

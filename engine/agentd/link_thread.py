@@ -1,9 +1,9 @@
 """A thread of the agent that compares networks and containers with the kernel after changes, and repairs them.
 
 A subject is a network or a container. It is suspected when the kernel reports a change of its links, addresses, routes
-or sysctls. Each subject has its own schedule (`engine.agentd.repair_schedule.Pace`). Therefore a conflict with another
-program about one subject does not delay the repair of another subject. In addition, the thread slowly compares all
-subjects in turn, because the kernel does not report some changes.
+or sysctls. Each subject has its own schedule (`engine.agentd.repair_schedule.Schedule`). Therefore a conflict with
+another program about one subject does not delay the repair of another subject. In addition, the thread slowly compares
+all subjects in turn, because the kernel does not report some changes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from engine.agentd import repair_log
-from engine.agentd.repair_schedule import NEVER, Pace
+from engine.agentd.repair_schedule import NEVER, Schedule
 from engine.errors import Unavailable
 from engine.recovery.link_repair import NETWORK, Comparison, Subject
 
@@ -59,7 +59,7 @@ class LinkThread:
     ) -> None:
         self._put_right, self._tell_resting = put_right, tell_resting
         self._condition = threading.Condition()
-        self._paces: dict[Subject, Pace] = {}
+        self._schedules: dict[Subject, Schedule] = {}
         self._by: dict[Subject, str] = {}
         self._fights: dict[Subject, tuple[float, str]] = {}
         self._new, self._lap = deque[Subject](), deque[Subject]()
@@ -74,7 +74,7 @@ class LinkThread:
         now = time.monotonic()
         with self._condition:
             for subject in subjects:
-                self._paces.setdefault(subject, Pace(now)).own(now, DEBOUNCE_SECONDS)
+                self._schedules.setdefault(subject, Schedule(now)).record_own_change(now, DEBOUNCE_SECONDS)
                 if by:
                     self._by[subject] = by
             self._condition.notify()
@@ -86,7 +86,7 @@ class LinkThread:
             self._known = subjects
             self._new.extend(new)
             for subject in gone:
-                self._paces.pop(subject, None)
+                self._schedules.pop(subject, None)
                 self._by.pop(subject, None)
                 self._fights.pop(subject, None)
             if new:
@@ -123,13 +123,13 @@ class LinkThread:
 
     def _due(self, now: float) -> list[Subject]:
         """Return the suspected subjects that are due: networks first, because endpoints need their bridge."""
-        due = sorted((s for s, pace in self._paces.items() if pace.due <= now), key=lambda s: s.kind != NETWORK)
-        for subject in due:
-            self._paces[subject].due = NEVER  # a change reported during this comparison schedules the next comparison
-        return due
+        due = [subject for subject, schedule in self._schedules.items() if schedule.due <= now]
+        for subject in due:  # a change reported during this comparison schedules the next comparison
+            self._schedules[subject].due = NEVER
+        return sorted(due, key=lambda subject: subject.kind != NETWORK)
 
     def _pause(self, now: float) -> float | None:
-        times = [pace.due for pace in self._paces.values()]
+        times = [schedule.due for schedule in self._schedules.values()]
         if self._known:
             times.append(self._next_lap)
         first = min(times, default=NEVER)
@@ -175,32 +175,32 @@ class LinkThread:
 
         Return the delay of the next repair in seconds, and the program that caused the delay by its repeated changes.
         """
-        pace = self._paces.get(subject)
+        schedule = self._schedules.get(subject)
         if compared.busy:
-            pace = pace or self._paces.setdefault(subject, Pace(began))
-            pace.looked(began, began)
-            pace.own(now, BUSY_SECONDS)
+            schedule = schedule or self._schedules.setdefault(subject, Schedule(began))
+            schedule.record_comparison(began, began)
+            schedule.record_own_change(now, BUSY_SECONDS)
             return 0.0, ""
         damaged = bool(compared.differences or compared.failures)
-        if pace is None and not damaged:
+        if schedule is None and not damaged:
             return 0.0, ""
-        pace = pace or self._paces.setdefault(subject, Pace(began))
-        reported = pace.due != NEVER
+        schedule = schedule or self._schedules.setdefault(subject, Schedule(began))
+        reported = schedule.due != NEVER
         if damaged:
-            pace.foreign(began)
-        pace.looked(began, now, 0 if damaged else QUIET_SHARE)
+            schedule.record_foreign_change(began)
+        schedule.record_comparison(began, now, 0 if damaged else QUIET_SHARE)
         if reported:
-            pace.own(now, DEBOUNCE_SECONDS)
+            schedule.record_own_change(now, DEBOUNCE_SECONDS)
         if compared.failures:
-            pace.own(now, BUSY_SECONDS)
+            schedule.record_own_change(now, BUSY_SECONDS)
         by = self._by.get(subject, "")
         if damaged:
-            self._tell(subject, compared, now - began, pace.rest)
+            self._tell(subject, compared, now - began, schedule.rest)
             for member in compared.members if compared.differences else ():
-                self._paces.setdefault(member, Pace(now)).own(now, 0)
-        elif not pace.rest and subject not in self._known and pace.due == NEVER:
-            del self._paces[subject]  # the subject is new or deleted, so it needs no schedule
-        return (pace.rest if compared.differences else 0.0), by
+                self._schedules.setdefault(member, Schedule(now)).record_own_change(now, 0)
+        elif not schedule.rest and subject not in self._known and schedule.due == NEVER:
+            del self._schedules[subject]  # the subject is new or deleted, so it needs no schedule
+        return (schedule.rest if compared.differences else 0.0), by
 
     def _tell(self, subject: Subject, compared: Comparison, seconds: float, rest: float) -> None:
         by = self._by.pop(subject, "")

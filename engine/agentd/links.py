@@ -148,9 +148,9 @@ class LinkService:
         known = {}
         for record in state.networks:
             before = self._networks.get(record.id)
-            one = before if before is not None and before.record is record else self._known_network(record)
-            if one is not None:
-                known[record.id] = one
+            known_network = before if before is not None and before.record is record else self._known_network(record)
+            if known_network is not None:
+                known[record.id] = known_network
         return known
 
     def _known_network(self, record: NetworkRecord) -> KnownNetwork | None:
@@ -244,8 +244,8 @@ class LinkService:
         Endpoints that were not live at the last read of the store are skipped, because a command is creating or
         removing them.
         """
-        found = (self._containers.get(s.id) if s.kind == ENDPOINT else s for s in suspects)
-        subjects = [subject for subject in found if subject is not None]
+        candidates = (self._containers.get(s.id) if s.kind == ENDPOINT else s for s in suspects)
+        subjects = [subject for subject in candidates if subject is not None]
         if subjects and self._thread is not None:
             self._thread.suspect(subjects, by)
 

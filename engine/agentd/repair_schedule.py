@@ -23,7 +23,7 @@ RECOVERY_SECONDS = 5.0
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
 
 
-class Pace:
+class Schedule:
     """The schedule of comparisons of kernel state and records. ``due`` is the time of the next comparison.
 
     ``rest`` is the present delay in seconds, which another program's repeated changes cause, or 0. All times are read
@@ -37,23 +37,23 @@ class Pace:
         self._next_rest, self._patience = FIRST_REST_SECONDS, PATIENCE_ROUNDS
         self._heard = False
 
-    def foreign(self, now: float) -> None:
+    def record_foreign_change(self, now: float) -> None:
         """Record a change by another program; schedule a comparison now, or at the end of a delay."""
         if not self.rest:  # the number of immediate comparisons does not grow during a delay
             self._patience = min(PATIENCE_ROUNDS, self._patience + (now - self._last_foreign) / RECOVERY_SECONDS)
         self._last_foreign, self._heard = now, True
         self.due = max(now, self._rest_until)
 
-    def own(self, now: float, settle: float | None = None) -> None:
-        """Record a change by hawse itself; schedule a comparison in ``settle`` seconds (default `SETTLE_SECONDS`) or
-        later.
+    def record_own_change(self, now: float, settle_seconds: float | None = None) -> None:
+        """Record a change by hawse itself; schedule a comparison in ``settle_seconds`` or later.
 
-        The comparison is later if the last comparison took long (see `SHARE`), or during a delay.
+        The default is `SETTLE_SECONDS`. The comparison is later if the last comparison took long (see `SHARE`), or
+        during a delay.
         """
-        settle = SETTLE_SECONDS if settle is None else settle
-        self.due = min(self.due, max(now + settle, self._not_before, self._rest_until))
+        settle_seconds = SETTLE_SECONDS if settle_seconds is None else settle_seconds
+        self.due = min(self.due, max(now + settle_seconds, self._not_before, self._rest_until))
 
-    def looked(self, began: float, now: float, share: float | None = None) -> None:
+    def record_comparison(self, began: float, now: float, share: float | None = None) -> None:
         """Record that a comparison, which started at ``began``, has ended.
 
         A comparison after a change by another program uses up one of the immediate comparisons (see `PATIENCE_ROUNDS`).

@@ -21,7 +21,7 @@ from typing import Literal
 
 from drivers.api import Desired, Difference, DriverError, News, Repairer, Watch
 from engine.agentd import repair_log
-from engine.agentd.repair_schedule import LONGEST_REST_SECONDS, Pace
+from engine.agentd.repair_schedule import LONGEST_REST_SECONDS, Schedule
 from engine.endpoints import shared_state
 from engine.errors import EngineError, Unavailable
 from engine.events import repair as repairs
@@ -59,7 +59,7 @@ class RepairThread:
     ) -> None:
         self._driver, self._name, self._store = driver, name, store
         self._relay, self._configure, self._tell = relay, configure, tell
-        self._pace, self._desired = Pace(time.monotonic()), Desired()
+        self._schedule, self._desired = Schedule(time.monotonic()), Desired()
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
         self.fight = ""  # a sentence about another program that repeatedly undoes the repairs, or ""
@@ -101,7 +101,8 @@ class RepairThread:
         self._attempt(self._read_records)
         self._listening.set()
         try:
-            self._pace.foreign(time.monotonic())  # compare now: changes before the start of this watch are unknown
+            # compare now: changes before the start of this watch are unknown
+            self._schedule.record_foreign_change(time.monotonic())
             self._follow(watch)
         finally:
             watch.close()
@@ -118,18 +119,18 @@ class RepairThread:
     def _follow(self, watch: Watch) -> None:
         checked = time.monotonic()
         while not self._stopped:
-            if self._pace.resting(time.monotonic()):
-                self._wait(self._pace.due - time.monotonic())
+            if self._schedule.resting(time.monotonic()):
+                self._wait(self._schedule.due - time.monotonic())
                 continue
-            self._wait(min(self._pace.due, checked + CHECK_SECONDS) - time.monotonic(), watch.fileno())
+            self._wait(min(self._schedule.due, checked + CHECK_SECONDS) - time.monotonic(), watch.fileno())
             now = time.monotonic()
-            self._hear(watch, watch.read(), now)
+            self._record_news(watch, watch.read(), now)
             if now >= checked + CHECK_SECONDS:
                 checked = now
                 if watch.missed():
-                    self._pace.foreign(now)
-            if now >= self._pace.due and not self._stopped:
-                self._look(watch)
+                    self._schedule.record_foreign_change(now)
+            if now >= self._schedule.due and not self._stopped:
+                self._compare_and_repair(watch)
 
     def _wait(self, seconds: float, *others: int) -> None:
         """Wait for data in the thread's pipe or at a descriptor in ``others``, for at most ``seconds``."""
@@ -141,44 +142,45 @@ class RepairThread:
         ready = dict(poll.poll(max(0.0, seconds) * 1000))
         if self._wake in ready:
             os.read(self._wake, 4096)
-            self._pace.own(time.monotonic())
+            self._schedule.record_own_change(time.monotonic())
 
-    def _hear(self, watch: Watch, news: News, now: float) -> None:
+    def _record_news(self, watch: Watch, news: News, now: float) -> None:
         if news.lost:
             self._attempt(lambda: self._block(watch))
         if news.foreign:
             self._foreign, self._by = True, news.by
-            self._pace.foreign(now)
-        if news.own:
-            self._pace.own(now)
+            self._schedule.record_foreign_change(now)
+        if news.by_hawse:
+            self._schedule.record_own_change(now)
 
     def _block(self, watch: Watch) -> None:
         watch.block([network for network, _ in self._desired.networks], self._desired.saved_state)
 
-    def _look(self, watch: Watch) -> None:
+    def _compare_and_repair(self, watch: Watch) -> None:
         """Compare the kernel state with the records, and repair the differences.
 
         While the next repair is delayed, the driver blocks new connections if a difference lets forbidden packets pass.
         """
-        began, rested = time.monotonic(), self._pace.rest
+        began, rested = time.monotonic(), self._schedule.rest
         differences = self._attempt(self._put_right)
-        self._pace.looked(began, time.monotonic())
+        self._schedule.record_comparison(began, time.monotonic())
         if differences is None:
-            self._pace.foreign(time.monotonic())  # the comparison failed, so compare again, with growing delays
+            # the comparison failed, so compare again, with growing delays
+            self._schedule.record_foreign_change(time.monotonic())
             return
         self._foreign, self._settled = False, True
         if self._suspects:
-            self._pace.own(time.monotonic())
-        if self._pace.rest and any(difference.opens for difference in differences):
+            self._schedule.record_own_change(time.monotonic())
+        if self._schedule.rest and any(difference.opens for difference in differences):
             self._attempt(lambda: self._block(watch))
         else:
             self._attempt(watch.unblock)
-        if differences and self._pace.rest > rested:
-            repair_log.say_resting(self._name, self._by, self._pace.rest)
-            values = repairs.resting(self._by, self._pace.rest)
+        if differences and self._schedule.rest > rested:
+            repair_log.say_resting(self._name, self._by, self._schedule.rest)
+            values = repairs.resting(self._by, self._schedule.rest)
             repairs.add_alone(self._store, "driver", self._name, repairs.DRIFT, values)
             self.fight = f"{self._by or 'another program'} keeps changing the firewall of hawse's {self._name} networks"
-        elif not differences and not self._pace.rest:
+        elif not differences and not self._schedule.rest:
             self.fight = ""
 
     def _attempt(self, action: Callable[[], list[Difference] | None]) -> list[Difference] | None:
@@ -212,7 +214,7 @@ class RepairThread:
             with self._store.write() as tx:
                 repaired = self._repair(tx, certain)
                 damage = [difference for difference in repaired if difference.is_damage]
-                if damage and self._pace.rest < LONGEST_REST_SECONDS:
+                if damage and self._schedule.rest < LONGEST_REST_SECONDS:
                     values = repairs.attributes(self._by if self._foreign else "", damage)
                     repairs.add(tx, "driver", self._name, repairs.REPAIR, values)
                 return repaired
@@ -229,7 +231,7 @@ class RepairThread:
         self._suspects = frozenset(differences) - frozenset(chosen)
         if chosen:
             self._driver.repair(self._desired, chosen)
-            if self._pace.rest < LONGEST_REST_SECONDS:
+            if self._schedule.rest < LONGEST_REST_SECONDS:
                 by = self._by if self._foreign else ""
                 repair_log.say_repaired(self._name, by, chosen, time.monotonic() - began)
         return chosen

@@ -317,7 +317,7 @@ def _reserve(
     if former is not None:
         node_operations.perform(client, membership, "release", network=network.id, endpoint=former.id)
         with suppress(Forbidden):  # another host may have one of the addresses now
-            return reserve(*(own or last.partition("/")[0] for own, last in ((ipv4, former.ipv4), (ipv6, former.ipv6))))
+            return reserve(ipv4 or former.ipv4.partition("/")[0], ipv6 or former.ipv6.partition("/")[0])
     return reserve(ipv4, ipv6)
 
 

@@ -34,8 +34,8 @@ def ask(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> J
     Blocks up to `WAIT_SECONDS`. Raises NotFound if the question's source or target endpoint is not in the etcd store.
     Raises Unavailable if the host ``member`` has too many open questions.
     """
-    asked = decode(Question, str(arguments["question"]))
-    question = record_checks.check_question(replace(asked, id=new_id(), asker=member.id, lease=0))
+    requested = decode(Question, str(arguments["question"]))
+    question = record_checks.check_question(replace(requested, id=new_id(), asker=member.id, lease=0))
     if client.count(keys.questions(member.id)) >= OPEN_LIMIT:
         raise Unavailable("this host has too many open questions to other hosts")
     source = keys.endpoint(question.network_id, member.id, question.source)
@@ -69,13 +69,13 @@ def answer(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -
 
     Raises Forbidden if another host was asked, and InvalidArgument if the answer is too long.
     """
-    asked = record_checks.check_question(decode(Question, str(arguments["question"])))
+    answered = record_checks.check_question(decode(Question, str(arguments["question"])))
     text = str(arguments["answer"])
     if len(text) > LONGEST_ANSWER:
         raise InvalidArgument("the answer is too long")
-    if asked.node != member.id:
+    if answered.node != member.id:
         raise Forbidden("the question is for another host")
-    key = keys.question(asked.asker, member.id, asked.id)
+    key = keys.question(answered.asker, member.id, answered.id)
     entry = client.get(key)
     if entry is not None:
         question = record_checks.read_question(entry.key, entry.value)

@@ -70,7 +70,7 @@ def create(client: Client, record: NetworkRecord) -> NetworkRecord:
 
 
 def _read_ledger(client: Client) -> Ledger:
-    answer = client.transact([], [read(keys.CLUSTER), read(keys.CURSOR), read(keys.NETWORKS, prefix=True)]).found
+    answer = client.transact([], [read(keys.CLUSTER), read(keys.CURSOR), read(keys.NETWORKS, prefix=True)]).values
     if not answer[0]:
         raise Unavailable("the cluster's store holds no cluster")
     cursor = answer[1][0] if answer[1] else KeyValue(keys.CURSOR, encode(Cursor()))
@@ -183,8 +183,8 @@ def remove(client: Client, record: NetworkRecord) -> None:
 def _user(client: Client, entry: KeyValue) -> str:
     """Return a hint that names the container and the host of an endpoint; "" if the endpoint's record is unreadable."""
     for endpoint in record_checks.all_readable([entry], record_checks.read_endpoint):
-        found = [node for node in [client.get(keys.node(endpoint.node))] if node is not None]
-        nodes = record_checks.all_readable(found, record_checks.read_node)
+        entries = [node for node in [client.get(keys.node(endpoint.node))] if node is not None]
+        nodes = record_checks.all_readable(entries, record_checks.read_node)
         host = nodes[0].hostname if nodes else endpoint.node
         name = endpoint.names[0] if endpoint.names else endpoint.container_id[:12]
         return f"The container {name} on the host {host} is on it. To take it off, there: hawse network disconnect"

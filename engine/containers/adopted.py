@@ -84,7 +84,7 @@ def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
 
 
 def record_of(
-    known: ContainerRecord | None, container_id: str, place: NamespaceReference, asked: Adoption
+    known: ContainerRecord | None, container_id: str, place: NamespaceReference, requested: Adoption
 ) -> ContainerRecord:
     """Return a container record for connecting a network namespace that hawse did not create.
 
@@ -95,21 +95,21 @@ def record_of(
     Raises Conflict if the user asks for another name than that of ``known``. Raises InvalidArgument if the name that
     the user asks for is invalid.
     """
-    if asked.name:
-        names.check_container_name(asked.name)
-    if known is not None and asked.name not in ("", known.name):
+    if requested.name:
+        names.check_container_name(requested.name)
+    if known is not None and requested.name not in ("", known.name):
         raise Conflict(f"{place.name} has the name {known.name} already (rename changes it)")
     if known is not None and known.status == "running":
-        policy = _policy(asked, of_process=is_of_process(known))
-        changed = replace(known.host, restart_policy=policy) if asked.restart else known.host
+        policy = _policy(requested, of_process=is_of_process(known))
+        changed = replace(known.host, restart_policy=policy) if requested.restart else known.host
         same = replace(known, host=changed, sandbox_inode=place.inode)
         return replace(same, pid=place.pid, pid_start=place.start) if known.sandbox_path == place.path else same
     return ContainerRecord(
         id=container_id,
-        name=known.name if known else asked.name or place.name,
+        name=known.name if known else requested.name or place.name,
         created=known.created if known else timestamps.now(),
         config=ContainerConfig(image=""),
-        host=_settings(place, asked),
+        host=_settings(place, requested),
         kind="adopted",
         status="running",
         sandbox_id=names.generate_id(),
@@ -130,26 +130,26 @@ def record(tx: Transaction, container: ContainerRecord) -> None:
         raise Conflict(f"{text} (or give the namespace another name with --name)") from error
 
 
-def _settings(place: NamespaceReference, asked: Adoption) -> HostConfig:
+def _settings(place: NamespaceReference, requested: Adoption) -> HostConfig:
     """Return the configuration of a namespace. Its DNS settings come from the user's own resolv.conf for the
     namespace.
     """
-    own = parse_resolv_conf(namespace_files.user_text(place.path))
+    resolv_conf = parse_resolv_conf(namespace_files.user_text(place.path))
     return HostConfig(
         network_mode="none",
-        restart_policy=_policy(asked, of_process=bool(place.pid)),
-        dns=tuple(own.servers),
-        dns_search=tuple(own.search),
-        dns_options=tuple(own.options),
+        restart_policy=_policy(requested, of_process=bool(place.pid)),
+        dns=tuple(resolv_conf.servers),
+        dns_search=tuple(resolv_conf.search),
+        dns_options=tuple(resolv_conf.options),
     )
 
 
-def _policy(asked: Adoption, *, of_process: bool) -> RestartPolicy:
+def _policy(requested: Adoption, *, of_process: bool) -> RestartPolicy:
     """Return the restart policy of an adopted namespace: whether the namespace is connected again after a boot.
 
     A namespace given as ``pid:N`` is never connected again.
     """
-    return RestartPolicy("no" if of_process else asked.restart or "unless-stopped")
+    return RestartPolicy("no" if of_process else requested.restart or "unless-stopped")
 
 
 def known_id(host: Host, place: NamespaceReference) -> str:

@@ -44,14 +44,14 @@ def connect(
     container: str,
     settings: EndpointSettings,
     published: Sequence[PortSpec] = (),
-    asked: Adoption | None = None,
+    adoption: Adoption | None = None,
 ) -> None:
     """Connect a container to a network. ``container`` may also be a network namespace that hawse did not create.
 
     Such a namespace is given as ``netns:NAME``, ``netns:/path`` or ``pid:N``. Raises Forbidden for a host's own network
-    namespace, such as that of PID 1, unless ``asked`` has ``force``.
+    namespace, such as that of PID 1, unless ``adoption`` has ``force``.
     """
-    with _locked_target(host, container, asked or Adoption()) as target:
+    with _locked_target(host, container, adoption or Adoption()) as target:
         record = target.record
         if record.status == "running":
             check_own_sandbox(record)
@@ -84,7 +84,7 @@ class _Target:
 
 
 @contextmanager
-def _locked_target(host: Host, container: str, asked: Adoption) -> Iterator[_Target]:
+def _locked_target(host: Host, container: str, adoption: Adoption) -> Iterator[_Target]:
     """Yield the container to connect, and lock it until the end of the block.
 
     If an adopted namespace has no container record yet, yield a new record, which is not stored. In this case, only the
@@ -92,18 +92,18 @@ def _locked_target(host: Host, container: str, asked: Adoption) -> Iterator[_Tar
     """
     found, reference = _found(host, container)
     if found is not None:
-        check_no_adoption(found, asked)
+        check_no_adoption(found, adoption)
         with locked(host.run, "container", found.id):
             yield _Target(settled(host, found.id))
         return
-    with adopted.held(reference, force=asked.force) as place, ExitStack() as locks:
+    with adopted.held(reference, force=adoption.force) as place, ExitStack() as locks:
         container_id = adopted.known_id(host, place)
         if container_id:
             locks.enter_context(locked(host.run, "container", container_id))
-            yield _Target(adopted.record_of(finalize.finalize_exit(host, container_id), container_id, place, asked))
+            yield _Target(adopted.record_of(finalize.finalize_exit(host, container_id), container_id, place, adoption))
             return
-        _free_name(host, asked.name)
-        record = adopted.record_of(None, names.generate_id(), place, asked)
+        _free_name(host, adoption.name)
+        record = adopted.record_of(None, names.generate_id(), place, adoption)
         try:
             yield _Target(record, lambda: locks.enter_context(locked(host.run, "container", record.id)))
         except BaseException:
@@ -119,8 +119,8 @@ def _found(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
     """
     if names.is_adoptable(container):
         with host.store.read() as reader:
-            own = [record for record in adopted.find(reader, container) if record.kind == "process"]
-        return next(iter(own), None), container
+            processes = [record for record in adopted.find(reader, container) if record.kind == "process"]
+        return next(iter(processes), None), container
     try:
         target = lookup.resolve(host, container)
     except NotFound as error:

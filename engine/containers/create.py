@@ -156,9 +156,9 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
     settings = request.host
     with host.store.read() as reader:
         if is_container_mode(settings.network_mode):
-            found = lookup.matches(reader, shared_container(settings.network_mode))
-            if len(found) == 1:
-                settings = replace(settings, network_mode=f"container:{found[0].id}")
+            records = lookup.matches(reader, shared_container(settings.network_mode))
+            if len(records) == 1:
+                settings = replace(settings, network_mode=f"container:{records[0].id}")
         if settings.links and not is_user_defined(settings.network_mode):
             settings = replace(settings, links=_checked_links(reader, settings.links))
     return settings

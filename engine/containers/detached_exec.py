@@ -24,11 +24,11 @@ def run(start: Callable[[], object], ended: Callable[[int], object]) -> None:
 
     Both functions run in a new process. Blocks until the command is started. Raises RuntimeFailure if ``start`` fails.
     """
-    report, told = os.pipe()
+    report, outcome = os.pipe()
     child = os.fork()
     if child == 0:
-        _wait(start, ended, told)
-    os.close(told)
+        _wait(start, ended, outcome)
+    os.close(outcome)
     with open(report, encoding="utf-8") as file:
         text = file.read()
     if text:
@@ -36,23 +36,23 @@ def run(start: Callable[[], object], ended: Callable[[int], object]) -> None:
         raise RuntimeFailure(*json.loads(text))
 
 
-def _wait(start: Callable[[], object], ended: Callable[[int], object], told: int) -> NoReturn:
-    """Start the command, report a failure to the descriptor ``told``, and wait for the command's end."""
+def _wait(start: Callable[[], object], ended: Callable[[int], object], outcome: int) -> NoReturn:
+    """Start the command, report a failure to the descriptor ``outcome``, and wait for the command's end."""
     try:
         os.setsid()
         recording.stop()
         silence()
-        close_all_but([told])
+        close_all_but([outcome])
         cgroup.leave()
         syscalls.adopt_orphans()
         start()
         command = _command()
-        os.close(told)
+        os.close(outcome)
         ended(process.exit_code(os.waitpid(command, 0)[1]))
     except RuntimeFailure as error:
-        os.write(told, json.dumps([error.kind, str(error)]).encode())
+        os.write(outcome, json.dumps([error.kind, str(error)]).encode())
     except OSError as error:
-        os.write(told, json.dumps([OTHER, str(translated(error))]).encode())
+        os.write(outcome, json.dumps([OTHER, str(translated(error))]).encode())
     finally:
         os._exit(0)
 
@@ -64,5 +64,5 @@ def _command() -> int:
     command line as this process.
     """
     children = Path("/proc/thread-self/children").read_text(encoding="ascii").split()
-    own = Path("/proc/self/cmdline").read_bytes()
-    return int(next(pid for pid in children if Path(f"/proc/{pid}/cmdline").read_bytes() != own))
+    command_line = Path("/proc/self/cmdline").read_bytes()
+    return int(next(pid for pid in children if Path(f"/proc/{pid}/cmdline").read_bytes() != command_line))

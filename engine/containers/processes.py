@@ -30,17 +30,17 @@ def pids_of(record: ContainerRecord, processes: dict[int, Process]) -> set[int]:
       namespace, unless that is the host's.
     - For a network namespace that hawse did not make: all processes in it.
     """
-    own = f"net:[{record.sandbox_inode}]"
-    inside = {p.pid for p in processes.values() if p.net_namespace == own}
+    namespace = f"net:[{record.sandbox_inode}]"
+    inside = {p.pid for p in processes.values() if p.net_namespace == namespace}
     if record.kind == "adopted":
         return inside
-    found = process_table.descendants(processes, record.pid)
+    descendants = process_table.descendants(processes, record.pid)
     first = processes.get(record.pid)
     if first is None:
         return set()
     if first.pid_namespace != process_table.namespace("self", "pid"):
-        return found | {p.pid for p in processes.values() if p.pid_namespace == first.pid_namespace}
-    return found if record.host.network_mode == "host" else found | inside
+        return descendants | {p.pid for p in processes.values() if p.pid_namespace == first.pid_namespace}
+    return descendants if record.host.network_mode == "host" else descendants | inside
 
 
 def top(host: Host, reference: str, arguments: str) -> Json:

@@ -39,7 +39,7 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
     """
     record = lookup.resolve(host, container_id)
     known = record.host.port_bindings
-    bindings = [*known, *(spec for spec in specs if not any(includes(one, spec) for one in known))]
+    bindings = [*known, *(spec for spec in specs if not any(includes(binding, spec) for binding in known))]
     exposed = {*record.config.exposed_ports, *map(exposed_port, specs)}
     record = replace(
         record,
@@ -68,12 +68,12 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
             end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
 
 
-def unpublish(host: Host, reference: str, asked: PortSpec) -> None:
-    """Unpublish the container ports of ``asked``.
+def unpublish(host: Host, reference: str, requested: PortSpec) -> None:
+    """Unpublish the container ports of ``requested``.
 
     If a published port range is larger, the range is split, and its other ports stay published.
 
-    If ``asked`` has a host port or a host address, ports that are published at other host ports or addresses stay
+    If ``requested`` has a host port or a host address, ports that are published at other host ports or addresses stay
     published. Raises NotFound if one of the ports is not published.
     """
     container = lookup.resolve(host, reference)
@@ -81,17 +81,19 @@ def unpublish(host: Host, reference: str, asked: PortSpec) -> None:
         record = lookup.resolve(host, container.id)
         members = reservation.memberships(host, record.id)
         specs = record.host.port_bindings
-        meant = _meant(asked, specs, [port for member in members for port in member.endpoint.ports])
-        missing = _uncovered(asked.ports, [s.ports for s in meant])
+        meant = _meant(requested, specs, [port for member in members for port in member.endpoint.ports])
+        missing = _uncovered(requested.ports, [s.ports for s in meant])
         if missing is not None:
-            where = f"{asked.host_ip and asked.host_ip + ':'}{asked.host_port and asked.host_port + ':'}"
-            raise NotFound(f"No public port '{where}{missing}/{asked.protocol}' published for {record.name}")
-        first, last = asked.ports[0], asked.ports[-1]
+            where = (
+                f"{requested.host_ip and requested.host_ip + ':'}{requested.host_port and requested.host_port + ':'}"
+            )
+            raise NotFound(f"No public port '{where}{missing}/{requested.protocol}' published for {record.name}")
+        first, last = requested.ports[0], requested.ports[-1]
         kept = [p for s in specs for p in (without(s, first, last) if s in meant else [s])]
         with host.store.write() as tx:
-            gone = [_take_back(tx, member, asked) for member in members]
+            gone = [_take_back(tx, member, requested) for member in members]
             tx.put_container(replace(record, host=replace(record.host, port_bindings=kept)))
-            events.container(tx, record, "unpublish", {"port": exposed_port(asked)})
+            events.container(tx, record, "unpublish", {"port": exposed_port(requested)})
             begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
         for member, cut in zip(members, gone, strict=True):
             sandbox.unpublish(host, record, member, cut)
@@ -109,37 +111,39 @@ def _uncovered(ports: range, held: Iterable[range]) -> int | None:
     return port if port in ports else None
 
 
-def _meant(asked: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortRecord]) -> list[PortSpec]:
-    """Return the settings among ``specs`` that publish the ports of ``asked`` at its host address and port.
+def _meant(requested: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortRecord]) -> list[PortSpec]:
+    """Return the settings among ``specs`` that publish the ports of ``requested`` at its host address and port.
 
-    If ``asked`` has no host address, any host address matches; if it has no host port, any host port matches.
+    If ``requested`` has no host address, any host address matches; if it has no host port, any host port matches.
     ``published`` has the host ports that hawse has chosen for settings without a host port.
     """
-    specs = [s for s in specs if s.protocol == asked.protocol and asked.host_ip in ("", s.host_ip)]
-    if not asked.host_ports:
+    specs = [s for s in specs if s.protocol == requested.protocol and requested.host_ip in ("", s.host_ip)]
+    if not requested.host_ports:
         return specs
-    shift = asked.host_ports[0] - asked.port
+    shift = requested.host_ports[0] - requested.port
     fixed = [s for s in specs if len(s.host_ports) == len(s.ports)]
     if chosen := [s for s in fixed if s.host_ports[0] - s.port == shift]:
         return chosen
-    if not any(_is_part(asked, port) for port in published):
+    if not any(_is_part(requested, port) for port in published):
         return []
-    return [s for s in specs if s not in fixed and asked.port in s.ports][:1]
+    return [s for s in specs if s not in fixed and requested.port in s.ports][:1]
 
 
-def _is_part(asked: PortSpec, port: PortRecord) -> bool:
-    """Return whether ``asked`` names ports of the published range ``port``."""
-    any_host_port = not asked.host_ports or not port.host_port
-    is_there = any_host_port or port.host_port - port.port == asked.host_ports[0] - asked.port
-    is_overlapping = port.port <= asked.ports[-1] and asked.port <= port.port_end
-    return port.protocol == asked.protocol and asked.host_ip in ("", port.host_ip) and is_there and is_overlapping
+def _is_part(requested: PortSpec, port: PortRecord) -> bool:
+    """Return whether ``requested`` names ports of the published range ``port``."""
+    any_host_port = not requested.host_ports or not port.host_port
+    is_there = any_host_port or port.host_port - port.port == requested.host_ports[0] - requested.port
+    is_overlapping = port.port <= requested.ports[-1] and requested.port <= port.port_end
+    return (
+        port.protocol == requested.protocol and requested.host_ip in ("", port.host_ip) and is_there and is_overlapping
+    )
 
 
-def _take_back(tx: Transaction, member: JoinedEndpoint, asked: PortSpec) -> list[PortRecord]:
-    """Remove the ports of ``asked`` from an endpoint's record; return the records of the removed ports."""
-    held, first, last = member.endpoint.ports, asked.ports[0], asked.ports[-1]
-    gone = [cut for p in held if _is_part(asked, p) for cut in part(p, first, last)]
+def _take_back(tx: Transaction, member: JoinedEndpoint, requested: PortSpec) -> list[PortRecord]:
+    """Remove the ports of ``requested`` from an endpoint's record; return the records of the removed ports."""
+    held, first, last = member.endpoint.ports, requested.ports[0], requested.ports[-1]
+    gone = [cut for p in held if _is_part(requested, p) for cut in part(p, first, last)]
     if gone:
-        kept = [rest for p in held for rest in (around(p, first, last) if _is_part(asked, p) else [p])]
+        kept = [rest for p in held for rest in (around(p, first, last) if _is_part(requested, p) else [p])]
         tx.put_endpoint(replace(member.endpoint, ports=kept))
     return gone

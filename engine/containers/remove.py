@@ -56,13 +56,13 @@ def remove_each(host: Host, references: Iterable[str], *, force: bool) -> Iterat
     """
     left = deque(references)
     while left:
-        found = _next_bunch(host, left)
-        ids = [outcome for outcome in found if isinstance(outcome, str)]
+        outcomes = _next_bunch(host, left)
+        ids = [outcome for outcome in outcomes if isinstance(outcome, str)]
         try:
             errors = _remove_bunch(host, ids, force=force) if ids else {}
         except EngineError as error:
             errors = dict.fromkeys(ids, error)
-        yield from (errors.get(outcome) if isinstance(outcome, str) else outcome for outcome in found)
+        yield from (errors.get(outcome) if isinstance(outcome, str) else outcome for outcome in outcomes)
 
 
 def _next_bunch(host: Host, left: deque[str]) -> list[str | EngineError]:
@@ -71,19 +71,19 @@ def _next_bunch(host: Host, left: deque[str]) -> list[str | EngineError]:
     If two references name the same container, the second one stays for the next call. The search then finds no
     container, because the container has been removed.
     """
-    found: list[str | EngineError] = []
+    outcomes: list[str | EngineError] = []
     with host.store.read() as reader:
-        while left and len(found) < BUNCH:
+        while left and len(outcomes) < BUNCH:
             outcome: str | EngineError
             try:
                 outcome = lookup.find(reader, left[0]).id
             except EngineError as error:
                 outcome = error
-            if outcome in found:
+            if outcome in outcomes:
                 break
-            found.append(outcome)
+            outcomes.append(outcome)
             left.popleft()
-    return found
+    return outcomes
 
 
 def _remove_bunch(host: Host, ids: Sequence[str], *, force: bool) -> dict[str, EngineError]:
@@ -104,7 +104,7 @@ def _under_locks(
     with ExitStack() as held:
         free = [container_id for container_id in ids if _try_lock(host, container_id, held)]
         errors = act(free)
-    for container_id in (one for one in ids if one not in free):
+    for container_id in (busy for busy in ids if busy not in free):
         try:
             with locked(host.run, "container", container_id):
                 errors |= act([container_id])

@@ -79,12 +79,12 @@ def _link(path: Path, target: str, ours: str) -> bool:
             os.symlink(target, path)
         return True
     try:
-        found = os.readlink(path)
-        if found != target and found.startswith(ours):
+        existing = os.readlink(path)
+        if existing != target and existing.startswith(ours):
             os.unlink(path)
             os.symlink(target, path)
             return True
-        return found == target
+        return existing == target
     except OSError:  # no such link, or another process has made or removed it
         return False
 

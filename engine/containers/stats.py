@@ -34,15 +34,15 @@ NO_CPU: Json = {
 }
 
 
-def figures(host: Host, references: Sequence[str]) -> list[Json]:
+def current_stats(host: Host, references: Sequence[str]) -> list[Json]:
     """Return each container's current document of GET /containers/{id}/stats, without ``precpu_stats``.
 
     The processes are read only once for all containers, so many containers take little more time than one. The values
     of a container that is not running are 0. Raises NotFound if one of the containers does not exist.
     """
     with host.store.read() as reader:
-        found = [(record, _place(reader, record)) for record in (lookup.find(reader, r) for r in references)]
-    records = [(lookup.with_actual_state(host, record), *place) for record, place in found]
+        containers = [(record, _place(reader, record)) for record in (lookup.find(reader, r) for r in references)]
+    records = [(lookup.with_actual_state(host, record), *place) for record, place in containers]
     processes = process_table.read() if any(record.status == "running" for record, *_ in records) else {}
     return [_document(record, owner, names, processes) for record, owner, names in records]
 
@@ -53,13 +53,13 @@ def stream(host: Host, reference: str, *, once: bool, one_shot: bool) -> Iterato
     With ``once``, yield only one document, after one second, because a CPU percentage needs two readings. With
     ``one_shot``, yield the document immediately, without earlier times. Ends when the container is removed.
     """
-    (before,) = figures(host, [reference])
+    (before,) = current_stats(host, [reference])
     if one_shot or (once and before["read"] == timestamps.NEVER):
         yield before
         return
     while True:
         time.sleep(INTERVAL_SECONDS)
-        (now,) = figures(host, [before["id"]])
+        (now,) = current_stats(host, [before["id"]])
         yield after(before, now)
         if once:
             return
@@ -87,15 +87,17 @@ def _document(
 ) -> Json:
     running = record.status == "running"
     pids = pids_of(record, processes) if running else set()
-    own = [processes[pid] for pid in pids]
+    members = [processes[pid] for pid in pids]
     document: Json = {
         "read": timestamps.now() if running else timestamps.NEVER,
         "preread": timestamps.NEVER,
-        "pids_stats": {"current": sum(p.threads for p in own), "limit": process_table.pid_limit()} if running else {},
+        "pids_stats": {"current": sum(p.threads for p in members), "limit": process_table.pid_limit()}
+        if running
+        else {},
         "blkio_stats": {"io_service_bytes_recursive": _disk(pids), **dict.fromkeys(RECURSIVE)},
         "num_procs": 0,
         "storage_stats": {},
-        "cpu_stats": _processors(own) if running else NO_CPU,
+        "cpu_stats": _processors(members) if running else NO_CPU,
         "precpu_stats": NO_CPU,
         "memory_stats": _memory(pids) if running else {},
         "name": f"/{record.name}",
@@ -105,8 +107,8 @@ def _document(
     return {**document, "networks": networks} if networks else document
 
 
-def _processors(own: Sequence[Process]) -> Json:
-    user, system = sum(p.user for p in own), sum(p.system for p in own)
+def _processors(members: Sequence[Process]) -> Json:
+    user, system = sum(p.user for p in members), sum(p.system for p in members)
     return {
         "cpu_usage": {"total_usage": user + system, "usage_in_kernelmode": system, "usage_in_usermode": user},
         "system_cpu_usage": process_table.processor_time(),

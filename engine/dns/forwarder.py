@@ -75,8 +75,8 @@ class Outstanding:
 
     def abandon(self) -> None:
         """End all unanswered queries without a reply, because the sandbox no longer exists."""
-        for one in list(self.forwards):
-            one.abandon()
+        for forwarded in list(self.forwards):
+            forwarded.abandon()
 
 
 class ForwardedQuery:
@@ -206,9 +206,9 @@ def forward(
 
     If the sandbox has too many unanswered queries, the reply is REFUSED.
     """
-    one = ForwardedQuery(loop, asker, query, deliver, stream=stream)
+    forwarded = ForwardedQuery(loop, asker, query, deliver, stream=stream)
     full = stream and asker.outstanding.streams >= STREAM_LIMIT
-    if full or not asker.outstanding.begin(one):
+    if full or not asker.outstanding.begin(forwarded):
         deliver(wire.reply(query, wire.REFUSED, []))
         return
-    one.start()
+    forwarded.start()

@@ -189,4 +189,6 @@ def _leads_to(reader: Reader, text: str, record: ContainerRecord) -> bool:
     target, _ = parse_link(text)
     if target in (record.name, record.id):
         return True
-    return record.id.startswith(target) and record.id in (found.id for found in reader.find_containers(target)[:1])
+    return record.id.startswith(target) and record.id in (
+        candidate.id for candidate in reader.find_containers(target)[:1]
+    )

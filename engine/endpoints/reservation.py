@@ -274,8 +274,8 @@ def _remove_from_host(host: Host, released: Released) -> dict[str, EngineError]:
             return {released[0][0].id: error}
         return {
             container_id: failure
-            for one in released
-            for container_id, failure in _remove_from_host(host, [one]).items()
+            for reservation in released
+            for container_id, failure in _remove_from_host(host, [reservation]).items()
         }
     return {}
 

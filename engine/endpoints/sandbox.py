@@ -34,7 +34,7 @@ from drivers.api import (
     Publisher,
     Sandbox,
 )
-from drivers.linux.default_routes import BOOT, OURS, WayOut
+from drivers.linux.default_routes import BOOT, OURS, DefaultRoute
 from drivers.plan import Step, teardown
 from engine.host import (
     Host,
@@ -261,7 +261,7 @@ def gateways(
     """
     ranked = sorted(members, key=lambda m: m.priority(container))
     able = [m for m in ranked if m.endpoint.default_route != "no"]
-    best4, best6 = (next((m for m in able if _way_out(m, version)), None) for version in (4, 6))
+    best4, best6 = (next((m for m in able if _default_route(m, version)), None) for version in (4, 6))
     return best4, best6
 
 
@@ -272,7 +272,7 @@ def route(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None
     """
     if container.host.network_mode == "host":
         return
-    chosen, offered = _ways_out(container, members)
+    chosen, offered = _default_routes(container, members)
     with translate_driver_errors():
         kernel.set_default_routes(sandbox_of(container), chosen, offered, PROTOCOLS[container.kind])
 
@@ -292,30 +292,31 @@ def route_if_moved(
 
 def lost_routes(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[Difference]:
     """Return the default routes that the sandbox has lost since `route` set them."""
-    chosen, offered = _ways_out(container, members)
+    chosen, offered = _default_routes(container, members)
     return kernel.lost_default_routes(sandbox_of(container), chosen, offered, PROTOCOLS[container.kind])
 
 
-def _ways_out(
+def _default_routes(
     container: ContainerRecord, members: Sequence[JoinedEndpoint]
-) -> tuple[Sequence[WayOut], Sequence[WayOut]]:
+) -> tuple[Sequence[DefaultRoute], Sequence[DefaultRoute]]:
     """Return the default routes that the sandbox must have, and all default routes that its endpoints offer."""
     chosen = [
-        replace(way, takes_over=m.endpoint.default_route == "yes")
+        replace(default_route, takes_over=m.endpoint.default_route == "yes")
         for m, version in zip(gateways(container, members), (4, 6), strict=True)
-        if m is not None and (way := _way_out(m, version)) is not None
+        if m is not None and (default_route := _default_route(m, version)) is not None
     ]
-    return chosen, [way for m in members for version in (4, 6) if (way := _way_out(m, version)) is not None]
+    offered = (_default_route(member, version) for member in members for version in (4, 6))
+    return chosen, [default_route for default_route in offered if default_route is not None]
 
 
-def _way_out(member: JoinedEndpoint, version: int) -> WayOut | None:
+def _default_route(member: JoinedEndpoint, version: int) -> DefaultRoute | None:
     """Return the default route that an endpoint offers for an IP version, or None."""
     endpoint = member.endpoint
     of_family = {4: (endpoint.gateway4, endpoint.ipv4), 6: (endpoint.gateway6, endpoint.ipv6)}
     gateway, address = of_family[version]
     if gateway:
-        return WayOut(version, endpoint.interface, ip_address(gateway))
-    return WayOut(version, endpoint.interface) if endpoint.on_link and address else None
+        return DefaultRoute(version, endpoint.interface, ip_address(gateway))
+    return DefaultRoute(version, endpoint.interface) if endpoint.on_link and address else None
 
 
 def raise_loopback(container: ContainerRecord) -> None:

@@ -49,5 +49,5 @@ def _matches_image(filters: Filters, event: Event) -> bool:
 
 def _bare(name: str) -> str:
     """Return the name of an image without its tag and digest."""
-    found = TAG.fullmatch(name)
-    return found["name"] if found else name
+    match = TAG.fullmatch(name)
+    return match["name"] if match else name

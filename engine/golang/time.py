@@ -39,8 +39,8 @@ def parse_duration(text: str) -> int:
         raise invalid
     total = 0
     while rest:
-        found = PART.match(rest)
-        whole, fraction, unit = found.groups() if found else ("", None, "")
+        match = PART.match(rest)
+        whole, fraction, unit = match.groups() if match else ("", None, "")
         if not whole and not (fraction or ".")[1:]:
             raise invalid
         if not unit:
@@ -51,7 +51,7 @@ def parse_duration(text: str) -> int:
         total += whole_number(whole) * UNITS[unit] + whole_number(digits) * UNITS[unit] // 10 ** len(digits)
         if total > LIMIT or (total == LIMIT and text[0] != "-"):
             raise invalid
-        rest = rest[found.end() :] if found else ""
+        rest = rest[match.end() :] if match else ""
     return -total if text.startswith("-") else total
 
 

@@ -99,21 +99,21 @@ def platform_of(document: Mapping[str, Any]) -> Platform:
     return _normal(*(text_at(document.get(key), _WHERE) for key in ("os", "architecture", "variant")))
 
 
-def mismatch(reference: str, wanted: Platform, actual: Platform) -> NotFound:
+def mismatch(reference: str, requested: Platform, actual: Platform) -> NotFound:
     """Return Docker's error for an image that is present, but for another platform."""
     return NotFound(
         f"image with reference {reference} was found but does not match the specified platform: "
-        f"wanted {wanted}, actual: {shown(str(actual))}"
+        f"wanted {requested}, actual: {shown(str(actual))}"
     )
 
 
-def choose(manifests: Any, wanted: Platform) -> Mapping[str, Any]:
+def choose(manifests: Any, requested: Platform) -> Mapping[str, Any]:
     """Return the entry of a manifest list for a platform; raises `NotFound` with Docker's message."""
     entries = [object_at(e, _WHERE, "v1.Descriptor") for e in list_at(manifests, _WHERE, "[]v1.Descriptor")]
     for entry in entries:
-        if wanted.fits(platform_of(object_at(entry.get("platform"), _WHERE, "v1.Platform"))):
+        if requested.fits(platform_of(object_at(entry.get("platform"), _WHERE, "v1.Platform"))):
             return entry
-    raise NotFound(f"no matching manifest for {wanted} in the manifest list entries")
+    raise NotFound(f"no matching manifest for {requested} in the manifest list entries")
 
 
 def _normal(system: str, machine: str, variant: str = "") -> Platform:

@@ -29,9 +29,9 @@ class Pull:
     ``digest`` (``sha256:…``) is that of the manifest or manifest list which the reference names. `resolve` sets it.
     """
 
-    def __init__(self, reference: ImageReference, wanted: Platform, skopeo: Skopeo, limits: Limits) -> None:
+    def __init__(self, reference: ImageReference, platform: Platform, skopeo: Skopeo, limits: Limits) -> None:
         self.reference, self.digest = reference, ""
-        self._wanted, self._skopeo, self._limits = wanted, skopeo, limits
+        self._wanted, self._skopeo, self._limits = platform, skopeo, limits
         self._manifest: Message = {}
         self.manifest_digest = ""
 

@@ -51,7 +51,7 @@ def tags_of_repository(images: Iterable[ImageRecord], reference: str) -> Mapping
     if parsed.tag or parsed.digest:
         return {}
     names = {image.id: [ref for ref in image.references if ref.rpartition(":")[0] == parsed.name] for image in images}
-    return {image_id: found for image_id, found in names.items() if found}
+    return {image_id: tags for image_id, tags in names.items() if tags}
 
 
 def write_archive(images: Sequence[SavedImage], target: BinaryIO, work: Path) -> None:
@@ -111,8 +111,8 @@ def _entries(root: str) -> Iterator[tuple[str, str]]:
     while waiting:
         directory = waiting.pop()
         with os.scandir(os.path.join(root, directory)) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        for entry in found:
+            listed = sorted(entries, key=lambda entry: entry.name)
+        for entry in listed:
             name = os.path.join(directory, entry.name)
             yield entry.path, name
             if entry.is_dir(follow_symlinks=False):

@@ -154,12 +154,12 @@ class Skopeo:
 
 def _sizes(directory: Path) -> dict[str, int]:
     """Return the size in bytes of each file in a directory. A file that vanishes during the call is skipped."""
-    found = {}
+    sizes = {}
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
-                found[entry.name] = entry.stat(follow_symlinks=False).st_size
-    return found
+                sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
+    return sizes
 
 
 def _unescaped(text: str) -> str:

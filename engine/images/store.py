@@ -146,10 +146,10 @@ class ImageStore:
         ``auth`` is the content of a docker ``config.json``. The limits of an import apply. The download begins after
         the first message. Raises `EngineError`.
         """
-        name, wanted = parse_reference(reference), parse_platform(platform)
+        name, requested = parse_reference(reference), parse_platform(platform)
         with self._incoming() as work:
             limits = self._limits or limits_for(str(work))
-            pull = Pull(name, wanted, Skopeo(name, work, auth or {}, limits), limits)
+            pull = Pull(name, requested, Skopeo(name, work, auth or {}, limits), limits)
             yield pull.resolve()
             digest = f"{name.name}@{pull.digest}"
             known = self.resolve(str(name))
@@ -174,13 +174,13 @@ class ImageStore:
         If ``platform`` is "", an image for another platform than this host's gives a warning. Otherwise, an image for
         another platform raises NotFound, as in Docker.
         """
-        wanted, actual = parse_platform(platform), platform_of(stored_config(record))
-        if wanted.runs(actual):
+        requested, actual = parse_platform(platform), platform_of(stored_config(record))
+        if requested.runs(actual):
             return ""
         if platform:
-            raise mismatch(reference, wanted, actual)
+            raise mismatch(reference, requested, actual)
         return (
-            f"The requested image's platform ({actual}) does not match the detected host platform ({wanted}) and no "
+            f"The requested image's platform ({actual}) does not match the detected host platform ({requested}) and no "
             "specific platform was requested"
         )
 

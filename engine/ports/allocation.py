@@ -96,7 +96,7 @@ def is_translated(network: NetworkRecord, version: int, *, has_ipv6: bool) -> bo
     """
     options = network.options or {}
     versions = (6, 4) if version == 6 and not has_ipv6 else (version,)
-    return all(options.get(GATEWAY_MODES[one], "nat").startswith("nat") for one in versions)
+    return all(options.get(GATEWAY_MODES[required_version], "nat").startswith("nat") for required_version in versions)
 
 
 def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host: HostAddressing) -> list[PortRecord]:
@@ -106,8 +106,8 @@ def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host:
     so that a random port never takes one of them. Consecutive host ports of consecutive container ports become one
     record. Allocating a range takes as much time as allocating a single port.
     """
-    asked = (_port_request(spec, host) for spec in _in_dockers_order(specs))
-    requests = [request for request in asked if request.addresses or request.untranslated]
+    parsed = (_port_request(spec, host) for spec in _in_dockers_order(specs))
+    requests = [request for request in parsed if request.addresses or request.untranslated]
     allocation = _Allocation(host.probe, _Taken(taken))
     for request in sorted(requests, key=lambda request: request.choices):
         if request.addresses:
@@ -420,13 +420,13 @@ Span = tuple[str, int, int]
 
 def exposed_ranges(entries: Iterable[str]) -> list[Span]:
     """Convert exposed-port entries to sorted ranges that neither overlap nor touch."""
-    found: list[Span] = []
+    ranges: list[Span] = []
     for protocol, first, last in sorted(map(_span, entries)):
-        if found and found[-1][0] == protocol and first <= found[-1][2] + 1:
-            found[-1] = (protocol, found[-1][1], max(last, found[-1][2]))
+        if ranges and ranges[-1][0] == protocol and first <= ranges[-1][2] + 1:
+            ranges[-1] = (protocol, ranges[-1][1], max(last, ranges[-1][2]))
         else:
-            found.append((protocol, first, last))
-    return found
+            ranges.append((protocol, first, last))
+    return ranges
 
 
 def expand_exposed(entries: Iterable[str]) -> Iterator[str]:

@@ -145,7 +145,7 @@ def _needed(reader: Reader, record: ContainerRecord) -> list[str]:
     """
     names = [parse_link(text)[0] for text in record.host.links or ()]
     names += filter(None, [shared_container(record.host.network_mode)])
-    return [found.id for name in names for found in reader.find_containers(name)]
+    return [match.id for name in names for match in reader.find_containers(name)]
 
 
 def jobs(host: Host, records: Sequence[ContainerRecord]) -> list[Job]:

@@ -31,10 +31,10 @@ def check(host: Host, store: Path) -> CheckReport:
     """Return the faults of the store, and hawse's objects that have no record; changes nothing."""
     problems = rescue.problems(store)
     if not problems:
-        found = salvage.read_file(store) if store.exists() else Salvaged()
+        salvaged = salvage.read_file(store) if store.exists() else Salvaged()
         with translate_driver_errors():
-            problems = list(unrecorded.objects(host, found.records))
-            if not problems and predefined.MARK not in found.meta:
+            problems = list(unrecorded.objects(host, salvaged.records))
+            if not problems and predefined.MARK not in salvaged.meta:
                 problems = [f"the file is new, but this host has {sign}" for sign in predefined.signs_of_loss(host)]
     return CheckReport(problems)
 

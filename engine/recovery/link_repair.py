@@ -165,8 +165,8 @@ class LinkRepair:
         members = [JoinedEndpoint(network, endpoint) for network, endpoint in pairs if network is not None]
         differences: list[Difference] = []
         failures: list[Exception] = []
-        for found, failed in self._compare_members(container, members, repairing=tx is not None):
-            differences += found
+        for member_differences, failed in self._compare_members(container, members, repairing=tx is not None):
+            differences += member_differences
             failures += failed
         return Comparison(f"container {container.name}", differences, failures=failures)
 
@@ -180,10 +180,10 @@ class LinkRepair:
                 continue
             spec, interface = endpoint_spec(member.endpoint, container), member.endpoint.interface
             try:
-                found = driver.compare_endpoint(member.spec, spec, place, interface)
-                if repairing and found:
-                    driver.repair_endpoint(member.spec, spec, place, interface, found)
-                yield found, ()
+                differences = driver.compare_endpoint(member.spec, spec, place, interface)
+                if repairing and differences:
+                    driver.repair_endpoint(member.spec, spec, place, interface, differences)
+                yield differences, ()
             except Missing:
                 return  # the container has ended
             except DriverError as error:
@@ -217,10 +217,10 @@ class LinkRepair:
             return (), ()
 
         def look() -> Sequence[Difference]:
-            found = resolver_redirect.compare(IPv4Address(ADDRESS), wire.PORT, port)
-            if found and repairing:
+            differences = resolver_redirect.compare(IPv4Address(ADDRESS), wire.PORT, port)
+            if differences and repairing:
                 resolver_redirect.redirect(IPv4Address(ADDRESS), wire.PORT, port)
-            return found
+            return differences
 
         try:
             return netns.run_in_netns(container.sandbox_path, look, container.sandbox_inode), ()

@@ -300,11 +300,11 @@ def finish_in_background(host: Host, removed: int) -> None:
     if removed < activate.MANY:
         return
     with host.store.read() as reader:
-        own = process.identity()
-        left = [i for i in reader.intents() if i.kind == IntentKind.NETWORK_RETIRE and i.owner == own]
+        identity = process.identity()
+        left = [i for i in reader.intents() if i.kind == IntentKind.NETWORK_RETIRE and i.owner == identity]
     if not left:
         return
-    ready, told = os.pipe()
+    ready, started = os.pipe()
     child = os.fork()
     if child == 0:
         os.setsid()
@@ -313,9 +313,9 @@ def finish_in_background(host: Host, removed: int) -> None:
         close_all_but([ready, *_held.values()])
         os.read(ready, 1)  # returns when the parent has recorded this process as the owner of the intents
         with contextlib.suppress(Exception):
-            own = process.identity()
+            identity = process.identity()
             for first in range(0, len(left), activate.FEW):
-                bunch = [replace(intent, owner=own) for intent in left[first : first + activate.FEW]]
+                bunch = [replace(intent, owner=identity) for intent in left[first : first + activate.FEW]]
                 _finish(host, bunch, activate.finish_retired)
             schedule_cleanup(host)
         os._exit(0)
@@ -323,7 +323,7 @@ def finish_in_background(host: Host, removed: int) -> None:
         for intent in left:
             tx.put_intent(replace(intent, owner=process.identity_of(child)))
     os.close(ready)
-    os.close(told)
+    os.close(started)
 
 
 def schedule_cleanup(host: Host) -> None:

@@ -125,10 +125,10 @@ def _network(bridge: FoundLink, taken: set[str]) -> NetworkRecord:
 def _running(host: Host, records: Records) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """Yield id, process and specification of each running container that has no record."""
     try:
-        found = sorted(os.listdir(host.run / CONTAINERS))
+        container_ids = sorted(os.listdir(host.run / CONTAINERS))
     except FileNotFoundError:
         return
-    for container_id in found:
+    for container_id in container_ids:
         if container_id in records["containers"]:
             continue
         with suppress(ValueError, OSError):

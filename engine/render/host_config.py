@@ -120,7 +120,7 @@ def _placement(record: ContainerRecord) -> Json:
 
 def _resources(record: ContainerRecord) -> Json:
     zeros = dict.fromkeys(("CpuShares", "Memory", "NanoCpus"), 0)
-    devices: Json = {f"BlkioDevice{way}{unit}": [] for unit in ("Bps", "IOps") for way in ("Read", "Write")}
+    devices: Json = {f"BlkioDevice{direction}{unit}": [] for unit in ("Bps", "IOps") for direction in ("Read", "Write")}
     periods = dict.fromkeys(("CpuPeriod", "CpuQuota", "CpuRealtimePeriod", "CpuRealtimeRuntime"), 0)
     return {
         **zeros,

@@ -337,9 +337,9 @@ class Container:
         The kernel log is read only after a SIGKILL. It is not read if a client has requested the end, or does the work
         of ``on_exit``.
         """
-        told = self.stop_order.outcome()
-        if self.exit_code != 128 + signal.SIGKILL or told or self._holders:
-            return told
+        ordered = self.stop_order.outcome()
+        if self.exit_code != 128 + signal.SIGKILL or ordered or self._holders:
+            return ordered
         return {"oom": True} if _kernel_log.killed_for_memory(self.pid, self.pid_start) else {}
 
     def _expect_settlement(self) -> None:

@@ -247,7 +247,7 @@ def _errors(log: str) -> Iterator[str]:
             yield entry["msg"]
 
 
-def may_be_words(output: bytes) -> bool:
+def may_be_error(output: bytes) -> bool:
     """Return whether ``output`` may be crun's error message for a command that crun could not execute.
 
     The patterns match in linear time, because a malicious container may choose the output.

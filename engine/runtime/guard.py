@@ -53,7 +53,7 @@ def delay_seconds(failures: int) -> float:
     return min(LONGEST_DELAY_SECONDS, 2.0 ** min(failures - len(DELAYS_SECONDS), 10))
 
 
-class Ward:
+class GuardedProcess:
     """One process that the guard keeps running; ``hello`` and ``ping`` are messages that the process answers."""
 
     def __init__(self, loop: Loop, run: str, name: str, hello: bytes, ping: bytes) -> None:
@@ -274,8 +274,8 @@ def main(run: str) -> None:
     loop = Loop()
     hello, ping = (protocol.control({"op": op, "id": ""}) for op in ("guard", "ping"))
     wards = [
-        Ward(loop, run, guarded.SUPERVISOR, hello, ping),
-        Ward(loop, run, guarded.AGENT, b"guard\n", b"ping\n"),
+        GuardedProcess(loop, run, guarded.SUPERVISOR, hello, ping),
+        GuardedProcess(loop, run, guarded.AGENT, b"guard\n", b"ping\n"),
     ]
 
     def look(unneeded: int) -> None:

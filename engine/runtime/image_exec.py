@@ -131,7 +131,7 @@ def _open_streams(stack: ExitStack, request: ExecCreate, stdio: Stdio) -> StdioP
     streams = [fd if is_attached else null for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
     if not request.attach_stdin:
         streams[0] = null
-    return stack.enter_context(closing(StdioProxy(streams, crun.may_be_words if is_attached else None)))
+    return stack.enter_context(closing(StdioProxy(streams, crun.may_be_error if is_attached else None)))
 
 
 def _relay_terminal(terminal: Terminal, child: int, request: ExecCreate, stdio: Stdio) -> bool:

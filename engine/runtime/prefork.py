@@ -65,7 +65,7 @@ class IdleChild:
         self._pid, self._channel = 0, None
 
 
-def has_come(channel: socket.socket) -> bool:
+def has_work(channel: socket.socket) -> bool:
     """Return whether work waits in the channel of an idle child, or the parent has closed the channel."""
     return bool(select.select([channel], [], [], 0)[0])
 

@@ -21,18 +21,18 @@ from collections.abc import Callable
 from drivers.linux import process
 from engine.runtime import peer
 
-FIRST_GIVEN = 3
+FIRST_LISTEN_DESCRIPTOR = 3
 """The number of the first file descriptor that systemd passes to a process (sd_listen_fds(3))."""
 _BACKLOG = 128
 
 
 def open_lock(run: str, name: str) -> int:
     """Open the lock file ``name`` in the directory ``run``, and create it if it is missing; return its descriptor."""
-    make_way(run, name, stat.S_ISREG)
+    move_foreign_file(run, name, stat.S_ISREG)
     return os.open(os.path.join(run, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
-def make_way(run: str, name: str, is_right: Callable[[int], bool]) -> None:
+def move_foreign_file(run: str, name: str, is_right: Callable[[int], bool]) -> None:
     """Rename what another program put in the place of a lock file or socket; idempotent.
 
     ``is_right`` gets the file's mode and returns whether the type is right, such as `stat.S_ISREG` for a lock file.
@@ -57,7 +57,7 @@ def listen(listener: socket.socket, run: str, name: str) -> None:
 
     The caller holds the lock of the resident process, so an old socket can only belong to a dead process.
     """
-    make_way(run, name, stat.S_ISSOCK)
+    move_foreign_file(run, name, stat.S_ISSOCK)
     with peer.socket_address(run, name) as address:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(address)
@@ -69,7 +69,7 @@ def listen(listener: socket.socket, run: str, name: str) -> None:
     listener.listen(_BACKLOG)
 
 
-def is_given() -> bool:
+def is_socket_activated() -> bool:
     """Return whether systemd started this process with a listening socket as file descriptor."""
     return os.environ.get("LISTEN_PID") == str(os.getpid())
 
@@ -178,7 +178,7 @@ def _is_claimed(run: str, address: bytes) -> bool:
             return False
 
 
-def turn_away(holder: socket.socket) -> None:
+def close_probe(holder: socket.socket) -> None:
     """Close the connection of a process that only checks a claimed address (`claim`).
 
     The event loop calls this function when ``holder`` is readable.

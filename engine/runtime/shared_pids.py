@@ -40,9 +40,9 @@ class MountNamespace:
         A process may fork while it is being killed. Therefore /proc is read until it shows no new process.
         """
         killed: set[int] = set()
-        while self._fd >= 0 and (found := self._members() - killed):
-            killed |= found
-            for pid in found:
+        while self._fd >= 0 and (remaining := self._members() - killed):
+            killed |= remaining
+            for pid in remaining:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         self.close()

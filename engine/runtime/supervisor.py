@@ -390,7 +390,7 @@ def main(run: str) -> None:
         listener.setblocking(False)
         guarded.save(run, guarded.SUPERVISOR)
         silence()
-        supervisor.loop.watch(claimed.fileno(), lambda _: resident.turn_away(claimed))
+        supervisor.loop.watch(claimed.fileno(), lambda _: resident.close_probe(claimed))
         residence = resident.Residence(run, (LOCK, SOCKET), lock, listener)
         supervisor.serve(float(os.environ.get(IDLE_VARIABLE, IDLE_SECONDS)), residence)
         guarded.forget(run, guarded.SUPERVISOR)

@@ -36,10 +36,10 @@ def problems(store: Path) -> list[str]:
     if not store.exists():
         parts = store_file.remains(store)
         return [f"the file is missing, but {' and '.join(parts)} of it exists"] if parts else []
-    found, saved = salvage.read_file(store), backup.path_of(store)
-    if not found.problems and saved.exists() and found.is_older_than(salvage.read_file(saved)):
+    salvaged, saved = salvage.read_file(store), backup.path_of(store)
+    if not salvaged.problems and saved.exists() and salvaged.is_older_than(salvage.read_file(saved)):
         return [f"the file is older than the backup: its log {store}-wal was deleted"]
-    return found.problems
+    return salvaged.problems
 
 
 def repair(store: Path, build: Build) -> list[str]:

@@ -143,10 +143,10 @@ def _unreadable(salvaged: Salvaged, problem: str) -> Salvaged:
 def _check_pages(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
     """Add the damages that SQLite's own check finds to the problems. Damage of an index counts, but loses no record."""
     try:
-        found = [_text(line) for (line,) in connection.execute("PRAGMA integrity_check")]
+        reports = [_text(line) for (line,) in connection.execute("PRAGMA integrity_check")]
     except sqlite3.DatabaseError as error:
-        found = [str(error)]
-    lines = [line for text in found for line in text.splitlines() if line != "ok" and not line.startswith("***")]
+        reports = [str(error)]
+    lines = [line for text in reports for line in text.splitlines() if line != "ok" and not line.startswith("***")]
     salvaged.problems += lines[:DAMAGES_LIMIT]
 
 
@@ -217,10 +217,10 @@ def _first_page_of_log(log: Path) -> bytes | None:
     size = WAL_HEADER.unpack_from(data)[2]
     if size != PAGE:
         return None
-    found = None
+    page = None
     for start in range(WAL_HEADER.size, len(data) - FRAME_HEADER.size - size + 1, FRAME_HEADER.size + size):
         number, _ = FRAME_HEADER.unpack_from(data, start)
         body = data[start + FRAME_HEADER.size : start + FRAME_HEADER.size + size]
         if number == 1 and body.startswith(MAGIC):
-            found = body
-    return found
+            page = body
+    return page

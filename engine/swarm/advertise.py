@@ -69,11 +69,11 @@ def sole_address() -> str:
     Raises InvalidArgument with Docker's message if the host has several or no such addresses. Ignores loopback and
     link-local addresses, and the addresses of hawse's own bridges.
     """
-    own = {link.name for link in marked_links.of_host()}
+    hawse_links = {link.name for link in marked_links.of_host()}
     candidates = [
         (i, a)
         for i, a in linux_host.interface_addresses()
-        if i not in own and not ip_address(a).is_loopback and not ip_address(a).is_link_local
+        if i not in hawse_links and not ip_address(a).is_loopback and not ip_address(a).is_link_local
     ]
     by_version = [[c for c in candidates if ip_address(c[1]).version == v] for v in (4, 6)]
     addresses = by_version[0] or by_version[1]

@@ -55,7 +55,7 @@ def is_due(membership: ClusterMembership) -> bool:
     return time.time() >= membership.renew_at
 
 
-def own(authority: str, authority_key: str, node: str, address: str) -> dict[str, str]:
+def issue_own(authority: str, authority_key: str, node: str, address: str) -> dict[str, str]:
     """Return the certificates that a manager issues to itself, each with its new private key, by file name."""
     key, manager_key = pki.new_key(), pki.new_key()
     request = pki.request(manager_key)
@@ -75,7 +75,7 @@ def renew_manager(root: Path) -> ClusterMembership | None:
     if membership is None:
         return None
     return _take(
-        root, own(authority(root), _authority_key(root), membership.node_id, membership.address), pki.lifetime()
+        root, issue_own(authority(root), _authority_key(root), membership.node_id, membership.address), pki.lifetime()
     )
 
 

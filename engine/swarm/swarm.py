@@ -61,7 +61,7 @@ def init(host: Host, request: SwarmInit) -> str:
         authority_key = pki.new_key()
         authority = pki.new_authority(authority_key)
         _write(where, {memberships.AUTHORITY_KEY: authority_key, memberships.AUTHORITY: authority})
-        _write(where, certificates.own(authority, authority_key, node, address))
+        _write(where, certificates.issue_own(authority, authority_key, node, address))
         urls, user, password = external
         if store:
             _take_store_files(where, request.store_files)

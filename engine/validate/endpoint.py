@@ -147,13 +147,13 @@ def check_own_sandbox(record: ContainerRecord) -> None:
         raise InvalidArgument(SHARED)
 
 
-def check_no_adoption(record: ContainerRecord, asked: Adoption) -> None:
-    """Raise InvalidArgument if ``asked`` has a name or a restart policy, because ``record`` already has both.
+def check_no_adoption(record: ContainerRecord, adoption: Adoption) -> None:
+    """Raise InvalidArgument if ``adoption`` has a name or a restart policy, because ``record`` already has both.
 
     Only a request that adopts a new namespace may have these settings.
     """
-    if asked.name or asked.restart:
-        flag = "--name" if asked.name else "--restart"
+    if adoption.name or adoption.restart:
+        flag = "--name" if adoption.name else "--restart"
         raise InvalidArgument(
             f"{flag} is for a namespace that joins its first network, and {record.name} is a container already"
         )

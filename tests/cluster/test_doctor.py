@@ -23,7 +23,7 @@ os.environ["HAWSE_CERTIFICATE_LIFETIME"] = "2"
 from engine.swarm import certificates
 root = Path(sys.argv[1])
 authority, key = certificates.authority(root), certificates._authority_key(root)
-for name, text in certificates.own(authority, key, "node", "192.168.99.11").items():
+for name, text in certificates.issue_own(authority, key, "node", "192.168.99.11").items():
     (root / "cluster" / name).write_text(text)
 """
 

@@ -59,7 +59,7 @@ def _after(before: Json, now: Json) -> Json:
 
 
 def _figures(engine: Engine, reference: str) -> Documents:
-    return engine.containers.figures([reference])
+    return engine.containers.current_stats([reference])
 
 
 def _top(engine: Engine, reference: str, arguments: str) -> Json:

@@ -88,7 +88,7 @@ class _Waiting:
 
 def _settle(engine: Engine, container_id: str) -> None:
     with suppress(NotFound):
-        engine.containers.settle(container_id)
+        engine.containers.finalize_exit(container_id)
 
 
 ROUTES = [Route("POST", "/containers/{id:.*}/wait", wait)]

@@ -224,10 +224,10 @@ def hosts_differ(before: View, view: View) -> bool:
     return before.alive != view.alive or before.nodes.keys() != view.nodes.keys()
 
 
-def add_host_events(tx: Transaction, before: View, view: View, own: str) -> None:
-    """Add an event for each host that has joined, left, failed or recovered, except the host ``own``."""
+def add_host_events(tx: Transaction, before: View, view: View, node_id: str) -> None:
+    """Add an event for each host that has joined, left, failed or recovered, except the host ``node_id``."""
     for identity, node in {**before.nodes, **view.nodes}.items():
-        if identity == own:
+        if identity == node_id:
             continue
         if identity not in before.nodes or identity not in view.nodes:
             events.node(tx, identity, node.hostname, "create" if identity in view.nodes else "remove")

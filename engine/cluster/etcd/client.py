@@ -55,12 +55,12 @@ class KeyValue:
 class Outcome:
     """The result of a transaction.
 
-    ``succeeded`` is True if all conditions were true. ``found`` has, for each read operation, the keys with their
+    ``succeeded`` is True if all conditions were true. ``values`` has, for each read operation, the keys with their
     values.
     """
 
     succeeded: bool
-    found: Sequence[Sequence[KeyValue]]
+    values: Sequence[Sequence[KeyValue]]
 
 
 def b64(text: str) -> str:
@@ -183,7 +183,7 @@ class Client:
 
     def read_all(self, *keys: str) -> Sequence[KeyValue | None]:
         """Return several keys with their values, all read at one revision; None for a missing key."""
-        results = self.transact([], [read(key) for key in keys]).found
+        results = self.transact([], [read(key) for key in keys]).values
         return [next(iter(part), None) for part in results]
 
     # ---------------------------------------------------------------------------------------------- leases

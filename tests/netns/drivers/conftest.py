@@ -21,7 +21,7 @@ from drivers.bridge import BridgeDriver
 from drivers.firewall import table
 from drivers.firewall.elements import Element
 from drivers.linux import netns as namespaces
-from drivers.linux.default_routes import WayOut
+from drivers.linux.default_routes import DefaultRoute
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 ANSWER_TIME = 2.0  # seconds to wait for an expected answer
@@ -124,7 +124,7 @@ class Container:
     namespace: str
     sandbox: Sandbox
     endpoints: list[tuple[NetworkSpec, EndpointSpec]] = field(default_factory=list)
-    ways: list[WayOut] = field(default_factory=list)
+    ways: list[DefaultRoute] = field(default_factory=list)
 
     @property
     def endpoint(self) -> EndpointSpec:
@@ -183,7 +183,7 @@ class Lab:
         interface = interface or f"eth{len(container.endpoints)}"
         self.on_host(lambda: self.driver.create_endpoint(network, endpoint))
         info = self.on_host(lambda: self.driver.join(network, endpoint, container.sandbox, interface))
-        ways = [WayOut(g.version, info.interface, g) for g in (info.gateway4, info.gateway6) if g is not None]
+        ways = [DefaultRoute(g.version, info.interface, g) for g in (info.gateway4, info.gateway6) if g is not None]
         container.ways += ways
         if ways:
             sandboxes.set_default_routes(container.sandbox, ways, container.ways)

@@ -16,7 +16,7 @@ from drivers import sandbox as sandboxes
 from drivers.api import Busy, DriverError, Exists, KernelError, Missing, Sandbox
 from drivers.firewall import table
 from drivers.linux import link, names
-from drivers.linux.default_routes import WayOut
+from drivers.linux.default_routes import DefaultRoute
 from drivers.linux.netlink import session
 
 pytestmark = pytest.mark.netns
@@ -196,7 +196,7 @@ def test_default_routes_are_replaced_by_those_requested(lab):
     c1 = lab.container(n1, 2)
     lab.join(c1, n2, 2)
     assert c1.run("ip", "route", "show", "default") == "default via 172.31.0.1 dev eth1 \n"
-    ways = [WayOut(pool.gateway.version, "eth0", pool.gateway.ip) for pool in n1.pools]
+    ways = [DefaultRoute(pool.gateway.version, "eth0", pool.gateway.ip) for pool in n1.pools]
     for _ in range(2):
         sandboxes.set_default_routes(c1.sandbox, ways, c1.ways)
     assert c1.run("ip", "route", "show", "default") == "default via 172.30.0.1 dev eth0 \n"
@@ -208,7 +208,7 @@ def test_default_routes_are_replaced_by_those_requested(lab):
 
 def test_a_default_route_without_next_hop_leads_through_the_link(lab):
     c1 = lab.container(lab.network("n1", "172.30.0.0/16", "fd00:30::/64", gateways=False), 2)
-    ways = [WayOut(version, "eth0") for version in (4, 6)]
+    ways = [DefaultRoute(version, "eth0") for version in (4, 6)]
     for _ in range(2):
         sandboxes.set_default_routes(c1.sandbox, ways, ways)
     assert c1.run("ip", "route", "show", "default") == "default dev eth0 scope link \n"

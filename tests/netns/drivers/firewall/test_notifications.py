@@ -64,7 +64,7 @@ def test_no_change_gives_no_notification(place):
 def test_changes_of_another_program_are_reported_with_its_name(place, script, lost):
     place.sh(f"nft '{script}'")
     news = place.listener.read()
-    assert (news.foreign, news.lost, news.own) == (True, lost, False)
+    assert (news.foreign, news.lost, news.by_hawse) == (True, lost, False)
     assert news.by.startswith("nft (")
     assert place.listener.read() == NOTHING
 
@@ -88,11 +88,11 @@ def test_changes_of_other_tables_are_not_reported(place, script):
 def test_hawses_own_changes_are_recognised(place):
     change(place, add=[Element("bridges", '"br-1"')])
     change(place, remove=[Element("bridges", '"br-1"')])
-    assert place.listener.read() == News(own=True)
+    assert place.listener.read() == News(by_hawse=True)
     place.sh("nft flush chain inet hawse forward")
     change(place, add=[Element("bridges", '"br-1"')])
     news = place.listener.read()
-    assert (news.foreign, news.lost, news.own) == (True, True, True)
+    assert (news.foreign, news.lost, news.by_hawse) == (True, True, True)
 
 
 def test_thousands_of_elements_of_another_program_are_passed_over(place):

@@ -20,7 +20,7 @@ from drivers.api import Desired, EndpointSpec, Exists, NetworkSpec, Pool, Sandbo
 from drivers.bridge import BridgeDriver
 from drivers.firewall import table
 from drivers.linux import netns as namespaces
-from drivers.linux.default_routes import WayOut
+from drivers.linux.default_routes import DefaultRoute
 from tests.packets import VXLAN_PORT, ethernet, send, udp, vxlan
 
 pytestmark = pytest.mark.netns
@@ -71,7 +71,7 @@ class Field:
         path, driver, here = f"/run/netns/{name}", BridgeDriver(), self.members[number].here
         here(lambda: driver.create_network(network))
         info = here(lambda: driver.join(network, endpoint, Sandbox(name, path), "eth0"))
-        ways = [WayOut(gateway.version, "eth0", gateway) for gateway in (info.gateway4, info.gateway6)]
+        ways = [DefaultRoute(gateway.version, "eth0", gateway) for gateway in (info.gateway4, info.gateway6)]
         sandboxes.set_default_routes(Sandbox(name, path), ways, ways)
         for address in (GATEWAY[self.version], PEER[self.version]):
             self.pings(path, address)

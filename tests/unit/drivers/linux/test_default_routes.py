@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from drivers.linux.default_routes import BOOT, OURS, WayOut
+from drivers.linux.default_routes import BOOT, OURS, DefaultRoute
 from engine.endpoints import sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, HostConfig, NetworkRecord
@@ -50,9 +50,9 @@ def asked(monkeypatch):
 def test_default_routes_that_hawse_may_remove_are_passed_with_the_chosen_ones(asked):
     members = [member("a", "yes"), member("b", "no", ipv6="fd00::2/64", gateway4="", on_link=True)]
     sandbox.route(container("adopted"), members)
-    first = WayOut(4, "etha", ip_address("172.30.97.1"))
-    chosen = WayOut(4, "etha", ip_address("172.30.97.1"), takes_over=True)
-    assert asked == [([chosen], [first, WayOut(4, "ethb"), WayOut(6, "ethb")], OURS)]
+    first = DefaultRoute(4, "etha", ip_address("172.30.97.1"))
+    chosen = DefaultRoute(4, "etha", ip_address("172.30.97.1"), takes_over=True)
+    assert asked == [([chosen], [first, DefaultRoute(4, "ethb"), DefaultRoute(6, "ethb")], OURS)]
 
 
 def test_default_routes_are_set_only_in_a_containers_own_namespace(asked):

@@ -13,90 +13,90 @@ from engine.agentd.repair_schedule import (
     RECOVERY_SECONDS,
     SETTLE_SECONDS,
     SHARE,
-    Pace,
+    Schedule,
 )
 
 
-def fight(pace: Pace, now: float, rounds: int, every: float = 0.03) -> float:
+def fight(schedule: Schedule, now: float, rounds: int, every: float = 0.03) -> float:
     """Simulate another program that changes the firewall after each of ``rounds`` comparisons by the agent.
 
     The program waits ``every`` seconds before each change. Return the time after the last comparison.
     """
     for _ in range(rounds):
-        now = max(now + every, pace.due if pace.resting(now) else 0.0)
-        pace.foreign(now)
-        now = pace.due
-        pace.looked(now, now + 0.02)
+        now = max(now + every, schedule.due if schedule.resting(now) else 0.0)
+        schedule.record_foreign_change(now)
+        now = schedule.due
+        schedule.record_comparison(now, now + 0.02)
         now += 0.02
     return now
 
 
 def test_no_comparison_is_due_without_a_change():
-    assert Pace(0.0).due == NEVER
+    assert Schedule(0.0).due == NEVER
 
 
 def test_a_change_by_another_program_is_compared_immediately():
-    pace = Pace(0.0)
-    pace.foreign(5.0)
-    assert (pace.due, pace.resting(5.0)) == (5.0, False)
-    pace.looked(5.0, 5.1)
-    assert pace.due == NEVER
+    schedule = Schedule(0.0)
+    schedule.record_foreign_change(5.0)
+    assert (schedule.due, schedule.resting(5.0)) == (5.0, False)
+    schedule.record_comparison(5.0, 5.1)
+    assert schedule.due == NEVER
 
 
 def test_own_changes_are_compared_after_the_settle_time():
-    pace = Pace(0.0)
-    pace.own(5.0)
-    pace.own(5.5)
-    assert pace.due == 5.0 + SETTLE_SECONDS
-    pace.foreign(5.6)
-    assert pace.due == 5.6
+    schedule = Schedule(0.0)
+    schedule.record_own_change(5.0)
+    schedule.record_own_change(5.5)
+    assert schedule.due == 5.0 + SETTLE_SECONDS
+    schedule.record_foreign_change(5.6)
+    assert schedule.due == 5.6
 
 
 def test_comparisons_after_own_changes_take_a_small_share_of_the_time():
-    pace = Pace(0.0)
-    pace.looked(10.0, 10.5)
-    pace.own(10.6)
-    assert pace.due == 10.5 + SHARE * 0.5
-    pace.foreign(10.7)
-    assert pace.due == 10.7, "damage does not wait for that"
+    schedule = Schedule(0.0)
+    schedule.record_comparison(10.0, 10.5)
+    schedule.record_own_change(10.6)
+    assert schedule.due == 10.5 + SHARE * 0.5
+    schedule.record_foreign_change(10.7)
+    assert schedule.due == 10.7, "damage does not wait for that"
 
 
 def test_comparisons_become_rarer_if_a_program_undoes_every_repair():
-    pace = Pace(0.0)
-    now = fight(pace, 0.0, int(PATIENCE_ROUNDS))
-    assert pace.rest == 0.0
+    schedule = Schedule(0.0)
+    now = fight(schedule, 0.0, int(PATIENCE_ROUNDS))
+    assert schedule.rest == 0.0
     rests = []
     for _ in range(8):
-        now = fight(pace, now, 1)
-        rests.append(pace.rest)
+        now = fight(schedule, now, 1)
+        rests.append(schedule.rest)
     assert rests == [1.0, 2.0, 4.0, 8.0, 16.0, *[LONGEST_REST_SECONDS] * 3]
-    assert pace.resting(now)
-    assert pace.due == now + LONGEST_REST_SECONDS
+    assert schedule.resting(now)
+    assert schedule.due == now + LONGEST_REST_SECONDS
 
 
 def test_each_delay_ends_with_a_comparison_even_without_another_change():
-    pace = Pace(0.0)
-    now = fight(pace, 0.0, int(PATIENCE_ROUNDS) + 1)
-    assert (pace.rest, pace.due) == (1.0, now + 1.0)
-    pace.looked(pace.due, pace.due)
-    assert (pace.rest, pace.due) == (0.0, NEVER)
+    schedule = Schedule(0.0)
+    now = fight(schedule, 0.0, int(PATIENCE_ROUNDS) + 1)
+    assert (schedule.rest, schedule.due) == (1.0, now + 1.0)
+    schedule.record_comparison(schedule.due, schedule.due)
+    assert (schedule.rest, schedule.due) == (0.0, NEVER)
 
 
 def test_repairs_are_immediate_again_only_after_a_time_without_changes():
-    pace = Pace(0.0)
-    now = fight(pace, 0.0, int(PATIENCE_ROUNDS) + 3)
-    now = fight(pace, now, 1)
-    assert pace.rest == 8.0, "the fight went on during the rest"
-    pace.looked(pace.due, pace.due)
-    now = pace.due if pace.due != NEVER else now + 8.0
-    now = fight(pace, now + 3 * RECOVERY_SECONDS, 3)
-    assert pace.rest == 0.0
-    now = fight(pace, now, 2)
-    assert pace.rest > 0.0
+    schedule = Schedule(0.0)
+    now = fight(schedule, 0.0, int(PATIENCE_ROUNDS) + 3)
+    now = fight(schedule, now, 1)
+    assert schedule.rest == 8.0, "the fight went on during the rest"
+    schedule.record_comparison(schedule.due, schedule.due)
+    now = schedule.due if schedule.due != NEVER else now + 8.0
+    now = fight(schedule, now + 3 * RECOVERY_SECONDS, 3)
+    assert schedule.rest == 0.0
+    now = fight(schedule, now, 2)
+    assert schedule.rest > 0.0
 
 
 def test_rare_changes_are_never_delayed():
-    pace, now = Pace(0.0), 0.0
+    schedule, now = Schedule(0.0), 0.0
     for _ in range(100):
-        now = fight(pace, now + RECOVERY_SECONDS, 1)
-        assert pace.rest == 0.0
+        now = fight(schedule, now + RECOVERY_SECONDS, 1)
+        assert schedule.rest == 0.0

@@ -130,7 +130,7 @@ def test_a_change_by_another_program_is_repaired_immediately(running, capfd):
 
 def test_after_hawses_own_change_a_difference_is_repaired_when_seen_twice(running, capfd):
     running.driver.found = [HARMLESS]
-    running.driver.tell(News(own=True))
+    running.driver.tell(News(by_hawse=True))
     running.until(lambda: running.driver.repaired)
     assert running.driver.looks >= 3, "two that saw it, and one before the deed"
     assert "bridge: differs from the records: missing set (element)" in capfd.readouterr().err
@@ -213,7 +213,7 @@ def test_a_delayed_repair_costs_no_processor_time(running, monkeypatch):
     monkeypatch.setattr(repair_schedule, "FIRST_REST_SECONDS", 1.0)
     driver = running.driver
     driver.found, driver.stubborn = [OPEN], True
-    while driver.looks < 20 and not running.thread._pace.rest:
+    while driver.looks < 20 and not running.thread._schedule.rest:
         driver.tell(News(foreign=True, lost=True, by="nft (7)"))
         time.sleep(0.01)
     used = time.process_time()
