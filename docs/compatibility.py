@@ -92,8 +92,8 @@ class Facts:
 
     def recorded(self, path: str, kind: str) -> Iterable[str]:
         """Return the names of a Docker command's recorded flags; ``kind`` is "flags" or "hidden"."""
-        found: list[str] = self.docker.get(path, {}).get(kind, [])
-        return found
+        names: list[str] = self.docker.get(path, {}).get(kind, [])
+        return names
 
 
 def above(path: str) -> Iterator[str]:

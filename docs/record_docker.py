@@ -29,34 +29,34 @@ def docker(*argv: str) -> str:
     return ran.stdout + ran.stderr
 
 
-def walk(path: tuple[str, ...], found: Recorded) -> None:
-    """Add a command and all commands below it to ``found``."""
+def walk(path: tuple[str, ...], recorded: Recorded) -> None:
+    """Add a command and all commands below it to ``recorded``."""
     text = docker(*path, "--help")
     options = text.partition("Options:\n")[2]
     commands = COMMAND.findall(text) if "COMMAND --help' for more" in text else []
-    found[" ".join(path)] = {"commands": sorted(commands), "flags": sorted(FLAG.findall(options)), "hidden": []}
+    recorded[" ".join(path)] = {"commands": sorted(commands), "flags": sorted(FLAG.findall(options)), "hidden": []}
     for name in commands:
-        walk((*path, name), found)
+        walk((*path, name), recorded)
 
 
-def add_hidden(found: Recorded) -> None:
+def add_hidden(recorded: Recorded) -> None:
     """Try the commands and flags of hawse that no help of docker lists, and add those that exist."""
     for node in nodes(root):
         for path in node.paths:
-            if path not in found and f"Usage:  docker {path} " in docker(*path.split(), "--help"):
-                walk(tuple(path.split()), found)
-            for flag in node.flags if path in found else ():
-                listed = flag.long in (*found[path]["flags"], "--help")
+            if path not in recorded and f"Usage:  docker {path} " in docker(*path.split(), "--help"):
+                walk(tuple(path.split()), recorded)
+            for flag in node.flags if path in recorded else ():
+                listed = flag.long in (*recorded[path]["flags"], "--help")
                 if not listed and "unknown flag" not in docker(*path.split(), f"{flag.long}=true", "--help"):
-                    found[path]["hidden"].append(flag.long)
+                    recorded[path]["hidden"].append(flag.long)
 
 
 def main() -> None:
     """Write the recording to `TARGET`."""
-    found: Recorded = {}
-    walk((), found)
-    add_hidden(found)
-    lines = ",\n".join(f"{json.dumps(path)}: {json.dumps(entry)}" for path, entry in sorted(found.items()))
+    recorded: Recorded = {}
+    walk((), recorded)
+    add_hidden(recorded)
+    lines = ",\n".join(f"{json.dumps(path)}: {json.dumps(entry)}" for path, entry in sorted(recorded.items()))
     TARGET.write_text("{\n" + lines + "\n}\n")
 
 

@@ -99,9 +99,9 @@ def command_at(path: str) -> click.Command:
     command: click.Command = root
     for word in path.split():
         assert isinstance(command, Group)
-        found = command.get_command(click.Context(command), word)
-        assert found is not None
-        command = found
+        subcommand = command.get_command(click.Context(command), word)
+        assert subcommand is not None
+        command = subcommand
     return command
 
 

@@ -32,14 +32,14 @@ VARYING = tuple(
 
 def steps(page: str) -> list[tuple[str, str]]:
     """Return each command of a page's sessions with its output. A command follows "# " at the beginning of a line."""
-    found: list[tuple[str, str]] = []
+    commands: list[tuple[str, str]] = []
     for block in BLOCK.findall(page):
         for line in block.splitlines(keepends=True):
             if line.startswith("# "):
-                found.append((line[2:].rstrip("\n"), ""))
+                commands.append((line[2:].rstrip("\n"), ""))
             else:
-                found[-1] = (found[-1][0], found[-1][1] + line)
-    return found
+                commands[-1] = (commands[-1][0], commands[-1][1] + line)
+    return commands
 
 
 def session(host: Host, commands: list[str], bin: Path) -> list[str]:

@@ -102,14 +102,14 @@ def ask(path_of_socket: str, case: Case) -> tuple[int, str]:
 
 def main() -> None:
     """Send each request to both services, and print the answers that differ and the number of differences."""
-    found = Counter[str]()
+    counts = Counter[str]()
     for case in cases():
-        found["requests"] += 1
+        counts["requests"] += 1
         ours, docker = (ask(path_of_socket, case) for path_of_socket in sys.argv[1:])
         if ours != docker:
-            found["status" if ours[0] != docker[0] else "message"] += 1
+            counts["status" if ours[0] != docker[0] else "message"] += 1
             print(f"{case[0]} {case[1][:120]} {(case[2] or b'')[:120]!r}\n  hawse  {ours}\n  docker {docker}")
-    print(dict(found))
+    print(dict(counts))
 
 
 if __name__ == "__main__":

@@ -41,17 +41,17 @@ def work(path_of_socket: str, number: int, end: float) -> None:
     """
     name = f"parallel{number}"
     # Each client gives a subnet, because the default pools have too few subnets for all clients.
-    wanted = {"Name": name, "IPAM": {"Config": [{"Subnet": f"10.200.{number}.0/24"}]}}
+    settings = {"Name": name, "IPAM": {"Config": [{"Subnet": f"10.200.{number}.0/24"}]}}
     while time.monotonic() < end:
         connection = UnixConnection(path_of_socket)
         try:
             ask(connection, "HEAD", "/_ping", 200)
             ask(connection, "GET", "/containers/json?all=1", 200)
-            made = json.loads(ask(connection, "POST", "/networks/create", 201, wanted))
-            found = json.loads(ask(connection, "GET", f"/networks/{name}", 200))
+            made = json.loads(ask(connection, "POST", "/networks/create", 201, settings))
+            inspected = json.loads(ask(connection, "GET", f"/networks/{name}", 200))
             listed = json.loads(ask(connection, "GET", "/networks", 200))
             ask(connection, "DELETE", f"/networks/{name}", 204)
-            if not (found["Id"] == made["Id"] and made["Id"] in [network["Id"] for network in listed]):
+            if not (inspected["Id"] == made["Id"] and made["Id"] in [network["Id"] for network in listed]):
                 raise ValueError(f"{name}: the answers are those of another network")
         except (OSError, ValueError, http.client.HTTPException) as error:
             ERRORS.append(f"{type(error).__name__}: {error}")

@@ -138,8 +138,8 @@ def test_a_present_image_of_another_platform(service):
         assert create("create", "other:1").stderr.startswith(warning)
         assert create("create", "--platform", "linux/s390x", "other:1").stderr == ""
         refused = create("create", "--pull", "never", "--platform", here, "other:1", check=False)
-        wanted = f"does not match the specified platform: wanted {here}, actual: linux/s390x\n"
-        assert refused.stderr == f"Error response from daemon: image with reference other:1 was found but {wanted}"
+        reason = f"does not match the specified platform: wanted {here}, actual: linux/s390x\n"
+        assert refused.stderr == f"Error response from daemon: image with reference other:1 was found but {reason}"
         pulled = create("create", "--platform", here, "127.0.0.1:1/other", check=False)
         service.docker("tag", "other:1", "127.0.0.1:1/other")
         again = create("create", "--platform", here, "127.0.0.1:1/other", check=False)

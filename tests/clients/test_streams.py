@@ -144,8 +144,8 @@ def test_the_start_of_an_exec_decides_about_frames(service, terminal, raw):
 
 def test_an_exec_instance_reports_its_state_and_exit_code(service):
     service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
-    wanted = {"Cmd": ["sh", "-c", "exit 3"], "AttachStdout": True, "Tty": False}
-    exec_id = service.ask("POST", "/containers/c1/exec", wanted).json["Id"]
+    settings = {"Cmd": ["sh", "-c", "exit 3"], "AttachStdout": True, "Tty": False}
+    exec_id = service.ask("POST", "/containers/c1/exec", settings).json["Id"]
     assert service.ask("GET", f"/exec/{exec_id}/json").json["ExitCode"] is None
     assert service.ask("POST", f"/exec/{exec_id}/start", {"Detach": True}).status == 200
     document = until(lambda: (d := service.ask("GET", f"/exec/{exec_id}/json").json)["ExitCode"] is not None and d)

@@ -23,9 +23,9 @@ def inside(host, script, name="app"):
     return host.run("nsenter", f"--net={path}", "sh", "-ec", script)
 
 
-def asked(found):
-    """Return whether the trace ``found`` has an answer of the agent on the other host."""
-    return not any("gives no answer" in hop["detail"] for hop in found["hops"])
+def was_answered(traced):
+    """Return whether the trace ``traced`` has an answer of the agent on the other host."""
+    return not any("gives no answer" in hop["detail"] for hop in traced["hops"])
 
 
 class FarHost:
@@ -69,8 +69,8 @@ class FarHost:
 
     def trace(self, *argv):
         """Trace from ``b``, and once more if ``a`` did not answer in time, because the machine may be busy."""
-        found = trace(self.near, *argv)
-        return found if asked(found) else trace(self.near, *argv)
+        traced = trace(self.near, *argv)
+        return traced if was_answered(traced) else trace(self.near, *argv)
 
     def names(self, hop):
         """Return whether a hop or a culprit is on ``a``."""

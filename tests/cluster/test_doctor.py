@@ -53,8 +53,8 @@ def findings(host, *flags) -> list[dict[str, str]]:
     return [check for check in checks if check["status"] != "ok" and check["object"] != "upstream DNS"]
 
 
-def named(found, name) -> str:
-    return "\n".join(f"{check['status']} {check['what']}" for check in found if check["object"] == name)
+def named(checks, name) -> str:
+    return "\n".join(f"{check['status']} {check['what']}" for check in checks if check["object"] == name)
 
 
 def test_a_healthy_certificate_says_that_the_agent_renews_it(pair):
@@ -96,9 +96,9 @@ def test_a_foreign_firewall_drops_tunnel_packets(pair):
 def test_a_stopped_etcd_is_named_and_continued(pair):
     manager, worker = pair
     os.kill(manager.pid_of("etcd"), signal.SIGSTOP)
-    found = findings(manager)
-    assert "fault is stopped by a signal" in named(found, "etcd")
-    assert "fault does not answer" in named(found, "cluster store")
+    checks = findings(manager)
+    assert "fault is stopped by a signal" in named(checks, "etcd")
+    assert "fault does not answer" in named(checks, "cluster store")
     assert "fault does not answer" in named(findings(worker), "cluster store")
     findings(manager, "--fix")
     eventually(lambda: findings(manager) == [] == findings(worker), 20)
@@ -123,11 +123,11 @@ def test_a_refused_connection_is_named_in_words(pair):
     rule = f"ip daddr {manager.underlay} tcp dport 2377 reject with tcp reset"
     worker.run("nft", f"add table inet other; add chain inet other c {{ type filter hook output priority 0; }}; "
                f"add rule inet other c {rule}")  # fmt: skip
-    found = findings(worker)
+    checks = findings(worker)
     worker.run("nft", "delete table inet other")
-    causes = {check["what"].partition(" at ")[0]: check["cause"] for check in found}
+    causes = {check["what"].partition(" at ")[0]: check["cause"] for check in checks}
     assert causes["its manager's server does not answer"] == "connection refused"
-    assert "Errno" not in json.dumps(found)
+    assert "Errno" not in json.dumps(checks)
     eventually(lambda: findings(worker) == [])
 
 
@@ -135,9 +135,9 @@ def test_expired_certificates_are_named_and_renewed(pair):
     manager, _ = pair
     subprocess.run([sys.executable, "-c", EXPIRED, manager.root], env=manager.env(), check=True)
     time.sleep(2.1)
-    found = findings(manager)
-    assert "fault has expired" in named(found, "certificate of this node")
-    assert "fault has expired" in named(found, "certificate of this manager")
+    checks = findings(manager)
+    assert "fault has expired" in named(checks, "certificate of this node")
+    assert "fault has expired" in named(checks, "certificate of this manager")
     findings(manager, "--fix")
     eventually(lambda: findings(manager) == [], 20)
 

@@ -17,7 +17,7 @@ from drivers.overlay.wireguard import interface_name
 from engine.cluster import keys
 from engine.cluster import membership as memberships
 from tests.cluster.conftest import LEASE, eventually
-from tests.cluster.far_host import FarHost, asked, inside, trace
+from tests.cluster.far_host import FarHost, inside, trace, was_answered
 
 pytestmark = pytest.mark.netns
 HOSTNAME = socket.gethostname()
@@ -42,10 +42,10 @@ ELEMENTS = "inet hawse tunnel_peers4 '{{ {box} . 4789 . {vni:#x} }}'"
 
 
 def culprit(host, *argv):
-    found = trace(host, *argv)
-    assert found["reachable"] is False, found
-    assert found["culprit"] is not None, found
-    return found["culprit"]
+    traced = trace(host, *argv)
+    assert traced["reachable"] is False, traced
+    assert traced["culprit"] is not None, traced
+    return traced["culprit"]
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +71,19 @@ def pair(cluster, tmp_path_factory):
     "target", ["web:80", "web", "10.77.0.10:80", "10.77.0.10", "[fd77::10]:80", "fd77::10", "http://web/"]
 )
 def test_the_other_host_is_reachable(pair, target):
-    found = trace(pair[1], "box", target)
-    assert (found["reachable"], found["culprit"]) == (True, None), found
+    traced = trace(pair[1], "box", target)
+    assert (traced["reachable"], traced["culprit"]) == (True, None), traced
 
 
 def test_the_same_host_is_reachable(pair):
-    found = trace(pair[0], "near", "web:80")
-    assert (found["reachable"], found["culprit"]) == (True, None), found
+    traced = trace(pair[0], "near", "web:80")
+    assert (traced["reachable"], traced["culprit"]) == (True, None), traced
 
 
 @pytest.mark.parametrize("source", ["host", "outside"])
 def test_a_published_port_of_an_overlay(pair, source):
-    found = trace(pair[0], source, "published:8080")
-    assert (found["reachable"], found["culprit"]) == (True, None), found
+    traced = trace(pair[0], source, "published:8080")
+    assert (traced["reachable"], traced["culprit"]) == (True, None), traced
 
 
 def test_faults_on_one_host(pair):
@@ -93,14 +93,14 @@ def test_faults_on_one_host(pair):
     )
     inside(a, f"ip link set {port} down")
     try:
-        found = culprit(a, "near", "10.77.0.10:80")
-        assert (found["kind"], port in found["object"]) == ("interface-down", True), found
+        named = culprit(a, "near", "10.77.0.10:80")
+        assert (named["kind"], port in named["object"]) == ("interface-down", True), named
     finally:
         inside(a, f"ip link set {port} up")
     inside(a, "ip link set br0 down")
     try:
-        found = culprit(a, "near", "10.77.0.10:80")
-        assert (found["kind"], "br0" in found["object"]) == ("bridge-down", True), found
+        named = culprit(a, "near", "10.77.0.10:80")
+        assert (named["kind"], "br0" in named["object"]) == ("bridge-down", True), named
     finally:
         inside(a, "ip link set br0 up")
         a.verify("app", "--fix")
@@ -121,10 +121,10 @@ def test_a_container_on_another_overlay(pair):
     try:
         for source, on in (("near", "app"), ("plain", "bridge")):
             for target, place in (("aside", ""), ("away", f" (on host {HOSTNAME})")):
-                found = eventually(lambda s=source, t=target: culprit(a, s, f"{t}:80"))
-                assert found["kind"] == "not-same-network", found
-                assert found["detail"] == f"{source} is on {on}; {target}{place} is on apart"
-                assert found["fix"].endswith(f"hawse network connect apart {source}")
+                named = eventually(lambda s=source, t=target: culprit(a, s, f"{t}:80"))
+                assert named["kind"] == "not-same-network", named
+                assert named["detail"] == f"{source} is on {on}; {target}{place} is on apart"
+                assert named["fix"].endswith(f"hawse network connect apart {source}")
         assert culprit(a, "host", "away:80")["kind"] == "not-same-network"
     finally:
         a.hawse("rm", "-f", "aside", "plain")
@@ -137,11 +137,11 @@ def test_a_stale_peer_table(pair):
     mac = json.loads(pair[0].hawse("inspect", "web").stdout)[0]["NetworkSettings"]["Networks"]["app"]["MacAddress"]
     inside(b, f"bridge fdb del {mac} dev vxlan0 dst {pair[0].underlay} self")
     try:
-        found = trace(b, "box", "web:80")  # the frames still arrive, because they are flooded
-        assert (found["reachable"], found["culprit"]["kind"]) == (True, "peer-table-stale"), found
+        traced = trace(b, "box", "web:80")  # the frames still arrive, because they are flooded
+        assert (traced["reachable"], traced["culprit"]["kind"]) == (True, "peer-table-stale"), traced
         inside(b, f"bridge fdb replace {mac} dev vxlan0 dst 192.168.99.77 self")
-        found = culprit(b, "box", "web:80")
-        assert (found["kind"], "app" in found["object"]) == ("peer-table-stale", True), found
+        named = culprit(b, "box", "web:80")
+        assert (named["kind"], "app" in named["object"]) == ("peer-table-stale", True), named
     finally:
         b.verify("app", "--fix")
     assert trace(b, "box", "web:80")["reachable"] is True
@@ -153,9 +153,9 @@ def test_vxlan_is_blocked_here(pair, direction):
     b.sh(DROP.format(direction, "udp dport 4789").format())
     try:
         for flags in ((), ("--dry",)):
-            found = culprit(b, *flags, "box", "web:80")
-            assert (found["kind"], "inet foreign" in found["object"]) == ("vxlan-blocked", True), found
-            assert found["where"].startswith("host, "), found
+            named = culprit(b, *flags, "box", "web:80")
+            assert (named["kind"], "inet foreign" in named["object"]) == ("vxlan-blocked", True), named
+            assert named["where"].startswith("host, "), named
     finally:
         b.sh(NO_DROP)
 
@@ -167,8 +167,8 @@ def test_a_firewall_in_the_source(pair, direction, port):
     b.run("nsenter", "-t", pid, "-n", "sh", "-c", DROP.format(direction, f"tcp {port} 80").format())
     try:
         for flags in ((), ("--dry",)):
-            found = culprit(b, *flags, "box", "web:80")
-            assert (found["kind"], found["where"]) == ("container-firewall", "container box"), found
+            named = culprit(b, *flags, "box", "web:80")
+            assert (named["kind"], named["where"]) == ("container-firewall", "container box"), named
     finally:
         b.run("nsenter", "-t", pid, "-n", "sh", "-c", NO_DROP)
 
@@ -177,8 +177,8 @@ def test_the_vxlan_device_is_down(pair):
     _, b = pair
     inside(b, "ip link set vxlan0 down")
     try:
-        found = culprit(b, "box", "web:80")
-        assert (found["kind"], "vxlan0" in found["object"]) == ("interface-down", True), found
+        named = culprit(b, "box", "web:80")
+        assert (named["kind"], "vxlan0" in named["object"]) == ("interface-down", True), named
     finally:
         inside(b, "ip link set vxlan0 up")
         b.verify("app", "--fix")
@@ -197,8 +197,8 @@ def test_the_mtu_between_the_hosts_is_too_small(pair):
     a, b = pair
     a.peer.run("ip", "link", "set", f"v{a.index}", "mtu", "1400")
     try:
-        found = culprit(b, "box", "web:80")
-        assert (found["kind"], found["where"]) == ("mtu", "network between the hosts"), found
+        named = culprit(b, "box", "web:80")
+        assert (named["kind"], named["where"]) == ("mtu", "network between the hosts"), named
     finally:
         a.peer.run("ip", "link", "set", f"v{a.index}", "mtu", "1500")
 
@@ -224,8 +224,8 @@ def test_the_store_is_down(pair):
     pid = a.pid_of("etcd")
     a.sh(f"kill -STOP {pid}")
     try:
-        found = trace(b, "box", "web:80")
-        assert (found["reachable"], found["culprit"]["kind"]) == (True, "store-down"), found
+        traced = trace(b, "box", "web:80")
+        assert (traced["reachable"], traced["culprit"]["kind"]) == (True, "store-down"), traced
     finally:
         a.sh(f"kill -CONT {pid}")
     eventually(lambda: trace(b, "box", "web:80")["culprit"] is None)
@@ -245,7 +245,7 @@ def test_the_other_host_is_cut_off(pair):
 
 @pytest.fixture(scope="module")
 def far(pair):
-    eventually(lambda: asked(trace(pair[1], "box", "web:80")))  # the tests before this cut the hosts off
+    eventually(lambda: was_answered(trace(pair[1], "box", "web:80")))  # the tests before this cut the hosts off
     return FarHost(*pair)
 
 
@@ -255,10 +255,10 @@ def far(pair):
     ids=" ".join,
 )
 def test_a_healthy_path_has_hops_on_both_hosts(far, argv):
-    found = far.trace(*argv[:-1], "box", argv[-1])
-    assert (found["reachable"], found["culprit"], asked(found)) == (True, None, True), found
-    assert any(far.names(hop) and hop["what"] == "interface eth0" for hop in found["hops"]), found
-    assert all(hop["ok"] for hop in found["hops"])
+    traced = far.trace(*argv[:-1], "box", argv[-1])
+    assert (traced["reachable"], traced["culprit"], was_answered(traced)) == (True, None, True), traced
+    assert any(far.names(hop) and hop["what"] == "interface eth0" for hop in traced["hops"]), traced
+    assert all(hop["ok"] for hop in traced["hops"])
 
 
 SERVICES = {
@@ -271,10 +271,10 @@ SERVICES = {
 
 @pytest.mark.parametrize("target", SERVICES)
 def test_the_service_on_the_other_host_is_the_culprit(far, target):
-    found = far.trace("box", target)
-    assert (found["reachable"], asked(found)) == (False, True), found
-    assert (found["culprit"]["kind"], found["culprit"]["object"]) == SERVICES[target]
-    assert far.names(found["culprit"]) and found["culprit"]["fix"].startswith("on ")
+    traced = far.trace("box", target)
+    assert (traced["reachable"], was_answered(traced)) == (False, True), traced
+    assert (traced["culprit"]["kind"], traced["culprit"]["object"]) == SERVICES[target]
+    assert far.names(traced["culprit"]) and traced["culprit"]["fix"].startswith("on ")
 
 
 FAULTS = [
@@ -328,17 +328,17 @@ def test_a_fault_on_the_other_host(far, kind, what, place, script, undo, target)
         seen = [far.trace("--dry", "box", target)]
         if kind in PROBED:
             seen.append(far.trace("box", target))
-    for found in seen:
-        assert (found["reachable"], asked(found)) == (False, True), found
-        assert found["culprit"]["kind"] == kind, found
-        assert what.format(**far.known) in found["culprit"]["object"] and far.names(found["culprit"]), found
-        assert found["seconds"] < 5, found
+    for traced in seen:
+        assert (traced["reachable"], was_answered(traced)) == (False, True), traced
+        assert traced["culprit"]["kind"] == kind, traced
+        assert what.format(**far.known) in traced["culprit"]["object"] and far.names(traced["culprit"]), traced
+        assert traced["seconds"] < 5, traced
 
 
 def test_after_the_faults_the_path_is_healthy_and_nothing_is_left(far):
-    found = far.trace("box", "web:80")
-    assert (found["reachable"], found["culprit"]) == (True, None), found
-    assert found["seconds"] < 2
+    traced = far.trace("box", "web:80")
+    assert (traced["reachable"], traced["culprit"]) == (True, None), traced
+    assert traced["seconds"] < 2
     client = memberships.open_client(far.host.root, memberships.load(far.host.root))
     try:
         assert [client.count(prefix) for prefix in (keys.QUESTIONS, keys.ANSWERS)] == [0, 0]
@@ -354,19 +354,19 @@ def test_an_encrypted_network_on_the_other_host(far):
     identity = far.host.hawse("network", "inspect", "-f", "{{.Id}}", "dusk").stdout.strip()
     name = interface_name(far.host.run_dir, identity)
     with far.fault("host", DROP.format("input", "udp dport 51820-52000"), NO_DROP):
-        found = far.trace("--dry", "seeker", "hidden")
-        assert (found["reachable"], found["culprit"]["kind"]) == (False, "encryption-down"), found
-        assert "inet foreign" in found["culprit"]["object"] and far.names(found["culprit"])
+        traced = far.trace("--dry", "seeker", "hidden")
+        assert (traced["reachable"], traced["culprit"]["kind"]) == (False, "encryption-down"), traced
+        assert "inet foreign" in traced["culprit"]["object"] and far.names(traced["culprit"])
     inside(far.host, f"ip link set {name} down", "dusk")
-    found = far.trace("--dry", "seeker", "hidden")
-    assert (found["reachable"], found["culprit"]["kind"]) == (False, "encryption-down"), found
-    assert far.names(found["culprit"])
+    traced = far.trace("--dry", "seeker", "hidden")
+    assert (traced["reachable"], traced["culprit"]["kind"]) == (False, "encryption-down"), traced
+    assert far.names(traced["culprit"])
     far.host.verify("dusk", "--fix")
     assert far.host.verify("dusk").stdout == "ok\n"
 
 
 def test_a_stopped_agent_on_the_other_host_does_not_delay_the_trace(far):
     os.kill(eventually(far.host.agent_pid), signal.SIGSTOP)
-    found = trace(far.near, "box", "web:80")
-    assert (found["reachable"], found["culprit"], asked(found)) == (True, None, False), found
-    assert found["seconds"] < 2
+    traced = trace(far.near, "box", "web:80")
+    assert (traced["reachable"], traced["culprit"], was_answered(traced)) == (True, None, False), traced
+    assert traced["seconds"] < 2

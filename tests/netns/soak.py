@@ -294,8 +294,8 @@ def errors(host, seed):
     scripts = [probes(container, containers, dice) for container in containers[:SAMPLE]]
     outside = containers[: 2 * SAMPLE]
     with ThreadPoolExecutor(CHECKS) as pool:
-        found = [*pool.map(inside, containers, scripts), *pool.map(from_outside, [host] * len(outside), outside)]
-    return [line for lines in found for line in lines]
+        problems = [*pool.map(inside, containers, scripts), *pool.map(from_outside, [host] * len(outside), outside)]
+    return [line for lines in problems for line in lines]
 
 
 def probes(container, containers, dice):
@@ -303,16 +303,16 @@ def probes(container, containers, dice):
 
     The script prints a line for each ping with a wrong result.
     """
-    own = addresses(container)
+    known = addresses(container)
     may, must_not, script = [], {}, []
     others = [c for c in containers if c is not container]
     for other in dice.sample(others, min(8, len(others))):
-        shared = [network for network in addresses(other) if network in own]
+        shared = [network for network in addresses(other) if network in known]
         if connected := [addresses(other)[network] for network in shared if network != "apart"]:
             # A name resolves to the address on the first common network in the alphabet. This is "apart", if both
             # containers are on it, and the containers of "apart" do not reach each other.
             may += connected if "apart" in shared else [other["Name"][1:], *connected]
-        elif "closed" in own or not shared:
+        elif "closed" in known or not shared:
             for network, address in addresses(other).items():
                 must_not[address] = network
     script += [f"busybox ping -c1 -W2 {target} >/dev/null 2>&1 || echo lost {target}" for target in may]
@@ -332,16 +332,16 @@ def from_outside(host, container):
     """Return what is wrong with a container's reachability from another machine."""
     name, ports = container["Name"], container["NetworkSettings"]["Ports"] or {}
     published = [b["HostPort"] for bindings in ports.values() for b in bindings or () if b["HostIp"] != "::"]
-    found = []
+    problems = []
     for port in set(published):
         done = host.peer.run("busybox", "wget", "-q", "-O-", "-T3", f"http://{host.address}:{port}", check=False)
         if done.stdout != "hello":
-            found.append(f"{name}: published port {port} does not answer: {done.stderr.strip()}")
+            problems.append(f"{name}: published port {port} does not answer: {done.stderr.strip()}")
     for address in () if published else list(addresses(container).values())[:1]:
         url = f"http://{address}:80"
         if host.peer.run("busybox", "wget", "-q", "-O-", "-T1", url, check=False).stdout == "hello":
-            found.append(f"{name}: reachable from outside at {address}, but not published")
-    return found
+            problems.append(f"{name}: reachable from outside at {address}, but not published")
+    return problems
 
 
 def settled(look):

@@ -147,7 +147,7 @@ class Screen:
             self.keys("Left")
         self.keys("Tab")
         self.keys("-l", SENTINEL)
-        lines = {f"$ {one}" for one in expected}
+        lines = {f"$ {shown}" for shown in expected}
         seen = self.wait_for(lambda text: bool(lines & {row.rstrip() for row in text.split("\n")}))
         return seen.strip().split("\n")[-1].removeprefix("$ ")
 

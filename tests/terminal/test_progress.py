@@ -41,13 +41,13 @@ def resident_processes_end(tmp_path):
 
 def killed(mark: bytes) -> bool:
     """Kill the processes whose environment has the variable ``mark``; return whether there was one."""
-    found = False
+    is_marked = False
     for directory in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # the process has ended
             if mark in (directory / "environ").read_bytes().split(b"\0"):
-                found = True
+                is_marked = True
                 os.kill(int(directory.name), signal.SIGKILL)
-    return found
+    return is_marked
 
 
 def hawse(root: Path, *argv: str, **environ: str) -> pexpect.spawn:

@@ -93,9 +93,9 @@ def check(words: list[str], line: str) -> None:
         rest = FlagSet(flags_of(command), lambda _: None).parse(words, interspersed=False)
         if not rest:
             return
-        found = command.get_command(click.Context(command), rest[0])
-        assert found is not None, line
-        command, words = found, rest[1:]
+        subcommand = command.get_command(click.Context(command), rest[0])
+        assert subcommand is not None, line
+        command, words = subcommand, rest[1:]
     everywhere = [flag for flag in flags_of(root) if flag.everywhere]
     rest = FlagSet([*flags_of(command), *everywhere], lambda _: None).parse(words, interspersed=command.interspersed)
     assert "--help" in words or command.arity.allows(len(rest)), line

@@ -93,13 +93,15 @@ def test_busy_connections_survive_damage_and_repair(calm):
     before = calm.state()
     try:
         for fault in ("flush ruleset", "delete table inet hawse", "flush chain inet hawse forward"):
-            assert all(one.goes_on() for one in streams)
+            assert all(connection.goes_on() for connection in streams)
             calm.nft(fault)
             calm.until(before)
-        assert [one.goes_on() for one in streams] == [True] * 3, [one.error for one in streams]
+        assert [connection.goes_on() for connection in streams] == [True] * 3, [
+            connection.error for connection in streams
+        ]
     finally:
-        for one in streams:
-            one.close()
+        for connection in streams:
+            connection.close()
 
 
 def load_saved(guarded: Guarded, version: int, *, replacing: bool = True) -> None:

@@ -45,9 +45,9 @@ def rerun(commands: str, fresh: Netns, sandboxes: dict[str, Netns], make: Any) -
 
 def state(place: Netns) -> dict[str, Any]:
     """Return links, addresses, routes, sysctls and ruleset of a namespace, without random and numbered values."""
-    found, addresses, routes4, routes6, fdb, rules, *sysctls = place.run("sh", "-c", LISTS).stdout.splitlines()
+    listed, addresses, routes4, routes6, fdb, rules, *sysctls = place.run("sh", "-c", LISTS).stdout.splitlines()
     return {
-        "links": links(json.loads(found)),
+        "links": links(json.loads(listed)),
         "addresses": _addresses(json.loads(addresses)),
         "routes": _routes(json.loads(routes4) + json.loads(routes6)),
         "fdb": sorted(str({k: r.get(k) for k in ROW}) for r in json.loads(fdb) if _is_made(r)),
@@ -57,29 +57,29 @@ def state(place: Netns) -> dict[str, Any]:
 
 
 def links(listed: list[dict[str, Any]]) -> dict[str, Any]:
-    found = {}
-    for one in listed:
-        if one["ifname"] == "ext0":
+    by_name = {}
+    for link in listed:
+        if link["ifname"] == "ext0":
             continue
-        info = one.get("linkinfo", {})
-        is_host_end = info.get("info_kind") == "veth" and "master" in one
-        found[one["ifname"]] = {
-            **{key: one.get(key) for key in ("mtu", "txqlen", "master", "ifalias")},
-            "up": "UP" in one["flags"],
-            "mac": None if is_host_end or one["ifname"].startswith("vxlan") else one.get("address"),
+        info = link.get("linkinfo", {})
+        is_host_end = info.get("info_kind") == "veth" and "master" in link
+        by_name[link["ifname"]] = {
+            **{key: link.get(key) for key in ("mtu", "txqlen", "master", "ifalias")},
+            "up": "UP" in link["flags"],
+            "mac": None if is_host_end or link["ifname"].startswith("vxlan") else link.get("address"),
             "kind": info.get("info_kind"),
             "data": {key: info.get("info_data", {}).get(key) for key in LINK_DATA},
             "port": {key: info.get("info_slave_data", {}).get(key) for key in PORT_DATA},
         }
-    return found
+    return by_name
 
 
 def _addresses(listed: list[dict[str, Any]]) -> dict[str, Any]:
     keys = ("local", "prefixlen", "broadcast", "protocol", "nodad")
     return {
-        one["ifname"]: sorted(str({k: a.get(k) for k in keys}) for a in one["addr_info"])
-        for one in listed
-        if one["ifname"] not in OTHER
+        link["ifname"]: sorted(str({k: a.get(k) for k in keys}) for a in link["addr_info"])
+        for link in listed
+        if link["ifname"] not in OTHER
     }
 
 
@@ -97,9 +97,9 @@ def ruleset(listed: list[dict[str, Any]]) -> list[str]:
     lines = []
     for item in listed:
         (kind, value), *_ = item.items()
-        own = "hawse_standby" in (value.get("table"), value.get("name"))
+        is_standby = "hawse_standby" in (value.get("table"), value.get("name"))
         noted = kind == "rule" and value["chain"] == "complete"
-        if kind == "metainfo" or own or noted or value.get("name") in BY_AGENT:
+        if kind == "metainfo" or is_standby or noted or value.get("name") in BY_AGENT:
             continue
         if "elem" in value:
             value["elem"] = sorted(json.dumps(element, sort_keys=True) for element in value["elem"])

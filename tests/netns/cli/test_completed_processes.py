@@ -14,15 +14,15 @@ OFFERED = "from cli.completion.complete import processes; print(*(pid for pid, _
 
 
 def test_kernel_threads_and_processes_of_the_host_are_not_offered(netns):
-    own = netns.popen("sleep", "60")
+    inside = netns.popen("sleep", "60")
     sandbox = subprocess.Popen(["unshare", "--net", "sleep", "60"])
     try:
         until(lambda: os.readlink(f"/proc/{sandbox.pid}/ns/net") != os.readlink("/proc/self/ns/net"))
-        until(lambda: os.stat(f"/proc/{own.pid}/ns/net").st_ino == os.stat(netns.path).st_ino)
+        until(lambda: os.stat(f"/proc/{inside.pid}/ns/net").st_ino == os.stat(netns.path).st_ino)
         offered = netns.run(sys.executable, "-c", OFFERED, cwd=CHECKOUT).stdout.split()
         assert str(sandbox.pid) in offered
-        assert not {"1", "2", str(own.pid)} & set(offered), "2 is kthreadd"
+        assert not {"1", "2", str(inside.pid)} & set(offered), "2 is kthreadd"
     finally:
-        for process in (own, sandbox):
+        for process in (inside, sandbox):
             process.kill()
             process.wait()

@@ -79,8 +79,8 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
     both = Twin(host, fresh)
     yield both
     both.delete()
-    for one in (host, fresh):
-        one.delete()
+    for namespace in (host, fresh):
+        namespace.delete()
     peer.delete()
 
 
@@ -183,7 +183,7 @@ def without_chance(text: str) -> list[str]:
 
 def records(hawse: Callable[..., subprocess.CompletedProcess[str]]) -> str:
     listing = [("network", "ls", "--no-trunc"), ("ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Ports}}")]
-    return "".join(hawse(*one).stdout for one in listing)
+    return "".join(hawse(*argv).stdout for argv in listing)
 
 
 def test_a_dry_run_changes_nothing_and_shows_what_the_command_then_does(twin: Twin) -> None:
@@ -285,6 +285,8 @@ def test_a_dry_run_knows_which_links_the_kernel_lacks(twin: Twin) -> None:
     for options in (("-o", "parent=ext0"), ("-o", "parent=ext0.10"), ()):
         words = ("network", "create", "-d", "macvlan", *options, "--subnet", "192.168.78.0/24", "lan")
         planned, done = twin.hawse("--dry-run", *words, check=False), twin.hawse(*words, check=False)
-        errors = [[line for line in one.stderr.splitlines() if line.startswith("Error")] for one in (planned, done)]
+        errors = [
+            [line for line in process.stderr.splitlines() if line.startswith("Error")] for process in (planned, done)
+        ]
         assert (planned.returncode, errors[0]) == (done.returncode, errors[1])
         twin.hawse("network", "rm", "-f", "lan")

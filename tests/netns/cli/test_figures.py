@@ -106,8 +106,8 @@ def test_stats_are_those_of_the_kernel(machine: Host) -> None:
     machine.hawse("exec", "idle", "ping", "-q", "-c", "20", "-i", "0.01", "-s", "10000", "busy")
     after = figures(machine)
     for name in ("idle", "busy"):
-        for way, other in zip(after[name]["NetIO"].split(" / "), before[name]["NetIO"].split(" / "), strict=True):
-            assert 20 * 10000 < size(way) - size(other) < 20 * 11000
+        for direction, other in zip(after[name]["NetIO"].split(" / "), before[name]["NetIO"].split(" / "), strict=True):
+            assert 20 * 10000 < size(direction) - size(other) < 20 * 11000
     assert after["wide"]["NetIO"] == "0B / 0B"  # as in Docker: the interfaces are the host's
     assert float(after["busy"]["CPUPerc"].rstrip("%")) > 5 > float(after["idle"]["CPUPerc"].rstrip("%"))
     assert [after[name]["PIDs"] for name in ("busy", "idle", "wide")] == ["2", "1", "1"]

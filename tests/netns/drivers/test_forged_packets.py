@@ -171,18 +171,18 @@ class Field:
         )
 
 
-def told(way: tuple[int, int, bool]) -> str:
-    return f"IPv{way[0]}, rp_filter {way[1]}, bridged packets {'' if way[2] else 'not '}filtered"
+def describe(parameters: tuple[int, int, bool]) -> str:
+    return f"IPv{parameters[0]}, rp_filter {parameters[1]}, bridged packets {'' if parameters[2] else 'not '}filtered"
 
 
-@pytest.fixture(params=WAYS, ids=told)
+@pytest.fixture(params=WAYS, ids=describe)
 def field(request, lab, peer) -> Iterator[Field]:
     made = Field(lab, peer, request.param)
     yield made
     made.sockets.close()
 
 
-@pytest.fixture(params=UNFILTERED, ids=told)
+@pytest.fixture(params=UNFILTERED, ids=describe)
 def apart(request, lab, peer) -> Iterator[Field]:
     """mallory and the victim are on one network without icc (the option that lets containers reach each other).
 

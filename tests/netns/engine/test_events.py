@@ -186,9 +186,9 @@ def plain(lines: list[str]) -> list[str]:
     """Replace times, ids and durations. Each id becomes the first name of its object, in capitals."""
     names: dict[str, str] = {}
     for line in lines:
-        found = re.search(r"^\S+ (?:container|network) create (\S+) .*name=(\w+)", line)
-        if found:
-            names[found[1]] = found[2].upper()
+        match = re.search(r"^\S+ (?:container|network) create (\S+) .*name=(\w+)", line)
+        if match:
+            names[match[1]] = match[2].upper()
     result = []
     for line in lines:
         text = LINE.fullmatch(line)[2]

@@ -159,10 +159,10 @@ def test_force_connects_and_disconnect_restores_the_namespace(app, netns):
 
 
 def test_force_on_hawses_own_namespace_leaves_its_routes(app):
-    before, way = network_of(app), app.sh("ip route get 9.9.9.9")
+    before, route = network_of(app), app.sh("ip route get 9.9.9.9")
     app.hawse("network", "connect", "--force", "app", f"netns:{app.name}")
     assert "172.30.0.2/16" in app.sh("ip -br addr show eth0")
-    assert app.sh("ip route get 9.9.9.9") == way
+    assert app.sh("ip route get 9.9.9.9") == route
     app.hawse("network", "disconnect", "app", f"netns:{app.name}")
     assert network_of(app) == before
 

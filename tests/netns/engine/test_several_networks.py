@@ -97,8 +97,8 @@ def test_connections_outlive_the_move_of_the_default_route(host, web):
     host.hawse("network", "disconnect", "aa", web)
     assert siblings(host) == []
     assert call.goes_on()
-    for one in (call, later):
-        one.close()
+    for connection in (call, later):
+        connection.close()
 
 
 def test_allowed_source_addresses_are_removed_with_the_container(host, web):

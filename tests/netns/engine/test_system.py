@@ -49,9 +49,9 @@ def test_info_shows_the_kernels_settings(host):
 
 
 def test_the_id_of_a_host_stays(host):
-    one, other = (host.hawse("info", "-f", "{{.ID}}").stdout for _ in range(2))
-    assert one == other
-    assert [len(part) for part in one.strip().split("-")] == [8, 4, 4, 4, 12]
+    host_id, other = (host.hawse("info", "-f", "{{.ID}}").stdout for _ in range(2))
+    assert host_id == other
+    assert [len(part) for part in host_id.strip().split("-")] == [8, 4, 4, 4, 12]
 
 
 def test_info_shows_the_address_pools_of_daemon_json(host, tmp_path):

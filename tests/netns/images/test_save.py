@@ -23,7 +23,7 @@ def tree(root: Path) -> dict[bytes, tuple[object, ...]]:
 
     The last value is equal for all hard links of one file: the first of the file's names.
     """
-    found: dict[bytes, tuple[object, ...]] = {}
+    entries: dict[bytes, tuple[object, ...]] = {}
     first: dict[int, bytes] = {}
     for directory, names, files in os.walk(os.fsencode(root)):
         for path in sorted(os.path.join(directory, name) for name in (*names, *files)):
@@ -33,9 +33,9 @@ def tree(root: Path) -> dict[bytes, tuple[object, ...]]:
                 status.st_mode) else b""  # fmt: skip
             xattrs = () if link else tuple((key, os.getxattr(path, key)) for key in sorted(os.listxattr(path)))
             same = name if stat.S_ISDIR(status.st_mode) else first.setdefault(status.st_ino, name)
-            found[name] = (status.st_mode, status.st_uid, status.st_gid, int(status.st_mtime), status.st_rdev, content,
-                           xattrs, same)  # fmt: skip
-    return found
+            entries[name] = (status.st_mode, status.st_uid, status.st_gid, int(status.st_mtime), status.st_rdev,
+                             content, xattrs, same)  # fmt: skip
+    return entries
 
 
 def saved_bytes(images, *references: str) -> bytes:

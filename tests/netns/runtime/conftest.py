@@ -133,11 +133,11 @@ class Lab:
     def end_residents(self) -> list[int]:
         """Kill the supervisor and the guard of this lab; return the pids of those that still ran."""
         end = f"{self.run_dir}\0".encode()
-        found = processes(lambda line: line.endswith(end) and b"engine.runtime" in line)
-        for pid in found:
+        pids = processes(lambda line: line.endswith(end) and b"engine.runtime" in line)
+        for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        return found
+        return pids
 
 
 @pytest.fixture(params=["hostfs", "image"])

@@ -107,13 +107,13 @@ def test_every_process_of_an_image_is_filtered_unless_unconfined(lab, image):
     assert lab.exec("two", *read)[1] == "Seccomp:\t0\n"
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-def test_no_new_privileges_holds_for_the_command_and_exec(lab, image, wanted):
+@pytest.mark.parametrize("no_new_privileges", [True, False])
+def test_no_new_privileges_holds_for_the_command_and_exec(lab, image, no_new_privileges):
     read = ["grep", "NoNewPrivs", "/proc/self/status"]
     for name, fields in (("image", image), ("hostfs", {})):
-        lab.launch(name, "sh", "-c", f"{' '.join(read)}; sleep 60", no_new_privileges=wanted, **fields)
-        lab.await_output(name, f"NoNewPrivs:\t{int(wanted)}\n")
-        assert lab.exec(name, *read)[1] == f"NoNewPrivs:\t{int(wanted)}\n"
+        lab.launch(name, "sh", "-c", f"{' '.join(read)}; sleep 60", no_new_privileges=no_new_privileges, **fields)
+        lab.await_output(name, f"NoNewPrivs:\t{int(no_new_privileges)}\n")
+        assert lab.exec(name, *read)[1] == f"NoNewPrivs:\t{int(no_new_privileges)}\n"
 
 
 def test_capabilities_of_an_image_are_dockers(lab, image):

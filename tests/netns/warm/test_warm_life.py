@@ -215,16 +215,16 @@ def test_a_command_acts_on_its_callers_namespace_not_on_the_servers(warm, netns)
 
 def test_the_run_directory_is_found_from_where_the_caller_is(unserved, tmp_path, is_alive):
     unserved.host.run_dir = tmp_path / "here"
-    for way in ("on", "only"):
-        unserved.wait_for(lambda way=way: in_directory(unserved, tmp_path, way) == 0)
+    for mode in ("on", "only"):
+        unserved.wait_for(lambda mode=mode: in_directory(unserved, tmp_path, mode) == 0)
     pid = unserved.pid()
     (tmp_path / "here" / "warm.sock").unlink()
     os.kill(pid, signal.SIGTERM)
     unserved.wait_for(lambda: not is_alive(pid))
 
 
-def in_directory(unserved, directory, way) -> int:
-    command, environment = unserved.command("network", "ls"), unserved.env(HAWSE_RUN="here", HAWSE_WARM=way)
+def in_directory(unserved, directory, mode) -> int:
+    command, environment = unserved.command("network", "ls"), unserved.env(HAWSE_RUN="here", HAWSE_WARM=mode)
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, timeout=60).returncode
 
 

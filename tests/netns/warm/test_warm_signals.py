@@ -13,7 +13,7 @@ pytestmark = pytest.mark.netns
 
 
 @pytest.fixture(params=["off", "only"], ids=["cold", "warm"])
-def way(request):
+def mode(request):
     return request.param
 
 
@@ -24,11 +24,11 @@ def job(warm):
     return warm
 
 
-def following(job, way):
+def following(job, mode):
     """Start a process that prints the container's output until the test stops the process. Wait until the process has
     printed something.
     """
-    process = job.popen("logs", "-f", "job", HAWSE_WARM=way)
+    process = job.popen("logs", "-f", "job", HAWSE_WARM=mode)
     assert process.stdout.readline() == "tick\n"
     return process
 
@@ -37,8 +37,8 @@ def following(job, way):
     ("number", "code"),
     [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGHUP, -1), (signal.SIGQUIT, -3), (signal.SIGKILL, -9)],
 )
-def test_a_signal_to_the_launcher_ends_the_command_in_the_same_way(job, way, number, code):
-    process = following(job, way)
+def test_a_signal_to_the_launcher_ends_the_command_in_the_same_way(job, mode, number, code):
+    process = following(job, mode)
     process.send_signal(number)
     process.communicate(timeout=20)
     assert process.returncode == code
@@ -80,17 +80,17 @@ def opens_log(pid):
         return False
 
 
-def test_a_command_ends_with_sigpipe_if_its_reader_has_closed_the_pipe(job, way):
-    process = following(job, way)
+def test_a_command_ends_with_sigpipe_if_its_reader_has_closed_the_pipe(job, mode):
+    process = following(job, mode)
     process.stdout.close()
     assert process.wait(20) == 141
 
 
 @pytest.fixture
-def person(job, way):
+def person(job, mode):
     """A user's interactive shell that finds ``hawse`` on its PATH."""
     environment = {
-        **job.env(HAWSE_WARM=way),
+        **job.env(HAWSE_WARM=mode),
         "PS1": "ready> ",
         "TERM": "dumb",
         "PATH": f"{job.script.parent}:{os.environ['PATH']}",

@@ -28,7 +28,7 @@ ALL = """\
 
 
 @pytest.mark.parametrize(
-    ("wanted", "printed"),
+    ("arguments", "printed"),
     [
         ([], ALL),
         ([""], ALL),
@@ -37,12 +37,12 @@ ALL = """\
         (["53/udp"], "[::1]:5353\n"),
     ],
 )
-def test_prints_where_ports_are_published(port, wanted, printed):
-    assert port(*wanted).out == printed
+def test_prints_where_ports_are_published(port, arguments, printed):
+    assert port(*arguments).out == printed
 
 
 @pytest.mark.parametrize(
-    ("wanted", "text"),
+    ("argument", "text"),
     [
         ("81", "Error: No public port '81' published for c1"),
         ("90", "Error: No public port '90' published for c1"),
@@ -52,8 +52,8 @@ def test_prints_where_ports_are_published(port, wanted, printed):
         ("70000", 'Error: invalid port (70000): strconv.ParseUint: parsing "70000": value out of range'),
     ],
 )
-def test_an_unpublished_or_invalid_port_is_refused(port, wanted, text):
-    result = port(wanted)
+def test_an_unpublished_or_invalid_port_is_refused(port, argument, text):
+    result = port(argument)
     assert (result.code, result.out, result.err) == (1, "", text + "\n")
 
 

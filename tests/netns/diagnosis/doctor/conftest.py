@@ -32,10 +32,10 @@ class Patient:
         done = self.hawse("doctor", "--format", "json", *flags, check=False)
         assert done.stderr == ""
         document = json.loads(done.stdout)
-        found = [check for check in document["checks"] if check["status"] != "ok"]
-        assert done.returncode == any(check["status"] == "fault" for check in found)
-        assert all(check["cause"] and check["fix"] for check in found if check["object"] != "upstream DNS"), found
-        return found, document.get("repaired", [])
+        checks = [check for check in document["checks"] if check["status"] != "ok"]
+        assert done.returncode == any(check["status"] == "fault" for check in checks)
+        assert all(check["cause"] and check["fix"] for check in checks if check["object"] != "upstream DNS"), checks
+        return checks, document.get("repaired", [])
 
     def faults(self) -> list[Finding]:
         return [check for check in self.doctor()[0] if check["status"] == "fault"]
@@ -59,9 +59,9 @@ class Patient:
         until(lambda: (self.host.run_dir / "guard.lock").exists() and not self.findings(), 20, 0.3)
 
 
-def is_named(found: list[Finding], status: str, name: str, what: str) -> bool:
+def is_named(checks: list[Finding], status: str, name: str, what: str) -> bool:
     """Return whether a finding has this status, an object that begins with ``name``, and ``what`` in its text."""
-    return any(c["status"] == status and c["object"].startswith(name) and what in c["what"] for c in found)
+    return any(c["status"] == status and c["object"].startswith(name) and what in c["what"] for c in checks)
 
 
 @pytest.fixture(scope="module")

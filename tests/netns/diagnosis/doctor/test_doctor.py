@@ -80,9 +80,9 @@ def test_a_healthy_host_has_no_fault_and_no_warning(patient):
 @pytest.mark.parametrize(("script", "expected"), ROUNDS.values(), ids=ROUNDS)
 def test_the_doctor_names_a_fault_and_mends_it(patient, script, expected):
     patient.host.sh(script % patient.links)
-    found = patient.faults()
+    checks = patient.faults()
     for name, what in expected:
-        assert is_named(found, "fault", name, what % patient.links), (name, what, found)
+        assert is_named(checks, "fault", name, what % patient.links), (name, what, checks)
     after, repaired = patient.doctor("--fix")
     assert not [check for check in after if check["status"] == "fault"]
     for name, what in expected:
@@ -92,18 +92,18 @@ def test_the_doctor_names_a_fault_and_mends_it(patient, script, expected):
 def test_the_doctor_looks_into_containers(patient):
     for container, script in (("db", "link"), ("web", "address"), ("honest", "default route")):
         patient.inside(container, INSIDE[script][0])
-    found = patient.faults()
+    checks = patient.faults()
     for name, what in (expected for _, expected in INSIDE.values()):
-        assert is_named(found, "fault", name, what), (name, what, found)
+        assert is_named(checks, "fault", name, what), (name, what, checks)
     patient.doctor("--fix")
     assert patient.findings() == []
 
 
 def test_a_container_s_resolver_does_not_answer(patient):
     patient.inside("web", "nft delete table ip hawse_resolver")
-    found = patient.faults()
-    assert is_named(found, "fault", "container web", "missing redirection of the resolver: the table")
-    assert is_named(found, "fault", "container web", "its resolver at 127.0.0.11 does not answer")
+    checks = patient.faults()
+    assert is_named(checks, "fault", "container web", "missing redirection of the resolver: the table")
+    assert is_named(checks, "fault", "container web", "its resolver at 127.0.0.11 does not answer")
     patient.doctor("--fix")
     assert patient.findings() == []
 
@@ -134,9 +134,9 @@ def test_foreign_firewalls_are_named_and_not_changed(patient):
     for name, (rule, *_) in FOREIGN.items():
         policy = "drop" if name == "policy" else "accept"
         patient.host.run("nft", foreign_table(f"other_{name}", [rule % patient.links], policy))
-    found = patient.findings()
+    checks = patient.findings()
     for status, what in ((status, what) for _, status, what in FOREIGN.values()):
-        assert is_named(found, status, "foreign firewall", what % patient.links), (what, found)
+        assert is_named(checks, status, "foreign firewall", what % patient.links), (what, checks)
     patient.host.run("nft", "; ".join(f"delete table inet other_{name}" for name in FOREIGN))
 
 
@@ -183,28 +183,28 @@ def whole_table(name: str, hook: str, others: str, rules: str) -> str:
 def test_rules_of_other_programs_are_followed_through_chains_and_sets_of_all_families(patient):
     made = [whole_table(name, hook, others, rules) for name, (hook, others, rules, _) in DEEP.items()]
     patient.host.sh(f"nft -f - <<'EOF'\n{''.join(made) % patient.links}EOF")
-    found = [check for check in patient.findings() if check["object"] == "foreign firewall"]
+    checks = [check for check in patient.findings() if check["object"] == "foreign firewall"]
     patient.host.run("nft", "; ".join(f"delete table {name}" for name in DEEP))
     for name, (*_, what) in DEEP.items():
-        own = [check for check in found if f"'{name} " in check["what"]]
-        assert [check["status"] for check in own] == ["warning" if name == "inet own" else "fault"], (name, found)
-        assert what in own[0]["what"]
+        of_table = [check for check in checks if f"'{name} " in check["what"]]
+        assert [check["status"] for check in of_table] == ["warning" if name == "inet own" else "fault"], (name, checks)
+        assert what in of_table[0]["what"]
 
 
 def test_rules_that_may_let_all_packets_of_hawse_pass_are_not_reported(patient):
     made = [whole_table(name, *table) for name, table in UNPROVEN.items()]
     patient.host.sh(f"nft -f - <<'EOF'\n{''.join(made)}EOF")
-    found = patient.findings()
+    checks = patient.findings()
     patient.host.run("nft", "; ".join(f"delete table {name}" for name in UNPROVEN))
-    assert found == []
+    assert checks == []
 
 
 def test_the_policy_of_iptables_legacy_and_of_ebtables_is_reported(patient):
     patient.host.sh("iptables-legacy -P FORWARD DROP; ebtables -P FORWARD DROP")
-    found = patient.findings()
+    checks = patient.findings()
     patient.host.sh("iptables-legacy -P FORWARD ACCEPT; ebtables -P FORWARD ACCEPT; nft delete table bridge filter")
     for chain in ("iptables-legacy filter FORWARD", "bridge filter FORWARD"):
-        assert is_named(found, "fault", "foreign firewall", f"the policy of the chain '{chain}' drops packets"), found
+        assert is_named(checks, "fault", "foreign firewall", f"the policy of the chain '{chain}' drops packets"), checks
     assert patient.findings() == []
 
 
@@ -212,9 +212,9 @@ def test_an_overlapping_subnet_and_a_small_mtu_of_another_interface_are_warnings
     patient.host.sh(
         "ip link add tun9 type veth peer name tun8; ip addr add 172.31.9.1/24 dev tun9; ip link set ext0 mtu 1400"
     )
-    found = patient.findings()
-    assert is_named(found, "warning", "network app", "its subnet 172.31.0.0/16 overlaps with 172.31.9.1/24 on tun9")
-    assert is_named(found, "warning", "network app", "its MTU 1500 is larger than the MTU 1400 of ext0")
+    checks = patient.findings()
+    assert is_named(checks, "warning", "network app", "its subnet 172.31.0.0/16 overlaps with 172.31.9.1/24 on tun9")
+    assert is_named(checks, "warning", "network app", "its MTU 1500 is larger than the MTU 1400 of ext0")
     patient.host.sh("ip link delete tun9; ip link set ext0 mtu 1500")
 
 
@@ -228,7 +228,7 @@ def test_addresses_neighbours_and_settings_of_other_programs_are_named(patient):
     )
     patient.inside("web", "ip neigh replace 172.31.0.1 lladdr 02:00:00:00:00:98 dev eth0 nud permanent")
     patient.inside("db", f"ip addr add {web}/16 dev eth0")
-    found = patient.faults()
+    checks = patient.faults()
     for name, what in (
         ("container web", f"this host takes {web} for 02:00:00:00:00:99"),
         ("container db", f"this host's packets to {db} stay on this host"),
@@ -236,7 +236,7 @@ def test_addresses_neighbours_and_settings_of_other_programs_are_named(patient):
         ("container db", f"eth0 also has the address {web} of container web"),
         ("forwarding", "is off for packets from ext0"),
     ):
-        assert is_named(found, "fault", name, what), (name, what, found)
+        assert is_named(checks, "fault", name, what), (name, what, checks)
     what = f"eth0 has the MTU 1500, but {bridge} has 1400, {port} has 1400"
     assert is_named(patient.findings(), "warning", "container web", what)
     patient.host.sh(
@@ -261,7 +261,7 @@ def test_what_drops_packets_silently(patient):
     patient.inside("web", "ip link set eth0 arp off")
     patient.inside("db", "sysctl -qw net.ipv4.conf.eth0.arp_ignore=8")
     patient.inside("honest", "tc qdisc add dev eth0 root blackhole; ping -c1 -W1 172.33.0.1 || true")
-    found = patient.findings()
+    checks = patient.findings()
     try:
         for status, name, what in (
             ("fault", "container web", f"{port} has flood 0"),
@@ -272,7 +272,7 @@ def test_what_drops_packets_silently(patient):
             ("fault", "network app", "this host drops packets of 172.31.0."),
             ("fault", "host", "ext0, the way out, has no carrier"),
         ):
-            assert is_named(found, status, name, what), (name, what, found)
+            assert is_named(checks, status, name, what), (name, what, checks)
     finally:
         patient.host.sh(f"bridge link set dev {port} flood on bcast_flood on; ip rule del pref 50; "
                         f"{xdp} {patient.links['app_db']} off")  # fmt: skip
@@ -288,21 +288,21 @@ def test_static_forwarding_entries_and_arp_of_the_gateway(patient):
     patient.host.sh(
         f"bridge fdb replace {mac} dev {bridge} self permanent; sysctl -qw net.ipv4.conf.{bridge}.arp_ignore=8"
     )
-    found = patient.faults()
+    checks = patient.faults()
     patient.host.sh(f"bridge fdb del {mac} dev {bridge} self; sysctl -qw net.ipv4.conf.{bridge}.arp_ignore=0")
     right = patient.links["app_web"]
-    assert is_named(found, "fault", "container web", f"for its MAC {mac} to {bridge} instead of {right}"), found
-    assert is_named(found, "fault", "network app", f"{bridge} answer no ARP request"), found
+    assert is_named(checks, "fault", "container web", f"for its MAC {mac} to {bridge} instead of {right}"), checks
+    assert is_named(checks, "fault", "network app", f"{bridge} answer no ARP request"), checks
     patient.host.sh(f"bridge fdb replace {mac} dev {port} master static")
-    found = patient.faults()
+    checks = patient.faults()
     patient.host.sh(f"bridge fdb del {mac} dev {port} master || true")  # a frame from web removes the entry too
-    assert is_named(found, "fault", "container web", f"for its MAC {mac} to {port} instead of {right}"), found
+    assert is_named(checks, "fault", "container web", f"for its MAC {mac} to {port} instead of {right}"), checks
 
 
 def test_routes_and_rules_in_a_container_that_drop_its_packets(patient):
     patient.inside("web", "ip route add blackhole 128.0.0.0/1; ip -6 rule add prohibit pref 5")
     patient.inside("db", "ip addr add 172.31.0.1/32 dev lo")
-    found = patient.findings()
+    checks = patient.findings()
     patient.inside("web", "ip route del blackhole 128.0.0.0/1; ip -6 rule del pref 5")
     patient.inside("db", "ip addr del 172.31.0.1/32 dev lo")
     for status, name, what in (
@@ -310,7 +310,7 @@ def test_routes_and_rules_in_a_container_that_drop_its_packets(patient):
         ("fault", "container web", "its packets to the gateway fd31::1 are dropped (prohibit)"),
         ("fault", "container db", "it has the address 172.31.0.1 of its gateway itself"),
     ):
-        assert is_named(found, status, name, what), (name, what, found)
+        assert is_named(checks, status, name, what), (name, what, checks)
     assert patient.findings() == []
 
 
@@ -340,10 +340,10 @@ def test_another_mac_of_a_macvlan_interface_is_named(patient):
     patient.hawse("run", "-d", "--network", "lan", "--name", "guest", "hostfs", "sleep", "1d")
     mac = patient.member("lan", "guest")["MacAddress"]
     patient.inside("guest", "ip link set eth0 address 02:00:00:00:00:96")
-    found = patient.faults()
+    checks = patient.faults()
     patient.hawse("rm", "-f", "guest")
     patient.hawse("network", "rm", "lan")
-    assert [(c["object"], c["what"]) for c in found] == [
+    assert [(c["object"], c["what"]) for c in checks] == [
         ("container guest", f"eth0 has the MAC 02:00:00:00:00:96 instead of {mac}")
     ]
     assert patient.findings() == []
@@ -367,11 +367,11 @@ def test_network_verify_reports_and_repairs_faults_of_one_network(patient):
     assert patient.hawse("network", "verify", "app").stdout == "ok\n"
     patient.host.sh(f"ip link set {patient.links['app_web']} down")
     patient.host.run("nft", "delete element inet hawse any4 { tcp . 8080 }")
-    found = patient.hawse("network", "verify", "app", check=False)
-    assert found.returncode == 1
-    assert f"changed: port {patient.links['app_web']} is down\n" in found.stdout
-    assert "missing: inet hawse any4 tcp . 8080" in found.stdout
+    verified = patient.hawse("network", "verify", "app", check=False)
+    assert verified.returncode == 1
+    assert f"changed: port {patient.links['app_web']} is down\n" in verified.stdout
+    assert "missing: inet hawse any4 tcp . 8080" in verified.stdout
     repaired = patient.hawse("network", "verify", "--fix", "app")
-    assert repaired.stdout.splitlines() == [f"repaired: {line}" for line in found.stdout.splitlines()]
+    assert repaired.stdout.splitlines() == [f"repaired: {line}" for line in verified.stdout.splitlines()]
     assert patient.hawse("network", "verify", "app").stdout == "ok\n"
     assert patient.hawse("network", "verify", "nosuch", check=False).stderr.endswith("network nosuch not found\n")

@@ -33,11 +33,11 @@ def kill_all(patient, *names: str) -> None:
 
 def test_all_processes_are_killed(patient):
     kill_all(patient, "agent", "supervisor", "guard")
-    found = patient.findings()
-    assert is_named(found, "fault", "agent", "is not running")
-    assert is_named(found, "fault", "supervisor", "is not running")
-    assert is_named(found, "warning", "guard", "is not running")
-    assert is_named(found, "fault", "names", "have no resolver")
+    checks = patient.findings()
+    assert is_named(checks, "fault", "agent", "is not running")
+    assert is_named(checks, "fault", "supervisor", "is not running")
+    assert is_named(checks, "warning", "guard", "is not running")
+    assert is_named(checks, "fault", "names", "have no resolver")
     after, repaired = patient.doctor("--fix")
     assert not [check for check in after if check["status"] == "fault"], after
     assert "agent: is not running" in repaired
@@ -50,9 +50,9 @@ def test_processes_that_a_signal_has_stopped(patient):
     agent = until(lambda: pid_of(patient, "agent"))
     os.kill(agent, signal.SIGSTOP)
     until(lambda: process.is_stopped(agent))
-    found = patient.faults()
-    assert is_named(found, "fault", "agent", "is stopped by a signal")
-    assert is_named(found, "fault", "guard", "is stopped by a signal")
+    checks = patient.faults()
+    assert is_named(checks, "fault", "agent", "is stopped by a signal")
+    assert is_named(checks, "fault", "guard", "is stopped by a signal")
     assert process.is_stopped(agent), "the doctor only looks"
     os.kill(guard, signal.SIGCONT)
     patient.doctor("--fix")
@@ -87,14 +87,14 @@ def test_a_command_was_killed(patient):
 def test_an_invalid_configuration_file(patient):
     good = patient.config.read_text()
     patient.config.write_text('{"mtuu": 5}')
-    found = patient.faults()
-    assert is_named(found, "fault", "daemon.json", "mtuu: no such configuration key")
+    checks = patient.faults()
+    assert is_named(checks, "fault", "daemon.json", "mtuu: no such configuration key")
     patient.config.write_text(good)
     mode = patient.config.stat().st_mode
     patient.config.chmod(0o666)
-    found = patient.faults()
+    checks = patient.faults()
     patient.config.chmod(mode)
-    assert is_named(found, "fault", "daemon.json", "can be written by one")
+    assert is_named(checks, "fault", "daemon.json", "can be written by one")
 
 
 def test_a_full_disk_is_named(patient):

@@ -255,15 +255,15 @@ def test_the_culprit_is_named(named, fault):
     inject, undo, words = scripts(named, fault)
     named.at(fault.place, inject)
     try:
-        found = named.trace(fault.source, fault.target)
+        traced = named.trace(fault.source, fault.target)
     finally:
         if undo == "NFT-HEAL":
             named.hawse("network", "create", "mending")
             named.hawse("network", "rm", "mending")
         else:
             named.at(fault.place, undo)
-    culprit = found["culprit"]
-    assert culprit is not None, found
-    assert culprit["kind"] == fault.kind, found
+    culprit = traced["culprit"]
+    assert culprit is not None, traced
+    assert culprit["kind"] == fault.kind, traced
     assert [word for word in words.split() if word not in culprit["object"]] == [], culprit
-    assert (found["reachable"], found["code"]) == (False, 1)
+    assert (traced["reachable"], traced["code"]) == (False, 1)

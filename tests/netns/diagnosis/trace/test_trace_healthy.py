@@ -52,9 +52,9 @@ def state(lab) -> list[str]:
 @pytest.mark.parametrize(("source", "target"), CASES)
 def test_a_healthy_target_is_reachable(lab, source, target):
     began = time.monotonic()
-    found = lab.trace(source, target)
-    assert (found["reachable"], found["culprit"], found["code"]) == (True, None, 0), found
-    assert any(hop["seen"] for hop in found["hops"])
+    traced = lab.trace(source, target)
+    assert (traced["reachable"], traced["culprit"], traced["code"]) == (True, None, 0), traced
+    assert any(hop["seen"] for hop in traced["hops"])
     assert time.monotonic() - began < YES_SECONDS * LOAD_FACTOR
 
 
@@ -63,9 +63,9 @@ def test_a_healthy_target_is_reachable(lab, source, target):
     [("db", "web:80"), ("host", "published:8080"), ("outside", "web:80"), ("db", "172.31.0.2:53/udp")],
 )
 def test_a_healthy_target_is_reachable_without_a_probe(lab, source, target):
-    found = lab.trace("--dry", source, target)
-    assert (found["reachable"], found["culprit"], found["code"]) == (True, None, 0), found
-    assert not any(hop["seen"] for hop in found["hops"])
+    traced = lab.trace("--dry", source, target)
+    assert (traced["reachable"], traced["culprit"], traced["code"]) == (True, None, 0), traced
+    assert not any(hop["seen"] for hop in traced["hops"])
 
 
 def test_a_namespace_that_hawse_did_not_make(lab, netns):
@@ -73,8 +73,8 @@ def test_a_namespace_that_hawse_did_not_make(lab, netns):
         "ip link add e0 type veth peer name e1; ip link set e0 up; ip link set e1 up; ip addr add 10.44.0.1/24 dev e0"
     )
     assert lab.trace(f"netns:{netns.name}", "10.44.0.1")["reachable"] is True
-    found = lab.trace(f"netns:{netns.name}", "10.55.0.1:80")
-    assert (found["culprit"]["kind"], found["code"]) == ("no-route", 1)
+    traced = lab.trace(f"netns:{netns.name}", "10.55.0.1:80")
+    assert (traced["culprit"]["kind"], traced["code"]) == ("no-route", 1)
 
 
 def test_an_adopted_namespace_is_a_target(lab, netns):

@@ -104,11 +104,11 @@ def test_a_fault_that_nftables_does_not_report(lab, place, inject, undo, source,
     inject, undo, words = (re.sub("WEB|BRIDGE", lambda match: names[match[0]], text) for text in (inject, undo, words))
     lab.at(place, inject)
     try:
-        found = fault(lab, source, target)
+        culprit = fault(lab, source, target)
     finally:
         lab.at(place, undo)
-    assert found[0] == kind
-    assert words in found[1]
+    assert culprit[0] == kind
+    assert words in culprit[1]
 
 
 @pytest.mark.parametrize(
@@ -126,11 +126,11 @@ def test_what_stops_the_search_for_a_neighbour(lab, place, inject, undo, target,
     lab.at(place, inject.replace("WEB", port))
     lab.at("third", "ip neigh flush dev eth0")
     try:
-        found = fault(lab, "third", target)
+        culprit = fault(lab, "third", target)
     finally:
         lab.at(place, undo.replace("WEB", port))
-    assert found[0] == kind
-    assert words.replace("WEB", port) in found[1]
+    assert culprit[0] == kind
+    assert words.replace("WEB", port) in culprit[1]
 
 
 def test_a_process_that_accepts_no_connection(lab):
@@ -195,11 +195,11 @@ def test_a_small_mtu_on_the_way(lab, distant, rule, target, expected):
         lab.peer.run("nft", f"add table ip w{hook}; add chain ip w{hook} c {{ type filter hook {hook} priority 0; }}; "
                             f"add rule ip w{hook} c {rule}")  # fmt: skip
     try:
-        found = lab.trace("db", target)
+        traced = lab.trace("db", target)
     finally:
         lab.peer.sh("nft delete table ip woutput; nft delete table ip wforward")
-    culprit = found["culprit"] or {"kind": None, "object": None}
-    assert (found["reachable"], culprit["kind"], culprit["object"]) == expected, found
+    culprit = traced["culprit"] or {"kind": None, "object": None}
+    assert (traced["reachable"], culprit["kind"], culprit["object"]) == expected, traced
     assert culprit["kind"] is None or "packets above 1300 bytes" in culprit["detail"]
 
 

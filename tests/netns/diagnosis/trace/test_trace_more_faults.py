@@ -17,10 +17,10 @@ pytestmark = pytest.mark.netns
 
 def fault(lab, source, target, *flags):
     """Return kind and object of the culprit; the target must not be reachable."""
-    found = lab.trace(*flags, source, target)
-    assert found["culprit"] is not None, found
-    assert (found["reachable"], found["code"]) == (False, 1), found
-    return found["culprit"]["kind"], found["culprit"]["object"]
+    traced = lab.trace(*flags, source, target)
+    assert traced["culprit"] is not None, traced
+    assert (traced["reachable"], traced["code"]) == (False, 1), traced
+    return traced["culprit"]["kind"], traced["culprit"]["object"]
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_the_injected_fault_is_the_culprit(lab, place, inject, undo, source, tar
     port = lab.port("web")
     lab.at(place, inject.replace("WEB", port))
     try:
-        found = fault(lab, source, target)
+        culprit = fault(lab, source, target)
     finally:
         lab.at(place, undo.replace("WEB", port))
-    assert found[0] == kind
-    assert word.replace("WEB", port) in found[1]
+    assert culprit[0] == kind
+    assert word.replace("WEB", port) in culprit[1]
 
 
 def test_rules_of_iptables_legacy_are_found_without_a_probe(lab):
@@ -91,8 +91,8 @@ def test_a_path_outside_with_a_small_mtu(lab, target):
     wire = f"v{lab.host.index}"
     lab.at("peer", f"ip link set {wire} mtu 1400")
     try:
-        found = lab.trace("db" if "." in target else "host", target)
-        assert (found["reachable"], found["culprit"]["kind"], found["culprit"]["where"]) == (False, "mtu", "outside")
+        traced = lab.trace("db" if "." in target else "host", target)
+        assert (traced["reachable"], traced["culprit"]["kind"], traced["culprit"]["where"]) == (False, "mtu", "outside")
     finally:
         lab.at("peer", f"ip link set {wire} mtu 1500; ip link set br0 mtu 1500")
 
@@ -125,9 +125,9 @@ def test_a_lost_bridge_or_interface_is_the_culprit(lab, flags):
         kind, what = fault(lab, "two", "172.36.0.2:80", *flags)
         assert (kind, "eth0 of one" in what, lab.port("one") in what) == ("interface-missing", True, True)
         lab.host.sh(f"ip link del {bridge}")
-        found = lab.trace(*flags, "host", "172.36.0.2:80")["culprit"]
-        assert (found["kind"], found["object"]) == ("bridge-missing", f"bridge {bridge} of network fragile")
-        assert found["fix"] == "repair it: hawse network verify --fix fragile"
+        culprit = lab.trace(*flags, "host", "172.36.0.2:80")["culprit"]
+        assert (culprit["kind"], culprit["object"]) == ("bridge-missing", f"bridge {bridge} of network fragile")
+        assert culprit["fix"] == "repair it: hawse network verify --fix fragile"
         hops = lab.trace(*flags, "host", "172.36.0.2:80")["hops"]
         assert [hop["ok"] for hop in hops if bridge in hop["what"]] == [False], hops
         if not flags:
@@ -175,9 +175,9 @@ def test_the_remedy_for_a_redirection_names_the_container_with_the_rule(lab):
 
 def test_the_remedy_for_a_port_that_is_published_elsewhere(lab):
     assert lab.trace("host", "192.168.99.11:8081")["culprit"]["fix"] == "use 127.0.0.1:8081"
-    found = lab.trace("outside", "published:8081")["culprit"]
-    assert (found["kind"], found["object"]) == ("published-elsewhere", "port 8081/tcp on 127.0.0.1:8081")
-    begin, _, commands = found["fix"].partition(": ")
+    culprit = lab.trace("outside", "published:8081")["culprit"]
+    assert (culprit["kind"], culprit["object"]) == ("published-elsewhere", "port 8081/tcp on 127.0.0.1:8081")
+    begin, _, commands = culprit["fix"].partition(": ")
     assert begin == "publish it on every address"
     try:
         for command in commands.split(" && "):
@@ -196,10 +196,10 @@ def test_the_remedy_for_a_foreign_rule_can_be_pasted(lab, flags, hook, match):
     lab.host.sh(f"nft 'add table ip foreign; add chain ip foreign c {{ type filter hook {hook} priority 0; }}; "
                 f"add rule ip foreign c {match} drop'")  # fmt: skip
     try:
-        found = lab.trace(*flags, "outside", "published:8080")["culprit"]
-        assert found["object"] == "table ip foreign chain c"
-        assert found["detail"].endswith(f" by {match} drop")
-        lab.host.sh(found["fix"].partition(": ")[2])
+        culprit = lab.trace(*flags, "outside", "published:8080")["culprit"]
+        assert culprit["object"] == "table ip foreign chain c"
+        assert culprit["detail"].endswith(f" by {match} drop")
+        lab.host.sh(culprit["fix"].partition(": ")[2])
         assert lab.trace(*flags, "outside", "published:8080")["reachable"] is True
     finally:
         lab.host.sh("nft delete table ip foreign")
@@ -208,10 +208,10 @@ def test_the_remedy_for_a_foreign_rule_can_be_pasted(lab, flags, hook, match):
 def test_the_remedy_for_an_adopted_namespace_without_a_route(lab, netns):
     lab.hawse("network", "connect", "--default-route=no", "other", f"netns:{netns.name}")
     try:
-        found = lab.trace(f"netns:{netns.name}", "192.168.99.99:91")["culprit"]
-        assert found["kind"] == "no-route"
-        assert "connect it without --default-route=no: " in found["fix"]
-        for command in found["fix"].partition(": ")[2].split(" && "):
+        culprit = lab.trace(f"netns:{netns.name}", "192.168.99.99:91")["culprit"]
+        assert culprit["kind"] == "no-route"
+        assert "connect it without --default-route=no: " in culprit["fix"]
+        for command in culprit["fix"].partition(": ")[2].split(" && "):
             lab.hawse(*shlex.split(command)[1:])
         assert lab.trace(f"netns:{netns.name}", "192.168.99.99:91")["reachable"] is True
     finally:
@@ -234,6 +234,6 @@ def test_a_lost_address_and_route_of_an_adopted_namespace_are_the_culprit(lab, n
 @pytest.mark.parametrize("source", ["db", "host"])
 def test_host_and_outside_are_refused_as_targets(lab, source):
     for word in ("host", "outside:80"):
-        found = lab.trace(source, word)["culprit"]
-        assert (found["kind"], "is only a SOURCE" in found["detail"]) == ("name-unknown", True), found
-        assert found["fix"].startswith("use an address as the target: ")
+        culprit = lab.trace(source, word)["culprit"]
+        assert (culprit["kind"], "is only a SOURCE" in culprit["detail"]) == ("name-unknown", True), culprit
+        assert culprit["fix"].startswith("use an address as the target: ")

@@ -52,8 +52,8 @@ def wide(lab):
 )  # fmt: skip
 def test_networks_of_other_kinds_are_reachable(wide, source, target):
     for flags in ((), ("--dry",)):
-        found = wide.trace(*flags, source, target)
-        assert (found["reachable"], found["culprit"], found["code"]) == (True, None, 0), (flags, found)
+        traced = wide.trace(*flags, source, target)
+        assert (traced["reachable"], traced["culprit"], traced["code"]) == (True, None, 0), (flags, traced)
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,10 @@ def test_networks_of_other_kinds_are_reachable(wide, source, target):
 )  # fmt: skip
 def test_networks_of_other_kinds_keep_packets_out(wide, source, target, expected, remedy):
     for flags in ((), ("--dry",)):
-        found = wide.trace(*flags, source, target)
-        assert (found["reachable"], found["code"]) == (False, 1), (flags, found)
-        assert (found["culprit"]["kind"], found["culprit"]["object"]) == expected, (flags, found)
-        assert remedy in found["culprit"]["fix"]
+        traced = wide.trace(*flags, source, target)
+        assert (traced["reachable"], traced["code"]) == (False, 1), (flags, traced)
+        assert (traced["culprit"]["kind"], traced["culprit"]["object"]) == expected, (flags, traced)
+        assert remedy in traced["culprit"]["fix"]
 
 
 def test_an_address_of_a_macvlan_network_that_no_machine_has(wide):

@@ -59,8 +59,8 @@ def read(netns, rules, packet=PACKET, program="iptables-legacy"):
         f"{program} -N deep",
         *(f"{program} {rule}" for rule in rules.split("; ") if rule),
     ]))  # fmt: skip
-    found = namespaces.run_in_netns(netns.path, lambda: list(legacy_rules.find_drops([("forward", packet)])))
-    return found[0][1] if found else None
+    drops = namespaces.run_in_netns(netns.path, lambda: list(legacy_rules.find_drops([("forward", packet)])))
+    return drops[0][1] if drops else None
 
 
 def test_a_drop_is_found(netns):

@@ -81,9 +81,9 @@ def read(path, rules, deep, packet=PACKET, *, strict=False):
 
 @pytest.mark.parametrize("rules", DROPS)
 def test_a_drop_is_found(netns, rules):
-    found = read(netns.path, rules, "drop")
-    assert isinstance(found, Drop)
-    assert found.table == "inet t"
+    drop = read(netns.path, rules, "drop")
+    assert isinstance(drop, Drop)
+    assert drop.table == "inet t"
 
 
 @pytest.mark.parametrize("rules", PASSES)

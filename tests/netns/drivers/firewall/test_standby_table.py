@@ -233,14 +233,14 @@ def test_connections_outlive_a_short_flush_only_with_the_standby_table(lab, peer
     streams = [stream(peer.path, HOST, 8080, web.path, 80), stream(web.path, PEER, 81, peer.path, 81)]
     try:
         whole = lab.host.sh("nft list table inet hawse")
-        assert all(one.goes_on() for one in streams)
+        assert all(connection.goes_on() for connection in streams)
         lab.host.sh("nft flush ruleset")
         time.sleep(0.5)
         lab.on_host(lambda: libnftables.run(whole))
-        assert [one.goes_on() for one in streams] == [there, there]
+        assert [connection.goes_on() for connection in streams] == [there, there]
     finally:
-        for one in streams:
-            one.close()
+        for connection in streams:
+            connection.close()
         if watch is not None:
             watch.close()
 

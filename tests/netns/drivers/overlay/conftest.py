@@ -121,7 +121,7 @@ class Member:
         self.act("program_peers", self.peers)
 
     def verify(self, peers: list[Peer] | None = None, fix: bool = False) -> list[str]:
-        return [one.line for one in self.act("verify", self.peers if peers is None else peers, fix)]
+        return [difference.line for difference in self.act("verify", self.peers if peers is None else peers, fix)]
 
     def add_peer(self, peer: Peer) -> None:
         self.act("add_peer", peer)

@@ -23,8 +23,8 @@ PORT = 51820
 KILLS = range(1, 2000, 45)
 
 
-def wg(*argv: str, given: str = "") -> str:
-    return subprocess.run(["wg", *argv], input=given, check=True, capture_output=True, text=True).stdout.strip()
+def wg(*argv: str, stdin: str = "") -> str:
+    return subprocess.run(["wg", *argv], input=stdin, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def keys() -> list[tuple[str, str]]:
     pairs = []
     for _ in range(3):
         private = wg("genkey")
-        pairs.append((private, wg("pubkey", given=private)))
+        pairs.append((private, wg("pubkey", stdin=private)))
     return pairs
 
 

@@ -39,8 +39,8 @@ def fresh() -> Iterator[Callable[[], Netns]]:
         return made[-1]
 
     yield make
-    for one in made:
-        one.delete()
+    for namespace in made:
+        namespace.delete()
 
 
 def recorded(host, act: Callable[[], object]) -> str:
@@ -54,8 +54,8 @@ def recorded(host, act: Callable[[], object]) -> str:
 
 def without_namespace(text: str) -> str:
     """Return ``text`` without the commands that make the overlay's namespace, because the test makes its own."""
-    own = ("touch ", "unshare ", "umount ", "kill ")
-    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(own))
+    commands = ("touch ", "unshare ", "umount ", "kill ")
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(commands))
 
 
 def test_the_explained_commands_make_the_same_overlay(cluster, fresh):

@@ -140,19 +140,19 @@ def test_rm_takes_a_namespace_off_its_networks(host, lab):
 
 @pytest.mark.parametrize("leave", [("network", "disconnect", "app"), ("rm", "-f")])
 def test_the_users_resolv_conf_is_used_and_restored(host, lab, tmp_path, leave):
-    own, real = Path(f"/etc/netns/{lab.name}/resolv.conf"), tmp_path / "mine"
-    own.parent.mkdir(parents=True)
+    resolv_conf, real = Path(f"/etc/netns/{lab.name}/resolv.conf"), tmp_path / "mine"
+    resolv_conf.parent.mkdir(parents=True)
     real.write_text("nameserver 10.9.8.7\nsearch corp.test\n")
-    own.symlink_to(real)
+    resolv_conf.symlink_to(real)
     host.hawse("network", "connect", "app", f"netns:{lab.name}")
-    text = own.read_text()
+    text = resolv_conf.read_text()
     assert "nameserver 127.0.0.11\nsearch corp.test\n" in text
     assert "ExtServers: [10.9.8.7]" in text
     assert real.read_text() == "nameserver 10.9.8.7\nsearch corp.test\n"
     assert lab.run("getent", "ahostsv4", "web").stdout.startswith("172.30.0.2 ")
     host.hawse(*leave, lab.name)
-    assert os.readlink(own) == str(real)
-    shutil.rmtree(own.parent)
+    assert os.readlink(resolv_conf) == str(real)
+    shutil.rmtree(resolv_conf.parent)
 
 
 def test_a_resolv_conf_of_the_users_survives_a_full_disk():

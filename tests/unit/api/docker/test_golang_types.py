@@ -29,7 +29,7 @@ def test_keys_in_any_case_null_and_repeated_keys_count_as_in_go():
 
 
 @pytest.mark.parametrize(
-    ("struct", "body", "found", "where", "go_type"),
+    ("struct", "body", "json_kind", "where", "go_type"),
     [
         (NETWORK_CREATE, [], "array", "value", "types.NetworkCreateRequest"),
         (NETWORK_CREATE, {"Name": 5}, "number", "struct field NetworkCreateRequest.Name", "string"),
@@ -59,7 +59,7 @@ def test_keys_in_any_case_null_and_repeated_keys_count_as_in_go():
          "struct field ContainerConfigWrapper.Config.Image", "string"),
     ],
 )  # fmt: skip
-def test_the_first_wrong_type_is_named_as_go_does(struct, body, found, where, go_type):
+def test_the_first_wrong_type_is_named_as_go_does(struct, body, json_kind, where, go_type):
     with pytest.raises(Mismatch) as refused:
         read(struct, body)
-    assert str(refused.value) == f"json: cannot unmarshal {found} into Go {where} of type {go_type}"
+    assert str(refused.value) == f"json: cannot unmarshal {json_kind} into Go {where} of type {go_type}"

@@ -62,13 +62,13 @@ def test_a_wrong_time_is_refused_in_docker_s_words(text, reason):
 )
 def test_detach_keys_end_the_input(keys, typed, passed):
     searched = detach_keys(keys)
-    given, left = b"", False
+    passed_on, left = b"", False
     for number in typed:
         data, left = searched.filter(bytes([number]))
-        given += data
+        passed_on += data
         if left:
             break
-    assert (given, left) == (passed, True)
+    assert (passed_on, left) == (passed, True)
 
 
 def test_an_incomplete_sequence_of_detach_keys_is_passed_on_as_input():
@@ -94,8 +94,8 @@ def header(document: object) -> str:
 
 def test_credentials_of_a_pull():
     assert registry_auth("", "r") == registry_auth(header({}), "r") == {}
-    given = header({"username": "me", "password": "é", "serveraddress": "elsewhere"})
-    assert registry_auth(given, "r") == {"auths": {"r": {"auth": base64.b64encode("me:é".encode()).decode()}}}
+    encoded = header({"username": "me", "password": "é", "serveraddress": "elsewhere"})
+    assert registry_auth(encoded, "r") == {"auths": {"r": {"auth": base64.b64encode("me:é".encode()).decode()}}}
     assert registry_auth(header({"identitytoken": "t"}), "r") == {"auths": {"r": {"identitytoken": "t"}}}
     for wrong in ("%", base64.urlsafe_b64encode(b"{x").decode(), header({"username": 1}), header([])):
         assert registry_auth(wrong, "r") == {}, "Docker ignores a header that is not valid"

@@ -55,10 +55,10 @@ def document(name: str) -> dict:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_adds_no_element_to_svg(name):
     root = ElementTree.fromstring(svg.draw(document(name)).encode())
-    found = [element.tag.removeprefix("{http://www.w3.org/2000/svg}") for element in root.iter()]
-    assert set(found) <= TAGS
+    elements = [element.tag.removeprefix("{http://www.w3.org/2000/svg}") for element in root.iter()]
+    assert set(elements) <= TAGS
     harmless = ElementTree.fromstring(svg.draw(document("a")))
-    assert len(found) == len(list(harmless.iter())), "a name may add no element"
+    assert len(elements) == len(list(harmless.iter())), "a name may add no element"
     names = {key for element in root.iter() for key in element.attrib}
     assert not [key for key in names if key.startswith("on") or "href" in key or key == "style"]
 

@@ -41,7 +41,7 @@ def transcript(line: str) -> str:
     ran = docker(line)
     text = [f"$ {line}", f"exit: {ran.returncode}"]
     for mark, stream in (("o", ran.stdout), ("e", ran.stderr)):
-        text += [f"{mark}| {one}" for one in renamed(stream).split("\n")[:-1]]
+        text += [f"{mark}| {line_}" for line_ in renamed(stream).split("\n")[:-1]]
     return "\n".join(text) + "\n"
 
 

@@ -46,8 +46,8 @@ def test_an_unknown_value_of_default_route_is_refused(cli):
 
 
 def test_help_in_a_pipe_has_no_flag_that_only_hawse_has(cli):
-    own = {"--default-route", "--force", "--name", "--publish", "--restart"}
-    assert not own & set(cli("network", "connect", "--help").out.split())
+    hawse_flags = {"--default-route", "--force", "--name", "--publish", "--restart"}
+    assert not hawse_flags & set(cli("network", "connect", "--help").out.split())
 
 
 def test_an_invalid_port_is_refused_before_the_engine_is_called(cli):

@@ -70,7 +70,7 @@ def test_a_changed_link_is_shown_by_its_name():
 
 
 def test_routes_are_shown_without_default_attributes():
-    for way, command in (
+    for added, command in (
         (
             Route(ip_network("0.0.0.0/0"), ip_address("10.0.0.1"), 2, 0, 3),
             "ip route add default via 10.0.0.1 dev link2",
@@ -78,7 +78,7 @@ def test_routes_are_shown_without_default_attributes():
         (Route(ip_network("::/0"), ip_address("fd::1"), 2, 1024, 3), "ip -6 route add default via fd::1 dev link2"),
         (Route(ip_network("128.0.0.0/1"), None, 2, 5, 104), "ip route add 128.0.0.0/1 dev link2 proto 104 metric 5"),
     ):
-        assert shown(routes.way, lambda session, w=way: route.add(session, w)) == command
+        assert shown(routes.way, lambda session, w=added: route.add(session, w)) == command
     replaced = shown(routes.way, lambda s: route.add(s, Route(ip_network("0.0.0.0/0"), None, 2, 0, 3), replacing=True))
     assert replaced == "ip route replace default dev link2"
 
@@ -95,7 +95,7 @@ def test_rows_of_the_forwarding_table_are_shown():
 
 
 def test_the_static_rules_appear_as_their_file_name():
-    words, given = netfilter.nft(f"add table inet hawse\n{ruleset()}\nadd element inet hawse bridges {{ x }}\n")
+    words, script = netfilter.nft(f"add table inet hawse\n{ruleset()}\nadd element inet hawse bridges {{ x }}\n")
     assert words == ["nft", "-f", "-"]
-    assert given.count("\n") == 3 and "ruleset.nft" in given
+    assert script.count("\n") == 3 and "ruleset.nft" in script
     assert netfilter.nft("destroy table inet hawse\n") == (["nft", "destroy table inet hawse"], "")

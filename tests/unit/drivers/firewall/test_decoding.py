@@ -54,24 +54,24 @@ def test_every_type_can_be_written_and_read():
     assert WRITERS.keys() == READERS.keys() == SIZES.keys()
 
 
-@pytest.mark.parametrize(("table", "wanted"), ELEMENTS)
-def test_an_element_is_decoded_as_it_was_encoded(table, wanted):
-    shape = shapes(table)[wanted.set]
-    entry = packed(wanted, table)
+@pytest.mark.parametrize(("table", "encoded"), ELEMENTS)
+def test_an_element_is_decoded_as_it_was_encoded(table, encoded):
+    shape = shapes(table)[encoded.set]
+    entry = packed(encoded, table)
     assert unpacked(listed(entry, shape), shape) == entry
-    assert element(wanted.set, entry, shape) == wanted
+    assert element(encoded.set, entry, shape) == encoded
 
 
 @pytest.mark.parametrize(
-    ("set_name", "given", "text"),
+    ("set_name", "entry", "text"),
     [
         ("bridges", Packed(b""), "*"),
         ("pingable", Packed(b"br-1".ljust(16, b"\0") + b"\x02\0\0\0"), '"br-1" . 2'),
         ("members4", Packed(b"\x0a\0\0\1" + bytes(16), b"\x0a\0\0\3" + bytes(16)), '10.0.0.1-10.0.0.3 . ""'),
     ],
 )
-def test_elements_that_hawse_never_adds_have_a_text_too(set_name, given, text):
-    assert element(set_name, given, shapes()[set_name]).key == text
+def test_elements_that_hawse_never_adds_have_a_text_too(set_name, entry, text):
+    assert element(set_name, entry, shapes()[set_name]).key == text
 
 
 def test_a_single_key_in_an_interval_set_is_an_interval_of_one_key():

@@ -43,7 +43,7 @@ def test_who_holds_the_default_routes(members, holders):
 def asked(monkeypatch):
     """Return a list that records each default route that hawse asks the kernel to set."""
     calls = []
-    monkeypatch.setattr(sandbox.kernel, "set_default_routes", lambda *given: calls.append(given[1:]))
+    monkeypatch.setattr(sandbox.kernel, "set_default_routes", lambda *arguments: calls.append(arguments[1:]))
     return calls
 
 

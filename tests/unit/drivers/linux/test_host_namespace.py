@@ -18,7 +18,7 @@ def interface(name: str, kind: str, **fields) -> Link:
 
 
 @pytest.mark.parametrize(
-    ("found", "sign"),
+    ("device", "sign"),
     [
         (interface("eth0", "", device="virtio2"), "the machine's devices: eth0 (virtio2)"),
         (interface("wlan0", "wlan", device="phy0"), "the machine's devices: wlan0 (phy0)"),
@@ -38,8 +38,8 @@ def interface(name: str, kind: str, **fields) -> Link:
         (interface("tun0", "tun"), None),
     ],
 )
-def test_devices_of_the_machine_are_a_sign_of_the_hosts_namespace(monkeypatch, found, sign):
-    monkeypatch.setattr(link, "all_links", lambda _: [LOOPBACK, found])
+def test_devices_of_the_machine_are_a_sign_of_the_hosts_namespace(monkeypatch, device, sign):
+    monkeypatch.setattr(link, "all_links", lambda _: [LOOPBACK, device])
     assert list(host_namespace._of_links()) == ([sign] if sign else [])
 
 

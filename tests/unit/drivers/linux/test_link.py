@@ -26,7 +26,7 @@ def test_a_network_card_is_recognized_by_its_bus_device():
     card = message(4, IFF_UP, ifname="eth0", mtu=1500, parent_dev_name="0000:00:03.0", parent_dev_bus_name="pci")
     loopback = message(1, IFF_UP | IFF_LOOPBACK, ifname="lo", mtu=65536)
     links = link.all_links(Kernel(card, loopback))
-    assert [(one.name, one.device, one.is_loopback, one.is_split) for one in links] == [
+    assert [(device.name, device.device, device.is_loopback, device.is_split) for device in links] == [
         ("eth0", "0000:00:03.0", False, False),
         ("lo", "", True, False),
     ]
@@ -37,12 +37,12 @@ def test_a_parent_in_another_namespace_and_a_bridge_of_a_port_are_recognized():
     elsewhere = message(7, IFF_UP, ifname="uplink", link=4, linkinfo=kind, link_netnsid=0)
     here = message(8, IFF_UP, ifname="sub", link=4, linkinfo=kind, master=3)
     links = link.all_links(Kernel(elsewhere, here))
-    assert [(one.name, one.kind, one.is_split, one.master) for one in links] == [
+    assert [(device.name, device.kind, device.is_split, device.master) for device in links] == [
         ("uplink", "macvlan", True, 0),
         ("sub", "macvlan", False, 3),
     ]
 
 
 def test_an_alias_that_is_not_utf_8_keeps_its_bytes():
-    (found,) = link.all_links(Kernel(message(4, 0, ifname="eth0", ifalias=b"caf\xe9")))
-    assert found.alias == "caf\udce9"
+    (device,) = link.all_links(Kernel(message(4, 0, ifname="eth0", ifalias=b"caf\xe9")))
+    assert device.alias == "caf\udce9"

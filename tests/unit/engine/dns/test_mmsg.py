@@ -25,7 +25,7 @@ def test_known_queries_are_answered_under_their_ids_and_others_handed_over(pair)
     for query in (b"1:ping", b"2:what", b"3:", b"4", b"", b"5:ping"):
         client.send(query)
     unknown = []
-    Datagrams().answer(server.fileno(), {b"ping": b"pong!"}.get, lambda *found: unknown.append(found))
+    Datagrams().answer(server.fileno(), {b"ping": b"pong!"}.get, lambda *arrived: unknown.append(arrived))
     assert [client.recv(100) for _ in range(2)] == [b"1:pong!", b"5:pong!"]
     assert unknown == [(query, client.getsockname()) for query in (b"2:what", b"3:", b"4", b"")]
 
@@ -45,7 +45,7 @@ def test_a_query_longer_than_its_buffer_is_cut(pair):
     server, client = pair
     client.send(bytes(ROOM + 1))
     unknown = []
-    Datagrams().answer(server.fileno(), lambda _: None, lambda *found: unknown.append(found))
+    Datagrams().answer(server.fileno(), lambda _: None, lambda *arrived: unknown.append(arrived))
     assert unknown == [(bytes(ROOM), client.getsockname())]
 
 

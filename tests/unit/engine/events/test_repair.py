@@ -15,7 +15,7 @@ def test_a_line_names_a_few_of_each_kind_and_counts_the_rest():
 
 
 def test_the_attributes_name_the_cause_and_what_was_done():
-    found = repair.attributes("nft (7)", MISSING[:1])
-    assert found == {"cause": "nft (7)", "action": "missing inet hawse any4 (tcp . 84)"}
+    attributes = repair.attributes("nft (7)", MISSING[:1])
+    assert attributes == {"cause": "nft (7)", "action": "missing inet hawse any4 (tcp . 84)"}
     assert repair.attributes("", ())["cause"] == "another program"
     assert repair.resting("nft (7)", 4.0) == {"cause": "nft (7)", "action": "wait 4 s"}

@@ -124,7 +124,7 @@ def test_a_bad_prune_filter_is_refused(check, key, values, text):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "prunable"),
+    ("filters", "prunable"),
     [
         ({}, True),
         ({"label": ["a"]}, True),
@@ -136,10 +136,10 @@ def test_a_bad_prune_filter_is_refused(check, key, values, text):
         ({"until": ["2099-01-01T00:00:00Z"]}, True),
     ],
 )
-def test_prune_filters_select_what_is_removed(wanted, prunable):
+def test_prune_filters_select_what_is_removed(filters, prunable):
     record = ContainerRecord("a" * 64, "c", CREATED, ContainerConfig("bb", labels={"a": "b"}), HostConfig())
-    assert network_prunable(network("n2", labels={"a": "b"}), wanted) is prunable
-    assert container_prunable(record, wanted) is prunable
+    assert network_prunable(network("n2", labels={"a": "b"}), filters) is prunable
+    assert container_prunable(record, filters) is prunable
 
 
 def test_until_counts_back_from_now(monkeypatch):

@@ -16,7 +16,7 @@ NODES = [node("aa1", "one", "manager"), node("aa2", "two", "worker"), node("bb3"
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("filters", "ids"),
     [
         ({}, ["aa1", "aa2", "bb3"]),
         ({"id": ["aa"]}, ["aa1", "aa2"]),
@@ -29,12 +29,12 @@ NODES = [node("aa1", "one", "manager"), node("aa2", "two", "worker"), node("bb3"
         ({"node.label": ["a"]}, []),
     ],
 )
-def test_nodes_match_by_a_prefix_of_id_or_name_and_by_role(wanted, found):
-    assert [n["ID"] for n in filter_nodes(NODES, wanted)] == found
+def test_nodes_match_by_a_prefix_of_id_or_name_and_by_role(filters, ids):
+    assert [n["ID"] for n in filter_nodes(NODES, filters)] == ids
 
 
 @pytest.mark.parametrize(
-    ("wanted", "text"),
+    ("filters", "text"),
     [
         ({"nosuch": ["x"]}, "invalid filter 'nosuch'"),
         ({"engine.label": ["x"]}, "invalid filter 'engine.label'"),
@@ -42,7 +42,7 @@ def test_nodes_match_by_a_prefix_of_id_or_name_and_by_role(wanted, found):
         ({"membership": ["bar"]}, "Invalid membership filter: 'bar'"),
     ],
 )
-def test_unknown_keys_and_values_are_refused(wanted, text):
+def test_unknown_keys_and_values_are_refused(filters, text):
     with pytest.raises(EngineError) as raised:
-        filter_nodes(NODES, wanted)
+        filter_nodes(NODES, filters)
     assert str(raised.value) == text

@@ -64,7 +64,7 @@ def test_the_entry_of_a_platform_is_chosen():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "image", "runs"),
+    ("requested", "image", "runs"),
     [
         ("linux/amd64", "linux/amd64/v3", True),
         ("linux/amd64/v2", "linux/amd64", True),
@@ -74,5 +74,5 @@ def test_the_entry_of_a_platform_is_chosen():
         ("windows/amd64", "linux/amd64", False),
     ],
 )
-def test_a_platform_runs_images_of_lower_variants(wanted, image, runs):
-    assert parse_platform(wanted).runs(parse_platform(image)) is runs
+def test_a_platform_runs_images_of_lower_variants(requested, image, runs):
+    assert parse_platform(requested).runs(parse_platform(image)) is runs

@@ -9,7 +9,7 @@ from engine.images.reference import archived_name, id_prefix, new_name, normalis
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"),
+    ("reference", "shown"),
     [
         ("bb", "bb:latest"),
         ("bb:1.0", "bb:1.0"),
@@ -27,12 +27,12 @@ from engine.images.reference import archived_name, id_prefix, new_name, normalis
         (f"x:t@sha256:{'0' * 64}", f"x:t@sha256:{'0' * 64}"),
     ],
 )
-def test_references_are_shown_in_dockers_familiar_form(given, shown):
-    assert normalise(given) == shown
+def test_references_are_shown_in_dockers_familiar_form(reference, shown):
+    assert normalise(reference) == shown
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("reference", "text"),
     [
         ("BAD", "invalid reference format: repository name (library/BAD) must be lowercase"),
         ("user/Bad:1", "invalid reference format: repository name (user/Bad) must be lowercase"),
@@ -51,9 +51,9 @@ def test_references_are_shown_in_dockers_familiar_form(given, shown):
         ("0" * 64, f"invalid repository name ({'0' * 64}), cannot specify 64-byte hexadecimal strings"),
     ],
 )
-def test_invalid_references_are_refused(given, text):
+def test_invalid_references_are_refused(reference, text):
     with pytest.raises(InvalidArgument) as refusal:
-        normalise(given)
+        normalise(reference)
     assert str(refusal.value) == text
 
 

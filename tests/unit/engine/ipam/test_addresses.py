@@ -66,22 +66,22 @@ def test_an_exhausted_subnet_gives_dockers_error_text():
         lowest_free(ip_network("10.0.0.0/30"), [0x0A000001, 0x0A000002])
 
 
-@pytest.mark.parametrize("wanted", ["10.0.0.0", "10.0.0.255", "10.0.0.7"])
-def test_network_broadcast_and_used_addresses_are_in_use(wanted):
+@pytest.mark.parametrize("requested", ["10.0.0.0", "10.0.0.255", "10.0.0.7"])
+def test_network_broadcast_and_used_addresses_are_in_use(requested):
     with pytest.raises(AddressInUse, match=r"^Address already in use$"):
-        check_address(ip_network("10.0.0.0/24"), [0x0A000007], ip_address(wanted))
+        check_address(ip_network("10.0.0.0/24"), [0x0A000007], ip_address(requested))
 
 
-@pytest.mark.parametrize("wanted", ["10.0.0.0", "10.0.0.1", "10.0.0.3"])
-def test_a_requested_address_of_a_full_subnet_gives_the_text_of_an_exhausted_subnet(wanted):
+@pytest.mark.parametrize("requested", ["10.0.0.0", "10.0.0.1", "10.0.0.3"])
+def test_a_requested_address_of_a_full_subnet_gives_the_text_of_an_exhausted_subnet(requested):
     with pytest.raises(NoFreeAddress, match=r"^no available addresses on this pool$"):
-        check_address(ip_network("10.0.0.0/30"), [0x0A000001, 0x0A000002], ip_address(wanted))
+        check_address(ip_network("10.0.0.0/30"), [0x0A000001, 0x0A000002], ip_address(requested))
 
 
-@pytest.mark.parametrize("wanted", ["10.0.1.0", "9.255.255.255", "fd00::1"])
-def test_an_address_of_another_subnet_is_refused(wanted):
+@pytest.mark.parametrize("requested", ["10.0.1.0", "9.255.255.255", "fd00::1"])
+def test_an_address_of_another_subnet_is_refused(requested):
     with pytest.raises(OutOfPool):
-        check_address(ip_network("10.0.0.0/24"), [], ip_address(wanted))
+        check_address(ip_network("10.0.0.0/24"), [], ip_address(requested))
 
 
 def test_a_free_address_is_returned():

@@ -37,7 +37,7 @@ def host(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "filters",
     [
         {},
         {"label": ("a=b",)},
@@ -56,23 +56,23 @@ def host(tmp_path, monkeypatch):
         {"name": ("nobody",)},
     ],
 )
-def test_summaries_have_the_same_networks_as_full_records(host, wanted):
-    documents = query.list_documents(host, wanted)
+def test_summaries_have_the_same_networks_as_full_records(host, filters):
+    documents = query.list_documents(host, filters)
     documents.sort(key=lambda document: natural_key(document["Name"]))
-    brief = query.list_summaries(host, wanted)
+    brief = query.list_summaries(host, filters)
     assert [(n.id, n.name, n.driver, n.scope) for n in brief] == [
         (d["Id"], d["Name"], d["Driver"], d["Scope"]) for d in documents
     ]
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "filters",
     [{"foo": ("x",)}, {"type": ("x",)}, {"dangling": ("x",)}, {"label": ("a",), "until": ("1h",)}],
 )
-def test_a_bad_filter_gives_the_same_error_in_both_lists(host, wanted):
+def test_a_bad_filter_gives_the_same_error_in_both_lists(host, filters):
     texts = set()
     for listed in (query.list_documents, query.list_summaries):
         with pytest.raises(EngineError) as refused:
-            listed(host, wanted)
+            listed(host, filters)
         texts.add(str(refused.value))
     assert len(texts) == 1

@@ -44,29 +44,29 @@ def connection():
 
 
 @pytest.fixture
-def own():
+def identity():
     return peer.own_rights()
 
 
-def test_this_process_may_act_for_itself(connection, own):
+def test_this_process_may_act_for_itself(connection, identity):
     """The kernel has no pidfd of the process at the other end, as before Linux 6.5.
 
     Even without the pidfd, a process may send requests to itself.
     """
-    assert peer.objection(connection, own) == ""
+    assert peer.objection(connection, identity) == ""
     assert peer.credentials(connection) == (os.getpid(), os.geteuid(), os.getegid())
 
 
 @pytest.mark.parametrize("fault", [errno.ESRCH, errno.EINVAL])
-def test_an_ended_peer_is_not_searched_by_its_pid(connection, own, monkeypatch, fault):
+def test_an_ended_peer_is_not_searched_by_its_pid(connection, identity, monkeypatch, fault):
     monkeypatch.setattr(Failing, "fault", fault)
-    assert peer.objection(connection, own) == "cannot be identified"
+    assert peer.objection(connection, identity) == "cannot be identified"
     assert not peer.is_genuine(connection)
 
 
-def test_peer_in_another_pid_namespace_cannot_be_identified(connection, own, monkeypatch):
+def test_peer_in_another_pid_namespace_cannot_be_identified(connection, identity, monkeypatch):
     monkeypatch.setattr(peer, "credentials", lambda _: (0, os.geteuid(), 0))
-    assert peer.objection(connection, own) == "cannot be identified"
+    assert peer.objection(connection, identity) == "cannot be identified"
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,15 @@ def test_peer_in_another_pid_namespace_cannot_be_identified(connection, own, mon
         ("network", -1, "is in another network namespace"),
     ],
 )
-def test_server_with_any_right_that_the_peer_lacks_refuses(connection, own, name, value, why):
-    server = copy.copy(own)
+def test_server_with_any_right_that_the_peer_lacks_refuses(connection, identity, name, value, why):
+    server = copy.copy(identity)
     setattr(server, name, value)
     assert peer.objection(connection, server) == why
 
 
-def test_server_with_fewer_rights_serves(connection, own):
-    server = copy.copy(own)
-    server.capabilities, server.filters, server.network = 0, own.filters + 1, 0
+def test_server_with_fewer_rights_serves(connection, identity):
+    server = copy.copy(identity)
+    server.capabilities, server.filters, server.network = 0, identity.filters + 1, 0
     assert peer.objection(connection, server) == ""
 
 

@@ -45,8 +45,8 @@ def test_rules_follow_the_architecture_and_the_kernel(monkeypatch):
         ("x86_64", "6.1.0-13-amd64", ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"], [2, 3, None]),
         ("aarch64", "4.4.1", ["SCMP_ARCH_AARCH64"], [1, 4, None]),
     ):
-        found = os.uname_result((*machine[:2], release, machine[3], name))
-        monkeypatch.setattr(os, "uname", lambda found=found: found)
+        system = os.uname_result((*machine[:2], release, machine[3], name))
+        monkeypatch.setattr(os, "uname", lambda system=system: system)
         translated = seccomp.translate(profile, [])
         assert translated is not None
         assert translated["architectures"] == architectures

@@ -149,8 +149,10 @@ def test_pages_that_are_overwritten_cost_only_their_rows(store, scratch):
     size = store.path.stat().st_size
     overwrite(store.path, size // 2 // 4096 * 4096, b"\xff" * 8192)
     salvaged = read(store.path, scratch)
-    found = len(names(salvaged, "containers")) + len(names(salvaged, "networks")) + len(salvaged.records["endpoints"])
-    assert found > 3 * NUMBER - 40 and salvaged.problems
+    recovered = (
+        len(names(salvaged, "containers")) + len(names(salvaged, "networks")) + len(salvaged.records["endpoints"])
+    )
+    assert recovered > 3 * NUMBER - 40 and salvaged.problems
 
 
 def test_a_file_that_was_cut_off_is_damaged_and_read(store, scratch):

@@ -4,7 +4,7 @@ from engine.swarm import quorum
 
 
 @pytest.mark.parametrize(
-    ("reachable", "unreachable", "told"),
+    ("reachable", "unreachable", "warning"),
     [
         (1, 0, "Removing the last manager erases all current state of the swarm."),
         (2, 0, "Removing this node leaves 1 managers out of 2. Without a Raft quorum"),
@@ -13,7 +13,7 @@ from engine.swarm import quorum
         (0, 0, "The only way to restore a swarm that has lost consensus"),
     ],
 )
-def test_a_leaving_manager_is_warned_of_a_lost_quorum(reachable, unreachable, told):
+def test_a_leaving_manager_is_warned_of_a_lost_quorum(reachable, unreachable, warning):
     text = quorum.warning(reachable, unreachable)
-    assert text.startswith(quorum.ATTEMPT + told)
+    assert text.startswith(quorum.ATTEMPT + warning)
     assert bool(quorum.hint(text)) == ("--force-new-cluster" in text)

@@ -11,7 +11,7 @@ LIMIT = 100_000_000
 
 
 @pytest.mark.parametrize(
-    ("given", "default", "expected"),
+    ("requested", "default", "expected"),
     [
         (("", {}), ("json-file", {}), ("json-file", {})),
         (("", {}), ("json-file", {"max-size": "5m"}), ("json-file", {"max-size": "5m"})),
@@ -26,8 +26,8 @@ LIMIT = 100_000_000
         (("fluentd", {"fluentd-address": "x"}), ("local", {"max-size": "1m"}), ("json-file", {})),
     ],
 )  # fmt: skip
-def test_defaults_replace_a_missing_driver_and_missing_options(given, default, expected):
-    assert choose_driver(*given, *default) == expected
+def test_defaults_replace_a_missing_driver_and_missing_options(requested, default, expected):
+    assert choose_driver(*requested, *default) == expected
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from engine.validate.container import Security, parse_security_options
 
 
 @pytest.mark.parametrize(
-    ("options", "found"),
+    ("options", "parsed"),
     [
         ([], Security()),
         (["no-new-privileges"], Security(no_new_privileges=True)),
@@ -18,8 +18,8 @@ from engine.validate.container import Security, parse_security_options
         (["seccomp=unconfined", 'seccomp={"x":1}'], Security('{"x":1}')),
     ],
 )
-def test_last_option_of_a_kind_counts(options, found):
-    assert parse_security_options(options) == found
+def test_last_option_of_a_kind_counts(options, parsed):
+    assert parse_security_options(options) == parsed
 
 
 @pytest.mark.parametrize("option", ["foo=bar", "no-new-privileges=maybe", "no-new-privileges:", "systempaths=foo"])

@@ -38,8 +38,8 @@ def test_each_change_of_another_host_is_an_event(tmp_path: Path) -> None:
         with store.write() as tx:
             node_events.add_host_events(tx, before, now, "a")
     with store.read() as reader:
-        found = [(e.type, e.action, e.actor, dict(e.attributes), e.scope) for e in reader.events()]
-    assert found == [
+        events = [(e.type, e.action, e.actor, dict(e.attributes), e.scope) for e in reader.events()]
+    assert events == [
         ("node", "create", "b", {"name": "hostb"}, "swarm"),
         ("node", "update", "b", {"state.new": "ready", "state.old": "down", "name": "hostb"}, "swarm"),
         ("node", "update", "b", {"state.new": "down", "state.old": "ready", "name": "hostb"}, "swarm"),

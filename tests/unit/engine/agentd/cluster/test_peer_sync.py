@@ -65,7 +65,7 @@ def tables():
 
 
 @pytest.fixture
-def told(tables, first, tmp_path):
+def running(tables, first, tmp_path):
     """A `PeerSync` that has programmed the peers (endpoints on other hosts) of ``first``, the first state of the etcd
     store.
     """
@@ -84,36 +84,36 @@ def comes_true(condition):
         time.sleep(0.005)
 
 
-def test_a_small_change_causes_no_comparison(told, tables, first):
-    told.tell(view=snapshot.after(first, 2, [appears("e2")]))
+def test_a_small_change_causes_no_comparison(running, tables, first):
+    running.tell(view=snapshot.after(first, 2, [appears("e2")]))
     comes_true(lambda: set(tables.peers) == {"e1", "e2"})
     assert tables.comparisons == 1
 
 
-def test_a_peer_that_a_command_took_from_a_snapshot_that_the_thread_skips_is_removed(told, tables, first, tmp_path):
+def test_a_peer_that_a_command_took_from_a_snapshot_that_the_thread_skips_is_removed(running, tables, first, tmp_path):
     second = snapshot.after(first, 2, [appears("e2")])
     third = snapshot.after(second, 3, [appears("e3")])
     fourth = snapshot.after(third, 4, [goes("e3")])
     with peers.programming(tmp_path):
-        told.tell(view=second)
-        comes_true(lambda: not told._dirty)  # the thread has taken this snapshot and waits for the tables' lock
-        told.tell(view=third)
-        told.tell(view=fourth)
+        running.tell(view=second)
+        comes_true(lambda: not running._dirty)  # the thread has taken this snapshot and waits for the tables' lock
+        running.tell(view=third)
+        running.tell(view=fourth)
         tables.program_peers(NETWORK, peers.of(third, "n1", "near"))
     comes_true(lambda: set(tables.peers) == {"e1", "e2"})
 
 
-def test_nothing_is_programmed_while_a_command_holds_the_tables(told, tables, first, tmp_path):
+def test_nothing_is_programmed_while_a_command_holds_the_tables(running, tables, first, tmp_path):
     with peers.programming(tmp_path):
-        told.tell(view=snapshot.after(first, 2, [goes("e1")]))
+        running.tell(view=snapshot.after(first, 2, [goes("e1")]))
         time.sleep(0.2)
         assert set(tables.peers) == {"e1"}
     comes_true(lambda: not tables.peers)
 
 
-def test_an_invalid_peer_does_not_stop_the_thread(told, tables, first):
+def test_an_invalid_peer_does_not_stop_the_thread(running, tables, first):
     odd = KeyValue(keys.node("far"), encode(Node("far", "now", "far", "worker", "192.0.2.1", "nowhere", 1)))
-    told.tell(view=snapshot.after(first, 2, [odd, appears("e2")]))
-    comes_true(lambda: not told._dirty)
-    told.tell(view=snapshot.after(first, 3, [appears("e3")]))
+    running.tell(view=snapshot.after(first, 2, [odd, appears("e2")]))
+    comes_true(lambda: not running._dirty)
+    running.tell(view=snapshot.after(first, 3, [appears("e3")]))
     comes_true(lambda: set(tables.peers) == {"e1", "e3"})
