@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from engine.agentd import repair_log
 from engine.agentd.repair_schedule import NEVER, Schedule
 from engine.errors import Unavailable
+from engine.names import short_id
 from engine.recovery.link_repair import NETWORK, Comparison, Subject
 
 DEBOUNCE_SECONDS = 0.03
@@ -161,7 +162,7 @@ class LinkThread:
             self._log_failure(subject, error)
             compared = Comparison(busy=True)
         except Exception as error:
-            compared = Comparison(f"{subject.kind} {subject.id[:12]}", failures=[error])
+            compared = Comparison(f"{subject.kind} {short_id(subject.id)}", failures=[error])
         for failure in compared.failures:
             self._log_failure(subject, failure)
         now = time.monotonic()
@@ -212,4 +213,4 @@ class LinkThread:
             self._fights[subject] = (time.monotonic(), text)
 
     def _log_failure(self, subject: Subject, error: Exception) -> None:
-        repair_log.say(f"{subject.kind} {subject.id[:12]}: cannot repair: {error or repr(error)}")
+        repair_log.say(f"{subject.kind} {short_id(subject.id)}: cannot repair: {error or repr(error)}")

@@ -362,4 +362,4 @@ def shown_name(network: NetworkRecord, container: ContainerRecord) -> str:
 
     On the gateway bridge, the name is built from the sandbox id. On other networks, the container's name is shown.
     """
-    return f"gateway_{container.sandbox_id[:12]}" if is_gateway(network) else container.name
+    return f"gateway_{names.short_id(container.sandbox_id)}" if is_gateway(network) else container.name

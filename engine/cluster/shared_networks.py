@@ -15,6 +15,7 @@ from engine.cluster.etcd.client import read
 from engine.cluster.model import Cluster, Cursor, derived_id
 from engine.errors import Conflict, Forbidden, NotFound, Unavailable, hinted
 from engine.model import NetworkRecord, PoolRecord
+from engine.names import short_id
 from engine.store.codec import decode, encode
 
 FIRST_VNI, LAST_VNI = 4096, 2**24 - 1
@@ -186,7 +187,7 @@ def _user(client: Client, entry: KeyValue) -> str:
         entries = [node for node in [client.get(keys.node(endpoint.node))] if node is not None]
         nodes = record_checks.all_readable(entries, record_checks.read_node)
         host = nodes[0].hostname if nodes else endpoint.node
-        name = endpoint.names[0] if endpoint.names else endpoint.container_id[:12]
+        name = endpoint.names[0] if endpoint.names else short_id(endpoint.container_id)
         return f"The container {name} on the host {host} is on it. To take it off, there: hawse network disconnect"
     return ""
 

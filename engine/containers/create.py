@@ -313,7 +313,7 @@ def _main_mac(request: ContainerCreate, attachments: Sequence[NetworkAttachment]
 
 
 def _default_hostname(request: ContainerCreate, container_id: str) -> str:
-    return container_id[:12] if request.host.network_mode != "host" else _host_name()
+    return names.short_id(container_id) if request.host.network_mode != "host" else _host_name()
 
 
 def _host_name() -> str:

@@ -46,6 +46,7 @@ from engine.host import (
     translate_driver_errors,
 )
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
+from engine.names import short_id
 from engine.paths import make_private_directory
 
 DEFAULT_ROUTE = ("yes", "", "no")
@@ -127,7 +128,7 @@ def inode_of(namespace: str) -> int:
 
 def path_of(run: Path, sandbox_id: str) -> str:
     """Return the path of the symbolic link to a sandbox's network namespace, which inspect shows as SandboxKey."""
-    return str(run / "netns" / sandbox_id[:12])
+    return str(run / "netns" / short_id(sandbox_id))
 
 
 def interface_name(network: NetworkRecord, container: ContainerRecord, index: int) -> str:

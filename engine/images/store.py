@@ -36,6 +36,7 @@ from engine.images.reference import archived_name, id_prefix, new_name, normalis
 from engine.images.skopeo import Skopeo, is_installed
 from engine.images.trees import remove_tree
 from engine.model import ContainerRecord, Filters, ImageRecord
+from engine.names import short_id
 from engine.paths import make_private_directory
 from engine.render.version import architecture
 from engine.store.api import Store, Transaction
@@ -389,12 +390,12 @@ def _is_needed(transaction: Transaction, image_id: str) -> bool:
     present = next((image for image in transaction.images() if image.id == image_id), None)
     if present is None or present.verified:
         return present is None
-    short = image_id.removeprefix("sha256:")[:12]
+    short = short_id(image_id)
     for container in transaction.containers():
         if container.image_id == image_id:
             raise Conflict(
                 f"conflict: unable to replace {short}, whose files were never verified - "
-                f"container {container.id[:12]} is using it"
+                f"container {short_id(container.id)} is using it"
             )
     return True
 
@@ -454,20 +455,20 @@ def _check_removal(
     Without ``force``, Docker refuses to remove an image by its id if the image has several names, and an image that a
     container uses. Even with ``force``, Docker refuses to remove an image by its id if a running container uses it.
     """
-    short = record.id.removeprefix("sha256:")[:12]
+    short = short_id(record.id)
     if not name and len(record.references) > 1 and not force:
         raise Conflict(
             f"conflict: unable to delete {short} (must be forced) - image is referenced in multiple repositories"
         )
     if not users or (name and (force or len(record.references) > 1)):
         return
-    user = users[0].id[:12]
+    user = short_id(users[0].id)
     if name:
         raise Conflict(
             f'conflict: unable to remove repository reference "{reference}" (must force) - '
             f"container {user} is using its referenced image {short}"
         )
-    running = next((c.id[:12] for c in users if c.status == "running"), "")
+    running = next((short_id(c.id) for c in users if c.status == "running"), "")
     if running:
         what = f"(cannot be forced) - image is being used by running container {running}"
     elif not force:

@@ -19,7 +19,7 @@ from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.errors import EngineError
 from engine.host import Host, pool_key, translate_driver_errors
 from engine.model import EndpointRecord, NetworkRecord
-from engine.names import PRESENT
+from engine.names import PRESENT, short_id
 from engine.networks import predefined
 from engine.recovery import recover, unrecorded
 from engine.store import rescue, salvage
@@ -81,7 +81,7 @@ def _build(host: Host, salvaged: Salvaged, new: Path) -> list[str]:
             try:
                 tx.put_container(container)
             except Taken as error:
-                done.append(f"dropped the container {container.id[:12]}: {error}")
+                done.append(f"dropped the container {short_id(container.id)}: {error}")
         for image in salvaged.records["images"].values():
             tx.put_image(image)
         for endpoint in salvaged.records["endpoints"].values():
@@ -107,7 +107,7 @@ def _put_network(tx: Transaction, network: NetworkRecord) -> list[str]:
     try:
         tx.put_network(network)
     except Taken as error:
-        return [f"dropped the network {network.id[:12]}: {error}"]
+        return [f"dropped the network {short_id(network.id)}: {error}"]
     for pool in () if network.config_only else network.pools:
         fixed = {f"aux:{network.id}:{name}": address for name, address in pool.aux_addresses.items()}
         for holder, address in {f"gateway:{network.id}": pool.gateway, **fixed}.items():
@@ -120,7 +120,7 @@ def _put_network(tx: Transaction, network: NetworkRecord) -> list[str]:
 def _put_endpoint(tx: Transaction, endpoint: EndpointRecord) -> list[str]:
     """Record an endpoint with its addresses and ports; return one line for each value that cannot be recorded."""
     network, container = tx.network(endpoint.network_id), tx.container(endpoint.container_id)
-    what = f"the endpoint {endpoint.id[:12]}"
+    what = f"the endpoint {short_id(endpoint.id)}"
     if network is None or (container is None and endpoint.container_id != INGRESS_SANDBOX):
         return [f"dropped {what}: its {'network' if network is None else 'container'} has no record"]
     try:

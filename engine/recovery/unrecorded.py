@@ -15,6 +15,7 @@ from typing import Any
 from drivers.api import DriverError
 from drivers.linux import marked_links, process
 from drivers.linux.marked_links import FoundLink
+from drivers.linux.names import bridge_name
 from engine import names
 from engine.endpoints import sandbox
 from engine.golang import timestamps
@@ -41,9 +42,9 @@ EMPTY: Records = Salvaged().records
 def objects(host: Host, records: Records) -> Iterator[str]:
     """Yield one line for each bridge and each running container of hawse that ``records`` does not have."""
     for bridge in _bridges(records):
-        yield f"the bridge {bridge.name} of network {bridge.network_id[:12]} has no record"
+        yield f"the bridge {bridge.name} of network {names.short_id(bridge.network_id)} has no record"
     for container_id, _, _ in _running(host, records):
-        yield f"the running container {container_id[:12]} has no record"
+        yield f"the running container {names.short_id(container_id)} has no record"
 
 
 def add(host: Host, salvaged: Salvaged) -> list[str]:
@@ -70,7 +71,7 @@ def add(host: Host, salvaged: Salvaged) -> list[str]:
             container, source = _as_running(known, bare), "the backup's record"
         records["containers"][container_id] = container
         records["endpoints"].update({e.id: e for e in endpoints})
-        done.append(f"recorded the running container {container_id[:12]} as {container.name} from {source}")
+        done.append(f"recorded the running container {names.short_id(container_id)} as {container.name} from {source}")
     return done
 
 
@@ -106,12 +107,12 @@ def _bridges(records: Records) -> Iterator[FoundLink]:
 
 def _network(bridge: FoundLink, taken: set[str]) -> NetworkRecord:
     predefined = bridge.name in DEFAULT_BRIDGES and "bridge" not in taken
-    options = {} if bridge.name == f"br-{bridge.network_id[:12]}" else {f"{BRIDGE_OPTION}name": bridge.name}
+    options = {} if bridge.name == bridge_name(bridge.network_id) else {f"{BRIDGE_OPTION}name": bridge.name}
     if predefined:
         options[f"{BRIDGE_OPTION}default_bridge"] = "true"
     return NetworkRecord(
         id=bridge.network_id,
-        name="bridge" if predefined else f"recovered-{bridge.network_id[:12]}",
+        name="bridge" if predefined else f"recovered-{names.short_id(bridge.network_id)}",
         created=timestamps.now(),
         driver="bridge",
         enable_ipv6=any(a.version == 6 for a in bridge.addresses),
@@ -145,7 +146,7 @@ def _container(host: Host, container_id: str, known: Mapping[str, Any], spec: Ma
     shared = spec["netns"] == "host"
     return ContainerRecord(
         id=container_id,
-        name=f"recovered-{container_id[:12]}",
+        name=f"recovered-{names.short_id(container_id)}",
         created=timestamps.now(),
         config=ContainerConfig(
             image=image, cmd=argv, hostname=spec["hostname"], domainname=spec["domainname"], user=spec["user"],
@@ -191,6 +192,6 @@ def _endpoints(container: ContainerRecord, links: Mapping[int, FoundLink]) -> It
                 interface=interface.name,
                 gateway4=gateways.get(4, ""),
                 gateway6=gateways.get(6, ""),
-                names=[container.name, container.id[:12]],
+                names=[container.name, names.short_id(container.id)],
                 phase="live",
             )
