@@ -11,11 +11,11 @@ import socket
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from datetime import datetime
 from itertools import islice
 from typing import BinaryIO
 
 from engine.eventloop.inotify import CREATE, MODIFY, MOVED_TO, watch_directory
+from engine.golang.timestamps import to_seconds
 from engine.model import LogOptions
 from engine.runtime import protocol, syscalls
 from engine.runtime.api import LogLine, WaitReadable
@@ -62,14 +62,9 @@ def _parse(line: bytes) -> tuple[LogLine | None, float]:
     try:
         document = json.loads(line)
         entry = LogLine(document["stream"], document["time"], document["log"].encode("utf-8", "replace"))
-        return entry, _seconds(entry.time)
+        return entry, to_seconds(entry.time)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None, 0.0
-
-
-def _seconds(text: str) -> float:
-    whole, _, fraction = text.rstrip("Z").partition(".")
-    return datetime.fromisoformat(whole + "+00:00").timestamp() + float(f"0.{fraction or 0}")
 
 
 class _File:
