@@ -9,7 +9,6 @@ the command no longer runs.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -44,6 +43,7 @@ from engine.paths import make_private_directory, open_private
 from engine.recovery import boot as after_boot
 from engine.recovery import parallel
 from engine.recovery.parallel import Failure, Job
+from engine.runtime import resident
 from engine.runtime.directory import CONTAINERS, ENDED
 from engine.runtime.init import close_all_but, silence
 from engine.store.api import Intent, IntentKind, Reader
@@ -364,7 +364,8 @@ def remove_idle_state(host: Host) -> None:
     """
     descriptor = open_private(host.run / "locks" / "host", os.O_RDWR)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not resident.try_lock(descriptor):
+            return
         with host.store.write() as tx:
             if not _is_unused(tx):
                 return
@@ -379,8 +380,6 @@ def remove_idle_state(host: Host) -> None:
             with host.store.write() as tx:
                 end_intent(tx, IntentKind.NETWORK_ACTIVATE, network.id)
         firewall.teardown()
-    except BlockingIOError:
-        return
     finally:
         os.close(descriptor)
 

@@ -10,6 +10,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from drivers.linux import process
+
 WRITE_LOCK = "120"  # the byte of the -shm file that SQLite's writers lock (wal-index, WAL_WRITE_LOCK)
 WHOLE_FILE = "0"  # the first byte of a lock that flock(2) took
 STOP_CHECK_SECONDS = 2.0
@@ -45,9 +47,7 @@ def _holder(kind: str, file: os.stat_result, first: str) -> int:
 
 def is_stopped(pid: int) -> bool:
     """Return whether a process is stopped by a signal or a debugger. The result is False for the pid 0."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
-    return False
+    return process.stat_fields(pid)[:1] in ([b"T"], [b"t"])
 
 
 def described(pid: int) -> str:
