@@ -388,10 +388,10 @@ def translation(places: Iterable[Path]) -> Iterator[None]:
     except drivers.DriverError as error:
         raise _of_driver(error) from error
     except (OSError, MemoryError, RuntimeFailure) as error:
-        raise translated(error, places) from error
+        raise engine_error(error, places) from error
 
 
-def translated(error: Exception, places: Iterable[Path] = ()) -> EngineError:
+def engine_error(error: Exception, places: Iterable[Path] = ()) -> EngineError:
     """Return the engine error for a failure. Its text is Docker's, for example "write /x: no space left on device".
 
     Python does not name the file of a failed write. If the disk is full, the text therefore names the first of the

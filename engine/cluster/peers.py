@@ -29,8 +29,8 @@ def of(view: View, network_id: str, node: str) -> list[Peer]:
     """
     nodes = view.nodes
     address = nodes[node].data_address if node in nodes else ""
-    elsewhere = {n.id: n.data_address for n in nodes.values() if n.data_address != address}
-    return [peer(e, elsewhere[e.node]) for e in view.elsewhere(network_id, node) if e.node in elsewhere]
+    addresses = {n.id: n.data_address for n in nodes.values() if n.data_address != address}
+    return [peer(e, addresses[e.node]) for e in view.endpoints_on_other_hosts(network_id, node) if e.node in addresses]
 
 
 def peer(endpoint: SharedEndpoint, vtep: str) -> Peer:

@@ -98,7 +98,7 @@ class View:
             return {*here, *there}
         return {i for i in {*here, *there} if here.get(i) is not there.get(i)}
 
-    def elsewhere(self, network_id: str, node: str) -> list[SharedEndpoint]:
+    def endpoints_on_other_hosts(self, network_id: str, node: str) -> list[SharedEndpoint]:
         """Return the endpoints of a network on hosts that have a lease, without those on the host ``node``."""
         return [e for e in self.endpoints(network_id) if e.node != node]
 

@@ -90,11 +90,11 @@ def _locked_target(host: Host, container: str, adoption: Adoption) -> Iterator[_
     If an adopted namespace has no container record yet, yield a new record, which is not stored. In this case, only the
     namespace itself is locked (`adopted.held`), until `_Target.take_lock` also takes the container lock.
     """
-    found, reference = _found(host, container)
-    if found is not None:
-        check_no_adoption(found, adoption)
-        with locked(host.run, "container", found.id):
-            yield _Target(settled(host, found.id))
+    existing, reference = _found(host, container)
+    if existing is not None:
+        check_no_adoption(existing, adoption)
+        with locked(host.run, "container", existing.id):
+            yield _Target(finalized_record(host, existing.id))
         return
     with adopted.held(reference, force=adoption.force) as place, ExitStack() as locks:
         container_id = adopted.known_id(host, place)
@@ -142,7 +142,7 @@ def _free_name(host: Host, name: str) -> None:
             remove.remove(host, holder.id, force=False)
 
 
-def settled(host: Host, container_id: str) -> ContainerRecord:
+def finalized_record(host: Host, container_id: str) -> ContainerRecord:
     """Return the current record of a locked container; raises NotFound if the container has been removed.
 
     If the container's process has ended, the endpoints and ports of the container are released before the record is

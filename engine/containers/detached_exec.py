@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from drivers.linux import recording
-from engine.host import translated
+from engine.host import engine_error
 from engine.runtime import cgroup, process, syscalls
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.errors import OTHER
@@ -52,7 +52,7 @@ def _wait(start: Callable[[], object], ended: Callable[[int], object], outcome: 
     except RuntimeFailure as error:
         os.write(outcome, json.dumps([error.kind, str(error)]).encode())
     except OSError as error:
-        os.write(outcome, json.dumps([OTHER, str(translated(error))]).encode())
+        os.write(outcome, json.dumps([OTHER, str(engine_error(error))]).encode())
     finally:
         os._exit(0)
 

@@ -9,7 +9,7 @@ from engine.agent.client import announce
 from engine.cluster import hooks
 from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
-from engine.containers.connect import is_attached, rollback, settled, without_attachment
+from engine.containers.connect import finalized_record, is_attached, rollback, without_attachment
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
@@ -43,7 +43,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         raise not_connected(target, reference, running=False) if force else error from None
     hooks.check_used_here(host, network)
     with locked(host.run, "container", target.id):
-        record = settled(host, target.id)
+        record = finalized_record(host, target.id)
         if record.status == "running":
             _disconnect_running(host, record, network)
             return
@@ -52,7 +52,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
 
 def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
     with locked(host.run, "container", container_id):
-        record = settled(host, container_id)
+        record = finalized_record(host, container_id)
         with host.store.read() as reader:
             network = next(iter(reader.find_networks(reference)), None)
         if network is not None:

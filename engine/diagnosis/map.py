@@ -50,7 +50,7 @@ def _network(reader: Reader, record: NetworkRecord, view: View | None, membershi
     here, elsewhere = list(_members(reader, record)), []
     hosts: list[Json] = []
     if record.scope == SWARM and view is not None and membership is not None:
-        others = view.elsewhere(record.id, membership.node_id)
+        others = view.endpoints_on_other_hosts(record.id, membership.node_id)
         elsewhere = [_remote(e, view) for e in others if e.node in view.nodes]
         used = {e.node for e in view.endpoints(record.id)} | ({membership.node_id} if here else set())
         nodes = (view.nodes[node] for node in used if node in view.nodes)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from engine.errors import EngineError, InvalidArgument
 from engine.filters.containers import filter_containers
-from engine.filters.rules import check_keys, matches_exactly, matches_labels, matches_pattern, parse_bool
+from engine.filters.rules import boolean, check_keys, matches_exactly, matches_labels, matches_pattern
 from engine.golang.time import parse_moment
 from engine.golang.timestamps import to_seconds
 from engine.model import ContainerRecord, Filters, ImageRecord, NetworkRecord, NetworkSummary
@@ -52,7 +52,7 @@ def filter_summaries(networks: Iterable[Listed], filters: Filters) -> list[Liste
     for value in filters.get("type", ()):
         if value not in ("builtin", "custom"):
             raise EngineError(f"invalid filter: 'type'='{value}'")
-    dangling = parse_bool(filters, "dangling")
+    dangling = boolean(filters, "dangling")
     return [n for n in networks if _matches(n, filters) and dangling in (None, not n.predefined)]
 
 
@@ -86,7 +86,7 @@ def container_prunable(record: ContainerRecord, filters: Filters) -> bool:
 def check_image_prune(filters: Filters) -> None:
     """Check the filters of ``image prune``; raises InvalidArgument."""
     check_keys(filters, PRUNE_KEYS | {"dangling"})
-    parse_bool(filters, "dangling")
+    boolean(filters, "dangling")
     _until(filters)
 
 
@@ -95,7 +95,7 @@ def image_prunable(image: ImageRecord, filters: Filters) -> bool:
 
     An image with a tag is removed only with the filter ``dangling=false``.
     """
-    tagged_too = parse_bool(filters, "dangling") is False
+    tagged_too = boolean(filters, "dangling") is False
     return (tagged_too or not image.references) and _prunable(image.labels, image.created, filters)
 
 

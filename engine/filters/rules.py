@@ -20,7 +20,7 @@ def check_keys(filters: Filters, known: frozenset[str]) -> None:
             raise InvalidArgument(f"invalid filter '{key}'" if key else "invalid filter")
 
 
-def parse_bool(filters: Filters, key: str) -> bool | None:
+def boolean(filters: Filters, key: str) -> bool | None:
     """Return the value of a boolean filter, or None if the filter is not given.
 
     Accepts true, 1, false and 0. Raises InvalidArgument for any other value, or for several values.

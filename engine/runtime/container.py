@@ -321,7 +321,7 @@ class Container:
         self._kept = {}
         self.streams.close()
         if was_running:
-            self._expect_settlement()
+            self._register_on_exit()
         for client in list(self.streams.attached):
             client.reply(self.ending)
             client.finish()
@@ -329,7 +329,7 @@ class Container:
             waiter.reply(self.ending)
         self.on_end(self)
         if not self._holders:
-            self._settle()
+            self._run_on_exit()
 
     def _cause(self) -> dict[str, bool]:
         """Return the fields of the file ``exit`` that say why the process ended.
@@ -342,7 +342,7 @@ class Container:
             return ordered
         return {"oom": True} if _kernel_log.killed_for_memory(self.pid, self.pid_start) else {}
 
-    def _expect_settlement(self) -> None:
+    def _register_on_exit(self) -> None:
         """Register the job for the command ``on_exit``, because the container has ended; do not run the job yet.
 
         If the user has requested a restart, the job is durable: after a kill of this supervisor, the next one runs it.
@@ -384,22 +384,22 @@ class Container:
         if self._holders:
             return
         if self.directory.exists() or self.stop_order.restart:
-            self._settle()
+            self._run_on_exit()
         else:
-            self.settled()
+            self.cancel_on_exit()
 
-    def settle_recorded_end(self) -> None:
+    def handle_recorded_end(self) -> None:
         """Run ``on_exit`` if an earlier supervisor has recorded the container's end and there is no job for it yet."""
         if self.directory.read("exit") is not None and not self._jobs.has(os.path.basename(self.directory.path)):
-            self._expect_settlement()
-            self._settle()
+            self._register_on_exit()
+            self._run_on_exit()
 
-    def settled(self) -> None:
+    def cancel_on_exit(self) -> None:
         """Cancel the command that handles the container's end, because a client has handled it; idempotent."""
         self._jobs.drop(self._job)
         self._job = None
 
-    def _settle(self) -> None:
+    def _run_on_exit(self) -> None:
         """Run the container's ``on_exit`` command as a separate process; later calls of this method do nothing."""
         job, self._job = self._job, None
         if job is not None:

@@ -52,9 +52,9 @@ def execute_in(
         middle = keeper.fork(lambda: _enter(theirs, pidfd, spec, request, shield.theirs), ended, stack)
         theirs.close()
         os.close(null)
-        shield.handed_over()
+        shield.close_command_ends()
         try:
-            master = _hear(ours)
+            master = _await_exec(ours)
         except RuntimeFailure:
             os.waitpid(middle, 0)
             raise
@@ -67,7 +67,7 @@ def execute_in(
         return process.exit_code(os.waitpid(middle, 0)[1])
 
 
-def _hear(channel: socket.socket) -> int:
+def _await_exec(channel: socket.socket) -> int:
     """Wait until the command is executed; return the master of the command's terminal, or -1 without a terminal.
 
     Raises `RuntimeFailure` if the command cannot be executed.

@@ -107,7 +107,7 @@ def _execute(
             detach=request.detach,
         )
         child = keeper.fork(lambda: _become_crun(arguments, shield.theirs, [log, order]), ended, stack)
-        shield.handed_over()
+        shield.close_command_ends()
         if terminal is None:
             shield.relay(child)
         elif _relay_terminal(terminal, child, request, stdio):

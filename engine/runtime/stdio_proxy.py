@@ -53,7 +53,7 @@ class StdioProxy:
                 self._errors = ours if number == 2 else self._errors
         self._lent = {fd for fd, stream in zip(self.theirs, streams, strict=True) if fd != stream}
 
-    def handed_over(self) -> None:
+    def close_command_ends(self) -> None:
         """Close the command's ends of the pipes, after the command has inherited them."""
         for fd in self._lent:
             os.close(fd)

@@ -42,7 +42,7 @@ _ADOPTION_RETRY_SECONDS = 2.0
 _DIRECTORIES = (CONTAINERS, "netns", "crun")
 
 
-class Early:
+class PendingClient:
     """A client that attached to a container before the container was created.
 
     The client's frames are kept until the container exists.
@@ -53,7 +53,7 @@ class Early:
         self.frames: list[tuple[int, bytes]] = []
         self._size = 0
 
-    def keep(self, client: Connection, kind: int, payload: bytes) -> None:
+    def keep_frame(self, client: Connection, kind: int, payload: bytes) -> None:
         """Keep a frame until the container exists. If many bytes are kept, reading from the client is paused."""
         self.frames.append((kind, payload))
         self._size += len(payload)
@@ -74,7 +74,7 @@ class Supervisor:
         self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._containers: dict[str, Container] = {}
         self._clients: set[Connection] = set()
-        self._early: dict[str, list[Early]] = {}
+        self._pending_clients: dict[str, list[PendingClient]] = {}
         self._waiting: dict[str, list[Connection]] = {}  # clients that wait for the end of a container's next run
         self._endings: dict[str, dict[str, Any]] = {}  # exit codes or errors of the containers that ended most recently
         self._jobs.adopt()
@@ -139,8 +139,8 @@ class Supervisor:
                 container = Container(self.loop, self._children, directory, spec, self._ended, self._jobs)
                 self._containers[container_id] = container
                 if not container.adopt():
-                    self._give_up(container_id)
-                    container.settle_recorded_end()
+                    self._discard(container_id)
+                    container.handle_recorded_end()
         except OSError:
             self._containers.pop(container_id, None)
             self.loop.after(_ADOPTION_RETRY_SECONDS, lambda: self._adopt_container(container_id))
@@ -208,19 +208,19 @@ class Supervisor:
         self._endings.pop(container_id, None)
         for waiter in self._waiting.pop(container_id, []):
             self._tell_end(waiter, container)
-        for early in self._early.pop(container_id, []):
-            self._connect(early.client, container, stdin=early.stdin)
-            early.client.pause(False)
-            for frame in early.frames:
-                early.client.on_frame(early.client, *frame)
+        for pending in self._pending_clients.pop(container_id, []):
+            self._connect(pending.client, container, stdin=pending.stdin)
+            pending.client.pause(False)
+            for frame in pending.frames:
+                pending.client.on_frame(pending.client, *frame)
         try:
             container.create(client, client.fds[0], client.fds[1], self._pid_namespace)
         except OSError:
             container.abandon()
-            self._give_up(container_id)
+            self._discard(container_id)
             raise
 
-    def _give_up(self, container_id: str) -> None:
+    def _discard(self, container_id: str) -> None:
         self._containers.pop(container_id).streams.close()
 
     def _start(self, client: Connection, request: dict[str, Any]) -> None:
@@ -278,7 +278,7 @@ class Supervisor:
             return
         if request["hold"]:
             container.hold()
-            client.on_frame = lambda *_: container.settled()
+            client.on_frame = lambda *_: container.cancel_on_exit()
         self._tell_end(client, container, container.release if request["hold"] else lambda: None)
         container.stop_order.give(request["signal"], request["seconds"], restart=request["restart"])
         client.reply({"ok": True, "ended": False})
@@ -325,14 +325,14 @@ class Supervisor:
         client.reply({"ok": True})
 
     def _attach_early(self, client: Connection, container_id: str, *, stdin: bool) -> None:
-        early, others = Early(client, stdin=stdin), self._early.setdefault(container_id, [])
-        others.append(early)
+        pending, others = PendingClient(client, stdin=stdin), self._pending_clients.setdefault(container_id, [])
+        others.append(pending)
 
         def close(gone: Connection) -> None:
             self._clients.discard(gone)
-            others.remove(early)
+            others.remove(pending)
 
-        client.on_frame = early.keep
+        client.on_frame = pending.keep_frame
         client.on_close = close
 
     def _connect(self, client: Connection, container: Container, *, stdin: bool) -> None:

@@ -85,7 +85,7 @@ def start(run: Path, where: Path, member: EtcdMember) -> None:
     daemons.ensure(run, NAME, command, directory=where)
 
 
-def keep(run: Path, root: Path) -> None:
+def keep_running(run: Path, root: Path) -> None:
     """Restart the etcd member if the member has ended and this host is still in its cluster.
 
     A host that leaves its cluster stops the member itself.

@@ -44,19 +44,19 @@ class ClusterNode:
         self._live: list[NetworkRecord] = []
         self._mirrored = False
         self._unreadable: dict[str, str] = {}
-        self._telling = threading.Lock()
+        self._updating = threading.Lock()
         self._names: dict[str, tuple[str, ...]] = {}
         self._view = views.saved(root)
         self._saved: View | None = self._view
-        self._programmer = PeerSync(self._host.driver("overlay"), membership.node_id, run)
+        self._peer_sync = PeerSync(self._host.driver("overlay"), membership.node_id, run)
         self._responder = Responder(self._open, membership, self._host.callback("__answer"))
-        self._follower = StoreWatcher(self._open, self._changed, self._view, asked=self._responder.take)
+        self._watcher = StoreWatcher(self._open, self._changed, self._view, on_question=self._responder.queue)
         self._lease_keeper = LeaseKeeper(
             self._open, membership, sync_records=self._sync_records, after_renewal=self._after_renewal
         )
         if self._view is not None:
-            self._programmer.tell(view=self._view)
-        for part in (self._programmer, self._responder, self._follower, self._lease_keeper):
+            self._peer_sync.update(view=self._view)
+        for part in (self._peer_sync, self._responder, self._watcher, self._lease_keeper):
             part.start()
 
     @property
@@ -73,19 +73,19 @@ class ClusterNode:
         Runs in the thread that watches the etcd store.
         """
         before, self._view = self._view, view
-        self._tell_unreadable(view)
+        self._report_unreadable(view)
         if before is not None and hosts_differ(before, view):
             events.alone(self._host.store, lambda tx: add_host_events(tx, before, view, self.node_id))
-        self._programmer.tell(view=view)
+        self._peer_sync.update(view=view)
         self._notify_agent()
         if before is None or before.networks != view.networks:
             self._mirrored = False
             self._lease_keeper.wake()
         if before is None or before.nodes != view.nodes:
-            self._tell_networks()
+            self._update_networks()
             self._learn_managers(view)
 
-    def _tell_unreadable(self, view: View) -> None:
+    def _report_unreadable(self, view: View) -> None:
         """Log each unreadable record of the snapshot; log the record again only when the record's value changes."""
         unreadable = view.unreadable()
         values = {key: view.values[key] for key in unreadable}
@@ -127,7 +127,7 @@ class ClusterNode:
         membership = wireguard_keys.rotated(self._root, client, self._membership, self._live)
         if membership is not self._membership:
             self._membership = membership
-            self._tell_networks()
+            self._update_networks()
 
     def _mirror(self, client: Client) -> None:
         """Copy the records of the cluster's networks from etcd to the local store.
@@ -155,20 +155,20 @@ class ClusterNode:
         """
         shared = {n.id: n for n in state.networks if n.scope == local_networks.SWARM}
         self._live = [n for n in shared.values() if n.phase == "live" and n.driver == "overlay"]
-        self._tell_networks()
+        self._update_networks()
         names = {e.id: tuple(e.names) for e in state.endpoints if e.network_id in shared}
         if any(self._names.get(i, n) != n for i, n in names.items()):
             self._lease_keeper.request_sync()
         self._names = names
 
-    def _tell_networks(self) -> None:
+    def _update_networks(self) -> None:
         """Pass the active networks to the peer thread, with the current WireGuard tunnels of the encrypted networks.
 
         A lock serialises the calls, so that the last call passes the newest data.
         """
-        with self._telling:
+        with self._updating:
             nodes = self._view.nodes.values() if self._view is not None else ()
-            self._programmer.tell(networks={n.id: encryption.spec(n, self._membership, nodes) for n in self._live})
+            self._peer_sync.update(networks={n.id: encryption.spec(n, self._membership, nodes) for n in self._live})
 
     def verify(self, network_id: str) -> Sequence[Difference]:
         """Repair a network's devices and tables on this host; return the differences.
@@ -181,7 +181,7 @@ class ClusterNode:
                 record = reader.network(network_id)
             if record is None or record.phase != "live":
                 return ()
-            return self._programmer.verify(network_id)
+            return self._peer_sync.verify(network_id)
 
     def remote_endpoints(self, networks: Iterable[NetworkRecord]) -> list[EndpointRecord]:
         """Return the endpoints of other hosts on networks that are active on this host."""
@@ -189,9 +189,9 @@ class ClusterNode:
         if view is None:
             return []
         used = [n.id for n in networks if n.scope == local_networks.SWARM and n.phase == "live"]
-        return [views.record_of(e) for i in used for e in view.elsewhere(i, self.node_id)]
+        return [views.record_of(e) for i in used for e in view.endpoints_on_other_hosts(i, self.node_id)]
 
-    def keep(self) -> None:
+    def keep_processes(self) -> None:
         """Restart ended processes (etcd member, manager's server), renew certificates, trim logs, save the snapshot.
 
         On a worker, only the logs are trimmed and the snapshot of the cluster's records is saved to disk.
@@ -201,7 +201,7 @@ class ClusterNode:
             if known is not None and certificates.is_due(known):
                 certificates.renew_manager(self._root)
             if not self._membership.external:
-                etcd_member.keep(self._run, self._root)
+                etcd_member.keep_running(self._run, self._root)
             self._keep_module("server", "engine.swarm.server")
         daemons.trim_logs(self._run)
         if self._view is not None and self._view is not self._saved and is_clustered(self._root):
@@ -215,7 +215,7 @@ class ClusterNode:
 
     def close(self) -> None:
         """Ask the threads to end; does not wait."""
-        for part in (self._programmer, self._responder, self._follower, self._lease_keeper):
+        for part in (self._peer_sync, self._responder, self._watcher, self._lease_keeper):
             part.stop()
 
 

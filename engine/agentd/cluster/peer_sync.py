@@ -27,7 +27,7 @@ RETRY_SECONDS = 2.0
 class PeerSync:
     """A thread that programs the endpoints of other hosts (peers) into this host's FDB and neighbour tables.
 
-    `tell` passes snapshots and networks to the thread. The thread and commands take the same lock while they program
+    `update` passes snapshots and networks to the thread. The thread and commands take the same lock while they program
     peers; the lock file is in the run directory.
     """
 
@@ -44,7 +44,7 @@ class PeerSync:
         """Start the thread."""
         threading.Thread(target=self._run, name="programmer", daemon=True).start()
 
-    def tell(self, *, view: View | None = None, networks: Mapping[str, NetworkSpec] | None = None) -> None:
+    def update(self, *, view: View | None = None, networks: Mapping[str, NetworkSpec] | None = None) -> None:
         """Pass a new snapshot of the cluster's records to the thread, or the networks that are active on this host."""
         with self._condition:
             if view is not None and self._view is not None and self._dirty:

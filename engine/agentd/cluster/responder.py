@@ -53,7 +53,7 @@ class Responder:
         """Start the thread."""
         threading.Thread(target=self._run, name="responder", daemon=True).start()
 
-    def take(self, entry: KeyValue) -> None:
+    def queue(self, entry: KeyValue) -> None:
         """Queue a question from the etcd store if it is for this host; does not wait."""
         try:
             question = record_checks.read_question(entry.key, entry.value)

@@ -37,30 +37,30 @@ class ClusterService:
 
     def __init__(self, loop: Loop, root: Path, run: Path) -> None:
         self._loop, self._root, self._run = loop, root, run
-        self._resident: ClusterNode | None = None
+        self._node: ClusterNode | None = None
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.watch(self._wake, lambda _: self._woken())
 
     def extend(self, state: Snapshot) -> Snapshot:
         """Return the snapshot ``state`` plus the endpoints that other hosts have on this host's networks."""
-        if self._resident is None:
+        if self._node is None:
             return state
-        return replace(state, endpoints=[*state.endpoints, *self._resident.remote_endpoints(state.networks)])
+        return replace(state, endpoints=[*state.endpoints, *self._node.remote_endpoints(state.networks)])
 
     def reconcile(self, state: Snapshot) -> None:
         """Start, update or stop the cluster threads to match this host's membership and networks."""
         membership = self._membership()
-        if self._resident is not None and (membership is None or membership.node_id != self._resident.node_id):
-            self._resident.close()
-            self._resident = None
-        if membership is not None and self._resident is None:
+        if self._node is not None and (membership is None or membership.node_id != self._node.node_id):
+            self._node.close()
+            self._node = None
+        if membership is not None and self._node is None:
             from engine.agentd.cluster.node import ClusterNode
 
-            self._resident = ClusterNode(self._root, self._run, membership, self._wake_loop)
+            self._node = ClusterNode(self._root, self._run, membership, self._wake_loop)
             self._keep()
             self._wake_loop()  # make the agent read the local store again, and add the other hosts' endpoints
-        if self._resident is not None:
-            self._resident.follow(state)
+        if self._node is not None:
+            self._node.follow(state)
 
     def _membership(self) -> ClusterMembership | None:
         """Return this host's membership; None if the host has none, or if another version of hawse wrote the record.
@@ -84,10 +84,10 @@ class ClusterService:
         self.changed()
 
     def _keep(self) -> None:
-        if self._resident is None:
+        if self._node is None:
             return
         try:
-            self._resident.keep()
+            self._node.keep_processes()
         except Exception as error:
             print(f"cannot keep the cluster's processes: {error}", file=sys.stderr, flush=True)
         self._loop.after(CHECK_INTERVAL_SECONDS, self._keep)
@@ -97,17 +97,17 @@ class ClusterService:
 
         Other threads may call this method.
         """
-        resident = self._resident
-        return resident.verify(network_id) if resident is not None else ()
+        node = self._node
+        return node.verify(network_id) if node is not None else ()
 
     def needed(self) -> bool:
         """Return whether this host is in a cluster."""
-        return self._resident is not None
+        return self._node is not None
 
     def close(self) -> None:
         """Ask the threads to end; etcd and the manager's server keep running, so that the next agent can use them."""
-        if self._resident is not None:
-            self._resident.close()
+        if self._node is not None:
+            self._node.close()
         self._loop.forget(self._wake)
         os.close(self._wake)
         os.close(self._waker)

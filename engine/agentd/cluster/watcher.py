@@ -29,8 +29,8 @@ class StoreWatcher:
     """A thread that calls the function ``changed`` with every new snapshot of the etcd store.
 
     The thread continues from the snapshot ``known``, or first reads all records if ``known`` is None. The function
-    ``open_client`` opens a client of the store. The thread calls the function ``asked`` with each new question from one
-    host to another. The snapshots do not contain questions.
+    ``open_client`` opens a client of the store. The thread calls the function ``on_question`` with each new question
+    from one host to another. The snapshots do not contain questions.
     """
 
     def __init__(
@@ -39,9 +39,9 @@ class StoreWatcher:
         changed: Callable[[View], None],
         known: View | None,
         silence: float = SILENCE_SECONDS,
-        asked: Callable[[KeyValue], None] = lambda question: None,
+        on_question: Callable[[KeyValue], None] = lambda question: None,
     ) -> None:
-        self._asked = asked
+        self._on_question = on_question
         self._open_client, self._changed, self._view, self._silence = open_client, changed, known, silence
         self._ended = threading.Event()
         self._pause = FIRST_PAUSE_SECONDS
@@ -85,7 +85,7 @@ class StoreWatcher:
             changes = [event for event in events if not event.key.startswith(keys.QUESTIONS)]
             for event in events:
                 if event.key.startswith(keys.QUESTIONS) and not event.deleted:
-                    self._asked(event)
+                    self._on_question(event)
             if changes:
                 self._take(views.after(self._view, revision, changes))
             self._revision = revision  # so that the next watch does not repeat questions

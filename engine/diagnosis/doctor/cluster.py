@@ -236,7 +236,7 @@ def _repair_manager(host: Host, membership: ClusterMembership) -> None:
     if certificate_checks.are_stale(host.root, membership):
         certificates.renew_manager(host.root)
     if not membership.external:
-        etcd_member.keep(host.run, host.root)
+        etcd_member.keep_running(host.run, host.root)
 
 
 def _repair_with_store(examined: Examined) -> None:

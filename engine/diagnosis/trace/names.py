@@ -238,7 +238,7 @@ class Names:
         if view is None or membership is None:
             return
         for network in view.networks.values():
-            for endpoint in view.elsewhere(network.id, membership.node_id):
+            for endpoint in view.endpoints_on_other_hosts(network.id, membership.node_id):
                 if name.lower() in {one.lower() for one in endpoint.names}:
                     node = view.nodes.get(endpoint.node)
                     yield f"{name} (on host {node.hostname if node is not None else endpoint.node})", network

@@ -28,7 +28,7 @@ def test_endpoints_of_hosts_without_a_lease_are_left_out_and_come_back_with_it()
     assert [e.id for e in first.endpoints("n1")] == ["e1"]
     back = snapshot.after(first, 6, [KeyValue(keys.alive("b"), "1")])
     assert [e.id for e in back.endpoints("n1")] == ["e1", "e2"]
-    assert [e.id for e in back.elsewhere("n1", "a")] == ["e2"]
+    assert [e.id for e in back.endpoints_on_other_hosts("n1", "a")] == ["e2"]
     assert [e.id for e in first.endpoints("n1")] == ["e1"], "a view never changes"
 
 

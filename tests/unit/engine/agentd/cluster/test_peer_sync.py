@@ -71,7 +71,7 @@ def running(tables, first, tmp_path):
     """
     started = peer_sync.PeerSync(tables, "near", tmp_path)
     started.start()
-    started.tell(view=first, networks={"n1": NETWORK})
+    started.update(view=first, networks={"n1": NETWORK})
     comes_true(lambda: set(tables.peers) == {"e1"})
     yield started
     started.stop()
@@ -85,7 +85,7 @@ def comes_true(condition):
 
 
 def test_a_small_change_causes_no_comparison(running, tables, first):
-    running.tell(view=snapshot.after(first, 2, [appears("e2")]))
+    running.update(view=snapshot.after(first, 2, [appears("e2")]))
     comes_true(lambda: set(tables.peers) == {"e1", "e2"})
     assert tables.comparisons == 1
 
@@ -95,17 +95,17 @@ def test_a_peer_that_a_command_took_from_a_snapshot_that_the_thread_skips_is_rem
     third = snapshot.after(second, 3, [appears("e3")])
     fourth = snapshot.after(third, 4, [goes("e3")])
     with peers.programming(tmp_path):
-        running.tell(view=second)
+        running.update(view=second)
         comes_true(lambda: not running._dirty)  # the thread has taken this snapshot and waits for the tables' lock
-        running.tell(view=third)
-        running.tell(view=fourth)
+        running.update(view=third)
+        running.update(view=fourth)
         tables.program_peers(NETWORK, peers.of(third, "n1", "near"))
     comes_true(lambda: set(tables.peers) == {"e1", "e2"})
 
 
 def test_nothing_is_programmed_while_a_command_holds_the_tables(running, tables, first, tmp_path):
     with peers.programming(tmp_path):
-        running.tell(view=snapshot.after(first, 2, [goes("e1")]))
+        running.update(view=snapshot.after(first, 2, [goes("e1")]))
         time.sleep(0.2)
         assert set(tables.peers) == {"e1"}
     comes_true(lambda: not tables.peers)
@@ -113,7 +113,7 @@ def test_nothing_is_programmed_while_a_command_holds_the_tables(running, tables,
 
 def test_an_invalid_peer_does_not_stop_the_thread(running, tables, first):
     odd = KeyValue(keys.node("far"), encode(Node("far", "now", "far", "worker", "192.0.2.1", "nowhere", 1)))
-    running.tell(view=snapshot.after(first, 2, [odd, appears("e2")]))
+    running.update(view=snapshot.after(first, 2, [odd, appears("e2")]))
     comes_true(lambda: not running._dirty)
-    running.tell(view=snapshot.after(first, 3, [appears("e3")]))
+    running.update(view=snapshot.after(first, 3, [appears("e3")]))
     comes_true(lambda: set(tables.peers) == {"e1", "e3"})

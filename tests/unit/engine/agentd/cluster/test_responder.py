@@ -39,12 +39,12 @@ def asked(log):
 
 def test_only_valid_questions_for_this_host_are_answered_and_only_a_few_wait(tmp_path):
     with responding(log := tmp_path / "log", 0.2) as made:
-        made.take(entry(Question("there", "net", "e1", "e2", "tcp", 80, 4, "q", "asker", 1)))
+        made.queue(entry(Question("there", "net", "e1", "e2", "tcp", 80, 4, "q", "asker", 1)))
         for value in ("{", "null", "[" * 100_000, encode(QUESTION).replace("tcp", "sctp"), encode(OWN)):
-            made.take(entry(value=value))
+            made.queue(entry(value=value))
         began = time.monotonic()
         for _ in range(1000):
-            made.take(entry())
+            made.queue(entry())
         assert time.monotonic() - began < 1
         until(lambda: len(asked(log)) >= WAITING_LIMIT)
         time.sleep(1)
@@ -55,7 +55,7 @@ def test_only_valid_questions_for_this_host_are_answered_and_only_a_few_wait(tmp
 def test_a_process_that_takes_too_long_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(responder, "CHECKING_TIMEOUT_SECONDS", 0.5)
     with responding(log := tmp_path / "log", 3600) as made:
-        made.take(entry())
+        made.queue(entry())
         until(lambda: len(asked(log)) == 1)
-        made.take(entry())
+        made.queue(entry())
         until(lambda: len(asked(log)) == 2, 5)
