@@ -192,18 +192,8 @@ def _reserve(
     ``granted`` maps network ids to endpoints that the cluster has already reserved. ``bridge`` is the gateway bridge
     (docker_gwbridge), or None if the container does not need the gateway bridge.
     """
-    attachments = _resolved(tx, host, record)
-    record = replace(
-        record,
-        attachments=attachments,
-        host=replace(record.host, network_mode=_whole_mode(tx, record)),
-        sandbox_id=names.generate_id(),
-        next_interface=0,
-        error="",
-        oom_killed=False,
-        stopped_by_user=False,
-    )
-    by_id = {a.network_id: a for a in attachments if a.network_id}
+    record = _prepared(tx, host, record)
+    by_id = {a.network_id: a for a in record.attachments if a.network_id}
     networks = {i: n for i in by_id if (n := tx.network(i)) is not None}
     former = reservation.take_former(tx, record.id)
     members = [
@@ -220,6 +210,20 @@ def _reserve(
         port_assignment.record_ports(tx, record, members[index].endpoint)
     tx.put_container(record)
     return Reserved(record, members)
+
+
+def _prepared(tx: Transaction, host: Host, record: ContainerRecord) -> ContainerRecord:
+    """Return the container's record for a new run: current networks, a new sandbox, and no outcome of the last run."""
+    return replace(
+        record,
+        attachments=_resolved(tx, host, record),
+        host=replace(record.host, network_mode=_whole_mode(tx, record)),
+        sandbox_id=names.generate_id(),
+        next_interface=0,
+        error="",
+        oom_killed=False,
+        stopped_by_user=False,
+    )
 
 
 def _resolved(tx: Transaction, host: Host, record: ContainerRecord) -> list[NetworkAttachment]:
