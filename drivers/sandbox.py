@@ -16,7 +16,7 @@ from drivers.linux import address, default_routes, link, names, neighbor, neighb
 from drivers.linux.default_routes import DefaultRoute
 from drivers.linux.netlink import Session, session
 
-LOOPBACK_INDEX = 1
+LOOPBACK_INDEX = 1  # lo is the first link of each network namespace
 SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"
 LOST = object()
 """A value of `Difference.detail`: the interface does not exist, so the endpoint must join again."""

@@ -23,7 +23,7 @@ from engine.errors import PermissionDenied
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = "is a link, belongs to another user or can be written by one: refusing to use it"
-_LINKS_LIMIT = 40
+_LINKS_LIMIT = 40  # symbolic links in one path, as in the kernel (MAXSYMLINKS)
 _WHOLE_MAP = ["0", "0", "4294967295"]
 """The fields of /proc/self/uid_map in the initial user namespace, in which every user id is mapped to itself."""
 

@@ -9,7 +9,7 @@ from engine.golang.strconv import quote
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = re.compile(rf"({_LABEL}(?:\.{_LABEL})*)\.?[\t\n\f\r ]*")
-_LONGEST_DOMAIN = 254
+_LONGEST_DOMAIN = 254  # characters, as in docker's command line
 HOST_GATEWAY = "host-gateway"
 
 

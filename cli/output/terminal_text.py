@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import click
 
 NARROWEST = 24  # minimum width of a text after its indentation; with less room, the indentation is DEEP
-DEEP = 8
+DEEP = 8  # columns of indentation in a narrow terminal
 HEADING = re.compile(r"([A-Z][\w ]*:)( *)(?=$|  )")
 COLUMN = re.compile(r" +\S+(?: \S+)*?(  +)(?=\S)")  # a name, followed by at least two spaces and its text
 NAMES = re.compile(r"( {2,6})((?:-\w, )?--[\w.-]+|[a-z][\w:/\[\].-]*(?=  ))", re.ASCII)

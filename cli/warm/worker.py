@@ -26,7 +26,7 @@ from cli.warm.request import MalformedRequest, WarmRequest, receive
 from engine.runtime import peer, prefork, syscalls
 from engine.runtime.revival import revive
 
-CONNECTION = 3
+CONNECTION = 3  # the descriptor of the connection to the launcher in a forked child
 MODES = ("r", "w", "w")
 
 

@@ -23,7 +23,7 @@ from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import Attributes, decode, encode
 
 FAMILIES = {4: AF_INET, 6: AF_INET6}
-OURS = 104
+OURS = 104  # the value of IFA_PROTO that marks hawse's own addresses
 HEADER = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index of the link
 
 

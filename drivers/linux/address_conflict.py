@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 
 ARP, ETHERNET, IPV4, REQUEST, REPLY = 0x0806, 1, 0x0800, 1, 2
 PACKET = struct.Struct("!HHBBH6s4s6s4s")
-WAIT_SECONDS = 0.15
+WAIT_SECONDS = 0.15  # a host on the same link answers an ARP request within milliseconds
 
 
 def holders(interface: str, own_address: IPv4Address, address: IPv4Address) -> set[str]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-MAX_BYTES = 15
-HOST_END_DIGITS = 7
+MAX_BYTES = 15  # IFNAMSIZ without the final NUL
+HOST_END_DIGITS = 7  # as in Docker's names of host ends
 NETWORK_MARK, ENDPOINT_MARK = "hawse network ", "hawse endpoint "
 UNFIT = re.compile(r"[\s/:\"\\*%\x00-\x1f\x7f]")
 

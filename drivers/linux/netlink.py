@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from drivers.linux import names, netns, recording
 
-DUMP_ATTEMPTS = 5
+DUMP_ATTEMPTS = 5  # dumps that a change has interrupted are repeated
 REQUEST, ACK, DUMP_INTERRUPTED, DUMP = 0x1, 0x4, 0x10, 0x300  # message flags (kernel constants NLM_F_*)
 ERROR, DONE = 2, 3  # message types (kernel constants NLMSG_*)
 HEADER, CODE = struct.Struct("=IHHII"), struct.Struct("=i")

@@ -15,7 +15,7 @@ EVERY = 0x0003  # kernel constant ETH_P_ALL
 IPV4, IPV6 = 0x0800, 0x86DD
 OUTGOING = 4  # packet type PACKET_OUTGOING
 LOAD_PROTOCOL = 0xFFFFF000  # BPF loads the protocol from here: SKF_AD_OFF + SKF_AD_PROTOCOL
-LENGTH = 256
+LENGTH = 256  # bytes of a packet that are read; the headers are at its start
 READS = 500  # maximum packets of one read, because a flood of packets must not block the caller
 
 

@@ -24,7 +24,7 @@ from engine.eventloop.loop import Loop, Timer
 from engine.runtime import peer
 from engine.runtime.guarded import Guarded
 
-LINE = 256
+LINE = 256  # bytes; a request is a single line
 DEADLINE_SECONDS = 5.0
 """Seconds that a connection may be silent before the agent closes it."""
 ACCEPT_PAUSE_SECONDS = 0.5

@@ -147,7 +147,7 @@ class ClusterMembership:
         return self.role == MANAGER
 
 
-ID_LENGTH = 25
+ID_LENGTH = 25  # digits of base 36, as in Docker's ids of swarm objects
 
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"

@@ -19,7 +19,7 @@ from engine.names import short_id
 from engine.store.codec import decode, encode
 
 FIRST_VNI, LAST_VNI = 4096, 2**24 - 1
-ATTEMPTS = 50
+ATTEMPTS = 50  # transactions that another host's change has made fail
 EXHAUSTED = "rpc error: code = InvalidArgument desc = could not find an available, non-overlapping IPv4 address pool"
 
 Ledger = tuple[Cluster, Cursor, int, list[NetworkRecord]]

@@ -38,7 +38,7 @@ from engine.validate.container import HOST_GATEWAY
 from engine.validate.endpoint import check_not_config_only
 
 EXIT_CODES = {"not-found": 127, "permission": 126}
-UNKNOWN_EXIT = 128
+UNKNOWN_EXIT = 128  # Docker's exit code for a container that could not start
 
 
 @dataclass(frozen=True, slots=True)

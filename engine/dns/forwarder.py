@@ -21,8 +21,8 @@ from engine.etc_files import Upstream
 from engine.eventloop.loop import Loop, Timer
 from engine.eventloop.quota import Claim, Quota
 
-LIMIT = 1024
-STREAM_LIMIT = 64
+LIMIT = 1024  # queries of one sandbox
+STREAM_LIMIT = 64  # queries over TCP of one sandbox
 UPSTREAM_TIMEOUT_SECONDS = 4.5
 """Seconds for all upstream servers of one query together, because resolvers in the sandbox give up after 5 seconds."""
 LONGEST = 4.0

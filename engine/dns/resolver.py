@@ -27,7 +27,7 @@ from engine.eventloop.netns import inside
 from engine.eventloop.quota import Claim
 
 ADDRESS = "127.0.0.11"
-MAX_STREAMS = 64
+MAX_STREAMS = 64  # TCP connections of one sandbox
 ACCEPT_BACKOFF_SECONDS = 0.5
 """Seconds for which a TCP listener accepts no connections after the agent's file descriptors ran out."""
 IP_FREEBIND = 15

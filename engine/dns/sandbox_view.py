@@ -23,7 +23,7 @@ from engine.errors import EngineError
 from engine.etc_files import Overrides, ResolvConf, Transform, Upstream, resolv_conf
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 
-MAX_UPSTREAMS = 3
+MAX_UPSTREAMS = 3  # name servers, as many as resolv.conf(5) allows (MAXNS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from typing import NamedTuple
 A, NS, PTR, MX, AAAA, OPT = 1, 2, 12, 15, 28, 41
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
 PORT = 53
-HEADER = 12
+HEADER = 12  # bytes (RFC 1035, section 4.1.1)
 PLAIN_LIMIT = 512
 """Maximum bytes of a UDP reply to a client without EDNS (RFC 1035 4.2.1)."""
-STREAM_LIMIT = 65535
+STREAM_LIMIT = 65535  # bytes; a message over TCP has a length of two bytes
 EDNS_SIZE = 4096
 """Maximum bytes of a UDP reply to a client, even if the client accepts more; also the UDP payload size that hawse
 announces by EDNS.
@@ -25,7 +25,7 @@ UPSTREAM_SIZE = 1232
 """Maximum bytes of a UDP reply that hawse requests from upstream servers; such a reply is usually not fragmented."""
 
 QR, TC, RD, RA, CD = 0x8000, 0x0200, 0x0100, 0x0080, 0x0010
-OPCODE = 0x7800
+OPCODE = 0x7800  # the bits of the operation in a message's flags
 CLASS_IN = b"\0\1"
 OPT_REPLY = b"\0" + OPT.to_bytes(2, "big") + EDNS_SIZE.to_bytes(2, "big") + bytes(6)
 

@@ -11,7 +11,7 @@ import resource
 
 from engine.eventloop.quota import Quota
 
-WANTED = 131072
+WANTED = 131072  # descriptors
 MOST_CONNECTIONS, MOST_FLOWS, MOST_QUERIES, MOST_STREAMS, MOST_HELD_PORTS = 16384, 8192, 8192, 2048, 8192
 
 

@@ -21,7 +21,7 @@ PIECES = {
 }  # fmt: skip
 """Maps each element of Go's time layouts to a regular expression for the texts that the element accepts."""
 DATE = ["2006", "-", "01", "-", "02"]
-DASHES_WITH_ZONE = 3
+DASHES_WITH_ZONE = 3  # two dashes in the date, and the sign of the time zone
 CLOCK = ["T", "15", ":", "04", ":", "05"]
 LIMITS = {"01": ("month", 1, 12), "15": ("hour", 0, 23), "04": ("minute", 0, 59), "05": ("second", 0, 59)}
 

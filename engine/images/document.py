@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from engine.errors import InvalidArgument, shown
 
 SIZE_LIMIT = 4 << 20  # maximum bytes of one JSON document
-DEPTH_LIMIT = 100
+DEPTH_LIMIT = 100  # nested values
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")

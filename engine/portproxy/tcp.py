@@ -24,7 +24,7 @@ from engine.eventloop.quota import Claim, Quota
 from engine.portproxy.clients import claims
 from engine.ports.proxied import Origin, Target
 
-CHUNK = 262144
+CHUNK = 262144  # bytes
 ORIGINAL_DST = 80  # socket option IP6T_SO_ORIGINAL_DST (linux/netfilter_ipv6/ip6_tables.h): a struct sockaddr_in6
 ADDRESS = struct.Struct("!2xH4x16s4x")
 FAILURE = select.EPOLLET

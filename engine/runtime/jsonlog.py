@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LONGEST = 16384
+_LONGEST = 16384  # bytes of output in one entry; Docker splits longer lines at the same size
 _ENTRY_LIMIT = 8 * _LONGEST  # bytes; more than any log entry has, even if every byte in the entry is escaped
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(32), *b"<>&", 0x2028, 0x2029)}
 _ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord('"'): '\\"', ord("\\"): "\\\\"}

@@ -23,7 +23,7 @@ from engine.runtime.jsonlog import COMPRESSED, NEXT
 from engine.runtime.logcompress import HEADER, HEADER_START
 
 _BLOCK = 65536
-_MANY_FILES = 200
+_MANY_FILES = 200  # rotated files
 _ATTEMPTS = 100  # maximum attempts to open all files of a log; if the log is rotated meanwhile, an attempt fails
 
 

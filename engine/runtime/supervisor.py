@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 LOCK, SOCKET, IDLE_VARIABLE = "supervisor.lock", "supervisor.sock", "HAWSE_SUPERVISOR_IDLE"
 IDLE_SECONDS = "10"
 
-_REMEMBERED = 1024
+_REMEMBERED = 1024  # ended containers
 _ADOPTION_RETRY_SECONDS = 2.0
 _DIRECTORIES = (CONTAINERS, "netns", "crun")
 

@@ -41,7 +41,7 @@ NOT_PART = "This node is not part of a swarm"
 DEFAULT_POOLS, DEFAULT_SUBNET_SIZE = ("10.0.0.0/8",), 24
 STORE_KEYS = ("cacert", "cert", "key")
 INGRESS = NetworkCreate("ingress", driver="overlay", ingress=True)
-LONGEST_SUBNET = 29
+LONGEST_SUBNET = 29  # the prefix length of the smallest subnet, as in Docker
 
 
 # --------------------------------------------------------------------------------------------------- init

@@ -27,7 +27,7 @@ IGNORED_OPTIONS = frozenset({
 })  # fmt: skip
 """Logging options that Docker accepts and hawse ignores."""
 
-_DEFAULT_FILES = 5
+_DEFAULT_FILES = 5  # files that the log driver "local" keeps
 _SMALLEST_FILE_BYTES = 1_000_000  # minimum bytes of one log file, when the default limit is divided among files
 _LOCAL_FILE_BYTES = 20 << 20
 _ROTATION = frozenset({"max-size", "max-file", "compress"})

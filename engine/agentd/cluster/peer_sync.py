@@ -18,7 +18,7 @@ from drivers.api import Difference, Driver, NetworkSpec, Peer, PeerProgrammer
 from engine.cluster import peers
 from engine.cluster.snapshot import View
 
-FEW = 16
+FEW = 16  # changes of peers that are programmed one by one; more cause a comparison of the whole table
 CHECK_INTERVAL_SECONDS = 60.0
 """Seconds between two comparisons of all FDB and neighbour tables with the snapshot of the cluster's records."""
 RETRY_SECONDS = 2.0

@@ -22,7 +22,7 @@ from engine.runtime.peer import socket_address
 
 Json = dict[str, Any]
 DEFAULT_PORT = 2379
-MAX_HEADER = 65536
+MAX_HEADER = 65536  # bytes of one header line
 LAYOUT_HEADER = "Hawse-Layout"
 """HTTP header with the version of the etcd key names (`keys.LAYOUT`) that this host uses. A manager's server checks the
 version; etcd ignores the header.
