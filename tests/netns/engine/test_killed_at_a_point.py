@@ -57,10 +57,13 @@ def state(host):
 
 @pytest.mark.parametrize(
     "where",
-    ["engine.endpoints.sandbox.join", "engine.containers.etc_files.add_network", "engine.ports.allocation.move"],
+    [
+        "engine.endpoints.sandbox.join",
+        "engine.containers.etc_files.add_network",
+        "engine.containers.port_assignment.move",
+    ],
 )
 def test_connect_leaves_the_ports_where_they_were(web, where):
-    where = where.replace("engine.ports.allocation", "engine.containers.port_assignment")
     killed(web, where, "network", "connect", "zoo", "web")
     web.hawse("network", "create", "any")
     assert state(web) == (["app"], ["app"], True, ["app"])
