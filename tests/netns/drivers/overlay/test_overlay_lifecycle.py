@@ -13,6 +13,7 @@ import pytest
 from drivers import firewall
 from drivers.api import Exists, Missing, Sandbox
 from drivers.linux import host_namespace, netns
+from tests.netns.drivers.overlay.conftest import VNIS
 
 pytestmark = pytest.mark.netns
 
@@ -64,11 +65,12 @@ def test_a_failed_creation_does_not_change_a_network_in_use(cluster):
     o1 = cluster.network("o1", "10.0.1.0/24")
     here, there = o1.container(0), o1.container(1)
     member = o1.members[0]
-    member.inside("ip link del br0; ip link add br0 type dummy 2>/dev/null || ip link add br0 type veth peer name x")
-    with pytest.raises(Exception, match="link"):
+    member.inside("ip link del vxlan0")
+    member.host.sh(f"ip link add other0 type vxlan id {member.network.options[VNIS]} dstport 4789")
+    with pytest.raises(Exists, match="error creating vxlan interface: file exists"):
         member.act("create_network")
     assert member.place.file.exists()
-    member.inside("ip link del br0")
+    member.host.sh("ip link del other0")
     member.verify(fix=True)
     member.act("join", here.endpoint, Sandbox(here.namespace, here.path), "eth0")
     assert here.pings(there.ipv4)
