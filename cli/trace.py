@@ -70,10 +70,10 @@ def _verdict(document: dict[str, Any], origin: str, target: str) -> Any:
     from rich.text import Text
 
     culprit, reachable = document["culprit"], document["reachable"]
-    said = {True: "reaches", False: "does not reach", None: "may or may not reach"}[reachable]
+    verb = {True: "reaches", False: "does not reach", None: "may or may not reach"}[reachable]
     lines = [
         (
-            f"{origin} {said} {target}",
+            f"{origin} {verb} {target}",
             "bold green" if reachable else "bold red" if reachable is False else "bold yellow",
         )
     ]

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from api.docker import early  # noqa: F401
-from api.docker.listeners import Settings, given, tcp_listener, unix_listener
+from api.docker.listeners import Settings, inherited_listeners, tcp_listener, unix_listener
 from api.docker.router import Router
 from api.docker.routes import ROUTES
 from api.docker.service import Service
@@ -24,7 +24,7 @@ def main() -> int:
     """Serve until a signal ends the service; return the exit code."""
     settings = Settings(**json.loads(sys.argv[1]))
     os.umask(0o022)
-    listeners = given()
+    listeners = inherited_listeners()
     made, tls = None, None
     try:
         if settings.address:

@@ -203,8 +203,8 @@ class Struct(GoType):
         self.name, self._short = name, name.rpartition(".")[2]
         self.fields: dict[str, tuple[str, tuple[str, ...], GoType]] = {}
         for inner in embedded:
-            for key, (field, way, kind) in inner.fields.items():
-                self.fields[key] = field, (inner._short, *way), kind
+            for key, (field, field_path, kind) in inner.fields.items():
+                self.fields[key] = field, (inner._short, *field_path), kind
         for field, kind in fields.items():
             self.fields[field.lower()] = field, (field,), kind
 
@@ -217,10 +217,10 @@ class Struct(GoType):
             known = self.fields.get(key.translate(_FOLDS).lower())
             if known is None:
                 continue
-            field, way, kind = known
+            field, field_path, kind = known
             if each is None:
                 result[field] = None if kind.zero is None else result.get(field)
             else:
-                inner = Place(self._short, (*place.fields, *way))
+                inner = Place(self._short, (*place.fields, *field_path))
                 result[field] = kind.decode(each, inner, errors, result.get(field))
         return result

@@ -34,7 +34,7 @@ class Settings:
     key: str = ""
 
 
-def given() -> list[socket.socket]:
+def inherited_listeners() -> list[socket.socket]:
     """Return the listening sockets that systemd passed to this process."""
     if not resident.is_socket_activated():
         return []
@@ -54,7 +54,7 @@ def unix_listener(settings: Settings) -> socket.socket:
     group = _group(settings.group)
     if path == api_socket():
         make_private_directory(path.parent)
-    _make_way(path)
+    _remove_old_socket(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     mask = os.umask(0o177)
     try:
@@ -107,7 +107,7 @@ def _group(name: str) -> int | None:
         raise InvalidArgument(f"group {name} not found") from None
 
 
-def _make_way(path: Path) -> None:
+def _remove_old_socket(path: Path) -> None:
     """Remove the socket of a service that has ended.
 
     Raises EngineError if another process listens on the socket, or if the file is no socket.

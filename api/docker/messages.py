@@ -112,8 +112,8 @@ class Request:
             document = decode(text.encode("utf-8", "surrogateescape"), whole=True)
             for form in (FILTERS, OLD_FILTERS):
                 with suppress(Mismatch):
-                    given = form.document(document)
-                    return {key: _chosen(values) for key, values in given.items()}
+                    values_by_name = form.document(document)
+                    return {key: _chosen(values) for key, values in values_by_name.items()}
         raise bad_request("invalid filter")
 
     def json(self, struct: Struct) -> Fields:

@@ -105,13 +105,13 @@ def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
 def published_ports(reader: Reader, *_: Any) -> Names:
     """Return the published ports of this host, such as ``8080`` and ``53/udp``, with their containers."""
     containers = {container.id: container.name for container in reader.containers()}
-    found: dict[str, str] = {}
+    ports: dict[str, str] = {}
     for endpoint in reader.endpoints():
-        for port in (one for one in endpoint.ports if one.host_port):
+        for port in (published for published in endpoint.ports if published.host_port):
             for number in range(port.host_port, port.host_port_end + 1):
                 name = str(number) if port.protocol == "tcp" else f"{number}/{port.protocol}"
-                found.setdefault(name, containers.get(endpoint.container_id, ""))
-    return found.items()
+                ports.setdefault(name, containers.get(endpoint.container_id, ""))
+    return ports.items()
 
 
 def labels(holders: Iterable[Mapping[str, str] | None]) -> Names:

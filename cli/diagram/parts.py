@@ -35,9 +35,9 @@ def groups(network: Json) -> list[HostGroup]:
         return [HostGroup("", network["Containers"])]
     named = []
     for host in network["Hosts"]:
-        own = "" if host["Here"] else host["Name"]
+        host_name = "" if host["Here"] else host["Name"]
         here = ", this host" if host["Here"] else ""
-        members = [container for container in network["Containers"] if container["Host"] == own]
+        members = [container for container in network["Containers"] if container["Host"] == host_name]
         named.append(HostGroup(f"{host['Name']} ({host['Address']}{here})", members))
     return named
 
@@ -49,8 +49,8 @@ def clean(data: str, longest: int = LONGEST) -> str:
 
 def addresses(container: Json) -> list[str]:
     """Return the addresses of an endpoint, without prefix lengths."""
-    found = (container["IPv4Address"], container["IPv6Address"])
-    return [address.partition("/")[0] for address in found if address]
+    interfaces = (container["IPv4Address"], container["IPv6Address"])
+    return [address.partition("/")[0] for address in interfaces if address]
 
 
 def subnets(network: Json) -> list[str]:

@@ -29,11 +29,11 @@ def verify(app: App, network: str, fix: bool) -> None:
     disappeared is printed as repaired. The exit code is 1 if a difference is left.
     """
     with app.waiting(f"{'Repairing' if fix else 'Comparing'} {network}"):
-        found = app.engine.diagnostics.verify(network, fix=fix)
-        left = app.engine.diagnostics.verify(network) if fix and found else found
-    app.out_lines([f"repaired: {line}" for line in found if line not in left])
+        differences = app.engine.diagnostics.verify(network, fix=fix)
+        left = app.engine.diagnostics.verify(network) if fix and differences else differences
+    app.out_lines([f"repaired: {line}" for line in differences if line not in left])
     app.out_lines(left)
     if left:
         raise StatusError()
-    if not found:
+    if not differences:
         app.out_lines(["ok"])

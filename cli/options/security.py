@@ -56,7 +56,7 @@ def _profile(path: str) -> str:
         json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"compacting json for seccomp profile ({path}) failed: {_why(error, text)}") from None
-    return SEPARATOR.sub(lambda found: found[1] or "", text)
+    return SEPARATOR.sub(lambda match: match[1] or "", text)
 
 
 def _why(error: Exception, text: str) -> str:

@@ -63,6 +63,6 @@ def _found(pattern: str, value: str) -> bool:
     if pattern == value:
         return True
     try:
-        return regexp.found(pattern, value)
+        return regexp.is_found(pattern, value)
     except regexp.Invalid:
         return False

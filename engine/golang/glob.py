@@ -19,7 +19,7 @@ def matches(pattern: str, text: str) -> bool:
         return pattern == text
     expression = _Translator(pattern).whole()
     try:
-        return regexp.found(expression, text)
+        return regexp.is_found(expression, text)
     except regexp.Invalid:
         return False  # the text is not UTF-8 or is too long, so it is not an image reference
 

@@ -25,7 +25,7 @@ class Invalid(ValueError):
     """Raised for a text that is not a valid regular expression in Go."""
 
 
-def found(pattern: str, text: str) -> bool:
+def is_found(pattern: str, text: str) -> bool:
     """Return whether a pattern matches anywhere in a text; raises `Invalid`."""
     if SPECIAL.isdisjoint(pattern):
         return pattern in text

@@ -109,10 +109,10 @@ def prune(request: Request) -> Response:
 
 def with_old_aliases(document: Json) -> Json:
     """Return a container's document for versions before 1.45: Aliases also has the container's own names."""
-    own = [document["Id"][:SHORT_ID], document["Config"]["Hostname"]]
+    aliases = [document["Id"][:SHORT_ID], document["Config"]["Hostname"]]
     for network, settings in document["NetworkSettings"]["Networks"].items():
         if is_user_defined(network):
-            settings["Aliases"] = list(dict.fromkeys([*(settings["Aliases"] or ()), *own]))
+            settings["Aliases"] = list(dict.fromkeys([*(settings["Aliases"] or ()), *aliases]))
     return document
 
 

@@ -121,8 +121,8 @@ def create(request: Request) -> None:
 
 def save(request: Request) -> Response | None:
     """Answer GET /images/{name}/get and GET /images/get (``names``) with an archive of images."""
-    one = request.parameters.get("name")
-    names = [one] if one else [name for each in request.query.get("names", ()) for name in each.split(",")]
+    single = request.parameters.get("name")
+    names = [single] if single else [name for each in request.query.get("names", ()) for name in each.split(",")]
     with _Output() as output:
         job = request.start_job(_save, names, files=[output.writer])
         output.close_writer()

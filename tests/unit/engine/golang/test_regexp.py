@@ -10,7 +10,7 @@ import time
 import pytest
 
 from engine.filters.rules import matches_pattern
-from engine.golang.regexp import Invalid, found
+from engine.golang.regexp import Invalid, is_found
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ from engine.golang.regexp import Invalid, found
     ],
 )
 def test_expressions_match_as_in_go(text, hit, missed):
-    assert found(text, hit)
-    assert not found(text, missed)
+    assert is_found(text, hit)
+    assert not is_found(text, missed)
 
 
 WRONG = r"* a** a*+ a{1001} a{2,1} (?=a) (?<!a) (?#a) (?>a) (a)\1 \Z \h ( ) [a [b-a] [[:no:]] [\b] \ (?x)a \p{Qq} (?P<1"
@@ -56,19 +56,19 @@ WRONG = r"* a** a*+ a{1001} a{2,1} (?=a) (?<!a) (?#a) (?>a) (a)\1 \Z \h ( ) [a [
 @pytest.mark.parametrize("text", WRONG.split())
 def test_an_invalid_expression_is_refused(text):
     with pytest.raises(Invalid):
-        found(text, "a")
+        is_found(text, "a")
 
 
 @pytest.mark.parametrize(("text", "members"), [(r"\D", "[^0-9]"), (r"\S", r"[^\t\n\f\r ]"), (r"\W", "[^0-9A-Za-z_]")])
 def test_negated_classes_match_as_in_go(text, members):
     for code in range(0x180):
-        assert found(text, chr(code)) == bool(re.search(members, chr(code)))
-        assert found(f"[{text}]", chr(code)) == bool(re.search(members, chr(code)))
+        assert is_found(text, chr(code)) == bool(re.search(members, chr(code)))
+        assert is_found(f"[{text}]", chr(code)) == bool(re.search(members, chr(code)))
 
 
 def test_an_expression_that_is_not_utf8_is_refused():
     with pytest.raises(Invalid):
-        found("a\udcff+", "a")
+        is_found("a\udcff+", "a")
 
 
 HOSTILE = ["^(a+)+$", "(a|aa)+$", "(a|a?)+$", "(.*)*" * 100 + "b", "(a*)*" * 20 + "$", "(x+x+)+y"]
@@ -95,9 +95,9 @@ def test_invalid_expression_matches_nothing_and_prints_nothing(capfd):
 @pytest.mark.parametrize("pattern", [r"\C", r"a\C", r"[\C]", r"\Qx\E\C"])
 def test_the_escape_for_any_single_byte_is_refused_as_in_go(pattern):
     with pytest.raises(Invalid):
-        found(pattern, "abc")
+        is_found(pattern, "abc")
 
 
 @pytest.mark.parametrize("pattern", [r"\\C", r"\Q\C\E", r"\Q\C"])
 def test_a_quoted_escape_matches_itself(pattern):
-    assert found(pattern, r"\C")
+    assert is_found(pattern, r"\C")
