@@ -39,7 +39,7 @@ COMMANDS = (
 SCRATCH_OBJECTS = ("create", "--name", "rehearsal", "hostfs", "true")
 
 
-def scratch_environment() -> bytes:
+def scratch_directory() -> bytes:
     """Return the path of the scratch host's directory."""
     return os.path.join(directory(), SCRATCH)
 
@@ -52,7 +52,7 @@ def create_scratch_host() -> None:
     forget()
     pid = os.fork()
     if pid == 0:  # run the command in a child process, so that its locks and other state do not stay in the server
-        with elsewhere():
+        with scratch_environment():
             run_silently(SCRATCH_OBJECTS)
         os._exit(0)
     os.waitpid(pid, 0)
@@ -76,7 +76,7 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
     ``until`` returns True when a launcher has connected, because the launcher must not wait. Errors in a rehearsal are
     ignored, because the launcher's command will report these errors.
     """
-    with elsewhere():
+    with scratch_environment():
         for command in COMMANDS:
             if until():
                 return
@@ -84,12 +84,12 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
     import_module(REHEARSAL).open_libraries(until)
 
 
-def elsewhere() -> AbstractContextManager[None]:
+def scratch_environment() -> AbstractContextManager[None]:
     """Return a context manager in which commands use the scratch host."""
-    scratch: AbstractContextManager[None] = import_module(REHEARSAL).scratch_host(os.fsdecode(scratch_environment()))
+    scratch: AbstractContextManager[None] = import_module(REHEARSAL).scratch_host(os.fsdecode(scratch_directory()))
     return scratch
 
 
 def forget() -> None:
     """Remove all files of the scratch host; idempotent."""
-    shutil.rmtree(scratch_environment(), ignore_errors=True)
+    shutil.rmtree(scratch_directory(), ignore_errors=True)

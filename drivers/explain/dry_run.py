@@ -21,7 +21,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from drivers.explain import imagined, kinds, links
 from drivers.explain.imagined import ImaginedLinks
-from drivers.explain.names import Names
+from drivers.explain.names import NameLookup
 from drivers.explain.netfilter import FAMILY_NAMES
 from drivers.explain.recorder import HERE, TRANSLATIONS, CommandRecorder
 from drivers.firewall.encoding import FILES
@@ -143,9 +143,9 @@ class DryRunRecorder(CommandRecorder):
         if message.kind == RTM_DELLINK and name and (present := link.find(session, name)) and present.kind == "veth":
             self._lost.add(present.peer)
 
-    def _names(self, session: Session) -> Names:
+    def _names(self, session: Session) -> NameLookup:
         namespace, real = session.namespace(), super()._names(session)
-        return Names(lambda index: self._links.name(namespace, index) or real.link(index), real.namespace)
+        return NameLookup(lambda index: self._links.name(namespace, index) or real.link(index), real.namespace)
 
     def _changes(self, session: Session, message: Message) -> bool:
         if session.protocol == NETFILTER:

@@ -10,7 +10,7 @@ from pyroute2.netlink import NLM_F_CREATE
 from pyroute2.netlink.rtnl import RTM_DELLINK
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
 
-from drivers.explain.names import Names
+from drivers.explain.names import NameLookup
 from drivers.linux.netlink import Message
 from drivers.linux.rtnetlink import decode
 
@@ -44,7 +44,7 @@ KINDS = {
 """The words of ip-link(8) for attributes that only one kind of link has; their values are printed unchanged."""
 
 
-def command(message: Message, names: Names) -> list[str]:
+def command(message: Message, names: NameLookup) -> list[str]:
     """Return the words of the command for a message RTM_NEWLINK, RTM_SETLINK or RTM_DELLINK.
 
     Must be called before the kernel gets the message, because the message may delete or rename the link.
@@ -66,7 +66,7 @@ def command(message: Message, names: Names) -> list[str]:
     return ["ip", "link", "set", *device, *_changes(content, names)]
 
 
-def _changes(content: Any, names: Names) -> Iterator[str]:
+def _changes(content: Any, names: NameLookup) -> Iterator[str]:
     if content["change"] & IFF_UP:
         yield "up" if content["flags"] & IFF_UP else "down"
     name = content.get_attr("IFLA_IFNAME")
@@ -78,13 +78,13 @@ def _changes(content: Any, names: Names) -> Iterator[str]:
         yield from ("alias", alias)
 
 
-def _parent(content: Any, names: Names) -> Iterator[str]:
+def _parent(content: Any, names: NameLookup) -> Iterator[str]:
     parent = content.get_attr("IFLA_LINK")
     if parent:
         yield from ("link", names.link(parent))
 
 
-def _new(content: Any, names: Names) -> Iterator[str]:
+def _new(content: Any, names: NameLookup) -> Iterator[str]:
     """Yield the words for a new link: its name, its settings, its kind and the settings of the kind."""
     yield content.get_attr("IFLA_IFNAME")
     yield from _settings(content, names)
@@ -97,7 +97,7 @@ def _new(content: Any, names: Names) -> Iterator[str]:
         yield from _special(name, value, names)
 
 
-def _settings(content: Any, names: Names) -> Iterator[str]:
+def _settings(content: Any, names: NameLookup) -> Iterator[str]:
     for name, word in SETTINGS.items():
         value = content.get_attr(name)
         if value is not None:
@@ -110,7 +110,7 @@ def _settings(content: Any, names: Names) -> Iterator[str]:
         yield from ("netns", names.namespace(namespace))
 
 
-def _special(name: str, value: Any, names: Names) -> Iterator[str]:
+def _special(name: str, value: Any, names: NameLookup) -> Iterator[str]:
     """Yield the words for one attribute of the link's kind."""
     if name == "VETH_INFO_PEER":
         yield from ("peer", "name", value.get_attr("IFLA_IFNAME"), *_settings(value, names))

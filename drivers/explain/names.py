@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 
-class Names(NamedTuple):
+class NameLookup(NamedTuple):
     """Functions that return the name for a number in a netlink message.
 
     ``link`` takes the index of a link in the session's network namespace, and returns the link's name. ``namespace``

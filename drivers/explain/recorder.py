@@ -15,13 +15,13 @@ from typing import TypeVar
 from pyroute2.netlink import rtnl
 
 from drivers.explain import links, netfilter, routes
-from drivers.explain.names import Names
+from drivers.explain.names import NameLookup
 from drivers.linux import conntrack
 from drivers.linux.netlink import Message, Session
 from drivers.linux.nfnetlink import NETFILTER
 
 T = TypeVar("T")
-TRANSLATIONS: dict[int, Callable[[Message, Names], list[str]]] = {
+TRANSLATIONS: dict[int, Callable[[Message, NameLookup], list[str]]] = {
     **dict.fromkeys((rtnl.RTM_NEWLINK, rtnl.RTM_SETLINK, rtnl.RTM_DELLINK), links.command),
     **dict.fromkeys((rtnl.RTM_NEWADDR, rtnl.RTM_DELADDR), routes.address),
     **dict.fromkeys((rtnl.RTM_NEWROUTE, rtnl.RTM_DELROUTE), routes.way),
@@ -131,8 +131,8 @@ class CommandRecorder:
     def _path(self, namespace: int) -> str:
         return self._paths.get(os.fstat(namespace).st_ino) or f"/proc/{os.getpid()}/fd/{namespace}"
 
-    def _names(self, session: Session) -> Names:
-        return Names(session.name, self._path)
+    def _names(self, session: Session) -> NameLookup:
+        return NameLookup(session.name, self._path)
 
     def _described(self, session: Session, messages: Sequence[Message]) -> list[str]:
         """Return the command for each message, or "" for a message that changes nothing."""
@@ -148,7 +148,7 @@ class CommandRecorder:
         prefix = self._prefix(session.namespace()) if any(commands) else None
         return [shlex.join([*prefix, *words]) if words and prefix is not None else "" for words in commands]
 
-    def _words(self, session: Session, message: Message, names: Names) -> list[str]:
+    def _words(self, session: Session, message: Message, names: NameLookup) -> list[str]:
         if session.protocol == NETFILTER:
             return netfilter.conntrack(message)
         if session.protocol != socket.NETLINK_ROUTE or message.kind not in TRANSLATIONS:

@@ -11,7 +11,7 @@ from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 from pyroute2.netlink.rtnl.ndmsg import NTF_MASTER, NTF_SELF, NUD_PERMANENT, ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from drivers.explain.names import Names
+from drivers.explain.names import NameLookup
 from drivers.linux import route
 from drivers.linux.netlink import Message
 from drivers.linux.rtnetlink import decode
@@ -19,7 +19,7 @@ from drivers.linux.rtnetlink import decode
 USUAL_METRIC6 = route.USUAL_METRIC[6]
 
 
-def address(message: Message, names: Names) -> list[str]:
+def address(message: Message, names: NameLookup) -> list[str]:
     """Return the words of the command for a message RTM_NEWADDR or RTM_DELADDR."""
     content = decode(ifaddrmsg, message.body)
     words = ["ip", "address", "del" if message.kind == RTM_DELADDR else "add"]
@@ -31,7 +31,7 @@ def address(message: Message, names: Names) -> list[str]:
     return [*words, "nodad"] if message.kind != RTM_DELADDR and content["flags"] & IFA_F_NODAD else words
 
 
-def way(message: Message, names: Names) -> list[str]:
+def way(message: Message, names: NameLookup) -> list[str]:
     """Return the words of the command for a message RTM_NEWROUTE or RTM_DELROUTE."""
     content = decode(rtmsg, message.body)
     is_ipv6 = content["family"] == AF_INET6
@@ -54,7 +54,7 @@ def way(message: Message, names: Names) -> list[str]:
     return [*words, "metric", str(metric)] if metric and not (is_ipv6 and metric == USUAL_METRIC6) else words
 
 
-def neighbour(message: Message, names: Names) -> list[str]:
+def neighbour(message: Message, names: NameLookup) -> list[str]:
     """Return the words of the command for a message RTM_NEWNEIGH or RTM_DELNEIGH."""
     content = decode(ndmsg, message.body)
     device, mac, at = names.link(content["ifindex"]), content.get_attr("NDA_LLADDR"), content.get_attr("NDA_DST")

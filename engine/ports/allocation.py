@@ -43,7 +43,7 @@ class PortConflict(Exception):
         self.protocol, self.port = protocol, port
 
 
-class Probe(Protocol):
+class PortProbe(Protocol):
     """The interface for asking the kernel about host ports, in the network namespace of the calling process."""
 
     def ephemeral(self) -> Sequence[range]:
@@ -73,7 +73,7 @@ class HostAddressing:
     proxy. ``untranslated`` are the IP versions whose gateway mode uses no host port, such as "routed".
     """
 
-    probe: Probe
+    probe: PortProbe
     default_ip: str = ""
     ipv4: bool = True
     ipv6: bool = True
@@ -236,7 +236,7 @@ class _Taken:
 class _Allocation:
     """The choice of host ports for one endpoint: the ports in use, and the random ports chosen so far (``chosen``)."""
 
-    probe: Probe
+    probe: PortProbe
     taken: _Taken
     chosen: defaultdict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
 

@@ -34,7 +34,7 @@ _PROTOCOL_MISSING = {errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
 
 
 class HostProbe:
-    """Implements `engine.ports.Probe` for one allocation.
+    """Implements `engine.ports.allocation.PortProbe` for one allocation.
 
     ``read_ephemeral`` returns the kernel's port range, which the drivers read from sysctl. ``read_own`` returns the
     inode number of each socket of the agent. A port that only the agent has bound is regarded as free, although the

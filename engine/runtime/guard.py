@@ -62,7 +62,7 @@ class GuardedProcess:
         self._record: dict[str, Any] | None = None
         self._pid, self._began, self._failures, self._child = 0, 0.0, 0, 0
         self._starting, self._vanished = False, math.inf
-        self._watch = Watch()
+        self._liveness = Liveness()
 
     @property
     def needed(self) -> bool:
@@ -75,12 +75,12 @@ class GuardedProcess:
             if not self._starting:
                 self._start()
             return
-        if self._watch.is_stuck(self._pid):
+        if self._liveness.is_stuck(self._pid):
             with contextlib.suppress(OSError):
                 pidfd = peer.open_pidfd(self._connection)
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 os.close(pidfd)
-        elif self._watch.is_ping_due():
+        elif self._liveness.is_ping_due():
             with contextlib.suppress(OSError):  # the socket is full if the process reads nothing
                 self._connection.send(self._ping, socket.MSG_DONTWAIT)
 
@@ -93,7 +93,7 @@ class GuardedProcess:
             return False
         self._load()
         self._connection, self._pid = connection, peer.credentials(connection)[0]
-        self._began, self._starting, self._watch = time.monotonic(), False, Watch()
+        self._began, self._starting, self._liveness = time.monotonic(), False, Liveness()
         self._loop.watch(connection.fileno(), lambda _: self._read(connection))
         return True
 
@@ -105,7 +105,7 @@ class GuardedProcess:
         except OSError:
             data = b""
         if data:
-            self._watch.answered()
+            self._liveness.answered()
             return
         self._loop.forget(connection.fileno())
         connection.close()
@@ -175,7 +175,7 @@ class GuardedProcess:
         return time.monotonic() > self._vanished + _FORK_SECONDS
 
 
-class Watch:
+class Liveness:
     """The observed state of a connected process: stops, unanswered pings, and sleep without processor time."""
 
     def __init__(self) -> None:

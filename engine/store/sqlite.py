@@ -97,7 +97,7 @@ def check_schema(connection: sqlite3.Connection) -> bool:
     return version == schema.VERSION
 
 
-class PoolKey(NamedTuple):
+class ConnectionKey(NamedTuple):
     """The values that a kept connection must match: the store's path, device and inode, and the busy timeout."""
 
     path: Path
@@ -108,13 +108,13 @@ class PoolKey(NamedTuple):
 
 DOWNGRADE = "use that version, or run: hawse system check --repair"
 
-_idle: deque[tuple[PoolKey, sqlite3.Connection]] = deque()
+_idle: deque[tuple[ConnectionKey, sqlite3.Connection]] = deque()
 """The open connections that this process keeps for later snapshots and transactions. A thread first removes a
 connection from this queue, and then checks the connection's key. Therefore two threads never use the same connection.
 """
 
 
-def pool_key(path: Path, busy_seconds: float) -> PoolKey:
+def connection_key(path: Path, busy_seconds: float) -> ConnectionKey:
     """Return the key for connections to the store's file. The key contains the file's current device and inode.
 
     Raises FileNotFoundError if the file does not exist, and `Damaged` if it is empty or not a regular file. Raises
@@ -124,10 +124,10 @@ def pool_key(path: Path, busy_seconds: float) -> PoolKey:
     require_own_file(path, file)
     if not file.st_size or not stat.S_ISREG(file.st_mode):
         raise Damaged(f"the store {path} is damaged: it is {'no file' if file.st_size else 'empty'}")
-    return PoolKey(path, file.st_dev, file.st_ino, busy_seconds)
+    return ConnectionKey(path, file.st_dev, file.st_ino, busy_seconds)
 
 
-def take_idle(key: PoolKey) -> sqlite3.Connection | None:
+def take_idle(key: ConnectionKey) -> sqlite3.Connection | None:
     """Return a kept connection with this key, or None if there is none.
 
     The connection is removed from the kept connections.
@@ -141,7 +141,7 @@ def take_idle(key: PoolKey) -> sqlite3.Connection | None:
     return None
 
 
-def keep_idle(used: PoolKey, connection: sqlite3.Connection) -> None:
+def keep_idle(used: ConnectionKey, connection: sqlite3.Connection) -> None:
     """Keep a connection without an open transaction for the next snapshot or transaction.
 
     If more than `IDLE_LIMIT` connections are kept, the oldest connections are closed.
@@ -231,7 +231,7 @@ class SqliteStore:
         except (sqlite3.Error, CodecError, NewerSchema, NoSchema) as error:
             raise self._translate(error) from error
 
-    def _begun(self, begin: str) -> tuple[PoolKey | None, sqlite3.Connection]:
+    def _begun(self, begin: str) -> tuple[ConnectionKey | None, sqlite3.Connection]:
         """Return a connection on which a transaction has begun, and its key (None if it must not be kept)."""
         try:
             return self._begun_with_log(begin)
@@ -246,7 +246,7 @@ class SqliteStore:
             connection.execute(READ)
             return None, connection
 
-    def _begun_with_log(self, begin: str) -> tuple[PoolKey, sqlite3.Connection]:
+    def _begun_with_log(self, begin: str) -> tuple[ConnectionKey, sqlite3.Connection]:
         while True:
             key, connection = self._open()
             try:
@@ -275,21 +275,21 @@ class SqliteStore:
                         raise
                 wait.check()
 
-    def _is_current(self, key: PoolKey) -> bool:
+    def _is_current(self, key: ConnectionKey) -> bool:
         """Return whether the file of a connection is still at the path of the store."""
         with suppress(FileNotFoundError):
             file = os.lstat(self.path)
             return (file.st_dev, file.st_ino) == (key.device, key.inode)
         return False
 
-    def _open(self) -> tuple[PoolKey, sqlite3.Connection]:
+    def _open(self) -> tuple[ConnectionKey, sqlite3.Connection]:
         try:
             try:
-                key = pool_key(self.path, self.busy_seconds)
+                key = connection_key(self.path, self.busy_seconds)
             except FileNotFoundError:
                 make_private_directory(self.path.parent)
                 store_file.create(self.path)
-                key = pool_key(self.path, self.busy_seconds)
+                key = connection_key(self.path, self.busy_seconds)
             return key, take_idle(key) or self._connect()
         except OSError as error:  # the caller's block is outside this try, so its own OSError is not translated
             raise self._translate(error) from error
@@ -415,7 +415,7 @@ def open_readonly(path: Path) -> Iterator[Reader | None]:
     Nothing is created, upgraded or repaired. The wait for a lock is limited by `BUSY_TIMEOUT_SECONDS`.
     """
     try:
-        pool_key(path, BUSY_TIMEOUT_SECONDS)  # raises for a file that must not be opened
+        connection_key(path, BUSY_TIMEOUT_SECONDS)  # raises for a file that must not be opened
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_SECONDS)
     except (OSError, EngineError, sqlite3.Error):
         yield None

@@ -13,7 +13,7 @@ from engine.agent.service import Snapshot
 from engine.agentd.cluster import wireguard_keys
 from engine.agentd.cluster.lease import LeaseKeeper
 from engine.agentd.cluster.peer_sync import PeerSync
-from engine.agentd.cluster.responder import Responder
+from engine.agentd.cluster.responder import QuestionResponder
 from engine.agentd.cluster.watcher import StoreWatcher
 from engine.cluster import encryption, endpoint_sync, local_networks, shared_networks
 from engine.cluster import membership as memberships
@@ -49,7 +49,7 @@ class ClusterNode:
         self._view = views.saved(root)
         self._saved: View | None = self._view
         self._peer_sync = PeerSync(self._host.driver("overlay"), membership.node_id, run)
-        self._responder = Responder(self._open, membership, self._host.callback("__answer"))
+        self._responder = QuestionResponder(self._open, membership, self._host.callback("__answer"))
         self._watcher = StoreWatcher(self._open, self._changed, self._view, on_question=self._responder.queue)
         self._lease_keeper = LeaseKeeper(
             self._open, membership, sync_records=self._sync_records, after_renewal=self._after_renewal

@@ -30,7 +30,7 @@ LONGEST_PAUSE_SECONDS = 0.5
 """Maximum pause in seconds between two questions. A shorter pause lasts as long as the last answer took."""
 
 
-class Responder:
+class QuestionResponder:
     """The thread that answers. ``command`` has the arguments and the environment of the process that does the checks.
 
     The process gets the question on stdin, and writes the answer to stdout.

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from drivers.explain import links, netfilter, routes
-from drivers.explain.names import Names
+from drivers.explain.names import NameLookup
 from drivers.firewall.encoding import ruleset
 from drivers.linux import link, neighbor, route
 from drivers.linux.neighbor import Row
@@ -16,7 +16,7 @@ from drivers.linux.netlink import Message
 from drivers.linux.route import Route
 
 MAC = "02:00:00:00:00:01"
-NAMES = Names(lambda index: f"link{index}", lambda _: "/run/netns/c1")
+NAMES = NameLookup(lambda index: f"link{index}", lambda _: "/run/netns/c1")
 
 
 class Sent:

@@ -11,7 +11,7 @@ import pytest
 
 from drivers.linux import process
 from engine.runtime import guard
-from engine.runtime.guard import Watch, delay_seconds
+from engine.runtime.guard import Liveness, delay_seconds
 
 
 def test_the_delay_before_a_restart_grows_up_to_30_seconds():
@@ -42,7 +42,7 @@ def hangs(monkeypatch, pid: int) -> bool:
     """
     monkeypatch.setattr(guard, "HANG_SECONDS", 0.2)
     monkeypatch.setattr(guard, "PING_INTERVAL_SECONDS", 0)
-    watch = Watch()
+    watch = Liveness()
     assert watch.is_ping_due()
     stuck = []
     for _ in range(10):
@@ -60,13 +60,13 @@ def test_a_process_that_works_is_not_stuck(monkeypatch, spinning):
 
 
 def test_a_process_that_answers_is_not_stuck(asleep):
-    watch = Watch()
+    watch = Liveness()
     watch.answered()
     assert not watch.is_stuck(asleep)
 
 
 def test_a_stopped_process_is_stuck_at_the_second_check(asleep):
-    watch = Watch()
+    watch = Liveness()
     os.kill(asleep, signal.SIGSTOP)
     while not process.is_stopped(asleep):
         time.sleep(0.01)

@@ -93,7 +93,7 @@ def test_a_forked_child_opens_its_own_connection(store):
 
 def test_no_two_threads_get_the_same_connection(store):
     put(store, "one")
-    kept = sqlite.pool_key(store.path, store.busy_seconds)
+    kept = sqlite.connection_key(store.path, store.busy_seconds)
     taken = []
 
     class Path(type(store.path)):

@@ -5,7 +5,7 @@ import time
 from contextlib import contextmanager
 
 from engine.agentd.cluster import responder
-from engine.agentd.cluster.responder import WAITING_LIMIT, Responder
+from engine.agentd.cluster.responder import WAITING_LIMIT, QuestionResponder
 from engine.cluster import keys
 from engine.cluster.etcd import KeyValue
 from engine.cluster.model import ClusterMembership, Question
@@ -27,7 +27,7 @@ def responding(log, seconds):
     def unavailable():
         raise Unavailable("no store")
 
-    made = Responder(unavailable, OWN, ([sys.executable, "-SIc", RECORD, str(log), str(seconds)], {}))
+    made = QuestionResponder(unavailable, OWN, ([sys.executable, "-SIc", RECORD, str(log), str(seconds)], {}))
     made.start()
     yield made
     made.stop()
