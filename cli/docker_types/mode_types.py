@@ -7,27 +7,20 @@ from __future__ import annotations
 
 from cli.docker_types.schema import text_type
 from cli.gotemplate.gotypes import Method, Raw, integer
+from engine.names import is_container_mode, is_user_defined
 
 
 def _shared(text: str) -> str:
     """Return NAME if ``text`` is a mode of the form ``container:NAME``, else ""."""
-    return text.removeprefix("container:") if _is_container(text) else ""
-
-
-def _is_container(text: str) -> bool:
-    return text.startswith("container:")
+    return text.removeprefix("container:") if is_container_mode(text) else ""
 
 
 def _is_host(text: str) -> bool:
     return text == "host"
 
 
-def _is_user_defined(text: str) -> bool:
-    return text not in ("default", "bridge", "host", "none") and not _is_container(text)
-
-
 def _network_name(text: str) -> str:
-    return "container" if _is_container(text) else text
+    return "container" if is_container_mode(text) else text
 
 
 def _port_number(port: str) -> str:
@@ -51,15 +44,15 @@ NETWORK_MODE = text_type(
     {
         "IsNone": lambda text: text == "none",
         "IsDefault": lambda text: text == "default",
-        "IsPrivate": lambda text: not _is_host(text) and not _is_container(text),
-        "IsContainer": _is_container,
+        "IsPrivate": lambda text: not _is_host(text) and not is_container_mode(text),
+        "IsContainer": is_container_mode,
         "IsBridge": lambda text: text == "bridge",
         "IsHost": _is_host,
-        "IsUserDefined": _is_user_defined,
+        "IsUserDefined": is_user_defined,
     },
     {
         "ConnectedContainer": _shared,
-        "UserDefined": lambda text: text if _is_user_defined(text) else "",
+        "UserDefined": lambda text: text if is_user_defined(text) else "",
         "NetworkName": _network_name,
     },
 )
@@ -69,26 +62,26 @@ IPC_MODE = text_type(
         "IsPrivate": lambda text: text == "private",
         "IsHost": _is_host,
         "IsShareable": lambda text: text == "shareable",
-        "IsContainer": _is_container,
+        "IsContainer": is_container_mode,
         "IsNone": lambda text: text == "none",
         "IsEmpty": lambda text: not text,
-        "Valid": lambda text: text in ("", "none", "private", "host", "shareable") or _is_container(text),
+        "Valid": lambda text: text in ("", "none", "private", "host", "shareable") or is_container_mode(text),
     },
     {"Container": _shared},
 )
 PID_MODE = text_type(
     "container.PidMode",
     {
-        "IsPrivate": lambda text: not _is_host(text) and not _is_container(text),
+        "IsPrivate": lambda text: not _is_host(text) and not is_container_mode(text),
         "IsHost": _is_host,
-        "IsContainer": _is_container,
+        "IsContainer": is_container_mode,
         "Valid": lambda text: not text or _is_host(text) or bool(_shared(text)),
     },
     {"Container": _shared},
 )
 CGROUP_SPEC = text_type(
     "container.CgroupSpec",
-    {"IsContainer": _is_container, "Valid": lambda text: not text or _is_container(text)},
+    {"IsContainer": is_container_mode, "Valid": lambda text: not text or is_container_mode(text)},
     {"Container": _shared},
 )
 _HOST_OR_PRIVATE = {

@@ -11,9 +11,9 @@ from cli.options.address import mac_address
 from cli.pflag.csv import csv_fields
 from engine.golang.strconv import parse_int, quote
 from engine.model import EndpointIPAM, EndpointSettings
+from engine.names import is_user_defined
 
 _LONG_SYNTAX = re.compile(r"\w=\w", re.ASCII)  # matches the same values as Docker's \w+=\w+, in linear time
-_NOT_USER_DEFINED = frozenset({"default", "bridge", "host", "none"})
 _SINGLE = {"name": "target", "ip": "ipv4", "ip6": "ipv6", "mac-address": "mac"}
 _LISTS = {"alias": "aliases", "link-local-ip": "link_local"}
 
@@ -91,11 +91,6 @@ def _gw_priority(text: str) -> int:
     except ValueError as error:
         reason = str(error).rpartition(": ")[2]
         raise ValueError(f"invalid gw-priority ({text}): {reason}") from None
-
-
-def is_user_defined(mode: str) -> bool:
-    """Return whether a network mode names a network that a user created."""
-    return mode not in _NOT_USER_DEFINED and not mode.startswith("container:")
 
 
 def network_mode(networks: Sequence[NetworkOption]) -> str:

@@ -7,7 +7,6 @@ without a command after which the server exits.
 from __future__ import annotations
 
 import gc
-import os
 import sys
 
 from cli.warm import prefault, preload, socket
@@ -15,7 +14,7 @@ from cli.warm.server import WarmServer
 from engine.errors import PermissionDenied
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
-from engine.runtime import cgroup, guarded, syscalls
+from engine.runtime import cgroup, guarded, resident, syscalls
 
 IDLE_SECONDS = 600.0
 
@@ -39,7 +38,7 @@ def serve(lock: int) -> None:
         cgroup.leave()
     loop = Loop()
     inotify = Inotify(loop)
-    server = WarmServer(loop, inotify, idle_from_environment())
+    server = WarmServer(loop, inotify, resident.idle_seconds("HAWSE_WARM_IDLE", IDLE_SECONDS))
     preload.watch(inotify, server.leave)
     preload.import_all()
 
@@ -62,14 +61,6 @@ def unshare_network() -> bool:
     except OSError:
         return False
     return True
-
-
-def idle_from_environment() -> float:
-    """Return the idle time in seconds from the environment variable HAWSE_WARM_IDLE, or the default."""
-    try:
-        return max(0.1, float(os.environ.get("HAWSE_WARM_IDLE", "")))
-    except ValueError:
-        return IDLE_SECONDS
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
     services = (cluster, dns, hold, forward, repair, links, rejoin, BackupService(loop, root / NAME))
     agent = Agent(
         loop, store, services, place.listener,
-        idle=idle_from_environment(),
+        idle=resident.idle_seconds("HAWSE_AGENT_IDLE", IDLE_SECONDS),
         guarded=guarded.Guarded(loop, str(run_dir), guarded.AGENT, str(run_dir / client.LOG)),
         stays=unit.runs_this_process,
         extend=cluster.extend,
@@ -158,14 +158,6 @@ def inherited_descriptor(variable: str) -> int:
         return -1
     os.set_inheritable(int(number), False)
     return int(number)
-
-
-def idle_from_environment() -> float:
-    """Return the seconds in HAWSE_AGENT_IDLE, at least 0.1; without the variable, return `IDLE_SECONDS`."""
-    try:
-        return max(0.1, float(os.environ.get("HAWSE_AGENT_IDLE", "")))
-    except ValueError:
-        return IDLE_SECONDS
 
 
 def tell_ready() -> None:

@@ -74,6 +74,14 @@ def is_socket_activated() -> bool:
     return os.environ.get("LISTEN_PID") == str(os.getpid())
 
 
+def idle_seconds(variable: str, default: float) -> float:
+    """Return the seconds in an environment variable, at least 0.1; return ``default`` without a valid number."""
+    try:
+        return max(0.1, float(os.environ.get(variable, "")))
+    except ValueError:
+        return default
+
+
 def sign(lock: int) -> None:
     """Write this process's identity into the lock file that it has locked, so that `holder` finds this process."""
     with contextlib.suppress(OSError):  # a full disk must not prevent the start
