@@ -196,7 +196,7 @@ def discard(sandbox: Sandbox, endpoint: EndpointSpec) -> None:
 def _is_of(endpoint: EndpointSpec, candidate: link.Link) -> bool:
     """Return whether a sandbox's link belongs to the endpoint. The name of the link does not matter."""
     return candidate.alias == names.endpoint_mark(endpoint.id) or (
-        candidate.kind == "veth" and candidate.mac == endpoint.mac
+        candidate.kind == "veth" and candidate.mac == endpoint.mac[: link.MAC_TEXT]
     )
 
 

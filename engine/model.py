@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+LINK_MAC_CHARACTERS = len("02:42:ac:11:00:02")
+
 # ---------------------------------------------------------------------------------------------- requests
 
 
@@ -370,6 +372,11 @@ class EndpointRecord:
     phase: str = "reserved"
     owner: str = ""
     granted: bool = False  # true if the cluster has reserved the endpoint's addresses
+
+    @property
+    def link_mac(self) -> str:
+        """The MAC of the endpoint's interface: the first six bytes of ``mac``, which may have 8 or 20 bytes."""
+        return self.mac[:LINK_MAC_CHARACTERS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from drivers.api import Difference, EndpointSpec, Unsupported
 from drivers.firewall import table, table_repair, transaction
 from drivers.firewall.elements import Element, name
 from drivers.firewall.table_repair import Contents
-from drivers.linux import libnftables, nfnetlink
+from drivers.linux import libnftables, link, nfnetlink
 
 TABLE = "bridge hawse"
 
@@ -134,9 +134,9 @@ def _muted(port: str) -> Element:
 
 
 def _elements(port: str, endpoint: EndpointSpec) -> Iterator[Element]:
-    interface = name(port)
+    interface, mac = name(port), endpoint.mac[: link.MAC_TEXT]
     addresses = [a.ip for a in (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local) if a is not None]
     yield Element("ports", interface)
-    yield Element("macs", f"{interface} . {endpoint.mac}")
-    for address in [*addresses, *([link_local(endpoint.mac)] if any(a.version == 6 for a in addresses) else [])]:
+    yield Element("macs", f"{interface} . {mac}")
+    for address in [*addresses, *([link_local(mac)] if any(a.version == 6 for a in addresses) else [])]:
         yield Element(f"addresses{address.version}", f"{interface} . {address}")

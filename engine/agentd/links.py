@@ -296,6 +296,6 @@ def _ours(record: ContainerRecord, endpoints: Sequence[EndpointRecord], with_mod
         Subject(CONTAINER, record.id),
         frozenset(e.interface for e in endpoints),
         with_modes,
-        frozenset(e.mac for e in endpoints if e.mac),
+        frozenset(e.link_mac for e in endpoints if e.mac),
         frozenset(ip_interface(text).ip.packed for text in texts),
     )

@@ -111,7 +111,7 @@ def _on_host(bridge: str, members: Sequence[Joined]) -> Iterator[Check]:
                 what = f"this host's packets to {address} {_way(found)} instead of by {bridge}"
                 cause = "another program added a route, a rule or the same address"
                 yield fault(one.name, what, cause, f"see: ip route get {address}; ip rule; and delete what is wrong")
-            elif (entry := known.get(address)) is not None and entry.mac != one.endpoint.mac:
+            elif (entry := known.get(address)) is not None and entry.mac != one.endpoint.link_mac:
                 yield _stale(one.name, f"this host takes {address} for", entry, f"ip neigh del {address} dev {bridge}")
     senders = {address.version: address for one in members for address in one.addresses_on_bridge}
     if 4 in senders:
@@ -126,10 +126,10 @@ def _static_entries(
 ) -> Iterator[Check]:
     """Check that no static forwarding entry of the bridge sends a container's frames to another port."""
     for one in members:
-        right, present = ports.get(one.endpoint.id), static.get(one.endpoint.mac)
+        right, present = ports.get(one.endpoint.id), static.get(one.endpoint.link_mac)
         if right is not None and present not in (None, right.name):
-            what = f"{bridge} sends frames for its MAC {one.endpoint.mac} to {present} instead of {right.name}"
-            fix = f"bridge fdb del {one.endpoint.mac} dev {present} {'self' if present == bridge else 'master'}"
+            what = f"{bridge} sends frames for its MAC {one.endpoint.link_mac} to {present} instead of {right.name}"
+            fix = f"bridge fdb del {one.endpoint.link_mac} dev {present} {'self' if present == bridge else 'master'}"
             yield fault(one.name, what, "another program added a static forwarding entry", fix)
 
 
@@ -170,9 +170,9 @@ def _inside(one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: 
         return
     yield from silent
     is_unchecked = one.network.driver not in (*SHARING_MAC, *COMPARING_MAC)
-    if is_unchecked and one.endpoint.mac and present.mac != one.endpoint.mac:
-        what = f"{interface} has the MAC {present.mac} instead of {one.endpoint.mac}"
-        fix = f"nsenter -t {container.pid} -n ip link set {interface} address {one.endpoint.mac}"
+    if is_unchecked and one.endpoint.link_mac and present.mac != one.endpoint.link_mac:
+        what = f"{interface} has the MAC {present.mac} instead of {one.endpoint.link_mac}"
+        fix = f"nsenter -t {container.pid} -n ip link set {interface} address {one.endpoint.link_mac}"
         yield fault(one.name, what, "a program in the container changed it", fix)
     for address in present.addresses:
         holder = holders.get((one.network.id, address.ip))
@@ -207,7 +207,7 @@ def _neighbours(
     gateways = {ip_address(g) for g in (one.endpoint.gateway4, one.endpoint.gateway6) if g}
     for entry in neighbours:
         holder = holders.get((one.network.id, entry.address))
-        expected = holder.endpoint.mac if holder is not None else ""
+        expected = holder.endpoint.link_mac if holder is not None else ""
         if one.bridge is not None and entry.address in gateways:
             expected = one.bridge.mac
         if expected and entry.mac != expected and one.network.driver not in SHARING_MAC:

@@ -61,13 +61,13 @@ class Checks:
     def _compare_macs(
         self, place: Place, by: JoinedEndpoint, other: JoinedEndpoint, target: IPAddress
     ) -> Iterator[Culprit]:
-        good = {self._mac_of(other) or other.endpoint.mac}
+        good = {self._mac_of(other) or other.endpoint.link_mac}
         yield from self._wrong_entries(place, by.endpoint.interface, target, good, self._records.name_of(other))
 
     @staticmethod
     def _changed_mac(place: Place, member: JoinedEndpoint) -> Iterator[Culprit]:
         """Yield a culprit if an interface does not have the recorded MAC, to which other hosts send frames."""
-        interface, right = member.endpoint.interface, member.endpoint.mac
+        interface, right = member.endpoint.interface, member.endpoint.link_mac
         mac = place.inside(partial(_mac, interface))
         if mac and mac != right:
             detail = f"{interface} of {place.name} has the MAC {mac}, and the other hosts send to {right}"
@@ -89,7 +89,7 @@ class Checks:
 
     def _compare_on_bridge(self, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
         if member.network.driver == "bridge":
-            good = {self._mac_of(member) or member.endpoint.mac}
+            good = {self._mac_of(member) or member.endpoint.link_mac}
             name = self._records.name_of(member)
             yield from self._wrong_entries(HOST, bridge_of(member.network), target, good, name)
 
@@ -107,14 +107,14 @@ class Checks:
                 yield Culprit("stale-neighbour", what, str(place), detail, fix)
 
     def _forwarding_entry(self, member: JoinedEndpoint) -> Iterator[Culprit]:
-        bridge, port = bridge_of(member.network), port_of(member)
+        bridge, port, mac = bridge_of(member.network), port_of(member), member.endpoint.link_mac
         if not link.index(bridge):
             return
-        by = path_lookup.static_ports(bridge).get(member.endpoint.mac)
+        by = path_lookup.static_ports(bridge).get(mac)
         if by is not None and by != port:
-            detail = f"{bridge} has a static entry that sends {member.endpoint.mac} to {by}, not to {port}"
-            fix = f"delete it: bridge fdb del {member.endpoint.mac} dev {by} master"
-            yield Culprit("stale-neighbour", f"forwarding entry {member.endpoint.mac} of {bridge}", "host", detail, fix)
+            detail = f"{bridge} has a static entry that sends {mac} to {by}, not to {port}"
+            fix = f"delete it: bridge fdb del {mac} dev {by} master"
+            yield Culprit("stale-neighbour", f"forwarding entry {mac} of {bridge}", "host", detail, fix)
 
     def _mac_of(self, member: JoinedEndpoint) -> str:
         container = self._records.container_of(member)
@@ -172,7 +172,7 @@ class Checks:
             macs = self._way.source.inside(partial(address_conflict.holders, near.endpoint.interface, own, target))
         except (DriverError, OSError):
             return
-        strangers = macs - {self._mac_of(far) or far.endpoint.mac}
+        strangers = macs - {self._mac_of(far) or far.endpoint.link_mac}
         if strangers and len(macs) > 1:
             yield self._conflict(far, target, f"a machine with the MAC {', '.join(sorted(strangers))}")
 

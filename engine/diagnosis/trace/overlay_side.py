@@ -152,7 +152,11 @@ class OverlaySide:
     def _concerns(self, way: Way, line: str) -> bool:
         member = way.target_member
         node = self.node_of(way)
-        words = [str(way.address), *((member.endpoint.mac,) if member else ()), *((node.data_address,) if node else ())]
+        words = [
+            str(way.address),
+            *((member.endpoint.link_mac,) if member else ()),
+            *((node.data_address,) if node else ()),
+        ]
         return any(word in line.split() for word in words)
 
     def dropped_tunnel(self, way: Way) -> Culprit | None:
@@ -190,7 +194,7 @@ class OverlaySide:
         place, member = self.namespace(way), way.source_member
         if place is None or member is None:
             return None
-        mac = member.endpoint.mac
+        mac = member.endpoint.link_mac
         by, port = place.inside(lambda: (path_lookup.static_ports(BRIDGE).get(mac), port_of(member)))
         if by in (None, port):
             return None

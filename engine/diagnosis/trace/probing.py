@@ -204,7 +204,7 @@ def _injected(way: Way) -> Observation:
     interface = way.source.interface
     client, sender_mac, own_mac = neighbour_outside(interface, way.address)
     if way.target_member is not None and way.target_member.network.driver == "macvlan" and way.binding is None:
-        own_mac = way.target_member.endpoint.mac
+        own_mac = way.target_member.endpoint.link_mac
     if client is None:
         return Observation(impossible=f"{interface} has no address of this IP version")
     with ExitStack() as stack:

@@ -167,9 +167,8 @@ class State:
         if one.place == "port":
             return _port_culprit(member.network, container, port, one, fix)
         if one.place == "interface" and one.setting == MAC:
-            return Culprit(
-                "wrong-address", f"MAC {member.endpoint.mac} of {interface} of {container.name}", where, one.what, fix
-            )
+            what = f"MAC {member.endpoint.link_mac} of {interface} of {container.name}"
+            return Culprit("wrong-address", what, where, one.what, fix)
         if one.place == "interface" and one.setting in (UP, ARP, MTU):
             return _interface_culprit(container, one, fix)
         if one.place == "interface":

@@ -299,6 +299,19 @@ def test_static_forwarding_entries_and_arp_of_the_gateway(patient):
     assert is_named(checks, "fault", "container web", f"for its MAC {mac} to {port} instead of {right}"), checks
 
 
+def test_a_mac_that_is_longer_than_that_of_the_interface(patient):
+    """The kernel sets the first six bytes of an address of eight bytes (EUI-64). The doctor compares only these."""
+    patient.hawse("run", "-d", "--network", "strict", "--mac-address", "02:42:ac:21:00:99:aa:bb", "--name", "long",
+                  "hostfs", "sleep", "1d")  # fmt: skip
+    address = patient.member("strict", "long")["IPv4Address"].partition("/")[0]
+    try:
+        patient.host.sh(f"ping -c1 -W2 {address}")
+        patient.inside("long", "ping -c1 -W2 172.33.0.1")
+        assert patient.findings() == []
+    finally:
+        patient.hawse("rm", "-f", "long")
+
+
 def test_routes_and_rules_in_a_container_that_drop_its_packets(patient):
     patient.inside("web", "ip route add blackhole 128.0.0.0/1; ip -6 rule add prohibit pref 5")
     patient.inside("db", "ip addr add 172.31.0.1/32 dev lo")
