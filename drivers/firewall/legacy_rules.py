@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 
 from drivers.api import IPAddress
 from drivers.firewall.legacy_tables import Dropping, Entry, Table, tables
-from drivers.firewall.rule_reading import DEPTH_LIMIT, NUMBERS, Packet
+from drivers.firewall.packets import Packet
+from drivers.firewall.rule_reading import DEPTH_LIMIT, NUMBERS
 from drivers.linux import echo
 
 ORDER = ("raw", "mangle", "filter")

@@ -43,6 +43,7 @@ CHAINS = {
 
 The chain at the hook `LEAVING` runs after all other chains. It sees only packets that leave the namespace.
 """
+SOLICITING = (b"\x87", b"\x88")  # ICMPv6 types of neighbour solicitations and advertisements
 READABLE = re.compile(r"[A-Za-z0-9_./-]+")
 DISCOVERY = {
     4: ("arp saddr ip {0}", "arp daddr ip {0}"),
@@ -55,7 +56,8 @@ class Event(NamedTuple):
     """One trace event: a packet met a rule, or a policy, of a chain.
 
     ``table`` is family and name. ``handle`` is the rule's number, or 0 for a policy. ``dropped`` says whether this rule
-    or policy dropped the packet. ``reply`` is True for a packet in the direction of the answer.
+    or policy dropped the packet. ``reply`` is True for a packet in the direction of the answer. ``searches`` is True
+    for a packet by which a neighbour's MAC is found (ARP, neighbour discovery).
     """
 
     table: str
@@ -63,6 +65,7 @@ class Event(NamedTuple):
     handle: int
     dropped: bool
     reply: bool
+    searches: bool = False
 
 
 class Answer(NamedTuple):
@@ -86,7 +89,7 @@ class PacketTrace:
         devices: Collection[str] = (),
         neighbours: Collection[IPAddress] = (),
     ) -> None:
-        self._probe, self._replies = probe, dict[bytes, bool]()
+        self._probe, self._replies, self._searches = probe, dict[bytes, bool](), set[bytes]()
         self.answers: list[Answer] = []  # answers that are routed and leave the namespace
         self._context = Context()
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
@@ -162,10 +165,13 @@ class PacketTrace:
                 _number(values, HANDLE) if kind_of == BY_RULE else 0,
                 kind_of in (BY_POLICY, BY_RULE) and code == DROP,
                 self._replies.get(values.get(ID, b""), False),
+                values.get(ID, b"") in self._searches,
             )
 
     def _remember_direction(self, values: dict[int, bytes]) -> None:
-        header = values.get(TRANSPORT, b"")
+        header, network = values.get(TRANSPORT, b""), values.get(NETWORK, b"")
+        if network and _is_search(network, header):
+            self._searches.add(values.get(ID, b""))
         if len(header) >= 8:
             self._replies[values.get(ID, b"")] = self._probe.is_reply(header)
 
@@ -189,6 +195,14 @@ def rule_text(table: str, chain: str, handle: int) -> str:
             if number.strip() == str(handle):
                 return text.strip()
     return ""
+
+
+def _is_search(network: bytes, transport: bytes) -> bool:
+    """Return whether the headers are those of an ARP packet, or of a neighbour solicitation or advertisement."""
+    version = network[0] >> 4
+    if version != 6:
+        return version != 4
+    return len(network) > 6 and network[6] == socket.IPPROTO_ICMPV6 and transport[:1] in SOLICITING
 
 
 def _answers(network: bytes, transport: bytes) -> Iterator[Answer]:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from itertools import islice
 from typing import Any, NamedTuple
 
-from drivers.api import IPAddress
 from drivers.firewall import resolver_redirect
 from drivers.firewall.foreign_drops import OURS
+from drivers.firewall.packets import ARP, ICMP_TYPES, Packet
 from drivers.linux import libnftables
 
 OWN = (*OURS, f"ip {resolver_redirect.TABLE}")
-ICMP = {("icmp", 4): "icmp", ("icmp", 6): "ipv6-icmp"}
 NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "icmpv6": 58}
 DEPTH_LIMIT = 16  # nftables itself allows 16 nested jumps
 STRICT_ELEMENTS_LIMIT = 256
@@ -36,8 +34,10 @@ STAYING = ("REJECT", "DROP", "LOG", "NFLOG", "AUDIT", "MARK", "CONNMARK", "SECMA
 NFQUEUE is not one of them, because a program may accept the queued packet.
 """
 Json = Mapping[str, Any]
-DNAT_PRIORITY = -100  # the priority "dstnat"
+TRACKING_PRIORITY, DNAT_PRIORITY = -200, -100  # of connection tracking; the priority "dstnat"
 PASS, DROPPED = "pass", "dropped"
+TRANSLATIONS, UNTRACKED = ("dnat", "redirect"), ("notrack",)
+"""Statements that `find_statements` looks for: a new destination, and a packet without connection tracking."""
 IP_FAMILIES = ("inet", "ip", "ip6")
 ORDER: Mapping[str, Callable[[int, int], bool]] = {
     "<": operator.lt,
@@ -45,40 +45,6 @@ ORDER: Mapping[str, Callable[[int, int], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """The examined packet. ``state`` is its connection tracking state. ``dnat`` says whether DNAT has changed it.
-
-    Port 0 means that the port is unknown. Only an answer has a source port. ``translated`` is the packet after DNAT.
-    The chains that run after DNAT at the same hook see this packet. ``translated`` is None without DNAT at the hook.
-    """
-
-    protocol: str
-    source: IPAddress | None
-    destination: IPAddress
-    port: int
-    received: str = ""
-    sent: str = ""
-    state: str = "new"
-    dnat: bool = False
-    source_port: int = 0
-    translated: Packet | None = None
-
-    @property
-    def version(self) -> int:
-        """The IP version."""
-        return self.destination.version
-
-    @property
-    def l4(self) -> str:
-        """The protocol's name in nftables."""
-        return ICMP.get((self.protocol, self.version), self.protocol)
-
-    def at(self, received: str, sent: str = "") -> Packet:
-        """Return the packet with the interface that received it, and the interface that will send it ("" if none)."""
-        return replace(self, received=received, sent=sent)
 
 
 class Drop(NamedTuple):
@@ -90,6 +56,15 @@ class Drop(NamedTuple):
     table: str
     chain: str
     handle: int
+
+
+class Changed(NamedTuple):
+    """A rule whose statement changes a packet. ``priority`` is that of the base chain that leads to the rule."""
+
+    table: str
+    chain: str
+    handle: int
+    priority: int
 
 
 Proven = tuple[Packet, Drop]
@@ -108,6 +83,29 @@ def find_drops(
     for hook, packet in steps:
         drops = _drops(tables, packet, hook, strict=strict or packet.source is None)
         yield from ((packet, drop) for drop in (drops if strict else islice(drops, 1)))
+
+
+def find_statements(
+    steps: Iterable[tuple[str, Packet]], statements: Sequence[str], families: Sequence[str] = IP_FAMILIES
+) -> Iterator[tuple[Packet, Changed]]:
+    """Yield each packet that certainly reaches a rule with one of the statements, with the first such rule of a table.
+
+    The arguments are those of `find_drops`, whose ``strict`` is always True here.
+    """
+    kind = "nat" if statements == TRANSLATIONS else "filter"
+    tables = {table: _indexed(libnftables.listing("table {} {}".format(*table))) for table in _tables(families)}
+    for hook, packet in steps:
+        for (family, name), table in tables.items():
+            if (family, packet.version) in (("ip", 6), ("ip6", 4)):
+                continue
+            reader = _Reader(table, packet, strict=True, statements=statements)
+            for chain in reader.base_chains(hook, kind):
+                found = reader.walk(chain["name"])
+                if not reader.is_certain or (found is not None and found[0] == DROPPED):
+                    break
+                if found is not None and found[0] in statements:
+                    yield packet, Changed(f"{family} {name}", found[1], found[2], int(chain.get("prio", 0)))
+                    break
 
 
 def _drops(tables: Mapping[tuple[str, str], _Table], packet: Packet, hook: str, *, strict: bool) -> Iterator[Drop]:
@@ -169,12 +167,13 @@ class _Reader:
     With ``strict``, ``is_certain`` becomes False when a rule with an unknown condition may let the packet pass.
     """
 
-    def __init__(self, table: _Table, packet: Packet, *, strict: bool) -> None:
+    def __init__(self, table: _Table, packet: Packet, *, strict: bool, statements: Sequence[str] = ()) -> None:
         self._table, self._packet, self._strict, self.is_certain = table, packet, strict, True
+        self._statements = statements
 
-    def base_chains(self, hook: str) -> list[Json]:
-        """Return the filter chains at a hook, in the order of their priorities."""
-        chosen = [c for c in self._table.chains.values() if c.get("hook") == hook and c.get("type") == "filter"]
+    def base_chains(self, hook: str, kind: str = "filter") -> list[Json]:
+        """Return the chains of a type at a hook, in the order of their priorities."""
+        chosen = [c for c in self._table.chains.values() if c.get("hook") == hook and c.get("type") == kind]
         device = self._packet.sent if hook == "egress" else self._packet.received
         chosen = [c for c in chosen if "dev" not in c or device in _list(c["dev"])]
         return sorted(chosen, key=lambda c: int(c.get("prio", 0)))
@@ -193,6 +192,8 @@ class _Reader:
                 if outcome is not None or word == "goto":
                     return outcome
                 continue
+            if word in self._statements:
+                return word, chain, int(rule["handle"])
             return (PASS if word == "accept" else DROPPED), chain, int(rule["handle"])
         return None
 
@@ -205,7 +206,7 @@ class _Reader:
                     self._doubt(rule)
                 if matches is not True:
                     return None
-            elif kind in ("accept", "drop", "return"):
+            elif kind in ("accept", "drop", "return") or kind in self._statements:
                 return kind, ""
             elif kind == "reject" or (kind == "xt" and body.get("name") == "REJECT"):
                 return "drop", ""
@@ -246,6 +247,8 @@ class _Reader:
     def _matches(self, body: Json) -> bool | None:
         left, right, negated = body["left"], body["right"], body["op"] == "!="
         value = self._value(left)
+        if value is False:
+            return False  # nftables compares a field only in packets that have it, also with "!="
         if body["op"] in ORDER and type(value) is int and type(right) is int:
             return ORDER[body["op"]](value, right)
         if body["op"] not in ("==", "!=", "in") or value is None:
@@ -288,7 +291,7 @@ class _Reader:
     def _payload(self, protocol: str, field: str) -> Any:
         packet = self._packet
         if protocol in ("ip", "ip6"):
-            if (protocol == "ip6") != (packet.version == 6):
+            if (protocol == "ip6") != (packet.version == 6) or packet.protocol == ARP:
                 return False
             return {
                 "saddr": packet.source,
@@ -301,18 +304,21 @@ class _Reader:
             return (port or None) if protocol in ("th", packet.protocol) else False
         if protocol in ("tcp", "udp", "sctp") and protocol != packet.protocol:
             return False
-        if protocol in ("icmp", "icmpv6") and field == "type":
-            answering = packet.state == "established"
-            return ("echo-reply" if answering else "echo-request") if packet.protocol == "icmp" else False
+        if (protocol, field) in (("icmp", "type"), ("icmpv6", "type"), ("arp", "operation")):
+            if packet.protocol not in ICMP_TYPES or (protocol == "arp") != (packet.protocol == ARP):
+                return False
+            return ICMP_TYPES[packet.protocol][packet.state == "established"]
+        if protocol == "arp":
+            return {"saddr ip": packet.source, "daddr ip": packet.destination}.get(field)
         if protocol == "ether" and field == "type":
-            return "ip6" if packet.version == 6 else "ip"
+            return packet.ether_type
         return None
 
     def _meta(self, key: str) -> Any:
         packet = self._packet
         return {
             "iifname": packet.received, "oifname": packet.sent, "iif": packet.received, "oif": packet.sent,
-            "l4proto": packet.l4, "nfproto": f"ipv{packet.version}", "protocol": "ip6" if packet.version == 6 else "ip",
+            "l4proto": packet.l4, "nfproto": f"ipv{packet.version}", "protocol": packet.ether_type,
             "mark": None if self._strict else 0,
         }.get(key)  # fmt: skip
 

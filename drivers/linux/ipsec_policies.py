@@ -14,22 +14,32 @@ from drivers.linux.netlink import Session
 from drivers.linux.route import VERSIONS
 
 NETLINK_XFRM, GET_POLICY, TEMPLATES = 6, 0x15, 5  # kernel constants; XFRM_MSG_GETPOLICY, XFRMA_TMPL
+BLOCKS = "action block"
 SELECTOR = struct.Struct("=16s16s8xHBB8x4x")  # struct xfrm_selector: destination, source, family, prefix lengths
 ACTION, POLICY_BYTES, BLOCK = 161, 168, 1  # struct xfrm_userpolicy_info: offset of the action, size; XFRM_POLICY_BLOCK
 
 
+def blocking(source: IPAddress, destination: IPAddress) -> str:
+    """Return, as text, the policy that blocks packets between two addresses; "" if none does."""
+    return next((text for text in _policies(source, destination) if text.endswith(BLOCKS)), "")
+
+
 def stopping(source: IPAddress, destination: IPAddress) -> str:
     """Return, as text, the policy that blocks packets between two addresses or requires IPsec; "" if none does."""
+    return next(_policies(source, destination), "")
+
+
+def _policies(source: IPAddress, destination: IPAddress) -> Iterator[str]:
     session = Session(NETLINK_XFRM)
     try:
         with kernel_errors("list", "IPsec policies"):
             bodies = session.dump(GET_POLICY, bytes(64))
     except OSError:
-        return ""  # the kernel has no IPsec
+        return  # the kernel has no IPsec
     finally:
         session.close()
-    texts = (text for body in bodies for text in _matching(body, source, destination))
-    return next(texts, "")
+    for body in bodies:
+        yield from _matching(body, source, destination)
 
 
 def _matching(body: bytes, source: IPAddress, destination: IPAddress) -> Iterator[str]:
@@ -42,6 +52,6 @@ def _matching(body: bytes, source: IPAddress, destination: IPAddress) -> Iterato
     if not (source in ends[0] and destination in ends[1]):
         return
     if body[ACTION] == BLOCK:
-        yield f"src {ends[0]} dst {ends[1]} action block"
+        yield f"src {ends[0]} dst {ends[1]} {BLOCKS}"
     elif TEMPLATES in read(body, POLICY_BYTES):
         yield f"src {ends[0]} dst {ends[1]}, which requires IPsec"

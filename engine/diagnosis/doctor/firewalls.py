@@ -14,7 +14,9 @@ from drivers import bridge_options
 from drivers.api import IPAddress
 from drivers.firewall import legacy_rules
 from drivers.firewall.legacy_tables import Dropping
-from drivers.firewall.rule_reading import IP_FAMILIES, Drop, Packet, find_drops
+from drivers.firewall.packets import ARP as ARP_PACKET
+from drivers.firewall.packets import Packet
+from drivers.firewall.rule_reading import IP_FAMILIES, Drop, find_drops
 from drivers.linux import features, path_lookup
 from drivers.linux.host import filters_bridged
 from engine.api import Check

@@ -9,7 +9,7 @@ import pytest
 
 from drivers.firewall import legacy_rules
 from drivers.firewall.legacy_tables import Dropping
-from drivers.firewall.rule_reading import Packet
+from drivers.firewall.packets import Packet
 from drivers.linux import netns as namespaces
 
 pytestmark = pytest.mark.netns

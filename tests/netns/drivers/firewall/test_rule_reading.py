@@ -6,7 +6,8 @@ from ipaddress import ip_address
 import pytest
 
 from drivers.firewall.packet_trace import rule_text
-from drivers.firewall.rule_reading import Drop, Packet, find_drops
+from drivers.firewall.packets import Packet
+from drivers.firewall.rule_reading import Drop, find_drops
 from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
 
@@ -45,6 +46,8 @@ PASSES = [
     "tcp dport 81 drop",
     "udp dport 80 drop",
     "ip6 daddr fd00::2 drop",
+    "ip6 daddr != fd00::2 drop",
+    "udp dport != 22 drop",
     "ip daddr 172.32.0.0/16 drop",
     "ct state established drop",
     "meta mark 7 drop",

@@ -8,7 +8,8 @@ from ipaddress import ip_address
 import pytest
 
 from drivers.firewall import rule_reading
-from drivers.firewall.rule_reading import Packet, find_drops
+from drivers.firewall.packets import Packet
+from drivers.firewall.rule_reading import find_drops
 
 PACKET = Packet("tcp", ip_address("172.31.0.3"), ip_address("172.31.0.2"), 0)
 TABLE, CHAIN = {"family": "ip", "name": "filter"}, {"name": "FORWARD", "hook": "forward", "type": "filter", "prio": 0}
