@@ -52,11 +52,11 @@ def described(differences: Sequence[Difference]) -> str:
 
 
 def grouped(differences: Iterable[Difference]) -> dict[str, list[str]]:
-    """Group differences by kind and place, such as "missing address"; return the sorted values of each group."""
+    """Group differences by kind and place, such as "missing address"; return the different values of each, sorted."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for difference in differences:
         groups[f"{difference.kind} {difference.place}"].append(difference.what)
-    return {group: sorted(whats) for group, whats in groups.items()}
+    return {group: sorted(set(whats)) for group, whats in groups.items()}
 
 
 def brief(whats: Sequence[str]) -> str:

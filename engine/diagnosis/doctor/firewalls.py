@@ -20,7 +20,7 @@ from drivers.firewall.rule_reading import IP_FAMILIES, Drop, find_drops
 from drivers.linux import features, path_lookup
 from drivers.linux.host import filters_bridged
 from engine.api import Check
-from engine.diagnosis.doctor import paths
+from engine.diagnosis.doctor import paths, translations
 from engine.diagnosis.doctor.checks import Examined, fault, warning
 from engine.diagnosis.doctor.paths import Joined
 from engine.diagnosis.trace.rules import in_shell
@@ -66,6 +66,7 @@ def check(examined: Examined, known: Sequence[Check]) -> Iterator[Check]:
     for decision, dropped in found.items():
         if not any(f"'{decision.table} " in finding.what for finding in known):
             yield _finding(decision, dropped)
+    yield from translations.check(list(paths.by_bridge(joined).values()))
 
 
 def _dropped(probes: Sequence[Probe], families: tuple[str, ...]) -> Iterator[tuple[Drop | Dropping, Probe]]:
@@ -122,6 +123,10 @@ def _bridge(one: Joined) -> str:
 
 def _inside(one: Joined, packet: Packet, near: str, far: str) -> Iterator[Step]:
     """Yield the hooks that packets pass from one container to another container of the same network."""
+    if packet.version == 4:
+        request = Packet(ARP_PACKET, packet.source, packet.destination, 0)
+        for hook in ("prerouting", "forward", "postrouting"):
+            yield BRIDGE, hook, request.at(near, far), ASKING
     yield DEVICE, "ingress", packet.at(near), INSIDE
     yield DEVICE, "egress", packet.at("", far), INSIDE
     for hook in ("prerouting", "forward", "postrouting"):
@@ -134,7 +139,7 @@ def _beside(one: Joined, address: IPAddress) -> Iterator[Step]:
     """Yield the hooks that packets pass between this host and a container."""
     bridge = _bridge(one)
     if address.version == 4:
-        request = Packet("arp", address, address, 0)
+        request = Packet(ARP_PACKET, address, address, 0)
         yield ARP, "input", request.at(bridge), ASKING
         yield ARP, "output", request.at("", bridge), ASKING
     packet = Packet("tcp", None, address, 0)

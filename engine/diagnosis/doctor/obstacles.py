@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from drivers.api import IPAddress
-from drivers.linux import features, obstacles, path_lookup, sysctl
+from drivers.linux import features, ipsec_policies, obstacles, path_lookup, sysctl
 from drivers.linux.obstacles import Obstacle
 from engine.api import Check
 from engine.diagnosis.doctor.checks import fault, warning
@@ -58,7 +58,7 @@ def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
 
 
 def way_out(hindered: Mapping[str, Sequence[Obstacle]]) -> Iterator[Check]:
-    """Yield a fault if the interface of the host's default route has no carrier.
+    """Yield a fault if the interface of the host's default route has no carrier, or has ARP off.
 
     ``hindered`` are the obstacles at the host's interfaces (`drivers.linux.obstacles.everywhere`).
     """
@@ -66,3 +66,23 @@ def way_out(hindered: Mapping[str, Sequence[Obstacle]]) -> Iterator[Check]:
     if Obstacle(obstacles.NO_CARRIER) in hindered.get(uplink, ()):
         what = f"{uplink}, the way out, has no carrier"
         yield fault("host", what, "the wire, or the machine at its other end, is down", "check the wire")
+    if Obstacle(obstacles.NO_ARP) in hindered.get(uplink, ()):
+        what = f"{uplink}, the way out, has ARP off, so it neither asks for MACs nor tells its own"
+        yield fault("host", what, BY_OTHERS, f"ip link set {uplink} arp on")
+
+
+def loopback(name: str, prefix: str = "") -> Iterator[Check]:
+    """Yield a fault if lo is down in the calling thread's namespace."""
+    if obstacles.is_down("lo"):
+        what = f"lo is down: {'its resolver and its' if prefix else 'its'} own addresses do not answer"
+        yield fault(name, what, BY_OTHERS, f"{prefix}ip link set lo up")
+
+
+def blocking_policies(name: str, pairs: Iterable[tuple[IPAddress, IPAddress]], prefix: str = "") -> Iterator[Check]:
+    """Yield a fault if an IPsec policy of the calling thread's namespace blocks packets between two addresses."""
+    for source, target in pairs:
+        policy = ipsec_policies.blocking(source, target) or ipsec_policies.blocking(target, source)
+        if policy:
+            what = f"an IPsec policy blocks its packets: {policy}"
+            yield fault(name, what, BY_OTHERS, f"see: {prefix}ip xfrm policy")
+            return

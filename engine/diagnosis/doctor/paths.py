@@ -67,7 +67,7 @@ def check(examined: Examined) -> Iterator[Check]:
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}
     ports = {interface.endpoint_id: interface for interface in interfaces.values() if interface.endpoint_id}
     hindered = linux_obstacles.everywhere() if joined else {}
-    found = list(obstacles.way_out(hindered)) if joined else []
+    found = [*obstacles.way_out(hindered), *obstacles.loopback("host")] if joined else []
     static = path_lookup.static_ports_of_bridges() if joined else {}
     for bridge, members in by_bridge(joined).items():
         found += _on_host(bridge, members)
@@ -113,12 +113,20 @@ def _on_host(bridge: str, members: Sequence[Joined]) -> Iterator[Check]:
                 yield fault(one.name, what, cause, f"see: ip route get {address}; ip rule; and delete what is wrong")
             elif (entry := known.get(address)) is not None and entry.mac != one.endpoint.link_mac:
                 yield _stale(one.name, f"this host takes {address} for", entry, f"ip neigh del {address} dev {bridge}")
+        yield from obstacles.blocking_policies(one.name, _pairs(one))
     senders = {address.version: address for one in members for address in one.addresses_on_bridge}
     if 4 in senders:
         yield from obstacles.silence_on_arp(f"network {members[0].network.name}", bridge, "")
     if not members[0].network.internal:
         for sender in senders.values():
             yield from obstacles.routing_rules(f"network {members[0].network.name}", bridge, sender)
+
+
+def _pairs(one: Joined) -> Sequence[tuple[IPAddress, IPAddress]]:
+    """Return an endpoint's addresses, each with its gateway and with an address outside of this host."""
+    gateways = [ip_address(text) for text in (one.endpoint.gateway4, one.endpoint.gateway6) if text]
+    others = [*gateways, *(path_lookup.anywhere(version) for version in (4, 6))]
+    return [(own, other) for own in one.addresses for other in others if own.version == other.version]
 
 
 def _static_entries(
@@ -159,6 +167,8 @@ def _inside(one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: 
             *obstacles.at(one.name, interface, linux_obstacles.of(interface), enter),
             *obstacles.silence_on_arp(one.name, interface, enter),
             *_routes_inside(one, enter),
+            *obstacles.loopback(one.name, enter),
+            *obstacles.blocking_policies(one.name, _pairs(one), enter),
         ]
         return features.interfaces().get(interface), path_lookup.neighbours(interface), silent
 

@@ -299,6 +299,55 @@ def test_static_forwarding_entries_and_arp_of_the_gateway(patient):
     assert is_named(checks, "fault", "container web", f"for its MAC {mac} to {port} instead of {right}"), checks
 
 
+def test_loopback_arp_of_the_uplink_and_policies_of_ipsec(patient):
+    web = patient.member("app", "web")["IPv4Address"]
+    patient.host.sh(f"ip link set lo down; ip link set ext0 arp off; "
+                    f"ip xfrm policy add src 0.0.0.0/0 dst {web.partition('/')[0]} dir fwd action block")  # fmt: skip
+    patient.inside("db", "ip xfrm policy add src 172.31.0.0/16 dst 0.0.0.0/0 dir out action block")
+    patient.inside("honest", "ip link set lo down")
+    found = patient.faults()
+    patient.host.sh("ip link set lo up; ip link set ext0 arp on; ip xfrm policy flush")
+    patient.inside("db", "ip xfrm policy flush")
+    for name, what in (
+        ("host", "lo is down"),
+        ("host", "ext0, the way out, has ARP off"),
+        ("container web", "an IPsec policy blocks its packets: src 0.0.0.0/0 dst 172.31.0."),
+        ("container db", "an IPsec policy blocks its packets: src 172.31.0.0/16 dst 0.0.0.0/0"),
+        ("container honest", "changed interface: lo is down"),
+    ):
+        assert is_named(found, "fault", name, what), (name, what, found)
+    _, repaired = patient.doctor("--fix")
+    assert "container honest: changed interface: lo is down" in repaired
+    assert patient.findings() == []
+
+
+TRANSLATING = {
+    "first": ("nat hook prerouting priority -110", "tcp dport 8080 redirect to :92",
+              "fault", "sends packets to the published port 8080/tcp of web elsewhere"),
+    "same": ("nat hook output priority -100", "tcp dport 8080 dnat ip to 10.9.9.9:80",
+             "warning", "sends packets to the published port 8080/tcp of web elsewhere"),
+    "later": ("nat hook prerouting priority -90", "tcp dport 8080 redirect to :93", "", ""),
+    "others": ("nat hook prerouting priority -110", "tcp dport 8081 redirect to :94", "", ""),
+    "raw": ("filter hook prerouting priority -300", "ip saddr 172.31.0.0/16 notrack",
+            "fault", "exempts packets of app from connection tracking"),
+    "raw_port": ("filter hook prerouting priority -300", "tcp dport 8080 notrack",
+                 "fault", "exempts packets of the published port 8080/tcp of web from connection tracking"),
+}  # fmt: skip
+
+
+def test_rules_that_keep_hawse_from_translating_addresses(patient):
+    for name, (hook, rule, *_) in TRANSLATING.items():
+        patient.host.sh(
+            f"nft 'add table inet {name}; add chain inet {name} c {{ type {hook}; }}; add rule inet {name} c {rule}'"
+        )
+    found = patient.findings()
+    for name, (*_, status, what) in TRANSLATING.items():
+        patient.host.sh(f"nft delete table inet {name}")
+        named = [check["status"] for check in found if f"'inet {name} c' {what}" in check["what"]]
+        assert named == ([status] if status else []), (name, found)
+    assert patient.findings() == []
+
+
 def test_a_mac_that_is_longer_than_that_of_the_interface(patient):
     """The kernel sets the first six bytes of an address of eight bytes (EUI-64). The doctor compares only these."""
     patient.hawse("run", "-d", "--network", "strict", "--mac-address", "02:42:ac:21:00:99:aa:bb", "--name", "long",

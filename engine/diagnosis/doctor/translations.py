@@ -1,0 +1,96 @@
+"""Find rules of other programs that keep hawse's firewall from translating addresses.
+
+Such a rule sends packets to a published port elsewhere, or exempts packets from connection tracking, without which the
+kernel translates nothing. This module evaluates the rules for a few packets of each network, and sends no packet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
+
+from drivers import bridge_options
+from drivers.firewall.packets import Packet
+from drivers.firewall.rule_reading import DNAT_PRIORITY, TRANSLATIONS, UNTRACKED, Changed, find_statements
+from drivers.linux import path_lookup
+from engine.api import Check
+from engine.diagnosis.doctor.checks import fault, warning
+from engine.diagnosis.doctor.paths import Joined
+from engine.diagnosis.trace.rules import in_shell
+from engine.events import repair as repairs
+from engine.host import network_spec
+
+PORTS_LIMIT = 64  # published ports of one network that are examined
+CAUSE = "another program's firewall"
+Step = tuple[str, Packet]
+
+
+def check(networks: Sequence[Sequence[Joined]]) -> Iterator[Check]:
+    """Yield a finding for each such rule. ``networks`` has the endpoints of each bridge network."""
+    published: dict[Step, str] = {}
+    outward: dict[Step, str] = {}
+    for members in networks:
+        if not members[0].network.internal:
+            published |= _to_ports(members)
+            outward |= _outward(members)
+    yield from _redirected(published)
+    yield from _untracked({**outward, **published})
+
+
+def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
+    """Return packets from outside and from this host to a network's published ports, each with the port's name."""
+    found: dict[Step, str] = {}
+    bindings = [(one, port) for one in members for port in one.endpoint.ports if port.host_port]
+    for one, port in bindings[:PORTS_LIMIT]:
+        own = ip_address(port.host_ip)
+        route = path_lookup.route(path_lookup.anywhere(own.version))
+        target = route.source if own.is_unspecified else own
+        if target is not None and bridge_options.parse(network_spec(one.network)).mode(own.version).startswith("nat"):
+            packet = Packet(port.protocol, None, target, port.host_port)
+            name = f"the published port {port.host_port}/{port.protocol} of {one.container.name}"
+            found["output", packet.at("", "lo")] = name
+            if not own.is_loopback:
+                found["prerouting", packet.at(route.interface)] = name
+    return found
+
+
+def _outward(members: Sequence[Joined]) -> dict[Step, str]:
+    """Return a packet to the outside in each IP version in which a network is masqueraded, with the network's name."""
+    first = members[0]
+    options = bridge_options.parse(network_spec(first.network))
+    addresses = {a.version: a for one in members for a in one.addresses}
+    return {
+        ("prerouting", Packet("tcp", own, path_lookup.anywhere(version), 0).at(options.bridge)): first.network.name
+        for version, own in addresses.items()
+        if options.masquerade and options.mode(version).startswith("nat")
+    }
+
+
+def _redirected(published: dict[Step, str]) -> Iterator[Check]:
+    for rule, names in _grouped(published, TRANSLATIONS).items():
+        what = f"a rule of the chain '{rule.table} {rule.chain}' sends packets to {repairs.brief(names)} elsewhere"
+        # The order of chains with the same priority depends on their age, which the kernel does not list.
+        make = fault if rule.priority < DNAT_PRIORITY else warning
+        if rule.priority <= DNAT_PRIORITY:
+            yield make("foreign firewall", what, CAUSE, f"delete the rule: {_listing(rule)}")
+
+
+def _untracked(steps: dict[Step, str]) -> Iterator[Check]:
+    for rule, names in _grouped(steps, UNTRACKED).items():
+        what = f"a rule of the chain '{rule.table} {rule.chain}' exempts packets of {repairs.brief(names)} from "
+        what += "connection tracking, so hawse does not translate their addresses"
+        yield fault("foreign firewall", what, CAUSE, f"delete or narrow the rule: {_listing(rule)}")
+
+
+def _grouped(steps: dict[Step, str], statements: Sequence[str]) -> dict[Changed, list[str]]:
+    by_packet = {packet: name for (_, packet), name in steps.items()}
+    found: dict[Changed, list[str]] = {}
+    for packet, rule in find_statements(steps, statements):
+        names = found.setdefault(rule, [])
+        if by_packet[packet] not in names:
+            names.append(by_packet[packet])
+    return found
+
+
+def _listing(rule: Changed) -> str:
+    return f"nft -a list chain {in_shell(rule.table, rule.chain)}"
