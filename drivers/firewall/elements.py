@@ -82,6 +82,23 @@ def of_ports(
         yield from _by(ways[kind], binding)
 
 
+def is_open_at_own_address(
+    network: NetworkSpec,
+    options: BridgeOptions,
+    endpoint: EndpointSpec,
+    binding: PortBinding,
+    *,
+    direct: bool,
+    trusted: bool,
+) -> bool:
+    """Return whether other machines reach a published port at the container's own address too.
+
+    ``direct`` is as in `of_ports`. ``trusted`` says whether their packets arrive at a trusted interface of the network.
+    """
+    way = _route(network, options, endpoint, binding.protocol, binding.host_ip, direct=direct)
+    return bool(way.opened or (trusted and way.bound))
+
+
 @dataclass(frozen=True, slots=True)
 class _Route:
     """How packets to the published ports of one protocol on one host address reach an endpoint.

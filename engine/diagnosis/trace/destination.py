@@ -10,16 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_interface
 
-from drivers import bridge_options
-from drivers.api import DriverError, IPAddress
+from drivers.api import IPAddress
 from drivers.linux import listeners, path_lookup
 from drivers.linux.host import interface_addresses
+from engine.diagnosis.trace import direct_access
 from engine.diagnosis.trace.model import Culprit, Found
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of, addresses
 from engine.diagnosis.trace.source import OUTSIDE, of_container
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint, gateways
-from engine.host import network_spec
 from engine.model import ContainerRecord, EndpointRecord, PortRecord
 from engine.ports.allocation import is_translated
 
@@ -200,36 +199,28 @@ class Destinations:
             fix = "ask from host, or use an address of the host's interfaces"
             detail = f"{address} is a loopback address, which every machine has for itself"
             raise Found(Culprit("no-such-endpoint", f"address {address}", "outside", detail, fix))
-        if not held:
-            return (
-                self._at_host(target, address) if address in self._own else self._elsewhere_or_outside(target, address)
-            )
-        member = held[0]
+        if held:
+            return self._from_outside_to(held[0], target, address)
+        return self._at_host(target, address) if address in self._own else self._elsewhere_or_outside(target, address)
+
+    def _from_outside_to(self, member: JoinedEndpoint, target: Target, address: IPAddress) -> Way:
+        """Return the path from an external machine to a container; raises `Found` if hawse opens none."""
         container = self._records.container_of(member)
         place = of_container(self._records, container) if container is not None else None
         direct = self._made(target, address, ROUTED, place, member)
-        if target.address is not None or is_open(member, address.version) or container is None:
+        if target.address is not None or container is None:
             return direct
         bindings = self._bindings_to(container, target)
         for endpoint, binding, port in bindings:
             reached = self._host_address(binding)
             if reached is not None:
                 return self._through(endpoint, binding, reached, port)
+        received = self._source.interface
+        if direct_access.is_permitted(self._records, member, target, address.version, received=received):
+            return direct
         if bindings:
             raise Found(self._elsewhere(bindings[0][2], [bindings[0][:2]]))
-        if member.network.internal:
-            detail = f"{container.name} is on network {member.network.name}, which is internal: it has no way in or out"
-            fix = f"connect {container.name} to a second network that is not internal, and publish its port there"
-            raise Found(Culprit("network-internal", f"network {member.network.name}", "host", detail, fix))
-        fix = f"publish it: hawse publish {container.name} -p {target.port}:{target.port}/{target.protocol}"
-        detail = f"port {target.port}/{target.protocol} of {container.name} is not published"
-        what = f"port {target.port}/{target.protocol} of {container.name}"
-        if not target.port:
-            detail, fix = (
-                f"{container.name} has no address that machines outside can ping",
-                "publish the ports they need",
-            )
-        raise Found(Culprit("not-published", what, "host", detail, fix))
+        raise Found(_shut(container, member, target))
 
     def _bindings_to(self, container: ContainerRecord, target: Target) -> list[tuple[EndpointRecord, PortRecord, int]]:
         return [
@@ -402,6 +393,21 @@ class Destinations:
         return f"publish it on every address: hawse unpublish {name} {service} && hawse publish {name} {flags}"
 
 
+def _shut(container: ContainerRecord, member: JoinedEndpoint, target: Target) -> Culprit:
+    """Return the culprit for a container that publishes no port for ``target``."""
+    if member.network.internal:
+        detail = f"{container.name} is on network {member.network.name}, which is internal: it has no way in or out"
+        fix = f"connect {container.name} to a second network that is not internal, and publish its port there"
+        return Culprit("network-internal", f"network {member.network.name}", "host", detail, fix)
+    service = f"port {f'{target.port}/' if target.port else ''}{target.protocol} of {container.name}"
+    detail = f"{service} is not published"
+    fix = f"publish it: hawse publish {container.name} -p {target.port}:{target.port}/{target.protocol}"
+    if not target.port:
+        detail = f"{container.name} has no address that machines outside can ping"
+        fix = "publish the ports they need"
+    return Culprit("not-published", service, "host", detail, fix)
+
+
 def _socket(host_ip: str, port: int) -> str:
     return f"[{host_ip}]:{port}" if ":" in host_ip else f"{host_ip}:{port}"
 
@@ -409,15 +415,3 @@ def _socket(host_ip: str, port: int) -> str:
 def _inner_port(binding: PortRecord, host_port: int) -> int:
     """Return the port of the container to which a published port of the host leads."""
     return binding.port + host_port - binding.host_port
-
-
-def is_open(member: JoinedEndpoint, version: int) -> bool:
-    """Return whether external machines may reach every port of an endpoint, or ping it.
-
-    The network's gateway mode decides.
-    """
-    try:
-        options = bridge_options.parse(network_spec(member.network))
-    except DriverError:
-        return False
-    return member.network.driver != "bridge" or options.mode(version) in ("routed", "nat-unprotected")

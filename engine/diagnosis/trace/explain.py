@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from itertools import chain
 
 from drivers import bridge_options
 from drivers.api import Difference, DriverError
-from drivers.firewall import spoof_guard
 from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.packet_trace import Event
 from drivers.linux import path_lookup
-from engine.diagnosis.trace import outside, rules, source_ports
+from drivers.linux.obstacles import is_down
+from engine.diagnosis.trace import outside, own_rules, parent_link, rules, source_ports
 from engine.diagnosis.trace.checks import Checks
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way, is_open
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way
+from engine.diagnosis.trace.direct_access import is_isolated, is_permitted
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.names import networks_of, not_same_network
-from engine.diagnosis.trace.obstacles import SUBINTERFACES, Obstacles
-from engine.diagnosis.trace.probing import Observation
+from engine.diagnosis.trace.obstacles import Obstacles
+from engine.diagnosis.trace.probing import Observation, neighbour_outside
 from engine.diagnosis.trace.records import HOST, Place, Records, addresses
 from engine.diagnosis.trace.routes import Routes
 from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, rule_in
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import Fault, State, bridge_of
+from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import network_spec
 from engine.store.api import Reader
@@ -54,8 +56,9 @@ class Explanation:
 
         The most certain fault comes first.
         """
+        outer = self._way.source.interface
         yield from self._state_faults()
-        yield from self._checks.reverse_path(None)
+        yield from self._checks.reverse_path(neighbour_outside(outer, self._way.address)[0] if outer else None)
         if not (self.policy() and self._way.kind == EXTERNAL):
             yield from self._routes.routes()
         if not self.policy():
@@ -69,6 +72,10 @@ class Explanation:
 
     def _state_faults(self) -> Iterator[Culprit]:
         way = self._way
+        if way.source.kind == OUTSIDE and is_down(way.source.interface):
+            name = way.source.interface
+            fix = f"bring it up: ip link set {name} up, and set its addresses and routes again"
+            yield Culprit("interface-down", f"interface {name} of host", "host", f"{name} is down", fix)
         for member in way.members if way.kind != LOCAL else ():
             for fault in chain(self._state.of_network(member.network), self._state.of_endpoint(member)):
                 if self._concerns(fault):
@@ -113,11 +120,11 @@ class Explanation:
             mine = self._records.members(way.source.record) if way.source.record else []
             theirs = self._records.members(way.target.record) if way.target and way.target.record else [far]
             shared = {m.network.id for m in mine} & {m.network.id for m in theirs}
-            if not is_open(far, way.address.version) and shared:
-                return self._address_on_other_network(far, [m for m in theirs if m.network.id in shared])
-            if not is_open(far, way.address.version) or self._keeps_bridges_out(near, far):
+            if not self._is_permitted(far):
+                if shared:
+                    return self._address_on_other_network(far, [m for m in theirs if m.network.id in shared])
                 return not_same_network(way.source.name, way.target_name, networks_of(mine), networks_of(theirs))
-        cut_off = self._cut_off_from_parent()
+        cut_off = parent_link.cut_off(way) or self._isolated()
         if cut_off is not None:
             return cut_off
         for member in (near, far):
@@ -126,16 +133,12 @@ class Explanation:
                 fix = f"connect {self._records.name_of(member)} to a second network that is not internal"
                 what = f"network {member.network.name}"
                 return Culprit("network-internal", what, "host", detail, fix)
-        if (
-            way.source.kind == OUTSIDE
-            and far is not None
-            and way.binding is None
-            and not is_open(far, way.address.version)
-            and not self._is_opened(far)
-        ):
+        if way.source.kind == OUTSIDE and far is not None and way.binding is None and not self._is_permitted(far):
             name = self._records.name_of(far)
-            detail = f"port {way.service} of {name} is not published, and its network is not routed"
-            fix = f"publish it: hawse publish {name} -p {way.port or 'PORT'}:{way.port or 'PORT'}"
+            detail = f"port {way.service} of {name} is not published, and machines outside reach no other port"
+            fix = "publish the ports they need"
+            if way.port:
+                fix = f"publish it: hawse publish {name} -p {way.port}:{way.port}/{way.protocol}"
             return Culprit("not-published", f"port {way.service} of {name}", "host", detail, fix)
         return None
 
@@ -145,47 +148,31 @@ class Explanation:
         pools = way.source_member.network.pools if way.source_member is not None and way.target is HOST else ()
         return any(way.address in ip_network(pool.subnet) for pool in pools if not pool.unused)
 
-    def _is_opened(self, far: JoinedEndpoint) -> bool:
-        """Return whether a port that is published on every address is open at the container's own address too."""
-        way = self._way
-        return any(
-            p.protocol == way.protocol and p.port <= way.port <= p.port_end
-            for p in far.endpoint.ports
-            if (host_ip := ip_address(p.host_ip)).is_unspecified and host_ip.version == way.address.version
-        )
+    def _is_permitted(self, far: JoinedEndpoint) -> bool:
+        """Return whether hawse's rules let the packets reach the target's own address."""
+        way, near = self._way, self._way.source_member
+        bridge = bridge_of(near.network) if near is not None and near.network.driver == "bridge" else ""
+        target = Target("", way.port, way.protocol)
+        received = way.source.interface
+        return is_permitted(self._records, far, target, way.address.version, received=received, bridge=bridge)
 
     def _address_on_other_network(self, far: JoinedEndpoint, shared: Sequence[JoinedEndpoint]) -> Culprit:
         """Return the culprit for an address that the target has on a network which the source is not on."""
-        way, network = self._way, far.network.name
-        detail = f"{way.address} is the address of {way.target_name} on {network}, and {way.source.name} is not on it"
+        way, name = self._way, far.network.name
+        detail = f"{way.address} is the address of {way.target_name} on {name}, and {way.source.name} is not on it"
         usable = ", ".join(f"{a} (on {m.network.name})" for m in shared for a in addresses(m.endpoint))
         fix = f"use an address on a common network: {usable}"
-        return Culprit("not-same-network", f"container {way.target_name}", f"network {network}", detail, fix)
+        return Culprit("not-same-network", f"container {way.target_name}", f"network {name}", detail, fix)
 
-    def _keeps_bridges_out(self, near: JoinedEndpoint | None, far: JoinedEndpoint) -> bool:
-        """Return whether the target's network accepts packets from other machines, but not from the source's bridge."""
-        if near is None or near.network.driver != "bridge" or far.network.driver != "bridge":
-            return False
-        options = bridge_options.parse(network_spec(far.network))
-        return options.mode(self._way.address.version) == "routed" and bridge_of(near.network) not in options.trusted
-
-    def _cut_off_from_parent(self) -> Culprit | None:
-        """Return the culprit if one end is this host and the other end is a macvlan or ipvlan endpoint, else None.
-
-        The kernel does not connect such an endpoint with the host that has its parent interface.
-        """
-        way, near, far = self._way, self._way.source_member, self._way.target_member
-        through_host = not way.source.path if near is None else near.network.driver == "bridge"
-        at_host = way.target is HOST or way.binding is not None
-        if far is not None and far.network.driver in SUBINTERFACES and through_host and way.source.kind != OUTSIDE:
-            network, who = far.network, way.target_name
-        elif near is not None and near.network.driver in SUBINTERFACES and at_host:
-            network, who = near.network, way.source.name
-        else:
-            return None
-        detail = f"the kernel connects no {network.driver} interface with its own parent, so the host is cut off"
-        fix = "ask from another machine or container, or connect both to a bridge network"
-        return Culprit("not-same-network", f"container {who}", f"network {network.name}", detail, fix)
+    def _isolated(self) -> Culprit | None:
+        """Return the culprit if the path leads through the bridge of an isolated network, which has no address."""
+        for member in self._way.members:
+            if self._way.kind != LOCAL and is_isolated(member, self._way.inner_address.version):
+                name = member.network.name
+                detail = f"network {name} is isolated: its bridge has no address, so the network has no way in or out"
+                fix = f"ask from a container on {name}, or create the network without the gateway mode isolated"
+                return Culprit("network-internal", f"network {name}", "host", detail, fix)
+        return None
 
     def _without_icc(self) -> Culprit | None:
         near, far = self._way.source_member, self._way.target_member
@@ -202,27 +189,13 @@ class Explanation:
         return Culprit("icc-disabled", f"network {near.network.name}", "host", detail, fix)
 
     def own_damage(self) -> Culprit | None:
-        """Return the culprit if another program has damaged hawse's own firewall, or None."""
+        """Return the culprit if another program has damaged hawse's own firewall for this path, or None."""
         if self._differences is None:
             try:
-                found = self._state.firewall(self._reader)
-                # The table "bridge hawse" only drops packets, so packets are not lost if it is missing.
-                self._differences = [
-                    d for d in found if not (d.place.startswith(spoof_guard.TABLE) and d.kind == "missing")
-                ]
+                self._differences = self._state.firewall(self._reader)
             except (DriverError, OSError):
                 self._differences = []
-        if not self._differences:
-            return None
-        shown = "; ".join(f"{d.kind} in {d.place}: {d.what}" for d in self._differences[:3])
-        more = f" and {len(self._differences) - 3} more" if len(self._differences) > 3 else ""
-        place = self._differences[0].place
-        fix = (
-            "the agent repairs this within a second unless heal is off; or run any hawse command that changes something"
-        )
-        return Culprit(
-            "own-firewall-damaged", f"table {place}", "host", f"another program changed it: {shown}{more}", fix
-        )
+        return own_rules.damage(self._differences, self._way)
 
     def listening(self) -> Culprit | None:
         """Return the reason why the target's port does not answer, or None if a process listens on it."""
@@ -233,7 +206,8 @@ class Explanation:
     def of(self, seen: Observation) -> Culprit | None:
         """Return the culprit if a probe did not get the expected answer, or None if nothing proves a culprit."""
         for place, event in seen.drops():
-            return self.of_drop(place, event)
+            moved = self._redirected(seen) if event.table in OURS and not event.reply else None
+            return moved or self.of_drop(place, event)
         for place, rule in seen.legacy:
             return rules.of_legacy(place, rule, self._way.inner_address.version, bridged=self._way.kind == BRIDGED)
         arrived = self._arrived(seen)
@@ -285,7 +259,8 @@ class Explanation:
     def _arrived(self, seen: Observation) -> bool:
         way = self._way
         if way.target is None or way.target_member is None:
-            return way.target is not None and self._cut_off_from_parent() is None
+            sent = way.target is not None and seen.result not in NEVER_SENT
+            return sent and (seen.result == "refused" or not parent_link.is_end(way))
         return seen.saw(way.target, way.target_member.endpoint.interface)
 
     def of_drop(self, place: Place, event: Event) -> Culprit:
@@ -310,6 +285,8 @@ class Explanation:
         way = self._way
         addresses = {a for a in (way.address, way.inner_address) if a.version == way.address.version}
         fix = rules.accepting(event, way.protocol, addresses, {way.port, way.inner_port}, reply=event.reply)
+        if event.searches:
+            fix = rules.letting_search(event)
         return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
 
     def _redirected(self, seen: Observation) -> Culprit | None:
@@ -353,7 +330,8 @@ class Explanation:
         likely = next(self._obstacles.likely(seen), None)
         if likely is not None and likely.kind == "stale-neighbour":  # a rule can drop the neighbour solicitations
             return rules.dropping(way) or likely
-        return likely or rules.dropping(way) or next(self.soft_faults(sending=False), None)
+        found = likely or rules.dropping(way) or next(self.soft_faults(sending=False), None)
+        return found or (parent_link.beyond_router(way) if not arrived else None)
 
     def _of_external(self, seen: Observation) -> Culprit | None:
         way = self._way

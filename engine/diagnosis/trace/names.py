@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from ipaddress import IPv4Address, ip_address, ip_interface
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from drivers.registry import facts
 from engine.agent import client
 from engine.cluster.hooks import current_view, is_gateway
 from engine.containers import etc_files
-from engine.diagnosis.trace import dns_query
+from engine.diagnosis.trace import dns_query, rules
 from engine.diagnosis.trace.dns_query import Reply
 from engine.diagnosis.trace.model import Culprit, Found, Log
 from engine.diagnosis.trace.records import Place, Records, addresses
@@ -185,7 +186,10 @@ class Names:
             lost = self._source.inside(_redirection_faults)
         except DriverError:
             return None
-        return self._without_answer(lost) if lost else None
+        if lost:
+            return self._without_answer(lost)
+        port = self._source.inside(partial(resolver_redirect.serving_port, IPv4Address(ADDRESS)))
+        return rules.dropping_resolver(self._source, IPv4Address(ADDRESS), port)
 
     def _without_answer(self, lost: Sequence[Difference]) -> Culprit:
         detail = f"the agent runs, but nothing answers at {ADDRESS} in {self._source.name}"

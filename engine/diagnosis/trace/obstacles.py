@@ -13,12 +13,13 @@ from functools import partial
 from drivers.linux import ipsec_policies, listeners, obstacles, path_lookup, sysctl
 from drivers.linux.host import interface_addresses
 from drivers.linux.obstacles import Obstacle
-from engine.diagnosis.trace import outside, rules
+from engine.diagnosis.trace import neighbour_search, outside, rules
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, Way
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import HOST, Place, Records
 from engine.diagnosis.trace.state import bridge_of, port_of
+from engine.diagnosis.trace.translation_rules import is_masqueraded
 
 CHANGING = re.compile(
     r"\b(notrack|snat|masquerade|synproxy|queue|(ttl|hoplimit|mark|zone|saddr|daddr|sport|dport) set)\b", re.IGNORECASE
@@ -26,7 +27,7 @@ CHANGING = re.compile(
 """Statements of nftables that change a packet or its treatment, without a drop."""
 
 SUBINTERFACES = ("macvlan", "ipvlan")
-FEW_HOPS = 8  # a path through the internet often has more hops
+FEW_HOPS = 7  # a path through the internet often has more hops
 
 
 class Obstacles:
@@ -42,7 +43,10 @@ class Obstacles:
         The interface is down, has no carrier, does no ARP, or is a bridge port that gets no frames for an unknown MAC.
         """
         way = self._way
-        if (way.kind == LOCAL or way.address.is_loopback) and way.source.inside(partial(obstacles.is_down, "lo")):
+        # A published IPv4 port needs no lo: DNAT sends the packets to the bridge before they reach lo.
+        translated = way.binding is not None and way.address.version == way.inner_address.version == 4
+        through_lo = (way.kind == LOCAL or way.address.is_loopback) and not translated
+        if through_lo and way.source.inside(partial(obstacles.is_down, "lo")):
             what, where = f"interface lo of {way.source.name}", str(way.source)
             detail = f"lo of {way.source.name} is down, so it does not reach its own addresses"
             yield Culprit("interface-down", what, where, detail, f"bring it up in {where}: ip link set lo up")
@@ -59,6 +63,7 @@ class Obstacles:
                 if culprit is not None:
                     yield culprit
         yield from self._silent_on_arp()
+        yield from self._short_lives(1)
 
     def likely(self, seen: Observation) -> Iterator[Culprit]:
         """Yield the objects that may have dropped the probe, such as a BPF program, a queue, a policy or a rule."""
@@ -69,16 +74,17 @@ class Obstacles:
                     yield culprit
         yield from self._full_queue(seen)
         yield from self._policies()
-        yield from self._short_lives()
+        yield from self._short_lives(FEW_HOPS)
         if not self._has_left(seen):
             yield from _changing_rules(seen)
             yield from self._unresolved()
 
     def wrong_source(self, seen: Observation) -> Iterator[Culprit]:
-        """Yield the rule that changed the probe's source to a foreign address, if the probe left this host."""
+        """Yield the rule that gave the probe a wrong source, or kept hawse from changing it, if the probe has left."""
         own = {address for _, address in interface_addresses()}
         left = [s for p, s in seen.sights if p == HOST and s.outgoing and s.interface == self._outer() and not s.reply]
-        if any(str(s.source) not in own and s.source != self._way.source_address for s in left):
+        inner = None if is_masqueraded(self._way) else self._way.source_address
+        if any(str(s.source) not in own and s.source != inner for s in left):
             yield from _changing_rules(seen)
 
     def _at(self, place: Place, interface: str) -> list[Obstacle]:
@@ -146,6 +152,8 @@ class Obstacles:
         for place, member in reversed(way.ends):
             if not place.path:
                 continue
+            if neighbour_search.is_known(way, member):
+                continue  # the other side has the MAC, so it does not ask
             for name in place.inside(partial(obstacles.silencing_sysctls, member.endpoint.interface)):
                 detail = f"{name} lets {place.name} answer no ARP request for its address"
                 fix = f"sysctl -w {name}=0 in {place.name}"
@@ -176,15 +184,15 @@ class Obstacles:
                     fix = f"look at it in {place}: ip xfrm policy; ip xfrm state"
                     yield Culprit(kind, f"IPsec policy of {place.name}", str(place), detail, fix)
 
-    def _short_lives(self) -> Iterator[Culprit]:
-        """Yield a sysctl that sets a hop limit (TTL) which is too low for packets of the source or the target."""
+    def _short_lives(self, hops: int) -> Iterator[Culprit]:
+        """Yield a sysctl that sets the hop limit (TTL) of packets of the source or the target to ``hops`` or less."""
         way, version = self._way, self._way.inner_address.version
         for place, member in way.ends:
             if way.kind == BRIDGED or not place.path:
                 continue
             path = "net/ipv4/ip_default_ttl" if version == 4 else ""
             path = path or sysctl.conf("ipv6", member.endpoint.interface, "hop_limit")
-            if int(place.inside(partial(sysctl.read, path)) or FEW_HOPS) < FEW_HOPS:
+            if 0 < int(place.inside(partial(sysctl.read, path)) or 0) <= hops:
                 name = path.replace("/", ".")
                 detail = f"{name} lets the packets of {place.name} end after a few hops"
                 fix = f"sysctl -w {name}=64 in {place.name}"

@@ -47,9 +47,13 @@ HOST = Place("host", "host")
 
 
 class Records:
-    """The networks, containers and endpoints, as they were when the trace began."""
+    """The networks, containers and endpoints, as they were when the trace began.
 
-    def __init__(self, reader: Reader) -> None:
+    ``direct_routing`` is the value of ``allow-direct-routing`` in daemon.json.
+    """
+
+    def __init__(self, reader: Reader, *, direct_routing: bool = False) -> None:
+        self.direct_routing = direct_routing
         self.networks = {n.id: n for n in reader.networks() if not n.config_only}
         self.containers = {c.id: c for c in reader.containers()}
         # The addresses of endpoints on cluster hosts that are regarded as dead, because their leases have expired.

@@ -11,6 +11,7 @@ from drivers.api import IPAddress
 from drivers.linux import host as linux_host
 from drivers.linux import path_lookup
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way
+from engine.diagnosis.trace.direct_access import is_isolated
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of, addresses
@@ -31,7 +32,7 @@ class Routes:
         On the host, these are the routes to the target and back to the source.
         """
         way = self._way
-        if way.kind == LOCAL or way.source.kind == OUTSIDE:
+        if way.kind == LOCAL or way.source.kind == OUTSIDE or self._is_isolated():
             pass
         elif way.source_member is not None:
             yield from self._from_container(way.source, way.source_member, way.address)
@@ -41,8 +42,14 @@ class Routes:
             yield from self._on_host(way.target_member, way.inner_address)
         elif way.target is None:
             yield from self._any(way.source, way.address)
-        if way.kind in (ROUTED, EXTERNAL):
+        if way.kind in (ROUTED, EXTERNAL) and not self._is_isolated():
             yield from self._through_host()
+
+    def _is_isolated(self) -> bool:
+        """Return whether the path leads through the bridge of an isolated network, to which there is no route."""
+        way = self._way
+        through = way.kind in (ROUTED, EXTERNAL)
+        return through and any(is_isolated(member, way.inner_address.version) for member in way.members)
 
     def _from_container(self, place: Place, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
         address_here = address_of(member.endpoint, target.version)
@@ -50,7 +57,7 @@ class Routes:
         chosen = place.inside(lambda: path_lookup.route(target)).source
         own = {m.endpoint.interface: m for m in self._records.members(place.record)} if place.record else {}
         where, what = str(place), f"route to {target} of {place.name}"
-        fix = f"remove the route that is wrong: nsenter into {place.name}, then ip route"
+        fix = f"remove the route or rule that is wrong: nsenter into {place.name}, then ip route; ip rule"
         if not found.kind:
             detail = f"{place.name} has no route to {target}"
             yield Culprit("no-route", what, where, detail, _without_route(place, member))
@@ -127,7 +134,7 @@ class Routes:
         """Yield a culprit if routing rules (ip rule) send the forwarded packet or its answer to a wrong interface."""
         way, near, far = self._way, self._bridge(self._way.source_member), self._bridge(self._way.target_member)
         client, received = self._client(), near or way.source.interface
-        if client is None or not received or way.kind not in (ROUTED, EXTERNAL):
+        if client is None or not received or way.kind not in (ROUTED, EXTERNAL) or self._is_isolated():
             return
         if way.target is not None and way.target_member is None:
             return
@@ -167,6 +174,8 @@ class Routes:
         """Yield a missing or wrong route from the target's namespace back to the source."""
         way = self._way
         if way.target is None or not way.target.path or way.target_member is None or way.kind == LOCAL:
+            return
+        if self._is_isolated():
             return
         if way.source.path == way.target.path:
             return  # a container calls its own published port: the host masquerades this, so answers go to the host

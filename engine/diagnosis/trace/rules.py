@@ -10,15 +10,18 @@ import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 from drivers.api import DriverError, IPAddress
 from drivers.firewall import legacy_rules
 from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event, rule_text
-from drivers.firewall.rule_reading import Drop, Packet, Proven, find_drops
+from drivers.firewall.packets import ARP, DISCOVERY, Packet
+from drivers.firewall.rule_reading import Changed, Drop, Proven, find_drops
 from drivers.linux import path_lookup
 from drivers.linux.host import filters_bridged
+from engine.diagnosis.trace import neighbour_search
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, Way
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import neighbour_outside
@@ -36,7 +39,7 @@ the packet with its addresses and interfaces at this hook.
 
 def dropping(way: Way) -> Culprit | None:
     """Return the culprit for the first rule that is proven to drop the packets of a path or their answers, or None."""
-    for place, hook, families, packet in (*_steps(way), *_answers(way)):
+    for place, hook, families, packet in chain(neighbour_search.steps(way), _steps(way), _answers(way)):
         try:
             found = place.inside(partial(_first, [(hook, packet)], families))
         except (DriverError, OSError):
@@ -67,6 +70,23 @@ def dropping_at_target(way: Way, client: IPAddress) -> Culprit | None:
         return None
     request, answer = _exchange(way, client)
     return _at_end(way.target, way.target_member.endpoint.interface, request, answer)
+
+
+def dropping_resolver(place: Place, address: IPAddress, port: int) -> Culprit | None:
+    """Return the culprit for a rule in ``place`` that drops queries to its resolver, or the answers, or None.
+
+    The resolver has the loopback address ``address``. The place's own rules see its real port ``port``, and not 53.
+    """
+
+    def find() -> Proven | tuple[Packet, Dropping] | None:
+        client = path_lookup.route(address).source
+        query = Packet("udp", client, address, port)
+        answer = Packet("udp", address, client or address, 0, state="established", source_port=port)
+        steps = [step for packet in (query, answer) for step in _both_ways(packet.at("lo"), packet.at("", "lo"))]
+        return _first(steps, IP)
+
+    found = place.inside(find)
+    return _culprit(place, found[1], found[0], bridged=False) if found is not None else None
 
 
 def dropping_in_network(way: Way, client: IPAddress, place: Place) -> Culprit | None:
@@ -248,6 +268,8 @@ def _culprit(place: Place, drop: Drop | Dropping, packet: Packet, *, bridged: bo
     if place.path:
         fix = CHANGE_THERE.format(place.name)
         return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
+    if packet.protocol in (ARP, DISCOVERY):
+        return Culprit("foreign-firewall", what, f"host, {what}", detail, letting_search(drop))
     if bridged and not drop.handle:
         return br_netfilter(what, detail, packet.version)
     reply = bool(packet.source_port)
@@ -257,7 +279,7 @@ def _culprit(place: Place, drop: Drop | Dropping, packet: Packet, *, bridged: bo
     return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
 
 
-def rule_in(place: Place, decision: Drop | Dropping | Event) -> str:
+def rule_in(place: Place, decision: Drop | Dropping | Event | Changed) -> str:
     """Return the text of the rule that made a decision, or "its policy" if the chain's policy made the decision."""
     if isinstance(decision, Dropping):
         return f"rule {decision.number}" if decision.number else "its policy"
@@ -279,7 +301,7 @@ def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -
                 yield place, event, rule
 
 
-def removing(place: Place, event: Event) -> str:
+def removing(place: Place, event: Event | Changed) -> str:
     """Return the remedy for a rule that changes or redirects packets."""
     if place.path:
         return CHANGE_THERE.format(place.name)
@@ -292,8 +314,6 @@ def accepting(decision: Drop | Event, protocol: str, addresses: set[IPAddress], 
     ``addresses`` and ``ports`` are the destinations of the packets; with ``reply``, they are the sources.
     """
     side = ("saddr", "sport") if reply else ("daddr", "dport")
-    if decision.table.startswith("arp "):
-        return f"remove the rule that drops ARP: nft -a list chain {in_shell(decision.table, decision.chain)}"
     version = next(iter(addresses)).version
     held = _any_of(str(a) for a in sorted(addresses))
     service = f"{protocol} {side[1]} {_any_of(str(p) for p in sorted(ports) if p)}"
@@ -301,6 +321,12 @@ def accepting(decision: Drop | Event, protocol: str, addresses: set[IPAddress], 
         service = f"meta l4proto {'icmp' if version == 4 else 'ipv6-icmp'}"
     match = f"{'ip' if version == 4 else 'ip6'} {side[0]} {held} {service}"
     return f"let the packets pass there: nft insert rule {in_shell(decision.table, decision.chain)} {match} accept"
+
+
+def letting_search(decision: Drop | Event) -> str:
+    """Return the remedy for a chain that drops the packets by which a neighbour's MAC is found."""
+    show = f"nft -a list chain {in_shell(decision.table, decision.chain)}"
+    return f"accept ARP (for IPv6: neighbour solicitations and advertisements) there: {show}"
 
 
 def _any_of(values: Iterable[str]) -> str:

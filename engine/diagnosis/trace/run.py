@@ -8,7 +8,7 @@ from drivers.api import IPAddress
 from drivers.firewall import standby_table
 from drivers.linux.probes import PortsExhausted
 from engine.containers import adopted
-from engine.diagnosis.trace import probing, rules, source, source_ports
+from engine.diagnosis.trace import parent_link, probing, rules, source, source_ports, translation_rules
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, Destinations, Way
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
@@ -33,7 +33,7 @@ def trace(host: Host, origin: str, target: str, *, dry: bool = False) -> Trace:
     """
     parsed, log = parse(target), Log()
     with host.store.read() as reader:
-        records = Records(reader)
+        records = Records(reader, direct_routing=host.config.allow_direct_routing)
         try:
             place = source.place_of(reader, records, origin)
             log.add(str(place), str(place), "source")
@@ -132,12 +132,13 @@ class _Tracer:
             damage = explanation.own_damage()
             if damage is not None:
                 return self._log.ended(False, damage)
-        found = source_ports.of_sockets(way) or explanation.policy() or rules.dropping(way) or explanation.listening()
+        found = source_ports.of_sockets(way) or explanation.policy() or translation_rules.changing(way)
+        found = found or rules.dropping(way) or explanation.listening()
         found = found or next(explanation.soft_faults(sending=False), None)
         if found is not None:
             return self._log.ended(False, found)
         self._log.add(f"{way.target_name} {way.service}", str(way.target or way.address), "by records and kernel state")
-        return Trace(None if way.kind == EXTERNAL else True, self._log.hops)
+        return Trace(None if way.kind == EXTERNAL or parent_link.is_routed(way) else True, self._log.hops)
 
     def _describe(self, way: Way) -> None:
         """Add the hops of the path to the log, from source to target, as the records describe them."""

@@ -1,0 +1,104 @@
+"""The hooks that the packets of the search for a neighbour pass: ARP, or the neighbour discovery of IPv6.
+
+A search is part of a path if the searching side has no neighbour entry for the address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from ipaddress import IPv6Address
+
+from drivers.api import DriverError, IPAddress
+from drivers.firewall.packets import ARP, DISCOVERY, Packet
+from drivers.linux import path_lookup
+from engine.diagnosis.trace.destination import BRIDGED, LOCAL, REMOTE, Way
+from engine.diagnosis.trace.records import HOST, Place, address_of
+from engine.diagnosis.trace.state import bridge_of, port_of
+from engine.endpoints.sandbox import JoinedEndpoint
+
+SOLICITED = int(IPv6Address("ff02::1:ff00:0"))
+"""The multicast prefix of neighbour solicitations; the last three bytes are those of the wanted address."""
+Step = tuple[Place, str, tuple[str, ...], Packet]
+"""The namespace, the netfilter hook, the families of the tables to read, and the packet."""
+
+
+def steps(way: Way) -> Iterator[Step]:
+    """Yield the hooks for each search on a path, in the order in which the packets pass them."""
+    near, far, version = way.source_member, way.target_member, way.inner_address.version
+    if way.kind in (LOCAL, REMOTE):
+        return
+    if way.kind == BRIDGED and near is not None and far is not None and way.target is not None:
+        own = address_of(near.endpoint, version)
+        if own is not None and near.network.driver == "bridge":
+            yield from _between(way.source, near, own, way.target, far, way.inner_address)
+        return
+    for place, member in way.ends:
+        address = address_of(member.endpoint, version)
+        if place.path and member.network.driver == "bridge" and address is not None:
+            yield from _with_host(place, member, address)
+
+
+def _between(
+    place: Place, near: JoinedEndpoint, own: IPAddress, other: Place, far: JoinedEndpoint, target: IPAddress
+) -> Iterator[Step]:
+    """Yield the hooks of a search from one container for another container of the same network."""
+    if _has_entry(place, near.endpoint.interface, target):
+        return
+    question, answer = _exchange(own, target)
+    ports = port_of(near), port_of(far)
+    families = _families(own)
+    yield place, "output", families, question.at("", near.endpoint.interface)
+    for hook in ("prerouting", "forward", "postrouting"):
+        yield HOST, hook, ("bridge",), question.at(*ports)
+    yield other, "input", families, question.at(far.endpoint.interface)
+    yield other, "output", families, answer.at("", far.endpoint.interface)
+    for hook in ("prerouting", "forward", "postrouting"):
+        yield HOST, hook, ("bridge",), answer.at(*reversed(ports))
+    yield place, "input", families, answer.at(near.endpoint.interface)
+
+
+def _with_host(place: Place, member: JoinedEndpoint, address: IPAddress) -> Iterator[Step]:
+    """Yield the hooks of a search from the host for a container's address."""
+    bridge, port, families = bridge_of(member.network), port_of(member), _families(address)
+    if _has_entry(HOST, bridge, address):
+        return
+    question, answer = _exchange(None, address)
+    yield HOST, "output", families, question.at("", bridge)
+    for hook in ("output", "postrouting"):
+        yield HOST, hook, ("bridge",), question.at("", port)
+    yield place, "input", families, question.at(member.endpoint.interface)
+    yield place, "output", families, answer.at("", member.endpoint.interface)
+    for hook in ("prerouting", "input"):
+        yield HOST, hook, ("bridge",), answer.at(port)
+    yield HOST, "input", families, answer.at(bridge)
+
+
+def is_known(way: Way, member: JoinedEndpoint) -> bool:
+    """Return whether the other side of a path has a neighbour entry for the endpoint at one of its ends."""
+    address = address_of(member.endpoint, way.inner_address.version)
+    if address is None or member.network.driver != "bridge":
+        return False
+    if way.kind != BRIDGED:
+        return _has_entry(HOST, bridge_of(member.network), address)
+    sides = [(place, other) for place, other in way.ends if other.endpoint.id != member.endpoint.id]
+    return any(_has_entry(place, other.endpoint.interface, address) for place, other in sides)
+
+
+def _has_entry(place: Place, interface: str, address: IPAddress) -> bool:
+    try:
+        return any(entry.address == address for entry in place.inside(partial(path_lookup.neighbours, interface)))
+    except (DriverError, OSError):
+        return False  # the container has ended
+
+
+def _families(address: IPAddress) -> tuple[str, ...]:
+    return ("arp",) if address.version == 4 else ("inet", "ip6")
+
+
+def _exchange(own: IPAddress | None, target: IPAddress) -> tuple[Packet, Packet]:
+    """Return the question for the MAC of ``target``, and the answer; None as ``own`` means an unknown address."""
+    if target.version == 4:
+        return Packet(ARP, own, target, 0), Packet(ARP, target, own or target, 0, state="established")
+    group = IPv6Address(SOLICITED | int(target) & 0xFFFFFF)
+    return Packet(DISCOVERY, own, group, 0), Packet(DISCOVERY, target, own or target, 0, state="established")

@@ -1,0 +1,81 @@
+"""Name the damage to hawse's own firewall that concerns one path; damage that concerns only other paths is left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
+
+from drivers.api import Difference, IPAddress
+from drivers.bridge_loopback import PLACE as ROUTE_LOCALNET
+from drivers.firewall import spoof_guard
+from engine.diagnosis.trace.destination import Way
+from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.state import bridge_of
+
+SHOWN = 3  # maximum number of differences that the detail names
+PORTS = re.compile(r"(\d+)(?:-(\d+))?")
+FIX = "the agent repairs this within a second unless heal is off; or run any hawse command that changes something"
+
+
+def damage(found: Sequence[Difference], way: Way) -> Culprit | None:
+    """Return the culprit for the differences that can stop packets of a path, or None if there is none."""
+    concerned = [one for one in found if _concerns(one, way)]
+    if not concerned:
+        return None
+    first = concerned[0]
+    what, fix = f"table {first.place}", FIX
+    if first.place == ROUTE_LOCALNET:
+        what = f"sysctl net.ipv4.conf.{first.what}.route_localnet"
+        fix = f"switch it on: {what.replace('sysctl', 'sysctl -w')}=1"
+    shown = "; ".join(f"{d.kind} in {d.place}: {d.what}" for d in concerned[:SHOWN])
+    more = f" and {len(concerned) - SHOWN} more" if len(concerned) > SHOWN else ""
+    return Culprit("own-firewall-damaged", what, "host", f"another program changed it: {shown}{more}", fix)
+
+
+def _concerns(one: Difference, way: Way) -> bool:
+    if one.place == ROUTE_LOCALNET:
+        is_needed = way.address.version == 4 and way.address.is_loopback
+        return is_needed and one.kind == "missing" and one.what in _interfaces(way)
+    if one.place.startswith(spoof_guard.TABLE) and one.kind == "missing":
+        return False  # this table only drops packets
+    parts = one.what.partition(" : ")[0].split(" . ")
+    return all(_matches(part, way) for part in parts)
+
+
+def _matches(part: str, way: Way) -> bool:
+    """Return whether one part of an element's key can be a value of the path's packets.
+
+    The text of a difference that is no element, such as "the rules", has no such part, and concerns every path.
+    """
+    if part.startswith('"'):
+        return part.strip('"') in _interfaces(way)
+    if part in ("tcp", "udp", "sctp", "icmp", "ipv6-icmp"):
+        return way.protocol in part
+    ports = PORTS.fullmatch(part)
+    if ports is not None:
+        first, last = int(ports[1]), int(ports[2] or ports[1])
+        return any(first <= port <= last for port in (way.port, way.inner_port))
+    try:
+        network = ip_network(part, strict=False)
+    except ValueError:
+        first_text, _, last_text = part.partition("-")
+        return _in_range(first_text, last_text, way)
+    return any(address in network for address in _addresses(way))
+
+
+def _in_range(first: str, last: str, way: Way) -> bool:
+    try:
+        low, high = ip_address(first), ip_address(last)
+    except ValueError:
+        return True  # a word
+    return any(a.version == low.version and int(low) <= int(a) <= int(high) for a in _addresses(way))
+
+
+def _interfaces(way: Way) -> set[str]:
+    bridges = {bridge_of(member.network) for member in way.members if member.network.driver == "bridge"}
+    return bridges | {way.source.interface}
+
+
+def _addresses(way: Way) -> set[IPAddress]:
+    return {a for a in (way.address, way.inner_address, way.source_address) if a is not None}
