@@ -9,12 +9,17 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_interface
+from functools import partial
+from ipaddress import IPv4Address, ip_interface
 
 from drivers.api import DriverError
+from drivers.firewall.resolver_redirect import serving_port
 from drivers.linux import netns
 from engine.api import Check
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
+from engine.diagnosis.trace import rules
+from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.records import Place
 from engine.dns import wire
 from engine.dns.resolver import ADDRESS
 from engine.dns.sandbox_view import Defaults, has_names, servers
@@ -124,11 +129,24 @@ def _probe(made: socket.socket, place: tuple[str | int, ...], name: bytes, kind:
 def _judged(container: ContainerRecord, endpoints: Sequence[EndpointRecord], probe: Probe) -> Check:
     name = f"container {container.name}"
     if not probe.answer:
-        return fault(name, f"its resolver at {ADDRESS} does not answer", f"{probe.error}; or its redirection is lost")
+        what, drop = f"its resolver at {ADDRESS} does not answer", _dropping(container)
+        if drop is not None:
+            return fault(name, what, f"{drop.object}: {drop.detail}", drop.fix)
+        return fault(name, what, f"{probe.error}; or its redirection is lost")
     addresses = [ip_interface(e.ipv4).ip.packed for e in endpoints if e.ipv4]
     if not any(probe.answer.endswith(a) or a in probe.answer[len(probe.message) :] for a in addresses):
         return fault(name, "its own name does not lead to its address", "the agent's names are older than the records")
     return ok(name, "its resolver knows its name")
+
+
+def _dropping(container: ContainerRecord) -> Culprit | None:
+    """Return the culprit for a rule in the container that drops queries to its resolver or the answers, or None."""
+    place = Place("container", container.name, container.sandbox_path, container.sandbox_inode)
+    address = IPv4Address(ADDRESS)
+    try:
+        return rules.dropping_resolver(place, address, place.inside(partial(serving_port, address)))
+    except DriverError:
+        return None  # the container has ended
 
 
 def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:

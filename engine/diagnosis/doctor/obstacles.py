@@ -10,6 +10,8 @@ from drivers.linux.obstacles import Obstacle
 from engine.api import Check
 from engine.diagnosis.doctor.checks import fault, warning
 
+DROPPING = ("blackhole", "unreachable", "prohibit")
+"""The kinds of routes that drop packets."""
 BY_OTHERS = "another program changed it"
 
 
@@ -57,12 +59,18 @@ def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
         yield fault(name, what, "a routing rule of another program", "see: ip rule; and delete what is wrong")
 
 
-def way_out(hindered: Mapping[str, Sequence[Obstacle]]) -> Iterator[Check]:
-    """Yield a fault if the interface of the host's default route has no carrier, or has ARP off.
+def way_out(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterable[int]) -> Iterator[Check]:
+    """Yield a finding if routes drop packets to the outside, or if the interface to it has no carrier or ARP off.
 
-    ``hindered`` are the obstacles at the host's interfaces (`drivers.linux.obstacles.everywhere`).
+    ``versions`` are the IP versions of the networks. ``hindered`` are the obstacles at the host's interfaces (`drivers.linux.obstacles.everywhere`).
     """
     uplink, _ = features.way_out()
+    for version in versions:
+        kind = path_lookup.route(path_lookup.anywhere(version)).kind
+        if kind in DROPPING:
+            what = f"it drops IPv{version} packets to the outside ({kind})"
+            see = f"see: ip -{version} route; ip -{version} rule; and delete what is wrong"
+            yield warning("host", what, "another program added a route or a rule", see)
     if Obstacle(obstacles.NO_CARRIER) in hindered.get(uplink, ()):
         what = f"{uplink}, the way out, has no carrier"
         yield fault("host", what, "the wire, or the machine at its other end, is down", "check the wire")

@@ -24,8 +24,6 @@ SHARING_MAC = ("ipvlan",)
 """The drivers whose endpoints all have the MAC address of the parent interface."""
 COMPARING_MAC = ("bridge", "overlay")
 """The drivers for which the comparison with the records also checks the MAC of the container's interface."""
-DROPPING = ("blackhole", "unreachable", "prohibit")
-"""The kinds of routes that drop packets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,8 @@ def check(examined: Examined) -> Iterator[Check]:
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}
     ports = {interface.endpoint_id: interface for interface in interfaces.values() if interface.endpoint_id}
     hindered = linux_obstacles.everywhere() if joined else {}
-    found = [*obstacles.way_out(hindered), *obstacles.loopback("host")] if joined else []
+    versions = sorted({a.version for one in joined if not one.network.internal for a in one.addresses})
+    found = [*obstacles.way_out(hindered, versions), *obstacles.loopback("host")] if joined else []
     static = path_lookup.static_ports_of_bridges() if joined else {}
     for bridge, members in by_bridge(joined).items():
         found += _on_host(bridge, members)
@@ -207,7 +206,7 @@ def _routes_inside(one: Joined, enter: str) -> Iterator[Check]:
             yield fault(one.name, f"it has the address {gateway} of its gateway itself", cause, see)
         elif found.kind != "unicast":
             yield fault(one.name, f"its packets to the gateway {gateway} {_way(found)}", cause, see)
-        elif (found := path_lookup.route(path_lookup.anywhere(gateway.version))).kind in DROPPING:
+        elif (found := path_lookup.route(path_lookup.anywhere(gateway.version))).kind in obstacles.DROPPING:
             yield warning(one.name, f"its packets to other networks {_way(found)}", cause, see)
 
 

@@ -99,6 +99,21 @@ def test_the_doctor_looks_into_containers(patient):
     assert patient.findings() == []
 
 
+def test_a_firewall_in_a_container_that_stops_its_resolver(patient):
+    patient.inside("db", "nft 'add table inet mine; add chain inet mine c { type filter hook input priority 0; "
+                         "policy drop; }'")  # fmt: skip
+    patient.host.sh("ip route add blackhole 128.0.0.0/1")
+    found = patient.findings()
+    patient.inside("db", "nft delete table inet mine")
+    patient.host.sh("ip route del blackhole 128.0.0.0/1")
+    (check,) = [check for check in found if check["object"] == "container db"]
+    assert "resolver at 127.0.0.11 does not answer" in check["what"]
+    assert check["cause"].startswith("table inet mine chain c of db: it drops such packets by its policy")
+    assert check["fix"].startswith("change that rule in db")
+    assert is_named(found, "warning", "host", "it drops IPv4 packets to the outside (blackhole)")
+    assert patient.findings() == []
+
+
 def test_a_container_s_resolver_does_not_answer(patient):
     patient.inside("web", "nft delete table ip hawse_resolver")
     checks = patient.faults()
