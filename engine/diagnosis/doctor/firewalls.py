@@ -84,6 +84,8 @@ def _dropped(probes: Sequence[Probe], families: tuple[str, ...]) -> Iterator[tup
 def _finding(decision: Drop | Dropping, dropped: Sequence[Probe]) -> Check:
     networks = repairs.brief(list(dict.fromkeys(probe.network for probe in dropped)))
     ways = {probe.way for probe in dropped}
+    if INSIDE in ways:
+        ways.discard(ASKING)  # a rule that drops all packets within a network drops its ARP requests too
     way = ways.pop() if len(ways) == 1 else "packets of"
     if isinstance(decision, Dropping):
         chain = f"{decision.program} {decision.table} {decision.chain}"

@@ -62,7 +62,8 @@ def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
 def way_out(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterable[int]) -> Iterator[Check]:
     """Yield a finding if routes drop packets to the outside, or if the interface to it has no carrier or ARP off.
 
-    ``versions`` are the IP versions of the networks. ``hindered`` are the obstacles at the host's interfaces (`drivers.linux.obstacles.everywhere`).
+    ``versions`` are the IP versions of the networks. ``hindered`` are the obstacles at the host's interfaces
+    (`drivers.linux.obstacles.everywhere`).
     """
     uplink, _ = features.way_out()
     for version in versions:

@@ -136,7 +136,7 @@ FOREIGN = {
 }
 HARMLESS = (
     "ct state invalid drop", "ip saddr 10.9.0.0/16 drop", 'iifname "eth9" drop', "ip daddr != 172.31.0.0/16 accept",
-    "ip daddr 172.31.0.0/16 accept",
+    "ip daddr 172.31.0.0/16 accept", "ip6 daddr fd31::/64 accept",
 )  # fmt: skip
 
 
