@@ -36,8 +36,8 @@ NFQUEUE is not one of them, because a program may accept the queued packet.
 Json = Mapping[str, Any]
 TRACKING_PRIORITY, DNAT_PRIORITY = -200, -100  # of connection tracking; the priority "dstnat"
 PASS, DROPPED = "pass", "dropped"
-TRANSLATIONS, UNTRACKED = ("dnat", "redirect"), ("notrack",)
-"""Statements that `find_statements` looks for: a new destination, and a packet without connection tracking."""
+TRANSLATIONS, SOURCES, UNTRACKED = ("dnat", "redirect"), ("snat", "masquerade"), ("notrack",)
+"""Statements that `find_statements` looks for: a new destination, a new source, no connection tracking."""
 IP_FAMILIES = ("inet", "ip", "ip6")
 ORDER: Mapping[str, Callable[[int, int], bool]] = {
     "<": operator.lt,
@@ -92,7 +92,7 @@ def find_statements(
 
     The arguments are those of `find_drops`, whose ``strict`` is always True here.
     """
-    kind = "nat" if statements == TRANSLATIONS else "filter"
+    kind = "filter" if statements == UNTRACKED else "nat"
     tables = {table: _indexed(libnftables.listing("table {} {}".format(*table))) for table in _tables(families)}
     for hook, packet in steps:
         for (family, name), table in tables.items():

@@ -45,6 +45,7 @@ Address = tuple[str, int]  # IP address and port
 class ConntrackFlow:
     """A conntrack entry: the addresses of its original direction, and the source of the reply direction.
 
+    ``returning_port`` is the destination port of the reply direction: the client's port, or that which SNAT gave it.
     ``key`` holds the original direction's addresses and ports in bytes, as received from the kernel.
     """
 
@@ -54,6 +55,7 @@ class ConntrackFlow:
     port: int
     answering: bytes
     answering_port: int
+    returning_port: int
     key: bytes
 
     @property
@@ -272,13 +274,15 @@ def _flow(message: bytes) -> ConntrackFlow:
     attributes = read(message, NFGENMSG.size)
     original, reply = read(attributes[TUPLE_ORIG]), read(attributes[TUPLE_REPLY])
     addresses, proto = read(original[TUPLE_IP]), read(original[TUPLE_PROTO])
+    back = read(reply[TUPLE_PROTO])
     return ConntrackFlow(
         source=_one_of(addresses, SOURCE),
         destination=_one_of(addresses, DESTINATION),
         protocol=proto[PROTO_NUMBER][0],
         port=int.from_bytes(proto.get(PROTO_DESTINATION_PORT, b"")),
         answering=_one_of(read(reply[TUPLE_IP]), SOURCE),
-        answering_port=int.from_bytes(read(reply[TUPLE_PROTO]).get(PROTO_SOURCE_PORT, b"")),
+        answering_port=int.from_bytes(back.get(PROTO_SOURCE_PORT, b"")),
+        returning_port=int.from_bytes(back.get(PROTO_DESTINATION_PORT, b"")),
         key=attributes[TUPLE_ORIG],
     )
 

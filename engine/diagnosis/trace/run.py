@@ -133,7 +133,7 @@ class _Tracer:
             if damage is not None:
                 return self._log.ended(False, damage)
         found = source_ports.of_sockets(way) or explanation.policy() or translation_rules.changing(way)
-        found = found or rules.dropping(way) or explanation.listening()
+        found = found or rules.dropping(way) or source_ports.of_ranges(way) or explanation.listening()
         found = found or next(explanation.soft_faults(sending=False), None)
         if found is not None:
             return self._log.ended(False, found)

@@ -6,9 +6,13 @@ The result is a culprit (`Culprit`): the cause, its place and the remedy.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 
-from drivers.linux import path_lookup, sysctl
+from drivers.api import DriverError
+from drivers.firewall.packets import Packet
+from drivers.firewall.rule_reading import SOURCES, find_statements
+from drivers.linux import conntrack, path_lookup, sysctl
 from drivers.linux import source_ports as ports
 from engine.diagnosis.trace import rules
 from engine.diagnosis.trace.destination import EXTERNAL, Way
@@ -18,6 +22,7 @@ from engine.diagnosis.trace.records import HOST, Place
 from engine.diagnosis.trace.source import OUTSIDE
 
 KIND = "ports-exhausted"
+PORTS = re.compile(r"\bto \S*:(\d+)(?:-(\d+))?(?= |$)")  # the ports in "masquerade to :1024-2047"
 TRANSLATING = re.compile(r"\b(snat|masquerade|SNAT|MASQUERADE)\b")
 
 
@@ -41,6 +46,35 @@ def of_sockets(way: Way) -> Culprit | None:
     return of_programs(way.source, way.protocol, f"{way.address}:{way.port}")
 
 
+def of_ranges(way: Way) -> Culprit | None:
+    """Return the culprit if a rule of nftables has a range of ports for translated flows, and all are in use, or None.
+
+    Sends nothing.
+    """
+    if way.kind != EXTERNAL or way.protocol not in ("tcp", "udp"):
+        return None
+    packet = Packet(way.protocol, way.source_address, way.address, way.port)
+    packet = packet.at("", path_lookup.route(way.address).interface)
+    try:
+        for _, rule in find_statements([("postrouting", packet)], SOURCES):
+            text = rules.rule_in(HOST, rule)
+            span = PORTS.search(text)
+            used = {flow.returning_port for flow in conntrack.flows_to(way.protocol, way.address, way.port)}
+            if span is not None and used.issuperset(range(int(span[1]), int(span[2] or span[1]) + 1)):
+                what = f"table {rule.table} chain {rule.chain}"
+                return _of_rule(way, what, f"{HOST}, {what}", text)
+    except (DriverError, OSError):
+        return None
+    return None
+
+
+def _of_rule(way: Way, what: str, where: str, rule: str) -> Culprit:
+    target = f"{way.address}:{way.port}"
+    detail = f"the translation of source addresses has no free port for {target}, so the kernel drops the probe"
+    fix = f"give it more ports, or end connections: conntrack -L -p {way.protocol} --orig-dst {way.address}"
+    return Culprit(KIND, what, where, f"{detail}: {rule}" if rule else detail, fix)
+
+
 def of_translation(way: Way, seen: Observation) -> Culprit | None:
     """Return the culprit if SNAT gave the probe the same addresses and ports as another flow, or None.
 
@@ -48,12 +82,10 @@ def of_translation(way: Way, seen: Observation) -> Culprit | None:
     """
     if not seen.collided or (way.kind == EXTERNAL and seen.saw(HOST, path_lookup.route(way.address).interface)):
         return None
-    target = f"{way.address}:{way.port}"
-    detail = f"the translation of source addresses has no free port for {target}, so the kernel drops the probe"
-    fix = f"give it more ports, or end connections: conntrack -L -p {way.protocol} --orig-dst {way.address}"
     for place, event, rule in rules.passed(seen.events, TRANSLATING):
         what = f"table {event.table} chain {event.chain}"
-        return Culprit(KIND, what, f"{place}, {what}", f"{detail}: {rule}", fix)
+        return _of_rule(way, what, f"{place}, {what}", rule)
     place = seen.collided[0]
-    fix = f"{fix}; find its rule in {place}: nft list ruleset, iptables-legacy -t nat -S"
-    return Culprit(KIND, f"translated source ports of {place.name}", str(place), detail, fix)
+    unknown = _of_rule(way, f"translated source ports of {place.name}", str(place), "")
+    fix = f"{unknown.fix}; find its rule in {place}: nft list ruleset, iptables-legacy -t nat -S"
+    return replace(unknown, fix=fix)

@@ -281,9 +281,12 @@ def test_all_ports_of_a_translation_are_in_use(lab, rule, undo, words):
         with two_connections(lab, "tcp", "192.168.99.99", 91):
             for source in ("db", "host"):
                 assert fault(lab, source, "192.168.99.99:91") == ("ports-exhausted", words)
+            if words.startswith("table"):
+                assert fault(lab, "db", "192.168.99.99:91", "--dry") == ("ports-exhausted", words)
     finally:
         lab.at("host", undo)
     assert lab.trace("db", "192.168.99.99:91")["reachable"] is True
+    assert lab.trace("--dry", "db", "192.168.99.99:91")["reachable"] is None
 
 
 def test_a_name_that_the_agent_knows_from_old_records(lab):
