@@ -171,6 +171,7 @@ DEEP = {
     "inet others": ("forward", "", 'oifname != "ext0" drop', "app"),
     "bridge frames": ("forward", "", "drop", "packets within app"),
     "arp asks": ("input", "", "drop", "ARP requests of app"),
+    "arp replies": ("input", "", "arp operation reply accept; drop", "ARP requests of app"),
     "netdev port": ("ingress device %(app_web)s", "", "drop", "app"),
     "netdev way": ("ingress device ext0", "", "tcp dport 8080 drop", "packets from the outside to app"),
     "inet own": ("output", "", 'oifname "%(app)s" drop', "this host's own packets to app"),
@@ -184,7 +185,7 @@ UNPROVEN = {
     "inet bogons": ("forward", BOGONS, BOGUS),
     "inet early": ("prerouting", BOGONS, BOGUS),
     "inet uncertain": ("forward", "", "meta mark 7 accept; tcp dport 99 accept; udp dport 1-9 drop"),
-    "arp one": ("input", "", "arp operation reply accept; drop"),
+    "arp one": ("input", "", "arp hlen 6 accept; drop"),
     "bridge one": ("forward", "", "ether type arp accept; ether saddr 02:00:00:00:00:01 drop"),
     "netdev listed": ("ingress device ext0", "", "ip saddr { 10.9.0.1, 10.9.0.2 } drop; tcp dport 8081 drop"),
 }
