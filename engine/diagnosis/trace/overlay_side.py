@@ -128,8 +128,12 @@ class OverlaySide:
             differences = driver.verify(spec, peers.of(self.view, member.network.id, self._membership.node_id), False)
         except (DriverError, OSError):
             return
+        small = self.small_underlay(way)
         for one in differences:
-            yield from self._of_difference(way, member.network.name, one)
+            if one.setting == MTU and small is not None:
+                yield small  # the interface below the network is the cause of the difference
+            else:
+                yield from self._of_difference(way, member.network.name, one)
 
     def _of_difference(self, way: Way, network: str, one: Difference) -> Iterator[Culprit]:
         fix = f"hawse network verify --fix {network}"
