@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -70,7 +70,8 @@ class Member:
 
     def __init__(self, answer=None, status=200, first=()):
         self.listener = socket.socket(socket.AF_UNIX)
-        path = f"{mkdtemp()}/member"
+        self.directory = TemporaryDirectory()  # its path is short enough for a Unix socket
+        path = f"{self.directory.name}/member"
         self.listener.bind(path)
         self.listener.listen()
         self.url = f"unix:{path}"
