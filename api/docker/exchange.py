@@ -75,7 +75,8 @@ class Exchange:
     def next_request(self) -> h11.Request | None:
         """Return the head of the next request, or None if the client has closed the connection.
 
-        Raises MalformedRequest for a message that is not HTTP/1, and TimeoutError if the head does not arrive in time.
+        Raises MalformedRequest for a message that is not HTTP/1, or for a header that Go's HTTP server refuses. Raises
+        TimeoutError if the head does not arrive in time.
         """
         end = 0.0
         try:

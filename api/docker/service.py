@@ -80,7 +80,7 @@ class Service:
         self._front = os.fork()
         if self._front == 0:
             self._channel.close()
-            self._idle.dismiss()  # closes only the front's copy of the channel
+            self._idle.dismiss()  # closes only the front's copy of the idle child's channel, so the child does not exit
             _forget_signals()
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the front
             Front(self._router, theirs, self._tls).run(self._listeners)

@@ -56,7 +56,10 @@ def exec_(app: App, /, container: str, command: tuple[str, ...], **flags: Any) -
 
 
 def exec_request(app: App, command: Sequence[str], flags: dict[str, Any]) -> ExecCreate:
-    """Build the request for the engine from the flags; raises StatusError if an environment variable is invalid."""
+    """Build the request for the engine from the flags.
+
+    Raises StatusError if an environment variable is invalid, or an environment file cannot be read or parsed.
+    """
     try:
         variables = latest(env_value(text, app.environ) for text in flags["env"])
         env = with_files(flags["env_file"], variables, app.environ)
