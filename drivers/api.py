@@ -489,7 +489,8 @@ class News:
 
     ``foreign`` is True if another program changed the shared kernel state, or if the watch may have missed such a
     change. ``by`` names the other program that made the latest change ("nft (4711)", "" if unknown). ``lost`` is True
-    if another program removed shared state. ``by_hawse`` is True if hawse changed the shared state.
+    if a change by another program may have removed shared state. ``by_hawse`` is True if hawse changed the shared
+    state.
     """
 
     foreign: bool = False
@@ -630,7 +631,7 @@ class TunnelGuard(Protocol, metaclass=_ExaminedOnce):
 
 
 def examine(driver: object) -> None:
-    """Call isinstance() with each protocol for a driver, to fill the cache for the driver's class."""
+    """Fill the cache `_examined` for a driver's class, by calling isinstance() with each driver protocol."""
     for protocol in (
         Driver, Publisher, BulkRemover, Configurable, Multihomed, Linker, Repairer, LinkRepairer, HealthReporter,
         PeerProgrammer, TunnelGuard,

@@ -94,15 +94,15 @@ class CommandRecorder:
             self._paths.setdefault(inode, path)
 
     def sysctl_value(self, path: str) -> str | None:
-        """Return None, because the kernel knows all sysctls."""
+        """Return None: the kernel has the current value, because this recorder makes each change."""
         return None
 
     def link_index(self, name: str, session: Session | None = None) -> int | None:
-        """Return None, because the kernel knows all links."""
+        """Return None: the kernel has the current links, because this recorder makes each change."""
         return None
 
     def rule_comments(self, table: str, chain: str) -> list[str]:
-        """Return no comment, because the kernel knows all rules."""
+        """Return no comments: the kernel has all rules, because this recorder makes each change."""
         return []
 
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:

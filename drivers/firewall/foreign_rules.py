@@ -1,9 +1,10 @@
-"""Detection of single rules of other programs that drop packets of hawse's networks.
+"""Detection of rules and chains of other programs that drop packets of hawse's networks.
 
 `drivers.firewall.foreign_drops` finds chains that drop all packets which no rule accepts; it is fast enough for each
-command. This module examines each rule, for ``hawse doctor``. It reports two kinds of dropping rules: rules that
-name an interface or an address of a network, and rules that compare only protocols and ports. The module
-does not read the contents of sets, and cannot see the rules of iptables-legacy.
+command. This module examines each rule, for ``hawse doctor``. `find_dropping_rules` reports two kinds of rules: those
+that name an interface or an address of a network, and those that compare only protocols and ports.
+`find_blocking_chains` reports the chains that drop packets to a UDP port of this host, such as the port of overlay
+networks. The module does not read the contents of sets, and cannot see the rules of iptables-legacy.
 """
 
 from __future__ import annotations

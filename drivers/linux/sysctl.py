@@ -49,7 +49,7 @@ def write(path: str, value: str) -> None:
 
 
 def write_if_present(path: str, value: str) -> None:
-    """Set a sysctl, or do nothing if this kernel lacks the sysctl (a kernel without IPv6 has no net/ipv6)."""
+    """Set a sysctl; do nothing if it does not exist, as in a kernel without IPv6 or for a missing interface."""
     try:
         write(path, value)
     except KernelError as error:
