@@ -78,7 +78,7 @@ class Examined:
 
     @cached_property
     def containers(self) -> Sequence[ContainerRecord]:
-        """The containers that run according to the records."""
+        """The containers that run according to the records; empty if the records are from before the last boot."""
         running = [c for c in self.records.containers if c.status == "running" and c.sandbox_path]
         return running if self.records.of_this_boot else []
 

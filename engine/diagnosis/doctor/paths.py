@@ -194,7 +194,11 @@ def _inside(one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: 
 
 
 def _routes_inside(one: Joined, enter: str) -> Iterator[Check]:
-    """Check that no route or routing rule of the sandbox drops packets to the gateway, or to other networks."""
+    """Check that the sandbox's routing sends packets to the gateway, and drops none to other networks.
+
+    Only endpoints on bridge and macvlan networks are checked. It is also a fault if the sandbox has the gateway's
+    address itself.
+    """
     cause = "a program in the container added a route or a rule"
     for text in (one.endpoint.gateway4, one.endpoint.gateway6):
         if not text or one.network.driver not in ("bridge", "macvlan"):

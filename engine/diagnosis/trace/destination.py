@@ -190,7 +190,7 @@ class Destinations:
         return self._made(target, address, REMOTE if near is not None else EXTERNAL, None, None, near)
 
     def _from_outside(self, target: Target, address: IPAddress) -> Way:
-        """Return the path from an external machine: through a published port, or else to the address itself."""
+        """Return the path from an external machine to an address; raises `Found` if there is none."""
         held = self._records.at(address)
         if address.is_loopback:
             found = self._matching(target.port, target.protocol, address)
@@ -204,7 +204,12 @@ class Destinations:
         return self._at_host(target, address) if address in self._own else self._elsewhere_or_outside(target, address)
 
     def _from_outside_to(self, member: JoinedEndpoint, target: Target, address: IPAddress) -> Way:
-        """Return the path from an external machine to a container; raises `Found` if hawse opens none."""
+        """Return the path from an external machine to a container; raises `Found` if there is none.
+
+        If the user named an address, the path leads directly to it, even if hawse's rules block this path. If the user
+        named the container, the path leads through a published port that the machine can reach, or else directly to
+        the container if hawse's rules permit this.
+        """
         container = self._records.container_of(member)
         place = of_container(self._records, container) if container is not None else None
         direct = self._made(target, address, ROUTED, place, member)

@@ -1,7 +1,17 @@
-"""Find the culprit (the cause of a failure) by the observed probe, the comparison with the records, and single checks.
+"""Find the culprit: the cause of the failure on one path.
 
-The result is the first proven culprit on the path. A drop that nftables reports comes first. Then come, in this order,
-faults of the kernel state, drops that hawse's own rules intend, and a port without a listener.
+There are three kinds of evidence: what happened to the probe (the test packet), differences between kernel state and
+records, and checks for single causes (`Checks`, `Routes`, `Obstacles`).
+
+The result is the first proven culprit, or else a likely one, or none. These causes are examined in this order;
+`Explanation.of` has the exceptions:
+
+- a rule of nftables or iptables-legacy that dropped the probe or its answer
+- another program's rule that redirected the probe
+- faults of the kernel state
+- damage to hawse's own rules
+- drops that hawse's own rules intend
+- a port without a listener
 """
 
 from __future__ import annotations
