@@ -342,7 +342,7 @@ class PortRecord:
 
 
 FORMER = "former"
-"""The phase of an endpoint that existed before the last reboot and now exists only in the store.
+"""The phase of an endpoint whose sandbox was lost by a reboot or a killed start. It exists only in the store.
 
 The endpoint keeps its addresses and ports for the next run of its container.
 """
@@ -350,9 +350,10 @@ The endpoint keeps its addresses and ports for the next run of its container.
 
 @dataclass(frozen=True, slots=True)
 class EndpointRecord:
-    """An endpoint. The record exists from the reservation of the endpoint to its release.
+    """An endpoint. The record is made when the endpoint is reserved.
 
-    ``phase`` is "reserved", "live", "leaving" or `FORMER`.
+    ``phase`` is "reserved", "live", "leaving" or `FORMER`. The record is deleted when the endpoint is released, or it
+    remains with the phase `FORMER`.
     """
 
     id: str
@@ -366,7 +367,7 @@ class EndpointRecord:
     gateway4: str = ""
     gateway6: str = ""
     on_link: bool = False  # true if the endpoint's default route has no gateway address
-    default_route: str = ""  # the user's ``default_route`` for this endpoint, as given at its creation
+    default_route: str = ""  # the value of `EndpointSettings.default_route` when the endpoint was reserved
     names: Sequence[str] = ()  # DNS names on this network, container name first
     ports: Sequence[PortRecord] = ()
     phase: str = "reserved"

@@ -91,7 +91,7 @@ def reserve(
 ) -> JoinedEndpoint:
     """Reserve an endpoint on the gateway bridge for a container. The endpoint gets no DNS names.
 
-    ``former`` is the container's endpoint on the gateway bridge before the reboot.
+    ``former`` is the endpoint that the container's earlier run had on the gateway bridge (phase `FORMER`).
     """
     attachment = NetworkAttachment("", EndpointSettings(default_route=_default_route(tx, container)), network.id)
     return JoinedEndpoint(network, replace(reservation.reserve(tx, network, container, attachment, former), names=()))

@@ -70,7 +70,7 @@ def _add_event(tx: Transaction, container: ContainerRecord, member: JoinedEndpoi
 
 
 def take_former(tx: Transaction, container_id: str) -> dict[str, EndpointRecord]:
-    """Delete the endpoints that a container had before the reboot; return them by network id.
+    """Delete the endpoints of a container's earlier run (phase `FORMER`); return them by network id.
 
     Their addresses become free. The caller may reserve the same addresses again in the same transaction.
     """
@@ -90,8 +90,8 @@ def reserve(
     """Reserve an id, addresses and a MAC address for a new endpoint, in the caller's transaction.
 
     If the user chose no address, the endpoint gets the address of the container's earlier endpoint (``former``), if
-    this address is still free. Raises Forbidden or KernelFailure with Docker's error text if an address is not
-    available. Raises InvalidArgument if an address of ``--link-local-ip`` is in no link-local range.
+    this address is still free. Raises Forbidden, KernelFailure or Unavailable with Docker's error text if an address is
+    not available. Raises InvalidArgument if an address of ``--link-local-ip`` is in no link-local range.
     """
     endpoint_id = names.generate_id()
     settings = attachment.settings
@@ -148,7 +148,7 @@ def _allocate_in_pools(
     """Reserve the address ``requested``, else ``former``, else an address of the first subnet that has a free one.
 
     Only subnets of the IP version ``version`` are used. Return the address with its prefix length, or "" if the network
-    has no such subnet. Raises Forbidden or KernelFailure.
+    has no such subnet. Raises Forbidden, KernelFailure or Unavailable.
     """
     subnets = [(pool, ip_network(pool.subnet)) for pool in network.pools if not pool.unused]
     pools = [pool for pool, subnet in subnets if subnet.version == version]
@@ -202,7 +202,7 @@ def _is_free(subnet: IPv4Network | IPv6Network, used: Sequence[int], address: st
 def memberships(host: Host, container_id: str) -> list[JoinedEndpoint]:
     """Return the container's endpoints with their networks, in the order of their creation.
 
-    Endpoints from before the reboot are left out, because they are in no sandbox.
+    Endpoints of an earlier run (phase `FORMER`) are left out, because they are in no sandbox.
     """
     with host.store.read() as reader:
         return _members(reader, container_id)
