@@ -93,7 +93,10 @@ class Streams:
         return os.open(self._directory.make_fifo(name), mode | _FIFO | os.O_NONBLOCK)
 
     def open_for_child(self) -> tuple[int, int, int]:
-        """Open the ends of the standard streams that the container's process gets; the caller closes these ends."""
+        """Open the ends of the standard streams that the container's process gets; the caller closes these ends.
+
+        With a terminal, each end is /dev/null, because the process opens the terminal itself (`init.connect_streams`).
+        """
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         if self._spec["tty"]:
             return null, null, null

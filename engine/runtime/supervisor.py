@@ -43,9 +43,9 @@ _DIRECTORIES = (CONTAINERS, "netns", "crun")
 
 
 class PendingClient:
-    """A client that attached to a container before the container was created.
+    """A client that attached to a container before the supervisor got the request ``create`` for the container.
 
-    The client's frames are kept until the container exists.
+    The client's frames are kept until this request arrives.
     """
 
     def __init__(self, client: Connection, *, stdin: bool) -> None:
@@ -54,7 +54,7 @@ class PendingClient:
         self._size = 0
 
     def keep_frame(self, client: Connection, kind: int, payload: bytes) -> None:
-        """Keep a frame until the container exists. If many bytes are kept, reading from the client is paused."""
+        """Keep a frame until the request ``create``. If many bytes are kept, reading from the client is paused."""
         self.frames.append((kind, payload))
         self._size += len(payload)
         client.pause(self._size > FULL_BYTES)

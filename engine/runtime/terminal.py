@@ -82,7 +82,7 @@ class DetachKeys:
     def filter(self, data: bytes) -> tuple[bytes, bool]:
         """Return the bytes to send to the container, and whether the detach keys are complete.
 
-        If only the first of the detach keys were typed, their bytes are held back until the next key.
+        If the bytes end with a beginning of the detach keys, such as ctrl-p, it is held back until the next key.
         """
         data = self._held + data
         before, sequence, _ = data.partition(self._keys)
