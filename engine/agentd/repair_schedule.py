@@ -58,7 +58,8 @@ class Schedule:
 
         A comparison after a change by another program uses up one of the immediate comparisons (see `PATIENCE_ROUNDS`).
         If none was left, the next comparison is delayed. Each delay is twice as long as the last delay, up to
-        `LONGEST_REST_SECONDS`. ``share`` is used in place of `SHARE`.
+        `LONGEST_REST_SECONDS`. When more than half of the immediate comparisons are left again, the next delay is
+        `FIRST_REST_SECONDS`. ``share`` is used in place of `SHARE`.
         """
         self._not_before = now + (SHARE if share is None else share) * (now - began)
         self.due, self.rest = NEVER, 0.0

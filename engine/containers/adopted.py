@@ -155,7 +155,7 @@ def _policy(requested: Adoption, *, of_process: bool) -> RestartPolicy:
 def known_id(host: Host, place: NamespaceReference) -> str:
     """Return the id of the namespace's container record, or "" if the namespace has no record.
 
-    The record is found by the namespace's inode or path, so the name in the record does not matter.
+    The record is found by the namespace's inode or path. Therefore, a renamed record is found too.
     """
     with host.store.read() as reader:
         records = _inside(reader, place.path, adopted=True) or _at(reader, place.path)
@@ -165,8 +165,9 @@ def known_id(host: Host, place: NamespaceReference) -> str:
 def find(reader: Reader, reference: str) -> list[ContainerRecord]:
     """Return a list with the container record of the namespace ``reference``, or an empty list if it has no record.
 
-    ``reference`` is ``netns:...``, ``pid:N`` or a name of ``ip netns``. The name in the record does not matter. For the
-    namespace of a running container that hawse created, such as ``pid:N`` of its process, returns that container.
+    ``reference`` is ``netns:...``, ``pid:N`` or a name of ``ip netns``. The record is found by the namespace's path.
+    Therefore, a renamed record is found too. With ``netns:...`` and ``pid:N``, a running container is also found by
+    the namespace's inode, even if hawse created the namespace (for example, ``pid:N`` of the container's process).
     """
     if not names.is_adoptable(reference):
         return _at(reader, str(NETNS_DIRECTORY / reference)) if NETNS_NAME.fullmatch(reference) else []

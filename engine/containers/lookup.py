@@ -21,8 +21,8 @@ from engine.store.api import Reader
 def find(reader: Reader, reference: str) -> ContainerRecord:
     """Return the container with this name, id or unique id prefix.
 
-    Raises NotFound if no container matches, and InvalidArgument if several containers match. The error texts are
-    Docker's.
+    The reference may also be a network namespace (see `matches`), or a link such as "web/db" (see `linked`). Raises
+    NotFound if no container matches, and InvalidArgument if several containers match. The error texts are Docker's.
     """
     return names.pick_container(matches(reader, reference) or linked(reader, reference), reference)
 

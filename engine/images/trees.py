@@ -60,7 +60,7 @@ def tree_size(path: str | os.PathLike[str]) -> int:
                 fd = _replace(fd, b"..")
                 if _identity(fd) != identities[-1]:
                     break
-    except FileNotFoundError:  # the directory has been removed, so it has no entry ``..`` any more
+    except FileNotFoundError:  # the directory was moved out of the mount, so its entry ``..`` cannot be opened
         return total
     finally:
         os.close(fd)

@@ -82,7 +82,7 @@ def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> boo
 
 
 FEW = 8
-"""Number of networks whose links the kernel deletes together in the background.
+"""Maximum number of networks whose links `finish_retired` deletes together.
 
 The number is small because the kernel's list of links is locked during the deletion, and other programs would wait.
 """

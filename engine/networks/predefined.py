@@ -110,7 +110,7 @@ def _retire(host: Host, record: NetworkRecord) -> bool:
 
 
 def _settings(host: Host) -> str:
-    """Return a text of all settings of the default bridge and all addresses of the user's bridge, to detect changes."""
+    """Return a text of the default bridge's settings and of `_own_addresses`, to detect changes."""
     config = host.config
     keys = (config.bridge, config.bip, config.bip6, config.fixed_cidr, config.fixed_cidr_v6, config.default_gateway)
     more = (config.default_gateway_v6, config.mtu, config.icc, config.ip, config.ip_masq, config.ipv6)
