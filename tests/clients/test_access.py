@@ -144,7 +144,7 @@ def test_silent_tcp_clients_keep_no_other_client_away_and_are_closed(remote, aut
 
 @pytest.fixture
 def tls_ends(authority):
-    """The two ends of a TLS connection: the server's `Exchange`, and the client's socket."""
+    """The two ends of a TLS connection: the server's socket and the client's socket."""
     authority.issue("server")
     ours, theirs = socket.socketpair()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,5 +1,5 @@
-"""A host with every type of network, and with every type of sender. Each probe tests with packets whether one firewall
-rule of this host works.
+"""A host with many types of bridge networks and of senders. Each probe tests with packets whether one firewall rule of
+this host works.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def heard(sock: socket.socket, wait: float) -> bytes:
 
 
 class World:
-    """A host with every kind of network, and two neighbours that route packets to all of them.
+    """A host with many types of bridge networks, and two neighbours that route packets to all of them.
 
     ::
 
@@ -170,9 +170,10 @@ class World:
         self.bare = lab.container(lab.network("bare", "172.36.0.0/16", "fd00:36::/64", options=unprotected), 2)
 
     def behind_friend(self) -> None:
-        """Set up the parts of the world that are outside all hawse networks.
+        """Set up addresses behind the container "friend", a second subnet on its bridge, and routes for marked packets.
 
-        These parts are an address behind a container, routes for marked packets, a tunnel and a trusted interface.
+        Also add firewall elements that the driver does not add for these networks, to the sets trusted, bound,
+        siblings and tunnels.
         """
         n1, n2, _, sourced = (f"br-{network.id[:12]}" for network in self.lab.networks[:4])
         self.friend.run("sh", "-ec", f"for a in {BEHIND} {BY_MARK} {MARKED}; do ip addr add $a/32 dev lo; done")

@@ -42,7 +42,7 @@ def publishing(*specs: str) -> list[str]:
 
 
 class Scenario:
-    """A host with networks of every type. All containers run servers on the ports 80 and 90."""
+    """A host with bridge networks of many types. All containers run servers on the ports 80 and 90."""
 
     def __init__(self, world) -> None:
         self.world, self.peer = world, world.peer.path

@@ -53,10 +53,10 @@ main()
 
 @pytest.fixture(scope="module")
 def scenario(world, tmp_path_factory) -> Iterator[dict[str, str]]:
-    """Containers and networks that together need every type of firewall element.
+    """Containers and networks that together need many types of firewall elements.
 
-    The containers and networks have published ports, links between containers (``--link``), the spoof guard, several
-    gateway modes and a source address for masquerading.
+    The containers and networks have published ports, links between containers (``--link``), the spoof guard, the
+    gateway modes nat and routed, and a source address for masquerading.
     """
     config = tmp_path_factory.mktemp("config") / "daemon.json"
     config.write_text('{"icc": false}')
@@ -98,7 +98,7 @@ def _flat(kind: str, entry: dict) -> list:
 
 
 def settled(world, expected: list[str]) -> list[str]:
-    deadline = time.monotonic() + 10  # up to 10 s, because the agent adds its elements a bit later
+    deadline = time.monotonic() + 10  # because the agent restores the firewall in the background, wait up to 10 s
     while (now := tables(world)) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
     return now

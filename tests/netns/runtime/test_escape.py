@@ -124,10 +124,9 @@ def test_much_input_and_output_do_not_wait_for_each_other(lab, image, tmp_path):
 
 @pytest.mark.parametrize("user", ["4294967295", "-1", "99999999999", "0:4294967295", "-2:0"])
 def test_numbers_of_users_and_groups_have_docker_range(lab, image, user):
-    """A user id or group id outside Docker's range is refused, because the kernel would treat the id 4294967295 as
-    root.
+    """A user id or group id outside Docker's range is refused, with the error text of moby's user package.
 
-    The error text is the one of moby's user package.
+    For setresuid(2), the id 4294967295 means "do not change". Therefore, the process would stay root.
     """
     lab.launch("one", "busybox", "sleep", "60", rootfs=str(image))
     with pytest.raises(RuntimeFailure, match=r"^uids and gids must be in range 0-2147483647$"):

@@ -1,5 +1,6 @@
-"""Records are converted to JSON and back without loss. A document that is not a valid record is refused, and the error
-names the document.
+"""Records are converted to JSON and back without loss. A document that is not a valid record is refused.
+
+The error names the record's type, and the field if one is invalid or missing.
 """
 
 from __future__ import annotations
