@@ -37,7 +37,7 @@ from engine.model import ContainerRecord, NetworkRecord
 from engine.recovery.link_repair import heals
 from engine.store.api import Reader
 
-LEARNING, STATE = "learning", "state"  # flags of bridge ports
+LEARNING, GUARD, STATE = "learning", "guard", "state"  # flags of bridge ports
 ADDRESSES = ("address", "route", "default route")  # for these values of Difference.place, the subject is an IP address
 
 
@@ -187,8 +187,9 @@ def _port_culprit(
     """Return the culprit for a difference of the endpoint's bridge port ``port``, which exists.
 
     The flag LEARNING is no culprit: if the port learns no MAC addresses, the bridge floods the packets to all ports.
+    The flag GUARD is none either, because it concerns only packets of the spanning tree protocol.
     """
-    if one.setting == LEARNING:
+    if one.setting in (LEARNING, GUARD):
         return None
     what = f"bridge port {port} of {container.name}"
     if one.setting == UP:
