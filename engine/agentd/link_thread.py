@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from engine.agentd import repair_log
-from engine.agentd.repair_schedule import NEVER, Schedule
+from engine.agentd.repair_schedule import NEVER, QUIET_COST, Schedule
 from engine.errors import Unavailable
 from engine.names import short_id
 from engine.recovery.link_repair import NETWORK, Comparison, Subject
@@ -189,7 +189,7 @@ class LinkThread:
         reported = schedule.due != NEVER
         if damaged:
             schedule.record_foreign_change(began)
-        schedule.record_comparison(began, now, 0 if damaged else QUIET_SHARE)
+        schedule.record_comparison(began, now, *((0, 1) if damaged else (QUIET_SHARE, QUIET_COST)))
         if reported:
             schedule.record_own_change(now, DEBOUNCE_SECONDS)
         if compared.failures:

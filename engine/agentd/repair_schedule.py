@@ -20,6 +20,11 @@ The number of immediate comparisons that are left is called the patience. The pa
 `RECOVERY_SECONDS` seconds.
 """
 RECOVERY_SECONDS = 5.0
+QUIET_COST = 0.25
+"""The part of an immediate comparison that a comparison without a difference uses up.
+
+A change by another program, or by a hawse command, often does no damage. Such changes must not delay the next repair.
+"""
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
 
 
@@ -53,10 +58,10 @@ class Schedule:
         settle_seconds = SETTLE_SECONDS if settle_seconds is None else settle_seconds
         self.due = min(self.due, max(now + settle_seconds, self._not_before, self._rest_until))
 
-    def record_comparison(self, began: float, now: float, share: float | None = None) -> None:
+    def record_comparison(self, began: float, now: float, share: float | None = None, cost: float = 1.0) -> None:
         """Record that a comparison, which started at ``began``, has ended.
 
-        A comparison after a change by another program uses up one of the immediate comparisons (see `PATIENCE_ROUNDS`).
+        A comparison after a change by another program uses up ``cost`` immediate comparisons (see `PATIENCE_ROUNDS`).
         If none was left, the next comparison is delayed. Each delay is twice as long as the last delay, up to
         `LONGEST_REST_SECONDS`. When more than half of the immediate comparisons are left again, the next delay is
         `FIRST_REST_SECONDS`. ``share`` is used in place of `SHARE`.
@@ -64,7 +69,7 @@ class Schedule:
         self._not_before = now + (SHARE if share is None else share) * (now - began)
         self.due, self.rest = NEVER, 0.0
         if self._heard:
-            self._patience -= 1
+            self._patience -= cost
         if self._heard and self._patience < 0:
             self._patience = 0.0
             self.rest, self._next_rest = self._next_rest, min(LONGEST_REST_SECONDS, 2 * self._next_rest)

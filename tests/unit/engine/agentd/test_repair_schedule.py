@@ -10,6 +10,7 @@ from engine.agentd.repair_schedule import (
     LONGEST_REST_SECONDS,
     NEVER,
     PATIENCE_ROUNDS,
+    QUIET_COST,
     RECOVERY_SECONDS,
     SETTLE_SECONDS,
     SHARE,
@@ -100,3 +101,14 @@ def test_rare_changes_are_never_delayed():
     for _ in range(100):
         now = fight(schedule, now + RECOVERY_SECONDS, 1)
         assert schedule.rest == 0.0
+
+
+def test_changes_without_damage_use_up_less_of_the_immediate_comparisons():
+    schedule, now = Schedule(0.0), 10.0
+    for _ in range(int(PATIENCE_ROUNDS / QUIET_COST)):
+        schedule.record_foreign_change(now)
+        schedule.record_comparison(now, now, cost=QUIET_COST)
+        assert not schedule.resting(now)
+    schedule.record_foreign_change(now)
+    schedule.record_comparison(now, now, cost=QUIET_COST)
+    assert schedule.resting(now)
