@@ -111,6 +111,8 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
 
 def check_platform(platform: str) -> None:
     """Raise StatusError with the error of Docker's client if the value of ``--platform`` is invalid."""
+    if not platform:
+        return
     try:
         parse_platform(platform)
     except InvalidArgument as error:

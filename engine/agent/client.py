@@ -148,10 +148,12 @@ def take_lock(run_dir: Path) -> int | None:
     except (OSError, PermissionDenied):
         resident.move_foreign_file(str(run_dir), LOCK, stat.S_ISREG)
         fd = open_private(run_dir / LOCK, os.O_RDWR | os.O_CREAT)
-    if resident.try_lock(fd):
-        return fd
-    os.close(fd)
-    return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
 
 
 def keep_agent(host: Host, driver: Driver) -> None:
