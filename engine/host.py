@@ -54,7 +54,7 @@ from engine.model import (
     PortRecord,
 )
 from engine.paths import make_private_directory
-from engine.ports.ranges import exposed_ranges
+from engine.ports.allocation import exposed_ranges
 from engine.runtime.api import Runtime, RuntimeFailure
 from engine.store.api import DRIVER_STATE, DRIVER_STATE_KEY, Intent, Reader, Store, Transaction
 from engine.store.codec import decode

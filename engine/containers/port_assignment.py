@@ -18,9 +18,8 @@ from engine.errors import KernelFailure, hinted
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, PortRecord, PortSpec
 from engine.ports import allocation
-from engine.ports.allocation import is_translated
+from engine.ports.allocation import exposed_ranges, is_translated
 from engine.ports.probe import HostProbe, free_ports, listens_on_ipv6
-from engine.ports.ranges import exposed_ranges
 from engine.store.api import Reader, Taken, Transaction
 
 HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"

@@ -16,7 +16,7 @@ from engine.endpoints import links, sandbox
 from engine.errors import KernelFailure
 from engine.host import Host
 from engine.model import ContainerRecord, HostConfig
-from engine.ports.ranges import exposed_ranges
+from engine.ports.allocation import exposed_ranges
 from engine.runtime.api import ProcessSpec
 from engine.validate.container import Security, check_binds, parse_security_options
 from engine.validate.logging import LOCAL, NONE, Rotation, rotation

@@ -16,7 +16,7 @@ from engine.errors import Forbidden, NotFound
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent
 from engine.model import PortRecord, PortSpec
-from engine.ports.ranges import exposed_port, includes, without
+from engine.ports.allocation import exposed_port, includes, without
 from engine.store.api import IntentKind, Transaction
 from engine.store.locks import locked
 

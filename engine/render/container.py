@@ -10,7 +10,7 @@ from typing import Any
 from engine.golang.timestamps import to_seconds
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, NetworkRecord
 from engine.names import is_container_mode
-from engine.ports.ranges import expand_exposed
+from engine.ports.allocation import expand_exposed
 from engine.render import copied_list
 from engine.render.endpoint import address_document, listed_networks_document, networks_document
 from engine.render.host_config import host_config_document

@@ -7,7 +7,7 @@ from typing import Any
 
 from drivers.registry import facts
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord, PortSpec
-from engine.ports.ranges import expand_exposed
+from engine.ports.allocation import expand_exposed
 
 Json = dict[str, Any]
 PortMap = dict[str, list[dict[str, str]] | None]

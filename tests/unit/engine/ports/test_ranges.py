@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.model import PortSpec
-from engine.ports.ranges import (
+from engine.ports.allocation import (
     expand_exposed,
     exposed_port,
     exposed_ranges,
