@@ -291,25 +291,24 @@ def save_driver_state(tx: Transaction, driver: Driver) -> None:
     """Add to the store the data that a driver needs in later hawse processes. Most drivers have no such data."""
     state = driver.saved_state() if isinstance(driver, Repairer) else ()
     if state:
-        known = _noted(tx)
+        known = _driver_states(tx)
         merged = dict.fromkeys([*known.get(driver.type, ()), *state])
         tx.set_meta(DRIVER_STATE_KEY, json.dumps({**known, driver.type: list(merged)}))
 
 
 def load_driver_state(reader: Reader, driver: str) -> Sequence[str]:
     """Return the data of a driver that `save_driver_state` has stored."""
-    return _noted(reader).get(driver, ())
+    return _driver_states(reader).get(driver, ())
 
 
 def clear_driver_state(tx: Transaction) -> None:
     """Delete the stored data of all drivers."""
-    if _noted(tx):
+    if _driver_states(tx):
         tx.set_meta(DRIVER_STATE_KEY, "{}")
 
 
-def _noted(reader: Reader) -> dict[str, Sequence[str]]:
-    states: dict[str, Sequence[str]] = decode(DRIVER_STATE, reader.meta(DRIVER_STATE_KEY) or "{}")
-    return states
+def _driver_states(reader: Reader) -> dict[str, Sequence[str]]:
+    return decode(DRIVER_STATE, reader.meta(DRIVER_STATE_KEY) or "{}")
 
 
 KINDS: dict[type[drivers.DriverError], type[errors.EngineError]] = {
