@@ -334,10 +334,10 @@ def translate_driver_errors(prefix: str = "") -> Iterator[None]:
     try:
         yield
     except drivers.DriverError as error:
-        raise _of_driver(error, prefix) from error
+        raise _from_driver(error, prefix) from error
 
 
-def _of_driver(error: drivers.DriverError, prefix: str = "") -> EngineError:
+def _from_driver(error: drivers.DriverError, prefix: str = "") -> EngineError:
     # Use the nearest base class that is in `KINDS`, because drivers from other packages may define their own
     # subclasses.
     kind = next((KINDS[c] for c in type(error).__mro__ if c in KINDS), errors.KernelFailure)
@@ -347,7 +347,7 @@ def _of_driver(error: drivers.DriverError, prefix: str = "") -> EngineError:
 def raises_engine_errors(verbs: Verbs) -> Verbs:
     """Make the public methods of a class raise EngineError instead of the errors that `translation` converts.
 
-    The error for a full disk names a directory of hawse on that disk (see `translated`). For this, an object of the
+    The error for a full disk names a directory of hawse on that disk (see `engine_error`). For this, an object of the
     class has an attribute ``places`` (the directories that hawse writes to), or an attribute ``host`` with ``places``.
 
     BrokenPipeError is not converted, because it means that the reader of the command's output has ended.
@@ -384,9 +384,7 @@ def translation(places: Iterable[Path]) -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise
-    except drivers.DriverError as error:
-        raise _of_driver(error) from error
-    except (OSError, MemoryError, RuntimeFailure) as error:
+    except (OSError, MemoryError, drivers.DriverError, RuntimeFailure) as error:
         raise engine_error(error, places) from error
 
 
@@ -396,6 +394,8 @@ def engine_error(error: Exception, places: Iterable[Path] = ()) -> EngineError:
     Python does not name the file of a failed write. If the disk is full, the text therefore names the first of the
     directories ``places`` that is on a full disk.
     """
+    if isinstance(error, drivers.DriverError):
+        return _from_driver(error)
     if isinstance(error, MemoryError):
         return Unavailable(os.strerror(errno.ENOMEM).lower())
     if not isinstance(error, OSError):
