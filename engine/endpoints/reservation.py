@@ -38,7 +38,12 @@ LONGEST_BEFORE_MAC = 80
 def keep_for_next_run(tx: Transaction, container_id: str) -> None:
     """Keep the addresses and ports of a container that a reboot has ended, until the container starts again."""
     for endpoint in tx.endpoints(container_id=container_id):
-        tx.put_endpoint(replace(endpoint, phase=FORMER, interface=""))
+        _keep(tx, endpoint)
+
+
+def _keep(tx: Transaction, endpoint: EndpointRecord) -> None:
+    """Record that an endpoint has left its sandbox and keeps its addresses and ports (phase `FORMER`)."""
+    tx.put_endpoint(replace(endpoint, phase=FORMER, interface=""))
 
 
 def record_joined(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint) -> None:
@@ -53,7 +58,7 @@ def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndp
     Add the event "disconnect" if the endpoint has been in its sandbox.
     """
     if keep:
-        tx.put_endpoint(replace(member.endpoint, phase=FORMER, interface=""))
+        _keep(tx, member.endpoint)
     else:
         tx.delete_endpoint(member.endpoint.id)
     if member.endpoint.phase != "reserved":
