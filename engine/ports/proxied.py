@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from drivers.firewall.proxied_ports import prefixes_of, proxied_prefixes
 from engine.model import EndpointRecord, NetworkRecord
-from engine.ports.allocation import is_translated
+from engine.ports.allocation import family, is_translated
 
 PROTOCOLS = ("tcp", "udp")
 """The protocols of the host ports that are held."""
@@ -129,8 +129,7 @@ def held_ports(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRe
 def _held_ports(network: NetworkRecord, endpoint: EndpointRecord) -> Iterator[HostPort]:
     for record in endpoint.ports:
         ports = range(record.host_port, record.host_port_end + 1)
-        version = 6 if ":" in record.host_ip else 4
         if not record.host_port or record.protocol not in PROTOCOLS or len(ports) > RANGE_LIMIT:
             continue
-        if is_translated(network, version, has_ipv6=bool(endpoint.ipv6)):
+        if is_translated(network, family(record.host_ip), has_ipv6=bool(endpoint.ipv6)):
             yield from (HostPort(record.protocol, record.host_ip, port) for port in ports)
