@@ -22,6 +22,7 @@ from engine.events import record as events
 from engine.host import Host, attachment_of, pool_key
 from engine.model import (
     FORMER,
+    LINK_MAC_CHARACTERS,
     ContainerRecord,
     EndpointIPAM,
     EndpointRecord,
@@ -134,7 +135,7 @@ def _from_mac(network: NetworkRecord, mac: str) -> str:
     As in Docker 26.1.5, the address ends in the MAC address if the subnet leaves 48 bits or more for it.
     """
     for subnet in (ip_network(pool.subnet) for pool in network.pools if network.predefined and not pool.unused):
-        if subnet.version == 6 and subnet.prefixlen <= LONGEST_BEFORE_MAC and len(mac) == len("02:42:ac:11:00:02"):
+        if subnet.version == 6 and subnet.prefixlen <= LONGEST_BEFORE_MAC and len(mac) == LINK_MAC_CHARACTERS:
             return str(subnet[int(mac.replace(":", ""), 16)])
     return ""
 
