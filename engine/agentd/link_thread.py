@@ -189,7 +189,9 @@ class LinkThread:
         reported = schedule.due != NEVER
         if damaged:
             schedule.record_foreign_change(began)
-        schedule.record_comparison(began, now, *((0, 1) if damaged else (QUIET_SHARE, QUIET_COST)))
+            schedule.record_comparison(began, now, share=0)
+        else:
+            schedule.record_comparison(began, now, share=QUIET_SHARE, cost=QUIET_COST)
         if reported:
             schedule.record_own_change(now, DEBOUNCE_SECONDS)
         if compared.failures:
