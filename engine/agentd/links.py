@@ -196,7 +196,8 @@ class LinkService:
         """Watch a sandbox with hawse's interfaces ``ours``, or, without ``ours``, a network's own namespace."""
         old = self._watched.get(subject)
         if old is not None and old.place == place:
-            old.concerns = ours.concerns if ours is not None else old.concerns
+            if ours is not None:
+                old.concerns = ours.concerns
             return
         self._forget(subject)
         try:
