@@ -118,7 +118,7 @@ class HostLinks:
 
         watches = []
         for family in ("ipv4", "ipv6"):
-            with suppress(OSError):  # no IPv6, or too many watches: only `LinkThread` finds changes, but later
+            with suppress(OSError):  # no IPv6, or the link was deleted
                 watches.append(self._inotify.add(f"/proc/sys/net/{family}/conf/{name}", MODIFY, seen))
         return watches
 
