@@ -11,12 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from drivers.linux import recording
 from engine.host import engine_error
-from engine.runtime import cgroup, process, syscalls
+from engine.runtime import keeper, process, syscalls
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.errors import OTHER
-from engine.runtime.init import close_all_but, silence
 
 
 def run(start: Callable[[], object], ended: Callable[[int], object]) -> None:
@@ -39,11 +37,7 @@ def run(start: Callable[[], object], ended: Callable[[int], object]) -> None:
 def _wait(start: Callable[[], object], ended: Callable[[int], object], outcome: int) -> NoReturn:
     """Start the command, report a failure to the descriptor ``outcome``, and wait for the command's end."""
     try:
-        os.setsid()
-        recording.stop()
-        silence()
-        close_all_but([outcome])
-        cgroup.leave()
+        keeper.detach([outcome])
         syscalls.adopt_orphans()
         start()
         command = _command()

@@ -36,6 +36,15 @@ def fork(become: Callable[[], NoReturn], ended: Callable[[int], object] | None, 
     return keeper
 
 
+def detach(kept: list[int]) -> None:
+    """Make this process independent of its caller's terminal, output, cgroup and descriptors, except ``kept``."""
+    os.setsid()
+    recording.stop()
+    silence()
+    close_all_but(kept)
+    cgroup.leave()
+
+
 def _keep(become: Callable[[], NoReturn], ended: Callable[[int], object], caller: int) -> NoReturn:
     """Start the command and wait for its end. ``caller`` is at its end when the caller has left the command."""
     code = 1
@@ -43,11 +52,7 @@ def _keep(become: Callable[[], NoReturn], ended: Callable[[int], object], caller
         command = os.fork()
         if command == 0:
             become()
-        os.setsid()
-        recording.stop()
-        silence()
-        close_all_but([caller])
-        cgroup.leave()
+        detach([caller])
         code = process.exit_code(os.waitpid(command, 0)[1])
         os.set_blocking(caller, False)
         with suppress(BlockingIOError):  # the caller is still there, and waits for the end of this process
