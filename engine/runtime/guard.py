@@ -273,15 +273,15 @@ def main(run: str) -> None:
     cgroup.leave()
     loop = Loop()
     hello, ping = (protocol.control({"op": op, "id": ""}) for op in ("guard", "ping"))
-    wards = [
+    guarded_processes = [
         GuardedProcess(loop, run, guarded.SUPERVISOR, hello, ping),
         GuardedProcess(loop, run, guarded.AGENT, b"guard\n", b"ping\n"),
     ]
 
     def look(unneeded: int) -> None:
-        for ward in wards:
-            ward.look()
-        unneeded = 0 if any(ward.needed for ward in wards) else unneeded + 1
+        for guarded_process in guarded_processes:
+            guarded_process.look()
+        unneeded = 0 if any(guarded_process.needed for guarded_process in guarded_processes) else unneeded + 1
         if unneeded > 1 or not keep_lock(run, lock):
             loop.stop()
         loop.after(LOOK_INTERVAL_SECONDS, lambda: look(unneeded))
