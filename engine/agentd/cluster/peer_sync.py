@@ -42,7 +42,7 @@ class PeerSync:
 
     def start(self) -> None:
         """Start the thread."""
-        threading.Thread(target=self._run, name="programmer", daemon=True).start()
+        threading.Thread(target=self._run, name="peer-sync", daemon=True).start()
 
     def update(self, *, view: View | None = None, networks: Mapping[str, NetworkSpec] | None = None) -> None:
         """Pass a new snapshot of the cluster's records to the thread, or the networks that are active on this host."""

@@ -49,7 +49,7 @@ class StoreWatcher:
 
     def start(self) -> None:
         """Start the thread."""
-        threading.Thread(target=self._run, name="follower", daemon=True).start()
+        threading.Thread(target=self._run, name="watcher", daemon=True).start()
 
     def stop(self) -> None:
         """Ask the thread to end; does not wait."""
