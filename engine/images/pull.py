@@ -31,7 +31,7 @@ class Pull:
 
     def __init__(self, reference: ImageReference, platform: Platform, skopeo: Skopeo, limits: Limits) -> None:
         self.reference, self.digest = reference, ""
-        self._wanted, self._skopeo, self._limits = platform, skopeo, limits
+        self._platform, self._skopeo, self._limits = platform, skopeo, limits
         self._manifest: Message = {}
         self.manifest_digest = ""
 
@@ -76,11 +76,11 @@ class Pull:
     def check_platform(self, config: Mapping[str, Any]) -> None:
         """Raise NotFound if the image's configuration states another platform than the requested platform."""
         actual = platform_of(config)
-        if not self._wanted.fits(actual):
-            raise mismatch(str(self.reference), self._wanted, actual)
+        if not self._platform.fits(actual):
+            raise mismatch(str(self.reference), self._platform, actual)
 
     def _choose_platform(self) -> None:
-        entry = choose(self._manifest.get("manifests"), self._wanted)
+        entry = choose(self._manifest.get("manifests"), self._platform)
         digest = _checked(text_at(entry.get("digest"), "struct field Descriptor.digest"))
         data = self._skopeo.manifest(f"@{digest}")
         if _digest(data) != digest:
