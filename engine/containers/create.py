@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from drivers.linux.host import is_forwarding
@@ -199,16 +199,22 @@ def _check_name_is_free(host: Host, name: str) -> None:
 
 def _record(host: Host, record: ContainerRecord, *, has_random_name: bool) -> None:
     """Store the record. If a random name is taken, use another one, and finally the short id, as Docker does."""
-    others = [names.generate_container_name() for _ in range(RANDOM_NAMES - 1)] + [names.short_id(record.id)]
-    for name in (record.name, *(others if has_random_name else ())):
+    for name in _names(record) if has_random_name else (record.name,):
+        named = replace(record, name=name)
         try:
             with host.store.write() as tx:
-                tx.put_container(replace(record, name=name))
-                events.container(tx, replace(record, name=name), "create")
+                tx.put_container(named)
+                events.container(tx, named, "create")
             return
         except Taken as error:
             taken = error
     raise names.container_name_taken(record.name, taken.holder) from taken
+
+
+def _names(record: ContainerRecord) -> Iterator[str]:
+    yield record.name
+    yield from (names.generate_container_name() for _ in range(RANDOM_NAMES - 1))
+    yield names.short_id(record.id)
 
 
 def find_root(host: Host, image: str) -> RootFilesystem:
