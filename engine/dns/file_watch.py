@@ -52,7 +52,7 @@ class FileWatch:
 
     def _add(self, path: str, mask: int, name: str) -> None:
         def seen(changed: str, mask: int) -> None:
-            if changed == name or mask & GONE:
+            if changed in ("", name) or mask & GONE:
                 self._later()
 
         try:

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from engine.dns.file_watch import SETTLE_SECONDS, FileWatch
+from engine.eventloop import inotify
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
+from tests.unit.engine.conftest import no_descriptor_left
 
 PATIENCE = 4 * SETTLE_SECONDS
 
@@ -21,8 +23,8 @@ PATIENCE = 4 * SETTLE_SECONDS
 class Watched:
     """A watched file, and the number of file changes that the watch has reported."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.loop, self.told = path, Loop(), 0
+    def __init__(self, path: Path, loop: Loop) -> None:
+        self.path, self.loop, self.told = path, loop, 0
         self.inotify = Inotify(self.loop)
         self.watch = FileWatch(self.loop, self.inotify, str(path), self._tell)
 
@@ -36,15 +38,18 @@ class Watched:
         self.loop.run()
         return self.told == 1
 
+    def close(self) -> None:
+        self.watch.close()
+        self.inotify.close()
+        self.loop.close()
+
 
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
     (tmp_path / "resolv.conf").write_text("first")
-    made = Watched(tmp_path / "resolv.conf")
+    made = Watched(tmp_path / "resolv.conf", Loop())
     yield made
-    made.watch.close()
-    made.inotify.close()
-    made.loop.close()
+    made.close()
 
 
 def replace(path: Path, text: str) -> None:
@@ -85,3 +90,12 @@ def test_link_is_followed_to_a_file_whose_directory_comes_late_and_goes(watched)
 
 def test_changes_of_other_files_are_not_reported(watched):
     assert not watched.tells(lambda: watched.path.with_name("other").write_text("x"))
+
+
+def test_a_file_that_is_created_while_the_kernel_has_no_watch_left_is_reported(monkeypatch, tmp_path):
+    monkeypatch.setattr(inotify, "TIMER_SECONDS", 0.01)
+    loop = Loop()
+    with no_descriptor_left():
+        watched = Watched(tmp_path / "resolv.conf", loop)
+    assert watched.tells(lambda: watched.path.write_text("first"))
+    watched.close()

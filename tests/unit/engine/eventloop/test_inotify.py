@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from engine.eventloop import inotify
 from engine.eventloop.inotify import DELETE_SELF, MODIFY, Inotify
 from engine.eventloop.loop import Loop
-
-
-@contextmanager
-def no_descriptor_left() -> Iterator[None]:
-    """Let the kernel refuse each new descriptor with EMFILE, as it does after the last inotify descriptor."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+from tests.unit.engine.conftest import no_descriptor_left
 
 
 @pytest.fixture
