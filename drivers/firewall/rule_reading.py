@@ -70,50 +70,69 @@ class Changed(NamedTuple):
 Proven = tuple[Packet, Drop]
 
 
-def find_drops(
-    steps: Iterable[tuple[str, Packet]], families: Sequence[str] = IP_FAMILIES, *, strict: bool = False
-) -> Iterator[Proven]:
+class _Table(NamedTuple):
+    """The content of a table: chains and sets (also maps) by name, and each chain's rules."""
+
+    chains: Mapping[str, Json]
+    sets: Mapping[str, Sequence[Any]]
+    rules: Mapping[str, Sequence[Json]]
+
+
+Tables = Mapping[tuple[str, str], _Table]
+"""The tables of other programs, by family and name."""
+
+
+def read(families: Sequence[str] = IP_FAMILIES) -> Tables:
+    """Read the tables of other programs that are in one of the families."""
+    return {table: _indexed(libnftables.listing("table {} {}".format(*table))) for table in _tables(families)}
+
+
+def find_drops(tables: Tables, steps: Iterable[tuple[str, Packet]], *, strict: bool = False) -> Iterator[Proven]:
     """Yield each packet that is proven to be dropped, with the first proven drop.
 
-    Each step is a hook and a packet. The tables are listed only once for all steps. ``strict`` is for packets whose
-    fields are partly unknown. With ``strict``, a packet is yielded once for each table that drops it. The rules for a
-    packet without a source address are always evaluated as with ``strict``.
+    Each step is a hook and a packet. ``strict`` is for packets whose fields are partly unknown. With ``strict``, a
+    packet is yielded once for each table that drops it. The rules for a packet without a source address are always
+    evaluated as with ``strict``.
     """
-    tables = {table: _indexed(libnftables.listing("table {} {}".format(*table))) for table in _tables(families)}
     for hook, packet in steps:
-        drops = _drops(tables, packet, hook, strict=strict or packet.source is None)
+        is_strict = strict or packet.source is None
+        found = (_drop_of_table(table, packet, name, hook, strict=is_strict) for name, table in _seeing(tables, packet))
+        drops = (drop for drop in found if drop is not None)
         yield from ((packet, drop) for drop in (drops if strict else islice(drops, 1)))
 
 
 def find_statements(
-    steps: Iterable[tuple[str, Packet]], statements: Sequence[str], families: Sequence[str] = IP_FAMILIES
+    tables: Tables, steps: Iterable[tuple[str, Packet]], statements: Sequence[str]
 ) -> Iterator[tuple[Packet, Changed]]:
     """Yield each packet that certainly reaches a rule with one of the statements, with the first such rule of a table.
 
-    The arguments are those of `find_drops`, whose ``strict`` is always True here.
+    The steps are those of `find_drops`, and the rules are evaluated as with ``strict``.
     """
-    kind = "filter" if statements == UNTRACKED else "nat"
-    tables = {table: _indexed(libnftables.listing("table {} {}".format(*table))) for table in _tables(families)}
     for hook, packet in steps:
-        for (family, name), table in tables.items():
-            if (family, packet.version) in (("ip", 6), ("ip6", 4)):
-                continue
-            reader = _Reader(table, packet, strict=True, statements=statements)
-            for chain in reader.base_chains(hook, kind):
-                found = reader.walk(chain["name"])
-                if not reader.is_certain or (found is not None and found[0] == DROPPED):
-                    break
-                if found is not None and found[0] in statements:
-                    yield packet, Changed(f"{family} {name}", found[1], found[2], int(chain.get("prio", 0)))
-                    break
+        for name, table in _seeing(tables, packet):
+            rule = _statement_of_table(table, packet, name, hook, statements)
+            if rule is not None:
+                yield packet, rule
 
 
-def _drops(tables: Mapping[tuple[str, str], _Table], packet: Packet, hook: str, *, strict: bool) -> Iterator[Drop]:
+def _seeing(tables: Tables, packet: Packet) -> Iterator[tuple[str, _Table]]:
+    """Yield each table that sees packets of this IP version, after its family and name as text."""
     for (family, name), table in tables.items():
         if (family, packet.version) not in (("ip", 6), ("ip6", 4)):
-            drop = _drop_of_table(table, packet, f"{family} {name}", hook, strict=strict)
-            if drop is not None:
-                yield drop
+            yield f"{family} {name}", table
+
+
+def _statement_of_table(
+    content: _Table, packet: Packet, table: str, hook: str, statements: Sequence[str]
+) -> Changed | None:
+    reader = _Reader(content, packet, strict=True, statements=statements)
+    for chain in reader.base_chains(hook, "filter" if statements == UNTRACKED else "nat"):
+        verdict = reader.walk(chain["name"])
+        if not reader.is_certain or (verdict is not None and verdict[0] == DROPPED):
+            return None
+        if verdict is not None and verdict[0] in statements:
+            return Changed(table, verdict[1], verdict[2], int(chain.get("prio", 0)))
+    return None
 
 
 def _drop_of_table(content: _Table, packet: Packet, table: str, hook: str, *, strict: bool) -> Drop | None:
@@ -141,14 +160,6 @@ def _tables(families: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _is_own(family: str, name: str) -> bool:
     return f"{family} {name}" in OWN or name.startswith("hawse_trace")
-
-
-class _Table(NamedTuple):
-    """The content of a table: chains and sets (also maps) by name, and each chain's rules."""
-
-    chains: Mapping[str, Json]
-    sets: Mapping[str, Sequence[Any]]
-    rules: Mapping[str, Sequence[Json]]
 
 
 def _indexed(objects: Sequence[Json]) -> _Table:

@@ -16,7 +16,7 @@ from drivers.firewall import legacy_rules
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packets import ARP as ARP_PACKET
 from drivers.firewall.packets import Packet
-from drivers.firewall.rule_reading import IP_FAMILIES, Drop, find_drops
+from drivers.firewall.rule_reading import IP_FAMILIES, Drop, Tables, find_drops, read
 from drivers.linux import features, path_lookup
 from drivers.linux.host import filters_bridged
 from engine.api import Check
@@ -58,23 +58,28 @@ def check(examined: Examined, known: Sequence[Check]) -> Iterator[Check]:
     interfaces = features.interfaces()
     joined = list(paths.joined_endpoints(examined, interfaces))
     ports = {interface.endpoint_id: interface.name for interface in interfaces.values() if interface.endpoint_id}
-    probes = [p for members in paths.by_bridge(joined).values() for p in _probes(members, ports)]
+    networks = list(paths.by_bridge(joined).values())
+    if not networks:
+        return
+    probes, ip_tables = [p for members in networks for p in _probes(members, ports)], read()
     found: dict[Drop | Dropping, list[Probe]] = {}
     for families in (IP_FAMILIES, ARP, BRIDGE, DEVICE):
-        for decision, probe in _dropped([p for p in probes if p.families == families], families):
+        chosen = [p for p in probes if p.families == families]
+        tables = ip_tables if families == IP_FAMILIES else read(families) if chosen else {}
+        for decision, probe in _dropped(chosen, tables, families):
             found.setdefault(decision, []).append(probe)
     for decision, dropped in found.items():
         if not any(f"'{decision.table} " in finding.what for finding in known):
             yield _finding(decision, dropped)
-    yield from translations.check(list(paths.by_bridge(joined).values()))
+    yield from translations.check(networks, ip_tables)
 
 
-def _dropped(probes: Sequence[Probe], families: tuple[str, ...]) -> Iterator[tuple[Drop | Dropping, Probe]]:
-    if not probes:
-        return
+def _dropped(
+    probes: Sequence[Probe], tables: Tables, families: tuple[str, ...]
+) -> Iterator[tuple[Drop | Dropping, Probe]]:
     by_packet = {probe.packet: probe for probe in reversed(probes)}
     steps = [(probe.hook, probe.packet) for probe in probes]
-    for packet, drop in find_drops(steps, families, strict=True):
+    for packet, drop in find_drops(tables, steps, strict=True):
         yield drop, by_packet[packet]
     if families == IP_FAMILIES:
         for packet, dropping in legacy_rules.find_drops(steps):

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 from drivers import bridge_options
 from drivers.firewall.packets import Packet
-from drivers.firewall.rule_reading import DNAT_PRIORITY, TRANSLATIONS, UNTRACKED, Changed, find_statements
+from drivers.firewall.rule_reading import DNAT_PRIORITY, TRANSLATIONS, UNTRACKED, Changed, Tables, find_statements
 from drivers.linux import path_lookup
 from engine.api import Check
 from engine.diagnosis.doctor.checks import fault, warning
@@ -25,16 +25,16 @@ CAUSE = "another program's firewall"
 Step = tuple[str, Packet]
 
 
-def check(networks: Sequence[Sequence[Joined]]) -> Iterator[Check]:
-    """Yield a finding for each such rule. ``networks`` has the endpoints of each bridge network."""
+def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Check]:
+    """Yield a finding for each such rule in the tables. ``networks`` has the endpoints of each bridge network."""
     published: dict[Step, str] = {}
     outward: dict[Step, str] = {}
     for members in networks:
         if not members[0].network.internal:
             published |= _to_ports(members)
             outward |= _outward(members)
-    yield from _redirected(published)
-    yield from _untracked({**outward, **published})
+    yield from _redirected(published, tables)
+    yield from _untracked({**outward, **published}, tables)
 
 
 def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
@@ -66,8 +66,8 @@ def _outward(members: Sequence[Joined]) -> dict[Step, str]:
     }
 
 
-def _redirected(published: dict[Step, str]) -> Iterator[Check]:
-    for rule, names in _grouped(published, TRANSLATIONS).items():
+def _redirected(published: dict[Step, str], tables: Tables) -> Iterator[Check]:
+    for rule, names in _grouped(tables, published, TRANSLATIONS).items():
         what = f"a rule of the chain '{rule.table} {rule.chain}' sends packets to {repairs.brief(names)} elsewhere"
         # The order of chains with the same priority depends on their age, which the kernel does not list.
         make = fault if rule.priority < DNAT_PRIORITY else warning
@@ -75,17 +75,17 @@ def _redirected(published: dict[Step, str]) -> Iterator[Check]:
             yield make("foreign firewall", what, CAUSE, f"delete the rule: {_listing(rule)}")
 
 
-def _untracked(steps: dict[Step, str]) -> Iterator[Check]:
-    for rule, names in _grouped(steps, UNTRACKED).items():
+def _untracked(steps: dict[Step, str], tables: Tables) -> Iterator[Check]:
+    for rule, names in _grouped(tables, steps, UNTRACKED).items():
         what = f"a rule of the chain '{rule.table} {rule.chain}' exempts packets of {repairs.brief(names)} from "
         what += "connection tracking, so hawse does not translate their addresses"
         yield fault("foreign firewall", what, CAUSE, f"delete or narrow the rule: {_listing(rule)}")
 
 
-def _grouped(steps: dict[Step, str], statements: Sequence[str]) -> dict[Changed, list[str]]:
+def _grouped(tables: Tables, steps: dict[Step, str], statements: Sequence[str]) -> dict[Changed, list[str]]:
     by_packet = {packet: name for (_, packet), name in steps.items()}
     found: dict[Changed, list[str]] = {}
-    for packet, rule in find_statements(steps, statements):
+    for packet, rule in find_statements(tables, steps, statements):
         names = found.setdefault(rule, [])
         if by_packet[packet] not in names:
             names.append(by_packet[packet])

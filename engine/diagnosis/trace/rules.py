@@ -9,7 +9,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 
 from drivers.api import DriverError, IPAddress
@@ -18,7 +18,7 @@ from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event, rule_text
 from drivers.firewall.packets import ARP, DISCOVERY, Packet
-from drivers.firewall.rule_reading import Changed, Drop, Proven, find_drops
+from drivers.firewall.rule_reading import Changed, Drop, Proven, Tables, find_drops, read
 from drivers.linux import path_lookup
 from drivers.linux.host import filters_bridged
 from engine.diagnosis.trace import neighbour_search
@@ -39,9 +39,10 @@ the packet with its addresses and interfaces at this hook.
 
 def dropping(way: Way) -> Culprit | None:
     """Return the culprit for the first rule that is proven to drop the packets of a path or their answers, or None."""
+    tables = cache(_tables_in)
     for place, hook, families, packet in chain(neighbour_search.steps(way), _steps(way), _answers(way)):
         try:
-            found = place.inside(partial(_first, [(hook, packet)], families))
+            found = place.inside(partial(_first_in, tables(place, families), [(hook, packet)], families))
         except (DriverError, OSError):
             continue
         if found is not None:
@@ -108,8 +109,18 @@ def dropping_in_network(way: Way, client: IPAddress, place: Place) -> Culprit | 
     return None
 
 
+def _tables_in(place: Place, families: tuple[str, ...]) -> Tables:
+    return place.inside(partial(read, families))
+
+
 def _first(steps: list[tuple[str, Packet]], families: tuple[str, ...]) -> Proven | tuple[Packet, Dropping] | None:
-    found = next(find_drops(steps, families), None)
+    return _first_in(read(families), steps, families)
+
+
+def _first_in(
+    tables: Tables, steps: list[tuple[str, Packet]], families: tuple[str, ...]
+) -> Proven | tuple[Packet, Dropping] | None:
+    found = next(find_drops(tables, steps), None)
     return found if found or families != IP else next(legacy_rules.find_drops(steps), None)
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from drivers.api import DriverError
 from drivers.firewall.packets import Packet
-from drivers.firewall.rule_reading import SOURCES, find_statements
+from drivers.firewall.rule_reading import SOURCES, find_statements, read
 from drivers.linux import conntrack, path_lookup, sysctl
 from drivers.linux import source_ports as ports
 from engine.diagnosis.trace import rules
@@ -56,11 +56,13 @@ def of_ranges(way: Way) -> Culprit | None:
     packet = Packet(way.protocol, way.source_address, way.address, way.port)
     packet = packet.at("", path_lookup.route(way.address).interface)
     try:
-        for _, rule in find_statements([("postrouting", packet)], SOURCES):
+        for _, rule in find_statements(read(), [("postrouting", packet)], SOURCES):
             text = rules.rule_in(HOST, rule)
             span = PORTS.search(text)
+            if span is None:
+                continue
             used = {flow.returning_port for flow in conntrack.flows_to(way.protocol, way.address, way.port)}
-            if span is not None and used.issuperset(range(int(span[1]), int(span[2] or span[1]) + 1)):
+            if used.issuperset(range(int(span[1]), int(span[2] or span[1]) + 1)):
                 what = f"table {rule.table} chain {rule.chain}"
                 return _of_rule(way, what, f"{HOST}, {what}", text)
     except (DriverError, OSError):

@@ -6,7 +6,6 @@ Reads the rules, and sends no packets.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from drivers.api import DriverError
 from drivers.firewall.packets import Packet
@@ -15,8 +14,8 @@ from drivers.firewall.rule_reading import (
     TRACKING_PRIORITY,
     TRANSLATIONS,
     UNTRACKED,
-    Changed,
     find_statements,
+    read,
 )
 from drivers.linux import path_lookup
 from engine.diagnosis.trace import rules
@@ -37,14 +36,21 @@ def changing(way: Way) -> Culprit | None:
     """
     if way.kind not in (ROUTED, EXTERNAL) or way.address.version != way.inner_address.version:
         return None
-    limit = DNAT_PRIORITY if way.binding is not None else DNAT_PRIORITY + 1
-    moved = [one for one in _found(way, TRANSLATIONS) if way.target_member is not None and one.priority < limit]
-    untracked = _found(way, UNTRACKED) if way.binding is not None or is_masqueraded(way) else []
-    for rule in (*moved, *(one for one in untracked if one.priority < TRACKING_PRIORITY)):
-        what = f"table {rule.table} chain {rule.chain}"
-        effect = "sends such packets somewhere else" if rule in moved else "keeps hawse from translating such packets"
-        shown = rules.rule_in(HOST, rule)
-        return Culprit("foreign-firewall", what, f"host, {what}", f"it {effect} by {shown}", rules.removing(HOST, rule))
+    searched: list[tuple[Sequence[str], int, str]] = []
+    if way.target_member is not None:
+        limit = DNAT_PRIORITY if way.binding is not None else DNAT_PRIORITY + 1
+        searched.append((TRANSLATIONS, limit, "sends such packets somewhere else"))
+    if way.binding is not None or is_masqueraded(way):
+        searched.append((UNTRACKED, TRACKING_PRIORITY, "keeps hawse from translating such packets"))
+    try:
+        steps, tables = [_step(way)], read() if searched else {}
+    except (DriverError, OSError):
+        return None
+    for statements, limit, effect in searched:
+        for _, rule in find_statements(tables, steps, statements):
+            if rule.priority < limit:
+                what, detail = f"table {rule.table} chain {rule.chain}", f"it {effect} by {rules.rule_in(HOST, rule)}"
+                return Culprit("foreign-firewall", what, f"host, {what}", detail, rules.removing(HOST, rule))
     return None
 
 
@@ -57,18 +63,14 @@ def is_masqueraded(way: Way) -> bool:
     return options is not None and options.masquerade and options.mode(version).startswith("nat")
 
 
-def _found(way: Way, statements: Sequence[str]) -> list[Changed]:
+def _step(way: Way) -> tuple[str, Packet]:
+    """Return the first hook at which the host's rules see the packet, and the packet."""
     near, source = way.source_member, way.source_address
     if way.source.kind == OUTSIDE:
         source = neighbour_outside(way.source.interface, way.address)[0]
     packet = Packet(way.protocol, source, way.address, way.port)
     if way.source == HOST:
-        step = ("output", packet.at("", path_lookup.route(way.address).interface))
-    elif near is not None and near.network.driver == "bridge":
-        step = ("prerouting", packet.at(bridge_of(near.network)))
-    else:
-        step = ("prerouting", packet.at(way.source.interface))
-    try:
-        return [rule for _, rule in HOST.inside(partial(find_statements, [step], statements))]
-    except (DriverError, OSError):
-        return []
+        return "output", packet.at("", path_lookup.route(way.address).interface)
+    if near is not None and near.network.driver == "bridge":
+        return "prerouting", packet.at(bridge_of(near.network))
+    return "prerouting", packet.at(way.source.interface)

@@ -5,6 +5,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from drivers.firewall import rule_reading
 from drivers.firewall.packet_trace import rule_text
 from drivers.firewall.packets import Packet
 from drivers.firewall.rule_reading import Drop, find_drops
@@ -77,7 +78,7 @@ def read(path, rules, deep, packet=PACKET, *, strict=False):
     def act():
         made = CHAIN.format(sets=SETS, deep=deep, rules=rules.replace("; ", "\n"))
         libnftables.run(f"add table inet t\ndelete table inet t\n{made}")
-        return next((drop for _, drop in find_drops([("forward", packet)], strict=strict)), None)
+        return next((drop for _, drop in find_drops(rule_reading.read(), [("forward", packet)], strict=strict)), None)
 
     return namespaces.run_in_netns(path, act)
 

@@ -9,7 +9,7 @@ import pytest
 
 from drivers.firewall import rule_reading
 from drivers.firewall.packets import Packet
-from drivers.firewall.rule_reading import find_drops
+from drivers.firewall.rule_reading import find_drops, read
 
 PACKET = Packet("tcp", ip_address("172.31.0.3"), ip_address("172.31.0.2"), 0)
 TABLE, CHAIN = {"family": "ip", "name": "filter"}, {"name": "FORWARD", "hook": "forward", "type": "filter", "prio": 0}
@@ -40,4 +40,4 @@ def test_which_targets_leave_a_later_drop_certain(monkeypatch, statements, is_pr
     ]
     listed = {"tables": [{"table": TABLE}], "table ip filter": [{"chain": CHAIN}, *rules]}
     monkeypatch.setattr(rule_reading.libnftables, "listing", listed.__getitem__)
-    assert bool(list(find_drops([("forward", PACKET)], strict=True))) == is_proven
+    assert bool(list(find_drops(read(), [("forward", PACKET)], strict=True))) == is_proven
