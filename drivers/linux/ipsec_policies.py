@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
 
 from drivers.api import IPAddress
@@ -19,27 +19,34 @@ SELECTOR = struct.Struct("=16s16s8xHBB8x4x")  # struct xfrm_selector: destinatio
 ACTION, POLICY_BYTES, BLOCK = 161, 168, 1  # struct xfrm_userpolicy_info: offset of the action, size; XFRM_POLICY_BLOCK
 
 
-def blocking(source: IPAddress, destination: IPAddress) -> str:
-    """Return, as text, the policy that blocks packets between two addresses; "" if none does."""
-    return next((text for text in _policies(source, destination) if text.endswith(BLOCKS)), "")
+def blocking(pairs: Iterable[tuple[IPAddress, IPAddress]]) -> str:
+    """Return, as text, the first policy that blocks packets from or to the other address of a pair; "" if none does."""
+    both_ways = (way for source, target in pairs for way in ((source, target), (target, source)))
+    return next((text for text in _stopping(both_ways) if text.endswith(BLOCKS)), "")
 
 
 def stopping(source: IPAddress, destination: IPAddress) -> str:
     """Return, as text, the policy that blocks packets between two addresses or requires IPsec; "" if none does."""
-    return next(_policies(source, destination), "")
+    return next(_stopping([(source, destination)]), "")
 
 
-def _policies(source: IPAddress, destination: IPAddress) -> Iterator[str]:
+def _stopping(ways: Iterable[tuple[IPAddress, IPAddress]]) -> Iterator[str]:
+    """Yield the policies for packets from the first to the second address of a way; the policies are listed once."""
+    policies = _policies()
+    for source, destination in ways:
+        for body in policies:
+            yield from _matching(body, source, destination)
+
+
+def _policies() -> Sequence[bytes]:
     session = Session(NETLINK_XFRM)
     try:
         with kernel_errors("list", "IPsec policies"):
-            bodies = session.dump(GET_POLICY, bytes(64))
+            return session.dump(GET_POLICY, bytes(64))
     except OSError:
-        return  # the kernel has no IPsec
+        return ()  # the kernel has no IPsec
     finally:
         session.close()
-    for body in bodies:
-        yield from _matching(body, source, destination)
 
 
 def _matching(body: bytes, source: IPAddress, destination: IPAddress) -> Iterator[str]:

@@ -89,9 +89,7 @@ def loopback(name: str, prefix: str = "") -> Iterator[Check]:
 
 def blocking_policies(name: str, pairs: Iterable[tuple[IPAddress, IPAddress]], prefix: str = "") -> Iterator[Check]:
     """Yield a fault if an IPsec policy of the calling thread's namespace blocks packets between two addresses."""
-    for source, target in pairs:
-        policy = ipsec_policies.blocking(source, target) or ipsec_policies.blocking(target, source)
-        if policy:
-            what = f"an IPsec policy blocks its packets: {policy}"
-            yield fault(name, what, BY_OTHERS, f"see: {prefix}ip xfrm policy")
-            return
+    policy = ipsec_policies.blocking(pairs)
+    if policy:
+        what = f"an IPsec policy blocks its packets: {policy}"
+        yield fault(name, what, BY_OTHERS, f"see: {prefix}ip xfrm policy")
