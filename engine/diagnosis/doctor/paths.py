@@ -49,6 +49,11 @@ class Joined:
         return [ip_interface(text).ip for text in (self.endpoint.ipv4, self.endpoint.ipv6) if text]
 
     @property
+    def gateways(self) -> list[IPAddress]:
+        """The endpoint's gateways."""
+        return [ip_address(text) for text in (self.endpoint.gateway4, self.endpoint.gateway6) if text]
+
+    @property
     def addresses_on_bridge(self) -> list[IPAddress]:
         """The endpoint's addresses that are in a subnet of the bridge's addresses.
 
@@ -123,8 +128,7 @@ def _on_host(bridge: str, members: Sequence[Joined]) -> Iterator[Check]:
 
 def _pairs(one: Joined) -> Sequence[tuple[IPAddress, IPAddress]]:
     """Return an endpoint's addresses, each with its gateway and with an address outside of this host."""
-    gateways = [ip_address(text) for text in (one.endpoint.gateway4, one.endpoint.gateway6) if text]
-    others = [*gateways, *(path_lookup.anywhere(version) for version in (4, 6))]
+    others = [*one.gateways, *(path_lookup.anywhere(version) for version in (4, 6))]
     return [(own, other) for own in one.addresses for other in others if own.version == other.version]
 
 
@@ -200,10 +204,7 @@ def _routes_inside(one: Joined, enter: str) -> Iterator[Check]:
     address itself.
     """
     cause = "a program in the container added a route or a rule"
-    for text in (one.endpoint.gateway4, one.endpoint.gateway6):
-        if not text or one.network.driver not in ("bridge", "macvlan"):
-            continue
-        gateway = ip_address(text)
+    for gateway in one.gateways if one.network.driver in ("bridge", "macvlan") else ():
         see = f"see: {enter}ip -{gateway.version} route; {enter}ip -{gateway.version} rule; and delete what is wrong"
         found = path_lookup.route(gateway)
         if found.kind == "local":
@@ -217,7 +218,7 @@ def _routes_inside(one: Joined, enter: str) -> Iterator[Check]:
 def _neighbours(
     one: Joined, neighbours: Sequence[Neighbour], holders: Mapping[tuple[str, IPAddress], Joined]
 ) -> Iterator[Check]:
-    gateways = {ip_address(g) for g in (one.endpoint.gateway4, one.endpoint.gateway6) if g}
+    gateways = one.gateways
     for entry in neighbours:
         holder = holders.get((one.network.id, entry.address))
         expected = holder.endpoint.link_mac if holder is not None else ""
