@@ -74,6 +74,10 @@ class BridgeOptions:
         """Return the gateway mode of an address family."""
         return self.mode4 if version == 4 else self.mode6
 
+    def masquerades(self, version: int) -> bool:
+        """Return whether hawse replaces the source addresses of packets of an address family to the outside."""
+        return self.masquerade and self.mode(version).startswith("nat")
+
     def source(self, version: int) -> IPAddress | None:
         """Return the SNAT source address of an address family, or None for the outgoing interface's address."""
         return self.source4 if version == 4 else self.source6

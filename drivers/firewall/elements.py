@@ -189,7 +189,7 @@ def between(source: EndpointSpec, target: EndpointSpec, present: Iterable[Elemen
 
 
 def _way_out(version: int, bridge: str, options: BridgeOptions) -> Iterator[Element]:
-    if not options.masquerade or options.mode(version) in ("routed", "isolated"):
+    if not options.masquerades(version):
         return
     source = options.source(version)
     if source is None:

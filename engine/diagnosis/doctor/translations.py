@@ -62,7 +62,7 @@ def _outward(members: Sequence[Joined]) -> dict[Step, str]:
     return {
         ("prerouting", Packet("tcp", own, path_lookup.anywhere(version), 0).at(options.bridge)): first.network.name
         for version, own in addresses.items()
-        if options.masquerade and options.mode(version).startswith("nat")
+        if options.masquerades(version)
     }
 
 

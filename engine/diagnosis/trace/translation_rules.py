@@ -60,7 +60,7 @@ def is_masqueraded(way: Way) -> bool:
     if way.kind != EXTERNAL or near is None or near.network.driver != "bridge" or near.network.internal:
         return False
     options = options_of(near)
-    return options is not None and options.masquerade and options.mode(version).startswith("nat")
+    return options is not None and options.masquerades(version)
 
 
 def _step(way: Way) -> tuple[str, Packet]:
