@@ -81,8 +81,8 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
             return [Difference("missing", "interface", interface, detail=LOST)]
         named = f"{interface} is named {other.name}"
         return [Difference("changed", "interface", named, detail=other.name, subject=interface, setting=NAME)]
-    if present.master:
-        return []  # a user of the sandbox has put the interface into a bond or bridge of their own
+    if _is_taken_over(present):
+        return []
     down = [
         n
         for n, candidate in ((interface, present), ("lo", link.find(opened, "lo")))
@@ -105,12 +105,11 @@ def is_taken_over(sandbox: Sandbox, interface: str) -> bool:
 
     Because such a link sets the interface's MAC and state, a repair would undo the user's work.
     """
+    return inside(sandbox, lambda opened: _is_taken_over(link.find(opened, interface)))
 
-    def look(opened: Session) -> bool:
-        present = link.find(opened, interface)
-        return present is not None and present.master > 0
 
-    return inside(sandbox, look)
+def _is_taken_over(present: link.Link | None) -> bool:
+    return present is not None and present.master > 0
 
 
 def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences: Sequence[Difference]) -> None:
@@ -118,19 +117,23 @@ def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences
 
     Does nothing if a user of the sandbox has taken over the interface.
     """
-    if is_taken_over(sandbox, interface):
+    inside(sandbox, lambda opened: _repair_here(opened, endpoint, interface, differences))
+
+
+def _repair_here(opened: Session, endpoint: EndpointSpec, interface: str, differences: Sequence[Difference]) -> None:
+    if _is_taken_over(link.find(opened, interface)):
         return
     for difference in differences:
         if difference.place == "interface" and isinstance(difference.detail, str):
-            rename(sandbox, difference.detail, interface)
+            rename(opened, difference.detail, interface)
         if difference.setting == ARP:
-            inside(sandbox, lambda opened: link.switch_arp_on(opened, link.index(interface)))
-    inside(sandbox, lambda opened: _restore_attributes(opened, endpoint, interface))
-    configure(sandbox, endpoint, interface)
-    set_sysctls(sandbox, _chosen(endpoint, interface))
+            link.switch_arp_on(opened, link.index(interface))
+    _restore_attributes(opened, endpoint, interface)
+    configure_here(opened, endpoint, interface)
+    set_sysctls(_chosen(endpoint, interface))
     if any(difference.place == "route" for difference in differences):
-        inside(sandbox, lambda opened: _connect(opened, endpoint, link.index(interface)))
-    announce(sandbox, endpoint, interface)
+        _connect(opened, endpoint, link.index(interface))
+    _announce(opened, endpoint, interface)
 
 
 def _wrong_attributes(endpoint: EndpointSpec, present: link.Link) -> dict[str, str | int]:
@@ -167,14 +170,14 @@ def announce(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
     Announces the interface's addresses to the neighbours, and deletes the sandbox's neighbour entries without an
     answer.
     """
+    inside(sandbox, lambda opened: _announce(opened, endpoint, interface))
 
-    def act(opened: Session) -> None:
-        present = link.find(opened, interface)
-        if present is not None:
-            neighbor.forget_unresolved(opened, present.index)
-            neighbor_announcement.announce(interface, ((present.mac, item.ip) for item in _addresses(endpoint)))
 
-    inside(sandbox, act)
+def _announce(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
+    present = link.find(opened, interface)
+    if present is not None:
+        neighbor.forget_unresolved(opened, present.index)
+        neighbor_announcement.announce(interface, ((present.mac, item.ip) for item in _addresses(endpoint)))
 
 
 def is_lost(differences: Sequence[Difference]) -> bool:
@@ -247,18 +250,14 @@ def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, st
     return sysctls
 
 
-def set_sysctls(sandbox: Sandbox, values: Mapping[str, str]) -> None:
-    """Set ``net.*`` sysctls in the sandbox.
+def set_sysctls(values: Mapping[str, str]) -> None:
+    """Set ``net.*`` sysctls; the calling thread is in the sandbox.
 
     Raises `BadOption` for sysctls outside ``net``, and `KernelError` for sysctls that the kernel does not have.
     """
     paths = {sysctl.user_path(key): value for key, value in values.items()}
-
-    def write_all() -> None:
-        for path, value in paths.items():
-            sysctl.write(path, value)
-
-    netns.run_in_netns(sandbox.path, write_all, sandbox.inode)
+    for path, value in paths.items():
+        sysctl.write(path, value)
 
 
 def set_default_routes(
@@ -308,16 +307,15 @@ def interfaces(sandbox: Sandbox) -> list[link.Link]:
     return inside(sandbox, link.all_links)
 
 
-def rename(sandbox: Sandbox, old: str, new: str) -> None:
-    """Rename an interface of the sandbox; the interface is down for a moment and keeps its addresses."""
+def rename(opened: Session, old: str, new: str) -> None:
+    """Rename an interface; the interface is down for a moment and keeps its addresses.
 
-    def change(opened: Session) -> None:
-        index = link.index(old)
-        link.change(opened, index, state="down")
-        link.change(opened, index, ifname=new)
-        link.change(opened, index, state="up")
-
-    inside(sandbox, change)
+    The calling thread is in the sandbox.
+    """
+    index = link.index(old)
+    link.change(opened, index, state="down")
+    link.change(opened, index, ifname=new)
+    link.change(opened, index, state="up")
 
 
 def _speaks_ipv6(endpoint: EndpointSpec) -> bool:

@@ -275,13 +275,14 @@ def test_a_replaced_namespace_is_not_entered(lab):
 def test_a_sandbox_interface_can_be_listed_and_renamed(lab):
     c1 = lab.container(lab.network("n1", "172.30.0.0/16"), 2)
     assert [interface.name for interface in sandboxes.interfaces(c1.sandbox)] == ["lo", "eth0"]
-    sandboxes.rename(c1.sandbox, "eth0", "lan")
+    sandboxes.inside(c1.sandbox, lambda opened: sandboxes.rename(opened, "eth0", "lan"))
     assert [interface.name for interface in sandboxes.interfaces(c1.sandbox)] == ["lo", "lan"]
     assert "172.30.0.2" in c1.run("ip", "addr", "show", "lan")
 
 
 def test_sysctls_are_set_only_in_the_sandbox(lab):
     c1 = lab.sandbox()
-    sandboxes.set_sysctls(c1.sandbox, {"net.ipv4.ip_forward": "1", "net/ipv4/conf/lo/log_martians": "1"})
+    values = {"net.ipv4.ip_forward": "1", "net/ipv4/conf/lo/log_martians": "1"}
+    sandboxes.inside(c1.sandbox, lambda _: sandboxes.set_sysctls(values))
     assert c1.run("sysctl", "-n", "net.ipv4.ip_forward", "net.ipv4.conf.lo.log_martians") == "1\n1\n"
     assert lab.host.sh("sysctl -n net.ipv4.ip_forward").strip() == "0"
