@@ -62,14 +62,8 @@ class Port:
         port = marked_links.host_end(self.session, self.endpoint.id)
         if port is None:
             return [Difference("missing", "port", self.name, detail=LOST)]
-        name = port.name
-        differences = [] if port.up else [link_comparison.down("port", name)]
-        if port.master != link.index(self.options.bridge):
-            differences.append(link_comparison.off_bridge(name, self.options.bridge))
-        else:
-            wrong = port_flags.wrong(self.session, name, self.options.bridge, self._flags()).items()
-            differences += [link_comparison.wrong_flag(name, flag, value) for flag, value in wrong]
-        return differences
+        differences = [] if port.up else [link_comparison.down("port", port.name)]
+        return [*differences, *port_flags.compare(self.session, port, self.options.bridge, self._flags())]
 
     def _flags(self) -> dict[str, int]:
         # A container that sends a message of the spanning tree protocol could become the root of the tree. The kernel

@@ -1,9 +1,11 @@
-"""Comparison of a bridge port's flags and state with those that a driver set."""
+"""Comparison of a bridge port (its bridge, flags and state) with the port that a driver made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from drivers import link_comparison
+from drivers.api import Difference
 from drivers.linux import link
 from drivers.linux.netlink import Session
 
@@ -25,12 +27,25 @@ A repair restores these flags if another program has changed them.
 """
 
 
-def wrong(opened: Session, port: str, bridge: str, chosen: Mapping[str, int]) -> dict[str, int]:
+def compare(
+    opened: Session, port: link.Link, bridge: str, chosen: Mapping[str, int], place: str = "port"
+) -> list[Difference]:
+    """Return the difference for a port that is not on its bridge, or else a difference for each wrong flag.
+
+    ``chosen`` are the flags that the driver sets, and the other flags must be `USUAL`. ``place`` is
+    `Difference.place`.
+    """
+    if port.master != link.index(bridge):
+        return [link_comparison.off_bridge(port.name, bridge, place)]
+    different = _wrong(opened, port.name, bridge, chosen)
+    return [link_comparison.wrong_flag(port.name, flag, value, place) for flag, value in different.items()]
+
+
+def _wrong(opened: Session, port: str, bridge: str, chosen: Mapping[str, int]) -> dict[str, int]:
     """Return the flags of a port that have a wrong value, with this value.
 
-    A wrong value blocks packets or lets too many packets pass. ``chosen`` are the flags that the driver sets, and the
-    other flags must be `USUAL`. The flag "state" is not compared if the kernel controls it: the port has no carrier,
-    the bridge is down, or the bridge runs the spanning tree protocol.
+    A wrong value blocks packets or lets too many packets pass. The flag "state" is not compared if the kernel controls
+    it: the port has no carrier, the bridge is down, or the bridge runs the spanning tree protocol.
     """
     flags, required = link.port_flags(opened, port), {**USUAL, **chosen, "state": link.FORWARDING}
     different = {flag: value for flag, value in flags.items() if value != required[flag]}
@@ -40,9 +55,12 @@ def wrong(opened: Session, port: str, bridge: str, chosen: Mapping[str, int]) ->
 
 
 def restore(opened: Session, port: str, bridge: str, chosen: Mapping[str, int]) -> None:
-    """Restore the wrong flags and the state of a port that is on ``bridge`` and up; idempotent."""
+    """Restore the wrong flags and the state of a port that is on ``bridge`` and up; idempotent.
+
+    The arguments are those of `compare`.
+    """
     required = {**USUAL, **chosen, "state": link.FORWARDING}
-    restored = {flag: required[flag] for flag in wrong(opened, port, bridge, chosen)}
+    restored = {flag: required[flag] for flag in _wrong(opened, port, bridge, chosen)}
     if restored:
         link.set_bridge_port(opened, link.index(port), **restored)
 

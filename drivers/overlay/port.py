@@ -68,12 +68,9 @@ def compare(there: Session, endpoint: EndpointSpec, mtu: int) -> list[Difference
     differences = [] if port_link.up else [link_comparison.down("port", name)]
     if mtu not in (0, port_link.mtu):
         differences.append(link_comparison.wrong_mtu("port", name, port_link.mtu, mtu))
-    if port_link.master != link.index(BRIDGE):
-        return [*differences, link_comparison.off_bridge(name, BRIDGE)]
-    if not neighbor.is_forwarded(there, port_link.index, endpoint.mac):
+    if port_link.master == link.index(BRIDGE) and not neighbor.is_forwarded(there, port_link.index, endpoint.mac):
         differences.append(Difference("missing", "forwarding entry", f"{endpoint.mac} of {name}"))
-    wrong = port_flags.wrong(there, name, BRIDGE, FLAGS).items()
-    return [*differences, *(link_comparison.wrong_flag(name, flag, value) for flag, value in wrong)]
+    return [*differences, *port_flags.compare(there, port_link, BRIDGE, FLAGS)]
 
 
 def too_large(opened: Session, interface: str, mtu: int) -> list[Difference]:

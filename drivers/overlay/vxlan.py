@@ -155,11 +155,7 @@ def _wrong_bridge(
     settings = ", ".join(f"{setting} {value}" for setting, value in _wrong_bridge_settings(there).items())
     lost = [Difference("changed", "bridge", f"{BRIDGE} has {settings}", subject=BRIDGE)] if settings else []
     for port in ports:
-        if port.master != bridge.index:
-            lost.append(link_comparison.off_bridge(port.name, BRIDGE, "interface"))
-            continue
-        wrong = port_flags.wrong(there, port.name, BRIDGE, FLAGS).items()
-        lost += [link_comparison.wrong_flag(port.name, flag, value, "interface") for flag, value in wrong]
+        lost += port_flags.compare(there, port, BRIDGE, FLAGS, "interface")
     gateways = [pool.gateway for pool in network.pools if pool.gateway is not None]
     held = address.of_link(there, bridge.index)
     return lost + [
