@@ -11,7 +11,6 @@ to a bridge network (docker_gwbridge). Therefore, `OverlayDriver.join` offers no
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import partial
 from typing import TypeVar
 
 from drivers import sandbox as sandboxes
@@ -146,15 +145,22 @@ class OverlayDriver:
         The list is empty if the network's bridge is missing, because `verify` must run first.
         """
         place = self.namespace(network)
-        if not place.exists() or not place.inside(lambda _: link.index(BRIDGE)):
+
+        def compare_port(there: Session) -> tuple[int, list[Difference]] | None:
+            if not link.index(BRIDGE):
+                return None
+            mtu = vxlan.shared_mtu(there, network)
+            return mtu, port.compare(there, endpoint, mtu)
+
+        compared = place.inside(compare_port) if place.exists() else None
+        if compared is None:
             return []
-        mtu = place.shared_mtu()
+        mtu, differences = compared
 
         def compare(opened: Session) -> list[Difference]:
             return [*sandboxes.compare_here(opened, endpoint, interface), *port.too_large(opened, interface, mtu)]
 
-        inside = sandboxes.inside(sandbox, compare)
-        return [*place.inside(lambda there: port.compare(there, endpoint, mtu)), *inside]
+        return [*differences, *sandboxes.inside(sandbox, compare)]
 
     def repair_endpoint(
         self,
@@ -170,15 +176,20 @@ class OverlayDriver:
             self.join(network, endpoint, sandbox, interface)
             sandboxes.announce(sandbox, endpoint, interface)
             return
-        place = self.namespace(network)
-        mtu = place.shared_mtu()
-        place.inside(lambda there: port.attach(there, endpoint, mtu))
+
+        def attach(there: Session) -> int:
+            mtu = vxlan.shared_mtu(there, network)
+            port.attach(there, endpoint, mtu)
+            return mtu
+
+        mtu = self.namespace(network).inside(attach)
         sandboxes.repair(sandbox, endpoint, interface, differences)
-        sandboxes.inside(sandbox, lambda opened: port.shrink(opened, interface, mtu))
-        route = partial(
-            port.route_other_subnets, network=network, endpoint=endpoint, interface=interface, keep_existing=True
-        )
-        sandboxes.inside(sandbox, route)
+
+        def finish(opened: Session) -> None:
+            port.shrink(opened, interface, mtu)
+            port.route_other_subnets(opened, network, endpoint, interface, keep_existing=True)
+
+        sandboxes.inside(sandbox, finish)
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
         """Recreate missing devices, and make the FDB and neighbour tables contain exactly these peers.

@@ -59,13 +59,6 @@ class OverlayNamespace:
         bridge = self.inside(lambda there: link.find(there, vxlan.BRIDGE))
         return bridge.mtu if bridge is not None else 0
 
-    def shared_mtu(self) -> int:
-        """Return the MTU of the network's devices, or 0 while they differ, because one of them must be repaired."""
-        devices = (vxlan.BRIDGE, *vxlan.devices(self.network))
-        found = self.inside(lambda there: [link.find(there, name) for name in devices])
-        values = {one.mtu if one is not None else 0 for one in found}
-        return values.pop() if len(values) == 1 else 0
-
     def inside(self, action: Callable[[Session], T]) -> T:
         """Run ``action`` in the overlay network's namespace, with a netlink session of that namespace.
 

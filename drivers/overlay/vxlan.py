@@ -108,6 +108,16 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
         port_flags.restore(there, name, BRIDGE, FLAGS)
 
 
+def shared_mtu(there: Session, network: NetworkSpec) -> int:
+    """Return the MTU of the network's devices, or 0 while they differ, because one of them must be repaired.
+
+    The calling thread is in the network's namespace.
+    """
+    found = [link.find(there, name) for name in (BRIDGE, *devices(network))]
+    values = {device.mtu if device is not None else 0 for device in found}
+    return values.pop() if len(values) == 1 else 0
+
+
 def compare(there: Session, network: NetworkSpec, options: OverlayOptions, mtu: int) -> list[Difference]:
     """Return a difference for each object of `make` and `set_up` that is missing or changed.
 
