@@ -17,7 +17,6 @@ from pathlib import Path
 from drivers import bridge_loopback, bridge_options, bridge_port, bridge_shared_state, link_comparison
 from drivers import sandbox as sandboxes
 from drivers.api import (
-    KIND,
     BadOption,
     Desired,
     Difference,
@@ -506,8 +505,7 @@ class _Bridge:
         if bridge is None:
             return [Difference("missing", "bridge", self.name)]
         if bridge.kind != "bridge":
-            what = f"{self.name} is a {bridge.kind or 'device'}, not a bridge"
-            return [Difference("changed", "bridge", what, subject=self.name, setting=KIND)]
+            return [link_comparison.no_bridge(self.name, bridge.kind)]
         differences = [] if bridge.up else [link_comparison.down("bridge", self.name)]
         if not bridge.has_arp:
             differences.append(link_comparison.without_arp("bridge", self.name))

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from drivers.api import ARP, ISOLATED, MAC, MASTER, MTU, UP, Difference, IPInterface
+from drivers.api import ARP, ISOLATED, KIND, MAC, MASTER, MTU, UP, Difference, IPInterface
 from drivers.linux import address, route, sysctl
 from drivers.linux.netlink import Session
+
+
+def no_bridge(name: str, kind: str) -> Difference:
+    """Return the difference for a link of another kind that has the name of a bridge; ``kind`` may be ""."""
+    return Difference("changed", "bridge", f"{name} is a {kind or 'device'}, not a bridge", subject=name, setting=KIND)
 
 
 def down(place: str, name: str) -> Difference:

@@ -160,8 +160,7 @@ def _wrong_bridge(
 ) -> list[Difference]:
     """Return the differences of the bridge, of its addresses, and of the VXLAN devices as its ports."""
     if bridge.kind != "bridge":
-        what = f"{BRIDGE} is a {bridge.kind or 'device'}, not a bridge"
-        return [Difference("changed", "bridge", what, subject=BRIDGE, setting=KIND)]
+        return [link_comparison.no_bridge(BRIDGE, bridge.kind)]
     settings = ", ".join(f"{setting} {value}" for setting, value in _wrong_bridge_settings(there).items())
     lost = [Difference("changed", "bridge", f"{BRIDGE} has {settings}", subject=BRIDGE)] if settings else []
     for port in ports:
