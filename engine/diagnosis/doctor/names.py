@@ -9,11 +9,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from ipaddress import IPv4Address, ip_interface
 
 from drivers.api import DriverError
-from drivers.firewall.resolver_redirect import serving_port
 from drivers.linux import netns
 from engine.api import Check
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
@@ -142,9 +140,8 @@ def _judged(container: ContainerRecord, endpoints: Sequence[EndpointRecord], pro
 def _dropping(container: ContainerRecord) -> Culprit | None:
     """Return the culprit for a rule in the container that drops queries to its resolver or the answers, or None."""
     place = Place("container", container.name, container.sandbox_path, container.sandbox_inode)
-    address = IPv4Address(ADDRESS)
     try:
-        return rules.dropping_resolver(place, address, place.inside(partial(serving_port, address)))
+        return rules.dropping_resolver(place, IPv4Address(ADDRESS))
     except DriverError:
         return None  # the container has ended
 

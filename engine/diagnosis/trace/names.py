@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from ipaddress import IPv4Address, ip_address, ip_interface
 from pathlib import Path
 
@@ -188,8 +187,7 @@ class Names:
             return None
         if lost:
             return self._without_answer(lost)
-        port = self._source.inside(partial(resolver_redirect.serving_port, IPv4Address(ADDRESS)))
-        return rules.dropping_resolver(self._source, IPv4Address(ADDRESS), port)
+        return rules.dropping_resolver(self._source, IPv4Address(ADDRESS))
 
     def _without_answer(self, lost: Sequence[Difference]) -> Culprit:
         detail = f"the agent runs, but nothing answers at {ADDRESS} in {self._source.name}"

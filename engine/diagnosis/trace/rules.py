@@ -10,10 +10,11 @@ import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache, partial
+from ipaddress import IPv4Address
 from itertools import chain
 
 from drivers.api import DriverError, IPAddress
-from drivers.firewall import legacy_rules
+from drivers.firewall import legacy_rules, resolver_redirect
 from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event, rule_text
@@ -73,14 +74,14 @@ def dropping_at_target(way: Way, client: IPAddress) -> Culprit | None:
     return _at_end(way.target, way.target_member.endpoint.interface, request, answer)
 
 
-def dropping_resolver(place: Place, address: IPAddress, port: int) -> Culprit | None:
+def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
     """Return the culprit for a rule in ``place`` that drops queries to its resolver, or the answers, or None.
 
-    The resolver has the loopback address ``address``. The place's own rules see its real port ``port``, and not 53.
+    The resolver has the loopback address ``address``. The place's own rules see its real port, and not 53.
     """
 
     def find() -> Proven | tuple[Packet, Dropping] | None:
-        client = path_lookup.route(address).source
+        client, port = path_lookup.route(address).source, resolver_redirect.serving_port(address)
         query = Packet("udp", client, address, port)
         answer = Packet("udp", address, client or address, 0, state="established", source_port=port)
         steps = [step for packet in (query, answer) for step in _both_ways(packet.at("lo"), packet.at("", "lo"))]
