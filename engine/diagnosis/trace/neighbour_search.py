@@ -20,7 +20,9 @@ from engine.endpoints.sandbox import JoinedEndpoint
 SOLICITED = int(IPv6Address("ff02::1:ff00:0"))
 """The multicast prefix of neighbour solicitations; the last three bytes are those of the wanted address."""
 Step = tuple[Place, str, tuple[str, ...], Packet]
-"""The namespace, the netfilter hook, the families of the tables to read, and the packet."""
+"""A netfilter hook that the packet passes: its namespace, its name, the families of the nftables tables to read, and
+the packet with its addresses and interfaces at this hook.
+"""
 
 
 def steps(way: Way) -> Iterator[Step]:

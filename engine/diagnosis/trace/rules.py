@@ -25,6 +25,7 @@ from drivers.linux.host import filters_bridged
 from engine.diagnosis.trace import neighbour_search
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, Way
 from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.neighbour_search import Step
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST, Place, address_of
 from engine.diagnosis.trace.source import OUTSIDE
@@ -32,10 +33,6 @@ from engine.diagnosis.trace.state import bridge_of, port_of
 
 CHANGE_THERE = "change that rule in {}: nsenter into its network namespace, then nft"
 IP = ("inet", "ip", "ip6")
-Step = tuple[Place, str, tuple[str, ...], Packet]
-"""A netfilter hook that the packet passes: its namespace, its name, the families of the nftables tables to read, and
-the packet with its addresses and interfaces at this hook.
-"""
 
 
 def dropping(way: Way) -> Culprit | None:
