@@ -30,7 +30,7 @@ from drivers.linux.obstacles import is_down
 from engine.diagnosis.trace import outside, own_rules, parent_link, rules, source_ports
 from engine.diagnosis.trace.checks import Checks
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way
-from engine.diagnosis.trace.direct_access import is_isolated, is_permitted
+from engine.diagnosis.trace.direct_access import is_permitted
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.names import networks_of, not_same_network
 from engine.diagnosis.trace.obstacles import Obstacles
@@ -176,13 +176,13 @@ class Explanation:
 
     def _isolated(self) -> Culprit | None:
         """Return the culprit if the path leads through the bridge of an isolated network, which has no address."""
-        for member in self._way.members:
-            if self._way.kind != LOCAL and is_isolated(member, self._way.inner_address.version):
-                name = member.network.name
-                detail = f"network {name} is isolated: its bridge has no address, so the network has no way in or out"
-                fix = f"ask from a container on {name}, or create the network without the gateway mode isolated"
-                return Culprit("network-internal", f"network {name}", "host", detail, fix)
-        return None
+        member = self._routes.isolated_member()
+        if member is None:
+            return None
+        name = member.network.name
+        detail = f"network {name} is isolated: its bridge has no address, so the network has no way in or out"
+        fix = f"ask from a container on {name}, or create the network without the gateway mode isolated"
+        return Culprit("network-internal", f"network {name}", "host", detail, fix)
 
     def _without_icc(self) -> Culprit | None:
         near, far = self._way.source_member, self._way.target_member

@@ -32,7 +32,9 @@ class Routes:
         On the host, these are the routes to the target and back to the source.
         """
         way = self._way
-        if way.kind == LOCAL or way.source.kind == OUTSIDE or self._is_isolated():
+        if self.isolated_member() is not None:
+            return
+        if way.kind == LOCAL or way.source.kind == OUTSIDE:
             pass
         elif way.source_member is not None:
             yield from self._from_container(way.source, way.source_member, way.address)
@@ -42,14 +44,18 @@ class Routes:
             yield from self._on_host(way.target_member, way.inner_address)
         elif way.target is None:
             yield from self._any(way.source, way.address)
-        if way.kind in (ROUTED, EXTERNAL) and not self._is_isolated():
+        if way.kind in (ROUTED, EXTERNAL):
             yield from self._through_host()
 
-    def _is_isolated(self) -> bool:
-        """Return whether the path leads through the bridge of an isolated network, to which there is no route."""
+    def isolated_member(self) -> JoinedEndpoint | None:
+        """Return an endpoint on an isolated network if the path leads through the network's bridge, or None.
+
+        Because that bridge has no address, there is no route to it.
+        """
         way = self._way
-        through = way.kind in (ROUTED, EXTERNAL)
-        return through and any(is_isolated(member, way.inner_address.version) for member in way.members)
+        if way.kind not in (ROUTED, EXTERNAL):
+            return None
+        return next((member for member in way.members if is_isolated(member, way.inner_address.version)), None)
 
     def _from_container(self, place: Place, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
         address_here = address_of(member.endpoint, target.version)
@@ -134,9 +140,9 @@ class Routes:
         """Yield a culprit if routing rules (ip rule) send the forwarded packet or its answer to a wrong interface."""
         way, near, far = self._way, self._bridge(self._way.source_member), self._bridge(self._way.target_member)
         client, received = self._client(), near or way.source.interface
-        if client is None or not received or way.kind not in (ROUTED, EXTERNAL) or self._is_isolated():
+        if client is None or not received or way.kind not in (ROUTED, EXTERNAL):
             return
-        if way.target is not None and way.target_member is None:
+        if self.isolated_member() is not None or (way.target is not None and way.target_member is None):
             return
         if client.version == way.inner_address.version:
             yield from self._forwarded(client, received, way.inner_address, far)
@@ -175,7 +181,7 @@ class Routes:
         way = self._way
         if way.target is None or not way.target.path or way.target_member is None or way.kind == LOCAL:
             return
-        if self._is_isolated():
+        if self.isolated_member() is not None:
             return
         if way.source.path == way.target.path:
             return  # a container calls its own published port: the host masquerades this, so answers go to the host
