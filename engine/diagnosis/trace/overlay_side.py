@@ -27,7 +27,7 @@ from engine.diagnosis.trace.destination import Way
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import HOST, Place, Records, addresses
 from engine.diagnosis.trace.rules import chain_of, rule_in
-from engine.diagnosis.trace.state import GUARD, LEARNING, port_of
+from engine.diagnosis.trace.state import HARMLESS, port_of
 from engine.errors import EngineError, in_words
 from engine.host import Host, network_spec
 from engine.model import NetworkRecord
@@ -146,8 +146,8 @@ class OverlaySide:
         elif one.place == "namespace":
             yield Culprit("bridge-missing", f"bridge {BRIDGE} of network {network}", where, detail, fix)
         elif one.place in ("bridge", "interface"):
-            if one.setting in (LEARNING, GUARD):
-                return  # the device forwards the frames all the same
+            if one.setting in HARMLESS:
+                return
             yield Culprit(_device_kind(one), f"{one.place} {one.subject} of network {network}", where, detail, fix)
         elif self._concerns(way, one.what):
             shown = f"tables of network {network} for {way.address}"

@@ -37,7 +37,13 @@ from engine.model import ContainerRecord, NetworkRecord
 from engine.recovery.link_repair import heals
 from engine.store.api import Reader
 
-LEARNING, GUARD, STATE = "learning", "guard", "state"  # flags of bridge ports
+STATE = "state"  # a flag of bridge ports
+HARMLESS = ("learning", "guard")
+"""The flags of bridge ports that stop no packet of a path.
+
+If a port learns no MAC addresses, the bridge floods the packets to all ports. The flag guard concerns only packets of
+the spanning tree protocol.
+"""
 ADDRESSES = ("address", "route", "default route")  # for these values of Difference.place, the subject is an IP address
 
 
@@ -184,12 +190,8 @@ class State:
 def _port_culprit(
     network: NetworkRecord, container: ContainerRecord, port: str, one: Difference, fix: str
 ) -> Culprit | None:
-    """Return the culprit for a difference of the endpoint's bridge port ``port``, which exists.
-
-    The flag LEARNING is no culprit: if the port learns no MAC addresses, the bridge floods the packets to all ports.
-    The flag GUARD is none either, because it concerns only packets of the spanning tree protocol.
-    """
-    if one.setting in (LEARNING, GUARD):
+    """Return the culprit for a difference of the endpoint's bridge port ``port``, which exists, or None."""
+    if one.setting in HARMLESS:
         return None
     what = f"bridge port {port} of {container.name}"
     if one.setting == UP:
