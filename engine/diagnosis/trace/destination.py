@@ -166,7 +166,8 @@ class Destinations:
         The agent's own sockets, which hold the published ports, are left out.
         """
         recorded = list(self._recorded(target.port, target.protocol))
-        held = {ip_address(binding.host_ip) for endpoint, binding in recorded if self._is_translated(endpoint, binding)}
+        others = self._publishing(target.port, target.protocol)
+        held = {ip_address(binding.host_ip) for _, binding in others}
         listening = [a for a in listeners.at(target.protocol, target.port) if a not in held] if recorded else []
         if listeners.accepts(listening, address):
             return
@@ -174,7 +175,6 @@ class Destinations:
             host_ip = ip_address(binding.host_ip)
             if host_ip == address or (host_ip.is_unspecified and host_ip.version == address.version):
                 raise Found(self._untranslated(target, endpoint, binding))
-        others = self._publishing(target.port, target.protocol)
         if others and target.port:
             raise Found(self._elsewhere(target.port, others, address))
 
