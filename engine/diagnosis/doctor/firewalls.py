@@ -32,7 +32,6 @@ OUTSIDE = {4: ip_address("193.0.14.129"), 6: ip_address("2001:7fd::1")}
 
 Addresses for documentation are not used, because good firewalls drop packets to them.
 """
-PORTS_LIMIT = 64  # published ports of one network that are examined
 ARP, BRIDGE, DEVICE = ("arp",), ("bridge",), ("netdev", "inet")
 """The families of tables that see ARP, packets within a bridge, and packets at one interface."""
 INSIDE, OUTWARD, INWARD, ASKING, FROM_HOST = (
@@ -169,7 +168,7 @@ def _outside(members: Sequence[Joined], address: IPAddress) -> Iterator[Step]:
     yield IP_FAMILIES, "postrouting", request.at("", route.interface), OUTWARD
     yield IP_FAMILIES, "forward", answer.at(route.interface, bridge), INWARD
     published = [(one, port) for one in members for port in one.endpoint.ports]
-    for one, port in published[:PORTS_LIMIT]:
+    for one, port in published[: translations.PORTS_LIMIT]:
         own, target = ip_address(port.host_ip), next((a for a in one.addresses if a.version == address.version), None)
         if target is None or own.version != address.version or own.is_loopback:
             continue
