@@ -119,6 +119,9 @@ class PortBinding:
     port_end: int
 
 
+MAC_TEXT = len("02:42:00:00:00:00")
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
     """A virtual interface that connects one sandbox to one network.
@@ -136,6 +139,11 @@ class EndpointSpec:
     exposed: Sequence[tuple[str, int, int]] = ()  # (protocol, first port, last port); port ranges do not overlap
     siblings: Sequence[IPAddress] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)  # the sysctls that the user chose, by path below /proc/sys
+
+    @property
+    def link_mac(self) -> str:
+        """The MAC that the kernel gives to a link made with ``mac``: the first six bytes of a longer address."""
+        return self.mac[:MAC_TEXT]
 
 
 Link = tuple[EndpointSpec, EndpointSpec]

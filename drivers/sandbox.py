@@ -145,8 +145,8 @@ def _wrong_attributes(endpoint: EndpointSpec, present: link.Link) -> dict[str, s
     wrong: dict[str, str | int] = {}
     if present.kind != "veth":
         return wrong
-    if endpoint.mac and present.mac != endpoint.mac[: link.MAC_TEXT]:
-        wrong["address"] = endpoint.mac[: link.MAC_TEXT]
+    if endpoint.mac and present.mac != endpoint.link_mac:
+        wrong["address"] = endpoint.link_mac
     if present.mtu < link.LEAST_IPV6_MTU and _speaks_ipv6(endpoint):
         wrong["mtu"] = link.LEAST_IPV6_MTU
     return wrong
@@ -199,7 +199,7 @@ def discard(sandbox: Sandbox, endpoint: EndpointSpec) -> None:
 def _is_of(endpoint: EndpointSpec, candidate: link.Link) -> bool:
     """Return whether a sandbox's link belongs to the endpoint. The name of the link does not matter."""
     return candidate.alias == names.endpoint_mark(endpoint.id) or (
-        candidate.kind == "veth" and candidate.mac == endpoint.mac[: link.MAC_TEXT]
+        candidate.kind == "veth" and candidate.mac == endpoint.link_mac
     )
 
 

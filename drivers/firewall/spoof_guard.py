@@ -16,7 +16,7 @@ from drivers.api import Difference, EndpointSpec, Unsupported
 from drivers.firewall import table, table_repair, transaction
 from drivers.firewall.elements import Element, name
 from drivers.firewall.table_repair import Contents
-from drivers.linux import libnftables, link, nfnetlink
+from drivers.linux import libnftables, nfnetlink
 
 TABLE = "bridge hawse"
 
@@ -134,7 +134,7 @@ def _muted(port: str) -> Element:
 
 
 def _elements(port: str, endpoint: EndpointSpec) -> Iterator[Element]:
-    interface, mac = name(port), endpoint.mac[: link.MAC_TEXT]
+    interface, mac = name(port), endpoint.link_mac
     addresses = [a.ip for a in (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local) if a is not None]
     yield Element("ports", interface)
     yield Element("macs", f"{interface} . {mac}")

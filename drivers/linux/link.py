@@ -17,7 +17,7 @@ from pyroute2.netlink import NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOOPBACK, IFF_NOARP, IFF_RUNNING, IFF_UP, ifinfmsg
 
-from drivers.api import InterfaceRefused, KernelError
+from drivers.api import MAC_TEXT, InterfaceRefused, KernelError
 from drivers.linux import recording
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Message, Session
@@ -55,7 +55,6 @@ A limit is needed, because a container can send frames with any number of source
 154 bytes for five minutes. Above the limit, the bridge floods frames to addresses that it does not know.
 """
 VXLAN_PORT = 4789  # UDP port of VXLAN assigned by IANA
-MAC_TEXT = len("02:42:00:00:00:00")
 LEAST_IPV6_MTU = 1280
 """The MTU below which the kernel removes IPv6 from a link."""
 GONE = (errno.ENODEV, errno.ENXIO)
