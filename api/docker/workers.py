@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import select
 import signal
 import socket
 import struct
@@ -20,6 +19,7 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 from api.docker import rehearsal
 from api.docker.errors import ApiError, from_engine
+from api.docker.waiting import has_input
 from engine.api import Engine
 from engine.core import open_engine
 from engine.errors import EngineError
@@ -56,9 +56,7 @@ class Job:
 
     def has_ended(self, seconds: float = 0.0) -> bool:
         """Wait up to ``seconds``, and return whether the job has ended."""
-        poll = select.poll()
-        poll.register(self._channel, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
+        return has_input(self._channel, seconds)
 
     def result(self) -> Any:
         """Wait for the end of the job, and return its result; raises ApiError for an error of the job."""
