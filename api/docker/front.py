@@ -24,7 +24,7 @@ import h11
 from api.docker.errors import ApiError, ClientGone, MalformedRequest, from_engine
 from api.docker.exchange import Exchange
 from api.docker.messages import EMPTY, Request, Response, json_response
-from api.docker.query import parse
+from api.docker.query import BAD_ESCAPE, parse
 from api.docker.router import Router, location
 from api.docker.shared_engine import SharedEngine
 from api.docker.versions import split, supported
@@ -37,7 +37,6 @@ from engine.render.version import API_VERSION, DOCKER_VERSION
 if TYPE_CHECKING:
     import ssl
 
-BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 ORIGIN = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
 """The scheme and the host in a target such as "http://localhost/_ping". Clients send such targets to a proxy."""
 STACK_BYTES = 512 << 10  # size of each thread's stack; only the used part takes memory
