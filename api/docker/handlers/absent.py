@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from api.docker.errors import ApiError, bad_request
+from api.docker.handlers.swarm import check_version
 from api.docker.messages import NO_CONTENT, Handler, Request, Response, json_response
 from api.docker.request_types import CONTAINER_CREATE, EMPTY, VOLUME_CREATE
 from api.docker.router import Route
 from engine.errors import NotFound, NotImplementedByHawse
 from engine.filters.rules import check_keys
-from engine.golang.strconv import atoi, parse_uint
+from engine.golang.strconv import atoi
 from engine.validate.image_reference import parse_reference
 
 VOLUMES = "hawse keeps no volumes. Mount a directory of this host: -v /srv/data:/data"
@@ -84,8 +85,7 @@ def plugin(request: Request) -> Response:
 def service(request: Request) -> Response:
     """Answer a request for a service, task, secret or config with an error that names the object."""
     request.engine.swarm.nodes({})
-    kind = request.path.split("/")[1].removesuffix("s")
-    raise NotFound(f"{kind} {request.parameters['name']} not found")
+    raise NotFound(f"{_kind(request)} {request.parameters['name']} not found")
 
 
 def session(_: Request) -> Response:
@@ -159,12 +159,7 @@ def create_service(request: Request) -> Response:
 
 def update_service(request: Request) -> Response:
     """Refuse the update of a service, secret or config after a check of the version."""
-    kind, version = request.path.split("/")[1].removesuffix("s"), request.value("version")
-    try:
-        parse_uint(version, base=10)
-    except ValueError as error:
-        raise bad_request(f"invalid service version '{version}': {error}" if kind == "service"
-                          else f"invalid {kind} version") from None  # fmt: skip
+    check_version(request, _kind(request))
     return service(request)
 
 
@@ -197,6 +192,11 @@ def refused(text: str) -> Handler:
 def refuse_checkpoint(_: Request) -> Response:
     """Refuse DELETE /containers/{id}/checkpoints/{name}."""
     raise NotImplementedByHawse(CHECKPOINTS)
+
+
+def _kind(request: Request) -> str:
+    """Return service, task, secret or config, of which the path has the plural."""
+    return request.path.split("/")[1].removesuffix("s")
 
 
 def _refusals(text: str, *paths: str) -> Iterator[Route]:

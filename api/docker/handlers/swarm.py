@@ -61,21 +61,12 @@ def leave(request: Request) -> Response:
 
 def update(request: Request) -> Response:
     """Answer POST /swarm/update. hawse supports only the rotation of join tokens."""
-    _check_version(request, "swarm")
+    check_version(request, "swarm")
     roles = [role.lower() for role in ROLES if request.flag(f"rotate{role}Token")]
     if not roles:
         raise NotImplementedByHawse(UNCHANGEABLE)
     request.change(_rotate, roles)
     return EMPTY
-
-
-def _check_version(request: Request, kind: str) -> None:
-    """Raise ApiError (400) if the parameter ``version`` is no number; hawse does not compare it."""
-    version = request.value("version")
-    try:
-        parse_uint(version, base=10)
-    except ValueError as error:
-        raise bad_request(f"invalid {kind} version '{version}': {error}") from None
 
 
 def list_nodes(request: Request) -> Response:
@@ -96,7 +87,7 @@ def remove_node(request: Request) -> Response:
 
 def update_node(request: Request) -> Response:
     """Refuse POST /nodes/{id}/update."""
-    _check_version(request, "node")
+    check_version(request, "node")
     raise NotImplementedByHawse(NO_TASKS)
 
 
@@ -104,6 +95,19 @@ def unlock(request: Request) -> Response:
     """Refuse /swarm/unlock and /swarm/unlockkey."""
     request.engine.swarm.nodes({})
     raise NotImplementedByHawse(UNCHANGEABLE)
+
+
+def check_version(request: Request, kind: str) -> None:
+    """Raise ApiError (400) if the parameter ``version`` is no number; hawse does not compare it.
+
+    As in Docker, the error for a secret or a config does not show the version.
+    """
+    version = request.value("version")
+    try:
+        parse_uint(version, base=10)
+    except ValueError as error:
+        detail = "" if kind in ("secret", "config") else f" '{version}': {error}"
+        raise bad_request(f"invalid {kind} version{detail}") from None
 
 
 def _require_listen_address(body: Fields) -> None:
