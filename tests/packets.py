@@ -87,10 +87,15 @@ def vxlan(source: str, destination: str, vni: int, frame: bytes, port: int = VXL
 
 def broadcast(path: str, mac: str, packet: bytes) -> None:
     """Send a packet from eth0 of the namespace ``path`` in a frame to all machines; ``mac`` is the frame's sender."""
+    send_frame(path, ethernet(EVERYBODY, mac, packet))
+
+
+def send_frame(path: str, frame: bytes, interface: str = "eth0") -> None:
+    """Send a whole frame from an interface of the namespace ``path``."""
     wire = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
     with wire:
-        wire.bind(("eth0", 0))
-        wire.send(ethernet(EVERYBODY, mac, packet))
+        wire.bind((interface, 0))
+        wire.send(frame)
 
 
 def send(path: str, packet: bytes) -> None:

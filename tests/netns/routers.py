@@ -1,12 +1,11 @@
 """Helpers that build router advertisements (RFC 4861) by hand and send them as whole Ethernet frames."""
 
-import socket
 import struct
 import time
 from collections.abc import Callable
 from ipaddress import IPv6Address
 
-from drivers.linux import netns as namespaces
+from tests.packets import send_frame
 
 ALL_NODES, ALL_NODES_MAC = IPv6Address("ff02::1"), "33:33:00:00:00:01"
 SOURCE, SOURCE_MAC = IPv6Address("fe80::bad"), "02:42:00:00:0b:ad"
@@ -34,11 +33,8 @@ def advertise(path: str, interface: str = "eth0", prefix: IPv6Address = PREFIX, 
 
     ``tags`` are VLAN tags that the frame has before its Ethernet type.
     """
-    sender = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
-    with sender:
-        sender.bind((interface, 0))
-        frame = advertisement(prefix)
-        sender.send(frame[:MACS] + tags + frame[MACS:])
+    frame = advertisement(prefix)
+    send_frame(path, frame[:MACS] + tags + frame[MACS:], interface)
 
 
 def learnt(where, wait: float = 0.3, *, again: Callable[[], None] = lambda: None) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from ipaddress import ip_interface
 
@@ -11,7 +10,7 @@ import pytest
 
 from drivers import sandbox as sandboxes
 from drivers.api import BadOption, Exists, InterfaceRefused
-from drivers.linux import netns as namespaces
+from tests.packets import send_frame
 
 pytestmark = pytest.mark.netns
 
@@ -173,9 +172,7 @@ def test_a_container_cannot_become_the_root_of_the_spanning_tree(lab):
     frame = bridge_group + own + len(hello).to_bytes(2) + hello
 
     def claims_root() -> bool:
-        with namespaces.run_in_netns(c1.path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)) as wire:
-            wire.bind(("eth0", 0))
-            wire.send(frame)
+        send_frame(c1.path, frame)
         time.sleep(0.1)
         return lab.host.sh(f"cat {root}").startswith("0000.")
 

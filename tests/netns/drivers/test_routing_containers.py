@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.linux import netns as namespaces
-from tests.packets import ethernet, send, udp
+from tests.packets import broadcast, send, udp
 
 pytestmark = pytest.mark.netns
 
@@ -138,11 +138,7 @@ def test_peer_routed_by_marks_through_a_container_hears_the_answers(site):
 
 def test_host_hears_a_container_that_has_no_address_yet(site):
     dhcp = site.lab.serve(site.host, 67, "udp")
-    request = ethernet("ff:ff:ff:ff:ff:ff", site.router.endpoint.mac, udp("0.0.0.0", 68, "255.255.255.255", 67))
-    wire = namespaces.run_in_netns(site.router.path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
-    with wire:
-        wire.bind(("eth0", 0))
-        wire.send(request)
+    broadcast(site.router.path, site.router.endpoint.mac, udp("0.0.0.0", 68, "255.255.255.255", 67))
     assert dhcp.heard.wait(5)
 
 
