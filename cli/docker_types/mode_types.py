@@ -7,12 +7,7 @@ from __future__ import annotations
 
 from cli.docker_types.schema import text_type
 from cli.gotemplate.gotypes import Method, Raw, integer
-from engine.names import is_container_mode, is_user_defined
-
-
-def _shared(text: str) -> str:
-    """Return NAME if ``text`` is a mode of the form ``container:NAME``, else ""."""
-    return text.removeprefix("container:") if is_container_mode(text) else ""
+from engine.names import is_container_mode, is_user_defined, shared_container
 
 
 def _is_host(text: str) -> bool:
@@ -51,7 +46,7 @@ NETWORK_MODE = text_type(
         "IsUserDefined": is_user_defined,
     },
     {
-        "ConnectedContainer": _shared,
+        "ConnectedContainer": shared_container,
         "UserDefined": lambda text: text if is_user_defined(text) else "",
         "NetworkName": _network_name,
     },
@@ -67,7 +62,7 @@ IPC_MODE = text_type(
         "IsEmpty": lambda text: not text,
         "Valid": lambda text: text in ("", "none", "private", "host", "shareable") or is_container_mode(text),
     },
-    {"Container": _shared},
+    {"Container": shared_container},
 )
 PID_MODE = text_type(
     "container.PidMode",
@@ -75,14 +70,14 @@ PID_MODE = text_type(
         "IsPrivate": lambda text: not _is_host(text) and not is_container_mode(text),
         "IsHost": _is_host,
         "IsContainer": is_container_mode,
-        "Valid": lambda text: not text or _is_host(text) or bool(_shared(text)),
+        "Valid": lambda text: not text or _is_host(text) or bool(shared_container(text)),
     },
-    {"Container": _shared},
+    {"Container": shared_container},
 )
 CGROUP_SPEC = text_type(
     "container.CgroupSpec",
     {"IsContainer": is_container_mode, "Valid": lambda text: not text or is_container_mode(text)},
-    {"Container": _shared},
+    {"Container": shared_container},
 )
 _HOST_OR_PRIVATE = {
     "IsPrivate": lambda text: not _is_host(text),
