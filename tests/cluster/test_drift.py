@@ -1,6 +1,5 @@
 """Another program damages an overlay network on one host. The agent repairs the damage without a hawse command."""
 
-import itertools
 import os
 import signal
 import time
@@ -46,7 +45,6 @@ FAULTS = {
     "the containers' ports are blocked": PORTS + "bridge link set dev $port state 0; done",
     "the containers' ports have a small MTU": PORTS + "ip link set $port mtu 1000; done",
 }
-FAULT_NUMBERS = itertools.count(1)
 FAULTS_OF_ONE_AGENT = 5
 
 
@@ -60,12 +58,20 @@ def pair(cluster):
     return a, b
 
 
+@pytest.fixture(scope="module")
+def ping(pair):
+    """The command on the first host that sends one ping from its container to the container of the second host."""
+    a, b = pair
+    path = a.hawse("inspect", "-f", "/proc/{{.State.Pid}}/ns/net", "c1").stdout.strip()
+    return ["nsenter", f"--net={path}", "ping", "-c1", "-W0.1", b.ip("c2", "app")]
+
+
 @pytest.fixture
-def patient(pair):
+def patient(pair, fault):
     """The first host. Its agent is new after some faults, because an agent delays repairs after many of them."""
     a, _ = pair
     yield a
-    if next(FAULT_NUMBERS) % FAULTS_OF_ONE_AGENT == 0:
+    if list(FAULTS.values()).index(fault) % FAULTS_OF_ONE_AGENT == FAULTS_OF_ONE_AGENT - 1:
         before = a.agent_pid()
         os.kill(before, signal.SIGKILL)
         eventually(lambda: a.agent_pid() not in (0, before))
@@ -73,11 +79,8 @@ def patient(pair):
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_damage_is_repaired_without_any_command(pair, patient, fault, capsys):
+def test_damage_is_repaired_without_any_command(patient, ping, fault, capsys):
     a = patient
-    target = a.ip("c1", "app"), pair[1].ip("c2", "app")
-    path = a.hawse("inspect", "-f", "/proc/{{.State.Pid}}/ns/net", "c1").stdout.strip()
-    ping = ["nsenter", f"--net={path}", "ping", "-c1", "-W0.1", target[1]]
     assert a.run(*ping, check=False).returncode == 0
     log = (a.run_dir / "agent.log").read_text()
     a.tool("app", "damage", fault)
