@@ -137,57 +137,53 @@ def test_verify_mends_lost_devices(cluster):
     assert here.pings(there.ipv4)
 
 
-@pytest.mark.parametrize(
-    "damage, difference",
-    [
-        ("ip link set vxlan0 mtu 1300", "vxlan0 has the MTU 1300 instead of 1450"),
-        ("ip link set vxlan0 type vxlan learning", "vxlan0 has learning 1"),
-        ("ip link set vxlan0 type vxlan ttl 7", "vxlan0 has ttl 7"),
-        ("bridge link set dev vxlan0 isolated off", "vxlan0 is not isolated"),
-        ("bridge link set dev vxlan0 neigh_suppress on", "vxlan0 has neigh_suppress 1"),
-        ("bridge link set dev vxlan0 state 0", "vxlan0 has state 0"),
-        ("ip link set br0 arp off", "br0 has ARP off"),
-        ("ip link set br0 type bridge stp_state 1", "br0 has stp_state 1"),
-        ("sysctl -qw net.ipv6.conf.vxlan0.disable_ipv6=1", "net.ipv6.conf.vxlan0.disable_ipv6"),
-        ("ip link delete br0; ip link add br0 type veth peer name p0", "br0 is a veth, not a bridge"),
-        (
-            "ip link delete vxlan0; ip link add vxlan0 type vxlan id 9 dstport 8472",
-            "vxlan0 has the VXLAN id 9, the local address 0, dstport 8472, learning 1, proxy 0",
-        ),
-    ],
-)
-def test_verify_mends_changed_devices(cluster, damage, difference):
+CHANGED_DEVICES = {
+    "ip link set vxlan0 mtu 1300": "vxlan0 has the MTU 1300 instead of 1450",
+    "ip link set vxlan0 type vxlan learning": "vxlan0 has learning 1",
+    "ip link set vxlan0 type vxlan ttl 7": "vxlan0 has ttl 7",
+    "bridge link set dev vxlan0 isolated off": "vxlan0 is not isolated",
+    "bridge link set dev vxlan0 neigh_suppress on": "vxlan0 has neigh_suppress 1",
+    "bridge link set dev vxlan0 state 0": "vxlan0 has state 0",
+    "ip link set br0 arp off": "br0 has ARP off",
+    "ip link set br0 type bridge stp_state 1": "br0 has stp_state 1",
+    "sysctl -qw net.ipv6.conf.vxlan0.disable_ipv6=1": "net.ipv6.conf.vxlan0.disable_ipv6",
+    "ip link delete br0; ip link add br0 type veth peer name p0": "br0 is a veth, not a bridge",
+    "ip link delete vxlan0; ip link add vxlan0 type vxlan id 9 dstport 8472":
+        "vxlan0 has the VXLAN id 9, the local address 0, dstport 8472, learning 1, proxy 0",
+}  # fmt: skip
+CHANGED_PORTS = {
+    "ip link set {port} mtu 1300": "{port} has the MTU 1300 instead of 1450",
+    "bridge fdb delete {mac} dev {port} master": "{mac} of {port}",
+    "bridge link set dev {port} isolated on": "{port} is isolated",
+    "ip link set {port} type bridge_slave proxy_arp on": "{port} has proxy_arp 1",
+    "bridge link set dev {port} state 0": "{port} has state 0",
+}
+
+
+def test_verify_mends_changed_devices(cluster):
     o1 = cluster.network("o1", *DUAL)
     here, there = o1.container(0), o1.container(1)
-    o1.members[0].inside(damage)
-    assert f"changed: {difference}" in o1.members[0].verify()
-    o1.members[0].verify(fix=True)
-    assert o1.members[0].verify() == []
-    o1.repair(here)
-    assert here.pings(there.ipv4)
+    for damage, difference in CHANGED_DEVICES.items():
+        o1.members[0].inside(damage)
+        assert f"changed: {difference}" in o1.members[0].verify(), damage
+        o1.members[0].verify(fix=True)
+        assert o1.members[0].verify() == [], damage
+        o1.repair(here)
+        assert here.pings(there.ipv4), damage
 
 
-@pytest.mark.parametrize(
-    "damage, difference",
-    [
-        ("ip link set {port} mtu 1300", "{port} has the MTU 1300 instead of 1450"),
-        ("bridge fdb delete {mac} dev {port} master", "{mac} of {port}"),
-        ("bridge link set dev {port} isolated on", "{port} is isolated"),
-        ("ip link set {port} type bridge_slave proxy_arp on", "{port} has proxy_arp 1"),
-        ("bridge link set dev {port} state 0", "{port} has state 0"),
-    ],
-)
-def test_a_changed_port_of_a_container_is_repaired(cluster, damage, difference):
+def test_a_changed_port_of_a_container_is_repaired(cluster):
     o1 = cluster.network("o1", *DUAL)
     here, there = o1.container(0), o1.container(1)
     fields = {"port": names.host_end_names(here.endpoint.id)[0], "mac": here.mac}
     assert o1.differences(here) == []
-    o1.members[0].inside(damage.format(**fields))
-    o1.members[0].verify(fix=True)  # because the kernel gives the bridge the smallest MTU of its ports
-    assert [one.what for one in o1.differences(here)] == [difference.format(**fields)]
-    o1.repair(here)
-    assert o1.differences(here) == []
-    assert here.pings(there.ipv4)
+    for damage, difference in CHANGED_PORTS.items():
+        o1.members[0].inside(damage.format(**fields))
+        o1.members[0].verify(fix=True)  # because the kernel gives the bridge the smallest MTU of its ports
+        assert [one.what for one in o1.differences(here)] == [difference.format(**fields)]
+        o1.repair(here)
+        assert o1.differences(here) == [], damage
+        assert here.pings(there.ipv4), damage
 
 
 def test_an_interface_follows_a_smaller_underlay_and_keeps_a_smaller_mtu(cluster):
