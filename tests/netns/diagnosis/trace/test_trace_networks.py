@@ -249,21 +249,22 @@ def test_a_service_of_the_host_on_a_port_that_a_container_publishes_elsewhere(wi
             process.wait()
 
 
-@pytest.mark.parametrize("flags", [(), ("--dry",)])
-def test_damage_to_the_own_firewall_is_the_culprit_only_of_paths_that_it_concerns(wide, flags):
+def test_damage_to_the_own_firewall_is_the_culprit_only_of_paths_that_it_concerns(wide):
     bridge, other = wide.bridge("app"), wide.bridge("other")
     wide.at("host", f"sysctl -qw net.ipv4.conf.{bridge}.route_localnet=0; "
                     "nft delete element inet hawse any4 '{ udp . 8053 }'; "
                     f"nft delete element inet hawse masqueraded '{{ \"{other}\" . ipv4 }}'")  # fmt: skip
     try:
         for source, target in (("outside", "published:8080"), ("db", "192.168.99.99:91"), ("host", "[::1]:8080")):
-            assert wide.trace(*flags, source, target)["reachable"] in ((True, None) if flags else (True,))
+            assert wide.trace(source, target)["reachable"] is True
+            assert wide.trace("--dry", source, target)["reachable"] in (True, None)
         for source, target, what in (
             ("outside", "published:8053/udp", "table inet hawse any4"),
             ("far", "192.168.99.99:91", "table inet hawse masqueraded"),
             ("host", "127.0.0.1:8081", f"sysctl net.ipv4.conf.{bridge}.route_localnet"),
         ):
-            assert fault(wide, source, target, *flags) == ("own-firewall-damaged", what)
+            for flags in ((), ("--dry",)):
+                assert fault(wide, source, target, *flags) == ("own-firewall-damaged", what), flags
     finally:
         wide.host.hawse("doctor", "--fix", check=False)
 
