@@ -104,6 +104,13 @@ class Service:
         connection.close()
         return answer
 
+    def connect(self, seconds: float = 30) -> socket.socket:
+        """Return a new connection to the service; ``seconds`` is the time limit of each later operation."""
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(self.socket))  # without the limit, because connect would then fail if the queue is full
+        connection.settimeout(seconds)
+        return connection
+
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(10)

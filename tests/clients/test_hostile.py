@@ -140,9 +140,7 @@ CUT = [
 def test_a_body_that_is_cut_off_gets_dockers_answer(service):
     """dockerd 26.1.5 gave the same answers."""
     for rest, status, message in CUT:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(30)
-            connection.connect(str(service.socket))
+        with service.connect() as connection:
             head = b"POST /networks/create HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
             connection.sendall(head + rest)
             connection.shutdown(socket.SHUT_WR)
@@ -175,9 +173,7 @@ def test_hostile_queries_and_filters_get_dockers_errors(service):
 
 def test_a_request_that_is_not_http_gets_the_answer_of_go_and_the_connection_ends(service):
     for request, text in MALFORMED:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(30)
-            connection.connect(str(service.socket))
+        with service.connect() as connection:
             connection.sendall(request)
             answer = b"".join(iter(lambda connection=connection: connection.recv(4096), b""))
         head = f"HTTP/1.1 {text}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"

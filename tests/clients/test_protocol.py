@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -229,9 +228,8 @@ def test_only_root_and_the_group_may_use_the_socket(service):
 
 
 def test_silent_clients_and_unfinished_requests_delay_no_other_client(service):
-    silent = [socket.socket(socket.AF_UNIX) for _ in range(300)]
+    silent = [service.connect() for _ in range(300)]
     for number, each in enumerate(silent):
-        each.connect(str(service.socket))
         if number % 2:
             each.sendall(b"GET /_ping HTTP/1.1\r\nHo")
     began = time.monotonic()
@@ -246,10 +244,7 @@ def test_too_many_silent_connections_are_closed_and_idle_ones_with_a_request_sta
     idle = UnixConnection(str(service.socket))
     idle.request("GET", "/_ping")
     idle.getresponse().read()
-    silent = [socket.socket(socket.AF_UNIX) for _ in range(1100)]
-    for each in silent:
-        each.connect(str(service.socket))
-    silent[0].settimeout(15)
+    silent = [service.connect(seconds=15) for _ in range(1100)]
     assert silent[0].recv(1) == b""
     assert service.ask("GET", "/_ping").body == b"OK"
     idle.request("GET", "/_ping")

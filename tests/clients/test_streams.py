@@ -105,16 +105,19 @@ def test_exec_passes_streams_environment_and_exit_code(service, terminal):
     assert stopped.returncode == 1 and "is not running" in stopped.stderr
 
 
+def start_exec(connection: socket.socket, exec_id: str) -> None:
+    """Send the request that starts an exec instance, and do not wait for the answer."""
+    head = "Host: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+    connection.sendall(f"POST /exec/{exec_id}/start HTTP/1.1\r\n{head}{{}}".encode())
+
+
 @pytest.mark.parametrize(("keys", "typed"), [("", b"\x10\x11"), ("ctrl-x,x", b"\x10\x11\x18x")])
 def test_the_detach_keys_of_an_exec_end_the_connection_and_not_the_command(service, keys, typed):
     service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
     body = {"Cmd": ["sh", "-c", "sleep 1; exit 7"], "Tty": True, "AttachStdin": True, "DetachKeys": keys}
     exec_id = service.ask("POST", "/containers/c1/exec", body).json["Id"]
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(0.9)
-        connection.connect(str(service.socket))
-        head = "Host: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
-        connection.sendall(f"POST /exec/{exec_id}/start HTTP/1.1\r\n{head}{{}}".encode())
+    with service.connect(seconds=0.9) as connection:
+        start_exec(connection, exec_id)
         connection.recv(4096)
         for key in typed:
             connection.sendall(bytes([key]))
@@ -163,10 +166,8 @@ def test_an_exec_instance_that_could_not_be_started_does_not_run(service):
     assert (size.status, size.message) == (400, "invalid ConsoleSize: [65536 80]")
     assert service.ask("GET", "/containers/c1/json").json["ExecIDs"] is None
     exec_id = service.ask("POST", "/containers/c1/exec", {"Cmd": ["true"]}).json["Id"]
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(service.socket))
-        head = "Host: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
-        connection.sendall(f"POST /exec/{exec_id}/start HTTP/1.1\r\n{head}{{}}".encode())
+    with service.connect() as connection:
+        start_exec(connection, exec_id)
     until(lambda: service.ask("GET", f"/exec/{exec_id}/json").json["ExitCode"] is not None)
 
 
@@ -257,9 +258,7 @@ def inotify_descriptors(service) -> int:
 
 def opened(service, line: str) -> socket.socket:
     """Send the head of a request, and return the connection."""
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(30)
-    connection.connect(str(service.socket))
+    connection = service.connect()
     connection.sendall(f"{line} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     return connection
 
@@ -334,10 +333,7 @@ def test_a_late_reader_gets_the_head_of_a_hijack_apart_from_the_output(service):
 
 
 def web_socket(service, path: str) -> websocket.WebSocket:
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(15)
-    connection.connect(str(service.socket))
-    return websocket.create_connection(f"ws://localhost{path}", socket=connection)
+    return websocket.create_connection(f"ws://localhost{path}", socket=service.connect(seconds=15))
 
 
 def received(client: websocket.WebSocket, end: bytes) -> bytes:
