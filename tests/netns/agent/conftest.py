@@ -136,6 +136,12 @@ class Guarded(World):
                 used += int(file.read().split()[0])
         return used / 1e9
 
+    def share_of_processor(self, seconds: float) -> float:
+        """Return which part of a processor the agent uses during the next ``seconds``; 1.0 is a whole processor."""
+        used, began = self.cpu(), time.monotonic()
+        time.sleep(seconds)
+        return (self.cpu() - used) / (time.monotonic() - began)
+
 
 def a_host(name: str, state, kind: type[Guarded] = Guarded) -> Guarded:
     peer = Peer(f"hwt{os.getpid()}{name}p{next(COUNTER)}", ipv6=True)

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.conftest import Netns, until
-from tests.netns.agent.conftest import BOUND, GATEWAY, PEER, WEB, Guarded
+from tests.netns.agent.conftest import BOUND, GATEWAY, PEER, WEB
 
 pytestmark = pytest.mark.netns
 
@@ -135,14 +135,7 @@ def test_a_repair_keeps_the_sysctls_that_the_user_chose(world, traffic):
 def test_an_idle_agent_costs_no_processor_time(world, traffic):
     """The agent becomes idle soon after a change: only single tasks, such as the backup after 5 s, cost time."""
     world.calm_down()
-    until(lambda: _share_of_processor(world, 5) < 0.001, 30)
-
-
-def _share_of_processor(world: Guarded, seconds: float) -> float:
-    """Return which part of a processor the agent uses during the next ``seconds``; 1.0 is a whole processor."""
-    used, began = world.cpu(), time.monotonic()
-    time.sleep(seconds)
-    return (world.cpu() - used) / (time.monotonic() - began)
+    until(lambda: world.share_of_processor(5) < 0.001, 30)
 
 
 def test_an_adopted_namespace_is_repaired(world, traffic):

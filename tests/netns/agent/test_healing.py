@@ -275,36 +275,25 @@ def test_thousands_of_foreign_elements_use_no_time_and_hide_no_damage(calm):
 def test_route_localnet_is_on_while_ports_are_published(calm):
     bridge = calm.bridge("other")
 
-    def until(expected: str) -> bool:
-        deadline = time.monotonic() + 10
-        while (now := calm.host.sh(f"sysctl -n net.ipv4.conf.{bridge}.route_localnet").strip()) != expected:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.1)
-        return now == expected
+    def is_on() -> bool:
+        return calm.host.sh(f"sysctl -n net.ipv4.conf.{bridge}.route_localnet") == "1\n"
 
-    assert until("0")
+    until(lambda: not is_on(), pause=0.1)
     calm.hawse("publish", "db", "-p", "8500:80")
-    assert calm.host.sh(f"sysctl -n net.ipv4.conf.{bridge}.route_localnet") == "1\n"
+    assert is_on()
     calm.hawse("publish", "db", "-p", "8501:81")
     calm.hawse("unpublish", "db", "80/tcp")
     time.sleep(2.5)
-    assert until("1")
+    until(is_on, pause=0.1)
     calm.hawse("unpublish", "db", "81/tcp")
-    assert until("0")
+    until(lambda: not is_on(), pause=0.1)
 
 
 def test_an_idle_agent_costs_no_processor_time(calm):
     """A new agent first compares everything once, and makes a backup. After that, it uses no processor time."""
-
-    def share() -> float:
-        used, began = calm.cpu(), time.monotonic()
-        time.sleep(6)
-        return (calm.cpu() - used) / (time.monotonic() - began)
-
-    shares = [share()]
+    shares = [calm.share_of_processor(6)]
     while shares[-1] >= 0.001 and len(shares) < 6:
-        shares.append(share())
+        shares.append(calm.share_of_processor(6))
     assert shares[-1] < 0.001, shares
 
 
