@@ -200,7 +200,7 @@ def kill_supervisor(host, _dice):
 
 
 def kill_container(host, dice):
-    pids = [c["State"]["Pid"] for c in running(host)]
+    pids = [pid for c in running(host) if (pid := c["State"]["Pid"])]  # 0 if the container has ended meanwhile
     if pids:
         kill(dice.choice(pids))
 
