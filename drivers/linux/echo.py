@@ -1,4 +1,4 @@
-"""Send ICMP echo requests (ping) to many addresses at once."""
+"""Send ICMP echo requests (ping) to many addresses at once, and compute the checksum of such packets (RFC 1071)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from drivers.api import IPAddress
-from drivers.linux.checksum import checksum
 
 KINDS = {4: (socket.AF_INET, socket.IPPROTO_ICMP, 8, 0), 6: (socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129)}
 """Address family, protocol, and the message types of echo request and echo reply, by IP version."""
@@ -53,6 +52,15 @@ def request(version: int, identifier: int, number: int, payload: bytes = b"") ->
     if version == 6:
         return message  # the kernel fills in the checksum
     return HEADER.pack(kind, 0, checksum(message), identifier, number) + payload
+
+
+def checksum(data: bytes) -> int:
+    """Return the Internet checksum of data."""
+    padded = data + bytes(len(data) % 2)
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
 
 
 def number_of_reply(packet: bytes, version: int, identifier: int) -> int | None:

@@ -13,7 +13,6 @@ import struct
 
 from drivers.api import IPAddress, Unsupported
 from drivers.linux import echo
-from drivers.linux.checksum import checksum
 from drivers.linux.probes import ICMP, NUMBERS, Tuple
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -38,11 +37,11 @@ def frame(probe: Tuple, source: IPAddress, target: IPAddress, port: int, flags: 
         protocol = ICMP[probe.version]
     pseudo = source.packed + target.packed + struct.pack("!II", len(body), protocol)
     summed = body if (probe.protocol, probe.version) == ("icmp", 4) else pseudo + body
-    body = body[:place] + struct.pack("!H", checksum(summed) or 0xFFFF) + body[place + 2 :]
+    body = body[:place] + struct.pack("!H", echo.checksum(summed) or 0xFFFF) + body[place + 2 :]
     if probe.version == 6:
         return struct.pack("!IHBB", 6 << 28, len(body), protocol, 64) + source.packed + target.packed + body
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, protocol, 0) + source.packed + target.packed
-    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + body
+    return head[:10] + struct.pack("!H", echo.checksum(head)) + head[12:] + body
 
 
 def deliver(interface: str, mac: str, sender_mac: str, packet: bytes, version: int) -> None:

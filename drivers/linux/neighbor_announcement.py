@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from contextlib import closing
 
 from drivers.api import IPAddress
-from drivers.linux.checksum import checksum
+from drivers.linux.echo import checksum
 
 BROADCAST, ALL_NODES_MAC = b"\xff" * 6, b"\x33\x33\0\0\0\x01"
 ALL_NODES = bytes.fromhex("ff02" + "00" * 13 + "01")
