@@ -21,7 +21,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from drivers.explain import imagined, kinds, links
 from drivers.explain.imagined import ImaginedLinks
-from drivers.explain.names import NameLookup
+from drivers.explain.links import NameLookup
 from drivers.explain.netfilter import FAMILY_NAMES
 from drivers.explain.recorder import HERE, TRANSLATIONS, CommandRecorder
 from drivers.firewall.encoding import FILES

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from socket import AF_BRIDGE
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyroute2.netlink import NLM_F_CREATE
 from pyroute2.netlink.rtnl import RTM_DELLINK
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
 
-from drivers.explain.names import NameLookup
 from drivers.linux.netlink import Message
 from drivers.linux.rtnetlink import decode
 
@@ -42,6 +41,17 @@ KINDS = {
     "IFLA_VXLAN_PORT": "dstport",
 }
 """The words of ip-link(8) for attributes that only one kind of link has; their values are printed unchanged."""
+
+
+class NameLookup(NamedTuple):
+    """Functions that return the name for a number in a netlink message.
+
+    ``link`` takes the index of a link in the session's network namespace, and returns the link's name. ``namespace``
+    takes a file descriptor of a network namespace, and returns the namespace's path.
+    """
+
+    link: Callable[[int], str]
+    namespace: Callable[[int], str]
 
 
 def command(message: Message, names: NameLookup) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from pyroute2.netlink import rtnl
 
 from drivers.explain import links, netfilter, routes
-from drivers.explain.names import NameLookup
+from drivers.explain.links import NameLookup
 from drivers.linux import conntrack
 from drivers.linux.netlink import Message, Session
 from drivers.linux.nfnetlink import NETFILTER

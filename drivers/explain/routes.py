@@ -11,7 +11,7 @@ from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 from pyroute2.netlink.rtnl.ndmsg import NTF_MASTER, NTF_SELF, NUD_PERMANENT, ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from drivers.explain.names import NameLookup
+from drivers.explain.links import NameLookup
 from drivers.linux import route
 from drivers.linux.netlink import Message
 from drivers.linux.rtnetlink import decode

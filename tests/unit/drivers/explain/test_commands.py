@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from drivers.explain import links, netfilter, routes
-from drivers.explain.names import NameLookup
+from drivers.explain.links import NameLookup
 from drivers.firewall.encoding import ruleset
 from drivers.linux import link, neighbor, route
 from drivers.linux.neighbor import Row
