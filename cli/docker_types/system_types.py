@@ -1,4 +1,4 @@
-"""The Go types of the documents of ``version`` and ``info`` (Docker's client 26.1.5, Engine API v1.45).
+"""The Go types of the documents of ``version``, ``info`` and ``events`` (Docker's client 26.1.5, Engine API v1.45).
 
 The module holds the names, order and JSON tags of the fields, but no values. The type of the swarm's cluster has only
 the fields that hawse writes.
@@ -214,4 +214,19 @@ DOCKER_INFO = struct(
     UserName=optional(STRING, "-"),
     ClientInfo=optional(pointer_to(CLIENT_INFO)),
     ClientErrors=optional(STRINGS),
+)
+
+# Types for ``events``.
+ACTOR = struct("events.Actor", ID=STRING, Attributes=TEXTS)
+MESSAGE = struct(
+    "events.Message",
+    Status=optional(STRING, "status"),
+    ID=optional(STRING, "id"),
+    From=optional(STRING, "from"),
+    Type=basic("string", "events.Type"),
+    Action=basic("string", "events.Action"),
+    Actor=ACTOR,
+    Scope=optional(STRING, "scope"),
+    Time=optional(INT64, "time"),
+    TimeNano=optional(INT64, "timeNano"),
 )

@@ -8,7 +8,7 @@ from datetime import datetime
 import click
 
 from cli.app import App, StatusError
-from cli.docker_types.event_types import MESSAGE
+from cli.docker_types.system_types import MESSAGE
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
 from cli.gotemplate.decoding import typed
 from cli.gotemplate.gotypes import Value, pointer_to
