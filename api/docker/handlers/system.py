@@ -1,4 +1,4 @@
-"""/_ping, /version, /info, /auth, /system/df, and OPTIONS for every path."""
+"""/_ping, /version, /info, /auth, /system/df, /events, and OPTIONS for every path."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from api.docker.errors import bad_request
 from api.docker.handlers.containers import without_empty_size
 from api.docker.handlers.images import with_virtual_size
 from api.docker.info import complete
-from api.docker.messages import EMPTY, Json, Request, Response, json_response
+from api.docker.messages import EMPTY, Json, Request, Response, encode, json_response
+from api.docker.moments import nanoseconds
 from api.docker.router import Route
 from engine.errors import NotImplementedByHawse
+from engine.events.stream import event_document
+from engine.model import EventOptions
 
 _PING_HEADERS = (
     ("Builder-Version", "1"),
@@ -78,6 +81,18 @@ def _with_users(image: Json, containers: list[Json]) -> dict[str, Any]:
     return {**image, **names, "SharedSize": 0, "Containers": users}
 
 
+def events(request: Request) -> None:
+    """Answer GET /events.
+
+    The answer ends at ``until``; without ``until``, it ends when the client closes the connection.
+    """
+    options = EventOptions(nanoseconds(request.value("since")), nanoseconds(request.value("until")), request.filters())
+    client = request.exchange.fileno()
+    with request.engine.system.events(options, client) as happened, request.open_stream() as stream:
+        for event in happened:
+            stream.write(encode(event_document(event)))
+
+
 ROUTES = [
     Route("HEAD", "/_ping", ping),
     Route("GET", "/_ping", ping),
@@ -85,5 +100,6 @@ ROUTES = [
     Route("GET", "/info", info),
     Route("POST", "/auth", auth),
     Route("GET", "/system/df", disk_usage),
+    Route("GET", "/events", events),
     Route("OPTIONS", "/{path:.*}", options),
 ]
