@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from api.docker.copying import Client, attach
-from api.docker.detach_keys import detach_keys
 from api.docker.errors import bad_request
 from api.docker.frames import media_type
 from api.docker.messages import EMPTY, Request, Response
@@ -14,7 +13,10 @@ from api.docker.router import Route
 from api.docker.stream import Hijacked
 from engine.golang.strconv import atoi
 from engine.model import LogOptions
+from engine.runtime.terminal import DetachKeys
 
+_NAMED_KEYS = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
+"""The codes that a terminal sends for ctrl and one of these characters."""
 SIZE_LIMIT = 65535
 STREAMS = ("stdin", "stdout", "stderr")
 CHOSEN_STREAMS, BINARY_MESSAGES = (1, 42), (1, 28)
@@ -82,6 +84,28 @@ def size(request: Request) -> tuple[int, int]:
         except ValueError as error:
             raise bad_request(str(error)) from None
     return numbers[0], numbers[1]
+
+
+def detach_keys(text: str) -> DetachKeys:
+    """Read the parameter ``detachKeys``, a list such as "ctrl-p,ctrl-q" or "a,ctrl-\\"; raises ApiError (400).
+
+    Return the keys that end an attachment, by default ctrl-p ctrl-q.
+    """
+    if not text:
+        return DetachKeys()
+    return DetachKeys(bytes(_code(key) for key in text.split(",")))
+
+
+def _code(key: str) -> int:
+    if len(key) == 1 and key.isascii():
+        return ord(key)
+    name = key.lower().removeprefix("ctrl-")
+    if key.lower().startswith("ctrl-") and len(name) == 1:
+        if "a" <= name <= "z":
+            return ord(name) - ord("a") + 1
+        if name in _NAMED_KEYS:
+            return _NAMED_KEYS[name]
+    raise bad_request(f"Invalid detach keys ({key}) provided")
 
 
 ROUTES = [

@@ -15,12 +15,11 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from api.docker.copying import CHUNK_BYTES, Client, InputPipe, Relay
-from api.docker.detach_keys import detach_keys
 from api.docker.errors import ApiError, bad_request
 from api.docker.execs import EXECS, Exec
 from api.docker.fields import Fields
 from api.docker.frames import media_type
-from api.docker.handlers.attach import SIZE_LIMIT, size
+from api.docker.handlers.attach import SIZE_LIMIT, detach_keys, size
 from api.docker.messages import EMPTY, Json, Request, Response, json_response
 from api.docker.request_types import EXEC_CREATE, EXEC_START
 from api.docker.router import Route
