@@ -13,8 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from api.docker.frames import framed
-from api.docker.stream import Hijacked
+from api.docker.stream import Hijacked, framed
 from engine.runtime.api import ContainerStreams
 from engine.runtime.terminal import DetachKeys
 

@@ -16,7 +16,7 @@ from api.docker.golang_json import UNFINISHED, MoreContent, decode
 from api.docker.golang_types import Mismatch, Struct
 from api.docker.media_type import require_json
 from api.docker.request_types import FILTERS, OLD_FILTERS
-from api.docker.stream import ChunkedStream, Hijacked
+from api.docker.stream import RAW_STREAM, ChunkedStream, Hijacked
 from api.docker.versions import Version
 from api.docker.workers import Job, Workers
 from engine.api import Engine
@@ -28,8 +28,6 @@ Json = dict[str, Any]
 
 BODY_LIMIT = 4 << 20
 """The limit of a JSON body in bytes; a longer body is refused. Bodies of archives have no limit here."""
-RAW_STREAM = "application/vnd.docker.raw-stream"
-MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _FALSE = ("", "0", "no", "false", "none")
 

@@ -1,16 +1,27 @@
-"""Answers without a known length: chunked streams, and connections that a handler takes over (hijacks)."""
+"""Answers without a known length: chunked streams, and connections that a handler takes over (hijacks).
+
+Docker sends a container's stdout and stderr over one such connection, in frames (stdcopy).
+"""
 
 from __future__ import annotations
 
 import select
 import socket
+import struct
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol
 
 from api.docker.errors import ClientGone
+from api.docker.versions import Version
 
 HUNG_UP = select.POLLHUP | select.POLLRDHUP | select.POLLERR
+RAW_STREAM = "application/vnd.docker.raw-stream"
+MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
+_FRAME_HEADER = struct.Struct(">BxxxL")
+_NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
+_NAMED_SINCE: Version = (1, 42)
+"""The first API version in which the media type of an answer says whether the stream has frames."""
 
 
 class Stream(Protocol):
@@ -82,3 +93,13 @@ class Hijacked:
         """End the connection; blocks until a TLS client has received everything or has gone; idempotent."""
         self.socket.close()
         self._finish()
+
+
+def framed(stream: str, data: bytes) -> bytes:
+    """Return data of a stream ("stdout" or "stderr") as one frame."""
+    return _FRAME_HEADER.pack(_NUMBERS[stream], len(data)) + data
+
+
+def media_type(version: Version, *, tty: bool) -> str:
+    """Return the media type of a container's output; the output of a terminal has no frames."""
+    return MULTIPLEXED_STREAM if not tty and version >= _NAMED_SINCE else RAW_STREAM

@@ -7,10 +7,9 @@ from contextlib import closing
 
 from api.docker.copying import Client, attach
 from api.docker.errors import bad_request
-from api.docker.frames import media_type
 from api.docker.messages import EMPTY, Request, Response
 from api.docker.router import Route
-from api.docker.stream import Hijacked
+from api.docker.stream import Hijacked, media_type
 from engine.golang.strconv import atoi
 from engine.model import LogOptions
 from engine.runtime.terminal import DetachKeys

@@ -18,12 +18,11 @@ from api.docker.copying import CHUNK_BYTES, Client, InputPipe, Relay
 from api.docker.errors import ApiError, bad_request
 from api.docker.execs import EXECS, Exec
 from api.docker.fields import Fields
-from api.docker.frames import media_type
 from api.docker.handlers.attach import SIZE_LIMIT, detach_keys, size
 from api.docker.messages import EMPTY, Json, Request, Response, json_response
 from api.docker.request_types import EXEC_CREATE, EXEC_START
 from api.docker.router import Route
-from api.docker.stream import Hijacked
+from api.docker.stream import Hijacked, media_type
 from api.docker.workers import Job
 from engine.api import Engine
 from engine.errors import EngineError, StartFailure

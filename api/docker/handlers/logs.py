@@ -6,10 +6,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from api.docker.errors import bad_request
-from api.docker.frames import framed, media_type
 from api.docker.messages import Request
 from api.docker.moments import seconds
 from api.docker.router import Route
+from api.docker.stream import framed, media_type
 from engine.golang.strconv import parse_int
 from engine.model import LogOptions
 from engine.runtime.api import LogLine

@@ -8,10 +8,10 @@ import json
 import pytest
 
 from api.docker.errors import ApiError
-from api.docker.frames import framed, media_type
 from api.docker.handlers.attach import detach_keys
 from api.docker.moments import nanoseconds, seconds
 from api.docker.registry_auth import registry_auth
+from api.docker.stream import framed, media_type
 
 
 @pytest.mark.parametrize(
