@@ -319,7 +319,7 @@ def _shared(connection: socket.socket) -> Stream | None:
     """Return a TLS connection as a stream that two threads may use, or None for a connection without TLS."""
     if type(connection) is socket.socket:
         return None
-    from api.docker.shared_tls import SharedTls
+    from api.docker.tls import SharedTls
 
     return SharedTls(connection)
 
