@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from api.docker.endpoint_settings import endpoint_settings
 from api.docker.errors import bad_request
 from api.docker.fields import Fields
 from api.docker.host_config import host_config, mounts
 from api.docker.unsupported import check, ignored, refuse
 from api.docker.versions import Version
 from engine.errors import NotImplementedByHawse
-from engine.model import ContainerConfig, ContainerCreate, EndpointSettings
+from engine.model import ContainerConfig, ContainerCreate, EndpointIPAM, EndpointSettings
 from engine.names import is_container_mode
 
 SEVERAL_NETWORKS: Version = (1, 44)
@@ -66,6 +65,21 @@ def container_config(body: Fields) -> ContainerConfig:
         exposed_ports=[port if "/" in port else f"{port}/tcp" for port in body.keys("ExposedPorts")],
         stop_signal=body.text("StopSignal"),
         stop_timeout=body.optional_number("StopTimeout"),
+    )
+
+
+def endpoint_settings(body: Fields) -> EndpointSettings:
+    """Return the engine's settings for an EndpointSettings object: what a container asks for on one network."""
+    ipam = body.child("IPAMConfig")
+    return EndpointSettings(
+        ipam=EndpointIPAM(ipam.text("IPv4Address"), ipam.text("IPv6Address"), ipam.texts("LinkLocalIPs") or ())
+        if body.has("IPAMConfig")
+        else None,
+        links=body.texts("Links"),
+        aliases=body.texts("Aliases"),
+        driver_opts=body.pairs("DriverOpts"),
+        mac_address=body.text("MacAddress"),
+        gw_priority=body.number("GwPriority"),
     )
 
 

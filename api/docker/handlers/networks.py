@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from api.docker.endpoint_settings import endpoint_settings
+from api.docker.container_body import endpoint_settings
 from api.docker.errors import bad_request
 from api.docker.fields import Fields
 from api.docker.messages import EMPTY, NO_CONTENT, Request, Response, json_response
