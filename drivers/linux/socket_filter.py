@@ -1,4 +1,8 @@
-"""Socket filters. A filter is a classic BPF program that decides how many bytes of each packet the socket gets."""
+"""Socket filters. A filter is a classic BPF program that decides how many bytes of each packet the socket gets.
+
+Because its users (link notifications, taps of a probe, held ports) have no other task in common, it is a module of its
+own.
+"""
 
 from __future__ import annotations
 
