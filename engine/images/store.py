@@ -7,12 +7,11 @@ name by one rename, after the image has been unpacked completely.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,43 +24,23 @@ from engine.filters.networks import check_image_prune, image_prunable
 from engine.golang import timestamps
 from engine.host import raises_engine_errors
 from engine.images import hostfs
-from engine.images.archive import ArchivedImage, downloaded_image, read_archive
-from engine.images.compression import Bounded, decompressed
-from engine.images.config import plain_config, read_record, render_inspect, render_summary, stored_config
-from engine.images.extract import unpack
-from engine.images.limits import Limits, limits_for, within_free_space
+from engine.images.archive import read_archive
+from engine.images.config import render_inspect, render_summary, stored_config
+from engine.images.limits import Limits, limits_for
 from engine.images.platform import mismatch, parse_platform, platform_of
 from engine.images.pull import Pull
-from engine.images.reference import archived_name, id_prefix, new_name, normalise
+from engine.images.reference import id_prefix, new_name, normalise
 from engine.images.skopeo import Skopeo, is_installed
+from engine.images.staging import Staged, spool, stage, stage_download
 from engine.images.trees import remove_tree
 from engine.model import ContainerRecord, Filters, ImageRecord
 from engine.names import short_id
 from engine.paths import make_private_directory
-from engine.render.version import architecture
 from engine.store.api import Store, Transaction
 from engine.validate.image_reference import parse_reference
 
-_CHUNK_BYTES = 1 << 20
 _INCOMING = ".incoming-"
 PULL = "pull"
-
-
-@dataclass(frozen=True, slots=True)
-class _Staged:
-    """An unpacked and verified image that has not been moved to its final directory yet.
-
-    ``action`` is the action of Docker's event: "pull", "load", or "import" for a plain root file system. ``tags`` are
-    the names that the user has given to the image; names from the archive are not included. ``digests`` are those of
-    `ImageRecord`.
-    """
-
-    record: ImageRecord
-    directory: Path
-    names: Sequence[str]
-    action: str
-    tags: Sequence[str] = ()
-    digests: Sequence[str] = ()
 
 
 @raises_engine_errors
@@ -96,7 +75,7 @@ class ImageStore:
     def _import(self, source: BinaryIO, name: str, *, plain: bool = True) -> Sequence[ImageRecord]:
         with self._incoming() as work, tempfile.TemporaryFile(dir=work) as archive:
             limits = self._limits or limits_for(str(work))
-            self._spool(source, archive, limits)
+            spool(source, archive, limits)
             images = read_archive(archive, limits)
             if not images:
                 raise InvalidArgument("the archive holds no image")
@@ -106,7 +85,7 @@ class ImageStore:
                 )
             if name:
                 images = [replace(images[0], references=[name])]
-            staged = self._stage(images, work, limits)
+            staged = stage(images, work, limits)
             if name:
                 staged = [replace(staged[0], tags=[name])]
             self._store_images(staged, work)
@@ -158,7 +137,7 @@ class ImageStore:
                 outcome = "Image is up to date"
             else:
                 yield from pull.download(work / "download")
-                staged = self._stage_download(pull, work, limits)
+                staged = stage_download(pull, work, limits)
                 names = [] if name.digest else [new_name(str(name))]
                 self._store_images([replace(staged, names=names, digests=[digest], action=PULL)], work)
                 yield from pull.finished()
@@ -298,45 +277,7 @@ class ImageStore:
                 if not entry.name.startswith(_INCOMING) and entry.name not in known:
                     entry.rename(work / entry.name)
 
-    @staticmethod
-    def _spool(source: BinaryIO, target: BinaryIO, limits: Limits) -> None:
-        """Copy the archive to a file and decompress it, because the archive is read more than once."""
-        too_large = limits.too_large("archive")
-        stream, _ = decompressed(Bounded(source, limits.size, too_large))
-        content = Bounded(stream, limits.size, too_large)
-        while data := content.read(_CHUNK_BYTES):
-            target.write(data)
-        target.flush()
-
-    def _stage_download(self, pull: Pull, work: Path, limits: Limits) -> _Staged:
-        """Check and unpack the image that ``pull`` has downloaded."""
-        manifest_digest = pull.manifest_digest.removeprefix("sha256:")
-        with downloaded_image(str(work / "download"), manifest_digest) as image:
-            (staged,) = self._stage([image], work, limits)
-        return staged
-
-    @staticmethod
-    def _stage(images: Sequence[ArchivedImage], work: Path, limits: Limits) -> Sequence[_Staged]:
-        """Check and unpack all images of an archive. The limits apply to the sum of all images."""
-        records = [read_record(_id_of(image.config), image.config) if image.config else None for image in images]
-        names = [[archived_name(name) for name in image.references] for image in images]
-        staged = []
-        for image, record, own_names in zip(images, records, names, strict=True):
-            directory = Path(tempfile.mkdtemp(dir=work))
-            rootfs = directory / "rootfs"
-            rootfs.mkdir(mode=0o755)
-            limits = within_free_space(limits, str(work))
-            unpacked = unpack(image.layers, str(rootfs), limits)
-            limits = replace(
-                limits, size=limits.size - unpacked.read, members=max(0, limits.members - unpacked.members)
-            )
-            config = image.config or plain_config(timestamps.now(), architecture(), unpacked.diff_ids)
-            (directory / "config.json").write_bytes(config)
-            record = replace(record or read_record(_id_of(config), config), size=unpacked.size, verified=True)
-            staged.append(_Staged(record, directory, own_names, "load" if image.config else "import"))
-        return staged
-
-    def _store_images(self, staged: Sequence[_Staged], work: Path) -> None:
+    def _store_images(self, staged: Sequence[Staged], work: Path) -> None:
         """Move each image to its final directory by one rename, and record all images in one transaction of the local
         store.
         """
@@ -398,11 +339,6 @@ def _is_needed(transaction: Transaction, image_id: str) -> bool:
                 f"container {short_id(container.id)} is using it"
             )
     return True
-
-
-def _id_of(config: bytes) -> str:
-    """Return the id of the image that has this configuration."""
-    return f"sha256:{hashlib.sha256(config).hexdigest()}"
 
 
 def _discard(directory: Path) -> None:
