@@ -1,10 +1,12 @@
-"""Convert image names to the form in which they are stored, check new names, and recognise image ids."""
+"""Convert image names to the form in which they are stored, check new names, and find images by names and ids."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from engine.errors import InvalidArgument, quoted
+from engine.errors import InvalidArgument, NotFound, quoted
+from engine.model import ImageRecord
 from engine.validate.image_reference import parse_reference
 
 _IDENTIFIER = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
@@ -41,3 +43,27 @@ def id_prefix(reference: str) -> str | None:
     """Return the hexadecimal digits of an image id or its prefix, or None if ``reference`` cannot be an id."""
     match = _IDENTIFIER.fullmatch(reference)
     return match[1] if match else None
+
+
+def find(images: Sequence[ImageRecord], reference: str) -> tuple[ImageRecord | None, str]:
+    """Return the image that a name or an id prefix refers to (or None), together with the name of the image.
+
+    The returned name is "" if the image was found by its id.
+    """
+    try:
+        name = normalise(reference)
+    except InvalidArgument:
+        name = ""
+    for image in images:
+        if name in image.references or name in image.digests:
+            return image, name
+    digits = id_prefix(reference)
+    matching = [image for image in images if digits and image.id.removeprefix("sha256:").startswith(digits)]
+    return (matching[0] if len(matching) == 1 else None), ""
+
+
+def missing(reference: str) -> NotFound:
+    """Return Docker's error for a missing image; raises `InvalidArgument` for an invalid reference."""
+    digits = id_prefix(reference) or ""
+    whole_id = len(digits) == 64 or reference.startswith("sha256:")
+    return NotFound(f"No such image: {f'sha256:{digits}' if whole_id and digits else normalise(reference)}")

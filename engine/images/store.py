@@ -29,7 +29,7 @@ from engine.images.config import render_inspect, render_summary, stored_config
 from engine.images.limits import Limits, limits_for
 from engine.images.platform import mismatch, parse_platform, platform_of
 from engine.images.pull import Pull
-from engine.images.reference import id_prefix, new_name, normalise
+from engine.images.reference import find, missing, new_name
 from engine.images.skopeo import Skopeo, is_installed
 from engine.images.staging import Staged, spool, stage, stage_download
 from engine.images.trees import remove_tree
@@ -102,7 +102,7 @@ class ImageStore:
             images = reader.images()
         chosen: dict[str, SavedImage] = {}
         for reference in references:
-            record, name = self._find(images, reference)
+            record, name = find(images, reference)
             tagged = tags_of_repository(images, reference) or ({record.id: [name]} if record is not None else {})
             if not tagged:
                 parse_reference(reference)  # raises the error of an invalid name
@@ -182,9 +182,9 @@ class ImageStore:
         """Give an image one more name; if another image has the name, that image loses it."""
         new = new_name(name)
         with self._store.write() as transaction:
-            record, _ = self._find(transaction.images(), reference)
+            record, _ = find(transaction.images(), reference)
             if record is None:
-                raise _missing(reference)
+                raise missing(reference)
             _name(transaction, record, [new])
             events.image(transaction, record.id, "tag", new, record)
 
@@ -211,9 +211,9 @@ class ImageStore:
     def remove(self, reference: str, *, force: bool = False) -> Documents:
         """Remove an image or one of its names; return an entry for each image or name removed, in Docker's order."""
         with self._store.write() as transaction:
-            record, name = self._find(transaction.images(), reference)
+            record, name = find(transaction.images(), reference)
             if record is None:
-                raise _missing(reference)
+                raise missing(reference)
             users = [c for c in transaction.containers() if c.image_id == record.id]
             _check_removal(record, reference, name, users, force=force)
             dropped = _dropped_names(record, name)
@@ -240,7 +240,7 @@ class ImageStore:
     def resolve(self, reference: str) -> ImageRecord | None:
         """Return the image that a name, an id or a unique id prefix refers to, or None if there is no such image."""
         with self._store.read() as reader:
-            return self._find(reader.images(), reference)[0]
+            return find(reader.images(), reference)[0]
 
     # ------------------------------------------------------------------------------------------ import
 
@@ -301,25 +301,8 @@ class ImageStore:
     def _get(self, reference: str) -> ImageRecord:
         record = self.resolve(reference)
         if record is None:
-            raise _missing(reference)
+            raise missing(reference)
         return record
-
-    @staticmethod
-    def _find(images: Sequence[ImageRecord], reference: str) -> tuple[ImageRecord | None, str]:
-        """Return the image that a name or an id prefix refers to (or None), together with the name of the image.
-
-        The returned name is "" if the image was found by its id.
-        """
-        try:
-            name = normalise(reference)
-        except InvalidArgument:
-            name = ""
-        for image in images:
-            if name in image.references or name in image.digests:
-                return image, name
-        digits = id_prefix(reference)
-        matching = [image for image in images if digits and image.id.removeprefix("sha256:").startswith(digits)]
-        return (matching[0] if len(matching) == 1 else None), ""
 
 
 def _is_needed(transaction: Transaction, image_id: str) -> bool:
@@ -345,13 +328,6 @@ def _discard(directory: Path) -> None:
     """Remove a working directory. Errors are ignored, because another command may be removing the directory too."""
     with suppress(OSError):
         remove_tree(os.fspath(directory))
-
-
-def _missing(reference: str) -> NotFound:
-    """Return Docker's error for a missing image; raises `InvalidArgument` for an invalid reference."""
-    digits = id_prefix(reference) or ""
-    whole_id = len(digits) == 64 or reference.startswith("sha256:")
-    return NotFound(f"No such image: {f'sha256:{digits}' if whole_id and digits else normalise(reference)}")
 
 
 def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -> None:
