@@ -8,13 +8,12 @@ alias. hawse can use a bridge of another program, which has no mark, but never r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
-from pathlib import Path
 
-from drivers import bridge_loopback, bridge_options, bridge_port, bridge_shared_state, link_comparison
+from drivers import bridge_loopback, bridge_options, bridge_port, bridge_shared_state
 from drivers import sandbox as sandboxes
 from drivers.api import (
     BadOption,
@@ -24,38 +23,25 @@ from drivers.api import (
     EndpointSpec,
     Exists,
     IPAddress,
-    IPInterface,
     JoinInfo,
-    KernelError,
     NetworkSpec,
     PortBinding,
     Sandbox,
     Settings,
     Watch,
 )
+from drivers.bridge_device import Bridge
 from drivers.bridge_options import BridgeOptions
 from drivers.bridge_port import Port
 from drivers.firewall import elements, foreign_drops, forwarding, spoof_guard, table
 from drivers.firewall.watch import FirewallWatch
-from drivers.linux import (
-    address,
-    conntrack,
-    link,
-    names,
-    neighbor,
-    neighbor_announcement,
-    netns,
-    route,
-    router_advertisements,
-    sysctl,
-)
-from drivers.linux.netlink import Session, session
+from drivers.linux import conntrack, link, names, netns, sysctl
+from drivers.linux.netlink import session
 from drivers.plan import Step, apply, teardown
 from drivers.port_ranges import without
 
 FEW = 3  # maximum number of bridge names in one warning
 LINK_LOCAL = IPv6Network("fe80::/64")
-USUAL_MTU = 1500
 
 
 class BridgeDriver:
@@ -97,7 +83,7 @@ class BridgeDriver:
         entries = list(elements.of_network(network, options))
         forwarded = forwarding.plan(_versions(network)) if self._forwards(network) else []
         with session() as opened:
-            made = _Bridge(opened, network, options, self.settings.run)
+            made = Bridge(opened, network, options, self.settings.run)
             apply(
                 (
                     Step("bridge", made.create, made.delete),
@@ -127,7 +113,7 @@ class BridgeDriver:
         # Skip names that the kernel refuses, because no bridge can have such a name.
         possible = [(n, o) for n, o in parsed if names.fits(o.bridge) and names.valid(o.bridge)]
         with session() as opened:
-            bridges = [_Bridge(opened, network, options, self.settings.run) for network, options in possible]
+            bridges = [Bridge(opened, network, options, self.settings.run) for network, options in possible]
             gone = [element for network, options in possible for element in elements.of_network(network, options)]
             teardown(
                 (
@@ -278,7 +264,7 @@ class BridgeDriver:
         """Return how the bridge, its addresses, routes and sysctls, and IP forwarding differ from the records."""
         options = bridge_options.parse(network)
         with session() as opened:
-            differences = _Bridge(opened, network, options, self.settings.run).compare()
+            differences = Bridge(opened, network, options, self.settings.run).compare()
         off = forwarding.plan(_versions(network)) if self._forwards(network) else []
         differences += [Difference("changed", "forwarding", e.key) for e in off if e.set == "forwarding"]
         differences += [
@@ -297,7 +283,7 @@ class BridgeDriver:
         """
         options = bridge_options.parse(network)
         with session() as opened:
-            made = _Bridge(opened, network, options, self.settings.run)
+            made = Bridge(opened, network, options, self.settings.run)
             made.take_name_back()
             made.create()
             # `teardown` runs the remaining steps after an error, and undoes no step, because containers may use the
@@ -412,156 +398,6 @@ class BridgeDriver:
         return elements.of_ports(network, bridge_options.parse(network), endpoint, ports, direct=direct)
 
 
-class _Bridge:
-    """The Linux bridge of one network, in the host's network namespace."""
-
-    def __init__(self, opened: Session, network: NetworkSpec, options: BridgeOptions, run: Path) -> None:
-        self.session, self.network, self.options, self.run = opened, network, options, run
-        self.name = options.bridge
-        self.mark = names.network_mark(network.id)
-
-    def create(self) -> None:
-        bridge = link.find(self.session, self.name)
-        if bridge is None:
-            mtu = {"mtu": self.options.mtu} if self.options.mtu else {}
-            link.add_bridge(self.session, self.name, address=_mac(self.network.id), **mtu)
-        elif bridge.kind != "bridge":
-            raise Exists(f"existing interface {self.name} is not a bridge")
-        if bridge is None or (bridge.alias == "" and self._is_ours(bridge)):
-            link.change(self.session, link.index(self.name), ifalias=self.mark)
-
-    def take_name_back(self) -> None:
-        """Give the network's own bridge its name again, if another program renamed the bridge."""
-        if link.index(self.name):
-            return
-        renamed = next((o for o in link.all_links(self.session) if o.kind == "bridge" and o.alias == self.mark), None)
-        if renamed is not None:
-            link.change(self.session, renamed.index, state="down")
-            link.change(self.session, renamed.index, ifname=self.name)
-
-    def delete(self) -> None:
-        if self.release():
-            link.delete(self.session, self.name)
-
-    def release(self) -> bool:
-        """Return whether the bridge exists and was made by hawse.
-
-        If another program made the bridge, also remove hawse's settings from it.
-        """
-        bridge = link.find(self.session, self.name)
-        if bridge is not None and self._is_ours(bridge):
-            return True
-        if bridge is not None:
-            address.remove_ours(self.session, bridge.index)
-            bridge_loopback.switch_off(self.name)
-        router_advertisements.restore(self.name, self.run)
-        return False
-
-    def set_parameters(self) -> None:
-        """Set the bridge's sysctls.
-
-        Because a bridge sends packets as soon as it is up, the caller calls `set_parameters` before it brings the
-        bridge up.
-        """
-        bridge = link.find(self.session, self.name)
-        if bridge is not None and not self._is_ours(bridge):
-            router_advertisements.ignore_where_alone(self.session, bridge, self.run)
-        for path, value in self._sysctls(bridge).items():
-            sysctl.write_if_present(path, value)
-
-    def _sysctls(self, bridge: link.Link | None) -> Mapping[str, str]:
-        values: dict[str, str] = {}
-        if bridge is not None and self._is_ours(bridge):
-            values[sysctl.conf("ipv6", self.name, "accept_ra")] = router_advertisements.IGNORED
-            # If the network gives the bridge no IPv6 address, disable IPv6. The bridge then has no link-local address.
-            speaks_ipv6 = self.network.ipv6 and self.options.mode6 != "isolated"
-            values[sysctl.conf("ipv6", self.name, "disable_ipv6")] = "0" if speaks_ipv6 else "1"
-        if not self.options.icc:
-            # Isolated ports cannot receive each other's ARP requests, so the bridge answers these requests as a proxy.
-            # As a result, packets between linked containers (``--link``) go through the firewall's forward chain. A
-            # proxy delay of 0 replaces the kernel's random delay.
-            values[sysctl.conf("ipv4", self.name, "proxy_arp_pvlan")] = "1"
-            values[f"net/ipv4/neigh/{self.name}/proxy_delay"] = "0"
-        return values
-
-    def set_addresses(self) -> None:
-        index = link.index(self.name)
-        for item in self._addresses():
-            try:
-                address.add(self.session, index, item, protocol=address.OURS)
-            except KernelError as error:
-                what = f"failed to add IPv{item.version} address {item} to"
-                raise KernelError(what, "bridge", error.errno) from error
-
-    def _addresses(self) -> Iterator[IPInterface]:
-        for pool in self.network.pools:
-            version = pool.subnet.version
-            inhibited = self.options.mode(version) == "isolated" or (version == 4 and self.options.inhibit_ipv4)
-            if pool.gateway is not None and not inhibited:
-                yield pool.gateway
-
-    def compare(self) -> list[Difference]:
-        bridge = link.find(self.session, self.name)
-        if bridge is None:
-            return [Difference("missing", "bridge", self.name)]
-        if bridge.kind != "bridge":
-            return [link_comparison.no_bridge(self.name, bridge.kind)]
-        differences = [] if bridge.up else [link_comparison.down("bridge", self.name)]
-        if not bridge.has_arp:
-            differences.append(link_comparison.without_arp("bridge", self.name))
-        if self._has_other_mac(bridge):
-            differences.append(link_comparison.wrong_mac("bridge", self.name, bridge.mac))
-        if not neighbor.is_local(self.session, bridge.index, bridge.mac):
-            differences.append(Difference("missing", "forwarding entry", f"{bridge.mac} of {self.name}"))
-        differences += link_comparison.addresses(self.session, bridge.index, self.name, self._addresses())
-        return differences + link_comparison.sysctls(self._sysctls(bridge))
-
-    def connect(self) -> None:
-        for item in self._addresses():
-            if not route.has_connected(self.session, item, self.name):
-                route.add_connected(self.session, item, link.index(self.name))
-
-    def bring_up(self) -> None:
-        link.change(self.session, link.index(self.name), state="up")
-
-    def allow_ipv6(self) -> None:
-        """Restore the bridge's MTU if another program set an MTU that is too small for IPv6."""
-        bridge = link.find(self.session, self.name)
-        if bridge is not None and bridge.mtu < link.LEAST_IPV6_MTU and any(a.version == 6 for a in self._addresses()):
-            link.change(self.session, bridge.index, mtu=self.options.mtu or USUAL_MTU)
-
-    def restore_mac_and_arp(self) -> None:
-        """Restore the bridge's MAC, its ARP, and the entry that passes frames for this MAC to the host; idempotent."""
-        bridge = link.find(self.session, self.name)
-        if bridge is None:
-            return
-        if has_other_mac := self._has_other_mac(bridge):
-            link.change(self.session, bridge.index, address=_mac(self.network.id))
-            bridge = replace(bridge, mac=_mac(self.network.id))
-        is_local = neighbor.is_local(self.session, bridge.index, bridge.mac)
-        if not bridge.has_arp:
-            link.switch_arp_on(self.session, bridge.index)
-        if not is_local:
-            neighbor.add_local(self.session, bridge.index, bridge.mac)
-        if has_other_mac or not bridge.has_arp or not is_local:
-            neighbor.forget_unresolved(self.session, bridge.index)
-            neighbor_announcement.announce(self.name, ((bridge.mac, item.ip) for item in self._addresses()))
-
-    def _has_other_mac(self, bridge: link.Link) -> bool:
-        """Return whether another program changed the MAC of hawse's bridge.
-
-        The neighbour entries of the containers contain the original MAC.
-        """
-        return self._is_ours(bridge) and bridge.mac != _mac(self.network.id)
-
-    def _is_ours(self, bridge: link.Link) -> bool:
-        # Because the kernel ignores an alias in the message that creates a link, an interrupted creation may leave a
-        # bridge without the mark. In this case, the generated name or the network's MAC proves that hawse made the
-        # bridge.
-        unmarked = bridge.alias == "" and bridge.mac == _mac(self.network.id)
-        return bridge.alias == self.mark or unmarked or self.name == names.bridge_name(self.network.id)
-
-
 def _destinations(endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> list[PortBinding]:
     """Return the places to which clients of the published ports send: ports of the host, and of the endpoint itself."""
     own = {item.version: item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None}
@@ -594,13 +430,3 @@ def _gateways(network: NetworkSpec, options: BridgeOptions) -> list[IPv4Address 
     if network.internal:
         return []
     return [pool.next_hop or pool.gateway.ip for pool in network.pools if pool.gateway is not None]
-
-
-def _mac(network_id: str) -> str:
-    """Return the MAC of a network's bridge in the format of Docker's bridges (locally administered, 02:42).
-
-    The other bytes are from the network's random id. The driver sets this MAC explicitly, because a MAC chosen by the
-    kernel would change with the bridge's ports. A bridge that is created again has the same MAC, so that the neighbour
-    entries of running containers stay valid.
-    """
-    return "02:42:" + bytes.fromhex(network_id[:8]).hex(":")
