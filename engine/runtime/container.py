@@ -20,8 +20,9 @@ from engine.runtime import crun, image_init, init, process, protocol, syscalls
 from engine.runtime.connection import Connection
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import CREATE, OTHER, SetupFailed, describe, message
-from engine.runtime.jobs import Job, Jobs
+from engine.runtime.jobs import Jobs
 from engine.runtime.kernel_log import KernelLog
+from engine.runtime.on_exit import OnExit
 from engine.runtime.reaper import Children
 from engine.runtime.shared_pids import MountNamespace
 from engine.runtime.stop_order import StopOrder
@@ -55,6 +56,7 @@ class Container:
     ) -> None:
         self.directory, self.spec, self.on_end = directory, spec, on_end
         self.stop_order = StopOrder(loop, directory, self._signal)
+        self.on_exit = OnExit(directory, spec, self.stop_order, jobs)
         self.streams = Streams(loop, children, directory, spec)
         self.waiters: list[Connection] = []
         self.stage, self.exit_code, self.ended_at = "preparing", 0, 0.0
@@ -67,8 +69,6 @@ class Container:
         self._early_status: int | None = None
         self._maker = 0  # pid of the child that runs crun (for images and directories); 0 after the child's end
         self._mounts = MountNamespace()
-        self._jobs, self._holders = jobs, 0
-        self._job: Job | None = None  # runs ``on_exit``; None before the end, or if the end has been handled
         self._kept: dict[str, int] = {}  # crun's files of the container: path and open descriptor
 
     # -------------------------------------------------------------------------------- creation and start
@@ -321,15 +321,15 @@ class Container:
         self._kept = {}
         self.streams.close()
         if was_running:
-            self._register_on_exit()
+            self.on_exit.register()
         for client in list(self.streams.attached):
             client.reply(self.ending)
             client.finish()
         for waiter in self.waiters:
             waiter.reply(self.ending)
         self.on_end(self)
-        if not self._holders:
-            self._run_on_exit()
+        if not self.on_exit.is_held:
+            self.on_exit.run()
 
     def _cause(self) -> dict[str, bool]:
         """Return the fields of the file ``exit`` that say why the process ended.
@@ -338,18 +338,9 @@ class Container:
         of ``on_exit``.
         """
         ordered = self.stop_order.outcome()
-        if self.exit_code != 128 + signal.SIGKILL or ordered or self._holders:
+        if self.exit_code != 128 + signal.SIGKILL or ordered or self.on_exit.is_held:
             return ordered
         return {"oom": True} if _kernel_log.killed_for_memory(self.pid, self.pid_start) else {}
-
-    def _register_on_exit(self) -> None:
-        """Register the job for the command ``on_exit``, because the container has ended; do not run the job yet.
-
-        If the user has requested a restart, the job is durable: after a kill of this supervisor, the next one runs it.
-        """
-        if self.spec["on_exit"]:
-            self._job = Job(os.path.basename(self.directory.path), self.spec["on_exit"], self.spec["on_exit_env"])
-            self._jobs.add(self._job, durable=self.stop_order.restart)
 
     @property
     def ending(self) -> dict[str, Any]:
@@ -370,40 +361,6 @@ class Container:
             pause = min(max(FIRST_RETRY_SECONDS, 2 * retry), LONGEST_RETRY_SECONDS)
             self._loop.after(pause, lambda: self._record(name, document, pause))
             return
-
-    def hold(self) -> None:
-        """Prevent ``on_exit`` from running until `release` is called, because a client does the work of ``on_exit``."""
-        self._holders += 1
-
-    def release(self) -> None:
-        """Undo one call of `hold`. If no other hold remains, run ``on_exit``, unless the end has been handled.
-
-        The end has been handled if the container's files have been deleted and no restart is due.
-        """
-        self._holders -= 1
-        if self._holders:
-            return
-        if self.directory.exists() or self.stop_order.restart:
-            self._run_on_exit()
-        else:
-            self.cancel_on_exit()
-
-    def handle_recorded_end(self) -> None:
-        """Run ``on_exit`` if an earlier supervisor has recorded the container's end and there is no job for it yet."""
-        if self.directory.read("exit") is not None and not self._jobs.has(os.path.basename(self.directory.path)):
-            self._register_on_exit()
-            self._run_on_exit()
-
-    def cancel_on_exit(self) -> None:
-        """Cancel the command that handles the container's end, because a client has handled it; idempotent."""
-        self._jobs.drop(self._job)
-        self._job = None
-
-    def _run_on_exit(self) -> None:
-        """Run the container's ``on_exit`` command as a separate process; later calls of this method do nothing."""
-        job, self._job = self._job, None
-        if job is not None:
-            self._jobs.run(job)
 
 
 def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace: int) -> int:

@@ -140,7 +140,7 @@ class Supervisor:
                 self._containers[container_id] = container
                 if not container.adopt():
                     self._discard(container_id)
-                    container.handle_recorded_end()
+                    container.on_exit.handle_recorded_end()
         except OSError:
             self._containers.pop(container_id, None)
             self.loop.after(_ADOPTION_RETRY_SECONDS, lambda: self._adopt_container(container_id))
@@ -263,8 +263,8 @@ class Supervisor:
         container = self._containers.get(request["id"])
         client.reply({"ok": container is not None})
         if container is not None:
-            container.hold()
-            self._tell_end(client, container, container.release)
+            container.on_exit.hold()
+            self._tell_end(client, container, container.on_exit.release)
 
     def _stop(self, client: Connection, request: dict[str, Any]) -> None:
         """Stop a container as `StopOrder` describes, and report its end to the client.
@@ -277,9 +277,9 @@ class Supervisor:
             client.reply({"ok": True, "ended": True})
             return
         if request["hold"]:
-            container.hold()
-            client.on_frame = lambda *_: container.cancel_on_exit()
-        self._tell_end(client, container, container.release if request["hold"] else lambda: None)
+            container.on_exit.hold()
+            client.on_frame = lambda *_: container.on_exit.cancel()
+        self._tell_end(client, container, container.on_exit.release if request["hold"] else lambda: None)
         container.stop_order.give(request["signal"], request["seconds"], restart=request["restart"])
         client.reply({"ok": True, "ended": False})
 

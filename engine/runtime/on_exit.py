@@ -1,0 +1,79 @@
+"""The command ``on_exit``, which the supervisor runs after a container's end unless a client handles the end.
+
+This module has few imports, because the supervisor uses it and must use little memory.
+"""
+
+from __future__ import annotations
+
+import os
+
+from engine.runtime.directory import ContainerDirectory
+from engine.runtime.jobs import Job, Jobs
+from engine.runtime.stop_order import StopOrder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+class OnExit:
+    """The command ``on_exit`` of one container, and the number of clients that hold it."""
+
+    def __init__(
+        self, directory: ContainerDirectory, spec: Mapping[str, Any], stop_order: StopOrder, jobs: Jobs
+    ) -> None:
+        self._directory, self._spec, self._stop_order, self._jobs = directory, spec, stop_order, jobs
+        self._holders = 0
+        self._job: Job | None = None  # None before the container's end, or if the end has been handled
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a client does the work of the command."""
+        return self._holders > 0
+
+    def hold(self) -> None:
+        """Prevent the command from running until `release` is called, because a client does its work."""
+        self._holders += 1
+
+    def release(self) -> None:
+        """Undo one call of `hold`. If no other hold remains, run the command, unless the end has been handled.
+
+        The end has been handled if the container's files have been deleted and no restart is due.
+        """
+        self._holders -= 1
+        if self._holders:
+            return
+        if self._directory.exists() or self._stop_order.restart:
+            self.run()
+        else:
+            self.cancel()
+
+    def register(self) -> None:
+        """Register the job for the command, because the container has ended; do not run the job yet.
+
+        If the user has requested a restart, the job is durable: after a kill of this supervisor, the next one runs it.
+        """
+        if self._spec["on_exit"]:
+            self._job = Job(self._container_id(), self._spec["on_exit"], self._spec["on_exit_env"])
+            self._jobs.add(self._job, durable=self._stop_order.restart)
+
+    def run(self) -> None:
+        """Run the registered command as a separate process; later calls of this method do nothing."""
+        job, self._job = self._job, None
+        if job is not None:
+            self._jobs.run(job)
+
+    def cancel(self) -> None:
+        """Cancel the registered command, because a client has handled the container's end; idempotent."""
+        self._jobs.drop(self._job)
+        self._job = None
+
+    def handle_recorded_end(self) -> None:
+        """Run the command if an earlier supervisor has recorded the container's end and there is no job for it yet."""
+        if self._directory.read("exit") is not None and not self._jobs.has(self._container_id()):
+            self.register()
+            self.run()
+
+    def _container_id(self) -> str:
+        return os.path.basename(self._directory.path)
