@@ -14,7 +14,7 @@ from engine.agent.service import Snapshot
 from engine.errors import EngineError
 from engine.eventloop.loop import Loop, Timer
 from engine.store import backup
-from engine.store.sqlite import NewerSchema, NoSchema
+from engine.store.sqlite_errors import NewerSchema, NoSchema
 
 DELAY_SECONDS = 5.0
 """Seconds from a change to its backup, so that the backup does not slow the command that made the change."""

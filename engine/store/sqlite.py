@@ -26,12 +26,13 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from engine.errors import Damaged, EngineError, Outdated, PermissionDenied, Unavailable
+from engine.errors import Damaged, EngineError, Unavailable
 from engine.paths import make_private_directory, open_private, require_own_file
 from engine.store import lock_holder, schema, store_file
 from engine.store.api import Reader, Transaction
 from engine.store.codec import CodecError, DecodeCache, decode
 from engine.store.locks import NOTICE_DELAY_SECONDS, Wait
+from engine.store.sqlite_errors import NO_SPACE, NewerSchema, NoSchema, disk_full, primary_code, translate
 from engine.store.transaction import SqliteReader, SqliteTransaction
 
 BUSY_SECONDS = 30.0
@@ -53,29 +54,6 @@ or transaction while another snapshot or transaction is open.
 """
 
 READ, WRITE = "BEGIN", "BEGIN IMMEDIATE"
-
-_REASONS = {
-    sqlite3.SQLITE_FULL: "cannot be written: the disk is full",
-    sqlite3.SQLITE_READONLY: "is read-only (findmnt -T and lsattr show why)",
-    sqlite3.SQLITE_IOERR: "cannot be read or written: input/output error",
-    sqlite3.SQLITE_NOMEM: "cannot be used: out of memory",
-}
-_NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-_DAMAGES = {
-    0: "",  # Python cannot convert a column's value
-    sqlite3.SQLITE_ERROR: "",  # a table is missing
-    sqlite3.SQLITE_CORRUPT: "",
-    sqlite3.SQLITE_NOTADB: "not a database",
-}
-"""The error codes of a damaged file. An empty text means that SQLite's own text describes the damage."""
-
-
-class NewerSchema(Exception):
-    """The store was written by a newer version of hawse than this one."""
-
-
-class NoSchema(Exception):
-    """The store's file has no tables. hawse never leaves such a file, so the file is damaged."""
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -105,8 +83,6 @@ class ConnectionKey(NamedTuple):
     inode: int
     busy_seconds: float
 
-
-DOWNGRADE = "use that version, or run: hawse system check --repair"
 
 _idle: deque[tuple[ConnectionKey, sqlite3.Connection]] = deque()
 """The open connections that this process keeps for later snapshots and transactions. A thread first removes a
@@ -229,7 +205,7 @@ class SqliteStore:
             else:
                 connection.close()
         except (sqlite3.Error, CodecError, NewerSchema, NoSchema) as error:
-            raise self._translate(error) from error
+            raise translate(self.path, error) from error
 
     def _begun(self, begin: str) -> tuple[ConnectionKey | None, sqlite3.Connection]:
         """Return a connection on which a transaction has begun, and its key (None if it must not be kept)."""
@@ -238,7 +214,7 @@ class SqliteStore:
         except sqlite3.OperationalError as error:
             # On a full or read-only disk, SQLite cannot create the files next to the store. The store is then read
             # without these files. If there is no log, the store's file has all records.
-            is_refused = begin == WRITE or _code(error) not in _NO_SPACE
+            is_refused = begin == WRITE or primary_code(error) not in NO_SPACE
             if is_refused or store_file.has_log(self.path) or store_file.blocked_log(self.path):
                 raise
             uri = f"file:{quote(str(self.path))}?immutable=1"
@@ -269,7 +245,7 @@ class SqliteStore:
                     connection.execute(begin)
                     return
                 except sqlite3.OperationalError as error:
-                    if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() - wait.began >= self.busy_seconds:
+                    if primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() - wait.began >= self.busy_seconds:
                         raise
                     if wait.is_in_vain():
                         raise
@@ -292,7 +268,7 @@ class SqliteStore:
                 key = connection_key(self.path, self.busy_seconds)
             return key, take_idle(key) or self._connect()
         except OSError as error:  # the caller's block is outside this try, so its own OSError is not translated
-            raise self._translate(error) from error
+            raise translate(self.path, error) from error
 
     def _connect(self) -> sqlite3.Connection:
         for suffix in store_file.SUFFIXES:
@@ -350,57 +326,8 @@ class SqliteStore:
         with suppress(OSError):
             disk = os.statvfs(self.path)
             if disk.f_bfree * disk.f_frsize < RESERVE:
-                return Unavailable(f"the store {self.path} {_REASONS[sqlite3.SQLITE_FULL]}")
+                return disk_full(self.path)
         return None
-
-    def _is_read_only(self) -> bool:
-        with suppress(OSError):
-            return bool(os.statvfs(self.path).f_flag & os.ST_RDONLY)
-        return False
-
-    def _is_full(self) -> bool:
-        with suppress(OSError):
-            return os.statvfs(self.path).f_bavail == 0
-        return False
-
-    def _translate(self, error: Exception) -> EngineError:
-        """Return the engine error for an error from opening or using the store's file; the message has one line."""
-        if isinstance(error, NewerSchema):
-            return Outdated(f"the store {self.path} was written by a newer version of hawse: {error} ({DOWNGRADE})")
-        if isinstance(error, (CodecError, NoSchema)):
-            return Damaged(f"the store {self.path} is damaged: {error}")
-        if isinstance(error, PermissionError):
-            return self._not_allowed()
-        if isinstance(error, OSError):
-            return Unavailable(f"the store {self.path} cannot be opened: {(error.strerror or str(error)).lower()}")
-        return self._translate_code(error, _code(error))
-
-    def _translate_code(self, error: Exception, code: int) -> EngineError:
-        """Return the engine error for an error of SQLite with this primary error code."""
-        if code in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
-            return self._not_allowed()
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            holder = lock_holder.described(lock_holder.writer(self.path))
-            return Unavailable(f"the store {self.path} is locked by another command{holder}")
-        if code == sqlite3.SQLITE_CANTOPEN and self._is_read_only():
-            return Unavailable(f"the store {self.path} {_REASONS[sqlite3.SQLITE_READONLY]}")
-        if code == sqlite3.SQLITE_CANTOPEN and (blocking := store_file.blocked_log(self.path)):
-            return Damaged(f"the store {self.path} is damaged: {blocking} is no file")
-        if code == sqlite3.SQLITE_CANTOPEN and not os.access(self.path, os.R_OK | os.W_OK):
-            return self._not_allowed()
-        if code in _NO_SPACE and self._is_full():
-            return Unavailable(f"the store {self.path} {_REASONS[sqlite3.SQLITE_FULL]}")
-        if code in _DAMAGES:
-            return Damaged(f"the store {self.path} is damaged: {_DAMAGES[code] or error}")
-        return Unavailable(f"the store {self.path} {_REASONS.get(code, f'cannot be used: {error}')}")
-
-    def _not_allowed(self) -> PermissionDenied:
-        return PermissionDenied(f"permission denied while opening the store {self.path}: are you root?")
-
-
-def _code(error: Exception) -> int:
-    """Return SQLite's primary error code for an error, or 0 if the error did not come from SQLite."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 BUSY_TIMEOUT_SECONDS = 0.2
