@@ -49,19 +49,31 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
     with host.store.write() as tx:
         current = tx.container(container_id)
         if current is not None:
-            stopped = ended.stopped_by_user or current.stopped_by_user
-            ended = replace(ended, stopped_by_user=stopped, name=current.name)
-            if stopped:
-                ended = replace(ended, status="exited", restart_count=current.restart_count)
-            tx.put_container(ended)
-            _add_events(tx, ended, state)
-            if ended.status == "restarting":
-                begin_intent(tx, IntentKind.CONTAINER_RESTART, container_id)
+            ended = _record_end(tx, ended, current, state)
     if not ended.host.auto_remove or ended.status == "restarting":
         # with --rm and no restart, keep the runtime's files, because they show that a removal is due
         host.runtime.delete(record.id)  # delete last: other processes read the exit code in these files
     announce(host)
     return ended if current is not None else None
+
+
+def _record_end(
+    tx: Transaction, ended: ContainerRecord, current: ContainerRecord, state: ProcessState
+) -> ContainerRecord:
+    """Record the end of a run with its events, and begin the intent of an automatic restart; return the new record.
+
+    ``current`` is the record in the store. Another command may have renamed or stopped the container since the caller
+    read the record that ``ended`` comes from.
+    """
+    stopped = ended.stopped_by_user or current.stopped_by_user
+    ended = replace(ended, stopped_by_user=stopped, name=current.name)
+    if stopped:
+        ended = replace(ended, status="exited", restart_count=current.restart_count)
+    tx.put_container(ended)
+    _add_events(tx, ended, state)
+    if ended.status == "restarting":
+        begin_intent(tx, IntentKind.CONTAINER_RESTART, ended.id)
+    return ended
 
 
 def close_sandbox(host: Host, record: ContainerRecord) -> None:
