@@ -24,6 +24,8 @@ NO_SIZES: Mapping[str, int] = {}
 
 If the client requests the disk usage of containers, the mapping ``sizes`` has the keys SizeRw and SizeRootFs, in bytes.
 """
+_SAME_FOR_ALL = {"Driver": "overlay2", "Platform": "linux", "MountLabel": "", "ProcessLabel": "", "AppArmorProfile": ""}
+"""Fields with one value for all containers, because hawse has one storage driver and uses no SELinux or AppArmor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,7 @@ def container_document(
         "LogPath": files.log,
         "Name": f"/{record.name}",
         "RestartCount": record.restart_count,
-        "Driver": "overlay2",
-        "Platform": "linux",
-        "MountLabel": "",
-        "ProcessLabel": "",
-        "AppArmorProfile": "",
+        **_SAME_FOR_ALL,
         "ExecIDs": None,  # the API service fills this in, because only its process knows the ids
         "HostConfig": host_config_document(record),
         "GraphDriver": {"Data": None if files.layers is None else dict(files.layers), "Name": "overlay2"},
