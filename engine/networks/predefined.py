@@ -190,16 +190,25 @@ def _record_bridge(
         phase="planned",
     )
     try:
-        if before is not None and _keeps_pools(before, request):
-            pools = list(before.pools)
-        else:
-            for version in (4, 6):  # search all pools from the beginning, as dockerd does at its start
-                tx.set_meta(create.CURSOR.format(version=version), "")
-            pools = create.allocate_pools(tx, request, config, create.host_id(tx), on_host)
-        pools = [_with_default_gateway(pool, config) for pool in pools]
+        pools = [_with_default_gateway(pool, config) for pool in _pools(tx, config, request, before, on_host)]
         tx.put_network(create.reserve_fixed(tx, replace(record, pools=pools)))
     except Forbidden as error:
         raise Forbidden(f'error creating default "bridge" network: {error}') from error
+
+
+def _pools(
+    tx: Transaction,
+    config: Config,
+    request: NetworkCreate,
+    before: NetworkRecord | None,
+    on_host: Mapping[int, Sequence[Range]],
+) -> Sequence[PoolRecord]:
+    """Return the address pools of the default bridge: those of its last record if they still fit, or new ones."""
+    if before is not None and _keeps_pools(before, request):
+        return before.pools
+    for version in (4, 6):  # search all pools from the beginning, as dockerd does at its start
+        tx.set_meta(create.CURSOR.format(version=version), "")
+    return create.allocate_pools(tx, request, config, create.host_id(tx), on_host)
 
 
 def _with_default_gateway(pool: PoolRecord, config: Config) -> PoolRecord:
