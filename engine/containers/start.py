@@ -247,17 +247,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
     record = reserved.record
     etc_files.write(host, record, reserved.members)
     created = _create_process(host, record, netns)
-    record = replace(
-        record,
-        pid=created.pid,
-        pid_start=created.pid_start,
-        sandbox_path=sandbox.open_path(host.run, record.sandbox_id, created.netns),
-        sandbox_inode=sandbox.inode_of(created.netns),
-        next_interface=sum(m.network.driver != "null" for m in reserved.members),
-        status="running",
-        exit_code=0,
-        started_at=timestamps.now(),
-    )
+    record = _with_created(host, reserved, created)
     if not netns and recording.is_recording():
         explained.new_namespace(record)
     try:
@@ -281,6 +271,21 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         tx.put_container(_not_yet_running(record, reserved.record))
     sandbox_names.add(host, record)
     return Reserved(record, members)
+
+
+def _with_created(host: Host, reserved: Reserved, created: CreatedProcess) -> ContainerRecord:
+    """Return the container's record with its new process and sandbox, and make the link to the sandbox's namespace."""
+    return replace(
+        reserved.record,
+        pid=created.pid,
+        pid_start=created.pid_start,
+        sandbox_path=sandbox.open_path(host.run, reserved.record.sandbox_id, created.netns),
+        sandbox_inode=sandbox.inode_of(created.netns),
+        next_interface=sum(m.network.driver != "null" for m in reserved.members),
+        status="running",
+        exit_code=0,
+        started_at=timestamps.now(),
+    )
 
 
 def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
