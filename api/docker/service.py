@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import ssl
 
 RESTART_SECONDS = 0.5  # between the end of a front and the start of the next
-IDLE_SECONDS = 60.0
+IDLE_SECONDS = 30.0
 """Seconds after which an idle worker ends, because it takes 5 MB. The next job then forks a worker."""
 
 

@@ -10,10 +10,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from api.docker.front import STACK_BYTES
 from engine.eventloop.descriptor_budget import raise_descriptor_limit
 from tests.conftest import until
 
@@ -287,6 +290,29 @@ def test_memory_of_the_idle_service(service):
     pids = (new_idle_worker(service), service.process.pid, front_of(service))
     rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids]
     assert sum(int(text.split("\nPss:")[1].split()[0]) for text in rollups) < 40_000  # kB
+
+
+def test_the_stacks_of_ended_threads_are_freed(service):
+    until(lambda: answers(service))
+    with ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(service.connect())
+        until(lambda: number_of_threads(service) > 30)
+    until(lambda: number_of_threads(service) < 5)
+    front = front_of(service)
+    assert sum(size == STACK_BYTES for size in map_sizes(front)) <= number_of_threads(service)
+
+
+def map_sizes(pid: int) -> Iterator[int]:
+    """Yield the sizes in bytes of the memory mappings of a process."""
+    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+        start, end = (int(address, 16) for address in line.split()[0].split("-"))
+        yield end - start
+
+
+def number_of_threads(service: Service) -> int:
+    """Return the number of threads of the front."""
+    return dict(children(service.process.pid))[front_of(service)]
 
 
 def test_a_killed_idle_worker_is_replaced_after_the_next_job(service):
