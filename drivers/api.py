@@ -41,6 +41,10 @@ class BadOption(DriverError):
     """A network or endpoint option has a key or value that this driver does not accept."""
 
 
+class UnusableOption(BadOption):
+    """An option has a value that dockerd's driver or the kernel refuses, for which Docker's API answers 500."""
+
+
 class Exists(DriverError):
     """The kernel object to create already exists and was not made by hawse."""
 

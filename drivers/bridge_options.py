@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from drivers import options
-from drivers.api import BadOption, IPAddress, NetworkSpec, OptionFacts
+from drivers.api import BadOption, IPAddress, NetworkSpec, OptionFacts, UnusableOption
 from drivers.linux import names
 
 PREFIX = "com.docker.network.bridge."
@@ -107,13 +107,13 @@ def parse(network: NetworkSpec) -> BridgeOptions:
 
 
 def check_kernel_limits(parsed: BridgeOptions) -> None:
-    """Raise `BadOption` with the kernel's error text for a bridge name or MTU that the kernel would refuse."""
+    """Raise `UnusableOption` with the kernel's error text for a bridge name or MTU that the kernel would refuse."""
     if not names.fits(parsed.bridge):
-        raise BadOption("numerical result out of range", f"{NAME} is longer than {names.MAX_BYTES} bytes")
+        raise UnusableOption("numerical result out of range", f"{NAME} is longer than {names.MAX_BYTES} bytes")
     if not names.valid(parsed.bridge):
-        raise BadOption("invalid argument", f"{NAME} is no valid name of an interface")
+        raise UnusableOption("invalid argument", f"{NAME} is no valid name of an interface")
     if parsed.mtu and not MIN_MTU <= parsed.mtu <= MAX_MTU:
-        raise BadOption("invalid argument", f"{options.MTU} must be between {MIN_MTU} and {MAX_MTU}")
+        raise UnusableOption("invalid argument", f"{options.MTU} must be between {MIN_MTU} and {MAX_MTU}")
 
 
 def _interfaces(text: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from drivers import options
-from drivers.api import BadOption, DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, OptionFacts, Sandbox
+from drivers.api import DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, OptionFacts, Sandbox, UnusableOption
 from drivers.subinterface import PARENT, PARENT_FACTS, SubinterfaceBase
 
 MODE, FLAG = "ipvlan_mode", "ipvlan_flag"
@@ -47,7 +47,7 @@ class IpvlanDriver(SubinterfaceBase):
         mode = self.mode(network, MODE)
         flag = network.options.get(FLAG) or "bridge"
         if flag not in FLAGS:
-            raise BadOption(f"requested ipvlan flag '{flag}' is not valid, 'bridge' is the ipvlan driver default")
+            raise UnusableOption(f"requested ipvlan flag '{flag}' is not valid, 'bridge' is the ipvlan driver default")
         return {"ipvlan_mode": mode, "ipvlan_flags": FLAGS[flag]}
 
     def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:

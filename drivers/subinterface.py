@@ -21,7 +21,6 @@ from drivers import link_comparison, options
 from drivers import sandbox as sandboxes
 from drivers.api import (
     MODE,
-    BadOption,
     Busy,
     Difference,
     DriverFacts,
@@ -34,6 +33,7 @@ from drivers.api import (
     OptionFacts,
     Sandbox,
     Unsupported,
+    UnusableOption,
 )
 from drivers.linux import link, names, netns, sysctl
 from drivers.linux.netlink import Session, session
@@ -59,19 +59,16 @@ class SubinterfaceBase:
     default_mode: ClassVar[str]
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Raise `BadOption` for bad options or an unusable parent.
-
-        Raises `Exists` if another network uses the parent.
-        """
+        """Raise `UnusableOption` for bad options, an unusable parent, or a parent that another network uses."""
         self.attributes(network)
         options.check_heal(network.options)
         parent = parent_name(network)
         if parent == "lo":
-            raise BadOption(f"loopback interface is not a valid {self.type} parent link")
+            raise UnusableOption(f"loopback interface is not a valid {self.type} parent link")
         for other in others:
             if other.id != network.id and parent_name(other) == parent:
                 name = names.dummy_name(other.id)
-                raise Exists(f"network {name} is already using parent interface {parent}")
+                raise UnusableOption(f"network {name} is already using parent interface {parent}")
         if network.options.get(PARENT) and not link.index(parent):
             split_vlan(parent)
 
@@ -183,7 +180,7 @@ class SubinterfaceBase:
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:
         """Return the link attributes of this kind of sub-interface, from the network's options.
 
-        Raises `BadOption` with Docker's error text.
+        Raises `UnusableOption` with Docker's error text.
         """
         raise NotImplementedError
 
@@ -206,12 +203,12 @@ class SubinterfaceBase:
     def mode(self, network: NetworkSpec, label: str) -> Any:
         """Return the value of the link attribute for the mode that the option ``label`` chooses.
 
-        Raises `BadOption` for an unknown mode.
+        Raises `UnusableOption` for an unknown mode.
         """
         choice = network.options.get(label) or self.default_mode
         if choice not in self.modes:
             default = f"'{self.default_mode}' mode is the {self.type} driver default"
-            raise BadOption(f"requested {self.type} mode '{choice}' is not valid, {default}")
+            raise UnusableOption(f"requested {self.type} mode '{choice}' is not valid, {default}")
         return self.modes[choice]
 
     def _make_parent(self, opened: Session, network: NetworkSpec, parent: str) -> None:
@@ -292,21 +289,21 @@ def parent_name(network: NetworkSpec) -> str:
 def split_vlan(parent: str) -> tuple[str, int]:
     """Return the interface and the VLAN id in a name such as ``eth0.10``.
 
-    Raises `BadOption` if the name has another form, or if the host has no such interface.
+    Raises `UnusableOption` if the name has another form, or if the host has no such interface.
     """
     master, dot, text = parent.partition(".")
     missing = f"The host has no interface {parent}. The interfaces: ip link"
     if not dot:
-        raise BadOption(f"invalid subinterface vlan name {parent}, example formatting is eth0.10", missing)
+        raise UnusableOption(f"invalid subinterface vlan name {parent}, example formatting is eth0.10", missing)
     if "." in text:
         form = "required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received"
-        raise BadOption(f"{form} {parent}", missing)
+        raise UnusableOption(f"{form} {parent}", missing)
     if not text.isdecimal():
-        raise BadOption(f"unable to parse a valid vlan id from: {text} (ex. eth0.10 for vlan 10)")
+        raise UnusableOption(f"unable to parse a valid vlan id from: {text} (ex. eth0.10 for vlan 10)")
     if not link.index(master):
-        raise BadOption(f"-o parent interface was not found on the host: {master}")
+        raise UnusableOption(f"-o parent interface was not found on the host: {master}")
     if not 1 <= int(text) <= MAX_VLAN:
-        raise BadOption(f"vlan id must be between 1-{MAX_VLAN}, received: {int(text)}")
+        raise UnusableOption(f"vlan id must be between 1-{MAX_VLAN}, received: {int(text)}")
     return master, int(text)
 
 

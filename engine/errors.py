@@ -104,6 +104,10 @@ class NotImplementedByHawse(EngineError):
     status = 501
 
 
+class DriverFailure(EngineError):
+    """A network driver refused a request, and Docker gives the error no class (HTTP 500)."""
+
+
 class KernelFailure(EngineError):
     """The kernel refused an operation (HTTP 500); the message names the operation, the object and the errno."""
 

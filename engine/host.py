@@ -313,6 +313,7 @@ def _driver_states(reader: Reader) -> dict[str, Sequence[str]]:
 
 KINDS: dict[type[drivers.DriverError], type[errors.EngineError]] = {
     drivers.BadOption: errors.InvalidArgument,
+    drivers.UnusableOption: errors.DriverFailure,
     drivers.Exists: errors.Forbidden,
     drivers.Missing: errors.NotFound,
     drivers.Busy: errors.KernelFailure,

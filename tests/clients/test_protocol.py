@@ -85,6 +85,12 @@ def test_the_oldest_the_announced_and_the_newest_version_are_accepted(service, v
          "invalid JSON: json: cannot unmarshal number into Go struct field NetworkCreateRequest.NetworkCreate.Driver "
          "of type string"),
         ("POST", "/networks/create", None, {}, 400, "invalid name: "),
+        ("POST", "/networks/create", {"Name": "a", "Driver": "macvlan", "Options": {"parent": "lo"}}, {}, 500,
+         "loopback interface is not a valid macvlan parent link"),
+        ("POST", "/networks/create", {"Name": "a", "Driver": "ipvlan", "Options": {"ipvlan_mode": "x"}}, {}, 500,
+         "requested ipvlan mode 'x' is not valid, 'l2' mode is the ipvlan driver default"),
+        ("POST", "/networks/create", {"Name": "a", "Options": {"com.docker.network.bridge.name": "a/b"}}, {}, 500,
+         "invalid argument"),
         ("POST", "/containers/create", {}, {}, 400, "config cannot be empty in order to create a container"),
         ("POST", "/containers/no/start", None, {}, 404, "No such container: no"),
         ("GET", "/volumes/a", None, {}, 404, "get a: no such volume"),

@@ -9,7 +9,7 @@ from ipaddress import ip_interface
 import pytest
 
 from drivers import sandbox as sandboxes
-from drivers.api import BadOption, Exists, InterfaceRefused
+from drivers.api import BadOption, Exists, InterfaceRefused, UnusableOption
 from tests.packets import send_frame
 
 pytestmark = pytest.mark.netns
@@ -203,5 +203,5 @@ def test_an_interface_that_is_no_bridge_is_refused(lab):
     ],
 )
 def test_a_bridge_name_the_kernel_does_not_take_is_refused(lab, name, message):
-    with pytest.raises(BadOption, match=f"^{message}$"):
+    with pytest.raises(UnusableOption, match=f"^{message}$"):
         lab.network("n1", "172.30.0.0/16", options={BRIDGE + "name": name})

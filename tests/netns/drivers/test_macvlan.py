@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.api import BadOption, Exists, Missing, Unsupported
+from drivers.api import Exists, Missing, Unsupported, UnusableOption
 from drivers.linux import link
 from drivers.macvlan import MacvlanDriver
 from drivers.subinterface import parent_name
@@ -71,14 +71,14 @@ def test_leaving_removes_the_interface_and_joining_again_replaces_it(macvlan):
 )
 def test_an_unusable_parent_is_refused_before_anything_is_made(macvlan, parent, message):
     network = macvlan.spec("m1", "192.168.99.0/24", options={"parent": parent})
-    with pytest.raises(BadOption, match="^" + message.replace("(", r"\(").replace(")", r"\)") + "$"):
+    with pytest.raises(UnusableOption, match="^" + message.replace("(", r"\(").replace(")", r"\)") + "$"):
         macvlan.on_host(lambda: macvlan.driver.check_network(network, []))
 
 
 def test_a_parent_serves_one_network(macvlan):
     first = macvlan.network("m1", "192.168.99.0/24", options={"parent": "ext0"})
     second = macvlan.spec("m2", "192.168.98.0/24", options={"parent": "ext0"})
-    with pytest.raises(Exists, match=f"^network dm-{first.id[:12]} is already using parent interface ext0$"):
+    with pytest.raises(UnusableOption, match=f"^network dm-{first.id[:12]} is already using parent interface ext0$"):
         macvlan.on_host(lambda: macvlan.driver.check_network(second, [first]))
 
 

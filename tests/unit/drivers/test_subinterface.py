@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-from drivers.api import BadOption, EndpointSpec, JoinInfo, NetworkSpec, Pool, Sandbox
+from drivers.api import UnusableOption, EndpointSpec, JoinInfo, NetworkSpec, Pool, Sandbox
 from drivers.ipvlan import IpvlanDriver
 from drivers.linux import link, rtnetlink
 from drivers.macvlan import MacvlanDriver
@@ -51,7 +51,7 @@ def test_without_a_parent_the_network_gets_a_dummy_of_its_own():
     ],
 )
 def test_wrong_modes_are_refused_in_dockers_words(driver, options, message):
-    with pytest.raises(BadOption) as caught:
+    with pytest.raises(UnusableOption) as caught:
         driver.check_network(network(**options), [])
     assert str(caught.value) == message
 
