@@ -20,6 +20,8 @@ from api.docker.workers import Job
 from engine.model import ExecCreate
 from engine.runtime import terminal
 
+START_SECONDS = 10.0
+"""Maximum seconds for which a resize waits until the command is started, as dockerd does."""
 REMEMBERED_LIMIT = 4096
 """Maximum number of exec instances. Above it, the oldest instances that do not run are deleted."""
 
@@ -39,6 +41,7 @@ class Exec:
     terminal: int = -1  # master of the pseudo-terminal between the service and the worker
     job: Job | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    start: threading.Event = field(default_factory=threading.Event)
 
     @property
     def is_running(self) -> bool:
@@ -52,10 +55,19 @@ class Exec:
                 raise ApiError(409, f"exec {self.id} has already run" if self.exit_code is not None
                                else f"Error: Exec command {self.id} is already running")  # fmt: skip
             self.started = True
+        self.start.set()
 
     def resize(self, rows: int, columns: int) -> None:
-        """Set the size of the command's terminal. A command that does not run yet starts with this size."""
+        """Wait for the start of the command, at most for `START_SECONDS`, and set the size of its terminal.
+
+        A command that is just starting starts with this size. Raises ApiError if the command is not started in time
+        (500), or has ended (404).
+        """
+        if not self.start.wait(START_SECONDS):
+            raise ApiError(500, "timeout waiting for exec session ready")
         with self.lock:
+            if self.exit_code is not None:
+                raise ApiError(404, f"process does not exist {self.id}: not found")
             self.size = rows, columns
             if self.terminal >= 0 and (rows or columns):
                 with suppress(OSError):
