@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-from drivers.api import UnusableOption, EndpointSpec, JoinInfo, NetworkSpec, Pool, Sandbox
+from drivers.api import EndpointSpec, JoinInfo, NetworkSpec, Pool, Sandbox, UnusableOption
 from drivers.ipvlan import IpvlanDriver
 from drivers.linux import link, rtnetlink
 from drivers.macvlan import MacvlanDriver
