@@ -348,7 +348,7 @@ def received(client: websocket.WebSocket, end: bytes) -> bytes:
 
 def test_a_websocket_attaches_to_one_stream_without_frames(service):
     """The test uses the WebSocket client of docker-py."""
-    service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", "while read l; do echo got $l; echo err >&2; done")
+    service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", "while read l; do echo err >&2; echo got $l; done")
     before = threads(service)
     streams = "?stream=1&stdin=1&stdout=1"
     client = web_socket(service, f"/v1.45/containers/c1/attach/ws{streams}")
