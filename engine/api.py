@@ -259,6 +259,9 @@ class Containers(Protocol):
     def inspect(self, reference: str, *, size: bool = False) -> Json:
         """Return the document of GET /containers/{id}/json."""
 
+    def gateway_priorities(self) -> Mapping[str, Mapping[str, int]]:
+        """Return the gateway priorities that are not 0, by container id and name of the network."""
+
     def announce_exec(self, reference: str, request: ExecCreate) -> None:
         """Add the event that a command has been created, which `exec` runs later; the container must be running."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 
@@ -310,6 +310,10 @@ class ContainerVerbs(Verbs):
     def inspect(self, reference: str, *, size: bool = False) -> Json:
         """Return the document of one container."""
         return query.inspect(self.reading(), reference, size=size)
+
+    def gateway_priorities(self) -> Mapping[str, Mapping[str, int]]:
+        """Return the gateway priorities of all containers."""
+        return query.gateway_priorities(self.reading())
 
     def announce_exec(self, reference: str, request: ExecCreate) -> None:
         """Add the event of a created command."""

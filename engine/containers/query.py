@@ -45,6 +45,14 @@ def list_documents(host: Host, filters: Filters, *, everything: bool, limit: int
     return [_summary(r, *sides[r.id], linked.get(r.id, ()), _sizes(host, r) if size else NO_SIZES) for r in chosen]
 
 
+def gateway_priorities(host: Host) -> Mapping[str, Mapping[str, int]]:
+    """Return the gateway priorities that are not 0, by container id and name of the network."""
+    with host.store.read() as reader:
+        records = reader.containers()
+    priorities = {r.id: {a.network: a.settings.gw_priority for a in r.attachments} for r in records}
+    return {container: {n: p for n, p in networks.items() if p} for container, networks in priorities.items()}
+
+
 def _live_endpoints(reader: Reader) -> tuple[dict[str, list[EndpointRecord]], dict[str, NetworkRecord]]:
     """Return the live endpoints by container id, and the networks of these endpoints by network id."""
     endpoints: dict[str, list[EndpointRecord]] = {}

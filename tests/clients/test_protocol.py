@@ -184,28 +184,6 @@ def test_a_mount_is_shown_as_the_client_has_sent_it(service):
     assert second["HostConfig"]["Mounts"] == [{"Type": "bind", "Source": "/tmp", "Target": "/d", "ReadOnly": True}]
 
 
-def test_old_clients_get_the_fields_that_docker_has_dropped_since(service):
-    """dockerd 26.1.5 gave documents of the same form."""
-
-    def entry(version: str, path: str) -> dict:
-        documents = service.ask("GET", f"/v{version}{path}").json
-        return next(d for d in (documents["Images"] if "df" in path else documents) if d["RepoTags"] == ["bb:latest"])
-
-    for version, container_config, virtual_size in (
-        ("1.45", False, False),
-        ("1.44", True, False),
-        ("1.43", True, True),
-    ):
-        document = service.ask("GET", f"/v{version}/images/bb/json").json
-        assert ("ContainerConfig" in document, "VirtualSize" in document) == (container_config, virtual_size)
-    assert [entry(v, "/images/json")["RepoDigests"] for v in ("1.43", "1.42")] == [[], None]
-    sizes = [entry(v, "/system/df").get("VirtualSize") for v in ("1.44", "1.43")]
-    assert sizes == [None, entry("1.43", "/images/json")["Size"]]
-    info = [service.ask("GET", f"/v{version}/info").json for version in ("1.25", "1.24")]
-    assert [i["SecurityOptions"] for i in info] == [["name=seccomp,profile=builtin"], ["seccomp"]]
-    assert [i.get("ExecutionDriver") for i in info] == [None, "<not supported>"]
-
-
 def test_the_source_of_a_mount_must_exist_unless_the_client_asks_to_create_it(service, tmp_path):
     source = str(tmp_path / "missing")
     mount = {"Type": "bind", "Source": source, "Target": "/m"}

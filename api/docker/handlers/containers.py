@@ -8,10 +8,11 @@ from api.docker.execs import EXECS
 from api.docker.handlers.absent import refuse_checkpoint
 from api.docker.host_config import restart_policy
 from api.docker.messages import NO_CONTENT, NOT_MODIFIED, Json, Request, Response, json_response
+from api.docker.newer_versions import NETWORK_FIELDS, add_priorities
 from api.docker.request_types import CONTAINER_CREATE, CONTAINER_UPDATE
 from api.docker.router import Route
 from api.docker.unsupported import ignored_resources
-from engine.api import Created, Engine
+from engine.api import Created, Documents, Engine
 from engine.model import ContainerCreate, Filters, RestartPolicy
 from engine.names import SHORT_ID, is_user_defined
 
@@ -29,6 +30,7 @@ def list_containers(request: Request) -> Response:
         limit=request.number("limit") or -1,
         size=request.flag("size"),
     )
+    _add_newer_fields(request, documents)
     return json_response([without_empty_size(document) for document in documents])
 
 
@@ -41,7 +43,16 @@ def inspect(request: Request) -> Response:
     """Answer GET /containers/{id}/json."""
     document = request.engine.containers.inspect(request.parameters["id"], size=request.flag("size"))
     document["ExecIDs"] = EXECS.of_container(document["Id"]) or None
+    _add_newer_fields(request, [document])
     return json_response(document if request.version >= OWN_DNS_NAMES else with_old_aliases(document))
+
+
+def _add_newer_fields(request: Request, documents: Documents) -> None:
+    """Add the fields that Docker has added after version 1.45 to the documents of containers."""
+    if request.version >= NETWORK_FIELDS:
+        priorities = request.engine.containers.gateway_priorities()
+        for document in documents:
+            add_priorities(document, priorities.get(document["Id"], {}))
 
 
 def create(request: Request) -> Response:

@@ -11,6 +11,7 @@ import json
 import os
 import select
 import signal
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import chain
@@ -18,6 +19,7 @@ from typing import Any, BinaryIO
 
 from api.docker.errors import ApiError, ClientGone, bad_request
 from api.docker.messages import Json, Request, Response, encode, json_response
+from api.docker.newer_versions import IMAGE_USERS, image_of
 from api.docker.registry_auth import registry_auth
 from api.docker.router import Route
 from api.docker.versions import Version
@@ -47,7 +49,11 @@ def list_images(request: Request) -> Response:
     filters = request.filters()
     if name := request.value("filter"):  # parameter of clients before API version 1.41
         filters["reference"] = [*filters.get("reference", ()), name]
-    return json_response([_old_entry(each, request.version) for each in request.engine.images.list(filters)])
+    entries = [_old_entry(each, request.version) for each in request.engine.images.list(filters)]
+    if request.version >= IMAGE_USERS:
+        users = Counter(each["ImageID"] for each in request.engine.containers.list({}, all=True))
+        entries = [{**entry, "Containers": users[entry["Id"]]} for entry in entries]
+    return json_response(entries)
 
 
 def inspect(request: Request) -> Response:
@@ -55,7 +61,7 @@ def inspect(request: Request) -> Response:
     document = request.engine.images.inspect(request.parameters["name"])
     if request.version < NO_CONTAINER_CONFIG:
         document["ContainerConfig"] = EMPTY_CONFIG
-    return json_response(with_virtual_size(document, request.version))
+    return json_response(image_of(with_virtual_size(document, request.version), request.version))
 
 
 def with_virtual_size(document: Json, version: Version) -> Json:

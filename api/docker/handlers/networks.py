@@ -9,6 +9,7 @@ from api.docker.container_body import endpoint_settings
 from api.docker.errors import bad_request
 from api.docker.fields import Fields
 from api.docker.messages import EMPTY, NO_CONTENT, Request, Response, json_response
+from api.docker.newer_versions import network_of
 from api.docker.request_types import NETWORK_CONNECT, NETWORK_CREATE, NETWORK_DISCONNECT
 from api.docker.router import Route
 from engine.api import Created, Engine
@@ -23,7 +24,7 @@ def list_networks(request: Request) -> Response:
     documents = networks.list(request.filters())
     if request.version < (1, 28):
         documents = [networks.inspect(document["Id"]) for document in documents]
-    return json_response(documents)
+    return json_response([network_of(document, request.version) for document in documents])
 
 
 def inspect(request: Request) -> Response:
@@ -32,7 +33,7 @@ def inspect(request: Request) -> Response:
     document = request.engine.networks.inspect(reference, verbose=verbose(request.value("verbose")))
     if scope not in ("", document["Scope"]):
         raise NotFound(f"network {reference} not found")
-    return json_response(document)
+    return json_response(network_of(document, request.version))
 
 
 def verbose(text: str) -> bool:

@@ -10,6 +10,7 @@ from api.docker.handlers.images import with_virtual_size
 from api.docker.info import complete
 from api.docker.messages import EMPTY, Json, Request, Response, encode, json_response
 from api.docker.moments import nanoseconds
+from api.docker.newer_versions import info_of
 from api.docker.router import Route
 from engine.errors import NotImplementedByHawse
 from engine.events.stream import event_document
@@ -43,7 +44,7 @@ def info(request: Request) -> Response:
     if request.version < SECURITY_PAIRS:
         options = [pair.removeprefix("name=").partition(",")[0] for pair in document["SecurityOptions"]]
         document = {**document, "SecurityOptions": options, "ExecutionDriver": "<not supported>"}
-    return json_response(document)
+    return json_response(info_of(document, request.version))
 
 
 def options(_: Request) -> Response:

@@ -1,0 +1,61 @@
+"""The fields that Docker's documents have gained or lost in the API versions after 1.45, which hawse announces.
+
+Docker's history of the API lists them (moby/moby, api/docs/CHANGELOG.md). Other changes up to 1.51 concern only
+functions that hawse lacks, such as images for several platforms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_network
+
+from api.docker.messages import Json
+from api.docker.versions import Version
+
+NETWORK_FIELDS, FIREWALL, NO_RUNTIME_CONFIG, IMAGE_USERS = (1, 48), (1, 49), (1, 50), (1, 51)
+"""API versions. From the first, EnableIPv4 and GwPriority exist, and /info reports no bridge-nf-call-iptables.
+
+From the second, /info has FirewallBackend. From the third, an image's Config lacks the fields of a container. From the
+fourth, the list of images counts the containers of each image.
+"""
+NOT_OF_AN_IMAGE = (
+    "Hostname", "Domainname", "AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce", "Image",
+    "NetworkDisabled", "MacAddress", "StopTimeout",
+)  # fmt: skip
+NETFILTER_FIELDS = ("BridgeNfIptables", "BridgeNfIp6tables")
+COMMITS = ("ContainerdCommit", "RuncCommit", "InitCommit")
+
+
+def network_of(document: Json, version: Version) -> Json:
+    """Return a network's document for an API version. A network without IPv4 has only IPv6 subnets."""
+    if version < NETWORK_FIELDS:
+        return document
+    families = [ip_network(pool["Subnet"], strict=False).version for pool in document["IPAM"]["Config"] or ()]
+    return {**document, "EnableIPv4": not families or 4 in families}
+
+
+def add_priorities(document: Json, priorities: Mapping[str, int]) -> None:
+    """Add GwPriority to each network of a container's document; ``priorities`` has it by the network's name."""
+    for name, settings in document["NetworkSettings"]["Networks"].items():
+        settings["GwPriority"] = priorities.get(name, 0)
+
+
+def image_of(document: Json, version: Version) -> Json:
+    """Return an image's document for an API version."""
+    if version < NO_RUNTIME_CONFIG:
+        return document
+    config = {name: value for name, value in document["Config"].items() if name not in NOT_OF_AN_IMAGE}
+    return {**document, "Config": config}
+
+
+def info_of(document: Json, version: Version) -> Json:
+    """Return the document of /info for an API version."""
+    if version >= NETWORK_FIELDS:
+        document = {**document, **dict.fromkeys(NETFILTER_FIELDS, False)}
+    if version >= FIREWALL:
+        registry = {k: v for k, v in document["RegistryConfig"].items() if not k.startswith("AllowNondistributable")}
+        commits = {name: {"ID": document[name]["ID"]} for name in COMMITS}
+        document = {**document, "RegistryConfig": registry, **commits, "FirewallBackend": {"Driver": "nftables"}}
+    if version >= NO_RUNTIME_CONFIG:
+        document = {name: value for name, value in document.items() if name not in NETFILTER_FIELDS}
+    return document
