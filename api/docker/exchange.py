@@ -111,7 +111,7 @@ class Exchange:
     def body(self) -> Iterator[bytes]:
         """Yield the rest of the request's body in pieces; raises BrokenBody and ClientGone."""
         if self._http.they_are_waiting_for_100_continue:
-            self._write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
+            self._write(self._http.send(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")))
         while self._http.their_state is h11.SEND_BODY:  # after the body, next_event() would read the next request
             try:
                 event = self._http.next_event()
@@ -247,6 +247,8 @@ class Exchange:
         h11 writes the lines that depend on the request. The constant lines are added without h11, because h11 takes
         0.02 ms to check them. After an idle time, the check takes several times as long.
         """
+        if self._http.they_are_waiting_for_100_continue and self.has_body:  # the client may leave out the body
+            headers = [*headers, ("Connection", "close")]
         response = h11.Response(status_code=status, headers=headers, reason=reason(status))
         line, _, lines = (self._http.send(response) or b"").partition(_LINE_END)
         if self._head.http_version == b"1.0":

@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import unquote
@@ -212,7 +212,7 @@ class Front:
                     path=rest,
                     version=supported(version),
                     query=parse(query, method, rest),
-                    headers={name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers},
+                    headers=_first_of_each(head.headers),
                     exchange=exchange,
                     workers=self._workers,
                     engine=self._engine.get(),
@@ -222,6 +222,11 @@ class Front:
             response = _error(ApiError(404, "page not found"))
         _send(exchange, response, common=False)
         return None
+
+
+def _first_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return the headers by name. Of several headers with one name, the first counts, as in Go."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(list(headers))}
 
 
 def _before_routes(method: str, target: str, path: str) -> Response | None:

@@ -17,6 +17,8 @@ from engine.validate.logging import IGNORED_OPTIONS, OTHER_DRIVERS
 _REFUSED = ("Devices", "DeviceRequests", "GroupAdd", "Tmpfs", "VolumesFrom")
 _CONFINEMENT = {"apparmor": "unconfined", "label": "disable"}
 """The only value that hawse accepts for these security options, because it uses neither AppArmor nor SELinux."""
+MEMORY_LIMIT_BYTES = 6 << 20
+"""Smallest memory limit of a container that Docker accepts."""
 _IGNORED = (
     "Annotations", "BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps",
     "BlkioWeight", "BlkioWeightDevice", "CgroupParent", "CpuPeriod", "CpuQuota", "CpuRealtimePeriod",
@@ -46,6 +48,7 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], int, str]] = {
         lambda value: value.lower() in ("", "default"), 500,
         "Invalid isolation: \"{}\" - linux only supports 'default'",
     ),
+    "Memory": (lambda value: value == 0 or value >= MEMORY_LIMIT_BYTES, 400, "Minimum memory limit allowed is 6MB"),
     "Runtime": (
         lambda value: value in ("", "runc", "io.containerd.runc.v2"), 400, "unknown or invalid runtime name: {}"
     ),

@@ -198,6 +198,26 @@ def test_malformed_content_types_get_dockers_errors(service, header, message):
     assert (answer.status, answer.message) == (400, message)
 
 
+def test_the_first_of_several_content_types_counts(service):
+    for types, expected in (
+        (("application/json", "text/plain"), "invalid name: "),
+        (("text/plain", "application/json"), "unsupp"),
+    ):
+        with service.connect() as connection:
+            lines = "".join(f"Content-Type: {each}\r\n" for each in types)
+            connection.sendall(f"POST {CREATE} HTTP/1.1\r\nHost: x\r\n{lines}Content-Length: 2\r\n\r\n{{}}".encode())
+            assert expected in connection.recv(4096).decode()
+
+
+def test_a_memory_limit_that_docker_refuses_is_refused(service):
+    answers = [
+        service.ask("POST", "/containers/create", {"Image": "none", "HostConfig": {"Memory": limit}})
+        for limit in (-1, (6 << 20) - 1, 6 << 20, 0)
+    ]
+    assert [answer.status for answer in answers] == [400, 400, 404, 404]
+    assert answers[0].message == "Minimum memory limit allowed is 6MB"
+
+
 def test_huge_bodies_are_refused(service):
     body = json.dumps({"Name": "x" * (10 << 20)}).encode()
     assert service.ask("POST", CREATE, body, **{"Content-Type": "application/json"}).status == 413

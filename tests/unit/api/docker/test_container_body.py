@@ -96,7 +96,7 @@ def test_volumes_are_refused_but_targets_of_binds_are_accepted():
 def test_limits_are_ignored_with_a_warning():
     _, warnings = made({
         "Image": "bb", "Healthcheck": {"Test": ["CMD", "true"]},
-        "HostConfig": {"Memory": 1000, "NanoCpus": 0, "LogConfig": {"Type": "syslog"}},
+        "HostConfig": {"Memory": 10_000_000, "NanoCpus": 0, "LogConfig": {"Type": "syslog"}},
     })  # fmt: skip
     assert warnings == ["hawse ignores Memory", "hawse ignores LogConfig.Type syslog", "hawse ignores Healthcheck"]
 

@@ -158,4 +158,22 @@ def test_a_client_that_waits_for_100_continue_gets_it(ends):
     exchange.next_request()
     threading.Timer(0.1, lambda: client.sendall(b"ok")).start()
     assert exchange.read_body(10) == (b"ok", "")
-    assert client.recv(100).startswith(b"HTTP/1.1 100 ")
+    assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def test_the_connection_ends_if_the_client_may_leave_out_the_body(ends):
+    exchange, client = ends
+    client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    client.shutdown(socket.SHUT_WR)
+    exchange.next_request()
+    exchange.answer(404, PLAIN, b"no")
+    assert b"\r\nConnection: close\r\n" in client.recv(4096)
+    assert not exchange.next_cycle()
+
+
+def test_a_request_without_body_keeps_the_connection_in_spite_of_expect(ends):
+    exchange, client = ends
+    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n")
+    exchange.next_request()
+    exchange.answer(200, PLAIN, b"yes")
+    assert exchange.next_cycle()
