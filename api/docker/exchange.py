@@ -51,6 +51,7 @@ BODY_ERRORS = {
 """Parts of h11's errors in a body, and the texts of Go's HTTP server for them."""
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """A byte that no header value may contain (RFC 9110, section 5.5)."""
+NOT_ASCII = re.compile(rb"[\x80-\xff]")
 EXPECTED = re.compile(rb"(?i)(?:^|[ ,\t])100-continue(?:$|[ ,\t])")
 """A value of the header Expect that the server accepts: a list with the token 100-continue."""
 HOST = re.compile(rb"[A-Za-z0-9!$%&'()*+,.:;=\[\]_~-]*")
@@ -78,13 +79,14 @@ class Exchange:
         Raises MalformedRequest for a message that is not HTTP/1, or for a header that Go's HTTP server refuses. Raises
         TimeoutError if the head does not arrive in time.
         """
-        end = 0.0
+        end, in_line = 0.0, True
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
                 self._socket.settimeout(max(0.01, end - time.monotonic()) if end else None)
                 data = self._socket.recv(PIECE_BYTES)
                 end = end or time.monotonic() + HEAD_SECONDS
-                self._http.receive_data(data)
+                self._http.receive_data(_escape_line(data) if in_line and not data.isascii() else data)
+                in_line = in_line and _LINE_END not in data
         except h11.RemoteProtocolError as error:
             raise MalformedRequest(error.error_status_hint, GO_DETAILS.get(str(error), "")) from None
         except ConnectionError:
@@ -282,6 +284,12 @@ def date(seconds: int) -> bytes:
 def reason(status: int) -> bytes:
     """Return the reason phrase of a status."""
     return HTTPStatus(status).phrase.encode()
+
+
+def _escape_line(data: bytes) -> bytes:
+    """Escape the bytes of the first line that are not ASCII. curl sends a path as the user typed it."""
+    line, end, rest = data.partition(_LINE_END)
+    return NOT_ASCII.sub(lambda match: b"%%%02X" % match[0][0], line) + end + rest
 
 
 def _check_header(name: bytes, value: bytes) -> None:

@@ -198,6 +198,16 @@ def test_malformed_content_types_get_dockers_errors(service, header, message):
     assert (answer.status, answer.message) == (400, message)
 
 
+def test_a_path_may_have_letters_that_are_not_escaped(service):
+    """dockerd 26.1.5 gave the same answer; curl sends such paths."""
+    assert service.ask("POST", "/networks/create", {"Name": "büro"}).status == 201
+    head = " HTTP/1.1\r\nHost: x\r\nX-Name: büro\r\n"
+    for request in (f"GET /networks/büro{head}\r\n", f"DELETE /networks/büro{head}Connection: close\r\n\r\n"):
+        with service.connect() as connection:
+            connection.sendall(request.encode())
+            assert connection.recv(4096).split()[1] in (b"200", b"204")
+
+
 def test_the_first_of_several_content_types_counts(service):
     for types, expected in (
         (("application/json", "text/plain"), "invalid name: "),
