@@ -9,7 +9,7 @@ import time
 import pytest
 
 from api.docker.errors import ApiError, ClientGone, MalformedRequest
-from api.docker.exchange import HEAD_LIMIT_BYTES, Exchange
+from api.docker.exchange import HEAD_LIMIT_BYTES, Exchange, date
 
 PLAIN = (("Content-Type", "text/plain"),)
 
@@ -33,6 +33,10 @@ def test_an_unread_body_is_skipped_before_the_next_request(ends):
     text = client.recv(4096).decode()
     assert text.startswith("HTTP/1.1 200 OK\r\nOstype: linux\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n")
     assert text.endswith("\r\n\r\ntwo") and "HTTP/1.1 404 Not Found" in text
+
+
+def test_the_date_has_the_form_of_http():
+    assert date(784111777) == b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
 
 
 def test_a_head_that_is_no_http_or_too_long_is_refused(ends):
