@@ -11,7 +11,7 @@ from drivers.linux.host import is_forwarding
 from engine import names
 from engine.api import Created
 from engine.containers import lookup
-from engine.errors import InvalidArgument, NotFound
+from engine.errors import EngineError, InvalidArgument, NotFound
 from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host
@@ -29,6 +29,7 @@ from engine.model import (
 )
 from engine.names import is_container_mode, is_user_defined, parse_link, shared_container
 from engine.networks.activate import first_use_warnings
+from engine.runtime import root_paths
 from engine.runtime.seccomp import UNCONFINED
 from engine.store.api import Reader, Taken
 from engine.validate.container import (
@@ -74,6 +75,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
     if root.directory == "/":
         _check_hostfs_security(request)
     record = _new_record(host, request, root, attachments)
+    _check_working_directory(root.directory, record.config.working_dir)
     _record(host, record, has_random_name=not request.name)
     first_use = first_use_warnings(host, (a.network for a in record.attachments))
     return Created(record.id, [*_forwarding_warnings(host, request), *warnings, *first_use])
@@ -140,6 +142,12 @@ def _check_hostfs_security(request: ContainerCreate) -> None:
     profile = parse_security_options(request.host.security_opt or ()).seccomp
     if profile not in ("", UNCONFINED):
         raise InvalidArgument(f"--security-opt seccomp is for images and directories, not for {HOSTFS}")
+
+
+def _check_working_directory(root: str, path: str) -> None:
+    """Raise EngineError if the working directory exists in the root file system and is not a directory."""
+    if path and root_paths.is_blocked(root, path):
+        raise EngineError(f"Cannot mkdir: {path} is not a directory")
 
 
 def _existing_networks(reader: Reader, request: ContainerCreate) -> dict[str, NetworkRecord | None]:

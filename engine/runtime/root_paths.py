@@ -30,6 +30,23 @@ def open_root(path: str) -> int:
     return os.open(path, _DIRECTORY | os.O_CLOEXEC)
 
 
+def is_blocked(directory: str, path: str) -> bool:
+    """Return whether ``path``, or one of its parents, is a file that is no directory. ``directory`` is the root."""
+    try:
+        root = open_root(directory)
+    except OSError:
+        return False
+    try:
+        os.close(syscalls.open_in_root(root, path, _DIRECTORY))
+    except NotADirectoryError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(root)
+    return False
+
+
 def read_lines(root: int, path: str) -> Iterator[str]:
     """Yield the lines of a regular file, up to `LARGEST` bytes; yield nothing if there is no such file."""
     try:
