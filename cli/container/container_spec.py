@@ -64,6 +64,10 @@ def make_request(
         request = container_create(image, command, flags, given_flags, app.environ)
     except ValueError as error:
         raise report(verb, str(error)) from error
+    except InvalidArgument as error:
+        if verb == "create":
+            raise
+        raise report(verb, app.daemon_text(error)) from error
     if names := unsupported.ignored(flags, given_flags):
         app.err(f"WARNING: hawse ignores {', '.join(names)}\n")
     return request
@@ -158,6 +162,8 @@ def id_file(path: str) -> Iterator[Callable[[str], object]]:
         yield lambda _: None
         return
     try:
+        if os.path.exists(path):
+            raise FileExistsError
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError as error:
         raise StatusError(

@@ -10,7 +10,7 @@ from cli.container.checks import Given
 from cli.options.address import mac_address
 from cli.options.environment import env_value, latest, pairs_to_map, with_files
 from cli.options.limits import restart_policy
-from cli.options.mounts import bind, mount_entry
+from cli.options.mounts import bind, check_types, mount_entry
 from cli.options.network import NetworkOption, endpoint_settings, network_mode
 from cli.options.ports import exposed_ports, published_ports
 from cli.options.security import SYSTEM_PATHS, security_options
@@ -22,7 +22,7 @@ def container_create(
 ) -> ContainerCreate:
     """Build the request that creates a container; check the flags in Docker's order.
 
-    Raises ValueError with the error text that Docker prints.
+    Raises ValueError with the error text of Docker's client, and InvalidArgument with that of dockerd.
     """
     if flags["mac_address"]:
         mac_address(flags["mac_address"])
@@ -38,6 +38,7 @@ def container_create(
     host = replace(host, restart_policy=restart_policy(flags["restart"]))
     checks.removal(flags)
     unsupported.refuse(flags)
+    check_types(flags["mount"])
     networks = endpoint_settings(flags["network"], _network_flags(flags))
     # Since API 1.44, Docker's client sends the MAC address only in the network's settings, not in Config.
     config = replace(config, mac_address="", exposed_ports=exposed)

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from cli.pflag.csv import csv_fields
+from engine.errors import InvalidArgument
 from engine.golang.strconv import parse_bool, quote
 
 _ADVICE = "only bind mounts are supported, as in -v /host/path:/container/path"
 _SOURCE = ("source", "src")
 _TARGET = ("target", "dst", "destination")
 _READ_ONLY = ("readonly", "ro")
+_TYPES = ("bind", "volume", "tmpfs")
+_UNKNOWN = "type="
+_PROPAGATION = "bind-propagation"
+_SWITCHES = ("volume-nocopy", "bind-nonrecursive")
+_OPTIONS = (
+    _PROPAGATION, "bind-recursive", "volume-subpath", "volume-label", "volume-driver", "volume-opt", "tmpfs-size",
+    "tmpfs-mode", *_SWITCHES,
+)  # fmt: skip
+"""The keys of ``--mount`` that belong to one type, which is the word before the hyphen."""
 
 
 def bind(spec: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
@@ -41,25 +51,52 @@ def bind(spec: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
 def mount(value: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
     """Convert one ``--mount type=bind,source=…,target=…[,readonly]`` to the form of a ``-v`` value.
 
-    Raises ValueError.
+    If Docker has no mount type of this name, return ``type=NAME``, which `check_types` refuses. Raises ValueError.
     """
     fields = dict(_mount_field(entry) for entry in csv_fields(value))
-    if (kind := fields.get("type", "volume")) != "bind":
+    kind = fields.get("type", "volume")
+    _check_fields(kind, fields)
+    if kind not in _TYPES:
+        return f"{_UNKNOWN}{kind}"
+    if kind != "bind":
         raise ValueError(f"mount type {quote(kind)} is not supported: use type=bind")
-    if not fields.get("target"):
-        raise ValueError("target is required")
     source = fields.get("source", "")  # the engine refuses an empty source, as dockerd does
     if source == "." or source.startswith("./"):
         source = absolute(source)
     if ":" in source or ":" in fields["target"]:
         raise ValueError(f"a colon in a mount's path is not supported: {value}")
-    return f"{source}:{fields['target']}" + (":ro" if fields.get("readonly") == "true" else "")
+    modes = ["ro" if fields.get("readonly") == "true" else "", fields.get(_PROPAGATION, "")]
+    return ":".join(filter(None, (f"{source}:{fields['target']}", ",".join(filter(None, modes)))))
+
+
+def check_types(mounts: Iterable[str]) -> None:
+    """Raise InvalidArgument with dockerd's text if a result of `mount` has an unknown type."""
+    for mounted in mounts:
+        if mounted.startswith(_UNKNOWN):
+            kind = quote(mounted.removeprefix(_UNKNOWN))
+            raise InvalidArgument(f"invalid mount config for type {kind}: mount type unknown")
 
 
 def mount_entry(mounted: str) -> str:
     """Return the result of `mount` as the JSON that Docker keeps in HostConfig.Mounts."""
-    source, target, *mode = mounted.split(":")
-    return json.dumps({"Type": "bind", "Source": source, "Target": target, **({"ReadOnly": True} if mode else {})})
+    source, target, modes = [*mounted.split(":"), "", ""][:3]
+    propagation = next((mode for mode in modes.split(",") if mode not in ("", "ro")), "")
+    entry = {"Type": "bind", "Source": source, "Target": target, "ReadOnly": "ro" in modes.split(",")}
+    options = {"BindOptions": {"Propagation": propagation}} if propagation else {}
+    return json.dumps({key: content for key, content in entry.items() if content or key == "Source"} | options)
+
+
+def _check_fields(kind: str, fields: Mapping[str, str]) -> None:
+    """Raise ValueError if a field is missing, belongs to another type, or is not supported, in Docker's order."""
+    for name, content in (("type", kind), ("target", fields.get("target"))):
+        if not content:
+            raise ValueError(f"{name} is required")
+    for owner in ("volume", "bind", "tmpfs"):
+        options = [key for key in fields if key.startswith(f"{owner}-")]
+        if options and kind != owner:
+            raise ValueError(f"cannot mix '{owner}-*' options with mount type '{kind}'")
+        if options and kind == "bind" and options != [_PROPAGATION]:
+            raise ValueError(f"the option {next(key for key in options if key != _PROPAGATION)} is not supported")
 
 
 def _mount_field(entry: str) -> tuple[str, str]:
@@ -67,7 +104,7 @@ def _mount_field(entry: str) -> tuple[str, str]:
     key = key.lower()
     if key in _READ_ONLY:
         return "readonly", "true" if not equals or _flag(key, content) else "false"
-    if not equals:
+    if not equals and key not in _SWITCHES:
         raise ValueError(f"invalid field '{entry}' must be a key=value pair")
     if key == "type":
         return "type", content.lower()
@@ -77,7 +114,9 @@ def _mount_field(entry: str) -> tuple[str, str]:
         return "target", content
     if key == "consistency":  # the key "consistency" has no effect on Linux, neither in Docker nor in hawse
         return key, content
-    raise ValueError(f"unexpected key '{key}' in '{entry}'")
+    if key not in _OPTIONS:
+        raise ValueError(f"unexpected key '{key}' in '{entry}'")
+    return key, content.lower()
 
 
 def _flag(key: str, content: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.model import HostConfig, Mount
-from engine.validate.container import PROPAGATIONS
+from engine.validate.container import PROPAGATIONS, clean_path
 
 Json = dict[str, Any]
 
@@ -21,7 +21,7 @@ def parse_bind(bind: str) -> tuple[Mount, str]:
     """Split a bind into the mount and the mode, as typed by the user ("" if the bind has no mode)."""
     source, _, rest = bind.partition(":")
     target, _, mode = rest.partition(":")
-    return Mount(source, target, read_only="ro" in mode.split(",")), mode
+    return Mount(source, clean_path(target), read_only="ro" in mode.split(",")), mode
 
 
 def _propagation(mode: str) -> str:

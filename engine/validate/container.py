@@ -264,14 +264,17 @@ def check_binds(binds: Sequence[str] | None) -> list[Mount]:
 def check_mounts(binds: Sequence[str]) -> None:
     """Check binds of ``--mount``, whose sources must exist, unlike those of ``-v``; raises InvalidArgument."""
     for bind in binds:
-        source, target = bind.split(":")[:2]
+        source, target, modes = [*bind.split(":"), ""][:3]
+        propagation = next((mode for mode in modes.split(",") if mode not in ("", "ro", *PROPAGATIONS)), "")
         relative = next((path for path in (target, source) if not posixpath.isabs(path)), "")
-        if posixpath.isabs(target) and _clean(target) == "/":
+        if posixpath.isabs(target) and clean_path(target) == "/":
             fault = "invalid specification: destination can't be '/'"
         elif posixpath.isabs(target) and not source:
             fault = "field Source must not be empty"
         elif relative:
             fault = f"invalid mount path: '{relative}' mount path must be absolute"
+        elif propagation:
+            fault = f"invalid propagation mode: {propagation}"
         elif not os.path.exists(source):
             fault = f"bind source path does not exist: {source}"
         else:
@@ -284,16 +287,18 @@ def parse_mount(bind: str) -> Mount:
     source, target, mode = _split(bind)
     if not posixpath.isabs(target):
         raise _bad_target(bind, f"invalid mount path: '{target}' mount path must be absolute")
-    if _clean(target) == "/":
+    if clean_path(target) == "/":
         raise _bad_target(bind, "invalid specification: destination can't be '/'")
     if not _is_valid_mode(mode):
         raise EngineError(f"invalid mode: {mode}")
+    if "nocopy" in mode.split(",") and posixpath.isabs(source):
+        raise _bad_target(bind, "field VolumeOptions must not be specified")
     if not posixpath.isabs(source):
         raise InvalidArgument(
             f'create {source}: "{source}" is not an absolute path. hawse has no volumes: '
             "if you intended to pass a host directory, use absolute path"
         )
-    return Mount(source, _clean(target), read_only="ro" in mode.split(","))
+    return Mount(source, clean_path(target), read_only="ro" in mode.split(","))
 
 
 def _bad_target(bind: str, fault: str) -> EngineError:
@@ -309,7 +314,8 @@ def _split(bind: str) -> tuple[str, str, str]:
     return parts[0], parts[1], parts[2] if len(parts) == 3 else ""
 
 
-def _clean(path: str) -> str:
+def clean_path(path: str) -> str:
+    """Return the absolute path without ``.``, ``..`` and double slashes, as Docker shows the target of a mount."""
     return "/" + posixpath.normpath(path).lstrip("/")
 
 

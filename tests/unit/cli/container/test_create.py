@@ -1,5 +1,6 @@
 """The tests check which engine request the flags of ``create`` produce, and which messages the command prints."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,15 @@ def test_flags_end_at_the_image(create):
 def test_a_mount_is_a_bind_whose_source_must_exist(create):
     request = create("-v", "/a:/b", "--mount", "type=bind,src=/c,dst=/d,ro", "hostfs")
     assert (list(request.host.binds), list(request.mounts)) == (["/a:/b", "/c:/d:ro"], ["/c:/d:ro"])
+
+
+def test_the_propagation_of_a_mount_is_kept(create):
+    request = create("--mount", "type=bind,src=/c,dst=/d,ro,bind-propagation=rslave", "hostfs")
+    assert (list(request.host.binds), list(request.mounts)) == (["/c:/d:ro,rslave"], ["/c:/d:ro,rslave"])
+    (entry,) = request.host.mounts
+    assert json.loads(entry) == {
+        "Type": "bind", "Source": "/c", "Target": "/d", "ReadOnly": True, "BindOptions": {"Propagation": "rslave"}
+    }  # fmt: skip
 
 
 def test_network_flags_reach_the_request(create):
@@ -181,6 +191,14 @@ def test_the_id_is_written_to_a_file_that_must_not_exist(cli, create, tmp_path):
     assert cli("create", "--cidfile", str(file), "hostfs").err == (
         f"container ID file found, make sure the other container isn't running or delete {file}\n"
     )
+
+
+def test_a_directory_and_a_link_are_refused_as_id_files(cli, tmp_path):
+    (tmp_path / "dangling").symlink_to("/nosuch/id")
+    for path in (f"{tmp_path}", f"{tmp_path}/", f"{tmp_path}/dangling"):
+        result = cli("create", "--cidfile", path, "hostfs")
+        assert (result.code, cli.engine.calls) == (1, [])
+        assert result.err == f"container ID file found, make sure the other container isn't running or delete {path}\n"
 
 
 def test_no_id_file_is_left_if_no_container_was_created(cli, tmp_path):

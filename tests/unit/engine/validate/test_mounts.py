@@ -32,6 +32,11 @@ def test_a_valid_bind_is_parsed(bind, mount):
         ("/tmp:/x:bogus", "invalid mode: bogus"),
         ("/tmp:/x:ro,rw", "invalid mode: ro,rw"),
         (
+            "/tmp:/x:nocopy",
+            "invalid volume specification: '/tmp:/x:nocopy': invalid mount config for type \"bind\": "
+            "field VolumeOptions must not be specified",
+        ),
+        (
             "/tmp:x",
             "invalid volume specification: '/tmp:x': invalid mount config for type \"bind\": "
             "invalid mount path: 'x' mount path must be absolute",
@@ -67,6 +72,7 @@ def test_two_mounts_at_one_path_are_refused():
         ("tmp:/x", "invalid mount path: 'tmp' mount path must be absolute"),
         ("/tmp:x:ro", "invalid mount path: 'x' mount path must be absolute"),
         (":/x:ro", "field Source must not be empty"),
+        ("/tmp:/x:ro,foo", "invalid propagation mode: foo"),
         (":x", "invalid mount path: 'x' mount path must be absolute"),
         (":/", "invalid specification: destination can't be '/'"),
         ("/nosuch:/x/..", "invalid specification: destination can't be '/'"),
