@@ -32,6 +32,8 @@ To see the nodes: hawse node ls"""
 CERTIFICATES = """hawse's cluster has no keys to unlock and no settings to change later.
 A new join token: hawse swarm join-token --rotate worker"""
 ONLY_HERE = "hawse has no daemon: a command works on the host where it runs. For another host: ssh HOST hawse …"
+CONTEXTS = f"""hawse has one context, "default", which is this host.
+{ONLY_HERE}"""
 PLUGINS = """A network driver of hawse is a Python package with an entry point in "hawse.drivers" (CONTRIBUTING.md)."""
 CHECKPOINTS = """hawse makes no checkpoints of processes."""
 
@@ -52,7 +54,7 @@ ABSENT: Mapping[str, str] = dict((
     *_each("node_demote node_promote", ROLES),
     *_each("node_ps node_update", NODES),
     *_each("swarm_ca swarm_unlock swarm_unlock-key swarm_update", CERTIFICATES),
-    *_each("context", ONLY_HERE),
+    *_each("context_create context_export context_import context_rm context_update", CONTEXTS),
     *_each("plugin", PLUGINS),
     *_each("checkpoint", CHECKPOINTS),
 ))  # fmt: skip

@@ -226,6 +226,12 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("is the network as recorded?", "hawse network verify app"),
         ("repair the differences", "hawse network verify --fix app"),
     ),
+    "context inspect": (
+        ("the socket of Docker's API", "hawse context inspect -f '{{.Endpoints.docker.Host}}'"),
+    ),
+    "context ls": (("the only context: this host", "hawse context ls"),),
+    "context show": (("for a script", "hawse context show"),),
+    "context use": (("only this host", "hawse context use default"),),
     "node inspect": (
         ("this host", "hawse node inspect --pretty self"),
         ("one field", "hawse node inspect -f '{{.Status.State}}' host2"),

@@ -26,6 +26,7 @@ COMMANDS = {
     "attach": "cli.container.attach:attach",
     "completion": "cli.completion.command:completion",
     "container": "cli.container:container",
+    "context": "cli.context:context",
     "create": "cli.container.create:create",
     "doctor": "cli.doctor:doctor",
     "events": "cli.system.events:events",
@@ -66,7 +67,7 @@ COMMANDS = {
 """Maps the name of each command to the location of the command in the code, such as ``cli.network.create:create``."""
 
 COMMON = ("run", "exec", "ps", "pull", "images", "version", "info")
-MANAGEMENT = ("container", "image", "network", "node", "swarm", "system")
+MANAGEMENT = ("container", "context", "image", "network", "node", "swarm", "system")
 SECTIONS = {
     "Common Commands": COMMON,
     "Management Commands": MANAGEMENT,

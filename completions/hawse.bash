@@ -7,9 +7,9 @@ __hawse_command() {
     commands='' aliases='' flags='' arguments='' strict=''
     case $1 in
         '')
-            commands='attach completion container create doctor events exec image images import info inspect kill load
-                      logs network node port ps publish pull rename restart rm rmi run save start stats stop swarm
-                      system tag top trace unpublish version wait'
+            commands='attach completion container context create doctor events exec image images import info inspect
+                      kill load logs network node port ps publish pull rename restart rm rmi run save start stats stop
+                      swarm system tag top trace unpublish version wait'
             flags='--config=directories --context,-c=context --debug,-D --dry-run --explain --help *--host,-H=none
                    --log-level,-l=log-level --no-color --version,-v'
             strict=1
@@ -148,6 +148,26 @@ __hawse_command() {
         'container wait' | wait)
             flags='--help'
             arguments='more-containers...'
+            ;;
+        context)
+            commands='inspect ls show use'
+            aliases='list=ls'
+            flags='--help'
+            strict=1
+            ;;
+        'context inspect')
+            flags='--format,-f=none --help'
+            arguments='context...'
+            ;;
+        'context ls')
+            flags='--format=none --help --quiet,-q'
+            ;;
+        'context show')
+            flags='--help'
+            ;;
+        'context use')
+            flags='--help'
+            arguments='context...'
             ;;
         doctor)
             flags='--fix --format=doctor-format --help'

@@ -1,7 +1,7 @@
 # fish completion for hawse. `hawse completion fish` writes it.
 
 # For each command: the flags that take a value, with its source, and the aliases of its commands.
-set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stats' 'stats' 'container stop' 'stop' 'container top' 'top' 'container unpublish' 'unpublish' 'container wait' 'wait' 'doctor' 'events' 'system events' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image pull' 'pull' 'image rm' 'image save' 'save' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network map' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system service' 'system uninstall' 'trace' 'version'
+set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stats' 'stats' 'container stop' 'stop' 'container top' 'top' 'container unpublish' 'unpublish' 'container wait' 'wait' 'context' 'context inspect' 'context ls' 'context show' 'context use' 'doctor' 'events' 'system events' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image pull' 'pull' 'image rm' 'image save' 'save' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network map' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system service' 'system uninstall' 'trace' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run' 'container top' 'top'
 
 function __hawse_valued
@@ -38,6 +38,10 @@ function __hawse_valued
             printf '%s\n' --signal=signal -s=signal --time=none -t=none
         case 'container unpublish' 'unpublish'
             printf '%s\n' --publish=none -p=none
+        case 'context inspect'
+            printf '%s\n' --format=none -f=none
+        case 'context ls'
+            printf '%s\n' --format=none
         case 'doctor'
             printf '%s\n' --format=doctor-format
         case 'events' 'system events'
@@ -109,6 +113,8 @@ function __hawse_alias
             echo ls
         case 'container remove'
             echo rm
+        case 'context list'
+            echo ls
         case 'image list'
             echo ls
         case 'image remove'
@@ -361,6 +367,7 @@ complete -c hawse -n __hawse_awaits -a '(__hawse_offer_awaited)'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a attach -d 'Attach local standard input, output, and error streams to a running container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a completion -d 'Print the tab completion script of a shell'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a container -d 'Manage containers'
+complete -c hawse -n '__hawse_argument_of 0 \'\'' -a context -d 'Manage contexts'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a create -d 'Create a new container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a doctor -d 'Check everything on this host that hawse\'s networks need'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a events -d 'Get real time events from the server'
@@ -737,6 +744,26 @@ complete -c hawse -n '__hawse_argument_of 1+ \'container unpublish\' \'unpublish
 
 complete -c hawse -n '__hawse_flags_of \'container wait\' \'wait\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_argument_of 0+ \'container wait\' \'wait\'' -a '(__hawse_offer more-containers)'
+
+complete -c hawse -n '__hawse_argument_of 0 \'context\'' -a inspect -d 'Display detailed information on one or more contexts'
+complete -c hawse -n '__hawse_argument_of 0 \'context\'' -a ls -d 'List contexts'
+complete -c hawse -n '__hawse_argument_of 0 \'context\'' -a show -d 'Print the name of the current context'
+complete -c hawse -n '__hawse_argument_of 0 \'context\'' -a use -d 'Set the current docker context'
+complete -c hawse -n '__hawse_argument_of 0 \'context\'; and __hawse_none_of inspect ls show use' -a list -d 'same as ls'
+complete -c hawse -n '__hawse_flags_of \'context\'' -l help -d 'Print usage'
+
+complete -c hawse -n '__hawse_flags_of \'context inspect\'' -s f -l format -x -a '(__hawse_offer none)' -d 'Format output using a custom template'
+complete -c hawse -n '__hawse_flags_of \'context inspect\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_argument_of 0+ \'context inspect\'' -a '(__hawse_offer context)'
+
+complete -c hawse -n '__hawse_flags_of \'context ls\'' -l format -x -a '(__hawse_offer none)' -d 'Format output using a custom template'
+complete -c hawse -n '__hawse_flags_of \'context ls\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'context ls\'' -s q -l quiet -d 'Only show context names'
+
+complete -c hawse -n '__hawse_flags_of \'context show\'' -l help -d 'Print usage'
+
+complete -c hawse -n '__hawse_flags_of \'context use\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_argument_of 0+ \'context use\'' -a '(__hawse_offer context)'
 
 complete -c hawse -n '__hawse_flags_of \'doctor\'' -l fix -d 'Repair hawse\'s own objects, then check again'
 complete -c hawse -n '__hawse_flags_of \'doctor\'' -l format -x -a '(__hawse_offer doctor-format)' -d '"json": one JSON document'

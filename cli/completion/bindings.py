@@ -109,6 +109,8 @@ ARGUMENTS: Mapping[str, str] = {
     "image.import_ source": "archive",
     "image.import_ name": "images",
     "command": "command",
+    "context.inspect names": "context",
+    "context.use names": "context",
     "completion.command shell": "shell",
     "swarm.join_token role": "role",
 }

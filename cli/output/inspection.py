@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cli.docker_types.container_types import CONTAINER_JSON
+from cli.docker_types.context_types import CONTEXT
 from cli.docker_types.image_types import IMAGE_INSPECT
 from cli.docker_types.network_types import NETWORK_RESOURCE
 from cli.docker_types.node_types import NODE
@@ -21,7 +22,7 @@ from cli.gotemplate.gotypes import Type, Value
 from cli.gotemplate.jsontext import compact, indent
 from cli.gotemplate.template import Template, parse
 
-KINDS = ("network", "container", "image", "node")
+KINDS = ("network", "container", "image", "node", "context")
 _PREFIX = "template parsing error: "
 
 Document = Mapping[str, Any] | str
@@ -35,6 +36,8 @@ def document_type(kind: str) -> Type:
         return IMAGE_INSPECT
     if kind == "node":
         return NODE
+    if kind == "context":
+        return CONTEXT
 
     return CONTAINER_JSON
 
