@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from engine.api import Documents, Json
 from engine.containers import directory as files
@@ -12,7 +13,8 @@ from engine.containers.process_spec import log_path
 from engine.endpoints.links import link_names
 from engine.filters.containers import filter_containers
 from engine.host import Host
-from engine.model import ContainerRecord, EndpointRecord, Filters, NetworkRecord
+from engine.images.reference import find as find_image
+from engine.model import ContainerRecord, EndpointRecord, Filters, ImageRecord, NetworkRecord
 from engine.render.container import NO_SIZES, ContainerFiles, container_document, container_summary
 from engine.store.api import Reader
 from engine.validate.logging import JSON_FILE
@@ -38,6 +40,9 @@ def list_documents(host: Host, filters: Filters, *, everything: bool, limit: int
         records = [lookup.with_actual_state(host, r) for r in reversed(stored)]
         endpoints, networks = _live_endpoints(reader)
         linked = link_names(reader, records)
+        images = reader.images()
+    records = _with_current_images(images, records)
+    filters = _with_image_ids(images, filters)
     sides = {r.id: (endpoints.get(r.id, []), networks) for r in records}
     chosen = filter_containers(records, sides, filters, everything=everything or limit > 0)
     if limit > 0:
@@ -51,6 +56,32 @@ def gateway_priorities(host: Host) -> Mapping[str, Mapping[str, int]]:
         records = reader.containers()
     priorities = {r.id: {a.network: a.settings.gw_priority for a in r.attachments} for r in records}
     return {container: {n: p for n, p in networks.items() if p} for container, networks in priorities.items()}
+
+
+def _with_current_images(images: Sequence[ImageRecord], records: Sequence[ContainerRecord]) -> list[ContainerRecord]:
+    """Replace the name of a container's image by the image's id if the name no longer means this image.
+
+    Docker lists containers in this way after `rmi NAME`, or after another image got the name.
+    """
+    typed = {record.config.image for record in records if record.image_id}
+    meant = {name: found.id for name in typed if (found := find_image(images, name)[0])}
+    return [
+        replace(record, config=replace(record.config, image=record.image_id))
+        if record.image_id and meant.get(record.config.image) != record.image_id
+        else record
+        for record in records
+    ]
+
+
+def _with_image_ids(images: Sequence[ImageRecord], filters: Filters) -> Filters:
+    """Replace the image names of the filter ``ancestor`` by the images' ids.
+
+    The filter then also finds the containers that were created with another name of the image. Other values stay,
+    because a container may be on ``hostfs`` or on a directory.
+    """
+    ancestors = filters.get("ancestor", ())
+    ids = ((find_image(images, name)[0], name) for name in ancestors)
+    return {**filters, "ancestor": tuple(image.id if image else name for image, name in ids)} if ancestors else filters
 
 
 def _live_endpoints(reader: Reader) -> tuple[dict[str, list[EndpointRecord]], dict[str, NetworkRecord]]:
