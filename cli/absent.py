@@ -45,7 +45,7 @@ def _each(names: str, text: str) -> Iterable[tuple[str, str]]:
 ABSENT: Mapping[str, str] = dict((
     *_each("push search login logout manifest trust image_push", REGISTRY),
     *_each("build builder buildx image_build", BUILD),
-    *_each("commit diff history container_commit container_diff image_history image_prune", LAYERS),
+    *_each("commit diff history container_commit container_diff image_history", LAYERS),
     *_each("export cp container_export container_cp", FILES),
     *_each("pause unpause update container_pause container_unpause container_update", CGROUPS),
     *_each("volume", VOLUMES),

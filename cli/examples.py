@@ -88,6 +88,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("all published ports", "hawse port web"),
         ("where the container's port 80 is", "hawse port web 80/tcp"),
     ),
+    "image prune": (
+        ("remove the images without a name", "hawse image prune -f"),
+        ("also those with a name that no container uses", "hawse image prune -af"),
+    ),
     "container prune": (
         ("remove all stopped containers", "hawse container prune -f"),
         ("those that are older than 24 hours", "hawse container prune --filter until=24h"),

@@ -176,7 +176,7 @@ __hawse_command() {
             flags='*--filter,-f=event-filter --format=event-format --help --since=age --until=none'
             ;;
         image)
-            commands='import inspect load ls pull rm save tag'
+            commands='import inspect load ls prune pull rm save tag'
             aliases='list=ls remove=rm'
             flags='--help'
             strict=1
@@ -195,6 +195,9 @@ __hawse_command() {
         'image ls')
             flags='--all,-a --digests *--filter,-f=image-filter --format=image-format --help --no-trunc --quiet,-q'
             arguments='images'
+            ;;
+        'image prune')
+            flags='--all,-a *--filter=image-prune-filter --force,-f --help'
             ;;
         'image pull' | pull)
             flags='--all-tags,-a --disable-content-trust --help --platform=none --quiet,-q'
@@ -651,6 +654,9 @@ __hawse_source() {
         archive)
             __hawse_words -
             __hawse_paths -f
+            ;;
+        image-prune-filter)
+            __hawse_keys label= none 'label!=' none until= age
             ;;
         image-filter)
             __hawse_keys before= images dangling= bool label= none reference= images since= images

@@ -1,7 +1,7 @@
 # fish completion for hawse. `hawse completion fish` writes it.
 
 # For each command: the flags that take a value, with its source, and the aliases of its commands.
-set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stats' 'stats' 'container stop' 'stop' 'container top' 'top' 'container unpublish' 'unpublish' 'container wait' 'wait' 'context' 'context inspect' 'context ls' 'context show' 'context use' 'doctor' 'events' 'system events' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image pull' 'pull' 'image rm' 'image save' 'save' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network map' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system service' 'system uninstall' 'trace' 'version'
+set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stats' 'stats' 'container stop' 'stop' 'container top' 'top' 'container unpublish' 'unpublish' 'container wait' 'wait' 'context' 'context inspect' 'context ls' 'context show' 'context use' 'doctor' 'events' 'system events' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image prune' 'image pull' 'pull' 'image rm' 'image save' 'save' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network map' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system service' 'system uninstall' 'trace' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run' 'container top' 'top'
 
 function __hawse_valued
@@ -54,6 +54,8 @@ function __hawse_valued
             printf '%s\n' --input=none -i=none
         case 'image ls'
             printf '%s\n' --filter=image-filter -f=image-filter --format=image-format
+        case 'image prune'
+            printf '%s\n' --filter=image-prune-filter
         case 'image pull' 'pull'
             printf '%s\n' --platform=none
         case 'image save' 'save'
@@ -330,6 +332,8 @@ function __hawse_source
         case archive
             __hawse_words '-'\t'Standard input'
             __hawse_files
+        case image-prune-filter
+            __hawse_keys 'label=' 'none' '' 'label!=' 'none' '' 'until=' 'age' ''
         case image-filter
             __hawse_keys 'before=' 'images' '' 'dangling=' 'bool' '' 'label=' 'none' '' 'reference=' 'images' '' 'since=' 'images' ''
         case image-format
@@ -779,12 +783,13 @@ complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a import -d 'Import the 
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a inspect -d 'Display detailed information on one or more images'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a load -d 'Load an image from a tar archive or STDIN'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a ls -d 'List images'
+complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a prune -d 'Remove unused images'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a pull -d 'Download an image from a registry'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a rm -d 'Remove one or more images'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a save -d 'Save one or more images to a tar archive (streamed to STDOUT by default)'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a tag -d 'Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE'
-complete -c hawse -n '__hawse_argument_of 0 \'image\'; and __hawse_none_of import inspect load ls pull rm save tag' -a list -d 'same as ls'
-complete -c hawse -n '__hawse_argument_of 0 \'image\'; and __hawse_none_of import inspect load ls pull rm save tag' -a remove -d 'same as rm'
+complete -c hawse -n '__hawse_argument_of 0 \'image\'; and __hawse_none_of import inspect load ls prune pull rm save tag' -a list -d 'same as ls'
+complete -c hawse -n '__hawse_argument_of 0 \'image\'; and __hawse_none_of import inspect load ls prune pull rm save tag' -a remove -d 'same as rm'
 complete -c hawse -n '__hawse_flags_of \'image\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_flags_of \'image import\' \'import\'' -s c -l change -x -a '(__hawse_offer none)' -d 'Apply Dockerfile instruction to the created image'
@@ -810,6 +815,11 @@ complete -c hawse -n '__hawse_flags_of \'image ls\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'image ls\'' -l no-trunc -d 'Don\'t truncate output'
 complete -c hawse -n '__hawse_flags_of \'image ls\'' -s q -l quiet -d 'Only show image IDs'
 complete -c hawse -n '__hawse_argument_of 0 \'image ls\'' -a '(__hawse_offer images)'
+
+complete -c hawse -n '__hawse_flags_of \'image prune\'' -s a -l all -d 'Remove all unused images, not just dangling ones'
+complete -c hawse -n '__hawse_flags_of \'image prune\'' -l filter -x -a '(__hawse_offer image-prune-filter)' -d 'Provide filter values (e.g. "until=<timestamp>")'
+complete -c hawse -n '__hawse_flags_of \'image prune\'' -s f -l force -d 'Do not prompt for confirmation'
+complete -c hawse -n '__hawse_flags_of \'image prune\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_flags_of \'image pull\' \'pull\'' -s a -l all-tags -d 'Download all tagged images in the repository'
 complete -c hawse -n '__hawse_flags_of \'image pull\' \'pull\'' -l disable-content-trust -d 'Skip image verification'

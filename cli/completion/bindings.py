@@ -37,6 +37,7 @@ FLAGS: Mapping[str, str] = {
     "container.stats --format": "stats-format",
     "container.logs --tail": "tail",
     "image.ls --filter": "image-filter",
+    "image.prune --filter": "image-prune-filter",
     "image.ls --format": "image-format",
     "image.inspect --format": "document-format",
     "system.events --filter": "event-filter",

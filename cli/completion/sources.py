@@ -292,6 +292,7 @@ OTHERS: Mapping[str, Source] = {
     "images": Source(names=("images",)),
     "more-images": Source(names=("images+",)),
     "archive": Source({"-": "Standard input"}, shell="files"),
+    "image-prune-filter": Source(keys={"label=": "none", "label!=": "none", "until=": "age"}),
     "image-filter": Source(
         keys={"before=": "images", "dangling=": "bool", "label=": "none", "reference=": "images", "since=": "images"}
     ),

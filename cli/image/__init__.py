@@ -10,6 +10,7 @@ image = Group(
         "list": "cli.image.ls:ls",
         "load": "cli.image.load:load",
         "ls": "cli.image.ls:ls",
+        "prune": "cli.image.prune:prune",
         "pull": "cli.image.pull:pull",
         "remove": "cli.image.rm:rm",
         "rm": "cli.image.rm:rm",

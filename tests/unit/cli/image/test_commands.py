@@ -100,3 +100,22 @@ def test_save_replaces_no_special_file(images, tmp_path):
         done = images("save", "-o", path, "bb")
         assert (done.code, done.err) == (1, text)
         assert os.stat(path).st_ino == status.st_ino
+
+
+def test_prune_removes_images_without_a_name(cli):
+    cli.engine.answers["images"]["prune"] = ([{"Untagged": "a:1"}, {"Deleted": ID}], 2024614)
+    done = cli("image", "prune", "-f", "--filter", "label=x")
+    assert done.out == f"Deleted Images:\nuntagged: a:1\ndeleted: {ID}\n\nTotal reclaimed space: 2.025MB\n"
+    assert cli.engine.call == ("prune", ({"label": ("x",), "dangling": ("true",)},), {})
+
+
+def test_prune_of_all_images_asks_first(cli):
+    asked = cli("image", "prune", "-a")
+    assert asked.out == (
+        "WARNING! This will remove all images without at least one container associated to them.\n"
+        "Are you sure you want to continue? [y/N] "
+    )
+    assert (asked.code, cli.engine.calls) == (0, [])
+    cli.engine.answers["images"]["prune"] = ([], 0)
+    assert cli("image", "prune", "-af").out == "Total reclaimed space: 0B\n"
+    assert cli.engine.call == ("prune", ({"dangling": ("false",)},), {})

@@ -1,0 +1,32 @@
+"""The ``hawse image prune`` command."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.pflag import FILTER, command, flag
+from cli.prompt import Filters, confirmed
+from engine.golang.units import human_size
+
+ALL = "all images without at least one container associated to them"
+DANGLING = "all dangling images"
+
+
+@command("prune [OPTIONS]", "Remove unused images")
+@flag("--all", "-a", usage="Remove all unused images, not just dangling ones")
+@flag("--filter", kind=FILTER, usage='Provide filter values (e.g. "until=<timestamp>")')
+@flag("--force", "-f", usage="Do not prompt for confirmation")
+@click.pass_obj
+def prune(app: App, all: bool, filter: Filters, force: bool) -> None:
+    """Remove images without a name, or with ``all`` every unused image; print the names and the freed disk space."""
+    question = f"WARNING! This will remove {ALL if all else DANGLING}.\nAre you sure you want to continue?"
+    if not (force or confirmed(app, question)):
+        return
+    with app.waiting("Removing unused images"):
+        dangling = (*filter.get("dangling", ()), "false" if all else "true")
+        removed, reclaimed = app.engine.images.prune({**filter, "dangling": dangling})
+    if removed:
+        lines = [f"{what.lower()}: {name}" for entry in removed for what, name in entry.items()]
+        app.out_lines(["Deleted Images:", *lines, ""])
+    app.out(f"Total reclaimed space: {human_size(reclaimed)}\n")
