@@ -23,7 +23,7 @@ from engine.cluster import record_checks
 from engine.cluster.model import Question
 from engine.diagnosis.trace import rules
 from engine.diagnosis.trace.checks import Checks
-from engine.diagnosis.trace.destination import REMOTE, Way
+from engine.diagnosis.trace.destination import REMOTE, PacketPath
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Hop, Log
 from engine.diagnosis.trace.other_host import CULPRITS_LIMIT, LONGEST_TEXT, Report
@@ -108,9 +108,9 @@ def _examined(
         return _bounded([], [found.culprit])
     if client is None or own is None:
         return Report([], [])
-    back = Way(place, client, 0, question.protocol, REMOTE, target, None, source)
+    back = PacketPath(place, client, 0, question.protocol, REMOTE, target, None, source)
     there = Place("container", client.compressed)
-    forth = Way(there, own, question.port, question.protocol, REMOTE, source, place, target, question.port)
+    forth = PacketPath(there, own, question.port, question.protocol, REMOTE, source, place, target, question.port)
     explanation, checks = Explanation(reader, records, back, State(host, records)), Checks(records, forth)
     log.add(f"interface {target.endpoint.interface}", str(place), str(own))
     parts: list[Callable[[], Iterable[Culprit]]] = [
@@ -139,10 +139,10 @@ def _each(parts: Iterable[Callable[[], Iterable[Culprit]]]) -> Iterator[Culprit]
             continue
 
 
-def _underlay(side: OverlaySide, way: Way) -> Iterator[Culprit]:
+def _underlay(side: OverlaySide, path: PacketPath) -> Iterator[Culprit]:
     """Yield the faults of this host's side of the tunnel to the asking host."""
-    own, node = side.own_address, side.node_of(way)
-    if not own or node is None or way.source_member is None:
+    own, node = side.own_address, side.node_of(path)
+    if not own or node is None or path.source_member is None:
         return
     other = ip_address(node.data_address)
     if own not in (text.partition("/")[0] for _, text in interface_addresses()):
@@ -151,7 +151,7 @@ def _underlay(side: OverlaySide, way: Way) -> Iterator[Culprit]:
     found = path_lookup.route(other)
     if found.kind != "unicast":
         yield Culprit("no-route", f"route to {other} of the host", "host", f"this host has no route to {other}", "")
-    drop = side.dropped_tunnel(way)
+    drop = side.dropped_tunnel(path)
     if drop is not None:
         yield drop
 

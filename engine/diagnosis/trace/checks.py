@@ -15,7 +15,7 @@ from drivers.api import DriverError, IPAddress
 from drivers.linux import address, address_conflict, conntrack, link, listeners, path_lookup, sysctl
 from drivers.linux.features import mtu_of
 from drivers.linux.netlink import session
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of
 from engine.diagnosis.trace.source import OUTSIDE, of_container
@@ -27,31 +27,31 @@ MOST_NEIGHBOURS = 100
 
 
 class Checks:
-    """The checks for one path (`Way`)."""
+    """The checks for one `PacketPath`."""
 
-    def __init__(self, records: Records, way: Way) -> None:
-        self._records, self._way = records, way
-        self._version = way.inner_address.version
+    def __init__(self, records: Records, path: PacketPath) -> None:
+        self._records, self._path = records, path
+        self._version = path.inner_address.version
 
     # --------------------------------------------------------------------------------------- neighbours
 
     def neighbours(self) -> Iterator[Culprit]:
         """Yield a culprit for each neighbour entry with a wrong MAC on the path, and each wrong forwarding entry."""
-        way, near, far = self._way, self._way.source_member, self._way.target_member
-        own = self._way.source_address
-        if way.kind == REMOTE and near is not None and far is not None:
-            yield from self._changed_mac(way.source, near)
-            yield from self._compare_macs(way.source, near, far, way.inner_address)
-        elif way.kind == BRIDGED and near is not None and far is not None and way.target is not None:
+        path, near, far = self._path, self._path.source_member, self._path.target_member
+        own = self._path.source_address
+        if path.kind == REMOTE and near is not None and far is not None:
+            yield from self._changed_mac(path.source, near)
+            yield from self._compare_macs(path.source, near, far, path.inner_address)
+        elif path.kind == BRIDGED and near is not None and far is not None and path.target is not None:
             if self._has_icc(near):
-                yield from self._compare_macs(way.source, near, far, way.inner_address)
+                yield from self._compare_macs(path.source, near, far, path.inner_address)
                 if own is not None:
-                    yield from self._compare_macs(way.target, far, near, own)
+                    yield from self._compare_macs(path.target, far, near, own)
         elif near is not None:
-            yield from self._compare_gateway(way.source, near)
-        if way.kind == ROUTED and far is not None and way.target is not None:
-            yield from self._compare_gateway(way.target, far)
-            yield from self._compare_on_bridge(far, way.inner_address)
+            yield from self._compare_gateway(path.source, near)
+        if path.kind == ROUTED and far is not None and path.target is not None:
+            yield from self._compare_gateway(path.target, far)
+            yield from self._compare_on_bridge(far, path.inner_address)
             if near is not None and own is not None:
                 yield from self._compare_on_bridge(near, own)
         for member in (near, far):
@@ -137,13 +137,13 @@ class Checks:
 
         With ``sending``, also ask by ARP for other machines that have the target's address.
         """
-        for member in (self._way.target_member, self._way.source_member):
+        for member in (self._path.target_member, self._path.source_member):
             value = address_of(member.endpoint, self._version) if member is not None else None
             if member is not None and value is not None:
                 yield from self._held_by_others(member, value)
-        way = self._way
-        if sending and way.kind == BRIDGED and way.source_member is not None and way.target_member is not None:
-            yield from self._asked(way.source_member, way.target_member)
+        path = self._path
+        if sending and path.kind == BRIDGED and path.source_member is not None and path.target_member is not None:
+            yield from self._asked(path.source_member, path.target_member)
 
     def _held_by_others(self, member: JoinedEndpoint, value: IPAddress) -> Iterator[Culprit]:
         others = [
@@ -169,7 +169,7 @@ class Checks:
         if not self._has_icc(near):
             return
         try:
-            macs = self._way.source.inside(partial(address_conflict.holders, near.endpoint.interface, own, target))
+            macs = self._path.source.inside(partial(address_conflict.holders, near.endpoint.interface, own, target))
         except (DriverError, OSError):
             return
         strangers = macs - {self._mac_of(far) or far.endpoint.link_mac}
@@ -188,8 +188,8 @@ class Checks:
 
     def forwarding(self) -> Iterator[Culprit]:
         """Yield a culprit if the path needs forwarding and the host does not forward."""
-        way = self._way
-        if way.kind not in (ROUTED, EXTERNAL) or not self._is_forwarded():
+        path = self._path
+        if path.kind not in (ROUTED, EXTERNAL) or not self._is_forwarded():
             return
         family = f"ipv{self._version}"
         keys = ["net/ipv4/ip_forward"] if self._version == 4 else [sysctl.conf("ipv6", "all", "forwarding")]
@@ -198,19 +198,19 @@ class Checks:
         for key in keys:
             if sysctl.read(key) == "0":
                 name = key.replace("/", ".")
-                detail = f"{name} is 0, so the host does not forward packets of {way.source} to {way.target_name}"
+                detail = f"{name} is 0, so the host does not forward packets of {path.source} to {path.target_name}"
                 yield Culprit("forwarding-off", f"sysctl {name}", "host", detail, f"sysctl -w {name}=1")
 
     def _is_forwarded(self) -> bool:
-        way = self._way
-        through = way.source_member is not None or way.source.kind == OUTSIDE
-        return through and (way.target_member is not None or way.target is None)
+        path = self._path
+        through = path.source_member is not None or path.source.kind == OUTSIDE
+        return through and (path.target_member is not None or path.target is None)
 
     def _host_interfaces(self) -> list[str]:
         """Return the host's interfaces at which the packet and its answer arrive."""
-        bridges = [bridge_of(m.network) for m in self._way.members if m.network.driver == "bridge"]
-        outer = path_lookup.route(self._way.address).interface if self._way.kind == EXTERNAL else ""
-        return [*filter(None, (self._way.source.interface, outer)), *bridges]
+        bridges = [bridge_of(m.network) for m in self._path.members if m.network.driver == "bridge"]
+        outer = path_lookup.route(self._path.address).interface if self._path.kind == EXTERNAL else ""
+        return [*filter(None, (self._path.source.interface, outer)), *bridges]
 
     def reverse_path(self, source: IPAddress | None) -> Iterator[Culprit]:
         """Yield a culprit if a reverse path filter drops the packet or its answer.
@@ -219,26 +219,26 @@ class Checks:
         if the route to its sender leaves by the interface at which the packet arrived. A loose filter (2) accepts any
         route to the sender.
         """
-        way, own = self._way, source or self._way.source_address
+        path, own = self._path, source or self._path.source_address
         triples: list[tuple[Place, str, IPAddress | None]] = []
-        if way.kind == ROUTED and way.source.interface:
-            triples.append((HOST, way.source.interface, own))
-        if way.kind in (ROUTED, EXTERNAL) and way.source_member and way.source_member.network.driver == "bridge":
-            triples.append((HOST, bridge_of(way.source_member.network), own))
-        if way.target is not None and way.target_member is not None and way.target.path:
-            triples.append((way.target, way.target_member.endpoint.interface, own))
-            if way.kind == ROUTED and way.target_member.network.driver == "bridge":
-                triples.append((HOST, bridge_of(way.target_member.network), way.inner_address))
-        if way.source_member is not None and way.kind != LOCAL:
-            triples.append((way.source, way.source_member.endpoint.interface, way.address))
+        if path.kind == ROUTED and path.source.interface:
+            triples.append((HOST, path.source.interface, own))
+        if path.kind in (ROUTED, EXTERNAL) and path.source_member and path.source_member.network.driver == "bridge":
+            triples.append((HOST, bridge_of(path.source_member.network), own))
+        if path.target is not None and path.target_member is not None and path.target.netns_path:
+            triples.append((path.target, path.target_member.endpoint.interface, own))
+            if path.kind == ROUTED and path.target_member.network.driver == "bridge":
+                triples.append((HOST, bridge_of(path.target_member.network), path.inner_address))
+        if path.source_member is not None and path.kind != LOCAL:
+            triples.append((path.source, path.source_member.endpoint.interface, path.address))
         for place, interface, sender in triples:
             if sender is not None and sender.version == 4:
                 yield from place.inside(partial(_reverse, place, interface, sender))
 
     def port_states(self) -> Iterator[Culprit]:
         """Yield a culprit for each bridge port on the path that does not forward, although it is up."""
-        for member in self._way.members:
-            if member.network.driver == "bridge" and self._way.kind != LOCAL:
+        for member in self._path.members:
+            if member.network.driver == "bridge" and self._path.kind != LOCAL:
                 port, name = port_of(member), self._records.name_of(member)
                 with session() as opened:
                     state = link.port_state(opened, port)
@@ -250,8 +250,8 @@ class Checks:
     def ignores_ping(self) -> Iterator[Culprit]:
         """Yield a culprit if the target ignores echo requests by a sysctl."""
         key = {4: "net/ipv4/icmp_echo_ignore_all", 6: "net/ipv6/icmp/echo_ignore_all"}[self._version]
-        target = self._way.target
-        if target is not None and self._way.protocol == "icmp" and target.inside(lambda: sysctl.read(key)) == "1":
+        target = self._path.target
+        if target is not None and self._path.protocol == "icmp" and target.inside(lambda: sysctl.read(key)) == "1":
             name = key.replace("/", ".")
             detail = f"{name} is 1 in {target.name}, so it does not answer pings"
             what = f"sysctl {name} of {target.name}"
@@ -261,16 +261,16 @@ class Checks:
 
     def mtu(self) -> Iterator[Culprit]:
         """Yield a culprit for each MTU on the path at which full-size packets are lost and small packets pass."""
-        way, sizes = self._way, dict[str, tuple[int, str, str]]()
+        path, sizes = self._path, dict[str, tuple[int, str, str]]()
         for side, place, member in (
-            ("source", way.source, way.source_member),
-            ("target", way.target, way.target_member),
+            ("source", path.source, path.source_member),
+            ("target", path.target, path.target_member),
         ):
             if (
                 member is None
                 or place is None
-                or not place.path
-                or way.kind == LOCAL
+                or not place.netns_path
+                or path.kind == LOCAL
                 or member.network.driver != "bridge"
             ):
                 continue
@@ -280,9 +280,9 @@ class Checks:
             if 0 < outer < inner:
                 yield _too_small(port, outer, f"{interface} of {place.name}", inner, "host", f"of {place.name}")
             bridge = bridge_of(member.network)
-            if way.kind != BRIDGED and way.protocol != "tcp" and 0 < inner < mtu_of(bridge):
+            if path.kind != BRIDGED and path.protocol != "tcp" and 0 < inner < mtu_of(bridge):
                 yield _too_small(interface, inner, bridge, mtu_of(bridge), str(place), f"of {place.name}")
-        if way.kind == BRIDGED and len(sizes) == 2 and way.protocol != "tcp":
+        if path.kind == BRIDGED and len(sizes) == 2 and path.protocol != "tcp":
             small, large = sorted(sizes.values())
             if 0 < small[0] < large[0]:
                 place_text = f"container {small[2]}"
@@ -294,28 +294,28 @@ class Checks:
 
     def listening(self) -> Iterator[Culprit]:
         """Yield a culprit if no socket of the target listens on the port."""
-        way = self._way
-        if way.target is None or not way.inner_port or way.protocol not in ("tcp", "udp"):
+        path = self._path
+        if path.target is None or not path.inner_port or path.protocol not in ("tcp", "udp"):
             return
-        waiting = way.target.inside(lambda: listeners.at(way.protocol, way.inner_port))
-        own = way.inner_address if way.target_member is not None else way.address
+        waiting = path.target.inside(lambda: listeners.at(path.protocol, path.inner_port))
+        own = path.inner_address if path.target_member is not None else path.address
         if listeners.accepts(waiting, own):
             return
-        what, where = f"port {way.service} of {way.target.name}", str(way.target)
-        if not waiting and way.target == HOST and way.binding is None and way.source.kind in ("host", OUTSIDE):
-            detail = f"no container publishes port {way.service} at {way.address}, and no process of the host listens"
-            fix = f"publish it: hawse publish CONTAINER -p {way.port}:CONTAINER_PORT/{way.protocol}"
+        what, where = f"port {path.service} of {path.target.name}", str(path.target)
+        if not waiting and path.target == HOST and path.binding is None and path.source.kind in ("host", OUTSIDE):
+            detail = f"no container publishes port {path.service} at {path.address}, and no process of the host listens"
+            fix = f"publish it: hawse publish CONTAINER -p {path.port}:CONTAINER_PORT/{path.protocol}"
             yield Culprit("not-published", what, where, detail, fix)
         elif not waiting:
-            detail = f"no process in {way.target.name} listens at port {way.service}"
-            fix = f"start the service in {way.target.name}, or use the port at which it listens"
+            detail = f"no process in {path.target.name} listens at port {path.service}"
+            fix = f"start the service in {path.target.name}, or use the port at which it listens"
             yield Culprit("port-not-listening", what, where, detail, fix)
         elif all(_is_loopback(one) for one in waiting):
-            detail = f"the process in {way.target.name} listens at {_shown(waiting)} only"
+            detail = f"the process in {path.target.name} listens at {_shown(waiting)} only"
             fix = f"let the service listen at 0.0.0.0 (or ::), not at {_shown(waiting)}"
             yield Culprit("listening-on-loopback-only", what, where, detail, fix)
         else:
-            detail = f"the process in {way.target.name} listens at {_shown(waiting)}, and not at {own}"
+            detail = f"the process in {path.target.name} listens at {_shown(waiting)}, and not at {own}"
             fix = f"let the service listen at {own} or at every address"
             yield Culprit("port-not-listening", what, where, detail, fix)
 
@@ -323,7 +323,7 @@ class Checks:
 
     def conntrack_full(self) -> Iterator[Culprit]:
         """Yield a culprit if a connection tracking table on the path is full."""
-        for place in dict.fromkeys(filter(None, (self._way.source, HOST, self._way.target))):
+        for place in dict.fromkeys(filter(None, (self._path.source, HOST, self._path.target))):
             full = place.inside(conntrack.reached_limit)
             if full is not None:
                 detail = f"{full[0]} of {full[1]} flows are in use, so new connections are dropped"
@@ -332,17 +332,17 @@ class Checks:
 
     def conntrack_stale(self) -> Iterator[Culprit]:
         """Yield a culprit for each tracked UDP flow to the target's port that leads to another address."""
-        way = self._way
-        if way.protocol != "udp" or way.target_member is None or way.inner_address.version != way.address.version:
+        path = self._path
+        if path.protocol != "udp" or path.target_member is None or path.inner_address.version != path.address.version:
             return
-        own = self._way.source_address
-        for flow in conntrack.flows_to("udp", way.address, way.port):
+        own = self._path.source_address
+        for flow in conntrack.flows_to("udp", path.address, path.port):
             from_here = own is None or flow.source == own.packed
-            if flow.answering != way.inner_address.packed and from_here:
+            if flow.answering != path.inner_address.packed and from_here:
                 client, old = (ip_address(packed) for packed in (flow.source, flow.answering))
-                detail = f"the flow from {client} to {way.address}:{way.port} still leads to {old}"
-                fix = f"delete it: conntrack -D -p udp --orig-dst {way.address} --dport {way.port}"
-                what = f"flow {client} to {way.address}:{way.port}/udp"
+                detail = f"the flow from {client} to {path.address}:{path.port} still leads to {old}"
+                fix = f"delete it: conntrack -D -p udp --orig-dst {path.address} --dport {path.port}"
+                what = f"flow {client} to {path.address}:{path.port}/udp"
                 yield Culprit("conntrack-stale", what, "host", detail, fix)
 
 

@@ -1,6 +1,6 @@
 """Find the target: a container, a published port, the host, an endpoint on another host, or an external machine.
 
-The result is a `Way`. This module does not compare kernel state, and sends nothing.
+The result is a `PacketPath`. This module does not compare kernel state, and sends nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOCAL, BRIDGED, ROUTED, REMOTE, EXTERNAL = "local", "bridged", "routed", "remote
 
 
 @dataclass(frozen=True)
-class Way:
+class PacketPath:
     """The path of a packet: its source, the endpoint by which it leaves, its destination address, and the target.
 
     ``kind`` is ``local`` (within one namespace), ``bridged`` (within one network), ``routed`` (through the host's IP
@@ -93,7 +93,7 @@ class Destinations:
         self._members = records.members(source.record) if source.record is not None else []
         self._own = {ip_interface(text).ip: name for name, text in interface_addresses()}
 
-    def published(self, target: Target) -> Way:
+    def published(self, target: Target) -> PacketPath:
         """Return the path to ``published:PORT``; raises `Found` if the port is not published, or not reachable."""
         found = self._publishing(target.port, target.protocol)
         if not found:
@@ -104,7 +104,7 @@ class Destinations:
         (endpoint, binding), address = reachable[0]
         return self._through(endpoint, binding, address, target.port)
 
-    def way(self, target: Target, addresses: Sequence[IPAddress]) -> Way:
+    def path(self, target: Target, addresses: Sequence[IPAddress]) -> PacketPath:
         """Return the path to the target, with the address that `_best` chooses."""
         address = self._best(addresses)
         if self._source.kind == OUTSIDE:
@@ -134,7 +134,7 @@ class Destinations:
         versions = {ip_interface(t).version for m in self._members for t in (m.endpoint.ipv4, m.endpoint.ipv6) if t}
         return next((a for a in addresses if a.version in versions), addresses[0])
 
-    def _to_member(self, target: Target, address: IPAddress, member: JoinedEndpoint) -> Way:
+    def _to_member(self, target: Target, address: IPAddress, member: JoinedEndpoint) -> PacketPath:
         container = self._records.container_of(member)
         place = of_container(self._records, container) if container is not None else None
         near = next((m for m in self._members if m.network.id == member.network.id), None)
@@ -143,21 +143,21 @@ class Destinations:
             kind = REMOTE
         return self._made(target, address, kind, place, member, near)
 
-    def _at_loopback(self, target: Target, address: IPAddress) -> Way:
-        found = self._matching(target.port, target.protocol, address) if not self._source.path else None
+    def _at_loopback(self, target: Target, address: IPAddress) -> PacketPath:
+        found = self._matching(target.port, target.protocol, address) if not self._source.netns_path else None
         if found is not None:
             return self._through(*found, address, target.port)
-        if not self._source.path and self._source.kind == "host":
+        if not self._source.netns_path and self._source.kind == "host":
             self._require_no_other_binding(target, address)
         return self._made(target, address, LOCAL, self._source)
 
-    def _at_host(self, target: Target, address: IPAddress) -> Way:
+    def _at_host(self, target: Target, address: IPAddress) -> PacketPath:
         """Return the path to one of the host's own addresses: to a published port, or to a process of the host."""
         found = self._matching(target.port, target.protocol, address)
         if found is not None:
             return self._through(*found, address, target.port)
         self._require_no_other_binding(target, address)
-        kind = ROUTED if self._source.path or self._source.kind == OUTSIDE else LOCAL
+        kind = ROUTED if self._source.netns_path or self._source.kind == OUTSIDE else LOCAL
         return self._made(target, address, kind, HOST)
 
     def _require_no_other_binding(self, target: Target, address: IPAddress) -> None:
@@ -178,7 +178,7 @@ class Destinations:
         if others and target.port:
             raise Found(self._elsewhere(target.port, others, address))
 
-    def _elsewhere_or_outside(self, target: Target, address: IPAddress) -> Way:
+    def _elsewhere_or_outside(self, target: Target, address: IPAddress) -> PacketPath:
         subnets = self._records.of_subnet(address)
         local = [n for n in subnets if n.scope == "local"]
         if local:
@@ -189,7 +189,7 @@ class Destinations:
         near = next((m for m in self._members for n in subnets if n.id == m.network.id), None)
         return self._made(target, address, REMOTE if near is not None else EXTERNAL, None, None, near)
 
-    def _from_outside(self, target: Target, address: IPAddress) -> Way:
+    def _from_outside(self, target: Target, address: IPAddress) -> PacketPath:
         """Return the path from an external machine to an address; raises `Found` if there is none."""
         held = self._records.at(address)
         if address.is_loopback:
@@ -203,7 +203,7 @@ class Destinations:
             return self._from_outside_to(held[0], target, address)
         return self._at_host(target, address) if address in self._own else self._elsewhere_or_outside(target, address)
 
-    def _from_outside_to(self, member: JoinedEndpoint, target: Target, address: IPAddress) -> Way:
+    def _from_outside_to(self, member: JoinedEndpoint, target: Target, address: IPAddress) -> PacketPath:
         """Return the path from an external machine to a container; raises `Found` if there is none.
 
         If the user named an address, the path leads directly to it, even if hawse's rules block this path. If the user
@@ -236,7 +236,7 @@ class Destinations:
             if self._is_translated(m.endpoint, p)
         ]
 
-    def _through(self, endpoint: EndpointRecord, binding: PortRecord, address: IPAddress, port: int) -> Way:
+    def _through(self, endpoint: EndpointRecord, binding: PortRecord, address: IPAddress, port: int) -> PacketPath:
         """Return the path through a published port."""
         member = self._records.joined(endpoint)
         container = self._records.container_of(member)
@@ -253,8 +253,8 @@ class Destinations:
         place: Place | None,
         member: JoinedEndpoint | None = None,
         near: JoinedEndpoint | None = None,
-    ) -> Way:
-        return Way(
+    ) -> PacketPath:
+        return PacketPath(
             self._source,
             address,
             target.port,
@@ -313,7 +313,7 @@ class Destinations:
     def _host_address(self, binding: PortRecord) -> IPAddress | None:
         """Return a host address at which the source reaches a published port, or None if there is none."""
         host_ip = ip_address(binding.host_ip)
-        on_host = not self._source.path and self._source.kind != OUTSIDE
+        on_host = not self._source.netns_path and self._source.kind != OUTSIDE
         if not host_ip.is_unspecified:
             return host_ip if on_host or not host_ip.is_loopback else None
         if on_host:

@@ -29,7 +29,7 @@ from drivers.linux import path_lookup
 from drivers.linux.obstacles import is_down
 from engine.diagnosis.trace import outside, own_rules, parent_link, rules, source_ports
 from engine.diagnosis.trace.checks import Checks
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.direct_access import is_permitted
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.names import networks_of, not_same_network
@@ -53,10 +53,10 @@ NEVER_SENT = ("ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES", "ENETDOWN", "EA
 class Explanation:
     """The search for the culprit on one path."""
 
-    def __init__(self, reader: Reader, records: Records, way: Way, state: State) -> None:
-        self._reader, self._records, self._way, self._state = reader, records, way, state
-        self._checks, self._routes = Checks(records, way), Routes(records, way)
-        self._obstacles = Obstacles(records, way)
+    def __init__(self, reader: Reader, records: Records, path: PacketPath, state: State) -> None:
+        self._reader, self._records, self._path, self._state = reader, records, path, state
+        self._checks, self._routes = Checks(records, path), Routes(records, path)
+        self._obstacles = Obstacles(records, path)
         self._differences: list[Difference] | None = None
 
     # -------------------------------------------------------------------------------------- without probe
@@ -66,10 +66,10 @@ class Explanation:
 
         The most certain fault comes first.
         """
-        outer = self._way.source.interface
+        outer = self._path.source.interface
         yield from self._state_faults()
-        yield from self._checks.reverse_path(neighbour_outside(outer, self._way.address)[0] if outer else None)
-        if not (self.policy() and self._way.kind == EXTERNAL):
+        yield from self._checks.reverse_path(neighbour_outside(outer, self._path.address)[0] if outer else None)
+        if not (self.policy() and self._path.kind == EXTERNAL):
             yield from self._routes.routes()
         if not self.policy():
             yield from self._routes.routes_back()
@@ -81,18 +81,18 @@ class Explanation:
         yield from self._checks.conntrack_full()
 
     def _state_faults(self) -> Iterator[Culprit]:
-        way = self._way
-        if way.source.kind == OUTSIDE and is_down(way.source.interface):
-            name = way.source.interface
+        path = self._path
+        if path.source.kind == OUTSIDE and is_down(path.source.interface):
+            name = path.source.interface
             fix = f"bring it up: ip link set {name} up, and set its addresses and routes again"
             yield Culprit("interface-down", f"interface {name} of host", "host", f"{name} is down", fix)
-        for member in way.members if way.kind != LOCAL else ():
+        for member in path.members if path.kind != LOCAL else ():
             for fault in chain(self._state.of_network(member.network), self._state.of_endpoint(member)):
                 if self._concerns(fault):
                     yield fault.culprit
-        if way.kind in (ROUTED, EXTERNAL):
-            for place in (way.source, way.target):
-                if place is not None and place.record is not None and place.path:
+        if path.kind in (ROUTED, EXTERNAL):
+            for place in (path.source, path.target):
+                if place is not None and place.record is not None and place.netns_path:
                     faults = self._state.default_routes(place.record)
                     yield from (fault.culprit for fault in faults if self._concerns(fault))
 
@@ -103,76 +103,76 @@ class Explanation:
         """
         if fault.culprit.kind == "forwarding-off":
             return False  # `Checks.forwarding` decides whether this path needs forwarding
-        if self._way.kind in (BRIDGED, REMOTE) and fault.of_bridge:
+        if self._path.kind in (BRIDGED, REMOTE) and fault.of_bridge:
             return fault.culprit.kind in L2_KINDS
-        return fault.version in (0, self._way.inner_address.version)
+        return fault.version in (0, self._path.inner_address.version)
 
     def soft_faults(self, *, sending: bool) -> Iterator[Culprit]:
         """Yield faults that do not stop a small probe: a duplicate address, small MTUs, stale flows."""
         yield from self._checks.duplicates(sending=sending)
-        if sending and self._way.source.kind == OUTSIDE:  # the injected probe did not pass the external link
+        if sending and self._path.source.kind == OUTSIDE:  # the injected probe did not pass the external link
             yield from self._obstacles.proven()
-            yield from outside.wrong_neighbour(self._way)
+            yield from outside.wrong_neighbour(self._path)
         yield from self._checks.mtu()
-        if sending and self._way.kind == EXTERNAL:
-            yield from outside.small_mtu(self._way)
+        if sending and self._path.kind == EXTERNAL:
+            yield from outside.small_mtu(self._path)
         yield from self._checks.conntrack_stale()
 
     def policy(self) -> Culprit | None:
         """Return the intended restriction of hawse's rules that blocks this path, or None if the rules allow it."""
-        way, near, far = self._way, self._way.source_member, self._way.target_member
-        if way.kind == BRIDGED and near is not None and far is not None and near.network.driver == "bridge":
+        path, near, far = self._path, self._path.source_member, self._path.target_member
+        if path.kind == BRIDGED and near is not None and far is not None and near.network.driver == "bridge":
             return self._without_icc()
-        if way.kind in (LOCAL, REMOTE):
+        if path.kind in (LOCAL, REMOTE):
             return None
-        lonely = near is None and way.source.record is not None and bool(way.source.path)
-        if (near is not None or lonely) and far is not None and way.binding is None:
-            mine = self._records.members(way.source.record) if way.source.record else []
-            theirs = self._records.members(way.target.record) if way.target and way.target.record else [far]
+        lonely = near is None and path.source.record is not None and bool(path.source.netns_path)
+        if (near is not None or lonely) and far is not None and path.binding is None:
+            mine = self._records.members(path.source.record) if path.source.record else []
+            theirs = self._records.members(path.target.record) if path.target and path.target.record else [far]
             shared = {m.network.id for m in mine} & {m.network.id for m in theirs}
             if not self._is_permitted(far):
                 if shared:
                     return self._address_on_other_network(far, [m for m in theirs if m.network.id in shared])
-                return not_same_network(way.source.name, way.target_name, networks_of(mine), networks_of(theirs))
-        cut_off = parent_link.cut_off(way) or self._isolated()
+                return not_same_network(path.source.name, path.target_name, networks_of(mine), networks_of(theirs))
+        cut_off = parent_link.cut_off(path) or self._isolated()
         if cut_off is not None:
             return cut_off
         for member in (near, far):
-            if member is not None and member.network.internal and way.source.kind != "host" and not self._at_gateway():
+            if member is not None and member.network.internal and path.source.kind != "host" and not self._at_gateway():
                 detail = f"network {member.network.name} is internal: it has no way in or out"
                 fix = f"connect {self._records.name_of(member)} to a second network that is not internal"
                 what = f"network {member.network.name}"
                 return Culprit("network-internal", what, "host", detail, fix)
-        if way.source.kind == OUTSIDE and far is not None and way.binding is None and not self._is_permitted(far):
+        if path.source.kind == OUTSIDE and far is not None and path.binding is None and not self._is_permitted(far):
             name = self._records.name_of(far)
-            detail = f"port {way.service} of {name} is not published, and machines outside reach no other port"
+            detail = f"port {path.service} of {name} is not published, and machines outside reach no other port"
             fix = "publish the ports they need"
-            if way.port:
-                fix = f"publish it: hawse publish {name} -p {way.port}:{way.port}/{way.protocol}"
-            return Culprit("not-published", f"port {way.service} of {name}", "host", detail, fix)
+            if path.port:
+                fix = f"publish it: hawse publish {name} -p {path.port}:{path.port}/{path.protocol}"
+            return Culprit("not-published", f"port {path.service} of {name}", "host", detail, fix)
         return None
 
     def _at_gateway(self) -> bool:
         """Return whether the target is the host's own address on the source's network."""
-        way = self._way
-        pools = way.source_member.network.pools if way.source_member is not None and way.target is HOST else ()
-        return any(way.address in ip_network(pool.subnet) for pool in pools if not pool.unused)
+        path = self._path
+        pools = path.source_member.network.pools if path.source_member is not None and path.target is HOST else ()
+        return any(path.address in ip_network(pool.subnet) for pool in pools if not pool.unused)
 
     def _is_permitted(self, far: JoinedEndpoint) -> bool:
         """Return whether hawse's rules let the packets reach the target's own address."""
-        way, near = self._way, self._way.source_member
+        path, near = self._path, self._path.source_member
         bridge = bridge_of(near.network) if near is not None and near.network.driver == "bridge" else ""
-        target = Target("", way.port, way.protocol)
-        received = way.source.interface
-        return is_permitted(self._records, far, target, way.address.version, received=received, bridge=bridge)
+        target = Target("", path.port, path.protocol)
+        received = path.source.interface
+        return is_permitted(self._records, far, target, path.address.version, received=received, bridge=bridge)
 
     def _address_on_other_network(self, far: JoinedEndpoint, shared: Sequence[JoinedEndpoint]) -> Culprit:
         """Return the culprit for an address that the target has on a network which the source is not on."""
-        way, name = self._way, far.network.name
-        detail = f"{way.address} is the address of {way.target_name} on {name}, and {way.source.name} is not on it"
+        path, name = self._path, far.network.name
+        detail = f"{path.address} is the address of {path.target_name} on {name}, and {path.source.name} is not on it"
         usable = ", ".join(f"{a} (on {m.network.name})" for m in shared for a in addresses(m.endpoint))
         fix = f"use an address on a common network: {usable}"
-        return Culprit("not-same-network", f"container {way.target_name}", f"network {name}", detail, fix)
+        return Culprit("not-same-network", f"container {path.target_name}", f"network {name}", detail, fix)
 
     def _isolated(self) -> Culprit | None:
         """Return the culprit if the path leads through the bridge of an isolated network, which has no address."""
@@ -185,7 +185,7 @@ class Explanation:
         return Culprit("network-internal", f"network {name}", "host", detail, fix)
 
     def _without_icc(self) -> Culprit | None:
-        near, far = self._way.source_member, self._way.target_member
+        near, far = self._path.source_member, self._path.target_member
         assert near is not None
         assert far is not None
         try:
@@ -205,7 +205,7 @@ class Explanation:
                 self._differences = self._state.firewall(self._reader)
             except (DriverError, OSError):
                 self._differences = []
-        return own_rules.damage(self._differences, self._way)
+        return own_rules.damage(self._differences, self._path)
 
     def listening(self) -> Culprit | None:
         """Return the reason why the target's port does not answer, or None if a process listens on it."""
@@ -219,7 +219,7 @@ class Explanation:
             moved = self._redirected(seen) if event.table in OURS and not event.reply else None
             return moved or self.of_drop(place, event)
         for place, rule in seen.legacy:
-            return rules.of_legacy(place, rule, self._way.inner_address.version, bridged=self._way.kind == BRIDGED)
+            return rules.of_legacy(place, rule, self._path.inner_address.version, bridged=self._path.kind == BRIDGED)
         arrived = self._arrived(seen)
         redirected = None if arrived else self._redirected(seen)
         if redirected is not None:
@@ -230,7 +230,7 @@ class Explanation:
             () if self.policy() else self._routes.routes(),
             self._routes.routes_back(),
             self._neighbours(),
-            outside.wrong_neighbour(self._way),
+            outside.wrong_neighbour(self._path),
             self._checks.duplicates(sending=True) if not arrived else (),
             self._checks.forwarding(),
             self._routes.by_rules(),
@@ -251,10 +251,10 @@ class Explanation:
     def _later(self, seen: Observation, *, arrived: bool) -> Culprit | None:
         full = next(self._checks.conntrack_full(), None)
         if full is None and not arrived:
-            full = source_ports.of_translation(self._way, seen)
+            full = source_ports.of_translation(self._path, seen)
         if full is not None:
             return full
-        if not arrived and self._way.kind in (ROUTED, EXTERNAL):
+        if not arrived and self._path.kind in (ROUTED, EXTERNAL):
             damage = self.own_damage()
             if damage is not None:
                 return damage
@@ -267,15 +267,15 @@ class Explanation:
         return self._of_remainder(seen, arrived=arrived)
 
     def _arrived(self, seen: Observation) -> bool:
-        way = self._way
-        if way.target is None or way.target_member is None:
-            sent = way.target is not None and seen.result not in NEVER_SENT
-            return sent and (seen.result == "refused" or not parent_link.is_end(way))
-        return seen.saw(way.target, way.target_member.endpoint.interface)
+        path = self._path
+        if path.target is None or path.target_member is None:
+            sent = path.target is not None and seen.result not in NEVER_SENT
+            return sent and (seen.result == "refused" or not parent_link.is_end(path))
+        return seen.saw(path.target, path.target_member.endpoint.interface)
 
     def of_drop(self, place: Place, event: Event) -> Culprit:
         """Return the culprit of a drop that nftables reported."""
-        if place.path:
+        if place.netns_path:
             return self._container_firewall(place, event)
         if event.table in OURS:
             damage = self.own_damage()
@@ -290,11 +290,11 @@ class Explanation:
             )
         what = f"table {event.table} chain {event.chain}"
         detail = f"it drops the {'answer' if event.reply else 'probe'} by {rule_in(place, event)}"
-        if self._way.kind == BRIDGED and not event.table.startswith(("bridge", "netdev")) and not event.handle:
-            return br_netfilter(what, detail, self._way.inner_address.version)
-        way = self._way
-        addresses = {a for a in (way.address, way.inner_address) if a.version == way.address.version}
-        fix = rules.accepting(event, way.protocol, addresses, {way.port, way.inner_port}, reply=event.reply)
+        if self._path.kind == BRIDGED and not event.table.startswith(("bridge", "netdev")) and not event.handle:
+            return br_netfilter(what, detail, self._path.inner_address.version)
+        path = self._path
+        addresses = {a for a in (path.address, path.inner_address) if a.version == path.address.version}
+        fix = rules.accepting(event, path.protocol, addresses, {path.port, path.inner_port}, reply=event.reply)
         if event.searches:
             fix = rules.letting_search(event)
         return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
@@ -317,21 +317,23 @@ class Explanation:
         return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
 
     def _own_drop(self, event: Event) -> Culprit:
-        way, chain_name = self._way, f"table {event.table} chain {event.chain}"
+        path, chain_name = self._path, f"table {event.table} chain {event.chain}"
         detail = f"hawse's own rules drop this packet in {chain_name}: nothing allows it"
         fix = "publish the port (hawse publish), or connect both to one network"
-        return Culprit("not-published", f"port {way.service} of {way.target_name} ({chain_name})", "host", detail, fix)
+        return Culprit(
+            "not-published", f"port {path.service} of {path.target_name} ({chain_name})", "host", detail, fix
+        )
 
     def _of_remainder(self, seen: Observation, *, arrived: bool) -> Culprit | None:
         """Return the culprit if nftables reported no drop and no earlier check proved a fault, or None."""
-        way = self._way
-        if way.kind == EXTERNAL:
+        path = self._path
+        if path.kind == EXTERNAL:
             return self._of_external(seen)
         if arrived and seen.result == "refused":
-            detail = f"{way.target_name} refuses port {way.service}"
-            fix = f"start the service in {way.target_name}"
+            detail = f"{path.target_name} refuses port {path.service}"
+            fix = f"start the service in {path.target_name}"
             return Culprit(
-                "port-not-listening", f"port {way.service} of {way.target_name}", str(way.target), detail, fix
+                "port-not-listening", f"port {path.service} of {path.target_name}", str(path.target), detail, fix
             )
         if arrived:
             ignored = next(self._checks.ignores_ping(), None)
@@ -339,28 +341,28 @@ class Explanation:
                 return ignored
         likely = next(self._obstacles.likely(seen), None)
         if likely is not None and likely.kind == "stale-neighbour":  # a rule can drop the neighbour solicitations
-            return rules.dropping(way) or likely
-        found = likely or rules.dropping(way) or next(self.soft_faults(sending=False), None)
-        return found or (parent_link.beyond_router(way) if not arrived else None)
+            return rules.dropping(path) or likely
+        found = likely or rules.dropping(path) or next(self.soft_faults(sending=False), None)
+        return found or (parent_link.beyond_router(path) if not arrived else None)
 
     def _of_external(self, seen: Observation) -> Culprit | None:
-        way = self._way
+        path = self._path
         if seen.result == "refused":
-            detail = f"{way.address} refuses port {way.port}/{way.protocol}"
-            what = f"port {way.port}/{way.protocol} of {way.address}"
-            return Culprit("port-not-listening", what, "outside", detail, f"start the service at {way.address}")
-        if seen.result in NEVER_SENT and not path_lookup.route(way.address).kind:
-            what = f"route to {way.address} of the host"
+            detail = f"{path.address} refuses port {path.port}/{path.protocol}"
+            what = f"port {path.port}/{path.protocol} of {path.address}"
+            return Culprit("port-not-listening", what, "outside", detail, f"start the service at {path.address}")
+        if seen.result in NEVER_SENT and not path_lookup.route(path.address).kind:
+            what = f"route to {path.address} of the host"
             return Culprit(
-                "no-route", what, "host", f"the host has no route to {way.address}", "add a route on the host"
+                "no-route", what, "host", f"the host has no route to {path.address}", "add a route on the host"
             )
-        if way.protocol == "udp" and not seen.result:
+        if path.protocol == "udp" and not seen.result:
             return None
         obstacle = next(chain(self._obstacles.likely(seen), self._obstacles.wrong_source(seen)), None)
         if obstacle is not None:
             return obstacle
-        if seen.saw(HOST, path_lookup.route(way.address).interface, reply=True):
-            return rules.dropping(way)  # the answer came back to this host, which lost it
-        detail = f"the probe left this host, and {way.address} does not answer"
+        if seen.saw(HOST, path_lookup.route(path.address).interface, reply=True):
+            return rules.dropping(path)  # the answer came back to this host, which lost it
+        detail = f"the probe left this host, and {path.address} does not answer"
         fix = "check that machine, and the network and firewalls on the way to it"
-        return Culprit("peer-unreachable", f"machine {way.address}", "outside", detail, fix)
+        return Culprit("peer-unreachable", f"machine {path.address}", "outside", detail, fix)

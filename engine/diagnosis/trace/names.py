@@ -53,7 +53,7 @@ class Names:
         name = name.rstrip(".") or name
         if name.lower() in LOCAL:
             return [ip_address("127.0.0.1"), ip_address("::1")]
-        if self._source.record is None or not self._source.path:
+        if self._source.record is None or not self._source.netns_path:
             return self._from_host(name)
         members = self._records.members(self._source.record)
         recorded = self._recorded(name, members)

@@ -12,7 +12,7 @@ from ipaddress import IPv6Address
 from drivers.api import DriverError, IPAddress
 from drivers.firewall.packets import ARP, DISCOVERY, Packet
 from drivers.linux import path_lookup
-from engine.diagnosis.trace.destination import BRIDGED, LOCAL, REMOTE, Way
+from engine.diagnosis.trace.destination import BRIDGED, LOCAL, REMOTE, PacketPath
 from engine.diagnosis.trace.records import HOST, Place, address_of
 from engine.diagnosis.trace.state import bridge_of, port_of
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -25,19 +25,19 @@ the packet with its addresses and interfaces at this hook.
 """
 
 
-def steps(way: Way) -> Iterator[Step]:
+def steps(path: PacketPath) -> Iterator[Step]:
     """Yield the hooks for each search on a path, in the order in which the packets pass them."""
-    near, far, version = way.source_member, way.target_member, way.inner_address.version
-    if way.kind in (LOCAL, REMOTE):
+    near, far, version = path.source_member, path.target_member, path.inner_address.version
+    if path.kind in (LOCAL, REMOTE):
         return
-    if way.kind == BRIDGED and near is not None and far is not None and way.target is not None:
+    if path.kind == BRIDGED and near is not None and far is not None and path.target is not None:
         own = address_of(near.endpoint, version)
         if own is not None and near.network.driver == "bridge":
-            yield from _between(way.source, near, own, way.target, far, way.inner_address)
+            yield from _between(path.source, near, own, path.target, far, path.inner_address)
         return
-    for place, member in way.ends:
+    for place, member in path.ends:
         address = address_of(member.endpoint, version)
-        if place.path and member.network.driver == "bridge" and address is not None:
+        if place.netns_path and member.network.driver == "bridge" and address is not None:
             yield from _with_host(place, member, address)
 
 
@@ -76,14 +76,14 @@ def _with_host(place: Place, member: JoinedEndpoint, address: IPAddress) -> Iter
     yield HOST, "input", families, answer.at(bridge)
 
 
-def is_known(way: Way, member: JoinedEndpoint) -> bool:
+def is_known(path: PacketPath, member: JoinedEndpoint) -> bool:
     """Return whether the other side of a path has a neighbour entry for the endpoint at one of its ends."""
-    address = address_of(member.endpoint, way.inner_address.version)
+    address = address_of(member.endpoint, path.inner_address.version)
     if address is None or member.network.driver != "bridge":
         return False
-    if way.kind != BRIDGED:
+    if path.kind != BRIDGED:
         return _has_entry(HOST, bridge_of(member.network), address)
-    sides = [(place, other) for place, other in way.ends if other.endpoint.id != member.endpoint.id]
+    sides = [(place, other) for place, other in path.ends if other.endpoint.id != member.endpoint.id]
     return any(_has_entry(place, other.endpoint.interface, address) for place, other in sides)
 
 

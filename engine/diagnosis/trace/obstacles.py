@@ -14,7 +14,7 @@ from drivers.linux import ipsec_policies, listeners, obstacles, path_lookup, sys
 from drivers.linux.host import interface_addresses
 from drivers.linux.obstacles import Obstacle
 from engine.diagnosis.trace import neighbour_search, outside, rules
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, Way
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import HOST, Place, Records
@@ -33,8 +33,8 @@ FEW_HOPS = 7  # a path through the internet often has more hops
 class Obstacles:
     """The obstacles on one path."""
 
-    def __init__(self, records: Records, way: Way) -> None:
-        self._records, self._way = records, way
+    def __init__(self, records: Records, path: PacketPath) -> None:
+        self._records, self._path = records, path
         self._known: dict[Place, dict[str, list[Obstacle]]] = {}
 
     def proven(self) -> Iterator[Culprit]:
@@ -42,13 +42,13 @@ class Obstacles:
 
         The interface is down, has no carrier, does no ARP, or is a bridge port that gets no frames for an unknown MAC.
         """
-        way = self._way
+        path = self._path
         # A published IPv4 port needs no lo: DNAT sends the packets to the bridge before they reach lo.
-        translated = way.binding is not None and way.address.version == way.inner_address.version == 4
-        through_lo = (way.kind == LOCAL or way.address.is_loopback) and not translated
-        if through_lo and way.source.inside(partial(obstacles.is_down, "lo")):
-            what, where = f"interface lo of {way.source.name}", str(way.source)
-            detail = f"lo of {way.source.name} is down, so it does not reach its own addresses"
+        translated = path.binding is not None and path.address.version == path.inner_address.version == 4
+        through_lo = (path.kind == LOCAL or path.address.is_loopback) and not translated
+        if through_lo and path.source.inside(partial(obstacles.is_down, "lo")):
+            what, where = f"interface lo of {path.source.name}", str(path.source)
+            detail = f"lo of {path.source.name} is down, so it does not reach its own addresses"
             yield Culprit("interface-down", what, where, detail, f"bring it up in {where}: ip link set lo up")
         for parent in self._parents():
             if obstacles.is_down(parent):
@@ -83,7 +83,7 @@ class Obstacles:
         """Yield the rule that gave the probe a wrong source, or kept hawse from changing it, if the probe has left."""
         own = {address for _, address in interface_addresses()}
         left = [s for p, s in seen.sights if p == HOST and s.outgoing and s.interface == self._outer() and not s.reply]
-        inner = None if is_masqueraded(self._way) else self._way.source_address
+        inner = None if is_masqueraded(self._path) else self._path.source_address
         if any(str(s.source) not in own and s.source != inner for s in left):
             yield from _changing_rules(seen)
 
@@ -96,25 +96,25 @@ class Obstacles:
     def _has_left(self, seen: Observation) -> bool:
         """Return whether the probe has left the host, and no answer has come back to it."""
         outer = self._outer()
-        return self._way.kind == EXTERNAL and seen.saw(HOST, outer) and not seen.saw(HOST, outer, reply=True)
+        return self._path.kind == EXTERNAL and seen.saw(HOST, outer) and not seen.saw(HOST, outer, reply=True)
 
     def _outer(self) -> str:
         """Return the host's interface to the external machine that is the target or the source, or ""."""
-        if self._way.kind != EXTERNAL:
-            return self._way.source.interface
-        return path_lookup.route(self._way.address).interface
+        if self._path.kind != EXTERNAL:
+            return self._path.source.interface
+        return path_lookup.route(self._path.address).interface
 
     def _interfaces(self) -> Iterator[tuple[Place, str, str]]:
         """Yield the place and the name of each interface on the path.
 
         The third value is the container's name for a bridge port, and "" for any other interface.
         """
-        way = self._way
-        if way.kind == LOCAL:
+        path = self._path
+        if path.kind == LOCAL:
             return
         yield from ((HOST, parent, "") for parent in self._parents())
-        for place, member in way.ends:
-            if place.path:
+        for place, member in path.ends:
+            if place.netns_path:
                 yield place, member.endpoint.interface, ""
             if member.network.driver == "bridge":
                 yield HOST, port_of(member), self._records.name_of(member)
@@ -125,7 +125,7 @@ class Obstacles:
 
     def _parents(self) -> list[str]:
         """Return the host's interfaces that are parents of the path's macvlan and ipvlan networks."""
-        networks = [m.network for m in self._way.members if m.network.driver in SUBINTERFACES]
+        networks = [m.network for m in self._path.members if m.network.driver in SUBINTERFACES]
         found = [(network.options or {}).get("parent", "") for network in networks]
         return list(dict.fromkeys(filter(None, found)))
 
@@ -146,13 +146,13 @@ class Obstacles:
         return None
 
     def _silent_on_arp(self) -> Iterator[Culprit]:
-        way = self._way
-        if way.inner_address.version != 4 or way.kind == LOCAL:
+        path = self._path
+        if path.inner_address.version != 4 or path.kind == LOCAL:
             return
-        for place, member in reversed(way.ends):
-            if not place.path:
+        for place, member in reversed(path.ends):
+            if not place.netns_path:
                 continue
-            if neighbour_search.is_known(way, member):
+            if neighbour_search.is_known(path, member):
                 continue  # the other side has the MAC, so it does not ask
             for name in place.inside(partial(obstacles.silencing_sysctls, member.endpoint.interface)):
                 detail = f"{name} lets {place.name} answer no ARP request for its address"
@@ -160,40 +160,40 @@ class Obstacles:
                 yield Culprit("container-firewall", f"sysctl {name} of {place.name}", str(place), detail, fix)
 
     def _full_queue(self, seen: Observation) -> Iterator[Culprit]:
-        way = self._way
-        if way.protocol != "tcp" or seen.result or way.target is None or not way.inner_port:
+        path = self._path
+        if path.protocol != "tcp" or seen.result or path.target is None or not path.inner_port:
             return
-        waiting = way.target.inside(partial(listeners.full_queue, way.inner_port))
+        waiting = path.target.inside(partial(listeners.full_queue, path.inner_port))
         if waiting:
-            what = f"port {way.service} of {way.target.name}"
-            detail = f"{waiting} connections wait at port {way.service}, and its queue is full"
-            fix = f"see what the process in {way.target.name} waits for, or give it a longer queue"
-            yield Culprit("port-not-listening", what, str(way.target), detail, fix)
+            what = f"port {path.service} of {path.target.name}"
+            detail = f"{waiting} connections wait at port {path.service}, and its queue is full"
+            fix = f"see what the process in {path.target.name} waits for, or give it a longer queue"
+            yield Culprit("port-not-listening", what, str(path.target), detail, fix)
 
     def _policies(self) -> Iterator[Culprit]:
         """Yield IPsec policies that stop packets of the path."""
-        way, own = self._way, self._way.source_address
-        for place in dict.fromkeys(filter(None, (way.source, HOST, way.target))):
-            for source, target in ((own, way.inner_address), (way.inner_address, own)):
+        path, own = self._path, self._path.source_address
+        for place in dict.fromkeys(filter(None, (path.source, HOST, path.target))):
+            for source, target in ((own, path.inner_address), (path.inner_address, own)):
                 policy = ""
                 if source is not None and target is not None and place.kind != "outside":
                     policy = place.inside(partial(ipsec_policies.stopping, source, target))
                 if policy:
-                    kind = "container-firewall" if place.path else "foreign-firewall"
+                    kind = "container-firewall" if place.netns_path else "foreign-firewall"
                     detail = f"an IPsec policy of {place.name} matches the probe: {policy}"
                     fix = f"look at it in {place}: ip xfrm policy; ip xfrm state"
                     yield Culprit(kind, f"IPsec policy of {place.name}", str(place), detail, fix)
 
     def _short_lives(self, hops: int) -> Iterator[Culprit]:
         """Yield a sysctl that sets the hop limit (TTL) of packets of the source or the target to ``hops`` or less."""
-        way, version = self._way, self._way.inner_address.version
-        for place, member in way.ends:
-            if way.kind == BRIDGED or not place.path:
+        path, version = self._path, self._path.inner_address.version
+        for place, member in path.ends:
+            if path.kind == BRIDGED or not place.netns_path:
                 continue
-            path = "net/ipv4/ip_default_ttl" if version == 4 else ""
-            path = path or sysctl.conf("ipv6", member.endpoint.interface, "hop_limit")
-            if 0 < int(place.inside(partial(sysctl.read, path)) or 0) <= hops:
-                name = path.replace("/", ".")
+            setting = "net/ipv4/ip_default_ttl" if version == 4 else ""
+            setting = setting or sysctl.conf("ipv6", member.endpoint.interface, "hop_limit")
+            if 0 < int(place.inside(partial(sysctl.read, setting)) or 0) <= hops:
+                name = setting.replace("/", ".")
                 detail = f"{name} lets the packets of {place.name} end after a few hops"
                 fix = f"sysctl -w {name}=64 in {place.name}"
                 yield Culprit("container-firewall", f"sysctl {name} of {place.name}", str(place), detail, fix)
@@ -203,26 +203,26 @@ class Obstacles:
 
         The neighbour entries are read in the source's namespace, on the host, and in the target's namespace.
         """
-        way = self._way
-        bridges = [bridge_of(m.network) for m in way.members if m.network.driver == "bridge"]
-        asked = [(HOST, bridge) for bridge in bridges] if way.kind != BRIDGED else []
-        asked += [(place, member.endpoint.interface) for place, member in way.ends if place.path]
-        concerned = {way.inner_address, way.source_address}
+        path = self._path
+        bridges = [bridge_of(m.network) for m in path.members if m.network.driver == "bridge"]
+        asked = [(HOST, bridge) for bridge in bridges] if path.kind != BRIDGED else []
+        asked += [(place, member.endpoint.interface) for place, member in path.ends if place.netns_path]
+        concerned = {path.inner_address, path.source_address}
         for place, interface in asked:
             for address in sorted(place.inside(partial(path_lookup.unresolved, interface)) & concerned, key=str):
-                if way.kind == EXTERNAL and address == way.address:
+                if path.kind == EXTERNAL and address == path.address:
                     yield self._without_holder(interface, place)
                     continue
                 what = f"neighbour {address} on {interface} of {place.name}"
                 detail = f"{address} does not tell its MAC: nothing on {interface} answers the requests for it"
                 fix = f"look at what {address} gets: tcpdump -ni any 'arp or icmp6' in its namespace"
                 yield Culprit("stale-neighbour", what, str(place), detail, fix)
-        if way.kind == EXTERNAL:
-            yield from outside.silent_next_hop(way)
+        if path.kind == EXTERNAL:
+            yield from outside.silent_next_hop(path)
 
     def _without_holder(self, interface: str, place: Place) -> Culprit:
         """Return the culprit for a target address in a subnet of ``interface`` that no machine has."""
-        address, member = self._way.address, self._way.source_member
+        address, member = self._path.address, self._path.source_member
         network = f"network {member.network.name}" if member is not None else str(place)
         detail = f"no container has {address}, and nothing on {interface} of {place.name} answers the requests for it"
         fix = "look at the addresses that are in use: hawse network inspect" + (
@@ -245,7 +245,7 @@ def _of_program(obstacle: Obstacle, place: Place, interface: str, whose: str) ->
     else:
         return None
     detail = f"the probe is lost at {interface}, which has {name}"
-    if place.path:
+    if place.netns_path:
         return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, f"in {place.name}: {fix}")
     of = f" of {whose}" if whose else ""
     return Culprit("foreign-firewall", f"{what}{of}", f"host, interface {interface}", detail, fix)
@@ -256,7 +256,7 @@ def _changing_rules(seen: Observation) -> Iterator[Culprit]:
     for place, event, rule in rules.passed(seen.events, CHANGING):
         what, fix = f"table {event.table} chain {event.chain}", rules.removing(place, event)
         detail = f"{what} changes the {'answer' if event.reply else 'probe'}, which is then lost: {rule}"
-        if place.path:
+        if place.netns_path:
             yield Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
         else:
             yield Culprit("foreign-firewall", what, f"host, {what}", detail, fix)

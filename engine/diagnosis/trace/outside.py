@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 from drivers.linux import address_conflict, path_lookup, path_mtu
 from drivers.linux.features import mtu_of
-from engine.diagnosis.trace.destination import EXTERNAL, Way
+from engine.diagnosis.trace.destination import EXTERNAL, PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.source import OUTSIDE
@@ -15,14 +15,14 @@ from engine.diagnosis.trace.source import OUTSIDE
 LARGEST_BYTES = 9216  # the largest packet that is tried; only loopback and some clusters have larger MTUs
 
 
-def wrong_neighbour(way: Way) -> Iterator[Culprit]:
+def wrong_neighbour(path: PacketPath) -> Iterator[Culprit]:
     """Yield a culprit if a permanent neighbour entry has a wrong MAC for the external machine or the router to it.
 
     Sends an ARP request for the entry's address.
     """
-    machine = way.address if way.kind == EXTERNAL else None
-    if way.source.kind == OUTSIDE:
-        machine = neighbour_outside(way.source.interface, way.address)[0]
+    machine = path.address if path.kind == EXTERNAL else None
+    if path.source.kind == OUTSIDE:
+        machine = neighbour_outside(path.source.interface, path.address)[0]
     if machine is None:
         return
     found = path_lookup.route(machine)
@@ -40,34 +40,34 @@ def wrong_neighbour(way: Way) -> Iterator[Culprit]:
                 yield Culprit("stale-neighbour", what, "host", detail, fix)
 
 
-def silent_next_hop(way: Way) -> Iterator[Culprit]:
+def silent_next_hop(path: PacketPath) -> Iterator[Culprit]:
     """Yield a culprit if the external machine, or the router to it, has not answered the request for its MAC."""
-    found = path_lookup.route(way.address)
-    hop = found.gateway or way.address
+    found = path_lookup.route(path.address)
+    hop = found.gateway or path.address
     if hop in path_lookup.unresolved(found.interface):
-        what = f"machine {hop}" + (f" (gateway to {way.address})" if found.gateway else "")
+        what = f"machine {hop}" + (f" (gateway to {path.address})" if found.gateway else "")
         detail = f"{hop} on {found.interface} does not tell its MAC"
-        fix = f"check that machine, and the route: ip route get {way.address}"
+        fix = f"check that machine, and the route: ip route get {path.address}"
         yield Culprit("peer-unreachable", what, "outside", detail, fix)
 
 
-def small_mtu(way: Way, place: str = "outside") -> Iterator[Culprit]:
+def small_mtu(path: PacketPath, place: str = "outside") -> Iterator[Culprit]:
     """Yield a culprit if the target answers small pings but large pings are lost. Sends pings.
 
     ``place`` is the text that names the path beyond this host in the culprit.
     """
-    found = way.source.inside(lambda: path_lookup.route(way.address))
+    found = path.source.inside(lambda: path_lookup.route(path.address))
     if found.kind != "unicast":
         return  # no packet leaves the source
-    mtu = min(way.source.inside(lambda: mtu_of(found.interface)), LARGEST_BYTES)
+    mtu = min(path.source.inside(lambda: mtu_of(found.interface)), LARGEST_BYTES)
     try:
-        size = way.source.inside(lambda: path_mtu.largest(way.address, mtu))
+        size = path.source.inside(lambda: path_mtu.largest(path.address, mtu))
     except OSError:
         return
     if size is not None:
-        detail = f"packets above {size} bytes to {way.address} are lost on the way, and no router announces its MTU"
+        detail = f"packets above {size} bytes to {path.address} are lost on the way, and no router announces its MTU"
         fix = (
             "let ICMP errors pass on the way, or use this size: hawse network create "
             f"-o com.docker.network.driver.mtu={size}"
         )
-        yield Culprit("mtu", f"path to {way.address}", place, detail, fix)
+        yield Culprit("mtu", f"path to {path.address}", place, detail, fix)

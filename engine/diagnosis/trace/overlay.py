@@ -19,7 +19,7 @@ from drivers.linux.probes import Probe, TunnelFlow
 from engine.cluster import encryption
 from engine.cluster.model import Node, Question
 from engine.diagnosis.trace import outside, probing, rules
-from engine.diagnosis.trace.destination import Way
+from engine.diagnosis.trace.destination import PacketPath
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
 from engine.diagnosis.trace.other_host import Inquiry, Report, place_of
@@ -33,7 +33,7 @@ SERVICE = ("listening-on-loopback-only", "port-not-listening")
 REFUSING = (*SERVICE, "container-firewall", "foreign-firewall", "duplicate-address")
 """The kinds of culprits on the other host that can explain a refused connection.
 
-No other kind can, because a refusal proves that packets pass both ways.
+No other kind can, because a refusal proves that packets pass in both directions.
 """
 PASSING = ("peer-table-stale", "own-firewall-damaged")
 """The kinds of culprits on the other host that the trace reports as warnings if the probe is answered."""
@@ -50,121 +50,121 @@ class Overlay:
     def __init__(self, host: Host, side: OverlaySide, log: Log, *, dry: bool) -> None:
         self._host, self._side, self._log, self._dry = host, side, log, dry
 
-    def follow(self, way: Way, explanation: Explanation) -> Trace:
+    def follow(self, path: PacketPath, explanation: Explanation) -> Trace:
         """Return the result of a trace to an endpoint on another host."""
-        node = self._side.node_of(way)
+        node = self._side.node_of(path)
         where = place_of(node) if node is not None else BEYOND
-        if way.target_member is None and not self._side.store_error:
-            network = way.source_member.network.name if way.source_member else ""
+        if path.target_member is None and not self._side.store_error:
+            network = path.source_member.network.name if path.source_member else ""
             fix = f"look at the addresses in use: hawse network inspect -v {network}"
-            detail = f"no container of the cluster has {way.address} on network {network}"
-            raise Found(Culprit("no-such-endpoint", f"address {way.address}", f"network {network}", detail, fix))
-        inquiry = self._inquiry(way, node)
-        seen = probing.run(way) if not self._dry else Observation()
-        narrow = next(outside.small_mtu(way, "network between the hosts"), None) if seen.result == "open" else None
+            detail = f"no container of the cluster has {path.address} on network {network}"
+            raise Found(Culprit("no-such-endpoint", f"address {path.address}", f"network {network}", detail, fix))
+        inquiry = self._inquiry(path, node)
+        seen = probing.run(path) if not self._dry else Observation()
+        narrow = next(outside.small_mtu(path, "network between the hosts"), None) if seen.result == "open" else None
         report = inquiry.report() if inquiry is not None else None
         self._log.hops += report.hops if report is not None else []
         if report is None:
             self._log.add("agent of hawse", where, "gives no answer, so its side is judged from this host only")
         if seen.result == "open":
-            return self._soft(way, report, narrow) or self._reached(way, where, report)
-        culprit = self._culprit(way, explanation, seen, node, report)
+            return self._soft(path, report, narrow) or self._reached(path, where, report)
+        culprit = self._culprit(path, explanation, seen, node, report)
         if culprit is not None:
             return self._log.ended(False, culprit)
         if self._dry:
-            return self._soft(way, report, None) or self._by_records(way, where, report)
-        if way.protocol == "udp":
-            return self._silent_service(way, where, node, report)
-        return self._unanswered(way, where)
+            return self._soft(path, report, None) or self._by_records(path, where, report)
+        if path.protocol == "udp":
+            return self._silent_service(path, where, node, report)
+        return self._unanswered(path, where)
 
-    def _by_records(self, way: Way, where: str, report: Report | None) -> Trace:
+    def _by_records(self, path: PacketPath, where: str, report: Report | None) -> Trace:
         known = "by the records of both hosts" if report else "by the records"
-        self._log.add(f"address {way.address}", where, known)
+        self._log.add(f"address {path.address}", where, known)
         return Trace(True, self._log.hops, self._side.store_down())
 
-    def _soft(self, way: Way, report: Report | None, narrow: Culprit | None) -> Trace | None:
+    def _soft(self, path: PacketPath, report: Report | None, narrow: Culprit | None) -> Trace | None:
         """Return the result if the path loses large packets or two machines have the target's address, else None."""
         there = report.first(*SOFT) if report is not None else None
-        found = self._side.small_underlay(way) or there or narrow
+        found = self._side.small_underlay(path) or there or narrow
         if found is None:
             return None
         # The MTU of the target's own interface limits TCP's segments, so only other protocols lose packets.
-        negotiated = found is there and found.where.startswith("container") and way.protocol == "tcp"
+        negotiated = found is there and found.where.startswith("container") and path.protocol == "tcp"
         return self._log.ended(found.kind == "mtu" and negotiated, found)
 
-    def _unanswered(self, way: Way, where: str) -> Trace:
-        self._log.add(f"address {way.address}", where, "no answer; the rest must be looked at on that host", ok=False)
+    def _unanswered(self, path: PacketPath, where: str) -> Trace:
+        self._log.add(f"address {path.address}", where, "no answer; the rest must be looked at on that host", ok=False)
         return Trace(False, self._log.hops)
 
-    def _inquiry(self, way: Way, node: Node | None) -> Inquiry | None:
+    def _inquiry(self, path: PacketPath, node: Node | None) -> Inquiry | None:
         """Ask the other host about its side, or return None if this host cannot ask."""
-        near, far = way.source_member, way.target_member
+        near, far = path.source_member, path.target_member
         if near is None or far is None or node is None or self._side.view is None or self._side.store_error:
             return None
         if node.id not in self._side.view.alive:
             return None
         ids = (node.id, near.network.id, near.endpoint.id, far.endpoint.id)
-        return Inquiry(self._host, Question(*ids, way.protocol, way.port, way.address.version), node)
+        return Inquiry(self._host, Question(*ids, path.protocol, path.port, path.address.version), node)
 
-    def _reached(self, way: Way, where: str, report: Report | None) -> Trace:
+    def _reached(self, path: PacketPath, where: str, report: Report | None) -> Trace:
         """Return the result for a probe that was answered."""
         only = "" if report else "; seen from this host only"
-        self._log.add(f"address {way.address}", where, f"answers {way.service}{only}", seen=True)
-        warning = next(self._side.devices(way), None) or (report.first(*PASSING) if report else None)
+        self._log.add(f"address {path.address}", where, f"answers {path.service}{only}", seen=True)
+        warning = next(self._side.devices(path), None) or (report.first(*PASSING) if report else None)
         return Trace(True, self._log.hops, warning or self._side.store_down())
 
-    def _silent_service(self, way: Way, where: str, node: Node | None, report: Report | None) -> Trace:
+    def _silent_service(self, path: PacketPath, where: str, node: Node | None, report: Report | None) -> Trace:
         """Return the result for a datagram without an answer. Because UDP needs no answer, a ping tests the path."""
-        ping = replace(way, protocol="icmp", port=0, inner_port=0)
+        ping = replace(path, protocol="icmp", port=0, inner_port=0)
         if probing.run(ping).result != "open":
             culprit = self._beyond(ping, node)
-            return self._log.ended(False, culprit) if culprit is not None else self._unanswered(way, where)
+            return self._log.ended(False, culprit) if culprit is not None else self._unanswered(path, where)
         listens = "and a process listens there" if report else "but only that host knows whether a process listens"
         detail = f"the address answers a ping, {listens}; a UDP service needs not answer"
-        self._log.add(f"address {way.address}", where, detail)
+        self._log.add(f"address {path.address}", where, detail)
         return Trace(True if report else None, self._log.hops, self._side.store_down())
 
     def _culprit(
-        self, way: Way, explanation: Explanation, seen: Observation, node: Node | None, report: Report | None
+        self, path: PacketPath, explanation: Explanation, seen: Observation, node: Node | None, report: Report | None
     ) -> Culprit | None:
         if seen.result == "refused":
             where = place_of(node) if node else BEYOND
-            detail = f"{way.address} on {where} refuses port {way.port}/{way.protocol}"
-            what = f"port {way.port}/{way.protocol} of {way.address}"
+            detail = f"{path.address} on {where} refuses port {path.port}/{path.protocol}"
+            what = f"port {path.port}/{path.protocol} of {path.address}"
             fix = "start the service there, or let it listen at its address"
             if report is None:
                 return Culprit("port-not-listening", what, where, detail, fix)
             rule = f"{detail}, although a process listens: a rule in the target's network namespace rejects packets"
-            whose = f"firewall of {way.address}"
+            whose = f"firewall of {path.address}"
             rejecting = Culprit("container-firewall", whose, where, rule, "look at its rules there")
             return report.first(*REFUSING) or rejecting
         for place, event in seen.drops():
             return explanation.of_drop(place, event)
         for culprit in explanation.faults():
             return culprit
-        for culprit in self._side.devices(way):
+        for culprit in self._side.devices(path):
             return culprit
-        dropping = self._dropping(way)
+        dropping = self._dropping(path)
         if dropping is not None:
             return dropping
         for culprit in report.culprits if report is not None else ():
             # A port without a process refuses connections, so it cannot be the cause of a lost connection attempt.
-            lost = way.protocol == "tcp" and not self._dry
+            lost = path.protocol == "tcp" and not self._dry
             if culprit.kind not in (*SOFT, *(SERVICE if lost else ())):
                 return culprit
-        if way.protocol == "udp" and not self._dry:
+        if path.protocol == "udp" and not self._dry:
             return None
-        return self._beyond(way, node)
+        return self._beyond(path, node)
 
-    def _dropping(self, way: Way) -> Culprit | None:
+    def _dropping(self, path: PacketPath) -> Culprit | None:
         """Return the rule or the forwarding entry on this host that loses the packets; nothing is sent."""
         with suppress(DriverError, OSError):
-            lost = self._side.moved_port(way) or rules.dropping_at_source(way)
-            lost = lost or self._side.dropped_in_network(way, way.source_address)
-            return lost or self._side.dropped_tunnel(way)
+            lost = self._side.moved_port(path) or rules.dropping_at_source(path)
+            lost = lost or self._side.dropped_in_network(path, path.source_address)
+            return lost or self._side.dropped_tunnel(path)
         return None
 
-    def _beyond(self, way: Way, node: Node | None) -> Culprit | None:
+    def _beyond(self, path: PacketPath, node: Node | None) -> Culprit | None:
         """Return the reason why the other host does not receive the packets, or does not answer them."""
         if node is None or self._side.view is None:
             return self._side.store_down()
@@ -180,23 +180,23 @@ class Overlay:
             return Culprit("peer-unreachable", shown, where, detail, fix)
         if self._dry:
             return None
-        small = self._side.small_underlay(way)
+        small = self._side.small_underlay(path)
         if not echo.answering([other], PING_SECONDS):
-            dropped = self._tunnel_drop(way, other)
+            dropped = self._tunnel_drop(path, other)
             return dropped or Culprit("peer-unreachable", shown, where, f"{shown} does not answer a ping", fix)
         if small is not None:
             return small
-        return self._tunnel_drop(way, other) or self._side.dropped_tunnel(way) or self._tunnel_silent(way, shown)
+        return self._tunnel_drop(path, other) or self._side.dropped_tunnel(path) or self._tunnel_silent(path, shown)
 
-    def _tunnel_silent(self, way: Way, shown: str) -> Culprit | None:
-        member = way.source_member
-        if way.protocol == "udp" or member is None:
+    def _tunnel_silent(self, path: PacketPath, shown: str) -> Culprit | None:
+        member = path.source_member
+        if path.protocol == "udp" or member is None:
             return None
         network = member.network.name
-        if way.protocol == "tcp" and way.source.inside(partial(echo.answering, [way.address], PING_SECONDS)):
-            detail = f"{way.address} answers a ping and not port {way.service}: a firewall there drops the packets"
+        if path.protocol == "tcp" and path.source.inside(partial(echo.answering, [path.address], PING_SECONDS)):
+            detail = f"{path.address} answers a ping and not port {path.service}: a firewall there drops the packets"
             fix = f"look at the firewall in the target's network namespace on {shown}"
-            return Culprit("container-firewall", f"firewall of {way.address}", shown, detail, fix)
+            return Culprit("container-firewall", f"firewall of {path.address}", shown, detail, fix)
         if encryption.is_encrypted(member.network):
             detail = f"{shown} answers a ping, but nothing comes back through the WireGuard tunnel of network {network}"
             fix = f"hawse network verify {network} on both hosts; let UDP port {encryption.port(member.network)} pass"
@@ -209,17 +209,17 @@ class Overlay:
         fix = f"let UDP 4789 pass between the hosts, and run hawse trace and hawse network verify {network} on {shown}"
         return Culprit("vxlan-blocked", f"UDP 4789 to {shown}", "between the hosts", detail, fix)
 
-    def _tunnel_drop(self, way: Way, other: IPAddress) -> Culprit | None:
+    def _tunnel_drop(self, path: PacketPath, other: IPAddress) -> Culprit | None:
         """Send the probe again; return this host's rule that drops VXLAN packets to or from ``other``, or None."""
         with ExitStack() as stack:
             try:
                 trace = PacketTrace(TunnelFlow(other))
                 stack.callback(trace.close)
-                probe = way.source.inside(lambda: Probe(way.protocol, way.address, way.port))
+                probe = path.source.inside(lambda: Probe(path.protocol, path.address, path.port))
                 stack.callback(probe.close)
             except (DriverError, OSError):
                 return None
-            way.source.inside(probe.send)
+            path.source.inside(probe.send)
             deadline = time.monotonic() + TUNNEL_SECONDS
             while time.monotonic() < deadline:
                 time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""One host's side of an overlay network: the records of the cluster, and the state of this host on a path (`Way`).
+"""One host's side of an overlay network: the records of the cluster, and the state of this host on a `PacketPath`.
 
 The path begins on this host and ends on another host. `engine.diagnosis.trace.overlay` examines the path to the target.
 On the target's host, `engine.diagnosis.trace.answering` examines the path back.
@@ -23,7 +23,7 @@ from engine.cluster import encryption, membership, peers, snapshot
 from engine.cluster.model import ClusterMembership, Node
 from engine.cluster.snapshot import View
 from engine.diagnosis.trace import rules
-from engine.diagnosis.trace.destination import Way
+from engine.diagnosis.trace.destination import PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import HOST, Place, Records, addresses
 from engine.diagnosis.trace.rules import chain_of, rule_in
@@ -82,42 +82,42 @@ class OverlaySide:
         """The underlay address of this host, or "" if this host is in no cluster."""
         return self._membership.data_address if self._membership is not None else ""
 
-    def node_of(self, way: Way) -> Node | None:
+    def node_of(self, path: PacketPath) -> Node | None:
         """Return the host that has the target's endpoint, or None if it is unknown."""
-        if self.view is None or way.target_member is None:
+        if self.view is None or path.target_member is None:
             return None
-        return self.view.nodes.get(way.target_member.endpoint.container_id.partition("/")[0])
+        return self.view.nodes.get(path.target_member.endpoint.container_id.partition("/")[0])
 
-    def dropped_in_network(self, way: Way, client: IPAddress | None) -> Culprit | None:
+    def dropped_in_network(self, path: PacketPath, client: IPAddress | None) -> Culprit | None:
         """Return the culprit if a rule in the network's namespace on this host drops packets of ``client``, or None."""
-        place = self.namespace(way)
-        return rules.dropping_in_network(way, client, place) if place is not None and client is not None else None
+        place = self.namespace(path)
+        return rules.dropping_in_network(path, client, place) if place is not None and client is not None else None
 
-    def namespace(self, way: Way) -> Place | None:
+    def namespace(self, path: PacketPath) -> Place | None:
         """Return the namespace of the network on this host, or None if there is none."""
-        member = way.source_member
+        member = path.source_member
         driver = self._host.driver(member.network.driver) if member is not None else None
         if member is None or not isinstance(driver, LinkRepairer):
             return None
-        path = driver.watched(network_spec(member.network))[1]
-        return Place("network", member.network.name, path) if path else None
+        netns_path = driver.watched(network_spec(member.network))[1]
+        return Place("network", member.network.name, netns_path) if netns_path else None
 
-    def narrow_interface(self, way: Way) -> Culprit | None:
+    def narrow_interface(self, path: PacketPath) -> Culprit | None:
         """Return the culprit if the MTU of the source's interface is smaller than that of the network, else None."""
-        place, member = self.namespace(way), way.source_member
+        place, member = self.namespace(path), path.source_member
         if place is None or member is None:
             return None
         interface = member.endpoint.interface
-        own, usual = way.source.inside(partial(mtu_of, interface)), place.inside(partial(mtu_of, BRIDGE))
+        own, usual = path.source.inside(partial(mtu_of, interface)), place.inside(partial(mtu_of, BRIDGE))
         if not 0 < own < usual:
             return None
-        detail = f"{interface} of {way.source.name} has an MTU of {own}, the network of {usual}"
-        fix = f"raise it in {way.source}: ip link set {interface} mtu {usual}"
-        return Culprit("mtu", f"interface {interface} of {way.source.name}", str(way.source), detail, fix)
+        detail = f"{interface} of {path.source.name} has an MTU of {own}, the network of {usual}"
+        fix = f"raise it in {path.source}: ip link set {interface} mtu {usual}"
+        return Culprit("mtu", f"interface {interface} of {path.source.name}", str(path.source), detail, fix)
 
-    def devices(self, way: Way) -> Iterator[Culprit]:
+    def devices(self, path: PacketPath) -> Iterator[Culprit]:
         """Yield the faults of the network's devices and tables on this host that concern this path."""
-        member = way.source_member
+        member = path.source_member
         if member is None or member.network.driver != "overlay" or self.view is None or self._membership is None:
             return
         driver = self._host.driver(member.network.driver)
@@ -128,14 +128,14 @@ class OverlaySide:
             differences = driver.verify(spec, peers.of(self.view, member.network.id, self._membership.node_id), False)
         except (DriverError, OSError):
             return
-        small = self.small_underlay(way)
+        small = self.small_underlay(path)
         for one in differences:
             if one.setting == MTU and small is not None:
                 yield small  # the interface below the network is the cause of the difference
             else:
-                yield from self._of_difference(way, member.network.name, one)
+                yield from self._of_difference(path, member.network.name, one)
 
-    def _of_difference(self, way: Way, network: str, one: Difference) -> Iterator[Culprit]:
+    def _of_difference(self, path: PacketPath, network: str, one: Difference) -> Iterator[Culprit]:
         fix = f"hawse network verify --fix {network}"
         where = f"namespace of network {network}"
         detail = f"network {network} on this host: {one.line}"
@@ -149,26 +149,26 @@ class OverlaySide:
             if one.setting in HARMLESS:
                 return
             yield Culprit(_device_kind(one), f"{one.place} {one.subject} of network {network}", where, detail, fix)
-        elif self._concerns(way, one.what):
-            shown = f"tables of network {network} for {way.address}"
+        elif self._concerns(path, one.what):
+            shown = f"tables of network {network} for {path.address}"
             yield Culprit("peer-table-stale", shown, where, detail, fix)
 
-    def _concerns(self, way: Way, line: str) -> bool:
-        member = way.target_member
-        node = self.node_of(way)
+    def _concerns(self, path: PacketPath, line: str) -> bool:
+        member = path.target_member
+        node = self.node_of(path)
         words = [
-            str(way.address),
+            str(path.address),
             *((member.endpoint.link_mac,) if member else ()),
             *((node.data_address,) if node else ()),
         ]
         return any(word in line.split() for word in words)
 
-    def dropped_tunnel(self, way: Way) -> Culprit | None:
+    def dropped_tunnel(self, path: PacketPath) -> Culprit | None:
         """Return the culprit if a rule of this host drops the tunnel's packets to or from the other host, else None.
 
         The rules are read, and nothing is sent.
         """
-        node, member = self.node_of(way), way.source_member
+        node, member = self.node_of(path), path.source_member
         if node is None or member is None or not self.own_address:
             return None
         own, other = ip_address(self.own_address), ip_address(node.data_address)
@@ -177,32 +177,32 @@ class OverlaySide:
         drop = rules.dropping_tunnel(own, other, port, path_lookup.route(other).interface)
         return of_tunnel_drop(drop, other, port, encrypted=encrypted) if drop is not None else None
 
-    def small_underlay(self, way: Way) -> Culprit | None:
+    def small_underlay(self, path: PacketPath) -> Culprit | None:
         """Return the culprit if the MTU of the underlay interface is too small for full-size packets, else None."""
-        node, member = self.node_of(way), way.source_member
+        node, member = self.node_of(path), path.source_member
         if node is None or member is None:
             return None
         interface = path_lookup.route(ip_address(node.data_address)).interface
-        inner, outer = way.source.inside(partial(mtu_of, member.endpoint.interface)), mtu_of(interface)
+        inner, outer = path.source.inside(partial(mtu_of, member.endpoint.interface)), mtu_of(interface)
         if inner and outer and outer < inner + 50:
             detail = f"{interface} has an MTU of {outer}; packets of {inner} bytes and 50 bytes of VXLAN do not fit"
             fix = f"raise it: ip link set {interface} mtu {inner + 50}"
             return Culprit("mtu", f"interface {interface} of the host", "host", detail, fix)
         return None
 
-    def moved_port(self, way: Way) -> Culprit | None:
+    def moved_port(self, path: PacketPath) -> Culprit | None:
         """Return the culprit if a forwarding entry sends the source's frames to a wrong port of the network's bridge.
 
         Returns None if there is no such entry.
         """
-        place, member = self.namespace(way), way.source_member
+        place, member = self.namespace(path), path.source_member
         if place is None or member is None:
             return None
         mac = member.endpoint.link_mac
         by, port = place.inside(lambda: (path_lookup.static_ports(BRIDGE).get(mac), port_of(member)))
         if by in (None, port):
             return None
-        detail = f"{BRIDGE} has a static entry that sends {mac} ({way.source.name}) to {by}, not to {port}"
+        detail = f"{BRIDGE} has a static entry that sends {mac} ({path.source.name}) to {by}, not to {port}"
         fix = f"delete it in the {place}: bridge fdb del {mac} dev {by} master"
         what = f"forwarding entry {mac} of bridge {BRIDGE} of network {member.network.name}"
         return Culprit("stale-neighbour", what, str(place), detail, fix)

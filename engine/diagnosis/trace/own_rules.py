@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from drivers.api import Difference, IPAddress
 from drivers.bridge_loopback import PLACE as ROUTE_LOCALNET
 from drivers.firewall import spoof_guard
-from engine.diagnosis.trace.destination import Way
+from engine.diagnosis.trace.destination import PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.state import bridge_of
 
@@ -18,9 +18,9 @@ PORTS = re.compile(r"(\d+)(?:-(\d+))?")
 FIX = "the agent repairs this within a second unless heal is off; or run any hawse command that changes something"
 
 
-def damage(found: Sequence[Difference], way: Way) -> Culprit | None:
+def damage(found: Sequence[Difference], path: PacketPath) -> Culprit | None:
     """Return the culprit for the differences that can stop packets of a path, or None if there is none."""
-    concerned = [one for one in found if _concerns(one, way)]
+    concerned = [one for one in found if _concerns(one, path)]
     if not concerned:
         return None
     first = concerned[0]
@@ -33,49 +33,49 @@ def damage(found: Sequence[Difference], way: Way) -> Culprit | None:
     return Culprit("own-firewall-damaged", what, "host", f"another program changed it: {shown}{more}", fix)
 
 
-def _concerns(one: Difference, way: Way) -> bool:
+def _concerns(one: Difference, path: PacketPath) -> bool:
     if one.place == ROUTE_LOCALNET:
-        is_needed = way.address.version == 4 and way.address.is_loopback
-        return is_needed and one.kind == "missing" and one.what in _interfaces(way)
+        is_needed = path.address.version == 4 and path.address.is_loopback
+        return is_needed and one.kind == "missing" and one.what in _interfaces(path)
     if one.place.startswith(spoof_guard.TABLE) and one.kind == "missing":
         return False  # this table only drops packets
     parts = one.what.partition(" : ")[0].split(" . ")
-    return all(_matches(part, way) for part in parts)
+    return all(_matches(part, path) for part in parts)
 
 
-def _matches(part: str, way: Way) -> bool:
+def _matches(part: str, path: PacketPath) -> bool:
     """Return whether one part of an element's key can be a value of the path's packets.
 
     The text of a difference that is no element, such as "the rules", has no such part, and concerns every path.
     """
     if part.startswith('"'):
-        return part.strip('"') in _interfaces(way)
+        return part.strip('"') in _interfaces(path)
     if part in ("tcp", "udp", "sctp", "icmp", "ipv6-icmp"):
-        return way.protocol in part
+        return path.protocol in part
     ports = PORTS.fullmatch(part)
     if ports is not None:
         first, last = int(ports[1]), int(ports[2] or ports[1])
-        return any(first <= port <= last for port in (way.port, way.inner_port))
+        return any(first <= port <= last for port in (path.port, path.inner_port))
     try:
         network = ip_network(part, strict=False)
     except ValueError:
         first_text, _, last_text = part.partition("-")
-        return _in_range(first_text, last_text, way)
-    return any(address in network for address in _addresses(way))
+        return _in_range(first_text, last_text, path)
+    return any(address in network for address in _addresses(path))
 
 
-def _in_range(first: str, last: str, way: Way) -> bool:
+def _in_range(first: str, last: str, path: PacketPath) -> bool:
     try:
         low, high = ip_address(first), ip_address(last)
     except ValueError:
         return True  # a word
-    return any(a.version == low.version and int(low) <= int(a) <= int(high) for a in _addresses(way))
+    return any(a.version == low.version and int(low) <= int(a) <= int(high) for a in _addresses(path))
 
 
-def _interfaces(way: Way) -> set[str]:
-    bridges = {bridge_of(member.network) for member in way.members if member.network.driver == "bridge"}
-    return bridges | {way.source.interface}
+def _interfaces(path: PacketPath) -> set[str]:
+    bridges = {bridge_of(member.network) for member in path.members if member.network.driver == "bridge"}
+    return bridges | {path.source.interface}
 
 
-def _addresses(way: Way) -> set[IPAddress]:
-    return {a for a in (way.address, way.inner_address, way.source_address) if a is not None}
+def _addresses(path: PacketPath) -> set[IPAddress]:
+    return {a for a in (path.address, path.inner_address, path.source_address) if a is not None}

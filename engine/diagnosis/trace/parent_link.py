@@ -13,7 +13,7 @@ from ipaddress import ip_interface
 from drivers.linux import path_lookup
 from drivers.linux.host import interface_addresses
 from drivers.linux.path_lookup import Found
-from engine.diagnosis.trace.destination import Way
+from engine.diagnosis.trace.destination import PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.obstacles import SUBINTERFACES
 from engine.diagnosis.trace.records import HOST
@@ -21,35 +21,35 @@ from engine.diagnosis.trace.source import OUTSIDE
 from engine.model import NetworkRecord
 
 
-def cut_off(way: Way) -> Culprit | None:
+def cut_off(path: PacketPath) -> Culprit | None:
     """Return the culprit if one end is this host, and the other is an endpoint to which no packets lead, else None."""
-    ends = _ends(way)
+    ends = _ends(path)
     if ends is None:
         return None
     network, name = ends
-    found = _route(way)
-    if found.kind == "unicast" and not _is_at_parent(way, network, found):
+    found = _route(path)
+    if found.kind == "unicast" and not _is_at_parent(path, network, found):
         return None
     return _cut_off(network, name, "ask from another machine or container, or connect both to a bridge network")
 
 
-def beyond_router(way: Way) -> Culprit | None:
+def beyond_router(path: PacketPath) -> Culprit | None:
     """Return the culprit if only a router can bring packets from this host to such an endpoint, else None."""
-    ends = _ends(way)
-    hop = _route(way).gateway if ends is not None else None
+    ends = _ends(path)
+    hop = _route(path).gateway if ends is not None else None
     if ends is None or hop is None:
         return None
     return _cut_off(*ends, f"let the router {hop} send the packets to it, or connect both to a bridge network")
 
 
-def is_routed(way: Way) -> bool:
+def is_routed(path: PacketPath) -> bool:
     """Return whether a router must bring packets between this host and such an endpoint."""
-    return beyond_router(way) is not None and cut_off(way) is None
+    return beyond_router(path) is not None and cut_off(path) is None
 
 
-def is_end(way: Way) -> bool:
+def is_end(path: PacketPath) -> bool:
     """Return whether one end of the path is this host, and the other is an endpoint on one of its interfaces."""
-    return _ends(way) is not None
+    return _ends(path) is not None
 
 
 def _cut_off(network: NetworkRecord, name: str, fix: str) -> Culprit:
@@ -57,33 +57,33 @@ def _cut_off(network: NetworkRecord, name: str, fix: str) -> Culprit:
     return Culprit("not-same-network", f"container {name}", f"network {network.name}", detail, fix)
 
 
-def _ends(way: Way) -> tuple[NetworkRecord, str] | None:
+def _ends(path: PacketPath) -> tuple[NetworkRecord, str] | None:
     """Return the network and the container of the endpoint, or None if no end is this host."""
-    near, far = way.source_member, way.target_member
-    through_host = not way.source.path if near is None else near.network.driver == "bridge"
-    if far is not None and far.network.driver in SUBINTERFACES and through_host and way.source.kind != OUTSIDE:
-        return far.network, way.target_name
-    at_host = way.target is HOST or way.binding is not None
+    near, far = path.source_member, path.target_member
+    through_host = not path.source.netns_path if near is None else near.network.driver == "bridge"
+    if far is not None and far.network.driver in SUBINTERFACES and through_host and path.source.kind != OUTSIDE:
+        return far.network, path.target_name
+    at_host = path.target is HOST or path.binding is not None
     if near is not None and near.network.driver in SUBINTERFACES and at_host:
-        return near.network, way.source.name
+        return near.network, path.source.name
     return None
 
 
-def _route(way: Way) -> Found:
+def _route(path: PacketPath) -> Found:
     """Return the route between the host and the endpoint, from the end at which the packets start."""
-    near = way.source_member
+    near = path.source_member
     if near is not None and near.network.driver in SUBINTERFACES:
-        return way.source.inside(partial(path_lookup.route, way.address))
-    return path_lookup.route(way.inner_address)
+        return path.source.inside(partial(path_lookup.route, path.address))
+    return path_lookup.route(path.inner_address)
 
 
-def _is_at_parent(way: Way, network: NetworkRecord, found: Found) -> bool:
+def _is_at_parent(path: PacketPath, network: NetworkRecord, found: Found) -> bool:
     """Return whether packets on a route go directly between the endpoint and its parent interface."""
     parent = (network.options or {}).get("parent", "")
-    near = way.source_member
+    near = path.source_member
     if near is None or near.network.driver not in SUBINTERFACES:
         return found.gateway is None and found.interface in ("", parent)
-    hop = found.gateway or way.address
+    hop = found.gateway or path.address
     return not parent or hop in _held_by(parent)
 
 

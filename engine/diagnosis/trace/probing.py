@@ -19,7 +19,7 @@ from drivers.linux import address, conntrack, injection, link, path_lookup
 from drivers.linux.netlink import session
 from drivers.linux.packet_taps import Sight, Tap
 from drivers.linux.probes import PortsExhausted, Probe, Tuple, answer
-from engine.diagnosis.trace.destination import EXTERNAL, Way
+from engine.diagnosis.trace.destination import EXTERNAL, PacketPath
 from engine.diagnosis.trace.records import HOST, Place
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import bridge_of, port_of
@@ -61,17 +61,17 @@ class Observation:
 class Watching:
     """The nftables tables and packet sockets that watch one probe; ``stack`` closes them."""
 
-    def __init__(self, way: Way, probe: Tuple, stack: ExitStack) -> None:
-        self._way, self._probe = way, probe
+    def __init__(self, path: PacketPath, probe: Tuple, stack: ExitStack) -> None:
+        self._path, self._probe = path, probe
         self.seen = Observation()
         self._readers: dict[int, Callable[[], None]] = {}
-        places = dict.fromkeys(p for p in (way.source, HOST, way.target) if p is not None and p.kind != OUTSIDE)
-        known = way.source_member.endpoint.ipv4 or way.source_member.endpoint.ipv6 if way.source_member else ""
+        places = dict.fromkeys(p for p in (path.source, HOST, path.target) if p is not None and p.kind != OUTSIDE)
+        known = path.source_member.endpoint.ipv4 or path.source_member.endpoint.ipv6 if path.source_member else ""
         own = [ip_interface(known).ip] if known else []
-        neighbours = list(dict.fromkeys([way.inner_address, *own]))
+        neighbours = list(dict.fromkeys([path.inner_address, *own]))
         self._counted: dict[Place, dict[Dropping, int]] = {}
         self._failed: dict[Place, int] = {}
-        for place in dict.fromkeys((HOST if not p.path else p) for p in places):
+        for place in dict.fromkeys((HOST if not p.netns_path else p) for p in places):
             self._counted[place] = place.inside(legacy_tables.counters)
             with suppress(DriverError, OSError):
                 self._failed[place] = place.inside(conntrack.failed_insertions)
@@ -87,16 +87,16 @@ class Watching:
                     self._readers[tap.fileno()] = partial(self._read_tap, place, tap)
 
     def _interfaces(self, place: Place) -> Iterator[str]:
-        for side, member in self._way.ends:
-            if side == place and place.path:
+        for side, member in self._path.ends:
+            if side == place and place.netns_path:
                 yield member.endpoint.interface
-            if not place.path and member.network.driver == "bridge":
+            if not place.netns_path and member.network.driver == "bridge":
                 yield port_of(member)
                 yield bridge_of(member.network)
-        if not place.path and self._way.source.interface:
-            yield self._way.source.interface
-        elif not place.path and self._way.kind == EXTERNAL:
-            found = path_lookup.route(self._way.address).interface
+        if not place.netns_path and self._path.source.interface:
+            yield self._path.source.interface
+        elif not place.netns_path and self._path.kind == EXTERNAL:
+            found = path_lookup.route(self._path.address).interface
             if found and found != "lo":
                 yield found
 
@@ -128,30 +128,30 @@ class Watching:
         self.seen.sights += [(place, sight) for sight in tap.read()]
 
 
-def run(way: Way) -> Observation:
+def run(path: PacketPath) -> Observation:
     """Send a probe along a path and return the observation; blocks up to about `WAIT_SECONDS` seconds.
 
     Raises PortsExhausted if the source has no free source port for the target.
     """
-    if way.source.kind == OUTSIDE:
-        return _injected(way)
+    if path.source.kind == OUTSIDE:
+        return _injected(path)
     with ExitStack() as stack:
         try:
-            probe = way.source.inside(lambda: Probe(way.protocol, way.address, way.port))
+            probe = path.source.inside(lambda: Probe(path.protocol, path.address, path.port))
         except PortsExhausted:
             raise
         except OSError as error:
             return Observation(impossible=in_words(error))
         stack.callback(probe.close)
-        watching = Watching(way, probe.tuple, stack)
-        way.source.inside(probe.send)
-        _wait(way, watching, probe.tuple, probe.poll, partial(way.source.inside, probe.send), [probe.fileno()])
+        watching = Watching(path, probe.tuple, stack)
+        path.source.inside(probe.send)
+        _wait(path, watching, probe.tuple, probe.poll, partial(path.source.inside, probe.send), [probe.fileno()])
         watching.seen.result = probe.poll()
         return watching.seen
 
 
 def _wait(
-    way: Way,
+    path: PacketPath,
     watching: Watching,
     probe: Tuple,
     poll: Callable[[], str],
@@ -175,19 +175,19 @@ def _wait(
             send()
             repeated = now
         if probe.protocol == "udp" and now > max(began, answered) + ANSWER_SECONDS:
-            answered = now + AGAIN_SECONDS if _answer(way, watching.seen, probe) else 0.0
+            answered = now + AGAIN_SECONDS if _answer(path, watching.seen, probe) else 0.0
     watching.finish()
 
 
-def _answer(way: Way, seen: Observation, probe: Tuple) -> bool:
+def _answer(path: PacketPath, seen: Observation, probe: Tuple) -> bool:
     """If the probe has reached the target, answer in place of the UDP service; return whether an answer was sent.
 
-    The answer tests the way back, because a UDP service may receive a packet and send no answer.
+    The answer tests the path back, because a UDP service may receive a packet and send no answer.
     """
-    if way.target is None or way.target_member is None:
+    if path.target is None or path.target_member is None:
         return False
     for place, sight in seen.sights:
-        if place == way.target and not sight.reply and sight.interface == way.target_member.endpoint.interface:
+        if place == path.target and not sight.reply and sight.interface == path.target_member.endpoint.interface:
             own, port, client = sight.destination, sight.destination_port, sight.source
             place.inside(partial(answer, probe, own, port, client, sight.source_port))
             return True
@@ -197,31 +197,31 @@ def _answer(way: Way, seen: Observation, probe: Tuple) -> bool:
 # -------------------------------------------------------------------------------------------------- outside
 
 
-def _injected(way: Way) -> Observation:
+def _injected(path: PacketPath) -> Observation:
     """Inject a probe at the host's external interface, as if an external machine had sent it; watch for the answer."""
     number = NEAR_PORTS[0] + randbelow(NEAR_PORTS[1])
-    probe = Tuple(way.protocol, way.address.version, number)
-    interface = way.source.interface
-    client, sender_mac, own_mac = neighbour_outside(interface, way.address)
-    if way.target_member is not None and way.target_member.network.driver == "macvlan" and way.binding is None:
-        own_mac = way.target_member.endpoint.link_mac
+    probe = Tuple(path.protocol, path.address.version, number)
+    interface = path.source.interface
+    client, sender_mac, own_mac = neighbour_outside(interface, path.address)
+    if path.target_member is not None and path.target_member.network.driver == "macvlan" and path.binding is None:
+        own_mac = path.target_member.endpoint.link_mac
     if client is None:
         return Observation(impossible=f"{interface} has no address of this IP version")
     with ExitStack() as stack:
-        watching, began = Watching(way, probe, stack), time.monotonic()
+        watching, began = Watching(path, probe, stack), time.monotonic()
         watching.seen.client = client
 
         def send(flags: int = injection.SYN, sequence: int = 1) -> None:
-            packet = injection.frame(probe, client, way.address, way.port, flags, sequence)
+            packet = injection.frame(probe, client, path.address, path.port, flags, sequence)
             injection.deliver(interface, own_mac, sender_mac, packet, probe.version)
 
         def poll() -> str:
             late = time.monotonic() > began + LATE_SECONDS
-            return _result_outside(way, watching.seen, probe, late=late)
+            return _result_outside(path, watching.seen, probe, late=late)
 
         try:
             send()
-            _wait(way, watching, probe, poll, send, [])
+            _wait(path, watching, probe, poll, send, [])
             watching.seen.result = poll()
             if probe.protocol == "tcp" and watching.seen.result == "open":
                 send(injection.RST, 2)
@@ -230,13 +230,13 @@ def _injected(way: Way) -> Observation:
         return watching.seen
 
 
-def _result_outside(way: Way, seen: Observation, probe: Tuple, *, late: bool) -> str:
+def _result_outside(path: PacketPath, seen: Observation, probe: Tuple, *, late: bool) -> str:
     """Return the probe's result. An answer is accepted only from the address and port to which the probe was sent."""
 
     def is_right(source: IPAddress, port: int) -> bool:
-        return source == way.address and (port == way.port or probe.protocol == "icmp")
+        return source == path.address and (port == path.port or probe.protocol == "icmp")
 
-    sights = [sight for _, sight in seen.sights if sight.reply and sight.interface == way.source.interface]
+    sights = [sight for _, sight in seen.sights if sight.reply and sight.interface == path.source.interface]
     replies = [sight for sight in sights if is_right(sight.source, sight.source_port)]
     if replies:
         return "refused" if replies[0].reset else "open"

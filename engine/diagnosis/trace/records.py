@@ -22,20 +22,20 @@ class Place:
     """A network namespace in which packets start or end.
 
     ``kind`` is ``container``, ``host``, ``netns``, ``outside``, or ``network`` for the namespace of an overlay network.
-    ``path`` is the file that opens the namespace; "" means the host's namespace. ``interface`` is set only for
+    ``netns_path`` is the file that opens the namespace; "" means the host's namespace. ``interface`` is set only for
     ``outside``: packets from outside arrive at this interface of the host.
     """
 
     kind: str
     name: str
-    path: str = ""
+    netns_path: str = ""
     inode: int = 0
     record: ContainerRecord | None = field(default=None, compare=False)
     interface: str = ""
 
     def inside(self, action: Callable[[], T]) -> T:
         """Run ``action`` in the place's network namespace; raises `Missing` if the namespace is gone."""
-        return netns.run_in_netns(self.path, action, self.inode) if self.path else action()
+        return netns.run_in_netns(self.netns_path, action, self.inode) if self.netns_path else action()
 
     def __str__(self) -> str:
         if self.kind == "host":

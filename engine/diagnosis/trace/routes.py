@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from drivers.api import IPAddress
 from drivers.linux import host as linux_host
 from drivers.linux import path_lookup
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.direct_access import is_isolated
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import neighbour_outside
@@ -21,30 +21,30 @@ from engine.endpoints.sandbox import JoinedEndpoint
 
 
 class Routes:
-    """The checks of the routes on one path (``way``); each method yields one culprit for each wrong route."""
+    """The checks of the routes on one `PacketPath`; each method yields one culprit for each wrong route."""
 
-    def __init__(self, records: Records, way: Way) -> None:
-        self._records, self._way = records, way
+    def __init__(self, records: Records, path: PacketPath) -> None:
+        self._records, self._path = records, path
 
     def routes(self) -> Iterator[Culprit]:
         """Yield missing and wrong routes in the source's namespace and on the host.
 
         On the host, these are the routes to the target and back to the source.
         """
-        way = self._way
+        path = self._path
         if self.isolated_member() is not None:
             return
-        if way.kind == LOCAL or way.source.kind == OUTSIDE:
+        if path.kind == LOCAL or path.source.kind == OUTSIDE:
             pass
-        elif way.source_member is not None:
-            yield from self._from_container(way.source, way.source_member, way.address)
-        elif way.source.path:
-            yield from self._any(way.source, way.address)
-        elif way.target_member is not None and way.binding is None:
-            yield from self._on_host(way.target_member, way.inner_address)
-        elif way.target is None:
-            yield from self._any(way.source, way.address)
-        if way.kind in (ROUTED, EXTERNAL):
+        elif path.source_member is not None:
+            yield from self._from_container(path.source, path.source_member, path.address)
+        elif path.source.netns_path:
+            yield from self._any(path.source, path.address)
+        elif path.target_member is not None and path.binding is None:
+            yield from self._on_host(path.target_member, path.inner_address)
+        elif path.target is None:
+            yield from self._any(path.source, path.address)
+        if path.kind in (ROUTED, EXTERNAL):
             yield from self._through_host()
 
     def isolated_member(self) -> JoinedEndpoint | None:
@@ -52,10 +52,10 @@ class Routes:
 
         Because that bridge has no address, there is no route to it.
         """
-        way = self._way
-        if way.kind not in (ROUTED, EXTERNAL):
+        path = self._path
+        if path.kind not in (ROUTED, EXTERNAL):
             return None
-        return next((member for member in way.members if is_isolated(member, way.inner_address.version)), None)
+        return next((member for member in path.members if is_isolated(member, path.inner_address.version)), None)
 
     def _from_container(self, place: Place, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
         address_here = address_of(member.endpoint, target.version)
@@ -69,13 +69,13 @@ class Routes:
             yield Culprit("no-route", what, where, detail, _without_route(place, member))
         elif found.kind != "unicast":
             yield Culprit("wrong-route", what, where, f"a {found.kind} route matches {target} in {place.name}", fix)
-        elif self._way.kind in (BRIDGED, REMOTE) and (found.interface != member.endpoint.interface or found.gateway):
-            way_out = f"{found.interface}{f' via {found.gateway}' if found.gateway else ''}"
+        elif self._path.kind in (BRIDGED, REMOTE) and (found.interface != member.endpoint.interface or found.gateway):
+            next_hop = f"{found.interface}{f' via {found.gateway}' if found.gateway else ''}"
             shared = found.interface in own and found.gateway is None
             if target.is_link_local and found.interface == member.endpoint.interface:
                 yield _without_link_local(place, member, target)
             elif not (shared and own[found.interface].network.id == member.network.id):
-                detail = f"{target} is a neighbour on {member.endpoint.interface}, but {place.name} sends by {way_out}"
+                detail = f"{target} is a neighbour on {member.endpoint.interface}, but {place.name} sends by {next_hop}"
                 yield Culprit("wrong-route", what, where, detail, fix)
         elif chosen is not None and own and chosen not in {a for m in own.values() for a in addresses(m.endpoint)}:
             detail = f"{place.name} sends to {target} from {chosen}, which is not its address on a network of hawse"
@@ -111,7 +111,7 @@ class Routes:
         if member.network.driver != "bridge":
             return
         bridge, found = bridge_of(member.network), path_lookup.route(target)
-        if found.source is not None and self._way.source == HOST:
+        if found.source is not None and self._path.source == HOST:
             # Like the kernel, look up the route again with the source address that the first look-up has chosen.
             found = path_lookup.route(target, found.source)
         what, name = f"route to {target} of the host", self._records.name_of(member)
@@ -127,34 +127,34 @@ class Routes:
             yield Culprit("wrong-route", what, "host", detail, f"remove the other route: ip route get {target}")
 
     def _through_host(self) -> Iterator[Culprit]:
-        way = self._way
-        if way.target_member is not None:
-            yield from self._on_host(way.target_member, way.inner_address)
-        own = way.source_address
-        if way.source_member is not None and way.source_member.network.driver == "bridge" and own is not None:
-            yield from self._on_host(way.source_member, own)
-        if way.source_member is not None and way.target_member is None and way.kind == EXTERNAL:
-            yield from self._any(HOST, way.address)
+        path = self._path
+        if path.target_member is not None:
+            yield from self._on_host(path.target_member, path.inner_address)
+        own = path.source_address
+        if path.source_member is not None and path.source_member.network.driver == "bridge" and own is not None:
+            yield from self._on_host(path.source_member, own)
+        if path.source_member is not None and path.target_member is None and path.kind == EXTERNAL:
+            yield from self._any(HOST, path.address)
 
     def by_rules(self) -> Iterator[Culprit]:
         """Yield a culprit if routing rules (ip rule) send the forwarded packet or its answer to a wrong interface."""
-        way, near, far = self._way, self._bridge(self._way.source_member), self._bridge(self._way.target_member)
-        client, received = self._client(), near or way.source.interface
-        if client is None or not received or way.kind not in (ROUTED, EXTERNAL):
+        path, near, far = self._path, self._bridge(self._path.source_member), self._bridge(self._path.target_member)
+        client, received = self._client(), near or path.source.interface
+        if client is None or not received or path.kind not in (ROUTED, EXTERNAL):
             return
-        if self.isolated_member() is not None or (way.target is not None and way.target_member is None):
+        if self.isolated_member() is not None or (path.target is not None and path.target_member is None):
             return
-        if client.version == way.inner_address.version:
-            yield from self._forwarded(client, received, way.inner_address, far)
+        if client.version == path.inner_address.version:
+            yield from self._forwarded(client, received, path.inner_address, far)
             if far:
-                yield from self._forwarded(way.inner_address, far, client, near)
+                yield from self._forwarded(path.inner_address, far, client, near)
 
     def _client(self) -> IPAddress | None:
         """Return the probe's source address before any masquerade, or None if it is unknown."""
-        way = self._way
-        if way.source.kind == OUTSIDE:
-            return neighbour_outside(way.source.interface, way.address)[0]
-        return way.source_address or (path_lookup.route(way.inner_address).source if way.source == HOST else None)
+        path = self._path
+        if path.source.kind == OUTSIDE:
+            return neighbour_outside(path.source.interface, path.address)[0]
+        return path.source_address or (path_lookup.route(path.inner_address).source if path.source == HOST else None)
 
     @staticmethod
     def _forwarded(sender: IPAddress, received: str, target: IPAddress, expected: str) -> Iterator[Culprit]:
@@ -167,8 +167,8 @@ class Routes:
         right = found.interface == expected if expected else found.interface != received
         if found.kind == "unicast" and right:
             return
-        way = f"by {found.interface}" if found.interface else f"nowhere ({found.kind or 'no route'})"
-        detail = f"the host sends packets of {sender} to {target}, which come in by {received}, {way}: see ip rule"
+        actual = f"by {found.interface}" if found.interface else f"nowhere ({found.kind or 'no route'})"
+        detail = f"the host sends packets of {sender} to {target}, which come in by {received}, {actual}: see ip rule"
         fix = f"correct the rules and routes: ip rule; ip route get {target} from {sender} iif {received}"
         yield Culprit("wrong-route", f"route to {target} of the host", "host", detail, fix)
 
@@ -178,24 +178,24 @@ class Routes:
 
     def routes_back(self) -> Iterator[Culprit]:
         """Yield a missing or wrong route from the target's namespace back to the source."""
-        way = self._way
-        if way.target is None or not way.target.path or way.target_member is None or way.kind == LOCAL:
+        path = self._path
+        if path.target is None or not path.target.netns_path or path.target_member is None or path.kind == LOCAL:
             return
         if self.isolated_member() is not None:
             return
-        if way.source.path == way.target.path:
+        if path.source.netns_path == path.target.netns_path:
             return  # a container calls its own published port: the host masquerades this, so answers go to the host
         source = self._client()
-        if source is not None and source.version == way.inner_address.version:
-            found = way.target.inside(lambda: path_lookup.route(source, way.inner_address))
-            expected, bridged = way.target_member.endpoint.interface, way.kind == BRIDGED
+        if source is not None and source.version == path.inner_address.version:
+            found = path.target.inside(lambda: path_lookup.route(source, path.inner_address))
+            expected, bridged = path.target_member.endpoint.interface, path.kind == BRIDGED
             if found.kind != "unicast" or (bridged and (found.interface != expected or found.gateway)):
                 by = f"{found.interface}{f' via {found.gateway}' if found.gateway else ''}" if found.interface else ""
                 kind = "wrong-route" if found.kind else "no-route"
-                detail = f"{way.target.name} answers {source} by {by or found.kind or 'no route'}, not by {expected}"
-                command = again(way.target, way.target_member.network.name)
-                fix = f"correct the routes in {way.target.name}, or set them up again: {command}"
-                yield Culprit(kind, f"route to {source} of {way.target.name}", str(way.target), detail, fix)
+                detail = f"{path.target.name} answers {source} by {by or found.kind or 'no route'}, not by {expected}"
+                command = again(path.target, path.target_member.network.name)
+                fix = f"correct the routes in {path.target.name}, or set them up again: {command}"
+                yield Culprit(kind, f"route to {source} of {path.target.name}", str(path.target), detail, fix)
 
 
 def _without_link_local(place: Place, member: JoinedEndpoint, target: IPAddress) -> Culprit:

@@ -23,7 +23,7 @@ from drivers.firewall.rule_reading import Changed, Drop, Proven, Tables, find_dr
 from drivers.linux import path_lookup
 from drivers.linux.host import filters_bridged
 from engine.diagnosis.trace import neighbour_search
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, Way
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.neighbour_search import Step
 from engine.diagnosis.trace.probing import neighbour_outside
@@ -35,40 +35,40 @@ CHANGE_THERE = "change that rule in {}: nsenter into its network namespace, then
 IP = ("inet", "ip", "ip6")
 
 
-def dropping(way: Way) -> Culprit | None:
+def dropping(path: PacketPath) -> Culprit | None:
     """Return the culprit for the first rule that is proven to drop the packets of a path or their answers, or None."""
     tables = cache(_tables_in)
-    for place, hook, families, packet in chain(neighbour_search.steps(way), _steps(way), _answers(way)):
+    for place, hook, families, packet in chain(neighbour_search.steps(path), _steps(path), _answers(path)):
         try:
             found = place.inside(partial(_first_in, tables(place, families), [(hook, packet)], families))
         except (DriverError, OSError):
             continue
         if found is not None:
-            return _culprit(place, found[1], packet, bridged=way.kind == BRIDGED and families == IP)
+            return _culprit(place, found[1], packet, bridged=path.kind == BRIDGED and families == IP)
     return None
 
 
-def dropping_at_source(way: Way) -> Culprit | None:
+def dropping_at_source(path: PacketPath) -> Culprit | None:
     """Return the culprit for a rule in the source's namespace that drops the packet or its answer, or None.
 
     The target is an endpoint on another host.
     """
-    client, member = way.source_address, way.source_member
+    client, member = path.source_address, path.source_member
     if client is None or member is None:
         return None
-    request, answer = _exchange(way, client)
-    return _at_end(way.source, member.endpoint.interface, answer, request)
+    request, answer = _exchange(path, client)
+    return _at_end(path.source, member.endpoint.interface, answer, request)
 
 
-def dropping_at_target(way: Way, client: IPAddress) -> Culprit | None:
+def dropping_at_target(path: PacketPath, client: IPAddress) -> Culprit | None:
     """Return the culprit for a rule in the target's namespace that drops a packet of ``client`` or its answer.
 
     Returns None if no rule drops them.
     """
-    if way.target is None or way.target_member is None:
+    if path.target is None or path.target_member is None:
         return None
-    request, answer = _exchange(way, client)
-    return _at_end(way.target, way.target_member.endpoint.interface, request, answer)
+    request, answer = _exchange(path, client)
+    return _at_end(path.target, path.target_member.endpoint.interface, request, answer)
 
 
 def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
@@ -81,21 +81,21 @@ def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
         client, port = path_lookup.route(address).source, resolver_redirect.serving_port(address)
         query = Packet("udp", client, address, port)
         answer = Packet("udp", address, client or address, 0, state="established", source_port=port)
-        steps = [step for packet in (query, answer) for step in _both_ways(packet.at("lo"), packet.at("", "lo"))]
+        steps = [step for packet in (query, answer) for step in _both_directions(packet.at("lo"), packet.at("", "lo"))]
         return _first(steps, IP)
 
     found = place.inside(find)
     return _culprit(place, found[1], found[0], bridged=False) if found is not None else None
 
 
-def dropping_in_network(way: Way, client: IPAddress, place: Place) -> Culprit | None:
+def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Culprit | None:
     """Return the culprit for a rule that drops a packet of ``client`` or its answer, or None.
 
     Only the rules in ``place``, the namespace of an overlay network, are read.
     """
-    filtered = place.inside(lambda: _filters_bridged(way.inner_address.version))
+    filtered = place.inside(lambda: _filters_bridged(path.inner_address.version))
     families: tuple[tuple[str, ...], ...] = (("bridge",), IP) if filtered else (("bridge",),)
-    steps = [(hook, p) for p in _exchange(way, client) for hook in ("prerouting", "forward", "postrouting")]
+    steps = [(hook, p) for p in _exchange(path, client) for hook in ("prerouting", "forward", "postrouting")]
     for family in families:
         found = place.inside(partial(_first, steps, family))
         if found is not None:
@@ -126,20 +126,20 @@ def _filters_bridged(version: int) -> bool:
     return filters_bridged("iptables" if version == 4 else "ip6tables")
 
 
-def _exchange(way: Way, client: IPAddress) -> tuple[Packet, Packet]:
+def _exchange(path: PacketPath, client: IPAddress) -> tuple[Packet, Packet]:
     """Return the packet that ``client`` sends to the target, and its answer."""
-    own, port = way.inner_address, way.inner_port
-    request = Packet(way.protocol, client, own, port)
-    return request, Packet(way.protocol, own, client, 0, state="established", source_port=port)
+    own, port = path.inner_address, path.inner_port
+    request = Packet(path.protocol, client, own, port)
+    return request, Packet(path.protocol, own, client, 0, state="established", source_port=port)
 
 
 def _at_end(place: Place, interface: str, arriving: Packet, leaving: Packet) -> Culprit | None:
-    steps = _both_ways(arriving.at(interface), leaving.at("", interface))
+    steps = _both_directions(arriving.at(interface), leaving.at("", interface))
     found = place.inside(partial(_first, steps, IP))
     return _culprit(place, found[1], found[0], bridged=False) if found is not None else None
 
 
-def _both_ways(arriving: Packet, leaving: Packet) -> list[tuple[str, Packet]]:
+def _both_directions(arriving: Packet, leaving: Packet) -> list[tuple[str, Packet]]:
     return [("prerouting", arriving), ("input", arriving), ("output", leaving), ("postrouting", leaving)]
 
 
@@ -147,109 +147,109 @@ def dropping_tunnel(own: IPAddress, other: IPAddress, port: int, interface: str)
     """Return this host's rule that drops tunnel packets (UDP, to ``port``) from or to the host ``other``, or None."""
     arriving = Packet("udp", other, own, port, received=interface)
     leaving = Packet("udp", own, other, port, sent=interface)
-    found = _first([("ingress", arriving)], ("netdev",)) or _first(_both_ways(arriving, leaving), IP)
+    found = _first([("ingress", arriving)], ("netdev",)) or _first(_both_directions(arriving, leaving), IP)
     return found[1] if found is not None else None
 
 
-def _steps(way: Way) -> Iterator[Step]:
+def _steps(path: PacketPath) -> Iterator[Step]:
     """Yield the hooks from the source to the target, in the order in which the packet passes them."""
-    near, far = way.source_member, way.target_member
-    source = address_of(near.endpoint, way.address.version) if near is not None else None
-    if way.source.kind == OUTSIDE:
-        source = neighbour_outside(way.source.interface, way.address)[0]
-    first = Packet(way.protocol, source, way.address, way.port)
-    last = Packet(way.protocol, source, way.inner_address, way.inner_port, dnat=way.binding is not None)
-    if way.source.kind != OUTSIDE:
-        out = near.endpoint.interface if near is not None else path_lookup.route(way.address).interface
-        out = out if way.source.path else _out(way)
+    near, far = path.source_member, path.target_member
+    source = address_of(near.endpoint, path.address.version) if near is not None else None
+    if path.source.kind == OUTSIDE:
+        source = neighbour_outside(path.source.interface, path.address)[0]
+    first = Packet(path.protocol, source, path.address, path.port)
+    last = Packet(path.protocol, source, path.inner_address, path.inner_port, dnat=path.binding is not None)
+    if path.source.kind != OUTSIDE:
+        out = near.endpoint.interface if near is not None else path_lookup.route(path.address).interface
+        out = out if path.source.netns_path else _out(path)
         sent = first.at("", out)
-        yield way.source, "output", IP, sent if way.source.path else _translated(way, sent, last)
-    if way.kind != LOCAL:
-        yield from _host_steps(way, first, last)
-    if far is not None and way.target is not None and way.target.path:
-        yield way.target, "input", IP, last.at(far.endpoint.interface)
-    elif way.target is HOST:
-        yield HOST, "input", IP, last.at(_in(way))
+        yield path.source, "output", IP, sent if path.source.netns_path else _translated(path, sent, last)
+    if path.kind != LOCAL:
+        yield from _host_steps(path, first, last)
+    if far is not None and path.target is not None and path.target.netns_path:
+        yield path.target, "input", IP, last.at(far.endpoint.interface)
+    elif path.target is HOST:
+        yield HOST, "input", IP, last.at(_in(path))
 
 
-def _answers(way: Way) -> Iterator[Step]:
+def _answers(path: PacketPath) -> Iterator[Step]:
     """Yield the hooks that the answer passes, from the target's namespace to the source's."""
-    near, far = way.source_member, way.target_member
-    client = address_of(near.endpoint, way.inner_address.version) if near is not None else None
-    if far is None or way.target is None or (client is None and way.source.kind != OUTSIDE):
+    near, far = path.source_member, path.target_member
+    client = address_of(near.endpoint, path.inner_address.version) if near is not None else None
+    if far is None or path.target is None or (client is None and path.source.kind != OUTSIDE):
         return
     if client is None:
-        client = neighbour_outside(way.source.interface, way.inner_address)[0]
+        client = neighbour_outside(path.source.interface, path.inner_address)[0]
     if client is None:
         return
-    answer = Packet(way.protocol, way.inner_address, client, 0, state="established", source_port=way.inner_port)
+    answer = Packet(path.protocol, path.inner_address, client, 0, state="established", source_port=path.inner_port)
     inner = replace(answer, sent=far.endpoint.interface)
-    if way.target.path:
-        yield way.target, "output", IP, inner
-    if way.kind == BRIDGED:
+    if path.target.netns_path:
+        yield path.target, "output", IP, inner
+    if path.kind == BRIDGED:
         yield HOST, "forward", ("bridge",), replace(answer, received=port_of(far))
     elif far.network.driver == "bridge":
-        yield HOST, "forward", IP, replace(answer, received=bridge_of(far.network), sent=_in(way))
-    if near is not None and way.source.path:
-        yield way.source, "input", IP, replace(answer, received=near.endpoint.interface)
+        yield HOST, "forward", IP, replace(answer, received=bridge_of(far.network), sent=_in(path))
+    if near is not None and path.source.netns_path:
+        yield path.source, "input", IP, replace(answer, received=near.endpoint.interface)
 
 
-def _host_steps(way: Way, first: Packet, last: Packet) -> Iterator[Step]:
-    port = port_of(way.source_member) if way.source_member and way.source_member.network.driver == "bridge" else ""
+def _host_steps(path: PacketPath, first: Packet, last: Packet) -> Iterator[Step]:
+    port = port_of(path.source_member) if path.source_member and path.source_member.network.driver == "bridge" else ""
     if port:
         yield HOST, "ingress", ("netdev", "inet"), first.at(port)
-    if way.kind == BRIDGED:
-        other = port_of(way.target_member) if way.target_member is not None else ""
+    if path.kind == BRIDGED:
+        other = port_of(path.target_member) if path.target_member is not None else ""
         for hook in ("prerouting", "forward", "postrouting"):
             yield HOST, hook, ("bridge",), last.at(port, other)
         yield HOST, "egress", ("netdev",), last.at(port, other)
         if _filters_bridged(last.version):
-            yield HOST, "forward", IP, last.at(_in(way), _in(way))
+            yield HOST, "forward", IP, last.at(_in(path), _in(path))
         return
-    if way.source.path or way.source.kind == OUTSIDE:
+    if path.source.netns_path or path.source.kind == OUTSIDE:
         if port:
             yield HOST, "prerouting", ("bridge",), first.at(port)
             yield HOST, "input", ("bridge",), first.at(port)
-        arrived = first.at(_in(way))
+        arrived = first.at(_in(path))
         yield HOST, "ingress", ("netdev", "inet"), arrived
-        yield HOST, "prerouting", IP, _translated(way, arrived, last)
-        if way.target_member is not None or way.kind == EXTERNAL:
-            yield HOST, "forward", IP, last.at(_in(way), _out(way))
-    if way.target is not HOST:
+        yield HOST, "prerouting", IP, _translated(path, arrived, last)
+        if path.target_member is not None or path.kind == EXTERNAL:
+            yield HOST, "forward", IP, last.at(_in(path), _out(path))
+    if path.target is not HOST:
         # Because SNAT may have changed the source address, it is unknown here (None).
-        yield HOST, "postrouting", IP, replace(last.at("", _out(way)), source=None)
-        yield HOST, "egress", ("netdev",), replace(last.at("", _out(way)), source=None)
-    if way.target_member is not None and way.target_member.network.driver == "bridge":
-        leaving = replace(last.at("", port_of(way.target_member)), source=None)
+        yield HOST, "postrouting", IP, replace(last.at("", _out(path)), source=None)
+        yield HOST, "egress", ("netdev",), replace(last.at("", _out(path)), source=None)
+    if path.target_member is not None and path.target_member.network.driver == "bridge":
+        leaving = replace(last.at("", port_of(path.target_member)), source=None)
         yield HOST, "output", ("bridge",), leaving
         yield HOST, "postrouting", ("bridge",), leaving
         yield HOST, "egress", ("netdev",), leaving
 
 
-def _translated(way: Way, packet: Packet, after: Packet) -> Packet:
+def _translated(path: PacketPath, packet: Packet, after: Packet) -> Packet:
     """Return a packet at a hook with DNAT rules; for a published port, add its form ``after`` the DNAT."""
-    if way.binding is None or packet.version != after.version:
+    if path.binding is None or packet.version != after.version:
         return packet
     return replace(packet, translated=after.at(packet.received, packet.sent))
 
 
-def _in(way: Way) -> str:
-    if way.source_member is not None and way.source_member.network.driver == "bridge":
-        return bridge_of(way.source_member.network)
-    return way.source.interface
+def _in(path: PacketPath) -> str:
+    if path.source_member is not None and path.source_member.network.driver == "bridge":
+        return bridge_of(path.source_member.network)
+    return path.source.interface
 
 
-def _out(way: Way) -> str:
-    if way.target_member is not None and way.target_member.network.driver == "bridge":
-        return bridge_of(way.target_member.network)
-    return path_lookup.route(way.address).interface
+def _out(path: PacketPath) -> str:
+    if path.target_member is not None and path.target_member.network.driver == "bridge":
+        return bridge_of(path.target_member.network)
+    return path_lookup.route(path.address).interface
 
 
 def of_legacy(place: Place, rule: Dropping, version: int, *, bridged: bool) -> Culprit:
     """Return the culprit for a rule of iptables-legacy. With ``bridged``, the packets stay within a bridge."""
     what = chain_of(rule)
     detail = f"it drops the probe by {rule_in(place, rule)}"
-    if place.path:
+    if place.netns_path:
         return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, listing(rule, place))
     if bridged and not rule.number:
         return br_netfilter(what, detail, version)
@@ -264,7 +264,7 @@ def chain_of(decision: Drop | Dropping | Event) -> str:
 
 def listing(rule: Dropping, place: Place) -> str:
     """Return the remedy for a rule of iptables-legacy: the command that shows it."""
-    where = f" in {place.name}" if place.path else ""
+    where = f" in {place.name}" if place.netns_path else ""
     chain = shlex.quote(rule.chain)
     return f"look at it{where}: {rule.program} -t {rule.table} -L {chain} -n -v --line-numbers"
 
@@ -274,7 +274,7 @@ def _culprit(place: Place, drop: Drop | Dropping, packet: Packet, *, bridged: bo
         return of_legacy(place, drop, packet.version, bridged=bridged)
     what = chain_of(drop)
     detail = f"it drops such packets by {rule_in(place, drop)}"
-    if place.path:
+    if place.netns_path:
         fix = CHANGE_THERE.format(place.name)
         return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
     if packet.protocol in (ARP, DISCOVERY):
@@ -312,7 +312,7 @@ def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -
 
 def removing(place: Place, event: Event | Changed) -> str:
     """Return the remedy for a rule that changes or redirects packets."""
-    if place.path:
+    if place.netns_path:
         return CHANGE_THERE.format(place.name)
     return f"remove that rule: nft delete rule {in_shell(event.table, event.chain)} handle {event.handle}"
 

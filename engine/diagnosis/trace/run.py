@@ -9,7 +9,7 @@ from drivers.firewall import standby_table
 from drivers.linux.probes import PortsExhausted
 from engine.containers import adopted
 from engine.diagnosis.trace import parent_link, probing, rules, source, source_ports, translation_rules
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, Destinations, Way
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, Destinations, PacketPath
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
 from engine.diagnosis.trace.names import Names
@@ -58,15 +58,15 @@ class _Tracer:
         side.learn_peers(self._place)
         destinations = Destinations(self._records, self._place)
         if target.published:
-            way = destinations.published(target)
+            path = destinations.published(target)
         else:
-            way = destinations.way(target, self._addresses(target))
-        self._describe(way)
-        explanation = Explanation(self._reader, self._records, way, self._state)
-        if way.kind == REMOTE:
-            return Overlay(self._host, side, self._log, dry=self._dry).follow(way, explanation)
-        result = self._without_probe(way, explanation) if self._dry else self._with_probe(way, explanation)
-        devices = next(side.devices(way), None) if result.reachable is False and result.culprit is None else None
+            path = destinations.path(target, self._addresses(target))
+        self._describe(path)
+        explanation = Explanation(self._reader, self._records, path, self._state)
+        if path.kind == REMOTE:
+            return Overlay(self._host, side, self._log, dry=self._dry).follow(path, explanation)
+        result = self._without_probe(path, explanation) if self._dry else self._with_probe(path, explanation)
+        devices = next(side.devices(path), None) if result.reachable is False and result.culprit is None else None
         return self._log.ended(False, devices) if devices is not None else result
 
     def _addresses(self, target: Target) -> list[IPAddress]:
@@ -82,79 +82,81 @@ class _Tracer:
         fix = f"connect it: hawse network connect NETWORK {target.name}"
         raise Found(Culprit("no-such-endpoint", f"container {target.name}", "host", detail, fix))
 
-    def _with_probe(self, way: Way, explanation: Explanation) -> Trace:
-        seen = probing.run(way)
-        if seen.impossible and way.source.kind == source.OUTSIDE:
+    def _with_probe(self, path: PacketPath, explanation: Explanation) -> Trace:
+        seen = probing.run(path)
+        if seen.impossible and path.source.kind == source.OUTSIDE:
             self._log.add("probe", "host", f"could not be delivered: {seen.impossible}", ok=False)
-            if probing.neighbour_outside(way.source.interface, way.address)[0] is None:
-                return self._log.ended(False, _without_address(way))
-            return self._without_probe(way, explanation)
+            if probing.neighbour_outside(path.source.interface, path.address)[0] is None:
+                return self._log.ended(False, _without_address(path))
+            return self._without_probe(path, explanation)
         if seen.impossible:
             culprit = next(explanation.faults(), None)
             if culprit is not None:
                 return self._log.ended(False, culprit)
-            self._log.add("probe", str(way.source), f"could not be sent: {seen.impossible}", ok=False)
+            self._log.add("probe", str(path.source), f"could not be sent: {seen.impossible}", ok=False)
             return Trace(False, self._log.hops)
         self._mark(seen)
-        if seen.result == "open" and self._reached(way, seen):
+        if seen.result == "open" and self._reached(path, seen):
             for culprit in explanation.soft_faults(sending=True):
                 return self._log.ended(False, culprit)
-            self._log.add(f"{way.target_name} answers", str(way.target or way.address), way.service, seen=True)
+            self._log.add(f"{path.target_name} answers", str(path.target or path.address), path.service, seen=True)
             return Trace(True, self._log.hops)
         cause = explanation.of(seen)
-        return self._log.ended(False, cause) if cause is not None else self._unexplained(way, seen)
+        return self._log.ended(False, cause) if cause is not None else self._unexplained(path, seen)
 
-    def _reached(self, way: Way, seen: Observation) -> bool:
+    def _reached(self, path: PacketPath, seen: Observation) -> bool:
         """Return whether the answer came from the target, and not from another machine with its address."""
-        if way.target is None or way.target_member is None or not way.target.path or way.kind == LOCAL:
+        if path.target is None or path.target_member is None or not path.target.netns_path or path.kind == LOCAL:
             return True
-        proxied = way.inner_address.version != way.address.version or way.address.is_loopback
-        return proxied or seen.saw(way.target) or not seen.sights
+        proxied = path.inner_address.version != path.address.version or path.address.is_loopback
+        return proxied or seen.saw(path.target) or not seen.sights
 
-    def _unexplained(self, way: Way, seen: Observation) -> Trace:
-        what = f"{way.target_name} {way.service}"
+    def _unexplained(self, path: PacketPath, seen: Observation) -> Trace:
+        what = f"{path.target_name} {path.service}"
         if seen.result == "open":
-            detail = f"another machine than {way.target_name} answers at {way.inner_address}"
-            fix = f"find it by its MAC, and give it another address: ip neigh show {way.inner_address}"
-            taken = Culprit("duplicate-address", f"address {way.inner_address}", str(way.target), detail, fix)
+            detail = f"another machine than {path.target_name} answers at {path.inner_address}"
+            fix = f"find it by its MAC, and give it another address: ip neigh show {path.inner_address}"
+            taken = Culprit("duplicate-address", f"address {path.inner_address}", str(path.target), detail, fix)
             return self._log.ended(False, taken)
-        if way.kind == EXTERNAL and way.protocol == "udp":
+        if path.kind == EXTERNAL and path.protocol == "udp":
             self._log.add(what, "outside", "the datagram left this host; no answer came, which UDP does not need")
             return Trace(None, self._log.hops)
         detail = f"the probe got lost, and no check proves why (result: {seen.result or 'no answer'})"
-        self._log.add(what, str(way.target or way.address), detail, ok=False)
+        self._log.add(what, str(path.target or path.address), detail, ok=False)
         return Trace(False, self._log.hops)
 
-    def _without_probe(self, way: Way, explanation: Explanation) -> Trace:
+    def _without_probe(self, path: PacketPath, explanation: Explanation) -> Trace:
         for culprit in explanation.faults():
             return self._log.ended(False, culprit)
-        if way.kind not in (LOCAL, BRIDGED):
+        if path.kind not in (LOCAL, BRIDGED):
             damage = explanation.own_damage()
             if damage is not None:
                 return self._log.ended(False, damage)
-        found = source_ports.of_sockets(way) or explanation.policy() or translation_rules.changing(way)
-        found = found or rules.dropping(way) or source_ports.of_ranges(way) or explanation.listening()
+        found = source_ports.of_sockets(path) or explanation.policy() or translation_rules.changing(path)
+        found = found or rules.dropping(path) or source_ports.of_ranges(path) or explanation.listening()
         found = found or next(explanation.soft_faults(sending=False), None)
         if found is not None:
             return self._log.ended(False, found)
-        self._log.add(f"{way.target_name} {way.service}", str(way.target or way.address), "by records and kernel state")
-        return Trace(None if way.kind == EXTERNAL or parent_link.is_routed(way) else True, self._log.hops)
+        self._log.add(
+            f"{path.target_name} {path.service}", str(path.target or path.address), "by records and kernel state"
+        )
+        return Trace(None if path.kind == EXTERNAL or parent_link.is_routed(path) else True, self._log.hops)
 
-    def _describe(self, way: Way) -> None:
+    def _describe(self, path: PacketPath) -> None:
         """Add the hops of the path to the log, from source to target, as the records describe them."""
-        if way.kind == LOCAL:
-            self._log.add(f"address {way.address}", str(way.source), "in the source's own namespace")
+        if path.kind == LOCAL:
+            self._log.add(f"address {path.address}", str(path.source), "in the source's own namespace")
             return
-        if way.source_member is not None:
-            self._describe_member(way.source, way.source_member)
-        if way.source.interface:
-            self._log.add(f"interface {way.source.interface}", "host", "where packets from outside arrive")
-        if way.binding is not None:
-            inner = f"{way.inner_address}:{way.inner_port}"
-            self._log.add(f"published port {way.address}:{way.port}/{way.protocol}", "host", f"leads to {inner}")
-        if way.target_member is not None and way.target is not None:
-            same = way.source_member is not None and way.source_member.network.id == way.target_member.network.id
-            self._describe_member(way.target, way.target_member, to=True, same=same)
+        if path.source_member is not None:
+            self._describe_member(path.source, path.source_member)
+        if path.source.interface:
+            self._log.add(f"interface {path.source.interface}", "host", "where packets from outside arrive")
+        if path.binding is not None:
+            inner = f"{path.inner_address}:{path.inner_port}"
+            self._log.add(f"published port {path.address}:{path.port}/{path.protocol}", "host", f"leads to {inner}")
+        if path.target_member is not None and path.target is not None:
+            same = path.source_member is not None and path.source_member.network.id == path.target_member.network.id
+            self._describe_member(path.target, path.target_member, to=True, same=same)
 
     def _describe_member(self, place: Place, member: JoinedEndpoint, *, to: bool = False, same: bool = False) -> None:
         endpoint, network = member.endpoint, member.network
@@ -186,8 +188,8 @@ class _Tracer:
             self._log.add_at(where, f"chain {chain}", "passed")
 
 
-def _without_address(way: Way) -> Culprit:
-    interface, version = way.source.interface, way.address.version
+def _without_address(path: PacketPath) -> Culprit:
+    interface, version = path.source.interface, path.address.version
     fix = f"give it one: ip address add ADDRESS/LENGTH dev {interface}"
     detail = f"{interface} has no IPv{version} address, so no machine there reaches this host by IPv{version}"
     return Culprit("wrong-address", f"address of interface {interface} of host", "host", detail, fix)

@@ -15,7 +15,7 @@ from drivers.firewall.rule_reading import SOURCES, find_statements, read
 from drivers.linux import conntrack, path_lookup, sysctl
 from drivers.linux import source_ports as ports
 from engine.diagnosis.trace import rules
-from engine.diagnosis.trace.destination import EXTERNAL, Way
+from engine.diagnosis.trace.destination import EXTERNAL, PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import HOST, Place
@@ -36,58 +36,58 @@ def of_programs(place: Place, protocol: str, target: str) -> Culprit:
     return Culprit(KIND, f"{what}s of {place.name}", str(place), detail, fix)
 
 
-def of_sockets(way: Way) -> Culprit | None:
+def of_sockets(path: PacketPath) -> Culprit | None:
     """Return the culprit if the source's sockets use all source ports for the target, or None; sends nothing."""
-    if way.source.kind == OUTSIDE or way.protocol not in ("tcp", "udp"):
+    if path.source.kind == OUTSIDE or path.protocol not in ("tcp", "udp"):
         return None
-    use = way.source.inside(partial(ports.use, (way.address, way.port)))
-    if (use.tcp if way.protocol == "tcp" else use.udp) < use.available:
+    use = path.source.inside(partial(ports.use, (path.address, path.port)))
+    if (use.tcp if path.protocol == "tcp" else use.udp) < use.available:
         return None
-    return of_programs(way.source, way.protocol, f"{way.address}:{way.port}")
+    return of_programs(path.source, path.protocol, f"{path.address}:{path.port}")
 
 
-def of_ranges(way: Way) -> Culprit | None:
+def of_ranges(path: PacketPath) -> Culprit | None:
     """Return the culprit if a rule of nftables has a range of ports for translated flows, and all are in use, or None.
 
     Sends nothing.
     """
-    if way.kind != EXTERNAL or way.protocol not in ("tcp", "udp"):
+    if path.kind != EXTERNAL or path.protocol not in ("tcp", "udp"):
         return None
-    packet = Packet(way.protocol, way.source_address, way.address, way.port)
-    packet = packet.at("", path_lookup.route(way.address).interface)
+    packet = Packet(path.protocol, path.source_address, path.address, path.port)
+    packet = packet.at("", path_lookup.route(path.address).interface)
     try:
         for _, rule in find_statements(read(), [("postrouting", packet)], SOURCES):
             text = rules.rule_in(HOST, rule)
             span = PORTS.search(text)
             if span is None:
                 continue
-            used = {flow.returning_port for flow in conntrack.flows_to(way.protocol, way.address, way.port)}
+            used = {flow.returning_port for flow in conntrack.flows_to(path.protocol, path.address, path.port)}
             if used.issuperset(range(int(span[1]), int(span[2] or span[1]) + 1)):
                 what = f"table {rule.table} chain {rule.chain}"
-                return _of_rule(way, what, f"{HOST}, {what}", text)
+                return _of_rule(path, what, f"{HOST}, {what}", text)
     except (DriverError, OSError):
         return None
     return None
 
 
-def _of_rule(way: Way, what: str, where: str, rule: str) -> Culprit:
-    target = f"{way.address}:{way.port}"
+def _of_rule(path: PacketPath, what: str, where: str, rule: str) -> Culprit:
+    target = f"{path.address}:{path.port}"
     detail = f"the translation of source addresses has no free port for {target}, so the kernel drops the probe"
-    fix = f"give it more ports, or end connections: conntrack -L -p {way.protocol} --orig-dst {way.address}"
+    fix = f"give it more ports, or end connections: conntrack -L -p {path.protocol} --orig-dst {path.address}"
     return Culprit(KIND, what, where, f"{detail}: {rule}" if rule else detail, fix)
 
 
-def of_translation(way: Way, seen: Observation) -> Culprit | None:
+def of_translation(path: PacketPath, seen: Observation) -> Culprit | None:
     """Return the culprit if SNAT gave the probe the same addresses and ports as another flow, or None.
 
     The kernel drops such a packet after all rules have accepted it.
     """
-    if not seen.collided or (way.kind == EXTERNAL and seen.saw(HOST, path_lookup.route(way.address).interface)):
+    if not seen.collided or (path.kind == EXTERNAL and seen.saw(HOST, path_lookup.route(path.address).interface)):
         return None
     for place, event, rule in rules.passed(seen.events, TRANSLATING):
         what = f"table {event.table} chain {event.chain}"
-        return _of_rule(way, what, f"{place}, {what}", rule)
+        return _of_rule(path, what, f"{place}, {what}", rule)
     place = seen.collided[0]
-    unknown = _of_rule(way, f"translated source ports of {place.name}", str(place), "")
+    unknown = _of_rule(path, f"translated source ports of {place.name}", str(place), "")
     fix = f"{unknown.fix}; find its rule in {place}: nft list ruleset, iptables-legacy -t nat -S"
     return replace(unknown, fix=fix)

@@ -19,7 +19,7 @@ from drivers.firewall.rule_reading import (
 )
 from drivers.linux import path_lookup
 from engine.diagnosis.trace import rules
-from engine.diagnosis.trace.destination import EXTERNAL, ROUTED, Way
+from engine.diagnosis.trace.destination import EXTERNAL, ROUTED, PacketPath
 from engine.diagnosis.trace.direct_access import options_of
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import neighbour_outside
@@ -28,22 +28,22 @@ from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import bridge_of
 
 
-def changing(way: Way) -> Culprit | None:
+def changing(path: PacketPath) -> Culprit | None:
     """Return the culprit for a rule of the host that changes where the packets go, or None.
 
     Such a rule is a DNAT rule of another program that comes before hawse's, or exempts packets that hawse must
     translate from connection tracking.
     """
-    if way.kind not in (ROUTED, EXTERNAL) or way.address.version != way.inner_address.version:
+    if path.kind not in (ROUTED, EXTERNAL) or path.address.version != path.inner_address.version:
         return None
     searched: list[tuple[Sequence[str], int, str]] = []
-    if way.target_member is not None:
-        limit = DNAT_PRIORITY if way.binding is not None else DNAT_PRIORITY + 1
+    if path.target_member is not None:
+        limit = DNAT_PRIORITY if path.binding is not None else DNAT_PRIORITY + 1
         searched.append((TRANSLATIONS, limit, "sends such packets somewhere else"))
-    if way.binding is not None or is_masqueraded(way):
+    if path.binding is not None or is_masqueraded(path):
         searched.append((UNTRACKED, TRACKING_PRIORITY, "keeps hawse from translating such packets"))
     try:
-        steps, tables = [_step(way)], read() if searched else {}
+        steps, tables = [_step(path)], read() if searched else {}
     except (DriverError, OSError):
         return None
     for statements, limit, effect in searched:
@@ -54,23 +54,23 @@ def changing(way: Way) -> Culprit | None:
     return None
 
 
-def is_masqueraded(way: Way) -> bool:
+def is_masqueraded(path: PacketPath) -> bool:
     """Return whether hawse replaces the source address of packets on a path to an external machine."""
-    near, version = way.source_member, way.address.version
-    if way.kind != EXTERNAL or near is None or near.network.driver != "bridge" or near.network.internal:
+    near, version = path.source_member, path.address.version
+    if path.kind != EXTERNAL or near is None or near.network.driver != "bridge" or near.network.internal:
         return False
     options = options_of(near)
     return options is not None and options.masquerades(version)
 
 
-def _step(way: Way) -> tuple[str, Packet]:
+def _step(path: PacketPath) -> tuple[str, Packet]:
     """Return the first hook at which the host's rules see the packet, and the packet."""
-    near, source = way.source_member, way.source_address
-    if way.source.kind == OUTSIDE:
-        source = neighbour_outside(way.source.interface, way.address)[0]
-    packet = Packet(way.protocol, source, way.address, way.port)
-    if way.source == HOST:
-        return "output", packet.at("", path_lookup.route(way.address).interface)
+    near, source = path.source_member, path.source_address
+    if path.source.kind == OUTSIDE:
+        source = neighbour_outside(path.source.interface, path.address)[0]
+    packet = Packet(path.protocol, source, path.address, path.port)
+    if path.source == HOST:
+        return "output", packet.at("", path_lookup.route(path.address).interface)
     if near is not None and near.network.driver == "bridge":
         return "prerouting", packet.at(bridge_of(near.network))
-    return "prerouting", packet.at(way.source.interface)
+    return "prerouting", packet.at(path.source.interface)
