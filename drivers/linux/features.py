@@ -104,7 +104,7 @@ def holder_of(ip: IPAddress) -> tuple[str, int]:
     return (holder.name, holder.mtu) if holder is not None else ("", 0)
 
 
-def way_out() -> tuple[str, int]:
+def uplink() -> tuple[str, int]:
     """Return the name and MTU of the interface of the default route, or ("", 0) without a default route."""
     with session() as opened:
         index = next((r.link for r in route.widest(opened) if r.destination.prefixlen == 0 and r.link), 0)

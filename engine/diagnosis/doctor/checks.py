@@ -102,11 +102,11 @@ def read_records(reader: Reader) -> Snapshot:
     return Snapshot(reader.networks(), reader.containers(), reader.endpoints(), of_this_boot=here)
 
 
-def of_differences(name: str, found: Iterable[Difference], cause: str) -> Iterator[Check]:
+def of_differences(name: str, differences: Iterable[Difference], cause: str) -> Iterator[Check]:
     """Yield one fault for all differences of the same kind and place (`Difference`).
 
     Omits routine updates, because they are not damage.
     """
-    damage = [difference for difference in found if difference.is_damage]
+    damage = [difference for difference in differences if difference.is_damage]
     for group, whats in repairs.grouped(damage).items():
         yield fault(name, f"{group}: {repairs.brief(whats)}", cause)

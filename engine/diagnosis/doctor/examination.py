@@ -30,7 +30,7 @@ COMPARISONS, PAUSE_SECONDS = 5, 0.2
 
 The pause before the next comparison grows by `PAUSE_SECONDS` each time.
 """
-OWN = (REPAIR, "hawse system boot")
+REPAIRING = (REPAIR, "hawse system boot")
 """How the remedy (`Check.fix`) begins in findings that ``--fix`` repairs. Other findings may end by themselves."""
 SETTLE_SECONDS, SETTLE_INTERVAL_SECONDS = 3.0, 0.1
 STARTED = ("agent", "supervisor", "guard", "names", "etcd", "manager's server", "cluster store", "lease")
@@ -57,7 +57,7 @@ def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnos
 def repaired(before: Iterable[Check], after: Iterable[Check]) -> list[str]:
     """Return a line for each finding about hawse's own objects that only the first examination has."""
     left = {(check.object, check.what) for check in after}
-    gone = [c for c in before if c.status != OK and c.fix.startswith(OWN) and (c.object, c.what) not in left]
+    gone = [c for c in before if c.status != OK and c.fix.startswith(REPAIRING) and (c.object, c.what) not in left]
     return [f"{check.object}: {check.what}" for check in gone]
 
 
@@ -98,11 +98,11 @@ def _compared(host: Host) -> tuple[Examined, list[Check]]:
                 ("paths", paths.check),
                 ("names", names.check),
             ]
-            found = list(_each(compared, examined))
-        if host.store.stamp() == stamp or all(check.status == OK for check in found):
+            results = list(_each(compared, examined))
+        if host.store.stamp() == stamp or all(check.status == OK for check in results):
             break
         time.sleep(PAUSE_SECONDS * attempt)
-    return examined, found
+    return examined, results
 
 
 def areas(host: Host) -> list[Area]:

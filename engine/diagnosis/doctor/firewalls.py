@@ -39,17 +39,17 @@ INSIDE, OUTWARD, INWARD, ASKING, FROM_HOST = (
     "this host's own packets to",
 )  # fmt: skip
 Step = tuple[tuple[str, ...], str, Packet, str]
-"""The families of tables, the hook, the packet, and its way (such as `INSIDE`)."""
+"""The families of tables, the hook, the packet, and its traffic (such as `INSIDE`)."""
 
 
 class Probe(NamedTuple):
-    """A packet at a hook, the families of tables that see it there, its network, and its way (such as `INSIDE`)."""
+    """A packet at a hook, the families of tables that see it there, its network, and its traffic (such as `INSIDE`)."""
 
     families: tuple[str, ...]
     hook: str
     packet: Packet
     network: str
-    way: str
+    traffic: str
 
 
 def check(examined: Examined, known: Sequence[Check]) -> Iterator[Check]:
@@ -61,13 +61,13 @@ def check(examined: Examined, known: Sequence[Check]) -> Iterator[Check]:
     if not networks:
         return
     probes, ip_tables = [p for members in networks for p in _probes(members, ports)], read()
-    found: dict[Drop | Dropping, list[Probe]] = {}
+    by_decision: dict[Drop | Dropping, list[Probe]] = {}
     for families in (IP_FAMILIES, ARP, BRIDGE, DEVICE):
         chosen = [p for p in probes if p.families == families]
         tables = ip_tables if families == IP_FAMILIES else read(families) if chosen else {}
         for decision, probe in _dropped(chosen, tables, families):
-            found.setdefault(decision, []).append(probe)
-    for decision, dropped in found.items():
+            by_decision.setdefault(decision, []).append(probe)
+    for decision, dropped in by_decision.items():
         if not any(f"'{decision.table} " in finding.what for finding in known):
             yield _finding(decision, dropped)
     yield from translations.check(networks, ip_tables)
@@ -87,18 +87,18 @@ def _dropped(
 
 def _finding(decision: Drop | Dropping, dropped: Sequence[Probe]) -> Check:
     networks = repairs.brief(list(dict.fromkeys(probe.network for probe in dropped)))
-    ways = {probe.way for probe in dropped}
-    if INSIDE in ways:
-        ways.discard(ASKING)  # a rule that drops all packets within a network drops its ARP requests too
-    way = ways.pop() if len(ways) == 1 else "packets of"
+    kinds = {probe.traffic for probe in dropped}
+    if INSIDE in kinds:
+        kinds.discard(ASKING)  # a rule that drops all packets within a network drops its ARP requests too
+    traffic = kinds.pop() if len(kinds) == 1 else "packets of"
     if isinstance(decision, Dropping):
         chain = f"{decision.program} {decision.table} {decision.chain}"
         show, is_rule = f"{decision.program} -t {decision.table} -L {decision.chain} -n -v", decision.number
     else:
         chain, is_rule = f"{decision.table} {decision.chain}", decision.handle
         show = f"nft -a list chain {in_shell(decision.table, decision.chain)}"
-    what = f"{'a rule' if is_rule else 'the policy'} of the chain '{chain}' drops {way} {networks}"
-    make = warning if way == FROM_HOST else fault
+    what = f"{'a rule' if is_rule else 'the policy'} of the chain '{chain}' drops {traffic} {networks}"
+    make = warning if traffic == FROM_HOST else fault
     fix = f"see: {show}; and accept these packets there"
     return make("foreign firewall", what, "another program's firewall", fix)
 
@@ -107,27 +107,29 @@ def _probes(members: Sequence[Joined], ports: Mapping[str, str]) -> Iterator[Pro
     """Yield the examined packets of one network, in each of its IP versions."""
     network = members[0].network
     for version in (4, 6):
-        held = [(one, a) for one in members for a in one.addresses if a.version == version]
+        held = [(member, a) for member in members for a in member.addresses if a.version == version]
         if not held:
             continue
         (first, address), (other, target) = held[0], held[-1]
-        ways: list[Iterable[Step]] = []
+        step_groups: list[Iterable[Step]] = []
         if target != address and bridge_options.parse(network_spec(network)).icc:
             packet = Packet("tcp", address, target, 0)
-            ways.append(_inside(first, packet, ports.get(first.endpoint.id, ""), ports.get(other.endpoint.id, "")))
+            step_groups.append(
+                _inside(first, packet, ports.get(first.endpoint.id, ""), ports.get(other.endpoint.id, ""))
+            )
         if address in first.addresses_on_bridge:
-            ways.append(_beside(first, address))
+            step_groups.append(_beside(first, address))
         if not network.internal:
-            ways.append(_outside(members, address))
-        yield from (Probe(*step[:3], network.name, step[3]) for steps in ways for step in steps)
+            step_groups.append(_outside(members, address))
+        yield from (Probe(*step[:3], network.name, step[3]) for steps in step_groups for step in steps)
 
 
-def _bridge(one: Joined) -> str:
-    assert one.bridge is not None  # `paths.by_bridge` omits all other endpoints
-    return one.bridge.name
+def _bridge(member: Joined) -> str:
+    assert member.bridge is not None  # `paths.by_bridge` omits all other endpoints
+    return member.bridge.name
 
 
-def _inside(one: Joined, packet: Packet, near: str, far: str) -> Iterator[Step]:
+def _inside(member: Joined, packet: Packet, near: str, far: str) -> Iterator[Step]:
     """Yield the hooks that packets pass from one container to another container of the same network."""
     if packet.version == 4:
         request = Packet(ARP_PACKET, packet.source, packet.destination, 0)
@@ -138,12 +140,12 @@ def _inside(one: Joined, packet: Packet, near: str, far: str) -> Iterator[Step]:
     for hook in ("prerouting", "forward", "postrouting"):
         yield BRIDGE, hook, packet.at(near, far), INSIDE
     if filters_bridged("iptables" if packet.version == 4 else "ip6tables"):
-        yield IP_FAMILIES, "forward", packet.at(_bridge(one), _bridge(one)), INSIDE
+        yield IP_FAMILIES, "forward", packet.at(_bridge(member), _bridge(member)), INSIDE
 
 
-def _beside(one: Joined, address: IPAddress) -> Iterator[Step]:
+def _beside(member: Joined, address: IPAddress) -> Iterator[Step]:
     """Yield the hooks that packets pass between this host and a container."""
-    bridge = _bridge(one)
+    bridge = _bridge(member)
     if address.version == 4:
         request = Packet(ARP_PACKET, address, address, 0)
         yield ARP, "input", request.at(bridge), ASKING
@@ -167,12 +169,13 @@ def _outside(members: Sequence[Joined], address: IPAddress) -> Iterator[Step]:
     yield IP_FAMILIES, "forward", request.at(bridge, route.interface), OUTWARD
     yield IP_FAMILIES, "postrouting", request.at("", route.interface), OUTWARD
     yield IP_FAMILIES, "forward", answer.at(route.interface, bridge), INWARD
-    published = [(one, port) for one in members for port in one.endpoint.ports]
-    for one, port in published[: translations.PORTS_LIMIT]:
-        own, target = ip_address(port.host_ip), next((a for a in one.addresses if a.version == address.version), None)
-        if target is None or own.version != address.version or own.is_loopback:
+    published = [(member, port) for member in members for port in member.endpoint.ports]
+    for member, port in published[: translations.PORTS_LIMIT]:
+        host_ip = ip_address(port.host_ip)
+        target = next((a for a in member.addresses if a.version == address.version), None)
+        if target is None or host_ip.version != address.version or host_ip.is_loopback:
             continue
-        arriving = own if not own.is_unspecified else route.source
+        arriving = host_ip if not host_ip.is_unspecified else route.source
         if arriving is not None and port.host_port:
             packet = Packet(port.protocol, None, arriving, port.host_port)
             yield DEVICE, "ingress", packet.at(route.interface), INWARD

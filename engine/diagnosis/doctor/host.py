@@ -88,7 +88,7 @@ def _forwarding(examined: Examined) -> Iterator[Check]:
     If it is off although daemon.json allows hawse to enable it, the comparison of the networks reports this.
     """
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
-    uplink, _ = features.way_out() if outward else ("", 0)
+    uplink, _ = features.uplink() if outward else ("", 0)
     if is_forwarding() and uplink and sysctl.read(sysctl.conf("ipv4", uplink, "forwarding")) == "0":
         what = f"is off for packets from {uplink}, the way out"
         cause = "another program switched it off for this interface alone"
@@ -126,8 +126,8 @@ def _source_ports(examined: Examined) -> Iterator[Check]:
     for container in examined.records.containers:
         if container.sandbox_path and lookup.is_alive(container):
             with suppress(DriverError, OSError):
-                found = netns.run_in_netns(container.sandbox_path, source_ports.use, container.sandbox_inode)
-                uses.append((f"container {container.name}", found))
+                container_use = netns.run_in_netns(container.sandbox_path, source_ports.use, container.sandbox_inode)
+                uses.append((f"container {container.name}", container_use))
     for name, use in uses:
         text = f"{use.udp} UDP and {use.tcp} TCP source ports of {use.available} are in use"
         text += f" (TCP to {use.target})" if use.target else ""
@@ -143,8 +143,8 @@ def _source_ports(examined: Examined) -> Iterator[Check]:
 def _overlaps(examined: Examined) -> Iterator[Check]:
     """Find interfaces of other programs whose subnets overlap with a network, for example those of a VPN."""
     bridged = [n for n in examined.networks if n.driver == "bridge"]
-    own = set(examined.bridges.values())
-    foreign = [pair for pair in features.foreign_subnets() if pair[0] not in own] if bridged else []
+    bridges = set(examined.bridges.values())
+    foreign = [pair for pair in features.foreign_subnets() if pair[0] not in bridges] if bridged else []
     pools = [(n, ip_network(p.subnet)) for n in bridged for p in n.pools if not p.unused]
     for network, subnet in pools:
         for interface, address in foreign:
@@ -161,10 +161,10 @@ def _foreign(examined: Examined) -> Iterator[Check]:
         by_driver.setdefault(network.driver, []).append(network)
     clauses = [text for name, networks in by_driver.items() for text in _warnings(examined, name, networks)]
     fix = "accept the networks' packets in that chain, before the rule that drops them"
-    found = [fault("foreign firewall", text, "another program's firewall", fix) for text in clauses]
-    found += _rules(examined)
-    found += firewalls.check(examined, found)
-    yield from found or [ok("foreign firewall", "no chain of another program drops packets of hawse's networks")]
+    findings = [fault("foreign firewall", text, "another program's firewall", fix) for text in clauses]
+    findings += _rules(examined)
+    findings += firewalls.check(examined, findings)
+    yield from findings or [ok("foreign firewall", "no chain of another program drops packets of hawse's networks")]
 
 
 def _rules(examined: Examined) -> Iterator[Check]:

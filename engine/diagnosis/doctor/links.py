@@ -77,11 +77,11 @@ def _shared(examined: Examined, reader: Reader) -> Iterator[Check]:
         if not isinstance(driver, Repairer):
             continue
         try:
-            found = list(driver.compare(shared_state.of(reader, name)))
+            differences = list(driver.compare(shared_state.of(reader, name)))
         except DriverError as error:
             yield fault("firewall", f"cannot be compared with the records: {error}", fix="")
             continue
-        faults = list(of_differences("firewall", found, examined.cause()))
+        faults = list(of_differences("firewall", differences, examined.cause()))
         yield from faults or [ok("firewall", f"rules and elements of the {name} networks are as recorded")]
 
 
@@ -100,9 +100,9 @@ def _network(
     if compared.has_peers or not compared.name:
         return  # the cluster's check compares overlay networks; host and none have no kernel objects
     cause = examined.cause(network)
-    own = [difference for difference in compared.differences if difference.place != HOST_PLACE]
+    of_network = [difference for difference in compared.differences if difference.place != HOST_PLACE]
     of_host.update({d: cause for d in compared.differences if d.place == HOST_PLACE})
-    faults = list(of_differences(name, own, cause))
+    faults = list(of_differences(name, of_network, cause))
     examined.damaged.update(check.object for check in faults)
     yield from faults or [ok(name, "links, addresses, routes, sysctls are as recorded")]
 

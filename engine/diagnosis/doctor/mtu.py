@@ -25,17 +25,17 @@ def check(examined: Examined) -> Iterator[Check]:
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
     overlays = [n for n in examined.networks if n.driver == "overlay"]
     try:
-        found = [*_bridges(examined, outward), *_overlays(examined.host, overlays)]
+        findings = [*_bridges(examined, outward), *_overlays(examined.host, overlays)]
     except DriverError as error:
         yield warning("mtu", f"cannot be read: {error}")
         return
-    if not found and (outward or overlays):
+    if not findings and (outward or overlays):
         yield ok("mtu", "packets of all networks fit through the interfaces below them")
-    yield from found
+    yield from findings
 
 
 def _bridges(examined: Examined, networks: Sequence[NetworkRecord]) -> Iterator[Check]:
-    uplink, limit = features.way_out() if networks else ("", 0)
+    uplink, limit = features.uplink() if networks else ("", 0)
     for network in networks if limit else ():
         mtu = features.mtu_of(examined.bridges[network.id])
         if mtu > limit:

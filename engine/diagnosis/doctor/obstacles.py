@@ -15,12 +15,12 @@ DROPPING = ("blackhole", "unreachable", "prohibit")
 BY_OTHERS = "another program changed it"
 
 
-def at(name: str, interface: str, found: Iterable[Obstacle], prefix: str = "") -> Iterator[Check]:
+def at(name: str, interface: str, obstacles_here: Iterable[Obstacle], prefix: str = "") -> Iterator[Check]:
     """Yield the findings at one interface. ``prefix`` is the command that enters the interface's namespace.
 
     The flags of bridge ports are omitted, because the comparison with the records reports them.
     """
-    for obstacle in found:
+    for obstacle in obstacles_here:
         if obstacle.kind == obstacles.NO_CARRIER:
             yield fault(
                 name, f"{interface} is up, but has no carrier", "its other end is down", "bring the other end up"
@@ -51,21 +51,21 @@ def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
     """Yield a fault if routing rules drop packets from a bridge's containers to other networks."""
     outside = path_lookup.anywhere(sender.version)
     family = f"ipv{sender.version}"
-    if any(sysctl.read(sysctl.conf(family, one, "forwarding")) == "0" for one in ("all", bridge)):
+    if any(sysctl.read(sysctl.conf(family, interface, "forwarding")) == "0" for interface in ("all", bridge)):
         return  # another check reports that forwarding is off
-    usual, found = path_lookup.route(outside), path_lookup.route(outside, sender, bridge)
-    if usual.kind == "unicast" and found.kind not in ("unicast", "filtered"):
-        what = f"this host drops packets of {sender} to the outside ({found.kind or 'no route'})"
+    usual, forwarded = path_lookup.route(outside), path_lookup.route(outside, sender, bridge)
+    if usual.kind == "unicast" and forwarded.kind not in ("unicast", "filtered"):
+        what = f"this host drops packets of {sender} to the outside ({forwarded.kind or 'no route'})"
         yield fault(name, what, "a routing rule of another program", "see: ip rule; and delete what is wrong")
 
 
-def way_out(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterable[int]) -> Iterator[Check]:
+def towards_outside(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterable[int]) -> Iterator[Check]:
     """Yield a finding if routes drop packets to the outside, or if the interface to it has no carrier or ARP off.
 
     ``versions`` are the IP versions of the networks. ``hindered`` are the obstacles at the host's interfaces
     (`drivers.linux.obstacles.everywhere`).
     """
-    uplink, _ = features.way_out()
+    uplink, _ = features.uplink()
     for version in versions:
         kind = path_lookup.route(path_lookup.anywhere(version)).kind
         if kind in DROPPING:

@@ -70,19 +70,19 @@ def check(examined: Examined) -> Iterator[Check]:
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}
     ports = {interface.endpoint_id: interface for interface in interfaces.values() if interface.endpoint_id}
     hindered = linux_obstacles.everywhere() if joined else {}
-    versions = sorted({a.version for one in joined if not one.network.internal for a in one.addresses})
-    found = [*obstacles.way_out(hindered, versions), *obstacles.loopback("host")] if joined else []
+    versions = sorted({a.version for member in joined if not member.network.internal for a in member.addresses})
+    findings = [*obstacles.towards_outside(hindered, versions), *obstacles.loopback("host")] if joined else []
     static = path_lookup.static_ports_of_bridges() if joined else {}
     for bridge, members in by_bridge(joined).items():
-        found += _on_host(bridge, members)
-        found += _static_entries(bridge, members, static.get(bridge, {}), ports)
-    for one in joined:
-        port = ports.get(one.endpoint.id)
-        found += _inside(one, holders, port)
-        found += obstacles.at(one.name, port.name, hindered.get(port.name, ())) if port is not None else ()
-    if joined and not found:
+        findings += _on_host(bridge, members)
+        findings += _static_entries(bridge, members, static.get(bridge, {}), ports)
+    for member in joined:
+        port = ports.get(member.endpoint.id)
+        findings += _inside(member, holders, port)
+        findings += obstacles.at(member.name, port.name, hindered.get(port.name, ())) if port is not None else ()
+    if joined and not findings:
         yield ok("paths", "routes, neighbour entries, MACs and MTUs lead to all containers")
-    yield from found
+    yield from findings
 
 
 def joined_endpoints(examined: Examined, interfaces: Mapping[str, Interface]) -> Iterator[Joined]:
@@ -99,26 +99,27 @@ def joined_endpoints(examined: Examined, interfaces: Mapping[str, Interface]) ->
 def by_bridge(joined: Sequence[Joined]) -> Mapping[str, Sequence[Joined]]:
     """Return the endpoints of each bridge, by the bridge's name."""
     members: defaultdict[str, list[Joined]] = defaultdict(list)
-    for one in joined:
-        if one.bridge is not None:
-            members[one.bridge.name].append(one)
+    for member in joined:
+        if member.bridge is not None:
+            members[member.bridge.name].append(member)
     return members
 
 
 def _on_host(bridge: str, members: Sequence[Joined]) -> Iterator[Check]:
     """Check the host's routes and neighbour entries for the containers of one bridge."""
     known = {neighbour.address: neighbour for neighbour in path_lookup.neighbours(bridge)}
-    for one in members:
-        for address in one.addresses_on_bridge:
-            found = path_lookup.route(address)
-            if found.interface != bridge or found.kind != "unicast":
-                what = f"this host's packets to {address} {_way(found)} instead of by {bridge}"
+    for member in members:
+        for address in member.addresses_on_bridge:
+            route = path_lookup.route(address)
+            if route.interface != bridge or route.kind != "unicast":
+                what = f"this host's packets to {address} {_outcome(route)} instead of by {bridge}"
                 cause = "another program added a route, a rule or the same address"
-                yield fault(one.name, what, cause, f"see: ip route get {address}; ip rule; and delete what is wrong")
-            elif (entry := known.get(address)) is not None and entry.mac != one.endpoint.link_mac:
-                yield _stale(one.name, f"this host takes {address} for", entry, f"ip neigh del {address} dev {bridge}")
-        yield from obstacles.blocking_policies(one.name, _pairs(one))
-    senders = {address.version: address for one in members for address in one.addresses_on_bridge}
+                yield fault(member.name, what, cause, f"see: ip route get {address}; ip rule; and delete what is wrong")
+            elif (entry := known.get(address)) is not None and entry.mac != member.endpoint.link_mac:
+                fix = f"ip neigh del {address} dev {bridge}"
+                yield _stale(member.name, f"this host takes {address} for", entry, fix)
+        yield from obstacles.blocking_policies(member.name, _pairs(member))
+    senders = {address.version: address for member in members for address in member.addresses_on_bridge}
     if 4 in senders:
         yield from obstacles.silence_on_arp(f"network {members[0].network.name}", bridge, "")
     if not members[0].network.internal:
@@ -126,30 +127,30 @@ def _on_host(bridge: str, members: Sequence[Joined]) -> Iterator[Check]:
             yield from obstacles.routing_rules(f"network {members[0].network.name}", bridge, sender)
 
 
-def _pairs(one: Joined) -> Sequence[tuple[IPAddress, IPAddress]]:
+def _pairs(member: Joined) -> Sequence[tuple[IPAddress, IPAddress]]:
     """Return an endpoint's addresses, each with its gateway and with an address outside of this host."""
-    others = [*one.gateways, *(path_lookup.anywhere(version) for version in (4, 6))]
-    return [(own, other) for own in one.addresses for other in others if own.version == other.version]
+    others = [*member.gateways, *(path_lookup.anywhere(version) for version in (4, 6))]
+    return [(address, other) for address in member.addresses for other in others if address.version == other.version]
 
 
 def _static_entries(
     bridge: str, members: Sequence[Joined], static: Mapping[str, str], ports: Mapping[str, Interface]
 ) -> Iterator[Check]:
     """Check that no static forwarding entry of the bridge sends a container's frames to another port."""
-    for one in members:
-        right, present = ports.get(one.endpoint.id), static.get(one.endpoint.link_mac)
+    for member in members:
+        right, present = ports.get(member.endpoint.id), static.get(member.endpoint.link_mac)
         if right is not None and present not in (None, right.name):
-            what = f"{bridge} sends frames for its MAC {one.endpoint.link_mac} to {present} instead of {right.name}"
-            fix = f"bridge fdb del {one.endpoint.link_mac} dev {present} {'self' if present == bridge else 'master'}"
-            yield fault(one.name, what, "another program added a static forwarding entry", fix)
+            what = f"{bridge} sends frames for its MAC {member.endpoint.link_mac} to {present} instead of {right.name}"
+            fix = f"bridge fdb del {member.endpoint.link_mac} dev {present} {'self' if present == bridge else 'master'}"
+            yield fault(member.name, what, "another program added a static forwarding entry", fix)
 
 
-def _way(found: path_lookup.Found) -> str:
-    if found.kind == "local":
+def _outcome(route: path_lookup.Found) -> str:
+    if route.kind == "local":
         return "stay on this host, which has that address itself,"
-    if found.kind == "unicast":
-        return f"leave by {found.interface}"
-    return f"are dropped ({found.kind or 'no route'})"
+    if route.kind == "unicast":
+        return f"leave by {route.interface}"
+    return f"are dropped ({route.kind or 'no route'})"
 
 
 def _stale(name: str, what: str, entry: Neighbour, fix: str) -> Check:
@@ -157,21 +158,21 @@ def _stale(name: str, what: str, entry: Neighbour, fix: str) -> Check:
     return fault(name, f"{what} {entry.mac}, which is another MAC than its own", cause, fix)
 
 
-def _inside(one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: Interface | None) -> Iterator[Check]:
+def _inside(member: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: Interface | None) -> Iterator[Check]:
     """Check the endpoint's interface in the sandbox, and the sandbox's neighbour entries.
 
     ``port`` is the host's end of the endpoint's veth pair, or None if there is none.
     """
-    container, interface = one.container, one.endpoint.interface
+    container, interface = member.container, member.endpoint.interface
     enter = f"nsenter -t {container.pid} -n "
 
     def look() -> tuple[Interface | None, Sequence[Neighbour], Sequence[Check]]:
         silent = [
-            *obstacles.at(one.name, interface, linux_obstacles.of(interface), enter),
-            *obstacles.silence_on_arp(one.name, interface, enter),
-            *_routes_inside(one, enter),
-            *obstacles.loopback(one.name, enter),
-            *obstacles.blocking_policies(one.name, _pairs(one), enter),
+            *obstacles.at(member.name, interface, linux_obstacles.of(interface), enter),
+            *obstacles.silence_on_arp(member.name, interface, enter),
+            *_routes_inside(member, enter),
+            *obstacles.loopback(member.name, enter),
+            *obstacles.blocking_policies(member.name, _pairs(member), enter),
         ]
         return features.interfaces().get(interface), path_lookup.neighbours(interface), silent
 
@@ -182,61 +183,61 @@ def _inside(one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: 
     if present is None:
         return
     yield from silent
-    is_unchecked = one.network.driver not in (*SHARING_MAC, *COMPARING_MAC)
-    if is_unchecked and one.endpoint.link_mac and present.mac != one.endpoint.link_mac:
-        what = f"{interface} has the MAC {present.mac} instead of {one.endpoint.link_mac}"
-        fix = f"nsenter -t {container.pid} -n ip link set {interface} address {one.endpoint.link_mac}"
-        yield fault(one.name, what, "a program in the container changed it", fix)
+    is_unchecked = member.network.driver not in (*SHARING_MAC, *COMPARING_MAC)
+    if is_unchecked and member.endpoint.link_mac and present.mac != member.endpoint.link_mac:
+        what = f"{interface} has the MAC {present.mac} instead of {member.endpoint.link_mac}"
+        fix = f"nsenter -t {container.pid} -n ip link set {interface} address {member.endpoint.link_mac}"
+        yield fault(member.name, what, "a program in the container changed it", fix)
     for address in present.addresses:
-        holder = holders.get((one.network.id, address.ip))
-        if holder is not None and holder.endpoint.id != one.endpoint.id:
+        holder = holders.get((member.network.id, address.ip))
+        if holder is not None and holder.endpoint.id != member.endpoint.id:
             what = f"{interface} also has the address {address.ip} of {holder.name}"
             fix = f"nsenter -t {container.pid} -n ip addr del {address} dev {interface}"
-            yield fault(one.name, what, "a program in the container added it", fix)
-    yield from _neighbours(one, neighbours, holders)
-    yield from _mtu(one, present, port)
+            yield fault(member.name, what, "a program in the container added it", fix)
+    yield from _neighbours(member, neighbours, holders)
+    yield from _mtu(member, present, port)
 
 
-def _routes_inside(one: Joined, enter: str) -> Iterator[Check]:
+def _routes_inside(member: Joined, enter: str) -> Iterator[Check]:
     """Check that the sandbox's routing sends packets to the gateway, and drops none to other networks.
 
     Only endpoints on bridge and macvlan networks are checked. It is also a fault if the sandbox has the gateway's
     address itself.
     """
     cause = "a program in the container added a route or a rule"
-    for gateway in one.gateways if one.network.driver in ("bridge", "macvlan") else ():
+    for gateway in member.gateways if member.network.driver in ("bridge", "macvlan") else ():
         see = f"see: {enter}ip -{gateway.version} route; {enter}ip -{gateway.version} rule; and delete what is wrong"
-        found = path_lookup.route(gateway)
-        if found.kind == "local":
-            yield fault(one.name, f"it has the address {gateway} of its gateway itself", cause, see)
-        elif found.kind != "unicast":
-            yield fault(one.name, f"its packets to the gateway {gateway} {_way(found)}", cause, see)
-        elif (found := path_lookup.route(path_lookup.anywhere(gateway.version))).kind in obstacles.DROPPING:
-            yield warning(one.name, f"its packets to other networks {_way(found)}", cause, see)
+        route = path_lookup.route(gateway)
+        if route.kind == "local":
+            yield fault(member.name, f"it has the address {gateway} of its gateway itself", cause, see)
+        elif route.kind != "unicast":
+            yield fault(member.name, f"its packets to the gateway {gateway} {_outcome(route)}", cause, see)
+        elif (route := path_lookup.route(path_lookup.anywhere(gateway.version))).kind in obstacles.DROPPING:
+            yield warning(member.name, f"its packets to other networks {_outcome(route)}", cause, see)
 
 
 def _neighbours(
-    one: Joined, neighbours: Sequence[Neighbour], holders: Mapping[tuple[str, IPAddress], Joined]
+    member: Joined, neighbours: Sequence[Neighbour], holders: Mapping[tuple[str, IPAddress], Joined]
 ) -> Iterator[Check]:
-    gateways = one.gateways
+    gateways = member.gateways
     for entry in neighbours:
-        holder = holders.get((one.network.id, entry.address))
+        holder = holders.get((member.network.id, entry.address))
         expected = holder.endpoint.link_mac if holder is not None else ""
-        if one.bridge is not None and entry.address in gateways:
-            expected = one.bridge.mac
-        if expected and entry.mac != expected and one.network.driver not in SHARING_MAC:
-            fix = f"nsenter -t {one.container.pid} -n ip neigh del {entry.address} dev {one.endpoint.interface}"
-            yield _stale(one.name, f"it takes {entry.address} for", entry, fix)
+        if member.bridge is not None and entry.address in gateways:
+            expected = member.bridge.mac
+        if expected and entry.mac != expected and member.network.driver not in SHARING_MAC:
+            fix = f"nsenter -t {member.container.pid} -n ip neigh del {entry.address} dev {member.endpoint.interface}"
+            yield _stale(member.name, f"it takes {entry.address} for", entry, fix)
 
 
-def _mtu(one: Joined, present: Interface, port: Interface | None) -> Iterator[Check]:
+def _mtu(member: Joined, present: Interface, port: Interface | None) -> Iterator[Check]:
     """Check that the bridge, its port and the container's interface have the same MTU.
 
     Otherwise, large packets are lost.
     """
-    ends = [end for end in (one.bridge, port) if end is not None and end.mtu != present.mtu]
-    if one.bridge is not None and ends:
+    ends = [end for end in (member.bridge, port) if end is not None and end.mtu != present.mtu]
+    if member.bridge is not None and ends:
         others = ", ".join(f"{end.name} has {end.mtu}" for end in ends)
-        what = f"{one.endpoint.interface} has the MTU {present.mtu}, but {others}"
+        what = f"{member.endpoint.interface} has the MTU {present.mtu}, but {others}"
         fix = f"ip link set … mtu {max(present.mtu, *(end.mtu for end in ends))} on each of them"
-        yield warning(one.name, what, "another program changed an MTU: large packets are lost", fix)
+        yield warning(member.name, what, "another program changed an MTU: large packets are lost", fix)

@@ -119,7 +119,7 @@ def _guard(host: Host) -> Check:
     if pid:
         return ok("guard", f"runs (pid {pid})")
     wards = [resident.holder(str(host.run), lock) for lock in (client.LOCK, supervisor.LOCK)]
-    if any(one and _age_seconds(one) < STARTING_SECONDS for one in wards):
+    if any(pid and _age_seconds(pid) < STARTING_SECONDS for pid in wards):
         return ok("guard", "is being started")
     return warning("guard", f"is {ENDED}", "it was killed; agent and supervisor start it within seconds", REPAIR)
 

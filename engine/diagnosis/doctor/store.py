@@ -32,10 +32,10 @@ def integrity(host: Host) -> list[Check]:
     """Return the faults that ``hawse system check`` finds, or one result `OK`."""
     problems = checks.check(host, host.root / NAME).problems
     cause = "the file was damaged, deleted or cut by another program or by the disk"
-    found = [
+    faults = [
         fault("store", problem, cause, "hawse doctor --fix (or: hawse system check --repair)") for problem in problems
     ]
-    return found or [ok("store", "the database is sound")]
+    return faults or [ok("store", "the database is sound")]
 
 
 def repair(host: Host) -> list[str]:

@@ -39,29 +39,30 @@ def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Chec
 
 def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
     """Return packets from outside and from this host to a network's published ports, each with the port's name."""
-    found: dict[Step, str] = {}
-    bindings = [(one, port) for one in members for port in one.endpoint.ports if port.host_port]
-    for one, port in bindings[:PORTS_LIMIT]:
-        own = ip_address(port.host_ip)
-        route = path_lookup.route(path_lookup.anywhere(own.version))
-        target = route.source if own.is_unspecified else own
-        if target is not None and bridge_options.parse(network_spec(one.network)).mode(own.version).startswith("nat"):
+    names: dict[Step, str] = {}
+    bindings = [(member, port) for member in members for port in member.endpoint.ports if port.host_port]
+    for member, port in bindings[:PORTS_LIMIT]:
+        host_ip = ip_address(port.host_ip)
+        route = path_lookup.route(path_lookup.anywhere(host_ip.version))
+        target = route.source if host_ip.is_unspecified else host_ip
+        mode = bridge_options.parse(network_spec(member.network)).mode(host_ip.version)
+        if target is not None and mode.startswith("nat"):
             packet = Packet(port.protocol, None, target, port.host_port)
-            name = f"the published port {port.host_port}/{port.protocol} of {one.container.name}"
-            found["output", packet.at("", "lo")] = name
-            if not own.is_loopback:
-                found["prerouting", packet.at(route.interface)] = name
-    return found
+            name = f"the published port {port.host_port}/{port.protocol} of {member.container.name}"
+            names["output", packet.at("", "lo")] = name
+            if not host_ip.is_loopback:
+                names["prerouting", packet.at(route.interface)] = name
+    return names
 
 
 def _outward(members: Sequence[Joined]) -> dict[Step, str]:
     """Return a packet to the outside in each IP version in which a network is masqueraded, with the network's name."""
     first = members[0]
     options = bridge_options.parse(network_spec(first.network))
-    addresses = {a.version: a for one in members for a in one.addresses}
+    addresses = {a.version: a for member in members for a in member.addresses}
     return {
-        ("prerouting", Packet("tcp", own, path_lookup.anywhere(version), 0).at(options.bridge)): first.network.name
-        for version, own in addresses.items()
+        ("prerouting", Packet("tcp", address, path_lookup.anywhere(version), 0).at(options.bridge)): first.network.name
+        for version, address in addresses.items()
         if options.masquerades(version)
     }
 
@@ -84,12 +85,12 @@ def _untracked(steps: dict[Step, str], tables: Tables) -> Iterator[Check]:
 
 def _grouped(tables: Tables, steps: dict[Step, str], statements: Sequence[str]) -> dict[Changed, list[str]]:
     by_packet = {packet: name for (_, packet), name in steps.items()}
-    found: dict[Changed, list[str]] = {}
+    by_rule: dict[Changed, list[str]] = {}
     for packet, rule in find_statements(tables, steps, statements):
-        names = found.setdefault(rule, [])
+        names = by_rule.setdefault(rule, [])
         if by_packet[packet] not in names:
             names.append(by_packet[packet])
-    return found
+    return by_rule
 
 
 def _listing(rule: Changed) -> str:
