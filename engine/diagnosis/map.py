@@ -27,12 +27,12 @@ def document(host: Host, references: Sequence[str]) -> Json:
     """
     view, membership = _cluster(host)
     with host.store.read() as reader:
-        found = (
+        records = (
             [pick_network(reader.find_networks(reference), reference) for reference in references]
             if references
             else _all(reader)
         )
-        chosen = {record.id: record for record in found}
+        chosen = {record.id: record for record in records}
         networks = [_network(reader, record, view, membership) for record in chosen.values()]
     shown = [n for n in networks if references or n["Containers"] or not n["Predefined"]]
     return {"Host": os.uname().nodename, "Networks": sorted(shown, key=lambda n: natural_key(n["Name"]))}

@@ -35,12 +35,12 @@ def verify(host: Host, prepare: Callable[[], object], reference: str, *, fix: bo
         prepare()
         local = _local(host, record, fix=fix) if is_recorded else []
         return [*swarm_verify.verify(host, record, fix=fix), *local]
-    found = _local(host, record, fix=False)
-    if found and fix:
+    differences = _local(host, record, fix=False)
+    if differences and fix:
         prepare()
         recover.repair(host, {record.driver}, whole=False)
         _local(host, record, fix=True)
-    return found
+    return differences
 
 
 def _local(host: Host, record: NetworkRecord, *, fix: bool) -> Strings:
