@@ -25,7 +25,7 @@ from engine.diagnosis.trace import rules
 from engine.diagnosis.trace.checks import Checks
 from engine.diagnosis.trace.destination import REMOTE, PacketPath
 from engine.diagnosis.trace.explain import Explanation
-from engine.diagnosis.trace.model import Culprit, Found, Hop, Log
+from engine.diagnosis.trace.model import Culprit, CulpritFound, Hop, Log
 from engine.diagnosis.trace.other_host import CULPRITS_LIMIT, LONGEST_TEXT, Report
 from engine.diagnosis.trace.overlay_side import OverlaySide
 from engine.diagnosis.trace.records import Place, Records, address_of
@@ -100,19 +100,19 @@ def _examined(
     target: JoinedEndpoint,
 ) -> Report:
     container = records.container_of(target)
-    client, own = (address_of(m.endpoint, question.version) for m in (source, target))
+    client, server = (address_of(m.endpoint, question.version) for m in (source, target))
     assert container is not None
     try:
         place = of_container(records, container)
-    except Found as found:
-        return _bounded([], [found.culprit])
-    if client is None or own is None:
+    except CulpritFound as error:
+        return _bounded([], [error.culprit])
+    if client is None or server is None:
         return Report([], [])
     back = PacketPath(place, client, 0, question.protocol, REMOTE, target, None, source)
     there = Place("container", client.compressed)
-    forth = PacketPath(there, own, question.port, question.protocol, REMOTE, source, place, target, question.port)
+    forth = PacketPath(there, server, question.port, question.protocol, REMOTE, source, place, target, question.port)
     explanation, checks = Explanation(reader, records, back, State(host, records)), Checks(records, forth)
-    log.add(f"interface {target.endpoint.interface}", str(place), str(own))
+    log.add(f"interface {target.endpoint.interface}", str(place), str(server))
     parts: list[Callable[[], Iterable[Culprit]]] = [
         explanation.faults,
         partial(side.devices, back),
@@ -141,15 +141,15 @@ def _each(parts: Iterable[Callable[[], Iterable[Culprit]]]) -> Iterator[Culprit]
 
 def _underlay(side: OverlaySide, path: PacketPath) -> Iterator[Culprit]:
     """Yield the faults of this host's side of the tunnel to the asking host."""
-    own, node = side.own_address, side.node_of(path)
-    if not own or node is None or path.source_member is None:
+    own_address, node = side.own_address, side.node_of(path)
+    if not own_address or node is None or path.source_member is None:
         return
     other = ip_address(node.data_address)
-    if own not in (text.partition("/")[0] for _, text in interface_addresses()):
-        detail = f"this host's address in the cluster is {own}, and no interface has it"
-        yield Culprit("wrong-address", f"address {own} of the host", "host", detail, "")
-    found = path_lookup.route(other)
-    if found.kind != "unicast":
+    if own_address not in (text.partition("/")[0] for _, text in interface_addresses()):
+        detail = f"this host's address in the cluster is {own_address}, and no interface has it"
+        yield Culprit("wrong-address", f"address {own_address} of the host", "host", detail, "")
+    route = path_lookup.route(other)
+    if route.kind != "unicast":
         yield Culprit("no-route", f"route to {other} of the host", "host", f"this host has no route to {other}", "")
     drop = side.dropped_tunnel(path)
     if drop is not None:

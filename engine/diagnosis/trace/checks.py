@@ -38,22 +38,22 @@ class Checks:
     def neighbours(self) -> Iterator[Culprit]:
         """Yield a culprit for each neighbour entry with a wrong MAC on the path, and each wrong forwarding entry."""
         path, near, far = self._path, self._path.source_member, self._path.target_member
-        own = self._path.source_address
+        source_address = self._path.source_address
         if path.kind == REMOTE and near is not None and far is not None:
             yield from self._changed_mac(path.source, near)
             yield from self._compare_macs(path.source, near, far, path.inner_address)
         elif path.kind == BRIDGED and near is not None and far is not None and path.target is not None:
             if self._has_icc(near):
                 yield from self._compare_macs(path.source, near, far, path.inner_address)
-                if own is not None:
-                    yield from self._compare_macs(path.target, far, near, own)
+                if source_address is not None:
+                    yield from self._compare_macs(path.target, far, near, source_address)
         elif near is not None:
             yield from self._compare_gateway(path.source, near)
         if path.kind == ROUTED and far is not None and path.target is not None:
             yield from self._compare_gateway(path.target, far)
             yield from self._compare_on_bridge(far, path.inner_address)
-            if near is not None and own is not None:
-                yield from self._compare_on_bridge(near, own)
+            if near is not None and source_address is not None:
+                yield from self._compare_on_bridge(near, source_address)
         for member in (near, far):
             if member is not None and member.network.driver == "bridge":
                 yield from self._forwarding_entry(member)
@@ -163,13 +163,13 @@ class Checks:
             yield self._conflict(member, value, "host")
 
     def _asked(self, near: JoinedEndpoint, far: JoinedEndpoint) -> Iterator[Culprit]:
-        own, target = (address_of(m.endpoint, 4) for m in (near, far))
-        if self._version != 4 or not (isinstance(own, IPv4Address) and isinstance(target, IPv4Address)):
+        source, target = (address_of(m.endpoint, 4) for m in (near, far))
+        if self._version != 4 or not (isinstance(source, IPv4Address) and isinstance(target, IPv4Address)):
             return
         if not self._has_icc(near):
             return
         try:
-            macs = self._path.source.inside(partial(address_conflict.holders, near.endpoint.interface, own, target))
+            macs = self._path.source.inside(partial(address_conflict.holders, near.endpoint.interface, source, target))
         except (DriverError, OSError):
             return
         strangers = macs - {self._mac_of(far) or far.endpoint.link_mac}
@@ -219,14 +219,14 @@ class Checks:
         if the route to its sender leaves by the interface at which the packet arrived. A loose filter (2) accepts any
         route to the sender.
         """
-        path, own = self._path, source or self._path.source_address
+        path, client = self._path, source or self._path.source_address
         triples: list[tuple[Place, str, IPAddress | None]] = []
         if path.kind == ROUTED and path.source.interface:
-            triples.append((HOST, path.source.interface, own))
+            triples.append((HOST, path.source.interface, client))
         if path.kind in (ROUTED, EXTERNAL) and path.source_member and path.source_member.network.driver == "bridge":
-            triples.append((HOST, bridge_of(path.source_member.network), own))
+            triples.append((HOST, bridge_of(path.source_member.network), client))
         if path.target is not None and path.target_member is not None and path.target.netns_path:
-            triples.append((path.target, path.target_member.endpoint.interface, own))
+            triples.append((path.target, path.target_member.endpoint.interface, client))
             if path.kind == ROUTED and path.target_member.network.driver == "bridge":
                 triples.append((HOST, bridge_of(path.target_member.network), path.inner_address))
         if path.source_member is not None and path.kind != LOCAL:
@@ -298,8 +298,8 @@ class Checks:
         if path.target is None or not path.inner_port or path.protocol not in ("tcp", "udp"):
             return
         waiting = path.target.inside(lambda: listeners.at(path.protocol, path.inner_port))
-        own = path.inner_address if path.target_member is not None else path.address
-        if listeners.accepts(waiting, own):
+        expected = path.inner_address if path.target_member is not None else path.address
+        if listeners.accepts(waiting, expected):
             return
         what, where = f"port {path.service} of {path.target.name}", str(path.target)
         if not waiting and path.target == HOST and path.binding is None and path.source.kind in ("host", OUTSIDE):
@@ -310,13 +310,13 @@ class Checks:
             detail = f"no process in {path.target.name} listens at port {path.service}"
             fix = f"start the service in {path.target.name}, or use the port at which it listens"
             yield Culprit("port-not-listening", what, where, detail, fix)
-        elif all(_is_loopback(one) for one in waiting):
+        elif all(_is_loopback(value) for value in waiting):
             detail = f"the process in {path.target.name} listens at {_shown(waiting)} only"
             fix = f"let the service listen at 0.0.0.0 (or ::), not at {_shown(waiting)}"
             yield Culprit("listening-on-loopback-only", what, where, detail, fix)
         else:
-            detail = f"the process in {path.target.name} listens at {_shown(waiting)}, and not at {own}"
-            fix = f"let the service listen at {own} or at every address"
+            detail = f"the process in {path.target.name} listens at {_shown(waiting)}, and not at {expected}"
+            fix = f"let the service listen at {expected} or at every address"
             yield Culprit("port-not-listening", what, where, detail, fix)
 
     # ---------------------------------------------------------------------------------------- conntrack
@@ -335,9 +335,9 @@ class Checks:
         path = self._path
         if path.protocol != "udp" or path.target_member is None or path.inner_address.version != path.address.version:
             return
-        own = self._path.source_address
+        source_address = self._path.source_address
         for flow in conntrack.flows_to("udp", path.address, path.port):
-            from_here = own is None or flow.source == own.packed
+            from_here = source_address is None or flow.source == source_address.packed
             if flow.answering != path.inner_address.packed and from_here:
                 client, old = (ip_address(packed) for packed in (flow.source, flow.answering))
                 detail = f"the flow from {client} to {path.address}:{path.port} still leads to {old}"
@@ -349,13 +349,13 @@ class Checks:
 def _reverse(place: Place, interface: str, sender: IPAddress) -> list[Culprit]:
     values = {i: int(sysctl.read(sysctl.conf("ipv4", i, "rp_filter")) or 0) for i in ("all", interface)}
     strictness = max(values.values())
-    found = path_lookup.route(sender)
-    lost = not found.kind or (strictness == 1 and found.kind == "unicast" and found.interface != interface)
+    route = path_lookup.route(sender)
+    lost = not route.kind or (strictness == 1 and route.kind == "unicast" and route.interface != interface)
     if strictness not in (1, 2) or not lost:
         return []
     name = "all" if values["all"] == strictness else interface
     key = f"net.ipv4.conf.{name}.rp_filter"
-    by = f"by {found.interface}" if found.interface else "nowhere"
+    by = f"by {route.interface}" if route.interface else "nowhere"
     detail = f"packets of {sender} come in by {interface}, but the route back leads {by}; {key}={strictness} drops them"
     fix = f"correct the route back to {sender}, or let the filter be loose: sysctl -w {key}=2"
     return [Culprit("rp-filter", f"sysctl {key} ({interface})", str(place), detail, fix)]
@@ -371,8 +371,8 @@ def _too_small(name: str, size: int, other: str, other_size: int, where: str, wh
 
 def _mac(interface: str) -> str:
     with session() as opened:
-        found = link.find(opened, interface) if interface else None
-    return found.mac if found is not None else ""
+        device = link.find(opened, interface) if interface else None
+    return device.mac if device is not None else ""
 
 
 def _addresses() -> set[IPAddress]:

@@ -14,7 +14,7 @@ from drivers.api import IPAddress
 from drivers.linux import listeners, path_lookup
 from drivers.linux.host import interface_addresses
 from engine.diagnosis.trace import direct_access
-from engine.diagnosis.trace.model import Culprit, Found
+from engine.diagnosis.trace.model import Culprit, CulpritFound
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of, addresses
 from engine.diagnosis.trace.source import OUTSIDE, of_container
 from engine.diagnosis.trace.target import Target
@@ -91,16 +91,19 @@ class Destinations:
     def __init__(self, records: Records, source: Place) -> None:
         self._records, self._source = records, source
         self._members = records.members(source.record) if source.record is not None else []
-        self._own = {ip_interface(text).ip: name for name, text in interface_addresses()}
+        self._host_addresses = {ip_interface(text).ip: name for name, text in interface_addresses()}
 
     def published(self, target: Target) -> PacketPath:
-        """Return the path to ``published:PORT``; raises `Found` if the port is not published, or not reachable."""
-        found = self._publishing(target.port, target.protocol)
-        if not found:
-            raise Found(self._nothing_published(target))
-        reachable = [(b, a) for b, a in ((b, self._host_address(b[1])) for b in found) if a is not None]
+        """Return the path to ``published:PORT``.
+
+        Raises `CulpritFound` if the port is not published, or not reachable.
+        """
+        published = self._publishing(target.port, target.protocol)
+        if not published:
+            raise CulpritFound(self._nothing_published(target))
+        reachable = [(b, a) for b, a in ((b, self._host_address(b[1])) for b in published) if a is not None]
         if not reachable:
-            raise Found(self._elsewhere(target.port, found))
+            raise CulpritFound(self._elsewhere(target.port, published))
         (endpoint, binding), address = reachable[0]
         return self._through(endpoint, binding, address, target.port)
 
@@ -112,13 +115,13 @@ class Destinations:
         if address.is_loopback:
             return self._at_loopback(target, address)
         held = self._records.at(address)
-        shared = [m for m in held for own in self._members if own.network.id == m.network.id]
-        own = next((m for m in held if any(m.endpoint.id == o.endpoint.id for o in self._members)), None)
-        if own is not None:
-            return self._made(target, address, LOCAL, self._source, own)
+        shared = [m for m in held for member in self._members if member.network.id == m.network.id]
+        own_member = next((m for m in held if any(m.endpoint.id == o.endpoint.id for o in self._members)), None)
+        if own_member is not None:
+            return self._made(target, address, LOCAL, self._source, own_member)
         if shared or held:
             return self._to_member(target, address, (shared or held)[0])
-        if address in self._own:
+        if address in self._host_addresses:
             return self._at_host(target, address)
         return self._elsewhere_or_outside(target, address)
 
@@ -144,24 +147,24 @@ class Destinations:
         return self._made(target, address, kind, place, member, near)
 
     def _at_loopback(self, target: Target, address: IPAddress) -> PacketPath:
-        found = self._matching(target.port, target.protocol, address) if not self._source.netns_path else None
-        if found is not None:
-            return self._through(*found, address, target.port)
+        published = self._matching(target.port, target.protocol, address) if not self._source.netns_path else None
+        if published is not None:
+            return self._through(*published, address, target.port)
         if not self._source.netns_path and self._source.kind == "host":
             self._require_no_other_binding(target, address)
         return self._made(target, address, LOCAL, self._source)
 
     def _at_host(self, target: Target, address: IPAddress) -> PacketPath:
         """Return the path to one of the host's own addresses: to a published port, or to a process of the host."""
-        found = self._matching(target.port, target.protocol, address)
-        if found is not None:
-            return self._through(*found, address, target.port)
+        published = self._matching(target.port, target.protocol, address)
+        if published is not None:
+            return self._through(*published, address, target.port)
         self._require_no_other_binding(target, address)
         kind = ROUTED if self._source.netns_path or self._source.kind == OUTSIDE else LOCAL
         return self._made(target, address, kind, HOST)
 
     def _require_no_other_binding(self, target: Target, address: IPAddress) -> None:
-        """Raise `Found` if a port is published only at other addresses, and no other program listens at the address.
+        """Raise `CulpritFound` if a port is published only elsewhere, and no other program listens at ``address``.
 
         The agent's own sockets, which hold the published ports, are left out.
         """
@@ -174,9 +177,9 @@ class Destinations:
         for endpoint, binding in recorded:
             host_ip = ip_address(binding.host_ip)
             if host_ip == address or (host_ip.is_unspecified and host_ip.version == address.version):
-                raise Found(self._untranslated(target, endpoint, binding))
+                raise CulpritFound(self._untranslated(target, endpoint, binding))
         if others and target.port:
-            raise Found(self._elsewhere(target.port, others, address))
+            raise CulpritFound(self._elsewhere(target.port, others, address))
 
     def _elsewhere_or_outside(self, target: Target, address: IPAddress) -> PacketPath:
         subnets = self._records.of_subnet(address)
@@ -185,26 +188,28 @@ class Destinations:
             names = ", ".join(n.name for n in local)
             detail = f"{address} is in the subnet of network {names}, and no container has it"
             fix = f"look at the addresses that are in use: hawse network inspect {local[0].name}"
-            raise Found(Culprit("no-such-endpoint", f"address {address}", f"network {names}", detail, fix))
+            raise CulpritFound(Culprit("no-such-endpoint", f"address {address}", f"network {names}", detail, fix))
         near = next((m for m in self._members for n in subnets if n.id == m.network.id), None)
         return self._made(target, address, REMOTE if near is not None else EXTERNAL, None, None, near)
 
     def _from_outside(self, target: Target, address: IPAddress) -> PacketPath:
-        """Return the path from an external machine to an address; raises `Found` if there is none."""
+        """Return the path from an external machine to an address; raises `CulpritFound` if there is none."""
         held = self._records.at(address)
         if address.is_loopback:
-            found = self._matching(target.port, target.protocol, address)
-            if found is not None and ip_address(found[1].host_ip).is_loopback:
-                raise Found(self._elsewhere(target.port, [found]))
+            published = self._matching(target.port, target.protocol, address)
+            if published is not None and ip_address(published[1].host_ip).is_loopback:
+                raise CulpritFound(self._elsewhere(target.port, [published]))
             fix = "ask from host, or use an address of the host's interfaces"
             detail = f"{address} is a loopback address, which every machine has for itself"
-            raise Found(Culprit("no-such-endpoint", f"address {address}", "outside", detail, fix))
+            raise CulpritFound(Culprit("no-such-endpoint", f"address {address}", "outside", detail, fix))
         if held:
             return self._from_outside_to(held[0], target, address)
-        return self._at_host(target, address) if address in self._own else self._elsewhere_or_outside(target, address)
+        if address in self._host_addresses:
+            return self._at_host(target, address)
+        return self._elsewhere_or_outside(target, address)
 
     def _from_outside_to(self, member: JoinedEndpoint, target: Target, address: IPAddress) -> PacketPath:
-        """Return the path from an external machine to a container; raises `Found` if there is none.
+        """Return the path from an external machine to a container; raises `CulpritFound` if there is none.
 
         If the user named an address, the path leads directly to it, even if hawse's rules block this path. If the user
         named the container, the path leads through a published port that the machine can reach, or else directly to
@@ -224,8 +229,8 @@ class Destinations:
         if direct_access.is_permitted(self._records, member, target, address.version, received=received):
             return direct
         if bindings:
-            raise Found(self._elsewhere(bindings[0][2], [bindings[0][:2]]))
-        raise Found(_shut(container, member, target))
+            raise CulpritFound(self._elsewhere(bindings[0][2], [bindings[0][:2]]))
+        raise CulpritFound(_shut(container, member, target))
 
     def _bindings_to(self, container: ContainerRecord, target: Target) -> list[tuple[EndpointRecord, PortRecord, int]]:
         return [
@@ -277,12 +282,14 @@ class Destinations:
         return (best4 if version == 4 else best6) or self._members[0]
 
     def _publishing(self, port: int, protocol: str) -> list[tuple[EndpointRecord, PortRecord]]:
-        found = [(e, p) for e, p in self._recorded(port, protocol) if self._is_translated(e, p)]
-        return sorted(found, key=lambda pair: (":" in pair[1].host_ip, not ip_address(pair[1].host_ip).is_unspecified))
+        translated = [(e, p) for e, p in self._recorded(port, protocol) if self._is_translated(e, p)]
+        return sorted(
+            translated, key=lambda pair: (":" in pair[1].host_ip, not ip_address(pair[1].host_ip).is_unspecified)
+        )
 
     def _recorded(self, port: int, protocol: str) -> Iterator[tuple[EndpointRecord, PortRecord]]:
         for endpoint in self._records.endpoints:
-            for binding in (self._requested(endpoint, one) for one in endpoint.ports):
+            for binding in (self._requested(endpoint, recorded) for recorded in endpoint.ports):
                 if binding.protocol == protocol and binding.host_port <= port <= binding.host_port_end:
                     yield endpoint, binding
 
@@ -323,12 +330,14 @@ class Destinations:
     def _outward_address(self, version: int) -> IPAddress | None:
         """Return the host's address on the external interface, or else on any interface except loopback, or None."""
         usable = [
-            (a, n) for a, n in self._own.items() if a.version == version and not (a.is_loopback or a.is_link_local)
+            (a, n)
+            for a, n in self._host_addresses.items()
+            if a.version == version and not (a.is_loopback or a.is_link_local)
         ]
         chosen = [a for a, name in usable if name == self._source.interface]
         if not self._source.interface:
-            own = path_lookup.route(path_lookup.anywhere(version)).source
-            chosen = [own] if own is not None else []
+            source = path_lookup.route(path_lookup.anywhere(version)).source
+            chosen = [source] if source is not None else []
         return next(iter([*chosen, *(a for a, _ in usable)]), None)
 
     def _nothing_published(self, target: Target) -> Culprit:
@@ -338,7 +347,7 @@ class Destinations:
         for container in self._records.containers.values():
             for spec in container.host.port_bindings:
                 if spec.protocol == target.protocol and target.port in spec.host_ports:
-                    of_container(self._records, container)  # raises `Found` if the container is stopped
+                    of_container(self._records, container)  # raises `CulpritFound` if the container is stopped
                     return self._without_port(what, container)
         fix = f"publish it: hawse publish CONTAINER -p {target.port}:CONTAINER_PORT/{target.protocol}"
         return Culprit("not-published", what, "host", f"no container publishes the host's {what}", fix)
@@ -355,9 +364,9 @@ class Destinations:
         """Return the culprit for a recorded port that the network's settings do not publish on the host."""
         member = self._records.joined(endpoint)
         network, name, inner = member.network, self._records.name_of(member), _inner_port(binding, target.port)
-        own = " or ".join(_socket(str(a), inner) for a in addresses(endpoint))
+        sockets = " or ".join(_socket(str(a), inner) for a in addresses(endpoint))
         detail = f"network {network.name} of {name} has a gateway mode that publishes no port on the host"
-        what, fix = f"port {target.port}/{target.protocol} of {name}", f"use the container's own address: {own}"
+        what, fix = f"port {target.port}/{target.protocol} of {name}", f"use the container's own address: {sockets}"
         return Culprit("not-published", what, "host", detail, fix)
 
     def _elsewhere(
@@ -394,7 +403,7 @@ class Destinations:
             if e.container_id == endpoint.container_id and b.protocol == binding.protocol
             if b.port <= inner <= b.port_end and not b.host_port <= port <= b.host_port_end
         ]
-        flags = " ".join(f"-p {shlex.quote(one)}" for one in (f"{port}:{service}", *kept))
+        flags = " ".join(f"-p {shlex.quote(value)}" for value in (f"{port}:{service}", *kept))
         return f"publish it on every address: hawse unpublish {name} {service} && hawse publish {name} {flags}"
 
 

@@ -56,8 +56,8 @@ def ask(server: str, name: str, timeout: float = TIMEOUT_SECONDS) -> Reply:
 
 
 def _joined(replies: list[Reply]) -> Reply:
-    found = tuple(address for reply in replies for address in reply.addresses)
-    return Reply(wire.NOERROR if found else min(reply.code for reply in replies), found)
+    addresses = tuple(address for reply in replies for address in reply.addresses)
+    return Reply(wire.NOERROR if addresses else min(reply.code for reply in replies), addresses)
 
 
 def _addresses(message: bytes) -> Iterator[IPAddress]:

@@ -237,10 +237,10 @@ class Explanation:
             self._checks.port_states(),
             self._obstacles.proven(),
         )
-        found = next(iter(culprits), None)
-        if found is not None and not (arrived and seen.result == "refused"):
-            return found
-        return self._later(seen, arrived=arrived) or found
+        culprit = next(iter(culprits), None)
+        if culprit is not None and not (arrived and seen.result == "refused"):
+            return culprit
+        return self._later(seen, arrived=arrived) or culprit
 
     def _neighbours(self) -> Iterator[Culprit]:
         """Yield wrong neighbour entries. Before them, yield duplicate addresses, because these cause such entries."""
@@ -342,8 +342,8 @@ class Explanation:
         likely = next(self._obstacles.likely(seen), None)
         if likely is not None and likely.kind == "stale-neighbour":  # a rule can drop the neighbour solicitations
             return rules.dropping(path) or likely
-        found = likely or rules.dropping(path) or next(self.soft_faults(sending=False), None)
-        return found or (parent_link.beyond_router(path) if not arrived else None)
+        culprit = likely or rules.dropping(path) or next(self.soft_faults(sending=False), None)
+        return culprit or (parent_link.beyond_router(path) if not arrived else None)
 
     def _of_external(self, seen: Observation) -> Culprit | None:
         path = self._path

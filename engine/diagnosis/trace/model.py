@@ -52,7 +52,7 @@ class Trace:
         }
 
 
-class Found(Exception):
+class CulpritFound(Exception):
     """The exception that ends a trace early, because the culprit is proven."""
 
     def __init__(self, culprit: Culprit, *, reachable: bool | None = False) -> None:

@@ -16,7 +16,7 @@ from engine.cluster.hooks import current_view, is_gateway
 from engine.containers import etc_files
 from engine.diagnosis.trace import dns_query, rules
 from engine.diagnosis.trace.dns_query import Reply
-from engine.diagnosis.trace.model import Culprit, Found, Log
+from engine.diagnosis.trace.model import Culprit, CulpritFound, Log
 from engine.diagnosis.trace.records import Place, Records, addresses
 from engine.diagnosis.trace.source import require_running
 from engine.dns import wire
@@ -48,7 +48,7 @@ class Names:
     def resolve(self, name: str) -> list[IPAddress]:
         """Return the addresses to which the source resolves a name, in order of preference.
 
-        Raises `Found` if there is no address.
+        Raises `CulpritFound` if there is no address.
         """
         name = name.rstrip(".") or name
         if name.lower() in LOCAL:
@@ -71,13 +71,13 @@ class Names:
 
         They come from the endpoints on the source's networks, or else from the source's legacy links (``--link``).
         """
-        found: list[IPAddress] = []
+        recorded: list[IPAddress] = []
         for member in members:
             if has_names(member.network):
                 for endpoint in self._records.endpoints:
                     if endpoint.network_id == member.network.id and name.lower() in self._names(endpoint.names, member):
-                        found += addresses(endpoint)
-        return list(dict.fromkeys(found)) or self._linked(name, members)
+                        recorded += addresses(endpoint)
+        return list(dict.fromkeys(recorded)) or self._linked(name, members)
 
     def _linked(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
         record = self._source.record
@@ -91,8 +91,8 @@ class Names:
 
     @staticmethod
     def _names(names: Sequence[str], member: JoinedEndpoint) -> set[str]:
-        plain = {one.lower() for one in names}
-        return plain | {f"{one}.{member.network.name}".lower() for one in plain}
+        plain = {name.lower() for name in names}
+        return plain | {f"{name}.{member.network.name}".lower() for name in plain}
 
     def _in_hosts_file(self, name: str) -> list[IPAddress]:
         record = self._source.record
@@ -117,13 +117,13 @@ class Names:
     def _check(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
         """Return the addresses of a name that are both recorded and returned when the source resolves the name.
 
-        The source resolves by its /etc/hosts (``listed``) or by its resolver. Raises `Found` with the culprit if the
-        source gets only other addresses.
+        The source resolves by its /etc/hosts (``listed``) or by its resolver. Raises `CulpritFound` if the source gets
+        only other addresses.
         """
         if listed and not set(listed) & set(recorded):
             detail = f"/etc/hosts of {self._source.name} says {name} is {_shown(listed)}; it is {_shown(recorded)}"
             fix = f"remove or correct the line for {name} in /etc/hosts of the container (--add-host)"
-            raise Found(Culprit("name-stale", f"name {name}", self._where, detail, fix))
+            raise CulpritFound(Culprit("name-stale", f"name {name}", self._where, detail, fix))
         if self._dry and not listed and self._server() == ADDRESS:
             self._require_resolver()
         if listed or self._dry or set(recorded) <= self._records.expired_addresses:
@@ -132,7 +132,7 @@ class Names:
         server = self._server()
         reply = self._ask(server, name)
         if reply.code == -1:
-            raise Found(self._silent(server))
+            raise CulpritFound(self._silent(server))
         unheld = [a for a in reply.addresses if a not in recorded and not self._records.at(a)]
         if unheld or not set(reply.addresses) & set(recorded):
             said = _shown(reply.addresses) or "no such name"
@@ -140,7 +140,7 @@ class Names:
             fix = f"restart the container, so that its /etc/resolv.conf names {ADDRESS}"
             if server == ADDRESS:
                 fix = "end the agent of hawse (its guard starts a new one, which reads the records)"
-            raise Found(Culprit("name-stale", f"name {name}", self._where, detail, fix))
+            raise CulpritFound(Culprit("name-stale", f"name {name}", self._where, detail, fix))
         self._log.add(f"name {name}", self._where, f"{_shown(reply.addresses)} by {server}", seen=True)
         return [a for a in recorded if a in reply.addresses]
 
@@ -155,13 +155,13 @@ class Names:
         return self._source.inside(lambda: dns_query.ask(server, name, timeout=timeout))
 
     def _require_resolver(self) -> None:
-        """Raise `Found` if kernel state shows that the resolver at 127.0.0.11 cannot answer; sends no query."""
+        """Raise `CulpritFound` if kernel state shows that the resolver at 127.0.0.11 cannot answer; sends no query."""
         try:
             fault = self._resolver_fault()
         except DriverError:
             return
         if fault is not None:
-            raise Found(fault)
+            raise CulpritFound(fault)
 
     def _silent(self, server: str) -> Culprit:
         """Return the reason why the source's resolver does not answer."""
@@ -191,14 +191,17 @@ class Names:
 
     def _without_answer(self, lost: Sequence[Difference]) -> Culprit:
         detail = f"the agent runs, but nothing answers at {ADDRESS} in {self._source.name}"
-        detail += "".join(f"; {one.kind}: {one.place}: {one.what} (ip {resolver_redirect.TABLE})" for one in lost)
+        detail += "".join(
+            f"; {difference.kind}: {difference.place}: {difference.what} (ip {resolver_redirect.TABLE})"
+            for difference in lost
+        )
         assert self._source.record is not None
         joined = [m.network.name for m in self._records.members(self._source.record)]
         fix = f"repair it: hawse network verify --fix {joined[0] if joined else 'NETWORK'}"
         return Culprit("resolver-down", f"resolver {ADDRESS} of {self._source.name}", self._where, detail, fix)
 
     def _explain_other(self, name: str, members: Sequence[JoinedEndpoint]) -> None:
-        """Raise `Found` if the records show why the source cannot resolve a container's name.
+        """Raise `CulpritFound` if the records show why the source cannot resolve a container's name.
 
         The container is stopped, has no network in common with the source, or is only on the default bridge.
         """
@@ -207,25 +210,25 @@ class Names:
             names = {container.name, container.id[:12], *(n for m in joined for n in m.endpoint.names)}
             names |= {n for a in container.attachments for n in a.settings.aliases or ()}
             names |= {f"{n}.{m.network.name}" for m in joined for n in m.endpoint.names}
-            if name.lower() not in {one.lower() for one in names}:
+            if name.lower() not in {known.lower() for known in names}:
                 continue
             require_running(container)
             ours, theirs = networks_of(members), networks_of(joined)
             if not {n.id for n in ours} & {n.id for n in theirs}:
-                raise Found(not_same_network(self._source.name, container.name, ours, theirs))
+                raise CulpritFound(not_same_network(self._source.name, container.name, ours, theirs))
             detail = f"{name} is a container on the same network, but the default bridge has no names"
             fix = "use its address, or connect both to a network of your own: hawse network create"
-            raise Found(Culprit("name-unknown", f"name {name}", self._where, detail, fix))
+            raise CulpritFound(Culprit("name-unknown", f"name {name}", self._where, detail, fix))
         for target, network in self._on_other_hosts(name):
-            raise Found(not_same_network(self._source.name, target, networks_of(members), [network]))
+            raise CulpritFound(not_same_network(self._source.name, target, networks_of(members), [network]))
         self._require_target(name)
 
     def _require_target(self, name: str) -> None:
-        """Raise `Found` for the words ``host`` and ``outside`` if they name no container."""
+        """Raise `CulpritFound` for the words ``host`` and ``outside`` if they name no container."""
         if name in SOURCES:
             detail = f"{name} is no container; as a word of hawse trace, {name} is only a SOURCE"
             fix = f"use an address as the target: {SOURCES[name]}"
-            raise Found(Culprit("name-unknown", f"name {name}", self._where, detail, fix))
+            raise CulpritFound(Culprit("name-unknown", f"name {name}", self._where, detail, fix))
 
     def _own_addresses(self) -> list[IPAddress]:
         """Return the host's addresses at which the source reaches a process in the host's namespace."""
@@ -241,7 +244,7 @@ class Names:
             return
         for network in view.networks.values():
             for endpoint in view.endpoints_on_other_hosts(network.id, membership.node_id):
-                if name.lower() in {one.lower() for one in endpoint.names}:
+                if name.lower() in {known.lower() for known in endpoint.names}:
                     node = view.nodes.get(endpoint.node)
                     yield f"{name} (on host {node.hostname if node is not None else endpoint.node})", network
 
@@ -253,19 +256,19 @@ class Names:
         fix = "check the spelling: hawse ps lists the names; containers on one network see each other's names"
         unknown = Culprit("name-unknown", f"name {name}", self._where, f"no container and no server knows {name}", fix)
         if self._dry:
-            raise Found(unknown, reachable=False if "." not in name.rstrip(".") else None)
+            raise CulpritFound(unknown, reachable=False if "." not in name.rstrip(".") else None)
         server = self._server()
         reply = self._ask(server, name)
         if reply.addresses:
             self._log.add(f"name {name}", self._where, f"{_shown(reply.addresses)} by {server}", seen=True)
             return list(reply.addresses)
         served = any(has_names(m.network) for m in members) and server == ADDRESS
-        own = members[0].endpoint.names[0] if members and members[0].endpoint.names else ""
-        if served and own and reply.code in (-1, wire.SERVFAIL) and self._ask(server, own, 0.7).code == -1:
-            raise Found(self._silent(server))
+        own_name = members[0].endpoint.names[0] if members and members[0].endpoint.names else ""
+        if served and own_name and reply.code in (-1, wire.SERVFAIL) and self._ask(server, own_name, 0.7).code == -1:
+            raise CulpritFound(self._silent(server))
         if reply.code in (wire.NXDOMAIN, wire.NOERROR) or ("." not in name.rstrip(".") and served):
-            raise Found(unknown)
-        raise Found(self._upstream_down(name, server))
+            raise CulpritFound(unknown)
+        raise CulpritFound(self._upstream_down(name, server))
 
     def _upstream_down(self, name: str, server: str) -> Culprit:
         record = self._source.record
@@ -279,7 +282,7 @@ class Names:
         return Culprit("upstream-dns-down", f"DNS servers {listed}", self._where, detail, fix)
 
     def of_container(self, container: ContainerRecord) -> list[IPAddress]:
-        """Return all addresses of a container; raises `Found` if the container does not run or has no address."""
+        """Return a container's addresses; raises `CulpritFound` if the container does not run or has no address."""
         require_running(container)
         members = self._records.members(container)
         held = [a for m in members for a in addresses(m.endpoint)]
@@ -288,10 +291,10 @@ class Names:
             return held
         if container.host.network_mode == "host":
             return self._own_addresses()
-        raise Found(_without_address(container, networks_of(members)))
+        raise CulpritFound(_without_address(container, networks_of(members)))
 
     def _from_host(self, name: str) -> list[IPAddress]:
-        """Return a name's addresses if the source is not a container; raises `Found` if the name is unknown.
+        """Return a name's addresses if the source is not a container; raises `CulpritFound` if the name is unknown.
 
         The name is searched in this order: containers, aliases of endpoints, /etc/hosts, the host's DNS servers.
         """
@@ -315,9 +318,11 @@ class Names:
         for target, network in self._on_other_hosts(name):
             detail = f"{target} is on {network.name}, on which the host itself has no address"
             fix = f"ask from a container on {network.name}, or publish the port on that host, and use its address"
-            raise Found(Culprit("not-same-network", f"container {target}", f"network {network.name}", detail, fix))
+            raise CulpritFound(
+                Culprit("not-same-network", f"container {target}", f"network {network.name}", detail, fix)
+            )
         detail = f"{name} is no container, and the host's resolver does not know it"
-        raise Found(
+        raise CulpritFound(
             Culprit("name-unknown", f"name {name}", "host", detail, "check the spelling: hawse ps lists the names")
         )
 
@@ -353,16 +358,16 @@ def _redirection_faults() -> Sequence[Difference]:
 
 
 def _hosts_entries(text: str, name: str) -> list[IPAddress]:
-    found = []
+    listed = []
     for line in text.splitlines():
         words = line.partition("#")[0].split()
         if name.lower() in [word.lower() for word in words[1:]]:
             try:
-                found.append(ip_address(words[0]))
+                listed.append(ip_address(words[0]))
             except ValueError:
                 continue
-    return found
+    return listed
 
 
-def _shown(found: Sequence[IPAddress]) -> str:
-    return ", ".join(map(str, found))
+def _shown(values: Sequence[IPAddress]) -> str:
+    return ", ".join(map(str, values))

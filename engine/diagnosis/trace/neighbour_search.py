@@ -18,7 +18,7 @@ from engine.diagnosis.trace.state import bridge_of, port_of
 from engine.endpoints.sandbox import JoinedEndpoint
 
 SOLICITED = int(IPv6Address("ff02::1:ff00:0"))
-"""The multicast prefix of neighbour solicitations; the last three bytes are those of the wanted address."""
+"""The multicast prefix of neighbour solicitations; the last three bytes are those of the searched address."""
 Step = tuple[Place, str, tuple[str, ...], Packet]
 """A netfilter hook that the packet passes: its namespace, its name, the families of the nftables tables to read, and
 the packet with its addresses and interfaces at this hook.
@@ -31,9 +31,9 @@ def steps(path: PacketPath) -> Iterator[Step]:
     if path.kind in (LOCAL, REMOTE):
         return
     if path.kind == BRIDGED and near is not None and far is not None and path.target is not None:
-        own = address_of(near.endpoint, version)
-        if own is not None and near.network.driver == "bridge":
-            yield from _between(path.source, near, own, path.target, far, path.inner_address)
+        source = address_of(near.endpoint, version)
+        if source is not None and near.network.driver == "bridge":
+            yield from _between(path.source, near, source, path.target, far, path.inner_address)
         return
     for place, member in path.ends:
         address = address_of(member.endpoint, version)
@@ -42,14 +42,14 @@ def steps(path: PacketPath) -> Iterator[Step]:
 
 
 def _between(
-    place: Place, near: JoinedEndpoint, own: IPAddress, other: Place, far: JoinedEndpoint, target: IPAddress
+    place: Place, near: JoinedEndpoint, source: IPAddress, other: Place, far: JoinedEndpoint, target: IPAddress
 ) -> Iterator[Step]:
     """Yield the hooks of a search from one container for another container of the same network."""
     if _has_entry(place, near.endpoint.interface, target):
         return
-    question, answer = _exchange(own, target)
+    question, answer = _exchange(source, target)
     ports = port_of(near), port_of(far)
-    families = _families(own)
+    families = _families(source)
     yield place, "output", families, question.at("", near.endpoint.interface)
     for hook in ("prerouting", "forward", "postrouting"):
         yield HOST, hook, ("bridge",), question.at(*ports)
@@ -98,9 +98,9 @@ def _families(address: IPAddress) -> tuple[str, ...]:
     return ("arp",) if address.version == 4 else ("inet", "ip6")
 
 
-def _exchange(own: IPAddress | None, target: IPAddress) -> tuple[Packet, Packet]:
-    """Return the question for the MAC of ``target``, and the answer; None as ``own`` means an unknown address."""
+def _exchange(source: IPAddress | None, target: IPAddress) -> tuple[Packet, Packet]:
+    """Return the question for the MAC of ``target``, and the answer; None as ``source`` means an unknown address."""
     if target.version == 4:
-        return Packet(ARP, own, target, 0), Packet(ARP, target, own or target, 0, state="established")
+        return Packet(ARP, source, target, 0), Packet(ARP, target, source or target, 0, state="established")
     group = IPv6Address(SOLICITED | int(target) & 0xFFFFFF)
-    return Packet(DISCOVERY, own, group, 0), Packet(DISCOVERY, target, own or target, 0, state="established")
+    return Packet(DISCOVERY, source, group, 0), Packet(DISCOVERY, target, source or target, 0, state="established")

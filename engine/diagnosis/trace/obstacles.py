@@ -81,10 +81,10 @@ class Obstacles:
 
     def wrong_source(self, seen: Observation) -> Iterator[Culprit]:
         """Yield the rule that gave the probe a wrong source, or kept hawse from changing it, if the probe has left."""
-        own = {address for _, address in interface_addresses()}
+        host_addresses = {address for _, address in interface_addresses()}
         left = [s for p, s in seen.sights if p == HOST and s.outgoing and s.interface == self._outer() and not s.reply]
         inner = None if is_masqueraded(self._path) else self._path.source_address
-        if any(str(s.source) not in own and s.source != inner for s in left):
+        if any(str(s.source) not in host_addresses and s.source != inner for s in left):
             yield from _changing_rules(seen)
 
     def _at(self, place: Place, interface: str) -> list[Obstacle]:
@@ -126,8 +126,8 @@ class Obstacles:
     def _parents(self) -> list[str]:
         """Return the host's interfaces that are parents of the path's macvlan and ipvlan networks."""
         networks = [m.network for m in self._path.members if m.network.driver in SUBINTERFACES]
-        found = [(network.options or {}).get("parent", "") for network in networks]
-        return list(dict.fromkeys(filter(None, found)))
+        parents = [(network.options or {}).get("parent", "") for network in networks]
+        return list(dict.fromkeys(filter(None, parents)))
 
     def _of_flag(self, obstacle: Obstacle, place: Place, interface: str, whose: str) -> Culprit | None:
         what = f"interface {interface} of {whose or place.name}"
@@ -172,9 +172,9 @@ class Obstacles:
 
     def _policies(self) -> Iterator[Culprit]:
         """Yield IPsec policies that stop packets of the path."""
-        path, own = self._path, self._path.source_address
+        path, source_address = self._path, self._path.source_address
         for place in dict.fromkeys(filter(None, (path.source, HOST, path.target))):
-            for source, target in ((own, path.inner_address), (path.inner_address, own)):
+            for source, target in ((source_address, path.inner_address), (path.inner_address, source_address)):
                 policy = ""
                 if source is not None and target is not None and place.kind != "outside":
                     policy = place.inside(partial(ipsec_policies.stopping, source, target))

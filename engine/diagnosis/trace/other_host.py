@@ -81,8 +81,8 @@ class Inquiry:
         self._thread.start()
 
     def _ask(self) -> None:
-        with suppress(EngineError, OSError), membership.connected(self._host) as (client, own):
-            answer = node_operations.perform(client, own, "ask", question=encode(self._question))
+        with suppress(EngineError, OSError), membership.connected(self._host) as (client, own_membership):
+            answer = node_operations.perform(client, own_membership, "ask", question=encode(self._question))
             self._answer = str(answer.get("answer", ""))
 
     def report(self) -> Report | None:

@@ -25,28 +25,28 @@ def wrong_neighbour(path: PacketPath) -> Iterator[Culprit]:
         machine = neighbour_outside(path.source.interface, path.address)[0]
     if machine is None:
         return
-    found = path_lookup.route(machine)
-    hop, own = found.gateway or machine, found.source
-    if not (isinstance(hop, IPv4Address) and isinstance(own, IPv4Address)):
+    route = path_lookup.route(machine)
+    hop, source = route.gateway or machine, route.source
+    if not (isinstance(hop, IPv4Address) and isinstance(source, IPv4Address)):
         return
-    for entry in path_lookup.neighbours(found.interface):
+    for entry in path_lookup.neighbours(route.interface):
         if entry.address == hop and entry.permanent:
-            macs = address_conflict.holders(found.interface, own, hop)
+            macs = address_conflict.holders(route.interface, source, hop)
             if macs and entry.mac not in macs:
                 right = " or ".join(sorted(macs))
                 detail = f"a permanent entry says that {hop}, a machine outside, is at {entry.mac}; it is at {right}"
-                fix = f"delete it: ip neigh del {hop} dev {found.interface}"
-                what = f"neighbour {hop} on {found.interface} of host"
+                fix = f"delete it: ip neigh del {hop} dev {route.interface}"
+                what = f"neighbour {hop} on {route.interface} of host"
                 yield Culprit("stale-neighbour", what, "host", detail, fix)
 
 
 def silent_next_hop(path: PacketPath) -> Iterator[Culprit]:
     """Yield a culprit if the external machine, or the router to it, has not answered the request for its MAC."""
-    found = path_lookup.route(path.address)
-    hop = found.gateway or path.address
-    if hop in path_lookup.unresolved(found.interface):
-        what = f"machine {hop}" + (f" (gateway to {path.address})" if found.gateway else "")
-        detail = f"{hop} on {found.interface} does not tell its MAC"
+    route = path_lookup.route(path.address)
+    hop = route.gateway or path.address
+    if hop in path_lookup.unresolved(route.interface):
+        what = f"machine {hop}" + (f" (gateway to {path.address})" if route.gateway else "")
+        detail = f"{hop} on {route.interface} does not tell its MAC"
         fix = f"check that machine, and the route: ip route get {path.address}"
         yield Culprit("peer-unreachable", what, "outside", detail, fix)
 
@@ -56,10 +56,10 @@ def small_mtu(path: PacketPath, place: str = "outside") -> Iterator[Culprit]:
 
     ``place`` is the text that names the path beyond this host in the culprit.
     """
-    found = path.source.inside(lambda: path_lookup.route(path.address))
-    if found.kind != "unicast":
+    route = path.source.inside(lambda: path_lookup.route(path.address))
+    if route.kind != "unicast":
         return  # no packet leaves the source
-    mtu = min(path.source.inside(lambda: mtu_of(found.interface)), LARGEST_BYTES)
+    mtu = min(path.source.inside(lambda: mtu_of(route.interface)), LARGEST_BYTES)
     try:
         size = path.source.inside(lambda: path_mtu.largest(path.address, mtu))
     except OSError:

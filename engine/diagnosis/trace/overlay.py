@@ -21,7 +21,7 @@ from engine.cluster.model import Node, Question
 from engine.diagnosis.trace import outside, probing, rules
 from engine.diagnosis.trace.destination import PacketPath
 from engine.diagnosis.trace.explain import Explanation
-from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
+from engine.diagnosis.trace.model import Culprit, CulpritFound, Log, Trace
 from engine.diagnosis.trace.other_host import Inquiry, Report, place_of
 from engine.diagnosis.trace.overlay_side import OverlaySide, of_tunnel_drop
 from engine.diagnosis.trace.probing import Observation
@@ -58,7 +58,9 @@ class Overlay:
             network = path.source_member.network.name if path.source_member else ""
             fix = f"look at the addresses in use: hawse network inspect -v {network}"
             detail = f"no container of the cluster has {path.address} on network {network}"
-            raise Found(Culprit("no-such-endpoint", f"address {path.address}", f"network {network}", detail, fix))
+            raise CulpritFound(
+                Culprit("no-such-endpoint", f"address {path.address}", f"network {network}", detail, fix)
+            )
         inquiry = self._inquiry(path, node)
         seen = probing.run(path) if not self._dry else Observation()
         narrow = next(outside.small_mtu(path, "network between the hosts"), None) if seen.result == "open" else None
@@ -85,12 +87,12 @@ class Overlay:
     def _soft(self, path: PacketPath, report: Report | None, narrow: Culprit | None) -> Trace | None:
         """Return the result if the path loses large packets or two machines have the target's address, else None."""
         there = report.first(*SOFT) if report is not None else None
-        found = self._side.small_underlay(path) or there or narrow
-        if found is None:
+        culprit = self._side.small_underlay(path) or there or narrow
+        if culprit is None:
             return None
         # The MTU of the target's own interface limits TCP's segments, so only other protocols lose packets.
-        negotiated = found is there and found.where.startswith("container") and path.protocol == "tcp"
-        return self._log.ended(found.kind == "mtu" and negotiated, found)
+        negotiated = culprit is there and culprit.where.startswith("container") and path.protocol == "tcp"
+        return self._log.ended(culprit.kind == "mtu" and negotiated, culprit)
 
     def _unanswered(self, path: PacketPath, where: str) -> Trace:
         self._log.add(f"address {path.address}", where, "no answer; the rest must be looked at on that host", ok=False)
@@ -171,8 +173,8 @@ class Overlay:
         other = ip_address(node.data_address)
         shown, where = f"host {node.hostname} ({other})", "network between the hosts"
         fix = f"look at {node.hostname}, its interface and the network between the hosts"
-        found = path_lookup.route(other)
-        if found.kind != "unicast":
+        route = path_lookup.route(other)
+        if route.kind != "unicast":
             detail = f"this host has no usable route to {shown}"
             return Culprit("no-route", f"route to {other} of the host", "host", detail, f"add a route to {other}")
         if node.id not in self._side.view.alive:

@@ -108,10 +108,10 @@ class OverlaySide:
         if place is None or member is None:
             return None
         interface = member.endpoint.interface
-        own, usual = path.source.inside(partial(mtu_of, interface)), place.inside(partial(mtu_of, BRIDGE))
-        if not 0 < own < usual:
+        mtu, usual = path.source.inside(partial(mtu_of, interface)), place.inside(partial(mtu_of, BRIDGE))
+        if not 0 < mtu < usual:
             return None
-        detail = f"{interface} of {path.source.name} has an MTU of {own}, the network of {usual}"
+        detail = f"{interface} of {path.source.name} has an MTU of {mtu}, the network of {usual}"
         fix = f"raise it in {path.source}: ip link set {interface} mtu {usual}"
         return Culprit("mtu", f"interface {interface} of {path.source.name}", str(path.source), detail, fix)
 
@@ -129,27 +129,28 @@ class OverlaySide:
         except (DriverError, OSError):
             return
         small = self.small_underlay(path)
-        for one in differences:
-            if one.setting == MTU and small is not None:
+        for difference in differences:
+            if difference.setting == MTU and small is not None:
                 yield small  # the interface below the network is the cause of the difference
             else:
-                yield from self._of_difference(path, member.network.name, one)
+                yield from self._of_difference(path, member.network.name, difference)
 
-    def _of_difference(self, path: PacketPath, network: str, one: Difference) -> Iterator[Culprit]:
+    def _of_difference(self, path: PacketPath, network: str, difference: Difference) -> Iterator[Culprit]:
         fix = f"hawse network verify --fix {network}"
         where = f"namespace of network {network}"
-        detail = f"network {network} on this host: {one.line}"
-        if one.place == "tunnel":
+        detail = f"network {network} on this host: {difference.line}"
+        if difference.place == "tunnel":
             yield Culprit("encryption-down", f"encryption of network {network}", where, detail, fix)
-        elif one.place == "firewall":
-            yield Culprit("own-firewall-damaged", f"table inet hawse ({one.what})", "host", detail, fix)
-        elif one.place == "namespace":
+        elif difference.place == "firewall":
+            yield Culprit("own-firewall-damaged", f"table inet hawse ({difference.what})", "host", detail, fix)
+        elif difference.place == "namespace":
             yield Culprit("bridge-missing", f"bridge {BRIDGE} of network {network}", where, detail, fix)
-        elif one.place in ("bridge", "interface"):
-            if one.setting in HARMLESS:
+        elif difference.place in ("bridge", "interface"):
+            if difference.setting in HARMLESS:
                 return
-            yield Culprit(_device_kind(one), f"{one.place} {one.subject} of network {network}", where, detail, fix)
-        elif self._concerns(path, one.what):
+            what = f"{difference.place} {difference.subject} of network {network}"
+            yield Culprit(_device_kind(difference), what, where, detail, fix)
+        elif self._concerns(path, difference.what):
             shown = f"tables of network {network} for {path.address}"
             yield Culprit("peer-table-stale", shown, where, detail, fix)
 
@@ -171,10 +172,10 @@ class OverlaySide:
         node, member = self.node_of(path), path.source_member
         if node is None or member is None or not self.own_address:
             return None
-        own, other = ip_address(self.own_address), ip_address(node.data_address)
+        own_address, other = ip_address(self.own_address), ip_address(node.data_address)
         encrypted = encryption.is_encrypted(member.network)
         port = encryption.port(member.network) if encrypted else VXLAN_PORT
-        drop = rules.dropping_tunnel(own, other, port, path_lookup.route(other).interface)
+        drop = rules.dropping_tunnel(own_address, other, port, path_lookup.route(other).interface)
         return of_tunnel_drop(drop, other, port, encrypted=encrypted) if drop is not None else None
 
     def small_underlay(self, path: PacketPath) -> Culprit | None:
@@ -208,11 +209,11 @@ class OverlaySide:
         return Culprit("stale-neighbour", what, str(place), detail, fix)
 
 
-def _device_kind(one: Difference) -> str:
+def _device_kind(difference: Difference) -> str:
     """Return the kind of culprit for a difference of the network's bridge or of a VXLAN device."""
-    kinds = {UP: f"{one.place}-down", MASTER: "not-in-bridge", MTU: "mtu", ARP: "stale-neighbour"}
-    kinds |= dict.fromkeys(("", KIND), f"{one.place}-missing")
-    return kinds.get(one.setting, "not-in-bridge")  # the other settings are flags of a bridge port
+    kinds = {UP: f"{difference.place}-down", MASTER: "not-in-bridge", MTU: "mtu", ARP: "stale-neighbour"}
+    kinds |= dict.fromkeys(("", KIND), f"{difference.place}-missing")
+    return kinds.get(difference.setting, "not-in-bridge")  # the other settings are flags of a bridge port
 
 
 def of_tunnel_drop(

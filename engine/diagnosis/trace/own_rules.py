@@ -18,9 +18,9 @@ PORTS = re.compile(r"(\d+)(?:-(\d+))?")
 FIX = "the agent repairs this within a second unless heal is off; or run any hawse command that changes something"
 
 
-def damage(found: Sequence[Difference], path: PacketPath) -> Culprit | None:
+def damage(differences: Sequence[Difference], path: PacketPath) -> Culprit | None:
     """Return the culprit for the differences that can stop packets of a path, or None if there is none."""
-    concerned = [one for one in found if _concerns(one, path)]
+    concerned = [difference for difference in differences if _concerns(difference, path)]
     if not concerned:
         return None
     first = concerned[0]
@@ -33,13 +33,13 @@ def damage(found: Sequence[Difference], path: PacketPath) -> Culprit | None:
     return Culprit("own-firewall-damaged", what, "host", f"another program changed it: {shown}{more}", fix)
 
 
-def _concerns(one: Difference, path: PacketPath) -> bool:
-    if one.place == ROUTE_LOCALNET:
+def _concerns(difference: Difference, path: PacketPath) -> bool:
+    if difference.place == ROUTE_LOCALNET:
         is_needed = path.address.version == 4 and path.address.is_loopback
-        return is_needed and one.kind == "missing" and one.what in _interfaces(path)
-    if one.place.startswith(spoof_guard.TABLE) and one.kind == "missing":
+        return is_needed and difference.kind == "missing" and difference.what in _interfaces(path)
+    if difference.place.startswith(spoof_guard.TABLE) and difference.kind == "missing":
         return False  # this table only drops packets
-    parts = one.what.partition(" : ")[0].split(" . ")
+    parts = difference.what.partition(" : ")[0].split(" . ")
     return all(_matches(part, path) for part in parts)
 
 

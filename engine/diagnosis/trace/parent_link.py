@@ -27,8 +27,8 @@ def cut_off(path: PacketPath) -> Culprit | None:
     if ends is None:
         return None
     network, name = ends
-    found = _route(path)
-    if found.kind == "unicast" and not _is_at_parent(path, network, found):
+    route = _route(path)
+    if route.kind == "unicast" and not _is_at_parent(path, network, route):
         return None
     return _cut_off(network, name, "ask from another machine or container, or connect both to a bridge network")
 
@@ -77,13 +77,13 @@ def _route(path: PacketPath) -> Found:
     return path_lookup.route(path.inner_address)
 
 
-def _is_at_parent(path: PacketPath, network: NetworkRecord, found: Found) -> bool:
+def _is_at_parent(path: PacketPath, network: NetworkRecord, route: Found) -> bool:
     """Return whether packets on a route go directly between the endpoint and its parent interface."""
     parent = (network.options or {}).get("parent", "")
     near = path.source_member
     if near is None or near.network.driver not in SUBINTERFACES:
-        return found.gateway is None and found.interface in ("", parent)
-    hop = found.gateway or path.address
+        return route.gateway is None and route.interface in ("", parent)
+    hop = route.gateway or path.address
     return not parent or hop in _held_by(parent)
 
 

@@ -67,8 +67,8 @@ class Watching:
         self._readers: dict[int, Callable[[], None]] = {}
         places = dict.fromkeys(p for p in (path.source, HOST, path.target) if p is not None and p.kind != OUTSIDE)
         known = path.source_member.endpoint.ipv4 or path.source_member.endpoint.ipv6 if path.source_member else ""
-        own = [ip_interface(known).ip] if known else []
-        neighbours = list(dict.fromkeys([path.inner_address, *own]))
+        source_addresses = [ip_interface(known).ip] if known else []
+        neighbours = list(dict.fromkeys([path.inner_address, *source_addresses]))
         self._counted: dict[Place, dict[Dropping, int]] = {}
         self._failed: dict[Place, int] = {}
         for place in dict.fromkeys((HOST if not p.netns_path else p) for p in places):
@@ -96,9 +96,9 @@ class Watching:
         if not place.netns_path and self._path.source.interface:
             yield self._path.source.interface
         elif not place.netns_path and self._path.kind == EXTERNAL:
-            found = path_lookup.route(self._path.address).interface
-            if found and found != "lo":
-                yield found
+            interface = path_lookup.route(self._path.address).interface
+            if interface and interface != "lo":
+                yield interface
 
     def descriptors(self) -> list[int]:
         """Return the file descriptors of all traces and taps."""
@@ -156,7 +156,7 @@ def _wait(
     probe: Tuple,
     poll: Callable[[], str],
     send: Callable[[], object],
-    own: list[int],
+    probe_descriptors: list[int],
 ) -> None:
     """Wait until the probe has a result or counts as lost.
 
@@ -165,8 +165,8 @@ def _wait(
     began = time.monotonic()
     repeated, answered, dropped = began, 0.0, 0.0
     while not poll() and (now := time.monotonic()) < began + WAIT_SECONDS:
-        writable = own if probe.protocol == "tcp" else []
-        select.select([*watching.descriptors(), *own], writable, [], 0.05)
+        writable = probe_descriptors if probe.protocol == "tcp" else []
+        select.select([*watching.descriptors(), *probe_descriptors], writable, [], 0.05)
         watching.read()
         dropped = dropped or (now if watching.seen.drops() else 0.0)
         if dropped and now > dropped + DROPPED_SECONDS:
@@ -188,8 +188,8 @@ def _answer(path: PacketPath, seen: Observation, probe: Tuple) -> bool:
         return False
     for place, sight in seen.sights:
         if place == path.target and not sight.reply and sight.interface == path.target_member.endpoint.interface:
-            own, port, client = sight.destination, sight.destination_port, sight.source
-            place.inside(partial(answer, probe, own, port, client, sight.source_port))
+            server, port, client = sight.destination, sight.destination_port, sight.source
+            place.inside(partial(answer, probe, server, port, client, sight.source_port))
             return True
     return False
 
@@ -256,10 +256,10 @@ def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | No
     target's IP version.
     """
     with session() as opened:
-        found = link.find(opened, interface)
-        held = [item for index, item in address.all_addresses(opened) if found is not None and index == found.index]
+        device = link.find(opened, interface)
+        held = [item for index, item in address.all_addresses(opened) if device is not None and index == device.index]
     subnets = [item for item in held if item.version == target.version and not item.ip.is_link_local]
-    own_mac = found.mac if found is not None else ""
+    own_mac = device.mac if device is not None else ""
     for entry in path_lookup.neighbours(interface):
         if any(entry.address in subnet.network for subnet in subnets):
             return entry.address, entry.mac, own_mac

@@ -59,32 +59,36 @@ class Routes:
 
     def _from_container(self, place: Place, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
         address_here = address_of(member.endpoint, target.version)
-        found = place.inside(lambda: path_lookup.route(target, address_here))
+        route = place.inside(lambda: path_lookup.route(target, address_here))
         chosen = place.inside(lambda: path_lookup.route(target)).source
-        own = {m.endpoint.interface: m for m in self._records.members(place.record)} if place.record else {}
+        members_here = {m.endpoint.interface: m for m in self._records.members(place.record)} if place.record else {}
         where, what = str(place), f"route to {target} of {place.name}"
         fix = f"remove the route or rule that is wrong: nsenter into {place.name}, then ip route; ip rule"
-        if not found.kind:
+        if not route.kind:
             detail = f"{place.name} has no route to {target}"
             yield Culprit("no-route", what, where, detail, _without_route(place, member))
-        elif found.kind != "unicast":
-            yield Culprit("wrong-route", what, where, f"a {found.kind} route matches {target} in {place.name}", fix)
-        elif self._path.kind in (BRIDGED, REMOTE) and (found.interface != member.endpoint.interface or found.gateway):
-            next_hop = f"{found.interface}{f' via {found.gateway}' if found.gateway else ''}"
-            shared = found.interface in own and found.gateway is None
-            if target.is_link_local and found.interface == member.endpoint.interface:
+        elif route.kind != "unicast":
+            yield Culprit("wrong-route", what, where, f"a {route.kind} route matches {target} in {place.name}", fix)
+        elif self._path.kind in (BRIDGED, REMOTE) and (route.interface != member.endpoint.interface or route.gateway):
+            next_hop = f"{route.interface}{f' via {route.gateway}' if route.gateway else ''}"
+            shared = route.interface in members_here and route.gateway is None
+            if target.is_link_local and route.interface == member.endpoint.interface:
                 yield _without_link_local(place, member, target)
-            elif not (shared and own[found.interface].network.id == member.network.id):
+            elif not (shared and members_here[route.interface].network.id == member.network.id):
                 detail = f"{target} is a neighbour on {member.endpoint.interface}, but {place.name} sends by {next_hop}"
                 yield Culprit("wrong-route", what, where, detail, fix)
-        elif chosen is not None and own and chosen not in {a for m in own.values() for a in addresses(m.endpoint)}:
+        elif (
+            chosen is not None
+            and members_here
+            and chosen not in {a for m in members_here.values() for a in addresses(m.endpoint)}
+        ):
             detail = f"{place.name} sends to {target} from {chosen}, which is not its address on a network of hawse"
             yield Culprit("wrong-route", what, where, detail, fix)
-        elif found.interface not in own:
-            detail = f"{place.name} sends to {target} by {found.interface}, which is no endpoint of hawse"
+        elif route.interface not in members_here:
+            detail = f"{place.name} sends to {target} by {route.interface}, which is no endpoint of hawse"
             yield Culprit("wrong-route", what, where, detail, fix)
-        elif found.gateway is not None and self._is_foreign(found.gateway, own[found.interface]):
-            detail = f"{place.name} sends to {target} via {found.gateway}, which is not the network's gateway"
+        elif route.gateway is not None and self._is_foreign(route.gateway, members_here[route.interface]):
+            detail = f"{place.name} sends to {target} via {route.gateway}, which is not the network's gateway"
             yield Culprit("wrong-route", what, where, detail, fix)
 
     @staticmethod
@@ -93,36 +97,36 @@ class Routes:
         return bool(known) and str(gateway) not in known and not gateway.is_link_local
 
     def _any(self, place: Place, target: IPAddress) -> Iterator[Culprit]:
-        found = place.inside(lambda: path_lookup.route(target))
+        route = place.inside(lambda: path_lookup.route(target))
         what, fix = f"route to {target}", f"add a route to {target} in {place}"
-        down = place.inside(lambda: linux_host.down_towards(target)) if not found.kind else ""
+        down = place.inside(lambda: linux_host.down_towards(target)) if not route.kind else ""
         if down:
             detail = f"{place} has no route to {target}, and {down} is down"
             yield Culprit("interface-down", f"interface {down} of {place.name}", str(place), detail, _up(down))
-        elif not found.kind:
+        elif not route.kind:
             yield Culprit("no-route", what, str(place), f"{place} has no route to {target}", fix)
-        elif found.kind not in ("unicast", "local"):
+        elif route.kind not in ("unicast", "local"):
             yield Culprit(
-                "wrong-route", what, str(place), f"a {found.kind} route matches {target}", "remove that route"
+                "wrong-route", what, str(place), f"a {route.kind} route matches {target}", "remove that route"
             )
 
     def _on_host(self, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
         """Yield a culprit if the host's route to an endpoint's address does not use the bridge of its network."""
         if member.network.driver != "bridge":
             return
-        bridge, found = bridge_of(member.network), path_lookup.route(target)
-        if found.source is not None and self._path.source == HOST:
+        bridge, route = bridge_of(member.network), path_lookup.route(target)
+        if route.source is not None and self._path.source == HOST:
             # Like the kernel, look up the route again with the source address that the first look-up has chosen.
-            found = path_lookup.route(target, found.source)
+            route = path_lookup.route(target, route.source)
         what, name = f"route to {target} of the host", self._records.name_of(member)
-        if not found.kind:
+        if not route.kind:
             detail = f"the host has no route to {target} ({name})"
             yield Culprit("no-route", what, "host", detail, f"ip route add {target} dev {bridge}")
-        elif target.is_link_local and found.gateway is not None:
+        elif target.is_link_local and route.gateway is not None:
             detail = f"the host has no link-local address on {bridge}, and sends to {target} ({name}) by its gateway"
             yield Culprit("no-route", what, "host", detail, f"ip route add {target} dev {bridge}")
-        elif found.kind != "unicast" or found.interface != bridge:
-            by = found.interface if found.kind == "unicast" else f"a {found.kind} route"
+        elif route.kind != "unicast" or route.interface != bridge:
+            by = route.interface if route.kind == "unicast" else f"a {route.kind} route"
             detail = f"the host sends to {target} ({name}) by {by} and not by {bridge}"
             yield Culprit("wrong-route", what, "host", detail, f"remove the other route: ip route get {target}")
 
@@ -130,10 +134,10 @@ class Routes:
         path = self._path
         if path.target_member is not None:
             yield from self._on_host(path.target_member, path.inner_address)
-        own = path.source_address
-        if path.source_member is not None and path.source_member.network.driver == "bridge" and own is not None:
-            yield from self._on_host(path.source_member, own)
-        if path.source_member is not None and path.target_member is None and path.kind == EXTERNAL:
+        near, source_address = path.source_member, path.source_address
+        if near is not None and near.network.driver == "bridge" and source_address is not None:
+            yield from self._on_host(near, source_address)
+        if near is not None and path.target_member is None and path.kind == EXTERNAL:
             yield from self._any(HOST, path.address)
 
     def by_rules(self) -> Iterator[Culprit]:
@@ -163,11 +167,11 @@ class Routes:
         ``received`` is the interface at which the packet arrives. If ``expected`` is "", every interface except
         ``received`` is right.
         """
-        found = path_lookup.route(target, sender, received)
-        right = found.interface == expected if expected else found.interface != received
-        if found.kind == "unicast" and right:
+        route = path_lookup.route(target, sender, received)
+        right = route.interface == expected if expected else route.interface != received
+        if route.kind == "unicast" and right:
             return
-        actual = f"by {found.interface}" if found.interface else f"nowhere ({found.kind or 'no route'})"
+        actual = f"by {route.interface}" if route.interface else f"nowhere ({route.kind or 'no route'})"
         detail = f"the host sends packets of {sender} to {target}, which come in by {received}, {actual}: see ip rule"
         fix = f"correct the rules and routes: ip rule; ip route get {target} from {sender} iif {received}"
         yield Culprit("wrong-route", f"route to {target} of the host", "host", detail, fix)
@@ -187,12 +191,12 @@ class Routes:
             return  # a container calls its own published port: the host masquerades this, so answers go to the host
         source = self._client()
         if source is not None and source.version == path.inner_address.version:
-            found = path.target.inside(lambda: path_lookup.route(source, path.inner_address))
+            route = path.target.inside(lambda: path_lookup.route(source, path.inner_address))
             expected, bridged = path.target_member.endpoint.interface, path.kind == BRIDGED
-            if found.kind != "unicast" or (bridged and (found.interface != expected or found.gateway)):
-                by = f"{found.interface}{f' via {found.gateway}' if found.gateway else ''}" if found.interface else ""
-                kind = "wrong-route" if found.kind else "no-route"
-                detail = f"{path.target.name} answers {source} by {by or found.kind or 'no route'}, not by {expected}"
+            if route.kind != "unicast" or (bridged and (route.interface != expected or route.gateway)):
+                by = f"{route.interface}{f' via {route.gateway}' if route.gateway else ''}" if route.interface else ""
+                kind = "wrong-route" if route.kind else "no-route"
+                detail = f"{path.target.name} answers {source} by {by or route.kind or 'no route'}, not by {expected}"
                 command = again(path.target, path.target_member.network.name)
                 fix = f"correct the routes in {path.target.name}, or set them up again: {command}"
                 yield Culprit(kind, f"route to {source} of {path.target.name}", str(path.target), detail, fix)

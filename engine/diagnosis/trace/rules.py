@@ -40,11 +40,11 @@ def dropping(path: PacketPath) -> Culprit | None:
     tables = cache(_tables_in)
     for place, hook, families, packet in chain(neighbour_search.steps(path), _steps(path), _answers(path)):
         try:
-            found = place.inside(partial(_first_in, tables(place, families), [(hook, packet)], families))
+            proven = place.inside(partial(_first_in, tables(place, families), [(hook, packet)], families))
         except (DriverError, OSError):
             continue
-        if found is not None:
-            return _culprit(place, found[1], packet, bridged=path.kind == BRIDGED and families == IP)
+        if proven is not None:
+            return _culprit(place, proven[1], packet, bridged=path.kind == BRIDGED and families == IP)
     return None
 
 
@@ -84,8 +84,8 @@ def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
         steps = [step for packet in (query, answer) for step in _both_directions(packet.at("lo"), packet.at("", "lo"))]
         return _first(steps, IP)
 
-    found = place.inside(find)
-    return _culprit(place, found[1], found[0], bridged=False) if found is not None else None
+    proven = place.inside(find)
+    return _culprit(place, proven[1], proven[0], bridged=False) if proven is not None else None
 
 
 def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Culprit | None:
@@ -97,9 +97,9 @@ def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Cu
     families: tuple[tuple[str, ...], ...] = (("bridge",), IP) if filtered else (("bridge",),)
     steps = [(hook, p) for p in _exchange(path, client) for hook in ("prerouting", "forward", "postrouting")]
     for family in families:
-        found = place.inside(partial(_first, steps, family))
-        if found is not None:
-            drop = found[1]
+        proven = place.inside(partial(_first, steps, family))
+        if proven is not None:
+            drop = proven[1]
             what = chain_of(drop)
             detail = f"{what} drops such packets by {rule_in(place, drop)} in the {place}"
             fix = listing(drop, place) if isinstance(drop, Dropping) else CHANGE_THERE.format(f"the {place}")
@@ -118,8 +118,8 @@ def _first(steps: list[tuple[str, Packet]], families: tuple[str, ...]) -> Proven
 def _first_in(
     tables: Tables, steps: list[tuple[str, Packet]], families: tuple[str, ...]
 ) -> Proven | tuple[Packet, Dropping] | None:
-    found = next(find_drops(tables, steps), None)
-    return found if found or families != IP else next(legacy_rules.find_drops(steps), None)
+    proven = next(find_drops(tables, steps), None)
+    return proven if proven or families != IP else next(legacy_rules.find_drops(steps), None)
 
 
 def _filters_bridged(version: int) -> bool:
@@ -128,27 +128,27 @@ def _filters_bridged(version: int) -> bool:
 
 def _exchange(path: PacketPath, client: IPAddress) -> tuple[Packet, Packet]:
     """Return the packet that ``client`` sends to the target, and its answer."""
-    own, port = path.inner_address, path.inner_port
-    request = Packet(path.protocol, client, own, port)
-    return request, Packet(path.protocol, own, client, 0, state="established", source_port=port)
+    server, port = path.inner_address, path.inner_port
+    request = Packet(path.protocol, client, server, port)
+    return request, Packet(path.protocol, server, client, 0, state="established", source_port=port)
 
 
 def _at_end(place: Place, interface: str, arriving: Packet, leaving: Packet) -> Culprit | None:
     steps = _both_directions(arriving.at(interface), leaving.at("", interface))
-    found = place.inside(partial(_first, steps, IP))
-    return _culprit(place, found[1], found[0], bridged=False) if found is not None else None
+    proven = place.inside(partial(_first, steps, IP))
+    return _culprit(place, proven[1], proven[0], bridged=False) if proven is not None else None
 
 
 def _both_directions(arriving: Packet, leaving: Packet) -> list[tuple[str, Packet]]:
     return [("prerouting", arriving), ("input", arriving), ("output", leaving), ("postrouting", leaving)]
 
 
-def dropping_tunnel(own: IPAddress, other: IPAddress, port: int, interface: str) -> Drop | Dropping | None:
+def dropping_tunnel(own_address: IPAddress, other: IPAddress, port: int, interface: str) -> Drop | Dropping | None:
     """Return this host's rule that drops tunnel packets (UDP, to ``port``) from or to the host ``other``, or None."""
-    arriving = Packet("udp", other, own, port, received=interface)
-    leaving = Packet("udp", own, other, port, sent=interface)
-    found = _first([("ingress", arriving)], ("netdev",)) or _first(_both_directions(arriving, leaving), IP)
-    return found[1] if found is not None else None
+    arriving = Packet("udp", other, own_address, port, received=interface)
+    leaving = Packet("udp", own_address, other, port, sent=interface)
+    proven = _first([("ingress", arriving)], ("netdev",)) or _first(_both_directions(arriving, leaving), IP)
+    return proven[1] if proven is not None else None
 
 
 def _steps(path: PacketPath) -> Iterator[Step]:

@@ -11,7 +11,7 @@ from engine.containers import adopted
 from engine.diagnosis.trace import parent_link, probing, rules, source, source_ports, translation_rules
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, Destinations, PacketPath
 from engine.diagnosis.trace.explain import Explanation
-from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
+from engine.diagnosis.trace.model import Culprit, CulpritFound, Log, Trace
 from engine.diagnosis.trace.names import Names
 from engine.diagnosis.trace.overlay import Overlay
 from engine.diagnosis.trace.overlay_side import OverlaySide
@@ -38,8 +38,8 @@ def trace(host: Host, origin: str, target: str, *, dry: bool = False) -> Trace:
             place = source.place_of(reader, records, origin)
             log.add(str(place), str(place), "source")
             return _Tracer(host, reader, records, place, log, dry=dry).run(parsed)
-        except Found as found:
-            return log.ended(found.reachable, found.culprit)
+        except CulpritFound as error:
+            return log.ended(error.reachable, error.culprit)
         except PortsExhausted as error:
             return log.ended(False, source_ports.of_programs(place, error.protocol, error.target))
 
@@ -53,7 +53,7 @@ class _Tracer:
         self._state = State(host, records)
 
     def run(self, target: Target) -> Trace:
-        """Return the result; raises `Found` for a culprit that is proven before anything is sent."""
+        """Return the result; raises `CulpritFound` for a culprit that is proven before anything is sent."""
         side = OverlaySide(self._host, self._records)
         side.learn_peers(self._place)
         destinations = Destinations(self._records, self._place)
@@ -70,7 +70,7 @@ class _Tracer:
         return self._log.ended(False, devices) if devices is not None else result
 
     def _addresses(self, target: Target) -> list[IPAddress]:
-        """Return the addresses of a target, in order of preference; raises `Found` if there is none."""
+        """Return the addresses of a target, in order of preference; raises `CulpritFound` if there is none."""
         if target.address is not None:
             return [target.address]
         names = Names(self._host, self._records, self._place, self._log, dry=self._dry)
@@ -80,7 +80,7 @@ class _Tracer:
             return names.of_container(record)
         detail = f"{target.name} is on no network of hawse"
         fix = f"connect it: hawse network connect NETWORK {target.name}"
-        raise Found(Culprit("no-such-endpoint", f"container {target.name}", "host", detail, fix))
+        raise CulpritFound(Culprit("no-such-endpoint", f"container {target.name}", "host", detail, fix))
 
     def _with_probe(self, path: PacketPath, explanation: Explanation) -> Trace:
         seen = probing.run(path)
@@ -132,11 +132,11 @@ class _Tracer:
             damage = explanation.own_damage()
             if damage is not None:
                 return self._log.ended(False, damage)
-        found = source_ports.of_sockets(path) or explanation.policy() or translation_rules.changing(path)
-        found = found or rules.dropping(path) or source_ports.of_ranges(path) or explanation.listening()
-        found = found or next(explanation.soft_faults(sending=False), None)
-        if found is not None:
-            return self._log.ended(False, found)
+        cause = source_ports.of_sockets(path) or explanation.policy() or translation_rules.changing(path)
+        cause = cause or rules.dropping(path) or source_ports.of_ranges(path) or explanation.listening()
+        cause = cause or next(explanation.soft_faults(sending=False), None)
+        if cause is not None:
+            return self._log.ended(False, cause)
         self._log.add(
             f"{path.target_name} {path.service}", str(path.target or path.address), "by records and kernel state"
         )

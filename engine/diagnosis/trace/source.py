@@ -8,7 +8,7 @@ from drivers.linux import link, path_lookup
 from drivers.linux.netlink import session
 from engine import names
 from engine.containers import adopted, lookup
-from engine.diagnosis.trace.model import Culprit, Found
+from engine.diagnosis.trace.model import Culprit, CulpritFound
 from engine.diagnosis.trace.records import HOST, Place, Records
 from engine.errors import InvalidArgument
 from engine.model import ContainerRecord
@@ -32,7 +32,7 @@ def place_of(reader: Reader, records: Records, reference: str) -> Place:
 
 
 def of_container(records: Records, record: ContainerRecord) -> Place:
-    """Return the place of a container's sandbox; raises `Found` if the container does not run.
+    """Return the place of a container's sandbox; raises `CulpritFound` if the container does not run.
 
     A container in the host's namespace has the place `HOST`.
     """
@@ -46,14 +46,16 @@ def of_container(records: Records, record: ContainerRecord) -> Place:
 
 
 def require_running(record: ContainerRecord) -> None:
-    """Raise `Found` if a container does not run."""
+    """Raise `CulpritFound` if a container does not run."""
     if not lookup.is_alive(record):
         state = "exited" if record.status == "running" else record.status
         what = "does not exist any more" if record.kind == "adopted" else f"is not running (its state is {state})"
         fix = f"start it: hawse start {record.name}"
         if record.kind == "adopted":
             fix = f"make the namespace again, and connect it: hawse network connect NETWORK {record.name}"
-        raise Found(Culprit("container-stopped", f"container {record.name}", "host", f"{record.name} {what}", fix))
+        raise CulpritFound(
+            Culprit("container-stopped", f"container {record.name}", "host", f"{record.name} {what}", fix)
+        )
 
 
 def _interface(name: str) -> str:
@@ -67,9 +69,9 @@ def _interface(name: str) -> str:
     if name:
         return name
     for version in (4, 6):
-        found = path_lookup.route(path_lookup.anywhere(version))
-        if found.interface:
-            return found.interface
+        route = path_lookup.route(path_lookup.anywhere(version))
+        if route.interface:
+            return route.interface
     for candidate in _own_links():
         return candidate
     raise InvalidArgument("this host has no interface to the outside: name one (outside:IFACE)")
@@ -78,7 +80,11 @@ def _interface(name: str) -> str:
 def _own_links() -> Sequence[str]:
     with session() as opened:
         links = link.all_links(opened)
-    return [one.name for one in links if one.up and not one.is_loopback and not one.alias and one.kind != "bridge"]
+    return [
+        device.name
+        for device in links
+        if device.up and not device.is_loopback and not device.alias and device.kind != "bridge"
+    ]
 
 
 def again(place: Place, network: str) -> str:

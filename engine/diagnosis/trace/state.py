@@ -84,10 +84,10 @@ class State:
             return
         place = sandbox.sandbox_of(container)
         try:
-            found = driver.compare_endpoint(member.spec, spec, place, member.endpoint.interface)
+            differences = driver.compare_endpoint(member.spec, spec, place, member.endpoint.interface)
         except (DriverError, OSError):
             return
-        for difference in found:
+        for difference in differences:
             culprit = self._endpoint_culprit(member, container, difference)
             if culprit is not None:
                 yield Fault(culprit, version=_version(difference))
@@ -102,19 +102,19 @@ class State:
             lost = sandbox.lost_routes(owner, members)
         except (DriverError, OSError):
             return
-        for one in lost:
-            detail = f"{owner.name} has lost its default route {one.what}"
+        for difference in lost:
+            detail = f"{owner.name} has lost its default route {difference.what}"
             fix = self._repair(members[0].network, owner)
             what, where = f"default route of {owner.name}", f"container {owner.name}"
-            yield Fault(Culprit("no-route", what, where, detail, fix), version=_version(one))
+            yield Fault(Culprit("no-route", what, where, detail, fix), version=_version(difference))
 
     def firewall(self, reader: Reader) -> list[Difference]:
         """Return the damage to hawse's own firewall: the differences for which `Difference.is_damage` is true."""
         driver = self._host.driver("bridge")
         if not isinstance(driver, Repairer) or not shared_state.is_of_this_boot(reader):
             return []
-        found = driver.compare(shared_state.of(reader, "bridge"))
-        return [one for one in found if one.is_damage]
+        differences = driver.compare(shared_state.of(reader, "bridge"))
+        return [difference for difference in differences if difference.is_damage]
 
     def _driver(self, network: NetworkRecord) -> LinkRepairer | None:
         try:
@@ -137,96 +137,100 @@ class State:
             return f"the agent repairs this within a second; or repair it yourself: {command}"
         return f"repair it: {command}"
 
-    def _network_culprit(self, network: NetworkRecord, one: Difference) -> Culprit | None:
+    def _network_culprit(self, network: NetworkRecord, difference: Difference) -> Culprit | None:
         name = bridge_of(network)
         what, fix = f"bridge {name} of network {network.name}", self._repair(network)
-        detail = f"network {network.name}: {one.kind} {one.place}: {one.what}"
-        if one.place == "bridge" and one.kind == "missing":
+        detail = f"network {network.name}: {difference.kind} {difference.place}: {difference.what}"
+        if difference.place == "bridge" and difference.kind == "missing":
             return Culprit("bridge-missing", what, "host", f"{name} does not exist; {detail}", fix)
-        if one.place == "bridge" and one.setting == KIND:
-            return Culprit("bridge-missing", what, "host", one.what, fix)
-        if one.place == "bridge" and one.setting == ARP:
+        if difference.place == "bridge" and difference.setting == KIND:
+            return Culprit("bridge-missing", what, "host", difference.what, fix)
+        if difference.place == "bridge" and difference.setting == ARP:
             arp_on = f"switch it on: ip link set {name} arp on"
-            return Culprit("stale-neighbour", f"{what} (arp off)", "host", one.what, arp_on)
-        if one.place == "bridge" and one.setting == MAC:
-            return Culprit("wrong-address", what, "host", one.what, fix)
-        if one.place == "bridge":
-            return Culprit("bridge-down", what, "host", one.what, f"bring it up: ip link set {name} up")
-        if one.place == "address":
+            return Culprit("stale-neighbour", f"{what} (arp off)", "host", difference.what, arp_on)
+        if difference.place == "bridge" and difference.setting == MAC:
+            return Culprit("wrong-address", what, "host", difference.what, fix)
+        if difference.place == "bridge":
+            return Culprit("bridge-down", what, "host", difference.what, f"bring it up: ip link set {name} up")
+        if difference.place == "address":
             return Culprit("wrong-address", what, "host", f"{name} has lost its address; {detail}", fix)
-        if one.place == "route":
-            return Culprit("no-route", f"route of network {network.name} ({one.what})", "host", detail, fix)
-        if one.place == "forwarding":
-            key = {"ipv4": "net.ipv4.ip_forward", "ipv6": "net.ipv6.conf.all.forwarding"}.get(one.what, one.what)
-            return _forwarding(key)
-        if one.place == "sysctl" and one.what.endswith(".forwarding"):
-            return _forwarding(one.what)
+        if difference.place == "route":
+            return Culprit("no-route", f"route of network {network.name} ({difference.what})", "host", detail, fix)
+        if difference.place == "forwarding":
+            keys = {"ipv4": "net.ipv4.ip_forward", "ipv6": "net.ipv6.conf.all.forwarding"}
+            return _forwarding(keys.get(difference.what, difference.what))
+        if difference.place == "sysctl" and difference.what.endswith(".forwarding"):
+            return _forwarding(difference.what)
         return None
 
-    def _endpoint_culprit(self, member: JoinedEndpoint, container: ContainerRecord, one: Difference) -> Culprit | None:
+    def _endpoint_culprit(
+        self, member: JoinedEndpoint, container: ContainerRecord, difference: Difference
+    ) -> Culprit | None:
         interface, port = member.endpoint.interface or "eth0", port_of(member)
         where, fix = f"container {container.name}", self._repair(member.network, container)
-        detail = f"{container.name} on network {member.network.name}: {one.kind} {one.place}: {one.what}"
+        detail = f"{container.name} on network {member.network.name}: "
+        detail += f"{difference.kind} {difference.place}: {difference.what}"
         pair = f"interface {interface} of {container.name} ({port} on the host)"
-        if one.kind == "missing" and one.place in ("port", "interface"):
+        if difference.kind == "missing" and difference.place in ("port", "interface"):
             return Culprit("interface-missing", pair, where, f"the veth pair {port} does not exist; {detail}", fix)
-        if one.place == "port":
-            return _port_culprit(member.network, container, port, one, fix)
-        if one.place == "interface" and one.setting == MAC:
+        if difference.place == "port":
+            return _port_culprit(member.network, container, port, difference, fix)
+        if difference.place == "interface" and difference.setting == MAC:
             what = f"MAC {member.endpoint.link_mac} of {interface} of {container.name}"
-            return Culprit("wrong-address", what, where, one.what, fix)
-        if one.place == "interface" and one.setting in (UP, ARP, MTU):
-            return _interface_culprit(container, one, fix)
-        if one.place == "interface":
+            return Culprit("wrong-address", what, where, difference.what, fix)
+        if difference.place == "interface" and difference.setting in (UP, ARP, MTU):
+            return _interface_culprit(container, difference, fix)
+        if difference.place == "interface":
             return Culprit("interface-missing", pair, where, detail, fix)
-        if one.place == "address":
-            address = f"address {one.subject} of {interface} of {container.name}"
+        if difference.place == "address":
+            address = f"address {difference.subject} of {interface} of {container.name}"
             return Culprit("wrong-address", address, where, detail, fix)
-        if one.place == "route":
-            return Culprit("no-route", f"route to {one.subject} of {container.name}", where, detail, fix)
+        if difference.place == "route":
+            return Culprit("no-route", f"route to {difference.subject} of {container.name}", where, detail, fix)
         return None
 
 
 def _port_culprit(
-    network: NetworkRecord, container: ContainerRecord, port: str, one: Difference, fix: str
+    network: NetworkRecord, container: ContainerRecord, port: str, difference: Difference, fix: str
 ) -> Culprit | None:
     """Return the culprit for a difference of the endpoint's bridge port ``port``, which exists, or None."""
-    if one.setting in HARMLESS:
+    if difference.setting in HARMLESS:
         return None
     what = f"bridge port {port} of {container.name}"
-    if one.setting == UP:
+    if difference.setting == UP:
         down = f"interface {port} of {container.name}"
-        return Culprit("interface-down", down, "host", one.what, f"ip link set {port} up")
-    if one.setting == ISOLATED:
-        return Culprit("icc-disabled", what, "host", one.what, fix)
-    if one.setting == MASTER:
-        detail = f"{one.what}, the bridge of network {network.name}"
+        return Culprit("interface-down", down, "host", difference.what, f"ip link set {port} up")
+    if difference.setting == ISOLATED:
+        return Culprit("icc-disabled", what, "host", difference.what, fix)
+    if difference.setting == MASTER:
+        detail = f"{difference.what}, the bridge of network {network.name}"
         return Culprit("not-in-bridge", what, "host", detail, fix)
-    words = {0: f"{one.setting} off", 1: f"{one.setting} on"} if one.setting != STATE else {}
-    shown = words.get(one.value, f"{one.setting} {one.value}")
-    return Culprit("not-in-bridge", f"{what} ({shown})", "host", f"{one.what}, so it does not get all frames", fix)
+    words = {0: f"{difference.setting} off", 1: f"{difference.setting} on"} if difference.setting != STATE else {}
+    shown = words.get(difference.value, f"{difference.setting} {difference.value}")
+    detail = f"{difference.what}, so it does not get all frames"
+    return Culprit("not-in-bridge", f"{what} ({shown})", "host", detail, fix)
 
 
-def _interface_culprit(container: ContainerRecord, one: Difference, fix: str) -> Culprit:
+def _interface_culprit(container: ContainerRecord, difference: Difference, fix: str) -> Culprit:
     """Return the culprit for a wrong setting of a container's interface; ``fix`` is the remedy for a wrong MTU."""
-    what, where = f"interface {one.subject} of {container.name}", f"container {container.name}"
-    if one.setting == UP:
-        fix = f"bring it up in {container.name}: ip link set {one.subject} up"
-        return Culprit("interface-down", what, where, one.what, fix)
-    if one.setting == MTU:
-        return Culprit("mtu", what, where, one.what, fix)
-    fix = f"switch it on in {container.name}: ip link set {one.subject} arp on"
-    return Culprit("stale-neighbour", f"{what} (arp off)", where, one.what, fix)
+    what, where = f"interface {difference.subject} of {container.name}", f"container {container.name}"
+    if difference.setting == UP:
+        fix = f"bring it up in {container.name}: ip link set {difference.subject} up"
+        return Culprit("interface-down", what, where, difference.what, fix)
+    if difference.setting == MTU:
+        return Culprit("mtu", what, where, difference.what, fix)
+    fix = f"switch it on in {container.name}: ip link set {difference.subject} arp on"
+    return Culprit("stale-neighbour", f"{what} (arp off)", where, difference.what, fix)
 
 
-def _version(one: Difference) -> int:
+def _version(difference: Difference) -> int:
     """Return the IP version that a difference concerns, or 0 for both.
 
     A difference of the MTU concerns IPv6: only an MTU below the minimum of IPv6 (1280 bytes) is reported.
     """
-    if one.setting == MTU:
+    if difference.setting == MTU:
         return 6
-    return ip_interface(one.subject).version if one.subject and one.place in ADDRESSES else 0
+    return ip_interface(difference.subject).version if difference.subject and difference.place in ADDRESSES else 0
 
 
 def _forwarding(key: str) -> Culprit:

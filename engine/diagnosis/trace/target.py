@@ -83,18 +83,18 @@ def _address(text: str) -> IPAddress | None:
     a multicast, broadcast or IPv6 link-local address.
     """
     try:
-        found = ip_address(text)
+        address = ip_address(text)
     except ValueError:
         return None
-    if found.is_unspecified:
-        return ip_address("127.0.0.1" if found.version == 4 else "::1")
-    if found.is_multicast or found == BROADCAST:
+    if address.is_unspecified:
+        return ip_address("127.0.0.1" if address.version == 4 else "::1")
+    if address.is_multicast or address == BROADCAST:
         raise InvalidArgument(f"invalid target: {text} (it is the address of many machines; use that of one)")
-    if found.version == 6 and found.is_link_local:
+    if address.version == 6 and address.is_link_local:
         raise InvalidArgument(
             f"invalid target: {text} (a link-local address needs an interface; use another address of that machine)"
         )
-    return found
+    return address
 
 
 def _wrong(text: str) -> InvalidArgument:
