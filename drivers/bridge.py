@@ -400,11 +400,11 @@ class BridgeDriver:
 
 def _destinations(endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> list[PortBinding]:
     """Return the places to which clients of the published ports send: ports of the host, and of the endpoint itself."""
-    own = {item.version: item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None}
+    addresses = {item.version: item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None}
     direct = [
-        replace(port, host_ip=own[port.host_ip.version], host_port=port.port, host_port_end=port.port_end)
+        replace(port, host_ip=addresses[port.host_ip.version], host_port=port.port, host_port_end=port.port_end)
         for port in ports
-        if port.host_ip.version in own
+        if port.host_ip.version in addresses
     ]
     return [*(port for port in ports if port.host_port), *direct]
 

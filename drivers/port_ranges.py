@@ -70,8 +70,8 @@ def without(held: Iterable[PortBinding], gone: Iterable[PortBinding]) -> list[Po
     return left
 
 
-def _holds(one: PortBinding, other: PortBinding) -> bool:
-    same_side = (one.protocol, one.host_ip) == (other.protocol, other.host_ip)
-    if not (one.host_port and other.host_port):
-        return same_side and one.host_port == other.host_port
-    return same_side and one.host_port - one.port == other.host_port - other.port
+def _holds(binding: PortBinding, part: PortBinding) -> bool:
+    same_side = (binding.protocol, binding.host_ip) == (part.protocol, part.host_ip)
+    if not (binding.host_port and part.host_port):
+        return same_side and binding.host_port == part.host_port
+    return same_side and binding.host_port - binding.port == part.host_port - part.port

@@ -287,9 +287,12 @@ def lost_default_routes(
     lost = inside(sandbox, lambda opened: default_routes.lost(opened, chosen, offered, protocol))
     return [
         Difference(
-            "missing", "default route", f"via {way.gateway or way.interface}", subject=str(route.ANYWHERE[way.version])
+            "missing",
+            "default route",
+            f"via {lost_route.gateway or lost_route.interface}",
+            subject=str(route.ANYWHERE[lost_route.version]),
         )
-        for way in lost
+        for lost_route in lost
     ]
 
 

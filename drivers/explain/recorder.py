@@ -24,7 +24,7 @@ T = TypeVar("T")
 TRANSLATIONS: dict[int, Callable[[Message, NameLookup], list[str]]] = {
     **dict.fromkeys((rtnl.RTM_NEWLINK, rtnl.RTM_SETLINK, rtnl.RTM_DELLINK), links.command),
     **dict.fromkeys((rtnl.RTM_NEWADDR, rtnl.RTM_DELADDR), routes.address),
-    **dict.fromkeys((rtnl.RTM_NEWROUTE, rtnl.RTM_DELROUTE), routes.way),
+    **dict.fromkeys((rtnl.RTM_NEWROUTE, rtnl.RTM_DELROUTE), routes.ip_route),
     **dict.fromkeys((rtnl.RTM_NEWNEIGH, rtnl.RTM_DELNEIGH), routes.neighbour),
 }
 HERE = "/proc/thread-self/ns/net"

@@ -31,7 +31,7 @@ def address(message: Message, names: NameLookup) -> list[str]:
     return [*words, "nodad"] if message.kind != RTM_DELADDR and content["flags"] & IFA_F_NODAD else words
 
 
-def way(message: Message, names: NameLookup) -> list[str]:
+def ip_route(message: Message, names: NameLookup) -> list[str]:
     """Return the words of the command for a message RTM_NEWROUTE or RTM_DELROUTE."""
     content = decode(rtmsg, message.body)
     is_ipv6 = content["family"] == AF_INET6

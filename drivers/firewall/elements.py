@@ -49,8 +49,8 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
         yield Element(f"members{version}", f"{pool.subnet} . {bridge}")
         yield Element(f"subnets{version}", f"{pool.subnet} . ipv{version}")
         if not network.internal:
-            yield from _way_out(version, bridge, options)
-            yield from _way_in(version, bridge, options)
+            yield from _outward(version, bridge, options)
+            yield from _inward(version, bridge, options)
 
 
 def of_siblings(options: BridgeOptions, addresses: Iterable[IPAddress]) -> list[Element]:
@@ -74,12 +74,12 @@ def of_ports(
     networks can reach every published port at the container's own address. This includes ports that are published on a
     single host address, and excludes ports that are published on a loopback address.
     """
-    ways: dict[tuple[str, IPAddress], _Route] = {}
+    routes: dict[tuple[str, IPAddress], _Route] = {}
     for binding in ports:
         kind = binding.protocol, binding.host_ip
-        if kind not in ways:
-            ways[kind] = _route(network, options, endpoint, *kind, direct=direct)
-        yield from _by(ways[kind], binding)
+        if kind not in routes:
+            routes[kind] = _route(network, options, endpoint, *kind, direct=direct)
+        yield from _by(routes[kind], binding)
 
 
 def is_open_at_own_address(
@@ -95,8 +95,8 @@ def is_open_at_own_address(
 
     ``direct`` is as in `of_ports`. ``trusted`` says whether their packets arrive at a trusted interface of the network.
     """
-    way = _route(network, options, endpoint, binding.protocol, binding.host_ip, direct=direct)
-    return bool(way.opened or (trusted and way.bound))
+    route = _route(network, options, endpoint, binding.protocol, binding.host_ip, direct=direct)
+    return bool(route.opened or (trusted and route.bound))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ def between(source: EndpointSpec, target: EndpointSpec, present: Iterable[Elemen
     return [e for e in present if any(e.set == name and e.key.startswith(start) for name, start in starts)]
 
 
-def _way_out(version: int, bridge: str, options: BridgeOptions) -> Iterator[Element]:
+def _outward(version: int, bridge: str, options: BridgeOptions) -> Iterator[Element]:
     if not options.masquerades(version):
         return
     source = options.source(version)
@@ -198,7 +198,7 @@ def _way_out(version: int, bridge: str, options: BridgeOptions) -> Iterator[Elem
         yield Element(f"source{version}", bridge, str(source))
 
 
-def _way_in(version: int, bridge: str, options: BridgeOptions) -> Iterator[Element]:
+def _inward(version: int, bridge: str, options: BridgeOptions) -> Iterator[Element]:
     if options.mode(version) == "nat-unprotected":
         yield Element("unprotected", f"{bridge} . ipv{version}")
     if options.mode(version) == "routed":

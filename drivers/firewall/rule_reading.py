@@ -96,8 +96,10 @@ def find_drops(tables: Tables, steps: Iterable[tuple[str, Packet]], *, strict: b
     """
     for hook, packet in steps:
         is_strict = strict or packet.source is None
-        found = (_drop_of_table(table, packet, name, hook, strict=is_strict) for name, table in _seeing(tables, packet))
-        drops = (drop for drop in found if drop is not None)
+        by_table = (
+            _drop_of_table(table, packet, name, hook, strict=is_strict) for name, table in _seeing(tables, packet)
+        )
+        drops = (drop for drop in by_table if drop is not None)
         yield from ((packet, drop) for drop in (drops if strict else islice(drops, 1)))
 
 

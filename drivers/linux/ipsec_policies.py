@@ -21,8 +21,8 @@ ACTION, POLICY_BYTES, BLOCK = 161, 168, 1  # struct xfrm_userpolicy_info: offset
 
 def blocking(pairs: Iterable[tuple[IPAddress, IPAddress]]) -> str:
     """Return, as text, the first policy that blocks packets from or to the other address of a pair; "" if none does."""
-    both_ways = (way for source, target in pairs for way in ((source, target), (target, source)))
-    return next((text for text in _stopping(both_ways) if text.endswith(BLOCKS)), "")
+    directions = (direction for source, target in pairs for direction in ((source, target), (target, source)))
+    return next((text for text in _stopping(directions) if text.endswith(BLOCKS)), "")
 
 
 def stopping(source: IPAddress, destination: IPAddress) -> str:
@@ -30,10 +30,10 @@ def stopping(source: IPAddress, destination: IPAddress) -> str:
     return next(_stopping([(source, destination)]), "")
 
 
-def _stopping(ways: Iterable[tuple[IPAddress, IPAddress]]) -> Iterator[str]:
+def _stopping(directions: Iterable[tuple[IPAddress, IPAddress]]) -> Iterator[str]:
     """Yield the policies for packets from the first to the second address of a way; the policies are listed once."""
     policies = _policies()
-    for source, destination in ways:
+    for source, destination in directions:
         for body in policies:
             yield from _matching(body, source, destination)
 

@@ -107,8 +107,8 @@ def is_forwarded(opened: Session, port: int, mac: str) -> bool:
     """Return whether the bridge of a port always sends frames for a MAC to this port (a row of kind ``port``)."""
     body = encode(ndmsg, [("NDA_LLADDR", mac)], family=socket.AF_BRIDGE, ifindex=port, flags=NTF_MASTER)
     with kernel_errors("look up", f"{mac} on link {port}", ignore=(errno.ENOENT,)):
-        answers = opened.request(RTM_GETNEIGH, body)
-        return any(m["ifindex"] == port and m["state"] & NUD_NOARP for m in (decode(ndmsg, one) for one in answers))
+        entries = [decode(ndmsg, answer) for answer in opened.request(RTM_GETNEIGH, body)]
+        return any(entry["ifindex"] == port and entry["state"] & NUD_NOARP for entry in entries)
     return False
 
 

@@ -32,7 +32,7 @@ KIND_OF_ERROR = {
 }
 
 
-class Found(NamedTuple):
+class PacketRoute(NamedTuple):
     """The route of a packet. ``kind`` is ``unicast``, ``local``, ``blackhole`` …, or "" without a route."""
 
     kind: str
@@ -49,7 +49,7 @@ class Neighbour(NamedTuple):
     permanent: bool
 
 
-def route(target: IPAddress, source: IPAddress | None = None, received: str = "") -> Found:
+def route(target: IPAddress, source: IPAddress | None = None, received: str = "") -> PacketRoute:
     """Return the route that a packet to ``target`` takes, by all routing rules and tables.
 
     For a forwarded packet, ``received`` is the interface at which the packet arrives. If forwarding is off at this
@@ -65,11 +65,11 @@ def route(target: IPAddress, source: IPAddress | None = None, received: str = ""
     except OSError as error:
         if error.errno not in (*UNREACHABLE, *KIND_OF_ERROR):
             raise
-        return Found(KIND_OF_ERROR.get(error.errno or 0, ""))
+        return PacketRoute(KIND_OF_ERROR.get(error.errno or 0, ""))
     message = decode(rtmsg, bodies[0])
     index, gateway = message.get_attr("RTA_OIF"), message.get_attr("RTA_GATEWAY")
     preferred = message.get_attr("RTA_PREFSRC")
-    return Found(
+    return PacketRoute(
         KINDS.get(message["type"], "other"),
         socket.if_indextoname(index) if index else "",
         ip_address(gateway) if gateway else None,

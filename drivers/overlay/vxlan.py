@@ -113,8 +113,8 @@ def shared_mtu(there: Session, network: NetworkSpec) -> int:
 
     The calling thread is in the network's namespace.
     """
-    found = [link.find(there, name) for name in (BRIDGE, *devices(network))]
-    values = {device.mtu if device is not None else 0 for device in found}
+    links = [link.find(there, name) for name in (BRIDGE, *devices(network))]
+    values = {device.mtu if device is not None else 0 for device in links}
     return values.pop() if len(values) == 1 else 0
 
 

@@ -145,7 +145,7 @@ def _static_entries(
             yield fault(member.name, what, "another program added a static forwarding entry", fix)
 
 
-def _outcome(route: path_lookup.Found) -> str:
+def _outcome(route: path_lookup.PacketRoute) -> str:
     if route.kind == "local":
         return "stay on this host, which has that address itself,"
     if route.kind == "unicast":

@@ -12,7 +12,7 @@ from ipaddress import ip_interface
 
 from drivers.linux import path_lookup
 from drivers.linux.host import interface_addresses
-from drivers.linux.path_lookup import Found
+from drivers.linux.path_lookup import PacketRoute
 from engine.diagnosis.trace.destination import PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.obstacles import SUBINTERFACES
@@ -69,7 +69,7 @@ def _ends(path: PacketPath) -> tuple[NetworkRecord, str] | None:
     return None
 
 
-def _route(path: PacketPath) -> Found:
+def _route(path: PacketPath) -> PacketRoute:
     """Return the route between the host and the endpoint, from the end at which the packets start."""
     near = path.source_member
     if near is not None and near.network.driver in SUBINTERFACES:
@@ -77,7 +77,7 @@ def _route(path: PacketPath) -> Found:
     return path_lookup.route(path.inner_address)
 
 
-def _is_at_parent(path: PacketPath, network: NetworkRecord, route: Found) -> bool:
+def _is_at_parent(path: PacketPath, network: NetworkRecord, route: PacketRoute) -> bool:
     """Return whether packets on a route go directly between the endpoint and its parent interface."""
     parent = (network.options or {}).get("parent", "")
     near = path.source_member

@@ -78,8 +78,10 @@ def test_routes_are_shown_without_default_attributes():
         (Route(ip_network("::/0"), ip_address("fd::1"), 2, 1024, 3), "ip -6 route add default via fd::1 dev link2"),
         (Route(ip_network("128.0.0.0/1"), None, 2, 5, 104), "ip route add 128.0.0.0/1 dev link2 proto 104 metric 5"),
     ):
-        assert shown(routes.way, lambda session, w=added: route.add(session, w)) == command
-    replaced = shown(routes.way, lambda s: route.add(s, Route(ip_network("0.0.0.0/0"), None, 2, 0, 3), replacing=True))
+        assert shown(routes.ip_route, lambda session, w=added: route.add(session, w)) == command
+    replaced = shown(
+        routes.ip_route, lambda s: route.add(s, Route(ip_network("0.0.0.0/0"), None, 2, 0, 3), replacing=True)
+    )
     assert replaced == "ip route replace default dev link2"
 
 
