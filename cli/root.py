@@ -106,7 +106,7 @@ class Root(Group):
 
     def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
         """Return Docker's error for an unknown command."""
-        self.version_if_wanted(ctx)
+        self.version_if_requested(ctx)
         return StatusError(f"hawse: '{args[0]}' is not a hawse command.\nSee 'hawse --help'")
 
     def absent(self, line: str) -> str:
@@ -127,7 +127,7 @@ class Root(Group):
         if ctx.obj.is_dry_run and not isinstance(ctx.command, Group) and line not in DRY_RUNS:
             raise StatusError(f"hawse: --dry-run works with {', '.join(DRY_RUNS)}, not with {line}", FLAG_ERROR)
 
-    def version_if_wanted(self, ctx: click.Context) -> None:
+    def version_if_requested(self, ctx: click.Context) -> None:
         """If the command line has ``--version`` and no command, print the version and exit with code 0."""
         if ctx.params.get("version"):
             ctx.obj.out(version_line(readable=ctx.obj.on_terminal) + "\n")
@@ -144,7 +144,7 @@ class Root(Group):
         if (ctx.params["log_level"] or "info").lower() not in LOG_LEVELS:
             raise StatusError(f"Unable to parse logging level: {ctx.params['log_level']}")
         if not ctx.args:
-            self.version_if_wanted(ctx)
+            self.version_if_requested(ctx)
         return super().invoke(ctx)
 
 

@@ -81,7 +81,11 @@ def _walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Comman
 def _visible(group: Group) -> list[str]:
     """Return the names of a group's visible commands, without aliases."""
     commands = {name: _get(group, name) for name in sorted(group.lazy)}
-    return [n for n, c in commands.items() if c.name == n and (not c.hidden or (isinstance(c, Command) and c.own))]
+    return [name for name, command in commands.items() if command.name == name and _is_visible(command)]
+
+
+def _is_visible(command: click.Command) -> bool:
+    return not command.hidden or (isinstance(command, Command) and command.beyond_docker)
 
 
 def _get(group: Group, name: str) -> click.Command:

@@ -70,8 +70,8 @@ def _with_aux_address(name: str) -> Callable[[IPAMConfig, str], IPAMConfig]:
     return lambda config, address: replace(config, aux_addresses={**config.aux_addresses, name: address})
 
 
-def _matches_either(one: str, other: str) -> bool:
-    return _contains(one, other) | _contains(other, one)
+def _matches_either(first: str, second: str) -> bool:
+    return _contains(first, second) | _contains(second, first)
 
 
 def _contains(subnet: str, data: str) -> bool:

@@ -18,7 +18,7 @@ TEXTS = {"mermaid": mermaid.draw, "dot": dot.draw, "svg": svg.draw}
     "Show networks with their containers, addresses, names and ports",
     at_least(0),
     hidden=True,
-    own=True,
+    beyond_docker=True,
 )
 @flag("--format", kind=STRING, usage='"tree" (default), "mermaid", "dot", "svg" or "json"')
 @click.argument("networks", nargs=-1)

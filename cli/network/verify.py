@@ -17,7 +17,7 @@ from cli.pflag import command, exactly, flag
     "Compare this host with the records of a network",
     exactly(1),
     hidden=True,
-    own=True,
+    beyond_docker=True,
 )
 @flag("--fix", usage="Repair the differences")
 @click.argument("network")

@@ -11,15 +11,15 @@ from cli.app import StatusError
 from cli.pflag.arity import Arity, no_args
 from cli.pflag.group import Group
 from cli.pflag.help import leaf_help, on_terminal, parent_path, path
-from cli.pflag.reading import fill_arguments, flags_of, help_flag, help_if_wanted, parse_flags
+from cli.pflag.reading import fill_arguments, flags_of, help_flag, help_if_requested, parse_flags
 
 
 class Command(click.Command):
     """A command with arguments, such as ``hawse network create``.
 
-    ``use`` is Docker's usage text after the path of the parent command: ``create [OPTIONS] NETWORK``. ``own`` marks a
-    hidden command that Docker lacks. Completion offers this command, and a terminal's help lists it. In a pipe, help
-    omits it, because the help text must be the same as Docker's.
+    ``use`` is Docker's usage text after the path of the parent command: ``create [OPTIONS] NETWORK``. ``beyond_docker``
+    marks a hidden command that Docker lacks. Completion offers this command, and a terminal's help lists it. In a pipe,
+    help omits it, because the help text must be the same as Docker's.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Command(click.Command):
         arity: Arity = no_args,
         aliases: str = "",
         interspersed: bool = True,
-        own: bool = False,
+        beyond_docker: bool = False,
         **attrs: Any,
     ) -> None:
         super().__init__(name, add_help_option=False, **attrs)
@@ -38,14 +38,14 @@ class Command(click.Command):
         self.arity = arity
         self.aliases = aliases
         self.interspersed = interspersed
-        self.own = own
+        self.beyond_docker = beyond_docker
         self.params.append(help_flag(flags_of(self)))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the flags, then handle ``--help``, then check the number of arguments, in the order of Go's cobra."""
         rest = parse_flags(self, ctx, args, interspersed=self.interspersed)
         if not ctx.resilient_parsing:
-            help_if_wanted(ctx)
+            help_if_requested(ctx)
             if not self.arity.allows(len(rest)):
                 raise StatusError(self.arity_text(ctx))
         fill_arguments(ctx, self.params, rest)
@@ -73,7 +73,7 @@ def command(
     aliases: str = "",
     interspersed: bool = True,
     hidden: bool = False,
-    own: bool = False,
+    beyond_docker: bool = False,
 ) -> Callable[[Callable[..., Any]], Command]:
     """Return a decorator that makes a command from a function.
 
@@ -84,5 +84,5 @@ def command(
     """
     return click.command(
         use.split(maxsplit=1)[0], cls=Command, use=use, help=short, short_help=short, arity=arity, aliases=aliases,
-        interspersed=interspersed, hidden=hidden, own=own,
+        interspersed=interspersed, hidden=hidden, beyond_docker=beyond_docker,
     )  # fmt: skip

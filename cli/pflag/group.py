@@ -14,7 +14,7 @@ import click
 
 from cli.app import StatusError
 from cli.pflag.help import group_help, path
-from cli.pflag.reading import flags_of, help_flag, help_if_wanted, parse_flags
+from cli.pflag.reading import flags_of, help_flag, help_if_requested, parse_flags
 from engine.validate.nearest import nearest
 
 LazyCommands = Mapping[str, str]
@@ -68,7 +68,7 @@ class Group(click.Group):
         if command is None and not ctx.resilient_parsing:
             self.refuse_absent(ctx, args[0])
             parse_flags(self, ctx, args, interspersed=True)
-            help_if_wanted(ctx)
+            help_if_requested(ctx)
             if name := nearest(args[0], (n for n in self.lazy if not n.startswith("_"))):
                 ctx.obj.hint = f"\nDid you mean '{path(ctx)} {name}'?"
             raise self.unknown(ctx, args)
@@ -93,7 +93,7 @@ class Group(click.Group):
         """Parse the group's flags, which come before the command's name."""
         ctx.args = parse_flags(self, ctx, args, interspersed=False)
         if not ctx.args and not ctx.resilient_parsing:
-            help_if_wanted(ctx)
+            help_if_requested(ctx)
         return ctx.args
 
     def invoke(self, ctx: click.Context) -> Any:

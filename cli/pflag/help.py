@@ -84,7 +84,8 @@ def listing(group: click.Group, ctx: click.Context, sections: Mapping[str, Seque
     Without ``sections``, one section lists all visible commands.
     """
     every = {name: c for name in group.list_commands(ctx) if (c := group.get_command(ctx, name))}
-    commands = {n: c for n, c in every.items() if not c.hidden or (on_terminal(ctx) and getattr(c, "own", False))}
+    hidden = {n for n, c in every.items() if c.hidden and not (on_terminal(ctx) and getattr(c, "beyond_docker", False))}
+    commands = {name: command for name, command in every.items() if name not in hidden}
     width = max([NARROWEST_NAMES, *map(len, commands)]) + 1
     texts = []
     for title, names in (sections or {"Commands": list(commands)}).items():

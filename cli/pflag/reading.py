@@ -15,7 +15,7 @@ from cli.pflag.usage import offered
 from cli.pflag.values import BOOL
 from engine.validate.nearest import nearest
 
-HELP_WANTED = "cli.help"  # key in click's ctx.meta, which a group and its commands share; True: the user gave --help
+HELP_REQUESTED = "cli.help"  # key in click's ctx.meta, which a group and its commands share; True: the user gave --help
 
 
 def flags_of(node: click.Command) -> list[Flag]:
@@ -68,7 +68,7 @@ def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *,
         if option.expose_value:
             ctx.params[option.key] = flags.values[option.key]
     ctx.find_root().params.update({f.key: flags.values[f.key] for f in common if f.key in flags.changed})
-    ctx.meta[HELP_WANTED] = ctx.meta.get(HELP_WANTED, False) or flags.values["help"]
+    ctx.meta[HELP_REQUESTED] = ctx.meta.get(HELP_REQUESTED, False) or flags.values["help"]
     return rest
 
 
@@ -78,9 +78,9 @@ def everywhere(node: click.Command, ctx: click.Context) -> list[Flag]:
     return [] if root is node else [flag for flag in flags_of(root) if flag.everywhere]
 
 
-def help_if_wanted(ctx: click.Context) -> None:
+def help_if_requested(ctx: click.Context) -> None:
     """If ``--help`` was given to this command or to a parent command, print help on stdout and exit with 0."""
-    if ctx.meta.get(HELP_WANTED):
+    if ctx.meta.get(HELP_REQUESTED):
         ctx.obj.help(ctx.command.get_help(ctx) + "\n")
         raise click.exceptions.Exit(0)
 

@@ -95,7 +95,7 @@ def max_descriptor() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None:
+def negotiate(connection: socket.socket, own_identity: peer.Identity) -> list[str] | None:
     """Take over the launcher's context and wait for the message GO; return the arguments of the command.
 
     The context is the launcher's streams, directories and namespaces. Return None if the command must not run in this
@@ -103,7 +103,7 @@ def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None
     """
     try:
         with peer.process(connection) as launcher:
-            if peer.identity(launcher) != own:
+            if peer.identity(launcher) != own_identity:
                 raise PermissionError
             welcome(connection)
             process_attributes.apply_process_attributes(
