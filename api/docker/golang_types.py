@@ -47,10 +47,10 @@ class Place:
     def __init__(self, struct: str = "", fields: tuple[str, ...] = ()) -> None:
         self.struct, self.fields = struct, fields
 
-    def mismatch(self, found: str, go_type: str) -> Mismatch:
-        """Return the error for a value of the kind ``found``, such as "array" or "number 1.5"."""
+    def mismatch(self, value_kind: str, go_type: str) -> Mismatch:
+        """Return the error for a value of the kind ``value_kind``, such as "array" or "number 1.5"."""
         where = f"struct field {self.struct}.{'.'.join(self.fields)}" if self.fields else "value"
-        return Mismatch(f"json: cannot unmarshal {found} into Go {where} of type {go_type}")
+        return Mismatch(f"json: cannot unmarshal {value_kind} into Go {where} of type {go_type}")
 
 
 class GoType(ABC):

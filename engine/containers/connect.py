@@ -90,7 +90,7 @@ def _locked_target(host: Host, container: str, adoption: Adoption) -> Iterator[_
     If an adopted namespace has no container record yet, yield a new record, which is not stored. In this case, only the
     namespace itself is locked (`adopted.held`), until `_Target.take_lock` also takes the container lock.
     """
-    existing, reference = _found(host, container)
+    existing, reference = _existing(host, container)
     if existing is not None:
         check_no_adoption(existing, adoption)
         with locked(host.run, "container", existing.id):
@@ -111,7 +111,7 @@ def _locked_target(host: Host, container: str, adoption: Adoption) -> Iterator[_
             raise
 
 
-def _found(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
+def _existing(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
     """Return the record of a container, and the reference that opens its namespace.
 
     The record is None if the caller must open the namespace first. This is the case for ``netns:`` and ``pid:``, unless

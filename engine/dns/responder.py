@@ -40,7 +40,7 @@ class Responder:
         records for this question, the answer is empty. If no table knows the name, the result is None.
         """
         if self._links is not None:
-            linked = self._links.found.get(key)
+            linked = self._links.answers.get(key)
             if linked is not None or key in self._links.hidden:
                 return linked
         empty = None

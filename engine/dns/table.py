@@ -141,12 +141,12 @@ class NetworkTable:
         }
 
 
-def _is_same(one: EndpointRecord, other: EndpointRecord | None) -> bool:
+def _is_same(first: EndpointRecord, second: EndpointRecord | None) -> bool:
     """Return whether two endpoint records are equal.
 
     The function first checks whether both are the same object, because that is fast and usually true.
     """
-    return one is other or one == other
+    return first is second or first == second
 
 
 def _set(table: Table, encoded: bytes, answers: Mapping[int, Answer] | None) -> None:
@@ -166,7 +166,7 @@ class LinkTable:
     """
 
     def __init__(self) -> None:
-        self.found: Table = {}
+        self.answers: Table = {}
         self.hidden: set[bytes] = set()
 
     def add(self, alias: str, target: str, network: NetworkTable) -> None:
@@ -183,5 +183,5 @@ class LinkTable:
                 key = wire.question(encoded, kind)
                 if answers is None:
                     self.hidden.add(key)
-                elif not self.found.get(key, EMPTY).records:
-                    self.found[key] = answers[kind]
+                elif not self.answers.get(key, EMPTY).records:
+                    self.answers[key] = answers[kind]

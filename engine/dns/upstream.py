@@ -51,15 +51,15 @@ class FreshSockets:
     def __init__(self) -> None:
         self._ready: dict[tuple[int | None, int], list[socket.SocketType]] = {}
 
-    def take(self, netns: int | None, family: int, under_way: int) -> socket.SocketType:
+    def take(self, netns: int | None, family: int, unanswered: int) -> socket.SocketType:
         """Return a UDP socket for one query; raises OSError if no socket can be made.
 
-        In a sandbox's namespace, several sockets are made together: one for each unanswered query (``under_way``), at
+        In a sandbox's namespace, several sockets are made together: one for each unanswered query (``unanswered``), at
         most `AHEAD`. If ``netns`` is None, one socket is made in the host's namespace.
         """
         ready = self._ready.get((netns, family))
         if not ready:
-            number = 1 if netns is None else min(under_way, AHEAD)
+            number = 1 if netns is None else min(unanswered, AHEAD)
             ready = self._ready[netns, family] = sockets_in(netns, family, socket.SOCK_DGRAM, number)
         return ready.pop()
 

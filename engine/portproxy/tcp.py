@@ -253,9 +253,9 @@ class StreamRelay:
         server: socket.socket,
     ) -> None:
         self._listener, self.watcher, self.origin, self.claims = listener, listener.watcher, origin, claims
-        one, other = self._ends = StreamEnd(self, client), StreamEnd(self, server)
-        one.other, other.other = other, one
-        other.connecting = other.full = True
+        client_end, server_end = self._ends = StreamEnd(self, client), StreamEnd(self, server)
+        client_end.other, server_end.other = server_end, client_end
+        server_end.connecting = server_end.full = True
         for end in self._ends:
             end.watch()
 

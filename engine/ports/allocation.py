@@ -398,11 +398,11 @@ def without(spec: PortSpec, first: int, last: int) -> list[PortSpec]:
     return [subrange(spec, start, end) for start, end in sides if start <= end]
 
 
-def includes(one: PortSpec, other: PortSpec) -> bool:
-    """Return whether ``one`` publishes all container ports of ``other`` at the same host ports as ``other``."""
-    if (one.protocol, one.host_ip) != (other.protocol, other.host_ip) or other.port not in one.ports:
+def includes(outer: PortSpec, inner: PortSpec) -> bool:
+    """Return whether ``outer`` publishes all container ports of ``inner`` at the same host ports as ``inner``."""
+    if (outer.protocol, outer.host_ip) != (inner.protocol, inner.host_ip) or inner.port not in outer.ports:
         return False
-    return other.ports[-1] in one.ports and subrange(one, other.port, other.ports[-1]) == other
+    return inner.ports[-1] in outer.ports and subrange(outer, inner.port, inner.ports[-1]) == inner
 
 
 def exposed_port(spec: PortSpec) -> str:

@@ -88,7 +88,7 @@ def has_log(path: Path) -> bool:
 def blocked_log(path: Path) -> str:
     """Return the name of a directory, link or device in the place of a store's log; "" if there is none."""
     blocking = (Path(f"{path}{suffix}") for suffix in SUFFIXES)
-    return next((one.name for one in blocking if one.is_symlink() or (one.exists() and not one.is_file())), "")
+    return next((log.name for log in blocking if log.is_symlink() or (log.exists() and not log.is_file())), "")
 
 
 def remove_beside(path: Path) -> None:

@@ -16,16 +16,16 @@ def nearest(word: str, names: Iterable[str]) -> str:
     return (likely or [name for _, name in ranked if len(word.lstrip("-")) > 1 and name.startswith(word)] or [""])[0]
 
 
-def distance(one: str, other: str) -> int:
-    """Return the number of letters to add, remove, replace or swap with a neighbour to change ``one`` into
-    ``other``.
+def distance(first: str, second: str) -> int:
+    """Return the number of letters to add, remove, replace or swap with a neighbour to change ``first`` into
+    ``second``.
     """
-    rows = [list(range(len(other) + 1))]
-    for i, letter in enumerate(one, 1):
+    rows = [list(range(len(second) + 1))]
+    for i, first_letter in enumerate(first, 1):
         row = [i]
-        for j, other_letter in enumerate(other, 1):
-            steps = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (letter != other_letter))
-            if i > 1 and j > 1 and (letter, one[i - 2]) == (other[j - 2], other_letter):
+        for j, second_letter in enumerate(second, 1):
+            steps = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (first_letter != second_letter))
+            if i > 1 and j > 1 and (first_letter, first[i - 2]) == (second[j - 2], second_letter):
                 steps = min(steps, rows[-2][j - 2] + 1)
             row.append(steps)
         rows.append(row)
