@@ -291,6 +291,11 @@ class DriverFacts:
     - ``singleton``: a host has only one network of this type. That network has no subnet, and its endpoints have no
       addresses and no names.
     - ``has_modes``: the interfaces have a mode, which a process in the sandbox can change.
+    - ``has_parent``: the interfaces are subinterfaces of a host's interface, which the option ``parent`` names.
+    - ``shares_mac``: the interfaces have the MAC address of their parent.
+    - ``compares_mac``: `LinkRepairer.compare_endpoint` reports an interface with another MAC address.
+    - ``owns_subnets``: only endpoints and gateways have addresses in the subnets of a network.
+    - ``link_kinds`` are the kinds of links that the kernel must support.
     """
 
     scope: str = "local"
@@ -299,6 +304,11 @@ class DriverFacts:
     offers_gateway: bool = False
     singleton: bool = False
     has_modes: bool = False
+    has_parent: bool = False
+    shares_mac: bool = False
+    compares_mac: bool = False
+    owns_subnets: bool = False
+    link_kinds: Sequence[str] = ()
     options: Mapping[str, OptionFacts] = field(default_factory=dict)
 
 

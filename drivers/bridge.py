@@ -53,6 +53,9 @@ class BridgeDriver:
         "Networks on this host, behind NAT",
         publishes_ports=True,
         offers_gateway=True,
+        compares_mac=True,
+        owns_subnets=True,
+        link_kinds=("bridge", "veth"),
         options=bridge_options.FACTS,
     )
     settings = Settings()

@@ -31,6 +31,9 @@ class IpvlanDriver(SubinterfaceBase):
         "Share a parent interface and its MAC address",
         offers_gateway=True,
         has_modes=True,
+        has_parent=True,
+        shares_mac=True,
+        link_kinds=("ipvlan",),
         options={
             PARENT: PARENT_FACTS,
             MODE: OptionFacts("Layer at which the parent forwards packets", "ipvlan-mode", dict.fromkeys(MODES, "")),

@@ -24,6 +24,8 @@ class MacvlanDriver(SubinterfaceBase):
         "Share a parent interface, each with a MAC address",
         offers_gateway=True,
         has_modes=True,
+        has_parent=True,
+        link_kinds=("macvlan",),
         options={
             PARENT: PARENT_FACTS,
             MODE: OptionFacts("How endpoints of one parent reach each other", "macvlan-mode", dict.fromkeys(MODES, "")),

@@ -50,7 +50,15 @@ class OverlayDriver:
     """The driver of networks that span several hosts, connected by VXLAN."""
 
     type = "overlay"
-    facts = DriverFacts("swarm", "Networks across hosts (VXLAN)", publishes_ports=True, options=overlay_options.FACTS)
+    facts = DriverFacts(
+        "swarm",
+        "Networks across hosts (VXLAN)",
+        publishes_ports=True,
+        compares_mac=True,
+        owns_subnets=True,
+        link_kinds=("vxlan",),
+        options=overlay_options.FACTS,
+    )
 
     settings = Settings()
 

@@ -16,6 +16,7 @@ from drivers.bridge_options import BridgeOptions
 from drivers.firewall import foreign_rules
 from drivers.linux import features, netns, source_ports, sysctl
 from drivers.linux.host import filters_bridged, is_forwarding
+from drivers.registry import facts
 from engine.api import Check
 from engine.containers import lookup
 from engine.diagnosis.doctor import firewalls
@@ -30,8 +31,6 @@ from engine.runtime import crun
 OLDEST_KERNEL = (6, 3)
 ALMOST_FULL_SHARE = 0.9
 COUNT, LIMIT = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
-KINDS = {"bridge": ("bridge", "veth"), "overlay": ("vxlan",), "macvlan": ("macvlan",), "ipvlan": ("ipvlan",)}
-"""The kinds of link that each driver needs from the kernel."""
 
 
 def check(examined: Examined) -> Iterator[Check]:
@@ -62,7 +61,7 @@ def _version() -> Check:
 
 def _features(examined: Examined) -> Iterator[Check]:
     drivers = {"bridge", *(network.driver for network in examined.networks)}
-    needed = list(dict.fromkeys(kind for driver in sorted(drivers) for kind in KINDS.get(driver, ())))
+    needed = list(dict.fromkeys(kind for driver in sorted(drivers) for kind in facts(driver).link_kinds))
     missing = features.missing(needed)
     for feature in missing:
         yield fault("kernel", f"has no {feature}", "the module is not built or not loadable", f"modprobe {feature}")

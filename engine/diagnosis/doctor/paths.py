@@ -15,15 +15,11 @@ from drivers.linux import features, netns, path_lookup
 from drivers.linux import obstacles as linux_obstacles
 from drivers.linux.features import Interface
 from drivers.linux.path_lookup import Neighbour
+from drivers.registry import facts
 from engine.api import Check
 from engine.diagnosis.doctor import obstacles
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
-
-SHARING_MAC = ("ipvlan",)
-"""The drivers whose endpoints all have the MAC address of the parent interface."""
-COMPARING_MAC = ("bridge", "overlay")
-"""The drivers for which the comparison with the records also checks the MAC of the container's interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +179,8 @@ def _inside(member: Joined, holders: Mapping[tuple[str, IPAddress], Joined], por
     if present is None:
         return
     yield from silent
-    is_unchecked = member.network.driver not in (*SHARING_MAC, *COMPARING_MAC)
+    known = facts(member.network.driver)
+    is_unchecked = not (known.shares_mac or known.compares_mac)
     if is_unchecked and member.endpoint.link_mac and present.mac != member.endpoint.link_mac:
         what = f"{interface} has the MAC {present.mac} instead of {member.endpoint.link_mac}"
         fix = f"nsenter -t {container.pid} -n ip link set {interface} address {member.endpoint.link_mac}"
@@ -225,7 +222,7 @@ def _neighbours(
         expected = holder.endpoint.link_mac if holder is not None else ""
         if member.bridge is not None and entry.address in gateways:
             expected = member.bridge.mac
-        if expected and entry.mac != expected and member.network.driver not in SHARING_MAC:
+        if expected and entry.mac != expected and not facts(member.network.driver).shares_mac:
             fix = f"nsenter -t {member.container.pid} -n ip neigh del {entry.address} dev {member.endpoint.interface}"
             yield _stale(member.name, f"it takes {entry.address} for", entry, fix)
 

@@ -13,6 +13,7 @@ from functools import partial
 from drivers.linux import ipsec_policies, listeners, obstacles, path_lookup, sysctl
 from drivers.linux.host import interface_addresses
 from drivers.linux.obstacles import Obstacle
+from drivers.registry import facts
 from engine.diagnosis.trace import neighbour_search, outside, rules
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, PacketPath
 from engine.diagnosis.trace.model import Culprit
@@ -26,7 +27,6 @@ CHANGING = re.compile(
 )
 """Statements of nftables that change a packet or its treatment, without a drop."""
 
-SUBINTERFACES = ("macvlan", "ipvlan")
 FEW_HOPS = 7  # a path through the internet often has more hops
 
 
@@ -125,7 +125,7 @@ class Obstacles:
 
     def _parents(self) -> list[str]:
         """Return the host's interfaces that are parents of the path's macvlan and ipvlan networks."""
-        networks = [m.network for m in self._path.members if m.network.driver in SUBINTERFACES]
+        networks = [m.network for m in self._path.members if facts(m.network.driver).has_parent]
         parents = [(network.options or {}).get("parent", "") for network in networks]
         return list(dict.fromkeys(filter(None, parents)))
 

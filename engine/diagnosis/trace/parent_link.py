@@ -13,9 +13,9 @@ from ipaddress import ip_interface
 from drivers.linux import path_lookup
 from drivers.linux.host import interface_addresses
 from drivers.linux.path_lookup import PacketRoute
+from drivers.registry import facts
 from engine.diagnosis.trace.destination import PacketPath
 from engine.diagnosis.trace.model import Culprit
-from engine.diagnosis.trace.obstacles import SUBINTERFACES
 from engine.diagnosis.trace.records import HOST
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.model import NetworkRecord
@@ -61,10 +61,10 @@ def _ends(path: PacketPath) -> tuple[NetworkRecord, str] | None:
     """Return the network and the container of the endpoint, or None if no end is this host."""
     near, far = path.source_member, path.target_member
     through_host = not path.source.netns_path if near is None else near.network.driver == "bridge"
-    if far is not None and far.network.driver in SUBINTERFACES and through_host and path.source.kind != OUTSIDE:
+    if far is not None and facts(far.network.driver).has_parent and through_host and path.source.kind != OUTSIDE:
         return far.network, path.target_name
     at_host = path.target is HOST or path.binding is not None
-    if near is not None and near.network.driver in SUBINTERFACES and at_host:
+    if near is not None and facts(near.network.driver).has_parent and at_host:
         return near.network, path.source.name
     return None
 
@@ -72,7 +72,7 @@ def _ends(path: PacketPath) -> tuple[NetworkRecord, str] | None:
 def _route(path: PacketPath) -> PacketRoute:
     """Return the route between the host and the endpoint, from the end at which the packets start."""
     near = path.source_member
-    if near is not None and near.network.driver in SUBINTERFACES:
+    if near is not None and facts(near.network.driver).has_parent:
         return path.source.inside(partial(path_lookup.route, path.address))
     return path_lookup.route(path.inner_address)
 
@@ -81,7 +81,7 @@ def _is_at_parent(path: PacketPath, network: NetworkRecord, route: PacketRoute) 
     """Return whether packets on a route go directly between the endpoint and its parent interface."""
     parent = (network.options or {}).get("parent", "")
     near = path.source_member
-    if near is None or near.network.driver not in SUBINTERFACES:
+    if near is None or not facts(near.network.driver).has_parent:
         return route.gateway is None and route.interface in ("", parent)
     hop = route.gateway or path.address
     return not parent or hop in _held_by(parent)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from drivers.api import IPAddress
 from drivers.linux import netns
+from drivers.registry import facts
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 from engine.names import shared_container
@@ -81,9 +82,9 @@ class Records:
         return [self.joined(e) for e in self.endpoints if address in addresses(e)]
 
     def of_subnet(self, address: IPAddress) -> list[NetworkRecord]:
-        """Return the bridge and overlay networks that have a subnet with this address."""
+        """Return the networks that have a subnet with this address, without subnets that other machines share."""
         pools = ((n, p) for n in self.networks.values() for p in n.pools if not p.unused)
-        return [n for n, p in pools if n.driver in ("bridge", "overlay") and address in ip_network(p.subnet)]
+        return [n for n, p in pools if address in ip_network(p.subnet) and facts(n.driver).owns_subnets]
 
     def container_of(self, member: JoinedEndpoint) -> ContainerRecord | None:
         """Return the container of an endpoint, or None if the container is on another host."""

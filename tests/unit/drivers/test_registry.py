@@ -67,6 +67,21 @@ def test_own_types_declare_published_ports_gateways_and_single_networks():
     assert [name for name in TYPES if facts(name).singleton] == ["host", "null"]
 
 
+def test_own_types_declare_what_the_diagnosis_must_know_of_their_interfaces():
+    assert [name for name in TYPES if facts(name).has_parent] == ["ipvlan", "macvlan"]
+    assert [name for name in TYPES if facts(name).shares_mac] == ["ipvlan"]
+    assert [name for name in TYPES if facts(name).compares_mac] == ["bridge", "overlay"]
+    assert [name for name in TYPES if facts(name).owns_subnets] == ["bridge", "overlay"]
+    assert {name: facts(name).link_kinds for name in TYPES} == {
+        "bridge": ("bridge", "veth"),
+        "host": (),
+        "ipvlan": ("ipvlan",),
+        "macvlan": ("macvlan",),
+        "null": (),
+        "overlay": ("vxlan",),
+    }
+
+
 def test_a_type_that_is_not_installed_offers_nothing():
     assert facts("nosuch") == DriverFacts()
 
