@@ -8,28 +8,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-Given = Mapping[str, Any]
+FlagValues = Mapping[str, Any]
 """Maps the name of each flag to the flag's value. For example, the name of ``--log-driver`` is ``log_driver``."""
 
 PULL_CHOICES = ("always", "missing", "never", "")
 HEALTH_NUMBERS = ("health_interval", "health_timeout", "health_retries", "health_start_period", "health_start_interval")
 
 
-def pull(flags: Given) -> None:
+def pull(flags: FlagValues) -> None:
     """Check the value of ``--pull``; raises ValueError."""
     choice = flags["pull"]
     if choice not in PULL_CHOICES:
         raise ValueError(f'invalid pull option: \'{choice}\': must be one of "always", "missing" or "never"')
 
 
-def swappiness(flags: Given) -> None:
+def swappiness(flags: FlagValues) -> None:
     """Raise ValueError if ``--memory-swappiness`` is not in the range from -1 to 100; -1 means "not given"."""
     value = flags["memory_swappiness"]
     if not -1 <= value <= 100:
         raise ValueError(f"invalid value: {value}. Valid memory swappiness range is 0-100")
 
 
-def modes(flags: Given) -> None:
+def modes(flags: FlagValues) -> None:
     """Check the values of ``--pid``, ``--uts``, ``--userns`` and ``--cgroupns``; raises ValueError."""
     if flags["pid"] not in ("", "host") and not _joins_container(flags["pid"]):
         raise ValueError("--pid: invalid PID mode")
@@ -46,19 +46,19 @@ def _joins_container(mode: str) -> bool:
     return kind == "container" and bool(container)
 
 
-def logging(flags: Given) -> None:
+def logging(flags: FlagValues) -> None:
     """Raise ValueError if the log driver is "none" and the command line has ``--log-opt`` values."""
     if flags["log_driver"] == "none" and flags["log_opt"]:
         raise ValueError("invalid logging opts for driver none")
 
 
-def storage(flags: Given) -> None:
+def storage(flags: FlagValues) -> None:
     """Raise ValueError if a ``--storage-opt`` does not have the form ``key=value``."""
     if any("=" not in option for option in flags["storage_opt"]):
         raise ValueError("invalid storage option")
 
 
-def health(flags: Given) -> None:
+def health(flags: FlagValues) -> None:
     """Check that the health flags do not conflict and have no negative numbers; raises ValueError."""
     settings = [flags["health_cmd"], *(flags[name] for name in HEALTH_NUMBERS)]
     if flags["no_healthcheck"] and any(settings):
@@ -68,7 +68,7 @@ def health(flags: Given) -> None:
             raise ValueError(f"--{name.replace('_', '-')} cannot be negative")
 
 
-def removal(flags: Given) -> None:
+def removal(flags: FlagValues) -> None:
     """Raise ValueError if ``--rm`` is used with a restart policy other than "no"."""
     if flags["rm"] and flags["restart"].partition(":")[0] not in ("", "no"):
         raise ValueError("Conflicting options: --restart and --rm")

@@ -58,17 +58,17 @@ def make_request(
 ) -> ContainerCreate:
     """Build the request for a new container from the command line; print a warning for each flag that hawse ignores."""
     app: App = ctx.obj
-    given_flags = {name for name in flags if changed(ctx, name)}
+    changed_flags = {name for name in flags if changed(ctx, name)}
     try:
         checks.pull(flags)
-        request = container_create(image, command, flags, given_flags, app.environ)
+        request = container_create(image, command, flags, changed_flags, app.environ)
     except ValueError as error:
         raise report(verb, str(error)) from error
     except InvalidArgument as error:
         if verb == "create":
             raise
         raise report(verb, app.daemon_text(error)) from error
-    if names := unsupported.ignored(flags, given_flags):
+    if names := unsupported.ignored(flags, changed_flags):
         app.err(f"WARNING: hawse ignores {', '.join(names)}\n")
     return request
 

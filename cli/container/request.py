@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from cli.container import checks, unsupported
-from cli.container.checks import Given
+from cli.container.checks import FlagValues
 from cli.options.address import mac_address
 from cli.options.environment import env_value, latest, pairs_to_map, with_files
 from cli.options.limits import restart_policy
@@ -18,7 +18,7 @@ from engine.model import ContainerConfig, ContainerCreate, HostConfig
 
 
 def container_create(
-    image: str, command: Sequence[str], flags: Given, changed: Collection[str], environ: Mapping[str, str]
+    image: str, command: Sequence[str], flags: FlagValues, changed: Collection[str], environ: Mapping[str, str]
 ) -> ContainerCreate:
     """Build the request that creates a container; check the flags in Docker's order.
 
@@ -52,7 +52,7 @@ def detached(request: ContainerCreate) -> ContainerCreate:
 
 
 def _config(
-    image: str, command: Sequence[str], flags: Given, changed: Collection[str], environ: Mapping[str, str]
+    image: str, command: Sequence[str], flags: FlagValues, changed: Collection[str], environ: Mapping[str, str]
 ) -> ContainerConfig:
     streams = flags["attach"]
     attach_stdin = "stdin" in streams or flags["interactive"]
@@ -79,12 +79,12 @@ def _config(
     )
 
 
-def _entrypoint(flags: Given, changed: Collection[str]) -> Sequence[str] | None:
+def _entrypoint(flags: FlagValues, changed: Collection[str]) -> Sequence[str] | None:
     # ``--entrypoint ""`` removes the image's entrypoint; without the flag, the image's entrypoint is kept.
     return [flags["entrypoint"]] if "entrypoint" in changed else None
 
 
-def _host_config(flags: Given, changed: Collection[str]) -> HostConfig:
+def _host_config(flags: FlagValues, changed: Collection[str]) -> HostConfig:
     binds = [*dict.fromkeys(bind(spec) for spec in flags["volume"]), *flags["mount"]]
     return HostConfig(
         network_mode=network_mode(flags["network"]),
@@ -112,7 +112,7 @@ def _host_config(flags: Given, changed: Collection[str]) -> HostConfig:
     )
 
 
-def _network_flags(flags: Given) -> NetworkOption:
+def _network_flags(flags: FlagValues) -> NetworkOption:
     return NetworkOption(
         aliases=flags["network_alias"],
         links=flags["link"],
