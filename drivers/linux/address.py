@@ -27,7 +27,7 @@ OURS = 104  # the value of IFA_PROTO that marks hawse's own addresses
 HEADER = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index of the link
 
 
-class _Found(NamedTuple):
+class _LinkAddress(NamedTuple):
     """An address that the kernel lists; ``link`` is the index of the link that has the address."""
 
     link: int
@@ -86,7 +86,7 @@ def _body(link_index: int, address: IPInterface, attributes: Attributes = ()) ->
     return encode(ifaddrmsg, values, index=link_index, flags=flags, **fields)
 
 
-def _all(session: Session, link_index: int = 0) -> Iterator[_Found]:
+def _all(session: Session, link_index: int = 0) -> Iterator[_LinkAddress]:
     """Yield all addresses, or only the addresses of the link ``link_index`` if it is not 0."""
     for family in FAMILIES.values():
         with kernel_errors("list", "addresses"):
@@ -98,4 +98,4 @@ def _all(session: Session, link_index: int = 0) -> Iterator[_Found]:
             # Prefer IFA_LOCAL, because on a point-to-point link IFA_ADDRESS is the address of the other end.
             local = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
             interface = ip_interface((local, message["prefixlen"]))
-            yield _Found(message["index"], interface, message.get_attr("IFA_PROTO", 0))
+            yield _LinkAddress(message["index"], interface, message.get_attr("IFA_PROTO", 0))
