@@ -109,7 +109,7 @@ def _check_path(path: str) -> None:
         part = pending.pop()
         place = current.rpartition("/")[0] if part == ".." else f"{current}/{part}"
         try:
-            status = _found(place or "/", make=sticky)
+            status = _status(place or "/", make=sticky)
         except OSError:
             return  # the path is unusable, or is missing and no other user can create it
         if stat.S_ISLNK(status.st_mode):
@@ -125,7 +125,7 @@ def _check_path(path: str) -> None:
             current = place
 
 
-def _found(place: str, *, make: bool) -> os.stat_result:
+def _status(place: str, *, make: bool) -> os.stat_result:
     """Return the lstat result of a path.
 
     With ``make``, a missing directory is created first, so that no other user can create it.

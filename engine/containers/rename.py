@@ -13,7 +13,7 @@ from engine.model import ContainerRecord
 from engine.names import served_names
 from engine.store.api import IntentKind, Taken
 from engine.store.locks import locked
-from engine.validate.container import check_rename, check_rename_given, rename_conflict
+from engine.validate.container import check_rename, check_rename_not_empty, rename_conflict
 
 
 def rename(host: Host, reference: str, name: str) -> None:
@@ -21,7 +21,7 @@ def rename(host: Host, reference: str, name: str) -> None:
 
     Links of other containers to this container are updated too. Raises Conflict if the name is taken.
     """
-    check_rename_given(name)
+    check_rename_not_empty(name)
     container = lookup.resolve(host, reference)
     new = check_rename(container, name)
     with locked(host.run, "container", container.id):

@@ -11,7 +11,7 @@ import resource
 
 from engine.eventloop.quota import Quota
 
-WANTED = 131072  # descriptors
+DESCRIPTORS_LIMIT = 131072  # the hard limit to request
 MOST_CONNECTIONS, MOST_FLOWS, MOST_QUERIES, MOST_STREAMS, MOST_HELD_PORTS = 16384, 8192, 8192, 2048, 8192
 
 
@@ -34,11 +34,11 @@ class DescriptorBudget:
 def raise_descriptor_limit() -> int:
     """Raise the file descriptor limit of this process as far as possible, and return the new limit.
 
-    The function tries to raise the hard limit to at least `WANTED` descriptors. If the kernel refuses a higher hard
+    The function tries to raise the hard limit to at least `DESCRIPTORS_LIMIT`. If the kernel refuses a higher hard
     limit, the function raises only the soft limit, up to the present hard limit.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for limit in (max(hard, WANTED), hard):
+    for limit in (max(hard, DESCRIPTORS_LIMIT), hard):
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
         except (ValueError, OSError):

@@ -42,7 +42,7 @@ def matches_pattern(filters: Filters, key: str, *values: str) -> bool:
     A pattern that is not a valid regular expression matches only a value that is equal to the pattern.
     """
     patterns = filters.get(key, ())
-    return not patterns or any(_found(pattern, value) for pattern in patterns for value in values)
+    return not patterns or any(_matches_pattern(pattern, value) for pattern in patterns for value in values)
 
 
 def matches_exactly(filters: Filters, key: str, value: str) -> bool:
@@ -59,7 +59,7 @@ def _has_label(labels: Mapping[str, str], key: str, equals: str, value: str) -> 
     return key in labels and (not equals or labels[key] == value)
 
 
-def _found(pattern: str, value: str) -> bool:
+def _matches_pattern(pattern: str, value: str) -> bool:
     if pattern == value:
         return True
     try:

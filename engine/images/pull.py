@@ -112,7 +112,7 @@ class _Progress:
 
     def __init__(self, layers: Sequence[tuple[str, int]]) -> None:
         self._missing = dict(layers)
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
 
     def messages(self, sizes: Mapping[str, int]) -> Iterator[Message]:
         """Yield a message for each layer that has grown or is complete since the last call.
@@ -124,8 +124,8 @@ class _Progress:
         yield from self._complete([d for d in self._missing if d.removeprefix(_ALGORITHM) in sizes])
         growing = sorted((size for name, size in sizes.items() if name.startswith("dir-put-blob")), reverse=True)
         for (digest, total), current in zip(self._missing.items(), growing, strict=False):
-            if 0 < current <= total and self._told.get(digest, 0) < current:
-                self._told[digest] = current
+            if 0 < current <= total and self._reported.get(digest, 0) < current:
+                self._reported[digest] = current
                 yield _layer_message("Downloading", digest, {"current": current, "total": total})
 
     def completed(self) -> Iterator[Message]:

@@ -206,13 +206,13 @@ def _overlapping(tx: Transaction, subnet: IPNetwork) -> str:
     return ""
 
 
-def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
-    """Record the subnets ``given_back`` as the last allocated subnets.
+def pass_over(tx: Transaction, released: Iterable[PoolRecord]) -> None:
+    """Record the subnets ``released`` as the last allocated subnets.
 
     These are the automatic subnets of a network whose creation failed. The next search starts after the last allocated
     subnet. Without this record, the next network would get the same subnets again.
     """
-    for pool in given_back:
+    for pool in released:
         if pool.automatic:
             tx.set_meta(CURSOR.format(version=ip_network(pool.subnet).version), pool.subnet)
 

@@ -174,9 +174,9 @@ class Container:
         if self.failure is not None:
             self._answer(self.failure)
         elif not self._maker or self.pid != self._maker:
-            self._answer(self._found())
+            self._answer(self._process())
 
-    def _found(self) -> dict[str, Any]:
+    def _process(self) -> dict[str, Any]:
         return {"ok": True, "pid": self.pid, "start": self.pid_start}
 
     def start(self, connection: Connection) -> None:
@@ -206,7 +206,7 @@ class Container:
         if data.startswith(init.READY):
             self.stage = "waiting"
             self._hold_mounts(fds)
-            self._answer(self._found())
+            self._answer(self._process())
         elif data.startswith(image_init.PREPARED):
             document = json.loads(data[1:])
             self._children.expect(document["pid"], self._died)
@@ -217,7 +217,7 @@ class Container:
                 self.failure = {"kind": OTHER, "message": message(SetupFailed(OTHER, describe(error)), CREATE)}
                 os.kill(document["pid"], signal.SIGKILL)
             if self.stage == "waiting":
-                self._answer(self.failure or self._found())
+                self._answer(self.failure or self._process())
         elif data.startswith(init.TERMINAL):
             self.streams.take_terminal(fds[0])
         elif data.startswith(init.FAILED):

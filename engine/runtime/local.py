@@ -102,7 +102,7 @@ class LocalRuntime:
         if ended is None:
             self.keep_supervisor()
             if not is_running(known["pid"], known["start"]):
-                ended = self._told_end(container_id)
+                ended = self._ask_for_end(container_id)
         started, ended = directory.read("started"), directory.read("exit") or ended
         started_at = started["at"] if started else 0.0
         if ended is not None:
@@ -374,7 +374,7 @@ class LocalRuntime:
             with suppress(RuntimeFailure, OSError, subprocess.TimeoutExpired):
                 supervisor_client.revive(self.run)
 
-    def _told_end(self, container_id: str) -> dict[str, Any] | None:
+    def _ask_for_end(self, container_id: str) -> dict[str, Any] | None:
         """Ask the supervisor for the end of a process that has died; return its code and time, or None if unknown.
 
         The supervisor knows the end even if a full disk prevents it from writing the file with the end.

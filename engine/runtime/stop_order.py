@@ -26,7 +26,7 @@ class StopOrder:
 
     def __init__(self, loop: Loop, directory: ContainerDirectory, send: Callable[[int], None]) -> None:
         self.restart = self._killed = self._stopping = False
-        self._given, self._deadline = False, float("inf")  # the deadline for SIGKILL is in Unix seconds
+        self._requested, self._deadline = False, float("inf")  # the deadline for SIGKILL is in Unix seconds
         self._loop, self._directory, self._send = loop, directory, send
         self._timer: Timer | None = None
 
@@ -35,7 +35,7 @@ class StopOrder:
 
         A second request replaces ``restart`` unless its value is None. Of both deadlines, the earlier is used.
         """
-        self._given, self.restart = True, self.restart if restart is None else restart
+        self._requested, self.restart = True, self.restart if restart is None else restart
         self._stopping = self._stopping or restart is not None
         self._arm(float("inf") if seconds is None else seconds)
         document: dict[str, Any] = {"deadline": self._deadline, "restart": self.restart, "stopping": self._stopping}
@@ -48,7 +48,7 @@ class StopOrder:
         """Continue with the request in the file ``stop``, if an earlier supervisor has received one."""
         document = self._directory.read("stop")
         if document is not None:
-            self._given, self.restart = True, document["restart"]
+            self._requested, self.restart = True, document["restart"]
             self._stopping = document.get("stopping", False)
             self._arm(max(0.0, document["deadline"] - time.time()))
 
@@ -70,6 +70,6 @@ class StopOrder:
 
     def outcome(self) -> dict[str, bool]:
         """Return the fields of the file ``exit`` that describe the request; empty without a request."""
-        if not self._given:
+        if not self._requested:
             return {}
         return {"stopped": True, "restart": self.restart, "killed": self._killed, "stopping": self._stopping}

@@ -118,12 +118,12 @@ def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster:
     try:
         if not membership.external:
             etcd_member.wait_until_ready(host.run, client)
-        return _found(client, cluster, membership)
+        return _write_first_records(client, cluster, membership)
     finally:
         client.close()
 
 
-def _found(client: Client, cluster: Cluster, membership: ClusterMembership) -> ClusterMembership:
+def _write_first_records(client: Client, cluster: Cluster, membership: ClusterMembership) -> ClusterMembership:
     """Write the first records of a new cluster to the etcd store; return the membership with this host's WireGuard key.
 
     Raises InvalidArgument if an external etcd store already has a cluster.

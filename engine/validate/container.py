@@ -389,7 +389,7 @@ def link_to_stopped(target: str, parent: str, alias: str) -> EngineError:
     return EngineError(f"Cannot link to a non running container: /{target} AS /{parent}/{alias}")
 
 
-def check_rename_given(name: str) -> None:
+def check_rename_not_empty(name: str) -> None:
     """Raise InvalidArgument if the new name is empty.
 
     The caller calls this function before it looks up the container.

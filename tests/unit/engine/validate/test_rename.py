@@ -8,7 +8,7 @@ from engine.names import parse_link
 from engine.validate.container import (
     check_link_at_start,
     check_rename,
-    check_rename_given,
+    check_rename_not_empty,
     link_target,
     rename_conflict,
 )
@@ -22,7 +22,7 @@ def container(network="bridge", status="running"):
 
 def test_an_empty_new_name_is_refused():
     with pytest.raises(InvalidArgument, match=r"^Neither old nor new names may be empty$"):
-        check_rename_given("")
+        check_rename_not_empty("")
 
 
 @pytest.mark.parametrize("name", ["c1", "/c1"])
