@@ -103,14 +103,14 @@ def test_a_firewall_in_a_container_that_stops_its_resolver(patient):
     patient.inside("db", "nft 'add table inet mine; add chain inet mine c { type filter hook input priority 0; "
                          "policy drop; }'")  # fmt: skip
     patient.host.sh("ip route add blackhole 128.0.0.0/1")
-    found = patient.findings()
+    findings = patient.findings()
     patient.inside("db", "nft delete table inet mine")
     patient.host.sh("ip route del blackhole 128.0.0.0/1")
-    (check,) = [check for check in found if check["object"] == "container db"]
+    (check,) = [check for check in findings if check["object"] == "container db"]
     assert "resolver at 127.0.0.11 does not answer" in check["what"]
     assert check["cause"].startswith("table inet mine chain c of db: it drops such packets by its policy")
     assert check["fix"].startswith("change that rule in db")
-    assert is_named(found, "warning", "host", "it drops IPv4 packets to the outside (blackhole)")
+    assert is_named(findings, "warning", "host", "it drops IPv4 packets to the outside (blackhole)")
     assert patient.findings() == []
 
 
@@ -321,7 +321,7 @@ def test_loopback_arp_of_the_uplink_and_policies_of_ipsec(patient):
                     f"ip xfrm policy add src 0.0.0.0/0 dst {web.partition('/')[0]} dir fwd action block")  # fmt: skip
     patient.inside("db", "ip xfrm policy add src 172.31.0.0/16 dst 0.0.0.0/0 dir out action block")
     patient.inside("honest", "ip link set lo down")
-    found = patient.faults()
+    faults = patient.faults()
     patient.host.sh("ip link set lo up; ip link set ext0 arp on; ip xfrm policy flush")
     patient.inside("db", "ip xfrm policy flush")
     for name, what in (
@@ -331,7 +331,7 @@ def test_loopback_arp_of_the_uplink_and_policies_of_ipsec(patient):
         ("container db", "an IPsec policy blocks its packets: src 172.31.0.0/16 dst 0.0.0.0/0"),
         ("container honest", "changed interface: lo is down"),
     ):
-        assert is_named(found, "fault", name, what), (name, what, found)
+        assert is_named(faults, "fault", name, what), (name, what, faults)
     _, repaired = patient.doctor("--fix")
     assert "container honest: changed interface: lo is down" in repaired
     assert patient.findings() == []
@@ -356,11 +356,11 @@ def test_rules_that_keep_hawse_from_translating_addresses(patient):
         patient.host.sh(
             f"nft 'add table inet {name}; add chain inet {name} c {{ type {hook}; }}; add rule inet {name} c {rule}'"
         )
-    found = patient.findings()
+    findings = patient.findings()
     for name, (*_, status, what) in TRANSLATING.items():
         patient.host.sh(f"nft delete table inet {name}")
-        named = [check["status"] for check in found if f"'inet {name} c' {what}" in check["what"]]
-        assert named == ([status] if status else []), (name, found)
+        named = [check["status"] for check in findings if f"'inet {name} c' {what}" in check["what"]]
+        assert named == ([status] if status else []), (name, findings)
     assert patient.findings() == []
 
 

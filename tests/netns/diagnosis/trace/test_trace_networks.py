@@ -183,9 +183,9 @@ def test_rules_that_stop_the_search_for_a_neighbour_or_a_name(wide, place, famil
         for flags in ((), ("--dry",)):
             for container in ("db", "web"):
                 wide.at(container, "ip neigh flush dev eth0; ip -6 neigh flush dev eth0")
-            found = wide.trace(*flags, "db", target)
-            culprit = found["culprit"] or {}
-            assert (found["reachable"], culprit.get("kind"), culprit.get("object")) == (False, kind, what), found
+            trace = wide.trace(*flags, "db", target)
+            culprit = trace["culprit"] or {}
+            assert (trace["reachable"], culprit.get("kind"), culprit.get("object")) == (False, kind, what), trace
             assert "tcp dport" not in culprit["fix"]
     finally:
         wide.at(place, f"nft delete table {family} foreign")
@@ -336,7 +336,7 @@ def test_an_answer_to_arp_that_nobody_needs(wide):
         assert wide.trace("--dry", "db", "172.31.0.2:80")["reachable"] is True
         wide.at("db", "ip neigh flush dev eth0")
         for flags in ((), ("--dry",)):
-            found = fault(wide, "db", "172.31.0.2:80", *flags)
-            assert found == ("container-firewall", "sysctl net.ipv4.conf.eth0.arp_ignore of web")
+            culprit = fault(wide, "db", "172.31.0.2:80", *flags)
+            assert culprit == ("container-firewall", "sysctl net.ipv4.conf.eth0.arp_ignore of web")
     finally:
         wide.at("web", "sysctl -qw net.ipv4.conf.eth0.arp_ignore=0")
