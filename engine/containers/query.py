@@ -64,7 +64,7 @@ def _with_current_images(images: Sequence[ImageRecord], records: Sequence[Contai
     Docker lists containers in this way after `rmi NAME`, or after another image got the name.
     """
     typed = {record.config.image for record in records if record.image_id}
-    meant = {name: found.id for name in typed if (found := find_image(images, name)[0])}
+    meant = {name: image.id for name in typed if (image := find_image(images, name)[0])}
     return [
         replace(record, config=replace(record.config, image=record.image_id))
         if record.image_id and meant.get(record.config.image) != record.image_id
