@@ -24,10 +24,11 @@ from itertools import chain
 from drivers import bridge_options
 from drivers.api import Difference, DriverError
 from drivers.firewall.foreign_drops import OURS
+from drivers.firewall.legacy_tables import Translating
 from drivers.firewall.packet_trace import Event
 from drivers.linux import path_lookup
 from drivers.linux.obstacles import is_down
-from engine.diagnosis.trace import outside, own_rules, parent_link, rules, source_ports
+from engine.diagnosis.trace import outside, own_rules, parent_link, rules, source_ports, translation_rules
 from engine.diagnosis.trace.checks import Checks
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way
 from engine.diagnosis.trace.direct_access import is_permitted
@@ -218,7 +219,7 @@ class Explanation:
         for place, event in seen.drops():
             moved = self._redirected(seen) if event.table in OURS and not event.reply else None
             return moved or self.of_drop(place, event)
-        for place, rule in seen.legacy:
+        for place, rule in (pair for pair in seen.legacy if not isinstance(pair[1], Translating)):
             return rules.of_legacy(place, rule, self._way.inner_address.version, bridged=self._way.kind == BRIDGED)
         arrived = self._arrived(seen)
         redirected = None if arrived else self._redirected(seen)
@@ -306,7 +307,8 @@ class Explanation:
             what = f"table {event.table} chain {event.chain}"
             detail = f"it sends the probe somewhere else by {rule}"
             return Culprit("foreign-firewall", what, f"{place}, {what}", detail, rules.removing(place, event))
-        return None
+        legacy = translation_rules.of_legacy(self._way)
+        return legacy[1] if legacy is not None and (HOST, legacy[0]) in seen.legacy else None
 
     def _container_firewall(self, place: Place, event: Event) -> Culprit:
         rule = rule_in(place, event)

@@ -137,6 +137,10 @@ class _Tracer:
         found = found or next(explanation.soft_faults(sending=False), None)
         if found is not None:
             return self._log.ended(False, found)
+        possible = translation_rules.of_legacy(way)
+        if possible is not None:
+            detail = f"{possible[1].detail}, unless hawse's rules come first; a trace without --dry can tell"
+            return self._log.ended(None, replace(possible[1], detail=detail))
         self._log.add(f"{way.target_name} {way.service}", str(way.target or way.address), "by records and kernel state")
         return Trace(None if way.kind == EXTERNAL or parent_link.is_routed(way) else True, self._log.hops)
 
