@@ -22,7 +22,7 @@ from ipaddress import ip_network
 from itertools import chain
 
 from drivers import bridge_options
-from drivers.api import Difference, DriverError
+from drivers.api import ISOLATED, MAC, Difference, DriverError
 from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Translating
 from drivers.firewall.packet_trace import Event
@@ -48,6 +48,7 @@ from engine.store.api import Reader
 
 L2_KINDS = ("bridge-missing", "bridge-down")
 REDIRECTING = re.compile(r"\b(dnat|redirect|tproxy|fwd|netmap)\b", re.IGNORECASE)
+HAIRPIN = "hairpin"  # a flag of bridge ports, which a container needs to reach its own published port
 NEVER_SENT = ("ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES", "ENETDOWN", "EADDRNOTAVAIL")
 
 
@@ -68,7 +69,7 @@ class Explanation:
         The most certain fault comes first.
         """
         outer = self._way.source.interface
-        yield from self._state_faults()
+        yield from self._state_faults(is_lost=False)
         yield from self._checks.reverse_path(neighbour_outside(outer, self._way.address)[0] if outer else None)
         if not (self.policy() and self._way.kind == EXTERNAL):
             yield from self._routes.routes()
@@ -81,16 +82,24 @@ class Explanation:
         yield from self._obstacles.proven()
         yield from self._checks.conntrack_full()
 
-    def _state_faults(self) -> Iterator[Culprit]:
+    def _state_faults(self, *, is_lost: bool = True) -> Iterator[Culprit]:
+        """Yield the faults by the state of kernel objects. ``is_lost`` says whether the probe was lost.
+
+        A changed MAC stops only packets of machines that do not know it yet, so it is no fault without a lost probe.
+        An isolated bridge port gets all packets except those of other isolated ports.
+        """
         way = self._way
         if way.source.kind == OUTSIDE and is_down(way.source.interface):
             name = way.source.interface
             fix = f"bring it up: ip link set {name} up, and set its addresses and routes again"
             yield Culprit("interface-down", f"interface {name} of host", "host", f"{name} is down", fix)
-        for member in way.members if way.kind != LOCAL else ():
-            for fault in chain(self._state.of_network(member.network), self._state.of_endpoint(member)):
-                if self._concerns(fault):
-                    yield fault.culprit
+        members = way.members if way.kind != LOCAL else ()
+        found = [f for m in members for f in (*self._state.of_network(m.network), *self._state.of_endpoint(m))]
+        cut_off = way.kind == BRIDGED and [fault.setting for fault in found].count(ISOLATED) == len(way.members)
+        for fault in found:
+            tolerable = (fault.setting == MAC and not is_lost) or (fault.setting == ISOLATED and not cut_off)
+            if self._concerns(fault) and not tolerable:
+                yield fault.culprit
         if way.kind in (ROUTED, EXTERNAL):
             for place in (way.source, way.target):
                 if place is not None and place.record is not None and place.path:
@@ -104,6 +113,8 @@ class Explanation:
         """
         if fault.culprit.kind == "forwarding-off":
             return False  # `Checks.forwarding` decides whether this path needs forwarding
+        if fault.setting == HAIRPIN:
+            return self._way.target is not None and self._way.source.path == self._way.target.path
         if self._way.kind in (BRIDGED, REMOTE) and fault.of_bridge:
             return fault.culprit.kind in L2_KINDS
         return fault.version in (0, self._way.inner_address.version)
@@ -122,8 +133,8 @@ class Explanation:
     def policy(self) -> Culprit | None:
         """Return the intended restriction of hawse's rules that blocks this path, or None if the rules allow it."""
         way, near, far = self._way, self._way.source_member, self._way.target_member
-        if way.kind == BRIDGED and near is not None and far is not None and near.network.driver == "bridge":
-            return self._without_icc()
+        if way.kind == BRIDGED and near is not None and far is not None:
+            return self._without_icc() if near.network.driver == "bridge" else parent_link.private(near)
         if way.kind in (LOCAL, REMOTE):
             return None
         lonely = near is None and way.source.record is not None and bool(way.source.path)
@@ -209,8 +220,8 @@ class Explanation:
         return own_rules.damage(self._differences, self._way)
 
     def listening(self) -> Culprit | None:
-        """Return the reason why the target's port does not answer, or None if a process listens on it."""
-        return next(self._checks.listening(), None)
+        """Return the reason why the target's port or the target itself does not answer, or None."""
+        return next(chain(self._checks.listening(), self._checks.ignores_ping()), None)
 
     # ----------------------------------------------------------------------------------------- with probe
 
@@ -335,10 +346,6 @@ class Explanation:
             return Culprit(
                 "port-not-listening", f"port {way.service} of {way.target_name}", str(way.target), detail, fix
             )
-        if arrived:
-            ignored = next(self._checks.ignores_ping(), None)
-            if ignored is not None:
-                return ignored
         likely = next(self._obstacles.likely(seen), None)
         if likely is not None and likely.kind == "stale-neighbour":  # a rule can drop the neighbour solicitations
             return rules.dropping(way) or likely

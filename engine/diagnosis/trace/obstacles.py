@@ -173,6 +173,8 @@ class Obstacles:
     def _policies(self) -> Iterator[Culprit]:
         """Yield IPsec policies that stop packets of the path."""
         way, own = self._way, self._way.source_address
+        if way.source == HOST:
+            own = path_lookup.route(way.inner_address).source
         for place in dict.fromkeys(filter(None, (way.source, HOST, way.target))):
             for source, target in ((own, way.inner_address), (way.inner_address, own)):
                 policy = ""

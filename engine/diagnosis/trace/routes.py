@@ -121,6 +121,10 @@ class Routes:
         elif target.is_link_local and found.gateway is not None:
             detail = f"the host has no link-local address on {bridge}, and sends to {target} ({name}) by its gateway"
             yield Culprit("no-route", what, "host", detail, f"ip route add {target} dev {bridge}")
+        elif found.kind == "local":
+            detail = f"{target} belongs to {name}, and the host has it too, so the host keeps the packets"
+            fix = f"remove {target} from the host: ip address"
+            yield Culprit("duplicate-address", f"address {target} of {name}", "host", detail, fix)
         elif found.kind != "unicast" or found.interface != bridge:
             by = found.interface if found.kind == "unicast" else f"a {found.kind} route"
             detail = f"the host sends to {target} ({name}) by {by} and not by {bridge}"

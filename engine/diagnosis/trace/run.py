@@ -86,8 +86,6 @@ class _Tracer:
         seen = probing.run(way)
         if seen.impossible and way.source.kind == source.OUTSIDE:
             self._log.add("probe", "host", f"could not be delivered: {seen.impossible}", ok=False)
-            if probing.neighbour_outside(way.source.interface, way.address)[0] is None:
-                return self._log.ended(False, _without_address(way))
             return self._without_probe(way, explanation)
         if seen.impossible:
             culprit = next(explanation.faults(), None)
@@ -128,6 +126,11 @@ class _Tracer:
     def _without_probe(self, way: Way, explanation: Explanation) -> Trace:
         for culprit in explanation.faults():
             return self._log.ended(False, culprit)
+        if (
+            way.source.kind == source.OUTSIDE
+            and probing.neighbour_outside(way.source.interface, way.address)[0] is None
+        ):
+            return self._log.ended(False, _without_address(way))
         if way.kind not in (LOCAL, BRIDGED):
             damage = explanation.own_damage()
             if damage is not None:
