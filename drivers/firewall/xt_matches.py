@@ -21,6 +21,7 @@ CONNTRACK_FLAGS, BY_STATE, ALIAS = 146, 1, 1 << 13
 """Offset of match_flags in struct xt_conntrack_mtinfo1; the flags XT_CONNTRACK_STATE and XT_CONNTRACK_STATE_ALIAS."""
 ADDRTYPE_BYTES, LOCAL, OTHER_FLAGS = 8, 1 << 2, 0xC
 """Size of struct xt_addrtype_info_v1; the type XT_ADDRTYPE_LOCAL; the flags that limit the type to an interface."""
+PHYSDEV_FLAGS, BRIDGED = 64, 4  # offset of "invert" in struct xt_physdev_info; the bit XT_PHYSDEV_OP_BRIDGED
 MULTIPORT = struct.Struct("=BB15H15BB")
 """Struct xt_multiport_v1: the ports' place (0 source, 1 destination, 2 either), count, ports, range marks, invert."""
 
@@ -37,6 +38,8 @@ def matches(name: str, data: bytes, packet: Packet) -> bool | None:
         return _one_of_ports(data, packet)
     if name == "addrtype" and len(data) == ADDRTYPE_BYTES:
         return _address_types(data, packet)
+    if name == "physdev":
+        return _is_bridged(data, packet)
     if name == "conntrack":
         flags, inverted, states = struct.unpack_from("=HHH", data, CONNTRACK_FLAGS)
         if flags & ~ALIAS != BY_STATE or states & OTHER_STATES:
@@ -84,6 +87,17 @@ def _one_of_ports(data: bytes, packet: Packet) -> bool | None:
     own = [packet.source_port, packet.port] if place > 1 else [packet.port if place else packet.source_port]
     found = [_is_between(port, *span) for port in own for span in spans]
     return turned(True if True in found else None if None in found else False, inverted)
+
+
+def _is_bridged(data: bytes, packet: Packet) -> bool | None:
+    """Return whether the packet stays within a bridge, or None if the rule has another condition on bridge ports.
+
+    With br_netfilter, such a packet has the bridge as both of its interfaces.
+    """
+    inverted, conditions = data[PHYSDEV_FLAGS : PHYSDEV_FLAGS + 2]
+    if conditions != BRIDGED or not packet.received or not packet.sent:
+        return None
+    return (packet.received == packet.sent) != bool(inverted & BRIDGED)
 
 
 def _address_types(data: bytes, packet: Packet) -> bool | None:

@@ -132,6 +132,8 @@ IPTABLES_PASSES = [
     "-A FORWARD -m conntrack --ctstate NEW -j ACCEPT; -P FORWARD DROP",
     "-A FORWARD -m addrtype --dst-type LOCAL -j DROP",
     "-A FORWARD -p tcp -m multiport --ports 80 -j ACCEPT; -A FORWARD -j DROP",
+    "-A FORWARD -m physdev ! --physdev-is-bridged -j ACCEPT; -P FORWARD DROP",
+    "-A FORWARD -m physdev --physdev-is-bridged -j DROP",
 ]
 
 
