@@ -112,6 +112,8 @@ class State:
             version = _version(one)
             detail, kind = f"{owner.name} has lost its default route {one.what}", "no-route"
             other = of_container(self._records, owner).inside(partial(_default_gateway, version))
+            if other is not None and one.what.endswith(f"via {other}"):
+                continue  # a user has set the same route again
             if other is not None:
                 kind, detail = "wrong-route", f"{detail}, and has a default route via {other} instead"
             fix = self._repair(members[0].network, owner)
