@@ -882,7 +882,7 @@ complete -c hawse -n '__hawse_flags_of \'network connect\'' -l link -x -a '(__ha
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l link-local-ip -x -a '(__hawse_offer none)' -d 'Add a link-local address for the container'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l name -x -a '(__hawse_offer none)' -d 'Name of a namespace that hawse did not create'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -s p -l publish -x -a '(__hawse_offer none)' -d 'Publish a container\'s port(s) to the host'
-complete -c hawse -n '__hawse_flags_of \'network connect\'' -l restart -x -a '(__hawse_offer restart)' -d 'Whether a namespace comes back after a boot: "no"'
+complete -c hawse -n '__hawse_flags_of \'network connect\'' -l restart -x -a '(__hawse_offer restart)' -d 'Connect a namespace again after a boot: "always" or "no"'
 complete -c hawse -n '__hawse_argument_of 0 \'network connect\'' -a '(__hawse_offer connectable-networks)'
 complete -c hawse -n '__hawse_argument_of 1 \'network connect\'' -a '(__hawse_offer strangers)'
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -128,9 +129,11 @@ def shown_flags(node: CommandNode) -> Iterator[tuple[Flag, str]]:
 def meaning(flag: Flag, source: str) -> str:
     """Return the help text of a flag in one paragraph, with its values and its default.
 
+    A semicolon separates values that Docker describes in a line each.
+
     ``source`` is the name of the flag's completion source, or "".
     """
-    text = " ".join(flag.usage.replace("`", "").split())
+    text = " ".join(re.sub(r"(?<![.:;])\s*\n(?=')", ";\n", flag.usage.replace("`", "")).split())
     if source and (values := listed_values(SOURCES[source])):
         text += f". Values: {values}"
     return text + (f". Default: `{flag.default_text}`" if flag.default_text else "")

@@ -3,7 +3,7 @@
 Each condition of a rule is true, false or unknown for the packet. A dropping rule with an unknown condition is skipped.
 At a rule with an unknown condition that may accept the packet, the examination ends without a result. Runs in the
 calling thread's network namespace. The structures are those of linux/netfilter_ipv4/ip_tables.h and
-linux/netfilter/xt_*.h.
+linux/netfilter/x_tables.h.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import struct
 from collections.abc import Iterable, Iterator
 
 from drivers.api import IPAddress
-from drivers.firewall.legacy_tables import Dropping, Entry, Table, tables
+from drivers.firewall.legacy_tables import Dropping, Entry, Table, Translating, tables
 from drivers.firewall.packets import Packet
-from drivers.firewall.rule_reading import DEPTH_LIMIT, NUMBERS
-from drivers.linux import echo
+from drivers.firewall.rule_reading import DEPTH_LIMIT
+from drivers.firewall.rule_values import NUMBERS
+from drivers.firewall.xt_matches import all_of, matches, turned
 
 ORDER = ("raw", "mangle", "filter")
 ACCEPT, RETURN = -2, -5  # verdicts of standard targets: -NF_ACCEPT - 1, XT_RETURN
@@ -29,14 +30,8 @@ INTERFACES = {4: 16, 6: 64}  # offset of the names of the interfaces; four field
 PROTOCOL, FLAGS, INVERTED = {4: 80, 6: 128}, {4: 82, 6: 131}, {4: 83, 6: 132}  # offsets of fields
 FRAGMENTS, GOTO = {4: 1, 6: 0}, {4: 2, 6: 4}  # bits of FLAGS
 IN, OUT, SOURCE, DESTINATION, OTHER = 1, 2, 8, 16, 64  # bits of INVERTED: IPT_INV_VIA_IN to IPT_INV_PROTO
-STATES = {"established": 2, "new": 8}  # bits of XT_CONNTRACK_STATE_BIT
-OTHER_STATES = 0xF0  # bits for SNAT and DNAT; a packet has these besides its state
-TCP_FLAGS = {"new": 0x02, "established": 0x12}  # SYN; SYN and ACK
 STEP_LIMIT = 100_000
 """Maximum number of rules examined for one packet. Without a limit, jumps in a container's rules could take forever."""
-ANY_PORTS, ANY_TYPE = (0, 65535), 0xFF
-CONNTRACK_FLAGS, BY_STATE, ALIAS = 146, 1, 1 << 13
-"""Offset of match_flags in struct xt_conntrack_mtinfo1; the flags XT_CONNTRACK_STATE and XT_CONNTRACK_STATE_ALIAS."""
 
 
 class Unproven(Exception):
@@ -57,6 +52,15 @@ def find_drops(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Dr
                 break
 
 
+def find_translations(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Translating]]:
+    """Yield each packet that certainly reaches a rule that changes its destination, with this rule."""
+    for hook, packet in steps:
+        for table in tables(packet.version) if hook in ("prerouting", "output") else ():
+            decision = _Reader(table, packet).decide(hook.upper()) if table.name == "nat" else None
+            if isinstance(decision, Translating):
+                yield packet, decision
+
+
 class _Reader:
     """Evaluates the rules of one table for one packet."""
 
@@ -65,7 +69,7 @@ class _Reader:
         self._steps = 0
 
     def decide(self, chain: str) -> Dropping | None:
-        """Return the rule or policy of a base chain that drops the packet, or None if none is proven."""
+        """Return the rule or policy of a base chain that drops or translates the packet, or None if none is proven."""
         if chain not in self._table.starts:
             return None
         try:
@@ -73,19 +77,21 @@ class _Reader:
             decision = decision or self._walk(self._table.policies[chain])
         except Unproven:
             return None
-        return self._table.dropping(decision) if decision is not None and decision.drops else None
+        if decision is None or not (decision.drops or decision.translates):
+            return None
+        return self._table.dropping(decision)
 
     def _walk(self, at: int, depth: int = 0) -> Entry | None:
-        """Return the entry that accepts or drops the packet, or None if the chain returns."""
+        """Return the entry that accepts, drops or translates the packet, or None if the chain returns."""
         while (entry := self._table.entries.get(at)) is not None and depth <= DEPTH_LIMIT and self._steps < STEP_LIMIT:
             self._steps += 1
             at += len(entry.data)
             matches = self._matches(entry)
             if matches is False or entry.name in CONTINUING or (matches is None and entry.drops):
                 continue
-            if matches is None or (entry.name and not entry.drops):
+            if matches is None or (entry.name and not entry.drops and not entry.translates):
                 raise Unproven
-            if entry.drops or entry.verdict == ACCEPT:
+            if entry.drops or entry.translates or entry.verdict == ACCEPT:
                 return entry
             if entry.verdict == RETURN:
                 return None
@@ -96,7 +102,7 @@ class _Reader:
 
     def _matches(self, entry: Entry) -> bool | None:
         """Return whether all conditions of a rule match the packet, or None if that is unknown."""
-        return _all([*self._header(entry.data), *self._extensions(entry)])
+        return all_of([*self._header(entry.data), *self._extensions(entry)])
 
     def _header(self, data: bytes) -> Iterator[bool | None]:
         version, packet = self._version, self._packet
@@ -105,12 +111,12 @@ class _Reader:
         ends = (packet.source, SOURCE), (packet.destination, DESTINATION)
         for place, (address, bit) in enumerate(ends):
             value, mask = data[place * size :][:size], data[(2 + place) * size :][:size]
-            yield _turned(_is_in(address, value, mask), inverted & bit)
+            yield turned(_is_in(address, value, mask), inverted & bit)
         for place, (name, bit) in enumerate(((packet.received, IN), (packet.sent, OUT))):
             at = INTERFACES[version] + 16 * place
-            yield _turned(_is_at(name, data[at : at + 16], data[at + 32 : at + 48]), inverted & bit)
+            yield turned(_is_at(name, data[at : at + 16], data[at + 32 : at + 48]), inverted & bit)
         protocol = struct.unpack_from("=H", data, PROTOCOL[version])[0]
-        yield _turned(protocol in (0, NUMBERS[packet.l4]), inverted & OTHER)
+        yield turned(protocol in (0, NUMBERS[packet.l4]), inverted & OTHER)
         yield not data[FLAGS[version]] & FRAGMENTS[version]
 
     def _extensions(self, entry: Entry) -> Iterator[bool | None]:
@@ -118,51 +124,8 @@ class _Reader:
         while at < entry.target:
             size = struct.unpack_from("=H", entry.data, at)[0]
             name = entry.data[at + 2 : at + 31].rstrip(b"\0").decode("ascii", "replace")
-            yield self._extension(name, entry.data[at + 32 : at + size])
+            yield matches(name, entry.data[at + 32 : at + size], self._packet)
             at += size or len(entry.data)
-
-    def _extension(self, name: str, data: bytes) -> bool | None:
-        packet = self._packet
-        if name == "comment":
-            return True
-        if name in ("tcp", "udp"):
-            return self._ports(name, data) if packet.protocol == name else False
-        if name in ("icmp", "icmp6"):
-            return self._is_echo(data) if packet.protocol == "icmp" else False
-        if name == "conntrack":
-            flags, inverted, states = struct.unpack_from("=HHH", data, CONNTRACK_FLAGS)
-            if flags & ~ALIAS != BY_STATE or states & OTHER_STATES:
-                return None
-            return _turned(bool(states & STATES[packet.state]), inverted & BY_STATE)
-        return None
-
-    def _ports(self, name: str, data: bytes) -> bool | None:
-        low, high, first, last, *flags = struct.unpack_from("=4H4B" if name == "tcp" else "=4HB", data)
-        conditions = [
-            _turned(_is_between(self._packet.source_port, low, high), flags[-1] & 1),
-            _turned(_is_between(self._packet.port, first, last), flags[-1] & 2),
-        ]
-        if name == "tcp":
-            option, mask, expected, _ = flags
-            conditions += [None if option else True]
-            conditions += [_turned(TCP_FLAGS[self._packet.state] & mask == expected, flags[-1] & 4)]
-        return _all(conditions)
-
-    def _is_echo(self, data: bytes) -> bool:
-        kind, _, _, inverted = data[:4]  # type, lowest and highest code, flag
-        request, reply = echo.KINDS[self._version][2:]
-        return (kind in (ANY_TYPE, request if self._packet.state == "new" else reply)) != bool(inverted)
-
-
-def _all(conditions: Iterable[bool | None]) -> bool | None:
-    known = list(conditions)
-    if False in known:
-        return False
-    return None if None in known else True
-
-
-def _turned(known: bool | None, inverted: int) -> bool | None:
-    return None if known is None else known != bool(inverted)
 
 
 def _is_in(address: IPAddress | None, value: bytes, mask: bytes) -> bool | None:
@@ -180,9 +143,3 @@ def _is_at(name: str, value: bytes, mask: bytes) -> bool | None:
         return None
     padded = name.encode().ljust(len(mask), b"\0")
     return all((left ^ right) & bit == 0 for left, right, bit in zip(padded, value, mask, strict=True))
-
-
-def _is_between(port: int, low: int, high: int) -> bool | None:
-    if (low, high) == ANY_PORTS:
-        return True
-    return low <= port <= high if port else None

@@ -1,4 +1,5 @@
-"""Read the tables of iptables-legacy, and the packet counters of rules that drop packets.
+"""Read the tables of iptables-legacy, and the packet counters of rules that drop packets or translate
+their destination.
 
 nftables neither lists nor traces these rules.
 
@@ -24,6 +25,7 @@ INFO = struct.Struct("=32sI5I5III")
 OFFSETS, COUNTERS = {4: 88, 6: 140}, {4: 96, 6: 152}
 HEADER = 40  # bytes of the fields "name" and "size" before the first entry
 VERDICT, DROP = 32, -1  # byte offset of a standard target's verdict; NF_DROP is stored as -NF_DROP - 1
+TRANSLATING = ("DNAT", "REDIRECT", "NETMAP")
 CHAINS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 
 
@@ -34,6 +36,12 @@ class Dropping(NamedTuple):
     table: str
     chain: str
     number: int
+
+
+class Translating(Dropping):
+    """A rule that sends packets to another destination. It has the fields of `Dropping`, but drops no packet."""
+
+    __slots__ = ()
 
 
 class Entry(NamedTuple):
@@ -56,6 +64,11 @@ class Entry(NamedTuple):
         """Whether the target drops packets."""
         return self.name in ("REJECT", "DROP") or (not self.name and self.verdict == DROP)
 
+    @property
+    def translates(self) -> bool:
+        """Whether the target changes the destination of packets."""
+        return self.name in TRANSLATING
+
 
 class Table(NamedTuple):
     """A table: its entries by offset, and the offsets of the first rule and of the policy of each base chain."""
@@ -67,18 +80,19 @@ class Table(NamedTuple):
     policies: Mapping[str, int]
 
     def dropping(self, entry: Entry) -> Dropping:
-        """Return the program, table, chain and rule number of an entry that drops packets."""
-        return Dropping(self.program, self.name, entry.chain, entry.number)
+        """Return the program, table, chain and rule number of an entry that drops or translates packets."""
+        kind = Translating if entry.translates else Dropping
+        return kind(self.program, self.name, entry.chain, entry.number)
 
 
 def counters() -> dict[Dropping, int]:
-    """Return the number of packets that each dropping rule of iptables-legacy and ip6tables-legacy has dropped."""
+    """Return how many packets each rule of iptables-legacy or ip6tables-legacy has dropped or sent elsewhere."""
     return {
         table.dropping(entry): struct.unpack_from("=Q", entry.data, COUNTERS[version])[0]
         for version in NAMES
         for table in tables(version)
         for entry in table.entries.values()
-        if entry.drops
+        if entry.drops or entry.translates
     }
 
 

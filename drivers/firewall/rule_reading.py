@@ -8,18 +8,19 @@ network namespace.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from ipaddress import ip_address, ip_network
 from itertools import islice
 from typing import Any, NamedTuple
 
-from drivers.firewall import resolver_redirect
+from drivers.firewall import resolver_redirect, xt_expressions, xt_matches
 from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.packets import ARP, ICMP_TYPES, Packet
+from drivers.firewall.rule_values import as_list, is_equal, options_of
+from drivers.firewall.table import TABLE
 from drivers.linux import libnftables
 
 OWN = (*OURS, f"ip {resolver_redirect.TABLE}")
-NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "icmpv6": 58}
 DEPTH_LIMIT = 16  # nftables itself allows 16 nested jumps
 STRICT_ELEMENTS_LIMIT = 256
 """The size of the largest set that is searched with ``strict``.
@@ -38,6 +39,9 @@ TRACKING_PRIORITY, DNAT_PRIORITY = -200, -100  # of connection tracking; the pri
 PASS, DROPPED = "pass", "dropped"
 TRANSLATIONS, SOURCES, UNTRACKED = ("dnat", "redirect"), ("snat", "masquerade"), ("notrack",)
 """Statements that `find_statements` looks for: a new destination, a new source, no connection tracking."""
+TARGETS = {"DNAT": "dnat", "NETMAP": "dnat", "REDIRECT": "redirect", "SNAT": "snat", "MASQUERADE": "masquerade"}
+"""The statements that the targets of iptables-nft are equal to."""
+WITHOUT_TRACKING = 1  # bit XT_CT_NOTRACK of the first field of struct xt_ct_target_info
 IP_FAMILIES = ("inet", "ip", "ip6")
 ORDER: Mapping[str, Callable[[int, int], bool]] = {
     "<": operator.lt,
@@ -59,20 +63,34 @@ class Drop(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """A rule whose statement changes a packet. ``priority`` is that of the base chain that leads to the rule."""
+    """A rule whose statement changes a packet. ``priority`` is that of the base chain that leads to the rule.
+
+    ``is_newer`` says whether the table is newer than hawse's. Of two chains with the same priority, the kernel uses the
+    newer one first.
+    """
 
     table: str
     chain: str
     handle: int
     priority: int
+    is_newer: bool
+
+    @property
+    def precedes_dnat(self) -> bool:
+        """Whether the kernel uses the rule before hawse's rules that translate destinations."""
+        return self.priority < DNAT_PRIORITY + self.is_newer
 
 
 Proven = tuple[Packet, Drop]
 
 
 class _Table(NamedTuple):
-    """The content of a table: chains and sets (also maps) by name, and each chain's rules."""
+    """The content of a table: chains and sets (also maps) by name, and each chain's rules.
 
+    ``is_newer`` says whether the table was created after hawse's.
+    """
+
+    is_newer: bool
     chains: Mapping[str, Json]
     sets: Mapping[str, Sequence[Any]]
     rules: Mapping[str, Sequence[Json]]
@@ -84,7 +102,10 @@ Tables = Mapping[tuple[str, str], _Table]
 
 def read(families: Sequence[str] = IP_FAMILIES) -> Tables:
     """Read the tables of other programs that are in one of the families."""
-    return {table: _indexed(libnftables.listing("table {} {}".format(*table))) for table in _tables(families)}
+    handles = {(t["family"], t["name"]): int(t["handle"]) for t in _listed_tables()}
+    own = handles.get(_named(TABLE), 0)
+    chosen = [named for named in handles if named[0] in families and not _is_own(*named)]
+    return {named: _indexed(_objects(*named), is_newer=handles[named] > own) for named in chosen}
 
 
 def find_drops(tables: Tables, steps: Iterable[tuple[str, Packet]], *, strict: bool = False) -> Iterator[Proven]:
@@ -133,7 +154,7 @@ def _statement_of_table(
         if not reader.is_certain or (verdict is not None and verdict[0] == DROPPED):
             return None
         if verdict is not None and verdict[0] in statements:
-            return Changed(table, verdict[1], verdict[2], int(chain.get("prio", 0)))
+            return Changed(table, verdict[1], verdict[2], int(chain.get("prio", 0)), content.is_newer)
     return None
 
 
@@ -153,25 +174,44 @@ def _drop_of_table(content: _Table, packet: Packet, table: str, hook: str, *, st
     return None
 
 
-def _tables(families: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for item in libnftables.listing("tables"):
-        table = item.get("table")
-        if table and table["family"] in families and not _is_own(table["family"], table["name"]):
-            yield table["family"], table["name"]
+def _listed_tables() -> Iterator[Json]:
+    return (item["table"] for item in libnftables.listing("tables") if "table" in item)
+
+
+def _named(table: str) -> tuple[str, str]:
+    family, _, name = table.partition(" ")
+    return family, name
+
+
+def _objects(family: str, name: str) -> list[dict[str, Any]]:
+    """Return the objects of a table in JSON form. The key ``info`` of an `xt` statement has the kernel's structure.
+
+    nftables before 1.0.6 lists such a statement without its name.
+    """
+    objects = libnftables.listing(f"table {family} {name}")
+    rules = [item["rule"] for item in objects if "rule" in item]
+    by_handle = {rule["handle"]: [s for s in rule.get("expr", ()) if "xt" in s] for rule in rules}
+    known = xt_expressions.read_rules(family, name) if any(by_handle.values()) else {}
+    for handle, statements in by_handle.items():
+        expressions = known.get(handle, [])
+        for number, statement in enumerate(statements):
+            found = expressions[number] if len(expressions) == len(statements) else xt_expressions.UNKNOWN
+            statement["xt"] = found._asdict()
+    return objects
 
 
 def _is_own(family: str, name: str) -> bool:
     return f"{family} {name}" in OWN or name.startswith("hawse_trace")
 
 
-def _indexed(objects: Sequence[Json]) -> _Table:
+def _indexed(objects: Sequence[Json], *, is_newer: bool) -> _Table:
     chains = {o["chain"]["name"]: o["chain"] for o in objects if "chain" in o}
     sets = {o[k]["name"]: o[k].get("elem", []) for o in objects for k in ("set", "map") if k in o}
     rules: dict[str, list[Json]] = {}
     for item in objects:
         if "rule" in item:
             rules.setdefault(item["rule"]["chain"], []).append(item["rule"])
-    return _Table(chains, sets, rules)
+    return _Table(is_newer, chains, sets, rules)
 
 
 class _Reader:
@@ -188,7 +228,7 @@ class _Reader:
         """Return the chains of a type at a hook, in the order of their priorities."""
         chosen = [c for c in self._table.chains.values() if c.get("hook") == hook and c.get("type") == kind]
         device = self._packet.sent if hook == "egress" else self._packet.received
-        chosen = [c for c in chosen if "dev" not in c or device in _list(c["dev"])]
+        chosen = [c for c in chosen if "dev" not in c or device in as_list(c["dev"])]
         return sorted(chosen, key=lambda c: int(c.get("prio", 0)))
 
     def walk(self, chain: str, depth: int = 0) -> tuple[str, str, int] | None:
@@ -213,8 +253,8 @@ class _Reader:
     def _apply(self, rule: Json) -> tuple[str, str] | None:
         for statement in rule.get("expr", ()):
             (kind, body), *_ = statement.items()
-            if kind == "match":
-                matches = self._matches(body)
+            if kind == "match" or (kind == "xt" and body.get("type") == "match"):
+                matches = self._matches(body) if kind == "match" else self._matches_xt(body)
                 if matches is None:
                     self._doubt(rule)
                 if matches is not True:
@@ -223,8 +263,8 @@ class _Reader:
                 return kind, ""
             elif kind == "reject" or (kind == "xt" and body.get("name") == "REJECT"):
                 return "drop", ""
-            elif kind == "xt" and body.get("name") == "comment":
-                continue
+            elif kind == "xt" and _statement_of(body) in self._statements:
+                return _statement_of(body), ""
             elif kind in ("jump", "goto"):
                 return kind, body["target"]
             elif kind == "vmap":
@@ -267,15 +307,18 @@ class _Reader:
         if body["op"] not in ("==", "!=", "in") or value is None:
             return None
         options = (
-            self._table.sets.get(right[1:], []) if isinstance(right, str) and right[:1] == "@" else _options(right)
+            self._table.sets.get(right[1:], []) if isinstance(right, str) and right[:1] == "@" else options_of(right)
         )
         is_member = self._is_in(value, options)
         return None if is_member is None else is_member != negated
 
+    def _matches_xt(self, body: Json) -> bool | None:
+        return xt_matches.matches(body["name"], body["info"], self._packet)
+
     def _is_in(self, value: Any, options: Sequence[Any]) -> bool | None:
         if self._strict and len(options) > STRICT_ELEMENTS_LIMIT:
             return None
-        results = [_equal(value, option) for option in options]
+        results = [is_equal(value, option) for option in options]
         return True if True in results else None if None in results else False
 
     def _value(self, left: Any) -> Any:
@@ -336,51 +379,13 @@ class _Reader:
         }.get(key)  # fmt: skip
 
 
+def _statement_of(target: Json) -> str:
+    """Return the statement of nftables that a target of iptables-nft is equal to, or "" for other targets."""
+    if target["name"] == "CT" and int.from_bytes(target["info"][:2], sys.byteorder) & WITHOUT_TRACKING:
+        return "notrack"
+    return TARGETS.get(target["name"], "")
+
+
 def _may_let_pass(kind: str, body: Any) -> bool:
     """Return whether a packet may pass after a rule's last statement."""
     return kind in LETTING_PASS or (kind == "xt" and body.get("type") != "match" and body.get("name") not in STAYING)
-
-
-def _options(right: Any) -> list[Any]:
-    if isinstance(right, dict) and "set" in right:
-        return list(right["set"])
-    return right if isinstance(right, list) else [right]
-
-
-def _equal(value: Any, option: Any) -> bool | None:
-    """Return whether the packet's value matches one option of a match (a value, prefix or range); None if unknown."""
-    if isinstance(option, dict) and "elem" in option:
-        option = option["elem"].get("val")
-    if isinstance(option, dict) and "concat" in option:
-        option = option["concat"]
-    if isinstance(value, list):
-        if not isinstance(option, list) or len(option) != len(value):
-            return None
-        parts = [_equal(a, b) for a, b in zip(value, option, strict=True)]
-        return False if False in parts else None if None in parts else True
-    if value is False:
-        return False
-    if isinstance(option, dict) and "prefix" in option:
-        network = ip_network(f"{option['prefix']['addr']}/{option['prefix']['len']}", strict=False)
-        return not isinstance(value, (str, int)) and value.version == network.version and value in network
-    if isinstance(option, dict) and "range" in option:
-        low, high = option["range"]
-        return low <= value <= high if isinstance(value, int) else _between(value, low, high)
-    if isinstance(option, dict):
-        return None
-    if isinstance(value, str):
-        if isinstance(option, int):
-            return NUMBERS.get(value) == option
-        return value == option or (str(option).endswith("*") and value.startswith(str(option)[:-1]))
-    return value == option if isinstance(value, int) else str(value) == str(option)
-
-
-def _between(value: Any, low: Any, high: Any) -> bool | None:
-    try:
-        return bool(ip_address(low) <= value <= ip_address(high))
-    except (TypeError, ValueError):
-        return None
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 
 from drivers import bridge_options
+from drivers.firewall import legacy_rules
 from drivers.firewall.packets import Packet
 from drivers.firewall.rule_reading import DNAT_PRIORITY, TRANSLATIONS, UNTRACKED, Changed, Tables, find_statements
 from drivers.linux import path_lookup
@@ -34,6 +35,7 @@ def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Chec
             published |= _to_ports(members)
             outward |= _outward(members)
     yield from _redirected(published, tables)
+    yield from _redirected_by_legacy(published)
     yield from _untracked({**outward, **published}, tables)
 
 
@@ -70,10 +72,19 @@ def _outward(members: Sequence[Joined]) -> dict[Step, str]:
 def _redirected(published: dict[Step, str], tables: Tables) -> Iterator[Check]:
     for rule, names in _grouped(tables, published, TRANSLATIONS).items():
         what = f"a rule of the chain '{rule.table} {rule.chain}' sends packets to {repairs.brief(names)} elsewhere"
-        # The order of chains with the same priority depends on their age, which the kernel does not list.
-        make = fault if rule.priority < DNAT_PRIORITY else warning
+        # A chain of an older table may be newer than hawse's, and then comes first. The kernel does not list its age.
+        make = fault if rule.precedes_dnat else warning
         if rule.priority <= DNAT_PRIORITY:
             yield make("foreign firewall", what, CAUSE, f"delete the rule: {_listing(rule)}")
+
+
+def _redirected_by_legacy(published: dict[Step, str]) -> Iterator[Check]:
+    by_packet = {packet: name for (_, packet), name in published.items()}
+    for packet, rule in dict.fromkeys(legacy_rules.find_translations(published)):
+        chain = f"{rule.program} {rule.table} {rule.chain}"
+        what = f"a rule of the chain '{chain}' sends packets to {by_packet[packet]} elsewhere, or comes after hawse's"
+        fix = f"delete the rule: {rule.program} -t {rule.table} -L {rule.chain} -n --line-numbers"
+        yield warning("foreign firewall", what, CAUSE, fix)
 
 
 def _untracked(steps: dict[Step, str], tables: Tables) -> Iterator[Check]:

@@ -22,12 +22,13 @@ from ipaddress import ip_network
 from itertools import chain
 
 from drivers import bridge_options
-from drivers.api import Difference, DriverError
+from drivers.api import ISOLATED, MAC, Difference, DriverError
 from drivers.firewall.foreign_drops import OURS
+from drivers.firewall.legacy_tables import Translating
 from drivers.firewall.packet_trace import Event
 from drivers.linux import path_lookup
 from drivers.linux.obstacles import is_down
-from engine.diagnosis.trace import outside, own_rules, parent_link, rules, source_ports
+from engine.diagnosis.trace import outside, own_rules, parent_link, rules, source_ports, translation_rules
 from engine.diagnosis.trace.checks import Checks
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.direct_access import is_permitted
@@ -47,6 +48,7 @@ from engine.store.api import Reader
 
 L2_KINDS = ("bridge-missing", "bridge-down")
 REDIRECTING = re.compile(r"\b(dnat|redirect|tproxy|fwd|netmap)\b", re.IGNORECASE)
+HAIRPIN = "hairpin"  # a flag of bridge ports, which a container needs to reach its own published port
 NEVER_SENT = ("ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES", "ENETDOWN", "EADDRNOTAVAIL")
 
 
@@ -67,7 +69,7 @@ class Explanation:
         The most certain fault comes first.
         """
         outer = self._path.source.interface
-        yield from self._state_faults()
+        yield from self._state_faults(is_lost=False)
         yield from self._checks.reverse_path(neighbour_outside(outer, self._path.address)[0] if outer else None)
         if not (self.policy() and self._path.kind == EXTERNAL):
             yield from self._routes.routes()
@@ -80,16 +82,24 @@ class Explanation:
         yield from self._obstacles.proven()
         yield from self._checks.conntrack_full()
 
-    def _state_faults(self) -> Iterator[Culprit]:
+    def _state_faults(self, *, is_lost: bool = True) -> Iterator[Culprit]:
+        """Yield the faults by the state of kernel objects. ``is_lost`` says whether the probe was lost.
+
+        A changed MAC stops only packets of machines that do not know it yet, so it is no fault without a lost probe.
+        An isolated bridge port gets all packets except those of other isolated ports.
+        """
         path = self._path
         if path.source.kind == OUTSIDE and is_down(path.source.interface):
             name = path.source.interface
             fix = f"bring it up: ip link set {name} up, and set its addresses and routes again"
             yield Culprit("interface-down", f"interface {name} of host", "host", f"{name} is down", fix)
-        for member in path.members if path.kind != LOCAL else ():
-            for fault in chain(self._state.of_network(member.network), self._state.of_endpoint(member)):
-                if self._concerns(fault):
-                    yield fault.culprit
+        members = path.members if path.kind != LOCAL else ()
+        differences = [f for m in members for f in (*self._state.of_network(m.network), *self._state.of_endpoint(m))]
+        cut_off = path.kind == BRIDGED and [fault.setting for fault in differences].count(ISOLATED) == len(path.members)
+        for fault in differences:
+            tolerable = (fault.setting == MAC and not is_lost) or (fault.setting == ISOLATED and not cut_off)
+            if self._concerns(fault) and not tolerable:
+                yield fault.culprit
         if path.kind in (ROUTED, EXTERNAL):
             for place in (path.source, path.target):
                 if place is not None and place.record is not None and place.netns_path:
@@ -103,6 +113,8 @@ class Explanation:
         """
         if fault.culprit.kind == "forwarding-off":
             return False  # `Checks.forwarding` decides whether this path needs forwarding
+        if fault.setting == HAIRPIN:
+            return self._path.target is not None and self._path.source.netns_path == self._path.target.netns_path
         if self._path.kind in (BRIDGED, REMOTE) and fault.of_bridge:
             return fault.culprit.kind in L2_KINDS
         return fault.version in (0, self._path.inner_address.version)
@@ -121,8 +133,8 @@ class Explanation:
     def policy(self) -> Culprit | None:
         """Return the intended restriction of hawse's rules that blocks this path, or None if the rules allow it."""
         path, near, far = self._path, self._path.source_member, self._path.target_member
-        if path.kind == BRIDGED and near is not None and far is not None and near.network.driver == "bridge":
-            return self._without_icc()
+        if path.kind == BRIDGED and near is not None and far is not None:
+            return self._without_icc() if near.network.driver == "bridge" else parent_link.private(near)
         if path.kind in (LOCAL, REMOTE):
             return None
         lonely = near is None and path.source.record is not None and bool(path.source.netns_path)
@@ -208,8 +220,8 @@ class Explanation:
         return own_rules.damage(self._differences, self._path)
 
     def listening(self) -> Culprit | None:
-        """Return the reason why the target's port does not answer, or None if a process listens on it."""
-        return next(self._checks.listening(), None)
+        """Return the reason why the target's port or the target itself does not answer, or None."""
+        return next(chain(self._checks.listening(), self._checks.ignores_ping()), None)
 
     # ----------------------------------------------------------------------------------------- with probe
 
@@ -218,7 +230,7 @@ class Explanation:
         for place, event in seen.drops():
             moved = self._redirected(seen) if event.table in OURS and not event.reply else None
             return moved or self.of_drop(place, event)
-        for place, rule in seen.legacy:
+        for place, rule in (pair for pair in seen.legacy if not isinstance(pair[1], Translating)):
             return rules.of_legacy(place, rule, self._path.inner_address.version, bridged=self._path.kind == BRIDGED)
         arrived = self._arrived(seen)
         redirected = None if arrived else self._redirected(seen)
@@ -306,7 +318,8 @@ class Explanation:
             what = f"table {event.table} chain {event.chain}"
             detail = f"it sends the probe somewhere else by {rule}"
             return Culprit("foreign-firewall", what, f"{place}, {what}", detail, rules.removing(place, event))
-        return None
+        legacy = translation_rules.of_legacy(self._path)
+        return legacy[1] if legacy is not None and (HOST, legacy[0]) in seen.legacy else None
 
     def _container_firewall(self, place: Place, event: Event) -> Culprit:
         rule = rule_in(place, event)
@@ -335,10 +348,6 @@ class Explanation:
             return Culprit(
                 "port-not-listening", f"port {path.service} of {path.target_name}", str(path.target), detail, fix
             )
-        if arrived:
-            ignored = next(self._checks.ignores_ping(), None)
-            if ignored is not None:
-                return ignored
         likely = next(self._obstacles.likely(seen), None)
         if likely is not None and likely.kind == "stale-neighbour":  # a rule can drop the neighbour solicitations
             return rules.dropping(path) or likely

@@ -124,8 +124,8 @@ class Names:
             detail = f"/etc/hosts of {self._source.name} says {name} is {_shown(listed)}; it is {_shown(recorded)}"
             fix = f"remove or correct the line for {name} in /etc/hosts of the container (--add-host)"
             raise CulpritFound(Culprit("name-stale", f"name {name}", self._where, detail, fix))
-        if self._dry and not listed and self._server() == ADDRESS:
-            self._require_resolver()
+        if self._dry and not listed:
+            self._require_resolver(name)
         if listed or self._dry or set(recorded) <= self._records.expired_addresses:
             self._log.add(f"name {name}", self._where, _shown(recorded))
             return recorded
@@ -154,8 +154,16 @@ class Names:
     def _ask(self, server: str, name: str, timeout: float = dns_query.TIMEOUT_SECONDS) -> Reply:
         return self._source.inside(lambda: dns_query.ask(server, name, timeout=timeout))
 
-    def _require_resolver(self) -> None:
-        """Raise `CulpritFound` if kernel state shows that the resolver at 127.0.0.11 cannot answer; sends no query."""
+    def _require_resolver(self, name: str) -> None:
+        """Raise `CulpritFound` if the resolver at 127.0.0.11 cannot answer, or is not the source's server.
+
+        Sends no query.
+        """
+        server = self._server()
+        if server != ADDRESS:
+            detail = f"/etc/resolv.conf of {self._source.name} names {server}, which may not know {name}"
+            fix = f"restart the container, so that its /etc/resolv.conf names {ADDRESS}"
+            raise CulpritFound(Culprit("name-unknown", f"name {name}", self._where, detail, fix), reachable=None)
         try:
             fault = self._resolver_fault()
         except DriverError:

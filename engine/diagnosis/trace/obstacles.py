@@ -173,6 +173,8 @@ class Obstacles:
     def _policies(self) -> Iterator[Culprit]:
         """Yield IPsec policies that stop packets of the path."""
         path, source_address = self._path, self._path.source_address
+        if path.source == HOST:
+            source_address = path_lookup.route(path.inner_address).source
         for place in dict.fromkeys(filter(None, (path.source, HOST, path.target))):
             for source, target in ((source_address, path.inner_address), (path.inner_address, source_address)):
                 policy = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from ipaddress import IPv4Address
 
 from drivers.linux import address_conflict, path_lookup, path_mtu
@@ -10,6 +11,7 @@ from drivers.linux.features import mtu_of
 from engine.diagnosis.trace.destination import EXTERNAL, PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import neighbour_outside
+from engine.diagnosis.trace.records import HOST
 from engine.diagnosis.trace.source import OUTSIDE
 
 LARGEST_BYTES = 9216  # the largest packet that is tried; only loopback and some clusters have larger MTUs
@@ -42,11 +44,14 @@ def wrong_neighbour(path: PacketPath) -> Iterator[Culprit]:
 
 def silent_next_hop(path: PacketPath) -> Iterator[Culprit]:
     """Yield a culprit if the external machine, or the router to it, has not answered the request for its MAC."""
-    route = path_lookup.route(path.address)
+    near = path.source_member
+    place = HOST if near is None or near.network.driver == "bridge" else path.source
+    route = place.inside(partial(path_lookup.route, path.address))
     hop = route.gateway or path.address
-    if hop in path_lookup.unresolved(route.interface):
+    if hop in place.inside(partial(path_lookup.unresolved, route.interface)):
         what = f"machine {hop}" + (f" (gateway to {path.address})" if route.gateway else "")
-        detail = f"{hop} on {route.interface} does not tell its MAC"
+        whose = f" of {place.name}" if place.netns_path else ""
+        detail = f"{hop} on {route.interface}{whose} does not tell its MAC"
         fix = f"check that machine, and the route: ip route get {path.address}"
         yield Culprit("peer-unreachable", what, "outside", detail, fix)
 

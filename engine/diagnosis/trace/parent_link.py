@@ -18,6 +18,7 @@ from engine.diagnosis.trace.destination import PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import HOST
 from engine.diagnosis.trace.source import OUTSIDE
+from engine.endpoints.sandbox import JoinedEndpoint
 from engine.model import NetworkRecord
 
 
@@ -50,6 +51,17 @@ def is_routed(path: PacketPath) -> bool:
 def is_end(path: PacketPath) -> bool:
     """Return whether one end of the path is this host, and the other is an endpoint on one of its interfaces."""
     return _ends(path) is not None
+
+
+def private(member: JoinedEndpoint) -> Culprit | None:
+    """Return the culprit if the option of an endpoint's network isolates its containers from each other, or None."""
+    network = member.network
+    for option in ("macvlan_mode", "ipvlan_flag"):
+        if (network.options or {}).get(option) == "private":
+            detail = f"network {network.name} has {option}=private: its containers do not reach each other"
+            fix = f"make a network with {option}=bridge, or connect both to another network"
+            return Culprit("icc-disabled", f"network {network.name}", "host", detail, fix)
+    return None
 
 
 def _cut_off(network: NetworkRecord, name: str, fix: str) -> Culprit:

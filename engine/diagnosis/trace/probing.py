@@ -110,7 +110,7 @@ class Watching:
             reader()
 
     def finish(self) -> None:
-        """Read the remaining events, and find iptables-legacy rules that have dropped packets since the start."""
+        """Read the remaining events, and find iptables-legacy rules that dropped or translated packets meanwhile."""
         time.sleep(SETTLE_SECONDS)
         self.read()
         for place, before in self._counted.items():

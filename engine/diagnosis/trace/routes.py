@@ -125,6 +125,10 @@ class Routes:
         elif target.is_link_local and route.gateway is not None:
             detail = f"the host has no link-local address on {bridge}, and sends to {target} ({name}) by its gateway"
             yield Culprit("no-route", what, "host", detail, f"ip route add {target} dev {bridge}")
+        elif route.kind == "local":
+            detail = f"{target} belongs to {name}, and the host has it too, so the host keeps the packets"
+            fix = f"remove {target} from the host: ip address"
+            yield Culprit("duplicate-address", f"address {target} of {name}", "host", detail, fix)
         elif route.kind != "unicast" or route.interface != bridge:
             by = route.interface if route.kind == "unicast" else f"a {route.kind} route"
             detail = f"the host sends to {target} ({name}) by {by} and not by {bridge}"

@@ -86,8 +86,6 @@ class _Tracer:
         seen = probing.run(path)
         if seen.impossible and path.source.kind == source.OUTSIDE:
             self._log.add("probe", "host", f"could not be delivered: {seen.impossible}", ok=False)
-            if probing.neighbour_outside(path.source.interface, path.address)[0] is None:
-                return self._log.ended(False, _without_address(path))
             return self._without_probe(path, explanation)
         if seen.impossible:
             culprit = next(explanation.faults(), None)
@@ -128,6 +126,11 @@ class _Tracer:
     def _without_probe(self, path: PacketPath, explanation: Explanation) -> Trace:
         for culprit in explanation.faults():
             return self._log.ended(False, culprit)
+        if (
+            path.source.kind == source.OUTSIDE
+            and probing.neighbour_outside(path.source.interface, path.address)[0] is None
+        ):
+            return self._log.ended(False, _without_address(path))
         if path.kind not in (LOCAL, BRIDGED):
             damage = explanation.own_damage()
             if damage is not None:
@@ -137,6 +140,10 @@ class _Tracer:
         cause = cause or next(explanation.soft_faults(sending=False), None)
         if cause is not None:
             return self._log.ended(False, cause)
+        possible = translation_rules.of_legacy(path)
+        if possible is not None:
+            detail = f"{possible[1].detail}, unless hawse's rules come first; a trace without --dry can tell"
+            return self._log.ended(None, replace(possible[1], detail=detail))
         self._log.add(
             f"{path.target_name} {path.service}", str(path.target or path.address), "by records and kernel state"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_interface
 
 from drivers import bridge_options
@@ -23,13 +24,15 @@ from drivers.api import (
     Difference,
     DriverError,
     EndpointSpec,
+    IPAddress,
     LinkRepairer,
     Repairer,
 )
-from drivers.linux import marked_links, names
+from drivers.linux import marked_links, names, path_lookup
 from drivers.linux.netlink import session
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import Records
+from engine.diagnosis.trace.source import of_container
 from engine.endpoints import sandbox, shared_state
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host, endpoint_spec, network_spec
@@ -52,12 +55,14 @@ class Fault:
     """A culprit that the comparison found.
 
     ``of_bridge`` is True for a fault of a network's bridge or of the bridge's addresses. ``version`` is the IP version
-    of a missing address or route, or 0 if the fault concerns both versions.
+    of a missing address or route, or 0 if the fault concerns both versions. ``setting`` is that of the difference
+    (`drivers.api.Difference`).
     """
 
     culprit: Culprit
     of_bridge: bool = False
     version: int = 0
+    setting: str = ""
 
 
 class State:
@@ -75,7 +80,8 @@ class State:
         for difference in driver.compare_network(network_spec(network), [s for s in publishing if s]):
             culprit = self._network_culprit(network, difference)
             if culprit is not None:
-                yield Fault(culprit, difference.place in ("bridge", "address"), _version(difference))
+                of_bridge = difference.place in ("bridge", "address")
+                yield Fault(culprit, of_bridge, _version(difference), difference.setting)
 
     def of_endpoint(self, member: JoinedEndpoint) -> Iterator[Fault]:
         """Yield the faults of an endpoint: of its bridge port, its interface, its addresses and its routes."""
@@ -90,7 +96,7 @@ class State:
         for difference in differences:
             culprit = self._endpoint_culprit(member, container, difference)
             if culprit is not None:
-                yield Fault(culprit, version=_version(difference))
+                yield Fault(culprit, version=_version(difference), setting=difference.setting)
 
     def default_routes(self, container: ContainerRecord) -> Iterator[Fault]:
         """Yield the default routes that a container's sandbox has lost."""
@@ -103,10 +109,16 @@ class State:
         except (DriverError, OSError):
             return
         for difference in lost:
-            detail = f"{owner.name} has lost its default route {difference.what}"
+            version = _version(difference)
+            detail, kind = f"{owner.name} has lost its default route {difference.what}", "no-route"
+            other = of_container(self._records, owner).inside(partial(_default_gateway, version))
+            if other is not None and difference.what.endswith(f"via {other}"):
+                continue  # a user has set the same route again
+            if other is not None:
+                kind, detail = "wrong-route", f"{detail}, and has a default route via {other} instead"
             fix = self._repair(members[0].network, owner)
             what, where = f"default route of {owner.name}", f"container {owner.name}"
-            yield Fault(Culprit("no-route", what, where, detail, fix), version=_version(difference))
+            yield Fault(Culprit(kind, what, where, detail, fix), version=version)
 
     def firewall(self, reader: Reader) -> list[Difference]:
         """Return the damage to hawse's own firewall: the differences for which `Difference.is_damage` is true."""
@@ -194,14 +206,12 @@ def _port_culprit(
     network: NetworkRecord, container: ContainerRecord, port: str, difference: Difference, fix: str
 ) -> Culprit | None:
     """Return the culprit for a difference of the endpoint's bridge port ``port``, which exists, or None."""
-    if difference.setting in HARMLESS:
+    if difference.setting in HARMLESS or (difference.setting == ISOLATED and not difference.value):
         return None
     what = f"bridge port {port} of {container.name}"
     if difference.setting == UP:
         down = f"interface {port} of {container.name}"
         return Culprit("interface-down", down, "host", difference.what, f"ip link set {port} up")
-    if difference.setting == ISOLATED:
-        return Culprit("icc-disabled", what, "host", difference.what, fix)
     if difference.setting == MASTER:
         detail = f"{difference.what}, the bridge of network {network.name}"
         return Culprit("not-in-bridge", what, "host", detail, fix)
@@ -221,6 +231,10 @@ def _interface_culprit(container: ContainerRecord, difference: Difference, fix: 
         return Culprit("mtu", what, where, difference.what, fix)
     fix = f"switch it on in {container.name}: ip link set {difference.subject} arp on"
     return Culprit("stale-neighbour", f"{what} (arp off)", where, difference.what, fix)
+
+
+def _default_gateway(version: int) -> IPAddress | None:
+    return path_lookup.route(path_lookup.anywhere(version)).gateway
 
 
 def _version(difference: Difference) -> int:

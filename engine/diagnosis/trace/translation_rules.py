@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drivers.api import DriverError
+from drivers.firewall import legacy_rules
+from drivers.firewall.legacy_tables import Translating
 from drivers.firewall.packets import Packet
 from drivers.firewall.rule_reading import (
     DNAT_PRIORITY,
     TRACKING_PRIORITY,
     TRANSLATIONS,
     UNTRACKED,
+    Changed,
     find_statements,
     read,
 )
@@ -36,22 +39,45 @@ def changing(path: PacketPath) -> Culprit | None:
     """
     if path.kind not in (ROUTED, EXTERNAL) or path.address.version != path.inner_address.version:
         return None
-    searched: list[tuple[Sequence[str], int, str]] = []
+    searched: list[tuple[Sequence[str], str]] = []
     if path.target_member is not None:
-        limit = DNAT_PRIORITY if path.binding is not None else DNAT_PRIORITY + 1
-        searched.append((TRANSLATIONS, limit, "sends such packets somewhere else"))
+        searched.append((TRANSLATIONS, "sends such packets somewhere else"))
     if path.binding is not None or is_masqueraded(path):
-        searched.append((UNTRACKED, TRACKING_PRIORITY, "keeps hawse from translating such packets"))
+        searched.append((UNTRACKED, "keeps hawse from translating such packets"))
     try:
         steps, tables = [_step(path)], read() if searched else {}
     except (DriverError, OSError):
         return None
-    for statements, limit, effect in searched:
+    for statements, effect in searched:
         for _, rule in find_statements(tables, steps, statements):
-            if rule.priority < limit:
+            if _precedes(rule, statements, is_published=path.binding is not None):
                 what, detail = f"table {rule.table} chain {rule.chain}", f"it {effect} by {rules.rule_in(HOST, rule)}"
                 return Culprit("foreign-firewall", what, f"host, {what}", detail, rules.removing(HOST, rule))
     return None
+
+
+def of_legacy(path: PacketPath) -> tuple[Translating, Culprit] | None:
+    """Return the rule of iptables-legacy that may change where the packets go, and its culprit, or None.
+
+    The kernel does not list whether this rule comes before hawse's rules, or after them.
+    """
+    if path.kind not in (ROUTED, EXTERNAL) or path.target_member is None:
+        return None
+    try:
+        rule = next(legacy_rules.find_translations([_step(path)]), None)
+    except (DriverError, OSError):
+        return None
+    if rule is None:
+        return None
+    what, detail = rules.chain_of(rule[1]), f"it sends such packets somewhere else by {rules.rule_in(HOST, rule[1])}"
+    return rule[1], Culprit("foreign-firewall", what, f"host, {what}", detail, rules.listing(rule[1], HOST))
+
+
+def _precedes(rule: Changed, statements: Sequence[str], *, is_published: bool) -> bool:
+    """Return whether the kernel uses a rule before it tracks the packets, or before hawse translates them."""
+    if statements == UNTRACKED:
+        return rule.priority < TRACKING_PRIORITY
+    return rule.precedes_dnat or (rule.priority == DNAT_PRIORITY and not is_published)
 
 
 def is_masqueraded(path: PacketPath) -> bool:

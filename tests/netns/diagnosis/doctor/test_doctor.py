@@ -341,7 +341,7 @@ TRANSLATING = {
     "first": ("nat hook prerouting priority -110", "tcp dport 8080 redirect to :92",
               "fault", "sends packets to the published port 8080/tcp of web elsewhere"),
     "same": ("nat hook output priority -100", "tcp dport 8080 dnat ip to 10.9.9.9:80",
-             "warning", "sends packets to the published port 8080/tcp of web elsewhere"),
+             "fault", "sends packets to the published port 8080/tcp of web elsewhere"),
     "later": ("nat hook prerouting priority -90", "tcp dport 8080 redirect to :93", "", ""),
     "others": ("nat hook prerouting priority -110", "tcp dport 8081 redirect to :94", "", ""),
     "raw": ("filter hook prerouting priority -300", "ip saddr 172.31.0.0/16 notrack",
@@ -362,6 +362,22 @@ def test_rules_that_keep_hawse_from_translating_addresses(patient):
         named = [check["status"] for check in findings if f"'inet {name} c' {what}" in check["what"]]
         assert named == ([status] if status else []), (name, findings)
     assert patient.findings() == []
+
+
+@pytest.mark.parametrize(("program", "status"), [("iptables-nft", "fault"), ("iptables-legacy", "warning")])
+def test_rules_of_docker_for_the_published_port(patient, program, status):
+    """The order of hawse's rules and those of iptables-legacy is not known."""
+    nat = f"{program} -t nat"
+    patient.host.sh(
+        f"{nat} -N DOCKER; {nat} -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER; "
+        f"{nat} -A DOCKER ! -i docker0 -p tcp --dport 8080 -j DNAT --to-destination 10.9.9.9:80"
+    )
+    found = patient.findings()
+    patient.host.sh(f"{nat} -F; {nat} -X")
+    chain = "ip nat DOCKER" if program == "iptables-nft" else "iptables-legacy nat DOCKER"
+    what = f"a rule of the chain '{chain}' sends packets to the published port 8080/tcp of web elsewhere"
+    assert len(found) == 1
+    assert is_named(found, status, "foreign firewall", what), found
 
 
 def test_a_mac_that_is_longer_than_that_of_the_interface(patient):

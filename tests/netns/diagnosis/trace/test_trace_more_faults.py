@@ -225,6 +225,8 @@ def test_a_lost_address_and_route_of_an_adopted_namespace_are_the_culprit(lab, n
         address = netns.sh("ip -o -4 addr show dev eth0").split()[3]
         netns.sh("ip route del default")
         assert fault(lab, name, "192.168.99.99:91") == ("no-route", f"default route of {name}")
+        netns.sh("ip route add default via 172.32.0.1")
+        assert lab.trace("--dry", name, "192.168.99.99:91")["culprit"] is None
         netns.sh(f"ip addr del {address} dev eth0")
         assert fault(lab, name, "192.168.99.99:91") == ("wrong-address", f"address {address} of eth0 of {name}")
     finally:

@@ -301,6 +301,33 @@ def test_rules_that_change_the_destination_or_prevent_a_translation(wide, kind, 
         wide.at("host", "nft delete table inet foreign")
 
 
+DOCKER = """{0} -t nat -N DOCKER
+{0} -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+{0} -t nat -A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
+{0} -t nat -A DOCKER -i docker0 -j RETURN
+{0} -t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.18.0.2:80"""
+
+
+@pytest.mark.parametrize(
+    ("program", "what", "reachable"),
+    [("iptables-nft", "table ip nat chain DOCKER", False),
+     ("iptables-legacy", "iptables-legacy table nat chain DOCKER", None)],
+)  # fmt: skip
+def test_rules_of_docker_for_the_same_published_port(wide, program, what, reachable):
+    """Without a probe, the trace does not know whether hawse's rules or those of iptables-legacy come first."""
+    wide.at("host", DOCKER.format(program))
+    try:
+        for source in ("outside", "far"):
+            assert fault(wide, source, "published:8080") == ("foreign-firewall", what)
+            traced = wide.trace("--dry", source, "published:8080")
+            assert (traced["reachable"], traced["culprit"]["object"]) == (reachable, what)
+        for flags in ((), ("--dry",)):
+            assert wide.trace(*flags, "host", "127.0.0.1:8080")["reachable"] is True
+            assert wide.trace(*flags, "outside", "published:8053/udp")["reachable"] is True
+    finally:
+        wide.at("host", f"{program} -t nat -F; {program} -t nat -X")
+
+
 def test_a_later_rule_for_a_published_port_changes_nothing(wide):
     """hawse's own DNAT comes first, at priority -100."""
     wide.at("host", "nft 'add table inet foreign; add chain inet foreign c { type nat hook prerouting priority -90; }; "
@@ -334,7 +361,9 @@ def test_an_answer_to_arp_that_nobody_needs(wide):
     wide.at("web", "sysctl -qw net.ipv4.conf.eth0.arp_ignore=8")
     try:
         assert wide.trace("--dry", "db", "172.31.0.2:80")["reachable"] is True
-        wide.at("db", "ip neigh flush dev eth0")
+        # An ARP request of web would tell db the MAC of web.
+        for container in ("web", "db"):
+            wide.at(container, "ip neigh flush dev eth0")
         for flags in ((), ("--dry",)):
             culprit = fault(wide, "db", "172.31.0.2:80", *flags)
             assert culprit == ("container-firewall", "sysctl net.ipv4.conf.eth0.arp_ignore of web")

@@ -5,10 +5,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from drivers.firewall import rule_reading
+from drivers.firewall import legacy_rules, rule_reading
 from drivers.firewall.packet_trace import rule_text
 from drivers.firewall.packets import Packet
-from drivers.firewall.rule_reading import Drop, find_drops
+from drivers.firewall.rule_reading import Drop, find_drops, find_statements
 from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
 
@@ -117,3 +117,67 @@ def test_a_hostile_table_name_is_not_run_as_a_command(netns):
 
     assert namespaces.run_in_netns(netns.path, act) == ("drop", "", "")
     assert netns.run("nft", "list", "tables").stdout == "table ip x\n"
+
+
+IPTABLES_DROPS = [
+    "-A FORWARD -p tcp -m multiport --dports 22,70:90 -j DROP",
+    "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; -A FORWARD -j DROP",
+    "-A FORWARD -m conntrack --ctstate NEW -m comment --comment why -j REJECT",
+    "-A FORWARD ! -s 10.0.0.0/8 -m addrtype ! --dst-type LOCAL -j DROP",
+    "-A FORWARD -m addrtype --src-type LOCAL -j ACCEPT; -P FORWARD DROP",
+]
+IPTABLES_PASSES = [
+    "-A FORWARD -p tcp -m multiport ! --dports 22,80 -j DROP",
+    "-A FORWARD -p tcp -m multiport --sports 80 -j DROP",
+    "-A FORWARD -m conntrack --ctstate NEW -j ACCEPT; -P FORWARD DROP",
+    "-A FORWARD -m addrtype --dst-type LOCAL -j DROP",
+    "-A FORWARD -p tcp -m multiport --ports 80 -j ACCEPT; -A FORWARD -j DROP",
+    "-A FORWARD -m physdev ! --physdev-is-bridged -j ACCEPT; -P FORWARD DROP",
+    "-A FORWARD -m physdev --physdev-is-bridged -j DROP",
+]
+
+
+@pytest.mark.parametrize("program", ["iptables-nft", "iptables-legacy"])
+def test_matches_of_iptables_are_evaluated(netns, program):
+    """nftables' JSON form has only the names of these matches, so hawse reads their structures from the kernel."""
+    netns.sh("ip addr add 192.0.2.1/32 dev lo")
+
+    def drops():
+        steps = [("forward", PACKET)]
+        return [*find_drops(rule_reading.read(), steps), *legacy_rules.find_drops(steps)]
+
+    for rules, expected in [*((r, 1) for r in IPTABLES_DROPS), *((r, 0) for r in IPTABLES_PASSES)]:
+        netns.sh("; ".join(f"{program} {rule}" for rule in ["-F", "-P FORWARD ACCEPT", *rules.split("; ")]))
+        assert len(namespaces.run_in_netns(netns.path, drops)) == expected, rules
+
+
+DOCKER = """{0} -t nat -N DOCKER
+{0} -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+{0} -t nat -A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
+{0} -t nat -A DOCKER -i docker0 -j RETURN
+{0} -t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.18.0.2:80
+{0} -t raw -A PREROUTING -p tcp --dport 8081 -j CT --notrack"""
+
+
+@pytest.mark.parametrize(("older", "newer"), [("", "add table inet hawse"), ("add table inet hawse", "")])
+def test_rules_of_docker_that_translate_a_destination(netns, older, newer):
+    """Of two chains with the priority -100, the kernel uses the newer one first."""
+    published = Packet("tcp", ip_address("198.51.100.7"), ip_address("192.0.2.1"), 8080, "ext0")
+    others = [replace(published, port=8081), replace(published, destination=ip_address("192.0.2.2")),
+              replace(published, received="docker0"), replace(published, protocol="udp")]  # fmt: skip
+    netns.sh("ip addr add 192.0.2.1/32 dev lo; ip route add 192.0.2.2 dev lo")
+    for command in (older, *(DOCKER.format(program) for program in ("iptables-nft", "iptables-legacy")), newer):
+        netns.sh(f"nft '{command}'" if command.startswith("add") else command)
+
+    def found(statements):
+        steps = [("prerouting", packet) for packet in (published, *others)]
+        return list(find_statements(rule_reading.read(), steps, statements))
+
+    ((packet, rule),) = namespaces.run_in_netns(netns.path, lambda: found(rule_reading.TRANSLATIONS))
+    assert (packet, rule.table, rule.chain, rule.precedes_dnat) == (published, "ip nat", "DOCKER", bool(older))
+    ((packet, rule),) = namespaces.run_in_netns(netns.path, lambda: found(rule_reading.UNTRACKED))
+    assert (packet.port, rule.table, rule.chain) == (8081, "ip raw", "PREROUTING")
+    legacy = namespaces.run_in_netns(
+        netns.path, lambda: list(legacy_rules.find_translations([("prerouting", p) for p in (published, *others)]))
+    )
+    assert legacy == [(published, ("iptables-legacy", "nat", "DOCKER", 2))]

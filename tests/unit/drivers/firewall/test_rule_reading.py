@@ -10,9 +10,11 @@ import pytest
 from drivers.firewall import rule_reading
 from drivers.firewall.packets import Packet
 from drivers.firewall.rule_reading import find_drops, read
+from drivers.firewall.xt_expressions import Expression
 
 PACKET = Packet("tcp", ip_address("172.31.0.3"), ip_address("172.31.0.2"), 0)
-TABLE, CHAIN = {"family": "ip", "name": "filter"}, {"name": "FORWARD", "hook": "forward", "type": "filter", "prio": 0}
+TABLE = {"family": "ip", "name": "filter", "handle": 1}
+CHAIN = {"name": "FORWARD", "hook": "forward", "type": "filter", "prio": 0}
 PORT = {"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 80}}
 
 
@@ -40,4 +42,6 @@ def test_which_targets_leave_a_later_drop_certain(monkeypatch, statements, is_pr
     ]
     listed = {"tables": [{"table": TABLE}], "table ip filter": [{"chain": CHAIN}, *rules]}
     monkeypatch.setattr(rule_reading.libnftables, "listing", listed.__getitem__)
+    expressions = [Expression(xt["type"], xt["name"], b"") for s in statements if (xt := s.get("xt"))]
+    monkeypatch.setattr(rule_reading.xt_expressions, "read_rules", lambda *_: {1: expressions})
     assert bool(list(find_drops(read(), [("forward", PACKET)], strict=True))) == is_proven

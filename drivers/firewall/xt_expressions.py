@@ -1,0 +1,49 @@
+"""Read the structures of the matches and targets of iptables-nft, of which nftables' JSON form has only the names.
+
+Runs in the calling thread's network namespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from drivers.linux.attributes import each, read, read_text, text
+from drivers.linux.netlink import Session
+from drivers.linux.nfnetlink import GET_RULE, NETFILTER, NFGENMSG, TABLE
+
+FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}  # kernel constants NFPROTO_*
+HANDLE, EXPRESSIONS = 3, 4  # netlink attribute numbers NFTA_RULE_*
+KIND, DATA = 1, 2  # netlink attribute numbers NFTA_EXPR_*
+NAME, INFO = 1, 3  # netlink attribute numbers NFTA_MATCH_*, and the equal NFTA_TARGET_*
+KINDS = ("match", "target")
+
+
+class Expression(NamedTuple):
+    """A match or target: ``type`` says which, ``info`` is its structure (linux/netfilter/xt_*.h)."""
+
+    type: str
+    name: str
+    info: bytes
+
+
+UNKNOWN = Expression("target", "", b"")
+
+
+def read_rules(family: str, table: str) -> dict[int, list[Expression]]:
+    """Return the matches and targets of each rule of a table in their order, by the rule's handle."""
+    session = Session(NETFILTER)
+    try:
+        listed = session.dump(GET_RULE, NFGENMSG.pack(FAMILIES[family], 0, 0) + text(TABLE, table))
+    finally:
+        session.close()
+    rules = [read(message, NFGENMSG.size) for message in listed]
+    return {int.from_bytes(rule[HANDLE], "big"): list(_of_rule(rule)) for rule in rules}
+
+
+def _of_rule(rule: dict[int, bytes]) -> Iterator[Expression]:
+    for _, part in each(rule.get(EXPRESSIONS, b"")):
+        expression = read(part)
+        kind, data = read_text(expression[KIND]), read(expression.get(DATA, b""))
+        if kind in KINDS:
+            yield Expression(kind, read_text(data[NAME]), data.get(INFO, b""))

@@ -1,0 +1,129 @@
+"""Evaluate matches of iptables (linux/netfilter/xt_*.h) for a packet, without sending the packet.
+
+The rules of iptables-legacy and those of iptables-nft hold the same structures. Runs in the calling thread's network
+namespace.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+from drivers.api import IPAddress
+from drivers.firewall.packets import Packet
+from drivers.linux import echo, path_lookup
+
+STATES = {"established": 2, "new": 8}  # bits of XT_CONNTRACK_STATE_BIT
+OTHER_STATES = 0xF0  # bits for SNAT and DNAT; a packet has these besides its state
+TCP_FLAGS = {"new": 0x02, "established": 0x12}  # SYN; SYN and ACK
+ANY_PORTS, ANY_TYPE = (0, 65535), 0xFF
+CONNTRACK_FLAGS, BY_STATE, ALIAS = 146, 1, 1 << 13
+"""Offset of match_flags in struct xt_conntrack_mtinfo1; the flags XT_CONNTRACK_STATE and XT_CONNTRACK_STATE_ALIAS."""
+ADDRTYPE_BYTES, LOCAL, OTHER_FLAGS = 8, 1 << 2, 0xC
+"""Size of struct xt_addrtype_info_v1; the type XT_ADDRTYPE_LOCAL; the flags that limit the type to an interface."""
+PHYSDEV_FLAGS, BRIDGED = 64, 4  # offset of "invert" in struct xt_physdev_info; the bit XT_PHYSDEV_OP_BRIDGED
+MULTIPORT = struct.Struct("=BB15H15BB")
+"""Struct xt_multiport_v1: the ports' place (0 source, 1 destination, 2 either), count, ports, range marks, invert."""
+
+
+def matches(name: str, data: bytes, packet: Packet) -> bool | None:
+    """Return whether a match with this name and structure is true for the packet, or None if that is unknown."""
+    if name == "comment":
+        return True
+    if name in ("tcp", "udp"):
+        return _ports(name, data, packet) if packet.protocol == name else False
+    if name in ("icmp", "icmp6"):
+        return _is_echo(data, packet) if packet.protocol == "icmp" else False
+    if name == "multiport":
+        return _one_of_ports(data, packet)
+    if name == "addrtype" and len(data) == ADDRTYPE_BYTES:
+        return _address_types(data, packet)
+    if name == "physdev":
+        return _is_bridged(data, packet)
+    if name == "conntrack":
+        flags, inverted, states = struct.unpack_from("=HHH", data, CONNTRACK_FLAGS)
+        if flags & ~ALIAS != BY_STATE or states & OTHER_STATES:
+            return None
+        return turned(bool(states & STATES[packet.state]), inverted & BY_STATE)
+    return None
+
+
+def all_of(conditions: Iterable[bool | None]) -> bool | None:
+    """Return whether all conditions are true, or None if that is unknown."""
+    known = list(conditions)
+    if False in known:
+        return False
+    return None if None in known else True
+
+
+def turned(known: bool | None, inverted: int) -> bool | None:
+    """Return the value of a condition that the rule inverts if ``inverted`` is not 0."""
+    return None if known is None else known != bool(inverted)
+
+
+def _ports(name: str, data: bytes, packet: Packet) -> bool | None:
+    low, high, first, last, *flags = struct.unpack_from("=4H4B" if name == "tcp" else "=4HB", data)
+    conditions = [
+        turned(_is_between(packet.source_port, low, high), flags[-1] & 1),
+        turned(_is_between(packet.port, first, last), flags[-1] & 2),
+    ]
+    if name == "tcp":
+        option, mask, expected, _ = flags
+        conditions += [None if option else True]
+        conditions += [turned(TCP_FLAGS[packet.state] & mask == expected, flags[-1] & 4)]
+    return all_of(conditions)
+
+
+def _one_of_ports(data: bytes, packet: Packet) -> bool | None:
+    if packet.protocol not in ("tcp", "udp"):
+        return False
+    place, count, *rest = MULTIPORT.unpack_from(data)
+    ports, starts, inverted = rest[:15], rest[15:30], rest[30]
+    spans = [
+        (port, ports[number + 1] if starts[number] else port)
+        for number, port in enumerate(ports[:count])
+        if number == 0 or not starts[number - 1]
+    ]
+    own = [packet.source_port, packet.port] if place > 1 else [packet.port if place else packet.source_port]
+    found = [_is_between(port, *span) for port in own for span in spans]
+    return turned(True if True in found else None if None in found else False, inverted)
+
+
+def _is_bridged(data: bytes, packet: Packet) -> bool | None:
+    """Return whether the packet stays within a bridge, or None if the rule has another condition on bridge ports.
+
+    With br_netfilter, such a packet has the bridge as both of its interfaces.
+    """
+    inverted, conditions = data[PHYSDEV_FLAGS : PHYSDEV_FLAGS + 2]
+    if conditions != BRIDGED or not packet.received or not packet.sent:
+        return None
+    return (packet.received == packet.sent) != bool(inverted & BRIDGED)
+
+
+def _address_types(data: bytes, packet: Packet) -> bool | None:
+    source, destination, flags = struct.unpack_from("=HHI", data)
+    if flags & OTHER_FLAGS:
+        return None
+    ends = (packet.source, source), (packet.destination, destination)
+    return all_of(turned(_is_local(address, kinds), flags >> n & 1) for n, (address, kinds) in enumerate(ends))
+
+
+def _is_local(address: IPAddress | None, kinds: int) -> bool | None:
+    """Return whether the type of an address is one of ``kinds``, a set of bits; only the type LOCAL is evaluated."""
+    if not kinds:
+        return True
+    if kinds != LOCAL or address is None:
+        return None
+    return path_lookup.route(address).kind == "local"
+
+
+def _is_echo(data: bytes, packet: Packet) -> bool:
+    kind, _, _, inverted = data[:4]  # type, lowest and highest code, flag
+    request, reply = echo.KINDS[packet.version][2:]
+    return (kind in (ANY_TYPE, request if packet.state == "new" else reply)) != bool(inverted)
+
+
+def _is_between(port: int, low: int, high: int) -> bool | None:
+    if (low, high) == ANY_PORTS:
+        return True
+    return low <= port <= high if port else None
