@@ -32,6 +32,7 @@ BEHIND, BY_MARK, MARKED = "10.77.0.1", "198.51.100.6", "198.51.100.5"
 """Addresses behind the container "friend". The host has a normal route to the first address only."""
 MARK, VNI = 7, 4097
 PLAIN = 5050  # UDP port used on the host and on the container "friend"
+DHCP = 67  # UDP port of a DHCP server
 
 
 Place = tuple[str, int]
@@ -133,7 +134,7 @@ class World:
         assert self.pings(self.peer, HOST), "it knows the host: nobody answers ARP from 127.0.0.0/8"
         self.behind_friend()
         self.talks()
-        self.plain = lab.serve(lab.host, PLAIN, "udp")
+        self.plain, self.dhcp = (lab.serve(lab.host, port, "udp") for port in (PLAIN, DHCP))
         self.hidden, self.hidden6 = (lab.serve(self.friend, PLAIN, "udp", a) for a in (FRIEND, FRIEND6))
         self.tunnel_ends = {a: lab.serve(lab.host, VXLAN_PORT, "udp", address=a) for a in (HOST, HOST6)}
         self.tunnel_ends[PEER] = lab.serve(peer, VXLAN_PORT, "udp")
@@ -261,11 +262,25 @@ class World:
         send(client.path, packet)
         return server.heard.wait(SILENCE)
 
-    def gets_broadcast(self, server, client, source: str) -> bool:
+    def gets_broadcast(self, server, client, source: str, port: int = PLAIN) -> bool:
         """Broadcast a datagram from a client; return whether the server on the host receives the datagram."""
         server.heard.clear()
-        packets.broadcast(client.path, client.endpoint.mac, udp(source, 1, "255.255.255.255", PLAIN))
+        packets.broadcast(client.path, client.endpoint.mac, udp(source, 1, "255.255.255.255", port))
         return server.heard.wait(SILENCE)
+
+    def gets_echo_without_source(self, client) -> bool:
+        """Send a ping from the address :: of a client; return whether the host receives it."""
+        echo = icmp("::", "ff02::1", struct.pack("!BBHI", 128, 0, 0, 0))
+        raw = namespaces.run_in_netns(
+            self.host.path, lambda: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+        )
+        with raw:
+            packets.broadcast(client.path, client.endpoint.mac, echo)
+            deadline = time.monotonic() + SILENCE
+            while (left := deadline - time.monotonic()) > 0:
+                if heard(raw, left)[:1] == b"\x80":
+                    return True
+        return False
 
     def ends(self, sender, source: str, talk: Talk, *, at: str, quoted: bytes, from_far: bool = False) -> bool:
         """Send an ICMP error about the connection ``talk``; return whether the end ``at`` of it receives the error.

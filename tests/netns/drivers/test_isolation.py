@@ -6,9 +6,13 @@ The tests also try each path through the host.
 
 from __future__ import annotations
 
+import socket
+import struct
+
 import pytest
 
-from tests.packets import broadcast, udp
+from drivers.linux import netns as namespaces
+from tests.packets import broadcast, icmp, ip, udp
 
 pytestmark = pytest.mark.netns
 
@@ -82,6 +86,29 @@ def test_packets_without_a_source_address_reach_only_a_dhcp_server_of_the_host(l
         broadcast(container.path, container.endpoint.mac, udp("0.0.0.0", 68, "255.255.255.255", 67))
         assert dhcp.heard.wait(5)
         dhcp.heard.clear()
+
+
+GRE, VRRP = 47, 112  # protocol numbers
+ECHO = struct.pack("!BBHHH", 8, 0, 0, 1, 1)
+ECHO6 = struct.pack("!BBHHH", 128, 0, 0, 1, 1)
+
+
+@pytest.mark.parametrize("internal", [False, True])
+def test_packets_of_other_protocols_without_a_source_address_do_not_reach_the_host(lab, internal):
+    c1 = lab.container(lab.network("n1", "172.30.0.0/16", "fd00:30::/64", internal=internal), 2)
+    groups = "255.255.255.255", "224.0.0.1"
+    sent = [(socket.IPPROTO_ICMP, icmp("0.0.0.0", group, ECHO)) for group in groups]
+    sent += [(number, ip("0.0.0.0", group, number, bytes(40))) for group in groups for number in (2, 6, GRE, VRRP)]
+    sent += [(socket.IPPROTO_ICMPV6, icmp("::", "ff02::1", ECHO6))]
+    for number, packet in sent:
+        family = socket.AF_INET if packet[0] >> 4 == 4 else socket.AF_INET6
+        raw = namespaces.run_in_netns(lab.host.path, lambda: socket.socket(family, socket.SOCK_RAW, number))  # noqa: B023
+        with raw:
+            raw.settimeout(0.2)
+            broadcast(c1.path, c1.endpoint.mac, packet)
+            with pytest.raises(TimeoutError):
+                while not raw.recvfrom(2000)[0].endswith(packet[40:]):
+                    pass  # neighbour discovery
 
 
 def test_an_internal_network_is_not_reached_from_outside_either(lab, peer):

@@ -18,6 +18,7 @@ from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
 from tests.netns.drivers.rule_world import (
     AGENT,
+    DHCP,
     FRIEND,
     FRIEND6,
     HOST,
@@ -99,7 +100,9 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("forward", "@unprotected"): lambda w: w.sees(w.peer, "172.36.0.2", 81, PEER),
     ("forward", "@pingable"): lambda w: w.pings(w.peer, "172.35.0.2"),
     ("forward", "drop"): lambda w: w.silent(w.peer, "172.30.0.3", 80),
-    ("from_bridge", "0.0.0.0"): lambda w: not w.gets_broadcast(w.plain, w.other, "0.0.0.0"),
+    ("from_bridge", "0.0.0.0 udp dport"): lambda w: w.gets_broadcast(w.dhcp, w.other, "0.0.0.0", DHCP),
+    ("from_bridge", "0.0.0.0 drop"): lambda w: not w.gets_broadcast(w.plain, w.other, "0.0.0.0"),
+    ("from_bridge", ":: drop"): lambda w: not w.gets_echo_without_source(w.friend),
     ("from_bridge", "jump stray"): lambda w: not w.gets(w.outside, w.other, udp("172.30.0.9", 1, PEER, 50)),
     ("from_bridge", "@tunnels"): lambda w: (
         not w.gets(w.tunnel_ends[PEER], w.friend, vxlan(FRIEND, PEER, VNI, bytes(20)))
