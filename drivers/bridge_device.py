@@ -101,9 +101,7 @@ class Bridge:
 
     def _addresses(self) -> Iterator[IPInterface]:
         for pool in self.network.pools:
-            version = pool.subnet.version
-            inhibited = self.options.mode(version) == "isolated" or (version == 4 and self.options.inhibit_ipv4)
-            if pool.gateway is not None and not inhibited:
+            if pool.gateway is not None and self.options.host_has_address(pool.subnet.version):
                 yield pool.gateway
 
     def compare(self) -> list[Difference]:

@@ -74,6 +74,10 @@ class BridgeOptions:
         """Return the gateway mode of an address family."""
         return self.mode4 if version == 4 else self.mode6
 
+    def host_has_address(self, version: int) -> bool:
+        """Return whether the host has the gateway's address of an address family on the bridge."""
+        return self.mode(version) != "isolated" and not (version == 4 and self.inhibit_ipv4)
+
     def masquerades(self, version: int) -> bool:
         """Return whether hawse replaces the source addresses of packets of an address family to the outside."""
         return self.masquerade and self.mode(version).startswith("nat")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from drivers.api import EndpointSpec, IPAddress, NetworkSpec, PortBinding
+from drivers.api import EndpointSpec, IPAddress, NetworkSpec, Pool, PortBinding
 from drivers.bridge_options import BridgeOptions
 from drivers.firewall.proxied_ports import proxied_prefixes
 from drivers.port_ranges import range_text
@@ -46,11 +46,26 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
         yield from (Element("trusted", f"{name(interface)} . {bridge}") for interface in options.trusted)
     for pool in network.pools:
         version = pool.subnet.version
-        yield Element(f"members{version}", f"{pool.subnet} . {bridge}")
+        yield from (Element(f"members{version}", f"{places} . {bridge}") for places in _members(pool, options))
         yield Element(f"subnets{version}", f"{pool.subnet} . ipv{version}")
         if not network.internal:
             yield from _outward(version, bridge, options)
             yield from _inward(version, bridge, options)
+
+
+def _members(pool: Pool, options: BridgeOptions) -> Iterator[str]:
+    """Yield the addresses that a network's containers may have, as one or two ranges in nftables' syntax.
+
+    These are the addresses of the subnet without the host's own address on the bridge.
+    """
+    if pool.gateway is None or not options.host_has_address(pool.subnet.version):
+        yield str(pool.subnet)
+        return
+    first, own, last = int(pool.subnet[0]), int(pool.gateway), int(pool.subnet[-1])
+    kind = type(pool.subnet[0])
+    for low, high in ((first, own - 1), (own + 1, last)):
+        if low <= high:
+            yield str(kind(low)) if low == high else f"{kind(low)}-{kind(high)}"
 
 
 def of_siblings(options: BridgeOptions, addresses: Iterable[IPAddress]) -> list[Element]:

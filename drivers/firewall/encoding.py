@@ -147,8 +147,8 @@ def _data(value: bytes, types: tuple[str, ...]) -> bytes:
 
 def _address(text: str) -> Ends:
     if "/" not in text:
-        packed = ip_address(text).packed
-        return packed, packed
+        first, _, last = text.partition("-")
+        return ip_address(first).packed, ip_address(last or first).packed
     network = ip_network(text)
     return network.network_address.packed, network.broadcast_address.packed
 

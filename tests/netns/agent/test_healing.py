@@ -46,7 +46,7 @@ FAULTS = {
     "add element inet hawse any4 { tcp . 8080 : 172.32.0.2 . 80 }",
     "a bridge is deleted": "delete element inet hawse bridges { %(app)s }",
     "masquerading is deleted": "delete element inet hawse masqueraded { %(app)s . ipv4 }",
-    "a subnet is deleted": "delete element inet hawse members4 { 172.31.0.0/16 . %(app)s }",
+    "a subnet is deleted": "delete element inet hawse members4 { 172.31.0.2-172.31.255.255 . %(app)s }",
     "the internal networks are flushed": "flush set inet hawse internal",
     "a port of another program's is added": "add element inet hawse any4 { tcp . 99 : 172.32.0.2 . 99 }",
     "a network is opened": "add element inet hawse unprotected { %(app)s . ipv4 }",

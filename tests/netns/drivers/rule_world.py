@@ -282,6 +282,18 @@ class World:
                     return True
         return False
 
+    def believes(self, sender, own: str, other: str) -> bool:
+        """Send a packet with the forged source ``other``, as an answer to a packet from the host's address ``own``.
+
+        Return whether the host receives the packet. ``own`` is the host's address on the sender's bridge, and ``other``
+        is an address on another network.
+        """
+        with udp_socket(self.host.path, (own, 0)) as sock:
+            sock.connect((other, 50))
+            sock.send(b"?")
+            send(sender.path, udp(other, 50, own, sock.getsockname()[1]))
+            return heard(sock, SILENCE) == b"forged"
+
     def ends(self, sender, source: str, talk: Talk, *, at: str, quoted: bytes, from_far: bool = False) -> bool:
         """Send an ICMP error about the connection ``talk``; return whether the end ``at`` of it receives the error.
 

@@ -27,6 +27,8 @@ from tests.packets import TOO_BIG, UNREACHABLE, icmp_error, send, udp
 pytestmark = pytest.mark.netns
 
 HOST, PEER = {4: "192.168.99.11", 6: "fd99::11"}, {4: "192.168.99.99", 6: "fd99::99"}
+GATEWAY = {4: "172.30.0.1", 6: "fd00:30::1"}  # the host's address on mallory's bridge
+SUBNET = {4: "172.30.0.0/16", 6: "fd00:30::/64"}
 OWN, PUBLISHED, INNER, ECHO, LATEST = 5555, 8080, 50, 7, 9
 SILENCE, PATIENCE = 0.1, 5.0  # seconds to wait for a forged packet and for a genuine one
 NO_ICC = {"com.docker.network.bridge.enable_icc": "false"}
@@ -145,6 +147,18 @@ class Field:
         near.connect(seen[:2])
         return Flow(near, far, near_place, seen[:2], (self.address(self.victim), INNER))
 
+    def from_gateway(self, far_place: tuple[str, int]) -> Flow:
+        """Return a flow from the host's address on mallory's bridge to the victim.
+
+        The host sends to ``far_place``: the victim's own address, or the port that the victim publishes.
+        """
+        near = self.open(self.lab.host, OWN, far_place, GATEWAY[self.version])
+        far = self.open(self.victim, INNER)
+        near.send(b"hello")
+        _, seen = far.recvfrom(100)
+        far.connect(seen[:2])
+        return Flow(near, far, seen[:2], far_place, seen[:2])
+
     def forge(self, packet: bytes) -> None:
         send(self.mallory.path, packet)
         self.settle()
@@ -221,13 +235,43 @@ def test_no_forged_packet_enters_a_flow_of_the_host(field):
 
 def test_the_host_receives_no_packet_with_a_forged_source(field):
     listener = field.open(field.lab.host, 9000)
-    gateway = {4: "172.30.0.1", 6: "fd00:30::1"}[field.version]
+    gateway = GATEWAY[field.version]
     for forged in (field.address(field.victim), PEER[field.version], gateway, HOST[field.version]):
         field.forge(udp(forged, OWN, gateway, 9000))
         field.forge(udp(forged, OWN, HOST[field.version], 9000))
     assert heard(listener) == b""
     field.forge(udp(field.address(field.mallory), OWN, HOST[field.version], 9000, b"own"))
     assert heard(listener, PATIENCE) == b"own"
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_nothing_forged_enters_a_flow_that_the_host_sends_from_its_address_on_mallory_s_bridge(field, published):
+    """The host's address is local on mallory's bridge, but the flow leads to the victim's network."""
+    victim = field.address(field.victim), INNER
+    flow = field.from_gateway((GATEWAY[field.version], PUBLISHED) if published else victim)
+    field.forge(udp(*victim, *flow.near_place))
+    for destination, quoted in (
+        (flow.near_place[0], about(flow.near_place, flow.far_place)),
+        (flow.far_place[0], about(flow.far_place, flow.near_place)),
+        (victim[0], about(victim, flow.near_place)),
+    ):
+        field.complain(destination, quoted)
+    assert flow.untouched()
+
+
+def test_an_error_of_a_container_does_not_reach_a_neighbour_that_uses_the_hosts_address_on_its_bridge(field):
+    """The peer (another machine) routes packets for the host's address on mallory's bridge to the host."""
+    field.peer.sh(f"ip -{field.version} route add {SUBNET[field.version]} via {HOST[field.version]}")
+    place, source = (GATEWAY[field.version], 9000), (PEER[field.version], OWN)
+    near, far = field.open(field.peer, OWN, place), field.open(field.lab.host, 9000, address=place[0])
+    near.send(b"hello")
+    far.recvfrom(100)
+    far.connect(source)
+    flow = Flow(near, far, source, place, source)
+    mtu = path_mtu(near, field.version)
+    field.complain(source[0], about(source, place))
+    assert flow.untouched()
+    assert path_mtu(near, field.version) == mtu
 
 
 @pytest.mark.parametrize("kind", ["outgoing", "published"])
@@ -254,7 +298,7 @@ def test_an_error_of_a_container_ends_no_flow_with_the_hosts_address_on_its_brid
 
     The host's address is in mallory's subnet, but is not an address of mallory herself.
     """
-    place, source = ({4: "172.30.0.1", 6: "fd00:30::1"}[field.version], 9000), (field.address(field.victim), OWN)
+    place, source = (GATEWAY[field.version], 9000), (field.address(field.victim), OWN)
     near, far = field.open(field.victim, OWN, place), field.open(field.lab.host, 9000, address=place[0])
     near.send(b"hello")
     far.recvfrom(100)

@@ -33,8 +33,10 @@ def test_a_network_has_elements_for_its_bridge_its_subnets_and_masquerading():
     assert set(of_network(NETWORK, OPTIONS)) == {
         Element("bridges", '"br0"'),
         Element("same_bridge", '"br0" . "br0"', "accept"),
-        Element("members4", '172.30.0.0/16 . "br0"'),
-        Element("members6", 'fd00:30::/64 . "br0"'),
+        Element("members4", '172.30.0.0 . "br0"'),
+        Element("members4", '172.30.0.2-172.30.255.255 . "br0"'),
+        Element("members6", 'fd00:30:: . "br0"'),
+        Element("members6", 'fd00:30::2-fd00:30::ffff:ffff:ffff:ffff . "br0"'),
         Element("subnets4", "172.30.0.0/16 . ipv4"),
         Element("subnets6", "fd00:30::/64 . ipv6"),
         Element("masqueraded", '"br0" . ipv4'),
