@@ -15,7 +15,7 @@ from drivers.api import News
 from drivers.firewall.transaction import SIGNATURE
 from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import HEADER, RECEIVE, SOL_NETLINK, Session, messages
+from drivers.linux.netlink import HEADER, SOL_NETLINK, Session, messages, open_socket, received
 from drivers.linux.nfnetlink import FAMILIES, NETFILTER, NFGENMSG
 
 GROUP, ADD_MEMBERSHIP = 7, 1  # kernel constants NFNLGRP_NFTABLES, NETLINK_ADD_MEMBERSHIP
@@ -51,7 +51,7 @@ class NftablesListener:
         news = News()
         while True:
             try:
-                data = self._socket.recv(RECEIVE)
+                data = received(self._socket)
             except BlockingIOError:
                 return news
             except OSError as error:
@@ -61,7 +61,7 @@ class NftablesListener:
                 news = News(True, news.lost, news.by_hawse, news.by)
                 self._generation = self.generation()  # the nftables generation up to which `read` has reported
                 continue
-            news = self._heard(news, data)
+            news = self._heard(news, data) if data else news
 
     def missed(self) -> bool:
         """Return whether an nftables transaction has happened for which `read` gets no notification."""
@@ -126,14 +126,13 @@ class NftablesListener:
 
 def follow(buffer_bytes: int = 0) -> socket.socket:
     """Return a non-blocking socket that receives the nftables notifications of the calling thread's namespace."""
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, NETFILTER)
+    opened = open_socket(NETFILTER, socket.SOCK_NONBLOCK)
     try:
         if buffer_bytes:
             try:
                 opened.setsockopt(socket.SOL_SOCKET, BUFFER_FORCE, buffer_bytes)
             except PermissionError:
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
-        opened.bind((0, 0))
         with kernel_errors("follow", "nftables"):
             opened.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, GROUP)
     except BaseException:

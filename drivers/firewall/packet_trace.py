@@ -20,7 +20,7 @@ from drivers.linux import libnftables
 from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.libnftables import Context
-from drivers.linux.netlink import RECEIVE, SOL_NETLINK, messages
+from drivers.linux.netlink import SOL_NETLINK, messages, open_socket, received
 from drivers.linux.nfnetlink import NETFILTER, NFGENMSG
 from drivers.linux.probes import TunnelFlow, Tuple
 
@@ -92,10 +92,8 @@ class PacketTrace:
         self._probe, self._replies, self._searches = probe, dict[bytes, bool](), set[bytes]()
         self.answers: list[Answer] = []  # answers that are routed and leave the namespace
         self._context = Context()
-        kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-        self._socket = socket.socket(socket.AF_NETLINK, kind, NETFILTER)
+        self._socket = open_socket(NETFILTER, socket.SOCK_NONBLOCK)
         try:
-            self._socket.bind((0, 0))
             with kernel_errors("follow", "trace events"):
                 self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, TRACE_GROUP)
             self._add("inet", (), neighbours)
@@ -136,7 +134,7 @@ class PacketTrace:
         events: list[Event] = []
         for _ in range(READS):
             try:
-                data = self._socket.recv(RECEIVE)
+                data = received(self._socket)
             except BlockingIOError:
                 break
             except OSError:

@@ -20,7 +20,8 @@ from drivers.firewall.notifications import NEW_GENERATION, PROCESS, follow, is_o
 from drivers.firewall.table_structure import Structure
 from drivers.linux import libnftables, listeners, netns, nfnetlink
 from drivers.linux.attributes import read
-from drivers.linux.netlink import HEADER, RECEIVE
+from drivers.linux.link_notifications import READS
+from drivers.linux.netlink import HEADER, received
 from drivers.linux.nfnetlink import NFGENMSG
 
 TABLE = "hawse_resolver"
@@ -121,24 +122,25 @@ class RedirectWatch:
         return self._socket.fileno()
 
     def read(self) -> bool:
-        """Return whether another program may have changed the redirection since the last call; never blocks."""
+        """Return whether the next notifications, at most `READS`, show a change by another program; never blocks."""
         changed = False
-        while True:
+        for _ in range(READS):
             try:
-                data = self._socket.recv(RECEIVE)
+                data = received(self._socket)
             except BlockingIOError:
-                return changed
+                break
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
                 changed = True  # the kernel dropped notifications
                 continue
-            if HEADER.unpack_from(data)[1] == NEW_GENERATION:
+            if data and HEADER.unpack_from(data)[1] == NEW_GENERATION:
                 attributes = read(data, HEADER.size + NFGENMSG.size)
                 changed |= self._touched and not is_own(int.from_bytes(attributes.get(PROCESS, b"")))
                 self._touched = False
             elif TABLE.encode() + b"\0" in data:
                 self._touched = True
+        return changed
 
     def close(self) -> None:
         """Close the watch; idempotent."""

@@ -72,7 +72,7 @@ def _read(kind: int, body: bytes, reading: Reading) -> list[Range]:
     request = HEADER.pack(HEADER.size + len(body), kind, netlink.REQUEST | netlink.DUMP, 1, 0) + body
     with kernel_errors("list", "addresses"):
         for _ in range(netlink.DUMP_ATTEMPTS):
-            with suppress(InterruptedError), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as opened:
+            with suppress(InterruptedError), netlink.open_socket() as opened:
                 opened.setsockopt(netlink.SOL_NETLINK, GET_STRICT_CHK, 1)  # makes the kernel filter routes by table
                 opened.send(request)
                 return _answer(opened, reading)

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from drivers.linux import attributes, socket_filter
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import RECEIVE, SOL_NETLINK, messages, session
+from drivers.linux.netlink import HEADER, SOL_NETLINK, messages, open_socket, received, session
 
 Kind = Literal["link", "port", "address", "route", "neighbor", "forwarding"]
 
@@ -27,8 +27,13 @@ SANDBOX = (*LINKS, *ADDRESSES, *ROUTES)
 SWITCH = (*LINKS, *ADDRESSES, *NEIGHBORS)
 BUFFER_BYTES = 1 << 21  # receive buffer of a namespace in which hundreds of links may change together
 GET_LINK = 18
+READS = 1000
+"""Maximum number of notifications that are read together. Because a process with CAP_NET_ADMIN in a container may cause
+notifications faster than they are read, the caller serves other descriptors in between.
+"""
 NEW, GONE = {16: "link", 20: "address", 24: "route", 28: "neighbor", 80: "forwarding"}, 1
 LINK, ADDRESS, ROUTE = struct.Struct("=BxHiII"), struct.Struct("=BBBBI"), struct.Struct("=BBBBBBBBI")
+AUTHOR = struct.Struct("=I8xI")  # struct nlmsghdr: length; port id, which is the PID of the process that made a change
 NEIGHBOR, NETCONF = struct.Struct("=BxxxiHBB"), struct.Struct("=Bxxx")
 UP, NO_ARP = 1, 0x80  # flags IFF_*
 MAIN, ALL_LINKS, PERMANENT = 254, -1, 0x80 | 0x40  # RT_TABLE_MAIN, NETCONFA_IFINDEX_ALL; NUD_* flags
@@ -84,15 +89,13 @@ class LinkListener:
     def __init__(
         self, groups: tuple[int, ...], buffer_bytes: int = 0, accepts: Sequence[socket_filter.Instruction] = ()
     ) -> None:
-        kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-        self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+        self._socket = open_socket(flags=socket.SOCK_NONBLOCK)
         try:
             if buffer_bytes:
                 with suppress(PermissionError):
                     self._socket.setsockopt(socket.SOL_SOCKET, BUFFER_FORCE, buffer_bytes)
             if accepts:
                 socket_filter.attach(self._socket, accepts)
-            self._socket.bind((0, 0))
             with kernel_errors("follow", "links"):
                 for group in groups:
                     self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, group)
@@ -105,20 +108,21 @@ class LinkListener:
         return self._socket.fileno()
 
     def read(self) -> tuple[list[Change], bool]:
-        """Return the changes since the last call, and whether the kernel dropped notifications; never blocks."""
+        """Return the next changes, at most `READS`, and whether the kernel dropped notifications; never blocks."""
         changes: list[Change] = []
         lost = False
-        while True:
+        for _ in range(READS):
             try:
-                data = self._socket.recv(RECEIVE)
+                data = received(self._socket)
             except BlockingIOError:
-                return changes, lost
+                break
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
                 lost = True
                 continue
             changes += decoded(data)
+        return changes, lost
 
     def close(self) -> None:
         """Close the listener's socket; idempotent."""
@@ -143,8 +147,10 @@ def decoded(data: bytes) -> Iterator[Change]:
 
 def _authors(data: bytes) -> Iterator[int]:
     start = 0
-    while start + 16 <= len(data):
-        length, author = struct.unpack_from("=I8xI", data, start)
+    while start + HEADER.size <= len(data):
+        length, author = AUTHOR.unpack_from(data, start)
+        if length < HEADER.size:
+            return
         yield author if author < 1 << 22 else 0  # a larger number is no PID, but identifies a process's second socket
         start += length + 3 & ~3
 

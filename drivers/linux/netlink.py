@@ -49,7 +49,7 @@ class Session:
 
     def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
         self.protocol = protocol
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+        self._socket = open_socket(protocol)
         self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
         for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # settimeout() would add a poll(2) to each call
             self._socket.setsockopt(socket.SOL_SOCKET, timeout, TIMEVAL.pack(TIMEOUT, 0))
@@ -265,11 +265,35 @@ def in_background(action: Callable[[], object]) -> None:
         action()
 
 
+def open_socket(protocol: int = socket.NETLINK_ROUTE, flags: int = 0) -> socket.socket:
+    """Return a netlink socket in the calling thread's namespace; ``flags`` are further flags of socket(2).
+
+    Every process with CAP_NET_ADMIN in a namespace may send messages to the netlink sockets of all processes there.
+    Because the socket is connected to the kernel, it refuses such messages (ECONNREFUSED). Only messages to a multicast
+    group arrive nevertheless, so a member of a group must use `received`.
+    """
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | flags, protocol)
+    try:
+        opened.connect((0, 0))
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def received(opened: socket.socket) -> bytes:
+    """Return the next data of a socket; b"" if another process sent the data. Raises OSError as recv(2)."""
+    data, (sender, _) = opened.recvfrom(RECEIVE)
+    return data if sender == 0 else b""
+
+
 def messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
     """Yield type, flags, sequence number and body of each netlink message in the data of one read."""
     start = 0
     while start + HEADER.size <= len(data):
         length, kind, flags, number, _ = HEADER.unpack_from(data, start)
+        if length < HEADER.size:
+            return
         yield kind, flags, number, data[start + HEADER.size : start + length]
         start += length + 3 & ~3
 

@@ -21,7 +21,8 @@ def kernel(monkeypatch):
     """The other end of the netlink session's socket, on which the test answers as the kernel would."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     monkeypatch.setattr(netlink.socket, "socket", lambda *_: ours)
-    monkeypatch.setattr(ours.__class__, "setsockopt", lambda *_: None)
+    for call in ("setsockopt", "connect"):
+        monkeypatch.setattr(ours.__class__, call, lambda *_: None)
     theirs.settimeout(5)
     yield theirs
     theirs.close()
