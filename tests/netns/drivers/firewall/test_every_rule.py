@@ -142,7 +142,7 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("containers_to_host", "jump answers"): lambda w: w.with_marks(w.host_hears_by_mark),
     ("answers", "@subnets4"): lambda w: not w.believes(w.other, "172.31.0.1", "172.30.0.9"),
     ("answers", "@subnets6"): lambda w: not w.believes(w.friend, "fd00:30::1", "fd00:33::9"),
-    ("answers", "fib daddr"): lambda w: w.with_marks(lambda: w.host_hears_by_mark()),
+    ("answers", "fib daddr"): lambda w: w.with_marks(w.host_hears_by_mark),
     ("containers_to_host", "goto from_bridge"): lambda w: (
         not w.gets(w.plain, w.other, udp("172.30.0.9", 1, "172.31.0.1", PLAIN))
     ),
