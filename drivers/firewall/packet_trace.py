@@ -8,7 +8,6 @@ them when the socket is closed, also after a SIGKILL. Their rules match only the
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -44,7 +43,6 @@ CHAINS = {
 The chain at the hook `LEAVING` runs after all other chains. It sees only packets that leave the namespace.
 """
 SOLICITING = (b"\x87", b"\x88")  # ICMPv6 types of neighbour solicitations and advertisements
-READABLE = re.compile(r"[A-Za-z0-9_./-]+")
 DISCOVERY = {
     4: ("arp saddr ip {0}", "arp daddr ip {0}"),
     6: ("icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } icmpv6 taddr {0}",),
@@ -182,10 +180,9 @@ class PacketTrace:
 def rule_text(table: str, chain: str, handle: int) -> str:
     """Return the rule with this handle as nft prints it, or "" if the rule no longer exists.
 
-    Also returns "" for a name with special characters. Because the kernel allows any character in a name, a name made
-    in a container could otherwise add commands to the script.
+    Also returns "" for a name with special characters (`libnftables.is_plain`).
     """
-    if not all(READABLE.fullmatch(name) for name in (*table.split(" ", 1), chain)):
+    if not all(libnftables.is_plain(name) for name in (*table.split(" ", 1), chain)):
         return ""
     with suppress(DriverError):
         for line in libnftables.numbered(f"chain {table} {chain}").splitlines():

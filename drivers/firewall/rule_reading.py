@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from drivers.firewall import resolver_redirect, xt_expressions, xt_matches
+from drivers.firewall import resolver_redirect, table_structure, xt_expressions, xt_matches
 from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.packets import ARP, ICMP_TYPES, Packet
 from drivers.firewall.rule_values import as_list, is_equal, options_of
@@ -101,11 +101,15 @@ Tables = Mapping[tuple[str, str], _Table]
 
 
 def read(families: Sequence[str] = IP_FAMILIES) -> Tables:
-    """Read the tables of other programs that are in one of the families."""
-    handles = {(t["family"], t["name"]): int(t["handle"]) for t in _listed_tables()}
+    """Read the tables of other programs that are in one of the families.
+
+    Omits tables whose name has special characters (`libnftables.is_plain`), and tables that nftables cannot list.
+    """
+    handles = table_structure.handles()
     own = handles.get(_named(TABLE), 0)
     chosen = [named for named in handles if named[0] in families and not _is_own(*named)]
-    return {named: _indexed(_objects(*named), is_newer=handles[named] > own) for named in chosen}
+    contents = [(named, _objects(*named)) for named in chosen if libnftables.is_plain(named[1])]
+    return {named: _indexed(objects, is_newer=handles[named] > own) for named, objects in contents if objects}
 
 
 def find_drops(tables: Tables, steps: Iterable[tuple[str, Packet]], *, strict: bool = False) -> Iterator[Proven]:
@@ -174,10 +178,6 @@ def _drop_of_table(content: _Table, packet: Packet, table: str, hook: str, *, st
     return None
 
 
-def _listed_tables() -> Iterator[Json]:
-    return (item["table"] for item in libnftables.listing("tables") if "table" in item)
-
-
 def _named(table: str) -> tuple[str, str]:
     family, _, name = table.partition(" ")
     return family, name
@@ -188,7 +188,7 @@ def _objects(family: str, name: str) -> list[dict[str, Any]]:
 
     nftables before 1.0.6 lists such a statement without its name.
     """
-    objects = libnftables.listing(f"table {family} {name}")
+    objects = libnftables.listing_of_others(f"table {family} {name}")
     rules = [item["rule"] for item in objects if "rule" in item]
     by_handle = {rule["handle"]: [s for s in rule.get("expr", ()) if "xt" in s] for rule in rules}
     known = xt_expressions.read_rules(family, name) if any(by_handle.values()) else {}

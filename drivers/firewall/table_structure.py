@@ -19,8 +19,9 @@ from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 from drivers.linux.nfnetlink import GET_RULE, NFGENMSG, open_session, table_header
 
+FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # kernel constants NFPROTO_*
 GET_TABLE, GET_CHAIN, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 4, 10 << 8 | 10, 10 << 8 | 13
-TABLE, TABLE_FLAGS = 1, 2  # attributes NFTA_TABLE_NAME (NFTA_*_TABLE in other messages), NFTA_TABLE_FLAGS
+TABLE, TABLE_FLAGS, TABLE_HANDLE = 1, 2, 4  # NFTA_TABLE_NAME (NFTA_*_TABLE in other messages), _FLAGS, _HANDLE
 CHAIN_NAME, CHAIN_PARTS = 3, (4, 5, 7, 10)  # attributes NFTA_CHAIN_NAME; NFTA_CHAIN_HOOK, _POLICY, _TYPE, _FLAGS
 SET_NAME, SET_PARTS = 2, (3, 4, 5, 6, 7, 9)  # NFTA_SET_NAME; _FLAGS, _KEY_TYPE, _KEY_LEN, _DATA_TYPE, _DATA_LEN, _DESC
 RULE_CHAIN, EXPRESSIONS, COMPAT = 2, 4, 5  # netlink attribute numbers (kernel constants NFTA_RULE_*)
@@ -58,6 +59,17 @@ def find(table: str) -> Structure | None:
     """Return the structure of a table in the calling thread's namespace, or None if it does not exist."""
     with open_session() as session:
         return _read(session, table)
+
+
+def handles() -> dict[tuple[str, str], int]:
+    """Return the handle of each table in the calling thread's namespace, by family and name.
+
+    A table that was made later has a larger handle.
+    """
+    with open_session() as session, kernel_errors("list", "tables"):
+        listed = session.dump(GET_TABLE, NFGENMSG.pack(0, 0, 0))
+    tables = ((message[0], read(message, NFGENMSG.size)) for message in listed)
+    return {(FAMILIES.get(f, ""), read_text(t[TABLE])): int.from_bytes(t[TABLE_HANDLE]) for f, t in tables}
 
 
 def _read(session: Session, table: str) -> Structure | None:

@@ -9,6 +9,7 @@ import _thread
 import ctypes
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ LIBRARY = "libnftables.so.1"
 JSON_OUTPUT = 1 << 4  # libnftables flag NFT_CTX_OUTPUT_JSON: print JSON
 WITH_HANDLES = 1 << 3  # libnftables flag NFT_CTX_OUTPUT_HANDLE: print the number of each rule
 NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: do not look up host names by DNS
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 TIMEOUT = 60  # seconds to wait for the nft program
 SELECTABLE = 1024 - 16
 """The limit of file descriptor numbers for libnftables. If a new file descriptor would reach this limit, hawse runs the
@@ -86,6 +88,29 @@ def listing(what: str) -> list[dict[str, Any]]:
     output = _execute(f"list {what}", as_json=True)
     objects: list[dict[str, Any]] = json.loads(output)["nftables"]
     return objects
+
+
+def listing_of_others(what: str) -> list[dict[str, Any]]:
+    """Return the objects of another program as `listing` does; an empty list if nftables cannot list them.
+
+    Because libnftables aborts its process if a name, a comment or an interface is not UTF-8, the nft program lists the
+    objects. Without that program, this process lists them.
+    """
+    try:
+        ok, output, _ = _by_program(f"list {what}", as_json=True)
+    except Unsupported:
+        return listing(what)
+    objects: list[dict[str, Any]] = json.loads(output)["nftables"] if ok else []
+    return objects
+
+
+def is_plain(name: str) -> bool:
+    """Return whether a name from the kernel can be a part of a script.
+
+    Because the kernel allows any character in a name, a name made in a container could otherwise add commands to the
+    script, such as ``include``, which reads files of the host.
+    """
+    return bool(_PLAIN.fullmatch(name))
 
 
 def numbered(what: str) -> str:
@@ -167,8 +192,8 @@ class Context:
         with _one_at_a_time:
             self._library.nft_ctx_output_set_flags(self._context, flags)
             code = self._library.nft_run_cmd_from_buffer(self._context, script.encode())
-            output = self._library.nft_ctx_get_output_buffer(self._context).decode()
-            errors = self._library.nft_ctx_get_error_buffer(self._context).decode()
+            output = self._library.nft_ctx_get_output_buffer(self._context).decode(errors="replace")
+            errors = self._library.nft_ctx_get_error_buffer(self._context).decode(errors="replace")
         return code == 0, output, errors
 
     def close(self) -> None:

@@ -5,12 +5,17 @@ from ipaddress import ip_address
 
 import pytest
 
-from drivers.firewall import legacy_rules, rule_reading
+from drivers.firewall import legacy_rules, rule_reading, table_structure
 from drivers.firewall.packet_trace import rule_text
 from drivers.firewall.packets import Packet
 from drivers.firewall.rule_reading import Drop, find_drops, find_statements
 from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
+from drivers.linux.attributes import attribute
+from drivers.linux.netlink import ACK, Message
+from drivers.linux.nfnetlink import NFGENMSG, open_session
+
+CREATE = 0x400  # message flag NLM_F_CREATE
 
 pytestmark = pytest.mark.netns
 PACKET = Packet("tcp", ip_address("172.31.0.3"), ip_address("172.31.0.2"), 80, "br-a", "br-b")
@@ -181,3 +186,32 @@ def test_rules_of_docker_that_translate_a_destination(netns, older, newer):
         netns.path, lambda: list(legacy_rules.find_translations([("prerouting", p) for p in (published, *others)]))
     )
     assert legacy == [(published, ("iptables-legacy", "nat", "DOCKER", 2))]
+
+
+NEW_TABLE, NEW_CHAIN, BEGIN, END = 10 << 8, 10 << 8 | 3, 0x10, 0x11  # netlink message types
+NAMES = ("x; add table ip added", "x\nadd table ip added", 'x; include "/etc/passwd"', "a\x1b[2Jb", "\udcff\udcfe", "{")
+
+
+def make_table(name: str, chain: str) -> None:
+    """Make a table with a chain by netlink messages, because nft refuses special characters in a name."""
+    table, in_table = (
+        attribute(n, text.encode(errors="surrogateescape") + b"\0") for n, text in ((1, name), (3, chain))
+    )
+    of_ip, batch = NFGENMSG.pack(2, 0, 0), NFGENMSG.pack(0, 0, 10)
+    made = Message(NEW_TABLE, 0, of_ip + table), Message(NEW_CHAIN, CREATE | ACK, of_ip + table + in_table)
+    with open_session() as session:
+        session.request_all([Message(BEGIN, 0, batch), *made, Message(END, 0, batch)])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hostile_names_in_the_kernel_do_not_change_what_is_read(netns, name):
+    def act():
+        libnftables.run("add table ip honest; add chain ip honest c")
+        make_table(name, "c")
+        make_table("plain", name)
+        return rule_reading.read()
+
+    tables = namespaces.run_in_netns(netns.path, act)
+    assert ("ip", "honest") in tables
+    assert set(tables) <= {("ip", "honest"), ("ip", "plain")}
+    assert ("ip", "added") not in namespaces.run_in_netns(netns.path, table_structure.handles)
