@@ -59,14 +59,15 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
     the redirection.
     """
     table = _table(address, public, bound)
+    apart = bool(table_structure.handles())  # a hostile program in the namespace may have made tables there
     try:
-        libnftables.run(script(address, public, bound))
+        libnftables.run(script(address, public, bound), apart=apart)
     except libnftables.Refused as error:
         if not error.taken:
             raise
         # Delete the table only if `create table` failed because the table exists. Deleting a table is slow: when the
         # nftables socket is closed after a deletion, the kernel first waits milliseconds for all readers of the table.
-        libnftables.run(f"delete table ip {TABLE}\n{table}")
+        libnftables.run(f"delete table ip {TABLE}\n{table}", apart=apart)
 
 
 def remove(bound: int) -> None:
@@ -75,7 +76,7 @@ def remove(bound: int) -> None:
     Runs in the calling thread's network namespace. Raises `drivers.api.DriverError` if nftables refuses the deletion.
     """
     if bound and bound_port() == bound:
-        libnftables.run(f"delete table ip {TABLE}\n")
+        libnftables.run(f"delete table ip {TABLE}\n", apart=True)
 
 
 def compare(address: IPv4Address, public: int, bound: int) -> list[Difference]:

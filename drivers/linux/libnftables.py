@@ -13,11 +13,11 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from drivers.api import DriverError, NoPermission, Unsupported
-from drivers.linux import recording
+from drivers.linux import netns, recording
 
 LIBRARY = "libnftables.so.1"
 JSON_OUTPUT = 1 << 4  # libnftables flag NFT_CTX_OUTPUT_JSON: print JSON
@@ -25,6 +25,7 @@ WITH_HANDLES = 1 << 3  # libnftables flag NFT_CTX_OUTPUT_HANDLE: print the numbe
 NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: do not look up host names by DNS
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 TIMEOUT = 60  # seconds to wait for the nft program
+FOREIGN_TIMEOUT_SECONDS = 5.0  # the same in a namespace whose owner may fill it with rules
 SELECTABLE = 1024 - 16
 """The limit of file descriptor numbers for libnftables. If a new file descriptor would reach this limit, hawse runs the
 ``nft`` program instead.
@@ -75,12 +76,16 @@ def _reserved_fds_free() -> Iterator[None]:
         reserve_fds(kept)
 
 
-def run(script: str) -> None:
-    """Run a script as one transaction; raises `Refused` with the error text that nftables prints."""
+def run(script: str, *, apart: bool = False) -> None:
+    """Run a script as one transaction; raises `Refused` with the error text that nftables prints.
+
+    With ``apart``, the nft program runs it, because libnftables may crash on tables that a container has made.
+    """
+    action = partial(_execute, script, as_json=False, apart=apart)
     if recording.recorder is None:
-        _execute(script, as_json=False)
+        action()
     else:
-        recording.recorder.nft(script, lambda: _execute(script, as_json=False))
+        recording.recorder.nft(script, action)
 
 
 def listing(what: str) -> list[dict[str, Any]]:
@@ -97,7 +102,7 @@ def listing_of_others(what: str) -> list[dict[str, Any]]:
     objects. Without that program, this process lists them.
     """
     try:
-        ok, output, _ = _by_program(f"list {what}", as_json=True)
+        ok, output, _ = _by_program(f"list {what}", True, FOREIGN_TIMEOUT_SECONDS)
     except Unsupported:
         return listing(what)
     objects: list[dict[str, Any]] = json.loads(output)["nftables"] if ok else []
@@ -122,8 +127,16 @@ def numbered(what: str) -> str:
         context.close()
 
 
-def _execute(script: str, *, as_json: bool) -> str:
+def _execute(script: str, *, as_json: bool, apart: bool = False) -> str:
+    """Run a script in this process, or with the nft program if ``apart``, or in a namespace of another user namespace.
+
+    Because libnftables crashes when it reads some sets that no correct program makes, the owner of such a namespace
+    could otherwise end this process.
+    """
     with _one_at_a_time, _reserved_fds_free():
+        if apart or netns.is_of_other_user_namespace():
+            with suppress(Unsupported):
+                return _checked(*_by_program(script, as_json, FOREIGN_TIMEOUT_SECONDS))
         if _library() is not None and _next_descriptor() < SELECTABLE:
             return _checked(*_in_process(script, as_json))
         return _checked(*_by_program(script, as_json))
@@ -212,10 +225,14 @@ def _in_process(script: str, as_json: bool) -> tuple[bool, str, str]:
         context.close()
 
 
-def _by_program(script: str, as_json: bool) -> tuple[bool, str, str]:
+def _by_program(script: str, as_json: bool, seconds: float = TIMEOUT) -> tuple[bool, str, str]:
     command = ["nft", *(["-j"] if as_json else []), "-f", "-"]
     try:
-        done = subprocess.run(command, input=script, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        done = subprocess.run(
+            command, input=script, capture_output=True, text=True, errors="replace", timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False, "", f"Error: no answer within {seconds:g} s"
     except FileNotFoundError:
         message = "nftables is missing: install libnftables or the nft program"
         raise Unsupported(message) from None

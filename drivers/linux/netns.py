@@ -18,7 +18,7 @@ from drivers.linux import recording
 from drivers.linux.errors import refusal
 from drivers.linux.namespaces import CLONE_NEWNET, setns, unshare
 
-NS_GET_NSTYPE = 0xB703
+NS_GET_USERNS, NS_GET_NSTYPE = 0xB701, 0xB703
 T = TypeVar("T")
 
 
@@ -49,6 +49,22 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
 def is_namespace_file(status: os.stat_result) -> bool:
     """Return whether ``status``, the result of stat(2) for a file, shows that the file is a namespace of any kind."""
     return status.st_dev == os.stat("/proc/thread-self/ns/net").st_dev
+
+
+def is_of_other_user_namespace() -> bool:
+    """Return whether the calling thread's network namespace belongs to another user namespace than this process.
+
+    The owner of that user namespace has all rights in the network namespace, perhaps without any right on the host.
+    """
+    with netns_fd("/proc/thread-self/ns/net") as here:
+        try:
+            owner = fcntl.ioctl(here, NS_GET_USERNS)
+        except PermissionError:
+            return False  # a parent of this process's user namespace
+    try:
+        return not os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user"))
+    finally:
+        os.close(owner)
 
 
 def is_network_namespace(fd: int) -> bool:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from drivers.firewall import resolver_redirect
 from drivers.linux import netns as namespaces
+from drivers.linux.attributes import attribute
+from drivers.linux.netlink import ACK, Message
+from drivers.linux.nfnetlink import NFGENMSG, open_session
 from engine.dns import wire
+from tests.conftest import until
+from tests.netns.agent.conftest import agent
 
 pytestmark = pytest.mark.netns
 
@@ -48,3 +57,48 @@ def test_netlink_messages_of_a_connected_namespace_do_not_stop_the_agent(host, n
     known = answer(sandbox, "web")
     namespaces.run_in_netns(netns.path, lambda: send_to_all_netlink_sockets(ENDLESS))
     assert answer(sandbox, "web") == known
+
+
+NEW_TABLE, NEW_SET, DELETE_TABLE, BEGIN, END, CREATE = 10 << 8, 10 << 8 | 9, 10 << 8 | 2, 0x10, 0x11, 0x400
+UNUSUAL_SET = {1: b"t\0", 2: b"s\0", 3: bytes(4), 4: b"\0\0\0\7", 5: b"\0\0\0\4", 10: b"\0\0\0\1",
+               13: bytes([3, 8, 0, 4, 20, 0, 0, 0, 1, 0])}  # fmt: skip
+"""Attributes NFTA_SET_*. The last one describes the set's key by a kind of expression that cannot be a key. libnftables
+1.1.3 crashes when it reads this set.
+"""
+
+
+def change_rules(*messages: tuple[int, dict[int, bytes]]) -> None:
+    """Change the nftables tables of the family ip, in the calling thread's namespace."""
+    batch, of_ip = NFGENMSG.pack(0, 0, 10), NFGENMSG.pack(2, 0, 0)
+    bodies = [(kind, of_ip + b"".join(attribute(*each) for each in parts.items())) for kind, parts in messages]
+    made = [Message(kind, (CREATE if kind == NEW_SET else 0) | ACK, body) for kind, body in bodies]
+    with open_session() as session:
+        session.request_all([Message(BEGIN, 0, batch), *made, Message(END, 0, batch)])
+
+
+@pytest.fixture
+def owned() -> Iterator[int]:
+    """A process in network and user namespaces of its own; its pid."""
+    with subprocess.Popen(["unshare", "-Urn", "sleep", "600"]) as process:
+        until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n")
+        yield process.pid
+        process.kill()
+
+
+@pytest.mark.parametrize("kind", ["user namespace", "named namespace"])
+def test_rules_in_a_connected_namespace_do_not_end_the_agent(host, owned, netns, kind):
+    """The agent writes its own rules again there after their damage, and must survive whatever it reads meanwhile."""
+    place = f"/proc/{owned}/ns/net" if kind == "user namespace" else netns.path
+    for network in ("app", "other"):
+        host.hawse("network", "create", network)
+    host.hawse("run", "-d", "--name", "web", "--network", "other", "hostfs", "sleep", "600")
+    sandbox = f"/proc/{host.hawse('inspect', '-f', '{{.State.Pid}}', 'web').stdout.strip()}/ns/net"
+    host.hawse("network", "connect", "app", f"netns:{place}")
+    known, before = answer(sandbox, "web"), agent(host)
+    assert answer(place, "web") != b""
+    table = {1: resolver_redirect.TABLE.encode() + b"\0"}
+    unusual = (NEW_TABLE, {1: UNUSUAL_SET[1]}), (NEW_SET, UNUSUAL_SET)
+    namespaces.run_in_netns(place, lambda: change_rules(*unusual, (DELETE_TABLE, table)))
+    time.sleep(3)
+    assert answer(sandbox, "web") == known
+    assert agent(host) == before

@@ -13,7 +13,6 @@ from drivers.firewall.rule_reading import find_drops, read
 from drivers.firewall.xt_expressions import Expression
 
 PACKET = Packet("tcp", ip_address("172.31.0.3"), ip_address("172.31.0.2"), 0)
-TABLE = {"family": "ip", "name": "filter", "handle": 1}
 CHAIN = {"name": "FORWARD", "hook": "forward", "type": "filter", "prio": 0}
 PORT = {"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 80}}
 
@@ -40,8 +39,9 @@ def test_which_targets_leave_a_later_drop_certain(monkeypatch, statements, is_pr
     rules = [
         {"rule": {"chain": "FORWARD", "handle": n, "expr": e}} for n, e in ((1, statements), (2, [{"drop": None}]))
     ]
-    listed = {"tables": [{"table": TABLE}], "table ip filter": [{"chain": CHAIN}, *rules]}
-    monkeypatch.setattr(rule_reading.libnftables, "listing", listed.__getitem__)
+    listed = {"table ip filter": [{"chain": CHAIN}, *rules]}
+    monkeypatch.setattr(rule_reading.table_structure, "handles", lambda: {("ip", "filter"): 1})
+    monkeypatch.setattr(rule_reading.libnftables, "listing_of_others", listed.__getitem__)
     expressions = [Expression(xt["type"], xt["name"], b"") for s in statements if (xt := s.get("xt"))]
     monkeypatch.setattr(rule_reading.xt_expressions, "read_rules", lambda *_: {1: expressions})
     assert bool(list(find_drops(read(), [("forward", PACKET)], strict=True))) == is_proven
