@@ -74,7 +74,7 @@ def lock() -> int | None:
     make_private_directory(path)
     descriptor = open_private(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT)
     if resident.try_lock(descriptor) or resident.is_socket_activated():
-        resident.sign(descriptor)
+        os.ftruncate(descriptor, 0)  # remove the signature of the earlier server, see `listen`
         return descriptor
     os.close(descriptor)
     return None
@@ -83,8 +83,11 @@ def lock() -> int | None:
 def listen(locked: int) -> WarmSocket:
     """Listen on the socket that systemd passed to this process; without such a socket, listen on a new socket.
 
-    The caller holds the lock of HAWSE_RUN; ``locked`` is the file descriptor of this lock.
+    The caller holds the lock of HAWSE_RUN; ``locked`` is the file descriptor of this lock. A launcher kills a server that
+    has signed the lock and hangs. Because a launcher of a socket from systemd connects while the server still imports
+    modules, the server signs the lock only when it is ready.
     """
+    resident.sign(locked)
     if resident.is_socket_activated():
         os.set_inheritable(resident.FIRST_LISTEN_DESCRIPTOR, False)
         return WarmSocket(socket.socket(fileno=resident.FIRST_LISTEN_DESCRIPTOR), None, locked)

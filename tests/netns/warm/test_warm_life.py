@@ -9,11 +9,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from cli.launcher.launch import ANSWER_TIMEOUT_SECONDS
+from tests.netns.warm.conftest import WarmHost
 
 pytestmark = pytest.mark.netns
 
@@ -248,32 +251,61 @@ def test_many_commands_at_once(warm):
     assert warm.run("network", "ls", "-qf", "type=custom").stdout.count("\n") == 12
 
 
-def test_started_by_a_socket_of_systemd(unserved):
-    """systemd starts the warm server.
-
-    systemd passes the socket as file descriptor 3, and the server's pid in the environment.
-    """
-    run_dir = unserved.host.run_dir
+@contextmanager
+def started_by_systemd(host: WarmHost) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the warm server as systemd does: the socket is file descriptor 3, the server's pid is in the environment."""
+    run_dir = host.host.run_dir
     run_dir.mkdir(parents=True)
     listener = socket.socket(socket.AF_UNIX)
     directory = os.open(run_dir, os.O_PATH)
     listener.bind(f"/proc/self/fd/{directory}/warm.sock")
+    os.close(directory)
     listener.listen()
-    boot = f"import sys; sys.path.insert(0, {str(unserved.packages)!r}); from cli.warm.__main__ import main; main()"
+    boot = f"import sys; sys.path.insert(0, {str(host.packages)!r}); from cli.warm.__main__ import main; main()"
     give = "os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))"
-    interpreter = str(unserved.script.with_name("python3"))
+    interpreter = str(host.script.with_name("python3"))
     script = f"import os, sys; {give}; os.execv({interpreter!r}, [{interpreter!r}, *sys.argv[2:]])"
     server = subprocess.Popen(
         [sys.executable, "-c", script, str(listener.fileno()), "-I", "-c", boot],
-        env=unserved.env(HAWSE_WARM_IDLE="1"), pass_fds=[listener.fileno()],
+        env=host.env(HAWSE_WARM_IDLE="1"), pass_fds=[listener.fileno()],
     )  # fmt: skip
+    listener.close()
     try:
-        assert unserved.run("network", "ls").returncode == 0
-        assert server.wait(30) == 0
-        assert (run_dir / "warm.sock").exists()  # systemd starts the next server by this file
+        yield server
     finally:
         server.kill()
         server.wait()
+
+
+def test_started_by_a_socket_of_systemd(unserved):
+    with started_by_systemd(unserved) as server:
+        assert unserved.run("network", "ls").returncode == 0
+        assert server.wait(30) == 0
+        assert (unserved.host.run_dir / "warm.sock").exists()  # systemd starts the next server by this file
+
+
+SLOW_IMPORT = """
+
+def import_all(then=import_all):
+    import os, time
+    place = os.environ["HAWSE_RUN"] + "/importing"
+    while os.path.exists(place):
+        time.sleep(0.001 if time.process_time() > 1 else 0)
+    then()
+"""
+
+
+def test_a_server_of_systemd_that_still_imports_is_not_killed(own_packages):
+    """After a boot, a command connects to the socket of systemd before the server is ready."""
+    with (own_packages.packages / "cli/warm/preload.py").open("a") as file:
+        file.write(SLOW_IMPORT)
+    with started_by_systemd(own_packages) as server:
+        importing = own_packages.host.run_dir / "importing"
+        importing.touch()
+        assert own_packages.run("network", "ls", HAWSE_WARM="use").returncode == 0
+        assert server.poll() is None
+        importing.unlink()
+        own_packages.wait_for(own_packages.serves)
 
 
 def test_image_runs_though_the_server_has_another_mount_namespace(warm, tmp_path):
