@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from drivers.linux.address_ranges import Range
 from drivers.linux.netlink import session
 
 CAP_NET_ADMIN = 12
+_NETNS_COOKIE = 71  # SO_NETNS_COOKIE, which Python's socket module lacks
 FALLBACK_PORTS = (49153, 65535)
 
 
@@ -119,6 +121,15 @@ def boot_time() -> int:
 
 
 def boot_identity() -> str:
-    """Return a string that changes when the machine boots or the host gets a new network namespace."""
+    """Return a string that changes when the machine boots or the host gets a new network namespace.
+
+    A container of another program gets a new namespace when it restarts. Because the kernel gives the inode number of a
+    deleted namespace to the next one, the namespace's cookie is used. Linux has cookies since 5.14.
+    """
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot_id}:{os.stat('/proc/self/ns/net').st_ino}"
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as opened:
+            cookie = opened.getsockopt(socket.SOL_SOCKET, _NETNS_COOKIE, 8)
+    except OSError:
+        return f"{boot_id}:{os.stat('/proc/self/ns/net').st_ino}"
+    return f"{boot_id}:{int.from_bytes(cookie, sys.byteorder):x}"

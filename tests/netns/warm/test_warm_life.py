@@ -253,7 +253,7 @@ def test_many_commands_at_once(warm):
 
 @contextmanager
 def started_by_systemd(host: WarmHost) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the warm server as systemd does: the socket is file descriptor 3, the server's pid is in the environment."""
+    """Start the warm server as systemd does: with the socket as file descriptor 3, and the pid in the environment."""
     run_dir = host.host.run_dir
     run_dir.mkdir(parents=True)
     listener = socket.socket(socket.AF_UNIX)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from ipaddress import ip_address, summarize_address_range
 
 import pytest
@@ -51,6 +53,20 @@ def written(bounds):
     """Return an address range in prefix notation, as a user writes it in a configuration file."""
     [network] = summarize_address_range(*map(ip_address, bounds))
     return str(network)
+
+
+def test_a_namespace_with_the_inode_number_of_a_deleted_one_has_another_boot_identity():
+    identities: dict[int, str] = {}
+    for _ in range(1000):  # a few attempts suffice if no other program makes namespaces
+        with namespaces.new_netns():
+            inode, identity = os.stat("/proc/self/ns/net").st_ino, host_facts.boot_identity()
+            assert identity == host_facts.boot_identity()
+        if inode in identities:
+            assert identity != identities[inode]
+            return
+        identities[inode] = identity
+        time.sleep(0.02)  # the kernel deletes namespaces in the background
+    pytest.fail("no inode number was used twice")
 
 
 def test_port_ranges_are_read_from_the_sysctls(host):
