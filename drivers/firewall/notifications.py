@@ -10,6 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 from drivers.api import News
 from drivers.firewall.transaction import SIGNATURE
@@ -24,6 +27,7 @@ NEW_ELEMENTS, NEW_GENERATION, GET_GENERATION = 10 << 8 | 12, 10 << 8 | 15, 10 <<
 TABLE = 1  # attribute NFTA_TABLE_NAME; messages about chains, sets, rules and elements use the same number
 GENERATION, PROCESS, PROCESS_NAME = 1, 2, 3  # attributes NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME
 NAME = b"hawse"
+FIRST_PID_NAMESPACE = 0xEFFFFFFC  # inode number of the machine's first PID namespace (PROC_PID_INIT_INO)
 OURS = frozenset((FAMILIES["inet"], FAMILIES["bridge"]))
 
 
@@ -107,11 +111,10 @@ class NftablesListener:
         touched, lost, self._touched, self._lost = self._touched, self._lost, False, False
         if not touched:
             return news
-        pid = int.from_bytes(attributes.get(PROCESS, b""))
-        if number == SIGNATURE or is_own(pid):
+        author = Author.of(attributes)
+        if number == SIGNATURE or author.is_this_process():
             return News(news.foreign, news.lost, True, news.by)
-        by = f"{read_text(attributes.get(PROCESS_NAME, b''))} ({pid})"
-        return News(True, news.lost or lost, news.by_hawse, by)
+        return News(True, news.lost or lost, news.by_hawse, str(author))
 
     def _look(self, data: bytes) -> None:
         """Record whether the messages in ``data`` change hawse's tables, and whether they may remove objects from them.
@@ -141,10 +144,38 @@ def follow(buffer_bytes: int = 0) -> socket.socket:
     return opened
 
 
-def is_own(thread: int) -> bool:
-    """Return whether a thread id belongs to this process.
+class Author(NamedTuple):
+    """The thread that made an nftables transaction: its id in the machine's first PID namespace, and its name.
 
-    The kernel reports the id of the thread that made a transaction. This id is not the PID if a driver's repairs run in
-    a separate thread.
+    The id is 0 if this process is in another PID namespace, as in a container, because the id is then useless here.
     """
-    return os.path.exists(f"/proc/self/task/{thread}")
+
+    thread: int
+    name: str
+
+    @classmethod
+    def of(cls, attributes: Mapping[int, bytes]) -> Author:
+        """Return the author that the kernel's message about a new generation names in its ``attributes``."""
+        is_first = os.stat("/proc/self/ns/pid").st_ino == FIRST_PID_NAMESPACE
+        thread = int.from_bytes(attributes.get(PROCESS, b"")) if is_first else 0
+        return cls(thread, read_text(attributes.get(PROCESS_NAME, b"")))
+
+    def is_this_process(self) -> bool:
+        """Return whether a thread of this process made the transaction; without an id, judge by the name.
+
+        The id of a thread is not the PID if a driver's repairs run in a separate thread.
+        """
+        if self.thread:
+            return os.path.exists(f"/proc/self/task/{self.thread}")
+        return self.name in map(_name, os.listdir("/proc/self/task"))
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.thread})" if self.thread else self.name
+
+
+def _name(thread: str) -> str:
+    """Return the name of a thread of this process, or "" if the thread has ended."""
+    try:
+        return read_text(Path(f"/proc/self/task/{thread}/comm").read_bytes()[:-1])
+    except OSError:
+        return ""

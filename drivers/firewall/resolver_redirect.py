@@ -16,7 +16,7 @@ from typing import Any
 
 from drivers.api import Difference
 from drivers.firewall import table_structure
-from drivers.firewall.notifications import NEW_GENERATION, PROCESS, follow, is_own
+from drivers.firewall.notifications import NEW_GENERATION, Author, follow
 from drivers.firewall.table_structure import Structure
 from drivers.linux import libnftables, listeners, netns, nfnetlink
 from drivers.linux.attributes import read
@@ -137,7 +137,7 @@ class RedirectWatch:
                 continue
             if data and HEADER.unpack_from(data)[1] == NEW_GENERATION:
                 attributes = read(data, HEADER.size + NFGENMSG.size)
-                changed |= self._touched and not is_own(int.from_bytes(attributes.get(PROCESS, b"")))
+                changed |= self._touched and not Author.of(attributes).is_this_process()
                 self._touched = False
             elif TABLE.encode() + b"\0" in data:
                 self._touched = True

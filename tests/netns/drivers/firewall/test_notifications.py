@@ -6,6 +6,7 @@ Each notification names the program that made the change. hawse notices when not
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,7 @@ from drivers.firewall.notifications import NftablesListener
 from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
 from drivers.linux.netlink import SOL_NETLINK
+from tests.installation import CHECKOUT
 
 pytestmark = pytest.mark.netns
 
@@ -83,6 +85,25 @@ def test_changes_of_other_tables_are_not_reported(place, script):
     place.sh(f"nft '{script}'")
     assert place.listener.read() == NOTHING
     assert not place.listener.missed()
+
+
+IN_A_CONTAINER = """
+import subprocess
+from drivers.firewall.notifications import NftablesListener
+from drivers.linux import libnftables
+listener = NftablesListener()
+libnftables.run("add element inet hawse bridges { x }")
+print(listener.read())
+subprocess.run(["nft", "add element inet hawse bridges { y }"], check=True)
+print(listener.read())
+"""
+
+
+def test_a_process_in_a_pid_namespace_of_its_own_recognises_its_own_changes(place):
+    """The kernel reports a thread's id in the machine's first PID namespace, which a container does not know."""
+    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", IN_A_CONTAINER]
+    reported = place.run(*command, cwd=CHECKOUT).stdout.splitlines()
+    assert reported == [str(News(by_hawse=True)), str(News(foreign=True, by="nft"))]
 
 
 def test_hawses_own_changes_are_recognised(place):
