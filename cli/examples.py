@@ -265,6 +265,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("after a boot, on a host without systemd", "hawse system boot"),
         ("do not wait for the cluster's store", "hawse system boot --timeout 0"),
     ),
+    "shutdown": (("before a shutdown, on a host without systemd", "hawse system shutdown"),),
     "doctor": (
         ("what is wrong on this host, and why", "hawse doctor"),
         ("repair hawse's own objects", "hawse doctor --fix"),

@@ -316,7 +316,7 @@ __hawse_command() {
             flags='--force,-f --help'
             ;;
         system)
-            commands='boot check df events info install prune service uninstall'
+            commands='boot check df events info install prune service shutdown uninstall'
             flags='--help'
             strict=1
             ;;
@@ -337,6 +337,9 @@ __hawse_command() {
             ;;
         'system service')
             flags='--group=none --help *--host=none --socket=none --tlscacert=none --tlscert=none --tlskey=none'
+            ;;
+        'system shutdown')
+            flags='--help'
             ;;
         'system uninstall')
             flags='--help --root=none'

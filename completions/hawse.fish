@@ -1,7 +1,7 @@
 # fish completion for hawse. `hawse completion fish` writes it.
 
 # For each command: the flags that take a value, with its source, and the aliases of its commands.
-set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stats' 'stats' 'container stop' 'stop' 'container top' 'top' 'container unpublish' 'unpublish' 'container wait' 'wait' 'context' 'context inspect' 'context ls' 'context show' 'context use' 'doctor' 'events' 'system events' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image prune' 'image pull' 'pull' 'image rm' 'image save' 'save' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network map' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system service' 'system uninstall' 'trace' 'version'
+set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stats' 'stats' 'container stop' 'stop' 'container top' 'top' 'container unpublish' 'unpublish' 'container wait' 'wait' 'context' 'context inspect' 'context ls' 'context show' 'context use' 'doctor' 'events' 'system events' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image prune' 'image pull' 'pull' 'image rm' 'image save' 'save' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network map' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system service' 'system shutdown' 'system uninstall' 'trace' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run' 'container top' 'top'
 
 function __hawse_valued
@@ -1009,6 +1009,7 @@ complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a info -d 'Display syst
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a install -d 'Install units with which systemd starts the resident processes of hawse'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a prune -d 'Remove unused data'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a service -d 'Serve Docker\'s Engine API, so that docker, compose and other clients use hawse'
+complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a shutdown -d 'End all containers before the host shuts down'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a uninstall -d 'Remove the units that hawse system install wrote'
 complete -c hawse -n '__hawse_flags_of \'system\'' -l help -d 'Print usage'
 
@@ -1038,6 +1039,8 @@ complete -c hawse -n '__hawse_flags_of \'system service\'' -l socket -x -a '(__h
 complete -c hawse -n '__hawse_flags_of \'system service\'' -l tlscacert -x -a '(__hawse_offer none)' -d 'File with the CA certificate that verifies clients over TCP'
 complete -c hawse -n '__hawse_flags_of \'system service\'' -l tlscert -x -a '(__hawse_offer none)' -d 'File with the certificate of this server'
 complete -c hawse -n '__hawse_flags_of \'system service\'' -l tlskey -x -a '(__hawse_offer none)' -d 'File with the private key of --tlscert'
+
+complete -c hawse -n '__hawse_flags_of \'system shutdown\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l root -x -a '(__hawse_offer none)' -d 'Remove below this directory, for a system that is not running'

@@ -446,6 +446,12 @@ class System(Protocol):
         On a cluster host, waits up to ``patience`` seconds until the etcd store answers.
         """
 
+    def shut_down(self) -> int:
+        """End the processes of all containers because the host shuts down; return their number.
+
+        `boot` starts them again by their restart policies, after the next boot or after a cancelled shutdown.
+        """
+
 
 class Swarm(Protocol):
     """The operations of Docker's /swarm and /nodes API."""

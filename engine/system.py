@@ -24,7 +24,7 @@ from engine.host import Host, network_spec, raises_engine_errors
 from engine.ipam import LOCAL_POOLS
 from engine.model import BootReport, EventOptions
 from engine.recovery import check as checks
-from engine.recovery import recover
+from engine.recovery import recover, shutdown
 from engine.render.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, architecture, version_text
 from engine.runtime import crun
 from engine.store.store_file import NAME
@@ -178,6 +178,10 @@ class SystemVerbs:
         """Restore networks, containers and adopted namespaces after a boot of the host; idempotent."""
         self._prepare()
         return recover.boot(self.host, patience)
+
+    def shut_down(self) -> int:
+        """End the processes of all containers because the host shuts down; return their number."""
+        return shutdown.end_all(self.host)
 
     def _warnings(self) -> list[str] | None:
         with self.host.store.read() as reader:

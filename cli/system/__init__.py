@@ -13,6 +13,7 @@ COMMANDS = {
     "install": "cli.system.install:install",
     "prune": "cli.system.prune:prune",
     "service": "cli.system.service:service",
+    "shutdown": "cli.system.shutdown:shutdown",
     "uninstall": "cli.system.uninstall:uninstall",
 }
 

@@ -6,6 +6,7 @@ from engine.containers import restart_policy
 from engine.containers.finalize import finalize_exit
 from engine.containers.remove import remove
 from engine.containers.start import start
+from engine.endpoints import shared_state
 from engine.host import Host, begin_intent, end_intent
 from engine.model import ContainerRecord
 from engine.store.api import IntentKind
@@ -17,8 +18,10 @@ def exited(host: Host, container_id: str, finished_at: str = "") -> None:
 
     When the process ends, the container's supervisor starts a new hawse process, which calls this function. If the
     restart must wait, the supervisor starts a second process after the wait, and passes ``finished_at``, the end of the
-    last run.
+    last run. While the host shuts down, nothing is recorded, so that the next boot starts the container.
     """
+    if _is_shutting_down(host):
+        return
     if finished_at:
         restart_now(host, container_id, finished_at)
         return
@@ -38,9 +41,16 @@ def finish_overdue_exit(host: Host, container_id: str) -> None:
     The hawse process that runs `exited` may be slow or may have been killed. Unlike `exited`, this function does not
     wait before it restarts the container.
     """
+    if _is_shutting_down(host):
+        return
     record = record_end(host, container_id)
     if record is not None and record.status == "restarting":
         restart_now(host, container_id, record.finished_at)
+
+
+def _is_shutting_down(host: Host) -> bool:
+    with host.store.read() as reader:
+        return shared_state.is_shutting_down(reader)
 
 
 def record_end(host: Host, container_id: str) -> ContainerRecord | None:

@@ -86,19 +86,15 @@ def _ended(
     """
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
     events.alone(host.store, lambda tx: events.killed(tx, record, number))
-    patience = timeout if timeout is not None else record.config.stop_timeout
-    seconds = DEFAULT_TIMEOUT if patience is None else patience
     if record.kind != "process":
         yield
         return
+    request = stop_request(record, number, timeout, restart=restart)
     if is_orphan(host, record):
-        end_orphan(record, number, None if seconds < 0 else seconds)
+        end_orphan(record, request.signal, request.seconds)
         _mark_stopped(host, record.id, "stop")
         yield
         return
-    if not 0 < number <= RTMAX:
-        number, seconds = 0, UNKNOWN_SIGNAL_WAIT_SECONDS
-    request = StopRequest(number, None if seconds < 0 else seconds, restart)
     # With --rm, let the supervisor run the program that handles the end, because that program also removes the
     # container.
     hold = restart or not record.host.auto_remove
@@ -107,6 +103,20 @@ def _ended(
             yield
     except RuntimeFailure as error:
         raise KernelFailure(str(error)) from error
+
+
+def stop_request(
+    record: ContainerRecord, number: int, timeout: int | None = None, *, restart: bool = False
+) -> StopRequest:
+    """Return the request to end a process by the signal ``number``, and by SIGKILL after ``timeout`` seconds.
+
+    Without a ``timeout``, the container's own value is used. A negative value means no SIGKILL.
+    """
+    patience = timeout if timeout is not None else record.config.stop_timeout
+    seconds = DEFAULT_TIMEOUT if patience is None else patience
+    if not 0 < number <= RTMAX:
+        number, seconds = 0, UNKNOWN_SIGNAL_WAIT_SECONDS
+    return StopRequest(number, None if seconds < 0 else seconds, restart)
 
 
 def _mark_stopped(host: Host, container_id: str, action: str = "") -> None:

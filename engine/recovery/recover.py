@@ -41,7 +41,7 @@ from engine.model import BootReport, ContainerRecord
 from engine.networks import activate, predefined
 from engine.paths import make_private_directory, open_private
 from engine.recovery import boot as after_boot
-from engine.recovery import parallel
+from engine.recovery import parallel, shutdown
 from engine.recovery.parallel import Failure, Job
 from engine.runtime import resident
 from engine.runtime.directory import CONTAINERS, ENDED
@@ -226,8 +226,9 @@ def boot(host: Host, patience: float) -> BootReport:
 
     A later call without another reboot continues the work of a killed process. It also starts each container whose
     restart policy requires this. The objects that need the cluster's store come last. The function waits up to
-    ``patience`` seconds for this store.
+    ``patience`` seconds for this store. After a cancelled shutdown, the function starts the containers that it ended.
     """
+    shutdown.cancel(host)
     after_boot.begin(host, again=True)
     recover(host)
     return come_back(host, patience)

@@ -20,10 +20,9 @@ def reboot(host):
     """Simulate a reboot: only the files on disk stay; all processes, namespaces, devices and HAWSE_RUN are deleted."""
     host.kill_processes()
     subprocess.run(["ip", "-n", host.peer.name, "link", "del", f"v{host.index}"], check=True)
-    with open(host.path):  # keeps the old inode in use: hawse detects the reboot by a new inode
-        Netns.delete(host)
-        shutil.rmtree(host.run_dir)
-        host.__init__(host.name, host.peer, host.state, host.index)
+    Netns.delete(host)
+    shutil.rmtree(host.run_dir)
+    host.__init__(host.name, host.peer, host.state, host.index)
 
 
 def run(host, name, *flags, command=("sleep", "1d")):

@@ -1,0 +1,19 @@
+"""The ``hawse system shutdown`` command, which an init system runs when the host shuts down."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.pflag import command, exactly
+
+
+@command("shutdown", "End all containers before the host shuts down", exactly(0))
+@click.pass_obj
+def shutdown(app: App) -> None:
+    """End the processes of all containers, as dockerd does before the host shuts down; print their number.
+
+    Each process gets its stop signal, and SIGKILL after its grace period. Until the next boot, no restart policy starts
+    a container again. ``hawse system boot`` then starts them, also if the host did not shut down.
+    """
+    app.out(f"Containers: {app.engine.system.shut_down()}\n")

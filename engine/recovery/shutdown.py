@@ -1,0 +1,64 @@
+"""End all containers when the host shuts down, and take this back if the host did not shut down.
+
+dockerd does the same at its end. The ends are not recorded, so that the next boot treats these containers as running:
+`engine.recovery.boot` starts them by their restart policies, with their addresses.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+
+from engine.containers.finalize import finalize_exit
+from engine.containers.stop import stop_request
+from engine.endpoints import shared_state
+from engine.host import Host
+from engine.runtime.api import RuntimeFailure
+from engine.store.locks import locked
+from engine.validate.signals import parse_signal
+
+MARGIN_SECONDS = 5.0
+"""Seconds after a container's grace period for which `end_all` waits for the end of the process."""
+
+
+def end_all(host: Host) -> int:
+    """End the processes of all running containers; return the number of processes.
+
+    `engine.containers.on_exit` starts none of them before the next boot. Blocks up to the longest grace period of a
+    container.
+    """
+    with host.store.write() as tx:
+        shared_state.begin_shutdown(tx)
+        records = [r for r in tx.containers() if r.kind == "process" and r.status == "running"]
+    waits = {}
+    for record in records:
+        request = stop_request(record, parse_signal(record.config.stop_signal or "SIGTERM"))
+        with suppress(RuntimeFailure):  # the process has ended
+            host.runtime.request_stop(record.id, request)
+            waits[record.id] = request.seconds
+    begin = time.monotonic()
+    for container_id, seconds in waits.items():
+        left = None if seconds is None else max(0.0, begin + seconds + MARGIN_SECONDS - time.monotonic())
+        with suppress(RuntimeFailure):
+            host.runtime.wait(container_id, left)
+    return len(waits)
+
+
+def cancel(host: Host) -> None:
+    """Record the ends of the containers that `end_all` has ended in this boot, not as stopped by the user.
+
+    Idempotent. Does nothing if `end_all` has not run in this boot.
+    """
+    with host.store.read() as reader:
+        if not shared_state.is_shutting_down(reader):
+            return
+        running = [r.id for r in reader.containers() if r.kind == "process" and r.status == "running"]
+    for container_id in running:
+        with locked(host.run, "container", container_id):
+            ended = finalize_exit(host, container_id)
+            if ended is not None and ended.status == "exited":
+                with host.store.write() as tx:
+                    tx.put_container(replace(ended, stopped_by_user=False))
+    with host.store.write() as tx:
+        shared_state.cancel_shutdown(tx)

@@ -1,0 +1,56 @@
+"""``hawse system shutdown`` ends all containers, and the next boot starts them again by their restart policies."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.conftest import until
+from tests.netns.engine.recovery.test_boot import addresses, reboot, run, states
+
+pytestmark = pytest.mark.netns
+SLEEPS = ("sh", "-c", "trap 'echo ended > $0; exit 7' TERM; echo ready; while :; do sleep 0.05; done")
+
+
+@pytest.fixture
+def running(host, tmp_path):
+    """Three containers that end at SIGTERM with the exit code 7; the end of the first writes a file."""
+    host.hawse("network", "create", "app")
+    run(host, "first", "--network", "app", "--restart", "unless-stopped", command=(*SLEEPS, str(tmp_path / "ended")))
+    run(host, "second", "--network", "app", "--restart", "always", command=(*SLEEPS, "/dev/null"))
+    run(host, "once", command=(*SLEEPS, "/dev/null"))
+    until(lambda: all("ready" in host.hawse("logs", name).stdout for name in ("first", "second", "once")))
+    return addresses(host, "app")
+
+
+def end_all(host):
+    assert host.hawse("system", "shutdown").stdout == "Containers: 3\n"
+    time.sleep(1)  # restart policies would start the containers within 0.1 s
+    assert states(host) == dict.fromkeys(("first", "second", "once"), "exited")
+
+
+def test_containers_end_by_their_stop_signal_and_are_restored_by_the_next_boot(host, running, tmp_path):
+    end_all(host)
+    assert (tmp_path / "ended").read_text() == "ended\n"
+    reboot(host)
+    assert host.hawse("system", "boot").stdout == "Networks: 2, containers: 2, namespaces: 0\n"
+    assert states(host) == {"first": "running", "second": "running", "once": "exited"}
+    assert addresses(host, "app") == running
+
+
+def test_containers_that_wait_for_a_restart_do_not_start_before_the_next_boot(host):
+    run(host, "fails", "--restart", "always", command=("false",))
+    until(lambda: states(host) == {"fails": "restarting"})
+    host.hawse("system", "shutdown")
+    count = host.hawse("inspect", "-f", "{{.RestartCount}}", "fails").stdout
+    time.sleep(1)
+    assert host.hawse("inspect", "-f", "{{.RestartCount}}", "fails").stdout == count
+    reboot(host)
+    assert host.hawse("system", "boot").stdout == "Networks: 1, containers: 1, namespaces: 0\n"
+
+
+def test_a_boot_command_without_a_boot_starts_the_containers_again(host, running):
+    end_all(host)
+    assert host.hawse("system", "boot").stdout == "Networks: 0, containers: 2, namespaces: 0\n"
+    assert states(host) == {"first": "running", "second": "running", "once": "exited"}
