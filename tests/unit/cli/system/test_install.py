@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,7 @@ def test_install_writes_units_for_this_installation_and_uninstall_removes_them(t
     assert "SocketMode=0660\nSocketUser=root\nSocketGroup=root\n" in (directory / "hawse-api.socket").read_text()
     for name in UNITS:
         text = (directory / name).read_text()
-        assert "@" not in text
+        assert not re.search("@[A-Z]+@", text)
         assert name.endswith("socket") or f"ExecStart={sys.executable} -I " in text
         assert name.endswith("socket") or f"\nAssertPathExists={CHECKOUT}/cli/launcher/launch.py\n" in text
         assert name.endswith("socket") or ' "HAWSE_CONFIG=/etc/hawse/daemon.json"' in text
