@@ -21,7 +21,7 @@ from drivers.registry import facts, load
 from engine.agent.service import Snapshot
 from engine.agentd.host_links import HostLinks
 from engine.agentd.link_thread import LinkThread
-from engine.agentd.switch_links import SwitchLinks
+from engine.agentd.switch_links import SwitchLinks, SwitchSysctls
 from engine.config import Config
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
@@ -67,6 +67,7 @@ class Watched:
     listener: LinkListener
     redirection: RedirectWatch | None
     concerns: Callable[[Change], Subject | None]
+    sysctls: SwitchSysctls | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +224,13 @@ class LinkService:
             print(f"cannot watch the links of {subject.kind} {subject.id}: {error}", file=sys.stderr, flush=True)
             return
         namespace.release()  # the listener's socket does not need this descriptor
-        concerns = ours.concerns if ours is not None else SwitchLinks(subject, links).concerns
-        self._watched[subject] = Watched(place, namespace, listener, redirection, concerns)
+        watched = Watched(place, namespace, listener, redirection, lambda _: subject)
+        if ours is None:
+            watched.sysctls = SwitchSysctls(self._inotify, place.path, lambda: self._suspect([subject]))
+            watched.concerns = SwitchLinks(subject, links, watched.sysctls).concerns
+        else:
+            watched.concerns = ours.concerns
+        self._watched[subject] = watched
         self._loop.watch(listener.fileno(), lambda _: self._heard(subject))
         if redirection is not None:
             self._loop.watch(redirection.fileno(), lambda _: self._heard(subject))
@@ -255,6 +261,8 @@ class LinkService:
         if watched is not None:
             self._loop.forget(watched.listener.fileno())
             watched.listener.close()
+            if watched.sysctls is not None:
+                watched.sysctls.close()
             if watched.redirection is not None:
                 self._loop.forget(watched.redirection.fileno())
                 watched.redirection.close()

@@ -38,6 +38,9 @@ FAULTS = {
     "the VXLAN device's port is blocked": "bridge link set dev vxlan0 state 0",
     "the VXLAN device's port has other flags": "bridge link set dev vxlan0 isolated off learning on neigh_suppress on",
     "the bridge runs the spanning tree protocol": "ip link set br0 type bridge stp_state 1; ip link set br0 mtu 1300",
+    "IPv6 is off on the VXLAN device": "sysctl -qw net.ipv6.conf.vxlan0.disable_ipv6=1",
+    "the bridge accepts router advertisements": "sysctl -qw net.ipv6.conf.br0.accept_ra=2",
+    "the namespace forwards": "sysctl -qw net.ipv4.conf.all.forwarding=1",
     "the containers' ports are deleted": PORTS + "ip link delete $port; done",
     "the containers' ports are out of the bridge": PORTS + "ip link set $port nomaster; done",
     "the containers' ports are isolated": PORTS + "bridge link set dev $port isolated on learning on; done",
@@ -91,6 +94,18 @@ def test_damage_is_repaired_without_any_command(patient, ping, fault, capsys):
     with capsys.disabled():
         print(f"\n  {took * 1000:6.0f} ms", end=" ")
     assert took < BOUND
+    assert a.verify("app").stdout == "ok\n"
+
+
+def test_sysctls_of_a_recreated_device_are_repaired(pair):
+    a, _ = pair
+    a.tool("app", "damage", "ip link delete vxlan0")
+    eventually(lambda: a.verify("app").stdout == "ok\n")
+    log = (a.run_dir / "agent.log").read_text()
+    began = time.monotonic()
+    a.tool("app", "damage", "sysctl -qw net.ipv6.conf.vxlan0.disable_ipv6=1")
+    eventually(lambda: "disable_ipv6" in (a.run_dir / "agent.log").read_text().removeprefix(log))
+    assert time.monotonic() - began < BOUND
     assert a.verify("app").stdout == "ok\n"
 
 
