@@ -31,6 +31,7 @@ class HostLinks:
         self._bridges: dict[int, Subject] = {}
         self._ports: dict[int, Subject] = {}
         self._macs: dict[int, str] = {}
+        self._port_names: dict[int, str] = {}
         self._names: Mapping[str, Subject] = {}
         self._sysctls: dict[Subject, list[InotifyWatch]] = {}
         self._listener = LinkListener(HOST, BUFFER_BYTES)
@@ -69,9 +70,10 @@ class HostLinks:
         """Return the networks and endpoints that a change may have damaged."""
         if change.kind == "link":
             subject = marked(change) or self._bridges.get(change.link)
-            has_mac = self._macs.get(change.link, change.mac) == change.mac
+            is_same = self._macs.get(change.link, change.mac) == change.mac
+            is_same = is_same and self._port_names.get(change.link, change.name) == change.name
             self._learn(change)
-            return [subject] if subject is not None and (not has_mac or self._is_damaged(change, subject)) else []
+            return [subject] if subject is not None and (not is_same or self._is_damaged(change, subject)) else []
         if change.kind == "port":
             return [self._ports[change.link]] if change.link in self._ports else []
         if change.kind == "forwarding" and not change.on and change.link == link_notifications.ALL_LINKS:
@@ -89,7 +91,7 @@ class HostLinks:
     def _learn(self, change: Change) -> None:
         """Record the link index of the changed network or endpoint, or forget a deleted link.
 
-        For a network, also record the MAC address and watch the sysctls.
+        For a network, also record the MAC address and watch the sysctls. For an endpoint, also record the first name.
         """
         subject = marked(change) or self._bridges.get(change.link)
         if subject is None:
@@ -97,8 +99,10 @@ class HostLinks:
         if subject.kind == ENDPOINT:
             if change.gone:
                 self._ports.pop(change.link, None)
+                self._port_names.pop(change.link, None)
             else:
                 self._ports[change.link] = subject
+                self._port_names.setdefault(change.link, change.name)
         elif change.gone:
             self._bridges.pop(change.link, None)
             self._macs.pop(change.link, None)
