@@ -83,9 +83,13 @@ class ServerStopped(Exception):
 
 
 def main() -> None:
-    """Run the command of this process and exit; the command runs in the warm server if possible."""
+    """Run the command of this process and exit; the command runs in the warm server if possible.
+
+    ``system uninstall`` stops the unit of the warm server. It must not run there, because the server ends only after
+    the commands that it runs.
+    """
     mode = posix.environ.get(MODE_VARIABLE)
-    if mode == b"off" or names_descriptor(sys.argv[1:]) or in_background():
+    if mode == b"off" or names_descriptor(sys.argv[1:]) or in_background() or "uninstall" in sys.argv:
         run_cold(leave_server=False)
     absent = False
     try:
