@@ -446,8 +446,8 @@ class System(Protocol):
         On a cluster host, waits up to ``patience`` seconds until the etcd store answers.
         """
 
-    def shut_down(self) -> int:
-        """End the processes of all containers because the host shuts down; return their number.
+    def shut_down(self) -> tuple[int, list[str]]:
+        """End the processes of all containers because the host shuts down; return their number, and all problems.
 
         `boot` starts them again by their restart policies, after the next boot or after a cancelled shutdown.
         """

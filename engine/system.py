@@ -179,8 +179,8 @@ class SystemVerbs:
         self._prepare()
         return recover.boot(self.host, patience)
 
-    def shut_down(self) -> int:
-        """End the processes of all containers because the host shuts down; return their number."""
+    def shut_down(self) -> tuple[int, list[str]]:
+        """End the processes of all containers because the host shuts down; return their number, and all problems."""
         return shutdown.end_all(self.host)
 
     def _warnings(self) -> list[str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.app import App
+from cli.app import App, StatusError
 from cli.pflag import command, exactly
 
 
@@ -14,6 +14,11 @@ def shutdown(app: App) -> None:
     """End the processes of all containers, as dockerd does before the host shuts down; print their number.
 
     Each process gets its stop signal, and SIGKILL after its grace period. Until the next boot, no restart policy starts
-    a container again. ``hawse system boot`` then starts them, also if the host did not shut down.
+    a container again. ``hawse system boot`` then starts them, also if the host did not shut down. Each failure is one
+    line on stderr; the exit code is then 1.
     """
-    app.out(f"Containers: {app.engine.system.shut_down()}\n")
+    ended, problems = app.engine.system.shut_down()
+    app.out(f"Containers: {ended}\n")
+    app.err_lines(problems)
+    if problems:
+        raise StatusError("")

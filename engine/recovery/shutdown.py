@@ -22,8 +22,8 @@ MARGIN_SECONDS = 5.0
 """Seconds after a container's grace period for which `end_all` waits for the end of the process."""
 
 
-def end_all(host: Host) -> int:
-    """End the processes of all running containers; return the number of processes.
+def end_all(host: Host) -> tuple[int, list[str]]:
+    """End the processes of all running containers; return their number, and a line for each that did not end.
 
     `engine.containers.on_exit` starts none of them before the next boot. Blocks up to the longest grace period of a
     container.
@@ -31,18 +31,20 @@ def end_all(host: Host) -> int:
     with host.store.write() as tx:
         shared_state.begin_shutdown(tx)
         records = [r for r in tx.containers() if r.kind == "process" and r.status == "running"]
-    waits = {}
+    waits, problems = {}, []
     for record in records:
         request = stop_request(record, parse_signal(record.config.stop_signal or "SIGTERM"))
-        with suppress(RuntimeFailure):  # the process has ended
+        try:
             host.runtime.request_stop(record.id, request)
             waits[record.id] = request.seconds
+        except RuntimeFailure as error:
+            problems.append(f"container {record.name}: {error}")
     begin = time.monotonic()
     for container_id, seconds in waits.items():
         left = None if seconds is None else max(0.0, begin + seconds + MARGIN_SECONDS - time.monotonic())
         with suppress(RuntimeFailure):
             host.runtime.wait(container_id, left)
-    return len(waits)
+    return len(waits), problems
 
 
 def cancel(host: Host) -> None:
