@@ -73,6 +73,12 @@ HANDOVER_PATHS = (
     (b"/proc/self/ns/mnt", posix.O_RDONLY), (b"/proc/self/ns/net", posix.O_RDONLY),
 )  # fmt: skip
 
+UNINSTALL = ["system", "uninstall"]
+"""The command that stops the unit of the warm server.
+
+It must not run in the warm server, because that server ends only after the commands that it runs.
+"""
+
 
 class ServerRefused(Exception):
     """Raised when the warm server runs but does not accept this command."""
@@ -83,13 +89,9 @@ class ServerStopped(Exception):
 
 
 def main() -> None:
-    """Run the command of this process and exit; the command runs in the warm server if possible.
-
-    ``system uninstall`` stops the unit of the warm server. It must not run there, because the server ends only after
-    the commands that it runs.
-    """
+    """Run the command of this process and exit; the command runs in the warm server if possible."""
     mode = posix.environ.get(MODE_VARIABLE)
-    if mode == b"off" or names_descriptor(sys.argv[1:]) or in_background() or "uninstall" in sys.argv:
+    if mode == b"off" or names_descriptor(sys.argv[1:]) or in_background() or sys.argv[1:3] == UNINSTALL:
         run_cold(leave_server=False)
     absent = False
     try:
