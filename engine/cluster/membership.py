@@ -107,7 +107,7 @@ def open_client(root: Path, membership: ClusterMembership) -> Client:
     from engine.cluster.etcd import Client
 
     hint = directory(root) / "preferred"
-    preferred = _preferred(hint, membership)
+    preferred = preferred_url(hint, membership)
     urls = sorted(_urls(root, membership), key=lambda url: url != preferred)
 
     def switched(url: str) -> None:
@@ -137,13 +137,14 @@ def socket_url(root: Path) -> str:
     return f"unix:{directory(root) / SOCKET}"
 
 
-def _preferred(hint: Path, membership: ClusterMembership) -> str:
+def preferred_url(hint: Path, membership: ClusterMembership) -> str:
     """Return the URL that answered last, read from the file ``hint``, or "" if no such URL is saved.
 
     A manager ignores the saved URL after `DETOUR_SECONDS` seconds, and tries its own etcd member again.
     """
     try:
-        lasts = not membership.is_manager or time.time() - hint.stat().st_mtime < DETOUR_SECONDS
+        age = time.time() - hint.stat().st_mtime  # negative after the clock was set back
+        lasts = not membership.is_manager or 0 <= age < DETOUR_SECONDS
         return hint.read_text(encoding="utf-8") if lasts else ""
     except FileNotFoundError:
         return ""
