@@ -23,7 +23,7 @@ ON_HOST = {
     "a veth is down": "ip link set %(veth)s down",
     "a veth is out of the bridge": "ip link set %(veth)s nomaster",
     "a veth is in another bridge": "ip link add br9 type bridge; ip link set %(veth)s master br9",
-    "the bridge is renamed": "ip link set %(bridge)s down; ip link set %(bridge)s name br8; ip link set br8 up",
+    "the bridge is renamed": "ip link set %(bridge)s down; ip link set %(bridge)s name br8; ip link set br8 up || :",
     "a veth is renamed": "ip link set %(veth)s name veth8",
     "the bridge has ARP off": "ip link set %(bridge)s arp off; ip neigh flush dev %(bridge)s",
     "the bridge has another MAC": "ip link set %(bridge)s address 02:42:aa:bb:cc:dd",
