@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -72,7 +73,9 @@ def write(tables: list[Table], directory: Path) -> None:
     drawn = pictures.draw(tables)
     for name, svg in drawn.items():
         (directory / name).write_text(svg)
-    (directory / "benchmarks.md").write_text(report.page(tables, list(drawn)))
+    (directory / "benchmarks.md").write_text(
+        report.page(tables, list(drawn), shlex.join(["sh", "tests/benchmark/run", *sys.argv[1:]]))
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ NONE = "-"
 INTRODUCTION = """\
 # Benchmarks
 
-`sh tests/benchmark/run --output docs` wrote this page on {machine}.
+`{command}` wrote this page on {machine}.
 
 Each product runs on its own throwaway host (network namespaces on one machine), and the products take turns. Compare
 **ratios**, not absolute times. A figure is the median, with the minimum in brackets. The ratio compares the medians.
@@ -24,13 +24,15 @@ product cannot do this, or not in this setup.
 """
 
 
-def page(tables: Sequence[Table], pictures: Sequence[str]) -> str:
-    """Return the whole result page as Markdown."""
+def page(tables: Sequence[Table], pictures: Sequence[str], command: str) -> str:
+    """Return the whole result page as Markdown. ``command`` is the command line that made it."""
     machine = (
         f"{os.cpu_count()} cores, Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}"
     )
     images = [f"![{name.removesuffix('.svg').replace('-', ' ')}]({name})" for name in pictures]
-    return "\n".join([INTRODUCTION.format(machine=machine), *images, *(f"\n{markdown(t)}" for t in tables)])
+    return "\n".join(
+        [INTRODUCTION.format(machine=machine, command=command), *images, *(f"\n{markdown(t)}" for t in tables)]
+    )
 
 
 def markdown(table: Table) -> str:
