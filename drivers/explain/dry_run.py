@@ -22,7 +22,6 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 from drivers.explain import imagined, kinds, links
 from drivers.explain.imagined import ImaginedLinks
 from drivers.explain.links import NameLookup
-from drivers.explain.netfilter import FAMILY_NAMES
 from drivers.explain.recorder import HERE, TRANSLATIONS, CommandRecorder
 from drivers.firewall.encoding import FILES
 from drivers.firewall.transaction import ADD, BEGIN, DESTROY, END, SIGNATURE
@@ -30,7 +29,7 @@ from drivers.linux import link, sysctl
 from drivers.linux.attributes import read, read_text
 from drivers.linux.conntrack import DELETE
 from drivers.linux.netlink import ACK, Message, Session
-from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, TABLE
+from drivers.linux.nfnetlink import FAMILY_NAMES, NETFILTER, NFGENMSG, TABLE
 from drivers.linux.rtnetlink import decode
 
 T = TypeVar("T")

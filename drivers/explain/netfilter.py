@@ -27,9 +27,8 @@ from drivers.linux.conntrack import (
     TUPLE_REPLY,
 )
 from drivers.linux.netlink import Message
-from drivers.linux.nfnetlink import FAMILIES, NFGENMSG, TABLE
+from drivers.linux.nfnetlink import FAMILY_NAMES, NFGENMSG, TABLE
 
-FAMILY_NAMES = {number: family for family, number in FAMILIES.items()}
 VERBS = {ADD: "add", DESTROY: "destroy"}
 ADDRESS_WORDS = {TUPLE_ORIG: ("--orig-src", "--orig-dst"), TUPLE_REPLY: ("--reply-src", "--reply-dst")}
 

@@ -31,8 +31,9 @@ COMPARED, VALUE = 3, 1  # netlink attribute numbers NFTA_CMP_DATA, NFTA_DATA_VAL
 TARGET = 1  # netlink attribute number NFTA_TARGET_NAME, for targets of iptables rules
 FORWARD, DROP, ACCEPT = b"\0\0\0\2", b"\0\0\0\0", b"\0\0\0\1"  # kernel's NF_INET_FORWARD, NF_DROP, NF_ACCEPT
 JUMP, GOTO = b"\xff\xff\xff\xfd", b"\xff\xff\xff\xfc"  # kernel's NFT_JUMP, NFT_GOTO
-BRIDGE, IP6, IP6_BYTES = FAMILIES["bridge"], 10, 16  # 16 bytes: an IPv6 address; interface names are shorter
-FAMILY = {FAMILIES["inet"]: "inet", 2: "ip", IP6: "ip6", BRIDGE: "bridge"}  # nftables' names of NFPROTO_* values
+BRIDGE, IP6 = FAMILIES["bridge"], FAMILIES["ip6"]
+IP6_BYTES = 16  # size of an IPv6 address; interface names are shorter
+FAMILY = {FAMILIES[name]: name for name in ("inet", "ip", "ip6", "bridge")}
 OURS = (TABLE, standby_table.TABLE, spoof_guard.TABLE)
 SHORTEST = 2
 """Minimum length in bytes at which a value in a rule counts as the beginning of an interface name or address.

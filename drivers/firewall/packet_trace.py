@@ -20,7 +20,7 @@ from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.libnftables import Context
 from drivers.linux.netlink import SOL_NETLINK, messages, open_socket, received
-from drivers.linux.nfnetlink import NETFILTER, NFGENMSG
+from drivers.linux.nfnetlink import FAMILY_NAMES, NETFILTER, NFGENMSG
 from drivers.linux.probes import TunnelFlow, Tuple
 
 ADD_MEMBERSHIP, TRACE_GROUP = 1, 9  # kernel constants NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTRACE
@@ -29,7 +29,6 @@ TABLE, CHAIN, HANDLE, KIND, VERDICT, ID, NETWORK, TRANSPORT = 1, 2, 3, 4, 5, 6, 
 POLICY, CODE = 16, 1  # attributes NFTA_TRACE_*, NFTA_VERDICT_CODE
 READS = 200  # maximum messages of one read, because a flood of packets must not block the caller
 BY_POLICY, BY_RULE, DROP = 1, 3, 0  # kernel constants NFT_TRACETYPE_POLICY, NFT_TRACETYPE_RULE, NF_DROP
-FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # kernel constants NFPROTO_*
 FIRST = -450  # a priority before all usual chains (kernel constant NF_IP_PRI_RAW_BEFORE_DEFRAG)
 LEAVING, LAST = "postrouting", 1000  # the last hook, and a priority after all usual chains
 CHAINS = {
@@ -146,7 +145,8 @@ class PacketTrace:
                 continue
             values = read(body, NFGENMSG.size)
             self._remember_direction(values)
-            table = f"{FAMILIES.get(body[0], '?')} {read_text(values.get(TABLE, b''))}"  # body[0]: the chain's family
+            family = FAMILY_NAMES.get(body[0], "?")
+            table = f"{family} {read_text(values.get(TABLE, b''))}"
             if table.partition(" ")[2] == f"hawse_trace_{os.getpid()}":
                 leaves = read_text(values.get(CHAIN, b"")).startswith(LEAVING)
                 if leaves and self._replies.get(values.get(ID, b"")):

@@ -191,12 +191,12 @@ def _objects(family: str, name: str) -> list[dict[str, Any]]:
     objects = libnftables.listing_of_others(f"table {family} {name}")
     rules = [item["rule"] for item in objects if "rule" in item]
     by_handle = {rule["handle"]: [s for s in rule.get("expr", ()) if "xt" in s] for rule in rules}
-    known = xt_expressions.read_rules(family, name) if any(by_handle.values()) else {}
+    known = xt_expressions.read_rules(f"{family} {name}") if any(by_handle.values()) else {}
     for handle, statements in by_handle.items():
         expressions = known.get(handle, [])
         for number, statement in enumerate(statements):
-            found = expressions[number] if len(expressions) == len(statements) else xt_expressions.UNKNOWN
-            statement["xt"] = found._asdict()
+            expression = expressions[number] if len(expressions) == len(statements) else xt_expressions.UNKNOWN
+            statement["xt"] = expression._asdict()
     return objects
 
 

@@ -17,9 +17,8 @@ from drivers.linux import libnftables, netns
 from drivers.linux.attributes import each, read, read_text, text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
-from drivers.linux.nfnetlink import GET_RULE, NFGENMSG, open_session, table_header
+from drivers.linux.nfnetlink import FAMILY_NAMES, GET_RULE, NFGENMSG, open_session, table_header
 
-FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # kernel constants NFPROTO_*
 GET_TABLE, GET_CHAIN, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 4, 10 << 8 | 10, 10 << 8 | 13
 TABLE, TABLE_FLAGS, TABLE_HANDLE = 1, 2, 4  # NFTA_TABLE_NAME (NFTA_*_TABLE in other messages), _FLAGS, _HANDLE
 CHAIN_NAME, CHAIN_PARTS = 3, (4, 5, 7, 10)  # attributes NFTA_CHAIN_NAME; NFTA_CHAIN_HOOK, _POLICY, _TYPE, _FLAGS
@@ -69,7 +68,7 @@ def handles() -> dict[tuple[str, str], int]:
     with open_session() as session, kernel_errors("list", "tables"):
         listed = session.dump(GET_TABLE, NFGENMSG.pack(0, 0, 0))
     tables = ((message[0], read(message, NFGENMSG.size)) for message in listed)
-    return {(FAMILIES.get(f, ""), read_text(t[TABLE])): int.from_bytes(t[TABLE_HANDLE]) for f, t in tables}
+    return {(FAMILY_NAMES.get(f, ""), read_text(t[TABLE])): int.from_bytes(t[TABLE_HANDLE]) for f, t in tables}
 
 
 def _read(session: Session, table: str) -> Structure | None:

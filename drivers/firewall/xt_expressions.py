@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from drivers.linux.attributes import each, read, read_text, text
-from drivers.linux.netlink import Session
-from drivers.linux.nfnetlink import GET_RULE, NETFILTER, NFGENMSG, TABLE
+from drivers.linux.attributes import each, read, read_text
+from drivers.linux.errors import kernel_errors
+from drivers.linux.nfnetlink import GET_RULE, NFGENMSG, open_session, table_header
 
-FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}  # kernel constants NFPROTO_*
 HANDLE, EXPRESSIONS = 3, 4  # netlink attribute numbers NFTA_RULE_*
 KIND, DATA = 1, 2  # netlink attribute numbers NFTA_EXPR_*
 NAME, INFO = 1, 3  # netlink attribute numbers NFTA_MATCH_*, and the equal NFTA_TARGET_*
@@ -30,13 +29,13 @@ class Expression(NamedTuple):
 UNKNOWN = Expression("target", "", b"")
 
 
-def read_rules(family: str, table: str) -> dict[int, list[Expression]]:
-    """Return the matches and targets of each rule of a table in their order, by the rule's handle."""
-    session = Session(NETFILTER)
-    try:
-        listed = session.dump(GET_RULE, NFGENMSG.pack(FAMILIES[family], 0, 0) + text(TABLE, table))
-    finally:
-        session.close()
+def read_rules(table: str) -> dict[int, list[Expression]]:
+    """Return the matches and targets of each rule in their order, by the rule's handle.
+
+    ``table`` is family and name (``ip filter``). Raises `drivers.api.DriverError` if the kernel cannot list the rules.
+    """
+    with open_session() as session, kernel_errors("list rules of", table):
+        listed = session.dump(GET_RULE, table_header(table))
     rules = [read(message, NFGENMSG.size) for message in listed]
     return {int.from_bytes(rule[HANDLE], "big"): list(_of_rule(rule)) for rule in rules}
 

@@ -85,8 +85,8 @@ def _one_of_ports(data: bytes, packet: Packet) -> bool | None:
         if number == 0 or not starts[number - 1]
     ]
     own = [packet.source_port, packet.port] if place > 1 else [packet.port if place else packet.source_port]
-    found = [_is_between(port, *span) for port in own for span in spans]
-    return turned(True if True in found else None if None in found else False, inverted)
+    results = [_is_between(port, *span) for port in own for span in spans]
+    return turned(True if True in results else None if None in results else False, inverted)
 
 
 def _is_bridged(data: bytes, packet: Packet) -> bool | None:

@@ -22,7 +22,9 @@ from drivers.linux.netlink import Session, in_background
 
 NETFILTER = 12  # netlink family (kernel constant NETLINK_NETFILTER)
 GET_RULE = 10 << 8 | 7  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE
-FAMILIES = {"inet": 1, "ip": 2, "bridge": 7}  # numbers of address families (kernel constants NFPROTO_*)
+FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
+"""Numbers of the families of tables (kernel constants NFPROTO_*)."""
+FAMILY_NAMES = {number: family for family, number in FAMILIES.items()}
 TABLE, CHAIN, USER_DATA = 1, 2, 7  # attributes NFTA_RULE_*; TABLE is also NFTA_SET_ELEM_LIST_TABLE
 COMMENT = 0  # type number of a comment (libnftnl constant NFTNL_UDATA_RULE_COMMENT)
 NFGENMSG = struct.Struct("!BBH")  # struct nfgenmsg: family, version, resource
