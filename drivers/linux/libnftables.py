@@ -131,12 +131,13 @@ def _execute(script: str, *, as_json: bool, apart: bool = False) -> str:
     """Run a script in this process, or with the nft program if ``apart``, or in a namespace of another user namespace.
 
     Because libnftables crashes when it reads some sets that no correct program makes, the owner of such a namespace
-    could otherwise end this process.
+    could otherwise end this process. Because this owner can also make the program slow, other threads do not wait for
+    it.
     """
+    if apart or netns.is_of_other_user_namespace():
+        with suppress(Unsupported):
+            return _checked(*_by_program(script, as_json, FOREIGN_TIMEOUT_SECONDS))
     with _one_at_a_time, _reserved_fds_free():
-        if apart or netns.is_of_other_user_namespace():
-            with suppress(Unsupported):
-                return _checked(*_by_program(script, as_json, FOREIGN_TIMEOUT_SECONDS))
         if _library() is not None and _next_descriptor() < SELECTABLE:
             return _checked(*_in_process(script, as_json))
         return _checked(*_by_program(script, as_json))

@@ -1,9 +1,12 @@
 """nftables scripts run in any process, even in a process with thousands of open file descriptors."""
 
 import sys
+import threading
 
 import pytest
 
+from drivers.linux import libnftables
+from drivers.linux import netns as namespaces
 from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.netns
@@ -25,3 +28,17 @@ print([t["table"]["name"] for t in nft.listing("tables") if "table" in t])
 @pytest.mark.parametrize("kept", [("0",), ("4", "in process")])
 def test_a_script_runs_in_a_process_with_more_descriptors_than_select_supports(netns, kept):
     assert netns.run(sys.executable, "-c", CROWDED, *kept, cwd=CHECKOUT).stdout == "['crowded']\n"
+
+
+def test_a_script_of_the_nft_program_waits_for_no_call_of_libnftables_in_another_thread(netns):
+    """And no thread waits for the program, which the owner of a container's namespace can make slow."""
+
+    def add() -> None:
+        namespaces.run_in_netns(netns.path, lambda: libnftables.run("add table inet apart", apart=True))
+
+    with libnftables._one_at_a_time:
+        thread = threading.Thread(target=add)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+    assert netns.run("nft", "list", "tables").stdout == "table inet apart\n"
