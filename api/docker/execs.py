@@ -35,27 +35,25 @@ class Exec:
     command: ExecCreate
     attached: tuple[bool, bool]  # whether stdout and stderr are attached
     keys: str = ""
-    started: bool = False
     exit_code: int | None = None
     size: tuple[int, int] = (0, 0)  # rows and columns of the terminal
     terminal: int = -1  # master of the pseudo-terminal between the service and the worker
     job: Job | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
-    start: threading.Event = field(default_factory=threading.Event)
+    started: threading.Event = field(default_factory=threading.Event)
 
     @property
     def is_running(self) -> bool:
         """Whether the command runs."""
-        return self.started and self.exit_code is None
+        return self.started.is_set() and self.exit_code is None
 
     def claim(self) -> None:
         """Mark the command as started; raises ApiError (409) for a second start."""
         with self.lock:
-            if self.started:
+            if self.started.is_set():
                 raise ApiError(409, f"exec {self.id} has already run" if self.exit_code is not None
                                else f"Error: Exec command {self.id} is already running")  # fmt: skip
-            self.started = True
-        self.start.set()
+            self.started.set()
 
     def resize(self, rows: int, columns: int) -> None:
         """Wait for the start of the command, at most for `START_SECONDS`, and set the size of its terminal.
@@ -63,7 +61,7 @@ class Exec:
         A command that is just starting starts with this size. Raises ApiError if the command is not started in time
         (500), or has ended (404).
         """
-        if not self.start.wait(START_SECONDS):
+        if not self.started.wait(START_SECONDS):
             raise ApiError(500, "timeout waiting for exec session ready")
         with self.lock:
             if self.exit_code is not None:

@@ -21,6 +21,8 @@ def instance() -> Exec:
 def test_a_resize_waits_for_the_start(instance):
     waiting = threading.Thread(target=instance.resize, args=(20, 30))
     waiting.start()
+    waiting.join(0.1)
+    assert waiting.is_alive()
     assert instance.size == (0, 0)
     instance.claim()
     waiting.join(5)
