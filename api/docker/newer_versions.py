@@ -1,7 +1,8 @@
-"""The fields that Docker's documents have gained or lost in the API versions after 1.45, which hawse announces.
+"""The fields that Docker's documents have gained or lost in the API versions 1.46 to 1.51.
 
-Docker's history of the API lists them (moby/moby, api/docs/CHANGELOG.md). Other changes up to 1.51 concern only
-functions that hawse lacks, such as images for several platforms.
+hawse announces version 1.45, but a client may ask for a later one. Docker's history of the API lists the fields
+(moby/moby, api/docs/CHANGELOG.md). Other changes concern only functions that hawse lacks, such as images for several
+platforms.
 """
 
 from __future__ import annotations
