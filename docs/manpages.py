@@ -25,7 +25,7 @@ FILES = {
     "/var/lib/hawse": "Records, images and logs.",
     "/run/hawse": "Sockets, locks and runtime state; agent.log lists the repairs.",
 }
-OWN = "hawse's own: "  # the begin of the reason for a command that Docker does not have
+OWN = "hawse's own: "  # the beginning of the reason for a command that Docker does not have
 DESCRIPTION = """hawse gives a process, a network namespace or an imported image what Docker gives its containers:
 networks, addresses, names, published ports and isolation. It has Docker's commands, output, messages and exit codes."""
 
