@@ -162,7 +162,7 @@ def id_file(path: str) -> Iterator[Callable[[str], object]]:
         yield lambda _: None
         return
     try:
-        if os.path.exists(path):
+        if os.path.exists(path):  # for a directory with a slash at the end of ``path``, open() fails with EISDIR
             raise FileExistsError
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError as error:
