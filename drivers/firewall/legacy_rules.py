@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from drivers.api import IPAddress
 from drivers.firewall.legacy_tables import Dropping, Entry, Table, Translating, tables
@@ -40,12 +41,9 @@ class Unproven(Exception):
 
 def find_drops(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Dropping]]:
     """Yield the first proven drop for each step (a hook and a packet); the tables are read only once."""
-    known: dict[int, list[Table]] = {}
+    loaded = cache(_by_name)
     for hook, packet in steps:
-        if packet.version not in known:
-            loaded = {table.name: table for table in tables(packet.version)}
-            known[packet.version] = [loaded[name] for name in ORDER if name in loaded]
-        for table in known[packet.version]:
+        for table in (loaded(packet.version)[name] for name in ORDER if name in loaded(packet.version)):
             dropping = _Reader(table, packet).decide(hook.upper())
             if dropping is not None:
                 yield packet, dropping
@@ -53,12 +51,20 @@ def find_drops(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Dr
 
 
 def find_translations(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Translating]]:
-    """Yield each packet that certainly reaches a rule that changes its destination, with this rule."""
+    """Yield each packet that certainly reaches a rule that changes its destination, with this rule.
+
+    The tables are read only once.
+    """
+    loaded = cache(_by_name)
     for hook, packet in steps:
-        for table in tables(packet.version) if hook in ("prerouting", "output") else ():
-            decision = _Reader(table, packet).decide(hook.upper()) if table.name == "nat" else None
-            if isinstance(decision, Translating):
-                yield packet, decision
+        table = loaded(packet.version).get("nat") if hook in ("prerouting", "output") else None
+        decision = _Reader(table, packet).decide(hook.upper()) if table is not None else None
+        if isinstance(decision, Translating):
+            yield packet, decision
+
+
+def _by_name(version: int) -> dict[str, Table]:
+    return {table.name: table for table in tables(version)}
 
 
 class _Reader:

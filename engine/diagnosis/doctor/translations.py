@@ -6,8 +6,9 @@ kernel translates nothing. This module evaluates the rules for a few packets of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address
+from typing import TypeVar
 
 from drivers import bridge_options
 from drivers.firewall import legacy_rules
@@ -24,6 +25,7 @@ from engine.host import network_spec
 PORTS_LIMIT = 64  # published ports of one network that are examined
 CAUSE = "another program's firewall"
 Step = tuple[str, Packet]
+Rule = TypeVar("Rule")
 
 
 def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Check]:
@@ -70,7 +72,7 @@ def _outward(members: Sequence[Joined]) -> dict[Step, str]:
 
 
 def _redirected(published: dict[Step, str], tables: Tables) -> Iterator[Check]:
-    for rule, names in _grouped(tables, published, TRANSLATIONS).items():
+    for rule, names in _grouped(published, find_statements(tables, published, TRANSLATIONS)).items():
         what = f"a rule of the chain '{rule.table} {rule.chain}' sends packets to {repairs.brief(names)} elsewhere"
         # A chain of an older table may be newer than hawse's, and then comes first. The kernel does not list its age.
         make = fault if rule.precedes_dnat else warning
@@ -79,25 +81,25 @@ def _redirected(published: dict[Step, str], tables: Tables) -> Iterator[Check]:
 
 
 def _redirected_by_legacy(published: dict[Step, str]) -> Iterator[Check]:
-    by_packet = {packet: name for (_, packet), name in published.items()}
-    for packet, rule in dict.fromkeys(legacy_rules.find_translations(published)):
-        chain = f"{rule.program} {rule.table} {rule.chain}"
-        what = f"a rule of the chain '{chain}' sends packets to {by_packet[packet]} elsewhere, or comes after hawse's"
+    for rule, names in _grouped(published, legacy_rules.find_translations(published)).items():
+        what = f"a rule of the chain '{rule.program} {rule.table} {rule.chain}' sends packets to "
+        what += f"{repairs.brief(names)} elsewhere, or comes after hawse's"
         fix = f"delete the rule: {rule.program} -t {rule.table} -L {rule.chain} -n --line-numbers"
         yield warning("foreign firewall", what, CAUSE, fix)
 
 
 def _untracked(steps: dict[Step, str], tables: Tables) -> Iterator[Check]:
-    for rule, names in _grouped(tables, steps, UNTRACKED).items():
+    for rule, names in _grouped(steps, find_statements(tables, steps, UNTRACKED)).items():
         what = f"a rule of the chain '{rule.table} {rule.chain}' exempts packets of {repairs.brief(names)} from "
         what += "connection tracking, so hawse does not translate their addresses"
         yield fault("foreign firewall", what, CAUSE, f"delete or narrow the rule: {_listing(rule)}")
 
 
-def _grouped(tables: Tables, steps: dict[Step, str], statements: Sequence[str]) -> dict[Changed, list[str]]:
+def _grouped(steps: dict[Step, str], changes: Iterable[tuple[Packet, Rule]]) -> dict[Rule, list[str]]:
+    """Return the names of the packets that each rule changes, without duplicates."""
     by_packet = {packet: name for (_, packet), name in steps.items()}
-    by_rule: dict[Changed, list[str]] = {}
-    for packet, rule in find_statements(tables, steps, statements):
+    by_rule: dict[Rule, list[str]] = {}
+    for packet, rule in changes:
         names = by_rule.setdefault(rule, [])
         if by_packet[packet] not in names:
             names.append(by_packet[packet])

@@ -366,11 +366,12 @@ def test_rules_that_keep_hawse_from_translating_addresses(patient):
 
 @pytest.mark.parametrize(("program", "status"), [("iptables-nft", "fault"), ("iptables-legacy", "warning")])
 def test_rules_of_docker_for_the_published_port(patient, program, status):
-    """The order of hawse's rules and those of iptables-legacy is not known."""
+    """The order of hawse's rules and those of iptables-legacy is not known. Each rule is reported once."""
     nat = f"{program} -t nat"
     patient.host.sh(
         f"{nat} -N DOCKER; {nat} -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER; "
-        f"{nat} -A DOCKER ! -i docker0 -p tcp --dport 8080 -j DNAT --to-destination 10.9.9.9:80"
+        f"{nat} -A OUTPUT -m addrtype --dst-type LOCAL -j DOCKER; "
+        f"{nat} -A DOCKER -p tcp --dport 8080 -j DNAT --to-destination 10.9.9.9:80"
     )
     found = patient.findings()
     patient.host.sh(f"{nat} -F; {nat} -X")
