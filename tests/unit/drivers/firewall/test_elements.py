@@ -44,6 +44,23 @@ def test_a_network_has_elements_for_its_bridge_its_subnets_and_masquerading():
     }
 
 
+@pytest.mark.parametrize(
+    ("gateway", "options", "members"),
+    [
+        ("172.30.0.0", OPTIONS, {"172.30.0.1-172.30.0.7"}),
+        ("172.30.0.4", OPTIONS, {"172.30.0.0-172.30.0.3", "172.30.0.5-172.30.0.7"}),
+        ("172.30.0.7", OPTIONS, {"172.30.0.0-172.30.0.6"}),
+        (None, OPTIONS, {"172.30.0.0/29"}),
+        ("172.30.0.1", BridgeOptions(bridge="br0", inhibit_ipv4=True), {"172.30.0.0/29"}),
+        ("172.30.0.1", BridgeOptions(bridge="br0", mode4="isolated"), {"172.30.0.0/29"}),
+    ],
+)
+def test_members_are_all_addresses_of_a_subnet_that_the_host_does_not_have(gateway, options, members):
+    pool = Pool(ip_network("172.30.0.0/29"), ip_interface(f"{gateway}/29") if gateway else None)
+    elements = of_network(NetworkSpec(id="a" * 64, name="n1", pools=(pool,)), options)
+    assert {e.key for e in elements if e.set == "members4"} == {f'{addresses} . "br0"' for addresses in members}
+
+
 def test_an_internal_network_is_not_masqueraded():
     sets = {e.set for e in of_network(INTERNAL, OPTIONS)}
     assert sets == {"bridges", "internal", "same_bridge", "members4", "members6", "subnets4", "subnets6"}
