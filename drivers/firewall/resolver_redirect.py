@@ -52,14 +52,15 @@ def serving_port(address: IPv4Address) -> int:
     return next((port for port in listeners.udp_ports(address) if port != PORT), 0)
 
 
-def redirect(address: IPv4Address, public: int, bound: int) -> None:
+def redirect(address: IPv4Address, public: int, bound: int, *, apart: bool = False) -> None:
     """Redirect ``address``:``public`` to port ``bound``, replacing an earlier redirection.
 
-    Runs in the calling thread's network namespace. Raises `drivers.api.DriverError` if the kernel or nftables refuses
-    the redirection.
+    Runs in the calling thread's network namespace. ``apart`` is that of `drivers.linux.libnftables.run`; it is always
+    true in a namespace that has tables, because a hostile program may have made them. Raises `drivers.api.DriverError`
+    if the kernel or nftables refuses the redirection.
     """
     table = _table(address, public, bound)
-    apart = bool(table_structure.handles())  # a hostile program in the namespace may have made tables there
+    apart = apart or bool(table_structure.handles())
     try:
         libnftables.run(script(address, public, bound), apart=apart)
     except libnftables.Refused as error:

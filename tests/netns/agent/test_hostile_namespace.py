@@ -8,11 +8,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
 from drivers.firewall import resolver_redirect
+from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
 from drivers.linux.attributes import attribute
 from drivers.linux.netlink import ACK, Message
@@ -102,3 +104,14 @@ def test_rules_in_a_connected_namespace_do_not_end_the_agent(host, owned, netns,
     time.sleep(3)
     assert answer(sandbox, "web") == known
     assert agent(host) == before
+
+
+def test_the_repair_of_a_redirection_reads_no_tables_into_the_process(netns, monkeypatch):
+    """A program could make a table after hawse has seen none."""
+    monkeypatch.setattr(libnftables, "_in_process", None)
+
+    def repair() -> int:
+        resolver_redirect.redirect(IPv4Address("127.0.0.11"), wire.PORT, 5353, apart=True)
+        return resolver_redirect.bound_port()
+
+    assert namespaces.run_in_netns(netns.path, repair) == 5353
