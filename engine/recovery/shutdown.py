@@ -7,7 +7,6 @@ dockerd does the same at its end. The ends are not recorded, so that the next bo
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import replace
 
 from engine.containers.finalize import finalize_exit
@@ -23,7 +22,7 @@ MARGIN_SECONDS = 5.0
 
 
 def end_all(host: Host) -> tuple[int, list[str]]:
-    """End the processes of all running containers; return their number, and a line for each that did not end.
+    """End the processes of all running containers; return the number of ends, and a line for each other container.
 
     `engine.containers.on_exit` starts none of them before the next boot. Blocks up to the longest grace period of a
     container.
@@ -31,20 +30,28 @@ def end_all(host: Host) -> tuple[int, list[str]]:
     with host.store.write() as tx:
         shared_state.begin_shutdown(tx)
         records = [r for r in tx.containers() if r.kind == "process" and r.status == "running"]
-    waits, problems = {}, []
+    waits, problems = [], []
     for record in records:
         request = stop_request(record, parse_signal(record.config.stop_signal or "SIGTERM"))
         try:
             host.runtime.request_stop(record.id, request)
-            waits[record.id] = request.seconds
+            waits.append((record, request.seconds))
         except RuntimeFailure as error:
             problems.append(f"container {record.name}: {error}")
     begin = time.monotonic()
-    for container_id, seconds in waits.items():
+    for record, seconds in waits:
         left = None if seconds is None else max(0.0, begin + seconds + MARGIN_SECONDS - time.monotonic())
-        with suppress(RuntimeFailure):
-            host.runtime.wait(container_id, left)
-    return len(waits), problems
+        if not _has_ended(host, record.id, left):
+            problems.append(f"container {record.name}: the process has not ended after SIGKILL")
+    return len(records) - len(problems), problems
+
+
+def _has_ended(host: Host, container_id: str, seconds: float | None) -> bool:
+    """Wait up to ``seconds`` for the end of a container's process, and return whether it has ended."""
+    try:
+        return host.runtime.wait(container_id, seconds) is not None
+    except RuntimeFailure:
+        return True  # the supervisor does not know the process any more
 
 
 def cancel(host: Host) -> None:

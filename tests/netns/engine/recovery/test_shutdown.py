@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
 
-from tests.conftest import until
+from tests.conftest import CHECKOUT, until
 from tests.netns.engine.recovery.test_boot import addresses, reboot, run, states
 
 pytestmark = pytest.mark.netns
@@ -48,6 +49,16 @@ def test_containers_that_wait_for_a_restart_do_not_start_before_the_next_boot(ho
     assert host.hawse("inspect", "-f", "{{.RestartCount}}", "fails").stdout == count
     reboot(host)
     assert host.hawse("system", "boot").stdout == "Networks: 1, containers: 1, namespaces: 0\n"
+
+
+def test_a_process_that_does_not_end_is_named(host):
+    """The test does not wait for SIGKILL, because no process of a test can outlive it."""
+    run(host, "endless", command=("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"))
+    until(lambda: "ready" in host.hawse("logs", "endless").stdout)
+    code = "from engine.core import open_engine; from engine.recovery import shutdown; shutdown.MARGIN_SECONDS = -10\n"
+    code += "print(shutdown.end_all(open_engine().host))"
+    result = host.run(sys.executable, "-c", code, env=host.env(), cwd=CHECKOUT)
+    assert result.stdout == "(0, ['container endless: the process has not ended after SIGKILL'])\n"
 
 
 def test_a_boot_command_without_a_boot_starts_the_containers_again(host, running):
