@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import TypeVar
@@ -48,11 +48,22 @@ def check_node(node: Node) -> Node:
     _require(0 <= node.cpus < 2**32 and 0 <= node.memory < 2**63, "resources")
     _require(0 < node.enrollment_port < 2**16, "port")
     for address in (node.address, node.data_address):
+        # Because `ip_address` accepts any text as the zone of an IPv6 address, even newlines, zones are refused.
         ip = ip_address(address)
-        _require(not (ip.is_unspecified or ip.is_multicast), f"address {address}")
+        _require("%" not in address and not (ip.is_unspecified or ip.is_multicast), f"address {address!r}")
     if node.wireguard_key:
-        _require(len(b64decode(node.wireguard_key, validate=True)) == KEY_BYTES, "key")
+        _check_key(node.wireguard_key)
     return node
+
+
+def _check_key(text: str) -> None:
+    """Raise ValueError unless ``text`` is a WireGuard key in canonical base64.
+
+    The last digit of the base64 text has two bits that decoders ignore. Therefore one key has four texts. Only the
+    canonical text is accepted, because wg(8) refuses the others and because keys are compared as texts.
+    """
+    key = b64decode(text, validate=True)
+    _require(len(key) == KEY_BYTES and b64encode(key).decode() == text, "key")
 
 
 def check_endpoint(endpoint: SharedEndpoint) -> SharedEndpoint:

@@ -23,6 +23,8 @@ def test_valid_records_are_read():
     [
         {"id": "b"}, {"id": "../a"}, {"role": "king"}, {"index": 0}, {"index": 2**16}, {"data_address": "x"},
         {"data_address": "::"}, {"address": "239.0.0.1"}, {"wireguard_key": "AAAA"}, {"wireguard_key": "!"},
+        {"data_address": "fe80::1%x]:9\nPrivateKey = a"}, {"address": "fe80::1%eth0"},
+        {"wireguard_key": "A" * 42 + "B="},
         {"hostname": "a\nb"}, {"memory": -1}, {"enrollment_port": 0},
     ],
     ids=str,
