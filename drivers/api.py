@@ -256,7 +256,9 @@ class JoinInfo:
 class Peer:
     """An endpoint of the same network on another host: the endpoint's MAC and addresses.
 
-    ``vtep`` is the address of the other host on the underlay, the network between the hosts.
+    ``vtep`` is the address of the other host on the underlay, the network between the hosts. ``tunnel`` is the other
+    host's address inside the tunnels of encrypted networks. Several hosts may have published the same ``vtep``, but
+    each host has a different ``tunnel``.
     """
 
     endpoint_id: str
@@ -264,6 +266,7 @@ class Peer:
     ipv4: IPv4Address | None
     ipv6: IPv6Address | None
     vtep: IPAddress
+    tunnel: IPAddress | None = None
 
 
 @dataclass(frozen=True, slots=True)

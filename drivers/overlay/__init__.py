@@ -377,5 +377,4 @@ def _require_tunnels(options: OverlayOptions, peers: Iterable[Peer]) -> None:
 
 
 def _without_tunnel(options: OverlayOptions, peers: Iterable[Peer]) -> list[IPAddress]:
-    vteps = dict.fromkeys(peer.vtep for peer in peers)
-    return [vtep for vtep in vteps if options.remote(vtep) is None]
+    return list(dict.fromkeys(peer.vtep for peer in peers if options.remote(peer) is None))

@@ -81,7 +81,7 @@ class Tables:
 
     def rows(self, peer: Peer) -> Iterator[Row]:
         """Yield the rows that one peer needs; none if an encrypted network has no tunnel to the peer's host."""
-        remote = self.options.remote(peer.vtep)
+        remote = self.options.remote(peer)
         if remote is None:
             return
         home, vtep = self._home(peer), str(remote)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from drivers import options
-from drivers.api import BadOption, IPAddress, Missing, NetworkSpec, OptionFacts, Unsupported
+from drivers.api import BadOption, IPAddress, Missing, NetworkSpec, OptionFacts, Peer, Unsupported
 from drivers.options import ENCRYPTED, VNIS, VTEP, WIREGUARD
 from drivers.overlay import wireguard_config
 from drivers.overlay.wireguard_config import WireguardConfig
@@ -63,13 +62,15 @@ class OverlayOptions:
         tunnel = WIREGUARD_OVERHEAD[self.vtep.version] if self.encrypted else 0
         return underlay - tunnel - VXLAN_OVERHEAD[4 if self.encrypted else self.vtep.version]
 
-    def remote(self, vtep: IPAddress) -> IPAddress | None:
-        """Return the destination address of VXLAN packets to the host with the underlay address ``vtep``.
+    def remote(self, peer: Peer) -> IPAddress | None:
+        """Return the destination address of VXLAN packets to the host of ``peer``.
 
         Returns None if an encrypted network has no tunnel to that host, because the packets must not be sent
         unencrypted.
         """
-        return self.wireguard.tunnels.get(vtep) if self.wireguard else vtep
+        if self.wireguard is None:
+            return peer.vtep
+        return peer.tunnel if peer.tunnel in self.wireguard.tunnels else None
 
 
 def parse(network: NetworkSpec) -> OverlayOptions:
@@ -134,8 +135,7 @@ def _mtu(label: str, value: str) -> int:
 
 
 def _check_tunnel_addresses(network: NetworkSpec, config: WireguardConfig) -> None:
-    tunnels: Mapping[IPAddress, IPAddress] = config.tunnels
-    for address in (config.address, *tunnels.values()):
+    for address in (config.address, *config.tunnels):
         pool = next((p.subnet for p in network.pools if address in p.subnet), None)
         if pool is not None:
             raise BadOption(f"tunnel address {address} is in the network's own subnet {pool}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import binascii
 import json
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
@@ -42,9 +42,9 @@ class WireguardConfig:
     peers: tuple[WireguardPeer, ...] = ()
 
     @property
-    def tunnels(self) -> Mapping[IPAddress, IPAddress]:
-        """A mapping from the underlay address of every other host to that host's tunnel address."""
-        return {peer.endpoint: peer.address for peer in self.peers}
+    def tunnels(self) -> Collection[IPAddress]:
+        """The addresses of all other hosts inside the tunnel, without duplicates."""
+        return dict.fromkeys(peer.address for peer in self.peers)
 
     def text(self) -> str:
         """Return the configuration in the syntax of ``wg syncconf`` (wg(8))."""

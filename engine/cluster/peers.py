@@ -7,7 +7,8 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from pathlib import Path
 
 from drivers.api import Peer
-from engine.cluster.model import SharedEndpoint
+from engine.cluster import encryption
+from engine.cluster.model import Node, SharedEndpoint
 from engine.cluster.snapshot import View
 from engine.store.locks import locked
 
@@ -25,22 +26,28 @@ def of(view: View, network_id: str, node: str) -> list[Peer]:
     """Return the peers of a network for the host ``node``: the endpoints on all other hosts that have a lease.
 
     Hosts with the same underlay address (``data_address``) as ``node`` are excluded, because frames sent to that
-    address would come back to ``node``.
+    address would come back to ``node``. Hosts whose underlay address has another IP version are excluded too, because
+    a VXLAN device sends with one IP version.
     """
     nodes = view.nodes
-    address = nodes[node].data_address if node in nodes else ""
-    addresses = {n.id: n.data_address for n in nodes.values() if n.data_address != address}
-    return [peer(e, addresses[e.node]) for e in view.endpoints_on_other_hosts(network_id, node) if e.node in addresses]
+    own = nodes.get(node)
+    others = {n.id: n for n in nodes.values() if own is None or _reaches(own, n)}
+    return [peer(e, others[e.node]) for e in view.endpoints_on_other_hosts(network_id, node) if e.node in others]
 
 
-def peer(endpoint: SharedEndpoint, vtep: str) -> Peer:
-    """Return an endpoint as a peer; ``vtep`` is the underlay address of the endpoint's host, to which VXLAN
-    packets go.
-    """
+def _reaches(own: Node, other: Node) -> bool:
+    """Return whether VXLAN packets of the host ``own`` can reach another host, by the hosts' underlay addresses."""
+    same_version = (":" in own.data_address) == (":" in other.data_address)
+    return same_version and own.data_address != other.data_address
+
+
+def peer(endpoint: SharedEndpoint, host: Node) -> Peer:
+    """Return an endpoint of another host as a peer; VXLAN packets for the peer go to ``host``."""
     return Peer(
         endpoint_id=endpoint.id,
         mac=endpoint.mac,
         ipv4=IPv4Interface(endpoint.ipv4).ip if endpoint.ipv4 else None,
         ipv6=IPv6Interface(endpoint.ipv6).ip if endpoint.ipv6 else None,
-        vtep=ip_address(vtep),
+        vtep=ip_address(host.data_address),
+        tunnel=ip_address(encryption.tunnel_address(host.index)),
     )

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from dataclasses import replace
 from pathlib import Path
 
@@ -231,8 +231,52 @@ def test_a_worker_cannot_act_as_a_manager_or_as_another_node(three, evil):
         "another node's"
         in evil.act("publish", node=json.dumps({**record, "wireguard_key": victim["wireguard_key"]}))[1]
     )
+    same_bytes = in_other_base64(victim["wireguard_key"])
+    assert evil.act("publish", node=json.dumps({**record, "wireguard_key": same_bytes}))[0] == "refused"
     assert own_record(a, b)["wireguard_key"] == victim["wireguard_key"]
     assert evil.act("publish", node=json.dumps(record))[0] == "ok"
+
+
+def in_other_base64(key):
+    """Return another base64 text of the same 32 bytes: the last digit has two bits that decoders ignore."""
+    digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    other = key[:-2] + digits[digits.index(key[-2]) + 1] + "="
+    assert other != key and b64decode(other, validate=True) == b64decode(key)
+    return other
+
+
+def test_an_underlay_address_of_another_ip_version_affects_only_the_worker_that_publishes_it(three, evil):
+    a, _, c = three
+    before = own_record(a, c)
+    assert evil.act("publish", node=json.dumps({**before, "data_address": "2001:db8::1"})) == ["ok", {"done": True}]
+    eventually(lambda: not a.reaches("c1", c.ip("c3", "app")))
+    assert a.verify("app").stdout == "ok\n"
+    a.start("late", "app")
+    assert a.reaches("late", "c2")
+    a.hawse("rm", "-f", "late")
+    assert evil.act("publish", node=json.dumps(before))[0] == "ok"
+    eventually(lambda: a.reaches("c1", "c3"))
+
+
+def test_a_worker_gets_no_packets_of_an_encrypted_network_by_publishing_another_node_s_address(three, evil):
+    """A host finds the tunnel to an endpoint by the endpoint's node, because two nodes may publish one address."""
+    a, b, c = three
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "-o", "encrypted", "vault")
+    for number, host in enumerate(three, 1):
+        host.start(f"v{number}", "vault")
+    eventually(lambda: a.reaches("v1", "v2") and a.reaches("v1", "v3"), 20)
+    before, victim = own_record(a, c), own_record(a, b)
+    forged = {**before, "data_address": victim["data_address"]}
+    assert evil.act("publish", node=json.dumps(forged)) == ["ok", {"done": True}]
+    # The agent programs the new record. If the network's tunnels were found by address, v2 would become unreachable.
+    settled = time.monotonic() + 3
+    while time.monotonic() < settled:
+        assert a.reaches("v1", "v2")
+    assert a.verify("vault").stdout == "ok\n"
+    assert evil.act("publish", node=json.dumps(before))[0] == "ok"
+    for number, host in enumerate(three, 1):
+        host.hawse("rm", "-f", f"v{number}")
+    a.hawse("network", "rm", "vault")
 
 
 def test_a_node_record_with_an_invalid_value_is_refused(three, evil):
@@ -241,6 +285,8 @@ def test_a_node_record_with_an_invalid_value_is_refused(three, evil):
         {"data_address": "127.0.0.1"},
         {"data_address": "224.0.0.1"},
         {"data_address": "example"},
+        {"data_address": "fe80::1%x]:9\nAllowedIPs = 100.127.0.2\n#"},
+        {"address": "fe80::1%eth0"},
         {"address": "0.0.0.0"},
         {"wireguard_key": "short"},
         {"hostname": "a\x1b[2Jb"},

@@ -251,9 +251,10 @@ class OverlayNetwork:
 
     def peer(self, container: Container, host: int | None = None) -> Peer:
         endpoint = container.endpoint
-        vtep = self.members[container.host if host is None else host].network.options[VTEP]
+        member = self.members[container.host if host is None else host]
+        tunnel = ip_address(f"10.255.0.{member.host.index}")
         ipv4, ipv6 = (a.ip if a is not None else None for a in (endpoint.ipv4, endpoint.ipv6))
-        return Peer(endpoint.id, endpoint.mac, ipv4, ipv6, ip_address(vtep))
+        return Peer(endpoint.id, endpoint.mac, ipv4, ipv6, ip_address(member.network.options[VTEP]), tunnel)
 
     def made_up_peer(self, number: int) -> Peer:
         mac = "02:" + number.to_bytes(5).hex(":")

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from drivers.api import BadOption, Missing, NetworkSpec, Pool, Unsupported
+from drivers.api import BadOption, Missing, NetworkSpec, Peer, Pool, Unsupported
 from drivers.overlay import OverlayDriver
 from drivers.overlay import options as overlay_options
 
@@ -22,6 +22,10 @@ TUNNEL = {"private_key": KEY, "listen_port": 51820, "address": "10.255.0.1", "pe
 def network(*subnets: str, **options: str) -> NetworkSpec:
     pools = [Pool(ip_network(s)) for s in subnets or ("10.0.1.0/24",)]
     return NetworkSpec("ab" * 32, "o1", options, pools)
+
+
+def peer(vtep: str, tunnel: str) -> Peer:
+    return Peer("e", "02:42:00:00:00:01", None, None, ip_address(vtep), ip_address(tunnel))
 
 
 def with_tunnel(**changes) -> dict[str, str]:
@@ -94,10 +98,11 @@ def test_a_network_whose_cluster_settings_are_missing_cannot_come_up(options, ki
 def test_packets_of_an_encrypted_network_go_to_tunnels_only():
     parsed = overlay_options.complete(network(**{VTEP: "192.0.2.1", VNIS: "1", **with_tunnel()}))
     assert str(parsed.local) == "10.255.0.1"
-    assert parsed.remote(ip_address("192.0.2.2")) == ip_address("10.255.0.2")
-    assert parsed.remote(ip_address("192.0.2.3")) is None
+    assert parsed.remote(peer("192.0.2.2", "10.255.0.2")) == ip_address("10.255.0.2")
+    assert parsed.remote(peer("192.0.2.2", "10.255.0.3")) is None, "another host with the same underlay address"
+    assert parsed.remote(Peer("e", "02:42:00:00:00:01", None, None, ip_address("192.0.2.2"))) is None
     plain = overlay_options.complete(network(**{VTEP: "192.0.2.1", VNIS: "1"}))
-    assert plain.remote(ip_address("192.0.2.3")) == ip_address("192.0.2.3")
+    assert plain.remote(peer("192.0.2.3", "10.255.0.3")) == ip_address("192.0.2.3")
 
 
 def test_wireguards_configuration_is_in_its_own_syntax_and_the_key_is_not_shown():
