@@ -48,19 +48,20 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
     used: Collection[str] = ()
     for attempt in range(ATTEMPTS):
         skip = random.randrange(2 ** min(attempt, MOST_SKIPPED))
-        serials, balancer, mac = _read(client, network, endpoint.node, pools, endpoint.mac)
+        serials, balancer, mac, earlier = _read(client, network, endpoint.node, pools, endpoint)
         claim = _mac_claim(endpoint, mac)
         chosen = [pick_address(p, s, used, requested, skip) for (p, requested), s in zip(pools, serials, strict=True)]
         made = replace(endpoint, ipv4=_with_prefix(chosen, pools, 4), ipv6=_with_prefix(chosen, pools, 6))
         conditions, changes = _claims(network, made, chosen, pools)
-        conditions = [*conditions, claim]
+        unused = _unused_claims(client, made, earlier)
+        conditions, changes = [*conditions, claim, *unused[0]], [*changes, *unused[1]]
         if not balancer and pools:
             # The search starts after the last automatic address; an address that the user chose does not count.
             last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))
             extra = pick_address(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]
-            changes = [c for c in changes if c["request_put"]["key"] not in _keys(more[1])] + more[1]
+            changes = [c for c in changes if not _keys([c]) & _keys(more[1])] + more[1]
         record_checks.check_endpoint(made)
         if client.transact(conditions, changes).succeeded:
             return made
@@ -69,22 +70,25 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
 
 
 def _read(
-    client: Client, network: NetworkRecord, node: str, pools: Pools, mac: str = ""
-) -> tuple[list[int], str, KeyValue | None]:
-    """Return each pool's last allocated address, the host's own address, and the record that reserves ``mac`` in etcd.
+    client: Client, network: NetworkRecord, node: str, pools: Pools, endpoint: SharedEndpoint | None = None
+) -> tuple[list[int], str, KeyValue | None, KeyValue | None]:
+    """Return each pool's last allocated address, the host's own address, and two etcd records of ``endpoint``.
 
-    The host's own address is "" if the host has none. The record is None if ``mac`` is free. Raises NotFound if the
-    network no longer exists, and Unavailable if the node has been removed.
+    The host's own address is "" if the host has none. The first record reserves the endpoint's MAC address; it is None
+    if the MAC address is free. The second is an earlier record of the endpoint, or None. Raises NotFound if the network
+    no longer exists, and Unavailable if the node has been removed.
     """
-    required = [keys.network(network.id), keys.member(node), keys.balancer(network.id, node), keys.mac(network.id, mac)]
+    mac, identity = (endpoint.mac, endpoint.id) if endpoint else ("", "")
+    required = [keys.network(network.id), keys.member(node), keys.balancer(network.id, node)]
+    required += [keys.mac(network.id, mac), keys.endpoint(network.id, node, identity)]
     entries = client.read_all(*required, *(keys.serial(network.id, p.subnet) for p, _ in pools))
     if entries[0] is None:
         raise NotFound(f"network {network.name} not found")
     if entries[1] is None:
         raise Unavailable(REMOVED)
-    pairs = zip(entries[4:], pools, strict=True)
+    pairs = zip(entries[5:], pools, strict=True)
     serials = [int(kv.value) if kv else int(ip_network(p.subnet)[0]) for kv, (p, _) in pairs]
-    return serials, entries[2].value if entries[2] else "", entries[3]
+    return serials, entries[2].value if entries[2] else "", entries[3], entries[4]
 
 
 def _mac_claim(endpoint: SharedEndpoint, entry: KeyValue | None) -> dict[str, Any]:
@@ -118,7 +122,7 @@ def _keys(changes: Sequence[dict[str, Any]]) -> set[str]:
 
     The caller checks these keys for double writes, because a transaction may write each key only once.
     """
-    return {c["request_put"]["key"] for c in changes}
+    return {c["request_put"]["key"] for c in changes if "request_put" in c}
 
 
 def _claims(network: NetworkRecord, endpoint: SharedEndpoint, chosen: Sequence[str], pools: Pools) -> Claims:
@@ -130,6 +134,19 @@ def _claims(network: NetworkRecord, endpoint: SharedEndpoint, chosen: Sequence[s
         if not requested:
             changes.append(put(keys.serial(network.id, pool.subnet), str(int(ip_address(address)))))
     return conditions, changes
+
+
+def _unused_claims(client: Client, endpoint: SharedEndpoint, earlier: KeyValue | None) -> Claims:
+    """Return the conditions and changes that release the addresses that only the endpoint's ``earlier`` record has.
+
+    Without this release, no host could use these addresses again, because only an endpoint's record leads to them.
+    """
+    if earlier is None:
+        return [absent(_key(endpoint))], []
+    kept = _claimed(endpoint)
+    claims = [kv for kv in client.read_all(*_claims_of(earlier)) if kv and kv.value == _mark(endpoint)]
+    unused = [kv for kv in claims if kv.key not in kept]
+    return [unchanged(kv.key, kv.revision) for kv in (earlier, *unused)], [delete(kv.key) for kv in unused]
 
 
 def _balancer_claims(network: NetworkRecord, node: str, address: str, pool: PoolRecord) -> Claims:
@@ -152,7 +169,7 @@ def reserve_balancer(client: Client, network: NetworkRecord, node: str) -> str:
     pools = pools_for_endpoint(network, "", "")[:1]
     used: Collection[str] = ()
     for attempt in range(ATTEMPTS):
-        serials, balancer, _ = _read(client, network, node, pools)
+        serials, balancer, *_ = _read(client, network, node, pools)
         if balancer:
             return balancer
         address = pick_address(pools[0][0], serials[0], used, skip=random.randrange(2 ** min(attempt, MOST_SKIPPED)))
@@ -229,7 +246,8 @@ def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) ->
     _check_addresses(network, endpoint)
     claimed = _claimed(endpoint)
     conditions = [present(keys.network(endpoint.network_id)), present(keys.member(endpoint.node))]
-    for key, entry in zip(claimed, client.read_all(*claimed), strict=True):
+    *entries, earlier = client.read_all(*claimed, _key(endpoint))
+    for key, entry in zip(claimed, entries, strict=True):
         if entry is None:
             conditions.append(absent(key))
         elif entry.value == _mark(endpoint) or (key == claimed[0] and _is_own(entry, endpoint)):
@@ -237,7 +255,8 @@ def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) ->
         else:
             return False
     changes = [put(_key(endpoint), encode(endpoint)), *(put(k, _mark(endpoint)) for k in claimed)]
-    return client.transact(conditions, changes).succeeded
+    unused = _unused_claims(client, endpoint, earlier)
+    return client.transact([*conditions, *unused[0]], [*changes, *unused[1]]).succeeded
 
 
 def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:

@@ -203,6 +203,27 @@ def fake(endpoint):
     return replace(endpoint, id="f" * 64, mac="02:42:0a:00:00:99", ipv4="", ipv6="", names=("fake",))
 
 
+def test_a_worker_cannot_use_up_addresses_by_changing_the_addresses_of_one_endpoint(three, evil):
+    [endpoint] = endpoints_of(three[0], three[2])
+    before = ledger_of(three[2], three[0])
+    made = json.loads(evil.act("reserve", endpoint=encode(fake(endpoint)))[1]["endpoint"])
+    prefix = made["ipv4"].rpartition(".")[0]
+    for last in range(100, 105):
+        changed = {**made, "ipv4": f"{prefix}.{last}/24", "mac": f"02:42:0a:00:00:{last - 90:02x}"}
+        assert evil.act("restore", endpoint=json.dumps(changed)) == ["ok", {"done": True}]
+        again = replace(fake(endpoint), mac=f"02:42:0a:00:01:{last - 90:02x}")
+        assert evil.act("reserve", endpoint=encode(again))[0] == "ok"
+    assert len(ledger_of(three[2], three[0]) - before) == 2, "one address and one MAC address"
+    assert evil.act("release", network=endpoint.network_id, endpoint=made["id"]) == ["ok", {}]
+    assert ledger_of(three[2], three[0]) == before
+
+
+def ledger_of(host, manager):
+    """Return the etcd keys that reserve IP and MAC addresses for a host."""
+    node = memberships.load(host.root).node_id
+    return {k for k, v in stored(manager).items() if k.startswith((keys.ADDRESSES, keys.MACS)) and v.startswith(node)}
+
+
 def test_a_worker_cannot_reserve_endpoints_on_a_network_that_is_not_attachable(three, evil):
     networks = three[0].hawse("network", "ls", "--no-trunc", "--format", "{{.Name}} {{.ID}}").stdout.split()
     closed = networks[networks.index("closed") + 1]
