@@ -23,6 +23,7 @@ from engine.swarm.token import JoinToken, digest_of
 
 CONNECT_SECONDS, ENROLL_TIMEOUT_SECONDS = 5.0, 30.0
 """Two durations in seconds: to wait for a connection to a manager, and to wait for the manager's answer."""
+LARGEST_BYTES = 1 << 20  # maximum bytes of a manager's answer, because the first answer comes from an unverified server
 OPENING_SECONDS = 5.0
 """Seconds to wait until a manager's server accepts connections."""
 
@@ -82,6 +83,7 @@ def _ask(manager: Manager, context: ssl.SSLContext, path: str, question: Mapping
         connection = EtcdConnection(f"https://{manager}", lambda: context, CONNECT_SECONDS, MANAGER_NAME)
         try:
             connection.set_timeout(ENROLL_TIMEOUT_SECONDS)
+            connection.largest = LARGEST_BYTES
             return connection.post(path, dict(question))
         finally:
             connection.close()

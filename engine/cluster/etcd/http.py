@@ -23,6 +23,7 @@ from engine.runtime.peer import socket_address
 Json = dict[str, Any]
 DEFAULT_PORT = 2379
 MAX_HEADER = 65536  # bytes of one header line
+LARGEST_BYTES = 1 << 30  # maximum bytes of one answer, and of one chunk of a stream
 LAYOUT_HEADER = "Hawse-Layout"
 """HTTP header with the version of the etcd key names (`keys.LAYOUT`) that this host uses. A manager's server checks the
 version; etcd ignores the header.
@@ -54,6 +55,8 @@ class EtcdConnection:
     token = ""
     date = ""
     """The HTTP header Date of the last answer: the other side's clock."""
+    largest = LARGEST_BYTES
+    """Maximum bytes of an answer; a longer answer raises ConnectionError. A caller may set a lower limit."""
 
     def __init__(self, url: str, context: Callable[[], Any], timeout: float, name: str = "") -> None:
         parts = urlsplit(url)
@@ -82,9 +85,7 @@ class EtcdConnection:
         """
         self.send(path, body)
         status, chunked, length = self._head()
-        data = b"".join(self._chunks()) if chunked else self._file.read(length)
-        if not chunked and len(data) < length:
-            raise ConnectionError("connection closed")
+        data = self._content(chunked, length)
         if status != 200:
             _checked(status, data)
         return data
@@ -97,7 +98,7 @@ class EtcdConnection:
         self.send(path, body)
         status, chunked, length = self._head()
         if status != 200:
-            _checked(status, b"".join(self._chunks()) if chunked else self._file.read(length))
+            _checked(status, self._content(chunked, length))
         rest = b""
         for chunk in self._chunks():
             *lines, rest = (rest + chunk).split(b"\n")
@@ -155,14 +156,33 @@ class EtcdConnection:
             raise ConnectionError("connection closed")
         return line.strip()
 
+    def _content(self, chunked: bool, length: int) -> bytes:
+        """Read the rest of an answer; raises ConnectionError if it is longer than ``largest`` or cut off."""
+        if not chunked:
+            return self._read(length)
+        content = bytearray()
+        for chunk in self._chunks():
+            content += chunk
+            self._check_size(len(content))
+        return bytes(content)
+
     def _chunks(self) -> Iterator[bytes]:
         while size := int(self._line().partition(b";")[0], 16):
-            data = self._file.read(size)
-            if len(data) < size:
-                raise ConnectionError("connection closed")
+            data = self._read(size)
             self._line()
             yield data
         self._line()
+
+    def _read(self, size: int) -> bytes:
+        self._check_size(size)
+        data = self._file.read(size)
+        if len(data) < size:
+            raise ConnectionError("connection closed")
+        return data
+
+    def _check_size(self, size: int) -> None:
+        if not 0 <= size <= self.largest:
+            raise ConnectionError("the answer is too long")
 
     def close(self) -> None:
         """Close the connection; idempotent."""
@@ -202,8 +222,10 @@ def _connected_locally(path: str, timeout: float) -> socket.socket:
 def _checked(status: int, data: bytes) -> Json:
     try:
         document = json.loads(data)
-    except ValueError:
-        raise ConnectionError(f"unexpected answer (HTTP {status})") from None
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise ConnectionError(f"unexpected answer (HTTP {status})")
     problem = document.get("error")
     if status == 200 and not problem:
         content: Json = document
@@ -211,5 +233,11 @@ def _checked(status: int, data: bytes) -> Json:
     if "kind" in document:
         raise named(str(document["kind"]), str(document.get("message", "")))
     if isinstance(problem, dict):
-        raise refusal(str(problem.get("message", problem)), int(problem.get("grpc_code", 0)))
-    raise refusal(str(document.get("message") or problem or f"HTTP {status}"), int(document.get("code", 0)))
+        raise refusal(str(problem.get("message", problem)), _code(problem, "grpc_code"))
+    raise refusal(str(document.get("message") or problem or f"HTTP {status}"), _code(document, "code"))
+
+
+def _code(document: Json, name: str) -> int:
+    """Return the gRPC status that a refusal has under ``name``; 0 if it is missing or is no number."""
+    code = document.get(name, 0)
+    return code if isinstance(code, int) else 0

@@ -19,14 +19,18 @@ from engine.swarm.token import JoinToken, digest_of, new_secret
 
 
 class Impostor:
-    """A false server that gives the same answer to every request. The server records the requests."""
+    """A false server that gives the same answer to every request. The server records the requests.
 
-    def __init__(self, directory, authority, certificate, key):
+    With ``raw``, the answer consists of these bytes. If ``raw`` is empty, the answer is that of a manager.
+    """
+
+    def __init__(self, directory, authority, certificate, key, raw=b""):
         (directory / "c.pem").write_text(certificate)
         (directory / "k.pem").write_text(key)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(directory / "c.pem", directory / "k.pem")
-        self.authority, self.asked = authority, []
+        self.raw = raw or http.answer(200, {"authority": authority, "role": "worker"})
+        self.asked = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self.serve, daemon=True).start()
 
@@ -41,7 +45,7 @@ class Impostor:
                 with self.context.wrap_socket(connection, server_side=True) as secure:
                     request = http.read(secure.makefile("rb"), 1 << 16)
                     self.asked.append(request.path)
-                    secure.sendall(http.answer(200, {"authority": self.authority, "role": "worker"}))
+                    secure.sendall(self.raw)
             except ssl.SSLError:
                 continue
             except OSError:
@@ -54,11 +58,11 @@ def authority():
     return pki.new_authority(key), key
 
 
-def door(directory, authority, *, manager=True):
+def door(directory, authority, *, manager=True, raw=b""):
     key = pki.new_key()
     addresses = ["127.0.0.1"] if manager else []
     certificate = pki.issue(*authority, pki.request(key), MANAGER_NAME, addresses)
-    return Impostor(directory, authority[0], certificate, key)
+    return Impostor(directory, authority[0], certificate, key, raw)
 
 
 def join(server, digest):
@@ -75,6 +79,31 @@ def test_a_manager_of_another_authority_does_not_get_the_secret(tmp_path, author
     server = door(tmp_path, authority)
     with pytest.raises(EngineError, match="remote CA does not match fingerprint"):
         join(server, digest_of("another"))
+    assert server.asked == ["/hawse/authority"]
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(http.packed(200, text) for text in (b"[]", b"7", b"null", b"{", b"\xff", b"[" * 100_000)),
+        *(http.packed(503, text) for text in (b"[]", b'{"code": "x"}', b'{"error": {"grpc_code": []}}')),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999999999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n" + b"x" * (4 << 20),
+        http.packed(200, b'{"authority": "' + b"x" * (4 << 20) + b'"}'),
+        CHUNKED + b"ffffffffffffffffffff\r\n",
+        CHUNKED + b"-1\r\n" + b"x" * (4 << 20),
+        CHUNKED + (b"10000\r\n" + b" " * 65536 + b"\r\n") * 64 + b"0\r\n\r\n",
+        b"SSH-2.0-OpenSSH\r\n",
+    ],
+    ids=lambda raw: repr(raw[:20] + raw[-24:]),
+)
+def test_a_server_that_does_not_answer_as_a_manager_is_reported(tmp_path, authority, raw):
+    server = door(tmp_path, authority, raw=raw)
+    with pytest.raises(Unavailable):
+        join(server, digest_of(authority[0]))
     assert server.asked == ["/hawse/authority"]
 
 
