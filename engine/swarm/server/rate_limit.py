@@ -16,6 +16,7 @@ regains per second.
 READING, CHANGING, ASKING = 512, 2048, 64 << 10
 """Bytes that a reading request, a changing request and a question to another host cost in a node's budget, in addition
 to the request's own size. Because a question makes another host work, its cost allows only two questions per second.
+A node record costs as much, because all hosts compare their tunnels and tables with it.
 """
 LONGEST_WAIT_SECONDS = 10.0
 """Maximum seconds that a node's request may be delayed; a request that needs a longer delay is refused."""

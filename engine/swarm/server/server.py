@@ -24,7 +24,9 @@ from engine.swarm.server.connections import IDLE_SECONDS, KNOWN_SECONDS, Visit, 
 from engine.swarm.server.rate_limit import ASKING, CHANGING, READING, Budgets
 
 Json = dict[str, Any]
-AUTHORITY, JOIN, ASK = PATH + "authority", PATH + "join", PATH + "ask"
+AUTHORITY, JOIN = PATH + "authority", PATH + "join"
+COSTLY = (PATH + "ask", PATH + "publish")
+"""The requests that make other hosts work: a question to one host, and a node record, which all hosts read."""
 ADMITTED = "(joining)"
 """Value used as node id for a host that has shown a valid token but has no certificate yet."""
 PENALTY_SECONDS = 1.0
@@ -193,7 +195,7 @@ class ManagerServer:
         if member.role == MANAGER:
             return
         reading = request.path in (store_calls.RANGE, store_calls.WATCH)
-        cost = READING if reading else ASKING if request.path == ASK else CHANGING
+        cost = READING if reading else ASKING if request.path in COSTLY else CHANGING
         wait = self._budgets.spend(member.id, request.size + cost)
         if wait is None:
             raise Unavailable("this node asks for too much at once")

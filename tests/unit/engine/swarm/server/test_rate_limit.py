@@ -5,8 +5,11 @@ import time
 
 import pytest
 
+from engine.cluster.model import WORKER, AdmittedHost
 from engine.swarm.server import connections as limits
+from engine.swarm.server import server as servers
 from engine.swarm.server.connections import Visits, place_of
+from engine.swarm.server.http import HttpRequest
 from engine.swarm.server.rate_limit import BURST, LONGEST_WAIT_SECONDS, RATE, Budgets
 
 
@@ -84,3 +87,14 @@ def test_a_node_without_budget_waits_and_is_then_refused_without_effect_on_other
     assert budgets.spend("a", RATE, 3.0) == 0
     assert budgets.spend("a", BURST, 1e9) == 0, "it never has more than this at once"
     assert budgets.spend("a", RATE, 1e9) == 1.0
+
+
+@pytest.mark.parametrize(("act", "delayed"), [("publish", True), ("ask", True), ("release", False)])
+def test_a_worker_sends_few_requests_that_make_other_hosts_work(tmp_path, monkeypatch, act, delayed):
+    waits = []
+    monkeypatch.setattr(servers.time, "sleep", waits.append)
+    server = servers.ManagerServer(tmp_path)
+    for _ in range(140):
+        server._charge(AdmittedHost("n1", WORKER, 2), HttpRequest(f"/hawse/{act}", {}, "", 500))
+    assert waits[:100] == [0.0] * 100
+    assert (max(waits) > 1) == delayed
