@@ -6,7 +6,6 @@ On a host in no cluster, `load` makes only one file access.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import Unavailable, hinted
 from engine.host import CLUSTER_DIRECTORY, MEMBERSHIP_FILE, Host
+from engine.store.locks import lock_open_file
 
 if TYPE_CHECKING:
     from engine.cluster.etcd import Client
@@ -37,7 +37,6 @@ OTHER_LAYOUT = (
     "this host is in a cluster of another version of hawse: "
     'use "hawse swarm leave --force" on each of its hosts, then make the cluster again'
 )
-_changing = threading.Lock()
 
 
 def directory(root: Path) -> Path:
@@ -72,11 +71,8 @@ def save(where: Path, membership: ClusterMembership) -> None:
 
 
 def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership]) -> ClusterMembership | None:
-    """Apply ``change`` to this host's membership record; return the new record, or None if the host is in no cluster.
-
-    A lock serialises calls from several threads of the agent.
-    """
-    with _changing:
+    """Apply ``change`` to this host's membership record; return the new record, or None without a cluster."""
+    with suppress(FileNotFoundError, NotADirectoryError), locked(root):
         known = load(root)
         if known is None:
             return None
@@ -84,6 +80,22 @@ def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership])
         if fresh != known:
             save(directory(root), fresh)
         return fresh
+    return None
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Hold the lock of the cluster directory inside the block; raises FileNotFoundError if the directory is missing.
+
+    The lock serialises changes by the agent's threads and by commands, so that the agent does not write a record back
+    which `swarm leave` deletes.
+    """
+    opened = os.open(directory(root), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        lock_open_file(opened, "the membership record")
+        yield
+    finally:
+        os.close(opened)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -364,7 +364,8 @@ def _enter(host: Host, membership: ClusterMembership) -> None:
 def _abandon(host: Host) -> None:
     """End a membership of this host, even an incomplete one: stop its cluster processes, and delete their files."""
     where = memberships.directory(host.root)
-    (where / MEMBERSHIP_FILE).unlink(missing_ok=True)
+    with suppress(FileNotFoundError, NotADirectoryError), memberships.locked(host.root):
+        (where / MEMBERSHIP_FILE).unlink()
     for name in ("server", etcd_member.NAME):
         daemons.stop(host.run, name)
     for path in (where, host.root / "cluster.new"):

@@ -101,7 +101,7 @@ class ClusterNode:
         The role in a node's record can be trusted, because only managers write this role.
         """
         managers = sorted((n for n in view.nodes.values() if n.role == MANAGER), key=lambda n: n.id)
-        places = [str(Manager(n.address, n.enrollment_port)) for n in managers if n.id != self.node_id]
+        places = tuple(str(Manager(n.address, n.enrollment_port)) for n in managers if n.id != self.node_id)
         if places or self._membership.is_manager:
             memberships.update(self._root, lambda known: replace(known, managers=places))
 

@@ -1,16 +1,21 @@
-"""A manager saves the URL of another manager that answered, and tries its own etcd member again after a while."""
+"""The record of a host's membership, and the URL of another manager that a manager uses for a while."""
 
 from __future__ import annotations
 
 import os
+import threading
 import time
+from dataclasses import replace
 
 import pytest
 
-from engine.cluster.membership import preferred_url
+from engine.cluster.keys import LAYOUT
+from engine.cluster.membership import directory, load, locked, preferred_url, save, update
 from engine.cluster.model import MANAGER, ClusterMembership
+from engine.host import MEMBERSHIP_FILE
 
 HOUR = 3600.0
+MEMBERSHIP = ClusterMembership("cluster", "node", MANAGER, "192.0.2.1", "192.0.2.1", layout=LAYOUT)
 
 
 @pytest.mark.parametrize(
@@ -20,5 +25,30 @@ def test_a_manager_uses_the_saved_url_for_a_limited_time(tmp_path, age, url):
     saved = tmp_path / "preferred"
     saved.write_text("https://other")
     os.utime(saved, (time.time() - age,) * 2)
-    manager = ClusterMembership("cluster", "node", MANAGER, "192.0.2.1", "192.0.2.1")
-    assert preferred_url(saved, manager) == url
+    assert preferred_url(saved, MEMBERSHIP) == url
+
+
+def test_a_change_does_not_bring_back_a_record_that_another_thread_deletes(tmp_path):
+    directory(tmp_path).mkdir()
+    save(directory(tmp_path), MEMBERSHIP)
+
+    def delete() -> None:
+        with locked(tmp_path):
+            (directory(tmp_path) / MEMBERSHIP_FILE).unlink()
+
+    deleting = threading.Thread(target=delete)
+
+    def change(known: ClusterMembership) -> ClusterMembership:
+        deleting.start()
+        time.sleep(0.2)  # time in which the other thread would delete the record without a lock
+        return replace(known, managers=("192.0.2.2:2377",))
+
+    changed = update(tmp_path, change)
+    deleting.join()
+    assert changed is not None
+    assert load(tmp_path) is None
+    assert update(tmp_path, lambda known: known) is None
+
+
+def test_a_host_without_cluster_directory_has_no_membership_to_change(tmp_path):
+    assert update(tmp_path, lambda known: known) is None
