@@ -1,4 +1,4 @@
-"""The Go types of the documents of ``version``, ``info`` and ``events`` (Docker's client 26.1.5, Engine API v1.45).
+"""The Go types of the documents of ``version``, ``info``, ``events`` and contexts, of Docker's client 26.1.5.
 
 The module holds the names, order and JSON tags of the fields, but no values. The type of the swarm's cluster has only
 the fields that hawse writes.
@@ -229,4 +229,15 @@ MESSAGE = struct(
     Scope=optional(STRING, "scope"),
     Time=optional(INT64, "time"),
     TimeNano=optional(INT64, "timeNano"),
+)
+
+# Types for the inspect document of a context.
+CONTEXT_ENDPOINT = struct("docker.EndpointMeta", Host=STRING, SkipTLSVerify=BOOL)
+CONTEXT = struct(
+    "context.contextWithTLSListing",
+    Name=STRING,
+    Metadata=map_of(STRING, ANY),
+    Endpoints=map_of(STRING, CONTEXT_ENDPOINT),
+    TLSMaterial=map_of(STRING, slice_of(STRING)),
+    Storage=struct("context.storage", MetadataPath=STRING, TLSPath=STRING),
 )

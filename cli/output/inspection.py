@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cli.docker_types.container_types import CONTAINER_JSON
-from cli.docker_types.context_types import CONTEXT
 from cli.docker_types.image_types import IMAGE_INSPECT
 from cli.docker_types.network_types import NETWORK_RESOURCE
 from cli.docker_types.node_types import NODE
+from cli.docker_types.system_types import CONTEXT
 from cli.gotemplate.budget import Budget
 from cli.gotemplate.decoding import load, typed, untyped
 from cli.gotemplate.errors import TemplateExecError, TemplateSyntaxError
