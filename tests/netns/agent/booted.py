@@ -19,6 +19,7 @@ BOUNDED = ("setpriv", "--bounding-set", "-sys_time,-sys_module")
 PREPARE = """
 cd "$0"/etc/systemd/system; rm -rf -- *.wants *.requires hawse*
 for unit in "$@"; do ln -sf /dev/null "$unit.service"; done
+ln -sf /dev/null tmp.mount  # the checkout may be below /tmp
 ln -sf /lib/systemd/system/multi-user.target default.target
 : > ../../fstab; echo 11111111222233334444555555555555 > ../../machine-id
 rm -rf ../../../var/lib/hawse
@@ -30,7 +31,7 @@ shift; exec unshare "$@"
 """
 BOOT = """
 cd "$0"; mount -t proc proc proc; mount -t sysfs sysfs sys; mount -t cgroup2 cgroup2 sys/fs/cgroup
-mount -t tmpfs tmpfs dev -o mode=755; mount -t tmpfs tmpfs run; mount -t tmpfs tmpfs tmp -o mode=1777
+mount -t tmpfs tmpfs dev -o mode=755; mount -t tmpfs tmpfs run
 for device in null zero full random urandom tty; do touch dev/$device; mount --bind /dev/$device dev/$device; done
 mkdir dev/pts dev/shm; mount -t devpts devpts dev/pts -o newinstance,ptmxmode=0666
 ln -s pts/ptmx dev/ptmx; ln -s /proc/self/fd dev/fd; ln -s null dev/console
