@@ -215,25 +215,26 @@ class LinkService:
         except OSError:
             return  # the namespace has ended
         try:
-            groups = link_notifications.SWITCH if ours is None else link_notifications.SANDBOX
-            listener = inside(namespace.fd, lambda: LinkListener(groups))
-            links = inside(namespace.fd, link_notifications.present_links) if ours is None else ()
-            redirection = inside(namespace.fd, RedirectWatch) if place.resolves else None
+            watched = self._watched_in(namespace, subject, place, ours)
         except (OSError, DriverError) as error:
             namespace.close()
             print(f"cannot watch the links of {subject.kind} {subject.id}: {error}", file=sys.stderr, flush=True)
             return
         namespace.release()  # the listener's socket does not need this descriptor
-        watched = Watched(place, namespace, listener, redirection, lambda _: subject)
-        if ours is None:
-            watched.sysctls = SwitchSysctls(self._inotify, place.path, lambda: self._suspect([subject]))
-            watched.concerns = SwitchLinks(subject, links, watched.sysctls).concerns
-        else:
-            watched.concerns = ours.concerns
         self._watched[subject] = watched
-        self._loop.watch(listener.fileno(), lambda _: self._heard(subject))
-        if redirection is not None:
-            self._loop.watch(redirection.fileno(), lambda _: self._heard(subject))
+        self._loop.watch(watched.listener.fileno(), lambda _: self._heard(subject))
+        if watched.redirection is not None:
+            self._loop.watch(watched.redirection.fileno(), lambda _: self._heard(subject))
+
+    def _watched_in(self, namespace: PinnedNamespace, subject: Subject, place: Place, ours: Ours | None) -> Watched:
+        groups = link_notifications.SWITCH if ours is None else link_notifications.SANDBOX
+        listener = inside(namespace.fd, lambda: LinkListener(groups))
+        links = inside(namespace.fd, link_notifications.present_links) if ours is None else ()
+        redirection = inside(namespace.fd, RedirectWatch) if place.resolves else None
+        if ours is not None:
+            return Watched(place, namespace, listener, redirection, ours.concerns)
+        sysctls = SwitchSysctls(self._inotify, place.path, lambda: self._suspect([subject]))
+        return Watched(place, namespace, listener, redirection, SwitchLinks(subject, links, sysctls).concerns, sysctls)
 
     def _heard(self, subject: Subject) -> None:
         watched = self._watched.get(subject)
