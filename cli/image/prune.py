@@ -24,9 +24,14 @@ def prune(app: App, all: bool, filter: Filters, force: bool) -> None:
     if not (force or confirmed(app, question)):
         return
     with app.waiting("Removing unused images"):
-        dangling = (*filter.get("dangling", ()), "false" if all else "true")
-        removed, reclaimed = app.engine.images.prune({**filter, "dangling": dangling})
-    if removed:
-        lines = [f"{what.lower()}: {name}" for entry in removed for what, name in entry.items()]
+        lines, reclaimed = remove_unused(app, filter, all=all)
+    if lines:
         app.out_lines(["Deleted Images:", *lines, ""])
     app.out(f"Total reclaimed space: {human_size(reclaimed)}\n")
+
+
+def remove_unused(app: App, filters: Filters, *, all: bool) -> tuple[list[str], int]:
+    """Remove unused images; return the lines that name the removed images, and the size of these images in bytes."""
+    dangling = (*filters.get("dangling", ()), "false" if all else "true")
+    removed, reclaimed = app.engine.images.prune({**filters, "dangling": dangling})
+    return [f"{what.lower()}: {name}" for entry in removed for what, name in entry.items()], reclaimed

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 import click
 
 from cli.app import App, StatusError
+from cli.image.prune import remove_unused
 from cli.pflag import FILTER, command, flag, no_args
 from cli.prompt import Filters, confirmed
-from engine.errors import Conflict
-from engine.golang import time as go_time
 from engine.golang.units import human_size
 
 ALL = ("all images without at least one container associated to them", "all build cache")
@@ -41,20 +37,9 @@ def prune_everything(app: App, filter: Filters, *, all: bool) -> None:
     containers, reclaimed = app.engine.containers.prune(filter)
     write(app, "Deleted Containers:", containers)
     write(app, "Deleted Networks:", app.engine.networks.prune(filter))
-    lines = []
-    for image in unused_images(app, filter, all=all):
-        try:
-            removed = [
-                entry
-                for name in image["RepoTags"] or [image["Id"]]
-                for entry in app.engine.images.remove(name, force=False)
-            ]
-        except Conflict:
-            continue
-        lines += [f"{what.lower()}: {name}" for entry in removed for what, name in entry.items()]
-        reclaimed += image["Size"]
+    lines, of_images = remove_unused(app, filter, all=all)
     write(app, "Deleted Images:", lines)
-    app.out(f"Total reclaimed space: {human_size(reclaimed)}\n")
+    app.out(f"Total reclaimed space: {human_size(reclaimed + of_images)}\n")
 
 
 def question(filters: Filters, *, all: bool, volumes: bool) -> str:
@@ -73,29 +58,3 @@ def write(app: App, title: str, names: Any) -> None:
     """Print the title and the names of removed objects; print nothing if there are none."""
     if names:
         app.out_lines([title, *names, ""])
-
-
-def unused_images(app: App, filters: Filters, *, all: bool) -> Iterator[Mapping[str, Any]]:
-    """Yield the images that no container uses and that match the filters.
-
-    Without ``all``, yield only images without a name.
-    """
-    used = {container["ImageID"] for container in app.engine.containers.list({}, all=True)}
-    now = datetime.now().astimezone()
-    before = min((go_time.moment(text, now) for text in filters.get("until", ())), default=time.time())
-    for image in app.engine.images.list({}):
-        labels = image["Labels"] or {}
-        removable = image["Created"] < before and (all or not image["RepoTags"])
-        if (
-            removable
-            and image["Id"] not in used
-            and matches(labels, filters.get("label", ()))
-            and not any(matches(labels, (pair,)) for pair in filters.get("label!", ()))
-        ):
-            yield image
-
-
-def matches(labels: Mapping[str, str], pairs: tuple[str, ...]) -> bool:
-    """Return whether the labels match all ``pairs``; a pair is ``key=value``, or ``key`` for any value."""
-    split = (pair.partition("=") for pair in pairs)
-    return all(key in labels and (not equals or labels[key] == value) for key, equals, value in split)

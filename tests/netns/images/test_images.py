@@ -211,3 +211,14 @@ def test_the_next_change_of_images_deletes_files_without_a_record(images, store,
     removed = images.import_archive(io.BytesIO(make_tar(("three", b""))), "three")
     images.remove(removed)
     assert os.listdir(tmp_path / "root" / "images") == [kept.removeprefix("sha256:")]
+
+
+def test_prune_leaves_an_image_that_came_into_use(images, monkeypatch):
+    image = images.import_archive(io.BytesIO(make_tar(("./x", b"data"))), "")
+
+    def in_use(reference, *, force):
+        raise Conflict("in use")
+
+    monkeypatch.setattr(images, "remove", in_use)
+    assert images.prune({}) == ([], 0)
+    assert [each["Id"] for each in images.list({})] == [image]
