@@ -24,6 +24,11 @@ def confirmed(app: App, question: str) -> bool:
         raise click.exceptions.Exit(0) from None
 
 
+def may_remove(app: App, objects: str) -> bool:
+    """Ask whether to remove ``objects``, such as "all stopped containers"; return the answer as `confirmed` does."""
+    return confirmed(app, f"WARNING! This will remove {objects}.\nAre you sure you want to continue?")
+
+
 Filters = Mapping[str, tuple[str, ...]]
 
 
@@ -40,8 +45,7 @@ def prune_command(short: str, removed: str) -> Callable[[Callable[[App, Filters]
         @click.pass_obj
         @functools.wraps(prune)
         def run(app: App, filter: Filters, force: bool) -> None:
-            question = f"WARNING! This will remove all {removed}.\nAre you sure you want to continue?"
-            if force or confirmed(app, question):
+            if force or may_remove(app, f"all {removed}"):
                 prune(app, filter)
 
         return run

@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.pflag import FILTER, command, flag
-from cli.prompt import Filters, confirmed
+from cli.prompt import Filters, may_remove
 from engine.golang.units import human_size
 
 ALL = "all images without at least one container associated to them"
@@ -20,8 +20,7 @@ DANGLING = "all dangling images"
 @click.pass_obj
 def prune(app: App, all: bool, filter: Filters, force: bool) -> None:
     """Remove images without a name, or with ``all`` every unused image; print the names and the freed disk space."""
-    question = f"WARNING! This will remove {ALL if all else DANGLING}.\nAre you sure you want to continue?"
-    if not (force or confirmed(app, question)):
+    if not (force or may_remove(app, ALL if all else DANGLING)):
         return
     with app.waiting("Removing unused images"):
         lines, reclaimed = remove_unused(app, filter, all=all)

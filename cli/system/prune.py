@@ -7,13 +7,10 @@ from typing import Any
 import click
 
 from cli.app import App, StatusError
-from cli.image.prune import remove_unused
+from cli.image.prune import ALL, DANGLING, remove_unused
 from cli.pflag import FILTER, command, flag, no_args
 from cli.prompt import Filters, confirmed
 from engine.golang.units import human_size
-
-ALL = ("all images without at least one container associated to them", "all build cache")
-DANGLING = ("all dangling images", "unused build cache")
 
 
 @command("prune [OPTIONS]", "Remove unused data", no_args)
@@ -46,7 +43,7 @@ def question(filters: Filters, *, all: bool, volumes: bool) -> str:
     """Return Docker's question, which lists what will be removed."""
     kinds = ["all stopped containers", "all networks not used by at least one container"]
     kinds += ["all anonymous volumes not used by at least one container"] if volumes else []
-    kinds += ALL if all else DANGLING
+    kinds += [ALL, "all build cache"] if all else [DANGLING, "unused build cache"]
     text = "WARNING! This will remove:\n" + "".join(f"  - {kind}\n" for kind in kinds)
     if filters:
         pairs = sorted(f"{key}={value}" for key, values in filters.items() for value in values)
