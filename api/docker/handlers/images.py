@@ -51,7 +51,7 @@ def list_images(request: Request) -> Response:
         filters["reference"] = [*filters.get("reference", ()), name]
     entries = [_old_entry(each, request.version) for each in request.engine.images.list(filters)]
     if request.version >= IMAGE_USERS:
-        users = Counter(each["ImageID"] for each in request.engine.containers.list({}, all=True))
+        users = count_users(request.engine.containers.list({}, all=True))
         entries = [{**entry, "Containers": users[entry["Id"]]} for entry in entries]
     return json_response(entries)
 
@@ -62,6 +62,11 @@ def inspect(request: Request) -> Response:
     if request.version < NO_CONTAINER_CONFIG:
         document["ContainerConfig"] = EMPTY_CONFIG
     return json_response(image_of(with_virtual_size(document, request.version), request.version))
+
+
+def count_users(containers: Documents) -> Counter[str]:
+    """Return the number of containers of each image, by the image's id."""
+    return Counter(container["ImageID"] for container in containers)
 
 
 def with_virtual_size(document: Json, version: Version) -> Json:

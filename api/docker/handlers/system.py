@@ -6,7 +6,7 @@ from typing import Any
 
 from api.docker.errors import bad_request
 from api.docker.handlers.containers import without_empty_size
-from api.docker.handlers.images import with_virtual_size
+from api.docker.handlers.images import count_users, with_virtual_size
 from api.docker.info import complete
 from api.docker.messages import EMPTY, Json, Request, Response, encode, json_response
 from api.docker.moments import nanoseconds
@@ -65,10 +65,10 @@ def disk_usage(request: Request) -> Response:
             raise bad_request(f"unknown object type: {part}")
     containers = engine.containers.list({}, all=True, size="container" in parts)
     images = engine.images.list({}) if "image" in parts else []
-    images = [with_virtual_size(image, request.version) for image in images]
+    images, users = [with_virtual_size(image, request.version) for image in images], count_users(containers)
     document = {
         "LayersSize": sum(image["Size"] for image in images),
-        "Images": [_with_users(image, containers) for image in images] if "image" in parts else None,
+        "Images": [_with_users(image, users[image["Id"]]) for image in images] if "image" in parts else None,
         "Containers": [without_empty_size(each) for each in containers] if "container" in parts else None,
         "Volumes": [] if "volume" in parts else None,
         "BuildCache": [] if "build-cache" in parts else None,
@@ -76,8 +76,7 @@ def disk_usage(request: Request) -> Response:
     return json_response(document)
 
 
-def _with_users(image: Json, containers: list[Json]) -> dict[str, Any]:
-    users = sum(container["ImageID"] == image["Id"] for container in containers)
+def _with_users(image: Json, users: int) -> dict[str, Any]:
     names = {"RepoTags": image["RepoTags"] or None, "RepoDigests": image["RepoDigests"] or None}
     return {**image, **names, "SharedSize": 0, "Containers": users}
 
