@@ -10,7 +10,7 @@ order. Every method raises only `engine.errors.EngineError` and its subclasses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
@@ -259,8 +259,8 @@ class Containers(Protocol):
     def inspect(self, reference: str, *, size: bool = False) -> Json:
         """Return the document of GET /containers/{id}/json."""
 
-    def gateway_priorities(self) -> Mapping[str, Mapping[str, int]]:
-        """Return the gateway priorities that are not 0, by container id and name of the network."""
+    def gateway_priorities(self, container_ids: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
+        """Return the gateway priorities of these containers that are not 0, by container id and name of the network."""
 
     def announce_exec(self, reference: str, request: ExecCreate) -> None:
         """Add the event that a command has been created, which `exec` runs later; the container must be running."""

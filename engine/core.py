@@ -311,9 +311,9 @@ class ContainerVerbs(Verbs):
         """Return the document of one container."""
         return query.inspect(self.reading(), reference, size=size)
 
-    def gateway_priorities(self) -> Mapping[str, Mapping[str, int]]:
-        """Return the gateway priorities of all containers."""
-        return query.gateway_priorities(self.reading())
+    def gateway_priorities(self, container_ids: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
+        """Return the gateway priorities of these containers."""
+        return query.gateway_priorities(self.reading(), container_ids)
 
     def announce_exec(self, reference: str, request: ExecCreate) -> None:
         """Add the event of a created command."""

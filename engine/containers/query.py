@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from engine.api import Documents, Json
@@ -50,10 +50,10 @@ def list_documents(host: Host, filters: Filters, *, everything: bool, limit: int
     return [_summary(r, *sides[r.id], linked.get(r.id, ()), _sizes(host, r) if size else NO_SIZES) for r in chosen]
 
 
-def gateway_priorities(host: Host) -> Mapping[str, Mapping[str, int]]:
-    """Return the gateway priorities that are not 0, by container id and name of the network."""
+def gateway_priorities(host: Host, container_ids: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
+    """Return the gateway priorities of these containers that are not 0, by container id and name of the network."""
     with host.store.read() as reader:
-        records = reader.containers()
+        records = [record for i in container_ids if (record := reader.container(i)) is not None]
     priorities = {r.id: {a.network: a.settings.gw_priority for a in r.attachments} for r in records}
     return {container: {n: p for n, p in networks.items() if p} for container, networks in priorities.items()}
 

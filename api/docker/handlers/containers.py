@@ -50,7 +50,7 @@ def inspect(request: Request) -> Response:
 def _add_newer_fields(request: Request, documents: Documents) -> None:
     """Add the fields that Docker has added after version 1.45 to the documents of containers."""
     if request.version >= NETWORK_FIELDS:
-        priorities = request.engine.containers.gateway_priorities()
+        priorities = request.engine.containers.gateway_priorities([document["Id"] for document in documents])
         for document in documents:
             add_priorities(document, priorities.get(document["Id"], {}))
 
