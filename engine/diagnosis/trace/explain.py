@@ -93,10 +93,9 @@ class Explanation:
             name = path.source.interface
             fix = f"bring it up: ip link set {name} up, and set its addresses and routes again"
             yield Culprit("interface-down", f"interface {name} of host", "host", f"{name} is down", fix)
-        members = path.members if path.kind != LOCAL else ()
-        differences = [f for m in members for f in (*self._state.of_network(m.network), *self._state.of_endpoint(m))]
-        cut_off = path.kind == BRIDGED and [fault.setting for fault in differences].count(ISOLATED) == len(path.members)
-        for fault in differences:
+        of_ends = list(self._faults_of_ends())
+        cut_off = path.kind == BRIDGED and [fault.setting for fault in of_ends].count(ISOLATED) == len(path.members)
+        for fault in of_ends:
             tolerable = (fault.setting == MAC and not is_lost) or (fault.setting == ISOLATED and not cut_off)
             if self._concerns(fault) and not tolerable:
                 yield fault.culprit
@@ -105,6 +104,15 @@ class Explanation:
                 if place is not None and place.record is not None and place.netns_path:
                     faults = self._state.default_routes(place.record)
                     yield from (fault.culprit for fault in faults if self._concerns(fault))
+
+    def _faults_of_ends(self) -> Iterator[Fault]:
+        """Yield the faults of the path's endpoints and of their networks, those of a common network once."""
+        compared: set[str] = set()
+        for member in self._path.members if self._path.kind != LOCAL else ():
+            if member.network.id not in compared:
+                yield from self._state.of_network(member.network)
+            compared.add(member.network.id)
+            yield from self._state.of_endpoint(member)
 
     def _concerns(self, fault: Fault) -> bool:
         """Return whether a fault of a network or endpoint can stop packets on this path.
