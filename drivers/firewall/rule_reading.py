@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from drivers.firewall import resolver_redirect, table_structure, xt_expressions, xt_matches
+from drivers.firewall.conditions import any_of, turned
 from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.packets import ARP, ICMP_TYPES, Packet
 from drivers.firewall.rule_values import as_list, is_equal, options_of
@@ -309,8 +310,7 @@ class _Reader:
         options = (
             self._table.sets.get(right[1:], []) if isinstance(right, str) and right[:1] == "@" else options_of(right)
         )
-        is_member = self._is_in(value, options)
-        return None if is_member is None else is_member != negated
+        return turned(self._is_in(value, options), negated)
 
     def _matches_xt(self, body: Json) -> bool | None:
         return xt_matches.matches(body["name"], body["info"], self._packet)
@@ -318,8 +318,7 @@ class _Reader:
     def _is_in(self, value: Any, options: Sequence[Any]) -> bool | None:
         if self._strict and len(options) > STRICT_ELEMENTS_LIMIT:
             return None
-        results = [is_equal(value, option) for option in options]
-        return True if True in results else None if None in results else False
+        return any_of(is_equal(value, option) for option in options)
 
     def _value(self, left: Any) -> Any:
         """Return the packet's value for the left side of a match.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from drivers.firewall.conditions import all_of
+
 NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "icmpv6": 58}
 
 
@@ -24,8 +26,7 @@ def is_equal(value: Any, option: Any) -> bool | None:
     if isinstance(value, list):
         if not isinstance(option, list) or len(option) != len(value):
             return None
-        parts = [is_equal(a, b) for a, b in zip(value, option, strict=True)]
-        return False if False in parts else None if None in parts else True
+        return all_of(is_equal(a, b) for a, b in zip(value, option, strict=True))
     if value is False:
         return False
     if isinstance(option, dict) and "prefix" in option:

@@ -7,9 +7,9 @@ namespace.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 
 from drivers.api import IPAddress
+from drivers.firewall.conditions import all_of, any_of, turned
 from drivers.firewall.packets import Packet
 from drivers.linux import echo, path_lookup
 
@@ -48,19 +48,6 @@ def matches(name: str, data: bytes, packet: Packet) -> bool | None:
     return None
 
 
-def all_of(conditions: Iterable[bool | None]) -> bool | None:
-    """Return whether all conditions are true, or None if that is unknown."""
-    known = list(conditions)
-    if False in known:
-        return False
-    return None if None in known else True
-
-
-def turned(known: bool | None, inverted: int) -> bool | None:
-    """Return the value of a condition that the rule inverts if ``inverted`` is not 0."""
-    return None if known is None else known != bool(inverted)
-
-
 def _ports(name: str, data: bytes, packet: Packet) -> bool | None:
     low, high, first, last, *flags = struct.unpack_from("=4H4B" if name == "tcp" else "=4HB", data)
     conditions = [
@@ -85,8 +72,7 @@ def _one_of_ports(data: bytes, packet: Packet) -> bool | None:
         if number == 0 or not starts[number - 1]
     ]
     own = [packet.source_port, packet.port] if place > 1 else [packet.port if place else packet.source_port]
-    results = [_is_between(port, *span) for port in own for span in spans]
-    return turned(True if True in results else None if None in results else False, inverted)
+    return turned(any_of(_is_between(port, *span) for port in own for span in spans), inverted)
 
 
 def _is_bridged(data: bytes, packet: Packet) -> bool | None:
