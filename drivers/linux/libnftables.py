@@ -88,9 +88,12 @@ def run(script: str, *, apart: bool = False) -> None:
         recording.recorder.nft(script, action)
 
 
-def listing(what: str) -> list[dict[str, Any]]:
-    """Return the objects that the nftables command ``list <what>`` lists, in JSON form (libnftables-json(5))."""
-    output = _execute(f"list {what}", as_json=True)
+def listing(what: str, *, apart: bool = False) -> list[dict[str, Any]]:
+    """Return the objects that the nftables command ``list <what>`` lists, in JSON form (libnftables-json(5)).
+
+    ``apart`` is that of `run`.
+    """
+    output = _execute(f"list {what}", as_json=True, apart=apart)
     objects: list[dict[str, Any]] = json.loads(output)["nftables"]
     return objects
 
@@ -102,11 +105,9 @@ def listing_of_others(what: str) -> list[dict[str, Any]]:
     objects. Without that program, this process lists them.
     """
     try:
-        ok, output, _ = _by_program(f"list {what}", True, FOREIGN_TIMEOUT_SECONDS)
-    except Unsupported:
-        return listing(what)
-    objects: list[dict[str, Any]] = json.loads(output)["nftables"] if ok else []
-    return objects
+        return listing(what, apart=True)
+    except (NoPermission, Refused):
+        return []
 
 
 def is_plain(name: str) -> bool:
