@@ -121,7 +121,7 @@ class NftablesListener:
 
         Every message except one that adds elements may remove objects.
         """
-        for kind, _, _, body in messages(data):
+        for kind, *_, body in messages(data):
             if body[0] in OURS and read(body, NFGENMSG.size).get(TABLE, b"").rstrip(b"\0") == NAME:
                 self._touched = True
                 self._lost = self._lost or kind != NEW_ELEMENTS

@@ -140,7 +140,7 @@ class PacketTrace:
         return events
 
     def _decoded(self, data: bytes) -> Iterator[Event]:
-        for kind, _, _, body in messages(data):
+        for kind, *_, body in messages(data):
             if kind != TRACE:
                 continue
             values = read(body, NFGENMSG.size)

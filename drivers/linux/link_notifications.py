@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from drivers.linux import attributes, socket_filter
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import HEADER, SOL_NETLINK, messages, open_socket, received, session
+from drivers.linux.netlink import SOL_NETLINK, messages, open_socket, received, session
 
 Kind = Literal["link", "port", "address", "route", "neighbor", "forwarding"]
 
@@ -33,7 +33,6 @@ notifications faster than they are read, the caller serves other descriptors in 
 """
 NEW, GONE = {16: "link", 20: "address", 24: "route", 28: "neighbor", 80: "forwarding"}, 1
 LINK, ADDRESS, ROUTE = struct.Struct("=BxHiII"), struct.Struct("=BBBBI"), struct.Struct("=BBBBBBBBI")
-AUTHOR = struct.Struct("=I8xI")  # struct nlmsghdr: length; port id, which is the PID of the process that made a change
 NEIGHBOR, NETCONF = struct.Struct("=BxxxiHBB"), struct.Struct("=Bxxx")
 UP, NO_ARP = 1, 0x80  # flags IFF_*
 MAIN, ALL_LINKS, PERMANENT = 254, -1, 0x80 | 0x40  # RT_TABLE_MAIN, NETCONFA_IFINDEX_ALL; NUD_* flags
@@ -138,21 +137,12 @@ def present_links() -> list[Change]:
 
 def decoded(data: bytes) -> Iterator[Change]:
     """Yield the changes that the kernel's messages in ``data`` describe."""
-    for number, (kind, _, _, body) in zip(_authors(data), messages(data), strict=False):
+    for kind, _, _, port, body in messages(data):
+        author = port if port < 1 << 22 else 0  # a larger number is no PID, but identifies a process's second socket
         subject = NEW.get(kind & ~GONE)
-        change = _READERS[subject](body, bool(kind & GONE), number) if subject else None
+        change = _READERS[subject](body, bool(kind & GONE), author) if subject else None
         if change is not None:
             yield change
-
-
-def _authors(data: bytes) -> Iterator[int]:
-    start = 0
-    while start + HEADER.size <= len(data):
-        length, author = AUTHOR.unpack_from(data, start)
-        if length < HEADER.size:
-            return
-        yield author if author < 1 << 22 else 0  # a larger number is no PID, but identifies a process's second socket
-        start += length + 3 & ~3
 
 
 def _link(body: bytes, gone: bool, author: int) -> Change:

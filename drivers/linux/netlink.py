@@ -217,7 +217,7 @@ class Session:
         bodies: list[bytes] = []
         whole = True
         while True:
-            for kind, flags, answered, body in messages(self._socket.recv(RECEIVE)):
+            for kind, flags, answered, _, body in messages(self._socket.recv(RECEIVE)):
                 if answered != number:
                     continue  # the answer belongs to an earlier request whose caller timed out
                 whole = whole and not flags & DUMP_INTERRUPTED
@@ -235,7 +235,7 @@ class Session:
         Ends at the acknowledgement of the last message that was sent.
         """
         while True:
-            for kind, _, number, body in messages(self._socket.recv(RECEIVE)):
+            for kind, _, number, _, body in messages(self._socket.recv(RECEIVE)):
                 if kind != ERROR or number < first:
                     continue
                 if code := -CODE.unpack_from(body)[0]:
@@ -287,14 +287,17 @@ def received(opened: socket.socket) -> bytes:
     return data if sender == 0 else b""
 
 
-def messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """Yield type, flags, sequence number and body of each netlink message in the data of one read."""
+def messages(data: bytes) -> Iterator[tuple[int, int, int, int, bytes]]:
+    """Yield type, flags, sequence number, port id and body of each netlink message in the data of one read.
+
+    In a notification, the port id is usually the PID of the process that made the change.
+    """
     start = 0
     while start + HEADER.size <= len(data):
-        length, kind, flags, number, _ = HEADER.unpack_from(data, start)
+        length, kind, flags, number, port = HEADER.unpack_from(data, start)
         if length < HEADER.size:
             return
-        yield kind, flags, number, data[start + HEADER.size : start + length]
+        yield kind, flags, number, port, data[start + HEADER.size : start + length]
         start += length + 3 & ~3
 
 
