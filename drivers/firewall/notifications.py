@@ -7,7 +7,6 @@ save time, a message without the name of hawse's table is not parsed.
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from drivers.api import News
 from drivers.firewall.transaction import SIGNATURE
 from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import HEADER, SOL_NETLINK, Session, messages, open_socket, received
+from drivers.linux.netlink import HEADER, SOL_NETLINK, Session, messages, open_socket, pending
 from drivers.linux.nfnetlink import FAMILIES, NETFILTER, NFGENMSG
 
 GROUP, ADD_MEMBERSHIP = 7, 1  # kernel constants NFNLGRP_NFTABLES, NETLINK_ADD_MEMBERSHIP
@@ -53,19 +52,14 @@ class NftablesListener:
         If the kernel dropped notifications (ENOBUFS), ``foreign`` is True, because any program may have made a change.
         """
         news = News()
-        while True:
-            try:
-                data = received(self._socket)
-            except BlockingIOError:
-                return news
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                self._touched = self._lost = False
-                news = News(True, news.lost, news.by_hawse, news.by)
-                self._generation = self.generation()  # the nftables generation up to which `read` has reported
+        for data in pending(self._socket):
+            if data is not None:
+                news = self._heard(news, data)
                 continue
-            news = self._heard(news, data) if data else news
+            self._touched = self._lost = False
+            news = News(True, news.lost, news.by_hawse, news.by)
+            self._generation = self.generation()  # the nftables generation up to which `read` has reported
+        return news
 
     def missed(self) -> bool:
         """Return whether an nftables transaction has happened for which `read` gets no notification."""

@@ -19,7 +19,7 @@ from drivers.linux import libnftables
 from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.libnftables import Context
-from drivers.linux.netlink import SOL_NETLINK, messages, open_socket, received
+from drivers.linux.netlink import SOL_NETLINK, messages, open_socket, pending
 from drivers.linux.nfnetlink import FAMILY_NAMES, NETFILTER, NFGENMSG
 from drivers.linux.probes import TunnelFlow, Tuple
 
@@ -128,16 +128,7 @@ class PacketTrace:
 
     def read(self) -> list[Event]:
         """Return the events since the last call; never blocks. Events of the trace's own tables are omitted."""
-        events: list[Event] = []
-        for _ in range(READS):
-            try:
-                data = received(self._socket)
-            except BlockingIOError:
-                break
-            except OSError:
-                continue  # the kernel dropped events
-            events += self._decoded(data)
-        return events
+        return [event for data in pending(self._socket, READS) if data for event in self._decoded(data)]
 
     def _decoded(self, data: bytes) -> Iterator[Event]:
         for kind, *_, body in messages(data):

@@ -9,7 +9,6 @@ before they reach the container's own rules. Answers are changed after they have
 
 from __future__ import annotations
 
-import errno
 from functools import cache
 from ipaddress import IPv4Address
 from typing import Any
@@ -21,7 +20,7 @@ from drivers.firewall.table_structure import Structure
 from drivers.linux import libnftables, listeners, netns, nfnetlink
 from drivers.linux.attributes import read
 from drivers.linux.link_notifications import READS
-from drivers.linux.netlink import HEADER, received
+from drivers.linux.netlink import HEADER, pending
 from drivers.linux.nfnetlink import NFGENMSG
 
 TABLE = "hawse_resolver"
@@ -126,17 +125,10 @@ class RedirectWatch:
     def read(self) -> bool:
         """Return whether the next notifications, at most `READS`, show a change by another program; never blocks."""
         changed = False
-        for _ in range(READS):
-            try:
-                data = received(self._socket)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                changed = True  # the kernel dropped notifications
-                continue
-            if data and HEADER.unpack_from(data)[1] == NEW_GENERATION:
+        for data in pending(self._socket, READS):
+            if data is None:
+                changed = True
+            elif HEADER.unpack_from(data)[1] == NEW_GENERATION:
                 attributes = read(data, HEADER.size + NFGENMSG.size)
                 changed |= self._touched and not Author.of(attributes).is_this_process()
                 self._touched = False

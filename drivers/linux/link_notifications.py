@@ -6,7 +6,6 @@ needs 110 us and this module 10 us.
 
 from __future__ import annotations
 
-import errno
 import socket
 import struct
 import sys
@@ -16,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from drivers.linux import attributes, socket_filter
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import SOL_NETLINK, messages, open_socket, received, session
+from drivers.linux.netlink import SOL_NETLINK, messages, open_socket, pending, session
 
 Kind = Literal["link", "port", "address", "route", "neighbor", "forwarding"]
 
@@ -108,20 +107,8 @@ class LinkListener:
 
     def read(self) -> tuple[list[Change], bool]:
         """Return the next changes, at most `READS`, and whether the kernel dropped notifications; never blocks."""
-        changes: list[Change] = []
-        lost = False
-        for _ in range(READS):
-            try:
-                data = received(self._socket)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                lost = True
-                continue
-            changes += decoded(data)
-        return changes, lost
+        notifications = list(pending(self._socket, READS))
+        return [change for data in notifications if data for change in decoded(data)], None in notifications
 
     def close(self) -> None:
         """Close the listener's socket; idempotent."""

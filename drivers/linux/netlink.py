@@ -12,6 +12,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fcntl import ioctl
@@ -270,7 +271,7 @@ def open_socket(protocol: int = socket.NETLINK_ROUTE, flags: int = 0) -> socket.
 
     Every process with CAP_NET_ADMIN in a namespace may send messages to the netlink sockets of all processes there.
     Because the socket is connected to the kernel, it refuses such messages (ECONNREFUSED). Only messages to a multicast
-    group arrive nevertheless, so a member of a group must use `received`.
+    group arrive nevertheless, so a member of a group must use `pending`.
     """
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | flags, protocol)
     try:
@@ -281,10 +282,23 @@ def open_socket(protocol: int = socket.NETLINK_ROUTE, flags: int = 0) -> socket.
     return opened
 
 
-def received(opened: socket.socket) -> bytes:
-    """Return the next data of a socket; b"" if another process sent the data. Raises OSError as recv(2)."""
-    data, (sender, _) = opened.recvfrom(RECEIVE)
-    return data if sender == 0 else b""
+def pending(opened: socket.socket, limit: int = sys.maxsize) -> Iterator[bytes | None]:
+    """Yield the notifications that wait at a non-blocking socket; None in place of those that the kernel dropped.
+
+    Ends after ``limit`` reads. Data that another process sent is left out.
+    """
+    for _ in range(limit):
+        try:
+            data, (sender, _) = opened.recvfrom(RECEIVE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            yield None
+        else:
+            if sender == 0:
+                yield data
 
 
 def messages(data: bytes) -> Iterator[tuple[int, int, int, int, bytes]]:
