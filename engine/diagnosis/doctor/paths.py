@@ -40,6 +40,11 @@ class Joined:
         return f"container {self.container.name}"
 
     @property
+    def enter(self) -> str:
+        """The beginning of a shell command that runs in the container's network namespace."""
+        return f"nsenter -t {self.container.pid} -n "
+
+    @property
     def addresses(self) -> list[IPAddress]:
         """The endpoint's addresses."""
         return [ip_interface(text).ip for text in (self.endpoint.ipv4, self.endpoint.ipv6) if text]
@@ -159,14 +164,13 @@ def _inside(member: Joined, holders: Mapping[tuple[str, IPAddress], Joined], por
 
     ``port`` is the host's end of the endpoint's veth pair, or None if there is none.
     """
-    container, interface = member.container, member.endpoint.interface
-    enter = f"nsenter -t {container.pid} -n "
+    container, interface, enter = member.container, member.endpoint.interface, member.enter
 
     def look() -> tuple[Interface | None, Sequence[Neighbour], Sequence[Check]]:
         silent = [
             *obstacles.at(member.name, interface, linux_obstacles.of(interface), enter),
             *obstacles.silence_on_arp(member.name, interface, enter),
-            *_routes_inside(member, enter),
+            *_routes_inside(member),
             *obstacles.loopback(member.name, enter),
             *obstacles.blocking_policies(member.name, _pairs(member), enter),
         ]
@@ -179,29 +183,37 @@ def _inside(member: Joined, holders: Mapping[tuple[str, IPAddress], Joined], por
     if present is None:
         return
     yield from silent
+    yield from _mac_and_addresses(member, present, holders)
+    yield from _neighbours(member, neighbours, holders)
+    yield from _mtu(member, present, port)
+
+
+def _mac_and_addresses(
+    member: Joined, present: Interface, holders: Mapping[tuple[str, IPAddress], Joined]
+) -> Iterator[Check]:
+    """Check that the endpoint's interface has the recorded MAC, and no address of another endpoint."""
+    interface = member.endpoint.interface
     known = facts(member.network.driver)
     is_unchecked = not (known.shares_mac or known.compares_mac)
     if is_unchecked and member.endpoint.link_mac and present.mac != member.endpoint.link_mac:
         what = f"{interface} has the MAC {present.mac} instead of {member.endpoint.link_mac}"
-        fix = f"nsenter -t {container.pid} -n ip link set {interface} address {member.endpoint.link_mac}"
+        fix = f"{member.enter}ip link set {interface} address {member.endpoint.link_mac}"
         yield fault(member.name, what, "a program in the container changed it", fix)
     for address in present.addresses:
         holder = holders.get((member.network.id, address.ip))
         if holder is not None and holder.endpoint.id != member.endpoint.id:
             what = f"{interface} also has the address {address.ip} of {holder.name}"
-            fix = f"nsenter -t {container.pid} -n ip addr del {address} dev {interface}"
+            fix = f"{member.enter}ip addr del {address} dev {interface}"
             yield fault(member.name, what, "a program in the container added it", fix)
-    yield from _neighbours(member, neighbours, holders)
-    yield from _mtu(member, present, port)
 
 
-def _routes_inside(member: Joined, enter: str) -> Iterator[Check]:
+def _routes_inside(member: Joined) -> Iterator[Check]:
     """Check that the sandbox's routing sends packets to the gateway, and drops none to other networks.
 
     Only endpoints on bridge and macvlan networks are checked. It is also a fault if the sandbox has the gateway's
     address itself.
     """
-    cause = "a program in the container added a route or a rule"
+    cause, enter = "a program in the container added a route or a rule", member.enter
     for gateway in member.gateways if member.network.driver in ("bridge", "macvlan") else ():
         see = f"see: {enter}ip -{gateway.version} route; {enter}ip -{gateway.version} rule; and delete what is wrong"
         route = path_lookup.route(gateway)
@@ -223,7 +235,7 @@ def _neighbours(
         if member.bridge is not None and entry.address in gateways:
             expected = member.bridge.mac
         if expected and entry.mac != expected and not facts(member.network.driver).shares_mac:
-            fix = f"nsenter -t {member.container.pid} -n ip neigh del {entry.address} dev {member.endpoint.interface}"
+            fix = f"{member.enter}ip neigh del {entry.address} dev {member.endpoint.interface}"
             yield _stale(member.name, f"it takes {entry.address} for", entry, fix)
 
 
