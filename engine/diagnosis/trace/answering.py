@@ -38,6 +38,8 @@ from engine.store.codec import decode, encode
 
 TIMEOUT_SECONDS = 3
 MEMORY_LIMIT_BYTES = 1 << 30
+Part = Callable[[], Iterable[Culprit]]
+"""One check of the examination."""
 
 
 @contextmanager
@@ -113,24 +115,30 @@ def _examined(
     forth = PacketPath(there, server, question.port, question.protocol, REMOTE, source, place, target, question.port)
     explanation, checks = Explanation(reader, records, back, State(host, records)), Checks(records, forth)
     log.add(f"interface {target.endpoint.interface}", str(place), str(server))
-    parts: list[Callable[[], Iterable[Culprit]]] = [
-        explanation.faults,
-        partial(side.devices, back),
-        partial(_underlay, side, back),
-        lambda: filter(None, [rules.dropping_at_target(forth, client)]),
-        lambda: filter(None, [side.moved_port(back), side.dropped_in_network(forth, client)]),
-        checks.ignores_ping,
-        checks.listening,
-        lambda: filter(None, [side.small_underlay(back) or side.narrow_interface(back)]),
-        partial(checks.duplicates, sending=False),
-    ]
+    parts = [explanation.faults, *_parts(side, checks, back, forth)]
     culprits = list(islice(_each(parts), CULPRITS_LIMIT))
     if question.port and not any(c.kind in ("port-not-listening", "listening-on-loopback-only") for c in culprits):
         log.add(f"port {forth.service}", str(place), "a process listens")
     return _bounded(log.hops, culprits)
 
 
-def _each(parts: Iterable[Callable[[], Iterable[Culprit]]]) -> Iterator[Culprit]:
+def _parts(side: OverlaySide, checks: Checks, back: PacketPath, forth: PacketPath) -> Iterator[Part]:
+    """Yield the checks of this host's side besides `Explanation.faults`, those of the surest faults first.
+
+    ``back`` is the path from this host's endpoint to the asking host's endpoint, and ``forth`` the opposite path.
+    """
+    client = back.address
+    yield partial(side.devices, back)
+    yield partial(_underlay, side, back)
+    yield lambda: filter(None, [rules.dropping_at_target(forth, client)])
+    yield lambda: filter(None, [side.moved_port(back), side.dropped_in_network(forth, client)])
+    yield checks.ignores_ping
+    yield checks.listening
+    yield lambda: filter(None, [side.small_underlay(back) or side.narrow_interface(back)])
+    yield partial(checks.duplicates, sending=False)
+
+
+def _each(parts: Iterable[Part]) -> Iterator[Culprit]:
     """Yield the culprits of all checks. A check that raises an error yields nothing."""
     for part in parts:
         try:
