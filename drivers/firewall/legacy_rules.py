@@ -84,9 +84,7 @@ class _Reader:
             decision = decision or self._walk(self._table.policies[chain])
         except Unproven:
             return None
-        if decision is None or not (decision.drops or decision.translates):
-            return None
-        return self._table.dropping(decision)
+        return self._table.dropping(decision) if decision is not None and decision.decides else None
 
     def _walk(self, at: int, depth: int = 0) -> Entry | None:
         """Return the entry that accepts, drops or translates the packet, or None if the chain returns."""
@@ -96,9 +94,9 @@ class _Reader:
             matches = self._matches(entry)
             if matches is False or entry.name in CONTINUING or (matches is None and entry.drops):
                 continue
-            if matches is None or (entry.name and not entry.drops and not entry.translates):
+            if matches is None or (entry.name and not entry.decides):
                 raise Unproven
-            if entry.drops or entry.translates or entry.verdict == ACCEPT:
+            if entry.decides or entry.verdict == ACCEPT:
                 return entry
             if entry.verdict == RETURN:
                 return None

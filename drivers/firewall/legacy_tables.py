@@ -69,6 +69,11 @@ class Entry(NamedTuple):
         """Whether the target changes the destination of packets."""
         return self.name in TRANSLATING
 
+    @property
+    def decides(self) -> bool:
+        """Whether the target drops packets or changes their destination."""
+        return self.drops or self.translates
+
 
 class Table(NamedTuple):
     """A table: its entries by offset, and the offsets of the first rule and of the policy of each base chain."""
@@ -92,7 +97,7 @@ def counters() -> dict[Dropping, int]:
         for version in NAMES
         for table in tables(version)
         for entry in table.entries.values()
-        if entry.drops or entry.translates
+        if entry.decides
     }
 
 
