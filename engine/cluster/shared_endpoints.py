@@ -144,8 +144,7 @@ def _unused_claims(client: Client, endpoint: SharedEndpoint, earlier: KeyValue |
     if earlier is None:
         return [absent(_key(endpoint))], []
     kept = _claimed(endpoint)
-    claims = [kv for kv in client.read_all(*_claims_of(earlier)) if kv and kv.value == _mark(endpoint)]
-    unused = [kv for kv in claims if kv.key not in kept]
+    unused = [kv for kv in _claims_of(client, earlier, _mark(endpoint)) if kv.key not in kept]
     return [unchanged(kv.key, kv.revision) for kv in (earlier, *unused)], [delete(kv.key) for kv in unused]
 
 
@@ -212,21 +211,21 @@ def release(client: Client, network_id: str, node: str, identity: str) -> None:
         entry = client.get(key)
         if entry is None:
             break
-        claims = [kv for kv in client.read_all(*_claims_of(entry)) if kv and kv.value == f"{node}/{identity}"]
+        claims = _claims_of(client, entry, f"{node}/{identity}")
         conditions = [unchanged(kv.key, kv.revision) for kv in (entry, *claims)]
         if client.transact(conditions, [delete(key), *(delete(kv.key) for kv in claims)]).succeeded:
             break
     _release_balancer(client, network_id, node)
 
 
-def _claims_of(entry: KeyValue) -> list[str]:
-    """Return the etcd keys that reserve the addresses of an endpoint; ``entry`` is the endpoint's record in etcd.
+def _claims_of(client: Client, entry: KeyValue, mark: str) -> list[KeyValue]:
+    """Return the etcd records with the value ``mark`` that reserve the addresses of an endpoint.
 
-    If the endpoint's record is unreadable, return only the key of the record itself.
+    ``entry`` is the endpoint's record in etcd. If it is unreadable, the list is empty.
     """
-    return [c for e in record_checks.all_readable([entry], record_checks.read_endpoint) for c in _claimed(e)] or [
-        entry.key
-    ]
+    readable = record_checks.all_readable([entry], record_checks.read_endpoint)
+    claimed = [key for endpoint in readable for key in _claimed(endpoint)]
+    return [kv for kv in client.read_all(*claimed) if kv and kv.value == mark] if claimed else []
 
 
 def _release_balancer(client: Client, network_id: str, node: str) -> None:
