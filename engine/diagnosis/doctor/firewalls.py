@@ -64,7 +64,9 @@ def check(examined: Examined, known: Sequence[Check]) -> Iterator[Check]:
     by_decision: dict[Drop | Dropping, list[Probe]] = {}
     for families in (IP_FAMILIES, ARP, BRIDGE, DEVICE):
         chosen = [p for p in probes if p.families == families]
-        tables = ip_tables if families == IP_FAMILIES else read(families) if chosen else {}
+        if not chosen:
+            continue
+        tables = ip_tables if families == IP_FAMILIES else read(families)
         for decision, probe in _dropped(chosen, tables, families):
             by_decision.setdefault(decision, []).append(probe)
     for decision, dropped in by_decision.items():
