@@ -16,12 +16,10 @@ import pytest
 from drivers.firewall import resolver_redirect
 from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
-from drivers.linux.attributes import attribute
-from drivers.linux.netlink import ACK, Message
-from drivers.linux.nfnetlink import NFGENMSG, open_session
 from engine.dns import wire
 from tests.conftest import until
 from tests.netns.agent.conftest import agent
+from tests.netns.nftables_messages import DELETE_TABLE, NEW_SET, NEW_TABLE, change_tables
 
 pytestmark = pytest.mark.netns
 
@@ -61,21 +59,11 @@ def test_netlink_messages_of_a_connected_namespace_do_not_stop_the_agent(host, n
     assert answer(sandbox, "web") == known
 
 
-NEW_TABLE, NEW_SET, DELETE_TABLE, BEGIN, END, CREATE = 10 << 8, 10 << 8 | 9, 10 << 8 | 2, 0x10, 0x11, 0x400
 UNUSUAL_SET = {1: b"t\0", 2: b"s\0", 3: bytes(4), 4: b"\0\0\0\7", 5: b"\0\0\0\4", 10: b"\0\0\0\1",
                13: bytes([3, 8, 0, 4, 20, 0, 0, 0, 1, 0])}  # fmt: skip
 """Attributes NFTA_SET_*. The last one describes the set's key by a kind of expression that cannot be a key. libnftables
 1.1.3 crashes when it reads this set.
 """
-
-
-def change_rules(*messages: tuple[int, dict[int, bytes]]) -> None:
-    """Change the nftables tables of the family ip, in the calling thread's namespace."""
-    batch, of_ip = NFGENMSG.pack(0, 0, 10), NFGENMSG.pack(2, 0, 0)
-    bodies = [(kind, of_ip + b"".join(attribute(*each) for each in parts.items())) for kind, parts in messages]
-    made = [Message(kind, (CREATE if kind == NEW_SET else 0) | ACK, body) for kind, body in bodies]
-    with open_session() as session:
-        session.request_all([Message(BEGIN, 0, batch), *made, Message(END, 0, batch)])
 
 
 @pytest.fixture
@@ -100,7 +88,7 @@ def test_rules_in_a_connected_namespace_do_not_end_the_agent(host, owned, netns,
     assert answer(place, "web") != b""
     table = {1: resolver_redirect.TABLE.encode() + b"\0"}
     unusual = (NEW_TABLE, {1: UNUSUAL_SET[1]}), (NEW_SET, UNUSUAL_SET)
-    namespaces.run_in_netns(place, lambda: change_rules(*unusual, (DELETE_TABLE, table)))
+    namespaces.run_in_netns(place, lambda: change_tables(*unusual, (DELETE_TABLE, table)))
     time.sleep(3)
     assert answer(sandbox, "web") == known
     assert agent(host) == before

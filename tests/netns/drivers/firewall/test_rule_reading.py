@@ -11,11 +11,7 @@ from drivers.firewall.packets import Packet
 from drivers.firewall.rule_reading import Drop, find_drops, find_statements
 from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
-from drivers.linux.attributes import attribute
-from drivers.linux.netlink import ACK, Message
-from drivers.linux.nfnetlink import NFGENMSG, open_session
-
-CREATE = 0x400  # message flag NLM_F_CREATE
+from tests.netns.nftables_messages import NEW_CHAIN, NEW_TABLE, change_tables
 
 pytestmark = pytest.mark.netns
 PACKET = Packet("tcp", ip_address("172.31.0.3"), ip_address("172.31.0.2"), 80, "br-a", "br-b")
@@ -188,19 +184,13 @@ def test_rules_of_docker_that_translate_a_destination(netns, older, newer):
     assert legacy == [(published, ("iptables-legacy", "nat", "DOCKER", 2))]
 
 
-NEW_TABLE, NEW_CHAIN, BEGIN, END = 10 << 8, 10 << 8 | 3, 0x10, 0x11  # netlink message types
 NAMES = ("x; add table ip added", "x\nadd table ip added", 'x; include "/etc/passwd"', "a\x1b[2Jb", "\udcff\udcfe", "{")
 
 
 def make_table(name: str, chain: str) -> None:
     """Make a table with a chain by netlink messages, because nft refuses special characters in a name."""
-    table, in_table = (
-        attribute(n, text.encode(errors="surrogateescape") + b"\0") for n, text in ((1, name), (3, chain))
-    )
-    of_ip, batch = NFGENMSG.pack(2, 0, 0), NFGENMSG.pack(0, 0, 10)
-    made = Message(NEW_TABLE, 0, of_ip + table), Message(NEW_CHAIN, CREATE | ACK, of_ip + table + in_table)
-    with open_session() as session:
-        session.request_all([Message(BEGIN, 0, batch), *made, Message(END, 0, batch)])
+    table, in_table = (text.encode(errors="surrogateescape") + b"\0" for text in (name, chain))
+    change_tables((NEW_TABLE, {1: table}), (NEW_CHAIN, {1: table, 3: in_table}))
 
 
 @pytest.mark.parametrize("name", NAMES)
