@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,17 +13,21 @@ from pathlib import Path
 import pytest
 
 from drivers.firewall import resolver_redirect
+from drivers.firewall.notifications import GROUP
 from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
+from drivers.linux.link_notifications import LINKS
+from drivers.linux.nfnetlink import NETFILTER
 from engine.dns import wire
 from tests.conftest import until
 from tests.netns.agent.conftest import agent
+from tests.netns.drivers.linux.test_netlink_senders import ENDLESS
 from tests.netns.nftables_messages import DELETE_TABLE, NEW_SET, NEW_TABLE, change_tables
 
 pytestmark = pytest.mark.netns
 
-ENDLESS = struct.pack("=IHHII", 0, 99, 0, 0, 0) + bytes(64)  # a netlink message whose header says that its length is 0
-GROUPS = {socket.NETLINK_ROUTE: 1, 12: 1 << 6}  # bits of RTNLGRP_LINK and, of netfilter, NFNLGRP_NFTABLES
+GROUPS = {socket.NETLINK_ROUTE: LINKS[0], NETFILTER: GROUP}
+"""By protocol, the multicast group to which hawse's sockets listen."""
 
 
 def answer(path: str, name: str) -> bytes:
@@ -45,7 +48,7 @@ def send_to_all_netlink_sockets(data: bytes) -> None:
             with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as sender:
                 with suppress(ConnectionRefusedError):
                     sender.sendto(data, (port, 0))
-                sender.sendto(data, (0, GROUPS[protocol]))
+                sender.sendto(data, (0, 1 << (GROUPS[protocol] - 1)))
 
 
 def test_netlink_messages_of_a_connected_namespace_do_not_stop_the_agent(host, netns):
