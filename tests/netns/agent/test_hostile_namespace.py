@@ -19,8 +19,8 @@ from drivers.linux import netns as namespaces
 from drivers.linux.link_notifications import LINKS
 from drivers.linux.nfnetlink import NETFILTER
 from engine.dns import wire
-from tests.conftest import until
-from tests.netns.agent.conftest import agent
+from tests.conftest import require_root, until
+from tests.netns.agent.conftest import Guarded, a_host
 from tests.netns.drivers.linux.test_netlink_senders import ENDLESS
 from tests.netns.nftables_messages import DELETE_TABLE, NEW_SET, NEW_TABLE, change_tables
 
@@ -28,6 +28,17 @@ pytestmark = pytest.mark.netns
 
 GROUPS = {socket.NETLINK_ROUTE: LINKS[0], NETFILTER: GROUP}
 """By protocol, the multicast group to which hawse's sockets listen."""
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """A host with the networks "app" and "other", and with the container "web" on "other"."""
+    require_root()
+    made = a_host("n", tmp_path_factory.mktemp("attacked"))
+    made.networks(app=(), other=())
+    made.paths_of = made.containers(web=["--network", "other"])
+    yield made
+    made.close()
 
 
 def answer(path: str, name: str) -> bytes:
@@ -51,12 +62,9 @@ def send_to_all_netlink_sockets(data: bytes) -> None:
                 sender.sendto(data, (0, 1 << (GROUPS[protocol] - 1)))
 
 
-def test_netlink_messages_of_a_connected_namespace_do_not_stop_the_agent(host, netns):
-    for network in ("app", "other"):
-        host.hawse("network", "create", network)
-    host.hawse("run", "-d", "--name", "web", "--network", "other", "hostfs", "sleep", "600")
-    host.hawse("network", "connect", "app", f"netns:{netns.path}")
-    sandbox = f"/proc/{host.hawse('inspect', '-f', '{{.State.Pid}}', 'web').stdout.strip()}/ns/net"
+def test_netlink_messages_of_a_connected_namespace_do_not_stop_the_agent(attacked, netns):
+    attacked.hawse("network", "connect", "app", f"netns:{netns.path}")
+    sandbox = attacked.paths_of["web"]
     known = answer(sandbox, "web")
     namespaces.run_in_netns(netns.path, lambda: send_to_all_netlink_sockets(ENDLESS))
     assert answer(sandbox, "web") == known
@@ -79,22 +87,19 @@ def owned() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("kind", ["user namespace", "named namespace"])
-def test_rules_in_a_connected_namespace_do_not_end_the_agent(host, owned, netns, kind):
+def test_rules_in_a_connected_namespace_do_not_end_the_agent(attacked, owned, netns, kind):
     """The agent writes its own rules again there after their damage, and must survive whatever it reads meanwhile."""
     place = f"/proc/{owned}/ns/net" if kind == "user namespace" else netns.path
-    for network in ("app", "other"):
-        host.hawse("network", "create", network)
-    host.hawse("run", "-d", "--name", "web", "--network", "other", "hostfs", "sleep", "600")
-    sandbox = f"/proc/{host.hawse('inspect', '-f', '{{.State.Pid}}', 'web').stdout.strip()}/ns/net"
-    host.hawse("network", "connect", "app", f"netns:{place}")
-    known, before = answer(sandbox, "web"), agent(host)
+    sandbox = attacked.paths_of["web"]
+    attacked.hawse("network", "connect", "app", f"netns:{place}")
+    known, before = answer(sandbox, "web"), attacked.agent()
     assert answer(place, "web") != b""
     table = {1: resolver_redirect.TABLE.encode() + b"\0"}
     unusual = (NEW_TABLE, {1: UNUSUAL_SET[1]}), (NEW_SET, UNUSUAL_SET)
     namespaces.run_in_netns(place, lambda: change_tables(*unusual, (DELETE_TABLE, table)))
     time.sleep(3)
     assert answer(sandbox, "web") == known
-    assert agent(host) == before
+    assert attacked.agent() == before
 
 
 def test_the_repair_of_a_redirection_reads_no_tables_into_the_process(netns, monkeypatch):
