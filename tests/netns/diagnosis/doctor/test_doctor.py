@@ -11,6 +11,7 @@ import time
 import pytest
 
 from tests.netns.diagnosis.doctor.conftest import is_named
+from tests.netns.drivers.firewall.test_rule_reading import DOCKER
 
 pytestmark = pytest.mark.netns
 
@@ -367,14 +368,9 @@ def test_rules_that_keep_hawse_from_translating_addresses(patient):
 @pytest.mark.parametrize(("program", "status"), [("iptables-nft", "fault"), ("iptables-legacy", "warning")])
 def test_rules_of_docker_for_the_published_port(patient, program, status):
     """The order of hawse's rules and those of iptables-legacy is not known. Each rule is reported once."""
-    nat = f"{program} -t nat"
-    patient.host.sh(
-        f"{nat} -N DOCKER; {nat} -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER; "
-        f"{nat} -A OUTPUT -m addrtype --dst-type LOCAL -j DOCKER; "
-        f"{nat} -A DOCKER -p tcp --dport 8080 -j DNAT --to-destination 10.9.9.9:80"
-    )
+    patient.host.sh(DOCKER.format(program))
     found = patient.findings()
-    patient.host.sh(f"{nat} -F; {nat} -X")
+    patient.host.sh(f"{program} -t nat -F; {program} -t nat -X")
     chain = "ip nat DOCKER" if program == "iptables-nft" else "iptables-legacy nat DOCKER"
     what = f"a rule of the chain '{chain}' sends packets to the published port 8080/tcp of web elsewhere"
     assert len(found) == 1

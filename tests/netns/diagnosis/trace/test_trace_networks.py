@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import until
 from tests.netns.diagnosis.trace.test_trace_more_faults import fault
+from tests.netns.drivers.firewall.test_rule_reading import DOCKER
 
 pytestmark = pytest.mark.netns
 WIRE = ("-o", "parent=ext0", "--subnet", "192.168.99.0/24", "--ip-range", "192.168.99.64/28")
@@ -299,13 +300,6 @@ def test_rules_that_change_the_destination_or_prevent_a_translation(wide, kind, 
             assert fault(wide, source, target, *flags) == ("foreign-firewall", "table inet foreign chain c"), flags
     finally:
         wide.at("host", "nft delete table inet foreign")
-
-
-DOCKER = """{0} -t nat -N DOCKER
-{0} -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
-{0} -t nat -A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
-{0} -t nat -A DOCKER -i docker0 -j RETURN
-{0} -t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.18.0.2:80"""
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,9 @@ DOCKER = """{0} -t nat -N DOCKER
 {0} -t nat -A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
 {0} -t nat -A DOCKER -i docker0 -j RETURN
 {0} -t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.18.0.2:80
-{0} -t raw -A PREROUTING -p tcp --dport 8081 -j CT --notrack"""
+"""
+"""The rules by which Docker publishes a port; {0} is the program, such as iptables-nft."""
+NO_TRACKING = "{0} -t raw -A PREROUTING -p tcp --dport 8081 -j CT --notrack"
 
 
 @pytest.mark.parametrize(("older", "newer"), [("", "add table inet hawse"), ("add table inet hawse", "")])
@@ -167,7 +169,8 @@ def test_rules_of_docker_that_translate_a_destination(netns, older, newer):
     others = [replace(published, port=8081), replace(published, destination=ip_address("192.0.2.2")),
               replace(published, received="docker0"), replace(published, protocol="udp")]  # fmt: skip
     netns.sh("ip addr add 192.0.2.1/32 dev lo; ip route add 192.0.2.2 dev lo")
-    for command in (older, *(DOCKER.format(program) for program in ("iptables-nft", "iptables-legacy")), newer):
+    rules = DOCKER + NO_TRACKING
+    for command in (older, *(rules.format(program) for program in ("iptables-nft", "iptables-legacy")), newer):
         netns.sh(f"nft '{command}'" if command.startswith("add") else command)
 
     def found(statements):
