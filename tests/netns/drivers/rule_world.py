@@ -80,6 +80,15 @@ def heard(sock: socket.socket, wait: float) -> bytes:
         return b"error"
 
 
+def hears_any(sock: socket.socket, is_expected: Callable[[bytes], bool]) -> bool:
+    """Return whether a socket receives an expected packet within `SILENCE` seconds. Other packets are ignored."""
+    deadline = time.monotonic() + SILENCE
+    while (left := deadline - time.monotonic()) > 0:
+        if is_expected(heard(sock, left)):
+            return True
+    return False
+
+
 class World:
     """A host with many types of bridge networks, and two neighbours that route packets to all of them.
 
@@ -276,11 +285,7 @@ class World:
         )
         with raw:
             packets.broadcast(client.path, client.endpoint.mac, echo)
-            deadline = time.monotonic() + SILENCE
-            while (left := deadline - time.monotonic()) > 0:
-                if heard(raw, left)[:1] == b"\x80":
-                    return True
-        return False
+            return hears_any(raw, lambda packet: packet[:1] == b"\x80")
 
     def believes(self, sender, own: str, other: str) -> bool:
         """Send a packet with the forged source ``other``, as an answer to a packet from the host's address ``own``.
@@ -351,12 +356,7 @@ class World:
         with wire:
             wire.bind(("eth0", 0))
             wire.send(asking)
-            deadline = time.monotonic() + SILENCE
-            while (left := deadline - time.monotonic()) > 0:
-                frame = heard(wire, left)
-                if frame[12:14] == b"\x86\xdd" and frame[54:55] == bytes([ANNOUNCE]):
-                    return True
-        return False
+            return hears_any(wire, lambda frame: frame[12:14] == b"\x86\xdd" and frame[54:55] == bytes([ANNOUNCE]))
 
     def user_sends(self) -> bool:
         """Return whether a user other than root can send a VXLAN packet from the host."""
