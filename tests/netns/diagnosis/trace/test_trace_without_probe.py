@@ -48,9 +48,14 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def ports(lab):
+    """The bridge ports of the containers web and db, which the cases call WEB and DB."""
+    return {"WEB": lab.port("web"), "DB": lab.port("db")}
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_fault_is_found_with_a_probe_and_without(lab, case):
-    ports = {"WEB": lab.port("web"), "DB": lab.port("db")}
+def test_a_fault_is_found_with_a_probe_and_without(lab, ports, case):
     replaced = (re.sub(r"\b(WEB|DB)\b", lambda match: ports[match[0]], text) for text in case)
     place, inject, undo, source, target, kind, what = replaced
     lab.at(place, inject)
@@ -73,12 +78,12 @@ def test_answers_pass_a_rule_for_established_connections(lab):
         lab.at("host", "iptables-nft -P FORWARD ACCEPT; " + FLUSH)
 
 
-def test_differences_that_stop_no_packets(lab):
+def test_differences_that_stop_no_packets(lab, ports):
     """A container needs the flag hairpin only to reach its own published port. Machines learn a new MAC by ARP.
 
     An isolated port gets no packets of other isolated ports.
     """
-    port, mac = lab.port("web"), json.loads(lab.at("web", "ip -j link show eth0"))[0]["address"]
+    port, mac = ports["WEB"], json.loads(lab.at("web", "ip -j link show eth0"))[0]["address"]
     for place, inject, undo in (
         ("host", f"bridge link set dev {port} hairpin off", f"bridge link set dev {port} hairpin on"),
         ("host", f"bridge link set dev {port} isolated on", f"bridge link set dev {port} isolated off"),
