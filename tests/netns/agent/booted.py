@@ -79,9 +79,9 @@ class Machine:
         script = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launcher.launch import main; main()"
         return self.run(sys.executable, "-I", "-S", "-X", "utf8", "-c", script, str(CHECKOUT), *argv).stdout
 
-    def active(self, unit: str) -> str:
-        """Return the state of a unit of systemd, such as "active"."""
-        return self.run("systemctl", "is-active", unit, check=False).stdout.strip()
+    def are_active(self, *units: str) -> bool:
+        """Return whether all these units of systemd are active."""
+        return set(self.run("systemctl", "is-active", *units, check=False).stdout.split()) == {"active"}
 
     def power_off(self) -> float:
         """Let systemd end everything, and return the seconds that this took."""

@@ -40,7 +40,7 @@ def machine(tmp_path_factory):
 
 def is_back(machine):
     """Wait until the units are active; then the containers run and are reachable."""
-    until(lambda: {machine.active(unit) for unit in STARTED} == {"active"}, 60)
+    until(lambda: machine.are_active(*STARTED), 60)
     lines = machine.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").splitlines()
     assert sorted(lines) == ["stopped exited", "stubborn running", "web running"]
     until(lambda: machine.run(*GET, check=False).stdout == "200", 30)
@@ -64,7 +64,7 @@ def test_a_unit_that_is_killed_again_and_again_is_started_again(machine, unit):
         until(lambda: machine.run("systemctl", "show", "-P", "MainPID", unit).stdout.strip() != "0", 30)
         machine.run("systemctl", "kill", "--kill-whom=main", "-s", "KILL", unit)
         machine.hawse("ps", "-q")
-    until(lambda: machine.active(unit) == "active", 30)
+    until(lambda: machine.are_active(unit), 30)
     is_back(machine)
 
 
