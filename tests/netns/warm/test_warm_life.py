@@ -252,8 +252,11 @@ def test_many_commands_at_once(warm):
 
 
 @contextmanager
-def started_by_systemd(host: WarmHost) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the warm server as systemd does: with the socket as file descriptor 3, and the pid in the environment."""
+def started_by_systemd(host: WarmHost, change: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    """Start the warm server as systemd does: with the socket as file descriptor 3, and the pid in the environment.
+
+    ``change`` is code that the server's process runs first.
+    """
     run_dir = host.host.run_dir
     run_dir.mkdir(parents=True)
     listener = socket.socket(socket.AF_UNIX)
@@ -261,7 +264,8 @@ def started_by_systemd(host: WarmHost) -> Iterator[subprocess.Popen[bytes]]:
     listener.bind(f"/proc/self/fd/{directory}/warm.sock")
     os.close(directory)
     listener.listen()
-    boot = f"import sys; sys.path.insert(0, {str(host.packages)!r}); from cli.warm.__main__ import main; main()"
+    main = "from cli.warm.__main__ import main; main()"
+    boot = f"import sys; sys.path.insert(0, {str(host.packages)!r})\n{change}\n{main}"
     give = "os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))"
     interpreter = str(host.script.with_name("python3"))
     script = f"import os, sys; {give}; os.execv({interpreter!r}, [{interpreter!r}, *sys.argv[2:]])"
@@ -285,27 +289,28 @@ def test_started_by_a_socket_of_systemd(unserved):
 
 
 SLOW_IMPORT = """
+import os, time
+from cli.warm import preload
 
-def import_all(then=import_all):
-    import os, time
+def import_all(then=preload.import_all):
     place = os.environ["HAWSE_RUN"] + "/importing"
     while os.path.exists(place):
         time.sleep(0.001 if time.process_time() > 1 else 0)
     then()
+
+preload.import_all = import_all
 """
 
 
-def test_a_server_of_systemd_that_still_imports_is_not_killed(own_packages):
+def test_a_server_of_systemd_that_still_imports_is_not_killed(unserved):
     """After a boot, a command connects to the socket of systemd before the server is ready."""
-    with (own_packages.packages / "cli/warm/preload.py").open("a") as file:
-        file.write(SLOW_IMPORT)
-    with started_by_systemd(own_packages) as server:
-        importing = own_packages.host.run_dir / "importing"
+    with started_by_systemd(unserved, SLOW_IMPORT) as server:
+        importing = unserved.host.run_dir / "importing"
         importing.touch()
-        assert own_packages.run("network", "ls", HAWSE_WARM="use").returncode == 0
+        assert unserved.run("network", "ls", HAWSE_WARM="use").returncode == 0
         assert server.poll() is None
         importing.unlink()
-        own_packages.wait_for(own_packages.serves)
+        unserved.wait_for(unserved.serves)
 
 
 def test_image_runs_though_the_server_has_another_mount_namespace(warm, tmp_path):
