@@ -25,7 +25,6 @@ FILES = {
     "/var/lib/hawse": "Records, images and logs.",
     "/run/hawse": "Sockets, locks and runtime state; agent.log lists the repairs.",
 }
-OWN = "hawse's own: "  # the beginning of the reason for a command that Docker does not have
 DESCRIPTION = """hawse gives a process, a network namespace or an imported image what Docker gives its containers:
 networks, addresses, names, published ports and isolation. It has Docker's commands, output, messages and exit codes."""
 
@@ -98,9 +97,8 @@ def command_page(node: CommandNode) -> str:
         lines += [f"\\fB{escaped(reference.usage(each))}\\fR", ".br"]
     lines += [".SH DESCRIPTION", escaped(f"{command.short_help}.")]
     state, why = facts().command(node.paths, ours=True)
-    if why.startswith(OWN):
-        text = why.removeprefix(OWN)
-        lines += [".PP", escaped(f"Docker {DOCKER_VERSION} has no such command. {text[0].upper()}{text[1:]}")]
+    if state == "added":
+        lines += [".PP", escaped(f"Docker {DOCKER_VERSION} has no such command. {why}")]
     elif why:
         lines += [".PP", escaped(f"Compared with Docker {DOCKER_VERSION}, {state}: {why}")]
     if node.commands:
