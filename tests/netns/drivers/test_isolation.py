@@ -93,9 +93,10 @@ ECHO = struct.pack("!BBHHH", 8, 0, 0, 1, 1)
 ECHO6 = struct.pack("!BBHHH", 128, 0, 0, 1, 1)
 
 
-@pytest.mark.parametrize("internal", [False, True])
-def test_packets_of_other_protocols_without_a_source_address_do_not_reach_the_host(lab, internal):
-    c1 = lab.container(lab.network("n1", "172.30.0.0/16", "fd00:30::/64", internal=internal), 2)
+def test_packets_of_other_protocols_without_a_source_address_do_not_reach_the_host(lab):
+    n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
+    inside = lab.network("inside", "172.31.0.0/16", "fd00:31::/64", internal=True)
+    containers = [lab.container(network, 2) for network in (n1, inside)]
     groups = "255.255.255.255", "224.0.0.1"
     sent = [(socket.IPPROTO_ICMP, icmp("0.0.0.0", group, ECHO)) for group in groups]
     sent += [(number, ip("0.0.0.0", group, number, bytes(40))) for group in groups for number in (2, 6, GRE, VRRP)]
@@ -105,7 +106,8 @@ def test_packets_of_other_protocols_without_a_source_address_do_not_reach_the_ho
         raw = namespaces.run_in_netns(lab.host.path, lambda: socket.socket(family, socket.SOCK_RAW, number))  # noqa: B023
         with raw:
             raw.settimeout(0.2)
-            broadcast(c1.path, c1.endpoint.mac, packet)
+            for container in containers:
+                broadcast(container.path, container.endpoint.mac, packet)
             with pytest.raises(TimeoutError):
                 while not raw.recvfrom(2000)[0].endswith(packet[40:]):
                     pass  # neighbour discovery
