@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 
@@ -20,9 +19,9 @@ CASES = {
         "web", "ip -6 route replace default via fd31::99", "ip -6 route replace default via fd31::1",
         "outside", "[fd99::11]:8080", "wrong-route", "default route of web"),
     "isolated bridge ports": (
-        "host", "for port in WEB DB; do bridge link set dev $port isolated on; done",
-        "for port in WEB DB; do bridge link set dev $port isolated off; done",
-        "db", "172.31.0.2:80", "not-in-bridge", "bridge port DB of db (isolated on)"),
+        "host", "for port in {web} {db}; do bridge link set dev $port isolated on; done",
+        "for port in {web} {db}; do bridge link set dev $port isolated off; done",
+        "db", "172.31.0.2:80", "not-in-bridge", "bridge port {db} of db (isolated on)"),
     "the host's address is lost": (
         "host", "ip addr del 192.168.99.11/24 dev ext0",
         "ip addr add 192.168.99.11/24 dev ext0; ip route replace default via 192.168.99.99",
@@ -50,14 +49,13 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def ports(lab):
-    """The bridge ports of the containers web and db, which the cases call WEB and DB."""
-    return {"WEB": lab.port("web"), "DB": lab.port("db")}
+    """The bridge ports of the containers web and db, for which the cases have {web} and {db}."""
+    return {"web": lab.port("web"), "db": lab.port("db")}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_fault_is_found_with_a_probe_and_without(lab, ports, case):
-    replaced = (re.sub(r"\b(WEB|DB)\b", lambda match: ports[match[0]], text) for text in case)
-    place, inject, undo, source, target, kind, what = replaced
+    place, inject, undo, source, target, kind, what = (text.format(**ports) for text in case)
     lab.at(place, inject)
     try:
         for flags in ((), ("--dry",)):
@@ -83,7 +81,7 @@ def test_differences_that_stop_no_packets(lab, ports):
 
     An isolated port gets no packets of other isolated ports.
     """
-    port, mac = ports["WEB"], json.loads(lab.at("web", "ip -j link show eth0"))[0]["address"]
+    port, mac = ports["web"], json.loads(lab.at("web", "ip -j link show eth0"))[0]["address"]
     for place, inject, undo in (
         ("host", f"bridge link set dev {port} hairpin off", f"bridge link set dev {port} hairpin on"),
         ("host", f"bridge link set dev {port} isolated on", f"bridge link set dev {port} isolated off"),
