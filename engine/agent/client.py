@@ -24,7 +24,7 @@ from engine.errors import PermissionDenied
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.paths import make_private_directory, open_private
-from engine.ports.proxied import held_ports
+from engine.ports.proxied import held_ports, publishing
 from engine.runtime import peer, resident
 
 SOCKET, LOCK, LOG = "agent.sock", "agent.lock", "agent.log"
@@ -274,6 +274,7 @@ def _publishes(host: Host) -> bool:
             if endpoint.network_id not in networks:
                 networks[endpoint.network_id] = reader.network(endpoint.network_id)
             network = networks[endpoint.network_id]
-            if network is not None and any(held_ports([network], [endpoint])):
+            joined = publishing([network] if network else [], [endpoint])
+            if any(port for pair in joined for port in held_ports(*pair)):
                 return True
     return False

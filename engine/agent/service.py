@@ -1,12 +1,14 @@
-"""The interface of the agent's services, and the snapshot of the local store that the services read."""
+"""The interface of the agent's services, the snapshot of the local store that they read, and a cache for services."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +38,29 @@ class Service(Protocol):
 
     def close(self) -> None:
         """Release all resources of the service."""
+
+
+class ResultCache(Generic[T]):
+    """The results of a function for many objects, such as all endpoints of the host.
+
+    Few objects change between two snapshots, so a service computes only their results again. Records that have not
+    changed are the same objects in both snapshots (`engine.store.codec.DecodeCache`), so comparing them is fast.
+    """
+
+    def __init__(self, function: Callable[..., T]) -> None:
+        self._function = function
+        self._last: dict[Hashable, tuple[tuple[object, ...], T]] = {}
+
+    def results(self, calls: Iterable[tuple[Hashable, tuple[object, ...]]]) -> list[T]:
+        """Return the function's results in the order of ``calls``: the key of each object, and the arguments for it.
+
+        The function is called only for a new key or for other arguments. Keys that are missing in ``calls`` are
+        forgotten.
+        """
+        last, self._last = self._last, {}
+        for key, arguments in calls:
+            result = last.get(key)
+            if result is None or result[0] != arguments:
+                result = arguments, self._function(*arguments)
+            self._last[key] = result
+        return [result for _, result in self._last.values()]

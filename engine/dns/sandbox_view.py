@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from drivers.registry import facts
+from engine.agent.service import ResultCache
 from engine.endpoints.sandbox import Rank, gateway_priority
 from engine.errors import EngineError
 from engine.etc_files import Overrides, ResolvConf, Transform, Upstream, resolv_conf
@@ -54,15 +54,6 @@ class SandboxView:
     adopted: bool = False  # True if hawse did not create the namespace; it then exists longer than the sandbox
 
 
-class Made(NamedTuple):
-    """A cached SandboxView, with the values from which it was computed."""
-
-    container: ContainerRecord
-    members: Sequence[NetworkRecord]
-    conf: ResolvConf
-    view: SandboxView
-
-
 @dataclass(frozen=True, slots=True)
 class Defaults:
     """Defaults for containers without DNS settings: the host's resolv.conf, and the keys dns and dns-opts of
@@ -75,20 +66,20 @@ class Defaults:
 
 
 def views(
-    networks: Iterable[NetworkRecord],
+    networks: Sequence[NetworkRecord],
     containers: Iterable[ContainerRecord],
     endpoints: Iterable[EndpointRecord],
     defaults: Defaults,
     already_served: Collection[str] = (),
-    made: dict[str, Made] | None = None,
+    cache: ResultCache[SandboxView] | None = None,
 ) -> list[SandboxView]:
     """Return the DNS settings (SandboxView) of all sandboxes that the resolver must serve.
 
     ``already_served`` has the keys (`sandbox_id`) of the sandboxes that the resolver serves now. These sandboxes are
-    included even without a user-defined network. ``made`` is a cache of the last call's results, and is updated. A
-    cached result is reused if its container, networks and servers have not changed.
+    included even without a user-defined network. ``cache`` has the results of the last call (`view_cache`).
     """
     by_id = {n.id: n for n in networks}
+    with_names = {n.id for n in networks if has_names(n)}
     joined: dict[str, list[NetworkRecord]] = {}
     with_ipv6: set[str] = set()
     for endpoint in endpoints:
@@ -96,20 +87,18 @@ def views(
             joined.setdefault(endpoint.container_id, []).append(by_id[endpoint.network_id])
             if endpoint.ipv6:
                 with_ipv6.add(endpoint.container_id)
-    before, now = made or {}, {}
+    calls = []
     for container in containers:
         members = joined.get(container.id, [])
-        served = any(has_names(n) for n in members) or sandbox_id(container) in already_served
-        if _is_open(container) and served and container.host.network_mode != "host":
-            conf = servers(container, defaults, ipv6=container.id in with_ipv6)
-            known = before.get(container.id)
-            if known is None or not (known.container is container and known.conf is conf and known.members == members):
-                known = Made(container, members, conf, _view(container, members, conf))
-            now[container.id] = known
-    if made is not None:
-        made.clear()
-        made.update(now)
-    return [known.view for known in now.values()]
+        is_served = any(n.id in with_names for n in members) or sandbox_id(container) in already_served
+        if is_served and _is_open(container) and container.host.network_mode != "host":
+            calls.append((container.id, (container, members, defaults, container.id in with_ipv6)))
+    return (cache or view_cache()).results(calls)
+
+
+def view_cache() -> ResultCache[SandboxView]:
+    """Return an empty cache for `views`."""
+    return ResultCache(_view)
 
 
 def has_names(network: NetworkRecord) -> bool:
@@ -131,7 +120,10 @@ def sandbox_id(container: ContainerRecord) -> str:
     return container.sandbox_id or container.id
 
 
-def _view(container: ContainerRecord, members: Sequence[NetworkRecord], conf: ResolvConf) -> SandboxView:
+def _view(
+    container: ContainerRecord, members: Sequence[NetworkRecord], defaults: Defaults, has_ipv6: bool
+) -> SandboxView:
+    conf = servers(container, defaults, ipv6=has_ipv6)
     searched = sorted((n for n in members if has_names(n)), key=lambda n: _search_key(n, container))
     return SandboxView(
         id=sandbox_id(container),

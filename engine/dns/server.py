@@ -23,7 +23,7 @@ from engine.dns.file_watch import FileWatch
 from engine.dns.mmsg import Datagrams
 from engine.dns.resolver import SandboxResolver
 from engine.dns.responder import Responder
-from engine.dns.sandbox_view import Defaults, Made, SandboxView, has_names, views
+from engine.dns.sandbox_view import Defaults, SandboxView, has_names, view_cache, views
 from engine.dns.table import NetworkTable
 from engine.etc_files import BEHIND_STUB, SYSTEM, read_host_resolv_conf
 from engine.eventloop.descriptor_budget import DescriptorBudget
@@ -93,7 +93,7 @@ class DnsService:
         self._defaults = Defaults(read_host_resolv_conf(), dns, options)
         self._tables: dict[str, NetworkTable] = {}
         self._served: dict[str, ServedSandbox] = {}
-        self._made: dict[str, Made] = {}
+        self._views = view_cache()
         self._state = Snapshot()
         self._unserved: deque[SandboxView] = deque()
         self._filling: Timer | None = None
@@ -106,7 +106,7 @@ class DnsService:
         """Update the DNS tables, sandboxes and sockets from the snapshot."""
         self._state = state
         self._update_tables(state.networks, state.endpoints)
-        current = views(state.networks, state.containers, state.endpoints, self._defaults, self._served, self._made)
+        current = views(state.networks, state.containers, state.endpoints, self._defaults, self._served, self._views)
         by_id = {view.id: view for view in current}
         for identity in [i for i, r in self._served.items() if not _same_place(r.view, by_id.get(i))]:
             if identity not in by_id:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import socket
 import sys
-from itertools import islice
+from collections.abc import Sequence
+from itertools import chain, islice
 
 from drivers.linux import socket_filter
-from engine.agent.service import Snapshot
-from engine.ports.proxied import HostPort, held_ports
+from engine.agent.service import ResultCache, Snapshot
+from engine.model import EndpointRecord, NetworkRecord
+from engine.ports.proxied import HostPort, held_ports, publishing
 
 FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.IPPROTO_IPV6, 78)}
 """The socket option (IP_FREEBIND) that allows binding an address that the host does not have now."""
@@ -31,13 +33,15 @@ class HoldService:
     name = "hold"
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self._limit, self._of_endpoints = limit, ResultCache[Sequence[HostPort]](_held_ports)
         self._held: dict[HostPort, socket.socket] = {}
         self._refused: set[HostPort] = set()
 
     def reconcile(self, state: Snapshot) -> None:
         """Hold the ports that are published in the snapshot, and release all others."""
-        required = dict.fromkeys(islice(held_ports(state.networks, state.endpoints), self._limit))
+        pairs = publishing(state.networks, state.endpoints)
+        of_endpoints = self._of_endpoints.results((pair[1].id, pair) for pair in pairs)
+        required = dict.fromkeys(islice(chain.from_iterable(of_endpoints), self._limit))
         for port in self._held.keys() - required.keys():
             self._held.pop(port).close()
         self._refused &= required.keys()
@@ -63,6 +67,10 @@ class HoldService:
         for sock in self._held.values():
             sock.close()
         self._held.clear()
+
+
+def _held_ports(network: NetworkRecord, endpoint: EndpointRecord) -> Sequence[HostPort]:
+    return tuple(held_ports(network, endpoint))
 
 
 def held(port: HostPort) -> socket.socket:

@@ -58,8 +58,10 @@ class Forwards:
 
     def __init__(self, items: Iterable[ProxiedPort] = ()) -> None:
         self._held: defaultdict[tuple[str, IPv6Network], list[ProxiedPort]] = defaultdict(list)
-        for item in sorted(items):
+        for item in items:
             self._held[item.protocol, item.place].append(item)
+        for spans in self._held.values():
+            spans.sort(key=lambda item: item.first)
 
     def target(self, origin: Origin) -> Target | None:
         """Return the target of a host port, or None if the agent does not forward the port.
@@ -78,13 +80,6 @@ class Forwards:
         return {protocol for protocol, _ in self._held}
 
 
-def forwards(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> Iterator[ProxiedPort]:
-    """Yield all port ranges that the agent forwards on this host."""
-    for network, endpoint in publishing(networks, endpoints):
-        if is_translated(network, 6, has_ipv6=bool(endpoint.ipv6)):
-            yield from forwards_of(endpoint)
-
-
 def publishing(
     networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]
 ) -> Iterator[tuple[NetworkRecord, EndpointRecord]]:
@@ -96,10 +91,10 @@ def publishing(
             yield network, endpoint
 
 
-def forwards_of(endpoint: EndpointRecord) -> Iterator[ProxiedPort]:
+def forwards_of(network: NetworkRecord, endpoint: EndpointRecord) -> Iterator[ProxiedPort]:
     """Yield the port ranges of one endpoint that the agent forwards."""
     inside = endpoint.ipv6 or endpoint.ipv4
-    if not inside:
+    if not inside or not is_translated(network, 6, has_ipv6=bool(endpoint.ipv6)):
         return
     target, has_ipv6 = str(ip_interface(inside).ip), bool(endpoint.ipv6)
     kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # this set is small even for many ports
@@ -117,16 +112,11 @@ class HostPort(NamedTuple):
     port: int
 
 
-def held_ports(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> Iterator[HostPort]:
-    """Yield the published host ports that the agent holds, without the ports of long ranges (`RANGE_LIMIT`).
+def held_ports(network: NetworkRecord, endpoint: EndpointRecord) -> Iterator[HostPort]:
+    """Yield the published host ports of one endpoint that the agent holds, without long ranges (`RANGE_LIMIT`).
 
     Networks whose gateway mode is routed or isolated publish no port on the host.
     """
-    for network, endpoint in publishing(networks, endpoints):
-        yield from _held_ports(network, endpoint)
-
-
-def _held_ports(network: NetworkRecord, endpoint: EndpointRecord) -> Iterator[HostPort]:
     for record in endpoint.ports:
         ports = range(record.host_port, record.host_port_end + 1)
         if not record.host_port or record.protocol not in PROTOCOLS or len(ports) > RANGE_LIMIT:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from engine.dns.sandbox_view import Defaults, LinkAlias, SandboxView, views
+from engine.dns.sandbox_view import Defaults, LinkAlias, SandboxView, view_cache, views
 from engine.etc_files import Upstream
 from engine.model import (
     ContainerConfig,
@@ -66,16 +66,17 @@ def test_a_sandbox_whose_dns_sockets_are_bound_is_still_served():
 
 
 def test_a_view_is_computed_again_only_if_its_inputs_change():
-    networks, record, made = [network("n"), network("m")], plain("n"), {}
-    (first,) = views(networks, [record], joined("n"), HOST, made=made)
-    assert views(networks, [record], joined("n"), HOST, made=made)[0] is first
-    assert views(networks, [record], joined("n", "m"), HOST, made=made)[0].networks == ("m", "n")
-    (other,) = views(networks, [record], joined("n"), Defaults("nameserver 192.0.2.9"), made=made)
+    networks, record, cache = [network("n"), network("m")], plain("n"), view_cache()
+    (first,) = views(networks, [record], joined("n"), HOST, cache=cache)
+    assert views(networks, [record], joined("n"), HOST, cache=cache)[0] is first
+    assert views(networks, [record], joined("n", "m"), HOST, cache=cache)[0].networks == ("m", "n")
+    (other,) = views(networks, [record], joined("n"), Defaults("nameserver 192.0.2.9"), cache=cache)
     assert other.upstreams != first.upstreams
-    (moved,) = views(networks, [plain("n", path="/proc/8/ns/net")], joined("n"), HOST, made=made)
+    elsewhere = plain("n", path="/proc/8/ns/net")
+    (moved,) = views(networks, [elsewhere], joined("n"), HOST, cache=cache)
     assert moved.netns_path == "/proc/8/ns/net"
-    assert views(networks, [], joined("n"), HOST, made=made) == []
-    assert made == {}
+    assert views(networks, [], joined("n"), HOST, cache=cache) == []
+    assert views(networks, [elsewhere], joined("n"), HOST, cache=cache)[0] is not moved
 
 
 def test_a_loopback_server_is_asked_on_the_host_or_in_the_sandbox_that_names_it():

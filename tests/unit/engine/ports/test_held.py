@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.model import EndpointRecord, NetworkRecord, PortRecord
-from engine.ports.proxied import RANGE_LIMIT, HostPort, held_ports
+from engine.ports.proxied import RANGE_LIMIT, HostPort, held_ports, publishing
 
 MODE = "com.docker.network.bridge.gateway_mode_ipv"
 
@@ -22,9 +22,13 @@ def port(protocol="tcp", address="0.0.0.0", first=8080, last=8080):
     return PortRecord(protocol, address, first, last, 80, 80 + last - first)
 
 
+def held(of, at):
+    return [port for pair in publishing([of], [at]) for port in held_ports(*pair)]
+
+
 def test_each_port_of_each_address_is_held():
     ports = [port(), port(address="::"), port("udp", "127.0.0.1", 53, 54)]
-    assert list(held_ports([network()], [endpoint(*ports)])) == [
+    assert held(network(), endpoint(*ports)) == [
         HostPort("tcp", "0.0.0.0", 8080),
         HostPort("tcp", "::", 8080),
         HostPort("udp", "127.0.0.1", 53),
@@ -47,10 +51,10 @@ def test_each_port_of_each_address_is_held():
     ],
 )
 def test_ports_not_published_on_the_host_are_not_held(of, at):
-    assert list(held_ports([of], [at])) == []
+    assert held(of, at) == []
 
 
 def test_a_gateway_mode_applies_only_to_its_ip_version():
     ports = endpoint(port(), port(address="::"))
-    assert [p.address for p in held_ports([network(v4="routed")], [ports])] == ["::"]
-    assert [p.address for p in held_ports([network(v6="routed", v4="nat-unprotected")], [ports])] == ["0.0.0.0"]
+    assert [p.address for p in held(network(v4="routed"), ports)] == ["::"]
+    assert [p.address for p in held(network(v6="routed", v4="nat-unprotected"), ports)] == ["0.0.0.0"]

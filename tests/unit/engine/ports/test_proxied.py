@@ -5,8 +5,9 @@ from ipaddress import IPv6Address
 import pytest
 
 from engine.model import EndpointRecord, NetworkRecord, PortRecord
-from engine.ports.allocation import is_translated
-from engine.ports.proxied import Forwards, Origin, forwards, forwards_of
+from engine.ports.proxied import Forwards, Origin, forwards_of, publishing
+
+NETWORK = NetworkRecord(id="n", name="n", created="", driver="bridge")
 
 
 def found(host_ip: str, ipv6: str = "", protocol: str = "tcp", count: int = 1) -> list[tuple]:
@@ -14,14 +15,14 @@ def found(host_ip: str, ipv6: str = "", protocol: str = "tcp", count: int = 1) -
     endpoint = EndpointRecord(
         id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ipv6=ipv6, ports=[ports], phase="live"
     )
-    return [((f.protocol, str(f.place), f.first), f.target_of(f.first)) for f in forwards_of(endpoint)]
+    return [((f.protocol, str(f.place), f.first), f.target_of(f.first)) for f in forwards_of(NETWORK, endpoint)]
 
 
 def forwarding(*ports: PortRecord, ipv6: str = "") -> Forwards:
     endpoint = EndpointRecord(
         id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ipv6=ipv6, ports=ports, phase="live"
     )
-    return Forwards(forwards_of(endpoint))
+    return Forwards(forwards_of(NETWORK, endpoint))
 
 
 def origin(address: str, port: int, protocol: str = "tcp") -> Origin:
@@ -73,13 +74,16 @@ def test_sctp_is_not_forwarded():
     assert found("::", protocol="sctp") == []
 
 
-@pytest.mark.parametrize(
-    ("mode", "expected"), [("nat", True), ("nat-unprotected", True), ("routed", False), ("isolated", False)]
-)
+@pytest.mark.parametrize(("mode", "expected"), [("nat", 1), ("nat-unprotected", 1), ("routed", 0), ("isolated", 0)])
 def test_networks_without_translation_have_nothing_to_forward(mode, expected):
     options = {"com.docker.network.bridge.gateway_mode_ipv6": mode}
     network = NetworkRecord(id="n", name="n", created="", driver="bridge", options=options)
-    assert is_translated(network, 6, has_ipv6=True) is is_translated(network, 6, has_ipv6=False) is expected
+    ports = [PortRecord("tcp", "::1", 8080, 8080, 80, 80)]
+    for ipv6 in ("", "fd00::2/64"):
+        endpoint = EndpointRecord(
+            id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ipv6=ipv6, ports=ports, phase="live"
+        )
+        assert len(list(forwards_of(network, endpoint))) == expected
 
 
 def test_only_live_endpoints_of_external_networks_are_proxied():
@@ -90,7 +94,7 @@ def test_only_live_endpoints_of_external_networks_are_proxied():
         endpoint = EndpointRecord(
             id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ports=ports, phase=phase
         )
-        return list(forwards([network], [endpoint]))
+        return list(publishing([network], [endpoint]))
 
     assert of(False, "live")
     assert of(True, "live") == of(False, "reserved") == []
