@@ -12,7 +12,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from api.docker import early  # noqa: F401
 from api.docker.listeners import Settings, inherited_listeners, tcp_listener, unix_listener
 from api.docker.router import Router
 from api.docker.routes import ROUTES
