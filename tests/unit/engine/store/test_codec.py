@@ -48,12 +48,12 @@ def test_every_record_comes_back_equal(data, kind):
     assert decode(kind, encode(record)) == record
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Inner:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outer:
     id: str
     inner: Sequence[Inner] = ()
