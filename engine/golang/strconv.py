@@ -16,6 +16,8 @@ ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t"
 
 def quote(text: str, ascii_only: bool = False, mark: str = '"') -> str:
     """Return ``text`` as a quoted Go string literal, or as a character literal if ``mark`` is ``'``."""
+    if text.isascii() and text.isprintable() and mark not in text and "\\" not in text:
+        return mark + text + mark
     return mark + "".join(_escape(c, mark, ascii_only) for c in text) + mark
 
 

@@ -6,7 +6,7 @@ The fraction of a second has up to nine digits and no trailing zeros.
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 
 NEVER = "0001-01-01T00:00:00Z"
 
@@ -30,8 +30,5 @@ def from_nanoseconds(nanoseconds: int) -> str:
 
 
 def to_seconds(text: str) -> float:
-    """Convert an RFC 3339 text in UTC to Unix seconds; `NEVER` becomes 0.0."""
-    if text == NEVER:
-        return 0.0
-    whole, _, fraction = text.removesuffix("Z").partition(".")
-    return datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp() + float(f"0.{fraction or 0}")
+    """Convert an RFC 3339 text to Unix seconds, with a precision of a microsecond; `NEVER` becomes 0.0."""
+    return 0.0 if text == NEVER else datetime.fromisoformat(text).timestamp()
