@@ -210,11 +210,11 @@ def _mac_and_addresses(
 def _routes_inside(member: Joined) -> Iterator[Check]:
     """Check that the sandbox's routing sends packets to the gateway, and drops none to other networks.
 
-    Only endpoints on bridge and macvlan networks are checked. It is also a fault if the sandbox has the gateway's
-    address itself.
+    Endpoints that cannot reach other networks through their network are not checked. It is also a fault if the sandbox
+    has the gateway's address itself.
     """
     cause, enter = "a program in the container added a route or a rule", member.enter
-    for gateway in member.gateways if member.network.driver in ("bridge", "macvlan") else ():
+    for gateway in member.gateways if facts(member.network.driver).offers_gateway else ():
         see = f"see: {enter}ip -{gateway.version} route; {enter}ip -{gateway.version} rule; and delete what is wrong"
         route = path_lookup.route(gateway)
         if route.kind == "local":
