@@ -153,7 +153,7 @@ def _record(kind: Any) -> Decoder:
     """Return the decoder for a dataclass with slots.
 
     The decoder sets the slots itself, because the constructor of a frozen dataclass calls object.__setattr__ for each
-    field. Reading a container so takes two thirds of the time.
+    field. This takes two thirds of the time for a container.
     """
     hints, slots = get_type_hints(kind), {field.name: kind.__dict__[field.name].__set__ for field in fields(kind)}
     known = {name: (put, hints[name], _decoder(hints[name])) for name, put in slots.items()}
