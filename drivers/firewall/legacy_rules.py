@@ -13,11 +13,10 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 
 from drivers.api import IPAddress
-from drivers.firewall.conditions import all_of, turned
 from drivers.firewall.legacy_tables import Dropping, Entry, Table, Translating, tables
 from drivers.firewall.packets import Packet
 from drivers.firewall.rule_reading import DEPTH_LIMIT
-from drivers.firewall.rule_values import NUMBERS
+from drivers.firewall.rule_values import NUMBERS, all_of, turned
 from drivers.firewall.xt_matches import matches
 
 ORDER = ("raw", "mangle", "filter")

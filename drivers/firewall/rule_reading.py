@@ -14,10 +14,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from drivers.firewall import resolver_redirect, table_structure, xt_expressions, xt_matches
-from drivers.firewall.conditions import any_of, turned
 from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.packets import ARP, ICMP_TYPES, Packet
-from drivers.firewall.rule_values import as_list, is_equal, options_of
+from drivers.firewall.rule_values import any_of, as_list, is_equal, options_of, turned
 from drivers.firewall.table import TABLE
 from drivers.linux import libnftables
 

@@ -1,11 +1,13 @@
-"""Compare a packet's value with the right side of a match in a rule, in nftables' JSON form (libnftables-json(5))."""
+"""Compare a packet's values with those of a rule in nftables' JSON form (libnftables-json(5)), and combine conditions.
+
+A condition is true, false, or None if it is unknown for the packet.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from typing import Any
-
-from drivers.firewall.conditions import all_of
 
 NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "icmpv6": 58}
 
@@ -54,3 +56,24 @@ def _between(value: Any, low: Any, high: Any) -> bool | None:
 def as_list(value: Any) -> list[Any]:
     """Return a list as it is, and another value as a list of one element."""
     return value if isinstance(value, list) else [value]
+
+
+def all_of(conditions: Iterable[bool | None]) -> bool | None:
+    """Return whether all conditions are true, or None if that is unknown."""
+    known = list(conditions)
+    if False in known:
+        return False
+    return None if None in known else True
+
+
+def any_of(conditions: Iterable[bool | None]) -> bool | None:
+    """Return whether at least one condition is true, or None if that is unknown."""
+    known = list(conditions)
+    if True in known:
+        return True
+    return None if None in known else False
+
+
+def turned(known: bool | None, inverted: int) -> bool | None:
+    """Return the value of a condition that the rule inverts if ``inverted`` is not 0."""
+    return None if known is None else known != bool(inverted)

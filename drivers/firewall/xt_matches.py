@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 
 from drivers.api import IPAddress
-from drivers.firewall.conditions import all_of, any_of, turned
 from drivers.firewall.packets import Packet
+from drivers.firewall.rule_values import all_of, any_of, turned
 from drivers.linux import echo, path_lookup
 
 STATES = {"established": 2, "new": 8}  # bits of XT_CONNTRACK_STATE_BIT
