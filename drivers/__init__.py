@@ -24,8 +24,6 @@ def _register(name: str) -> None:
     package, loader = module_from_spec(spec), spec.loader
 
     def missing(attribute: str) -> object:
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
         try:
             return import_module(f"{name}.{attribute}")
         except ModuleNotFoundError:

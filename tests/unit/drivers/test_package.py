@@ -17,7 +17,10 @@ def test_drivers_import_only_the_modules_of_pyroute2_that_they_use():
     assert run("import sys, drivers.registry, drivers.bridge; print('pyroute2.ndb' in sys.modules)").stdout == "False\n"
 
 
-@pytest.mark.parametrize("code", ["from pyroute2 import IPRoute", "import pyroute2; pyroute2.IPRoute"])
+@pytest.mark.parametrize(
+    "code",
+    ["from pyroute2 import IPRoute", "import pyroute2; pyroute2.IPRoute", "import pyroute2; pyroute2.__version__"],
+)
 def test_a_driver_of_another_package_can_use_the_whole_of_pyroute2(code):
     result = run(f"import drivers.bridge; {code}; print('whole')")
     assert (result.stdout, result.stderr) == ("whole\n", "")

@@ -37,7 +37,6 @@ TRACED = {("linux/probes.py", "PortsExhausted")}
 """An exception that hawse does not map to an engine error, because `hawse trace` catches it as a result."""
 BUGS = {
     ("firewall/notifications.py", "AssertionError"),
-    ("__init__.py", "AttributeError"),  # Python expects it for a name that a module lacks
     ("registry.py", "KeyError"),  # a mapping must raise KeyError for a missing key
     ("subinterface.py", "NotImplementedError"),  # an abstract method raises this exception
 }
