@@ -15,6 +15,7 @@ from engine.golang import timestamps
 from engine.host import Host
 from engine.model import ContainerRecord, NetworkRecord
 from engine.names import parse_link, shared_container
+from engine.runtime.api import ProcessState
 from engine.store.api import Reader
 
 
@@ -101,7 +102,7 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     if record.kind == "adopted":
         ended = replace(record, status="exited", pid=0, finished_at=timestamps.from_seconds(adopted.ended_at(record)))
         if ran_before_boot(record):
-            return replace(ended, exit_code=LOST, finished_at=unknown_end(record))
+            return replace(lost(record), status="exited", pid=0)
         return ended
     state = host.runtime.state(record.id)
     if state.running:
@@ -111,17 +112,11 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
             current = reader.container(record.id)
         if current is not None and current.status != "running":
             return current
-        ended = replace(record, exit_code=LOST, finished_at=unknown_end(record))
+        ended = lost(record)
         if ran_before_boot(record):
             return replace(ended, status="exited", pid=0)
         return restart_policy.after_end(ended)
-    ended = replace(
-        record,
-        exit_code=state.exit_code,
-        oom_killed=state.oom_killed,
-        finished_at=timestamps.from_seconds(state.finished_at),
-        stopped_by_user=record.stopped_by_user or state.stopped,
-    )
+    ended = replace(with_end(record, state), stopped_by_user=record.stopped_by_user or state.stopped)
     return restart_policy.after_end(ended, restart_requested=state.restart)
 
 
@@ -144,9 +139,21 @@ def ran_before_boot(record: ContainerRecord) -> bool:
     return timestamps.to_seconds(record.started_at) < linux_host.boot_time()
 
 
-def unknown_end(record: ContainerRecord) -> str:
-    """Return the end time of a run whose end was not observed: the time of the boot, or now."""
-    return timestamps.from_seconds(linux_host.boot_time()) if ran_before_boot(record) else timestamps.now()
+def with_end(record: ContainerRecord, state: ProcessState) -> ContainerRecord:
+    """Return the record with the exit code and the time of an end that the runtime has observed."""
+    finished_at = timestamps.from_seconds(state.finished_at)
+    return replace(record, exit_code=state.exit_code, oom_killed=state.oom_killed, finished_at=finished_at)
+
+
+def lost(record: ContainerRecord) -> ContainerRecord:
+    """Return the record of a run whose end no process observed: with the exit code `LOST`, ended at the boot or now.
+
+    A record of a process without a pid stays as it is: a shutdown has recorded its end (`engine.recovery.shutdown`).
+    """
+    if record.kind == "process" and not record.pid:
+        return record
+    end = timestamps.from_seconds(linux_host.boot_time()) if ran_before_boot(record) else timestamps.now()
+    return replace(record, exit_code=LOST, finished_at=end)
 
 
 def check_not_restarting(record: ContainerRecord) -> None:

@@ -54,8 +54,7 @@ def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) 
     """
     ended = booted and record.status == "running"
     if ended:
-        finished_at = lookup.unknown_end(record)
-        record = replace(record, status="exited", exit_code=restart_policy.LOST, finished_at=finished_at, pid=0)
+        record = replace(lookup.lost(record), status="exited", pid=0)
         if record.kind == "process":
             events.died(tx, record)
     starts = record.status == "restarting" or (record.status != "running" and restart_policy.starts_at_boot(record))

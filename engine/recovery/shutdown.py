@@ -1,7 +1,7 @@
 """End all containers when the host shuts down, and take this back if the host did not shut down.
 
-dockerd does the same at its end. The ends are not recorded, so that the next boot treats these containers as running:
-`engine.recovery.boot` starts them by their restart policies, with their addresses.
+dockerd does the same at its end. Exit codes and end times are recorded, but the status of these containers stays
+"running". Therefore the next boot (`engine.recovery.boot`) starts them by their restart policies, with their addresses.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from engine.containers import lookup
 from engine.containers.finalize import finalize_exit
 from engine.containers.stop import stop_request
 from engine.endpoints import shared_state
 from engine.host import Host
+from engine.model import ContainerRecord
 from engine.runtime.api import RuntimeFailure
 from engine.store.locks import locked
 from engine.validate.signals import parse_signal
@@ -43,6 +45,8 @@ def end_all(host: Host) -> tuple[int, list[str]]:
         left = None if seconds is None else max(0.0, begin + seconds + MARGIN_SECONDS - time.monotonic())
         if not _has_ended(host, record.id, left):
             problems.append(f"container {record.name}: the process has not ended after SIGKILL")
+        else:
+            _keep_end(host, record)
     return len(records) - len(problems), problems
 
 
@@ -52,6 +56,20 @@ def _has_ended(host: Host, container_id: str, seconds: float | None) -> bool:
         return host.runtime.wait(container_id, seconds) is not None
     except RuntimeFailure:
         return True  # the supervisor does not know the process any more
+
+
+def _keep_end(host: Host, record: ContainerRecord) -> None:
+    """Record how a container's process has ended, because a boot deletes the runtime's files.
+
+    The new record keeps the status "running" and has no pid.
+    """
+    state = host.runtime.state(record.id)
+    if not state.finished_at:
+        return
+    with host.store.write() as tx:
+        current = tx.container(record.id)
+        if current is not None and current.started_at == record.started_at:
+            tx.put_container(replace(lookup.with_end(current, state), pid=0, pid_start=0))
 
 
 def cancel(host: Host) -> None:

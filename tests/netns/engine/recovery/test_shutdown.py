@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 
@@ -38,6 +39,28 @@ def test_containers_end_by_their_stop_signal_and_are_restored_by_the_next_boot(h
     assert host.hawse("system", "boot").stdout == "Networks: 2, containers: 2, namespaces: 0\n"
     assert states(host) == {"first": "running", "second": "running", "once": "exited"}
     assert addresses(host, "app") == running
+
+
+def test_exit_codes_and_end_times_outlive_the_boot(host, running):
+    """dockerd 26.1.5 shows the same after a clean end and a start."""
+    zero = ("sh", "-c", "trap 'exit 0' TERM; echo ready; sleep 1d & wait")
+    run(host, "succeeds", "--restart", "on-failure", command=zero)
+    until(lambda: "ready" in host.hawse("logs", "succeeds").stdout)
+    host.hawse("system", "shutdown")
+
+    def ends():
+        text = host.hawse("inspect", "-f", "{{.Name}} {{json .State}}", "once", "succeeds").stdout
+        for name, _, document in (line.partition(" ") for line in text.splitlines()):
+            state = json.loads(document)
+            yield name, state["Status"], state["ExitCode"], state["Pid"], state["FinishedAt"]
+
+    before = list(ends())
+    assert [end[:4] for end in before] == [("/once", "exited", 7, 0), ("/succeeds", "exited", 0, 0)]
+    reboot(host)
+    assert list(ends()) == before
+    assert host.hawse("system", "boot").stdout == "Networks: 2, containers: 2, namespaces: 0\n"
+    assert list(ends()) == before
+    assert "Exited (7) " in host.hawse("ps", "-a", "--filter", "name=once", "--format", "{{.Status}}").stdout
 
 
 def test_containers_that_wait_for_a_restart_do_not_start_before_the_next_boot(host):
