@@ -138,7 +138,6 @@ class ClusterMembership:
     port: int = 2377
     index: int = 0
     wireguard_key: str = field(default="", repr=False)  # this host's private WireGuard key
-    renew_at: float = 0.0  # when to renew this host's certificates (seconds since 1970-01-01)
     layout: int = 1
 
     @property

@@ -4,9 +4,9 @@ after half of its lifetime.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import replace
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.cluster import membership as memberships
@@ -42,17 +42,16 @@ def _authority_key(root: Path) -> str:
     return (memberships.directory(root) / memberships.AUTHORITY_KEY).read_text()
 
 
-def renewal(lifetime: float) -> float:
-    """Return when a certificate that is issued now must be renewed, as seconds since 1970.
+def is_due(root: Path) -> bool:
+    """Return whether this host's certificates must be renewed now: half of their lifetime is over.
 
-    The certificate is valid for ``lifetime`` seconds, and is renewed after half of this time.
+    They are also due while they are not valid yet, because a manager issued them while its clock was wrong. Returns
+    False if the certificate cannot be read.
     """
-    return time.time() + lifetime / 2
-
-
-def is_due(membership: ClusterMembership) -> bool:
-    """Return whether this host's certificates must be renewed now."""
-    return time.time() >= membership.renew_at
+    with suppress(OSError, ValueError):
+        certificate = (memberships.directory(root) / memberships.NODE).read_text()
+        return not pki.is_fresh(certificate, datetime.now(UTC))
+    return False
 
 
 def issue_own(authority: str, authority_key: str, node: str, address: str) -> dict[str, str]:
@@ -66,38 +65,23 @@ def issue_own(authority: str, authority_key: str, node: str, address: str) -> di
     }
 
 
-def renew_manager(root: Path) -> ClusterMembership | None:
-    """Renew a manager's certificates with the key of the cluster's certificate authority, which every manager has.
-
-    Returns the updated membership, or None if this host is in no cluster.
-    """
-    membership = memberships.load(root)
-    if membership is None:
-        return None
-    return _take(
-        root, issue_own(authority(root), _authority_key(root), membership.node_id, membership.address), pki.lifetime()
-    )
+def renew_manager(root: Path, membership: ClusterMembership) -> None:
+    """Renew a manager's certificates with the key of the cluster's certificate authority, which every manager has."""
+    _write(root, issue_own(authority(root), _authority_key(root), membership.node_id, membership.address))
 
 
-def renew_worker(root: Path, client: Client, membership: ClusterMembership) -> ClusterMembership | None:
+def renew_worker(root: Path, client: Client) -> None:
     """Get a new certificate for a new private key from a manager, and save certificate and key.
 
-    Returns the updated membership, or None if this host is in no cluster. Raises EngineError if the manager's answer
-    has no certificate.
+    Raises EngineError if the manager's answer has no certificate.
     """
     key = pki.new_key()
     answer = client.call(node_operations.PATH + "certificate", {"request": pki.request(key)})
     if "certificate" not in answer:
         raise EngineError("the manager did not answer with a certificate")
-    return _take(root, {memberships.NODE: str(answer["certificate"]) + key}, float(answer["lifetime"]))
+    _write(root, {memberships.NODE: str(answer["certificate"]) + key})
 
 
-def _take(root: Path, files: Mapping[str, str], lifetime: float) -> ClusterMembership | None:
-    """Write new certificates to this host's files, and record the time of the next renewal.
-
-    Returns the updated membership, or None if this host is in no cluster.
-    """
+def _write(root: Path, files: Mapping[str, str]) -> None:
     for name, text in files.items():
         memberships.write_private(memberships.directory(root) / name, text)
-    due = renewal(lifetime)
-    return memberships.update(root, lambda known: replace(known, renew_at=due))

@@ -36,8 +36,11 @@ LIFETIME = 14 * 86400
 A host renews its certificate after half of this time. Therefore a host that is off for up to a week still has a valid
 certificate.
 """
-TOLERANCE = timedelta(minutes=10)
-"""The validity of a certificate begins this long before its issue, because the clock of a joining host may be slow."""
+TOLERANCE = timedelta(days=1)
+"""The validity of a certificate begins this long before its issue, because the clock of a host may be wrong.
+
+The usual error at a boot is a hardware clock in local time, which differs from UTC by up to 14 hours.
+"""
 
 
 def lifetime() -> int:
@@ -96,6 +99,14 @@ def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Se
         names = [x509.DNSName(name), *(x509.IPAddress(ip_address(a)) for a in addresses)]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(_private(authority_key), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def is_fresh(certificate: str, now: datetime) -> bool:
+    """Return whether a certificate is valid, and less than half of the lifetime since its issue is over."""
+    parsed = x509.load_pem_x509_certificate(certificate.encode())
+    first, last = parsed.not_valid_before_utc, parsed.not_valid_after_utc
+    issued = first + TOLERANCE
+    return first <= now < issued + (last - issued) / 2
 
 
 def describe(certificate: str) -> tuple[bytes, bytes]:

@@ -67,7 +67,7 @@ def init(host: Host, request: SwarmInit) -> str:
             _take_store_files(where, request.store_files)
         membership = ClusterMembership(
             new_id(), node, MANAGER, address, data_address, (), urls, user, password,
-            external=bool(store), port=port, index=1, renew_at=certificates.renewal(pki.lifetime()), layout=keys.LAYOUT,
+            external=bool(store), port=port, index=1, layout=keys.LAYOUT,
         )  # fmt: skip
         cluster = Cluster(membership.cluster_id, timestamps.now(), pools, size, layout=keys.LAYOUT)
         membership = _with_store(host, where, membership, cluster)
@@ -179,7 +179,7 @@ def join(host: Host, request: SwarmJoin) -> str:
         membership = ClusterMembership(
             answer["cluster"], answer["node"], answer["role"], address, data_address, answer["managers"],
             answer.get("urls", ()), answer.get("user", ""), answer.get("password", ""), external=answer["external"],
-            port=port, index=answer["index"], renew_at=certificates.renewal(answer["lifetime"]), layout=keys.LAYOUT,
+            port=port, index=answer["index"], layout=keys.LAYOUT,
         )  # fmt: skip
         membership = _take_place(host, where, membership, answer.get("members"))
         _enter(host, membership)

@@ -5,14 +5,17 @@ In these tests a certificate is valid for seconds, in real use for days.
 
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
+from cryptography import x509
 
 from engine.cluster import membership
 from engine.cluster.membership import OTHER_LAYOUT
 from tests.cluster.conftest import Member, eventually
 from tests.cluster.test_hostile_worker import Intruder
+from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.netns
 LIFETIME = 16  # seconds for which a certificate is valid
@@ -56,6 +59,19 @@ def test_certificates_are_renewed_and_the_cluster_continues(cluster, pair, tmp_p
     stale = Intruder(b, kept)
     assert "expired" in stale.refused("/hawse/beat", {"seconds": 4})
     stale.close()
+
+
+def test_a_manager_whose_clock_was_years_fast_renews_its_certificates_when_the_clock_is_right(cluster, pair):
+    a, b = pair
+    code = "from pathlib import Path; from engine.cluster import membership; from engine.swarm import certificates\n"
+    code += f"root = Path({str(a.root)!r}); certificates.renew_manager(root, membership.load(root))\n"
+    code += "print((root / 'cluster/manager.pem').read_text())"  # the agent renews it within a second
+    argv = ["faketime", "2038-01-01", sys.executable, "-c", code]
+    issued = subprocess.run(argv, check=True, cwd=CHECKOUT, capture_output=True, text=True).stdout
+    assert x509.load_pem_x509_certificate(issued.encode()).not_valid_after_utc.year == 2038
+    eventually(lambda: "2038" not in ends(a, "manager.pem") + ends(a, "node.pem"))
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "later")
+    b.start("c5", "later")
 
 
 def test_the_error_of_a_host_that_was_off_for_too_long_says_what_to_do(pair):

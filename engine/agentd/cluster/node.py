@@ -122,8 +122,8 @@ class ClusterNode:
         """
         self._mirror(client)
         known = memberships.load(self._root)
-        if known is not None and not known.is_manager and certificates.is_due(known):
-            certificates.renew_worker(self._root, client, known)
+        if known is not None and not known.is_manager and certificates.is_due(self._root):
+            certificates.renew_worker(self._root, client)
         membership = wireguard_keys.rotated(self._root, client, self._membership, self._live)
         if membership is not self._membership:
             self._membership = membership
@@ -198,8 +198,8 @@ class ClusterNode:
         """
         if self._membership.is_manager:
             known = memberships.load(self._root)
-            if known is not None and certificates.is_due(known):
-                certificates.renew_manager(self._root)
+            if known is not None and certificates.is_due(self._root):
+                certificates.renew_manager(self._root, known)
             if not self._membership.external:
                 etcd_member.keep_running(self._run, self._root)
             self._keep_module("server", "engine.swarm.server")

@@ -46,7 +46,8 @@ def rotated(
     if entry is None:
         return membership
     node = decode(Node, entry.value)
-    fresh = time.time() - timestamps.to_seconds(node.updated) < lifetime()
+    age = time.time() - timestamps.to_seconds(node.updated)  # negative after the clock was set back
+    fresh = abs(age) < lifetime()
     if fresh and node.wireguard_key == pki.public_tunnel_key(membership.wireguard_key):
         return membership
     private, public = pki.new_tunnel_key()

@@ -234,7 +234,7 @@ def _repair_manager(host: Host, membership: ClusterMembership) -> None:
         if pid and process.is_stopped(pid):
             os.kill(pid, signal.SIGCONT)
     if certificate_checks.are_stale(host.root, membership):
-        certificates.renew_manager(host.root)
+        certificates.renew_manager(host.root, membership)
     if not membership.external:
         etcd_member.keep_running(host.run, host.root)
 
@@ -243,7 +243,7 @@ def _repair_with_store(examined: Examined) -> None:
     host = examined.host
     with memberships.connected(host) as (client, membership):
         if not membership.is_manager and certificate_checks.are_stale(host.root, membership):
-            certificates.renew_worker(host.root, client, membership)
+            certificates.renew_worker(host.root, client)
         for network in examined.networks:
             if swarm_verify.spans_hosts(host, network):
                 with peers.programming(host.run):

@@ -19,7 +19,7 @@ from engine.cluster.model import MANAGER, WORKER, AdmittedHost, ClusterMembershi
 from engine.cluster.shared_networks import update
 from engine.errors import InvalidArgument
 from engine.store.codec import decode, encode
-from engine.swarm import certificates, etcd_member, pki
+from engine.swarm import certificates, etcd_member
 from engine.swarm.enrollment import Manager
 
 Json = dict[str, Any]
@@ -78,11 +78,8 @@ def _certificates(root: Path, request: Json, member: AdmittedHost, address: str)
 
 
 def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
-    """Issue the next certificate of a host; return the certificate and its lifetime in seconds."""
-    return {
-        "certificate": certificates.of_node(root, str(request["request"]), member.id),
-        "lifetime": pki.lifetime(),
-    }
+    """Issue the next certificate of a host."""
+    return {"certificate": certificates.of_node(root, str(request["request"]), member.id)}
 
 
 def _external_store(root: Path, membership: ClusterMembership) -> Json:

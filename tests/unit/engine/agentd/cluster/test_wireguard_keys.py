@@ -62,10 +62,12 @@ def test_a_key_is_replaced_only_after_its_lifetime(tmp_path, membership):
     assert (
         wireguard_keys.rotated(tmp_path, published(membership, timestamps.now()), membership, [NETWORK]) is membership
     )
-    store = published(membership, "2020-01-01T00:00:00Z")
-    after = wireguard_keys.rotated(tmp_path, store, membership, [NETWORK])
-    assert after.wireguard_key != membership.wireguard_key and agree(store, after)
-    assert memberships.load(tmp_path) == after
+    # The second key was published while the clock was wrong.
+    for updated in ("2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"):
+        store = published(membership, updated)
+        after = wireguard_keys.rotated(tmp_path, store, membership, [NETWORK])
+        assert after.wireguard_key != membership.wireguard_key and agree(store, after)
+        assert memberships.load(tmp_path) == after
 
 
 def test_a_key_with_an_unconfirmed_publication_is_replaced_immediately(tmp_path, membership):
