@@ -161,9 +161,10 @@ def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
 def add_bridge(session: Session, name: str, **attributes: Any) -> None:
     """Create a bridge that learns at most `LEARNT_LIMIT` addresses; kernels before Linux 6.7 ignore the limit.
 
+    Multicast snooping is off. With it, a container that sends MLD queries could stop the neighbour discovery of others.
     ``attributes`` and errors are those of `add`.
     """
-    add(session, name, "bridge", br_fdb_max_learned=LEARNT_LIMIT, **attributes)
+    add(session, name, "bridge", br_fdb_max_learned=LEARNT_LIMIT, br_mcast_snooping=0, **attributes)
 
 
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:
