@@ -23,6 +23,7 @@ from drivers.linux.link import index
 from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import Attributes, decode, dump, encode
 
+PREFIX_LENGTH = 1  # offset of the destination's prefix length in a message about a route (rtnetlink(7), rtm_dst_len)
 CLONED = 0x200  # kernel flag RTM_F_CLONED: a cached copy of another route
 MAIN_TABLE = 254
 BOOT = 3  # RTPROT_BOOT, the protocol of routes set by hand; `ip route` does not print this protocol
@@ -58,10 +59,14 @@ class Route:
 
 
 def widest(session: Session) -> list[Route]:
-    """Return the default routes of both families, and the routes to half of all addresses (such as 0.0.0.0/1)."""
+    """Return the default routes of both families, and the routes to half of all addresses (such as 0.0.0.0/1).
+
+    The owner of a connected namespace can add any number of routes. Therefore other routes are not kept in memory.
+    """
+    request = encode(rtmsg, family=AF_UNSPEC)  # AF_UNSPEC requests routes of IPv4 and IPv6
     with kernel_errors("list", "routes"):
-        messages = dump(session, RTM_GETROUTE, rtmsg, family=AF_UNSPEC)  # AF_UNSPEC requests routes of IPv4 and IPv6
-    return list(_widest(messages))
+        bodies = session.dump(RTM_GETROUTE, request, lambda body: body[PREFIX_LENGTH] <= 1)
+    return list(_widest(decode(rtmsg, body) for body in bodies))
 
 
 def add(session: Session, route: Route, *, replacing: bool = False) -> None:

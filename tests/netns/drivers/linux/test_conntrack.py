@@ -37,10 +37,10 @@ def lists(monkeypatch):
     """Return a list to which each of hawse's requests for a conntrack dump is added."""
     requests, dump = [], netlink.Session.dump
 
-    def noting(session, kind, body):
+    def noting(session, kind, *arguments):
         if kind == conntrack.GET:
-            requests.append(body)
-        return dump(session, kind, body)
+            requests.append(arguments)
+        return dump(session, kind, *arguments)
 
     monkeypatch.setattr(netlink.Session, "dump", noting)
     return requests
