@@ -376,6 +376,51 @@ def test_garbage_and_huge_packets_stop_nothing(app, upstream):
     assert app.log() == ""
 
 
+def _self_pointer(number: int) -> bytes:
+    """Return a record whose name is a compression pointer to the name's own offset (at most 0x3FFF)."""
+    offset = min(12 + len("hostile.example.test") + 6 + 16 * number, 0x3FFF)
+    return (0xC000 | offset).to_bytes(2, "big") + b"\0\1\0\1\0\0\0\x3c\0\4\x0a\1\2\3"
+
+
+LOOP = b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\2\xc0\x0c"  # a CNAME record of the name in the question that names itself
+HOSTILE = {
+    "a CNAME loop": (4000, LOOP * 4000),
+    "names that are pointers to themselves": (4000, b"".join(_self_pointer(i) for i in range(4000))),
+    "names that expand to 255 bytes by pointers": (4000, (b"\x3f" + b"a" * 63) * 3 + b"\0" + LOOP * 4000),
+    "fewer records than the header says": (65535, LOOP),
+    "a record that is longer than the message": (1, LOOP[:10] + b"\xff\xff\xc0\x0c"),
+    "a name without an end": (9, b"\x3f" * 50000),
+}
+"""Number of answers in the header, and the bytes after the question."""
+
+
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_answer_is_cut_unread_and_stops_nothing(app, upstream, hostile):
+    count, records = hostile
+    server = upstream()
+
+    def lie(data: bytes, peer: tuple) -> None:
+        if b"hostile" in data:
+            end = data.index(b"\0", 12) + 5
+            head = data[:2] + b"\x81\x80\0\1" + count.to_bytes(2, "big") + bytes(4)
+            server.udp.sendto(head + data[12:end] + records, peer)
+
+    server.before = lie
+    app.start()
+    web, other = app.sandboxes[:2]
+    query = dns.message.make_query("hostile.example.test", "A").to_wire()
+    began = time.monotonic()
+    with web.socket() as sock:
+        sock.connect(("127.0.0.11", 53))
+        for _ in range(20):
+            sock.send(query)
+            reply = sock.recv(65535)
+            assert reply[:2] == query[:2] and len(reply) <= 512
+    assert time.monotonic() - began < 5
+    assert other.resolve("peer.example.test") == ["192.168.99.99"]
+    assert app.log() == ""
+
+
 def answers(sandbox, name: str) -> list[str]:
     """Return the answers for a name, or an empty list if no reply comes within a second."""
     with suppress(TimeoutError):
