@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import pytest
 
 from drivers.linux import netns as namespaces
-from tests.packets import TOO_BIG, UNREACHABLE, icmp_error, send, udp
+from tests.packets import TOO_BIG, UNREACHABLE, ethernet, icmp_error, send, send_frame, udp
 
 pytestmark = pytest.mark.netns
 
@@ -307,6 +307,20 @@ def test_an_error_of_a_container_ends_no_flow_with_the_hosts_address_on_its_brid
     field.complain(source[0], about(source, place))
     field.complain(place[0], about(place, source))
     assert flow.untouched()
+
+
+@pytest.mark.parametrize(("guarded", "mtu"), [("true", 1500), ("false", 1280)])
+@pytest.mark.parametrize("version", [4, 6])
+def test_with_the_spoof_guard_no_container_makes_the_packets_of_another_smaller(lab, peer, version, guarded, mtu):
+    """Mallory and the victim are on the same network. Her ICMP errors do not pass the host, only the bridge."""
+    field = Field(lab, peer, (version, 0, False), False, options={"com.hawse.bridge.spoof_guard": guarded})
+    with field.sockets:
+        flow = field.outgoing()
+        address = field.address(field.mallory)
+        error = icmp_error(address, flow.inner[0], about(flow.inner, flow.far_place), TOO_BIG)
+        send_frame(field.mallory.path, ethernet(field.victim.endpoint.mac, field.mallory.endpoint.mac, error))
+        field.settle()
+        assert path_mtu(flow.near, version) == mtu
 
 
 def test_containers_without_icc_cannot_forge_packets_through_the_host(apart):

@@ -35,7 +35,7 @@ from tests.netns.drivers.rule_world import (
     complains_to_host,
 )
 from tests.netns.routers import MACS
-from tests.packets import ANNOUNCE, EVERYBODY, ROUTER, SOLICIT, udp, vxlan
+from tests.packets import ANNOUNCE, EVERYBODY, ROUTER, SOLICIT, TOO_BIG, icmp_error, udp, vxlan
 
 pytestmark = pytest.mark.netns
 
@@ -232,6 +232,9 @@ def tagged(frame: bytes) -> bytes:
     return frame[:MACS] + bytes.fromhex("81000000") + frame[MACS:]
 
 
+TOO_BIG_ERROR = icmp_error(OWN, "172.30.0.3", udp("172.30.0.3", 1, OTHER, 2), TOO_BIG)
+
+
 class Sent(NamedTuple):
     """A frame, whether it must pass, and its sender's bridge port.
 
@@ -250,6 +253,7 @@ SPOOF_PROBES: dict[tuple[str, str], Sent] = {
     ("muted_sender", "nd-router-advert"): Sent(tagged(icmpv6(OWN6, ROUTER)), False, muted=True),
     ("sender", "@macs"): Sent(ipv4(OWN, OTHER_MAC), False),
     ("sender", "goto arp_sender"): Sent(arp(OWN), True),
+    ("sender", "icmp code"): Sent(ethernet(0x0800, TOO_BIG_ERROR), False),
     ("sender", "@addresses4"): Sent(ipv4(OWN), True),
     ("sender", "goto ipv6_sender"): Sent(icmpv6(OWN6, SOLICIT), True),
     ("sender", "drop"): Sent(ipv4(OTHER), False),
