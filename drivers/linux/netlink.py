@@ -181,15 +181,15 @@ class Session:
         finally:
             os.close(namespace)
 
-    def dump(self, kind: int, body: bytes, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
-        """Return the message bodies of a list of kernel objects: those for which ``wanted`` returns True, or all.
+    def dump(self, kind: int, body: bytes, is_kept: Callable[[bytes], bool] | None = None) -> list[bytes]:
+        """Return the message bodies of a list of kernel objects: those for which ``is_kept`` returns True, or all.
 
         If the list changes while the function reads it, the function reads the list again. Raises OSError with EINTR if
         the list changes during every attempt.
         """
         for _ in range(DUMP_ATTEMPTS):
             try:
-                bodies = self._answers(self._send(kind, body, DUMP), wanted)
+                bodies = self._answers(self._send(kind, body, DUMP), is_kept)
                 return bodies if recording.recorder is None else recording.recorder.listed(self, kind, bodies)
             except InterruptedError:
                 continue
@@ -210,10 +210,10 @@ class Session:
         self._socket.send(_packed(Message(kind, flags, body), self._sent))
         return self._sent
 
-    def _answers(self, number: int, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
+    def _answers(self, number: int, is_kept: Callable[[bytes], bool] | None = None) -> list[bytes]:
         """Return the bodies of the kernel's answers to the message with the sequence number ``number``.
 
-        If ``wanted`` is given, return only the bodies for which it returns True.
+        If ``is_kept`` is given, return only the bodies for which it returns True.
         Raises InterruptedError if the listed objects changed during the reading.
         """
         bodies: list[bytes] = []
@@ -229,7 +229,7 @@ class Session:
                     if not whole:
                         raise InterruptedError
                     return bodies
-                if wanted is None or wanted(body):
+                if is_kept is None or is_kept(body):
                     bodies.append(body)
 
     def _refusals(self, first: int) -> Iterator[tuple[int, int]]:
