@@ -25,7 +25,17 @@ from tests.installation import CHECKOUT, packages, script
 COLD = [sys.executable, "-m", "cli"]
 WARM = [str(script())]
 LAUNCHER = CHECKOUT / "tests/shared_launcher.py"
-BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.warm.__main__ import main; main()"
+BOOT = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from cli.warm import __main__, worker
+worker.warm_up = lambda until: None
+__main__.main()
+"""
+"""The program of the shared server.
+
+Because a rehearsal in each idle child would take 20 ms of processor time a command, the children do not rehearse.
+"""
 START_TIMEOUT_SECONDS = 20
 
 
