@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def launcher() -> list[str]:
     """Return the first words of a command line that runs hawse in the way that HAWSE_TEST_COMMANDS names."""
     ways = {"cold": lambda: COLD, "installed": lambda: WARM, "shared": lambda: shared_server().launcher()}
     return ways[os.environ.get("HAWSE_TEST_COMMANDS", "shared")]()
+
+
+def offer_server(launcher: list[str], run_dir: Path) -> None:
+    """Let the commands that hawse itself starts on a host use the shared server, if ``launcher`` uses it; idempotent.
+
+    The supervisor starts such a command at each end of a container. The command looks for a server in HAWSE_RUN, which
+    hawse must have created.
+    """
+    if str(LAUNCHER) in launcher:
+        with suppress(OSError):
+            os.symlink(f"{launcher[-1]}/warm.sock", run_dir / "warm.sock")
 
 
 class SharedServer:

@@ -144,6 +144,7 @@ class Host(Netns):
 
     def __init__(self, name: str, peer: Netns, state: Path, index: int = 1) -> None:
         super().__init__(name)
+        self.callbacks_use_server = True
         self.peer, self.state, self.index, self.launcher = peer, state, index, commands.launcher()
         self.root, self.run_dir = state / f"h{index}" / "root", state / f"h{index}" / "run"
         self.address, self.address6 = f"192.168.99.{10 + index}", f"fd99::{10 + index}"
@@ -190,6 +191,8 @@ class Host(Netns):
         command = self.command(*argv)
         kw = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
         r = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=self.env(**(env or {})), **kw)
+        if self.callbacks_use_server:
+            commands.offer_server(self.launcher, self.run_dir)
         if check and r.returncode:
             raise AssertionError(f"hawse {argv}: exit {r.returncode}\n{r.stdout}{r.stderr}")
         return r

@@ -16,6 +16,7 @@ class WarmHost:
 
     def __init__(self, host, script: Path) -> None:
         self.host, self.script, self.packages = host, script, packages(script.parent.parent)
+        host.callbacks_use_server = False
 
     def command(self, *argv: str) -> list[str]:
         return ["ip", "netns", "exec", self.host.name, str(self.script), *argv]
