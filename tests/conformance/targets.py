@@ -11,13 +11,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import docker
+
+from engine.store.sqlite import SqliteStore
 from tests.conftest import Host, until
 from tests.installation import CHECKOUT, script
 
 from .normalise import Normaliser
 from .scenarios import Scenario
 
-CLEAN = "docker ps -aq | xargs -r docker rm -f; docker network ls -q -f type=custom | xargs -r docker network rm -f"
+RESIDENT = {"HAWSE_AGENT_IDLE": "600", "HAWSE_SUPERVISOR_IDLE": "600"}
+"""Variables by which hawse's agent and supervisor outlive a scenario, because each of their starts takes long."""
 START_TIME = 60  # seconds within which dockerd must answer after its start
 SCENE_TIME = 150  # seconds that one scenario may take
 
@@ -35,6 +39,7 @@ class Target:
     """A product on its own host. Scenarios call the product as ``docker``."""
 
     program = "docker"
+    socket: Path
 
     def __init__(self, host: Host, state: Path, client: str) -> None:
         self.host, self.state = host, state
@@ -45,7 +50,8 @@ class Target:
         self.scenarios = 0
 
     def sh(self, script: str, directory: Path) -> subprocess.CompletedProcess[str]:
-        env = {**self.host.env(), "PATH": f"{self.state}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "COLUMNS": "", "TZ": "UTC"}
+        path = f"{self.state}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        env = self.host.env(**RESIDENT, PATH=path, COLUMNS="", TZ="UTC")
         return self.host.run("sh", "-c", script, check=False, env=env, cwd=directory, timeout=SCENE_TIME)
 
     def load(self, rootfs: Path) -> None:
@@ -61,8 +67,20 @@ class Target:
         self.sh(scenario.script(), directory)
         normalise = Normaliser(self.program, {str(directory): "<scenario>", **self.places()})
         results = [self.result(directory, n, normalise) for n in range(len(scenario.lines))]
-        self.sh(CLEAN, self.state)
+        self.clean()
         return results
+
+    def clean(self) -> None:
+        """Remove all containers and the networks that scenarios created, through the API of Docker.
+
+        A client in this process is used, because docker's own command line takes long to start.
+        """
+        client = docker.APIClient(f"unix://{self.socket}")
+        for container in client.containers(all=True):
+            client.remove_container(container["Id"], force=True)
+        for network in client.networks(filters={"type": "custom"}):
+            client.remove_network(network["Id"])
+        client.close()
 
     def result(self, directory: Path, number: int, normalise: Normaliser) -> Result:
         code, out, err = (directory / f"{kind}.{number}" for kind in "roe")
@@ -81,7 +99,17 @@ class Hawse(Target):
     program = "hawse"
 
     def __init__(self, host: Host, state: Path) -> None:
-        super().__init__(host, state, str(script()))
+        super().__init__(host, state, shlex.join(host.launcher))
+
+    def clean(self) -> None:
+        """Remove all containers and the networks that scenarios created."""
+        with SqliteStore(self.host.root / "hawse.db").read() as reader:
+            containers = [container.id for container in reader.containers()]
+            networks = [network.id for network in reader.networks() if not network.predefined]
+        if containers:
+            self.host.hawse("rm", "-f", *containers, env=RESIDENT)
+        if networks:
+            self.host.hawse("network", "rm", *networks, env=RESIDENT)
 
     def places(self) -> dict[str, str]:
         return {str(self.host.root): "<root>", str(CHECKOUT): "<checkout>"}
@@ -96,14 +124,16 @@ class Api(Hawse):
     program = "docker"
 
     def __init__(self, host: Host, state: Path) -> None:
-        socket = host.run_dir / "docker.sock"
-        Target.__init__(self, host, state, f"/usr/bin/docker -H unix://{socket}")
+        self.socket = host.run_dir / "docker.sock"
+        Target.__init__(self, host, state, f"/usr/bin/docker -H unix://{self.socket}")
         command = ["ip", "netns", "exec", host.name, str(script()), "system", "service"]
         with (state / "service.log").open("wb") as log:
             self.service = subprocess.Popen(
-                command, env=host.env(HAWSE_WARM="off"), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, env=host.env(HAWSE_WARM="off", **RESIDENT), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        until(socket.exists)
+        until(self.socket.exists)
+
+    clean = Target.clean
 
     def load(self, rootfs: Path) -> None:
         """Import the image ``bb`` from a tar file."""
@@ -117,7 +147,8 @@ class Api(Hawse):
 
 class Docker(Target):
     def __init__(self, host: Host, state: Path) -> None:
-        super().__init__(host, state, f"/usr/bin/docker -H unix://{state}/docker.sock")
+        self.socket = state / "docker.sock"
+        super().__init__(host, state, f"/usr/bin/docker -H unix://{self.socket}")
         with (state / "dockerd.log").open("wb") as log:
             self.dockerd = host.popen("bash", "-c", self.script(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.wait_until_ready()
@@ -130,7 +161,7 @@ class Docker(Target):
         flags = f"--data-root {self.state}/root --exec-root {self.state}/exec --pidfile {self.state}/pid"
         return (
             "mkdir -p /run/docker; mount -t tmpfs tmpfs /run/docker; mount -t cgroup2 none /sys/fs/cgroup; "
-            f"exec dockerd {flags} -H unix://{self.state}/docker.sock"
+            f"exec dockerd {flags} -H unix://{self.socket}"
         )
 
     def wait_until_ready(self) -> None:
