@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import new_host
 from tests.installation import install, packages, script
 
 
@@ -55,7 +56,8 @@ class WarmHost:
         return self.pid()
 
     def serves(self) -> bool:
-        return self.run("network", "ls").returncode == 0
+        """Return whether the warm server accepts a command. No command runs if the server's socket does not exist."""
+        return (self.host.run_dir / "warm.sock").exists() and self.run("network", "ls").returncode == 0
 
     def pid(self) -> int:
         """Return the pid of the process that holds the warm server's lock, or 0 if no process holds the lock."""
@@ -87,9 +89,28 @@ def unserved(host):
     return WarmHost(host, script())
 
 
+@pytest.fixture(scope="module")
+def module_host(tmp_path_factory):
+    """A host that the tests of one module share."""
+    with new_host(tmp_path_factory.mktemp("warm"), ipv6=True) as made:
+        yield made
+
+
 @pytest.fixture
-def warm(unserved):
-    """A host on which a warm server (resident process that runs commands) runs."""
+def warm(module_host):
+    """The module's host, on which a warm server (resident process that runs commands) runs.
+
+    A test that uses the host removes the objects that it creates.
+    """
+    made = WarmHost(module_host, script())
+    if not made.serves():
+        made.start()
+    return made
+
+
+@pytest.fixture
+def own_warm(unserved):
+    """A host of one test, on which a warm server (resident process that runs commands) runs."""
     unserved.start()
     return unserved
 

@@ -9,6 +9,9 @@ import time
 import pexpect
 import pytest
 
+from tests.installation import script
+from tests.netns.warm.conftest import WarmHost
+
 pytestmark = pytest.mark.netns
 
 
@@ -17,9 +20,11 @@ def mode(request):
     return request.param
 
 
-@pytest.fixture
-def job(warm):
-    """A running container that writes a line every 0.1 s."""
+@pytest.fixture(scope="module")
+def job(module_host):
+    """A running container that writes a line every 0.1 s, on a host with a warm server."""
+    warm = WarmHost(module_host, script())
+    warm.start()
     warm.run("run", "-d", "--name", "job", "-i", "hostfs", "sh", "-c", "while :; do echo tick; sleep 0.1; done")
     return warm
 
