@@ -20,13 +20,13 @@ from pathlib import Path
 import pytest
 
 from engine.agent.client import ask
-from tests.conftest import InstalledHost, Netns, Peer, require_root, until
+from tests.conftest import Host, Netns, Peer, require_root, until
 
 LEASE = 4  # seconds until the etcd lease of a dead host expires
 COUNTER = itertools.count(1)
 
 
-class Member(InstalledHost):
+class Member(Host):
     """A host of the cluster. Its lease in the etcd store is short, so that the cluster notices the host's death within
     a test. Its etcd does not wait for the disk, because a disk that other programs keep busy may take seconds.
     """

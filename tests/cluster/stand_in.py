@@ -6,7 +6,6 @@ The environment variable HAWSE_ROOT selects the host.
   and name).
 - ``forget`` removes the entries for other hosts' endpoints from the kernel's FDB and neighbour tables without
   notifying the agent.
-- ``damage SCRIPT`` runs a shell script in the network's namespace on this host.
 - ``compact`` makes etcd drop its history of old values.
 - ``keys`` prints the hosts' public tunnel keys.
 - ``residue`` prints the etcd keys for endpoints and addresses, except those on the ingress network.
@@ -15,7 +14,6 @@ The environment variable HAWSE_ROOT selects the host.
 - ``begin`` creates the network's kernel objects without recording them. A command that is killed can leave this state.
 """
 
-import subprocess
 import sys
 
 from engine import names
@@ -59,13 +57,6 @@ def spec_of(host, network):
 
 def forget(host, network):
     host.driver("overlay").program_peers(spec_of(host, network), [])
-
-
-def damage(host, network):
-    def run(_):
-        subprocess.run(["sh", "-ec", sys.argv[3]], check=True)
-
-    host.driver("overlay").namespace(spec_of(host, network)).inside(run)
 
 
 def compact(host, _network):
@@ -112,5 +103,5 @@ if __name__ == "__main__":
     if action.isdigit():
         reserve(engine_host, chosen, int(action), "shown" in sys.argv)
     else:
-        actions = (forget, damage, compact, keys, residue, members, begin, raise_up)
+        actions = (forget, compact, keys, residue, members, begin, raise_up)
         next(a for a in actions if a.__name__ == action)(engine_host, chosen)

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from tests.cluster.conftest import eventually
+from tests.cluster.far_host import inside
 from tests.commands import COLD
 
 pytestmark = pytest.mark.netns
@@ -67,7 +68,7 @@ def test_damaged_overlay_devices_and_tables(pair):
     manager, _ = pair
     manager.tool("app", "forget")
     assert "missing: " in named(findings(manager), "network app"), "the peer's table entries"
-    manager.tool("app", "damage", "ip link set vxlan0 down")
+    inside(manager, "ip link set vxlan0 down")
     assert "changed: vxlan0 is down" in named(findings(manager), "network app")
     assert manager.verify("app").returncode == 1
     findings(manager, "--fix")

@@ -9,6 +9,7 @@ import pytest
 from engine.cluster.local_networks import NETWORKS_LOCK
 from engine.store.locks import locked
 from tests.cluster.conftest import eventually
+from tests.cluster.far_host import inside
 
 pytestmark = pytest.mark.netns
 BOUND = 3.0
@@ -86,7 +87,7 @@ def test_damage_is_repaired_without_any_command(patient, ping, fault, capsys):
     a = patient
     assert a.run(*ping, check=False).returncode == 0
     log = (a.run_dir / "agent.log").read_text()
-    a.tool("app", "damage", fault)
+    inside(a, fault)
     began = time.monotonic()
     eventually(lambda: "repaired in" in (a.run_dir / "agent.log").read_text().removeprefix(log))
     eventually(lambda: a.run(*ping, check=False).returncode == 0)
@@ -99,11 +100,11 @@ def test_damage_is_repaired_without_any_command(patient, ping, fault, capsys):
 
 def test_sysctls_of_a_recreated_device_are_repaired(pair):
     a, _ = pair
-    a.tool("app", "damage", "ip link delete vxlan0")
+    inside(a, "ip link delete vxlan0")
     eventually(lambda: a.verify("app").stdout == "ok\n")
     log = (a.run_dir / "agent.log").read_text()
     began = time.monotonic()
-    a.tool("app", "damage", "sysctl -qw net.ipv6.conf.vxlan0.disable_ipv6=1")
+    inside(a, "sysctl -qw net.ipv6.conf.vxlan0.disable_ipv6=1")
     eventually(lambda: "disable_ipv6" in (a.run_dir / "agent.log").read_text().removeprefix(log))
     assert time.monotonic() - began < BOUND
     assert a.verify("app").stdout == "ok\n"
@@ -113,7 +114,7 @@ def test_no_network_is_repaired_while_a_command_may_be_deleting_it(pair):
     a, _ = pair
     log = (a.run_dir / "agent.log").read_text()
     with locked(a.run_dir, *NETWORKS_LOCK):
-        a.tool("app", "damage", "ip link delete vxlan0")
+        inside(a, "ip link delete vxlan0")
         eventually(lambda: "timed out after 0.2 s" in (a.run_dir / "agent.log").read_text().removeprefix(log))
         assert a.verify("app").stdout != "ok\n"
     eventually(lambda: a.verify("app").stdout == "ok\n")
