@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.linux import netns as namespaces
-from tests.conftest import COUNTER, Host, InstalledHost, Peer, require_root, until
+from tests.conftest import COUNTER, Host, Peer, require_root, until
 
 Finding = dict[str, str]
 
@@ -69,7 +69,7 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     """A host with four networks. On "app", the container "web" publishes a port; "db" is also on "back"."""
     require_root()
     peer = Peer(f"hwt{os.getpid()}dp{next(COUNTER)}", ipv6=True)
-    host = InstalledHost(f"hwt{os.getpid()}dh{next(COUNTER)}", peer, tmp_path_factory.mktemp("doctor"))
+    host = Host(f"hwt{os.getpid()}dh{next(COUNTER)}", peer, tmp_path_factory.mktemp("doctor"))
     made = Patient(host, peer)
     made.hawse("network", "create", "--subnet", "172.31.0.0/16", "--ipv6", "--subnet", "fd31::/64", "app")
     made.hawse("network", "create", "--internal", "--subnet", "172.32.0.0/16", "back")

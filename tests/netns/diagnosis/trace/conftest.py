@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import COUNTER, Host, InstalledHost, Peer, require_root
+from tests.conftest import COUNTER, Host, Peer, require_root
 from tests.netns.publish.conftest import World
 
 NETWORKS = {
@@ -62,7 +62,7 @@ class Lab(World):
 
 def make_lab(state, name: str = "t") -> Lab:
     peer = Peer(f"hwt{os.getpid()}{name}p{next(COUNTER)}", ipv6=True)
-    lab = Lab(InstalledHost(f"hwt{os.getpid()}{name}h{next(COUNTER)}", peer, state), peer)
+    lab = Lab(Host(f"hwt{os.getpid()}{name}h{next(COUNTER)}", peer, state), peer)
     config = state / "daemon.json"
     config.write_text('{"heal": false}')
     lab.host.env = lambda **extra: Host.env(lab.host, **{"HAWSE_CONFIG": str(config), **extra})
