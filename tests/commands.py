@@ -29,13 +29,15 @@ LAUNCHER = CHECKOUT / "tests/shared_launcher.py"
 BOOT = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
-from cli.warm import __main__, worker
+from cli.warm import __main__, preload, worker
+preload.RESIDENT = tuple(name for name in preload.RESIDENT if name not in ("engine.diagnosis", "cli.doctor"))
 worker.warm_up = lambda until: None
 __main__.main()
 """
 """The program of the shared server.
 
-Because a rehearsal in each idle child would take 20 ms of processor time a command, the children do not rehearse.
+It imports the diagnosis in advance, because tests run hundreds of traces. Its idle children do not rehearse commands,
+because a rehearsal would take 20 ms of processor time a command.
 """
 START_TIMEOUT_SECONDS = 20
 
