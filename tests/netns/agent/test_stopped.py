@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tests.conftest import until
+from tests.conftest import new_host, until
 from tests.netns.agent.test_guard import healed, pid_of
 
 pytestmark = pytest.mark.netns
@@ -35,16 +35,19 @@ CHANGES = [
     ["rm", "-f", "new"],
     ["network", "create", "other"],
     ["network", "connect", "other", "web"],
+    ["network", "disconnect", "other", "web"],
+    ["network", "rm", "other"],
 ]
 
 
-@pytest.fixture
-def busy(host):
-    host.hawse("network", "create", "app")
-    host.hawse("run", "-d", "--name", "web", "-p", "8080:80", "--network", "app", "hostfs", "sleep", "1000")
-    host.hawse("run", "--name", "ended", "hostfs", "sh", "-c", "exit 3", check=False)
-    healed(host)
-    return host
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory):
+    """A host with a running container and an ended one. No test changes them."""
+    with new_host(tmp_path_factory.mktemp("busy"), ipv6=False) as host:
+        host.hawse("network", "create", "app")
+        host.hawse("run", "-d", "--name", "web", "-p", "8080:80", "--network", "app", "hostfs", "sleep", "1000")
+        host.hawse("run", "--name", "ended", "hostfs", "sh", "-c", "exit 3", check=False)
+        yield host
 
 
 def stop(host, *names: str) -> None:
@@ -71,13 +74,16 @@ def test_no_command_waits_for_a_stopped_process(busy, victim, verbs):
 
 
 def test_attach_does_not_wait_for_a_stopped_supervisor(busy):
+    busy.hawse("run", "-d", "--name", "attached", "hostfs", "sleep", "1000")
+    healed(busy)
     stop(busy, "guard", "supervisor")
     before = pid_of(busy, "supervisor")
-    attached = subprocess.Popen(busy.command("attach", "web"), env=busy.env(), stdout=subprocess.PIPE)
+    attached = subprocess.Popen(busy.command("attach", "attached"), env=busy.env(), stdout=subprocess.PIPE)
     try:
         until(lambda: pid_of(busy, "supervisor") not in (0, before), seconds=5)
-        busy.hawse("kill", "web")
+        busy.hawse("kill", "attached")
         assert attached.wait(10) == 137
     finally:
         attached.kill()
         attached.wait()
+    busy.hawse("rm", "attached")
