@@ -216,7 +216,7 @@ class Host(Netns):
         mark. The mark is a variable that only this host sets.
         """
         mark, inode = f"HAWSE_TEST_HOST={self.name}".encode(), os.stat(self.path).st_ino
-        for _ in range(5):
+        for _ in range(20):  # the agent and its guard start each other again
             hit = self.container_processes()
             hit |= {int(n) for n in os.listdir("/proc") if n.isdigit() and _belongs(f"/proc/{n}", mark, inode)}
             hit.discard(os.getpid())
