@@ -150,11 +150,11 @@ def test_a_present_image_of_another_platform(service):
     assert (unknown.status, unknown.message) == (400, '"x": unknown operating system or architecture: invalid argument')
     data = service.ask("GET", "/images/other:1/json").json["GraphDriver"]["Data"]
     created = service.docker("create", "other:1").stdout.strip()
-    own = service.ask("GET", f"/containers/{created}/json").json["GraphDriver"]["Data"]
-    assert (list(data), list(own)) == (
+    layers = service.ask("GET", f"/containers/{created}/json").json["GraphDriver"]["Data"]
+    assert (list(data), list(layers)) == (
         ["MergedDir", "UpperDir", "WorkDir"], ["LowerDir", "MergedDir", "UpperDir", "WorkDir"]
     )  # fmt: skip
-    assert own["LowerDir"] == data["UpperDir"] and (Path(data["UpperDir"]) / "x").exists()
+    assert layers["LowerDir"] == data["UpperDir"] and (Path(data["UpperDir"]) / "x").exists()
     service.docker("rm", *service.docker("ps", "-aq").stdout.split())
     service.docker("rmi", "other:1")
 

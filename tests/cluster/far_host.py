@@ -36,16 +36,16 @@ class FarHost:
     def __init__(self, a, b):
         self.host, self.near = a, b
         self.web = a.hawse("inspect", "-f", "{{.State.Pid}}", "web").stdout.strip()
-        own, other = (
+        near_end, other = (
             json.loads(host.hawse("inspect", name).stdout)[0]["NetworkSettings"]["Networks"]["app"]
             for host, name in ((a, "web"), (b, "box"))
         )
         vni = inside(a, "ip -d link show vxlan0").stdout.partition("vxlan id ")[2].split()[0]
-        port = f"veth{own['EndpointID'][:7]}"
+        port = f"veth{near_end['EndpointID'][:7]}"
         self.known = {
             "port": port,
             "mac": other["MacAddress"],
-            "own": own["MacAddress"],
+            "own": near_end["MacAddress"],
             "box": b.underlay,
             "vni": int(vni),
         }

@@ -58,9 +58,9 @@ def unreached(everyone):
             yield from (f"host {host.index}, {name_of(container)}: {line}" for line in ask(host, container, targets))
 
 
-def shared(one, other):
-    """Return the addresses that ``other`` has on the networks to which both containers are connected."""
-    return [address for network, address in addresses(other).items() if network in addresses(one)]
+def shared(first, second):
+    """Return the addresses that ``second`` has on the networks to which both containers are connected."""
+    return [address for network, address in addresses(second).items() if network in addresses(first)]
 
 
 def ask(host, container, targets):

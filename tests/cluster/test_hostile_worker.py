@@ -328,23 +328,23 @@ def test_a_worker_asks_other_hosts_only_about_paths_from_its_own_endpoints(three
     The length of an answer and the number of unanswered questions are limited.
     """
     a, b, c = three
-    [own], [victim] = endpoints_of(a, c), endpoints_of(a, b)
-    good = Question(victim.node, victim.network_id, own.id, victim.id, "tcp", 80, 4)
+    [source], [victim] = endpoints_of(a, c), endpoints_of(a, b)
+    good = Question(victim.node, victim.network_id, source.id, victim.id, "tcp", 80, 4)
     kind, answer = evil.act("ask", question=encode(replace(good, asker=victim.node, id="mine", lease=7)))
     assert kind == "ok" and "port-not-listening" in answer["answer"], answer
-    for lie in ({"source": victim.id}, {"target": own.id}, {"network_id": "f" * 25}, {"node": own.node}):
+    for lie in ({"source": victim.id}, {"target": source.id}, {"network_id": "f" * 25}, {"node": source.node}):
         assert "not in the cluster's store" in evil.act("ask", question=encode(replace(good, **lie)))[1], lie
     for lie in ({"node": "../x"}, {"source": "*"}, {"protocol": "sctp"}, {"port": 70000}, {"version": 5}):
         assert evil.act("ask", question=encode(replace(good, **lie)))[0] == "refused", lie
     theirs = replace(good, id="x", asker=memberships.load(a.root).node_id)
     assert "for another host" in evil.act("answer", question=encode(theirs), answer="{}")[1]
     long = "x" * (LONGEST_ANSWER + 1)
-    assert "too long" in evil.act("answer", question=encode(replace(theirs, node=own.node)), answer=long)[1]
-    assert evil.act("answer", question=encode(replace(theirs, node=own.node)), answer="{}") == ["ok", {}]
+    assert "too long" in evil.act("answer", question=encode(replace(theirs, node=source.node)), answer=long)[1]
+    assert evil.act("answer", question=encode(replace(theirs, node=source.node)), answer="{}") == ["ok", {}]
     client = memberships.open_client(a.root, memberships.load(a.root))
     lease = client.grant(3)
     for number in range(OPEN_LIMIT):
-        client.put(keys.question(own.node, "nobody", f"q{number}"), "{", lease)
+        client.put(keys.question(source.node, "nobody", f"q{number}"), "{", lease)
     assert "too many open questions" in evil.act("ask", question=encode(good))[1]
     client.revoke(lease)
     client.close()

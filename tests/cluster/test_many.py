@@ -34,13 +34,13 @@ def five(cluster):
 def tell(record_property, capsys):
     """Return a function that prints a measured value and records it in the test report."""
 
-    def told(name, **milliseconds):
+    def report(name, **milliseconds):
         for what, value in milliseconds.items():
             record_property(f"{name}, {what} (ms)", round(value))
         with capsys.disabled():
             print(f"\n{name}: {', '.join(f'{what} {value:.0f} ms' for what, value in milliseconds.items())}")
 
-    return told
+    return report
 
 
 def test_hosts_that_reserve_at_once_never_get_one_address_twice(cluster, five):

@@ -206,15 +206,15 @@ class Traffic:
     def stopped(self, patience: float = 0.15) -> list[str]:
         """Return the names of the queries that get no answer within ``patience`` seconds."""
         asked = {}
-        for way, (path, address, port, message) in self.ways.items():
-            asked[way] = open_socket(path, address, "udp")
+        for flow, (path, address, port, message) in self.ways.items():
+            asked[flow] = open_socket(path, address, "udp")
             with suppress(OSError):
-                asked[way].connect((address, port))
-                asked[way].send(message)
+                asked[flow].connect((address, port))
+                asked[flow].send(message)
         deadline = time.monotonic() + patience
         silent = dict(asked)
         while silent and time.monotonic() < deadline:
-            silent = {way: sock for way, sock in silent.items() if not _answered(sock)}
+            silent = {flow: sock for flow, sock in silent.items() if not _answered(sock)}
             time.sleep(0.002)
         for sock in asked.values():
             sock.close()

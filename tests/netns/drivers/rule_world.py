@@ -287,16 +287,16 @@ class World:
             packets.broadcast(client.path, client.endpoint.mac, echo)
             return hears_any(raw, lambda packet: packet[:1] == b"\x80")
 
-    def believes(self, sender, own: str, other: str) -> bool:
-        """Send a packet with the forged source ``other``, as an answer to a packet from the host's address ``own``.
+    def believes(self, sender, host_address: str, other: str) -> bool:
+        """Send a packet with the forged source ``other``, as an answer to a packet from the host's address.
 
-        Return whether the host receives the packet. ``own`` is the host's address on the sender's bridge, and ``other``
-        is an address on another network.
+        Return whether the host receives the packet. ``host_address`` is the host's address on the sender's bridge, and
+        ``other`` is an address on another network.
         """
-        with udp_socket(self.host.path, (own, 0)) as sock:
+        with udp_socket(self.host.path, (host_address, 0)) as sock:
             sock.connect((other, 50))
             sock.send(b"?")
-            send(sender.path, udp(other, 50, own, sock.getsockname()[1]))
+            send(sender.path, udp(other, 50, host_address, sock.getsockname()[1]))
             return heard(sock, SILENCE) == b"forged"
 
     def ends(self, sender, source: str, talk: Talk, *, at: str, quoted: bytes, from_far: bool = False) -> bool:

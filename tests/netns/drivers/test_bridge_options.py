@@ -165,11 +165,11 @@ def test_a_container_cannot_become_the_root_of_the_spanning_tree(lab):
     n1 = lab.network("n1", "172.30.0.0/16", options={BRIDGE + "name": "mybr"})
     c1 = lab.container(n1, 2)
     root = "/sys/class/net/mybr/bridge/root_id"
-    bridge_group, own = bytes.fromhex("0180c2000000"), bytes.fromhex(c1.endpoint.mac.replace(":", ""))
+    bridge_group, sender = bytes.fromhex("0180c2000000"), bytes.fromhex(c1.endpoint.mac.replace(":", ""))
     # LLC header, protocol and version, type "configuration", no flags, root (priority 0), cost, bridge, port, 4 times
-    hello = bytes.fromhex("424203 0000 00 00 00 0000") + own + bytes(4) + bytes(2) + own + bytes.fromhex("8001")
+    hello = bytes.fromhex("424203 0000 00 00 00 0000") + sender + bytes(4) + bytes(2) + sender + bytes.fromhex("8001")
     hello += bytes.fromhex("0000 1400 0200 0f00")
-    frame = bridge_group + own + len(hello).to_bytes(2) + hello
+    frame = bridge_group + sender + len(hello).to_bytes(2) + hello
 
     def claims_root() -> bool:
         send_frame(c1.path, frame)

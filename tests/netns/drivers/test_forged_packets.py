@@ -37,7 +37,7 @@ WAYS = [(4, 0, True), (4, 1, True), (4, 2, False), (6, 0, True), (6, 0, False)]
 """Test cases: the IP version, the value of the sysctl rp_filter (IPv4 only), and whether bridged packets pass the
 firewall (br_netfilter).
 """
-UNFILTERED = [way for way in WAYS if not way[2]]
+UNFILTERED = [direction for direction in WAYS if not direction[2]]
 
 
 def opened(
@@ -100,8 +100,8 @@ class Field:
     Each network has one container: the attacker "mallory" on one network, and the victim on the other network.
     """
 
-    def __init__(self, lab, peer, way: tuple[int, int, bool], mallory_on_own: bool = True, **fields) -> None:
-        version, rp_filter, filtered = way
+    def __init__(self, lab, peer, direction: tuple[int, int, bool], mallory_on_own: bool = True, **fields) -> None:
+        version, rp_filter, filtered = direction
         self.lab, self.peer, self.version, self.sockets = lab, peer, version, contextlib.ExitStack()
         lab.host.sh(f"sysctl -qw net.ipv4.conf.all.rp_filter={rp_filter} net.ipv4.conf.default.rp_filter={rp_filter}")
         lab.host.sh(

@@ -44,11 +44,11 @@ def test_a_container_that_sends_queries_stops_no_neighbour_discovery_of_another(
     mallory = lab.container(network, 2)
     lab.container(network, 3)
     shown = mallory.run("ip", "-br", "-6", "addr", "show", "dev", "eth0", "scope", "link")
-    own = shown.split()[2].partition("/")[0]
+    address = shown.split()[2].partition("/")[0]
     assert lab.pings(lab.host, VICTIM)
     for destination, group in ((ALL_NODES, "::"), *[(UNREAD, VICTIMS_GROUP)] * 6):
         mac = "33:33:" + IPv6Address(destination).packed[-4:].hex(":")
-        frame = ethernet(mac, mallory.endpoint.mac, mld_query(own, destination, group))
+        frame = ethernet(mac, mallory.endpoint.mac, mld_query(address, destination, group))
         send_frame(mallory.path, frame)
         time.sleep(0.5)  # the victim answers the first query, and repeats its first reports for 2 s
     lab.host.sh("ip -6 neigh flush all")

@@ -30,7 +30,7 @@ def defaults(namespace):
     return [" ".join(line.removesuffix("pref medium").replace("linkdown", "").split()[1:]) for line in lines]
 
 
-def way(namespace, address=FAR):
+def route_to(namespace, address=FAR):
     """Return the name of the interface by which packets to ``address`` leave a namespace."""
     words = namespace.run("ip", "route", "get", address).stdout.split()
     return words[words.index("dev") + 1]
@@ -83,10 +83,10 @@ def test_a_namespace_keeps_its_default_routes_and_ours_come_after_them(app, lab)
         "via fd99::99 dev eth0 metric 50",
         "via fd00:30::1 dev eth1 proto 104 metric 51",
     ]
-    assert (way(lab), way(lab, FAR6)) == ("eth0", "eth0")
+    assert (route_to(lab), route_to(lab, FAR6)) == ("eth0", "eth0")
     assert app.run("ping", "-c1", "-W2", "172.30.0.2").returncode == 0
     lab.sh("ip route del default via 192.168.99.99")
-    assert way(lab) == "eth1"
+    assert route_to(lab) == "eth1"
     lab.sh("ip route add default via 192.168.99.99")
     app.hawse("network", "disconnect", "app", reference)
     assert routes(lab) == before
@@ -103,7 +103,7 @@ def test_only_a_family_without_default_route_gets_ours_in_its_place(app, lab):
         "via 172.30.0.1 dev eth1 proto 104 metric 101",
         "via fd00:30::1 dev eth1 proto 104 metric 1024",
     ]
-    assert way(lab, FAR6) == "eth1"
+    assert route_to(lab, FAR6) == "eth1"
     app.hawse("network", "disconnect", "app", f"netns:{lab.name}")
     assert routes(lab) == before
 
@@ -121,7 +121,7 @@ def test_an_unreachable_default_route_stays(app, netns):
 def test_default_route_yes_takes_precedence_and_keeps_other_routes(app, lab):
     before = routes(lab)
     app.hawse("network", "connect", "--default-route=yes", "app", f"netns:{lab.name}")
-    assert (way(lab), way(lab, FAR6)) == ("eth1", "eth1")
+    assert (route_to(lab), route_to(lab, FAR6)) == ("eth1", "eth1")
     assert set(before.splitlines()) <= set(routes(lab).splitlines())
     app.hawse("network", "disconnect", "app", f"netns:{lab.name}")
     assert routes(lab) == before
@@ -132,7 +132,7 @@ def test_default_route_no_adds_none_and_auto_is_the_default(app, netns, zoo):
     app.hawse("network", "connect", "--default-route", "no", "app", reference)
     assert defaults(netns) == []
     app.hawse("network", "connect", "--default-route", "auto", "zoo", reference)
-    assert way(netns) == "eth1"
+    assert route_to(netns) == "eth1"
     app.hawse("network", "disconnect", "zoo", reference)
     assert defaults(netns) == []
 
@@ -153,9 +153,9 @@ def test_the_default_route_moves_only_between_networks_of_hawse(app, lab, zoo):
     app.hawse("network", "connect", "app", reference)
     app.hawse("network", "create", "--subnet", "172.32.0.0/16", "zzz")
     app.hawse("network", "connect", "--default-route=yes", "zzz", reference)
-    assert (way(lab), way(lab, FAR6)) == ("eth3", "eth0")
+    assert (route_to(lab), route_to(lab, FAR6)) == ("eth3", "eth0")
     app.hawse("network", "disconnect", "zzz", reference)
-    assert way(lab) == "eth0"
+    assert route_to(lab) == "eth0"
     assert set(manual) < set(defaults(lab))
 
 

@@ -360,7 +360,7 @@ def test_new_container_gets_no_packets_for_the_previous_owner_of_its_address(sce
     stranger = scenario.paths["stranger"]
     ways = [(scenario.peer, HOST, 8006), (scenario.peer, HOST6, 8006), (scenario.peer, "172.35.0.77", 86)]
     ways += [(stranger, "172.31.0.1", 8006), (stranger, "fd00:31::1", 8006)]
-    flows = [flow_to(*way) for way in ways]
+    flows = [flow_to(*direction) for direction in ways]
     assert [carries(flow) for flow in flows] == [True] * len(flows)
     world.hawse("rm", "-f", "victim")
     heir = world.containers(heir=place)["heir"]

@@ -42,6 +42,6 @@ TEXTS = st.text("0129a.\0\1\xffé网\udc80", max_size=8)
 
 
 @given(TEXTS, TEXTS)
-def test_keys_compare_as_the_parts_of_the_texts_do(one, other):
-    assert (natural_key(one) < natural_key(other)) is (parts(one) < parts(other))
-    assert (natural_key(one) == natural_key(other)) is (parts(one) == parts(other))
+def test_keys_compare_as_the_parts_of_the_texts_do(first, second):
+    assert (natural_key(first) < natural_key(second)) is (parts(first) < parts(second))
+    assert (natural_key(first) == natural_key(second)) is (parts(first) == parts(second))

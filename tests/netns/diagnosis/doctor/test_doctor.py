@@ -369,12 +369,12 @@ def test_rules_that_keep_hawse_from_translating_addresses(patient):
 def test_rules_of_docker_for_the_published_port(patient, program, status):
     """The order of hawse's rules and those of iptables-legacy is not known. Each rule is reported once."""
     patient.host.sh(DOCKER.format(program))
-    found = patient.findings()
+    drops = patient.findings()
     patient.host.sh(f"{program} -t nat -F; {program} -t nat -X")
     chain = "ip nat DOCKER" if program == "iptables-nft" else "iptables-legacy nat DOCKER"
     what = f"a rule of the chain '{chain}' sends packets to the published port 8080/tcp of web elsewhere"
-    assert len(found) == 1
-    assert is_named(found, status, "foreign firewall", what), found
+    assert len(drops) == 1
+    assert is_named(drops, status, "foreign firewall", what), drops
 
 
 def test_a_mac_that_is_longer_than_that_of_the_interface(patient):

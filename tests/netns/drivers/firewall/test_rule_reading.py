@@ -173,13 +173,13 @@ def test_rules_of_docker_that_translate_a_destination(netns, older, newer):
     for command in (older, *(rules.format(program) for program in ("iptables-nft", "iptables-legacy")), newer):
         netns.sh(f"nft '{command}'" if command.startswith("add") else command)
 
-    def found(statements):
+    def matching(statements):
         steps = [("prerouting", packet) for packet in (published, *others)]
         return list(find_statements(rule_reading.read(), steps, statements))
 
-    ((packet, rule),) = namespaces.run_in_netns(netns.path, lambda: found(rule_reading.TRANSLATIONS))
+    ((packet, rule),) = namespaces.run_in_netns(netns.path, lambda: matching(rule_reading.TRANSLATIONS))
     assert (packet, rule.table, rule.chain, rule.precedes_dnat) == (published, "ip nat", "DOCKER", bool(older))
-    ((packet, rule),) = namespaces.run_in_netns(netns.path, lambda: found(rule_reading.UNTRACKED))
+    ((packet, rule),) = namespaces.run_in_netns(netns.path, lambda: matching(rule_reading.UNTRACKED))
     assert (packet.port, rule.table, rule.chain) == (8081, "ip raw", "PREROUTING")
     legacy = namespaces.run_in_netns(
         netns.path, lambda: list(legacy_rules.find_translations([("prerouting", p) for p in (published, *others)]))

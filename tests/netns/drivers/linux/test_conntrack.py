@@ -17,7 +17,7 @@ HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::
 
 
 @pytest.fixture(params=["by filters", "one by one", "one by one of many"])
-def way(request, monkeypatch):
+def deletion(request, monkeypatch):
     """Run the test once with each method that removes conntrack entries.
 
     The methods are the kernel's own filter (Linux 6.11), and the methods for kernels without this filter.
@@ -50,7 +50,7 @@ def flows(lab):
     return lab.host.sh("conntrack -L 2>/dev/null; conntrack -L -f ipv6 2>/dev/null")
 
 
-def test_only_flows_of_published_ports_are_removed(lab, peer, way):
+def test_only_flows_of_published_ports_are_removed(lab, peer, deletion):
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
     held = [
         lab.binding(8080, 80, "udp"), lab.binding(8081, 80, "udp"), lab.binding(8082, 80, "udp", HOST),
@@ -76,14 +76,14 @@ def asked(lab):
     return {(source, int(port)) for source, port in matches}
 
 
-def test_only_flows_of_an_address_are_removed(lab, peer, way):
+def test_only_flows_of_an_address_are_removed(lab, peer, deletion):
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
-    one, two = lab.container(n1, 2), lab.container(n1, 3)
+    first, second = lab.container(n1, 2), lab.container(n1, 3)
     for address in (PEER, PEER6):
         lab.serve(peer, 80, "udp", address)
-        for container in (one, two):
+        for container in (first, second):
             assert lab.ask(container, address, 80, "udp")
-    lab.serve(one, 81, "udp", "172.30.0.2")
+    lab.serve(first, 81, "udp", "172.30.0.2")
     assert lab.ask(lab.host, "172.30.0.2", 81, "udp")
     for address in ("172.30.0.2", "fd00:30::2"):
         lab.on_host(lambda: conntrack.forget_addresses([ip_address(address)]))  # noqa: B023

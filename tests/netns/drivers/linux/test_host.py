@@ -83,10 +83,10 @@ def test_existing_interfaces_and_rights_are_recognised(host):
 
 def test_only_the_flows_of_an_address_are_forgotten(lab, peer):
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
-    one, two = lab.container(n1, 2), lab.container(n1, 3)
+    first, second = lab.container(n1, 2), lab.container(n1, 3)
     for address in ("192.168.99.99", "fd99::99"):
         lab.serve(peer, 80, "udp", address)
-        for container in (one, two):
+        for container in (first, second):
             assert lab.ask(container, address, 80, "udp")
     for address in ("172.30.0.2", "fd00:30::2"):
         lab.on_host(lambda: conntrack.forget_addresses([ip_address(address)]))  # noqa: B023

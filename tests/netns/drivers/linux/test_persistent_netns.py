@@ -18,7 +18,7 @@ pytestmark = pytest.mark.netns
 
 
 @pytest.fixture(params=["by a mount", "by a process"])
-def way(request, monkeypatch) -> str:
+def mounting(request, monkeypatch) -> str:
     # hawse looks for the mount namespace of process 1 below the path ``INIT``. In the test case "by a mount", ``INIT``
     # leads to the test's own mount namespace. In the test case "by a process", the path ``INIT`` does not exist.
     monkeypatch.setattr(
@@ -38,7 +38,7 @@ def identity(file: Path) -> int:
     return os.stat(persistent_netns.netns_path(file)).st_ino
 
 
-def test_a_namespace_is_kept_until_it_is_removed(way, file):
+def test_a_namespace_is_kept_until_it_is_removed(mounting, file):
     assert not persistent_netns.exists(file)
     persistent_netns.make(file)
     assert persistent_netns.exists(file)
@@ -54,7 +54,7 @@ def test_a_namespace_is_kept_until_it_is_removed(way, file):
         assert not file.exists()
 
 
-def test_it_outlives_a_mount_namespace_that_ends(way, file):
+def test_it_outlives_a_mount_namespace_that_ends(mounting, file):
     file.parent.mkdir()
     script = (
         "import sys; from pathlib import Path; from drivers.linux import persistent_netns as p;"
@@ -70,7 +70,7 @@ def test_it_outlives_a_mount_namespace_that_ends(way, file):
 
 
 @pytest.mark.parametrize("content", ["", "1", "999999999 5", "no numbers"])
-def test_a_file_that_a_crash_left_is_replaced(way, file, content):
+def test_a_file_that_a_crash_left_is_replaced(mounting, file, content):
     file.parent.mkdir()
     file.write_text(content)
     assert not persistent_netns.exists(file)

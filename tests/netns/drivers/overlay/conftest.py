@@ -245,9 +245,9 @@ class OverlayNetwork:
 
     def repair(self, container: Container) -> None:
         """Repair a container's port and interface, as the agent does."""
-        sandbox, found = Sandbox(container.namespace, container.path), self.differences(container)
-        if found:
-            self.members[container.host].act("repair_endpoint", container.endpoint, sandbox, "eth0", found)
+        sandbox, damage = Sandbox(container.namespace, container.path), self.differences(container)
+        if damage:
+            self.members[container.host].act("repair_endpoint", container.endpoint, sandbox, "eth0", damage)
 
     def peer(self, container: Container, host: int | None = None) -> Peer:
         endpoint = container.endpoint

@@ -180,7 +180,7 @@ def test_a_changed_port_of_a_container_is_repaired(cluster):
     for damage, difference in CHANGED_PORTS.items():
         o1.members[0].inside(damage.format(**fields))
         o1.members[0].verify(fix=True)  # because the kernel gives the bridge the smallest MTU of its ports
-        assert [one.what for one in o1.differences(here)] == [difference.format(**fields)]
+        assert [each.what for each in o1.differences(here)] == [difference.format(**fields)]
         o1.repair(here)
         assert o1.differences(here) == [], damage
         assert here.pings(there.ipv4), damage

@@ -48,7 +48,7 @@ def test_characters_with_zero_width_joiners_count_as_one():
 def test_lines_with_equal_numbers_of_cells_are_aligned_as_by_the_general_code(rows):
     plain = align(["\t".join(row) for row in rows])
     widths = [max(MINIMAL_WIDTH, *(len(row[place]) + PADDING for row in rows)) for place in range(2)]
-    assert plain == [f"{one:{widths[0]}}{two:{widths[1]}}{last}" for one, two, last in rows]
+    assert plain == [f"{first:{widths[0]}}{second:{widths[1]}}{last}" for first, second, last in rows]
     ragged = align([*("\t".join(row) for row in rows), "x\ty"])  # the short row makes `align` use its general code
     assert ragged[:-1] == plain
 

@@ -80,14 +80,14 @@ def test_a_single_port_is_a_hash_element_and_its_container_port_is_opened():
 
 
 def test_a_port_on_one_address_is_opened_to_trusted_interfaces_or_to_all_with_direct_routing():
-    one, rewriting = binding("192.0.2.1", (8080, 8080), (80, 80), "sctp"), "192.0.2.1 . sctp . 8080"
+    port, rewriting = binding("192.0.2.1", (8080, 8080), (80, 80), "sctp"), "192.0.2.1 . sctp . 8080"
     rewritten = Element("exact4", rewriting, "172.30.0.2 . 80")
     trusting = BridgeOptions(bridge="br0", trusted=("eth1",))
     opened = Element("open4", "172.30.0.2 . sctp . 80")
-    assert ports(one) == {rewritten}
-    assert ports(one, options=trusting) == {rewritten, Element("bound4", "172.30.0.2 . sctp . 80")}
+    assert ports(port) == {rewritten}
+    assert ports(port, options=trusting) == {rewritten, Element("bound4", "172.30.0.2 . sctp . 80")}
     for options in (OPTIONS, trusting):
-        assert set(of_ports(NETWORK, options, ENDPOINT, [one], direct=True)) == {rewritten, opened}
+        assert set(of_ports(NETWORK, options, ENDPOINT, [port], direct=True)) == {rewritten, opened}
     several = binding("fd99::1", (8080, 8089), (80, 89))
     assert Element("bound6", "fd00:30::2 . tcp . 80-89") in ports(several, options=trusting)
     everywhere = binding("0.0.0.0", (8080, 8080), (80, 80))
@@ -127,10 +127,10 @@ def test_a_shifted_range_is_one_element_a_port():
 
 @pytest.mark.parametrize("host_ip", ["127.0.0.1", "127.1.2.3"])
 def test_a_port_on_loopback_opens_nothing_to_neighbours(host_ip):
-    one, trusting = binding(host_ip, (8080, 8080), (80, 80)), BridgeOptions(bridge="br0", trusted=("eth1",))
-    assert {e.set for e in ports(one)} == {"exact4"}
+    port, trusting = binding(host_ip, (8080, 8080), (80, 80)), BridgeOptions(bridge="br0", trusted=("eth1",))
+    assert {e.set for e in ports(port)} == {"exact4"}
     for direct in (False, True):
-        assert {e.set for e in of_ports(NETWORK, trusting, ENDPOINT, [one], direct=direct)} == {"exact4"}
+        assert {e.set for e in of_ports(NETWORK, trusting, ENDPOINT, [port], direct=direct)} == {"exact4"}
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_a_port_on_loopback_opens_nothing_to_neighbours(host_ip):
     [("::1", ENDPOINT, "::1"), ("::", ONLY4, "::/0"), ("fd99::11", ONLY4, "fd99::11"), ("::1", ONLY4, "::1")],
 )
 def test_packets_that_dnat_cannot_rewrite_are_led_to_the_agent(host_ip, endpoint, where):
-    one = Element("relayed_any", "tcp . 8080") if where == "::/0" else Element("relayed", f"{where} . tcp . 8080")
-    assert ports(binding(host_ip, (8080, 8080), (80, 80)), endpoint=endpoint) == {one}
+    relayed = Element("relayed_any", "tcp . 8080") if where == "::/0" else Element("relayed", f"{where} . tcp . 8080")
+    assert ports(binding(host_ip, (8080, 8080), (80, 80)), endpoint=endpoint) == {relayed}
     assert ports(binding(host_ip, (8080, 8089), (80, 89)), endpoint=endpoint) == {
         Element("relayed", f"{where} . tcp . 8080-8089")
     }
@@ -148,24 +148,24 @@ def test_packets_that_dnat_cannot_rewrite_are_led_to_the_agent(host_ip, endpoint
 
 
 def test_the_agent_proxies_no_ports_of_networks_without_translation():
-    one = binding("::", (8080, 8080), (80, 80))
-    assert {e.set for e in ports(one, options=BridgeOptions("br0", mode6="routed"))} == {"open6"}
-    assert ports(one, endpoint=ONLY4, options=BridgeOptions("br0", mode4="routed")) == set()
+    port = binding("::", (8080, 8080), (80, 80))
+    assert {e.set for e in ports(port, options=BridgeOptions("br0", mode6="routed"))} == {"open6"}
+    assert ports(port, endpoint=ONLY4, options=BridgeOptions("br0", mode4="routed")) == set()
 
 
 def test_the_gateway_mode_decides_between_dnat_and_opening():
-    one = binding("0.0.0.0", (8080, 8080), (80, 80))
-    assert {e.set for e in ports(one, options=BridgeOptions("br0", mode4="routed"))} == {"open4"}
-    assert {e.set for e in ports(one, options=BridgeOptions("br0", mode4="nat-unprotected"))} == {"any4"}
-    assert ports(one, network=INTERNAL) == set()
+    port = binding("0.0.0.0", (8080, 8080), (80, 80))
+    assert {e.set for e in ports(port, options=BridgeOptions("br0", mode4="routed"))} == {"open4"}
+    assert {e.set for e in ports(port, options=BridgeOptions("br0", mode4="nat-unprotected"))} == {"any4"}
+    assert ports(port, network=INTERNAL) == set()
 
 
 @pytest.mark.parametrize("direct", [False, True])
 @pytest.mark.parametrize("mode", ["nat", "routed"])
 def test_a_port_on_a_loopback_address_is_never_opened_to_other_machines(mode, direct):
-    one = binding("127.0.0.1", (8080, 8080), (80, 80))
+    port = binding("127.0.0.1", (8080, 8080), (80, 80))
     options = BridgeOptions("br0", mode4=mode, trusted=("ext0",))
-    opened = {e.set for e in of_ports(NETWORK, options, ENDPOINT, [one], direct=direct)}
+    opened = {e.set for e in of_ports(NETWORK, options, ENDPOINT, [port], direct=direct)}
     assert opened == ({"exact4"} if mode == "nat" else set())
 
 

@@ -95,9 +95,9 @@ def test_a_refusal_names_operation_object_and_errno():
 
 
 def test_attributes_are_padded_and_read_back():
-    one, two = attributes.text(3, "eth0"), attributes.attribute(4, b"\xdc\5\0\0")
-    assert one == b"\x09\x00\x03\x00eth0\0\0\0\0" and len(two) == 8
-    both = attributes.nested(18, one, two)
+    first, second = attributes.text(3, "eth0"), attributes.attribute(4, b"\xdc\5\0\0")
+    assert first == b"\x09\x00\x03\x00eth0\0\0\0\0" and len(second) == 8
+    both = attributes.nested(18, first, second)
     inner = attributes.read(attributes.read(b"head" + both, 4)[18])
     assert (attributes.read_text(inner[3]), inner[4]) == ("eth0", b"\xdc\5\0\0")
 

@@ -22,15 +22,15 @@ def view(*addresses):
 
 
 def test_hosts_with_the_own_address_or_another_ip_version_have_no_peers():
-    found = peers.of(view(OWN, "192.0.2.2", OWN, "2001:db8::1"), "n", "n1")
-    assert [p.endpoint_id for p in found] == ["e2"]
-    found = peers.of(view("2001:db8::1", "192.0.2.2", "2001:db8::2"), "n", "n1")
-    assert [p.endpoint_id for p in found] == ["e3"]
+    known = peers.of(view(OWN, "192.0.2.2", OWN, "2001:db8::1"), "n", "n1")
+    assert [p.endpoint_id for p in known] == ["e2"]
+    known = peers.of(view("2001:db8::1", "192.0.2.2", "2001:db8::2"), "n", "n1")
+    assert [p.endpoint_id for p in known] == ["e3"]
 
 
 def test_hosts_with_the_same_underlay_address_have_different_tunnel_addresses():
-    found = peers.of(view(OWN, "192.0.2.2", "192.0.2.2"), "n", "n1")
-    assert [(p.endpoint_id, p.tunnel) for p in found] == [
+    known = peers.of(view(OWN, "192.0.2.2", "192.0.2.2"), "n", "n1")
+    assert [(p.endpoint_id, p.tunnel) for p in known] == [
         ("e2", ip_address("100.127.0.2")),
         ("e3", ip_address("100.127.0.3")),
     ]

@@ -19,9 +19,9 @@ def made(record, cursor=FIRST, others=()):
 
 
 def test_subnets_and_ids_follow_one_another_and_are_not_reused_at_once():
-    one, cursor = made(PLAIN)
-    two, cursor = made(PLAIN, cursor)  # the first network is not passed, as if it had been removed
-    assert [(n.pools[0].subnet, n.pools[0].gateway, n.options[VNIS]) for n in (one, two)] == [
+    first, cursor = made(PLAIN)
+    second, cursor = made(PLAIN, cursor)  # the first network is not passed, as if it had been removed
+    assert [(n.pools[0].subnet, n.pools[0].gateway, n.options[VNIS]) for n in (first, second)] == [
         ("10.0.1.0/24", "10.0.1.1", "4097"),
         ("10.0.2.0/24", "10.0.2.1", "4098"),
     ]

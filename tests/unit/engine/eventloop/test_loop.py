@@ -95,9 +95,9 @@ def test_a_reused_descriptor_gets_no_event_of_the_closed_one(loop):
         pipes.append((reader, writer))
         loop.after(0.01, loop.stop)
 
-    (one, _), (two, _) = pipes
-    loop.watch(one, lambda _: close_the_other(one, two))
-    loop.watch(two, lambda _: close_the_other(two, one))
+    (first, _), (second, _) = pipes
+    loop.watch(first, lambda _: close_the_other(first, second))
+    loop.watch(second, lambda _: close_the_other(second, first))
     for _, writer in pipes:
         os.write(writer, b"x")
     loop.run()

@@ -14,13 +14,13 @@ WEB, API = (Origin("tcp", IPv6Address("::1"), port) for port in (80, 81))
 TARGET = ("172.30.0.2", 80)
 
 
-def shared(one: tuple, other: tuple) -> int:
+def shared(first: tuple, second: tuple) -> int:
     """Return how many limits two clients have in common.
 
     The function also checks that the common limits are the last ones in the list. The last limits cover the most
     clients.
     """
-    same = [a == b for a, b in zip(claims(*one), claims(*other), strict=True)]
+    same = [a == b for a, b in zip(claims(*first), claims(*second), strict=True)]
     assert same == sorted(same)
     return sum(same)
 

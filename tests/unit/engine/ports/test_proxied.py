@@ -10,7 +10,7 @@ from engine.ports.proxied import Forwards, Origin, forwards_of, publishing
 NETWORK = NetworkRecord(id="n", name="n", created="", driver="bridge")
 
 
-def found(host_ip: str, ipv6: str = "", protocol: str = "tcp", count: int = 1) -> list[tuple]:
+def forwarded(host_ip: str, ipv6: str = "", protocol: str = "tcp", count: int = 1) -> list[tuple]:
     ports = PortRecord(protocol, host_ip, 8080, 8080 + count - 1, 80, 80 + count - 1)
     endpoint = EndpointRecord(
         id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ipv6=ipv6, ports=[ports], phase="live"
@@ -31,12 +31,12 @@ def origin(address: str, port: int, protocol: str = "tcp") -> Origin:
 
 @pytest.mark.parametrize(("address", "place"), [("::", "::/0"), ("::1", "::1/128"), ("2001:db8::1", "2001:db8::1/128")])
 def test_ipv6_addresses_of_an_ipv4_only_endpoint_are_proxied(address, place):
-    assert found(address) == [(("tcp", place, 8080), ("172.18.0.2", 80))]
+    assert forwarded(address) == [(("tcp", place, 8080), ("172.18.0.2", 80))]
 
 
 @pytest.mark.parametrize(("address", "places"), [("::", ["::1/128", "fe80::/10"]), ("::1", ["::1/128"])])
 def test_unroutable_addresses_of_an_ipv6_endpoint_are_proxied(address, places):
-    assert found(address, "fd00::2/64") == [(("tcp", place, 8080), ("fd00::2", 80)) for place in places]
+    assert forwarded(address, "fd00::2/64") == [(("tcp", place, 8080), ("fd00::2", 80)) for place in places]
 
 
 @pytest.mark.parametrize("address", ["::1", "fe80::1", "febf::1"])
@@ -48,11 +48,11 @@ def test_the_wildcard_is_proxied_only_for_link_local_and_loopback_clients(addres
 
 @pytest.mark.parametrize(("address", "ipv6"), [("0.0.0.0", ""), ("127.0.0.1", ""), ("2001:db8::1", "fd00::2/64")])
 def test_translated_ports_are_not_proxied(address, ipv6):
-    assert found(address, ipv6) == []
+    assert forwarded(address, ipv6) == []
 
 
 def test_a_range_is_one_entry_that_maps_its_ports_in_order():
-    assert len(found("::", count=10_001)) == 1
+    assert len(forwarded("::", count=10_001)) == 1
     held = forwarding(PortRecord("tcp", "::", 8080, 8090, 80, 90), PortRecord("tcp", "::", 9000, 9000, 70, 70))
     assert [held.target(origin("fd00::1", port)) for port in (8079, 8080, 8090, 8091, 9000)] == [
         None,
@@ -71,7 +71,7 @@ def test_address_and_protocol_select_the_target():
 
 
 def test_sctp_is_not_forwarded():
-    assert found("::", protocol="sctp") == []
+    assert forwarded("::", protocol="sctp") == []
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("nat", 1), ("nat-unprotected", 1), ("routed", 0), ("isolated", 0)])

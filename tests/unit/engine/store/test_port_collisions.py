@@ -40,16 +40,18 @@ def bindings(draw):
     return PortRecord(draw(st.sampled_from(["tcp", "udp"])), draw(st.sampled_from(ADDRESSES)), first, last, 1, 1)
 
 
-def meet(one: PortRecord, two: PortRecord) -> bool:
+def meet(first: PortRecord, second: PortRecord) -> bool:
     """Return whether two port records collide.
 
     The function applies the rule for collisions to each single port and address. The tests compare the store's answers
     with the results.
     """
-    mine, other = ip_address(one.host_ip), ip_address(two.host_ip)
+    mine, other = ip_address(first.host_ip), ip_address(second.host_ip)
     same_place = mine == other or mine.is_unspecified or other.is_unspecified
-    ports = set(range(one.host_port, one.host_port_end + 1)) & set(range(two.host_port, two.host_port_end + 1))
-    return one.protocol == two.protocol and mine.version == other.version and same_place and bool(ports)
+    ports = set(range(first.host_port, first.host_port_end + 1)) & set(
+        range(second.host_port, second.host_port_end + 1)
+    )
+    return first.protocol == second.protocol and mine.version == other.version and same_place and bool(ports)
 
 
 @pytest.fixture(scope="module")
@@ -58,19 +60,19 @@ def store(tmp_path_factory):
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
-@given(one=bindings(), two=bindings())
-def test_the_store_refuses_exactly_the_colliding_ports(store, one, two):
+@given(first=bindings(), second=bindings())
+def test_the_store_refuses_exactly_the_colliding_ports(store, first, second):
     refused = False
     try:
         with store.write() as tx:
-            tx.put_endpoint(EndpointRecord("e1", "n", "c", "", ports=(one,)))
-            tx.put_endpoint(EndpointRecord("e2", "n", "c", "", ports=(two,)))
+            tx.put_endpoint(EndpointRecord("e1", "n", "c", "", ports=(first,)))
+            tx.put_endpoint(EndpointRecord("e2", "n", "c", "", ports=(second,)))
             raise EOFError  # this error rolls the transaction back, so the store stays empty
     except Taken:
         refused = True
     except EOFError:
         pass
-    assert refused == meet(one, two)
+    assert refused == meet(first, second)
 
 
 @given(
