@@ -131,6 +131,7 @@ def test_a_server_that_hangs_is_replaced_by_the_command_that_notices(own_package
         lambda: own_packages.run("network", "ls", HAWSE_WARM="on").returncode == 0 and not is_alive(hung), seconds=30
     )  # on a machine with other load, a spinning server is noticed only after it has used some processor time
     switch.unlink()
+    assert own_packages.run("network", "ls", HAWSE_WARM="on").returncode == 0  # no server runs if a new one hung too
     own_packages.wait_for(own_packages.serves)
     assert own_packages.pid() not in (0, hung)
     begin = time.monotonic()
