@@ -275,6 +275,6 @@ def _publishes(host: Host) -> bool:
                 networks[endpoint.network_id] = reader.network(endpoint.network_id)
             network = networks[endpoint.network_id]
             joined = publishing([network] if network else [], [endpoint])
-            if any(port for pair in joined for port in held_ports(*pair)):
+            if any(held_ports(*pair) for pair in joined):
                 return True
     return False

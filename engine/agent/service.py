@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
@@ -49,18 +49,18 @@ class ResultCache(Generic[T]):
 
     def __init__(self, function: Callable[..., T]) -> None:
         self._function = function
-        self._last: dict[Hashable, tuple[tuple[object, ...], T]] = {}
+        self._last: dict[str, tuple[tuple[Any, ...], T]] = {}
 
-    def results(self, calls: Iterable[tuple[Hashable, tuple[object, ...]]]) -> list[T]:
-        """Return the function's results in the order of ``calls``: the key of each object, and the arguments for it.
+    def results(self, calls: Iterable[tuple[Any, ...]]) -> list[T]:
+        """Return the function's results in the order of ``calls``, which are the arguments for each object.
 
-        The function is called only for a new key or for other arguments. Keys that are missing in ``calls`` are
-        forgotten.
+        The first argument is the object's record. The function is called only for a new object or for other arguments.
+        Objects that are missing in ``calls`` are forgotten.
         """
         last, self._last = self._last, {}
-        for key, arguments in calls:
-            result = last.get(key)
+        for arguments in calls:
+            result = last.get(arguments[0].id)
             if result is None or result[0] != arguments:
                 result = arguments, self._function(*arguments)
-            self._last[key] = result
+            self._last[arguments[0].id] = result
         return [result for _, result in self._last.values()]

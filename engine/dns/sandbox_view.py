@@ -92,7 +92,7 @@ def views(
         members = joined.get(container.id, [])
         is_served = any(n.id in with_names for n in members) or sandbox_id(container) in already_served
         if is_served and _is_open(container) and container.host.network_mode != "host":
-            calls.append((container.id, (container, members, defaults, container.id in with_ipv6)))
+            calls.append((container, members, defaults, container.id in with_ipv6))
     return (cache or view_cache()).results(calls)
 
 

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Sequence
 from itertools import chain, islice
 
 from drivers.linux import socket_filter
 from engine.agent.service import ResultCache, Snapshot
-from engine.model import EndpointRecord, NetworkRecord
 from engine.ports.proxied import HostPort, held_ports, publishing
 
 FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.IPPROTO_IPV6, 78)}
@@ -33,14 +31,13 @@ class HoldService:
     name = "hold"
 
     def __init__(self, limit: int) -> None:
-        self._limit, self._of_endpoints = limit, ResultCache[Sequence[HostPort]](_held_ports)
+        self._limit, self._of_endpoints = limit, ResultCache(held_ports)
         self._held: dict[HostPort, socket.socket] = {}
         self._refused: set[HostPort] = set()
 
     def reconcile(self, state: Snapshot) -> None:
         """Hold the ports that are published in the snapshot, and release all others."""
-        pairs = publishing(state.networks, state.endpoints)
-        of_endpoints = self._of_endpoints.results((pair[1].id, pair) for pair in pairs)
+        of_endpoints = self._of_endpoints.results(publishing(state.networks, state.endpoints))
         required = dict.fromkeys(islice(chain.from_iterable(of_endpoints), self._limit))
         for port in self._held.keys() - required.keys():
             self._held.pop(port).close()
@@ -67,10 +64,6 @@ class HoldService:
         for sock in self._held.values():
             sock.close()
         self._held.clear()
-
-
-def _held_ports(network: NetworkRecord, endpoint: EndpointRecord) -> Sequence[HostPort]:
-    return tuple(held_ports(network, endpoint))
 
 
 def held(port: HostPort) -> socket.socket:

@@ -7,7 +7,6 @@ container sees the gateway address of its network as the client's address.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import chain
 from typing import Protocol
 
@@ -15,10 +14,9 @@ from drivers.firewall import proxy_redirect
 from engine.agent.service import ResultCache, Snapshot
 from engine.eventloop.descriptor_budget import DescriptorBudget
 from engine.eventloop.loop import Background, Loop
-from engine.model import EndpointRecord, NetworkRecord
 from engine.portproxy.tcp import StreamListener
 from engine.portproxy.udp import DatagramListener
-from engine.ports.proxied import Forwards, Origin, ProxiedPort, Target, forwards_of, publishing
+from engine.ports.proxied import Forwards, Origin, Target, forwards_of, publishing
 
 
 class ProxyListener(Protocol):
@@ -43,7 +41,7 @@ class ForwardService:
         # data.
         self._background, self._budget = Background(loop), budget
         self._listeners: dict[str, ProxyListener] = {}
-        self._forwards, self._of_endpoints = Forwards(), ResultCache[Sequence[ProxiedPort]](_forwards_of)
+        self._forwards, self._of_endpoints = Forwards(), ResultCache(forwards_of)
 
     def reconcile(self, state: Snapshot) -> None:
         """Update the listeners from the published ports in ``state``.
@@ -51,8 +49,7 @@ class ForwardService:
         If a port now has another target, its existing TCP connections keep the old target. Connections of ports that
         are no longer published are closed.
         """
-        pairs = publishing(state.networks, state.endpoints)
-        of_endpoints = self._of_endpoints.results((pair[1].id, pair) for pair in pairs)
+        of_endpoints = self._of_endpoints.results(publishing(state.networks, state.endpoints))
         self._forwards = Forwards(chain.from_iterable(of_endpoints))
         protocols = self._forwards.protocols()
         idle = not protocols and not self._listeners
@@ -91,7 +88,3 @@ class ForwardService:
         if self._listeners:
             self._listeners.clear()
             self._lead()
-
-
-def _forwards_of(network: NetworkRecord, endpoint: EndpointRecord) -> Sequence[ProxiedPort]:
-    return tuple(forwards_of(network, endpoint))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_interface
 from typing import NamedTuple
 
@@ -82,26 +82,28 @@ class Forwards:
 
 def publishing(
     networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]
-) -> Iterator[tuple[NetworkRecord, EndpointRecord]]:
+) -> Iterator[tuple[EndpointRecord, NetworkRecord]]:
     """Yield the live endpoints with published ports on networks that are not internal, each with its network."""
     by_id = {network.id: network for network in networks if not network.internal}
     for endpoint in endpoints:
         network = by_id.get(endpoint.network_id)
         if endpoint.ports and endpoint.phase == "live" and network is not None:
-            yield network, endpoint
+            yield endpoint, network
 
 
-def forwards_of(network: NetworkRecord, endpoint: EndpointRecord) -> Iterator[ProxiedPort]:
-    """Yield the port ranges of one endpoint that the agent forwards."""
+def forwards_of(endpoint: EndpointRecord, network: NetworkRecord) -> Sequence[ProxiedPort]:
+    """Return the port ranges of one endpoint that the agent forwards."""
     inside = endpoint.ipv6 or endpoint.ipv4
     if not inside or not is_translated(network, 6, has_ipv6=bool(endpoint.ipv6)):
-        return
+        return ()
     target, has_ipv6 = str(ip_interface(inside).ip), bool(endpoint.ipv6)
     kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # this set is small even for many ports
     places = {kind: proxied_prefixes(kind[0], ip_address(kind[1]), has_ipv6=has_ipv6) for kind in kinds}
-    for ports in endpoint.ports:
-        for place in places[ports.protocol, ports.host_ip]:
-            yield ProxiedPort(ports.protocol, place, ports.host_port, ports.host_port_end, target, ports.port)
+    return [
+        ProxiedPort(ports.protocol, place, ports.host_port, ports.host_port_end, target, ports.port)
+        for ports in endpoint.ports
+        for place in places[ports.protocol, ports.host_ip]
+    ]
 
 
 class HostPort(NamedTuple):
@@ -112,14 +114,16 @@ class HostPort(NamedTuple):
     port: int
 
 
-def held_ports(network: NetworkRecord, endpoint: EndpointRecord) -> Iterator[HostPort]:
-    """Yield the published host ports of one endpoint that the agent holds, without long ranges (`RANGE_LIMIT`).
+def held_ports(endpoint: EndpointRecord, network: NetworkRecord) -> Sequence[HostPort]:
+    """Return the published host ports of one endpoint that the agent holds, without long ranges (`RANGE_LIMIT`).
 
     Networks whose gateway mode is routed or isolated publish no port on the host.
     """
+    held: list[HostPort] = []
     for record in endpoint.ports:
         ports = range(record.host_port, record.host_port_end + 1)
         if not record.host_port or record.protocol not in PROTOCOLS or len(ports) > RANGE_LIMIT:
             continue
         if is_translated(network, family(record.host_ip), has_ipv6=bool(endpoint.ipv6)):
-            yield from (HostPort(record.protocol, record.host_ip, port) for port in ports)
+            held += [HostPort(record.protocol, record.host_ip, port) for port in ports]
+    return held

@@ -15,14 +15,14 @@ def forwarded(host_ip: str, ipv6: str = "", protocol: str = "tcp", count: int = 
     endpoint = EndpointRecord(
         id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ipv6=ipv6, ports=[ports], phase="live"
     )
-    return [((f.protocol, str(f.place), f.first), f.target_of(f.first)) for f in forwards_of(NETWORK, endpoint)]
+    return [((f.protocol, str(f.place), f.first), f.target_of(f.first)) for f in forwards_of(endpoint, NETWORK)]
 
 
 def forwarding(*ports: PortRecord, ipv6: str = "") -> Forwards:
     endpoint = EndpointRecord(
         id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ipv6=ipv6, ports=ports, phase="live"
     )
-    return Forwards(forwards_of(NETWORK, endpoint))
+    return Forwards(forwards_of(endpoint, NETWORK))
 
 
 def origin(address: str, port: int, protocol: str = "tcp") -> Origin:
@@ -83,7 +83,7 @@ def test_networks_without_translation_have_nothing_to_forward(mode, expected):
         endpoint = EndpointRecord(
             id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ipv6=ipv6, ports=ports, phase="live"
         )
-        assert len(list(forwards_of(network, endpoint))) == expected
+        assert len(list(forwards_of(endpoint, network))) == expected
 
 
 def test_only_live_endpoints_of_external_networks_are_proxied():
