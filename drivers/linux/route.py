@@ -63,10 +63,13 @@ def widest(session: Session) -> list[Route]:
 
     The owner of a connected namespace can add any number of routes. Therefore other routes are not kept in memory.
     """
-    request = encode(rtmsg, family=AF_UNSPEC)  # AF_UNSPEC requests routes of IPv4 and IPv6
-    with kernel_errors("list", "routes"):
-        bodies = session.dump(RTM_GETROUTE, request, lambda body: body[PREFIX_LENGTH] <= 1)
-    return list(_widest(decode(rtmsg, body) for body in bodies))
+    with kernel_errors("list", "routes"):  # AF_UNSPEC requests routes of IPv4 and IPv6
+        messages = dump(session, RTM_GETROUTE, rtmsg, is_kept=_is_wide, family=AF_UNSPEC)
+    return list(_widest(messages))
+
+
+def _is_wide(body: bytes) -> bool:
+    return body[PREFIX_LENGTH] <= 1
 
 
 def add(session: Session, route: Route, *, replacing: bool = False) -> None:

@@ -15,7 +15,7 @@ or decode the same bytes. Therefore, modules that decode very many messages do w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pyroute2.netlink import nla
@@ -65,9 +65,17 @@ def decode(layout: Any, body: bytes) -> Any:
     return message
 
 
-def dump(session: Session, kind: int, layout: Any, attributes: Attributes = (), **fields: Any) -> list[Any]:
+def dump(
+    session: Session,
+    kind: int,
+    layout: Any,
+    attributes: Attributes = (),
+    is_kept: Callable[[bytes], bool] | None = None,
+    **fields: Any,
+) -> list[Any]:
     """Return the kernel's list of objects, decoded as the pyroute2 class ``layout``.
 
-    Like `Session.dump`, the function reads the list again if the list changed meanwhile.
+    Like `Session.dump`, the function reads the list again if the list changed meanwhile. ``is_kept`` is that of
+    `Session.dump`.
     """
-    return [decode(layout, body) for body in session.dump(kind, encode(layout, attributes, **fields))]
+    return [decode(layout, body) for body in session.dump(kind, encode(layout, attributes, **fields), is_kept)]
