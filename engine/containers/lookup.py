@@ -100,10 +100,9 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     if record.status != "running" or is_alive(record):
         return record
     if record.kind == "adopted":
-        ended = replace(record, status="exited", pid=0, finished_at=timestamps.from_seconds(adopted.ended_at(record)))
         if ran_before_boot(record):
-            return replace(lost(record), status="exited", pid=0)
-        return ended
+            return lost(record)
+        return replace(record, status="exited", pid=0, finished_at=timestamps.from_seconds(adopted.ended_at(record)))
     state = host.runtime.state(record.id)
     if state.running:
         return record
@@ -113,9 +112,7 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
         if current is not None and current.status != "running":
             return current
         ended = lost(record)
-        if ran_before_boot(record):
-            return replace(ended, status="exited", pid=0)
-        return restart_policy.after_end(ended)
+        return ended if ran_before_boot(record) else restart_policy.after_end(ended)
     ended = replace(with_end(record, state), stopped_by_user=record.stopped_by_user or state.stopped)
     return restart_policy.after_end(ended, restart_requested=state.restart)
 
@@ -146,14 +143,16 @@ def with_end(record: ContainerRecord, state: ProcessState) -> ContainerRecord:
 
 
 def lost(record: ContainerRecord) -> ContainerRecord:
-    """Return the record of a run whose end no process observed: with the exit code `LOST`, ended at the boot or now.
+    """Return the record of an exited container whose end no process observed: with the exit code `LOST`.
 
-    A record of a process without a pid stays as it is: a shutdown has recorded its end (`engine.recovery.shutdown`).
+    Its end is the time of the boot, or now. A record of a process without a pid keeps its exit code and end, which a
+    shutdown has recorded (`engine.recovery.shutdown`).
     """
+    ended = replace(record, status="exited", pid=0)
     if record.kind == "process" and not record.pid:
-        return record
+        return ended
     end = timestamps.from_seconds(linux_host.boot_time()) if ran_before_boot(record) else timestamps.now()
-    return replace(record, exit_code=LOST, finished_at=end)
+    return replace(ended, exit_code=LOST, finished_at=end)
 
 
 def check_not_restarting(record: ContainerRecord) -> None:

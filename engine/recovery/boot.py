@@ -54,7 +54,7 @@ def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) 
     """
     ended = booted and record.status == "running"
     if ended:
-        record = replace(lookup.lost(record), status="exited", pid=0)
+        record = lookup.lost(record)
         if record.kind == "process":
             events.died(tx, record)
     starts = record.status == "restarting" or (record.status != "running" and restart_policy.starts_at_boot(record))
