@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import click
+from msgspec.structs import asdict
 
 from cli.app import App, StatusError
 from cli.output.console import Cell, print_table
@@ -35,7 +35,7 @@ def doctor(app: App, fix: bool, format: str) -> None:
         raise StatusError(f"unknown format {format}: use json, or none for a table")
     diagnosis = diagnosed(app, fix=fix)
     if format == "json":
-        checks = [dataclasses.asdict(check) for check in diagnosis.checks]
+        checks = [asdict(check) for check in diagnosis.checks]
         repaired = {"repaired": list(diagnosis.repaired)} if fix else {}
         app.out(as_json({"checks": checks, **repaired}, indent=4) + "\n")
     else:

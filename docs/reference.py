@@ -7,16 +7,15 @@ reference.toml. A name that is only in the source or only in reference.toml rais
 from __future__ import annotations
 
 import ast
-import dataclasses
 import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import click
+from msgspec import NODEFAULT, structs
 
 from cli import examples, trace
 from cli.app import FLAG_ERROR
@@ -217,7 +216,7 @@ def values(kind: str, known: Mapping[str, str]) -> str:
 
 def settings_page() -> str:
     """Return the page of the keys of daemon.json."""
-    defaults = {field.name: field for field in dataclasses.fields(config.Config)}
+    defaults = {field.name: field for field in structs.fields(config.Config)}
     rows = []
     for key, text in texts()["daemon"].items():
         field = defaults.get(key.replace("-", "_"))
@@ -233,9 +232,9 @@ def settings_page() -> str:
     ])  # fmt: skip
 
 
-def shown_default(field: dataclasses.Field[Any]) -> str:
+def shown_default(field: structs.FieldInfo) -> str:
     """Return the default value of a setting as JSON."""
-    value = field.default if field.default is not dataclasses.MISSING else {}
+    value = {} if field.default is NODEFAULT else field.default
     if field.name == "default_address_pools":
         value = [{"base": str(pool.base), "size": pool.size} for pool in config.LOCAL_POOLS]
     return f"`{json.dumps(value)}`"

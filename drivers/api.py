@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+
+from msgspec import Struct, field
 
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
@@ -79,8 +80,7 @@ class InterfaceRefused(KernelError):
     """The kernel refused to create a sandbox's interface, because the requested MAC address is not valid."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Struct, frozen=True):
     """One subnet of a network. ``gateway`` is the network's gateway in this subnet, or None without a gateway.
 
     The gateway of a bridge network is the bridge's own address. The gateway of a macvlan or ipvlan network is a router.
@@ -92,8 +92,7 @@ class Pool:
     next_hop: IPAddress | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkSpec:
+class NetworkSpec(Struct, frozen=True):
     """The description of a network that the engine gives to the driver. ``options`` are the options that the user gave
     with -o, unknown keys included.
     """
@@ -107,8 +106,7 @@ class NetworkSpec:
     ipv6: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PortBinding:
+class PortBinding(Struct, frozen=True):
     """One published port range of the host and the equally long port range of the container.
 
     The last port of each range is part of the range. ``protocol`` is tcp, udp or sctp. ``host_ip`` is always set;
@@ -126,8 +124,7 @@ class PortBinding:
 MAC_TEXT = len("02:42:00:00:00:00")
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointSpec:
+class EndpointSpec(Struct, frozen=True):
     """A virtual interface that connects one sandbox to one network.
 
     ``siblings`` are the addresses that the same sandbox has on other networks.
@@ -158,8 +155,7 @@ Members = Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]
 """A list of networks, each with some of the network's endpoints."""
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(Struct, frozen=True):
     """The state that the engine's database requires for all networks of one driver on this host.
 
     ``networks`` and ``links`` must exist. Other commands are now creating or removing the networks in ``unsettled`` and
@@ -182,8 +178,7 @@ MAC, MTU, KIND, MODE = "mac", "mtu", "kind", "mode"
 """Values of `Difference.setting`. The other values are the flags of bridge ports (`drivers.linux.link`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One difference between the desired state and the kernel's state.
 
     ``kind`` is one of:
@@ -224,8 +219,7 @@ class Difference:
         return f"{self.kind}: {self.what}"
 
 
-@dataclass(frozen=True, slots=True)
-class Sandbox:
+class Sandbox(Struct, frozen=True):
     """A container's network namespace, named by a path that opens it (``/proc/PID/ns/net`` or a bind mount).
 
     ``inode`` is the inode number of the network namespace, or 0 if unknown. Before a process enters the sandbox, it
@@ -237,8 +231,7 @@ class Sandbox:
     inode: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class JoinInfo:
+class JoinInfo(Struct, frozen=True):
     """The result of a join: the interface's name in the sandbox, the interface's MAC, and the network's gateway
     addresses.
 
@@ -252,8 +245,7 @@ class JoinInfo:
     on_link: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Struct, frozen=True):
     """An endpoint of the same network on another host: the endpoint's MAC and addresses.
 
     ``vtep`` is the address of the other host on the underlay, the network between the hosts. ``tunnel`` is the other
@@ -269,8 +261,7 @@ class Peer:
     tunnel: IPAddress | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OptionFacts:
+class OptionFacts(Struct, frozen=True):
     """One option of a driver (``-o key=value``), as shell completion offers it.
 
     ``kind`` is the type of the value: ``text``, ``boolean``, ``interface`` (an interface name) or ``flag`` (the key has
@@ -284,8 +275,7 @@ class OptionFacts:
     values: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class DriverFacts:
+class DriverFacts(Struct, frozen=True):
     """The properties of a network type, which the engine reads before it creates networks of that type.
 
     - ``scope`` is ``local`` or ``swarm``.
@@ -412,8 +402,7 @@ class BulkRemover(Protocol, metaclass=_ExaminedOnce):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The settings that apply to all networks of this host.
 
     - ``run`` is HAWSE_RUN, the directory of files that last until the next boot.
@@ -508,8 +497,7 @@ class Repairer(Protocol, metaclass=_ExaminedOnce):
         """Start to watch the shared kernel state of the calling thread's network namespace, and return the watch."""
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(Struct, frozen=True):
     """A summary of the changes that a `Watch` has seen since its last `read`.
 
     ``foreign`` is True if another program changed the shared kernel state, or if the watch may have missed such a

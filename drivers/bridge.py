@@ -9,9 +9,10 @@ alias. hawse can use a bridge of another program, which has no mark, but never r
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
+
+from msgspec.structs import replace
 
 from drivers import bridge_loopback, bridge_options, bridge_port, bridge_shared_state
 from drivers import sandbox as sandboxes

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from drivers import bridge_loopback, link_comparison
 from drivers.api import Difference, Exists, IPInterface, KernelError, NetworkSpec

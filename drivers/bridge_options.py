@@ -7,8 +7,9 @@ The engine stores unknown options, and the parser ignores them, as Docker does.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from msgspec import Struct
 
 from drivers import options
 from drivers.api import BadOption, IPAddress, NetworkSpec, OptionFacts, UnusableOption
@@ -47,8 +48,7 @@ FACTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class BridgeOptions:
+class BridgeOptions(Struct, frozen=True):
     """The parsed options of a bridge network.
 
     ``mtu`` 0 keeps the kernel's default. For packets that leave the host, ``source4`` and ``source6`` are the source

@@ -6,9 +6,10 @@ ipvlan.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
+
+from msgspec.structs import replace
 
 from drivers import options
 from drivers.api import DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, OptionFacts, Sandbox, UnusableOption

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 Action = Callable[[], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One step of a kernel change: ``do`` makes the change, and ``undo`` reverts the change.
 
     ``undo`` is None if nothing must be reverted, or if another step's ``undo`` also reverts this step.
@@ -54,8 +54,7 @@ def teardown(steps: Iterable[Step]) -> None:
         raise first
 
 
-@dataclass(frozen=True, slots=True)
-class _Undo:
+class _Undo(Struct, frozen=True):
     name: str
     action: Action
 

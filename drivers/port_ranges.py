@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from drivers.api import PortBinding
 
 
 class PortRange(Protocol):
-    """The type of any dataclass that has the port fields of `drivers.api.PortBinding`."""
+    """The type of any Struct that has the port fields of `drivers.api.PortBinding`."""
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    def __replace__(self, /, **changes: Any) -> Self:
+        """Return a copy with other values in some fields, as ``copy.replace`` of Python 3.13 does."""
 
     @property
     def host_port(self) -> int:
@@ -44,9 +44,9 @@ def part(held: R, first: int, last: int) -> list[R]:
     if start > end:
         return []
     if not held.host_port:
-        return [replace(held, port=start, port_end=end)]
+        return [held.__replace__(port=start, port_end=end)]
     shift = held.host_port - held.port
-    return [replace(held, port=start, port_end=end, host_port=start + shift, host_port_end=end + shift)]
+    return [held.__replace__(port=start, port_end=end, host_port=start + shift, host_port_end=end + shift)]
 
 
 def around(held: R, first: int, last: int) -> list[R]:

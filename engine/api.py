@@ -11,8 +11,9 @@ order. Every method raises only `engine.errors.EngineError` and its subclasses.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
+
+from msgspec import Struct, field
 
 from engine.errors import EngineError
 from engine.model import (
@@ -38,8 +39,7 @@ Documents = list[Json]
 Strings = list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(Struct, frozen=True):
     """The result of a create operation: the full id of the new object, and warnings for the user. Each warning is one
     line.
     """
@@ -48,8 +48,7 @@ class Created:
     warnings: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SwarmInit:
+class SwarmInit(Struct, frozen=True):
     """The body of POST /swarm/init, reduced to the fields that hawse uses.
 
     ``store`` holds the URLs of an etcd that the user runs (a hawse extension). ``store_files`` holds the contents of
@@ -64,8 +63,7 @@ class SwarmInit:
     store_files: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class SwarmJoin:
+class SwarmJoin(Struct, frozen=True):
     """The body of POST /swarm/join.
 
     The host takes the role for which the join token was issued. If ``role`` is not "", the token must be for this role.
@@ -78,8 +76,7 @@ class SwarmJoin:
     role: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckReport:
+class CheckReport(Struct, frozen=True):
     """The result of a check of the store: a line for each fault, and a line for each action of a repair."""
 
     problems: Sequence[str]
@@ -90,8 +87,7 @@ class CheckReport:
 OK, WARNING, FAULT = "ok", "warning", "fault"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One result of ``hawse doctor``.
 
     ``status`` is `OK`, `WARNING` or `FAULT`. ``object`` is the checked object, such as "network app". ``what`` is the
@@ -105,8 +101,7 @@ class Check:
     fix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """All results of ``hawse doctor``; ``repaired`` has one line for each repair of ``--fix``."""
 
     checks: Sequence[Check]

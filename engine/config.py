@@ -14,10 +14,11 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from engine.errors import EngineError, InvalidArgument, PermissionDenied, Unavailable
 from engine.golang.units import parse_size
@@ -29,8 +30,7 @@ DEFAULT_PATH = Path("/etc/hawse/daemon.json")
 UNSIGNED = re.compile(r"0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO]?(_?[0-7])+|0|[1-9](_?[0-9])*")
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """The complete configuration of a host. Addresses are strings in canonical form; "" means "not given"."""
 
     default_address_pools: tuple[DefaultPool, ...] = LOCAL_POOLS

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from drivers.api import IPAddress
 from engine.errors import EngineError
@@ -53,8 +55,7 @@ class Transform(StrEnum):
     INTERNAL = "internal resolver"
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+class Upstream(Struct, frozen=True):
     """A DNS server to which the internal resolver sends queries.
 
     ``on_host`` is True if only the host's network namespace can reach the server.
@@ -67,8 +68,7 @@ class Upstream:
         return f"host({self.address})" if self.on_host else self.address
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(Struct, frozen=True):
     """The user's DNS settings (--dns, --dns-search, --dns-option), which override the host's resolv.conf.
 
     An empty field means that the user did not set the option. A search list of only ``.`` means no search domains.
@@ -83,8 +83,7 @@ class Overrides:
         return f"[{' '.join(name for name, value in fields if value)}]"
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvConf:
+class ResolvConf(Struct, frozen=True):
     """A parsed or generated resolv.conf, and the origin of each part: the host's file or the user's settings."""
 
     servers: Sequence[str] = ()
@@ -276,8 +275,7 @@ def read_host_file(path: Path) -> str:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkedHost:
+class LinkedHost(Struct, frozen=True):
     """A legacy link (``--link``) on the default bridge: the address and the names of the link's target container."""
 
     address: str

@@ -16,12 +16,13 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import wraps
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import Path
 from types import GeneratorType
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from drivers import api as drivers
 from drivers.api import (
@@ -65,8 +66,7 @@ CLUSTER_DIRECTORY, MEMBERSHIP_FILE = "cluster", "membership.json"
 """The directory of the cluster's files in HAWSE_ROOT, and the file in it that makes the host a member of a cluster."""
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(Struct, frozen=True):
     """The objects that all operations of the engine share.
 
     Files in the directory ``root`` survive a reboot; files in the directory ``run`` do not.
@@ -77,7 +77,7 @@ class Host:
     config: Config
     store: Store
     runtime: Runtime
-    _drivers: dict[str, Driver] = field(default_factory=dict, repr=False)
+    _drivers: dict[str, Driver] = field(default_factory=dict)
 
     @property
     def is_clustered(self) -> bool:
@@ -307,7 +307,7 @@ def clear_driver_state(tx: Transaction) -> None:
         tx.set_meta(DRIVER_STATE_KEY, "{}")
 
 
-def _driver_states(reader: Reader) -> dict[str, Sequence[str]]:
+def _driver_states(reader: Reader) -> dict[str, tuple[str, ...]]:
     return decode(DRIVER_STATE, reader.meta(DRIVER_STATE_KEY) or "{}")
 
 

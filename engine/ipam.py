@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from msgspec import Struct
 
 IPNetwork = IPv4Network | IPv6Network
 
@@ -87,8 +88,7 @@ class PoolsExhausted(Exception):
         self.version = version
 
 
-@dataclass(frozen=True, slots=True)
-class DefaultPool:
+class DefaultPool(Struct, frozen=True):
     """A range of addresses from which subnets of prefix length ``size`` are allocated.
 
     Corresponds to one entry of default-address-pools in daemon.json.
@@ -281,8 +281,7 @@ def _address(subnet: IPNetwork, value: int) -> IPAddress:
     return IPv4Address(value) if subnet.version == 4 else IPv6Address(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """The numbers of used and available addresses of a subnet.
 
     ``in_use`` counts all addresses that cannot be allocated now, including the network and broadcast addresses.

@@ -12,16 +12,16 @@ would have to evaluate these strings before reading a record (`engine.store.code
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 LINK_MAC_CHARACTERS = len("02:42:ac:11:00:02")
 
 # ---------------------------------------------------------------------------------------------- requests
 
 
-@dataclass(frozen=True, slots=True)
-class IPAMConfig:
+class IPAMConfig(Struct, frozen=True, omit_defaults=True):
     """One entry of a network's IPAM.Config, as the user gave it; an empty string means "not given"."""
 
     subnet: str = ""
@@ -30,8 +30,7 @@ class IPAMConfig:
     aux_addresses: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkCreate:
+class NetworkCreate(Struct, frozen=True):
     """The body of POST /networks/create."""
 
     name: str
@@ -51,17 +50,15 @@ class NetworkCreate:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointIPAM:
+class EndpointIPAM(Struct, frozen=True, omit_defaults=True):
     """EndpointSettings.IPAMConfig: the addresses that the user requested for an endpoint, as typed."""
 
     ipv4: str = ""
     ipv6: str = ""
-    link_local: Sequence[str] = ()
+    link_local: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointSettings:
+class EndpointSettings(Struct, frozen=True, omit_defaults=True):
     """EndpointSettings of the Engine API: the requested settings of one container on one network.
 
     None and an empty value are different: Docker's inspect shows ``null`` for None, and ``[]`` or ``{}`` for an empty
@@ -73,16 +70,15 @@ class EndpointSettings:
     """
 
     ipam: EndpointIPAM | None = None
-    links: Sequence[str] | None = None
-    aliases: Sequence[str] | None = None
+    links: tuple[str, ...] | None = None
+    aliases: tuple[str, ...] | None = None
     driver_opts: Mapping[str, str] | None = None
     mac_address: str = ""
     gw_priority: int = 0
     default_route: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Adoption:
+class Adoption(Struct, frozen=True):
     """The user's settings when a namespace that hawse did not create joins a network.
 
     ``name`` is the container name, or "" for the default name. ``restart`` is "" if the namespace is connected again
@@ -94,8 +90,7 @@ class Adoption:
     force: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PortSpec:
+class PortSpec(Struct, frozen=True, omit_defaults=True):
     """The value of one parsed ``-p`` flag.
 
     One PortSpec may describe a port range. Docker's PortBindings would have one entry for each port of the range. The
@@ -124,8 +119,7 @@ class PortSpec:
         return range(int(first), int(last or first) + 1) if self.host_port not in ("", "0") else range(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(Struct, frozen=True):
     """A bind mount: ``-v source:target[:ro]``."""
 
     source: str
@@ -133,21 +127,19 @@ class Mount:
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RestartPolicy:
+class RestartPolicy(Struct, frozen=True, omit_defaults=True):
     """HostConfig.RestartPolicy; ``name`` is "no", "on-failure", "always" or "unless-stopped"."""
 
     name: str = "no"
     maximum_retry_count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerConfig:
+class ContainerConfig(Struct, frozen=True, omit_defaults=True):
     """The part ``Config`` of POST /containers/create; ``cmd`` and ``entrypoint`` are None if the user gave none."""
 
     image: str
-    cmd: Sequence[str] | None = None
-    entrypoint: Sequence[str] | None = None
+    cmd: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
     hostname: str = ""
     domainname: str = ""
     user: str = ""
@@ -157,49 +149,47 @@ class ContainerConfig:
     tty: bool = False
     open_stdin: bool = False
     stdin_once: bool = False
-    env: Sequence[str] | None = None
+    env: tuple[str, ...] | None = None
     working_dir: str = ""
     mac_address: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    exposed_ports: Sequence[str] = ()  # for example "80/tcp", "8000-8010/udp"
+    exposed_ports: tuple[str, ...] = ()  # for example "80/tcp", "8000-8010/udp"
     stop_signal: str = ""
     stop_timeout: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HostConfig:
+class HostConfig(Struct, frozen=True, omit_defaults=True):
     """The ``HostConfig`` part of POST /containers/create, reduced to the fields that hawse uses."""
 
     network_mode: str = "default"
-    binds: Sequence[str] | None = None
-    port_bindings: Sequence[PortSpec] = ()
+    binds: tuple[str, ...] | None = None
+    port_bindings: tuple[PortSpec, ...] = ()
     publish_all_ports: bool = False
     restart_policy: RestartPolicy = RestartPolicy()
     auto_remove: bool = False
-    cap_add: Sequence[str] | None = None
-    cap_drop: Sequence[str] | None = None
-    dns: Sequence[str] = ()
-    dns_options: Sequence[str] = ()
-    dns_search: Sequence[str] = ()
-    extra_hosts: Sequence[str] | None = None
-    links: Sequence[str] | None = None
+    cap_add: tuple[str, ...] | None = None
+    cap_drop: tuple[str, ...] | None = None
+    dns: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] | None = None
+    links: tuple[str, ...] | None = None
     pid_mode: str = ""
     privileged: bool = False
     readonly_rootfs: bool = False
     sysctls: Mapping[str, str] = field(default_factory=dict)
     container_id_file: str = ""
     init: bool | None = None  # None if the user did not give --init
-    security_opt: Sequence[str] | None = None
+    security_opt: tuple[str, ...] | None = None
     system_paths: bool = False  # if true, Docker's lists of hidden and read-only kernel paths are not applied
     console_size: tuple[int, int] = (0, 0)
     log_driver: str = ""  # in a request, "": the configured default; in a record, "": json-file
     log_options: Mapping[str, str] = field(default_factory=dict)
-    mounts: Sequence[str] = ()  # the entries of Mounts as JSON; the last of ``binds`` have the same meaning
-    null_fields: Sequence[str] = ()  # lists that a client of the API did not send, which Docker shows as null
+    mounts: tuple[str, ...] = ()  # the entries of Mounts as JSON; the last of ``binds`` have the same meaning
+    null_fields: tuple[str, ...] = ()  # lists that a client of the API did not send, which Docker shows as null
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerCreate:
+class ContainerCreate(Struct, frozen=True):
     """The body of POST /containers/create.
 
     ``networks`` maps the name of each network, as the user typed it, to the settings for that network. The order is
@@ -214,8 +204,7 @@ class ContainerCreate:
     mounts: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ExecCreate:
+class ExecCreate(Struct, frozen=True):
     """The bodies of POST /containers/{id}/exec and POST /exec/{id}/start, in one object.
 
     ``exec_id`` is the id of the command in the events; if it is "", a new id is generated. With ``detach_keys``, the
@@ -234,8 +223,7 @@ class ExecCreate:
     detach_keys: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class LogOptions:
+class LogOptions(Struct, frozen=True):
     """The options of GET /containers/{id}/logs.
 
     ``since`` and ``until`` are Unix times in seconds, or None if not given. A ``tail`` of -1 means all lines.
@@ -261,8 +249,7 @@ network.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class PoolRecord:
+class PoolRecord(Struct, frozen=True, omit_defaults=True):
     """One allocated subnet of a network.
 
     ``gateway`` is an address without prefix length, or "" if the subnet has no gateway. If ``gateway_shown`` is false,
@@ -280,8 +267,7 @@ class PoolRecord:
     gateway_typed: str = ""  # the gateway as typed by the user; "" if automatic or equal to ``gateway``
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkRecord:
+class NetworkRecord(Struct, frozen=True, omit_defaults=True):
     """A network. ``phase`` is "planned", "creating", "live" or "removing".
 
     ``owner`` is the process that is creating or removing the network.
@@ -296,7 +282,7 @@ class NetworkRecord:
     enable_ipv6: bool = False
     ipam_driver: str = "default"
     ipam_options: Mapping[str, str] | None = None
-    pools: Sequence[PoolRecord] = ()
+    pools: tuple[PoolRecord, ...] = ()
     internal: bool = False
     attachable: bool = False
     ingress: bool = False
@@ -324,8 +310,7 @@ class NetworkSummary(NamedTuple):
     predefined: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PortRecord:
+class PortRecord(Struct, frozen=True, omit_defaults=True):
     """One published range of host ports, and the range of container ports, which has the same length.
 
     Each range includes its last port. The host addresses ``0.0.0.0`` and ``::`` mean every address of this host in the
@@ -348,8 +333,7 @@ The endpoint keeps its addresses and ports for the next run of its container.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointRecord:
+class EndpointRecord(Struct, frozen=True, omit_defaults=True):
     """An endpoint. The record is made when the endpoint is reserved.
 
     ``phase`` is "reserved", "live", "leaving" or `FORMER`. The record is deleted when the endpoint is released, or it
@@ -362,14 +346,14 @@ class EndpointRecord:
     mac: str
     ipv4: str = ""  # address with prefix length, for example "172.18.0.2/16"
     ipv6: str = ""
-    link_local: Sequence[str] = ()
+    link_local: tuple[str, ...] = ()
     interface: str = ""
     gateway4: str = ""
     gateway6: str = ""
     on_link: bool = False  # true if the endpoint's default route has no gateway address
     default_route: str = ""  # the value of `EndpointSettings.default_route` when the endpoint was reserved
-    names: Sequence[str] = ()  # DNS names on this network, container name first
-    ports: Sequence[PortRecord] = ()
+    names: tuple[str, ...] = ()  # DNS names on this network, container name first
+    ports: tuple[PortRecord, ...] = ()
     phase: str = "reserved"
     owner: str = ""
     granted: bool = False  # true if the cluster has reserved the endpoint's addresses
@@ -380,8 +364,7 @@ class EndpointRecord:
         return self.mac[:LINK_MAC_CHARACTERS]
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkAttachment:
+class NetworkAttachment(Struct, frozen=True, omit_defaults=True):
     """A container's configuration for one network.
 
     ``network_id`` is "" until the container is started on the network for the first time.
@@ -396,8 +379,7 @@ class NetworkAttachment:
     """
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerRecord:
+class ContainerRecord(Struct, frozen=True, omit_defaults=True):
     """A container: a sandbox and, optionally, the process that hawse runs in it.
 
     ``kind`` is "process", or "adopted" for a network namespace that hawse did not create. ``sandbox_path`` is the file
@@ -413,10 +395,10 @@ class ContainerRecord:
     created: str
     config: ContainerConfig
     host: HostConfig
-    attachments: Sequence[NetworkAttachment] = ()
+    attachments: tuple[NetworkAttachment, ...] = ()
     image_id: str = ""
     path: str = ""
-    args: Sequence[str] = ()
+    args: tuple[str, ...] = ()
     kind: str = "process"
     # The configuration fields end here. The fields below are operational state.
     status: str = "created"  # created, running, restarting, exited, removing, dead
@@ -436,8 +418,7 @@ class ContainerRecord:
     owner: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
+class ImageRecord(Struct, frozen=True, omit_defaults=True):
     """An imported root file system.
 
     ``rootfs`` is the directory with the unpacked files. The configuration fields of the record come from the image
@@ -445,24 +426,23 @@ class ImageRecord:
     """
 
     id: str  # sha256:<64 hex>
-    references: Sequence[str]  # each reference is "name:tag"
+    references: tuple[str, ...]  # each reference is "name:tag"
     created: str
     size: int  # size in bytes
     rootfs: str
-    cmd: Sequence[str] | None = None
-    entrypoint: Sequence[str] | None = None
-    env: Sequence[str] = ()
+    cmd: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    env: tuple[str, ...] = ()
     working_dir: str = ""
     user: str = ""
-    exposed_ports: Sequence[str] = ()
+    exposed_ports: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
     verified: bool = False  # true if the unpacked files match the digests in the image's configuration
-    digests: Sequence[str] = ()  # each item is "name@sha256:<64 hex>": the name and manifest digest of a pull
+    digests: tuple[str, ...] = ()  # each item is "name@sha256:<64 hex>": the name and manifest digest of a pull
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """An event on this host, with the fields of Docker's events.Message.
 
     ``time`` is in nanoseconds since 1970. ``number`` grows with each event of a store and is 0 before the event is
@@ -478,8 +458,7 @@ class Event:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class EventOptions:
+class EventOptions(Struct, frozen=True):
     """The options of GET /events. The times are in nanoseconds since 1970, or None if not given."""
 
     since: int | None = None
@@ -487,8 +466,7 @@ class EventOptions:
     filters: Filters = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class BootReport:
+class BootReport(Struct, frozen=True):
     """The result of the restoration after a boot: the numbers of restored objects, and what could not be restored.
 
     ``absent`` has the names of adopted namespaces that do not exist yet. ``problems`` has one line for each failure.

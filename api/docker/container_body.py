@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from api.docker.errors import bad_request
 from api.docker.fields import Fields
@@ -62,7 +62,7 @@ def container_config(body: Fields) -> ContainerConfig:
         working_dir=body.text("WorkingDir"),
         mac_address=body.text("MacAddress"),
         labels=body.pairs("Labels") or {},
-        exposed_ports=[port if "/" in port else f"{port}/tcp" for port in body.keys("ExposedPorts")],
+        exposed_ports=tuple(port if "/" in port else f"{port}/tcp" for port in body.keys("ExposedPorts")),
         stop_signal=body.text("StopSignal"),
         stop_timeout=body.optional_number("StopTimeout"),
     )

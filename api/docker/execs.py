@@ -11,9 +11,10 @@ import secrets
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from signal import SIGWINCH
 from typing import Any
+
+from msgspec import Struct, field
 
 from api.docker.errors import ApiError
 from api.docker.workers import Job
@@ -26,8 +27,7 @@ REMEMBERED_LIMIT = 4096
 """Maximum number of exec instances. Above it, the oldest instances that do not run are deleted."""
 
 
-@dataclass(slots=True)
-class Exec:
+class Exec(Struct):
     """One exec instance. ``exit_code`` is None until the command has ended."""
 
     id: str

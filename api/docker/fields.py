@@ -42,9 +42,10 @@ class Fields:
         """Return a whole number, or None if the struct has none."""
         return self._values.get(key)
 
-    def texts(self, key: str) -> list[str] | None:
-        """Return a list of strings, or None if the struct has none."""
-        return self._values.get(key)
+    def texts(self, key: str) -> tuple[str, ...] | None:
+        """Return the items of a list of strings, or None if the struct has none."""
+        value = self._values.get(key)
+        return None if value is None else tuple(value)
 
     def pairs(self, key: str) -> dict[str, str] | None:
         """Return a map of strings, or None if the struct has none."""

@@ -25,9 +25,9 @@ def host_config(body: Fields) -> HostConfig:
     log = body.child("LogConfig")
     return HostConfig(
         network_mode=body.text("NetworkMode") or "default",
-        binds=[*(body.texts("Binds") or ()), *map(_mounted, body.children("Mounts"))] or None,
-        mounts=[_mount_entry(mount) for mount in body.children("Mounts")],
-        port_bindings=port_specs(body.lists("PortBindings")),
+        binds=(*(body.texts("Binds") or ()), *map(_mounted, body.children("Mounts"))) or None,
+        mounts=tuple(map(_mount_entry, body.children("Mounts"))),
+        port_bindings=tuple(port_specs(body.lists("PortBindings"))),
         publish_all_ports=body.flag("PublishAllPorts"),
         restart_policy=restart_policy(body.child("RestartPolicy")),
         auto_remove=body.flag("AutoRemove"),
@@ -45,11 +45,11 @@ def host_config(body: Fields) -> HostConfig:
         container_id_file=body.text("ContainerIDFile"),
         init=body.optional_flag("Init"),
         security_opt=body.texts("SecurityOpt") or None,
-        system_paths=body.texts("MaskedPaths") == [],
+        system_paths=body.texts("MaskedPaths") == (),
         console_size=body.size("ConsoleSize"),
         log_driver=log.text("Type"),
         log_options=log.pairs("Config") or {},
-        null_fields=[name for name in NULLABLE if body.value(name) is None],
+        null_fields=tuple(name for name in NULLABLE if body.value(name) is None),
     )
 
 

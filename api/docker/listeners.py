@@ -7,9 +7,10 @@ import os
 import socket
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from errno import EEXIST
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.errors import EngineError, InvalidArgument, Unavailable
 from engine.paths import api_socket, make_private_directory, run_directory
@@ -18,8 +19,7 @@ from engine.runtime import resident
 BACKLOG = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The flags of ``hawse system service``.
 
     ``path`` is the unix socket, "" for none. ``group`` may use this socket. ``address`` is HOST:PORT for TCP, "" for

@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import msgspec
 
 from api.docker.errors import ApiError, bad_request
 from api.docker.exchange import Exchange
@@ -32,8 +33,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _FALSE = ("", "0", "no", "false", "none")
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """A complete answer. The bytes of ``body`` are sent unchanged; an answer without a body has b""."""
 
     status: int = 200
@@ -63,8 +63,7 @@ NOT_MODIFIED = Response(304)
 EMPTY = Response(200)
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """One request.
 
     ``path`` has no version. ``parameters`` are the parts of the path that the route names. ``headers`` have names in
@@ -80,7 +79,7 @@ class Request:
     exchange: Exchange
     workers: Workers
     engine: Engine
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def value(self, name: str, default: str = "") -> str:
         """Return the first value of a query parameter."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, unquote
+
+from msgspec import Struct
 
 from api.docker.messages import Handler
 
@@ -22,8 +23,7 @@ class Route(NamedTuple):
     handler: Handler
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """The handler of a request, and the parts of the path that the route names."""
 
     handler: Handler

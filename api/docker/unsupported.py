@@ -84,7 +84,7 @@ def refuse(host: Fields) -> None:
 def ignored(body: Fields, host: Fields) -> list[str]:
     """Return a warning for each setting of the request that has no effect."""
     names = [*ignored_resources(host, (*_IGNORED, *_SAME_ANYWAY)), *_ignored_logging(host.child("LogConfig"))]
-    if (body.child("Healthcheck").texts("Test") or ["NONE"])[0] != "NONE":
+    if (body.child("Healthcheck").texts("Test") or ("NONE",))[0] != "NONE":
         names.append("Healthcheck")
     return [f"hawse ignores {name}" for name in names]
 

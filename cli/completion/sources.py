@@ -6,8 +6,9 @@ A source defines how a flag's value or an argument may be completed: by words, `
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from cli.container.row import HEADER as CONTAINER_FIELDS
 from cli.container.stats import HEADER as STATS_FIELDS
@@ -21,8 +22,7 @@ Words = Mapping[str, str]
 """Maps each offered word to its description, or to "" if the word needs no description."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """The words that may complete one flag value or argument.
 
     The source offers the words of all its fields together:

@@ -7,9 +7,10 @@ hidden commands. They do not offer other hidden flags, such as deprecated ones, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cli.completion.bindings import argument_source, flag_source
 from cli.pflag import Command, Group
@@ -17,8 +18,7 @@ from cli.pflag.reading import flags_of
 from cli.pflag.usage import offered
 
 
-@dataclass(frozen=True, slots=True)
-class FlagEntry:
+class FlagEntry(Struct, frozen=True):
     """One flag of a command.
 
     ``source`` names the completion source of the flag's value, and is "" if the flag takes no value. ``offered`` says
@@ -33,8 +33,7 @@ class FlagEntry:
     offered: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ArgumentEntry:
+class ArgumentEntry(Struct, frozen=True):
     """One argument of a command; ``repeated`` means that the argument stands for all remaining arguments."""
 
     name: str
@@ -42,8 +41,7 @@ class ArgumentEntry:
     repeated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CommandNode:
+class CommandNode(Struct, frozen=True):
     """A command and all its ``paths`` on the command line, such as ``("run", "container run")``; the path of ``hawse``
     itself is "".
 

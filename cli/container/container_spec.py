@@ -9,11 +9,11 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from cli.app import FLAG_ERROR, App, StatusError
 from cli.container import checks, unsupported

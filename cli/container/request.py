@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from cli.container import checks, unsupported
 from cli.container.checks import FlagValues
@@ -32,7 +33,7 @@ def container_create(
     config = _config(image, command, flags, changed, environ)
     checks.modes(flags)
     checks.logging(flags)
-    host = replace(host, security_opt=security_options(flags["security_opt"]) or None)
+    host = replace(host, security_opt=tuple(security_options(flags["security_opt"])) or None)
     checks.storage(flags)
     checks.health(flags)
     host = replace(host, restart_policy=restart_policy(flags["restart"]))
@@ -59,7 +60,7 @@ def _config(
     env = with_files(flags["env_file"], latest(env_value(text, environ) for text in flags["env"]), environ)
     return ContainerConfig(
         image=image,
-        cmd=command or None,
+        cmd=tuple(command) or None,
         entrypoint=_entrypoint(flags, changed),
         hostname=flags["hostname"],
         domainname=flags["domainname"],
@@ -70,7 +71,7 @@ def _config(
         tty=flags["tty"],
         open_stdin=flags["interactive"],
         stdin_once=flags["interactive"],
-        env=env or None,
+        env=tuple(env) or None,
         working_dir=flags["workdir"],
         mac_address=flags["mac_address"],
         labels=pairs_to_map(with_files(flags["label_file"], flags["label"])),
@@ -79,16 +80,16 @@ def _config(
     )
 
 
-def _entrypoint(flags: FlagValues, changed: Collection[str]) -> Sequence[str] | None:
+def _entrypoint(flags: FlagValues, changed: Collection[str]) -> tuple[str, ...] | None:
     # ``--entrypoint ""`` removes the image's entrypoint; without the flag, the image's entrypoint is kept.
-    return [flags["entrypoint"]] if "entrypoint" in changed else None
+    return (flags["entrypoint"],) if "entrypoint" in changed else None
 
 
 def _host_config(flags: FlagValues, changed: Collection[str]) -> HostConfig:
     binds = [*dict.fromkeys(bind(spec) for spec in flags["volume"]), *flags["mount"]]
     return HostConfig(
         network_mode=network_mode(flags["network"]),
-        binds=binds or None,
+        binds=tuple(binds) or None,
         mounts=tuple(mount_entry(mount) for mount in flags["mount"]),
         port_bindings=published_ports(flags["publish"]),
         publish_all_ports=flags["publish_all"],

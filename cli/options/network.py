@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from cli.options.address import mac_address
 from cli.pflag.csv import csv_fields
@@ -18,16 +20,15 @@ _SINGLE = {"name": "target", "ip": "ipv4", "ip6": "ipv6", "mac-address": "mac"}
 _LISTS = {"alias": "aliases", "link-local-ip": "link_local"}
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkOption:
+class NetworkOption(Struct, frozen=True):
     """The settings of one ``--network``, or of separate flags such as ``--ip``; an empty field means "not given"."""
 
     target: str = "default"
-    aliases: Sequence[str] = ()
-    links: Sequence[str] = ()
+    aliases: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
     ipv4: str = ""
     ipv6: str = ""
-    link_local: Sequence[str] = ()
+    link_local: tuple[str, ...] = ()
     mac: str = ""
     driver_opts: Mapping[str, str] = field(default_factory=dict)
     gw_priority: int = 0

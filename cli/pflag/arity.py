@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Arity:
+class Arity(Struct, frozen=True):
     """A range of allowed argument counts, with Docker's error text for a count outside the range."""
 
     low: int

@@ -8,15 +8,15 @@ commands may have its own kinds in its own package, created by `scalar` or `list
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from cli.pflag.csv import csv_fields
 from engine.golang.strconv import parse_bool, parse_int, parse_uint, quote
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A kind of flag value, such as string or list.
 
     - ``fold`` is called for each use of the flag with the current value and the text after the flag. ``fold`` returns

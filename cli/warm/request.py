@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 LIMIT = 16 << 20
 MOST_DESCRIPTORS = 7
@@ -17,8 +18,7 @@ class MalformedRequest(Exception):
     """Raised when a request is invalid, or comes from a launcher of another hawse installation."""
 
 
-@dataclass(frozen=True)
-class WarmRequest:
+class WarmRequest(Struct, frozen=True):
     """One command and its context: streams, directories and namespaces.
 
     The receiver of the request must close the file descriptors of the context.

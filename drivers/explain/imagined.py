@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from dataclasses import dataclass, field
 from itertools import count
 from socket import AF_BRIDGE
 from typing import Any
 
+from msgspec import Struct, field
 from pyroute2.netlink import NLM_F_CREATE
 from pyroute2.netlink.rtnl import RTM_DELLINK
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
@@ -25,8 +25,7 @@ READ = ("IFLA_IFNAME", "IFLA_IFALIAS", "IFLA_ADDRESS", "IFLA_MTU", "IFLA_MASTER"
 DEFAULTS = ("conf", "neigh")  # directories below net/ipv4 and net/ipv6 with one directory per link
 
 
-@dataclass(slots=True)
-class Imagined:
+class Imagined(Struct):
     """A link that exists only in a dry run; ``attributes`` are the attributes of its netlink messages."""
 
     index: int

@@ -7,8 +7,9 @@ agent is a resident process of hawse. It proxies the ports that DNAT cannot serv
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from drivers.api import EndpointSpec, IPAddress, NetworkSpec, Pool, PortBinding
 from drivers.bridge_options import BridgeOptions
@@ -114,8 +115,7 @@ def is_open_at_own_address(
     return bool(route.opened or (trusted and route.bound))
 
 
-@dataclass(frozen=True, slots=True)
-class _Route:
+class _Route(Struct, frozen=True):
     """How packets to the published ports of one protocol on one host address reach an endpoint.
 
     ``host`` is the host address. ``carried`` are the destination prefixes that the agent proxies. The other fields hold

@@ -10,9 +10,10 @@ networks. The module does not read the contents of sets, and cannot see the rule
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from drivers.api import IPNetwork
 from drivers.firewall.foreign_drops import ACCEPT, DROP, FORWARD, Chain, Rule, filtering_chains, outcome, rules_of
@@ -41,8 +42,7 @@ class DroppingRule(NamedTuple):
     networks: Sequence[str]
 
 
-@dataclass(slots=True)
-class Named:
+class Named(Struct):
     """The operands of a rule's comparisons.
 
     ``ports`` is True if the rule compares ports. ``other`` is True if the rule has a condition that is unknown to this

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.api import IPAddress
 
@@ -17,8 +18,7 @@ ICMP_TYPES = {
 """The types (for ARP, the operations) of a question and of its answer, by `Packet.protocol`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(Struct, frozen=True):
     """The examined packet. ``state`` is its connection tracking state. ``dnat`` says whether DNAT has changed it.
 
     Port 0 means that the port is unknown. Only an answer has a source port. ``translated`` is the packet after DNAT.

@@ -9,8 +9,9 @@ metadata. Muted ports (set ``muted``) may send everything except router advertis
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv6Address
+
+from msgspec import Struct
 
 from drivers.api import Difference, EndpointSpec, Unsupported
 from drivers.firewall import table, table_repair, transaction
@@ -21,8 +22,7 @@ from drivers.linux import libnftables, nfnetlink
 TABLE = "bridge hawse"
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """The bridge ports that the table ``bridge hawse`` filters: ``guarded`` with their endpoints, and ``muted``."""
 
     guarded: Sequence[tuple[str, EndpointSpec]] = ()

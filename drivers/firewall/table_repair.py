@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from drivers.api import Difference, NoPermission
 from drivers.firewall import decoding, table_structure, transaction
@@ -27,8 +28,7 @@ RESTRICTING = ("bridges", "internal", "subnets4", "subnets6", "ports", "muted")
 CHUNK = 1000  # maximum number of set elements per line of a script, for readability
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(Struct, frozen=True):
     """The contents that a table should have: set elements and additional rules.
 
     The elements in ``required`` must exist. The elements in ``tolerated`` may exist or be missing. The sets named in

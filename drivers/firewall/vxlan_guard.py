@@ -13,7 +13,8 @@ VXLAN packets that arrive from its bridges.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from drivers.api import Difference, IPAddress
 from drivers.firewall import table
@@ -24,8 +25,7 @@ STATE_SETS = (TUNNELS, *PEERS.values())
 WHOLE = f"tunnels, as of {table.VERSION_SET}"
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Struct, frozen=True):
     """The firewall rules for one network's VXLAN packets: UDP port, VXLAN ids, and the hosts that may send such
     packets.
 

@@ -14,9 +14,10 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Address
+
+from msgspec import Struct
 
 from drivers.api import IPAddress, KernelError, PortBinding
 from drivers.linux import sysctl
@@ -41,8 +42,7 @@ PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socke
 Address = tuple[str, int]  # IP address and port
 
 
-@dataclass(frozen=True, slots=True)
-class ConntrackFlow:
+class ConntrackFlow(Struct, frozen=True):
     """A conntrack entry: the addresses of its original direction, and the source of the reply direction.
 
     ``returning_port`` is the destination port of the reply direction: the client's port, or that which SNAT gave it.

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from drivers.api import IPAddress, KernelError
 from drivers.linux import link, route
@@ -21,8 +22,7 @@ from drivers.linux.route import Route
 OURS, BOOT = route.OURS, route.BOOT
 
 
-@dataclass(frozen=True, slots=True)
-class DefaultRoute:
+class DefaultRoute(Struct, frozen=True):
     """A default route that an endpoint offers for one address family.
 
     The route leads out of the endpoint's interface. ``gateway`` is the next hop, or None for a route without a next

@@ -10,9 +10,9 @@ import errno
 import random
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from pyroute2.netlink import NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOOPBACK, IFF_NOARP, IFF_RUNNING, IFF_UP, ifinfmsg
@@ -62,8 +62,7 @@ GROUPS = range(1 << 16, 1 << 31)
 """The link groups from which `delete_all` chooses one at random, far above the numbers that users choose."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """A link as the kernel describes it.
 
     ``kind`` is the kernel's name of the link type (such as "veth"), or "" for hardware. ``alias`` is a free string that

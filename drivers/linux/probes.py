@@ -14,7 +14,8 @@ import socket
 import struct
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from drivers.api import IPAddress
 from drivers.linux import echo, link
@@ -38,8 +39,7 @@ class PortsExhausted(OSError):
         self.protocol, self.target = protocol, target
 
 
-@dataclass(frozen=True, slots=True)
-class Tuple:
+class Tuple(Struct, frozen=True):
     """The key of a probe's packets: protocol (``tcp``, ``udp``, ``icmp``), IP version and number.
 
     ``number`` is the source port of TCP and UDP, or the id of an ICMP echo request. No other flow has this
@@ -72,8 +72,7 @@ class Tuple:
         return bool(PORTS.unpack_from(transport)[1] == self.number)
 
 
-@dataclass(frozen=True, slots=True)
-class TunnelFlow:
+class TunnelFlow(Struct, frozen=True):
     """The VXLAN packets to and from another host, as a flow that can be traced like a probe."""
 
     other: IPAddress

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from drivers.linux.process import stat_fields
 
@@ -16,8 +17,7 @@ _PARENT, _TIMES, _THREADS = 1, slice(11, 15), 17
 SECOND = 1_000_000_000  # nanoseconds
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Struct, frozen=True):
     """One process. ``user`` and ``system`` are CPU times in nanoseconds, including children that have ended.
 
     ``pid_namespace`` is "" if this process is not allowed to read it.

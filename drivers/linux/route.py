@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from socket import AF_INET, AF_INET6, AF_UNSPEC
 from typing import Any
 
+from msgspec import Struct
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
 from pyroute2.netlink.rtnl import RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
@@ -44,8 +44,7 @@ USUAL_METRIC = {4: 0, 6: 1024}  # metric that the kernel sets if a route is adde
 HIGHEST_METRIC = (1 << 32) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """A route of the main table that leads out of the link with the index ``link``, with or without a gateway.
 
     For a route with several next hops, and for a route that refuses packets, ``gateway`` is None and ``link`` is 0.

@@ -13,8 +13,9 @@ the tables grows with the number of the network's endpoints.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
+
+from msgspec import Struct
 
 from drivers.api import Difference, IPAddress, Missing, NetworkSpec, Peer
 from drivers.firewall.spoof_guard import link_local
@@ -31,8 +32,7 @@ ROW_TEXT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RowDifference:
+class RowDifference(Struct, frozen=True):
     """The FDB and neighbour rows that are missing in the kernel, and the kernel's rows that are not required."""
 
     missing: Sequence[Row]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from drivers import sandbox as sandboxes
 from drivers.api import Difference, Missing, NetworkSpec, Sandbox
@@ -24,8 +25,7 @@ from drivers.plan import Step, apply, teardown
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class OverlayNamespace:
+class OverlayNamespace(Struct, frozen=True):
     """The namespace of one overlay network on this host. The Python object may exist before the kernel's namespace
     exists.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from drivers import options
 from drivers.api import BadOption, IPAddress, Missing, NetworkSpec, OptionFacts, Peer, Unsupported
@@ -21,8 +21,7 @@ VXLAN_OVERHEAD = {4: 50, 6: 70}  # bytes that VXLAN adds, with the inner Etherne
 WIREGUARD_OVERHEAD = {4: 60, 6: 80}
 
 
-@dataclass(frozen=True, slots=True)
-class OverlayOptions:
+class OverlayOptions(Struct, frozen=True):
     """The parsed options of an overlay network; a value that the cluster has not chosen yet is None or empty.
 
     ``mtu`` is the MTU of the underlay (the network between the hosts); 0 means the MTU of the underlay device. ``vnis``

@@ -12,9 +12,10 @@ import binascii
 import json
 from base64 import b64decode
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
+
+from msgspec import Struct
 
 from drivers.api import BadOption, IPAddress
 
@@ -22,8 +23,7 @@ KEY_BYTES = 32
 MAX_PORT = 65535
 
 
-@dataclass(frozen=True, slots=True)
-class WireguardPeer:
+class WireguardPeer(Struct, frozen=True):
     """Another host of the network: its public key, underlay address, port and tunnel address."""
 
     public_key: str
@@ -32,14 +32,17 @@ class WireguardPeer:
     address: IPAddress
 
 
-@dataclass(frozen=True, slots=True)
-class WireguardConfig:
+class WireguardConfig(Struct, frozen=True):
     """The WireGuard configuration of this host: its private key, port and tunnel address, and the other hosts."""
 
-    private_key: str = field(repr=False)
+    private_key: str
     listen_port: int
     address: IPAddress
     peers: tuple[WireguardPeer, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return a text without the private key."""
+        return f"WireguardConfig({self.listen_port}, {self.address}, {self.peers})"
 
     @property
     def tunnels(self) -> Collection[IPAddress]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """The records of the local store at one moment.
 
     The field ``of_this_boot`` is False if the host has booted since the records were written. The kernel state of such

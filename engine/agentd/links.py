@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from drivers.api import Driver, DriverError, LinkRepairer, Missing
 from drivers.firewall.resolver_redirect import RedirectWatch
@@ -44,8 +45,7 @@ class Place(NamedTuple):
     resolves: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class KnownNetwork:
+class KnownNetwork(Struct, frozen=True):
     """A network, its link on the host and the path of its own namespace. A missing value is ""."""
 
     record: NetworkRecord
@@ -58,8 +58,7 @@ class KnownNetwork:
         return Subject(NETWORK, self.record.id)
 
 
-@dataclass(slots=True)
-class Watched:
+class Watched(Struct):
     """A watched namespace and its listeners. ``concerns`` returns the subject that a change may have damaged."""
 
     place: Place
@@ -70,8 +69,7 @@ class Watched:
     sysctls: SwitchSysctls | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ours:
+class Ours(Struct, frozen=True):
     """The names, MACs and packed addresses of hawse's interfaces in one sandbox.
 
     ``with_modes`` are the names of the interfaces whose mode a process in the sandbox can change.

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from ipaddress import IPv4Address
+
+from msgspec.structs import replace
 
 from drivers.api import NetworkSpec
 from drivers.options import ENCRYPTED, WIREGUARD

@@ -15,9 +15,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from drivers.api import PeerProgrammer, TunnelGuard
 from drivers.linux import process
@@ -305,7 +306,7 @@ def _reserve(
         container_id=container.id,
         node=membership.node_id,
         mac=names.parse_mac(settings.mac_address) if settings.mac_address else names.random_mac(),
-        names=names.dns_names(container, settings),
+        names=tuple(names.dns_names(container, settings)),
         owner=process.identity(),
     )
     ipv4, ipv6 = (ipam.ipv4, ipam.ipv6) if ipam else ("", "")

@@ -7,8 +7,9 @@ in phase ``planned`` while no container on this host uses it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from drivers.options import VTEP, WIREGUARD
 from engine.cluster import encryption

@@ -6,14 +6,13 @@ Also generates the ids of these values.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 MANAGER, WORKER = "manager", "worker"
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
+class Cluster(Struct, frozen=True, omit_defaults=True):
     """The settings that all hosts of a cluster share.
 
     New subnets with the prefix length ``subnet_size`` are taken from the address ranges ``pools``.
@@ -21,14 +20,13 @@ class Cluster:
 
     id: str
     created: str
-    pools: Sequence[str] = ("10.0.0.0/8",)
+    pools: tuple[str, ...] = ("10.0.0.0/8",)
     subnet_size: int = 24
     data_path_port: int = 4789
     layout: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class AdmittedHost:
+class AdmittedHost(Struct, frozen=True, omit_defaults=True):
     """A host that a manager has admitted. ``index`` is a small number that no other host has."""
 
     id: str
@@ -36,8 +34,7 @@ class AdmittedHost:
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True, omit_defaults=True):
     """The record in which a host describes itself; a manager sets the fields ``id``, ``role`` and ``index``.
 
     VXLAN packets for the host go to ``data_address``. A manager's server listens at ``address`` and
@@ -60,8 +57,7 @@ class Node:
     updated: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SharedEndpoint:
+class SharedEndpoint(Struct, frozen=True, omit_defaults=True):
     """The record of an endpoint that all hosts can read.
 
     ``owner`` names the process that created the endpoint; only the endpoint's own host uses this field.
@@ -74,12 +70,11 @@ class SharedEndpoint:
     mac: str
     ipv4: str = ""  # e.g. "10.0.1.2/24"
     ipv6: str = ""
-    names: Sequence[str] = ()
+    names: tuple[str, ...] = ()
     owner: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True, omit_defaults=True):
     """What ``hawse trace`` asks another host: does ``target``, an endpoint of that host, receive and answer packets?
 
     The packets come from ``source``, an endpoint of the asking host on the same network. A manager sets the fields
@@ -98,8 +93,7 @@ class Question:
     lease: int = 0  # the etcd lease of the question and of its answer
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(Struct, frozen=True, omit_defaults=True):
     """The last allocated subnet, VXLAN id and node index. The next allocation takes values after these, so that a
     released value is not reused soon.
     """
@@ -109,16 +103,14 @@ class Cursor:
     node: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(Struct, frozen=True, omit_defaults=True):
     """The secrets that let a host join a cluster, one secret for each role."""
 
     worker: str
     manager: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterMembership:
+class ClusterMembership(Struct, frozen=True, omit_defaults=True):
     """This host's membership, stored in HAWSE_ROOT/cluster/membership.json (mode 0600).
 
     ``managers`` are the addresses of all managers' servers. ``external`` is True if the user, and not hawse, runs the
@@ -130,15 +122,19 @@ class ClusterMembership:
     role: str
     address: str
     data_address: str
-    managers: Sequence[str] = ()  # addresses of managers' servers, e.g. "192.0.2.1:2377"
-    urls: Sequence[str] = ()
+    managers: tuple[str, ...] = ()  # addresses of managers' servers, e.g. "192.0.2.1:2377"
+    urls: tuple[str, ...] = ()
     user: str = ""
-    password: str = field(default="", repr=False)
+    password: str = ""
     external: bool = False
     port: int = 2377
     index: int = 0
-    wireguard_key: str = field(default="", repr=False)  # this host's private WireGuard key
+    wireguard_key: str = ""  # this host's private WireGuard key
     layout: int = 1
+
+    def __repr__(self) -> str:
+        """Return a text without the password and the private key."""
+        return f"ClusterMembership({self.cluster_id}, {self.node_id}, {self.role})"
 
     @property
     def is_manager(self) -> bool:

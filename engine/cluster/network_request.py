@@ -47,7 +47,7 @@ def new_record(request: NetworkCreate) -> NetworkRecord:
         enable_ipv6=request.enable_ipv6,
         ipam_driver=request.ipam_driver or "default",
         ipam_options={**request.ipam_options, **IN_TURN} if request.ipam_options else None,
-        pools=[_pool(c, ipv6=request.enable_ipv6) for c in request.ipam_config if c.subnet],
+        pools=tuple(_pool(c, ipv6=request.enable_ipv6) for c in request.ipam_config if c.subnet),
         internal=request.internal,
         attachable=request.attachable,
         ingress=request.ingress,

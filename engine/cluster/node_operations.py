@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
+
+from msgspec.structs import replace
 
 from engine.cluster import keys, questions, record_checks, shared_endpoints
 from engine.cluster.etcd import Client, EtcdError, delete, none_since, present, put, unchanged

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from engine.cluster import keys, record_checks
 from engine.cluster.etcd import Client, EtcdUnavailable, present, put

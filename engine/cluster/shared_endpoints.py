@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
+
+from msgspec.structs import replace
 
 from engine.cluster import keys, record_checks
 from engine.cluster.addressing import NO_ADDRESS, is_usable, pick_address, pools_for_endpoint

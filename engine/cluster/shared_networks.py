@@ -5,8 +5,9 @@ keys meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from ipaddress import IPv4Network, ip_network
+
+from msgspec.structs import replace
 
 from drivers.options import VNIS
 from engine.cluster import keys, record_checks
@@ -91,7 +92,7 @@ def allocate(
         subnet = next_subnet(cluster, cursor.subnet, [p.subnet for n in others for p in n.pools])
         cursor = replace(cursor, subnet=str(subnet))
         pools.insert(0, PoolRecord(subnet=str(subnet)))
-    record = replace(record, pools=[with_gateway(p) for p in pools])
+    record = replace(record, pools=tuple(with_gateway(p) for p in pools))
     if record.driver == "overlay":
         record, cursor = _with_vnis(record, cursor, others)
     return record, cursor

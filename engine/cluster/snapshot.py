@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import ip_interface
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from engine.cluster import keys, membership, record_checks
 from engine.cluster.etcd import Client, KeyValue
@@ -27,16 +28,15 @@ T = TypeVar("T")
 Values = Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class View:
+class View(Struct, frozen=True, dict=True):
     """A snapshot of the records in the etcd store: all values under ``shared/`` at ``revision``."""
 
     revision: int
     values: Values
-    _endpoints: Mapping[str, Mapping[str, SharedEndpoint]] = field(default_factory=dict, repr=False)
-    refused: Mapping[str, str] = field(default_factory=dict, repr=False)
+    _endpoints: Mapping[str, Mapping[str, SharedEndpoint]] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
     """The reason why an endpoint's record is left out of the snapshot, by etcd key."""
-    _others: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    _others: dict[str, str] = field(default_factory=dict)
     """The reason why a record other than an endpoint's is left out of the snapshot, by etcd key.
 
     Records are parsed on first access. Therefore this dict has only records that have been parsed.

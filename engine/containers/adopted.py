@@ -21,8 +21,10 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.linux import host_namespace, netns, process
 from engine import names
@@ -45,8 +47,7 @@ NETNS_NAME = re.compile(r"[^/\0]{1,255}")
 OF_PROCESS = re.compile(r"/proc/(\d+)/ns/net")
 
 
-@dataclass(frozen=True, slots=True)
-class NamespaceReference:
+class NamespaceReference(Struct, frozen=True):
     """A network namespace that hawse did not create: its name, its path, and the values that identify the namespace.
 
     For ``pid:N``, ``start`` is the start time of the process. For a named namespace, ``start`` is the inode.

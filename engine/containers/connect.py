@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.linux import recording
 from engine import names
@@ -71,8 +73,7 @@ def connect(
                 announce(host)
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
+class _Target(Struct, frozen=True):
     """The container to connect. For an adopted namespace, the caller must call `take_lock` before it stores ``record``.
 
     If ``record`` is new, `take_lock` takes the container lock. Otherwise the lock is already held, and `take_lock` does
@@ -240,13 +241,13 @@ def is_attached(record: ContainerRecord, network: NetworkRecord) -> bool:
 
 def without_attachment(record: ContainerRecord, network: NetworkRecord) -> ContainerRecord:
     """Return the container's record without the configuration for the network."""
-    return replace(record, attachments=[a for a in record.attachments if not _is_for(a, network)])
+    return replace(record, attachments=tuple(a for a in record.attachments if not _is_for(a, network)))
 
 
 def _with_attachment(record: ContainerRecord, attachment: NetworkAttachment) -> ContainerRecord:
     """Return the container's record with the attachment in place of an attachment with the same network name."""
     others = (a for a in record.attachments if a.network != attachment.network)
-    return replace(record, attachments=[*others, attachment])
+    return replace(record, attachments=(*others, attachment))
 
 
 def _is_for(attachment: NetworkAttachment, network: NetworkRecord) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.linux.host import is_forwarding
 from engine import names
@@ -47,8 +49,7 @@ from engine.validate.logging import JSON_FILE, choose_driver
 RANDOM_NAMES = 6  # number of random names to try, as in Docker
 
 
-@dataclass(frozen=True, slots=True)
-class RootFilesystem:
+class RootFilesystem(Struct, frozen=True):
     """The root file system of a container.
 
     ``image`` is None for a plain directory, and for a hostfs container, which uses the host's own files.
@@ -109,10 +110,10 @@ def _new_record(
         host=replace(
             _with_targets(host, request), log_driver="" if driver == JSON_FILE else driver, log_options=options
         ),
-        attachments=attachments,
+        attachments=tuple(attachments),
         image_id=root.image.id if root.image else "",
         path=argv[0],
-        args=argv[1:],
+        args=tuple(argv[1:]),
     )
 
 
@@ -168,7 +169,7 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
             if len(records) == 1:
                 settings = replace(settings, network_mode=f"container:{records[0].id}")
         if settings.links and not is_user_defined(settings.network_mode):
-            settings = replace(settings, links=_checked_links(reader, settings.links))
+            settings = replace(settings, links=tuple(_checked_links(reader, settings.links)))
     return settings
 
 
@@ -272,11 +273,11 @@ def merged(config: ContainerConfig, image: ImageRecord | None) -> ContainerConfi
         config,
         entrypoint=entrypoint,
         cmd=cmd,
-        env=_merged_env(image.env, config.env or ()) or None,
+        env=tuple(_merged_env(image.env, config.env or ())) or None,
         working_dir=config.working_dir or image.working_dir,
         user=config.user or image.user,
         labels={**image.labels, **config.labels},
-        exposed_ports=sorted({*image.exposed_ports, *config.exposed_ports}),
+        exposed_ports=tuple(sorted({*image.exposed_ports, *config.exposed_ports})),
         stop_signal=config.stop_signal or image.stop_signal,
     )
 

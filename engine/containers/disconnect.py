@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine import names
 from engine.agent.client import announce
@@ -59,7 +59,7 @@ def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
             check_disconnect(record, network, connected=is_attached(record, network))
             left = without_attachment(record, network)
         else:
-            left = replace(record, attachments=[a for a in record.attachments if a.network != reference])
+            left = replace(record, attachments=tuple(a for a in record.attachments if a.network != reference))
             if len(left.attachments) == len(record.attachments):
                 raise not_connected(record, reference, running=False)
         with host.store.write() as tx:

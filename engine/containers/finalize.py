@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from signal import SIGKILL
+
+from msgspec.structs import replace
 
 from drivers.linux import recording
 from engine.agent.client import announce

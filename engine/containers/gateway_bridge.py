@@ -7,8 +7,9 @@ outside.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from ipaddress import IPv4Address, ip_network
+
+from msgspec.structs import replace
 
 from engine import names
 from engine.cluster.hooks import GATEWAY_BRIDGE, is_gateway, needs_gateway

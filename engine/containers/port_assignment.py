@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from drivers.linux import host as linux_host
 from engine.agent import client
@@ -109,7 +110,7 @@ def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint])
         if current is not None:
             tx.put_endpoint(replace(current.endpoint, ports=()))
         chosen = _allocate_again(tx, host, record, target, current.endpoint.ports if current is not None else ())
-        moved = replace(target.endpoint, ports=chosen)
+        moved = replace(target.endpoint, ports=tuple(chosen))
         record_ports(tx, record, moved)
     if current is not None:
         sandbox.unpublish(host, record, current, current.endpoint.ports)
@@ -118,7 +119,7 @@ def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint])
 
 
 def _with_ports(member: JoinedEndpoint, held: Sequence[PortRecord]) -> JoinedEndpoint:
-    return replace(member, endpoint=replace(member.endpoint, ports=held))
+    return replace(member, endpoint=replace(member.endpoint, ports=tuple(held)))
 
 
 def _host_side(host: Host, member: JoinedEndpoint) -> allocation.HostAddressing:
@@ -173,6 +174,6 @@ def reassign_ports(
     if target is None or not former:
         return  # there are no ports to move, or no endpoint can have the ports
     with host.store.write() as tx:
-        held = replace(target.endpoint, ports=_allocate_again(tx, host, record, target, former))
+        held = replace(target.endpoint, ports=tuple(_allocate_again(tx, host, record, target, former)))
         record_ports(tx, record, held)
     sandbox.publish(host, record, replace(target, endpoint=held), held.ports)

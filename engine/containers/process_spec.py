@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from engine.containers import etc_files
 from engine.containers.create import find_root
@@ -71,8 +72,8 @@ def _restricted(spec: ProcessSpec, settings: HostConfig, security: Security) -> 
         read_only=settings.readonly_rootfs,
         sysctls=dict(settings.sysctls),
         pid_host=settings.pid_mode == "host",
-        cap_add=list(settings.cap_add or ()),
-        cap_drop=list(settings.cap_drop or ()),
+        cap_add=tuple(settings.cap_add or ()),
+        cap_drop=tuple(settings.cap_drop or ()),
         privileged=settings.privileged,
         seccomp=security.seccomp,
         no_new_privileges=security.no_new_privileges,

@@ -5,7 +5,8 @@ interrupted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from drivers.port_ranges import around, part
 from engine.agent.client import announce
@@ -39,12 +40,12 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
     """
     record = lookup.resolve(host, container_id)
     known = record.host.port_bindings
-    bindings = [*known, *(spec for spec in specs if not any(includes(binding, spec) for binding in known))]
+    bindings = (*known, *(spec for spec in specs if not any(includes(binding, spec) for binding in known)))
     exposed = {*record.config.exposed_ports, *map(exposed_port, specs)}
     record = replace(
         record,
         host=replace(record.host, port_bindings=bindings),
-        config=replace(record.config, exposed_ports=sorted(exposed)),
+        config=replace(record.config, exposed_ports=tuple(sorted(exposed))),
     )
     member = None
     if lookup.is_running(host, record):
@@ -55,7 +56,7 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
     with host.store.write() as tx:
         if member is not None:
             added = port_assignment.allocate(tx, host, record, member, specs)
-            held = replace(member.endpoint, ports=[*member.endpoint.ports, *added])
+            held = replace(member.endpoint, ports=(*member.endpoint.ports, *added))
             port_assignment.record_ports(tx, record, held)
             member = replace(member, endpoint=held)
             begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
@@ -92,7 +93,7 @@ def unpublish(host: Host, reference: str, requested: PortSpec) -> None:
         kept = [p for s in specs for p in (without(s, first, last) if s in meant else [s])]
         with host.store.write() as tx:
             gone = [_take_back(tx, member, requested) for member in members]
-            tx.put_container(replace(record, host=replace(record.host, port_bindings=kept)))
+            tx.put_container(replace(record, host=replace(record.host, port_bindings=tuple(kept))))
             events.container(tx, record, "unpublish", {"port": exposed_port(requested)})
             begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
         for member, cut in zip(members, gone, strict=True):
@@ -145,5 +146,5 @@ def _take_back(tx: Transaction, member: JoinedEndpoint, requested: PortSpec) -> 
     gone = [cut for p in held if _is_part(requested, p) for cut in part(p, first, last)]
     if gone:
         kept = [rest for p in held for rest in (around(p, first, last) if _is_part(requested, p) else [p])]
-        tx.put_endpoint(replace(member.endpoint, ports=kept))
+        tx.put_endpoint(replace(member.endpoint, ports=tuple(kept)))
     return gone

@@ -6,7 +6,8 @@ An adopted namespace is a namespace that hawse did not make.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from engine.agent.client import announce
 from engine.containers import adopted, etc_files, finalize

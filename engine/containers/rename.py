@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine.agent.client import announce
 from engine.containers import lookup, sandbox_names
@@ -36,7 +36,7 @@ def rename(host: Host, reference: str, name: str) -> None:
                         tx.put_container(linked)
                 for endpoint in tx.endpoints(container_id=record.id):
                     settings = attachment_of(record, endpoint.network_id).settings
-                    tx.put_endpoint(replace(endpoint, names=served_names(record, settings)))
+                    tx.put_endpoint(replace(endpoint, names=tuple(served_names(record, settings))))
                 if record.kind == "process":
                     begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
         except Taken as error:

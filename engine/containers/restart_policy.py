@@ -6,8 +6,9 @@ module has no side effects: other modules detect the end and start the next run.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from signal import SIGKILL
+
+from msgspec.structs import replace
 
 from engine.golang import timestamps
 from engine.model import ContainerRecord

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.linux import process, recording
 from engine import names
@@ -41,8 +43,7 @@ EXIT_CODES = {"not-found": 127, "permission": 126}
 UNKNOWN_EXIT = 128  # Docker's exit code for a container that could not start
 
 
-@dataclass(frozen=True, slots=True)
-class Reserved:
+class Reserved(Struct, frozen=True):
     """A container's record and endpoints, which are reserved in the store before a start changes the kernel."""
 
     record: ContainerRecord
@@ -206,7 +207,7 @@ def _reserve(
     for index, member in enumerate(members):
         if member is publisher:
             chosen = port_assignment.allocate(tx, host, record, member, port_assignment.requested_ports(record))
-            members[index] = replace(member, endpoint=replace(member.endpoint, ports=chosen))
+            members[index] = replace(member, endpoint=replace(member.endpoint, ports=tuple(chosen)))
         port_assignment.record_ports(tx, record, members[index].endpoint)
     tx.put_container(record)
     return Reserved(record, members)
@@ -216,7 +217,7 @@ def _prepared(tx: Transaction, host: Host, record: ContainerRecord) -> Container
     """Return the container's record for a new run: current networks, a new sandbox, and no outcome of the last run."""
     return replace(
         record,
-        attachments=_resolved(tx, host, record),
+        attachments=tuple(_resolved(tx, host, record)),
         host=replace(record.host, network_mode=_whole_mode(tx, record)),
         sandbox_id=names.generate_id(),
         next_interface=0,

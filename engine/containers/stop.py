@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal as signals
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from engine.containers import lookup, restart_policy
 from engine.containers.finalize import finalize_exit

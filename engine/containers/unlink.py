@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine.containers import etc_files, lookup
 from engine.endpoints import links, reservation
@@ -35,5 +35,5 @@ def unlink(host: Host, reference: str) -> None:
 
 
 def _without(record: ContainerRecord, alias: str) -> ContainerRecord:
-    kept = [text for text in record.host.links or () if parse_link(text)[1] != alias]
+    kept = tuple(text for text in record.host.links or () if parse_link(text)[1] != alias)
     return replace(record, host=replace(record.host, links=kept or None))

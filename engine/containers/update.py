@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine.containers import lookup
 from engine.errors import Conflict, InvalidArgument

@@ -13,8 +13,9 @@ The rules are those of Docker's embedded resolver:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from drivers.registry import facts
 from engine.agent.service import ResultCache
@@ -26,8 +27,7 @@ from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, Net
 MAX_UPSTREAMS = 3  # name servers, as many as resolv.conf(5) allows (MAXNS)
 
 
-@dataclass(frozen=True, slots=True)
-class LinkAlias:
+class LinkAlias(Struct, frozen=True):
     """A legacy link: for one sandbox only, ``alias`` is another name of ``target`` on one network."""
 
     alias: str
@@ -35,8 +35,7 @@ class LinkAlias:
     network_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxView:
+class SandboxView(Struct, frozen=True):
     """The networks, links and upstream servers of one sandbox.
 
     ``networks`` are network ids in search order. ``pid`` is 0 if no process of the sandbox is known.
@@ -54,8 +53,7 @@ class SandboxView:
     adopted: bool = False  # True if hawse did not create the namespace; it then exists longer than the sandbox
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
+class Defaults(Struct, frozen=True):
     """Defaults for containers without DNS settings: the host's resolv.conf, and the keys dns and dns-opts of
     daemon.json.
     """

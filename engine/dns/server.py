@@ -13,8 +13,10 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from operator import attrgetter
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.api import DriverError
 from drivers.firewall.resolver_redirect import remove
@@ -45,8 +47,7 @@ FILL_SECONDS = 0.2
 PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start")
 
 
-@dataclass(slots=True)
-class ServedSandbox:
+class ServedSandbox(Struct):
     """A sandbox with its resolver and its open network namespace."""
 
     view: SandboxView

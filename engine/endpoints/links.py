@@ -7,7 +7,9 @@ link must allow the traffic between the linked containers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.api import Linker
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -20,8 +22,7 @@ from engine.validate.container import check_link_at_start, link_target, link_to_
 Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
 
 
-@dataclass(frozen=True, slots=True)
-class Linked:
+class Linked(Struct, frozen=True):
     """A running container that is the target of another container's link.
 
     ``address`` and ``address6`` are the target's IPv4 and IPv6 addresses on the default bridge, "" without IPv6.
@@ -80,8 +81,9 @@ def renamed(reader: Reader, record: ContainerRecord, target: ContainerRecord, na
     """
     if record.host.network_mode != "bridge":
         return record
-    texts = [f"{name}:{parse_link(t)[1]}" if _leads_to(reader, t, target) else t for t in record.host.links or ()]
-    return record if texts == list(record.host.links or ()) else replace(record, host=replace(record.host, links=texts))
+    old = record.host.links or ()
+    texts = tuple(f"{name}:{parse_link(t)[1]}" if _leads_to(reader, t, target) else t for t in old)
+    return record if texts == old else replace(record, host=replace(record.host, links=texts))
 
 
 def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, list[str]]:

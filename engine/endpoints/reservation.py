@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_network
+
+from msgspec.structs import replace
 
 from drivers.plan import Step, teardown
 from drivers.registry import facts
@@ -102,7 +103,7 @@ def reserve(
     endpoint_id = names.generate_id()
     settings = attachment.settings
     requested = settings.ipam or EndpointIPAM()
-    link_local = [_link_local(a) for a in requested.link_local]
+    link_local = tuple(map(_link_local, requested.link_local))
     known = (former.ipv4, former.ipv6) if former else ("", "")
     ipv4 = _allocate_in_pools(tx, network, 4, requested.ipv4, endpoint_id, known[0])
     mac = _mac(network, settings.mac_address or (former.mac if former and not ipv4 else ""), ipv4)
@@ -116,7 +117,7 @@ def reserve(
         ipv4=ipv4,
         ipv6=ipv6,
         link_local=link_local,
-        names=names.served_names(container, settings),
+        names=tuple(names.served_names(container, settings)),
         default_route=settings.default_route,
     )
 

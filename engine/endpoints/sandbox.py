@@ -17,10 +17,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from ipaddress import ip_address
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers import sandbox as kernel
 from drivers.api import (
@@ -66,8 +68,7 @@ PREFIX_OPTION = "com.docker.network.container_iface_prefix"
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
 
 
-@dataclass(frozen=True)
-class JoinedEndpoint:
+class JoinedEndpoint(Struct, frozen=True, dict=True):
     """An endpoint of a sandbox together with its network."""
 
     network: NetworkRecord

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from engine.errors import EngineError, InvalidArgument
 from engine.filters.rules import check_keys, matches_labels
@@ -45,7 +46,7 @@ def _by_reference(image: ImageRecord, filters: Filters) -> list[ImageRecord]:
     patterns = filters.get("reference", ())
     if not patterns:
         return [image]
-    kept = [ref for ref in image.references if any(_matches(ref, pattern) for pattern in patterns)]
+    kept = tuple(ref for ref in image.references if any(_matches(ref, pattern) for pattern in patterns))
     return [replace(image, references=kept)] if kept else []
 
 

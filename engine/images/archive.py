@@ -18,9 +18,10 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+from msgspec import Struct, field
 
 from engine.errors import InvalidArgument, shown
 from engine.images.config import diff_ids_of, parse_config
@@ -42,8 +43,7 @@ _LINKS_LIMIT = 8  # maximum number of links that are followed one after another 
 _INDEX_DEPTH = 3
 
 
-@dataclass(frozen=True, slots=True)
-class ArchivedImage:
+class ArchivedImage(Struct, frozen=True):
     """One image of an archive. ``config`` is the image configuration in bytes, or b"" for a plain root file system."""
 
     layers: Sequence[Layer]

@@ -70,10 +70,10 @@ def read_record(image_id: str, config: bytes) -> ImageRecord:
         rootfs="",
         cmd=_arguments(inner, "Cmd"),
         entrypoint=_arguments(inner, "Entrypoint"),
-        env=_environment(inner),
+        env=tuple(_environment(inner)),
         working_dir=_working_directory(inner),
         user=_short_name(inner, "User"),
-        exposed_ports=_exposed_ports(inner),
+        exposed_ports=tuple(_exposed_ports(inner)),
         labels=_labels(inner),
         stop_signal=_stop_signal(inner),
     )
@@ -128,8 +128,8 @@ def _created(value: object) -> str:
     return timestamps.from_nanoseconds(moment)
 
 
-def _arguments(inner: Mapping[str, Any], key: str) -> list[str] | None:
-    """Return the list of arguments that the image configuration has under ``key``, or None.
+def _arguments(inner: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+    """Return the arguments that the image configuration has under ``key``, or None.
 
     A single string in the configuration is converted to a list.
     """
@@ -140,7 +140,7 @@ def _arguments(inner: Mapping[str, Any], key: str) -> list[str] | None:
         raise mismatch(value, where, "string")
     arguments = texts_at(value, where)
     _check_arguments(key, arguments or ())
-    return arguments
+    return None if arguments is None else tuple(arguments)
 
 
 def _environment(inner: Mapping[str, Any]) -> list[str]:

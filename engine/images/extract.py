@@ -14,8 +14,10 @@ import json
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from typing import NoReturn
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from engine.errors import EngineError, InvalidArgument, shown
 from engine.images import zstd
@@ -29,8 +31,7 @@ _BUFFER_BYTES = 1 << 18
 _OF_THE_HOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EROFS, errno.EMFILE, errno.ENFILE)
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """A layer as its archive describes it. Digests are hexadecimal SHA-256, or "" if the archive states no digest."""
 
     open: Callable[[], io.RawIOBase]
@@ -40,8 +41,7 @@ class Layer:
     diff_id: str = ""  # SHA-256 digest of the uncompressed tar archive of the layer
 
 
-@dataclass(frozen=True, slots=True)
-class Unpacked:
+class Unpacked(Struct, frozen=True):
     """The result of unpacking the layers of an image.
 
     - ``size`` is the number of bytes in all files.

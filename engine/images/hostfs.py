@@ -26,5 +26,5 @@ def means_hostfs(reference: str) -> bool:
 
 def inspect() -> Json:
     """Return the document of GET /images/hostfs/json, which compose reads before it creates a container."""
-    record = ImageRecord(ID, [NAME], timestamps.NEVER, 0, "/")
+    record = ImageRecord(ID, (NAME,), timestamps.NEVER, 0, "/")
     return render_inspect(record, {"architecture": architecture(), "comment": "The files of this host"})

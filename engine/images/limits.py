@@ -7,7 +7,8 @@ an import never fills a disk.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.errors import InvalidArgument
 
@@ -18,8 +19,7 @@ DEFAULT_MEMBERS = 1_000_000
 _USABLE = 0.9  # share of the free bytes and inodes that an import may use
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """The maximum bytes and members of an archive.
 
     ``why`` is a text for error messages that says where the byte limit comes from.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from engine.errors import InvalidArgument, NotFound, quoted, shown
 from engine.images.document import list_at, object_at, text_at
@@ -30,8 +31,7 @@ _DEFAULT_VARIANTS = {"arm": "v7", "arm64": "v8"}
 _WHERE = "struct field Index.manifests"
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(Struct, frozen=True):
     """An operating system, a processor architecture and its variant, in Go's names; ``variant`` may be ""."""
 
     system: str

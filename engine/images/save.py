@@ -14,9 +14,10 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from msgspec import Struct, field
 
 from engine.errors import InvalidArgument
 from engine.images.config import stored_config
@@ -27,8 +28,7 @@ _XATTR = "SCHILY.xattr."
 """The prefix of extended attributes in the pax records of a tar member, as GNU tar and Go write them."""
 
 
-@dataclass(frozen=True, slots=True)
-class SavedImage:
+class SavedImage(Struct, frozen=True):
     """An image, and the names that it has in the archive."""
 
     record: ImageRecord

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.golang import timestamps
 from engine.images.archive import ArchivedImage, downloaded_image
@@ -23,8 +25,7 @@ from engine.render.version import architecture
 _CHUNK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(Struct, frozen=True):
     """An unpacked and verified image that has not been moved to its final directory yet.
 
     ``action`` is the action of Docker's event: "pull", "load", or "import" for a plain root file system. ``tags`` are

@@ -11,9 +11,10 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from msgspec.structs import replace
 
 from drivers.linux import process
 from engine.api import Documents, Json
@@ -84,7 +85,7 @@ class ImageStore:
                     "the archive has no manifest.json (for a root file system: hawse import FILE NAME)"
                 )
             if name:
-                images = [replace(images[0], references=[name])]
+                images = [replace(images[0], references=(name,))]
             staged = stage(images, work, limits)
             if name:
                 staged = [replace(staged[0], tags=[name])]
@@ -138,8 +139,8 @@ class ImageStore:
             else:
                 yield from pull.download(work / "download")
                 staged = stage_download(pull, work, limits)
-                names = [] if name.digest else [new_name(str(name))]
-                self._store_images([replace(staged, names=names, digests=[digest], action=PULL)], work)
+                names = () if name.digest else (new_name(str(name)),)
+                self._store_images([replace(staged, names=names, digests=(digest,), action=PULL)], work)
                 yield from pull.finished()
                 same = known is not None and known.id == staged.record.id
                 outcome = "Image is up to date" if same else "Downloaded newer image"
@@ -219,8 +220,8 @@ class ImageStore:
             dropped = _dropped_names(record, name)
             kept = replace(
                 record,
-                references=[ref for ref in record.references if ref not in dropped],
-                digests=[digest for digest in record.digests if digest not in dropped],
+                references=tuple(ref for ref in record.references if ref not in dropped),
+                digests=tuple(digest for digest in record.digests if digest not in dropped),
             )
             deleted = not (kept.references or kept.digests or users)
             if deleted:
@@ -340,9 +341,9 @@ def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -
         if other.id == record.id:
             names, digests = [*other.references, *names], [*other.digests, *digests]
         elif set(names) & set(other.references):
-            kept = [ref for ref in other.references if ref not in names]
+            kept = tuple(ref for ref in other.references if ref not in names)
             transaction.put_image(replace(other, references=kept))
-    unique = list(dict.fromkeys(names)), list(dict.fromkeys(digests))
+    unique = tuple(dict.fromkeys(names)), tuple(dict.fromkeys(digests))
     transaction.put_image(replace(record, references=unique[0], digests=unique[1]))
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import BinaryIO
+
+from msgspec import Struct, field
 
 from engine.errors import InvalidArgument, shown
 
@@ -34,8 +35,7 @@ _NANOSECONDS = 10**9
 Pax = dict[bytes, bytes]
 
 
-@dataclass(slots=True)
-class TarMember:
+class TarMember(Struct):
     """One member of a tar archive.
 
     ``size`` is the size of the unpacked file, ``stored`` the size of the content that follows the header; both in

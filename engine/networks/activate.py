@@ -7,8 +7,9 @@ and finishes or undoes the work.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import groupby
+
+from msgspec.structs import replace
 
 from drivers.api import BulkRemover, NetworkSpec
 from drivers.linux.host import interface_exists

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from ipaddress import ip_address, ip_network
+
+from msgspec.structs import replace
 
 from drivers.api import NetworkSpec
 from drivers.linux import process
@@ -96,9 +97,9 @@ def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, Network
             record = _new_record(request)
             if not request.config_only and not facts(request.driver).singleton:
                 pools = allocate_pools(tx, request, host.config, host_id(tx), on_host)
-                record = reserve_fixed(tx, replace(record, pools=pools))
+                record = reserve_fixed(tx, replace(record, pools=tuple(pools)))
             else:
-                record = replace(record, pools=configured_pools(request))
+                record = replace(record, pools=tuple(configured_pools(request)))
             spec = None if record.config_only else network_spec(record)
             if spec is not None:
                 _check_with_driver(host, tx, record, spec)
@@ -228,7 +229,7 @@ def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
     Returns the network's record. In this record, a subnet for which the user chose no gateway has an automatic one.
     Raises Forbidden with Docker's error text if an address is not available.
     """
-    return replace(network, pools=[_reserve_pool(tx, network, p) for p in network.pools])
+    return replace(network, pools=tuple(_reserve_pool(tx, network, p) for p in network.pools))
 
 
 def _reserve_pool(tx: Transaction, network: NetworkRecord, pool: PoolRecord) -> PoolRecord:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import replace
 from ipaddress import ip_interface, ip_network
+
+from msgspec.structs import replace
 
 from drivers.linux import marked_links
 from drivers.linux.host import foreign_addresses, interface_exists
@@ -191,7 +192,7 @@ def _record_bridge(
     )
     try:
         pools = [_with_default_gateway(pool, config) for pool in _pools(tx, config, request, before, on_host)]
-        tx.put_network(create.reserve_fixed(tx, replace(record, pools=pools)))
+        tx.put_network(create.reserve_fixed(tx, replace(record, pools=tuple(pools))))
     except Forbidden as error:
         raise Forbidden(f'error creating default "bridge" network: {error}') from error
 

@@ -13,11 +13,13 @@ import os
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cache
 from ipaddress import ip_address
 from itertools import chain, islice, pairwise
 from typing import Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from engine.model import NetworkRecord, PortRecord, PortSpec
 
@@ -67,8 +69,7 @@ class PortProbe(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class HostAddressing:
+class HostAddressing(Struct, frozen=True):
     """The host's side of published ports: the network's default host address, and the usable IP versions.
 
     An IP version is usable if the host can listen on it, and if the endpoint has an address to which its packets can
@@ -127,8 +128,7 @@ def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
     return [spec for _, spec in numbered]
 
 
-@dataclass(slots=True)
-class _PortRequest:
+class _PortRequest(Struct):
     """One port request: its PortSpec, its host addresses, and its allocated host ports.
 
     ``host_port`` is the lowest of the allocated host ports, or 0 without any. On the addresses ``untranslated``, the
@@ -235,8 +235,7 @@ class _Taken:
         yield from (overlap[-1] for overlap in overlaps if overlap)
 
 
-@dataclass(slots=True)
-class _Allocation:
+class _Allocation(Struct):
     """The choice of host ports for one endpoint: the ports in use, and the random ports chosen so far (``chosen``)."""
 
     probe: PortProbe

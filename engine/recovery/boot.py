@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.linux import host as linux_host
 from drivers.linux import process
@@ -81,8 +83,7 @@ def _is_waited_for(reader: Reader, record: ContainerRecord) -> bool:
     return any(process.is_owner_running(intent.owner) for intent in restarts)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The objects to restore: networks that are not in the kernel yet, containers and adopted namespaces.
 
     ``soon`` and ``late`` are the containers and namespaces. Those in ``late`` need the cluster's store, or a container

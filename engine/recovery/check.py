@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from drivers.linux import marked_links
 from engine.agent.client import announce

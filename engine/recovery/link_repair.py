@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from drivers import sandbox as sandboxes
 from drivers.api import Difference, Driver, DriverError, EndpointSpec, LinkRepairer, Missing, PeerProgrammer
@@ -45,8 +47,7 @@ class Subject(NamedTuple):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """The result of a comparison.
 
     ``name`` describes the subject. ``busy`` is True if a command is changing the subject. ``has_peers`` is True for a

@@ -9,7 +9,8 @@ import os
 import select
 import sys
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from engine.errors import EngineError, Unavailable
 
@@ -21,8 +22,7 @@ _MAY_PASS = 75
 """The exit code of a job that failed because something was unavailable (EX_TEMPFAIL)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """A function to run, and the names of the jobs that must end first; unknown names are ignored."""
 
     name: str
@@ -30,24 +30,21 @@ class Job:
     after: Collection[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """The reason why a job failed. With ``may_pass``, something was unavailable, and another attempt may succeed."""
 
     text: str
     may_pass: bool = False
 
 
-@dataclass(slots=True)
-class _Running:
+class _Running(Struct):
     job: Job
     pid: int
     pidfd: int
     errors: int
 
 
-@dataclass(slots=True)
-class _Pool:
+class _Pool(Struct):
     waiting: list[Job]
     running: dict[int, _Running] = field(default_factory=dict)
     failed: dict[str, Failure] = field(default_factory=dict)

@@ -7,7 +7,8 @@ dockerd does the same at its end. Exit codes and end times are recorded, but the
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from engine.containers import lookup
 from engine.containers.finalize import finalize_exit

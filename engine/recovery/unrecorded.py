@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from drivers.api import DriverError
 from drivers.linux import marked_links, process
@@ -93,7 +94,7 @@ def _attached(container: ContainerRecord, networks: Sequence[NetworkRecord]) -> 
         return container
     return replace(
         container,
-        attachments=[NetworkAttachment(n.name, EndpointSettings(), n.id, named=True) for n in networks],
+        attachments=tuple(NetworkAttachment(n.name, EndpointSettings(), n.id, named=True) for n in networks),
         host=replace(container.host, network_mode=networks[0].name),
         next_interface=len(networks),
     )
@@ -116,7 +117,7 @@ def _network(bridge: FoundLink, taken: set[str]) -> NetworkRecord:
         created=timestamps.now(),
         driver="bridge",
         enable_ipv6=any(a.version == 6 for a in bridge.addresses),
-        pools=[PoolRecord(str(a.network), gateway=str(a.ip)) for a in bridge.addresses],
+        pools=tuple(PoolRecord(str(a.network), gateway=str(a.ip)) for a in bridge.addresses),
         options=options,
         labels={},
         predefined=predefined,
@@ -141,7 +142,7 @@ def _running(host: Host, records: Records) -> Iterator[tuple[str, Mapping[str, A
 
 def _container(host: Host, container_id: str, known: Mapping[str, Any], spec: Mapping[str, Any]) -> ContainerRecord:
     sandbox_id, namespace = names.generate_id(), f"/proc/{known['pid']}/ns/net"
-    argv = list(spec["argv"]) or [""]
+    argv = tuple(spec["argv"]) or ("",)
     image = "hostfs" if spec["rootfs"] == "/" else str(spec["rootfs"])
     shared = spec["netns"] == "host"
     return ContainerRecord(
@@ -150,7 +151,7 @@ def _container(host: Host, container_id: str, known: Mapping[str, Any], spec: Ma
         created=timestamps.now(),
         config=ContainerConfig(
             image=image, cmd=argv, hostname=spec["hostname"], domainname=spec["domainname"], user=spec["user"],
-            tty=spec["tty"], open_stdin=spec["open_stdin"], env=list(spec["env"]), working_dir=spec["cwd"],
+            tty=spec["tty"], open_stdin=spec["open_stdin"], env=tuple(spec["env"]), working_dir=spec["cwd"],
         ),
         host=HostConfig(network_mode="host" if shared else "none", privileged=spec["privileged"]),
         path=argv[0],
@@ -192,6 +193,6 @@ def _endpoints(container: ContainerRecord, links: Mapping[int, FoundLink]) -> It
                 interface=interface.name,
                 gateway4=gateways.get(4, ""),
                 gateway6=gateways.get(6, ""),
-                names=[container.name, names.short_id(container.id)],
+                names=(container.name, names.short_id(container.id)),
                 phase="live",
             )

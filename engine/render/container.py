@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from engine.golang.timestamps import to_seconds
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, NetworkRecord
@@ -28,8 +29,7 @@ _SAME_FOR_ALL = {"Driver": "overlay2", "Platform": "linux", "MountLabel": "", "P
 """Fields with one value for all containers, because hawse has one storage driver and uses no SELinux or AppArmor."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerFiles:
+class ContainerFiles(Struct, frozen=True):
     """The paths of a container's files on the host. Each path is "" until the container's first start.
 
     ``layers`` are the directories of the overlayfs.

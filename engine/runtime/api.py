@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from engine.errors import EngineError
 from engine.model import ExecCreate, LogOptions, Mount
@@ -23,8 +24,7 @@ The command in the container continues to run.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Stdio:
+class Stdio(Struct, frozen=True):
     """The file descriptors of the caller's standard input, output and error."""
 
     stdin: int = 0
@@ -32,8 +32,7 @@ class Stdio:
     stderr: int = 2
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessSpec:
+class ProcessSpec(Struct, frozen=True):
     """The complete description of a container's process. The description can be converted to JSON.
 
     - ``rootfs`` is "/" for hostfs (a container on a private copy of the caller's own mount tree), else a directory.
@@ -83,8 +82,7 @@ class ProcessSpec:
     on_exit_env: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class CreatedProcess:
+class CreatedProcess(Struct, frozen=True):
     """A process that `Runtime.create` has started in a container's namespaces.
 
     This process may only keep the namespaces open for another process. `Runtime.prepared` returns the process that will
@@ -96,8 +94,7 @@ class CreatedProcess:
     netns: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessState:
+class ProcessState(Struct, frozen=True):
     """The current state of a container's process.
 
     - ``started_at`` and ``finished_at`` are in Unix seconds, and 0 before the process has started or finished.
@@ -120,8 +117,7 @@ class ProcessState:
     oom_killed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequest:
+class StopRequest(Struct, frozen=True):
     """A user's request to end a container's process.
 
     ``signal`` is the number of the signal that is sent first, or 0 for none. SIGKILL is sent after ``seconds``, or
@@ -134,8 +130,7 @@ class StopRequest:
     restart: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """One entry of a container's log.
 
     The entry has the stream ("stdout" or "stderr"), the time (RFC 3339 with nanoseconds) and the data.

@@ -16,9 +16,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import asdict
 
 from drivers.linux.process import is_running
 from engine.model import ExecCreate, LogOptions
@@ -47,13 +49,12 @@ _RECORD_SECONDS = 2.0  # seconds to wait until the supervisor has recorded the e
 _ATTEMPTS = 2
 
 
-@dataclass(eq=False)
-class LocalRuntime:
+class LocalRuntime(Struct, eq=False):
     """Implements `engine.runtime.api.Runtime`; ``root`` is HAWSE_ROOT, ``run`` is HAWSE_RUN."""
 
     root: Path
     run: Path
-    _answers: bool = field(default=True, init=False)  # False after a supervisor did not answer
+    _answers: bool = True  # False after a supervisor did not answer
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
         """Create the container's namespaces and its first process, which waits for `start`.
@@ -395,7 +396,7 @@ def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
 
     The runtime hides the directories ``hidden`` from a hostfs container (a container on the host's own files).
     """
-    document = asdict(spec)
+    document: dict[str, Any] = to_builtins(spec)
     document["rootfs"] = os.path.realpath(spec.rootfs)
     document["hidden"] = [os.path.realpath(path) for path in hidden] if document["rootfs"] == "/" else []
     document["log_path"] = os.path.abspath(spec.log_path) if spec.log_path else ""

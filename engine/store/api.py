@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 from engine.model import (
     ContainerRecord,
@@ -26,7 +27,7 @@ from engine.model import (
     PortRecord,
 )
 
-DRIVER_STATE_KEY, DRIVER_STATE = "keepsakes", dict[str, Sequence[str]]
+DRIVER_STATE_KEY, DRIVER_STATE = "keepsakes", dict[str, tuple[str, ...]]
 """The key in the table of small values under which the state of drivers is, and the type of this JSON value."""
 EVENTS_KEPT = 10_000
 """Number of events that the store keeps. Up to `EVENTS_SPARE` older events can remain until the next deletion."""
@@ -63,8 +64,7 @@ class IntentKind(StrEnum):
     SANDBOX_CHANGE = "sandbox"
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Struct, frozen=True):
     """A record of work that a process has begun on one object.
 
     A process stores an intent before it changes the kernel. The process deletes the intent in the transaction that

@@ -1,4 +1,4 @@
-"""Convert records to JSON and back, by the type hints of the dataclasses.
+"""Convert records to JSON and back. Records are msgspec Structs; msgspec converts them by their annotations.
 
 A missing required field, or a value of a wrong type, raises `CodecError`. Documents of other versions of hawse can be
 read: unknown fields are dropped, and missing optional fields get their defaults.
@@ -11,22 +11,17 @@ This module does not depend on any particular record class.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, fields, is_dataclass
-from functools import cache, lru_cache
-from operator import attrgetter
-from types import NoneType, UnionType
-from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 T = TypeVar("T")
-_scan = json.JSONDecoder().raw_decode  # works as json.loads does, with fewer function calls
-Decoder = Callable[[Any], Any]
-LONG_CHARACTERS = 1 << 16
-"""Minimum length of a document that `decode` caches. Few records have more than a thousand characters."""
 
 
 class Decode(Protocol):
-    """The type of a function that converts a JSON document to an instance of a dataclass, as `decode` does."""
+    """The type of a function that converts a JSON document to a record, as `decode` does."""
 
     def __call__(self, kind: type[T], document: str, /) -> T:
         """Return the instance of ``kind`` that a JSON document describes."""
@@ -37,8 +32,12 @@ class CodecError(ValueError):
 
 
 def encode(record: object) -> str:
-    """Return a dataclass instance as one line of JSON."""
-    return as_text(json.dumps(record, default=_plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    """Return a record as one line of JSON; raises TypeError for a value that JSON does not have."""
+    try:
+        return _ENCODER.encode(record).decode()
+    except UnicodeEncodeError:
+        plain = msgspec.to_builtins(record, enc_hook=_plain)
+        return as_text(json.dumps(plain, ensure_ascii=False, separators=(",", ":")))
 
 
 def as_text(words: str) -> str:
@@ -47,50 +46,31 @@ def as_text(words: str) -> str:
 
 
 def decode(kind: type[T], document: str) -> T:
-    """Return the instance of the dataclass ``kind`` that a JSON document describes; raises `CodecError`.
+    """Return the instance of ``kind`` that a JSON document describes; raises `CodecError`."""
+    hint: Any = kind
+    try:
+        record: T = _decoder(hint).decode(document)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise CodecError(f"{getattr(kind, '__name__', kind)}: {error}") from None
+    return record
 
-    Sequences become tuples. The results for the last long documents are cached, because a command reads the record of a
-    container with thousands of ports several times.
+
+def prepare(*kinds: type) -> None:
+    """Make the decoders of these types in advance, so that their first use is fast.
+
+    A process that forks a child for each command calls this function before the fork.
     """
-    hint: Any = kind
-    record: T = _decode(kind, document) if len(document) < LONG_CHARACTERS else _decode_long(hint, document)
-    return record
+    for kind in kinds:
+        _decoder(kind)
 
 
-def _decode(kind: type[T], document: str) -> T:
-    try:
-        plain, end = _scan(document)
-    except json.JSONDecodeError:
-        plain, end = None, -1
-    if end != len(document):
-        plain = _loaded(kind, document)
-    hint: Any = kind
-    record: T = _decoder(hint)(plain)
-    return record
-
-
-@lru_cache(maxsize=4)
-def _decode_long(kind: Any, document: str) -> Any:
-    return _decode(kind, document)
-
-
-def _loaded(kind: type, document: str) -> Any:
-    """Parse a JSON document, which may have spaces before and after the value. Raises `CodecError` for invalid JSON."""
-    try:
-        return json.loads(document)
-    except json.JSONDecodeError as error:
-        raise CodecError(f"{kind.__name__}: {error}") from error
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
 
 
 def _plain(value: Any) -> object:
-    """Convert a dataclass, a mapping or a sequence into a dict or a list, which json.dumps supports.
-
-    A dataclass becomes a dict of its fields. Raises TypeError for any other value.
-    """
-    kind: Any = type(value)
-    read = _reader(kind)
-    if read is not None:
-        return read(value)
+    """Convert a mapping or sequence that msgspec does not know, such as MappingProxyType, into a dict or a list."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Sequence):
@@ -98,144 +78,7 @@ def _plain(value: Any) -> object:
     raise TypeError(f"{type(value).__name__} has no place in a record")
 
 
-def prepare(*kinds: type) -> None:
-    """Make the functions that convert these dataclasses in advance, so that their first use is fast.
-
-    A process that forks a child for each command calls this before the fork: for each dataclass, it saves 0.3 ms.
-    """
-    for kind in kinds:
-        _reader(kind)
-        _decoder(kind)
-
-
-@cache
-def _reader(kind: Any) -> Callable[[Any], dict[str, object]] | None:
-    """Return a function that converts an instance of the dataclass ``kind`` into a dict of its fields.
-
-    The function leaves out fields that have their default value. Returns None if ``kind`` is not a dataclass. The
-    result is cached for each dataclass.
-    """
-    if not is_dataclass(kind):
-        return None
-    known = fields(kind)
-    names, defaults = [field.name for field in known], [_default(field) for field in known]
-    values = attrgetter(*names, names[0])  # repeat a name, because attrgetter returns a tuple only for several names
-    if all(default is MISSING for default in defaults):
-        return lambda value: dict(zip(names, values(value), strict=False))
-    return lambda value: {
-        name: item for name, item, default in zip(names, values(value), defaults, strict=False) if item != default
-    }
-
-
-def _default(field: Field[Any]) -> object:
-    """Return the default of a dataclass field. Without a default, return MISSING, which is equal to no value."""
-    return field.default_factory() if field.default_factory is not MISSING else field.default
-
-
-@cache
-def _decoder(hint: Any) -> Decoder:
-    """Return the function that checks and converts a JSON value of the type ``hint``; cached for each type."""
-    if is_dataclass(hint):
-        return _record(hint)
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        return _optional(arguments)
-    if origin is not None and issubclass(origin, Mapping):
-        return _mapping(_decoder(arguments[1]))
-    if origin is tuple and Ellipsis not in arguments:
-        return _fixed_tuple([_decoder(argument) for argument in arguments])
-    if origin is not None and issubclass(origin, Sequence):
-        return _sequence(_decoder(arguments[0]))
-    return _scalar(hint)
-
-
-def _record(kind: Any) -> Decoder:
-    """Return the decoder for a dataclass with slots.
-
-    The decoder sets the slots itself, because the constructor of a frozen dataclass calls object.__setattr__ for each
-    field. This takes two thirds of the time for a container.
-    """
-    hints, slots = get_type_hints(kind), {field.name: kind.__dict__[field.name].__set__ for field in fields(kind)}
-    known = {name: (put, hints[name], _decoder(hints[name])) for name, put in slots.items()}
-    required = {field.name for field in fields(kind) if _is_required(field)}
-    defaults = [(slots[field.name], field.default) for field in fields(kind) if field.default is not MISSING]
-    factories = [(slots[f.name], f.default_factory) for f in fields(kind) if f.default_factory is not MISSING]
-    new = object.__new__
-
-    def convert(value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise CodecError(f"{kind.__name__}: expected an object, found {type(value).__name__}")
-        if not required <= value.keys():
-            raise CodecError(f"{kind.__name__}: {min(required - value.keys())} is missing")
-        record, name = new(kind), ""
-        for put, default in defaults:
-            put(record, default)
-        for put, make in factories:
-            put(record, make())
-        try:
-            for name, item in value.items():
-                if name in known:
-                    put, hint, decoder = known[name]
-                    put(record, item if item.__class__ is hint else decoder(item))
-        except CodecError as error:
-            raise CodecError(f"{kind.__name__}.{name}: {error}") from None
-        return record
-
-    return convert
-
-
-def _is_required(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
-
-
-def _optional(arguments: tuple[Any, ...]) -> Decoder:
-    """Return the decoder for ``X | None``.
-
-    Raises TypeError for any other union, because a JSON value does not show which type of the union it has.
-    """
-    inner = [argument for argument in arguments if argument is not NoneType]
-    if len(inner) != 1:
-        raise TypeError(f"a record's field may be a type or None, not one of {arguments}")
-    convert = _decoder(inner[0])
-    return lambda value: None if value is None else convert(value)
-
-
-def _mapping(convert: Decoder) -> Decoder:
-    def mapping(value: Any) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise CodecError(f"expected an object, found {type(value).__name__}")
-        return {key: convert(item) for key, item in value.items()}
-
-    return mapping
-
-
-def _sequence(convert: Decoder) -> Decoder:
-    def sequence(value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list):
-            raise CodecError(f"expected a list, found {type(value).__name__}")
-        return tuple(map(convert, value))
-
-    return sequence
-
-
-def _fixed_tuple(converts: Sequence[Decoder]) -> Decoder:
-    def fixed(value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list) or len(value) != len(converts):
-            raise CodecError(f"expected a list of {len(converts)}, found {value!r}")
-        return tuple(convert(item) for convert, item in zip(converts, value, strict=True))
-
-    return fixed
-
-
-def _scalar(kind: Any) -> Decoder:
-    accepted = (int, float) if kind is float else (kind,)
-
-    def scalar(value: Any) -> Any:
-        if type(value) not in accepted:  # not isinstance, because isinstance would accept True as an int
-            raise CodecError(f"expected {kind.__name__}, found {type(value).__name__}")
-        return value
-
-    return scalar
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 
 
 class DecodeCache:

@@ -12,10 +12,11 @@ import sqlite3
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct, field
 
 from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord
 from engine.store import schema, store_file
@@ -41,8 +42,7 @@ PAGE = 4096  # bytes; the page size of every store
 WAL_HEADER, FRAME_HEADER = struct.Struct(">IIII16x"), struct.Struct(">II16x")
 
 
-@dataclass
-class Salvaged:
+class Salvaged(Struct):
     """The records of a store's file. ``records`` maps each table to its records by id, in the order of creation.
 
     ``broken`` has the names of the tables that have lost unknown rows. ``lost`` has the ids of the unreadable records

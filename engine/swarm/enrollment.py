@@ -12,8 +12,9 @@ import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from engine.cluster.etcd.http import EtcdConnection
 from engine.cluster.keys import MANAGER_NAME
@@ -28,8 +29,7 @@ OPENING_SECONDS = 5.0
 """Seconds to wait until a manager's server accepts connections."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manager:
+class Manager(Struct, frozen=True):
     """The address at which a manager accepts requests to join."""
 
     host: str

@@ -10,9 +10,10 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from engine.cluster import keys, membership
 from engine.cluster.etcd import EtcdError, EtcdUnavailable
@@ -38,8 +39,7 @@ This time must be shorter than `ENROLL_TIMEOUT_SECONDS`, the time that the joini
 """
 
 
-@dataclass(frozen=True, slots=True)
-class EtcdMember:
+class EtcdMember(Struct, frozen=True):
     """The settings for starting an etcd member.
 
     ``initial`` lists all members as ``name=peer URL``. ``existing`` is True if the member joins an existing etcd store.

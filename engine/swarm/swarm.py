@@ -10,10 +10,11 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from msgspec.structs import replace
 
 from engine.agent.client import notify
 from engine.api import SwarmInit, SwarmJoin
@@ -66,7 +67,7 @@ def init(host: Host, request: SwarmInit) -> str:
         if store:
             _take_store_files(where, request.store_files)
         membership = ClusterMembership(
-            new_id(), node, MANAGER, address, data_address, (), urls, user, password,
+            new_id(), node, MANAGER, address, data_address, (), tuple(urls), user, password,
             external=bool(store), port=port, index=1, layout=keys.LAYOUT,
         )  # fmt: skip
         cluster = Cluster(membership.cluster_id, timestamps.now(), pools, size, layout=keys.LAYOUT)

@@ -5,8 +5,9 @@ base 36.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from hashlib import sha256
+
+from msgspec import Struct
 
 from engine.cluster.model import DIGITS, base36
 from engine.errors import InvalidArgument
@@ -15,8 +16,7 @@ PREFIX, VERSION = "SWMTKN", "1"
 DIGEST_LENGTH, SECRET_LENGTH = 50, 25
 
 
-@dataclass(frozen=True, slots=True)
-class JoinToken:
+class JoinToken(Struct, frozen=True):
     """The content of a join token: the certificate authority to trust, and the secret to send to a manager.
 
     The authority is given as the SHA-256 digest of its certificate in hexadecimal.

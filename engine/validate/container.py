@@ -10,7 +10,9 @@ import os
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.options import parse_bool
 from engine.errors import Conflict, EngineError, InvalidArgument
@@ -335,8 +337,7 @@ These options are for Linux security modules (such as AppArmor), which hawse doe
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Security:
+class Security(Struct, frozen=True):
     """The parsed security options.
 
     ``seccomp`` is the name or the JSON text of the profile that the user gave, or "" if the user gave no profile.

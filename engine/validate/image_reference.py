@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.errors import InvalidArgument, shown
 
@@ -21,8 +22,7 @@ _DEFAULT_DOMAIN, _OFFICIAL = "docker.io", "library/"
 _PATH_LIMIT = 255  # maximum characters of a reference's path
 
 
-@dataclass(frozen=True, slots=True)
-class ImageReference:
+class ImageReference(Struct, frozen=True):
     """The parts of an image reference. ``name`` is the short name, without ``docker.io/`` and ``library/``."""
 
     name: str

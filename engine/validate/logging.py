@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from drivers.options import parse_bool
 from engine.errors import InvalidArgument, quoted
@@ -37,8 +38,7 @@ _BUILT_IN = IGNORED_OPTIONS - _ACCEPTED[JSON_FILE]  # options that all logging d
 Options = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Rotation:
+class Rotation(Struct, frozen=True):
     """The size limits of a log. A log file of ``max_size`` bytes or more is rotated; with 0, no file is ever
     rotated.
     """

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from drivers.api import DriverFacts, IPInterface
 from engine.errors import Conflict, Forbidden, InvalidArgument, InvalidSettings, NotFound, shown

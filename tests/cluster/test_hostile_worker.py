@@ -10,10 +10,10 @@ import subprocess
 import sys
 import time
 from base64 import b64decode, b64encode
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.cluster import keys
 from engine.cluster import membership as memberships

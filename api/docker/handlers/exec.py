@@ -12,7 +12,8 @@ import threading
 import tty as terminals
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from api.docker.copying import CHUNK_BYTES, Client, InputPipe, Relay
 from api.docker.errors import ApiError, bad_request

@@ -40,7 +40,7 @@ def join(request: Request) -> Response:
     """Answer POST /swarm/join."""
     body = request.json(SWARM_JOIN)
     _require_listen_address(body)
-    remotes = body.texts("RemoteAddrs") or []
+    remotes = body.texts("RemoteAddrs") or ()
     if not remotes:
         raise InvalidArgument("at least 1 RemoteAddr is required to join")
     join = SwarmJoin(

@@ -7,8 +7,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.cluster import keys, node_operations
 from engine.cluster import membership as memberships

@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from engine.cluster.etcd.dial import NobodyReady, first
 from engine.cluster.etcd.errors import UNAUTHENTICATED, Compacted, EtcdError, EtcdUnavailable
@@ -41,8 +42,7 @@ _silences: dict[tuple[str, ...], tuple[float, EngineError]] = {}
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class KeyValue:
+class KeyValue(Struct, frozen=True):
     """A key with its value and the revision that wrote it; ``deleted`` is True only if a watch reports a deletion."""
 
     key: str
@@ -51,8 +51,7 @@ class KeyValue:
     deleted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The result of a transaction.
 
     ``succeeded`` is True if all conditions were true. ``values`` has, for each read operation, the keys with their

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from drivers import bridge_options
 from drivers.api import Difference
@@ -37,8 +38,7 @@ def fault(name: str, what: str, cause: str = "", fix: str = REPAIR) -> Check:
     return Check(FAULT, name, what, cause, fix)
 
 
-@dataclass(frozen=True)
-class Examined:
+class Examined(Struct, frozen=True, dict=True):
     """A host with its records at one moment.
 
     ``ask_agent`` returns the agent's state (`processes.agent_state`). It is called once, by the first check that needs

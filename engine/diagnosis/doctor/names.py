@@ -8,8 +8,9 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_interface
+
+from msgspec import Struct, field
 
 from drivers.api import DriverError
 from drivers.linux import netns
@@ -35,8 +36,7 @@ BATCH = 200
 FEW = 3  # maximum number of servers that one line names
 
 
-@dataclass(slots=True)
-class Probe:
+class Probe(Struct):
     """A query to one DNS server, and its result. If no answer comes, ``answer`` is b"" and ``error`` is the reason.
 
     ``waits`` is True until there is an answer or an error.

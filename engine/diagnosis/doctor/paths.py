@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
+
+from msgspec import Struct
 
 from drivers.api import DriverError, IPAddress
 from drivers.linux import features, netns, path_lookup
@@ -22,8 +23,7 @@ from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(Struct, frozen=True):
     """A running container's endpoint on an undamaged network.
 
     ``bridge`` is None if the network is not a bridge network.

@@ -11,10 +11,11 @@ import resource
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 from itertools import islice
+
+from msgspec.structs import replace
 
 from drivers.api import DriverError
 from drivers.linux import path_lookup
@@ -80,7 +81,7 @@ def answer(host: Host, text: str) -> str:
         if target is None:
             detail = f"this host has no container with endpoint {question.target[:12]} on network {network.name}"
             missing = Culprit("no-such-endpoint", f"endpoint {question.target[:12]}", "host", detail, "")
-            return encode(Report([], [missing]))
+            return encode(Report((), (missing,)))
         return encode(_examined(host, reader, records, side, log, question, source, target))
 
 
@@ -109,7 +110,7 @@ def _examined(
     except CulpritFound as error:
         return _bounded([], [error.culprit])
     if client is None or server is None:
-        return Report([], [])
+        return Report((), ())
     back = PacketPath(place, client, 0, question.protocol, REMOTE, target, None, source)
     there = Place("container", client.compressed)
     forth = PacketPath(there, server, question.port, question.protocol, REMOTE, source, place, target, question.port)
@@ -168,7 +169,7 @@ def _bounded(hops: Iterable[Hop], culprits: Iterable[Culprit]) -> Report:
     """Return a report whose texts are short and printable, as the asking host requires."""
     short = [replace(h, what=_plain(h.what), where=_plain(h.where), detail=_plain(h.detail)) for h in hops]
     named = [Culprit(c.kind, _plain(c.object), _plain(c.where), _plain(c.detail), "") for c in culprits]
-    return Report(short, named)
+    return Report(tuple(short), tuple(named))
 
 
 def _plain(text: str) -> str:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_interface
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.api import IPAddress
 from drivers.linux import listeners, path_lookup
@@ -25,8 +27,7 @@ from engine.ports.allocation import is_translated
 LOCAL, BRIDGED, ROUTED, REMOTE, EXTERNAL = "local", "bridged", "routed", "remote", "external"
 
 
-@dataclass(frozen=True)
-class PacketPath:
+class PacketPath(Struct, frozen=True):
     """The path of a packet: its source, the endpoint by which it leaves, its destination address, and the target.
 
     ``kind`` is ``local`` (within one namespace), ``bridged`` (within one network), ``routed`` (through the host's IP

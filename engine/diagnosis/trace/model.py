@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+
+class Hop(Struct, frozen=True):
     """One step of the path: the object ``what`` in the place ``where``. ``ok`` is False if the object is at fault.
 
     ``seen`` is True if the probe was seen here. Otherwise ``ok`` comes from records and kernel state.
@@ -21,8 +22,7 @@ class Hop:
     seen: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Culprit:
+class Culprit(Struct, frozen=True):
     """The cause of a failure. ``kind`` is a fixed word for scripts; ``object`` is the object at fault."""
 
     kind: str
@@ -32,8 +32,7 @@ class Culprit:
     fix: str
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True):
     """The result of a trace.
 
     ``reachable`` is None if it is unknown. With ``reachable`` True, ``culprit`` is a warning.

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.cluster import membership, node_operations
 from engine.cluster.model import Node, Question
@@ -59,12 +61,11 @@ REMEDIES = {
 """The kinds of culprits that another host may name, each with the remedy to apply on that host."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """The report of another host about its side: the hops in order, and the culprits, the most certain first."""
 
-    hops: Sequence[Hop]
-    culprits: Sequence[Culprit]
+    hops: tuple[Hop, ...]
+    culprits: tuple[Culprit, ...]
 
     def first(self, *kinds: str) -> Culprit | None:
         """Return the first culprit of one of the kinds, or None."""
@@ -110,9 +111,9 @@ def read(text: str, node: Node) -> Report | None:
     known = [c for c in report.culprits if c.kind in REMEDIES]
     if len(report.hops) > HOPS_LIMIT or len(known) > CULPRITS_LIMIT or not all(map(_is_plain, _texts(report))):
         return None
-    hops = [replace(hop, where=_there(hop.where, node), seen=False) for hop in report.hops]
+    hops = tuple(replace(hop, where=_there(hop.where, node), seen=False) for hop in report.hops)
     fix = f"on {node.hostname}: "
-    return Report(hops, [replace(c, where=_there(c.where, node), fix=fix + REMEDIES[c.kind]) for c in known])
+    return Report(hops, tuple(replace(c, where=_there(c.where, node), fix=fix + REMEDIES[c.kind]) for c in known))
 
 
 def _texts(report: Report) -> Iterator[str]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
+
+from msgspec.structs import replace
 
 from drivers.api import DriverError, IPAddress
 from drivers.firewall.packet_trace import PacketTrace

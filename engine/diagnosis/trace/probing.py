@@ -6,10 +6,11 @@ import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_interface
 from secrets import randbelow
+
+from msgspec import Struct, field
 
 from drivers.api import DriverError, IPAddress
 from drivers.firewall import legacy_tables
@@ -35,8 +36,7 @@ SETTLE_SECONDS = 0.02  # seconds to wait for the last events of a finished probe
 NEAR_PORTS = (33000, 28000)  # first source port of injected probes, and the number of ports
 
 
-@dataclass
-class Observation:
+class Observation(Struct):
     """The observation of a probe. ``result`` is the value of `Probe.poll`; "" means that no answer came."""
 
     result: str = ""

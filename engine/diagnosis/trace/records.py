@@ -18,7 +18,7 @@ from engine.store.api import Reader
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # not a Struct, because a Struct compares all fields, and a record cannot be hashed
 class Place:
     """A network namespace in which packets start or end.
 

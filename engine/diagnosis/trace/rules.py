@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import cache, partial
 from ipaddress import IPv4Address
 from itertools import chain
+
+from msgspec.structs import replace
 
 from drivers.api import DriverError, IPAddress
 from drivers.firewall import legacy_rules, resolver_redirect

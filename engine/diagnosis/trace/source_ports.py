@@ -6,8 +6,9 @@ The result is a culprit (`Culprit`): the cause, its place and the remedy.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from drivers.api import DriverError
 from drivers.firewall.packets import Packet

@@ -8,9 +8,10 @@ agent, hawse's background process, uses the same comparisons for its repairs (`d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_interface
+
+from msgspec import Struct
 
 from drivers import bridge_options
 from drivers.api import (
@@ -50,8 +51,7 @@ the spanning tree protocol.
 ADDRESSES = ("address", "route", "default route")  # for these values of Difference.place, the subject is an IP address
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """A culprit that the comparison found.
 
     ``of_bridge`` is True for a fault of a network's bridge or of the bridge's addresses. ``version`` is the IP version

@@ -6,9 +6,10 @@ An adopted namespace is named as in other commands: ``netns:lab:80``, ``pid:7:80
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from drivers.api import IPAddress
 from engine.errors import InvalidArgument
@@ -21,8 +22,7 @@ HOST = r"netns:[^:\[\]]+|pid:\d+|[^:/\[\]]+"
 FORM = re.compile(rf"(?:\[(?P<v6>[^\]]+)\]|(?P<host>{HOST}))(?::(?P<port>\d{{1,5}}))?(?:/(?P<protocol>[a-zA-Z]+))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """A parsed TARGET. Exactly one of ``name``, ``address`` and ``published`` is given. Port 0 means ICMP."""
 
     text: str

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection
-from dataclasses import replace
 from ipaddress import ip_address
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from engine.cluster import keys, record_checks
 from engine.cluster import membership as memberships

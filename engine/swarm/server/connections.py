@@ -14,8 +14,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
+
+from msgspec import Struct, field
 
 GUEST_SECONDS = 10.0
 """Maximum seconds that the whole connection of a guest (a client without certificate or token) may take."""
@@ -37,8 +38,7 @@ CHECK_INTERVAL_SECONDS = 0.25
 SITE = 2**64 - 1
 
 
-@dataclass(eq=False)
-class Visit:
+class Visit(Struct, eq=False):
     """One connection to a manager's server; ``node`` is "" for a guest (a client without certificate or token).
 
     ``until`` is the connection's deadline on the monotonic clock.

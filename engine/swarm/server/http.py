@@ -7,9 +7,10 @@ refuses any other kind of request.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, BinaryIO
+
+from msgspec import Struct
 
 from engine.cluster.etcd.http import LAYOUT_HEADER
 from engine.errors import InvalidArgument
@@ -22,8 +23,7 @@ certificate or token).
 REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 503: "Service Unavailable"}
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(Struct, frozen=True):
     """One HTTP request: path, body, size in bytes, and the layout of the etcd keys that the sender uses."""
 
     path: str

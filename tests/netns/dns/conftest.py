@@ -15,7 +15,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from ipaddress import ip_interface
 from pathlib import Path
 
@@ -26,6 +25,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 import pytest
+from msgspec.structs import replace
 
 from engine.agent import client
 from engine.model import (

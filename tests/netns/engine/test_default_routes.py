@@ -3,9 +3,9 @@
 import json
 import os
 import threading
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests.netns.engine.conftest import recorded
 from tests.netns.engine.killing import killed

@@ -2,9 +2,9 @@
 
 import os
 from collections import Counter
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.linux import netns as namespaces
 from engine.agent import client

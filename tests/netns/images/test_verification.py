@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from engine.errors import Conflict, InvalidArgument, NotFound
 from engine.model import ContainerConfig, ContainerRecord, HostConfig

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import IPv4Interface, ip_interface, ip_network
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from drivers.api import EndpointSpec, JoinInfo, NetworkSpec, Pool, Sandbox, UnusableOption

@@ -92,7 +92,7 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
     )
     assert load_config(written(tmp_path, {"bridge": "br0"})).bridge == "br0"  # the key bridge excludes the key bip
     keys = {key.replace("-", "_") for key in (*document, "bridge")}
-    assert keys - {"iptables", "ip6tables"} == set(Config.__dataclass_fields__)
+    assert keys - {"iptables", "ip6tables"} == set(Config.__struct_fields__)
 
 
 def test_keys_for_other_parts_of_a_container_engine_are_ignored(tmp_path):

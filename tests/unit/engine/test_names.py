@@ -1,10 +1,10 @@
 """Checks of names, ids and hardware addresses."""
 
 import re
-from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
+from msgspec.structs import replace
 
 from engine import names
 from engine.errors import Conflict, InvalidArgument, NotFound

@@ -1,9 +1,9 @@
 """hawse reads other programs' rules from the kernel, and finds the rule that drops a given packet."""
 
-from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.firewall import legacy_rules, rule_reading, table_structure
 from drivers.firewall.packet_trace import rule_text

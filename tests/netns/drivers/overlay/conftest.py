@@ -12,12 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.api import EndpointSpec, NetworkSpec, Peer, Pool, Sandbox, Settings
 from drivers.linux import netns as namespaces

@@ -50,16 +50,16 @@ def test_config_host_config_and_networking_config_become_one_request():
     assert (request.name, config.image, config.cmd, config.entrypoint, config.env) == (
         "web",
         "bb",
-        ["sleep"],
+        ("sleep",),
         None,
-        ["A=1"],
+        ("A=1",),
     )
-    assert (config.exposed_ports, config.stop_timeout) == (["81/tcp", "82/udp"], 3)
-    assert (host.network_mode, host.binds, request.mounts) == ("n1", ["/a:/b", "/c:/d:ro"], ["/c:/d:ro"])
+    assert (config.exposed_ports, config.stop_timeout) == (("81/tcp", "82/udp"), 3)
+    assert (host.network_mode, host.binds, request.mounts) == ("n1", ("/a:/b", "/c:/d:ro"), ["/c:/d:ro"])
     assert host.restart_policy == RestartPolicy("on-failure", 2)
     assert host.system_paths and host.console_size == (24, 80)
     assert request.networks == {
-        "n1": EndpointSettings(ipam=EndpointIPAM("10.0.0.5"), aliases=["x"]),
+        "n1": EndpointSettings(ipam=EndpointIPAM("10.0.0.5"), aliases=("x",)),
         "n2": EndpointSettings(),
     }
 

@@ -6,10 +6,10 @@ import os
 import stat
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cli.completion.sources import SOURCES
 from cli.container.checks import PULL_CHOICES

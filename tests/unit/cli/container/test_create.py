@@ -94,12 +94,12 @@ def test_process_flags_reach_the_request(cli, create, tmp_path):
         *("--cap-add", "NET_ADMIN", "--cap-drop", "ALL", "--privileged", "--pid", "host", "hostfs", "sh"),
     )
     assert request.config == ContainerConfig(
-        "hostfs", ("sh",), [""], user="1000:100", attach_stdin=True, attach_stdout=True, attach_stderr=True, tty=True,
-        open_stdin=True, stdin_once=True, env=["A=1", "FROM_OUTSIDE=yes", "B", "FROM_OUTSIDE=yes"],
+        "hostfs", ("sh",), ("",), user="1000:100", attach_stdin=True, attach_stdout=True, attach_stderr=True, tty=True,
+        open_stdin=True, stdin_once=True, env=("A=1", "FROM_OUTSIDE=yes", "B", "FROM_OUTSIDE=yes"),
         working_dir="/srv", labels={"x": "1", "y": ""}, stop_signal="INT", stop_timeout=0,
     )  # fmt: skip
     assert request.host == HostConfig(
-        binds=["/a:/b:ro", "/c:/d"],
+        binds=("/a:/b:ro", "/c:/d"),
         mounts=('{"Type": "bind", "Source": "/c", "Target": "/d"}',),
         restart_policy=RestartPolicy("on-failure", 3), cap_add=("NET_ADMIN",),
         cap_drop=("ALL",), pid_mode="host", privileged=True, readonly_rootfs=True, init=True,

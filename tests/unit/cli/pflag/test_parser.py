@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from cli.pflag import FILTER, INT, LIST, MAP, STRING, STRINGS, UINT, Flag
 from cli.pflag.parser import FlagError, FlagSet

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from engine.cluster.keys import LAYOUT
 from engine.cluster.membership import directory, load, locked, preferred_url, save, update

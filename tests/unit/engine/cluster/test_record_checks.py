@@ -1,8 +1,7 @@
 """An invalid record from the etcd store is ignored, and all other records are used."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from engine.cluster import keys, record_checks, snapshot
 from engine.cluster.etcd import KeyValue

@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from drivers.options import VNIS
 from engine.cluster.addressing import pick_address, pools_for_endpoint

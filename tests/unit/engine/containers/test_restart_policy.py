@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from signal import SIGKILL, SIGTERM, SIGUSR1
 
 import pytest
+from msgspec.structs import replace
 
 from engine.containers import restart_policy
 from engine.model import ContainerConfig, ContainerRecord, HostConfig, RestartPolicy

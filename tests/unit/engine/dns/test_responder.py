@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import dns.edns
 import dns.flags
 import dns.message
 import dns.rcode
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.dns import wire
 from engine.dns.responder import MOST_READY, Responder

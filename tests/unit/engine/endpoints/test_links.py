@@ -23,9 +23,9 @@ UNRELATED = ContainerRecord("ab" * 32, "web", "", ContainerConfig("bb"), HostCon
 )
 def test_the_rename_of_a_container_changes_only_the_links_to_it(tmp_path, link, after):
     store = SqliteStore(tmp_path / "hawse.db")
-    settings = HostConfig(network_mode="bridge", links=[link])
+    settings = HostConfig(network_mode="bridge", links=(link,))
     source = ContainerRecord("d" * 64, "app", "", ContainerConfig("bb"), settings)
     with store.write() as tx:
         for record in (NAMED, UNRELATED, source):
             tx.put_container(record)
-        assert links.renamed(tx, source, UNRELATED, "new").host.links == [after]
+        assert links.renamed(tx, source, UNRELATED, "new").host.links == (after,)

@@ -141,9 +141,9 @@ def test_genuine_values_are_taken_over():
         User="1000:100", WorkingDir="/srv/ä", StopSignal="SIGRTMIN+3", Volumes={"/data": {}}, OnBuild=None,
     )  # fmt: skip
     record = read_record(ID, document)
-    assert (record.cmd, record.entrypoint) == (["sh"], ["sh", "-c", "a\nb", ""])
-    assert record.env == ["PS1=\x1b[1m$ ", "A=1\n2", "nothing", "E="]
-    assert record.exposed_ports == ["53/udp", "80", "8000-8010/tcp"]
+    assert (record.cmd, record.entrypoint) == (("sh",), ("sh", "-c", "a\nb", ""))
+    assert record.env == ("PS1=\x1b[1m$ ", "A=1\n2", "nothing", "E=")
+    assert record.exposed_ports == ("53/udp", "80", "8000-8010/tcp")
     assert record.labels == {"a": "1\n2", "b": ""}
     assert (record.user, record.working_dir, record.stop_signal) == ("1000:100", "/srv/ä", "SIGRTMIN+3")
     assert render_inspect(record, parse_config(document))["Config"]["Volumes"] == {"/data": {}}

@@ -5,10 +5,10 @@ The facts are the drivers, the options, the subnets, and the lists of networks.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
+from msgspec.structs import replace
 
 from engine.model import NetworkRecord, NetworkSummary, PoolRecord
 from engine.store import transaction

@@ -12,7 +12,7 @@ COUNT = "invalid restart policy: maximum retry count"
 
 
 def create(networks=None, **fields):
-    config = {key: fields.pop(key) for key in list(fields) if key in ContainerConfig.__dataclass_fields__}
+    config = {key: fields.pop(key) for key in list(fields) if key in ContainerConfig.__struct_fields__}
     request = ContainerCreate(ContainerConfig("bb", **config), HostConfig(**fields), networks or {})
     warnings = check_container_create(request)
     check_networks(request, {})

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from engine.agentd.cluster import wireguard_keys
 from engine.cluster import membership as memberships

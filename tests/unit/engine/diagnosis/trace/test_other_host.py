@@ -26,7 +26,7 @@ def test_a_report_names_the_other_host_and_contains_no_command_from_that_host():
     (hop,) = report.hops
     assert (hop.where, hop.seen) == ("container web on host far (192.0.2.2)", False)
     where, fix = "host far (192.0.2.2), table inet f chain c", "on far: let these packets pass in that chain"
-    assert report.culprits == [Culprit("vxlan-blocked", "UDP 4789", where, "dropped", fix)]
+    assert report.culprits == (Culprit("vxlan-blocked", "UDP 4789", where, "dropped", fix),)
 
 
 def test_a_culprit_of_an_unknown_kind_is_left_out():
