@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -205,7 +206,7 @@ def test_readers_go_on_while_a_stopped_command_holds_the_lock(web):
     code += (
         "with SqliteStore(Path(sys.argv[1])).write() as tx: tx.set_meta('k', 'v'); print(flush=True); time.sleep(99)"
     )
-    holder = subprocess.Popen(["python3", "-c", code, str(database(web))], stdout=subprocess.PIPE, env=web.env())
+    holder = subprocess.Popen([sys.executable, "-c", code, str(database(web))], stdout=subprocess.PIPE, env=web.env())
     try:
         holder.stdout.readline()
         holder.send_signal(signal.SIGSTOP)

@@ -124,7 +124,8 @@ def test_damage_within_the_tables_is_unavailable(store):
 def test_a_record_of_another_shape_is_unavailable(store):
     touch(store)
     edit(store, "INSERT INTO images (id, body) VALUES ('a', '{}')")
-    with pytest.raises(Unavailable, match="is damaged: ImageRecord: Object missing required field `id`"), store.read() as snapshot:
+    damaged = "is damaged: ImageRecord: Object missing required field `id`"
+    with pytest.raises(Unavailable, match=damaged), store.read() as snapshot:
         snapshot.images()
 
 
