@@ -26,12 +26,8 @@ def listed_networks_document(record: ContainerRecord, endpoints: Sequence[Endpoi
 
     Links, aliases, options and DNS names are null in this short form.
     """
-    documents = networks_document(record, endpoints)
-    for document in documents.values():
-        ipam = document["IPAMConfig"]
-        document["IPAMConfig"] = ipam and {key: ipam[key] for key in ipam if key != "LinkLocalIPs"}
-        document.update(Links=None, Aliases=None, DriverOpts=None, DNSNames=None)
-    return documents
+    by_network = {endpoint.network_id: endpoint for endpoint in endpoints}
+    return {a.network: _listed_document(a, by_network.get(a.network_id)) for a in _shown(record)}
 
 
 def endpoint_settings_document(
@@ -40,7 +36,7 @@ def endpoint_settings_document(
     """Render one network of a container; ``endpoint`` is None if the container has no endpoint on that network."""
     settings = attachment.settings
     return {
-        "IPAMConfig": _ipam(_granted(endpoint) if endpoint and endpoint.granted else settings.ipam),
+        "IPAMConfig": _ipam(_shown_ipam(attachment, endpoint)),
         "Links": copied_list(settings.links),
         "Aliases": copied_list(settings.aliases),
         "MacAddress": _mac(attachment, endpoint),
@@ -49,6 +45,21 @@ def endpoint_settings_document(
         **address_document(endpoint),
         "DriverOpts": None if settings.driver_opts is None else dict(sorted(settings.driver_opts.items())),
         "DNSNames": _dns_names(record, attachment),
+    }
+
+
+def _listed_document(attachment: NetworkAttachment, endpoint: EndpointRecord | None) -> Json:
+    ipam = _ipam(_shown_ipam(attachment, endpoint))
+    return {
+        "IPAMConfig": ipam and {key: ipam[key] for key in ipam if key != "LinkLocalIPs"},
+        "Links": None,
+        "Aliases": None,
+        "MacAddress": _mac(attachment, endpoint),
+        "NetworkID": attachment.network_id,
+        "EndpointID": endpoint.id if endpoint else "",
+        **address_document(endpoint),
+        "DriverOpts": None,
+        "DNSNames": None,
     }
 
 
@@ -82,11 +93,13 @@ def _split(interface: str) -> tuple[str, int]:
     return address, int(prefix or 0)
 
 
-def _granted(endpoint: EndpointRecord) -> EndpointIPAM:
-    """Return the addresses that the cluster has allocated to an endpoint, as IPAM settings.
+def _shown_ipam(attachment: NetworkAttachment, endpoint: EndpointRecord | None) -> EndpointIPAM | None:
+    """Return the addresses that the user requested, or those that the cluster has allocated to the endpoint.
 
-    Docker shows these addresses as if the user had requested them.
+    Docker shows the cluster's addresses as if the user had requested them.
     """
+    if endpoint is None or not endpoint.granted:
+        return attachment.settings.ipam
     return EndpointIPAM(_split(endpoint.ipv4)[0], _split(endpoint.ipv6)[0])
 
 

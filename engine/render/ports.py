@@ -21,6 +21,8 @@ def ports_document(
     The value is the list of bindings of a published port, and null for a port that is only exposed. The document is
     empty if no network of the container can publish ports.
     """
+    if not (record.config.exposed_ports or record.host.port_bindings or any(e.ports for e in endpoints)):
+        return {}
     if not any(_leads_outside(networks.get(endpoint.network_id)) for endpoint in endpoints):
         return {}
     bound: dict[str, list[dict[str, str]]] = {}
