@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import NamedTuple
@@ -200,12 +201,11 @@ class LinkService:
             return
         self._forget(subject)
         try:
-            gone: Callable[[], None] = lambda: self._forget(subject)  # noqa: E731
             namespace = PinnedNamespace(
                 self._loop,
                 self._inotify,
                 place.path,
-                gone,
+                partial(self._forget, subject),
                 inode=place.inode,
                 pid=place.pid,
                 pid_start=place.pid_start,

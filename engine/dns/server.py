@@ -12,7 +12,8 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from operator import attrgetter
 
 from msgspec import Struct
@@ -182,9 +183,8 @@ class DnsService:
         return True
 
     def _pin(self, view: SandboxView) -> PinnedNamespace:
-        gone: Callable[[], None] = lambda: self._drop(view.id)  # noqa: E731
         identity = {"inode": view.netns_inode, "pid": view.pid, "pid_start": view.pid_start}
-        return PinnedNamespace(self._loop, self._inotify, view.netns_path, gone, **identity)
+        return PinnedNamespace(self._loop, self._inotify, view.netns_path, partial(self._drop, view.id), **identity)
 
     def _drop(self, identity: str) -> None:
         served = self._served.pop(identity, None)
