@@ -98,6 +98,15 @@ class Ours(Struct, frozen=True):
         )  # a new route /0 or /1 gets the packets of hawse's default route
 
 
+class KnownSandbox(Struct, frozen=True):
+    """A container, its live endpoints, hawse's interfaces in its sandbox, and the namespace of the sandbox."""
+
+    record: ContainerRecord
+    endpoints: Sequence[EndpointRecord]
+    ours: Ours
+    place: Place
+
+
 class LinkService:
     """The service that keeps the links of all networks as the records require.
 
@@ -121,8 +130,8 @@ class LinkService:
         self._host: HostLinks | None = None
         self._watched: dict[Subject, Watched] = {}
         self._networks: dict[str, KnownNetwork] = {}
-        self._ours: dict[str, tuple[ContainerRecord, Sequence[EndpointRecord], Ours]] = {}
-        self._containers: dict[str, Subject] = {}
+        self._sandboxes: dict[Subject, KnownSandbox] = {}
+        self._subjects: dict[str, Subject] = {}  # by endpoint id, the container that has the endpoint
         self._drivers: dict[str, Driver | None] = {}
 
     def reconcile(self, state: Snapshot) -> None:
@@ -134,12 +143,13 @@ class LinkService:
         thread = self._thread = self._thread or LinkThread(self._repair.put_right, self._repair.tell_resting)
         self._host = self._host or HostLinks(self._loop, self._inotify, self._suspect)
         self._host.follow({known.link: known.subject for known in self._networks.values() if known.link})
-        sandboxes = self._sandboxes(state)
+        sandboxes = self._sandboxes = self._known_sandboxes(state)
+        self._subjects = {e.id: subject for subject, known in sandboxes.items() for e in known.endpoints}
         spaces = [known for known in self._networks.values() if known.path]
         for subject in self._watched.keys() - sandboxes.keys() - {known.subject for known in spaces}:
             self._forget(subject)
-        for subject, (record, ours) in sandboxes.items():
-            self._watch(subject, self._place(record), ours)
+        for subject, sandbox in sandboxes.items():
+            self._watch(subject, sandbox.place, sandbox.ours)
         for known in spaces:
             self._watch(known.subject, Place(known.path))
         thread.follow({*sandboxes, *(known.subject for known in self._networks.values())})
@@ -167,30 +177,28 @@ class LinkService:
         except DriverError:
             return None
 
-    def _sandboxes(self, state: Snapshot) -> dict[Subject, tuple[ContainerRecord, Ours]]:
+    def _known_sandboxes(self, state: Snapshot) -> dict[Subject, KnownSandbox]:
         joined: dict[str, list[EndpointRecord]] = {}
         for endpoint in state.endpoints:
             if endpoint.phase == "live" and endpoint.interface and endpoint.network_id in self._networks:
                 joined.setdefault(endpoint.container_id, []).append(endpoint)
-        self._containers = {e.id: Subject(CONTAINER, e.container_id) for es in joined.values() for e in es}
-        before, self._ours = self._ours, {}
+        known = {}
         for record in state.containers:
             endpoints = joined.get(record.id)
             if endpoints and record.sandbox_path and (record.pid or record.kind == "adopted") and heals(record):
-                known = before.get(record.id)
-                if known is None or known[0] is not record or known[1] != endpoints:
-                    known = (record, endpoints, _ours(record, endpoints, self._with_modes(endpoints)))
-                self._ours[record.id] = known
-        return {ours.subject: (record, ours) for record, _, ours in self._ours.values()}
+                subject = Subject(CONTAINER, record.id)
+                before = self._sandboxes.get(subject)
+                same = before is not None and before.record is record and before.endpoints == endpoints
+                known[subject] = before if before is not None and same else self._known_sandbox(record, endpoints)
+        return known
 
-    def _with_modes(self, endpoints: Sequence[EndpointRecord]) -> frozenset[str]:
-        joined = ((e.interface, self._networks[e.network_id].record.driver) for e in endpoints)
-        return frozenset(interface for interface, driver in joined if facts(driver).has_modes)
-
-    def _place(self, record: ContainerRecord) -> Place:
+    def _known_sandbox(self, record: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> KnownSandbox:
+        networks = [(e.interface, self._networks[e.network_id].record) for e in endpoints]
+        with_modes = frozenset(interface for interface, network in networks if facts(network.driver).has_modes)
         path = f"/proc/{record.pid}/ns/net" if record.pid else record.sandbox_path
-        resolves = any(not self._networks[e.network_id].record.predefined for e in self._ours[record.id][1])
-        return Place(path, record.sandbox_inode, record.pid, record.pid_start, resolves)
+        resolves = any(not network.predefined for _, network in networks)
+        place = Place(path, record.sandbox_inode, record.pid, record.pid_start, resolves)
+        return KnownSandbox(record, endpoints, _ours(record, endpoints, with_modes), place)
 
     def _watch(self, subject: Subject, place: Place, ours: Ours | None = None) -> None:
         """Watch a sandbox with hawse's interfaces ``ours``, or, without ``ours``, a network's own namespace."""
@@ -250,7 +258,7 @@ class LinkService:
         Endpoints that were not live at the last read of the store are skipped, because a command is creating or
         removing them.
         """
-        candidates = (self._containers.get(s.id) if s.kind == ENDPOINT else s for s in suspects)
+        candidates = (self._subjects.get(s.id) if s.kind == ENDPOINT else s for s in suspects)
         subjects = [subject for subject in candidates if subject is not None]
         if subjects and self._thread is not None:
             self._thread.suspect(subjects, by)
