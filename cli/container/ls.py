@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from cli.app import App, StatusError
-from cli.container.row import HEADER, empty_row, row
+from cli.container.row import HEADER, empty_row, readers, row
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
 from cli.output.documents import LIST_FORMAT
-from cli.output.listing import omittable, write_listing
+from cli.output.listing import omittable, write_columns, write_listing
+from cli.output.rows import shows_only
 from cli.pflag import FILTER, INT, STRING, changed, command, flag
 
 ALIASES = "hawse container ls, hawse container list, hawse container ps, hawse ps"
@@ -68,9 +69,13 @@ def list_containers(ctx: click.Context, flags: dict[str, Any]) -> None:
         size = True
     limit = 1 if flags["latest"] and flags["last"] == -1 else flags["last"]
     containers = app.engine.containers.list(flags["filter"], all=flags["all"], limit=limit, size=size)
-    rows = [row(container, trunc=not flags["no_trunc"]) for container in containers]
+    text, trunc = template(format, quiet=quiet, size=size), not flags["no_trunc"]
     elided = omittable(ELIDED, format, no_trunc=flags["no_trunc"])
-    write_listing(app, template(format, quiet=quiet, size=size), rows, HEADER, failing=FAILED, elided=elided)
+    if shows_only(text, HEADER):
+        cells = {name: list(map(read, containers)) for name, read in readers(trunc=trunc).items() if name in text}
+        return write_columns(app, text, cells, HEADER, elided=elided)
+    rows = [row(container, trunc=trunc) for container in containers]
+    return write_listing(app, text, rows, HEADER, failing=FAILED, elided=elided)
 
 
 def template(format: str, *, quiet: bool, size: bool) -> str:

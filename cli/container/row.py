@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from cli.container.ports_column import displayed_ports
@@ -28,26 +30,28 @@ Document = Mapping[str, Any]
 def row(container: Document, *, trunc: bool) -> FormatContext:
     """Return the fields of one container for a template; ``trunc`` shortens ids, commands and mounts."""
     labels: Mapping[str, str] = container["Labels"] or {}
-    return FormatContext(
-        TYPE,
-        {
-            "Command": lambda: quote(ellipsis(container["Command"], COMMAND_WIDTH) if trunc else container["Command"]),
-            "CreatedAt": lambda: moment(container["Created"]),
-            "ID": short_id(container["Id"]) if trunc else container["Id"],
-            "Image": lambda: image(container, trunc=trunc),
-            "Labels": lambda: ",".join(f"{key}={labels[key]}" for key in sorted(labels)),
-            "LocalVolumes": lambda: str(sum(mount.get("Driver") == "local" for mount in container.get("Mounts") or ())),
-            "Mounts": lambda: mounts(container, trunc=trunc),
-            "Names": lambda: names(container["Names"], trunc=trunc),
-            "Networks": lambda: ",".join(sorted((container.get("NetworkSettings") or {}).get("Networks") or {})),
-            "Ports": lambda: displayed_ports(container["Ports"] or ()),
-            "RunningFor": lambda: human_duration(time.time() - container["Created"]) + " ago",
-            "Size": lambda: size(container),
-            "State": container["State"],
-            "Status": container["Status"],
-        },
-        lookups={"Label": lambda key: labels.get(key, "")},
-    )
+    fields = {name: partial(read, container) for name, read in readers(trunc=trunc).items()}
+    return FormatContext(TYPE, fields, lookups={"Label": lambda key: labels.get(key, "")})
+
+
+def readers(*, trunc: bool) -> Mapping[str, Callable[[Document], str]]:
+    """Return, for each field that a template may show, the function that computes it from a container's document."""
+    return {
+        "Command": lambda c: quote(ellipsis(c["Command"], COMMAND_WIDTH) if trunc else c["Command"]),
+        "CreatedAt": lambda c: moment(c["Created"]),
+        "ID": lambda c: short_id(c["Id"]) if trunc else c["Id"],
+        "Image": lambda c: image(c, trunc=trunc),
+        "Labels": lambda c: ",".join(f"{key}={value}" for key, value in sorted((c["Labels"] or {}).items())),
+        "LocalVolumes": lambda c: str(sum(mount.get("Driver") == "local" for mount in c.get("Mounts") or ())),
+        "Mounts": lambda c: mounts(c, trunc=trunc),
+        "Names": lambda c: names(c["Names"], trunc=trunc),
+        "Networks": lambda c: ",".join(sorted((c.get("NetworkSettings") or {}).get("Networks") or {})),
+        "Ports": lambda c: displayed_ports(c["Ports"] or ()),
+        "RunningFor": lambda c: human_duration(time.time() - c["Created"]) + " ago",
+        "Size": size,
+        "State": itemgetter("State"),
+        "Status": itemgetter("Status"),
+    }
 
 
 def empty_row(size_used: Callable[[], str]) -> FormatContext:
