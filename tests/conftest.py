@@ -257,11 +257,12 @@ class Host(Netns):
 
         No hawse command deletes them, because the host is deleted without removing its containers.
         """
-        for entry in os.scandir("/run/netns"):
+        for link in [*Path("/run/netns").iterdir(), *Path("/etc/netns").glob("*/*")]:
             with suppress(OSError):  # another process deletes names too
-                if entry.is_symlink() and os.readlink(entry).startswith(f"{self.run_dir}/"):
-                    os.unlink(entry)
-                    shutil.rmtree(f"/etc/netns/{entry.name}", ignore_errors=True)
+                if link.is_symlink() and os.readlink(link).startswith((f"{self.run_dir}/", f"{self.root}/")):
+                    link.unlink()
+                    if link.parent != Path("/run/netns"):
+                        link.parent.rmdir()
 
 
 def _belongs(process: str, mark: bytes, inode: int) -> bool:
