@@ -12,7 +12,6 @@ would have to evaluate these strings before reading a record (`engine.store.code
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -296,12 +295,8 @@ class NetworkRecord(Struct, frozen=True, omit_defaults=True):
     owner: str = ""
 
 
-class NetworkSummary(NamedTuple):
-    """The fields of a network that ``network ls`` shows.
-
-    The class is a NamedTuple and not a dataclass, because tuples are faster to create and a host may have very many
-    networks.
-    """
+class NetworkSummary(Struct, frozen=True):
+    """The fields of a network that ``network ls`` shows."""
 
     id: str
     name: str

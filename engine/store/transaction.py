@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import starmap
 from typing import Any, TypeVar
 
 from engine.errors import EngineError
@@ -95,7 +96,7 @@ class SqliteReader:
             f"WHERE phase IN ({marks}) ORDER BY place",
             phases,
         )
-        return list(map(NetworkSummary._make, rows))
+        return list(starmap(NetworkSummary, rows))
 
     def has_custom_networks(self) -> bool:
         """Return whether there is any network besides the predefined networks."""
