@@ -19,8 +19,10 @@ UNREACHABLE = {4: (3, 3), 6: (1, 4)}
 TOO_BIG = {4: (3, 4), 6: (2, 0)}
 NEXT_MTU = 1280
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
+FRAGMENT = 44  # the next header number of IPv6 fragments
 EVERYBODY = "ff:ff:ff:ff:ff:ff"
 SOLICIT, ANNOUNCE, ROUTER = 135, 136, 134  # ICMPv6 types of neighbour discovery
+REPORT = 143  # ICMPv6 type of the multicast listener report (MLDv2)
 
 
 def socket_in(netns: int, family: int, kind: int) -> socket.socket:
@@ -66,6 +68,19 @@ def icmp(source: str, destination: str, message: bytes, hops: int = TTL) -> byte
     """Return an IP packet with an ICMP message. This function computes the checksum of the message."""
     protocol, pseudo = (1, False) if ip_address(source).version == 4 else (58, True)
     return ip(source, destination, protocol, _summed(source, destination, protocol, message, 2, pseudo=pseudo), hops)
+
+
+def fragments(packet: bytes, first: int) -> list[bytes]:
+    """Return an IPv6 packet as two fragments; ``first`` is the payload's size in the first one, a multiple of 8."""
+    header, payload = packet[:40], packet[40:]
+    parts = ((0, payload[:first], 1), (first, payload[first:], 0))
+    return [
+        struct.pack("!4sHBB", header[:4], 8 + len(part), FRAGMENT, header[7])
+        + header[8:]
+        + struct.pack("!BBHI", header[6], 0, offset | more, 1)
+        + part
+        for offset, part, more in parts
+    ]
 
 
 def icmp_error(source: str, destination: str, quoted: bytes, kind: dict[int, tuple[int, int]] = UNREACHABLE) -> bytes:

@@ -35,7 +35,7 @@ from tests.netns.drivers.rule_world import (
     complains_to_host,
 )
 from tests.netns.routers import MACS
-from tests.packets import ANNOUNCE, EVERYBODY, ROUTER, SOLICIT, TOO_BIG, icmp_error, udp, vxlan
+from tests.packets import ANNOUNCE, EVERYBODY, REPORT, ROUTER, SOLICIT, TOO_BIG, icmp_error, udp, vxlan
 
 pytestmark = pytest.mark.netns
 
@@ -262,10 +262,14 @@ SPOOF_PROBES: dict[tuple[str, str], Sent] = {
     ("arp_sender", "@addresses4"): Sent(arp(OWN), True),
     ("arp_sender", "drop"): Sent(arp(OTHER), False),
     ("ipv6_sender", "nd-router-advert"): Sent(icmpv6(OWN6, ROUTER), False),
-    ("ipv6_sender", "taddr"): Sent(icmpv6(OWN6, ANNOUNCE, OTHER6), False),
-    ("ipv6_sender", "ip6 saddr ::"): Sent(icmpv6("::", SOLICIT), True),
+    ("ipv6_sender", "nd-neighbor-advert"): Sent(icmpv6(OWN6, ANNOUNCE, OTHER6), False),
+    ("ipv6_sender", "nd-neighbor-solicit"): Sent(icmpv6("::", SOLICIT, OTHER6), False),
+    ("ipv6_sender", "ip6 saddr ::"): Sent(icmpv6("::", REPORT), True),
     ("ipv6_sender", "@addresses6 accept"): Sent(icmpv6(OWN6, SOLICIT), True),
     ("ipv6_sender", "drop"): Sent(icmpv6(OTHER6, SOLICIT), False),
+    ("own_target", "ip6 saddr ::"): Sent(icmpv6("::", SOLICIT), True),
+    ("own_target", "iifname . ip6 saddr"): Sent(icmpv6(OWN6, ANNOUNCE), True),
+    ("own_target", "drop"): Sent(icmpv6(OTHER6, ANNOUNCE), False),
 }
 
 
