@@ -294,6 +294,7 @@ class BridgeDriver:
             # bridge.
             teardown(
                 [
+                    Step("settings", made.restore_settings),
                     Step("mtu", made.allow_ipv6),
                     Step("parameters", made.set_parameters),
                     Step("addresses", made.set_addresses),

@@ -113,6 +113,7 @@ class Bridge:
         if bridge.kind != "bridge":
             return [link_comparison.no_bridge(self.name, bridge.kind)]
         differences = [] if bridge.up else [link_comparison.down("bridge", self.name)]
+        differences += link_comparison.wrong_settings("setting", self.name, self._wrong_settings(bridge))
         if not bridge.has_arp:
             differences.append(link_comparison.without_arp("bridge", self.name))
         if self._has_other_mac(bridge):
@@ -121,6 +122,18 @@ class Bridge:
             differences.append(Difference("missing", "forwarding entry", f"{bridge.mac} of {self.name}"))
         differences += link_comparison.addresses(self.session, bridge.index, self.name, self._addresses())
         return differences + link_comparison.sysctls(self._sysctls(bridge))
+
+    def restore_settings(self) -> None:
+        """Restore the settings that `link.add_bridge` gives to hawse's bridges; idempotent.
+
+        An older version of hawse may have made the bridge without them.
+        """
+        bridge = link.find(self.session, self.name)
+        if bridge is not None and self._wrong_settings(bridge):
+            link.change_kind(self.session, bridge.index, "bridge", **link.BRIDGE_SETTINGS)
+
+    def _wrong_settings(self, bridge: link.Link) -> Mapping[str, int]:
+        return link.wrong_settings(self.session, self.name, link.BRIDGE_SETTINGS) if self._is_ours(bridge) else {}
 
     def connect(self) -> None:
         """Add the missing routes to the subnets of the bridge's addresses."""

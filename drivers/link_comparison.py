@@ -22,6 +22,12 @@ def down(place: str, name: str) -> Difference:
     return Difference("changed", place, f"{name} is down", subject=name, setting=UP)
 
 
+def wrong_settings(place: str, name: str, settings: Mapping[str, int]) -> list[Difference]:
+    """Return one difference for all wrong ``settings`` of a bridge, or none if there are no wrong settings."""
+    shown = ", ".join(f"{setting.removeprefix('br_')} {value}" for setting, value in settings.items())
+    return [Difference("changed", place, f"{name} has {shown}", subject=name)] if shown else []
+
+
 def without_arp(place: str, name: str) -> Difference:
     """Return the difference for a link whose ARP is off."""
     return Difference("changed", place, f"{name} has ARP off", subject=name, setting=ARP)

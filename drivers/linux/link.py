@@ -54,6 +54,11 @@ LEARNT_LIMIT = 1 << 16
 A limit is needed, because a container can send frames with any number of source addresses. Each learned address takes
 154 bytes for five minutes. Above the limit, the bridge floods frames to addresses that it does not know.
 """
+BRIDGE_SETTINGS = {"br_fdb_max_learned": LEARNT_LIMIT, "br_mcast_snooping": 0}
+"""The settings of hawse's bridges on the host. Kernels before Linux 6.7 do not have the limit `LEARNT_LIMIT`.
+
+Multicast snooping is off. With it, a container that sends MLD queries could stop the neighbour discovery of others.
+"""
 VXLAN_PORT = 4789  # UDP port of VXLAN assigned by IANA
 LEAST_IPV6_MTU = 1280
 """The MTU below which the kernel removes IPv6 from a link."""
@@ -116,6 +121,16 @@ def kind_attributes(session: Session, name: str) -> Any:
     return message.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
 
 
+def wrong_settings(session: Session, name: str, required: Mapping[str, int]) -> dict[str, int]:
+    """Return the settings of a link's kind that differ from ``required``, with their present values.
+
+    Settings that the kernel does not have are left out. The names are those of `add`.
+    """
+    data = kind_attributes(session, name)
+    present = {setting: data.get_attr(f"IFLA_{setting.upper()}") for setting in required}
+    return {setting: value for setting, value in present.items() if value not in (None, required[setting])}
+
+
 def port_state(session: Session, name: str) -> int | None:
     """Return the state of a bridge port (0 disabled … 3 forwarding, 4 blocking), or None for another link."""
     return port_flags(session, name).get("state")
@@ -158,12 +173,8 @@ def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
 
 
 def add_bridge(session: Session, name: str, **attributes: Any) -> None:
-    """Create a bridge that learns at most `LEARNT_LIMIT` addresses; kernels before Linux 6.7 ignore the limit.
-
-    Multicast snooping is off. With it, a container that sends MLD queries could stop the neighbour discovery of others.
-    ``attributes`` and errors are those of `add`.
-    """
-    add(session, name, "bridge", br_fdb_max_learned=LEARNT_LIMIT, br_mcast_snooping=0, **attributes)
+    """Create a bridge with the `BRIDGE_SETTINGS`; ``attributes`` and errors are those of `add`."""
+    add(session, name, "bridge", **BRIDGE_SETTINGS, **attributes)
 
 
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:

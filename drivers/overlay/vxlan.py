@@ -86,7 +86,7 @@ def _make_bridge(there: Session, network: NetworkSpec) -> None:
         mac = "02:" + os.urandom(5).hex(":")
         link.add(there, BRIDGE, "bridge", address=mac, br_mcast_snooping=0)
         link.change(there, link.index(BRIDGE), ifalias=names.network_mark(network.id))
-    elif _wrong_bridge_settings(there):
+    elif link.wrong_settings(there, BRIDGE, BRIDGE_SETTINGS):
         link.change_kind(there, present.index, "bridge", **BRIDGE_SETTINGS)
 
 
@@ -161,8 +161,8 @@ def _wrong_bridge(
     """Return the differences of the bridge, of its addresses, and of the VXLAN devices as its ports."""
     if bridge.kind != "bridge":
         return [link_comparison.no_bridge(BRIDGE, bridge.kind)]
-    settings = ", ".join(f"{setting} {value}" for setting, value in _wrong_bridge_settings(there).items())
-    lost = [Difference("changed", "bridge", f"{BRIDGE} has {settings}", subject=BRIDGE)] if settings else []
+    settings = link.wrong_settings(there, BRIDGE, BRIDGE_SETTINGS)
+    lost = link_comparison.wrong_settings("bridge", BRIDGE, settings)
     for port in ports:
         lost += port_flags.compare(there, port, BRIDGE, FLAGS, "interface")
     gateways = [pool.gateway for pool in network.pools if pool.gateway is not None]
@@ -172,12 +172,6 @@ def _wrong_bridge(
         for gateway in gateways
         if gateway not in held
     ]
-
-
-def _wrong_bridge_settings(there: Session) -> dict[str, int]:
-    data = link.kind_attributes(there, BRIDGE)
-    values = {setting: data.get_attr(f"IFLA_{setting.upper()}") for setting in BRIDGE_SETTINGS}
-    return {s.removeprefix("br_"): v for s, v in values.items() if v not in (None, BRIDGE_SETTINGS[s])}
 
 
 def _sysctls(network: NetworkSpec) -> dict[str, str]:

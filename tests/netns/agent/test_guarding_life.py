@@ -91,6 +91,15 @@ def test_a_flush_just_after_the_agent_was_killed_is_repaired_by_the_next_agent(h
     assert agent(host) not in (0, first)
 
 
+def test_the_next_agent_gives_the_bridges_of_an_older_version_of_hawse_their_settings(host):
+    host.hawse(*CONTAINER)
+    first = until(lambda: agent(host))
+    bridge = host.sh("ls -d /sys/class/net/*/bridge").split("/")[-2]
+    host.sh(f"ip link set {bridge} type bridge mcast_snooping 1 fdb_max_learned 0")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: "mcast_snooping 0" in (shown := host.sh(f"ip -d link show {bridge}")) and "learned 65536" in shown)
+
+
 def test_an_agent_without_networks_to_guard_ends(host):
     env = {"HAWSE_AGENT_IDLE": "2"}
     host.hawse("network", "create", "app", env=env)
