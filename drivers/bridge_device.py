@@ -76,7 +76,9 @@ class Bridge:
             sysctl.write_if_present(path, value)
 
     def _sysctls(self, bridge: link.Link | None) -> Mapping[str, str]:
-        values: dict[str, str] = {}
+        # Because of route_localnet, a source-routed packet could lead from a container to 127.0.0.1, by way of another
+        # address of the host. The firewall's chain loopback_guard sees only that other address.
+        values = {sysctl.conf("ipv4", self.name, "accept_source_route"): "0"}
         if bridge is not None and self._is_ours(bridge):
             values[sysctl.conf("ipv6", self.name, "accept_ra")] = router_advertisements.IGNORED
             # If the network gives the bridge no IPv6 address, disable IPv6. The bridge then has no link-local address.

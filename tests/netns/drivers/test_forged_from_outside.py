@@ -1,0 +1,63 @@
+"""Packets that enter the host with a source address which the sender cannot have.
+
+The sender is a neighbour on the LAN, or a container on another network. The host has rp_filter off, and br_netfilter
+is on, so that conntrack knows the flows inside a network.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from tests.netns.drivers.test_forged_packets import HOST, Flow, heard, opened
+from tests.packets import checksum, ethernet, send, send_frame, udp
+
+pytestmark = pytest.mark.netns
+
+SUBNETS = ("172.30.0.0/16", "fd00:30::/64")
+CLIENT, SERVER = {4: "172.30.0.2", 6: "fd00:30::2"}, {4: "172.30.0.3", 6: "fd00:30::3"}
+GATEWAY = {4: "172.30.0.1", 6: "fd00:30::1"}
+NEIGHBOUR = {4: "192.168.99.99", 6: "fd99::99"}
+INNER, PUBLISHED = 50, 8080
+LOOSE_SOURCE_ROUTE, NO_OPERATION = 131, 1
+
+
+@pytest.fixture
+def network(lab, peer):
+    lab.host.sh("sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0")
+    lab.host.sh("for k in iptables ip6tables; do echo 1 > /proc/sys/net/bridge/bridge-nf-call-$k; done")
+    peer.sh(f"ip route add {SUBNETS[0]} via {HOST[4]}; ip route add {SUBNETS[1]} via {HOST[6]}")
+    return lab.network("n1", *SUBNETS)
+
+
+def published(lab, network):
+    """Return a container that publishes a UDP port on all addresses of the host."""
+    return lab.container(network, 3, [lab.binding(PUBLISHED, INNER, "udp", host_ip=ip) for ip in ("0.0.0.0", "::")])
+
+
+def test_source_routing_leads_no_packet_to_the_hosts_loopback(lab, network):
+    """route_localnet is on for the bridge, because a port is published on 127.0.0.1."""
+    lab.container(network, 3, [lab.binding(PUBLISHED, INNER, "udp", host_ip="127.0.0.1")])
+    mallory = lab.container(network, 2)
+    bridge = f"br-{network.id[:12]}"
+    assert lab.host.sh(f"cat /proc/sys/net/ipv4/conf/{bridge}/route_localnet").strip() == "1"
+    lab.host.sh("sysctl -qw net.ipv4.conf.all.accept_source_route=1")
+    mac = lab.host.sh(f"cat /sys/class/net/{bridge}/address").strip()
+    frame = ethernet(mac, mallory.endpoint.mac, source_routed(CLIENT[4], GATEWAY[4], "127.0.0.1", 9000))
+    with opened(lab.host.path, 4, 9000, address="127.0.0.1") as service:
+        send_frame(mallory.path, frame)
+        assert heard(service) == b""
+        lab.host.sh(f"sysctl -qw net.ipv4.conf.{bridge}.accept_source_route=1")
+        send_frame(mallory.path, frame)
+        assert heard(service, 5) == b"forged", "the packet is well made"
+
+
+def source_routed(source: str, first: str, last: str, port: int) -> bytes:
+    """Return an IPv4 packet with a UDP datagram that is routed to the address ``first``, and from there to ``last``."""
+    header, datagram = udp(source, 1, first, port)[:20], udp(source, 1, last, port)[20:]
+    hop = bytes(map(int, last.split(".")))
+    options = struct.pack("!4B4s", NO_OPERATION, LOOSE_SOURCE_ROUTE, 3 + len(hop), 4, hop)
+    length = len(header) + len(options) + len(datagram)
+    header = struct.pack("!BBH", 0x47, 0, length) + header[4:10] + bytes(2) + header[12:] + options
+    return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + datagram
