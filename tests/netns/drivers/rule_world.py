@@ -145,6 +145,7 @@ class World:
         self.talks()
         self.plain, self.dhcp = (lab.serve(lab.host, port, "udp") for port in (PLAIN, DHCP))
         self.hidden, self.hidden6 = (lab.serve(self.friend, PLAIN, "udp", a) for a in (FRIEND, FRIEND6))
+        self.shown6 = lab.serve(self.web, PLAIN + 2, "udp", address="::")
         self.tunnel_ends = {a: lab.serve(lab.host, VXLAN_PORT, "udp", address=a) for a in (HOST, HOST6)}
         self.tunnel_ends[PEER] = lab.serve(peer, VXLAN_PORT, "udp")
 
@@ -154,6 +155,7 @@ class World:
         ports = [lab.binding(8080, 80), lab.binding(8080, 81, host_ip="::"), lab.binding(8082, 50, "udp", "127.0.0.1")]
         ports += [lab.binding(8084, 80, host_ip="::1"), lab.binding(8084, 50, "udp", "::1")]
         ports += [lab.binding(8081, 80, host_ip=HOST), lab.binding(8081, 81, host_ip=HOST6)]
+        ports += [lab.binding(8087, PLAIN + 2, "udp", host_ip="::")]
         ports += [lab.binding(8086, 51, "udp", host_ip=ip) for ip in ("0.0.0.0", "::")]
         ports += [lab.binding(7000, 7000, host_ip=ip, host_port_end=7009, port_end=7009) for ip in ("0.0.0.0", "::")]
         self.web, self.friend = lab.container(n1, 2, ports), lab.container(n1, 3)

@@ -36,6 +36,16 @@ def published(lab, network):
     return lab.container(network, 3, [lab.binding(PUBLISHED, INNER, "udp", host_ip=ip) for ip in ("0.0.0.0", "::")])
 
 
+def test_a_container_sends_to_no_published_port_of_another_network_from_a_link_local_address(lab, network):
+    """With br_netfilter, the kernel forwards such packets. They could be of a container on the port's own network."""
+    mallory = lab.container(lab.network("n2", "172.31.0.0/16", "fd00:31::/64"), 2)
+    with opened(published(lab, network).path, 6, INNER) as server:
+        send(mallory.path, udp("fe80::3", 1111, HOST[6], PUBLISHED))
+        assert heard(server) == b""
+        send(mallory.path, udp("fd00:31::2", 1111, HOST[6], PUBLISHED, b"own"))
+        assert heard(server, 5) == b"own"
+
+
 def test_source_routing_leads_no_packet_to_the_hosts_loopback(lab, network):
     """route_localnet is on for the bridge, because a port is published on 127.0.0.1."""
     lab.container(network, 3, [lab.binding(PUBLISHED, INNER, "udp", host_ip="127.0.0.1")])

@@ -90,6 +90,7 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("forward", "status dnat"): lambda w: w.sees(w.sourced, HOST, 8080, "172.33.0.2"),
     ("forward", "jump marked"): lambda w: w.accepts_mark(),
     ("forward", "jump from_bridge"): lambda w: not w.gets(w.outside, w.other, udp("172.30.0.9", 1, PEER, 50)),
+    ("forward", "fe80::/10"): lambda w: not w.gets(w.shown6, w.linking, udp("fe80::77", 1, HOST6, 8087)),
     ("forward", "jump open"): lambda w: w.sees(w.peer, "172.30.0.2", 80, PEER),
     ("forward", "goto between"): lambda w: w.silent(w.other, "172.30.0.3", 80),
     ("forward", "iifname @bridges accept"): lambda w: w.sees(w.friend, PEER, 80, HOST),
