@@ -30,6 +30,10 @@ the same bridge.
 """
 BEHIND, BY_MARK, MARKED = "10.77.0.1", "198.51.100.6", "198.51.100.5"
 """Addresses behind the container "friend". The host has a normal route to the first address only."""
+ELSEWHERE = "172.31.9.9"
+"""An address in a network's subnet to which the host routes by another interface than the network's bridge."""
+ASYMMETRIC = "172.31.7.7"
+"""An address of the container "other", to which the container "web" may send by a link of its own to the host."""
 MARK, VNI = 7, 4097
 PLAIN = 5050  # UDP port used on the host and on the container "friend"
 DHCP = 67  # UDP port of a DHCP server
@@ -241,7 +245,11 @@ class World:
     def strangers(self) -> None:
         self.far = self.lab.sandbox()
         self.host.sh(f"ip link add side type veth peer name far netns {self.far.namespace}")
-        self.host.sh("ip addr add 10.9.0.1/24 dev side; ip link set side up")
+        self.host.sh(f"ip link add own type veth peer name own0 netns {self.web.namespace}")
+        self.host.sh("ip addr add 10.200.0.1/24 dev own; ip link set own up")
+        self.web.run("sh", "-c", "ip addr add 10.200.0.2/24 dev own0; ip link set own0 up")
+        self.other.run("ip", "addr", "add", f"{ASYMMETRIC}/16", "dev", "eth0")
+        self.host.sh(f"ip addr add 10.9.0.1/24 dev side; ip link set side up; ip route add {ELSEWHERE} dev ext0")
         self.far.run(
             "sh", "-c", "ip addr add 10.9.0.2/24 dev far; ip link set far up; ip route add default via 10.9.0.1"
         )
@@ -359,6 +367,14 @@ class World:
             wire.bind(("eth0", 0))
             wire.send(asking)
             return hears_any(wire, lambda frame: frame[12:14] == b"\x86\xdd" and frame[54:55] == bytes([ANNOUNCE]))
+
+    def answers_by_its_own_link(self) -> bool:
+        """Return whether a client on another network gets an answer that the web server sends by a link of its own."""
+        self.web.run("ip", "route", "replace", f"{ASYMMETRIC}/32", "via", "10.200.0.1")
+        try:
+            return self.lab.ask(self.other, HOST, 8080, wait=0.8, source=ASYMMETRIC) == ASYMMETRIC
+        finally:
+            self.web.run("ip", "route", "delete", f"{ASYMMETRIC}/32")
 
     def user_sends(self) -> bool:
         """Return whether a user other than root can send a VXLAN packet from the host."""

@@ -36,6 +36,55 @@ def published(lab, network):
     return lab.container(network, 3, [lab.binding(PUBLISHED, INNER, "udp", host_ip=ip) for ip in ("0.0.0.0", "::")])
 
 
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("from_host", [False, True], ids=["from a container", "from the host"])
+def test_a_neighbour_sends_nothing_into_a_flow_to_a_container(lab, peer, network, version, from_host):
+    client, server = lab.container(network, 2), lab.container(network, 3)
+    near_place = ((GATEWAY if from_host else CLIENT)[version], 1111)
+    far_place = (SERVER[version], 2222)
+    sender = lab.host if from_host else client
+    assert lab.pings(sender, far_place[0])
+    near = opened(sender.path, version, near_place[1], far_place, near_place[0])
+    far = opened(server.path, version, far_place[1], near_place, far_place[0])
+    with near, far:
+        flow = Flow(near, far, near_place, far_place, near_place)
+        assert flow.works()
+        send(peer.path, udp(*near_place, *far_place))
+        if not from_host:
+            send(peer.path, udp(*far_place, *near_place))
+        assert flow.untouched()
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_neighbour_reaches_a_published_port_only_with_addresses_outside_the_networks(lab, peer, network, version):
+    with opened(published(lab, network).path, version, INNER) as server:
+        for source in (CLIENT[version], GATEWAY[version], HOST[version]):
+            send(peer.path, udp(source, 1111, HOST[version], PUBLISHED))
+        assert heard(server) == b""
+        send(peer.path, udp(NEIGHBOUR[version], 1111, HOST[version], PUBLISHED, b"own"))
+        assert heard(server, 5) == b"own"
+
+
+def test_a_neighbour_may_have_an_address_of_a_network_if_the_host_routes_to_it(lab, peer, network):
+    """A VPN may give its clients addresses of a network's subnet."""
+    lab.host.sh(f"ip route add {CLIENT[4]} via {NEIGHBOUR[4]}")
+    with opened(published(lab, network).path, 4, INNER) as server:
+        send(peer.path, udp(CLIENT[4], 1111, HOST[4], PUBLISHED, b"own"))
+        assert heard(server, 5) == b"own"
+
+
+def test_a_connected_namespace_may_answer_from_its_published_port_by_a_link_of_its_own(lab, network):
+    """The namespace keeps the default route that it had before it was connected."""
+    lab.host.sh("ip link add own type veth peer name own0; ip addr add 10.200.0.1/24 dev own; ip link set own up")
+    server = lab.container(network, 3, [lab.binding(PUBLISHED, INNER)])
+    lab.host.sh(f"ip link set own0 netns {server.namespace}")
+    server.run("sh", "-c", "ip addr add 10.200.0.2/24 dev own0; ip link set own0 up")
+    server.run("ip", "route", "replace", "default", "via", "10.200.0.1")
+    client = lab.container(lab.network("n2", "172.31.0.0/16"), 2)
+    lab.serve(server, INNER)
+    assert lab.ask(client, HOST[4], PUBLISHED) == "172.31.0.2"
+
+
 def test_a_container_sends_to_no_published_port_of_another_network_from_a_link_local_address(lab, network):
     """With br_netfilter, the kernel forwards such packets. They could be of a container on the port's own network."""
     mallory = lab.container(lab.network("n2", "172.31.0.0/16", "fd00:31::/64"), 2)
