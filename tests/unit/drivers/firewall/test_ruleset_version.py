@@ -1,0 +1,22 @@
+"""The version in the rules' names tells a command or an agent that the kernel has the rules of another version.
+
+An agent of an older version ends only if the version in the kernel is higher than its own. Otherwise, it would restore
+its own rules.
+"""
+
+from hashlib import sha256
+
+from drivers.firewall import encoding, spoof_guard, table
+
+RULES = {"ruleset_8": "e443632eaadc1c3df48234eb1d0e23693c81e6ba7c5b14db4ed0ec165a46d204"}
+"""The version set of the rules, and the digest of all statements of both tables."""
+
+
+def statements(name: str) -> str:
+    lines = (line.strip() for line in encoding.ruleset(name).splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("#"))
+
+
+def test_each_change_of_the_rules_has_a_new_version():
+    text = statements(table.TABLE) + statements(spoof_guard.TABLE)
+    assert {table.VERSION_SET: sha256(text.encode()).hexdigest()} == RULES, "raise the version, then change the digest"
