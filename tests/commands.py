@@ -27,17 +27,31 @@ COLD = [sys.executable, "-m", "cli"]
 WARM = [str(script())]
 LAUNCHER = CHECKOUT / "tests/shared_launcher.py"
 BOOT = """
-import sys
+import os, sys
 sys.path.insert(0, sys.argv.pop(1))
 from cli.warm import __main__, preload, worker
 preload.RESIDENT = tuple(name for name in preload.RESIDENT if name not in ("engine.diagnosis", "cli.doctor"))
 worker.warm_up = lambda until: None
+
+def run_after_code(arguments, app, run=worker.run_command):
+    if code := os.environ.pop("HAWSE_TEST_CODE", ""):
+        del os.environ["HAWSE_WARM"]
+        exec(code, {})
+    return run(arguments, app)
+
+worker.run_command = run_after_code
 __main__.main()
 """
 """The program of the shared server.
 
 It imports the diagnosis in advance, because tests run hundreds of traces. Its idle children do not rehearse commands,
-because a rehearsal would take 20 ms of processor time a command.
+because a rehearsal would take 20 ms of processor time a command. See `with_code` for HAWSE_TEST_CODE.
+"""
+COLD_AFTER_CODE = """
+import os
+exec(os.environ.pop("HAWSE_TEST_CODE"), {})
+from cli.__main__ import main
+main()
 """
 START_TIMEOUT_SECONDS = 20
 
@@ -46,6 +60,18 @@ def launcher() -> list[str]:
     """Return the first words of a command line that runs hawse in the way that HAWSE_TEST_COMMANDS names."""
     ways = {"cold": lambda: COLD, "installed": lambda: WARM, "shared": lambda: shared_server().launcher()}
     return ways[os.environ.get("HAWSE_TEST_COMMANDS", "shared")]()
+
+
+def with_code(launcher: list[str], code: str) -> tuple[list[str], dict[str, str]]:
+    """Return the first words of a command line, and its environment variables, that execute Python code before a
+    command.
+
+    The code and the command run in one process: a child of the shared server if ``launcher`` uses the shared server,
+    else a new process. HAWSE_WARM=only prevents that the command runs without the code if the server does not answer.
+    """
+    if str(LAUNCHER) in launcher:
+        return launcher, {"HAWSE_TEST_CODE": code, "HAWSE_WARM": "only"}
+    return [sys.executable, "-c", COLD_AFTER_CODE], {"HAWSE_TEST_CODE": code}
 
 
 def offer_server(launcher: list[str], run_dir: Path) -> None:

@@ -186,11 +186,17 @@ class Host(Netns):
         input: str | None = None,
         timeout: float = 60,
         env: dict[str, str] | None = None,
+        code: str = "",
     ) -> subprocess.CompletedProcess[str]:
-        """Run one hawse command on this host and return the completed process."""
-        command = self.command(*argv)
+        """Run one hawse command on this host and return the completed process.
+
+        The command's process first executes the Python program ``code``, which may change hawse's functions or exit.
+        """
+        launcher, variables = commands.with_code(self.launcher, code) if code else (self.launcher, {})
+        command = ["ip", "netns", "exec", self.name, *launcher, *argv]
+        environment = self.env(**(env or {}), **variables)
         kw = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
-        r = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=self.env(**(env or {})), **kw)
+        r = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, **kw)
         if self.callbacks_use_server:
             commands.offer_server(self.launcher, self.run_dir)
         if check and r.returncode:

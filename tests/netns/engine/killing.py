@@ -6,45 +6,48 @@ They also kill and start the supervisor.
 import os
 import re
 import signal
-import sys
 
-from tests.conftest import CHECKOUT
-
-KILLED = "import os, pkgutil, sys; from cli.app import App; from cli.root import run\n"
-KILLED += (
-    "m = pkgutil.resolve_name({module!r})\nm.{name} = lambda *a, **k: os.kill(os.getpid(), 9)\nrun(sys.argv[1:], App())"
-)
+KILLED = """
+import os, pkgutil
+module = pkgutil.resolve_name({module!r})
+module.{name} = lambda *a, **k: os.kill(os.getpid(), 9)
+"""
 
 COUNTED = """
 import os, sys
 from cli.app import App
 from cli.root import run
 
-number, limit, count = int(sys.argv[1]), int(sys.argv[2]), 0
+count = 0
 
 def step(frame, event, _):
     global count
     if event == "call" and "/engine/" in frame.f_code.co_filename:
         count += 1
-        if count == limit:
-            os.kill(os.getpid(), number)
+        if count == {limit}:
+            os.kill(os.getpid(), {number})
 
 sys.setprofile(step)
-run(sys.argv[3:], App())
+code = run({command!r}, App())
+sys.setprofile(None)
 print("calls:", count)
+sys.exit(code)
 """
 
-CONNECT = (
-    "from pathlib import Path; from engine.runtime import supervisor_client as c; c.connect(Path({run!r})).close()"
-)
+CONNECT = """
+import sys
+from pathlib import Path
+from engine.runtime import supervisor_client
+supervisor_client.connect(Path({run!r})).close()
+sys.exit()
+"""
 
 
 def killed(host, where, *command):
     """Run a hawse command on a host and kill the command when it calls the function ``where``."""
     module, _, name = where.rpartition(".")
-    code = KILLED.format(module=module, name=name)
-    done = host.run(sys.executable, "-c", code, *command, env=host.env(), cwd=CHECKOUT, check=False)
-    assert done.returncode == -9
+    done = host.hawse(*command, code=KILLED.format(module=module, name=name), check=False)
+    assert done.returncode == -9, done
 
 
 def killed_at_call(host, number, limit, *command):
@@ -53,8 +56,7 @@ def killed_at_call(host, number, limit, *command):
     Only calls of functions in engine/ count. Return 0 if the signal killed the command. Return the total number of
     calls if the command ended before.
     """
-    argv = [sys.executable, "-c", COUNTED, str(number), str(limit), *command]
-    done = host.run(*argv, env=host.env(), cwd=CHECKOUT, check=False)
+    done = host.hawse(code=COUNTED.format(number=int(number), limit=limit, command=list(command)), check=False)
     assert done.returncode in (0, -number), done.stderr
     return int(re.search(r"calls: (\d+)", done.stdout)[1]) if done.returncode == 0 else 0
 
@@ -82,4 +84,4 @@ def kill_supervisor(host):
 
 def start_supervisor(host):
     """Start the next supervisor of a host, without a hawse command."""
-    host.run(sys.executable, "-c", CONNECT.format(run=str(host.run_dir)), env=host.env(), cwd=CHECKOUT)
+    host.hawse(code=CONNECT.format(run=str(host.run_dir)))
