@@ -7,6 +7,7 @@ import threading
 import pytest
 from msgspec.structs import replace
 
+from tests.conftest import new_host
 from tests.netns.engine.conftest import recorded
 from tests.netns.engine.killing import killed
 
@@ -46,32 +47,34 @@ def network(host, name, number):
     )
 
 
-@pytest.fixture
-def app(host):
-    """A host with one network, which is named app."""
-    network(host, "app", 30)
-    return host
+def next_command(host):
+    """Run commands that change the host and leave nothing. The first of them recovers from a killed command."""
+    host.hawse("network", "rm", host.hawse("network", "create", "--internal", "any").stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """A host with the networks app and zoo, for all tests. Each test leaves the host without containers."""
+    with new_host(tmp_path_factory.mktemp("routes"), ipv6=True) as host:
+        network(host, "app", 30)
+        network(host, "zoo", 31)
+        yield host
 
 
 @pytest.fixture
-def zoo(app):
-    """Create the network zoo on the host ``app``. In the alphabet, zoo comes after app."""
-    network(app, "zoo", 31)
-
-
-@pytest.fixture
-def lab(netns, peer):
+def lab(netns, app):
     """A network namespace that has its own interface eth0 to the outside, with default routes through eth0.
 
     Programs that build test networks (network labs) create such namespaces.
     """
-    peer.sh(f"ip link add lab0 type veth peer name eth0 netns {netns.name}; ip link set lab0 master br0 up")
+    app.peer.sh(f"ip link add lab0 type veth peer name eth0 netns {netns.name}; ip link set lab0 master br0 up")
     netns.sh(
         "ip addr add 192.168.99.70/24 dev eth0; ip addr add fd99::70/64 dev eth0 nodad\n"
         "ip link set eth0 addrgenmode none; ip link set eth0 up\n"
         "ip route add default via 192.168.99.99; ip -6 route add default via fd99::99 metric 50"
     )
-    return netns
+    yield netns
+    app.peer.sh("ip link del lab0")
 
 
 def test_a_namespace_keeps_its_default_routes_and_ours_come_after_them(app, lab):
@@ -127,7 +130,7 @@ def test_default_route_yes_takes_precedence_and_keeps_other_routes(app, lab):
     assert routes(lab) == before
 
 
-def test_default_route_no_adds_none_and_auto_is_the_default(app, netns, zoo):
+def test_default_route_no_adds_none_and_auto_is_the_default(app, netns):
     reference = f"netns:{netns.name}"
     app.hawse("network", "connect", "--default-route", "no", "app", reference)
     assert defaults(netns) == []
@@ -135,9 +138,10 @@ def test_default_route_no_adds_none_and_auto_is_the_default(app, netns, zoo):
     assert route_to(netns) == "eth1"
     app.hawse("network", "disconnect", "zoo", reference)
     assert defaults(netns) == []
+    app.hawse("network", "disconnect", "app", reference)
 
 
-def test_the_default_route_moves_only_between_networks_of_hawse(app, lab, zoo):
+def test_the_default_route_moves_only_between_networks_of_hawse(app, lab):
     """The first of hawse's networks in the alphabet gets the default route, unless the user chooses another network.
 
     hawse never replaces a default route that the user added.
@@ -157,6 +161,9 @@ def test_the_default_route_moves_only_between_networks_of_hawse(app, lab, zoo):
     app.hawse("network", "disconnect", "zzz", reference)
     assert route_to(lab) == "eth0"
     assert set(manual) < set(defaults(lab))
+    for name in ("app", "zoo"):
+        app.hawse("network", "disconnect", name, reference)
+    app.hawse("network", "rm", "zzz")
 
 
 CONNECT = (
@@ -177,7 +184,7 @@ CONNECT = (
 def test_a_connect_that_is_killed_leaves_nothing_after_the_next_command(app, lab, where):
     before = routes(lab)
     killed(app, where, "network", "connect", "-p", "8080:80", "app", f"netns:{lab.name}")
-    app.hawse("network", "create", "--internal", "any")
+    next_command(app)
     assert routes(lab) == before
     assert "eth1" not in lab.sh("ip -br link")
     assert recorded(app) == []
@@ -189,7 +196,7 @@ def test_a_disconnect_that_is_killed_is_finished_by_the_next_command(app, lab, w
     before, reference = routes(lab), f"netns:{lab.name}"
     app.hawse("network", "connect", "app", reference)
     killed(app, where, "network", "disconnect", "app", reference)
-    app.hawse("network", "create", "--internal", "any")
+    next_command(app)
     assert routes(lab) == before
     assert recorded(app) == []
 
@@ -231,9 +238,10 @@ def test_a_connect_that_fails_leaves_no_record_and_no_route_behind(app, lab):
         assert "eth1" not in lab.sh("ip -br link")
         assert recorded(app) == known
     assert locks(app) == ["host"]
+    app.hawse("rm", "-f", "web")
 
 
-def test_a_failed_connect_takes_nothing_from_another_network(app, lab, zoo):
+def test_a_failed_connect_takes_nothing_from_another_network(app, lab):
     reference = f"netns:{lab.name}"
     app.hawse("network", "connect", "zoo", reference)
     before, ways, known = routes(lab), failing(app), recorded(app)
@@ -241,9 +249,11 @@ def test_a_failed_connect_takes_nothing_from_another_network(app, lab, zoo):
         assert app.hawse("network", "connect", *arguments, reference, check=False).returncode == 1
     assert routes(lab) == before
     assert [replace(r, next_interface=1) if r.id == known[0].id else r for r in recorded(app)] == known
+    app.hawse("network", "disconnect", "zoo", reference)
+    app.hawse("rm", "-f", "web")
 
 
-def test_many_commands_on_one_namespace_leave_one_record_and_its_own_routes(app, lab, zoo):
+def test_many_commands_on_one_namespace_leave_one_record_and_its_own_routes(app, lab):
     before, reference = routes(lab), f"netns:{lab.name}"
 
     def at_once(*commands):
@@ -267,7 +277,7 @@ def test_many_commands_on_one_namespace_leave_one_record_and_its_own_routes(app,
     assert recorded(app) == []
 
 
-def test_a_new_namespace_with_an_old_name_is_not_taken_for_the_old_one(app, netns, zoo):
+def test_a_new_namespace_with_an_old_name_is_not_taken_for_the_old_one(app, netns):
     """A network namespace was connected to a network and then deleted. A new namespace gets the same name.
 
     No command runs between deletion and creation. The first command on the new namespace must not take the new
@@ -286,6 +296,7 @@ def test_a_new_namespace_with_an_old_name_is_not_taken_for_the_old_one(app, netn
         document = json.loads(app.hawse("inspect", reference).stdout)[0]
         assert list(document["NetworkSettings"]["Networks"]) == ["zoo"]
         assert "eth0" not in app.sh(f"nsenter -t {kept.pid} -n ip -br link")
+        app.hawse("network", "disconnect", "zoo", reference)
     finally:
         kept.kill()
         kept.wait()
@@ -295,7 +306,7 @@ def pid_of(host, name):
     return json.loads(host.hawse("inspect", name).stdout)[0]["State"]["Pid"]
 
 
-def test_a_container_keeps_a_default_route_that_it_has_set_itself(app, zoo):
+def test_a_container_keeps_a_default_route_that_it_has_set_itself(app):
     app.hawse("run", "-d", "--name", "web", "--network", "zoo", "hostfs", "sleep", "1d")
     inside = f"nsenter -t {pid_of(app, 'web')} -n "
     app.sh(inside + "ip route replace default via 172.31.0.99")
@@ -303,9 +314,10 @@ def test_a_container_keeps_a_default_route_that_it_has_set_itself(app, zoo):
     assert "via 172.31.0.99 dev eth0" in app.sh(inside + f"ip route get {FAR}")
     app.hawse("network", "disconnect", "app", "web")
     assert "via 172.31.0.99 dev eth0" in app.sh(inside + f"ip route get {FAR}")
+    app.hawse("rm", "-f", "web")
 
 
-def test_the_user_may_choose_the_network_of_the_default_route(app, zoo):
+def test_the_user_may_choose_the_network_of_the_default_route(app):
     app.hawse("run", "-d", "--name", "web", "--network", "app", "hostfs", "sleep", "1d")
     app.hawse("network", "connect", "--default-route", "yes", "zoo", "web")
     app.hawse("network", "create", "aaa")
@@ -315,3 +327,5 @@ def test_the_user_may_choose_the_network_of_the_default_route(app, zoo):
         assert route.split()[:3] == ["default", "via", "172.31.0.1"]
         assert "proto" not in route
         app.hawse("restart", "-t0", "web")
+    app.hawse("rm", "-f", "web")
+    app.hawse("network", "rm", "aaa")
