@@ -26,6 +26,7 @@ from typing import TypeVar
 import pytest
 
 from drivers.linux import process
+from engine.store.sqlite import SqliteStore
 from tests import commands
 from tests.installation import CHECKOUT, PACKAGES
 
@@ -253,6 +254,18 @@ class Host(Netns):
                     if datetime.fromisoformat(json.loads(created)) >= began:
                         self.hawse(kind, "rm", "-f", identity, check=False, timeout=20)
 
+    def remove_objects(self) -> None:
+        """Remove all containers and all networks that a user created."""
+        if not (self.root / "hawse.db").exists():
+            return
+        with SqliteStore(self.root / "hawse.db").read() as reader:
+            containers = [record.id for record in reader.containers()]
+            networks = [record.id for record in reader.networks() if not record.predefined]
+        if containers:
+            self.hawse("rm", "-f", *containers)
+        if networks:
+            self.hawse("network", "rm", *networks)
+
     def delete(self) -> None:
         self.kill_processes()
         self.delete_names()
@@ -349,3 +362,17 @@ def host(peer: Netns, tmp_path: Path) -> Iterator[Host]:
     h = Host(f"hwt{os.getpid()}h{next(COUNTER)}", peer, tmp_path)
     yield h
     h.delete()
+
+
+@pytest.fixture(scope="module")
+def module_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """A host for all tests of a module, which use it through `shared_host`."""
+    with new_host(tmp_path_factory.mktemp("host"), ipv6=True) as made:
+        yield made
+
+
+@pytest.fixture
+def shared_host(module_host: Host) -> Iterator[Host]:
+    """The host that all tests of a module share. After each test, its containers and its networks are removed."""
+    yield module_host
+    module_host.remove_objects()

@@ -18,7 +18,13 @@ pytestmark = pytest.mark.netns
 
 POINTS = 6  # number of points at which one command is killed
 OBEDIENT = "trap 'exit 0' TERM; sleep 1d & wait"  # the first process of a pid namespace ignores SIGTERM by default
-STUBBORN = "trap '' TERM; while :; do sleep 0.05; done"
+STUBBORN = "trap '' TERM; sleep 1d"
+
+
+@pytest.fixture
+def host(shared_host):
+    """One host for all tests."""
+    return shared_host
 
 
 @pytest.fixture

@@ -14,6 +14,12 @@ from tests.netns.engine.services import PATIENCE, Service
 pytestmark = pytest.mark.netns
 
 
+@pytest.fixture
+def host(shared_host):
+    """One host for all tests."""
+    return shared_host
+
+
 def helpers(service):
     """Return the pids of the hawse processes that record the end of a container."""
     return processes(lambda line: b"\0__exited\0" + service.id.encode() in line)
