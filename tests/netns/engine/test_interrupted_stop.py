@@ -58,9 +58,9 @@ def test_a_killed_stop_has_not_begun_or_is_finished(host, service):
     assert seen == {"running", "exited"}
 
 
-def begun(service, *command, number=signal.SIGKILL, launcher=COLD):
+def begun(service, *command, number=signal.SIGKILL, launcher=()):
     """Begin a command, send it a signal when the supervisor has received the order, and return the time."""
-    argv = ["ip", "netns", "exec", service.host.name, *launcher, *command, service.id]
+    argv = ["ip", "netns", "exec", service.host.name, *(launcher or service.host.launcher), *command, service.id]
     running = subprocess.Popen(argv, env=service.host.env(), stdout=subprocess.DEVNULL)
     until((service.host.run_dir / "containers" / service.id / "stop").exists)
     running.send_signal(number)
