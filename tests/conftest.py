@@ -260,11 +260,12 @@ class Host(Netns):
             return
         with SqliteStore(self.root / "hawse.db").read() as reader:
             containers = [record.id for record in reader.containers()]
-            networks = [record.id for record in reader.networks() if not record.predefined]
+            networks = [record for record in reader.networks() if not record.predefined]
         if containers:
             self.hawse("rm", "-f", *containers)
-        if networks:
-            self.hawse("network", "rm", *networks)
+        for configurations in (False, True):  # a configuration network can be removed when no other network uses it
+            if ids := [record.id for record in networks if record.config_only == configurations]:
+                self.hawse("network", "rm", *ids)
 
     def delete(self) -> None:
         self.kill_processes()

@@ -6,7 +6,6 @@ A changed setting takes effect with the next hawse command that changes the host
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -24,9 +23,18 @@ def reached(host) -> list[int]:
 
 
 @pytest.fixture
-def hawse(host, tmp_path: Path):
-    """Return a function that runs a command with the given daemon.json settings."""
-    config = tmp_path / "daemon.json"
+def host(shared_host):
+    """One host for all tests. Each test deletes what it made without hawse."""
+    return shared_host
+
+
+@pytest.fixture
+def hawse(host):
+    """Return a function that runs a command with the given daemon.json settings.
+
+    All tests use the same file, because the agent reads the file that the command which started it has used.
+    """
+    config = host.state / "daemon.json"
 
     def run(settings: dict[str, object], *argv: str, **kw):
         config.write_text(json.dumps(settings))
@@ -60,6 +68,8 @@ def test_changed_settings_take_effect_with_the_next_command(host, hawse):
     assert 'invalid firewall mask "1/x": strconv.ParseUint: parsing "x": invalid syntax' in refused.stderr
     for server in servers:
         server.close()
+    host.sh("nft delete table ip o")
+    host.peer.sh("ip route del 172.30.0.0/16")
 
 
 FORWARDING_OFF = "WARNING: IPv4 forwarding is disabled. Networking will not work.\n"
@@ -68,6 +78,7 @@ FORWARDING_OFF = "WARNING: IPv4 forwarding is disabled. Networking will not work
 def test_forwarding_is_left_alone_where_daemon_json_says_so(host, hawse):
     off = {"ip-forward": False}
     switches = "sysctl -n net.ipv4.ip_forward net.ipv6.conf.all.forwarding"
+    host.sh("sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0")
 
     def pinged(container: str, address: str) -> bool:
         command = ("exec", container, "ping", "-c1", "-W1", address)
@@ -161,6 +172,7 @@ def test_a_bridge_of_the_user_is_the_default_bridge(host, hawse):
     assert hawse(mine, "network", "inspect", "-f", CONFIG, "bridge").stdout == "10.77.7.0/24 mine0\n"
     assert "172." in hawse({}, "run", "--rm", *ADDRESSES).stdout
     assert host.sh("ip -br -4 addr show mine0").split()[2:] == ["10.77.7.1/24"]
+    host.sh("ip link del mine0")
 
 
 def test_an_empty_bridge_of_the_user_gets_the_default_networks_address(host, hawse):
@@ -171,6 +183,7 @@ def test_an_empty_bridge_of_the_user_gets_the_default_networks_address(host, haw
         assert host.sh("ip -br -4 addr show mine0").split()[2:] == ["172.17.0.1/16"]
     hawse({}, "network", "create", "n1")
     assert host.sh("ip -br -4 addr show mine0").split()[2:] == []
+    host.sh("ip link del mine0")
 
 
 def test_the_default_bridge_gets_changed_addresses_when_no_container_uses_it(host, hawse):
@@ -223,6 +236,7 @@ def test_a_default_gateway_outside_the_default_bridge_is_refused(hawse):
 def test_fixed_cidr_alone_is_subnet_and_range(hawse):
     """The expected values are those of Docker 26.1.5. An IPv6 subnet has no range."""
     settings = {"fixed-cidr": "10.99.4.0/24", "ipv6": True, "fixed-cidr-v6": "fd00:4::/64"}
+    hawse(settings, "network", "create", "any")
     ipam = json.loads(hawse(settings, "network", "inspect", "-f", "{{json .IPAM.Config}}", "bridge").stdout)
     assert {"Subnet": "10.99.4.0/24", "IPRange": "10.99.4.0/24"} in ipam
     assert {"Subnet": "fd00:4::/64"} in ipam
@@ -245,6 +259,7 @@ def test_ipv6_addresses_on_the_default_bridge_end_in_the_mac_address(hawse):
 
 
 def test_a_setting_without_an_address_keeps_the_default_bridges_subnet(hawse):
+    hawse({}, "network", "create", "any")
     before = hawse({}, "network", "inspect", "-f", CONFIG, "bridge").stdout
     mtu = hawse({"mtu": 1400}, "run", "--rm", "hostfs", "cat", "/sys/class/net/eth0/mtu").stdout
     assert (mtu, hawse({}, "network", "inspect", "-f", CONFIG, "bridge").stdout) == ("1400\n", before)
