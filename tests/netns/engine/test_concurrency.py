@@ -69,9 +69,9 @@ COMMANDS = (
 
 @pytest.mark.parametrize("cold", [True, False])
 def test_commands_killed_at_any_moment_are_finished_or_undone_by_the_next(host, cold):
-    generator = random.Random(7)
-    host.launcher = COLD if cold else host.launcher
+    generator, shared = random.Random(7), host.launcher
     host.hawse("network", "create", "base")
+    host.launcher = COLD if cold else shared
     began = time.monotonic()
     host.hawse("network", "create", "other")
     span = time.monotonic() - began
@@ -82,6 +82,7 @@ def test_commands_killed_at_any_moment_are_finished_or_undone_by_the_next(host, 
         time.sleep(generator.uniform(0.4, 1.2) * span)
         os.kill(p.pid, signal.SIGKILL)
         p.wait()
+    host.launcher = shared
     host.hawse("rm", "-f", "kc", "victim", check=False)
     for name in ("k1", "base", "other"):
         host.hawse("network", "rm", "-f", name)
