@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from ipaddress import ip_interface
 from pathlib import Path
 
@@ -39,11 +39,11 @@ from engine.model import (
     PortRecord,
 )
 from engine.store.sqlite import SqliteStore
-from tests.conftest import until
+from tests.conftest import Host, Netns, until
 from tests.packets import socket_in
 
 START = "import sys; from pathlib import Path; from engine.agent.client import notify; "
-START += "sys.exit(not notify(Path(sys.argv[1]), Path(sys.argv[2])))"
+START += "sys.exit(not notify(Path({run!r}), Path({root!r})))"
 
 
 def identity(text: str) -> str:
@@ -210,9 +210,12 @@ class World:
 
     def start(self) -> None:
         """Start the agent from a process in the host's namespace, as a command would."""
+        code = START.format(run=str(self.host.run_dir), root=str(self.host.root))
+        if not self.limit:
+            self.host.hawse(code=code, env=self.environment)
+            return
         fewer = ["setpriv", "--bounding-set", "-sys_resource", "prlimit", f"--nofile={self.limit}:{self.limit}"]
-        argv = [sys.executable, "-c", START, str(self.host.run_dir), str(self.host.root)]
-        self.host.run(*(fewer if self.limit else []), *argv, env=self.host.env(**self.environment))
+        self.host.run(*fewer, sys.executable, "-c", code, env=self.host.env(**self.environment))
 
     def open(self, path: str) -> int:
         """Open a namespace file and return its descriptor, which stays open until the test ends."""
@@ -267,13 +270,16 @@ class UpstreamServer:
             sock.setblocking(True)
             sock.bind((address, 53))
         self.tcp.listen(16)
-        for target in (self._serve_udp, self._serve_tcp):
-            threading.Thread(target=target, daemon=True).start()
+        self.threads = [threading.Thread(target=target, daemon=True) for target in (self._serve_udp, self._serve_tcp)]
+        for thread in self.threads:
+            thread.start()
 
     def _serve_udp(self) -> None:
         try:
             while True:
                 data, peer = self.udp.recvfrom(65535)
+                if peer is None:  # the socket was shut down
+                    return
                 self.before(data, peer)
                 with suppress(dns.exception.DNSException):
                     reply = self._reply(data, peer, self.longest)
@@ -318,7 +324,12 @@ class UpstreamServer:
         return wire
 
     def close(self) -> None:
+        """Close the sockets. The threads must end before, because the kernel keeps a socket that a thread reads."""
         self.refuse_tcp()
+        with suppress(OSError):
+            self.udp.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join(5)
         for sock in (self.udp, self.tcp):
             sock.close()
 
@@ -328,8 +339,9 @@ class UpstreamServer:
             self.tcp.shutdown(socket.SHUT_RDWR)
 
 
-@pytest.fixture
-def world(host) -> Iterator[World]:
+@contextmanager
+def world_of(host: Host) -> Iterator[World]:
+    """Yield the world of a host. At the end, end the host's processes and delete the sandboxes."""
     made = World(host)
     made.environment["HAWSE_AGENT_IDLE"] = "60"
     yield made
@@ -337,18 +349,38 @@ def world(host) -> Iterator[World]:
     made.delete()
 
 
-@pytest.fixture
-def app(world: World) -> World:
-    """A host with a dual-stack network ``app`` and two containers on this network."""
+def make_app(world: World) -> None:
+    """Make a dual-stack network ``app`` and two containers on this network."""
     world.network("app", "172.30.0.1/24", "fd00:30::1/64")
     world.container("web", {"app": ["172.30.0.2/24", "fd00:30::2/64"]}, names=["www", "shared"])
     world.container("db", {"app": ["172.30.0.3/24", "fd00:30::3/64"]}, names=["shared"])
-    return world
 
 
 @pytest.fixture
-def upstream(peer) -> Iterator[Callable[..., UpstreamServer]]:
-    """Return a function that starts a DNS server on an address in the peer's namespace (another machine)."""
+def world(host: Host) -> Iterator[World]:
+    with world_of(host) as made:
+        yield made
+
+
+@pytest.fixture
+def app(world: World) -> World:
+    """A host with a dual-stack network ``app`` and two containers on this network."""
+    make_app(world)
+    return world
+
+
+@pytest.fixture(scope="module")
+def shared_app(module_host: Host) -> Iterator[World]:
+    """A host like ``app`` with a running agent, for all tests of a module that leave no unanswered query."""
+    with world_of(module_host) as made:
+        make_app(made)
+        made.start()
+        yield made
+
+
+@contextmanager
+def upstream_servers(peer: Netns) -> Iterator[Callable[..., UpstreamServer]]:
+    """Yield a function that starts a DNS server on an address in the peer's namespace (another machine)."""
     servers = []
 
     def start(address: str = "192.168.99.99", path: str = peer.path, **records: list[str]) -> UpstreamServer:
@@ -360,3 +392,17 @@ def upstream(peer) -> Iterator[Callable[..., UpstreamServer]]:
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def upstream(peer: Netns) -> Iterator[Callable[..., UpstreamServer]]:
+    """Return a function that starts a DNS server beside the host of ``app`` or ``world``."""
+    with upstream_servers(peer) as start:
+        yield start
+
+
+@pytest.fixture
+def shared_upstream(shared_app: World) -> Iterator[Callable[..., UpstreamServer]]:
+    """Return a function that starts a DNS server beside the host of ``shared_app``."""
+    with upstream_servers(shared_app.host.peer) as start:
+        yield start

@@ -27,10 +27,9 @@ pytestmark = pytest.mark.netns
 MANY = [f"10.9.{i // 250}.{i % 250 + 1}" for i in range(100)]
 
 
-def test_unknown_names_are_answered_by_the_hosts_server_from_the_sandboxes_own_address(app, upstream):
-    server = upstream()
-    app.start()
-    web = app.sandboxes[0]
+def test_unknown_names_are_answered_by_the_hosts_server_from_the_sandboxes_own_address(shared_app, shared_upstream):
+    server = shared_upstream()
+    web = shared_app.sandboxes[0]
     assert web.resolve("peer.example.test") == ["192.168.99.99"]
     assert web.resolve("nosuch.example.test") == ["NXDOMAIN"]
     assert web.resolve("99.0.30.172.in-addr.arpa", "PTR") == ["NXDOMAIN"]
@@ -39,10 +38,9 @@ def test_unknown_names_are_answered_by_the_hosts_server_from_the_sandboxes_own_a
     assert ("web.", "A") not in server.asked
 
 
-def test_large_reply_is_truncated_over_udp_and_complete_over_tcp(app, upstream):
-    upstream(big__example__test=MANY)
-    app.start()
-    web = app.sandboxes[0]
+def test_large_reply_is_truncated_over_udp_and_complete_over_tcp(shared_app, shared_upstream):
+    shared_upstream(big__example__test=MANY)
+    web = shared_app.sandboxes[0]
     short = web.ask("big.example.test")
     assert short.flags & dns.flags.TC
     whole = web.ask("big.example.test", tcp=True)
@@ -50,12 +48,13 @@ def test_large_reply_is_truncated_over_udp_and_complete_over_tcp(app, upstream):
 
 
 @pytest.mark.parametrize(("payload", "limit"), [(0, 512), (600, 600), (1232, 1232)])
-def test_answer_is_no_larger_than_the_client_asked_whatever_the_server_sends(app, upstream, payload, limit):
-    server = upstream(big__example__test=MANY)
+def test_answer_is_no_larger_than_the_client_asked_whatever_the_server_sends(
+    shared_app, shared_upstream, payload, limit
+):
+    server = shared_upstream(big__example__test=MANY)
     server.longest = 65535
-    app.start()
     edns = {"use_edns": 0, "payload": payload} if payload else {}
-    with app.sandboxes[0].socket() as sock:
+    with shared_app.sandboxes[0].socket() as sock:
         sock.connect(("127.0.0.11", 53))
         query = dns.message.make_query("big.example.test", "A", **edns)
         sock.send(query.to_wire())
@@ -67,11 +66,10 @@ def test_answer_is_no_larger_than_the_client_asked_whatever_the_server_sends(app
     assert (reply.edns == 0) == bool(payload)
 
 
-def test_a_reply_that_would_need_fragments_is_fetched_by_tcp(app, upstream):
-    server = upstream(big__example__test=MANY)
+def test_a_reply_that_would_need_fragments_is_fetched_by_tcp(shared_app, shared_upstream):
+    server = shared_upstream(big__example__test=MANY)
     server.longest = 1232
-    app.start()
-    with app.sandboxes[0].socket() as sock:
+    with shared_app.sandboxes[0].socket() as sock:
         sock.connect(("127.0.0.11", 53))
         query = dns.message.make_query("big.example.test", "A", use_edns=0, payload=4096)
         sock.send(query.to_wire())
@@ -81,11 +79,10 @@ def test_a_reply_that_would_need_fragments_is_fetched_by_tcp(app, upstream):
     assert sorted(str(address) for address in reply.answer[0]) == sorted(MANY)
 
 
-def test_truncated_answer_is_passed_on_if_the_server_has_no_tcp(app, upstream):
-    server = upstream(big__example__test=MANY)
+def test_truncated_answer_is_passed_on_if_the_server_has_no_tcp(shared_app, shared_upstream):
+    server = shared_upstream(big__example__test=MANY)
     server.refuse_tcp()
-    app.start()
-    reply = app.sandboxes[0].exchange(dns.message.make_query("big.example.test", "A", use_edns=0, payload=4096))
+    reply = shared_app.sandboxes[0].exchange(dns.message.make_query("big.example.test", "A", use_edns=0, payload=4096))
     assert reply.flags & dns.flags.TC and reply.rcode() == dns.rcode.NOERROR
 
 
@@ -108,14 +105,15 @@ def test_each_query_has_a_port_and_an_id_of_its_own(app, upstream):
     assert len(ids) > number - 4, "drawn at random, so a number may come twice"
 
 
-def test_forged_replies_are_ignored(app, upstream, peer):
+def test_forged_replies_are_ignored(shared_app, shared_upstream):
     """Forged replies arrive before the genuine reply, and the resolver ignores them.
 
     Each forged reply has a wrong id, question, server address or port.
     """
-    peer.sh("ip addr add 192.168.99.98/24 dev br0")
-    server = upstream()
-    stranger, other_port = (socket_in(app.open(peer.path), socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    shared_app.host.peer.sh("ip addr replace 192.168.99.98/24 dev br0")
+    server = shared_upstream()
+    place = shared_app.open(shared_app.host.peer.path)
+    stranger, other_port = (socket_in(place, socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
     stranger.bind(("192.168.99.98", 53))
     other_port.bind(("192.168.99.99", 5353))
 
@@ -134,17 +132,15 @@ def test_forged_replies_are_ignored(app, upstream, peer):
             sock.sendto(lie("peer.example.test", number), client)
 
     server.before = forge
-    app.start()
     for _ in range(5):
-        assert app.sandboxes[0].resolve("peer.example.test") == ["192.168.99.99"]
+        assert shared_app.sandboxes[0].resolve("peer.example.test") == ["192.168.99.99"]
     stranger.close()
     other_port.close()
 
 
-def test_several_queries_on_one_tcp_connection(app, upstream):
-    upstream()
-    app.start()
-    with app.sandboxes[0].socket(socket.SOCK_STREAM) as sock:
+def test_several_queries_on_one_tcp_connection(shared_app, shared_upstream):
+    shared_upstream()
+    with shared_app.sandboxes[0].socket(socket.SOCK_STREAM) as sock:
         sock.connect(("127.0.0.11", 53))
         queries = [dns.message.make_query(n, "A") for n in ("db", "peer.example.test", "web")]
         for query in queries:
@@ -351,11 +347,10 @@ def test_slow_tcp_clients_of_one_sandbox_do_not_stop_answers_for_others(app, ups
         sock.close()
 
 
-def test_garbage_and_huge_packets_stop_nothing(app, upstream):
-    server = upstream()
+def test_garbage_and_huge_packets_stop_nothing(shared_app, shared_upstream):
+    server = shared_upstream()
     server.before = lambda data, peer: [server.udp.sendto(junk, peer) for junk in (b"", data[:5], os.urandom(600))]
-    app.start()
-    web, noise = app.sandboxes[0], random.Random(1)
+    web, noise = shared_app.sandboxes[0], random.Random(1)
     query = dns.message.make_query("db", "A").to_wire()
     with web.socket() as sock:
         sock.connect(("127.0.0.11", 53))
@@ -373,7 +368,7 @@ def test_garbage_and_huge_packets_stop_nothing(app, upstream):
     # Ask repeatedly, because the resolver loses a query when its receive buffer is full for a moment.
     until(lambda: answers(web, "db") == ["172.30.0.3"])
     until(lambda: answers(web, "peer.example.test") == ["192.168.99.99"])
-    assert app.log() == ""
+    assert shared_app.log() == ""
 
 
 def _self_pointer(number: int) -> bytes:
@@ -395,9 +390,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_answer_is_cut_unread_and_stops_nothing(app, upstream, hostile):
+def test_a_hostile_answer_is_cut_unread_and_stops_nothing(shared_app, shared_upstream, hostile):
     count, records = hostile
-    server = upstream()
+    server = shared_upstream()
 
     def lie(data: bytes, peer: tuple) -> None:
         if b"hostile" in data:
@@ -406,8 +401,7 @@ def test_a_hostile_answer_is_cut_unread_and_stops_nothing(app, upstream, hostile
             server.udp.sendto(head + data[12:end] + records, peer)
 
     server.before = lie
-    app.start()
-    web, other = app.sandboxes[:2]
+    web, other = shared_app.sandboxes[:2]
     query = dns.message.make_query("hostile.example.test", "A").to_wire()
     began = time.monotonic()
     with web.socket() as sock:
@@ -418,7 +412,7 @@ def test_a_hostile_answer_is_cut_unread_and_stops_nothing(app, upstream, hostile
             assert reply[:2] == query[:2] and len(reply) <= 512
     assert time.monotonic() - began < 5
     assert other.resolve("peer.example.test") == ["192.168.99.99"]
-    assert app.log() == ""
+    assert shared_app.log() == ""
 
 
 def answers(sandbox, name: str) -> list[str]:
