@@ -284,8 +284,8 @@ def test_wait_ends_with_a_run_although_the_container_restarts(service):
     service.docker("run", "-d", "--restart", "always", "--name", "c1", "bb", "sh", "-c", "sleep 0.5; exit 2")
     assert service.docker("wait", "c1").stdout == "2\n"
     service.docker("run", "-d", "--restart", "always", "--name", "c2", "bb", "false")
-    until(lambda: service.docker("inspect", "-f", "{{.RestartCount}}", "c2").stdout >= "4\n", 60)
-    until(lambda: service.docker("inspect", "-f", "{{.State.Restarting}}", "c2").stdout == "true\n")
+    until(lambda: service.ask("GET", "/containers/c2/json").json["RestartCount"] >= 4, 60, pause=0.2)
+    until(lambda: service.ask("GET", "/containers/c2/json").json["State"]["Restarting"])
     for path, body in (("/containers/c2/exec", {"Cmd": ["true"]}), ("/containers/c2/attach?stream=1", None)):
         refused = service.ask("POST", path, body)
         assert refused.status == 409 and refused.message.endswith("is restarting, wait until the container is running")
@@ -324,7 +324,7 @@ def test_attach_gives_the_output_to_every_client(service):
 def test_a_late_reader_gets_the_head_of_a_hijack_apart_from_the_output(service):
     """docker-py drops output that it reads together with the head of the answer."""
     service.docker("run", "-d", "--name", "c1", "bb", "sh", "-c", "echo out; sleep 300")
-    until(lambda: service.docker("logs", "c1").stdout)
+    until(lambda: service.ask("GET", "/containers/c1/logs?stdout=1").body)
     connection = opened(service, "POST /containers/c1/attach?logs=1&stdout=1")
     time.sleep(0.05)
     assert connection.recv(4096).endswith(b"\r\n\r\n")

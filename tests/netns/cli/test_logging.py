@@ -10,19 +10,23 @@ from pathlib import Path
 
 import pytest
 
-FLOOD = "yes 0123456789012345678901234567890123456789 | head -n 200000"
+FLOOD = "yes 0123456789012345678901234567890123456789 | head -n 100000"
 
 
 @pytest.fixture
-def configured(host, tmp_path):
-    """Return a function that writes a daemon.json and returns environment variables, which make hawse read
-    this file.
-    """
+def host(shared_host):
+    """One host for all tests."""
+    return shared_host
+
+
+@pytest.fixture
+def configured(host):
+    """Return a function that writes a daemon.json and returns the environment variable with which hawse reads it."""
 
     def write(**document: object) -> dict[str, str]:
-        path = tmp_path / "daemon.json"
+        path = host.state / "daemon.json"
         path.write_text(json.dumps({key.replace("_", "-"): value for key, value in document.items()}))
-        return {"HAWSE_CONFIG": str(path), "HAWSE_WARM": "off"}
+        return {"HAWSE_CONFIG": str(path)}
 
     return write
 
@@ -33,7 +37,7 @@ def log_files(host, name: str, env: dict[str, str]) -> list[int]:
 
 
 def test_a_log_has_a_size_limit_by_default(host, configured):
-    """A container writes 200,000 lines (about 20 MB). The container's log stays within the default limit."""
+    """A container writes 100,000 lines (about 10 MB). The container's log stays within the default limit."""
     env = configured(default_log_limit="5m")
     host.hawse("run", "--name", "c1", "-d", "hostfs", "sh", "-c", FLOOD, env=env)
     host.hawse("wait", "c1", env=env)

@@ -13,7 +13,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,15 +30,13 @@ WEB = "image=hostfs, name=web, tier=front"
 WEB2 = "image=hostfs, name=web2, tier=front"
 APP, BACK = "(container=WEB, name=app, type=bridge)", "(container=WEB, name=back, type=bridge)"
 LATE = """
-import subprocess, sys, time
+import subprocess, time
 class Late(subprocess.Popen):
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         time.sleep(0.5)
 subprocess.Popen = Late
-from cli.__main__ import main
-main()
-"""  # a hawse command that goes on only when the program that it started has ended
+"""  # makes a hawse command go on only when the program that it started has ended
 COMMANDS: list[tuple[str, list[str]]] = [
     ("network create app", ["network create APP (name=app, type=bridge)"]),
     ("network create back", ["network create BACK (name=back, type=bridge)"]),
@@ -157,21 +154,18 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 class Follower:
     """A running ``hawse events``, and the lines that it has printed."""
 
-    def __init__(self, host: Host, *argv: str) -> None:
+    def __init__(self, host: Host, *argv: str, env: dict[str, str] | None = None) -> None:
         self.output = host.state / f"events-{next(COUNTER)}"
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
-                host.command("events", *argv), stdout=file, stderr=file, env=host.env(HAWSE_WARM="off")
+                host.command("events", *argv), stdout=file, stderr=file, env=host.env(**(env or {}))
             )
         until(self._follows, 20)
 
     def _follows(self) -> bool:
-        """Return whether hawse waits for changes by inotify. ``ip netns exec`` executes hawse with its own pid."""
-        for descriptor in Path(f"/proc/{self.process.pid}/fd").iterdir():
-            with suppress(FileNotFoundError):  # the process has closed the descriptor
-                if "inotify" in os.readlink(descriptor):
-                    return True
-        return False
+        """Return whether a process that writes to the output waits for changes by inotify."""
+        return any(links(process, "1") == [str(self.output)] and any("inotify" in link for link in links(process))
+                   for process in Path("/proc").glob("[0-9]*"))  # fmt: skip
 
     def lines(self, number: int) -> list[str]:
         until(lambda: len(self.output.read_text().splitlines()) >= number, 20)
@@ -180,6 +174,15 @@ class Follower:
     def interrupt(self) -> int:
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(5)
+
+
+def links(process: Path, descriptor: str = "*") -> list[str]:
+    """Return what the descriptors of a process lead to; [] if the process has ended."""
+    found = []
+    with suppress(OSError):
+        for link in (process / "fd").glob(descriptor):
+            found.append(os.readlink(link))
+    return found
 
 
 def plain(lines: list[str]) -> list[str]:
@@ -317,8 +320,8 @@ def test_a_command_that_the_user_has_left_dies_with_an_event(machine: Host, tmp_
 
 def test_events_need_no_resident_process(machine: Host) -> None:
     machine.kill_processes()
-    follower = Follower(machine)
     off = {"HAWSE_WARM": "off"}
+    follower = Follower(machine, env=off)
     machine.hawse("network", "create", "alone", env=off)
     assert plain(follower.lines(1)) == ["network create ALONE (name=alone, type=bridge)"]
     follower.interrupt()
@@ -372,7 +375,7 @@ def test_a_detached_command_that_ends_at_once_is_reported(machine: Host) -> None
         machine.hawse("network", "connect", "quick", f"netns:{lab}")
         follower = Follower(machine, "--filter", "event=exec_die", "--format", "{{.Actor.Attributes.exitCode}}")
         command = ["exec", "-d", f"netns:{lab}", "sh", "-c", "exit 7"]
-        machine.run(sys.executable, "-c", LATE, *command, env=machine.env())
+        machine.hawse(*command, code=LATE)
         assert follower.lines(1) == ["7"]
         follower.interrupt()
     finally:

@@ -50,33 +50,33 @@ def refused(host, name: str, path: Path, *argv: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["HAWSE_ROOT", "HAWSE_RUN"])
-def test_directory_of_another_user_is_refused_and_nothing_is_made_there(host, shared, name):
+def test_directory_of_another_user_is_refused_and_nothing_is_made_there(shared_host, shared, name):
     by_other("mkdir -m 777 $1/his", shared)
-    assert f"it belongs to user {OTHER} (chown -h root {shared}/his" in refused(host, name, shared / "his")
-    assert f"{shared}/his belongs to user {OTHER}" in refused(host, name, shared / "his" / "new")
+    assert f"it belongs to user {OTHER} (chown -h root {shared}/his" in refused(shared_host, name, shared / "his")
+    assert f"{shared}/his belongs to user {OTHER}" in refused(shared_host, name, shared / "his" / "new")
     assert os.listdir(shared / "his") == []
 
 
 @pytest.mark.parametrize("name", ["HAWSE_ROOT", "HAWSE_RUN"])
-def test_directory_of_root_below_one_of_another_user_is_refused(host, shared, name):
+def test_directory_of_root_below_one_of_another_user_is_refused(shared_host, shared, name):
     by_other("mkdir -m 755 $1/his", shared)
     (shared / "his" / "roots").mkdir(mode=0o700)
-    assert f"{shared}/his belongs to user {OTHER}" in refused(host, name, shared / "his" / "roots")
+    assert f"{shared}/his belongs to user {OTHER}" in refused(shared_host, name, shared / "his" / "roots")
 
 
 @pytest.mark.parametrize("name", ["HAWSE_ROOT", "HAWSE_RUN"])
-def test_link_that_another_user_has_set_is_refused(host, shared, tmp_path, name):
+def test_link_that_another_user_has_set_is_refused(shared_host, shared, tmp_path, name):
     (tmp_path / "victim").mkdir()
     by_other("ln -s $2 $1/link", shared, tmp_path / "victim")
-    assert f"it belongs to user {OTHER} (chown -h root {shared}/link" in refused(host, name, shared / "link")
-    assert f"{shared}/link belongs to user {OTHER}" in refused(host, name, shared / "link" / "deep")
+    assert f"it belongs to user {OTHER} (chown -h root {shared}/link" in refused(shared_host, name, shared / "link")
+    assert f"{shared}/link belongs to user {OTHER}" in refused(shared_host, name, shared / "link" / "deep")
     assert os.listdir(tmp_path / "victim") == []
 
 
-def test_every_command_refuses_a_directory_of_another_user(host, shared):
+def test_every_command_refuses_a_directory_of_another_user(shared_host, shared):
     by_other("mkdir $1/his", shared)
     for argv in (("run", "hostfs", "true"), ("info",), ("images",)):
-        done = host.hawse(*argv, check=False, env={"HAWSE_RUN": str(shared / "his")})
+        done = shared_host.hawse(*argv, check=False, env={"HAWSE_RUN": str(shared / "his")})
         assert "is refused" in done.stderr and done.returncode != 0, (argv, done)
     assert os.listdir(shared / "his") == []
 
@@ -88,11 +88,11 @@ RESIDENTS = {
 
 
 @pytest.mark.parametrize("code", RESIDENTS.values(), ids=RESIDENTS)
-def test_resident_processes_refuse_too(host, shared, code):
+def test_resident_processes_refuse_too(shared_host, shared, code):
     by_other("mkdir -m 777 $1/his", shared)
-    done = host.run(
+    done = shared_host.run(
         *(sys.executable, "-c", f"import sys; {code}"),
-        env=host.env(HAWSE_RUN=str(shared / "his")),
+        env=shared_host.env(HAWSE_RUN=str(shared / "his")),
         cwd=CHECKOUT,
         check=False,
         timeout=20,
@@ -154,9 +154,10 @@ def left(host) -> Path:
 
 
 STARTED = {
-    "supervisor.lock": "from engine.runtime.supervisor import main; main(sys.argv[1])",
+    "supervisor.lock": "import os; from engine.runtime.supervisor import main; main(os.environ['HAWSE_RUN'])",
     "agent.lock": "from engine.agentd.__main__ import main; main()",
-    "agent.log": "from engine.agent import client; client._start(Path(sys.argv[1]), Path(sys.argv[1]), 2)",
+    "agent.log": "from engine.agent import client; from engine.paths import run_directory; "
+    "client._start(run_directory(), run_directory(), 2)",
     "warm.lock": "from cli.warm.__main__ import main; main()",
     "locks/host": "from cli.app import App; from cli.root import run; run(['network', 'create', 'app'], App())",
 }
@@ -170,8 +171,7 @@ def test_link_that_was_left_is_not_opened(host, left, name, exists):
     link = host.run_dir / name
     link.parent.mkdir(mode=0o700, exist_ok=True)
     link.symlink_to(left)
-    command = [sys.executable, "-c", f"import sys; from pathlib import Path; {STARTED[name]}", str(host.run_dir)]
-    host.run(*command, env=host.env(), cwd=CHECKOUT, check=False)
+    host.hawse(code=f"import sys; {STARTED[name]}; sys.exit()", check=False)
     assert left.exists() == exists
     assert not exists or (left.read_text(), mode(left)) == ("untouched", 0o644)
 
@@ -258,12 +258,12 @@ def test_false_warm_server_of_another_user_receives_no_data(host, left):
 
 
 @pytest.mark.parametrize("fault", ["owner", "mode"])
-def test_configuration_that_another_user_can_change_is_refused(host, tmp_path, fault):
+def test_configuration_that_another_user_can_change_is_refused(shared_host, tmp_path, fault):
     config = tmp_path / "daemon.json"
     config.write_text('{"mtu": 1400}')
     config.chmod(0o602 if fault == "mode" else 0o600)
     os.chown(config, OTHER if fault == "owner" else 0, -1)
-    done = host.hawse("network", "ls", check=False, env={"HAWSE_CONFIG": str(config)})
+    done = shared_host.hawse("network", "ls", check=False, env={"HAWSE_CONFIG": str(config)})
     assert (done.returncode, done.stderr) == (
         1,
         f"Error response from daemon: {config} is refused: it belongs to another user or can be written by one "
@@ -271,10 +271,10 @@ def test_configuration_that_another_user_can_change_is_refused(host, tmp_path, f
     )
 
 
-def test_a_configuration_of_root_and_a_missing_one_are_accepted(host, tmp_path):
+def test_a_configuration_of_root_and_a_missing_one_are_accepted(shared_host, tmp_path):
     (tmp_path / "daemon.json").write_text("{}")
     for path in (tmp_path / "daemon.json", "/dev/null", tmp_path / "missing.json"):
-        host.hawse("network", "ls", env={"HAWSE_CONFIG": str(path)})
+        shared_host.hawse("network", "ls", env={"HAWSE_CONFIG": str(path)})
 
 
 def test_files_are_roots_alone_whatever_the_umask(host):

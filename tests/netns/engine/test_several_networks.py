@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from drivers.linux import netns as namespaces
-from tests.installation import CHECKOUT
 
 pytestmark = pytest.mark.netns
 PEER = "192.168.99.99"
 REPAIR_WHILE_STARTING = """
-from cli.__main__ import main
 from engine.endpoints import sandbox
 from engine.recovery import recover
 
@@ -27,7 +24,6 @@ def admit_and_repair(host, members, admit=sandbox.admit_siblings):
     recover.repair(host, whole=False)
 
 sandbox.admit_siblings = admit_and_repair
-main()
 """
 LAST, FIRST = ["--subnet", "172.30.0.0/16", "zz"], ["--subnet", "172.31.0.0/16", "aa"]
 
@@ -58,6 +54,12 @@ class Call:
     def close(self) -> None:
         self.near.close()
         self.far.close()
+
+
+@pytest.fixture
+def host(shared_host):
+    """One host for all tests."""
+    return shared_host
 
 
 @pytest.fixture(params=[0, 2], ids=lambda value: f"rp_filter {value}")
@@ -117,7 +119,7 @@ def test_repair_takes_nothing_from_a_container_that_is_being_started(host, web):
     host.hawse("network", "connect", "aa", web)
     host.hawse("stop", "-t", "0", web)
     assert siblings(host) == []
-    host.run(sys.executable, "-c", REPAIR_WHILE_STARTING, "start", web, env=host.env(), cwd=CHECKOUT)
+    host.hawse("start", web, code=REPAIR_WHILE_STARTING)
     assert siblings(host) == ["172.30.0.2", "172.31.0.2"]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 
@@ -17,7 +16,6 @@ import pytest
 from drivers.linux import process
 from engine.agent import client
 from tests.conftest import until
-from tests.installation import CHECKOUT
 
 pytestmark = pytest.mark.netns
 HOST, HOST6 = "192.168.99.11", "fd99::11"
@@ -29,15 +27,16 @@ LOSSES = {
     "the spoof guard's rules": "nft flush table bridge hawse",
 }
 REPAIR = """
+import sys
 from engine.recovery import recover as recovery
 from engine.core import open_engine
 
 recovery.announce = recovery.keep_agent = lambda *_: None
 recovery.repair(open_engine().host)
+sys.exit()
 """
 REPAIR_WHILE_LEAVING = """
 import subprocess
-from cli.__main__ import main
 from engine.endpoints import sandbox
 from engine.recovery import recover
 
@@ -47,7 +46,6 @@ def leave(host, *arguments, take_out=sandbox.leave, **options):
     take_out(host, *arguments, **options)
 
 sandbox.leave = leave
-main()
 """
 
 
@@ -134,7 +132,7 @@ def test_without_an_agent_the_next_command_brings_it_back(world, scenario, witho
     before = tables(world)
     world.host.sh(loss)
     assert tables(world) != before
-    world.host.run(sys.executable, "-c", REPAIR, env=world.host.env(), cwd=CHECKOUT)
+    world.host.hawse(code=REPAIR)
     assert tables(world) == before
 
 
@@ -167,6 +165,6 @@ def test_a_link_follows_its_restarted_and_renamed_target(world, scenario):
 def test_a_repair_restores_nothing_of_leaving_endpoints(world, scenario):
     world.containers(leaving=["--network", "app", "-p", "8090:80", "-p", "9100-9109:9100-9109"])
     assert any("8090" in line for line in tables(world))
-    world.host.run(sys.executable, "-c", REPAIR_WHILE_LEAVING, "rm", "-f", "leaving", env=world.host.env())
+    world.host.hawse("rm", "-f", "leaving", code=REPAIR_WHILE_LEAVING)
     assert not [line for line in tables(world) if "8090" in line or "9100" in line]
     assert any("8080" in line for line in tables(world)), "the others' came back"
