@@ -128,12 +128,20 @@ def _check_path(path: str) -> None:
 def _status(place: str, *, make: bool) -> os.stat_result:
     """Return the lstat result of a path.
 
-    With ``make``, a missing directory is created first, so that no other user can create it.
+    With ``make``, a missing directory is created first, so that no other user can create it. If another user removes a
+    file at this path before lstat, the creation is repeated.
     """
-    if make:
-        with suppress(OSError):
+    while make:
+        try:
             os.mkdir(place, 0o700)
             os.chmod(place, 0o700)
+        except FileExistsError:
+            with suppress(FileNotFoundError):
+                return os.lstat(place)
+            continue
+        except OSError:
+            pass
+        break
     return os.lstat(place)
 
 

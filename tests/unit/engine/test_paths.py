@@ -74,6 +74,24 @@ def test_an_own_directory_in_a_sticky_directory_is_accepted(tmp_path):
     assert f"{tmp_path}/sticky can be written" in refusal(tmp_path / "sticky" / "run" / "..")
 
 
+def test_a_missing_directory_in_a_sticky_one_is_created_although_another_user_removed_his(tmp_path, monkeypatch):
+    """The other user's file exists when hawse creates the directory, and is removed before hawse reads its owner."""
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o1777)
+    (tmp_path / "shared/x").touch()
+    lstat = os.lstat
+
+    def lstat_after_removal(place):
+        if place == str(tmp_path / "shared/x"):
+            monkeypatch.setattr(os, "lstat", lstat)
+            os.unlink(place)
+        return lstat(place)
+
+    monkeypatch.setattr(os, "lstat", lstat_after_removal)
+    paths.check(tmp_path / "shared/x/run", "HAWSE_RUN")
+    assert (tmp_path / "shared/x").is_dir()
+
+
 def test_own_symbolic_links_are_followed_and_their_targets_are_checked(tmp_path):
     (tmp_path / "real" / "run").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real/./run")
