@@ -74,6 +74,17 @@ def with_code(launcher: list[str], code: str) -> tuple[list[str], dict[str, str]
     return [sys.executable, "-c", COLD_AFTER_CODE], {"HAWSE_TEST_CODE": code}
 
 
+def in_own_process(launcher: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the first words of a command line, and its environment variables, that run hawse in a new process.
+
+    If ``launcher`` uses the shared server, the commands that this process starts use the shared server too. Because a
+    server refuses a process of another installation, the process then has the server's interpreter and packages.
+    """
+    if str(LAUNCHER) in launcher:
+        return [launcher[0], "-I", "-X", "utf8", "-m", "cli"], {"HAWSE_WARM": "use"}
+    return COLD, {"HAWSE_WARM": "off"}
+
+
 def offer_server(launcher: list[str], run_dir: Path) -> None:
     """Let the commands that hawse itself starts on a host use the shared server, if ``launcher`` uses it; idempotent.
 

@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from tests import commands
 from tests.conftest import Host, Peer, require_root, until
 
 
@@ -59,17 +59,19 @@ class Service:
 
     def start(self, *flags: str, **variables: str) -> None:
         """Start the service with these environment variables, and wait until it listens."""
+        launcher, environment = commands.in_own_process(self.host.launcher)
         with self.log.open("ab") as log:
             before = log.tell()
             self.process = subprocess.Popen(
-                ["ip", "netns", "exec", self.host.name, sys.executable, "-m", "cli", "system", "service", *flags],
-                env=self.host.env(HAWSE_WARM="off", **variables),
+                ["ip", "netns", "exec", self.host.name, *launcher, "system", "service", *flags],
+                env=self.host.env(**environment, **variables),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
         until(lambda: self.process.poll() is not None or b"API listen on" in self.log.read_bytes()[before:])
         assert self.process.poll() is None, self.log.read_text()
+        commands.offer_server(self.host.launcher, self.host.run_dir)
 
     @property
     def url(self) -> str:

@@ -283,6 +283,7 @@ def test_wait_returns_the_exit_code_of_the_run(service):
 def test_wait_ends_with_a_run_although_the_container_restarts(service):
     service.docker("run", "-d", "--restart", "always", "--name", "c1", "bb", "sh", "-c", "sleep 0.5; exit 2")
     assert service.docker("wait", "c1").stdout == "2\n"
+    service.docker("rm", "-f", "c1")
     service.docker("run", "-d", "--restart", "always", "--name", "c2", "bb", "false")
     until(lambda: service.ask("GET", "/containers/c2/json").json["RestartCount"] >= 4, 60, pause=0.2)
     until(lambda: service.ask("GET", "/containers/c2/json").json["State"]["Restarting"])
