@@ -41,12 +41,12 @@ import subprocess
 from engine.endpoints import sandbox
 from engine.recovery import recover
 
-def leave(host, *arguments, take_out=sandbox.leave, **options):
+def remove_and_repair(host, ends, remove=sandbox.remove_from_host):
+    remove(host, ends)
     subprocess.run(["nft", "flush", "ruleset"], check=True)
     recover.repair(host)
-    take_out(host, *arguments, **options)
 
-sandbox.leave = leave
+sandbox.remove_from_host = remove_and_repair
 """
 
 
