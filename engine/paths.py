@@ -135,13 +135,12 @@ def _status(place: str, *, make: bool) -> os.stat_result:
         try:
             os.mkdir(place, 0o700)
             os.chmod(place, 0o700)
+            break
         except FileExistsError:
             with suppress(FileNotFoundError):
                 return os.lstat(place)
-            continue
         except OSError:
-            pass
-        break
+            break
     return os.lstat(place)
 
 
