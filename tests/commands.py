@@ -30,7 +30,8 @@ BOOT = """
 import os, sys
 sys.path.insert(0, sys.argv.pop(1))
 from cli.warm import __main__, preload, worker
-preload.RESIDENT = tuple(name for name in preload.RESIDENT if name not in ("engine.diagnosis", "cli.doctor"))
+USED = ("engine.diagnosis", "cli.doctor", "engine.swarm")
+preload.RESIDENT = (*(name for name in preload.RESIDENT if name not in USED), "engine.swarm.server")
 worker.warm_up = lambda until: None
 
 def run_after_code(arguments, app, run=worker.run_command):
@@ -44,8 +45,9 @@ __main__.main()
 """
 """The program of the shared server.
 
-It imports the diagnosis in advance, because tests run hundreds of traces. Its idle children do not rehearse commands,
-because a rehearsal would take 20 ms of processor time a command. See `with_code` for HAWSE_TEST_CODE.
+It imports the diagnosis and the commands of the cluster in advance, because tests run hundreds of them. Its idle
+children do not rehearse commands, because a rehearsal would take 20 ms of processor time a command. See `with_code` for
+HAWSE_TEST_CODE.
 """
 COLD_AFTER_CODE = """
 import os

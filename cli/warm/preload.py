@@ -17,14 +17,15 @@ OURS = ("cli", "engine", "drivers")
 # server imports all of these modules in advance.
 LATE = ("importlib.metadata", "subprocess", "tarfile", "traceback")
 RESIDENT = (
-    "engine.agentd", "engine.dns", "engine.portproxy", "engine.swarm.server", "cli.warm",
+    "engine.agentd", "engine.dns", "engine.portproxy", "engine.swarm", "cli.warm",
     "engine.diagnosis", "engine.recovery.link_repair",
-    "cli.doctor", "cli.diagram", "cli.network.map", "cli.output.console",
+    "cli.doctor", "cli.diagram", "cli.network.map", "cli.output.console", "cli.output.download",
 )  # fmt: skip
 """The modules that `import_all` omits, because each megabyte of memory makes a fork slower.
 
-Only the commands for diagnosis and resident processes (agents and servers) use these modules. The diagnosis alone takes
-5 MB. If another module imports one of them, it is loaded all the same.
+Only resident processes (agents and servers), the commands for diagnosis, the commands that administer the cluster, and
+the download of an image on a terminal use these modules. The diagnosis alone takes 5 MB, and the library cryptography,
+which `engine.swarm` uses, 10 MB. If another module imports one of them, it is loaded all the same.
 """
 
 CHANGES = CLOSE_WRITE | CREATE | DELETE | DELETE_SELF | MOVE_SELF | MOVED_FROM | MOVED_TO
