@@ -64,12 +64,12 @@ def all_addresses(session: Session) -> list[tuple[int, IPInterface]]:
     return [(record.link, record.address) for record in _all(session)]
 
 
-def of_link(session: Session, link_index: int) -> set[IPInterface]:
-    """Return the addresses of one link.
+def of_link(session: Session, link_index: int) -> list[IPInterface]:
+    """Return the addresses of one link, IPv4 first.
 
     Addresses of other links are not decoded, because decoding takes most of the time.
     """
-    return {record.address for record in _all(session, link_index)}
+    return [record.address for record in _all(session, link_index)]
 
 
 def holder(session: Session, address: IPAddress) -> int:

@@ -144,8 +144,10 @@ def port_flags(session: Session, name: str) -> dict[str, int]:
 
 def flags_of_port(message: Any) -> dict[str, int]:
     """Return the flags and state of the bridge port that a link message describes; empty for any other link."""
-    port = ("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
-    values = {flag: message.get_nested(*port, attribute) for flag, attribute in PORT_FLAGS.items()}
+    if message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_KIND") != "bridge":
+        return {}
+    port = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
+    values = {flag: port.get_attr(attribute) for flag, attribute in PORT_FLAGS.items()}
     return {flag: int(value) for flag, value in values.items() if value is not None}
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from collections import defaultdict
 from ipaddress import ip_address
+from itertools import chain
 from typing import NamedTuple
 
 from pyroute2.netlink.rtnl import RTM_GETNEIGH, RTM_GETROUTE
@@ -21,6 +23,7 @@ from drivers.linux.netlink import Session, session
 from drivers.linux.route import FAMILIES, UNREACHABLE
 from drivers.linux.rtnetlink import decode, dump, encode
 
+INTERFACE = struct.Struct("=4xi")  # the index of the link in ndmsg, after the family and the padding
 ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}  # addresses for documentation (RFC 5737, RFC 3849)
 LOOKUP_TABLE = 0x1000  # request flag RTM_F_LOOKUP_TABLE: return the table of the matching route
 KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit"}  # route types RTN_*
@@ -106,9 +109,14 @@ def _entries(opened: Session, interface: str) -> list[ndmsg]:
         index = socket.if_nametoindex(interface)
     except OSError:
         return []
+
+    def is_of_interface(body: bytes) -> bool:
+        (entry_index,) = INTERFACE.unpack_from(body)
+        return bool(entry_index == index)
+
     with kernel_errors("list", "neighbours"):
-        listed = [m for family in FAMILIES.values() for m in dump(opened, RTM_GETNEIGH, ndmsg, family=family)]
-    return [message for message in listed if message["ifindex"] == index]
+        lists = [dump(opened, RTM_GETNEIGH, ndmsg, (), is_of_interface, family=f) for f in FAMILIES.values()]
+    return list(chain.from_iterable(lists))
 
 
 def static_ports(bridge: str) -> dict[str, str]:

@@ -257,7 +257,7 @@ def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | No
     """
     with session() as opened:
         device = link.find(opened, interface)
-        held = [item for index, item in address.all_addresses(opened) if device is not None and index == device.index]
+        held = address.of_link(opened, device.index) if device is not None else []
     subnets = [item for item in held if item.version == target.version and not item.ip.is_link_local]
     own_mac = device.mac if device is not None else ""
     for entry in path_lookup.neighbours(interface):
