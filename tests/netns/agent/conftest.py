@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import struct
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,10 +24,12 @@ from engine.agent import client
 from tests.conftest import COUNTER, Host, Peer, require_root, until
 from tests.netns.publish.conftest import World, open_socket
 
-START = (
-    "import os; from pathlib import Path; from engine.agent.client import ensure; "
-    "assert ensure(Path(os.environ['HAWSE_RUN']), Path(os.environ['HAWSE_ROOT']))"
-)
+START = """
+import os, sys
+from pathlib import Path
+from engine.agent.client import ensure
+sys.exit(not ensure(Path(os.environ["HAWSE_RUN"]), Path(os.environ["HAWSE_ROOT"])))
+"""
 OURS = ("inet hawse", "bridge hawse")
 State = dict[str, object]
 
@@ -69,7 +70,7 @@ class Guarded(World):
             os.kill(before, signal.SIGTERM)
             while self.agent() == before:
                 time.sleep(0.02)
-            self.host.run(sys.executable, "-c", START, env=self.host.env())
+            self.host.hawse(code=START)
             if heals:
                 until(self._is_guarding)
         deadline = time.monotonic() + 10

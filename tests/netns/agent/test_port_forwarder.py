@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -34,8 +33,12 @@ from engine.store.sqlite import SqliteStore
 from tests.packets import socket_in
 
 pytestmark = pytest.mark.netns
-START = "import sys; from pathlib import Path; from engine.agent.client import notify; "
-START += "sys.exit(not notify(Path(sys.argv[1]), Path(sys.argv[2])))"
+START = """
+import os, sys
+from pathlib import Path
+from engine.agent.client import notify
+sys.exit(not notify(Path(os.environ["HAWSE_RUN"]), Path(os.environ["HAWSE_ROOT"])))
+"""
 ADDRESS = "192.168.99.99/24"
 NETWORK = NetworkRecord(id="a" * 64, name="app", created="2026-01-01T00:00:00Z", driver="bridge")
 
@@ -69,7 +72,7 @@ class Place:
                     phase="live",
                 )
             )
-        self.host.run(sys.executable, "-c", START, str(self.host.run_dir), str(self.host.root), env=self.host.env())
+        self.host.hawse(code=START)
 
     def lead(self, ports: Sequence[PortRecord], ipv6: str) -> None:
         """Add the firewall elements that send packets for these ports to the port proxy, as the bridge driver does."""
