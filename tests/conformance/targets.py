@@ -22,6 +22,8 @@ from .scenarios import Scenario
 
 RESIDENT = {"HAWSE_AGENT_IDLE": "600", "HAWSE_SUPERVISOR_IDLE": "600"}
 """Variables by which hawse's agent and supervisor outlive a scenario, because each of their starts takes long."""
+WITHOUT_COLLECTION = {"GOGC": "off"}
+"""The variable by which docker's command line, a Go program that ends at once, collects no garbage in its memory."""
 START_TIME = 60  # seconds within which dockerd must answer after its start
 SCENE_TIME = 150  # seconds that one scenario may take
 
@@ -51,7 +53,7 @@ class Target:
 
     def sh(self, script: str, directory: Path) -> subprocess.CompletedProcess[str]:
         path = f"{self.state}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        env = self.host.env(**RESIDENT, PATH=path, COLUMNS="", TZ="UTC")
+        env = self.host.env(**RESIDENT, **WITHOUT_COLLECTION, PATH=path, COLUMNS="", TZ="UTC")
         return self.host.run("sh", "-c", script, check=False, env=env, cwd=directory, timeout=SCENE_TIME)
 
     def load(self, rootfs: Path) -> None:
@@ -161,7 +163,7 @@ class Docker(Target):
         flags = f"--data-root {self.state}/root --exec-root {self.state}/exec --pidfile {self.state}/pid"
         return (
             "mkdir -p /run/docker; mount -t tmpfs tmpfs /run/docker; mount -t cgroup2 none /sys/fs/cgroup; "
-            f"exec dockerd {flags} -H unix://{self.socket}"
+            f"exec env GOGC=400 dockerd {flags} -H unix://{self.socket}"
         )
 
     def wait_until_ready(self) -> None:
