@@ -409,7 +409,8 @@ class ContainerRecord(Struct, frozen=True, omit_defaults=True):
     finished_at: str = "0001-01-01T00:00:00Z"
     restart_count: int = 0
     stopped_by_user: bool = False
-    next_interface: int = 0
+    next_interfaces: Mapping[str, int] = field(default_factory=dict)
+    # the number of the next interface, by the prefix of its name
     owner: str = ""
 
 

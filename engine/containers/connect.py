@@ -162,26 +162,26 @@ def _connect_running(
     host: Host, target: _Target, network: NetworkRecord, settings: EndpointSettings, published: Sequence[PortSpec]
 ) -> Sequence[JoinedEndpoint]:
     """Connect a running container to a network; return the container's endpoints."""
-    record, index = target.record, target.record.next_interface
+    record, numbers = target.record, target.record.next_interfaces
     members = reservation.memberships(host, record.id)
     check_connect(record, network, settings, [m.network for m in members])
     attachment = NetworkAttachment(network.name, settings, network.id)
     record = _with_attachment(record, attachment)
     reserved = _reserve(host, target, record, network, attachment)
     with rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, reserved.endpoint.id, rollback):
-        endpoint = replace(sandbox.join(host, record, reserved, index), phase="live")
+        endpoint = replace(sandbox.join(host, record, reserved, numbers), phase="live")
         joined = replace(reserved, endpoint=endpoint)
         with host.store.write() as tx:
             reservation.record_joined(tx, record, joined)
         before, members = members, [*members, joined]
         sandbox.admit_siblings(host, members)
         etc_files.add_network(host, record, members)
-        index += 1
+        numbers = sandbox.counted(numbers, network)
         if hooks.concerns_gateway(m.network for m in members):
-            members, index = gateway_bridge.sync_gateway_bridge(host, record, members, index)
+            members, numbers = gateway_bridge.sync_gateway_bridge(host, record, members, numbers)
         sandbox.route_if_moved(record, before, record, members)
         port_assignment.move(host, record, members)
-        record = replace(record, next_interface=index)
+        record = replace(record, next_interfaces=numbers)
         if published:
             with host.store.write() as tx:
                 tx.put_container(record)
@@ -308,8 +308,8 @@ def _sync_gateways(host: Host, container: ContainerRecord, members: Sequence[Joi
 
     Returns the container's endpoints after both steps. The gateway bridge is docker_gwbridge.
     """
-    joined, index = gateway_bridge.sync_gateway_bridge(host, container, members, container.next_interface)
+    joined, numbers = gateway_bridge.sync_gateway_bridge(host, container, members, container.next_interfaces)
     with host.store.write() as tx:
-        tx.put_container(replace(container, next_interface=index))
+        tx.put_container(replace(container, next_interfaces=numbers))
     sandbox.route(container, joined)
     return joined

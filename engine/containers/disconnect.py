@@ -83,7 +83,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     rest = [m for m in members if m is not gone]
     kept = gone.endpoint.ports
     reservation.release_endpoint(host, record, gone, rest, alive=True)
-    rest, index = gateway_bridge.sync_gateway_bridge(host, left, rest, left.next_interface)
+    rest, numbers = gateway_bridge.sync_gateway_bridge(host, left, rest, left.next_interfaces)
     sandbox.route_if_moved(record, members, left, rest)
     record = left
     if kept:
@@ -96,7 +96,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
         if forgotten:
             tx.delete_container(record.id)
         else:
-            tx.put_container(replace(record, next_interface=index))
+            tx.put_container(replace(record, next_interfaces=numbers))
         end_intent(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
         end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     announce(host)

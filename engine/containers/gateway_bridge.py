@@ -6,7 +6,7 @@ outside.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, ip_network
 
 from msgspec.structs import replace
@@ -111,40 +111,40 @@ def _default_route(reader: Reader, container: ContainerRecord) -> str:
 
 
 def sync_gateway_bridge(
-    host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint], index: int
-) -> tuple[list[JoinedEndpoint], int]:
+    host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint], numbers: Mapping[str, int]
+) -> tuple[list[JoinedEndpoint], Mapping[str, int]]:
     """Connect a running container to docker_gwbridge, or disconnect it, as its other networks require.
 
-    ``index`` is the number for the container's next interface. Returns the container's endpoints after the change, and
-    the new number for the next interface.
+    ``numbers`` has the numbers for the container's next interfaces, by prefix. Returns the container's endpoints after
+    the change, and the new numbers.
     """
     gateway = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
     others = [m for m in members if m is not gateway]
     bridge = prepared_bridge(host) if needs_gateway([m.network for m in others]) else None
     if (bridge is None) == (gateway is None):
-        return list(members), index
+        return list(members), numbers
     if gateway is not None:
-        return _leave(host, container, gateway, others), index
+        return _leave(host, container, gateway, others), numbers
     assert bridge is not None
-    joined = [*members, _join(host, container, bridge, index)]
+    joined = [*members, _join(host, container, bridge, numbers)]
     sandbox.admit_siblings(host, joined)
-    return joined, index + 1
+    return joined, sandbox.counted(numbers, bridge)
 
 
 def _unnamed(container: ContainerRecord, member: JoinedEndpoint) -> bool:
     return attachment_of(container, member.network.id).network == ""
 
 
-def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: int) -> JoinedEndpoint:
+def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, numbers: Mapping[str, int]) -> JoinedEndpoint:
     with host.store.write() as tx:
         member = reserve(tx, container, bridge)
         tx.put_endpoint(member.endpoint)
-    live = replace(sandbox.join(host, container, member, index), phase="live")
+    live = replace(sandbox.join(host, container, member, numbers), phase="live")
     with host.store.write() as tx:
         tx.put_endpoint(live)
         stored = tx.container(container.id)
         if stored is not None:  # recorded now: if this command fails, the next command must use another number
-            tx.put_container(replace(stored, next_interface=index + 1))
+            tx.put_container(replace(stored, next_interfaces=sandbox.counted(numbers, bridge)))
     return replace(member, endpoint=live)
 
 

@@ -72,6 +72,8 @@ def _join(host: Host, record: ContainerRecord) -> None:
     with host.store.write() as tx:
         for member in members:
             reservation.record_joined(tx, record, member)
-        tx.put_container(replace(record, next_interface=len(members), exit_code=0))
+        tx.put_container(
+            replace(record, next_interfaces=sandbox.counted({}, *(m.network for m in members)), exit_code=0)
+        )
         end_intent(tx, IntentKind.CONTAINER_START, record.id)
     announce(host, [member.network for member in members])

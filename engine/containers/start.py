@@ -220,7 +220,7 @@ def _prepared(tx: Transaction, host: Host, record: ContainerRecord) -> Container
         attachments=tuple(_resolved(tx, host, record)),
         host=replace(record.host, network_mode=_whole_mode(tx, record)),
         sandbox_id=names.generate_id(),
-        next_interface=0,
+        next_interfaces={},
         error="",
         oom_killed=False,
         stopped_by_user=False,
@@ -282,7 +282,7 @@ def _with_created(host: Host, reserved: Reserved, created: CreatedProcess) -> Co
         pid_start=created.pid_start,
         sandbox_path=sandbox.open_path(host.run, reserved.record.sandbox_id, created.netns),
         sandbox_inode=sandbox.inode_of(created.netns),
-        next_interface=sum(m.network.driver != "null" for m in reserved.members),
+        next_interfaces=sandbox.counted({}, *(m.network for m in reserved.members)),
         status="running",
         exit_code=0,
         started_at=timestamps.now(),
@@ -303,18 +303,21 @@ def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
 
 def join_all(host: Host, record: ContainerRecord, reserved: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
     """Create all reserved endpoints in the sandbox; return them with their new records."""
-    members = [replace(m, endpoint=_join(host, record, m, n)) for n, m in enumerate(reserved)]
+    networks = [m.network for m in reserved]
+    members = [
+        replace(m, endpoint=_join(host, record, m, sandbox.counted({}, *networks[:n]))) for n, m in enumerate(reserved)
+    ]
     sandbox.admit_siblings(host, members)
     return members
 
 
-def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, index: int) -> EndpointRecord:
+def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, numbers: Mapping[str, int]) -> EndpointRecord:
     """Create one endpoint in the sandbox and return its record, with phase "live".
 
     If the interface cannot be created, raises KernelFailure with Docker's error text for a failed process start.
     """
     try:
-        return replace(sandbox.join(host, record, member, index), phase="live")
+        return replace(sandbox.join(host, record, member, numbers), phase="live")
     except InterfaceFailure as error:
         raise KernelFailure(errors.hook_error(str(error))) from error
 

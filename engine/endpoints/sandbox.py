@@ -15,7 +15,8 @@ excludes the endpoint from the default route.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from ipaddress import ip_address
@@ -132,26 +133,45 @@ def path_of(run: Path, sandbox_id: str) -> str:
     return str(run / "netns" / short_id(sandbox_id))
 
 
-def interface_name(network: NetworkRecord, container: ContainerRecord, index: int) -> str:
-    """Return the name for the container's interface number ``index`` on a network.
+def interface_prefix(network: NetworkRecord) -> str:
+    """Return the beginning of the names of a network's interfaces in containers."""
+    return (network.options or {}).get(PREFIX_OPTION) or "eth"
+
+
+def counted(numbers: Mapping[str, int], *networks: NetworkRecord) -> Mapping[str, int]:
+    """Return the numbers of the next interfaces, by prefix, after an interface on each network got its name.
+
+    Each prefix has its own numbers, as in Docker: two networks with the prefixes lan and wan give lan0 and wan0.
+    """
+    taken = Counter(interface_prefix(network) for network in networks if network.driver != "null")
+    return dict(Counter(numbers) + taken)
+
+
+def interface_name(network: NetworkRecord, container: ContainerRecord, numbers: Mapping[str, int]) -> str:
+    """Return the name for the container's next interface on a network.
 
     A name that the user chose is used unchanged. If the user chose none, the name is the network's interface prefix
-    followed by ``index``. In a network namespace that hawse did not create, the next free name is used instead.
+    followed by its number in ``numbers``. In a network namespace that hawse did not create, the next free name is used
+    instead.
     """
     settings = attachment_of(container, network.id).settings
     chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
-    prefix = (network.options or {}).get(PREFIX_OPTION, "eth")
+    prefix = interface_prefix(network)
+    number = numbers.get(prefix, 0)
     if container.kind == "adopted" and not chosen:
-        return kernel.free_name(sandbox_of(container), prefix, index)
-    return chosen or f"{prefix}{index}"
+        return kernel.free_name(sandbox_of(container), prefix, number)
+    return chosen or f"{prefix}{number}"
 
 
-def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, index: int) -> EndpointRecord:
-    """Create one endpoint in the sandbox; return its record with the interface name, MAC address and gateways."""
+def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, numbers: Mapping[str, int]) -> EndpointRecord:
+    """Create one endpoint in the sandbox; return its record with the interface name, MAC address and gateways.
+
+    ``numbers`` has the number of the next interface by prefix, as `counted` returns it.
+    """
     driver = host.driver(member.network.driver)
     network, endpoint = member.spec, endpoint_spec(member.endpoint, container)
     with translate_driver_errors():
-        name = interface_name(member.network, container, index)
+        name = interface_name(member.network, container, numbers)
         driver.create_endpoint(network, endpoint)
         info = driver.join(network, endpoint, sandbox_of(container), name)
     return replace(

@@ -96,7 +96,7 @@ def _attached(container: ContainerRecord, networks: Sequence[NetworkRecord]) -> 
         container,
         attachments=tuple(NetworkAttachment(n.name, EndpointSettings(), n.id, named=True) for n in networks),
         host=replace(container.host, network_mode=networks[0].name),
-        next_interface=len(networks),
+        next_interfaces=sandbox.counted({}, *networks),
     )
 
 

@@ -94,7 +94,7 @@ def test_a_connect_that_the_kernel_refuses_keeps_the_ports(web):
     """
     web.hawse("network", "create", "-o", "com.docker.network.container_iface_prefix=lo", "wrong")
     pid = json.loads(web.hawse("inspect", "web").stdout)[0]["State"]["Pid"]
-    web.sh(f"nsenter -t {pid} -n ip link add lo1 type bridge")
+    web.sh(f"nsenter -t {pid} -n ip link add lo0 type bridge")
     assert web.hawse("network", "connect", "wrong", "web", check=False).returncode == 1
     assert state(web) == (["app"], ["app"], True, ["app"])
 
