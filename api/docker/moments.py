@@ -11,11 +11,11 @@ _SECOND = 1_000_000_000  # nanoseconds in a second
 
 
 def nanoseconds(text: str) -> int | None:
-    """Return the time ``text`` in nanoseconds since 1970, or None for "" and "0".
+    """Return the time ``text`` in nanoseconds since 1970, or None for "".
 
     The text is "seconds[.nanoseconds]" or RFC 3339. Raises ApiError (500).
     """
-    if text in ("", "0"):
+    if not text:
         return None
     whole, point, fraction = text.partition(".")
     try:
@@ -35,6 +35,6 @@ def _fraction(digits: str) -> int:
 
 
 def seconds(text: str) -> float | None:
-    """Return the time ``text`` in seconds since 1970; for the rest, see `nanoseconds`."""
-    moment = nanoseconds(text)
+    """Return the time ``text`` in seconds since 1970, or None for "" and "0"; for the rest, see `nanoseconds`."""
+    moment = None if text == "0" else nanoseconds(text)
     return None if moment is None else moment / _SECOND

@@ -87,7 +87,7 @@ class EventStream:
             full = len(events) == EVENTS_READ
             self._after = events[-1].number if full else newest
             for event in events:
-                if (until is None or event.time <= until) and matches(event, filters):
+                if (not until or event.time <= until) and matches(event, filters):  # as in Docker, 0 is no limit
                     yield event
 
     def _wait(self) -> None:

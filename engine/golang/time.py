@@ -89,7 +89,7 @@ def moment(text: str, now: datetime) -> float:
 def nanoseconds(text: str, now: datetime) -> int:
     """Parse a time like `moment`, but return nanoseconds since 1970 without a loss of digits."""
     seconds = SECONDS.fullmatch(text)
-    if seconds is not None and not (seconds["fraction"] or "0").startswith(("+", "-")):
+    if seconds is not None and "-" not in text and not (seconds["fraction"] or "0").startswith("+"):
         return int(seconds["whole"]) * 10**9 + int((seconds["fraction"] or "0")[:9].ljust(9, "0"))
     with suppress(ValueError):
         return parse_rfc3339(text)

@@ -18,7 +18,7 @@ from api.docker.stream import framed, media_type
     ("text", "moment"),
     [
         ("", None),
-        ("0", None),
+        ("0", 0),
         ("1700000000", 1_700_000_000_000_000_000),
         ("1700000000.5", 1_700_000_000_500_000_000),
         ("1700000000.000000001", 1_700_000_000_000_000_001),
@@ -31,7 +31,7 @@ from api.docker.stream import framed, media_type
 )
 def test_times_are_parsed_to_nanoseconds_and_seconds(text, moment):
     assert nanoseconds(text) == moment
-    assert seconds(text) == (None if moment is None else moment / 1e9)
+    assert seconds(text) == (moment / 1e9 if moment else None)
 
 
 @pytest.mark.parametrize(
