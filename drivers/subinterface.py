@@ -4,7 +4,7 @@ The parent is one of three interfaces:
 
 - an interface of the user (``-o parent=eth0``)
 - a VLAN sub-interface, which is created if missing (``-o parent=eth0.10``)
-- a dummy ``dm-<12 hex>``, if the user names no parent
+- a dummy ``dm-<12 hex>`` (macvlan) or ``di-<12 hex>`` (ipvlan), if the user names no parent
 
 A parent made by hawse has hawse's mark in its alias and is removed with its network. An endpoint is a link that is
 created directly in the sandbox (the container's network namespace). The host has no kernel object for it.
@@ -58,23 +58,27 @@ class SubinterfaceBase:
     modes: ClassVar[Mapping[str, Any]]
     default_mode: ClassVar[str]
 
+    def parent_name(self, network: NetworkSpec) -> str:
+        """Return a network's parent interface: the one that the user named, else the network's dummy."""
+        return network.options.get(PARENT) or names.dummy_name(self.type, network.id)
+
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
         """Raise `UnusableOption` for bad options, an unusable parent, or a parent that another network uses."""
         self.attributes(network)
         options.check_heal(network.options)
-        parent = parent_name(network)
+        parent = self.parent_name(network)
         if parent == "lo":
             raise UnusableOption(f"loopback interface is not a valid {self.type} parent link")
         for other in others:
-            if other.id != network.id and parent_name(other) == parent:
-                name = names.dummy_name(other.id)
+            if other.id != network.id and self.parent_name(other) == parent:
+                name = names.dummy_name(self.type, other.id)
                 raise UnusableOption(f"network {name} is already using parent interface {parent}")
         if network.options.get(PARENT) and not link.index(parent):
             split_vlan(parent)
 
     def create_network(self, network: NetworkSpec) -> None:
         """Create the parent if it does not exist; idempotent."""
-        parent = parent_name(network)
+        parent = self.parent_name(network)
         with session() as opened:
             if not link.index(parent):
                 self._make_parent(opened, network, parent)
@@ -82,7 +86,7 @@ class SubinterfaceBase:
     def delete_network(self, network: NetworkSpec) -> None:
         """Remove the parent if `create_network` made it; idempotent."""
         with session() as opened:
-            parent = link.find(opened, parent_name(network))
+            parent = link.find(opened, self.parent_name(network))
             if parent is not None and parent.alias == names.network_mark(network.id):
                 link.delete(opened, parent.name)
 
@@ -126,11 +130,11 @@ class SubinterfaceBase:
 
     def watched(self, network: NetworkSpec) -> tuple[str, str]:
         """Return the name of the parent, and "" because the network itself has no namespace."""
-        return parent_name(network), ""
+        return self.parent_name(network), ""
 
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
         """Return a difference if the parent is missing, or if hawse made the parent and it is down."""
-        name = parent_name(network)
+        name = self.parent_name(network)
         with session() as opened:
             parent = link.find(opened, name)
         if parent is None:
@@ -142,7 +146,7 @@ class SubinterfaceBase:
         """Create the parent if it is missing, and bring it up if hawse made it."""
         self.create_network(network)
         with session() as opened:
-            parent = link.find(opened, parent_name(network))
+            parent = link.find(opened, self.parent_name(network))
             if parent is not None and parent.alias == names.network_mark(network.id):
                 link.change(opened, parent.index, state="up")
 
@@ -150,7 +154,7 @@ class SubinterfaceBase:
         self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
     ) -> Sequence[Difference]:
         """Return how the sub-interface differs from the required state; empty while the parent is missing."""
-        if not link.index(parent_name(network)):
+        if not link.index(self.parent_name(network)):
             return []
 
         def compare(opened: Session) -> list[Difference]:
@@ -253,7 +257,7 @@ class SubinterfaceBase:
         return {label: pair for label, pair in values.items() if pair[0] not in (None, pair[1])}
 
     def _make_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox) -> None:
-        parent = parent_name(network)
+        parent = self.parent_name(network)
         parent_index = link.index(parent)
         if not parent_index:
             raise Missing(f"-o parent interface was not found on the host: {parent}")
@@ -279,11 +283,6 @@ def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
         if error.errno == errno.EEXIST:
             raise Exists(f"the sandbox has an interface {interface} already") from error
         raise
-
-
-def parent_name(network: NetworkSpec) -> str:
-    """Return a network's parent interface: the one that the user named, else the network's dummy."""
-    return network.options.get(PARENT) or names.dummy_name(network.id)
 
 
 def split_vlan(parent: str) -> tuple[str, int]:

@@ -18,9 +18,9 @@ def bridge_name(network_id: str) -> str:
     return f"br-{network_id[:12]}"
 
 
-def dummy_name(network_id: str) -> str:
-    """Return the name of the dummy parent of a macvlan or ipvlan network without ``-o parent``."""
-    return f"dm-{network_id[:12]}"
+def dummy_name(kind: str, network_id: str) -> str:
+    """Return the name of the dummy parent of a macvlan or ipvlan network without ``-o parent``, as in Docker."""
+    return f"d{kind[0]}-{network_id[:12]}"
 
 
 def host_end_names(endpoint_id: str) -> tuple[str, ...]:

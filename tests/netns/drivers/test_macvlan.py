@@ -7,7 +7,6 @@ import pytest
 from drivers.api import Exists, Missing, Unsupported, UnusableOption
 from drivers.linux import link
 from drivers.macvlan import MacvlanDriver
-from drivers.subinterface import parent_name
 
 pytestmark = pytest.mark.netns
 
@@ -113,7 +112,7 @@ def test_the_host_accepts_no_router_advertisements_on_a_parent_that_hawse_made(m
     add = link.add
     monkeypatch.setattr(link, "add", lambda opened, name, _kind, **_: add(opened, name, "bridge"))
     network = macvlan.network("m1", "192.168.98.0/24")
-    name = parent_name(network)
+    name = macvlan.driver.parent_name(network)
     assert macvlan.host.sh(f"cat /proc/sys/net/ipv6/conf/{name}/accept_ra; ip -br link show {name}").split()[:2] == [
         "0",
         name,

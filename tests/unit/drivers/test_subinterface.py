@@ -13,7 +13,7 @@ from drivers.api import EndpointSpec, JoinInfo, NetworkSpec, Pool, Sandbox, Unus
 from drivers.ipvlan import IpvlanDriver
 from drivers.linux import link, rtnetlink
 from drivers.macvlan import MacvlanDriver
-from drivers.subinterface import SubinterfaceBase, parent_name
+from drivers.subinterface import SubinterfaceBase
 
 
 def network(**options: str) -> NetworkSpec:
@@ -26,8 +26,10 @@ def endpoint_at(address: str) -> EndpointSpec:
 
 
 def test_without_a_parent_the_network_gets_a_dummy_of_its_own():
-    assert parent_name(network()) == parent_name(network(parent="")) == "dm-0123456789ab"
-    assert parent_name(network(parent="eth0")) == "eth0"
+    macvlan, ipvlan = MacvlanDriver(), IpvlanDriver()
+    assert macvlan.parent_name(network()) == macvlan.parent_name(network(parent="")) == "dm-0123456789ab"
+    assert ipvlan.parent_name(network()) == "di-0123456789ab"
+    assert macvlan.parent_name(network(parent="eth0")) == "eth0"
 
 
 @pytest.mark.parametrize(

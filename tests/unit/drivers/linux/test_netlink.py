@@ -109,6 +109,6 @@ def test_damaged_attributes_end_the_reading(data):
 
 def test_generated_names_fit_the_kernel():
     identity = "f" * 64
-    generated = [names.bridge_name(identity), names.dummy_name(identity), *names.host_end_names(identity)]
+    generated = [names.bridge_name(identity), names.dummy_name("macvlan", identity), *names.host_end_names(identity)]
     assert all(names.fits(name) and names.valid(name) for name in generated)
     assert len(set(names.host_end_names("0123456789abcdef" * 4))) == 3
