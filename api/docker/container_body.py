@@ -27,10 +27,7 @@ def container_create(
     settings = body.child("HostConfig")
     check(settings)
     refuse(settings)
-    networks = {
-        network: endpoint_settings(fields)
-        for network, fields in body.child("NetworkingConfig").objects("EndpointsConfig").items()
-    }
+    networks = _networks(body.child("NetworkingConfig"))
     config, host = container_config(body), host_config(settings)
     targets = {bind.split(":")[1] for bind in host.binds or () if ":" in bind}
     if set(body.keys("Volumes")) - targets:  # ignore the targets of binds: docker-py lists them as volumes too
@@ -41,6 +38,14 @@ def container_create(
         host = replace(host, network_mode="none")
     request = ContainerCreate(config, host, networks, name, platform, mounts(settings))
     return for_version(request, version), ignored(body, settings)
+
+
+def _networks(body: Fields) -> dict[str, EndpointSettings]:
+    """Return the settings of each network in Docker's NetworkingConfig; raises ApiError for a null."""
+    for network, settings in (body.value("EndpointsConfig") or {}).items():
+        if settings is None:
+            raise bad_request(f"invalid config for network {network}: EndpointsConfig is nil")
+    return {network: endpoint_settings(fields) for network, fields in body.objects("EndpointsConfig").items()}
 
 
 def container_config(body: Fields) -> ContainerConfig:
@@ -86,15 +91,18 @@ def endpoint_settings(body: Fields) -> EndpointSettings:
 def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
     """Return the request as the client's version of the API defines it; raises ApiError.
 
-    Before 1.44, a container starts on one network, and gets the MAC address in Config. Since 1.44, the MAC address in
-    Config applies to the main network, unless the settings of this network have their own MAC address.
+    Before 1.44, a container starts on one network, and gets the MAC address in Config there. Since 1.44, the MAC
+    address in Config applies to the main network, unless the settings of this network have their own MAC address.
     """
     if version >= SEVERAL_NETWORKS:
         return _with_main_mac(request)
     if len(request.networks) > 1:
         names = ", ".join(request.networks)
-        raise bad_request(f"Container cannot be connected to network endpoints: {names}")
-    networks = {network: replace(settings, mac_address="") for network, settings in request.networks.items()}
+        raise bad_request(f"Container cannot be created with multiple network endpoints: {names}")
+    mac, mode = request.config.mac_address, request.host.network_mode
+    if mac and (mode in ("host", "none") or is_container_mode(mode)):
+        raise bad_request("conflicting options: mac-address and the network mode")
+    networks = {network: replace(settings, mac_address=mac) for network, settings in request.networks.items()}
     moved = _with_main_mac(replace(request, networks=networks))
     return replace(moved, config=replace(moved.config, mac_address=""))
 
@@ -107,6 +115,8 @@ def _with_main_mac(request: ContainerCreate) -> ContainerCreate:
     default = ("default", "bridge", "")
     names = default if mode in default else (mode,)
     main = next((network for network in request.networks if network in names), mode or "default")
+    if request.networks and main not in request.networks:
+        return request  # the engine refuses a MAC address in Config without the settings of the main network
     settings = request.networks.get(main, EndpointSettings())
     if settings.mac_address:
         return request  # the engine refuses the request if the two addresses differ

@@ -306,14 +306,14 @@ def _normalised(request: ContainerCreate) -> ContainerCreate:
 def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[NetworkAttachment]:
     """Return one attachment for each network of the request, with the network name that the user typed.
 
-    The main network, which the network mode names, is an exception. Its attachment has the network's real name if the
-    user gave no settings for the main network, or typed its id.
+    Without a network in the request, the container joins the main network, which the network mode names. The main
+    network's attachment has the network's real name if the request has no networks or names the network by its id.
     """
     mode, networks = request.host.network_mode, request.networks
-    if not is_container_mode(mode) and mode not in networks:
-        networks = {main.name if main else mode: EndpointSettings(), **networks}
-    elif main and mode == main.id and main.name not in networks:
-        networks = {(main.name if name == mode else name): settings for name, settings in networks.items()}
+    if not networks and not is_container_mode(mode):
+        networks = {main.name if main else mode: EndpointSettings()}
+    elif main and is_user_defined(mode) and main.name not in networks:
+        networks = {(main.name if name == main.id else name): settings for name, settings in networks.items()}
     return [NetworkAttachment(name, settings) for name, settings in networks.items()]
 
 

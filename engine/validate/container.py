@@ -46,6 +46,11 @@ OLD_MAC_FIELD = (
     "The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead."
 )
 HOST_MODE_PORTS = "Published ports are discarded when using host network mode"
+HOST_AND_OTHERS = "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
+MAC_WITHOUT_NETWORK = (
+    "if a container-wide MAC address is supplied, HostConfig.NetworkMode must match the identity of a network in "
+    "NetworkSettings.Networks"
+)
 ALLOCATING = "Error when allocating new name: "
 
 
@@ -105,13 +110,18 @@ def _main_network_settings(request: ContainerCreate) -> dict[str, EndpointSettin
     """Return the network settings of a new container.
 
     The request has an old field for the MAC address of the whole container. This MAC address is copied into the
-    settings of the main network. Raises `InvalidArgument` if the main network's settings have a different MAC address.
+    settings of the main network. Raises `InvalidArgument` if the main network's settings have a different MAC address,
+    if the request names only other networks, or if it names a network besides the host's.
     """
     mode, mac = request.host.network_mode, request.config.mac_address
     mode = "bridge" if mode in ("", "default") else mode
     settings = dict(request.networks)
-    if not mac or is_container_mode(mode):
+    if mode == "host" and set(settings) - {"host"}:
+        raise InvalidArgument(HOST_AND_OTHERS)
+    if not mac or mode in ("host", "none") or is_container_mode(mode):
         return settings
+    if settings and mode not in settings:
+        raise InvalidArgument(MAC_WITHOUT_NETWORK)
     main = settings.get(mode, EndpointSettings())
     if main.mac_address and main.mac_address != mac:
         raise InvalidArgument(

@@ -37,6 +37,24 @@ def test_networks_are_created_listed_and_removed(client):
     assert client.networks.prune()["NetworksDeleted"] == ["n3"]
 
 
+def test_a_container_joins_only_the_networks_of_its_networking_config(client):
+    client.networks.create("n1")
+    client.networks.create("n2")
+    both = {name: client.api.create_endpoint_config() for name in ("n1", "n2")}
+    one = {"n1": both["n1"]}
+    modes = ((one, "default"), (one, "n2"), (one, client.networks.get("n1").id), (both, "default"), ({}, "n2"))
+    joined = []
+    for endpoints, mode in modes:
+        created = client.api.create_container(
+            "bb", ["sleep", "300"], networking_config=client.api.create_networking_config(endpoints),
+            host_config=client.api.create_host_config(network_mode=mode),
+        )  # fmt: skip
+        client.api.start(created)
+        settings = client.api.inspect_container(created)["NetworkSettings"]
+        joined.append(" ".join(name for name, each in settings["Networks"].items() if each["IPAddress"]))
+    assert joined == ["n1", "n1", "n1", "n1 n2", "n2"]
+
+
 def test_containers_and_their_networks(client):
     network = client.networks.create("n1", ipam=docker.types.IPAMConfig(
         pool_configs=[docker.types.IPAMPool(subnet="10.83.0.0/24")]

@@ -42,7 +42,7 @@ def test_config_host_config_and_networking_config_become_one_request():
             "ConsoleSize": [24, 80],
         },
         "NetworkingConfig": {
-            "EndpointsConfig": {"n1": {"IPAMConfig": {"IPv4Address": "10.0.0.5"}, "Aliases": ["x"]}, "n2": None}
+            "EndpointsConfig": {"n1": {"IPAMConfig": {"IPv4Address": "10.0.0.5"}, "Aliases": ["x"]}, "n2": {}}
         },
     })  # fmt: skip
     assert warnings == []
@@ -128,9 +128,23 @@ def test_before_1_44_a_container_has_one_network_and_one_mac():
     assert request.config.mac_address == ""
     assert request.networks == {"n1": EndpointSettings(mac_address="02:00:00:00:00:01")}
     both = {"EndpointsConfig": {"n1": {"MacAddress": "02:00:00:00:00:02"}, "n2": {}}}
-    with pytest.raises(ApiError, match="Container cannot be connected to network endpoints: n1, n2"):
+    with pytest.raises(ApiError, match="Container cannot be created with multiple network endpoints: n1, n2"):
         made({**body, "NetworkingConfig": both}, OLD)
     networks = made({**body, "NetworkingConfig": both})[0].networks
     assert [settings.mac_address for settings in networks.values()] == ["02:00:00:00:00:02", ""]
     del both["EndpointsConfig"]["n1"]
-    assert made({**body, "NetworkingConfig": both})[0].networks["n1"].mac_address == "02:00:00:00:00:01"
+    assert made({**body, "NetworkingConfig": both})[0].networks["n2"].mac_address == ""
+    assert made({**body, "NetworkingConfig": both}, OLD)[0].networks["n2"].mac_address == "02:00:00:00:00:01"
+
+
+@pytest.mark.parametrize("mode", ["host", "none", "container:c1"])
+def test_before_1_44_a_mac_address_needs_a_network(mode):
+    body = {"Image": "bb", "MacAddress": "02:00:00:00:00:01", "HostConfig": {"NetworkMode": mode}}
+    with pytest.raises(ApiError, match="conflicting options: mac-address and the network mode"):
+        made(body, OLD)
+    assert made(body)[0].networks == {}
+
+
+def test_a_network_without_settings_is_refused():
+    with pytest.raises(ApiError, match="invalid config for network n1: EndpointsConfig is nil"):
+        made({"Image": "bb", "NetworkingConfig": {"EndpointsConfig": {"n1": None}}})

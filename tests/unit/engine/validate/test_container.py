@@ -164,3 +164,18 @@ def test_the_error_for_a_malformed_mac_names_its_network():
     assert fault(networks=networks, network_mode="n1") == (
         "invalid config for network n1: invalid MAC address 2:0:0:0:0:1"
     )
+
+
+@pytest.mark.parametrize("mode", ["default", "bridge", "n2"])
+def test_a_mac_address_of_the_container_needs_the_settings_of_its_main_network(mode):
+    assert fault(networks={"n1": EndpointSettings()}, network_mode=mode, mac_address=MAC) == (
+        "if a container-wide MAC address is supplied, HostConfig.NetworkMode must match the identity of a network in "
+        "NetworkSettings.Networks"
+    )
+
+
+def test_a_container_in_host_mode_joins_no_other_network():
+    assert create({"host": EndpointSettings()}, network_mode="host") == []
+    assert fault(networks={"n1": EndpointSettings()}, network_mode="host") == (
+        "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
+    )
