@@ -11,6 +11,7 @@ from api.docker.fields import Fields
 from engine.errors import NotImplementedByHawse
 from engine.model import HostConfig, PortSpec, RestartPolicy
 from engine.render.host_config import NULLABLE
+from engine.validate.addresses import parse_address
 
 MOUNT_TYPES = ("bind", "volume", "tmpfs", "npipe", "cluster", "image")
 PROTOCOLS = ("tcp", "udp", "sctp")
@@ -81,7 +82,14 @@ def _port(text: str, entries: Sequence[Fields]) -> Iterator[PortSpec]:
     if protocol not in PROTOCOLS:
         raise bad_request(f"invalid proto: {protocol}")
     for entry in entries:
-        yield PortSpec(protocol, int(port), entry.text("HostIp"), entry.text("HostPort"))
+        yield PortSpec(protocol, int(port), _host_ip(entry.text("HostIp")), entry.text("HostPort"))
+
+
+def _host_ip(text: str) -> str:
+    """Return the host address of a port; raises ApiError for an invalid one, for which Docker opens all addresses."""
+    if text and parse_address(text) is None:
+        raise bad_request(f"invalid IP address: {text}")
+    return text
 
 
 class _Series:

@@ -100,7 +100,7 @@ class Request(msgspec.Struct):
     def filters(self) -> dict[str, list[str]]:
         """Return the values of each filter in the query parameter ``filters``; raises ApiError (400).
 
-        In the form {"name": {"web": true}}, a value that is mapped to false is left out.
+        In the form {"name": {"web": true}}, the values are the keys. As in Docker, ``true`` and ``false`` are the same.
         """
         text = self.value("filters")
         if not text:
@@ -110,7 +110,7 @@ class Request(msgspec.Struct):
             for form in (FILTERS, OLD_FILTERS):
                 with suppress(Mismatch):
                     values_by_name = form.document(document)
-                    return {key: _chosen(values) for key, values in values_by_name.items()}
+                    return {key: list(values or ()) for key, values in values_by_name.items()}
         raise bad_request("invalid filter")
 
     def json(self, struct: Struct) -> Fields:
@@ -171,10 +171,3 @@ Handler = Callable[[Request], Response | None]
 
 A handler may raise ApiError, EngineError and ClientGone.
 """
-
-
-def _chosen(values: Mapping[str, bool] | Sequence[str] | None) -> list[str]:
-    """Return the values of a filter; of a map, only the keys whose value is true."""
-    if isinstance(values, Mapping):
-        return [value for value, chosen in values.items() if chosen]
-    return list(values or ())

@@ -276,6 +276,7 @@ def test_wait_returns_the_exit_code_of_the_run(service):
     answer = service.ask("POST", "/containers/c2/wait?condition=removed")  # the container may be removed already
     assert answer.status == 404 or answer.json["StatusCode"] == 8
     assert docker("ps", "-aq", "--filter", "name=c2").stdout == ""
+    assert service.ask("POST", "/v1.29/containers/c1/wait?condition=never").json == {"StatusCode": 6}
     bad = service.ask("POST", "/containers/c1/wait?condition=never")
     assert (bad.status, bad.message) == (400, 'invalid condition: "never"')
 

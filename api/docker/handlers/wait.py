@@ -8,10 +8,13 @@ from api.docker.errors import bad_request
 from api.docker.messages import Request, encode
 from api.docker.router import Route
 from api.docker.stream import ChunkedStream
+from api.docker.versions import Version
 from engine.api import Engine
 from engine.errors import NotFound
 from engine.golang.strconv import quote
 
+CONDITIONAL: Version = (1, 30)
+"""The API version from which on the parameter condition exists. Docker ignores it in requests of earlier versions."""
 CONDITIONS = ("not-running", "next-exit", "removed")
 LOOK_SECONDS = 1.0
 """Seconds between two checks whether a container still exists, while it has not started."""
@@ -24,7 +27,7 @@ def wait(request: Request) -> None:
 
     Clients start the container when they get the head of the answer. The wait therefore begins before the head is sent.
     """
-    condition = request.value("condition") or "not-running"
+    condition = (request.version >= CONDITIONAL and request.value("condition")) or "not-running"
     if condition not in CONDITIONS:
         raise bad_request(f"invalid condition: {quote(condition)}")
     document = request.engine.containers.inspect(request.parameters["id"])

@@ -137,6 +137,14 @@ def test_before_1_44_a_container_has_one_network_and_one_mac():
     assert made({**body, "NetworkingConfig": both}, OLD)[0].networks["n2"].mac_address == "02:00:00:00:00:01"
 
 
+@pytest.mark.parametrize("address", ["bad", " 127.0.0.1", "[::1]", "127.0.0.1/32"])
+def test_an_invalid_host_address_of_a_port_is_refused(address):
+    bindings = {"80/tcp": [{"HostIp": address, "HostPort": "8080"}]}
+    with pytest.raises(ApiError, match="invalid IP address: ") as refused:
+        made({"Image": "bb", "HostConfig": {"PortBindings": bindings}})
+    assert refused.value.status == 400
+
+
 @pytest.mark.parametrize("mode", ["host", "none", "container:c1"])
 def test_before_1_44_a_mac_address_needs_a_network(mode):
     body = {"Image": "bb", "MacAddress": "02:00:00:00:00:01", "HostConfig": {"NetworkMode": mode}}
