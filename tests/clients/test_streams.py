@@ -271,11 +271,14 @@ def test_wait_returns_the_exit_code_of_the_run(service):
     docker("start", "c1")
     assert docker("wait", "c1").stdout == "6\n"
     assert docker("wait", "c1").stdout == "6\n"
-    docker("create", "--rm", "--name", "c2", "bb", "sh", "-c", "exit 8")
-    docker("start", "c2")
-    answer = service.ask("POST", "/containers/c2/wait?condition=removed")  # the container may be removed already
-    assert answer.status == 404 or answer.json["StatusCode"] == 8
-    assert docker("ps", "-aq", "--filter", "name=c2").stdout == ""
+    body = {"Image": "bb", "Cmd": ["sh", "-c", "exit 8"], "HostConfig": {"AutoRemove": True}}
+    for condition in ("removed", "next-exit") * 4:  # the run may end before, during and after the begin of the wait
+        created = service.ask("POST", "/containers/create", body).json["Id"]
+        service.ask("POST", f"/containers/{created}/start")
+        answer = service.ask("POST", f"/containers/{created}/wait?condition={condition}")
+        assert answer.status == 404 or answer.json["StatusCode"] == 8
+        if condition == "removed":
+            assert docker("ps", "-aq", "--filter", f"id={created}").stdout == ""
     assert service.ask("POST", "/v1.29/containers/c1/wait?condition=never").json == {"StatusCode": 6}
     bad = service.ask("POST", "/containers/c1/wait?condition=never")
     assert (bad.status, bad.message) == (400, 'invalid condition: "never"')

@@ -37,7 +37,9 @@ def wait(request: Request) -> None:
         with request.open_stream() as stream:
             stream.write(encode({"StatusCode": code}))
         return
-    wait_for_start = condition != "not-running" or state["Restarting"]
+    # Because the run may end before the wait begins, a running container is waited for without its next run. After a
+    # run with --rm, there is no next run.
+    wait_for_start = state["Restarting"] or not state["Running"]
     with _Waiting(request, container_id, next_run=wait_for_start) as waiting, request.open_stream() as stream:
         code = waiting.for_end(stream, code)
         if condition == "removed":
