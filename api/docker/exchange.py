@@ -21,7 +21,7 @@ from http import HTTPStatus
 import h11
 
 from api.docker.errors import ApiError, BrokenBody, ClientGone, MalformedRequest
-from api.docker.stream import ChunkedStream, Hijacked, Stream
+from api.docker.stream import RAW_STREAM, ChunkedStream, Hijacked, Stream
 
 HEAD_LIMIT_BYTES = (1 << 20) + 4096  # as Go's HTTP server has it
 HEAD_SECONDS = 30.0
@@ -191,13 +191,16 @@ class Exchange:
         )
 
     def hijack(self, content_type: str) -> Hijacked:
-        """Answer 101 if the client asks for an upgrade, else 200, and return the bare connection; raises ClientGone."""
+        """Answer 101 if the client asks for an upgrade, else 200, and return the bare connection; raises ClientGone.
+
+        As in Docker, an answer 200 always has the type of an unframed stream, also if the output has frames.
+        """
         for _ in self.body():
             pass  # discard the rest of the body; the client's input follows it
         self.answered = self.hijacked = True
         upgrade = any(name == b"upgrade" for name, _ in self._head.headers)
         status = b"HTTP/1.1 101 UPGRADED" if upgrade else b"HTTP/1.1 200 OK"
-        headers = (("Content-Type", content_type), *(UPGRADE if upgrade else ()))
+        headers = (("Content-Type", content_type if upgrade else RAW_STREAM), *(UPGRADE if upgrade else ()))
         self._socket.settimeout(None)
         self._write(b"".join((status, _LINE_END, header_lines(headers), self._common, _LINE_END)))
         _wait_until_read(self._socket)

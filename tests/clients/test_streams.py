@@ -141,8 +141,16 @@ def test_the_start_of_an_exec_decides_about_frames(service, terminal, raw):
         assert answer.body == b"".join(text for stream, text in sent if stream == 1)
     else:
         assert answer.body == b"".join(bytes([stream, 0, 0, 0, 0, 0, 0, len(text)]) + text for stream, text in sent)
-    kind = "raw" if raw else "multiplexed"
-    assert answer.headers["content-type"] == f"application/vnd.docker.{kind}-stream"
+    assert answer.headers["content-type"] == "application/vnd.docker.raw-stream"
+
+
+@pytest.mark.parametrize(("version", "kind"), [("1.41", "raw"), ("1.42", "multiplexed")])
+def test_only_the_answer_to_an_upgrade_names_the_frames(service, version, kind):
+    """dockerd 26.1.5 sent these types; an answer 200 has frames too."""
+    service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
+    for headers, status, named in (({}, 200, "raw"), ({"Upgrade": "tcp", "Connection": "Upgrade"}, 101, kind)):
+        answer = service.ask("POST", f"/v{version}/containers/c1/attach?logs=1&stdout=1", **headers)
+        assert (answer.status, answer.headers["content-type"]) == (status, f"application/vnd.docker.{named}-stream")
 
 
 def test_an_exec_instance_reports_its_state_and_exit_code(service):
