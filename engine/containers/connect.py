@@ -28,7 +28,7 @@ from engine.containers import (
     remove,
     sandbox_names,
 )
-from engine.endpoints import reservation, sandbox
+from engine.endpoints import interface_names, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound, hinted
 from engine.events import record as events
@@ -176,7 +176,7 @@ def _connect_running(
         before, members = members, [*members, joined]
         sandbox.admit_siblings(host, members)
         etc_files.add_network(host, record, members)
-        numbers = sandbox.counted(numbers, network)
+        numbers = interface_names.counted(numbers, network)
         if hooks.concerns_gateway(m.network for m in members):
             members, numbers = gateway_bridge.sync_gateway_bridge(host, record, members, numbers)
         sandbox.route_if_moved(record, before, record, members)

@@ -15,7 +15,6 @@ excludes the endpoint from the default route.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
@@ -39,6 +38,7 @@ from drivers.api import (
 )
 from drivers.linux.default_routes import BOOT, OURS, DefaultRoute
 from drivers.plan import Step, teardown
+from engine.endpoints.interface_names import interface_name
 from engine.host import (
     Host,
     addresses_of,
@@ -65,8 +65,6 @@ programs add routes too. Therefore hawse marks its own routes in adopted namespa
 HOST_SANDBOX = "default"
 """The name of the symbolic link to the host's network namespace, as in Docker."""
 INIT_NAMESPACE = "/proc/1/ns/net"
-PREFIX_OPTION = "com.docker.network.container_iface_prefix"
-IFNAME_OPTION = "com.docker.network.endpoint.ifname"
 
 
 class JoinedEndpoint(Struct, frozen=True, dict=True):
@@ -133,36 +131,6 @@ def path_of(run: Path, sandbox_id: str) -> str:
     return str(run / "netns" / short_id(sandbox_id))
 
 
-def interface_prefix(network: NetworkRecord) -> str:
-    """Return the beginning of the names of a network's interfaces in containers."""
-    return (network.options or {}).get(PREFIX_OPTION) or "eth"
-
-
-def counted(numbers: Mapping[str, int], *networks: NetworkRecord) -> Mapping[str, int]:
-    """Return the numbers of the next interfaces, by prefix, after an interface on each network got its name.
-
-    Each prefix has its own numbers, as in Docker: two networks with the prefixes lan and wan give lan0 and wan0.
-    """
-    taken = Counter(interface_prefix(network) for network in networks if network.driver != "null")
-    return dict(Counter(numbers) + taken)
-
-
-def interface_name(network: NetworkRecord, container: ContainerRecord, numbers: Mapping[str, int]) -> str:
-    """Return the name for the container's next interface on a network.
-
-    A name that the user chose is used unchanged. If the user chose none, the name is the network's interface prefix
-    followed by its number in ``numbers``. In a network namespace that hawse did not create, the next free name is used
-    instead.
-    """
-    settings = attachment_of(container, network.id).settings
-    chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
-    prefix = interface_prefix(network)
-    number = numbers.get(prefix, 0)
-    if container.kind == "adopted" and not chosen:
-        return kernel.free_name(sandbox_of(container), prefix, number)
-    return chosen or f"{prefix}{number}"
-
-
 def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, numbers: Mapping[str, int]) -> EndpointRecord:
     """Create one endpoint in the sandbox; return its record with the interface name, MAC address and gateways.
 
@@ -171,7 +139,7 @@ def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, numbers
     driver = host.driver(member.network.driver)
     network, endpoint = member.spec, endpoint_spec(member.endpoint, container)
     with translate_driver_errors():
-        name = interface_name(member.network, container, numbers)
+        name = interface_name(member.network, container, sandbox_of(container), numbers)
         driver.create_endpoint(network, endpoint)
         info = driver.join(network, endpoint, sandbox_of(container), name)
     return replace(
