@@ -10,6 +10,7 @@ The process ends immediately if another agent already runs for this host. The pr
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -47,6 +48,10 @@ from engine.store.store_file import NAME
 
 BUSY_SECONDS = 1.0
 """Seconds that a repair waits for a command that holds the write lock of the local store."""
+GC_OBJECTS = 50_000
+"""The number of new objects after which Python looks for garbage. Each change of the store makes thousands of objects
+on a host with many containers, and hardly any garbage.
+"""
 YIELD_SECONDS = 3.0
 """Seconds in which a command of a newer version can start its agent, after the firewall's table has become newer.
 
@@ -81,6 +86,8 @@ def main() -> int:
     guarded.save(str(run_dir), guarded.AGENT, str(run_dir / client.LOG))
     agent = serving(root, run_dir, store, place, claimed, unit)
     tell_ready()  # report readiness first, because opening many sandboxes takes longer than a command waits
+    gc.freeze()
+    gc.set_threshold(GC_OBJECTS)
     agent.run()
     if unit.runs_this_process or not agent.signalled:
         guarded.forget(str(run_dir), guarded.AGENT)
@@ -115,9 +122,9 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
     links = LinkService(loop, inotify, run_dir, link_repair, heals)
     rejoin = RejoinService(loop, inotify, lambda: execute(*callback(root, run_dir, "__rejoin")))
     hold = HoldService(budget.held_ports)
-    services = (cluster, dns, hold, forward, repair, links, rejoin, BackupService(loop, root / NAME))
     agent = Agent(
-        loop, store, services, place.listener,
+        loop, store, (cluster, dns, hold, forward), place.listener,
+        later=(repair, links, rejoin, BackupService(loop, root / NAME)),
         idle=resident.idle_seconds("HAWSE_AGENT_IDLE", IDLE_SECONDS),
         guarded=guarded.Guarded(loop, str(run_dir), guarded.AGENT, str(run_dir / client.LOG)),
         stays=unit.runs_this_process,

@@ -12,13 +12,14 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from socket import socket
 
 from engine.agent.service import Service, Snapshot
 from engine.agentd.control import Control
 from engine.endpoints import shared_state
 from engine.errors import Damaged, EngineError, Outdated
-from engine.eventloop.loop import Loop
+from engine.eventloop.loop import Loop, Timer
 from engine.runtime.guarded import Guarded
 from engine.store.api import Store
 
@@ -29,8 +30,9 @@ IDLE_SECONDS = 10.0
 class Agent:
     """The agent. It ends after a signal, or when no service has been needed for ``idle`` seconds.
 
-    With ``stays``, the agent ends only after a signal. ``signalled`` is True after a signal, and
-    ``superseded`` after `leave`.
+    The services in ``later`` are updated after the commands that wait for the update have got their answer, because
+    these commands do not need them. With ``stays``, the agent ends only after a signal. ``signalled`` is True after a
+    signal, and ``superseded`` after `leave`.
     """
 
     def __init__(
@@ -40,13 +42,16 @@ class Agent:
         services: Sequence[Service],
         listener: socket,
         *,
+        later: Sequence[Service] = (),
         idle: float = IDLE_SECONDS,
         guarded: Guarded | None = None,
         stays: bool = False,
         extend: Callable[[Snapshot], Snapshot] = lambda state: state,
         warnings: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
-        self._loop, self._store, self._services, self._idle = loop, store, services, idle
+        self._loop, self._store, self._idle = loop, store, idle
+        self._services, self._later = services, later
+        self._update: Timer | None = None
         self._extend, self._warnings = extend, warnings
         self._stays = stays
         self._control = Control(loop, listener, self.reconcile, self.status, guarded)
@@ -58,11 +63,11 @@ class Agent:
     def reconcile(self) -> bool:
         """Read the local store and update every service; return False if a service failed.
 
-        If one service fails, the other services are still updated. Raises the local store's errors. If the store was
-        deleted, the services keep the last snapshot, because the containers still run. If a newer version of hawse
-        wrote the store (`Outdated`), the agent ends. The next command starts an agent of the newer version.
+        The services in ``later`` are updated afterwards. If one service fails, the other services are still updated.
+        Raises the local store's errors. If the store was deleted, the services keep the last snapshot, because the
+        containers still run. If a newer version of hawse wrote the store (`Outdated`), the agent ends. The next command
+        starts an agent of the newer version.
         """
-        done = True
         try:
             self._read = self._store.stamp()
             records = snapshot(self._store)
@@ -73,19 +78,20 @@ class Agent:
         except Outdated:
             self._loop.stop()
             raise
-        for service in self._services:
-            try:
-                service.reconcile(state)
-            except Exception:
-                traceback.print_exc(file=sys.stderr)
-                done = False
-        return done
+        if self._update is not None:
+            self._update.cancel()
+        self._update = self._loop.after(0, partial(self._update_later, state))
+        return _update(self._services, state)
+
+    def _update_later(self, state: Snapshot) -> None:
+        self._update = None
+        _update(self._later, state)
 
     def status(self) -> str:
         """Return one line of JSON: the agent's process id, whether each service is needed, and the warnings for
         ``info``.
         """
-        needed = {s.name: s.needed() for s in self._services}
+        needed = {s.name: s.needed() for s in self._all()}
         return json.dumps({"pid": os.getpid(), "services": needed, "warnings": list(self._warnings())})
 
     def move(self, listener: socket) -> None:
@@ -99,7 +105,7 @@ class Agent:
         self._loop.after(self._idle, self._consider)
         self._loop.run()
         self._control.close()
-        for service in self._services:
+        for service in self._all():
             service.close()
 
     def _begin(self) -> None:
@@ -122,9 +128,12 @@ class Agent:
         except EngineError:
             return False
 
+    def _all(self) -> Sequence[Service]:
+        return [*self._services, *self._later]
+
     def needed(self) -> bool:
         """Return whether a service or a connected command needs the agent."""
-        return self._stays or any(s.needed() for s in self._services) or self._control.busy
+        return self._stays or any(s.needed() for s in self._all()) or self._control.busy
 
     def _consider(self) -> None:
         """End the agent if two checks in a row find that nothing needs it. The checks are half the idle time apart.
@@ -155,6 +164,18 @@ class Agent:
     def _stop(self) -> None:
         self.signalled = True
         self._loop.stop()
+
+
+def _update(services: Sequence[Service], state: Snapshot) -> bool:
+    """Update the services; return False if a service failed."""
+    done = True
+    for service in services:
+        try:
+            service.reconcile(state)
+        except Exception:
+            traceback.print_exc(file=sys.stderr)
+            done = False
+    return done
 
 
 def _drainer(fd: int) -> Callable[[int], None]:
