@@ -11,17 +11,17 @@ from __future__ import annotations
 
 from functools import cache
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, NamedTuple
 
 from drivers.api import Difference
-from drivers.firewall import table_structure
+from drivers.firewall import table_structure, transaction
 from drivers.firewall.notifications import NEW_GENERATION, Author, follow
 from drivers.firewall.table_structure import Structure
 from drivers.linux import libnftables, listeners, netns, nfnetlink
 from drivers.linux.attributes import read
 from drivers.linux.link_notifications import READS
-from drivers.linux.netlink import HEADER, pending
-from drivers.linux.nfnetlink import NFGENMSG
+from drivers.linux.netlink import HEADER, Message, pending
+from drivers.linux.nfnetlink import NFGENMSG, table_header
 
 TABLE = "hawse_resolver"
 PROTOCOLS = ("udp", "tcp")
@@ -29,6 +29,7 @@ PORT = 53
 CHAINS = ("asks", "answers")
 SAMPLE_PORT = 0xABCD
 """A port number whose bytes occur in the rules only as that port, so that `_with_port` can replace them."""
+DELETION = Message(10 << 8 | 2, 0, table_header(f"ip {TABLE}"))  # NFT_MSG_DELTABLE
 
 
 def bound_port() -> int:
@@ -51,32 +52,38 @@ def serving_port(address: IPv4Address) -> int:
     return next((port for port in listeners.udp_ports(address) if port != PORT), 0)
 
 
-def redirect(address: IPv4Address, public: int, bound: int, *, apart: bool = False) -> None:
+def redirect(address: IPv4Address, public: int, bound: int) -> None:
     """Redirect ``address``:``public`` to port ``bound``, replacing an earlier redirection.
 
-    Runs in the calling thread's network namespace. ``apart`` is that of `drivers.linux.libnftables.run`; it is always
-    true in a namespace that has tables, because a hostile program may have made them. Raises `drivers.api.DriverError`
-    if the kernel or nftables refuses the redirection.
+    Runs in the calling thread's network namespace. Raises `drivers.api.DriverError` if the kernel refuses the
+    redirection. libnftables is not used, because it takes tens of milliseconds, and because it could crash on tables
+    that a hostile program has made in the namespace.
     """
-    table = _table(address, public, bound)
-    apart = apart or bool(table_structure.handles())
+    messages = [_for_port(message, bound) for message in _sample(address, public).messages]
     try:
-        libnftables.run(script(address, public, bound), apart=apart)
+        transaction.send(messages)
     except libnftables.Refused as error:
         if not error.taken:
             raise
-        # Delete the table only if `create table` failed because the table exists. Deleting a table is slow: when the
-        # nftables socket is closed after a deletion, the kernel first waits milliseconds for all readers of the table.
-        libnftables.run(f"delete table ip {TABLE}\n{table}", apart=apart)
+        # Delete the table only if it exists. Deleting a table is slow: when the nftables socket is closed after a
+        # deletion, the kernel first waits milliseconds for all readers of the table.
+        transaction.send([DELETION, *messages])
+
+
+def _for_port(message: Message, port: int) -> Message:
+    """Return a message of the sample with ``port`` in place of `SAMPLE_PORT`; a rule with the port gets a comment."""
+    if SAMPLE_PORT.to_bytes(2) not in message.body:
+        return message
+    return message._replace(body=_with_port(message.body, port) + nfnetlink.comment(str(port)))
 
 
 def remove(bound: int) -> None:
     """Delete the redirection to port ``bound``; idempotent.
 
-    Runs in the calling thread's network namespace. Raises `drivers.api.DriverError` if nftables refuses the deletion.
+    Runs in the calling thread's network namespace. Raises `drivers.api.DriverError` if the kernel refuses the deletion.
     """
     if bound and bound_port() == bound:
-        libnftables.run(f"delete table ip {TABLE}\n", apart=True)
+        transaction.send([DELETION])
 
 
 def compare(address: IPv4Address, public: int, bound: int) -> list[Difference]:
@@ -87,21 +94,28 @@ def compare(address: IPv4Address, public: int, bound: int) -> list[Difference]:
     structure = table_structure.find(f"ip {TABLE}")
     if structure is None:
         return [Difference("missing", "redirection of the resolver", "the table")]
-    due = _expected(address, public)
+    due = _sample(address, public).structure
     rules = {chain: _with_port(due.rules[chain], bound) for chain in CHAINS}
     if structure == due._replace(rules=rules):
         return []
     return [Difference("changed", "redirection of the resolver", "the rules")]
 
 
+class _Sample(NamedTuple):
+    """The table that redirects to `SAMPLE_PORT`: its structure, and the messages that make it."""
+
+    structure: Structure
+    messages: list[Message]
+
+
 @cache
-def _expected(address: IPv4Address, public: int) -> Structure:
-    """Return the structure of the table that `redirect` makes for `SAMPLE_PORT`, as this kernel lists it."""
+def _sample(address: IPv4Address, public: int) -> _Sample:
+    """Make the table in an empty namespace with libnftables, and return it as this kernel lists it."""
     with netns.new_netns():
         libnftables.run(script(address, public, SAMPLE_PORT))
-        made = table_structure.find(f"ip {TABLE}")
+        made, messages = table_structure.find(f"ip {TABLE}"), table_structure.messages(f"ip {TABLE}")
     assert made is not None
-    return made
+    return _Sample(made, messages)
 
 
 def _with_port(value: Any, port: int) -> Any:
@@ -142,11 +156,7 @@ class RedirectWatch:
 
 
 def script(address: IPv4Address, public: int, bound: int) -> str:
-    """Return the nftables script with which `redirect` makes the redirection in a new namespace."""
-    return f"create table ip {TABLE}\n{_table(address, public, bound)}"
-
-
-def _table(address: IPv4Address, public: int, bound: int) -> str:
+    """Return the nftables script that makes the redirection."""
     asks = [f'ip daddr {address} {p} dport {public} {p} dport set {bound} comment "{bound}"' for p in PROTOCOLS]
     answers = [f'ip saddr {address} {p} sport {bound} {p} sport set {public} comment "{bound}"' for p in PROTOCOLS]
     chains = zip(CHAINS, (-400, 400), (asks, answers), strict=True)

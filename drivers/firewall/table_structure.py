@@ -14,12 +14,19 @@ from typing import NamedTuple
 
 from drivers.firewall.encoding import ruleset
 from drivers.linux import libnftables, netns
-from drivers.linux.attributes import each, read, read_text, text
+from drivers.linux.attributes import attribute, each, nested, read, read_text, text
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import Session
+from drivers.linux.netlink import Message, Session
 from drivers.linux.nfnetlink import FAMILY_NAMES, GET_RULE, NFGENMSG, open_session, table_header
 
 GET_TABLE, GET_CHAIN, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 4, 10 << 8 | 10, 10 << 8 | 13
+NEW_TABLE, NEW_CHAIN, NEW_RULE = 10 << 8 | 0, 10 << 8 | 3, 10 << 8 | 6  # message types NFT_MSG_NEW…
+CREATE, ONLY_NEW, APPEND = (
+    0x400,
+    0x200,
+    0x800,
+)  # message flags (kernel constants NLM_F_CREATE, NLM_F_EXCL, NLM_F_APPEND)
+HOOK = 4  # netlink attribute number (kernel constant NFTA_CHAIN_HOOK), which contains other attributes
 TABLE, TABLE_FLAGS, TABLE_HANDLE = 1, 2, 4  # NFTA_TABLE_NAME (NFTA_*_TABLE in other messages), _FLAGS, _HANDLE
 CHAIN_NAME, CHAIN_PARTS = 3, (4, 5, 7, 10)  # attributes NFTA_CHAIN_NAME; NFTA_CHAIN_HOOK, _POLICY, _TYPE, _FLAGS
 SET_NAME, SET_PARTS = 2, (3, 4, 5, 6, 7, 9)  # NFTA_SET_NAME; _FLAGS, _KEY_TYPE, _KEY_LEN, _DATA_TYPE, _DATA_LEN, _DESC
@@ -69,6 +76,25 @@ def handles() -> dict[tuple[str, str], int]:
         listed = session.dump(GET_TABLE, NFGENMSG.pack(0, 0, 0))
     tables = ((message[0], read(message, NFGENMSG.size)) for message in listed)
     return {(FAMILY_NAMES.get(f, ""), read_text(t[TABLE])): int.from_bytes(t[TABLE_HANDLE]) for f, t in tables}
+
+
+def messages(table: str) -> list[Message]:
+    """Return the messages that make a copy of a table in another namespace, in the order in which they must be sent.
+
+    The table must have no sets. The rules of the copy have no comments.
+    """
+    beginning = table_header(table)
+    with open_session() as session, kernel_errors("list rules of", table):
+        chains, rules = _listed(session, GET_CHAIN, table), _listed(session, GET_RULE, table)
+    copies = [Message(NEW_TABLE, CREATE | ONLY_NEW, beginning)]
+    for chain in chains:
+        parts = ((kind, chain[kind]) for kind in (CHAIN_NAME, *CHAIN_PARTS) if kind in chain)
+        body = b"".join(nested(kind, value) if kind == HOOK else attribute(kind, value) for kind, value in parts)
+        copies.append(Message(NEW_CHAIN, CREATE, beginning + body))
+    for rule in rules:
+        body = attribute(RULE_CHAIN, rule[RULE_CHAIN]) + nested(EXPRESSIONS, rule[EXPRESSIONS])
+        copies.append(Message(NEW_RULE, CREATE | APPEND, beginning + body))
+    return copies
 
 
 def _read(session: Session, table: str) -> Structure | None:

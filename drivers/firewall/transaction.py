@@ -50,7 +50,14 @@ def change(
     gone = [(e.set, encoded(e, with_value=False, table=table)) for e in destroy]
     gone += [(set_name, item(packed, with_value=False)) for set_name, packed in unwanted if set_name in known]
     made = [(e.set, encoded(e, with_value=True, table=table)) for e in add]
-    messages = [*_messages(table, DESTROY, gone), *_messages(table, ADD, made)]
+    send([*_messages(table, DESTROY, gone), *_messages(table, ADD, made)])
+
+
+def send(messages: list[Message]) -> None:
+    """Send messages to nftables as one transaction; on failure nothing changes. Raises `Refused`.
+
+    Runs in the calling thread's network namespace.
+    """
     with open_session() as session:
         try:
             session.request_all(_transaction(messages), SIGNATURE)

@@ -76,12 +76,9 @@ def _reserved_fds_free() -> Iterator[None]:
         reserve_fds(kept)
 
 
-def run(script: str, *, apart: bool = False) -> None:
-    """Run a script as one transaction; raises `Refused` with the error text that nftables prints.
-
-    With ``apart``, the nft program runs it, because libnftables may crash on tables that a container has made.
-    """
-    action = partial(_execute, script, as_json=False, apart=apart)
+def run(script: str) -> None:
+    """Run a script as one transaction; raises `Refused` with the error text that nftables prints."""
+    action = partial(_execute, script, as_json=False)
     if recording.recorder is None:
         action()
     else:
@@ -91,7 +88,7 @@ def run(script: str, *, apart: bool = False) -> None:
 def listing(what: str, *, apart: bool = False) -> list[dict[str, Any]]:
     """Return the objects that the nftables command ``list <what>`` lists, in JSON form (libnftables-json(5)).
 
-    ``apart`` is that of `run`.
+    With ``apart``, the nft program lists them, because libnftables may crash on tables that a container has made.
     """
     output = _execute(f"list {what}", as_json=True, apart=apart)
     objects: list[dict[str, Any]] = json.loads(output)["nftables"]

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from drivers.linux import recording
-from drivers.linux.attributes import read, text
+from drivers.linux.attributes import attribute, read, text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session, in_background
 
@@ -98,6 +98,12 @@ def table_header(table: str) -> bytes:
     """Return the beginning of a netlink message about a table's rules or sets: the table's family and name."""
     family, _, name = table.partition(" ")
     return NFGENMSG.pack(FAMILIES[family], 0, 0) + text(TABLE, name)
+
+
+def comment(value: str) -> bytes:
+    """Return the attribute that gives a new rule a comment."""
+    written = value.encode() + b"\0"
+    return attribute(USER_DATA, bytes([COMMENT, len(written)]) + written)
 
 
 def _comment(data: bytes) -> str:

@@ -220,8 +220,7 @@ class LinkRepair:
         def look() -> Sequence[Difference]:
             differences = resolver_redirect.compare(IPv4Address(ADDRESS), wire.PORT, port)
             if differences and repairing:
-                # Because a program in the sandbox can cause this repair, it could make a table at the same moment.
-                resolver_redirect.redirect(IPv4Address(ADDRESS), wire.PORT, port, apart=True)
+                resolver_redirect.redirect(IPv4Address(ADDRESS), wire.PORT, port)
             return differences
 
         try:

@@ -103,11 +103,14 @@ def test_rules_in_a_connected_namespace_do_not_end_the_agent(attacked, owned, ne
 
 
 def test_the_repair_of_a_redirection_reads_no_tables_into_the_process(netns, monkeypatch):
-    """A program could make a table after hawse has seen none."""
-    monkeypatch.setattr(libnftables, "_in_process", None)
+    """libnftables could crash on a table that a program has made there."""
+    address = IPv4Address("127.0.0.11")
+    resolver_redirect._sample(address, wire.PORT)  # made in a namespace of its own
+    monkeypatch.setattr(libnftables, "_execute", None)
 
     def repair() -> int:
-        resolver_redirect.redirect(IPv4Address("127.0.0.11"), wire.PORT, 5353, apart=True)
+        for port in (5300, 5353):
+            resolver_redirect.redirect(address, wire.PORT, port)
         return resolver_redirect.bound_port()
 
     assert namespaces.run_in_netns(netns.path, repair) == 5353

@@ -30,15 +30,17 @@ def test_a_script_runs_in_a_process_with_more_descriptors_than_select_supports(n
     assert netns.run(sys.executable, "-c", CROWDED, *kept, cwd=CHECKOUT).stdout == "['crowded']\n"
 
 
-def test_a_script_of_the_nft_program_waits_for_no_call_of_libnftables_in_another_thread(netns):
+def test_a_list_of_the_nft_program_waits_for_no_call_of_libnftables_in_another_thread(netns):
     """And no thread waits for the program, which the owner of a container's namespace can make slow."""
+    netns.run("nft", "add table inet apart")
+    listed = []
 
-    def add() -> None:
-        namespaces.run_in_netns(netns.path, lambda: libnftables.run("add table inet apart", apart=True))
+    def list_tables() -> None:
+        listed.extend(namespaces.run_in_netns(netns.path, lambda: libnftables.listing("tables", apart=True)))
 
     with libnftables._one_at_a_time:
-        thread = threading.Thread(target=add)
+        thread = threading.Thread(target=list_tables)
         thread.start()
         thread.join(10)
         assert not thread.is_alive()
-    assert netns.run("nft", "list", "tables").stdout == "table inet apart\n"
+    assert [item["table"]["name"] for item in listed if "table" in item] == ["apart"]

@@ -1,0 +1,42 @@
+"""The redirection of port 53 in a sandbox: the rules that hawse sends are those that the nft program makes."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import pytest
+
+from drivers.firewall import resolver_redirect
+from drivers.firewall.resolver_redirect import TABLE
+from drivers.linux import netns as namespaces
+
+ADDRESS = IPv4Address("127.0.0.11")
+
+
+def listed(netns) -> str:
+    return netns.run("nft", "list", "table", "ip", TABLE).stdout
+
+
+@pytest.mark.parametrize("port", [7, 5353, 65535, resolver_redirect.SAMPLE_PORT])
+def test_the_rules_are_those_of_the_script(netns, port):
+    netns.run("nft", resolver_redirect.script(ADDRESS, 53, port))
+    due = listed(netns)
+    netns.run("nft", "delete", "table", "ip", TABLE)
+    namespaces.run_in_netns(netns.path, lambda: resolver_redirect.redirect(ADDRESS, 53, port))
+    assert listed(netns) == due
+    assert f'dport set {port} comment "{port}"' in due
+
+
+def test_a_redirection_replaces_an_earlier_one_and_can_be_removed(netns):
+    def change() -> list[int]:
+        ports = []
+        for port in (5300, 5301):
+            resolver_redirect.redirect(ADDRESS, 53, port)
+            assert resolver_redirect.compare(ADDRESS, 53, port) == []
+            ports.append(resolver_redirect.bound_port())
+        resolver_redirect.remove(5300)  # not the present port
+        ports.append(resolver_redirect.bound_port())
+        resolver_redirect.remove(5301)
+        return [*ports, resolver_redirect.bound_port()]
+
+    assert namespaces.run_in_netns(netns.path, change) == [5300, 5301, 5301, 0]
