@@ -41,26 +41,29 @@ class Service(Protocol):
 
 
 class ResultCache(Generic[T]):
-    """The results of a function for many objects, such as all endpoints of the host.
+    """The results of a function for many records, such as all containers of the host.
 
-    Few objects change between two snapshots, so a service computes only their results again. Records that have not
+    Few records change between two snapshots, so a service computes only their results again. Records that have not
     changed are the same objects in both snapshots (`engine.store.codec.DecodeCache`), so comparing them is fast.
     """
 
-    def __init__(self, function: Callable[..., T]) -> None:
+    def __init__(self, function: Callable[..., T | None]) -> None:
         self._function = function
-        self._last: dict[str, tuple[tuple[Any, ...], T]] = {}
+        self._last: dict[str, tuple[Any, Any, T | None]] = {}
+        self._shared: tuple[Any, ...] = ()
 
-    def results(self, calls: Iterable[tuple[Any, ...]]) -> list[T]:
-        """Return the function's results in the order of ``calls``, which are the arguments for each object.
+    def results(self, pairs: Iterable[tuple[Any, Any]], *shared: Any) -> list[T]:
+        """Return the results of the function in the order of ``pairs``, without those that are None.
 
-        The first argument is the object's record. The function is called only for a new object or for other arguments.
-        Objects that are missing in ``calls`` are forgotten.
+        A pair has a record and a value that belongs to it, such as the endpoints of a container. The function gets
+        both, and then ``shared``. The function is called only for a new or changed record, for another value, or for
+        all pairs if ``shared`` differs from that of the last call.
         """
-        last, self._last = self._last, {}
-        for arguments in calls:
-            result = last.get(arguments[0].id)
-            if result is None or result[0] != arguments:
-                result = arguments, self._function(*arguments)
-            self._last[arguments[0].id] = result
-        return [result for _, result in self._last.values()]
+        last, self._last = self._last if shared == self._shared else {}, {}
+        self._shared = shared
+        for record, value in pairs:
+            known = last.get(record.id)
+            if known is None or known[0] is not record or known[1] != value:
+                known = record, value, self._function(record, value, *shared)
+            self._last[record.id] = known
+        return [result for _, _, result in self._last.values() if result is not None]

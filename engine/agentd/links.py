@@ -7,7 +7,7 @@ concerns hawse, `engine.agentd.link_thread` compares the kernel with the records
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_interface
 from pathlib import Path
@@ -20,7 +20,7 @@ from drivers.firewall.resolver_redirect import RedirectWatch
 from drivers.linux import link_notifications
 from drivers.linux.link_notifications import Change, LinkListener
 from drivers.registry import facts, load
-from engine.agent.service import Snapshot
+from engine.agent.service import ResultCache, Snapshot
 from engine.agentd.host_links import HostLinks
 from engine.agentd.link_thread import LinkThread
 from engine.agentd.switch_links import SwitchLinks, SwitchSysctls
@@ -107,6 +107,20 @@ class KnownSandbox(Struct, frozen=True):
     place: Place
 
 
+def _known_sandbox(
+    record: ContainerRecord, endpoints: Sequence[EndpointRecord], networks: Mapping[str, KnownNetwork]
+) -> KnownSandbox | None:
+    """Return a container whose links the agent repairs, or None for any other container."""
+    if not (endpoints and record.sandbox_path and (record.pid or record.kind == "adopted") and heals(record)):
+        return None
+    joined = [(endpoint.interface, networks[endpoint.network_id].record) for endpoint in endpoints]
+    with_modes = frozenset(interface for interface, network in joined if facts(network.driver).has_modes)
+    path = f"/proc/{record.pid}/ns/net" if record.pid else record.sandbox_path
+    resolves = any(not network.predefined for _, network in joined)
+    place = Place(path, record.sandbox_inode, record.pid, record.pid_start, resolves)
+    return KnownSandbox(record, endpoints, _ours(record, endpoints, with_modes), place)
+
+
 class LinkService:
     """The service that keeps the links of all networks as the records require.
 
@@ -131,6 +145,7 @@ class LinkService:
         self._watched: dict[Subject, Watched] = {}
         self._networks: dict[str, KnownNetwork] = {}
         self._sandboxes: dict[Subject, KnownSandbox] = {}
+        self._of_containers = ResultCache(_known_sandbox)
         self._subjects: dict[str, Subject] = {}  # by endpoint id, the container that has the endpoint
         self._drivers: dict[str, Driver | None] = {}
 
@@ -183,23 +198,8 @@ class LinkService:
         for endpoint in state.endpoints:
             if endpoint.phase == "live" and endpoint.interface and endpoint.network_id in self._networks:
                 joined.setdefault(endpoint.container_id, []).append(endpoint)
-        known = {}
-        for record in state.containers:
-            endpoints = joined.get(record.id)
-            if endpoints and record.sandbox_path and (record.pid or record.kind == "adopted") and heals(record):
-                subject = Subject(CONTAINER, record.id)
-                before = self._sandboxes.get(subject)
-                same = before is not None and before.record is record and before.endpoints == endpoints
-                known[subject] = before if before is not None and same else self._known_sandbox(record, endpoints)
-        return known
-
-    def _known_sandbox(self, record: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> KnownSandbox:
-        networks = [(e.interface, self._networks[e.network_id].record) for e in endpoints]
-        with_modes = frozenset(interface for interface, network in networks if facts(network.driver).has_modes)
-        path = f"/proc/{record.pid}/ns/net" if record.pid else record.sandbox_path
-        resolves = any(not network.predefined for _, network in networks)
-        place = Place(path, record.sandbox_inode, record.pid, record.pid_start, resolves)
-        return KnownSandbox(record, endpoints, _ours(record, endpoints, with_modes), place)
+        pairs = ((container, joined.get(container.id, ())) for container in state.containers)
+        return {known.ours.subject: known for known in self._of_containers.results(pairs, self._networks)}
 
     def _watch(self, subject: Subject, place: Place, ours: Ours | None = None) -> None:
         """Watch a sandbox with hawse's interfaces ``ours``, or, without ``ours``, a network's own namespace."""

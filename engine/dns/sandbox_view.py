@@ -12,7 +12,7 @@ The rules are those of Docker's embedded resolver:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from msgspec import Struct
@@ -69,33 +69,27 @@ def views(
     endpoints: Iterable[EndpointRecord],
     defaults: Defaults,
     already_served: Collection[str] = (),
-    cache: ResultCache[SandboxView] | None = None,
+    cache: ResultCache[tuple[SandboxView, bool]] | None = None,
 ) -> list[SandboxView]:
     """Return the DNS settings (SandboxView) of all sandboxes that the resolver must serve.
 
     ``already_served`` has the keys (`sandbox_id`) of the sandboxes that the resolver serves now. These sandboxes are
     included even without a user-defined network. ``cache`` has the results of the last call (`view_cache`).
     """
-    by_id = {n.id: n for n in networks}
-    with_names = {n.id for n in networks if has_names(n)}
-    joined: dict[str, list[NetworkRecord]] = {}
-    with_ipv6: set[str] = set()
+    joined: dict[str, list[EndpointRecord]] = {}
     for endpoint in endpoints:
-        if endpoint.phase == "live" and endpoint.network_id in by_id:
-            joined.setdefault(endpoint.container_id, []).append(by_id[endpoint.network_id])
-            if endpoint.ipv6:
-                with_ipv6.add(endpoint.container_id)
-    calls = []
-    for container in containers:
-        members = joined.get(container.id, [])
-        is_served = any(n.id in with_names for n in members) or sandbox_id(container) in already_served
-        if is_served and _is_open(container) and container.host.network_mode != "host":
-            calls.append((container, members, defaults, container.id in with_ipv6))
-    return (cache or view_cache()).results(calls)
+        if endpoint.phase == "live":
+            joined.setdefault(endpoint.container_id, []).append(endpoint)
+    pairs = ((container, joined.get(container.id, ())) for container in containers)
+    computed = (cache or view_cache()).results(pairs, {n.id: n for n in networks}, defaults)
+    return [view for view, on_named_network in computed if on_named_network or view.id in already_served]
 
 
-def view_cache() -> ResultCache[SandboxView]:
-    """Return an empty cache for `views`."""
+def view_cache() -> ResultCache[tuple[SandboxView, bool]]:
+    """Return an empty cache for `views`.
+
+    It keeps the view of each open sandbox, and whether the sandbox is on a network whose containers have names.
+    """
     return ResultCache(_view)
 
 
@@ -119,11 +113,18 @@ def sandbox_id(container: ContainerRecord) -> str:
 
 
 def _view(
-    container: ContainerRecord, members: Sequence[NetworkRecord], defaults: Defaults, has_ipv6: bool
-) -> SandboxView:
-    conf = servers(container, defaults, ipv6=has_ipv6)
+    container: ContainerRecord,
+    endpoints: Sequence[EndpointRecord],
+    networks: Mapping[str, NetworkRecord],
+    defaults: Defaults,
+) -> tuple[SandboxView, bool] | None:
+    if not _is_open(container) or container.host.network_mode == "host":
+        return None
+    joined = [endpoint for endpoint in endpoints if endpoint.network_id in networks]
+    members = [networks[endpoint.network_id] for endpoint in joined]
+    conf = servers(container, defaults, ipv6=any(endpoint.ipv6 for endpoint in joined))
     searched = sorted((n for n in members if has_names(n)), key=lambda n: _search_key(n, container))
-    return SandboxView(
+    view = SandboxView(
         id=sandbox_id(container),
         netns_path=container.sandbox_path,
         netns_inode=container.sandbox_inode,
@@ -135,6 +136,7 @@ def _view(
         ndots=conf.ndots_from not in ("", "internal"),
         adopted=container.kind == "adopted",
     )
+    return view, bool(searched)
 
 
 def _upstreams(members: Sequence[NetworkRecord], conf: ResolvConf) -> tuple[Upstream, ...]:

@@ -110,7 +110,8 @@ class DnsService:
         self._update_tables(state.networks, state.endpoints)
         current = views(state.networks, state.containers, state.endpoints, self._defaults, self._served, self._views)
         by_id = {view.id: view for view in current}
-        for identity in [i for i, r in self._served.items() if not _same_place(r.view, by_id.get(i))]:
+        changed = [(i, r.view) for i, r in self._served.items() if r.view is not by_id.get(i)]
+        for identity in [i for i, view in changed if not _same_place(view, by_id.get(i))]:
             if identity not in by_id:
                 self._served[identity].leave()
             self._drop(identity)
