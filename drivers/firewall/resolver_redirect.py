@@ -156,11 +156,12 @@ class RedirectWatch:
 
 
 def script(address: IPv4Address, public: int, bound: int) -> str:
-    """Return the nftables script that makes the redirection."""
+    """Return the nftables script that makes the redirection; it fails if the table exists."""
     asks = [f'ip daddr {address} {p} dport {public} {p} dport set {bound} comment "{bound}"' for p in PROTOCOLS]
     answers = [f'ip saddr {address} {p} sport {bound} {p} sport set {public} comment "{bound}"' for p in PROTOCOLS]
     chains = zip(CHAINS, (-400, 400), (asks, answers), strict=True)
-    return f"table ip {TABLE} {{\n{''.join(_chain(*chain) for chain in chains)}}}\n"
+    table = f"table ip {TABLE} {{\n{''.join(_chain(*chain) for chain in chains)}}}\n"
+    return f"create table ip {TABLE}\n{table}"
 
 
 def _chain(name: str, priority: int, rules: list[str]) -> str:
