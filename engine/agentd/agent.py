@@ -30,9 +30,9 @@ IDLE_SECONDS = 10.0
 class Agent:
     """The agent. It ends after a signal, or when no service has been needed for ``idle`` seconds.
 
-    The services in ``later`` are updated after the commands that wait for the update have got their answer, because
-    these commands do not need them. With ``stays``, the agent ends only after a signal. ``signalled`` is True after a
-    signal, and ``superseded`` after `leave`.
+    The services in ``later`` are updated last. Waiting commands get their answer before, because they do not need these
+    services. With ``stays``, the agent ends only after a signal. ``signalled`` is True after a signal, and
+    ``superseded`` after `leave`.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Agent:
         self._known = False
 
     def reconcile(self) -> bool:
-        """Read the local store and update every service; return False if a service failed.
+        """Read the local store and update every service; return False if a service that commands need has failed.
 
         The services in ``later`` are updated afterwards. If one service fails, the other services are still updated.
         Raises the local store's errors. If the store was deleted, the services keep the last snapshot, because the
@@ -143,7 +143,8 @@ class Agent:
         with suppress(EngineError):  # ignore the error: the next check reads the local store again
             if self._store.stamp() != self._read:
                 self.reconcile()
-        self._quiet = 0 if self.needed() else self._quiet + 1
+        # Services that are still to be updated may need the agent.
+        self._quiet = 0 if self._update is not None or self.needed() else self._quiet + 1
         if self._quiet >= 2:
             self._unneeded = True
             self._loop.stop()

@@ -158,14 +158,14 @@ class LinkService:
         thread = self._thread = self._thread or LinkThread(self._repair.put_right, self._repair.tell_resting)
         self._host = self._host or HostLinks(self._loop, self._inotify, self._suspect)
         self._host.follow({known.link: known.subject for known in self._networks.values() if known.link})
-        before = self._sandboxes
-        sandboxes = self._sandboxes = self._known_sandboxes(state)
+        before, sandboxes = self._sandboxes, self._known_sandboxes(state)
         self._subjects = {e.id: subject for subject, known in sandboxes.items() for e in known.endpoints}
         spaces = [known for known in self._networks.values() if known.path]
         for subject in self._watched.keys() - sandboxes.keys() - {known.subject for known in spaces}:
             self._forget(subject)
         for subject in [s for s, known in sandboxes.items() if known is not before.get(s) or s not in self._watched]:
             self._watch(subject, sandboxes[subject].place, sandboxes[subject].ours)
+        self._sandboxes = sandboxes
         for known in spaces:
             self._watch(known.subject, Place(known.path))
         thread.follow({*sandboxes, *(known.subject for known in self._networks.values())})

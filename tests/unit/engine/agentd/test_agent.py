@@ -52,3 +52,29 @@ def test_services_keep_the_last_state_when_the_store_was_deleted(tmp_path):
     agent.reconcile()
     assert seen.states == [[], ["app"], ["again"]]
     listener.close()
+
+
+def test_the_agent_stays_while_a_service_is_still_to_be_updated(tmp_path):
+    class NeededWithNetworks(Seen):
+        def needed(self):
+            return bool(self.states and self.states[-1])
+
+    store, later = SqliteStore(tmp_path / "hawse.db"), NeededWithNetworks()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "sock"))
+    listener.listen()
+    loop = Loop()
+    agent = Agent(loop, store, [], listener, later=[later])
+    with store.write() as tx:
+        tx.set_meta("key", "value")
+    agent.reconcile()
+    loop.turn(1)
+    agent._consider()  # finds nothing that needs the agent
+    assert later.states == [[]] and agent._quiet == 1
+    with store.write() as tx:
+        tx.put_network(NetworkRecord("a", "app", "", "bridge"))
+    agent._consider()  # reads the store, which a killed command has changed
+    assert agent._quiet == 0
+    loop.turn(1)
+    assert later.states[-1] == ["app"] and agent.needed()
+    listener.close()
