@@ -60,7 +60,11 @@ class SubinterfaceBase:
 
     def parent_name(self, network: NetworkSpec) -> str:
         """Return a network's parent interface: the one that the user named, else the network's dummy."""
-        return network.options.get(PARENT) or names.dummy_name(self.type, network.id)
+        if named := network.options.get(PARENT):
+            return named
+        name, earlier = (names.dummy_name(kind, network.id) for kind in (self.type, "macvlan"))
+        # An older version of hawse gave the dummy of an ipvlan network the prefix dm- too.
+        return earlier if name != earlier and link.index(earlier) else name
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
         """Raise `UnusableOption` for bad options, an unusable parent, or a parent that another network uses."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.api import Exists, Missing, Unsupported, UnusableOption
+from drivers.api import Exists, Missing, NetworkSpec, Unsupported, UnusableOption
+from drivers.ipvlan import IpvlanDriver
 from drivers.linux import link
+from drivers.linux import netns as namespaces
 from drivers.macvlan import MacvlanDriver
 
 pytestmark = pytest.mark.netns
@@ -126,3 +128,14 @@ def test_a_name_that_is_taken_leaves_nothing_behind(macvlan):
     with pytest.raises(Exists, match=r"^the sandbox has an interface eth0 already"):
         macvlan.join(container, network, 128, interface="eth0")
     assert [line.split()[0] for line in container.run("ip", "-br", "link").splitlines()] == ["lo", "eth0"]
+
+
+def test_an_ipvlan_network_of_an_older_version_keeps_its_parent(netns):
+    netns.run("ip", "link", "add", "dm-0123456789ab", "type", "bridge")
+    network = NetworkSpec(id="0123456789abcdef" * 4, name="n1", options={}, pools=())
+    parents = namespaces.run_in_netns(
+        netns.path, lambda: [d.parent_name(network) for d in (IpvlanDriver(), MacvlanDriver())]
+    )
+    assert parents == ["dm-0123456789ab", "dm-0123456789ab"]
+    netns.run("ip", "link", "del", "dm-0123456789ab")
+    assert namespaces.run_in_netns(netns.path, lambda: IpvlanDriver().parent_name(network)) == "di-0123456789ab"
