@@ -409,8 +409,8 @@ class ContainerRecord(Struct, frozen=True, omit_defaults=True):
     finished_at: str = "0001-01-01T00:00:00Z"
     restart_count: int = 0
     stopped_by_user: bool = False
-    next_interfaces: Mapping[str, int] = field(default_factory=dict)
-    # the number of the next interface, by the prefix of its name
+    next_interfaces: Mapping[str, int] = field(default_factory=dict)  # see `engine.endpoints.interface_names`
+    next_interface: int = 0  # in a record of an older version: the number of the next interface, whatever its prefix
     owner: str = ""
 
 

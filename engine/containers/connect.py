@@ -162,7 +162,7 @@ def _connect_running(
     host: Host, target: _Target, network: NetworkRecord, settings: EndpointSettings, published: Sequence[PortSpec]
 ) -> Sequence[JoinedEndpoint]:
     """Connect a running container to a network; return the container's endpoints."""
-    record, numbers = target.record, target.record.next_interfaces
+    record, numbers = target.record, interface_names.next_numbers(target.record)
     members = reservation.memberships(host, record.id)
     check_connect(record, network, settings, [m.network for m in members])
     attachment = NetworkAttachment(network.name, settings, network.id)
@@ -308,7 +308,9 @@ def _sync_gateways(host: Host, container: ContainerRecord, members: Sequence[Joi
 
     Returns the container's endpoints after both steps. The gateway bridge is docker_gwbridge.
     """
-    joined, numbers = gateway_bridge.sync_gateway_bridge(host, container, members, container.next_interfaces)
+    joined, numbers = gateway_bridge.sync_gateway_bridge(
+        host, container, members, interface_names.next_numbers(container)
+    )
     with host.store.write() as tx:
         tx.put_container(replace(container, next_interfaces=numbers))
     sandbox.route(container, joined)

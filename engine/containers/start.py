@@ -221,6 +221,7 @@ def _prepared(tx: Transaction, host: Host, record: ContainerRecord) -> Container
         host=replace(record.host, network_mode=_whole_mode(tx, record)),
         sandbox_id=names.generate_id(),
         next_interfaces={},
+        next_interface=0,
         error="",
         oom_killed=False,
         stopped_by_user=False,

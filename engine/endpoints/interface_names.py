@@ -19,13 +19,27 @@ def interface_prefix(network: NetworkRecord) -> str:
     return (network.options or {}).get(PREFIX_OPTION) or "eth"
 
 
+def next_numbers(container: ContainerRecord) -> Mapping[str, int]:
+    """Return the numbers of a container's next interfaces, by prefix; "" has the number for all other prefixes.
+
+    Without "", the other prefixes begin with 0. An older version of hawse recorded one number for all prefixes.
+    """
+    if not container.next_interface:
+        return container.next_interfaces
+    return {"": container.next_interface, **container.next_interfaces}
+
+
 def counted(numbers: Mapping[str, int], *networks: NetworkRecord) -> Mapping[str, int]:
     """Return the numbers of the next interfaces, by prefix, after an interface on each network got its name.
 
     Each prefix has its own numbers, as in Docker: two networks with the prefixes lan and wan give lan0 and wan0.
     """
     taken = Counter(interface_prefix(network) for network in networks if network.driver != "null")
-    return dict(Counter(numbers) + taken)
+    return {**numbers, **{prefix: _number(numbers, prefix) + count for prefix, count in taken.items()}}
+
+
+def _number(numbers: Mapping[str, int], prefix: str) -> int:
+    return numbers.get(prefix, numbers.get("", 0))
 
 
 def interface_name(
@@ -40,7 +54,7 @@ def interface_name(
     settings = attachment_of(container, network.id).settings
     chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
     prefix = interface_prefix(network)
-    number = numbers.get(prefix, 0)
+    number = _number(numbers, prefix)
     if container.kind == "adopted" and not chosen:
         return kernel.free_name(sandbox, prefix, number)
     return chosen or f"{prefix}{number}"

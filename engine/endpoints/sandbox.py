@@ -134,7 +134,7 @@ def path_of(run: Path, sandbox_id: str) -> str:
 def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, numbers: Mapping[str, int]) -> EndpointRecord:
     """Create one endpoint in the sandbox; return its record with the interface name, MAC address and gateways.
 
-    ``numbers`` has the number of the next interface by prefix, as `counted` returns it.
+    ``numbers`` has the number of the next interface by prefix, as `interface_names.counted` returns it.
     """
     driver = host.driver(member.network.driver)
     network, endpoint = member.spec, endpoint_spec(member.endpoint, container)

@@ -79,15 +79,7 @@ CREATE TABLE events (
 oldest events are deleted, so ``seq`` grows without SQLite's AUTOINCREMENT, which would write to a second table.
 """
 
-INTERFACES = """
-UPDATE containers SET body = json_set(
-    body, '$.next_interfaces', json_object('eth', json_extract(body, '$.next_interface')))
-WHERE json_extract(body, '$.next_interface') > 0;
-"""
-"""The migration that turns the number of a container's next interface into a number for each prefix of interface names.
-"""
-
-MIGRATIONS = (TABLES, LISTING, LINKING, EVENTS, INTERFACES)
+MIGRATIONS = (TABLES, LISTING, LINKING, EVENTS)
 """The migration at index N upgrades a file from version N to N+1. Append new migrations; never change a
 released one.
 """

@@ -215,16 +215,3 @@ def test_a_full_disk_is_unavailable(store):
         tx.set_meta("key", "x" * 100_000)
     with store.read() as snapshot:
         assert snapshot.meta("key") == "value"
-
-
-def test_a_running_container_of_an_older_version_keeps_the_number_of_its_next_interface(store):
-    with pytest.MonkeyPatch.context() as earlier:
-        earlier.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:4])
-        earlier.setattr(schema, "VERSION", 4)
-        with store.write() as tx:
-            tx.put_container(ContainerRecord("a" * 64, "joined", "", ContainerConfig("bb"), HostConfig()))
-            tx.put_container(ContainerRecord("b" * 64, "alone", "", ContainerConfig("bb"), HostConfig()))
-    edit(store, "UPDATE containers SET body = json_set(body, '$.next_interface', 2) WHERE name = 'joined'")
-    touch(store)
-    with store.read() as reader:
-        assert [record.next_interfaces for record in reader.containers()] == [{"eth": 2}, {}]
