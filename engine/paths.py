@@ -24,6 +24,7 @@ from engine.errors import PermissionDenied
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = "is a link, belongs to another user or can be written by one: refusing to use it"
 _LINKS_LIMIT = 40  # symbolic links in one path, as in the kernel (MAXSYMLINKS)
+_CREATIONS_LIMIT = 100  # attempts to create a directory that another user creates and removes in turns
 _WHOLE_MAP = ["0", "0", "4294967295"]
 """The fields of /proc/self/uid_map in the initial user namespace, in which every user id is mapped to itself."""
 
@@ -131,7 +132,7 @@ def _status(place: str, *, make: bool) -> os.stat_result:
     With ``make``, a missing directory is created first, so that no other user can create it. If another user removes a
     file at this path before lstat, the creation is repeated.
     """
-    while make:
+    for _ in range(_CREATIONS_LIMIT if make else 0):
         try:
             os.mkdir(place, 0o700)
             os.chmod(place, 0o700)
