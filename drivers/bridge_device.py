@@ -52,7 +52,8 @@ class Bridge:
     def release(self) -> bool:
         """Return whether the bridge exists and was made by hawse.
 
-        If another program made the bridge, also remove hawse's settings from it.
+        If another program made the bridge, also remove hawse's settings from it. The sysctls accept_source_route and
+        proxy_arp_pvlan keep hawse's values, because the values before are not known.
         """
         bridge = link.find(self.session, self.name)
         if bridge is not None and self._is_ours(bridge):

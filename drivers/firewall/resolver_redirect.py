@@ -36,7 +36,7 @@ def bound_port() -> int:
     """Return the port to which the present rules redirect port 53, or 0 if rules are missing.
 
     Runs in the calling thread's network namespace. After a restart, the agent binds the same port, because a change of
-    the redirection takes tens of milliseconds.
+    the redirection takes milliseconds for each sandbox.
     """
     asks, answers = (nfnetlink.comments(f"ip {TABLE}", chain) for chain in CHAINS)
     port = asks[-1] if asks else ""
@@ -119,7 +119,7 @@ def _sample(address: IPv4Address, public: int) -> _Sample:
 
 
 def _with_port(value: Any, port: int) -> Any:
-    """Return a chain's rules with ``port`` in place of `SAMPLE_PORT`."""
+    """Return a message, or the rules of a chain, with ``port`` in place of `SAMPLE_PORT`."""
     if isinstance(value, bytes):
         return value.replace(SAMPLE_PORT.to_bytes(2), port.to_bytes(2))
     return tuple(_with_port(part, port) for part in value)

@@ -1,4 +1,6 @@
-"""Changes and lists of set elements, sent directly as netlink messages. Each change is one transaction.
+"""Changes and lists of set elements, and copies of small tables, sent directly as netlink messages.
+
+Each change is one transaction.
 
 libnftables is not used, because it takes several times as long. libnftables reads all sets of the table and parses a
 script. When libnftables then closes its socket, the close blocks until no kernel code can read the removed elements.
@@ -29,7 +31,7 @@ SET, ELEMENTS = 2, 3  # netlink attribute numbers (kernel constants NFTA_SET_ELE
 CREATE = 0x400  # message flag (kernel constant NLM_F_CREATE)
 CHUNK = 400  # maximum number of elements per message: an attribute's length has only 16 bits
 SIGNATURE = 0xE9A377C1
-"""The sequence number of all messages by which hawse changes set elements.
+"""The sequence number of all messages that `send` sends.
 
 The kernel repeats this number in its notifications, so the agent recognises the changes that hawse made. nftables'
 library uses other numbers: its first number is zero or the present time.

@@ -45,7 +45,7 @@ class Refused(DriverError):
 
     @property
     def taken(self) -> bool:
-        """Return whether the script added a map key that already exists with another value."""
+        """Return whether an object to add already exists: a map key with another value, or a table."""
         return "File exists" in str(self)
 
 

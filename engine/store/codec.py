@@ -3,9 +3,9 @@
 A missing required field, or a value of a wrong type, raises `CodecError`. Documents of other versions of hawse can be
 read: unknown fields are dropped, and missing optional fields get their defaults.
 
-Fields with default values are not written, because documents are then shorter and faster to read. Therefore the default
-of a field must never change. If a new version needs another value, the new version must write that value explicitly.
-This module does not depend on any particular record class.
+Fields with default values are not written if the Struct has ``omit_defaults=True``, because documents are then shorter
+and faster to read. Therefore the default of a field must never change. If a new version needs another value, the new
+version must write that value explicitly. This module does not depend on any particular record class.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ def wait(request: Request) -> None:
         with request.open_stream() as stream:
             stream.write(encode({"StatusCode": code}))
         return
-    # Because the run may end before the wait begins, a running container is waited for without its next run. After a
-    # run with --rm, there is no next run.
+    # The present run may end before the wait begins. The wait must then not wait for another run, because after a run
+    # with --rm there is none.
     wait_for_start = state["Restarting"] or not state["Running"]
     with _Waiting(request, container_id, next_run=wait_for_start) as waiting, request.open_stream() as stream:
         code = waiting.for_end(stream, code)
