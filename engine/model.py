@@ -409,7 +409,7 @@ class ContainerRecord(Struct, frozen=True, omit_defaults=True):
     finished_at: str = "0001-01-01T00:00:00Z"
     restart_count: int = 0
     stopped_by_user: bool = False
-    next_interfaces: Mapping[str, int] = field(default_factory=dict)  # see `engine.endpoints.interface_names`
+    next_interfaces: Mapping[str, int] = field(default_factory=dict)  # see `engine.names.interface_numbers`
     next_interface: int = 0  # in a record of an older version: the number of the next interface, whatever its prefix
     owner: str = ""
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 
 from engine.errors import Conflict, EngineError, InvalidArgument, NotFound
 from engine.model import ContainerRecord, EndpointSettings, NetworkRecord
 
 SHORT_ID = 12
+INTERFACE_PREFIX = "com.docker.network.container_iface_prefix"  # an option of a network
 ADOPTED = "netns:"
 """The prefix of the default name of a namespace that hawse did not create."""
 PREDEFINED_NAMES = frozenset({"bridge", "host", "none", "default"})
@@ -240,3 +242,32 @@ def natural_key(text: str) -> bytes:
 def _number(digits: re.Match[bytes]) -> bytes:
     value = digits[0].lstrip(b"0")
     return b"\0\0%b%b%b" % (len(value).to_bytes(4), value, len(digits[0]).to_bytes(4))
+
+
+def interface_prefix(network: NetworkRecord) -> str:
+    """Return the beginning of the names of a network's interfaces in containers."""
+    return (network.options or {}).get(INTERFACE_PREFIX) or "eth"
+
+
+def interface_numbers(container: ContainerRecord) -> Mapping[str, int]:
+    """Return the numbers of a container's next interfaces, by prefix; "" has the number for all other prefixes.
+
+    Without "", the other prefixes begin with 0. An older version of hawse recorded one number for all prefixes.
+    """
+    if not container.next_interface:
+        return container.next_interfaces
+    return {"": container.next_interface, **container.next_interfaces}
+
+
+def count_interfaces(numbers: Mapping[str, int], *networks: NetworkRecord) -> Mapping[str, int]:
+    """Return the numbers of the next interfaces, by prefix, after an interface on each network got its name.
+
+    Each prefix has its own numbers, as in Docker: two networks with the prefixes lan and wan give lan0 and wan0.
+    """
+    taken = Counter(interface_prefix(network) for network in networks if network.driver != "null")
+    return {**numbers, **{prefix: interface_number(numbers, prefix) + count for prefix, count in taken.items()}}
+
+
+def interface_number(numbers: Mapping[str, int], prefix: str) -> int:
+    """Return the number of the next interface with this prefix."""
+    return numbers.get(prefix, numbers.get("", 0))

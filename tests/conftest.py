@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from glob import glob
 from pathlib import Path
 from typing import TypeVar
 
@@ -277,7 +278,7 @@ class Host(Netns):
 
         No hawse command deletes them, because the host is deleted without removing its containers.
         """
-        for link in [*Path("/run/netns").iterdir(), *Path("/etc/netns").glob("*/*")]:
+        for link in map(Path, [*glob("/run/netns/*"), *glob("/etc/netns/*/*")]):
             with suppress(OSError):  # another process deletes names too
                 if link.is_symlink() and os.readlink(link).startswith((f"{self.run_dir}/", f"{self.root}/")):
                     link.unlink()

@@ -28,7 +28,7 @@ from engine.containers import (
     remove,
     sandbox_names,
 )
-from engine.endpoints import interface_names, reservation, sandbox
+from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound, hinted
 from engine.events import record as events
@@ -162,7 +162,7 @@ def _connect_running(
     host: Host, target: _Target, network: NetworkRecord, settings: EndpointSettings, published: Sequence[PortSpec]
 ) -> Sequence[JoinedEndpoint]:
     """Connect a running container to a network; return the container's endpoints."""
-    record, numbers = target.record, interface_names.next_numbers(target.record)
+    record, numbers = target.record, names.interface_numbers(target.record)
     members = reservation.memberships(host, record.id)
     check_connect(record, network, settings, [m.network for m in members])
     attachment = NetworkAttachment(network.name, settings, network.id)
@@ -176,7 +176,7 @@ def _connect_running(
         before, members = members, [*members, joined]
         sandbox.admit_siblings(host, members)
         etc_files.add_network(host, record, members)
-        numbers = interface_names.counted(numbers, network)
+        numbers = names.count_interfaces(numbers, network)
         if hooks.concerns_gateway(m.network for m in members):
             members, numbers = gateway_bridge.sync_gateway_bridge(host, record, members, numbers)
         sandbox.route_if_moved(record, before, record, members)
@@ -308,9 +308,7 @@ def _sync_gateways(host: Host, container: ContainerRecord, members: Sequence[Joi
 
     Returns the container's endpoints after both steps. The gateway bridge is docker_gwbridge.
     """
-    joined, numbers = gateway_bridge.sync_gateway_bridge(
-        host, container, members, interface_names.next_numbers(container)
-    )
+    joined, numbers = gateway_bridge.sync_gateway_bridge(host, container, members, names.interface_numbers(container))
     with host.store.write() as tx:
         tx.put_container(replace(container, next_interfaces=numbers))
     sandbox.route(container, joined)

@@ -10,7 +10,7 @@ from engine.cluster import hooks
 from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
 from engine.containers.connect import finalized_record, is_attached, rollback, without_attachment
-from engine.endpoints import interface_names, reservation, sandbox
+from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
 from engine.events import record as events
@@ -83,7 +83,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     rest = [m for m in members if m is not gone]
     kept = gone.endpoint.ports
     reservation.release_endpoint(host, record, gone, rest, alive=True)
-    rest, numbers = gateway_bridge.sync_gateway_bridge(host, left, rest, interface_names.next_numbers(left))
+    rest, numbers = gateway_bridge.sync_gateway_bridge(host, left, rest, names.interface_numbers(left))
     sandbox.route_if_moved(record, members, left, rest)
     record = left
     if kept:

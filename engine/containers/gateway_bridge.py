@@ -15,7 +15,7 @@ from engine import names
 from engine.cluster.hooks import GATEWAY_BRIDGE, is_gateway, needs_gateway
 from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.containers import port_assignment
-from engine.endpoints import interface_names, reservation, sandbox
+from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host, attachment_of, pool_key
 from engine.model import (
@@ -128,7 +128,7 @@ def sync_gateway_bridge(
     assert bridge is not None
     joined = [*members, _join(host, container, bridge, numbers)]
     sandbox.admit_siblings(host, joined)
-    return joined, interface_names.counted(numbers, bridge)
+    return joined, names.count_interfaces(numbers, bridge)
 
 
 def _unnamed(container: ContainerRecord, member: JoinedEndpoint) -> bool:
@@ -144,7 +144,7 @@ def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, numbers
         tx.put_endpoint(live)
         stored = tx.container(container.id)
         if stored is not None:  # recorded now: if this command fails, the next command must use another number
-            tx.put_container(replace(stored, next_interfaces=interface_names.counted(numbers, bridge)))
+            tx.put_container(replace(stored, next_interfaces=names.count_interfaces(numbers, bridge)))
     return replace(member, endpoint=live)
 
 

@@ -9,10 +9,11 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
+from engine import names
 from engine.agent.client import announce
 from engine.containers import adopted, etc_files, finalize
 from engine.containers.start import join_all, reserve_networks, rollback
-from engine.endpoints import interface_names, links, reservation, sandbox
+from engine.endpoints import links, reservation, sandbox
 from engine.errors import EngineError, NotFound
 from engine.golang import timestamps
 from engine.host import Host, end_intent, rollback_on_error
@@ -73,7 +74,7 @@ def _join(host: Host, record: ContainerRecord) -> None:
         for member in members:
             reservation.record_joined(tx, record, member)
         tx.put_container(
-            replace(record, next_interfaces=interface_names.counted({}, *(m.network for m in members)), exit_code=0)
+            replace(record, next_interfaces=names.count_interfaces({}, *(m.network for m in members)), exit_code=0)
         )
         end_intent(tx, IntentKind.CONTAINER_START, record.id)
     announce(host, [member.network for member in members])

@@ -22,7 +22,7 @@ from engine.containers import etc_files, explained, gateway_bridge, lookup, port
 from engine.containers.finalize import close_sandbox
 from engine.containers.process_spec import process_spec
 from engine.containers.remove import remove
-from engine.endpoints import interface_names, links, reservation, sandbox
+from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure, Unavailable
 from engine.events import record as events
@@ -283,7 +283,7 @@ def _with_created(host: Host, reserved: Reserved, created: CreatedProcess) -> Co
         pid_start=created.pid_start,
         sandbox_path=sandbox.open_path(host.run, reserved.record.sandbox_id, created.netns),
         sandbox_inode=sandbox.inode_of(created.netns),
-        next_interfaces=interface_names.counted({}, *(m.network for m in reserved.members)),
+        next_interfaces=names.count_interfaces({}, *(m.network for m in reserved.members)),
         status="running",
         exit_code=0,
         started_at=timestamps.now(),
@@ -306,7 +306,7 @@ def join_all(host: Host, record: ContainerRecord, reserved: Sequence[JoinedEndpo
     """Create all reserved endpoints in the sandbox; return them with their new records."""
     networks = [m.network for m in reserved]
     members = [
-        replace(m, endpoint=_join(host, record, m, interface_names.counted({}, *networks[:n])))
+        replace(m, endpoint=_join(host, record, m, names.count_interfaces({}, *networks[:n])))
         for n, m in enumerate(reserved)
     ]
     sandbox.admit_siblings(host, members)

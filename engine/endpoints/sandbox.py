@@ -38,7 +38,6 @@ from drivers.api import (
 )
 from drivers.linux.default_routes import BOOT, OURS, DefaultRoute
 from drivers.plan import Step, teardown
-from engine.endpoints.interface_names import interface_name
 from engine.host import (
     Host,
     addresses_of,
@@ -49,7 +48,7 @@ from engine.host import (
     translate_driver_errors,
 )
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
-from engine.names import short_id
+from engine.names import interface_number, interface_prefix, short_id
 from engine.paths import make_private_directory
 
 DEFAULT_ROUTE = ("yes", "", "no")
@@ -134,12 +133,12 @@ def path_of(run: Path, sandbox_id: str) -> str:
 def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, numbers: Mapping[str, int]) -> EndpointRecord:
     """Create one endpoint in the sandbox; return its record with the interface name, MAC address and gateways.
 
-    ``numbers`` has the number of the next interface by prefix, as `interface_names.counted` returns it.
+    ``numbers`` has the number of the next interface by prefix, as `engine.names.count_interfaces` returns it.
     """
     driver = host.driver(member.network.driver)
     network, endpoint = member.spec, endpoint_spec(member.endpoint, container)
     with translate_driver_errors():
-        name = interface_name(member.network, container, sandbox_of(container), numbers)
+        name = _interface_name(member.network, container, sandbox_of(container), numbers)
         driver.create_endpoint(network, endpoint)
         info = driver.join(network, endpoint, sandbox_of(container), name)
     return replace(
@@ -373,3 +372,21 @@ def gateway_priority(network: NetworkRecord, gw_priority: int = 0) -> Rank:
 def _leads_out_twice(network: NetworkRecord) -> bool:
     families = {":" in pool.gateway for pool in network.pools if pool.gateway and not pool.unused}
     return len(families) == 2 and network.scope == "local"
+
+
+def _interface_name(
+    network: NetworkRecord, container: ContainerRecord, sandbox: Sandbox, numbers: Mapping[str, int]
+) -> str:
+    """Return the name for the container's next interface on a network.
+
+    A name that the user chose is used unchanged. If the user chose none, the name is the network's interface prefix
+    followed by its number in ``numbers``. In a network namespace that hawse did not create, the next free name is used
+    instead.
+    """
+    settings = attachment_of(container, network.id).settings
+    chosen = (settings.driver_opts or {}).get("com.docker.network.endpoint.ifname", "")
+    prefix = interface_prefix(network)
+    number = interface_number(numbers, prefix)
+    if container.kind == "adopted" and not chosen:
+        return kernel.free_name(sandbox, prefix, number)
+    return chosen or f"{prefix}{number}"

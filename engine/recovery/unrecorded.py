@@ -18,7 +18,7 @@ from drivers.linux import marked_links, process
 from drivers.linux.marked_links import FoundLink
 from drivers.linux.names import bridge_name
 from engine import names
-from engine.endpoints import interface_names, sandbox
+from engine.endpoints import sandbox
 from engine.golang import timestamps
 from engine.host import Host
 from engine.model import (
@@ -96,7 +96,7 @@ def _attached(container: ContainerRecord, networks: Sequence[NetworkRecord]) -> 
         container,
         attachments=tuple(NetworkAttachment(n.name, EndpointSettings(), n.id, named=True) for n in networks),
         host=replace(container.host, network_mode=networks[0].name),
-        next_interfaces=interface_names.counted({}, *networks),
+        next_interfaces=names.count_interfaces({}, *networks),
     )
 
 

@@ -130,3 +130,21 @@ def test_a_missing_or_ambiguous_container_gives_dockers_text(matches, reference,
     with pytest.raises(error) as caught:
         names.pick_container(matches, reference)
     assert str(caught.value) == text
+
+
+LAN = NetworkRecord("a", "lan", "", "bridge", options={names.INTERFACE_PREFIX: "lan"})
+APP = NetworkRecord("b", "app", "", "bridge")
+
+
+def test_each_prefix_of_interface_names_has_its_own_numbers():
+    none = NetworkRecord("c", "none", "", "null")
+    assert names.count_interfaces({}, APP, LAN, LAN, none) == {"eth": 1, "lan": 2}
+    assert names.count_interfaces({"eth": 3}, APP) == {"eth": 4}
+
+
+def test_a_container_of_an_older_version_continues_with_its_one_number():
+    older = replace(container(), next_interface=2)
+    numbers = names.count_interfaces(names.interface_numbers(older), LAN)
+    assert numbers == {"": 2, "lan": 3}
+    assert names.interface_numbers(replace(older, next_interfaces=numbers)) == numbers
+    assert names.interface_numbers(replace(container(), next_interfaces={"eth": 1})) == {"eth": 1}
