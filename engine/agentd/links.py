@@ -25,6 +25,7 @@ from engine.agentd.host_links import HostLinks
 from engine.agentd.link_thread import LinkThread
 from engine.agentd.switch_links import SwitchLinks, SwitchSysctls
 from engine.config import Config
+from engine.endpoints.sandbox import live_by_container
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.eventloop.netns import PinnedNamespace, inside
@@ -99,9 +100,8 @@ class Ours(Struct, frozen=True):
 
 
 class KnownSandbox(Struct, frozen=True):
-    """A container, its live endpoints, hawse's interfaces in its sandbox, and the namespace of the sandbox."""
+    """A container's live endpoints, hawse's interfaces in its sandbox, and the namespace of the sandbox."""
 
-    record: ContainerRecord
     endpoints: Sequence[EndpointRecord]
     ours: Ours
     place: Place
@@ -118,7 +118,7 @@ def _known_sandbox(
     path = f"/proc/{record.pid}/ns/net" if record.pid else record.sandbox_path
     resolves = any(not network.predefined for _, network in joined)
     place = Place(path, record.sandbox_inode, record.pid, record.pid_start, resolves)
-    return KnownSandbox(record, endpoints, _ours(record, endpoints, with_modes), place)
+    return KnownSandbox(endpoints, _ours(record, endpoints, with_modes), place)
 
 
 class LinkService:
@@ -194,10 +194,7 @@ class LinkService:
             return None
 
     def _known_sandboxes(self, state: Snapshot) -> dict[Subject, KnownSandbox]:
-        joined: dict[str, list[EndpointRecord]] = {}
-        for endpoint in state.endpoints:
-            if endpoint.phase == "live" and endpoint.interface and endpoint.network_id in self._networks:
-                joined.setdefault(endpoint.container_id, []).append(endpoint)
+        joined = live_by_container(e for e in state.endpoints if e.interface and e.network_id in self._networks)
         pairs = ((container, joined.get(container.id, ())) for container in state.containers)
         return {known.ours.subject: known for known in self._of_containers.results(pairs, self._networks)}
 

@@ -12,6 +12,7 @@ from engine.containers import directory as files
 from engine.containers import etc_files, lookup
 from engine.containers.process_spec import log_path
 from engine.endpoints.links import link_names
+from engine.endpoints.sandbox import live_by_container
 from engine.filters.containers import filter_containers
 from engine.host import Host
 from engine.images.reference import find as find_image
@@ -87,10 +88,7 @@ def _with_image_ids(images: Sequence[ImageRecord], filters: Filters) -> Filters:
 
 def _live_endpoints(reader: Reader) -> tuple[dict[str, list[EndpointRecord]], dict[str, NetworkRecord]]:
     """Return the live endpoints by container id, and the networks of these endpoints by network id."""
-    endpoints: dict[str, list[EndpointRecord]] = {}
-    for endpoint in reader.endpoints():
-        if endpoint.phase == "live":
-            endpoints.setdefault(endpoint.container_id, []).append(endpoint)
+    endpoints = live_by_container(reader.endpoints())
     ids = {endpoint.network_id for of_container in endpoints.values() for endpoint in of_container}
     return endpoints, {i: n for i in ids if (n := reader.network(i)) is not None}
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from drivers.registry import facts
 from engine.agent.service import ResultCache
-from engine.endpoints.sandbox import Rank, gateway_priority
+from engine.endpoints.sandbox import Rank, gateway_priority, live_by_container
 from engine.errors import EngineError
 from engine.etc_files import Overrides, ResolvConf, Transform, Upstream, resolv_conf
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
@@ -76,10 +76,7 @@ def views(
     ``already_served`` has the keys (`sandbox_id`) of the sandboxes that the resolver serves now. These sandboxes are
     included even without a user-defined network. ``cache`` has the results of the last call (`view_cache`).
     """
-    joined: dict[str, list[EndpointRecord]] = {}
-    for endpoint in endpoints:
-        if endpoint.phase == "live":
-            joined.setdefault(endpoint.container_id, []).append(endpoint)
+    joined = live_by_container(endpoints)
     pairs = ((container, joined.get(container.id, ())) for container in containers)
     computed = (cache or view_cache()).results(pairs, {n.id: n for n in networks}, defaults)
     return [view for view, on_named_network in computed if on_named_network or view.id in already_served]

@@ -64,6 +64,7 @@ programs add routes too. Therefore hawse marks its own routes in adopted namespa
 HOST_SANDBOX = "default"
 """The name of the symbolic link to the host's network namespace, as in Docker."""
 INIT_NAMESPACE = "/proc/1/ns/net"
+IFNAME_OPTION = "com.docker.network.endpoint.ifname"
 
 
 class JoinedEndpoint(Struct, frozen=True, dict=True):
@@ -86,6 +87,15 @@ class JoinedEndpoint(Struct, frozen=True, dict=True):
 def joining_order(networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
     """Return the networks in the order in which a starting container joins them."""
     return sorted(networks, key=gateway_priority)
+
+
+def live_by_container(endpoints: Iterable[EndpointRecord]) -> dict[str, list[EndpointRecord]]:
+    """Return the live ones of these endpoints, by the id of their container."""
+    grouped: dict[str, list[EndpointRecord]] = {}
+    for endpoint in endpoints:
+        if endpoint.phase == "live":
+            grouped.setdefault(endpoint.container_id, []).append(endpoint)
+    return grouped
 
 
 def sandbox_of(container: ContainerRecord) -> Sandbox:
@@ -384,7 +394,7 @@ def _interface_name(
     instead.
     """
     settings = attachment_of(container, network.id).settings
-    chosen = (settings.driver_opts or {}).get("com.docker.network.endpoint.ifname", "")
+    chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
     prefix = interface_prefix(network)
     number = interface_number(numbers, prefix)
     if container.kind == "adopted" and not chosen:

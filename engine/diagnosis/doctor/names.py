@@ -23,6 +23,7 @@ from engine.dns import wire
 from engine.dns.resolver import ADDRESS
 from engine.dns.sandbox_view import Defaults, has_names, servers
 from engine.dns.upstream import destination
+from engine.endpoints.sandbox import live_by_container
 from engine.errors import EngineError, in_words
 from engine.etc_files import Upstream, read_host_resolv_conf
 from engine.model import ContainerRecord, EndpointRecord
@@ -69,10 +70,7 @@ class Probe(Struct):
 def check(examined: Examined) -> Iterator[Check]:
     """Yield the results for each sandbox with a resolver, and for the upstream servers of all of them."""
     named = {n.id for n in examined.networks if has_names(n)}
-    joined: dict[str, list[EndpointRecord]] = {}
-    for endpoint in examined.records.endpoints:
-        if endpoint.phase == "live" and endpoint.network_id in named:
-            joined.setdefault(endpoint.container_id, []).append(endpoint)
+    joined = live_by_container(e for e in examined.records.endpoints if e.network_id in named)
     served = [c for c in examined.containers if c.id in joined and c.host.network_mode != "host"]
     if not served:
         return
