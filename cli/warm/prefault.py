@@ -61,7 +61,7 @@ def create_scratch_host() -> None:
 
 
 def compile_tables() -> None:
-    """Compile the code for records and netlink messages now, so that each forked child inherits it."""
+    """Fill the caches for records, drivers and netlink messages now, so that each forked child inherits them."""
     import_module(REHEARSAL).compile_tables()
 
 

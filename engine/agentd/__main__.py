@@ -86,8 +86,7 @@ def main() -> int:
     guarded.save(str(run_dir), guarded.AGENT, str(run_dir / client.LOG))
     agent = serving(root, run_dir, store, place, claimed, unit)
     tell_ready()  # report readiness first, because opening many sandboxes takes longer than a command waits
-    gc.freeze()
-    gc.set_threshold(GC_OBJECTS)
+    collect_rarely()
     agent.run()
     if unit.runs_this_process or not agent.signalled:
         guarded.forget(str(run_dir), guarded.AGENT)
@@ -99,6 +98,12 @@ def main() -> int:
     elif agent.overlooks():
         client.launch(run_dir, root)
     return 0
+
+
+def collect_rarely() -> None:
+    """Exclude all present objects from garbage collection, and look for garbage less often."""
+    gc.freeze()
+    gc.set_threshold(GC_OBJECTS)
 
 
 def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, claimed: socket, unit: Unit) -> Agent:
