@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from drivers.api import Difference
 from drivers.firewall import table_structure, transaction
 from drivers.firewall.notifications import NEW_GENERATION, Author, follow
-from drivers.firewall.table_structure import Structure
+from drivers.firewall.table_structure import DELETE_TABLE, Structure
 from drivers.linux import libnftables, listeners, netns, nfnetlink
 from drivers.linux.attributes import read
 from drivers.linux.link_notifications import READS
@@ -29,7 +29,7 @@ PORT = 53
 CHAINS = ("asks", "answers")
 SAMPLE_PORT = 0xABCD
 """A port number whose bytes occur in the rules only as that port, so that `_with_port` can replace them."""
-DELETION = Message(10 << 8 | 2, 0, table_header(f"ip {TABLE}"))  # NFT_MSG_DELTABLE
+DELETION = Message(DELETE_TABLE, 0, table_header(f"ip {TABLE}"))
 
 
 def bound_port() -> int:

@@ -21,6 +21,7 @@ from drivers.linux.nfnetlink import FAMILY_NAMES, GET_RULE, NFGENMSG, open_sessi
 
 GET_TABLE, GET_CHAIN, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 4, 10 << 8 | 10, 10 << 8 | 13
 NEW_TABLE, NEW_CHAIN, NEW_RULE = 10 << 8 | 0, 10 << 8 | 3, 10 << 8 | 6  # message types NFT_MSG_NEW…
+DELETE_TABLE = 10 << 8 | 2  # message type NFT_MSG_DELTABLE
 CREATE, ONLY_NEW, APPEND = 0x400, 0x200, 0x800  # message flags (kernel: NLM_F_CREATE, NLM_F_EXCL, NLM_F_APPEND)
 HOOK = 4  # netlink attribute number (kernel constant NFTA_CHAIN_HOOK), which contains other attributes
 TABLE, TABLE_FLAGS, TABLE_HANDLE = 1, 2, 4  # NFTA_TABLE_NAME (NFTA_*_TABLE in other messages), _FLAGS, _HANDLE
