@@ -278,12 +278,12 @@ class Host(Netns):
 
         No hawse command deletes them, because the host is deleted without removing its containers.
         """
-        for link in map(Path, [*glob("/run/netns/*"), *glob("/etc/netns/*/*")]):
+        for link in [*glob("/run/netns/*"), *glob("/etc/netns/*/*")]:
             with suppress(OSError):  # another process deletes names too
-                if link.is_symlink() and os.readlink(link).startswith((f"{self.run_dir}/", f"{self.root}/")):
-                    link.unlink()
-                    if link.parent != Path("/run/netns"):
-                        link.parent.rmdir()
+                if os.readlink(link).startswith((f"{self.run_dir}/", f"{self.root}/")):
+                    os.unlink(link)
+                    name = link.split("/")[3]
+                    shutil.rmtree(f"/etc/netns/{name}", ignore_errors=True)
 
 
 def _belongs(process: str, mark: bytes, inode: int) -> bool:
