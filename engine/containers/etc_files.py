@@ -107,10 +107,11 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
     lines = own_lines(record.config, _addresses(members[-1:]), ipv6=_has_ipv6(record))
     with suppress(BlockingIOError), open(directory / "hosts", "a", encoding="utf-8", opener=_at_once) as hosts:
         hosts.write(lines)
-    present = _present(directory / "resolv.conf")
-    known = (_present(directory / WRITTEN), *_unedited(host, record, members[:-1]))
-    if present is not None and present in known:
-        _write_resolv_conf(directory, _resolv_conf(host, record, members, _transform(record, members)))
+    present, copy = _present(directory / "resolv.conf"), _present(directory / WRITTEN)
+    if present is not None and (present == copy or present in _unedited(host, record, members[:-1])):
+        text = _resolv_conf(host, record, members, _transform(record, members))
+        if (present, copy) != (text, text):  # writing equal texts again would take 1 ms
+            _write_resolv_conf(directory, text)
 
 
 def remove_network(
