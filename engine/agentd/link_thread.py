@@ -123,8 +123,14 @@ class LinkThread:
                 self._compare_in_turn()
 
     def _due(self, now: float) -> list[Subject]:
-        """Return the suspected subjects that are due: networks first, because endpoints need their bridge."""
+        """Return the suspected subjects that are due: networks first, because endpoints need their bridge.
+
+        Spent schedules are deleted, because otherwise there would soon be a schedule for each subject, and each report
+        of the kernel would cost as much time as there are subjects.
+        """
         due = [subject for subject, schedule in self._schedules.items() if schedule.due <= now]
+        for subject in [subject for subject, schedule in self._schedules.items() if schedule.is_spent(now)]:
+            del self._schedules[subject]
         for subject in due:  # a change reported during this comparison schedules the next comparison
             self._schedules[subject].due = NEVER
         return sorted(due, key=lambda subject: subject.kind != NETWORK)

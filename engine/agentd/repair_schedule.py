@@ -78,6 +78,11 @@ class Schedule:
             self._next_rest = FIRST_REST_SECONDS
         self._heard = False
 
+    def is_spent(self, now: float) -> bool:
+        """Return whether nothing is scheduled, and whether the schedule has no effect that a new one would not have."""
+        patience = self._patience + (now - self._last_foreign) / RECOVERY_SECONDS
+        return self.due == NEVER and now >= max(self._not_before, self._rest_until) and patience >= PATIENCE_ROUNDS
+
     def resting(self, now: float) -> bool:
         """Return whether the thread can ignore changes now, because the next comparison is delayed.
 

@@ -62,6 +62,18 @@ def test_reports_in_a_group_cause_one_comparison_and_networks_come_first(kernel,
     assert len(kernel.compared) == 2
 
 
+def test_a_report_costs_no_more_time_with_many_subjects(kernel, thread):
+    for number in range(200):
+        thread.suspect([Subject(CONTAINER, str(number))])
+    kernel.until(200)
+
+    def only_the_reported_subject_is_scheduled() -> bool:
+        thread.suspect([WEB])
+        return thread._schedules.keys() <= {WEB}
+
+    until(only_the_reported_subject_is_scheduled)
+
+
 def test_a_report_during_a_comparison_is_not_lost(kernel, thread):
     begun, go = threading.Event(), threading.Event()
 

@@ -44,6 +44,23 @@ def test_a_change_by_another_program_is_compared_immediately():
     assert schedule.due == NEVER
 
 
+def test_a_schedule_is_spent_when_it_has_no_further_effect():
+    schedule = Schedule(0.0)
+    assert schedule.is_spent(0.0)
+    schedule.record_own_change(5.0)
+    assert not schedule.is_spent(5.0), "a comparison is due"
+    schedule.record_comparison(6.0, 6.5)
+    assert not schedule.is_spent(6.5), "an own change would not cause a comparison yet"
+    assert schedule.is_spent(6.5 + SHARE * 0.5)
+    schedule.record_foreign_change(100.0)
+    schedule.record_comparison(100.0, 100.0)
+    assert not schedule.is_spent(100.0), "one of the immediate comparisons is used up"
+    assert schedule.is_spent(100.0 + RECOVERY_SECONDS)
+    fought = Schedule(0.0)
+    end = fight(fought, 0.0, int(PATIENCE_ROUNDS) + 2)
+    assert not fought.is_spent(end), "the next comparison is delayed"
+
+
 def test_own_changes_are_compared_after_the_settle_time():
     schedule = Schedule(0.0)
     schedule.record_own_change(5.0)
