@@ -5,6 +5,7 @@ This module has few imports, because the supervisor uses it and must use little 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -43,6 +44,14 @@ class RunWatch:
             return False
         self._waited = 0
         return True
+
+    def entries(self) -> set[str]:
+        """Return the paths of all entries of the directories."""
+        paths = set()
+        for directory in self._paths:
+            with contextlib.suppress(OSError):
+                paths.update([f"{directory}/{name}" for name in os.listdir(directory)])
+        return paths
 
     def accept(self) -> None:
         """Save the inodes and times that the last check saw; `has_changed` compares the next checks with them."""

@@ -112,8 +112,9 @@ class Supervisor:
             self._leaving = True
             return
         with contextlib.suppress(OSError):
+            present = self._watch.entries()
             for container in list(self._containers.values()):
-                container.restore()
+                container.restore(present)
             if not residence.is_intact() and residence.restore():
                 self.loop.forget(self._listener.fileno())
                 self._listener.close()
