@@ -44,7 +44,7 @@ class ResultCache(Generic[T]):
     """The results of a function for many records, such as all containers of the host.
 
     Few records change between two snapshots, so a service computes only their results again. Records that have not
-    changed are the same objects in both snapshots (`engine.store.codec.DecodeCache`), so comparing them is fast.
+    changed are the same objects in both snapshots (`engine.store.record_cache`), so comparing them is fast.
     """
 
     def __init__(self, function: Callable[..., T | None]) -> None:

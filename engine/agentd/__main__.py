@@ -42,7 +42,7 @@ from engine.portproxy.service import ForwardService
 from engine.recovery.link_repair import LinkRepair
 from engine.runtime import cgroup, guarded, resident
 from engine.store.api import Store
-from engine.store.codec import DecodeCache
+from engine.store.record_cache import RecordCache
 from engine.store.sqlite import SqliteStore
 from engine.store.store_file import NAME
 
@@ -79,7 +79,7 @@ def main() -> int:
     resident.sign(lock)
     if not unit.runs_this_process:
         cgroup.leave()
-    store = SqliteStore(root / NAME, recall=DecodeCache())
+    store = SqliteStore(root / NAME, recall=RecordCache())
     listener = socket(AF_UNIX, SOCK_STREAM)
     resident.listen(listener, str(run_dir), client.SOCKET)
     place = resident.Residence(str(run_dir), (client.LOCK, client.SOCKET), lock, listener)

@@ -13,18 +13,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
-
-
-class Decode(Protocol):
-    """The type of a function that converts a JSON document to a record, as `decode` does."""
-
-    def __call__(self, kind: type[T], document: str, /) -> T:
-        """Return the instance of ``kind`` that a JSON document describes."""
 
 
 class CodecError(ValueError):
@@ -79,29 +72,3 @@ def _plain(value: Any) -> object:
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_plain)
-
-
-class DecodeCache:
-    """A decoder for the store's documents.
-
-    For an unchanged document, the decoder returns the same record as in the previous reading.
-
-    The class is for a process that reads all records many times, such as the agent. Few records change between two
-    readings. The cache keeps the documents of the last two readings, so it is about as large as the store.
-    """
-
-    def __init__(self) -> None:
-        self._last: dict[tuple[Any, str], Any] = {}
-        self._now: dict[tuple[Any, str], Any] = {}
-
-    def decode(self, kind: type[T], document: str) -> T:
-        """Return the record of this document from the cache, or decode the document; raises `CodecError`."""
-        key = (kind, document)
-        record = self._now.get(key) or self._last.get(key) or decode(kind, document)
-        self._now[key] = record
-        typed: T = record
-        return typed
-
-    def turn(self) -> None:
-        """End one reading of the store: remove from the cache the documents that this reading did not use."""
-        self._last, self._now = self._now, {}

@@ -79,7 +79,18 @@ CREATE TABLE events (
 oldest events are deleted, so ``seq`` grows without SQLite's AUTOINCREMENT, which would write to a second table.
 """
 
-MIGRATIONS = (TABLES, LISTING, LINKING, EVENTS)
+REVISIONS = """
+ALTER TABLE networks ADD COLUMN revision INT;
+ALTER TABLE containers ADD COLUMN revision INT;
+ALTER TABLE endpoints ADD COLUMN revision INT;
+"""
+"""The migration that adds the revisions, with which `engine.store.record_cache` finds changed records.
+
+There is no index, because the text of the whole schema then still fits on the first page of the file. With two pages,
+twice as many damages would make all records unreadable.
+"""
+
+MIGRATIONS = (TABLES, LISTING, LINKING, EVENTS, REVISIONS)
 """The migration at index N upgrades a file from version N to N+1. Append new migrations; never change a
 released one.
 """

@@ -30,8 +30,9 @@ from engine.errors import Damaged, EngineError, Unavailable
 from engine.paths import make_private_directory, open_private, require_own_file
 from engine.store import lock_holder, schema, store_file
 from engine.store.api import Reader, Transaction
-from engine.store.codec import CodecError, DecodeCache, decode
+from engine.store.codec import CodecError
 from engine.store.locks import NOTICE_DELAY_SECONDS, Wait
+from engine.store.record_cache import RecordCache
 from engine.store.sqlite_errors import NO_SPACE, NewerSchema, NoSchema, disk_full, primary_code, translate
 from engine.store.transaction import SqliteReader, SqliteTransaction
 
@@ -151,20 +152,18 @@ class SqliteStore:
     - The disk is full or read-only.
     - Other commands lock the file for longer than ``busy_seconds``, or a stopped process locks the file.
 
-    If ``recall`` is true, each snapshot decodes only the documents that have changed since the previous snapshot.
+    With ``recall``, a snapshot of all records reads only the documents that have changed since the previous one.
     """
 
-    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS, recall: DecodeCache | None = None) -> None:
+    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS, recall: RecordCache | None = None) -> None:
         self.path, self.busy_seconds, self._recall = path, busy_seconds, recall
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
         """Open a snapshot for reading; never waits for a writer."""
         with self._connection(READ) as connection:
-            yield SqliteReader(connection, self._recall.decode if self._recall else decode)
+            yield SqliteReader(connection, self._recall)
             connection.execute("COMMIT")
-        if self._recall:
-            self._recall.turn()
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

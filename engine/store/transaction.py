@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -22,10 +23,11 @@ from engine.model import (
 )
 from engine.names import natural_key
 from engine.store.api import EVENTS_KEPT, EVENTS_READ, EVENTS_SPARE, Intent, Taken
-from engine.store.codec import Decode, as_text, decode, encode
+from engine.store.codec import as_text, decode, encode
+from engine.store.record_cache import RecordCache
 
 T = TypeVar("T")
-Column = str | bytes | bool
+Column = str | bytes | int
 
 _FREED, _LEFT = 10, 20  # events to delete on a full disk; minimum number to keep
 _HIGHEST = chr(0x10FFFF)  # the highest character: an id prefix followed by it sorts after all ids with this prefix
@@ -71,10 +73,10 @@ def _port_row(port: PortRecord, endpoint_id: str) -> tuple[str | int, ...]:
 
 
 class SqliteReader:
-    """Implements `engine.store.api.Reader`."""
+    """Implements `engine.store.api.Reader`. With ``recall``, all records of a table are read through this cache."""
 
-    def __init__(self, connection: sqlite3.Connection, decode: Decode = decode) -> None:
-        self._connection, self._decode = connection, decode
+    def __init__(self, connection: sqlite3.Connection, recall: RecordCache | None = None) -> None:
+        self._connection, self._recall = connection, recall
 
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
         """Return all networks, in any phase.
@@ -168,7 +170,7 @@ class SqliteReader:
             "SELECT body FROM endpoints "
             "WHERE EXISTS (SELECT 1 FROM ports WHERE endpoint_id = endpoints.id) ORDER BY seq"
         )
-        return (self._decode(EndpointRecord, body) for (body,) in rows)
+        return (decode(EndpointRecord, body) for (body,) in rows)
 
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
         """Return the endpoint with this full id."""
@@ -222,8 +224,10 @@ class SqliteReader:
         return self._value("SELECT max(seq) FROM events") or 0
 
     def _select(self, kind: type[T], table: str, where: str = "1", *values: str) -> list[T]:
+        if self._recall is not None and where == "1" and table != "images":
+            return self._recall.records(self._connection, kind, table)
         rows = self._connection.execute(f"SELECT body FROM {table} WHERE {where} ORDER BY seq", [*map(as_text, values)])
-        return [self._decode(kind, body) for (body,) in rows]
+        return [decode(kind, body) for (body,) in rows]
 
     def _one(self, kind: type[T], table: str, object_id: str) -> T | None:
         return next(iter(self._select(kind, table, "id = ?", object_id)), None)
@@ -293,7 +297,7 @@ class SqliteTransaction(SqliteReader):
         """
         self._put_ports(record)
         self._put("endpoints", id=record.id, network_id=record.network_id, container_id=record.container_id,
-                  body=encode(record))  # fmt: skip
+                  body=encode(record), revision=_revision())  # fmt: skip
 
     def delete_endpoint(self, endpoint_id: str) -> None:
         """Delete the endpoint, its addresses and its ports."""
@@ -361,7 +365,7 @@ class SqliteTransaction(SqliteReader):
         holder = self._value(f"SELECT id FROM {table} WHERE name = ? AND id != ?", name, record.id)
         if holder is not None:
             raise Taken(what, record.name, holder)
-        self._put(table, id=record.id, name=name, body=encode(record), **columns)
+        self._put(table, id=record.id, name=name, body=encode(record), revision=_revision(), **columns)
 
     def _put_subnet(self, subnet: IPv4Network | IPv6Network, network_id: str) -> None:
         first, last = _pack(int(subnet.network_address)), _pack(int(subnet.broadcast_address))
@@ -409,6 +413,14 @@ class SqliteTransaction(SqliteReader):
 
     def _execute(self, statement: str, *values: object) -> None:
         self._connection.execute(statement, values)
+
+
+def _revision() -> int:
+    """Return a random number of 56 bits, by which a reader recognises that a record was written again.
+
+    The number is from the kernel, because forked processes would get equal numbers from a generator of their parent.
+    """
+    return int.from_bytes(os.urandom(7))
 
 
 def _attributes(text: str) -> dict[str, str]:

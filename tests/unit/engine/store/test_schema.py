@@ -156,6 +156,14 @@ def test_an_older_schema_is_upgraded_with_its_contents(store, monkeypatch):
     connection.close()
 
 
+def test_the_schema_fits_on_the_first_page_so_that_damage_elsewhere_leaves_all_other_records(store):
+    touch(store)
+    with open(store.path, "rb") as file:
+        page = file.read(4096)
+    leaf = 13  # https://sqlite.org/fileformat.html#b_tree_pages
+    assert page[100] == leaf
+
+
 def test_networks_of_the_first_schema_are_listed_like_new_ones(store, monkeypatch):
     names = ["n10", "n2", "网络", "01", "it's", "n02"]
     networks = [NetworkRecord(str(n), name, "", "bridge") for n, name in enumerate(names)]

@@ -16,7 +16,7 @@ from engine.model import (
     NetworkRecord,
     PortRecord,
 )
-from engine.store import sqlite
+from engine.store import transaction
 from engine.store.api import Intent, Taken
 from engine.store.codec import decode
 from engine.store.sqlite import SqliteStore
@@ -186,7 +186,7 @@ def test_publishing_endpoints_and_existing_containers_are_found(store):
 def test_the_records_of_publishing_endpoints_are_read_when_they_are_needed(store, monkeypatch):
     put(store, endpoint("e1", port("0.0.0.0", 80)), endpoint("e2", port("0.0.0.0", 81)))
     read = []
-    monkeypatch.setattr(sqlite, "decode", lambda *args: read.append(args) or decode(*args))
+    monkeypatch.setattr(transaction, "decode", lambda *args: read.append(args) or decode(*args))
     with store.read() as snapshot:
         assert next(snapshot.publishing_endpoints()).id == "e1"
     assert len(read) == 1
