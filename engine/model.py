@@ -11,7 +11,7 @@ This module does not use ``from __future__ import annotations``, which turns ann
 would have to evaluate these strings before reading a record (`engine.store.codec`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -357,6 +357,15 @@ class EndpointRecord(Struct, frozen=True, omit_defaults=True):
     def link_mac(self) -> str:
         """The MAC of the endpoint's interface: the first six bytes of ``mac``, which may have 8 or 20 bytes."""
         return self.mac[:LINK_MAC_CHARACTERS]
+
+
+def live_by_container(endpoints: Iterable[EndpointRecord]) -> dict[str, list[EndpointRecord]]:
+    """Return the live ones of these endpoints, by the id of their container."""
+    grouped: dict[str, list[EndpointRecord]] = {}
+    for endpoint in endpoints:
+        if endpoint.phase == "live":
+            grouped.setdefault(endpoint.container_id, []).append(endpoint)
+    return grouped
 
 
 class NetworkAttachment(Struct, frozen=True, omit_defaults=True):

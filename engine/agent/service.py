@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
+from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, live_by_container
 
 T = TypeVar("T")
 
 
-class Snapshot(Struct, frozen=True):
+class Snapshot(Struct, frozen=True, dict=True):
     """The records of the local store at one moment.
 
     The field ``of_this_boot`` is False if the host has booted since the records were written. The kernel state of such
@@ -23,6 +24,11 @@ class Snapshot(Struct, frozen=True):
     containers: Sequence[ContainerRecord] = ()
     endpoints: Sequence[EndpointRecord] = ()
     of_this_boot: bool = True
+
+    @cached_property
+    def joined(self) -> Mapping[str, Sequence[EndpointRecord]]:
+        """The live endpoints by container id."""
+        return live_by_container(self.endpoints)
 
 
 class Service(Protocol):
@@ -43,27 +49,37 @@ class Service(Protocol):
 class ResultCache(Generic[T]):
     """The results of a function for many records, such as all containers of the host.
 
-    Few records change between two snapshots, so a service computes only their results again. Records that have not
+    ``results`` has the results by the record's id. Records without a result are missing in it.
+
+    Few records change between two snapshots, so `update` computes only their results again. Records that have not
     changed are the same objects in both snapshots (`engine.store.record_cache`), so comparing them is fast.
     """
 
     def __init__(self, function: Callable[..., T | None]) -> None:
+        self.results: dict[str, T] = {}
         self._function = function
-        self._last: dict[str, tuple[Any, Any, T | None]] = {}
+        self._inputs: dict[str, tuple[Any, Any]] = {}
         self._shared: tuple[Any, ...] = ()
 
-    def results(self, pairs: Iterable[tuple[Any, Any]], *shared: Any) -> list[T]:
-        """Return the results of the function in the order of ``pairs``, without those that are None.
+    def update(self, pairs: Iterable[tuple[Any, Any]], *shared: Any) -> dict[str, T]:
+        """Bring ``results`` up to date; return those of them that are new or different.
 
         A pair has a record and a value that belongs to it, such as the endpoints of a container. The function gets
         both, and then ``shared``. The function is called only for a new or changed record, for another value, or for
-        all pairs if ``shared`` differs from that of the last call.
+        all pairs if ``shared`` differs from that of the last call. If it raises, nothing is changed.
         """
-        last, self._last = self._last if shared == self._shared else {}, {}
-        self._shared = shared
+        last, inputs = self._inputs if shared == self._shared else {}, dict[str, tuple[Any, Any]]()
+        computed: dict[str, T | None] = {}
         for record, value in pairs:
             known = last.get(record.id)
             if known is None or known[0] is not record or known[1] != value:
-                known = record, value, self._function(record, value, *shared)
-            self._last[record.id] = known
-        return [result for _, _, result in self._last.values() if result is not None]
+                known = record, value
+                computed[record.id] = self._function(record, value, *shared)
+            inputs[record.id] = known
+        self._inputs, self._shared = inputs, shared
+        none = [i for i, result in computed.items() if result is None]
+        for gone in self.results.keys() & (*none, *(self.results.keys() - inputs.keys())):
+            del self.results[gone]
+        changed = {i: r for i, r in computed.items() if r is not None and r != self.results.get(i)}
+        self.results.update(changed)
+        return changed

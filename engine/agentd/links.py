@@ -25,7 +25,6 @@ from engine.agentd.host_links import HostLinks
 from engine.agentd.link_thread import LinkThread
 from engine.agentd.switch_links import SwitchLinks, SwitchSysctls
 from engine.config import Config
-from engine.endpoints.sandbox import live_by_container
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.eventloop.netns import PinnedNamespace, inside
@@ -111,6 +110,7 @@ def _known_sandbox(
     record: ContainerRecord, endpoints: Sequence[EndpointRecord], networks: Mapping[str, KnownNetwork]
 ) -> KnownSandbox | None:
     """Return a container whose links the agent repairs, or None for any other container."""
+    endpoints = [e for e in endpoints if e.interface and e.network_id in networks]
     if not (endpoints and record.sandbox_path and (record.pid or record.kind == "adopted") and heals(record)):
         return None
     joined = [(endpoint.interface, networks[endpoint.network_id].record) for endpoint in endpoints]
@@ -144,9 +144,12 @@ class LinkService:
         self._host: HostLinks | None = None
         self._watched: dict[Subject, Watched] = {}
         self._networks: dict[str, KnownNetwork] = {}
-        self._sandboxes: dict[Subject, KnownSandbox] = {}
-        self._of_containers = ResultCache(_known_sandbox)
-        self._subjects: dict[str, Subject] = {}  # by endpoint id, the container that has the endpoint
+        self._sandboxes = ResultCache(_known_sandbox)  # by container id
+        self._followed: dict[str, KnownSandbox] = {}  # by container id
+        self._unwatched: set[str] = set()  # containers whose namespace cannot be watched now
+        self._containers: dict[str, Subject] = {}  # by endpoint id, the container that has the endpoint
+        self._subjects: set[Subject] = set()  # all followed containers
+        self._spaces: dict[Subject, Place] = {}  # the namespaces of networks
         self._drivers: dict[str, Driver | None] = {}
 
     def reconcile(self, state: Snapshot) -> None:
@@ -158,17 +161,47 @@ class LinkService:
         thread = self._thread = self._thread or LinkThread(self._repair.put_right, self._repair.tell_resting)
         self._host = self._host or HostLinks(self._loop, self._inotify, self._suspect)
         self._host.follow({known.link: known.subject for known in self._networks.values() if known.link})
-        before, sandboxes = self._sandboxes, self._known_sandboxes(state)
-        self._subjects = {e.id: subject for subject, known in sandboxes.items() for e in known.endpoints}
-        spaces = [known for known in self._networks.values() if known.path]
-        for subject in self._watched.keys() - sandboxes.keys() - {known.subject for known in spaces}:
+        try:
+            pairs = ((container, state.joined.get(container.id, ())) for container in state.containers)
+            changed = self._sandboxes.update(pairs, self._networks)
+            for container_id in self._followed.keys() - self._sandboxes.results.keys():
+                self._leave(container_id)
+            for container_id in {*changed, *self._unwatched}:
+                self._follow(container_id, self._sandboxes.results[container_id])
+        except BaseException:
+            self._sandboxes = ResultCache(_known_sandbox)  # compute all sandboxes again at the next attempt
+            raise
+        spaces = {known.subject: Place(known.path) for known in self._networks.values() if known.path}
+        for subject in self._spaces.keys() - spaces.keys():
             self._forget(subject)
-        for subject in [s for s, known in sandboxes.items() if known is not before.get(s) or s not in self._watched]:
-            self._watch(subject, sandboxes[subject].place, sandboxes[subject].ours)
-        self._sandboxes = sandboxes
-        for known in spaces:
-            self._watch(known.subject, Place(known.path))
-        thread.follow({*sandboxes, *(known.subject for known in self._networks.values())})
+        self._spaces = spaces
+        for subject, place in spaces.items():
+            self._watch(subject, place)
+        thread.follow(self._subjects.union(known.subject for known in self._networks.values()))
+
+    def _follow(self, container_id: str, known: KnownSandbox) -> None:
+        """Watch the sandbox of a container whose records have changed, or that could not be watched before."""
+        self._leave_endpoints(container_id)
+        self._followed[container_id] = known
+        subject = known.ours.subject
+        self._subjects.add(subject)
+        self._containers.update((endpoint.id, subject) for endpoint in known.endpoints)
+        self._unwatched.discard(container_id)
+        self._watch(subject, known.place, known.ours)
+        if subject not in self._watched:
+            self._unwatched.add(container_id)
+
+    def _leave(self, container_id: str) -> None:
+        self._leave_endpoints(container_id)
+        subject = self._followed.pop(container_id).ours.subject
+        self._forget(subject)
+        self._subjects.discard(subject)
+        self._unwatched.discard(container_id)
+
+    def _leave_endpoints(self, container_id: str) -> None:
+        known = self._followed.get(container_id)
+        for endpoint in known.endpoints if known is not None else ():
+            self._containers.pop(endpoint.id, None)
 
     def _known_networks(self, state: Snapshot) -> dict[str, KnownNetwork]:
         known = {}
@@ -193,11 +226,6 @@ class LinkService:
         except DriverError:
             return None
 
-    def _known_sandboxes(self, state: Snapshot) -> dict[Subject, KnownSandbox]:
-        joined = live_by_container(e for e in state.endpoints if e.interface and e.network_id in self._networks)
-        pairs = ((container, joined.get(container.id, ())) for container in state.containers)
-        return {known.ours.subject: known for known in self._of_containers.results(pairs, self._networks)}
-
     def _watch(self, subject: Subject, place: Place, ours: Ours | None = None) -> None:
         """Watch a sandbox with hawse's interfaces ``ours``, or, without ``ours``, a network's own namespace."""
         old = self._watched.get(subject)
@@ -211,7 +239,7 @@ class LinkService:
                 self._loop,
                 self._inotify,
                 place.path,
-                partial(self._forget, subject),
+                partial(self._ended, subject),
                 inode=place.inode,
                 pid=place.pid,
                 pid_start=place.pid_start,
@@ -256,10 +284,16 @@ class LinkService:
         Endpoints that were not live at the last read of the store are skipped, because a command is creating or
         removing them.
         """
-        candidates = (self._subjects.get(s.id) if s.kind == ENDPOINT else s for s in suspects)
+        candidates = (self._containers.get(s.id) if s.kind == ENDPOINT else s for s in suspects)
         subjects = [subject for subject in candidates if subject is not None]
         if subjects and self._thread is not None:
             self._thread.suspect(subjects, by)
+
+    def _ended(self, subject: Subject) -> None:
+        """Stop watching a namespace that has ended; the next snapshot watches the subject's namespace again."""
+        self._forget(subject)
+        if subject.id in self._followed:
+            self._unwatched.add(subject.id)
 
     def _forget(self, subject: Subject) -> None:
         watched = self._watched.pop(subject, None)
@@ -282,8 +316,11 @@ class LinkService:
         return bool(self._networks)
 
     def _stop(self) -> None:
-        for subject in list(self._watched):
+        for container_id in list(self._followed):
+            self._leave(container_id)
+        for subject in self._spaces:
             self._forget(subject)
+        self._sandboxes, self._spaces = ResultCache(_known_sandbox), {}
         if self._host is not None:
             self._host.close()
         if self._thread is not None:

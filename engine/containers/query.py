@@ -12,11 +12,10 @@ from engine.containers import directory as files
 from engine.containers import etc_files, lookup
 from engine.containers.process_spec import log_path
 from engine.endpoints.links import link_names
-from engine.endpoints.sandbox import live_by_container
 from engine.filters.containers import filter_containers
 from engine.host import Host
 from engine.images.reference import find as find_image
-from engine.model import ContainerRecord, EndpointRecord, Filters, ImageRecord, NetworkRecord
+from engine.model import ContainerRecord, EndpointRecord, Filters, ImageRecord, NetworkRecord, live_by_container
 from engine.render.container import NO_SIZES, ContainerFiles, container_document, container_summary
 from engine.store.api import Reader
 from engine.validate.logging import JSON_FILE

@@ -12,14 +12,15 @@ The rules are those of Docker's embedded resolver:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from drivers.registry import facts
-from engine.agent.service import ResultCache
-from engine.endpoints.sandbox import Rank, gateway_priority, live_by_container
+from engine.agent.service import ResultCache, Snapshot
+from engine.endpoints.sandbox import Rank, gateway_priority
 from engine.errors import EngineError
 from engine.etc_files import Overrides, ResolvConf, Transform, Upstream, resolv_conf
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
@@ -63,31 +64,26 @@ class Defaults(Struct, frozen=True):
     options: tuple[str, ...] = ()
 
 
-def views(
-    networks: Sequence[NetworkRecord],
-    containers: Iterable[ContainerRecord],
-    endpoints: Iterable[EndpointRecord],
-    defaults: Defaults,
-    already_served: Collection[str] = (),
-    cache: ResultCache[tuple[SandboxView, bool]] | None = None,
-) -> list[SandboxView]:
-    """Return the DNS settings (SandboxView) of all sandboxes that the resolver must serve.
+class ContainerView(NamedTuple):
+    """The DNS settings of a container's sandbox, and whether the sandbox is on a network whose containers have names.
 
-    ``already_served`` has the keys (`sandbox_id`) of the sandboxes that the resolver serves now. These sandboxes are
-    included even without a user-defined network. ``cache`` has the results of the last call (`view_cache`).
+    If it is not, the resolver serves the sandbox only if it has served it before.
     """
-    joined = live_by_container(endpoints)
-    pairs = ((container, joined.get(container.id, ())) for container in containers)
-    computed = (cache or view_cache()).results(pairs, {n.id: n for n in networks}, defaults)
-    return [view for view, on_named_network in computed if on_named_network or view.id in already_served]
+
+    view: SandboxView
+    is_named: bool
 
 
-def view_cache() -> ResultCache[tuple[SandboxView, bool]]:
-    """Return an empty cache for `views`.
+class Views(ResultCache[ContainerView]):
+    """The DNS settings of all open sandboxes. ``results`` has them by the id of the container."""
 
-    It keeps the view of each open sandbox, and whether the sandbox is on a network whose containers have names.
-    """
-    return ResultCache(_view)
+    def __init__(self) -> None:
+        super().__init__(_view)
+
+    def follow(self, state: Snapshot, defaults: Defaults) -> dict[str, ContainerView]:
+        """Bring ``results`` up to date; return those of them that are new or different."""
+        pairs = ((container, state.joined.get(container.id, ())) for container in state.containers)
+        return self.update(pairs, {network.id: network for network in state.networks}, defaults)
 
 
 def has_names(network: NetworkRecord) -> bool:
@@ -114,7 +110,7 @@ def _view(
     endpoints: Sequence[EndpointRecord],
     networks: Mapping[str, NetworkRecord],
     defaults: Defaults,
-) -> tuple[SandboxView, bool] | None:
+) -> ContainerView | None:
     if not _is_open(container) or container.host.network_mode == "host":
         return None
     joined = [endpoint for endpoint in endpoints if endpoint.network_id in networks]
@@ -133,7 +129,7 @@ def _view(
         ndots=conf.ndots_from not in ("", "internal"),
         adopted=container.kind == "adopted",
     )
-    return view, bool(searched)
+    return ContainerView(view, bool(searched))
 
 
 def _upstreams(members: Sequence[NetworkRecord], conf: ResolvConf) -> tuple[Upstream, ...]:

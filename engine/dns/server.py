@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from operator import attrgetter
 
@@ -26,7 +26,7 @@ from engine.dns.file_watch import FileWatch
 from engine.dns.mmsg import Datagrams
 from engine.dns.resolver import SandboxResolver
 from engine.dns.responder import Responder
-from engine.dns.sandbox_view import Defaults, SandboxView, has_names, view_cache, views
+from engine.dns.sandbox_view import ContainerView, Defaults, SandboxView, Views, has_names
 from engine.dns.table import NetworkTable
 from engine.etc_files import BEHIND_STUB, SYSTEM, read_host_resolv_conf
 from engine.eventloop.descriptor_budget import DescriptorBudget
@@ -67,6 +67,13 @@ class ServedSandbox(Struct):
         except (OSError, DriverError) as error:
             print(f"port 53 stays redirected in {self.view.netns_path}: {error}", file=sys.stderr, flush=True)
 
+    def use(self, tables: Mapping[str, NetworkTable]) -> None:
+        """Answer queries from the present contents of the DNS tables, which may have changed."""
+        if self.view.links:
+            self.resolver.responder = Responder(self.view, tables)
+        else:
+            self.resolver.responder.ready.clear()
+
     def close(self) -> None:
         """Close the sandbox's sockets and its network namespace."""
         self.resolver.close()
@@ -95,7 +102,9 @@ class DnsService:
         self._defaults = Defaults(read_host_resolv_conf(), dns, options)
         self._tables: dict[str, NetworkTable] = {}
         self._served: dict[str, ServedSandbox] = {}
-        self._views = view_cache()
+        self._views = Views()
+        self._followed: dict[str, SandboxView] = {}  # by container id
+        self._required: dict[str, SandboxView] = {}  # by sandbox id: the sandboxes that the service must serve
         self._state = Snapshot()
         self._unserved: deque[SandboxView] = deque()
         self._filling: Timer | None = None
@@ -108,14 +117,18 @@ class DnsService:
         """Update the DNS tables, sandboxes and sockets from the snapshot."""
         self._state = state
         self._update_tables(state.networks, state.endpoints)
-        current = views(state.networks, state.containers, state.endpoints, self._defaults, self._served, self._views)
-        by_id = {view.id: view for view in current}
-        changed = [(i, r.view) for i, r in self._served.items() if r.view is not by_id.get(i)]
-        for identity in [i for i, view in changed if not _same_place(view, by_id.get(i))]:
-            if identity not in by_id:
-                self._served[identity].leave()
-            self._drop(identity)
-        fresh = [view for view in by_id.values() if not self._update(view)]
+        try:
+            changed = self._views.follow(state, self._defaults)
+            for container_id in self._followed.keys() - self._views.results.keys():
+                self._leave(self._followed.pop(container_id))
+            for container_id, required in changed.items():
+                self._follow(container_id, required)
+        except BaseException:
+            self._views = Views()  # compute all views again at the next attempt
+            raise
+        for served in self._served.values():
+            served.use(self._tables)
+        fresh = [view for identity, view in self._required.items() if identity not in self._served]
         # Serve the newest sandboxes first, because a command may wait for its new sandbox.
         self._unserved = deque(sorted(fresh, key=lambda view: view.pid_start, reverse=True))
         self._failed = False
@@ -155,17 +168,32 @@ class DnsService:
                 table = self._tables[identity] = NetworkTable(network.name, self._ttl)
             table.update(live[identity])
 
-    def _update(self, view: SandboxView) -> bool:
-        """Replace the DNS settings of a sandbox that already has sockets; return False for a new sandbox."""
+    def _follow(self, container_id: str, required: ContainerView) -> None:
+        """Use the new DNS settings of a container. If its sandbox is another one now, close the sockets of the old one.
+
+        `_fill` opens the sockets of a new sandbox.
+        """
+        view, before = required.view, self._followed.get(container_id)
+        if before is not None and before.id != view.id:
+            self._leave(before)
+        self._followed[container_id] = view
         served = self._served.get(view.id)
-        if served is None:
-            return False
-        if served.view is view and not view.links:
-            served.resolver.responder.ready.clear()  # drop the cached replies, because a DNS table may have changed
+        if required.is_named or served is not None:
+            self._required[view.id] = view
         else:
+            self._required.pop(view.id, None)
+        if served is not None and PLACE(served.view) == PLACE(view):
             served.view = view
             served.resolver.responder = Responder(view, self._tables)
-        return True
+        else:
+            self._drop(view.id)
+
+    def _leave(self, view: SandboxView) -> None:
+        """Serve a sandbox no longer, because its container has ended or has another sandbox."""
+        self._required.pop(view.id, None)
+        if view.id in self._served:
+            self._served[view.id].leave()
+        self._drop(view.id)
 
     def _open(self, view: SandboxView) -> bool:
         """Open the DNS sockets of a new sandbox; return False if the sockets cannot be bound yet."""
@@ -213,13 +241,6 @@ class DnsService:
             watch.close()
         for identity in list(self._served):
             self._drop(identity)
-
-
-def _same_place(old: SandboxView, new: SandboxView | None) -> bool:
-    """Return whether the sandbox's sockets can stay open, because its namespace, path and process are unchanged."""
-    if new is None or new is old:
-        return new is old
-    return bool(PLACE(old) == PLACE(new))
 
 
 def ttl_from_environment() -> int:

@@ -89,15 +89,6 @@ def joining_order(networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
     return sorted(networks, key=gateway_priority)
 
 
-def live_by_container(endpoints: Iterable[EndpointRecord]) -> dict[str, list[EndpointRecord]]:
-    """Return the live ones of these endpoints, by the id of their container."""
-    grouped: dict[str, list[EndpointRecord]] = {}
-    for endpoint in endpoints:
-        if endpoint.phase == "live":
-            grouped.setdefault(endpoint.container_id, []).append(endpoint)
-    return grouped
-
-
 def sandbox_of(container: ContainerRecord) -> Sandbox:
     """Return the container's sandbox in the form that drivers use."""
     return Sandbox(container.sandbox_id, container.sandbox_path, container.sandbox_inode)

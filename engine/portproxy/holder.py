@@ -37,8 +37,9 @@ class HoldService:
 
     def reconcile(self, state: Snapshot) -> None:
         """Hold the ports that are published in the snapshot, and release all others."""
-        of_endpoints = self._of_endpoints.results(publishing(state.networks, state.endpoints))
-        required = dict.fromkeys(islice(chain.from_iterable(of_endpoints), self._limit))
+        self._of_endpoints.update(publishing(state.networks, state.endpoints))
+        ports = chain.from_iterable(self._of_endpoints.results.values())
+        required = dict.fromkeys(islice(ports, self._limit))
         for port in self._held.keys() - required.keys():
             self._held.pop(port).close()
         self._refused &= required.keys()

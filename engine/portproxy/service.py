@@ -49,8 +49,8 @@ class ForwardService:
         If a port now has another target, its existing TCP connections keep the old target. Connections of ports that
         are no longer published are closed.
         """
-        of_endpoints = self._of_endpoints.results(publishing(state.networks, state.endpoints))
-        self._forwards = Forwards(chain.from_iterable(of_endpoints))
+        self._of_endpoints.update(publishing(state.networks, state.endpoints))
+        self._forwards = Forwards(chain.from_iterable(self._of_endpoints.results.values()))
         protocols = self._forwards.protocols()
         idle = not protocols and not self._listeners
         for protocol in self._listeners.keys() - protocols:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from engine.dns.sandbox_view import Defaults, LinkAlias, SandboxView, view_cache, views
+from msgspec.structs import replace
+
+from engine.agent.service import Snapshot
+from engine.dns.sandbox_view import Defaults, LinkAlias, SandboxView, Views
 from engine.etc_files import Upstream
 from engine.model import (
     ContainerConfig,
@@ -32,8 +35,9 @@ def joined(*networks: str, phase: str = "live") -> list[EndpointRecord]:
 
 
 def view(networks: list[NetworkRecord], record: ContainerRecord, defaults: Defaults = HOST) -> SandboxView:
-    (sandbox,) = views(networks, [record], joined(*(n.name for n in networks)), defaults)
-    return sandbox
+    (result,) = Views().follow(Snapshot(networks, [record], joined(*(n.name for n in networks))), defaults).values()
+    assert result.is_named
+    return result.view
 
 
 def plain(*names: str, **host) -> ContainerRecord:
@@ -51,32 +55,35 @@ def test_a_view_has_path_and_process_of_the_sandbox():
     assert (sandbox.id, sandbox.netns_path, sandbox.pid, sandbox.pid_start) == ("s", "/proc/7/ns/net", 7, 9)
 
 
-def test_only_running_containers_on_user_defined_networks_are_served():
-    predefined = [network("bridge", predefined=True)]
-    assert views(predefined, [plain("bridge")], joined("bridge"), HOST) == []
-    assert views([network("n")], [plain("n", path="")], joined("n"), HOST) == []
-    assert views([network("n")], [plain("n")], joined("n", phase="reserved"), HOST) == []
-    assert views([network("n", driver="host")], [plain("n")], joined("n"), HOST) == []
+def test_only_open_sandboxes_have_a_view():
+    for record, endpoints in ((plain("n", path=""), joined("n")), (replace(plain("n"), pid=0), joined("n"))):
+        assert Views().follow(Snapshot([network("n")], [record], endpoints), HOST) == {}
+    assert Views().follow(Snapshot([network("n")], [plain("n", network_mode="host")], joined("n")), HOST) == {}
 
 
-def test_a_sandbox_whose_dns_sockets_are_bound_is_still_served():
-    predefined = [network("bridge", predefined=True)]
-    (kept,) = views(predefined, [plain("bridge")], joined("bridge"), HOST, already_served={"s"})
-    assert kept.networks == ()
+def test_only_containers_with_a_live_endpoint_on_a_user_defined_network_have_names():
+    for made, endpoints in (
+        (network("bridge", predefined=True), joined("bridge")),
+        (network("n"), joined("n", phase="reserved")),
+        (network("n", driver="host"), joined("n")),
+    ):
+        (result,) = Views().follow(Snapshot([made], [plain(made.name)], endpoints), HOST).values()
+        assert not result.is_named
+        assert result.view.networks == ()
 
 
-def test_a_view_is_computed_again_only_if_its_inputs_change():
-    networks, record, cache = [network("n"), network("m")], plain("n"), view_cache()
-    (first,) = views(networks, [record], joined("n"), HOST, cache=cache)
-    assert views(networks, [record], joined("n"), HOST, cache=cache)[0] is first
-    assert views(networks, [record], joined("n", "m"), HOST, cache=cache)[0].networks == ("m", "n")
-    (other,) = views(networks, [record], joined("n"), Defaults("nameserver 192.0.2.9"), cache=cache)
+def test_only_new_and_different_views_are_returned():
+    networks, record, cache = [network("n"), network("m")], plain("n"), Views()
+    first = cache.follow(Snapshot(networks, [record], joined("n")), HOST)["c"].view
+    assert cache.follow(Snapshot(networks, [record], joined("n")), HOST) == {}
+    renamed = replace(record, name="d")
+    assert cache.follow(Snapshot(networks, [renamed], joined("n")), HOST) == {}, "an equal view"
+    assert cache.follow(Snapshot(networks, [record], joined("n", "m")), HOST)["c"].view.networks == ("m", "n")
+    other = cache.follow(Snapshot(networks, [record], joined("n")), Defaults("nameserver 192.0.2.9"))["c"].view
     assert other.upstreams != first.upstreams
-    elsewhere = plain("n", path="/proc/8/ns/net")
-    (moved,) = views(networks, [elsewhere], joined("n"), HOST, cache=cache)
-    assert moved.netns_path == "/proc/8/ns/net"
-    assert views(networks, [], joined("n"), HOST, cache=cache) == []
-    assert views(networks, [elsewhere], joined("n"), HOST, cache=cache)[0] is not moved
+    assert cache.results["c"].view is other
+    assert cache.follow(Snapshot(networks, [], joined("n")), HOST) == cache.results == {}
+    assert cache.follow(Snapshot(networks, [record], joined("n")), HOST)["c"].view == first
 
 
 def test_a_loopback_server_is_asked_on_the_host_or_in_the_sandbox_that_names_it():
