@@ -80,8 +80,15 @@ class Guarded(World):
 
     def _is_guarding(self) -> bool:
         """Return whether the agent has read the records and watches the firewall."""
+        return self._needs("repair")
+
+    def repairs_links(self) -> bool:
+        """Return whether the agent repairs the links of any network."""
+        return self._needs("links")
+
+    def _needs(self, service: str) -> bool:
         answer = client.ask(self.host.run_dir, "status", 5)
-        return bool(answer) and json.loads(answer)["services"]["repair"]
+        return bool(answer) and json.loads(answer)["services"][service]
 
     def state(self) -> State:
         """Return the rules and chains of hawse's nftables tables, and the elements of the sets in sorted order."""

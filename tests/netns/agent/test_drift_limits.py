@@ -161,7 +161,7 @@ def test_an_adopted_namespace_is_repaired(world, traffic):
 
 
 @pytest.mark.parametrize("kind", ["network", "container", "daemon.json"])
-def test_nothing_is_repaired_if_the_user_disables_repairs(world, traffic, kind, tmp_path, monkeypatch):
+def test_nothing_is_repaired_until_the_user_allows_repairs(world, traffic, kind, tmp_path, monkeypatch):
     if kind == "daemon.json":
         (tmp_path / "daemon.json").write_text('{"heal": false}')
         monkeypatch.setenv("HAWSE_CONFIG", str(tmp_path / "daemon.json"))
@@ -173,6 +173,16 @@ def test_nothing_is_repaired_if_the_user_disables_repairs(world, traffic, kind, 
     world.inside(path, "ip addr flush dev eth0")
     time.sleep(1)
     assert "inet " not in world.inside(path, "ip addr show eth0")
+    if kind == "daemon.json":
+        for heal in (True, False, True):
+            (tmp_path / "daemon.json").write_text(json.dumps({"heal": heal}))
+            world.hawse("network", "create", f"other-{heal}")  # the agent reads the file after each command
+            until(lambda expected=heal: world.repairs_links() == expected)
+            world.hawse("network", "rm", f"other-{heal}")
+        until(lambda: "inet " in world.inside(path, "ip addr show eth0"))
+        time.sleep(1)
+        world.inside(path, "ip addr flush dev eth0")
+        until(lambda: "inet " in world.inside(path, "ip addr show eth0"), BOUND)
     world.hawse("rm", "-f", "free")
     world.hawse("network", "rm", "loose")
     world.damaged = 5  # a number above 4 makes the next test start a new agent, which does not use this daemon.json
