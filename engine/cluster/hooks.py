@@ -306,7 +306,7 @@ def _reserve(
         container_id=container.id,
         node=membership.node_id,
         mac=names.parse_mac(settings.mac_address) if settings.mac_address else names.random_mac(),
-        names=tuple(names.dns_names(container, settings)),
+        names=tuple(names.served_names(container, settings)),
         owner=process.identity(),
     )
     ipv4, ipv6 = (ipam.ipv4, ipam.ipv6) if ipam else ("", "")

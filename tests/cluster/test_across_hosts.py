@@ -49,6 +49,13 @@ def test_names_aliases_and_addresses_reach_the_other_host_at_once(pair):
     assert a.ip("web", "app") in answers and b.ip("box", "app") in answers
 
 
+def test_an_empty_alias_is_ignored(pair):
+    a, b = pair
+    a.start("unnamed", "app", "--network-alias", "")
+    assert b.reaches("box", "unnamed")
+    a.hawse("rm", "-f", "unnamed")
+
+
 def test_the_mtu_is_1450_and_larger_packets_reach_the_other_host(pair):
     a, b = pair
     assert a.hawse("exec", "web", "cat", "/sys/class/net/eth0/mtu").stdout == "1450\n"
