@@ -235,7 +235,7 @@ __hawse_command() {
         'network connect')
             flags='*--alias=none --default-route=default-route *--driver-opt=endpoint-option --force --gw-priority=none
                    --help --ip=none --ip6=none *--link=containers *--link-local-ip=none --name=none *--publish,-p=none
-                   --restart=restart'
+                   --restart=namespace-restart'
             arguments='connectable-networks strangers'
             ;;
         'network create')
@@ -550,6 +550,9 @@ __hawse_source() {
         restart)
             __hawse_words no always unless-stopped on-failure
             __hawse_keys on-failure: none
+            ;;
+        namespace-restart)
+            __hawse_words no unless-stopped
             ;;
         pull)
             __hawse_words always missing never

@@ -67,7 +67,7 @@ function __hawse_valued
         case 'inspect'
             printf '%s\n' --format=container-document-format -f=container-document-format --type=object-type
         case 'network connect'
-            printf '%s\n' --alias=none --default-route=default-route --driver-opt=endpoint-option --gw-priority=none --ip=none --ip6=none --link=containers --link-local-ip=none --name=none --publish=none -p=none --restart=restart
+            printf '%s\n' --alias=none --default-route=default-route --driver-opt=endpoint-option --gw-priority=none --ip=none --ip6=none --link=containers --link-local-ip=none --name=none --publish=none -p=none --restart=namespace-restart
         case 'network create'
             printf '%s\n' --aux-address=none --config-from=config-networks --driver=driver -d=driver --gateway=none --ip-range=none --ipam-driver=ipam-driver --ipam-opt=none --label=none --opt=driver-option -o=driver-option --scope=scope --subnet=none
         case 'network inspect'
@@ -264,6 +264,8 @@ function __hawse_source
         case restart
             __hawse_words 'no'\t'Never' 'always'\t'Each time it ends' 'unless-stopped'\t'Each time it ends, unless it was stopped' 'on-failure'\t'If its exit code is not 0'
             __hawse_keys 'on-failure:' 'none' ''
+        case namespace-restart
+            __hawse_words 'no' 'unless-stopped'
         case pull
             __hawse_words 'always'\t'Pull the image each time' 'missing'\t'Pull the image if it is missing' 'never'
         case stream
@@ -882,7 +884,7 @@ complete -c hawse -n '__hawse_flags_of \'network connect\'' -l link -x -a '(__ha
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l link-local-ip -x -a '(__hawse_offer none)' -d 'Add a link-local address for the container'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l name -x -a '(__hawse_offer none)' -d 'Name of a namespace that hawse did not create'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -s p -l publish -x -a '(__hawse_offer none)' -d 'Publish a container\'s port(s) to the host'
-complete -c hawse -n '__hawse_flags_of \'network connect\'' -l restart -x -a '(__hawse_offer restart)' -d 'Connect a namespace again after a boot: "always" or "no"'
+complete -c hawse -n '__hawse_flags_of \'network connect\'' -l restart -x -a '(__hawse_offer namespace-restart)' -d 'Connect a namespace again after a boot: "unless-stopped" (default) or "no"'
 complete -c hawse -n '__hawse_argument_of 0 \'network connect\'' -a '(__hawse_offer connectable-networks)'
 complete -c hawse -n '__hawse_argument_of 1 \'network connect\'' -a '(__hawse_offer strangers)'
 

@@ -22,6 +22,7 @@ FLAGS: Mapping[str, str] = {
     "network.connect --default-route": "default-route",
     "network.connect --driver-opt": "endpoint-option",
     "network.connect --link": "containers",
+    "network.connect --restart": "namespace-restart",
     "network.ls --filter": "network-filter",
     "network.ls --format": "network-format",
     "network.inspect --format": "network-document-format",

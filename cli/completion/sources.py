@@ -232,6 +232,7 @@ CONTAINERS: Mapping[str, Source] = {
         },
         keys={"on-failure:": "none"},
     ),
+    "namespace-restart": plain("no", "unless-stopped"),
     "pull": Source({"always": "Pull the image each time", "missing": "Pull the image if it is missing", "never": ""}),
     "stream": plain("stdin", "stdout", "stderr"),
     "signal": plain(*SIGNALS),

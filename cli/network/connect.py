@@ -33,6 +33,7 @@ def restart(word: str) -> str:
 
 
 RESTART = scalar("string", restart, "")
+RESTART_USAGE = 'Connect a namespace again after a boot: "unless-stopped" (default) or "no"'
 DEFAULT_ROUTE = scalar("string", default_route, "")
 DEFAULT_ROUTE_USAGE = 'Use the network for the default route: "yes", "no", or "auto" (only without another one)'
 
@@ -49,7 +50,7 @@ DEFAULT_ROUTE_USAGE = 'Use the network for the default route: "yes", "no", or "a
 @flag("--link-local-ip", kind=STRINGS, usage="Add a link-local address for the container")
 @flag("--name", kind=STRING, usage="Name of a namespace that hawse did not create", hidden=True)
 @flag("--publish", "-p", kind=LIST, usage="Publish a container's port(s) to the host", hidden=True)
-@flag("--restart", kind=RESTART, usage='Connect a namespace again after a boot: "always" or "no"', hidden=True)
+@flag("--restart", kind=RESTART, usage=RESTART_USAGE, hidden=True)
 @click.argument("network")
 @click.argument("container")
 @click.pass_obj

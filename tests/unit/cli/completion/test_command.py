@@ -10,6 +10,7 @@ import pytest
 from cli.completion.bindings import ARGUMENTS, FLAGS
 from cli.completion.sources import SOURCES
 from cli.completion.tree import nodes
+from cli.network.connect import restart
 from cli.root import root
 from drivers.registry import available
 from engine.filters.containers import KEYS
@@ -81,6 +82,10 @@ def test_drivers_and_filter_keys_are_those_of_the_engine():
         ("container-prune-filter", PRUNE_KEYS),
     ):  # fmt: skip
         assert {key.removesuffix("=") for key in SOURCES[source].keys} == keys
+
+
+def test_only_accepted_restart_policies_of_a_namespace_are_offered():
+    assert [restart(word) for word in SOURCES[FLAGS["network.connect --restart"]].words] == ["no", "unless-stopped"]
 
 
 def test_other_spellings_of_a_flag_are_known_but_not_offered():
