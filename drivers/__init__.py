@@ -1,6 +1,6 @@
 """Network drivers for Linux: one file per driver type.
 
-No other package touches netlink, nftables or /proc/sys.
+No other package changes the kernel by netlink or nftables.
 
 This file registers the package pyroute2 without running its ``__init__``, which imports 190 modules. Of these, hawse
 uses 27 modules of netlink messages. The others would take 0.2 s and 11 MB in each process.

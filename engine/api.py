@@ -347,9 +347,10 @@ class Images(Protocol):
     """The operations of Docker's /images API."""
 
     def import_archive(self, source: BinaryIO, reference: str) -> str:
-        """Import an image from a tar archive, plain or gzip; return the image id ``sha256:...``.
+        """Import an image from a tar archive; return the image id ``sha256:...``.
 
-        The archive may be the output of ``docker save``, an OCI image layout, or a plain root file system.
+        The archive may be the output of ``docker save``, an OCI image layout, or a plain root file system. It may be
+        compressed with gzip, bzip2, xz or zstd.
         """
 
     def list(self, filters: Filters) -> Documents:
@@ -497,7 +498,7 @@ class Diagnostics(Protocol):
     def map(self, references: Sequence[str]) -> Json:
         """Return the networks with their containers, addresses, names and ports.
 
-        Without references, return all networks.
+        Without references, return the networks that are in use or that the user created.
         """
 
 

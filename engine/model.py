@@ -80,8 +80,8 @@ class EndpointSettings(Struct, frozen=True, omit_defaults=True):
 class Adoption(Struct, frozen=True):
     """The user's settings when a namespace that hawse did not create joins a network.
 
-    ``name`` is the container name, or "" for the default name. ``restart`` is "" if the namespace is connected again
-    after a boot, or "no". With ``force``, the namespace may be that of a host (the namespace of PID 1).
+    ``name`` is the container name, or "" for the default name. ``restart`` is a restart policy: "" or
+    "unless-stopped" if the namespace is connected again after a boot, or "no". With ``force``, the namespace may be that of a host (the namespace of PID 1).
     """
 
     name: str = ""

@@ -1,4 +1,4 @@
-"""Run the launcher from hawse's own packages, even if other packages named ``cli``, ``engine`` or ``drivers`` exist.
+"""Run the launcher from hawse's own packages, even if other packages have the same names, such as ``engine``.
 
 This file is installed as share/hawse/boot.py. `cli/launcher/hawse` and `cli/launcher/module.py` run this file with an
 interpreter that is isolated (-I) and does not load site-packages (-S). Such an interpreter searches neither the current

@@ -263,7 +263,7 @@ def reserve_endpoints(
 
 
 def _shut(host: Host, network: NetworkRecord) -> None:
-    """Make the driver drop VXLAN packets of this network that a program in a container has built.
+    """Make the driver accept the network's tunnel packets only from programmed peers, and never from a bridge.
 
     After the reservation of the endpoint, other hosts accept VXLAN packets from this host. Therefore the caller calls
     this function before the reservation.

@@ -246,8 +246,8 @@ class Runtime(Protocol):
     ) -> int:
         """Run another command in the container's namespaces; return its exit code, or `LEFT` (-1) if the user detaches.
 
-        If the user has detached, another process calls ``ended`` with the exit code at the end of the command.
-        Raises `RuntimeFailure`.
+        Returns 0 immediately if the request is to run detached. If the user has detached, another
+        process calls ``ended`` with the exit code at the end of the command. Raises `RuntimeFailure`.
         """
 
     def logs(

@@ -2,7 +2,9 @@
 
 The kernel releases a lock when the process that holds the lock ends. The store's transactions keep the records
 consistent. The locks prevent two commands from changing the same container at the same time. Each lock protects one
-object. There is no global lock, and no command holds two locks of the same kind.
+object, but two protect more. A command that changes the host holds the host lock in shared mode, and NETWORKS_LOCK
+protects the copies of all cluster networks. `engine.containers.remove` holds the locks of several containers. It never
+waits for one of them while it holds another.
 
 A waiting command checks whether the holder of the lock is stopped. On a terminal, the command line sets a function (the
 notice), which names the holder of the lock to the user. Without a notice, nothing is shown.
@@ -36,7 +38,7 @@ _notice: Notice | None = None
 def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
     """Hold the lock of one object inside the block; raises Unavailable after ``timeout`` seconds of waiting.
 
-    ``object_id`` is an id that hawse generated, never a string from the user. The lock file exists only while a process
+    ``object_id`` is an id that hawse generated or a constant, never a string from the user. The lock file exists only while a process
     holds or wants the lock.
     """
     directory = run / "locks"
