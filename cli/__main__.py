@@ -1,4 +1,4 @@
-"""The entry point of ``python -m cli`` and of the ``hawse`` script."""
+"""Run a command without the launcher: ``python -m cli``. The tests use it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ import sys
 
 def main() -> None:
     """Run the command line of this process and exit with the command's exit code."""
-    from cli.app import App
-    from cli.root import run
-    from engine.runtime.revival import revive
+    from cli.root import run_and_revive
 
-    try:
-        code = run(sys.argv[1:], App())
-    finally:
-        revive()
-    sys.exit(code)
+    sys.exit(run_and_revive(sys.argv[1:]))
 
 
 if __name__ == "__main__":

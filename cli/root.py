@@ -17,6 +17,7 @@ from cli.pflag.help import path
 from cli.system.version import version_line
 from engine.errors import EngineError
 from engine.paths import api_socket
+from engine.runtime.revival import revive
 
 COMMANDS = {
     "__answer": "cli.system.answer:answer",
@@ -178,6 +179,16 @@ root = Root(
     help="Docker's networks for any Linux process",
     epilog=examples.GUIDE,
 )
+
+
+def run_and_revive(argv: Sequence[str]) -> int:
+    """Run one command line and return its exit code; then start the agent and the supervisor again if they were
+    killed.
+    """
+    try:
+        return run(argv, App())
+    finally:
+        revive()
 
 
 def run(argv: Sequence[str], app: App) -> int:

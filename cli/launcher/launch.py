@@ -347,16 +347,13 @@ def run_cold(*, leave_server: bool) -> None:
         import site
 
         site.main()
-    from cli.app import App
-    from cli.root import run
-    from engine.runtime.revival import revive
+    from cli.root import run_and_revive
 
     if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
         _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     try:
-        code = run(sys.argv[1:], App())
+        code = run_and_revive(sys.argv[1:])
     finally:
-        revive()
         if leave_server:
             start_server()
     sys.exit(code)
