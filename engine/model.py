@@ -81,7 +81,8 @@ class Adoption(Struct, frozen=True):
     """The user's settings when a namespace that hawse did not create joins a network.
 
     ``name`` is the container name, or "" for the default name. ``restart`` is a restart policy: "" or
-    "unless-stopped" if the namespace is connected again after a boot, or "no". With ``force``, the namespace may be that of a host (the namespace of PID 1).
+    "unless-stopped" if the namespace is connected again after a boot, or "no". With ``force``, the namespace may be
+    that of a host (the namespace of PID 1).
     """
 
     name: str = ""
