@@ -26,7 +26,7 @@ T = TypeVar("T")
 FLAG_ERROR = 125
 """Exit code of hawse for an invalid flag, and for a `run` that could not start its container."""
 
-MANY = 10
+NOTICE_LIMIT = 10
 """A command that removes at least this number of objects says so on the terminal while it removes them."""
 
 
@@ -182,8 +182,8 @@ class App:
                 self._progress = None
 
     def removing(self, number: int, kind: str) -> AbstractContextManager[object]:
-        """Show on the terminal that the command removes objects, if there are at least `MANY`; see `waiting`."""
-        return self.waiting(f"Removing {number} {kind}") if number >= MANY else nullcontext()
+        """Show on the terminal that the command removes objects, if they are at least `NOTICE_LIMIT`; see `waiting`."""
+        return self.waiting(f"Removing {number} {kind}") if number >= NOTICE_LIMIT else nullcontext()
 
     @property
     def is_dry_run(self) -> bool:

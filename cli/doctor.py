@@ -17,7 +17,7 @@ from engine.errors import EngineError, InvalidArgument
 
 STYLES = {OK: "green", WARNING: "yellow", FAULT: "bold red"}
 HEADER = ("STATUS", "OBJECT", "FINDING", "CAUSE", "FIX")
-MANY = 5
+GROUP_LIMIT = 5
 """If there are at least this many good results about one kind of object, one line shows all of them."""
 
 
@@ -92,5 +92,5 @@ def summarised(checks: Sequence[Check]) -> list[Check]:
             alike.setdefault((check.object.partition(" ")[0], check.what), []).append(check)
     lines = []
     for (kind, what), group in alike.items():
-        lines += group if len(group) < MANY else [Check(OK, f"{len(group)} {kind}s", what)]
+        lines += group if len(group) < GROUP_LIMIT else [Check(OK, f"{len(group)} {kind}s", what)]
     return [*lines, *(c for c in checks if c.status == WARNING), *(c for c in checks if c.status == FAULT)]

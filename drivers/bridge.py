@@ -41,7 +41,7 @@ from drivers.linux.netlink import session
 from drivers.plan import Step, apply, teardown
 from drivers.port_ranges import without
 
-FEW = 3  # maximum number of bridge names in one warning
+NAMES_LIMIT = 3  # maximum number of bridge names in one warning
 LINK_LOCAL = IPv6Network("fe80::/64")
 
 
@@ -381,7 +381,7 @@ class BridgeDriver:
         return [
             f"the chain '{chain}' drops forwarded packets: it has to let through what comes in or goes out by {shown}"
             for chain, bridges in foreign_drops.find_dropping_chains(known).items()
-            for shown in [", ".join(bridges[:FEW]) + (" …" if len(bridges) > FEW else "")]
+            for shown in [", ".join(bridges[:NAMES_LIMIT]) + (" …" if len(bridges) > NAMES_LIMIT else "")]
         ]
 
     def saved_state(self) -> Sequence[str]:

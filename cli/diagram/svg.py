@@ -18,7 +18,7 @@ PAD, CARD_GAP, SMALLEST_CARD = 16, 12, 236
 TITLE, LEGEND, HEADER, GROUP_TITLE, EMPTY = 64, 30, 58, 26, 28  # heights in pixels
 LINE, CARD_TOP, CARD_BOTTOM = 18, 30, 10
 ABREAST = 2  # number of panels side by side
-FEW = 6  # maximum number of ports in a card
+PORTS_LIMIT = 6  # maximum number of ports in a card
 PAPER, BORDER = "#f8fafc", "#cbd5e1"
 
 
@@ -145,8 +145,8 @@ class _Panel:
         if container["Names"]:
             shown.append(Line("name", "also known as " + ", ".join(container["Names"])))
         published = [Line("port", port) for port in ports(container)]
-        if len(published) > FEW:
-            published = [*published[: FEW - 1], Line("port", f"and {len(published) - FEW + 1} more")]
+        if len(published) > PORTS_LIMIT:
+            published = [*published[: PORTS_LIMIT - 1], Line("port", f"and {len(published) - PORTS_LIMIT + 1} more")]
         others = [name for name in self.joined.get(container["Id"], ()) if name != self.network["Name"]]
         return [*shown, *published, *([Line("name", "also on " + ", ".join(others))] if others else [])]
 

@@ -23,7 +23,7 @@ In kernels older than 6.18, no namespace has this inode number.
 """
 PAIRS = ("veth", "netkit", "vxcan")
 LISTENING = 1 << 16  # the flag of listening sockets in /proc/net/unix
-FEW = 3  # maximum number of interfaces that one message names
+NAMES_LIMIT = 3  # maximum number of interfaces that one message names
 
 
 def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) -> list[str]:
@@ -109,4 +109,4 @@ def _is_part_of_another(interface: link.Link) -> bool:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(names[:FEW]) + (" …" if len(names) > FEW else "")
+    return ", ".join(names[:NAMES_LIMIT]) + (" …" if len(names) > NAMES_LIMIT else "")

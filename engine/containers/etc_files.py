@@ -46,7 +46,7 @@ that the container has edited its resolv.conf.
 """
 IPV6_SWITCHES = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/lo/disable_ipv6")
 """The sysctls that turn off IPv6 on the loopback interface of a container."""
-LARGEST = 1 << 20
+FILE_LIMIT_BYTES = 1 << 20
 """Size limit in bytes. A container's /etc file that is larger is not updated, because the container may have written
 anything into it.
 """
@@ -227,18 +227,18 @@ def _write_resolv_conf(directory: Path, text: str) -> None:
 
 
 def _present(path: Path) -> str | None:
-    """Return the contents of a container's /etc file. Return None if the file is missing, larger than `LARGEST` bytes,
-    or leased by the container.
+    """Return the contents of a container's /etc file. Return None if the file is missing, larger than
+    `FILE_LIMIT_BYTES`, or leased by the container.
 
     The contents are untrusted, because the container may have written any bytes into the file. The container may also
-    enlarge the file after its size was checked, so at most `LARGEST` characters are read.
+    enlarge the file after its size was checked, so at most `FILE_LIMIT_BYTES` characters are read.
     """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", opener=_at_once) as file:
-            text = file.read(LARGEST + 1) if os.fstat(file.fileno()).st_size <= LARGEST else None
+            text = file.read(FILE_LIMIT_BYTES + 1) if os.fstat(file.fileno()).st_size <= FILE_LIMIT_BYTES else None
     except (FileNotFoundError, BlockingIOError):
         return None
-    return text if text is not None and len(text) <= LARGEST else None
+    return text if text is not None and len(text) <= FILE_LIMIT_BYTES else None
 
 
 def _write(path: Path, text: str, mode: int = 0o644) -> None:

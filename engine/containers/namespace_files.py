@@ -31,7 +31,7 @@ NEW = ".resolv.conf.hawse"
 `MARK`. Under the final name, hawse would take such a file for the user's.
 """
 MARK = "# Written by hawse while this namespace is on its networks. An earlier file comes back afterwards.\n"
-LARGEST = 1 << 20
+FILE_LIMIT_BYTES = 1 << 20
 """Size limit in bytes. A user's file that is larger is not read."""
 
 
@@ -138,4 +138,4 @@ def _text(file: Path) -> str | None:
         return None
     with open(fd, encoding="utf-8", errors="replace") as opened:
         status = os.fstat(fd)
-        return opened.read() if stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST else None
+        return opened.read() if stat.S_ISREG(status.st_mode) and status.st_size <= FILE_LIMIT_BYTES else None

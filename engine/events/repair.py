@@ -14,7 +14,7 @@ from drivers.api import Difference
 from engine.events import record as events
 from engine.store.api import Store, Transaction
 
-FEW = 3  # maximum number of differences of one kind that a text names
+NAMES_LIMIT = 3  # maximum number of differences of one kind that a text names
 REPAIR, DRIFT = "repair", "drift"
 """The actions of the events: a repair was made; a repair is delayed, because another program repeatedly undoes it."""
 
@@ -60,6 +60,6 @@ def grouped(differences: Iterable[Difference]) -> dict[str, list[str]]:
 
 
 def brief(whats: Sequence[str]) -> str:
-    """Return the first `FEW` items as text, with the number of the other items."""
-    more = len(whats) - FEW
-    return ", ".join(whats[:FEW]) + (f" and {more} more" if more > 0 else "")
+    """Return the first `NAMES_LIMIT` items as text, with the number of the other items."""
+    more = len(whats) - NAMES_LIMIT
+    return ", ".join(whats[:NAMES_LIMIT]) + (f" and {more} more" if more > 0 else "")

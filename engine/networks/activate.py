@@ -23,6 +23,14 @@ from engine.names import pick_network
 from engine.store.api import IntentKind
 from engine.store.locks import locked
 
+BACKGROUND_REMOVAL_LIMIT = 50
+"""If a command removes this number of networks or more, it does not wait until the kernel has deleted their links."""
+BATCH_LIMIT = 8
+"""Maximum number of networks whose links `finish_retired` deletes together.
+
+The number is small because the kernel's list of links is locked during the deletion, and other programs would wait.
+"""
+
 
 def destroy(host: Host, network_id: str) -> None:
     """Remove a network's kernel objects, record and intents; idempotent.
@@ -36,8 +44,8 @@ def destroy(host: Host, network_id: str) -> None:
 def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     """Remove the kernel objects, records and intents of networks, as `destroy` does; return the errors by network id.
 
-    The networks of a driver that is a `BulkRemover` are removed together. If there are `MANY` or more, they are only
-    disabled, and `finish_retired` deletes their links later.
+    The networks of a driver that is a `BulkRemover` are removed together. If there are `BACKGROUND_REMOVAL_LIMIT` or
+    more, they are only disabled, and `finish_retired` deletes their links later.
     """
     by_driver: dict[str, list[NetworkRecord]] = {}
     with host.store.read() as reader:
@@ -45,7 +53,7 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
             by_driver.setdefault(record.driver, []).append(record)
     errors: dict[str, EngineError] = {}
     for driver, records in by_driver.items():
-        if len(records) < MANY or not _retire(host, driver, records):
+        if len(records) < BACKGROUND_REMOVAL_LIMIT or not _retire(host, driver, records):
             errors |= _delete_all(host, records)
     gone = [r for records in by_driver.values() for r in records if r.id not in errors]
     if gone:
@@ -57,10 +65,6 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
                 for kind in (IntentKind.NETWORK_CREATE, IntentKind.NETWORK_REMOVE):
                     end_intent(tx, kind, record.id)
     return errors
-
-
-MANY = 50
-"""If a command removes this number of networks or more, it does not wait until the kernel has deleted their links."""
 
 
 def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> bool:
@@ -82,21 +86,14 @@ def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> boo
     return True
 
 
-FEW = 8
-"""Maximum number of networks whose links `finish_retired` deletes together.
-
-The number is small because the kernel's list of links is locked during the deletion, and other programs would wait.
-"""
-
-
 def finish_retired(host: Host, retired: Sequence[str]) -> dict[str, EngineError]:
     """Delete the kernel objects of networks that have no record any more; idempotent.
 
     Each item has the form "driver:network id", as in the intents. Returns the errors by item.
     """
     errors: dict[str, EngineError] = {}
-    for first in range(0, len(retired), FEW):
-        bunch = retired[first : first + FEW]
+    for first in range(0, len(retired), BATCH_LIMIT):
+        bunch = retired[first : first + BATCH_LIMIT]
         try:
             for type_name, items in groupby(bunch, key=lambda item: item.partition(":")[0]):
                 driver = host.driver(type_name)

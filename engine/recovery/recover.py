@@ -178,13 +178,13 @@ def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
     for kind, finish in FINISHERS.items():
         _finish(host, [intent for intent in abandoned if intent.kind == kind], finish)
     retired = [intent for intent in abandoned if intent.kind == IntentKind.NETWORK_RETIRE]
-    if len(retired) < activate.MANY:
+    if len(retired) < activate.BACKGROUND_REMOVAL_LIMIT:
         _finish(host, retired, activate.finish_retired)
     else:
         with host.store.write() as tx:
             for intent in retired:
                 tx.put_intent(replace(intent, owner=process.identity()))
-    if len(abandoned) >= activate.MANY:
+    if len(abandoned) >= activate.BACKGROUND_REMOVAL_LIMIT:
         finish_in_background(host, len(abandoned))
 
 
@@ -299,7 +299,7 @@ def finish_in_background(host: Host, removed: int) -> None:
     objects are left. The new process becomes the owner of the intents. If it is killed, the next command deletes what
     remains.
     """
-    if removed < activate.MANY:
+    if removed < activate.BACKGROUND_REMOVAL_LIMIT:
         return
     with host.store.read() as reader:
         identity = process.identity()
@@ -316,8 +316,8 @@ def finish_in_background(host: Host, removed: int) -> None:
         os.read(ready, 1)  # returns when the parent has recorded this process as the owner of the intents
         with contextlib.suppress(Exception):
             identity = process.identity()
-            for first in range(0, len(left), activate.FEW):
-                bunch = [replace(intent, owner=identity) for intent in left[first : first + activate.FEW]]
+            for first in range(0, len(left), activate.BATCH_LIMIT):
+                bunch = [replace(intent, owner=identity) for intent in left[first : first + activate.BATCH_LIMIT]]
                 _finish(host, bunch, activate.finish_retired)
             schedule_cleanup(host)
         os._exit(0)

@@ -209,4 +209,4 @@ def _memory(stack: ExitStack, name: str) -> int:
 
 
 def _content(log: int) -> str:
-    return os.pread(log, root_paths.LARGEST, 0).decode("utf-8", "surrogateescape")
+    return os.pread(log, root_paths.FILE_LIMIT_BYTES, 0).decode("utf-8", "surrogateescape")

@@ -20,7 +20,7 @@ CONTROL, STDOUT, STDERR, STDIN = range(4)
 STREAM_NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 
 _HEADER = struct.Struct("!BI")
-_LONGEST = 16 << 20
+_FRAME_LIMIT_BYTES = 16 << 20
 _CHUNK = 65536
 _MOST_FDS = 4
 
@@ -52,7 +52,7 @@ class Decoder:
         self._buffer += data
         while len(self._buffer) >= _HEADER.size:
             kind, length = _HEADER.unpack_from(self._buffer)
-            if length > _LONGEST:
+            if length > _FRAME_LIMIT_BYTES:
                 raise Broken("frame too long")
             end = _HEADER.size + length
             if len(self._buffer) < end:
@@ -73,7 +73,7 @@ def receive(connection: socket.socket) -> dict[str, Any]:
     """Wait for one control frame, and read no byte after the frame; raises `Broken` if the connection ends."""
     try:
         kind, length = _HEADER.unpack(exactly(connection, _HEADER.size))
-        if kind != CONTROL or length > _LONGEST:
+        if kind != CONTROL or length > _FRAME_LIMIT_BYTES:
             raise Broken("unexpected frame")
         document: dict[str, Any] = json.loads(exactly(connection, length))
     except EOFError:

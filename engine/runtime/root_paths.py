@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-LARGEST = 16 << 20
+FILE_LIMIT_BYTES = 16 << 20
 """The maximum number of bytes that are read from a file in a container's root directory."""
 
 _MOST_LINKS = 40
@@ -48,7 +48,7 @@ def is_blocked(directory: str, path: str) -> bool:
 
 
 def read_lines(root: int, path: str) -> Iterator[str]:
-    """Yield the lines of a regular file, up to `LARGEST` bytes; yield nothing if there is no such file."""
+    """Yield the lines of a regular file, up to `FILE_LIMIT_BYTES`; yield nothing if there is no such file."""
     try:
         handle = syscalls.open_in_root(root, path, os.O_PATH)
     except OSError:
@@ -64,7 +64,7 @@ def read_lines(root: int, path: str) -> Iterator[str]:
     finally:
         os.close(handle)
     with open(fd, "rb") as file:
-        content = file.read(LARGEST)
+        content = file.read(FILE_LIMIT_BYTES)
     yield from content.decode("utf-8", "surrogateescape").splitlines()
 
 

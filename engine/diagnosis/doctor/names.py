@@ -33,7 +33,7 @@ query without an answer is sent once more.
 """
 BATCH = 200
 """Maximum number of parallel queries, because each query has a socket."""
-FEW = 3  # maximum number of servers that one line names
+NAMES_LIMIT = 3  # maximum number of servers that one line names
 
 
 class Probe(Struct):
@@ -155,7 +155,7 @@ def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
     ask(probes.values())
     silent = {str(u.address): p.error for u, p in probes.items() if not p.answer}
     if silent:
-        shown = ", ".join(f"{address} ({error})" for address, error in list(silent.items())[:FEW])
+        shown = ", ".join(f"{address} ({error})" for address, error in list(silent.items())[:NAMES_LIMIT])
         what = f"{len(silent)} of {len(probes)} upstream servers do not answer: {shown}"
         cause = "the servers are down, or a firewall or the network is in between: names of the outside are not found"
         fix = "check the network, /etc/resolv.conf, --dns and the key dns of daemon.json"

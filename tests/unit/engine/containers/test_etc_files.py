@@ -14,7 +14,7 @@ def test_a_file_that_a_container_enlarges_is_read_up_to_a_limit(tmp_path: Path) 
     file = tmp_path / "hosts"
     file.write_bytes(b"10.0.0.1\tweb\n\xff")
     assert etc_files._present(file) == "10.0.0.1\tweb\n\udcff"
-    file.write_bytes(bytes(etc_files.LARGEST + 1))
+    file.write_bytes(bytes(etc_files.FILE_LIMIT_BYTES + 1))
     assert etc_files._present(file) is None
     assert etc_files._present(tmp_path / "missing") is None
     assert etc_files._present(Path("/dev/zero")) is None, "a file whose size was small, and that never ends"
