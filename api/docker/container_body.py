@@ -91,8 +91,8 @@ def endpoint_settings(body: Fields) -> EndpointSettings:
 def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
     """Return the request as the client's version of the API defines it; raises ApiError.
 
-    Before 1.44, a container starts on one network, and gets the MAC address in Config there. Since 1.44, the MAC
-    address in Config applies to the main network, unless the settings of this network have their own MAC address.
+    Before 1.44, a container starts on one network, and Config.MacAddress applies to this network. Since 1.44,
+    Config.MacAddress applies to the main network if the settings of this network have no MAC address.
     """
     if version >= SEVERAL_NETWORKS:
         return _with_main_mac(request)

@@ -34,7 +34,7 @@ class Stream(Protocol):
         """Send all data."""
 
     def shutdown(self, how: int, /) -> None:
-        """End one direction."""
+        """Shut down the direction ``how`` of the connection, as socket.shutdown does."""
 
 
 class ChunkedStream:

@@ -31,8 +31,8 @@ def load(text: str) -> Any:
 def _grown(items: list[Raw]) -> Slice:
     """Return a slice of ``items`` with the capacity that Go's append gives to a growing slice.
 
-    The template function ``slice`` reaches elements up to the capacity. The capacity is a power of two, as in Go for up
-    to 512 elements.
+    The template function ``slice`` may reach up to the capacity. Go doubles the capacity up to 512 elements. For more
+    elements, hawse adds none.
     """
     size = len(items)
     return Slice(items, (1 << (size - 1).bit_length()) - size if 0 < size <= 512 else 0)

@@ -31,8 +31,7 @@ def csv_fields(text: str) -> list[str]:
 def quoted_field(line: str, at: int, rest: str) -> tuple[str, int, str, str]:
     """Parse a quoted field that starts at ``at`` and may continue on the following lines; raises ValueError.
 
-    Returns the field, the position after the field, the line that contains this position, and all lines after this
-    line.
+    Returns the field, the index after it, its last line, and the text after that line.
     """
     field = ""
     while True:

@@ -285,7 +285,7 @@ def open_socket(protocol: int = socket.NETLINK_ROUTE, flags: int = 0) -> socket.
 
 
 def pending(opened: socket.socket, limit: int = sys.maxsize) -> Iterator[bytes | None]:
-    """Yield the notifications that wait at a non-blocking socket; None in place of those that the kernel dropped.
+    """Yield the waiting notifications of a non-blocking socket; yields None where the kernel has dropped some.
 
     Ends after ``limit`` reads. Data that another process sent is left out.
     """

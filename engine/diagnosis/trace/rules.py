@@ -37,7 +37,7 @@ IP = ("inet", "ip", "ip6")
 
 
 def dropping(path: PacketPath) -> Culprit | None:
-    """Return the culprit for the first rule that is proven to drop the packets of a path or their answers, or None."""
+    """Return the culprit for the first rule that certainly drops the path's packets or their answers, or None."""
     tables = cache(_tables_in)
     for place, hook, families, packet in chain(neighbour_search.steps(path), _steps(path), _answers(path)):
         try:

@@ -53,7 +53,7 @@ class _Tracer:
         self._state = State(host, records)
 
     def run(self, target: Target) -> Trace:
-        """Return the result; raises `CulpritFound` for a culprit that is proven before anything is sent."""
+        """Trace the path to ``target`` and return it; raises `CulpritFound` if records already prove the cause."""
         side = OverlaySide(self._host, self._records)
         side.learn_peers(self._place)
         destinations = Destinations(self._records, self._place)

@@ -78,7 +78,7 @@ def listings(product: Product) -> dict[str, list[float]]:
 
 
 def removals(product: Product, containers: int, networks: int) -> dict[str, list[float]]:
-    """Return the milliseconds to remove all containers with one command, and then new networks with one command."""
+    """Return the milliseconds of one `rm -f` of all containers, and of one `network prune` of new networks."""
     removal = product("rm", "-f", *(f"c{n}" for n in range(containers))).seconds * 1000
     for n in range(networks):
         product("network", "create", f"n{n}")

@@ -1,4 +1,4 @@
-"""macvlan networks whose parent is the host's interface to the virtual wire."""
+"""macvlan networks whose parent is ext0, the host's veth interface to the peer namespace."""
 
 from __future__ import annotations
 

@@ -30,8 +30,7 @@ def test_everybody_reaches_a_published_port_and_the_server_sees_who_it_is(lab, p
         # For clients on another network, the server sees the true client address.
         (stranger, HOST): "172.31.0.2",
         (stranger, HOST6): "fd00:31::2",
-        # The server sees the network's gateway as the client. If the server saw the true client address, its answer
-        # would not return through the host.
+        # Here the server sees the network's gateway, because its answer to the true address would bypass the host.
         (lab.host, "127.0.0.1"): "172.30.0.1",
         (lab.host, "127.0.0.5"): "172.30.0.1",
         (neighbour, HOST): "172.30.0.1",

@@ -141,16 +141,16 @@ def test_directory_that_another_user_exchanges_all_the_time_is_never_used(shared
 
 
 @pytest.fixture
-def left(host) -> Path:
-    """Create hawse's directories for root. In the tests, another user has left links and files in them.
+def victim(host) -> Path:
+    """Create hawse's directories, and return a file outside them that no command may change.
 
-    Return a file outside these directories. No command may change this file.
+    The tests put links to this file into the directories.
     """
-    victim = host.state / "victim"
+    outside = host.state / "victim"
     for path in (host.root, host.run_dir):
         path.mkdir(mode=0o700, parents=True)
-    victim.write_text("untouched")
-    return victim
+    outside.write_text("untouched")
+    return outside
 
 
 STARTED = {
@@ -165,22 +165,22 @@ STARTED = {
 
 @pytest.mark.parametrize("name", STARTED)
 @pytest.mark.parametrize("exists", [True, False])
-def test_link_that_was_left_is_not_opened(host, left, name, exists):
+def test_link_that_was_left_is_not_opened(host, victim, name, exists):
     if not exists:
-        left.unlink()
+        victim.unlink()
     link = host.run_dir / name
     link.parent.mkdir(mode=0o700, exist_ok=True)
-    link.symlink_to(left)
+    link.symlink_to(victim)
     host.hawse(code=f"import sys; {STARTED[name]}; sys.exit()", check=False)
-    assert left.exists() == exists
-    assert not exists or (left.read_text(), mode(left)) == ("untouched", 0o644)
+    assert victim.exists() == exists
+    assert not exists or (victim.read_text(), mode(victim)) == ("untouched", 0o644)
 
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
-def test_link_in_the_place_of_the_store_makes_none_elsewhere(host, left):
+def test_link_in_the_place_of_the_store_makes_none_elsewhere(host, victim):
     (host.root / "hawse.db").symlink_to(host.state / "made")
     assert "is a link" in host.hawse("network", "ls", check=False).stderr
     assert not (host.state / "made").exists()
@@ -188,7 +188,7 @@ def test_link_in_the_place_of_the_store_makes_none_elsewhere(host, left):
 
 @pytest.mark.parametrize("name, how", [("hawse.db", "owner"), ("hawse.db", "mode"), ("hawse.db", "link"),
                                        ("hawse.db-wal", "owner"), ("hawse.db-journal", "mode")])  # fmt: skip
-def test_store_that_another_user_left_is_refused(host, left, name, how):
+def test_store_that_another_user_left_is_refused(host, victim, name, how):
     host.hawse("network", "create", "app")
     file = host.root / name
     file.touch(mode=0o600)
@@ -207,7 +207,7 @@ def test_store_that_another_user_left_is_refused(host, left, name, how):
     )
 
 
-def test_process_in_a_file_that_another_user_wrote_is_not_killed(host, left):
+def test_process_in_a_file_that_another_user_wrote_is_not_killed(host, victim):
     """Another user wrote the file that records the pid of a container's process. Removing the container must not kill
     the process with this pid.
     """
@@ -241,7 +241,7 @@ except OSError:
 """
 
 
-def test_false_warm_server_of_another_user_receives_no_data(host, left):
+def test_false_warm_server_of_another_user_receives_no_data(host, victim):
     """Another user runs a false warm server (the resident process that runs commands).
 
     The false server must get neither the command's environment nor root's file descriptors.

@@ -176,7 +176,7 @@ def test_a_container_that_drops_neighbour_solicitations(wide):
     ],
 )
 def test_rules_that_stop_the_search_for_a_neighbour_or_a_name(wide, place, family, hook, rule, target):
-    """The rules are found with a probe and without."""
+    """The trace names each rule, with a probe and with --dry."""
     wide.at(place, NFT.format(family, hook, 0, rule))
     kind = "foreign-firewall" if place == "host" else "container-firewall"
     what = f"table {family} foreign chain c" + ("" if place == "host" else f" of {place}")
