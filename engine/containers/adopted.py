@@ -28,6 +28,7 @@ from msgspec.structs import replace
 
 from drivers.linux import host_namespace, netns, process
 from engine import names
+from engine.adopted_namespace import still_exists
 from engine.agent.client import SOCKET as AGENT_SOCKET
 from engine.containers import directory, namespace_files
 from engine.containers.namespace_files import NETNS_DIRECTORY
@@ -227,17 +228,6 @@ def ended_at(record: ContainerRecord) -> float:
     except OSError:
         return now
     return changed if changed > to_seconds(record.started_at) else now
-
-
-def still_exists(record: ContainerRecord) -> bool:
-    """Return whether the path of an adopted namespace still opens the namespace of the record."""
-    if record.pid and not process.is_running(record.pid, record.pid_start):
-        return False
-    inode = record.sandbox_inode or (0 if record.pid else record.pid_start)
-    try:
-        return inode in (0, os.stat(record.sandbox_path).st_ino)
-    except OSError:
-        return False
 
 
 def is_gone(record: ContainerRecord) -> bool:

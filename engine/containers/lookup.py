@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from drivers.linux import host as linux_host
 from drivers.linux import process
 from engine import names
+from engine.adopted_namespace import still_exists
 from engine.containers import adopted, restart_policy
 from engine.containers.restart_policy import LOST
 from engine.errors import Conflict
@@ -168,5 +169,5 @@ def is_alive(record: ContainerRecord) -> bool:
     Returns False for a new process with the same pid, and for a new namespace at the same path.
     """
     if record.kind == "adopted":
-        return adopted.still_exists(record)
+        return still_exists(record)
     return record.status == "running" and process.is_running(record.pid, record.pid_start)

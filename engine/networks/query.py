@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 
+from engine.adopted_namespace import still_exists
 from engine.api import Documents, Json
 from engine.cluster import hooks
 from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.filters import networks
 from engine.host import Host, pool_key
 from engine.ipam import IPAddress, usage
-from engine.model import ContainerRecord, EndpointRecord, Filters, NetworkRecord, NetworkSummary
+from engine.model import EndpointRecord, Filters, NetworkRecord, NetworkSummary
 from engine.names import PRESENT, natural_key, pick_network
 from engine.render.network import network_document
 from engine.store.api import Reader
@@ -53,21 +53,13 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
 def _members(reader: Reader, record: NetworkRecord) -> Iterator[tuple[EndpointRecord, str]]:
     """Yield the endpoints that inspect shows, with their names."""
     known = reader.container_names(record.id)
-    gone = {container.id for container in reader.containers(adopted=True) if _is_gone(container)}
+    gone = {container.id for container in reader.containers(adopted=True) if not still_exists(container)}
     for endpoint in reader.endpoints(network_id=record.id):
         if endpoint.container_id == INGRESS_SANDBOX:
             yield endpoint, f"gateway_{INGRESS_SANDBOX}"
         elif endpoint.phase == "live" and endpoint.container_id in known and endpoint.container_id not in gone:
             container = reader.container(endpoint.container_id) if hooks.is_gateway(record) else None
             yield endpoint, hooks.shown_name(record, container) if container else known[endpoint.container_id]
-
-
-def _is_gone(container: ContainerRecord) -> bool:
-    """Return whether the container is a namespace that hawse did not create, and the namespace no longer exists."""
-    try:
-        return container.sandbox_inode not in (0, os.stat(container.sandbox_path).st_ino)
-    except OSError:
-        return True
 
 
 def _ipam_status(record: NetworkRecord, local: Mapping[str, Sequence[int]], shared: Collection[IPAddress]) -> Json:
