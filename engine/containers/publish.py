@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from drivers.port_ranges import around, part
+from drivers import port_ranges
 from engine.agent.client import announce
 from engine.containers import lookup, port_assignment
 from engine.endpoints import reservation, sandbox
@@ -17,7 +17,7 @@ from engine.errors import Forbidden, NotFound
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent
 from engine.model import PortRecord, PortSpec
-from engine.ports.allocation import exposed_port, includes, without
+from engine.ports.allocation import around, exposed_port, includes
 from engine.store.api import IntentKind, Transaction
 from engine.store.locks import locked
 
@@ -90,7 +90,7 @@ def unpublish(host: Host, reference: str, requested: PortSpec) -> None:
             )
             raise NotFound(f"No public port '{where}{missing}/{requested.protocol}' published for {record.name}")
         first, last = requested.ports[0], requested.ports[-1]
-        kept = [p for s in specs for p in (without(s, first, last) if s in meant else [s])]
+        kept = [p for s in specs for p in (around(s, first, last) if s in meant else [s])]
         with host.store.write() as tx:
             gone = [_take_back(tx, member, requested) for member in members]
             tx.put_container(replace(record, host=replace(record.host, port_bindings=tuple(kept))))
@@ -143,8 +143,8 @@ def _is_part(requested: PortSpec, port: PortRecord) -> bool:
 def _take_back(tx: Transaction, member: JoinedEndpoint, requested: PortSpec) -> list[PortRecord]:
     """Remove the ports of ``requested`` from an endpoint's record; return the records of the removed ports."""
     held, first, last = member.endpoint.ports, requested.ports[0], requested.ports[-1]
-    gone = [cut for p in held if _is_part(requested, p) for cut in part(p, first, last)]
+    gone = [cut for p in held if _is_part(requested, p) for cut in port_ranges.part(p, first, last)]
     if gone:
-        kept = [rest for p in held for rest in (around(p, first, last) if _is_part(requested, p) else [p])]
+        kept = [rest for p in held for rest in (port_ranges.around(p, first, last) if _is_part(requested, p) else [p])]
         tx.put_endpoint(replace(member.endpoint, ports=tuple(kept)))
     return gone

@@ -21,6 +21,7 @@ from typing import Protocol
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from drivers.port_ranges import range_text
 from engine.model import NetworkRecord, PortRecord, PortSpec
 
 _WILDCARDS = ("0.0.0.0", "::")
@@ -369,7 +370,7 @@ def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
     for spec in bindings:
         known = edges[spec.protocol]
         starts = known[bisect_left(known, spec.port) : bisect_left(known, spec.ports.stop)]
-        yield from (subrange(spec, start, stop - 1) for start, stop in pairwise([*starts, spec.ports.stop]))
+        yield from (part(spec, start, stop - 1) for start, stop in pairwise([*starts, spec.ports.stop]))
 
 
 def _edges(spec: PortSpec) -> Iterable[int]:
@@ -382,35 +383,31 @@ def _edges(spec: PortSpec) -> Iterable[int]:
     return whole if 0 not in (spec.host_ports or (0,)) else range(whole[0], whole[1] + 1)
 
 
-def subrange(spec: PortSpec, first: int, last: int) -> PortSpec:
+def part(spec: PortSpec, first: int, last: int) -> PortSpec:
     """Return the part of ``spec`` that publishes container ports ``first`` to ``last``."""
     if last - first == spec.ports[-1] - spec.port:
         return spec
     host = spec.host_ports[first - spec.port : last + 1 - spec.port]
-    text = _text(host) if host else spec.host_port
+    text = range_text(host[0], host[-1]) if host else spec.host_port
     return replace(spec, port=first, port_end=last if last > first else 0, host_port=text)
 
 
-def without(spec: PortSpec, first: int, last: int) -> list[PortSpec]:
+def around(spec: PortSpec, first: int, last: int) -> list[PortSpec]:
     """Return the parts of ``spec`` without container ports ``first`` to ``last``."""
     sides = ((spec.port, min(first - 1, spec.ports[-1])), (max(last + 1, spec.port), spec.ports[-1]))
-    return [subrange(spec, start, end) for start, end in sides if start <= end]
+    return [part(spec, start, end) for start, end in sides if start <= end]
 
 
 def includes(outer: PortSpec, inner: PortSpec) -> bool:
     """Return whether ``outer`` publishes all container ports of ``inner`` at the same host ports as ``inner``."""
     if (outer.protocol, outer.host_ip) != (inner.protocol, inner.host_ip) or inner.port not in outer.ports:
         return False
-    return inner.ports[-1] in outer.ports and subrange(outer, inner.port, inner.ports[-1]) == inner
+    return inner.ports[-1] in outer.ports and part(outer, inner.port, inner.ports[-1]) == inner
 
 
 def exposed_port(spec: PortSpec) -> str:
     """Return the exposed-port entry (such as ``80/tcp``) for the container ports of ``spec``."""
-    return f"{_text(spec.ports)}/{spec.protocol}"
-
-
-def _text(ports: range) -> str:
-    return str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}"
+    return f"{range_text(spec.port, spec.ports[-1])}/{spec.protocol}"
 
 
 Span = tuple[str, int, int]

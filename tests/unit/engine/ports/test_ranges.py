@@ -6,12 +6,12 @@ import pytest
 
 from engine.model import PortSpec
 from engine.ports.allocation import (
+    around,
     expand_exposed,
     exposed_port,
     exposed_ranges,
     includes,
     split_overlapping,
-    without,
 )
 
 RANGE = PortSpec("tcp", 80, "", "8000-8009", 89)
@@ -44,7 +44,7 @@ def test_a_range_with_automatic_host_ports_is_split_into_ports():
     ],
 )
 def test_removing_ports_from_a_range_leaves_the_other_ports(first, last, left):
-    assert without(RANGE, first, last) == left
+    assert around(RANGE, first, last) == left
 
 
 def test_a_range_includes_only_the_same_mapping():
