@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from cli.app import FLAG_ERROR, App, StatusError
 from cli.pflag import LIST, STRING, Flag, Group
 from cli.pflag.help import path
 from cli.system.version import version_line
-from engine.errors import EngineError
+from engine.errors import EngineError, in_words
 from engine.paths import api_socket
 from engine.runtime.revival import revive
 
@@ -243,8 +242,7 @@ def crashed(app: App, error: Exception) -> int:
     if app.debug:
         app.err("".join(traceback.format_exception(error)))
     if isinstance(error, OSError) and error.strerror:
-        place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
-        return fail(app, f"hawse: {place}{error.strerror.lower()}", 1)
+        return fail(app, f"hawse: {in_words(error)}", 1)
     if isinstance(error, MemoryError):
         return fail(app, "hawse: cannot allocate memory", 1)
     return fail(app, f"hawse: internal error: {type(error).__name__}: {error} (--debug shows where)", 1)
