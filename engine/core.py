@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 
-from drivers.linux.host import has_net_admin
 from engine.api import Created, Diagnostics, Documents, Images, Json, Strings, Swarm
 from engine.cluster import hooks
 from engine.config import load_config
@@ -23,8 +22,8 @@ from engine.containers import start as containers_start
 from engine.containers import stats as containers_stats
 from engine.containers import unlink as containers_unlink
 from engine.containers import update as containers_update
-from engine.errors import EngineError, PermissionDenied
-from engine.host import Host, raises_engine_errors
+from engine.errors import EngineError
+from engine.host import Host, raises_engine_errors, require_net_admin
 from engine.images import ImageStore
 from engine.model import (
     Adoption,
@@ -104,15 +103,6 @@ class LocalEngine:
         return SystemVerbs(self.host, prepare=lambda: Verbs(self.host).booting())
 
 
-def require_net_admin() -> None:
-    """Raise PermissionDenied if the process lacks CAP_NET_ADMIN.
-
-    The user then sees one clear message instead of several kernel errors.
-    """
-    if not has_net_admin():
-        raise PermissionDenied("permission denied: hawse needs root (CAP_NET_ADMIN) to change networks")
-
-
 def _cleaned_up(host: Host, outcomes: Iterable[EngineError | None], number: int) -> Iterator[EngineError | None]:
     """Yield the outcomes of ``number`` removals; before the last outcome, schedule the cleanup of an unused host.
 
@@ -147,7 +137,7 @@ class Verbs:
 
     def booting(self) -> None:
         """Prepare the host for the restoration after a boot; raises PermissionDenied without CAP_NET_ADMIN."""
-        require_net_admin()
+        require_net_admin("change networks")
         recover.hold_shared_lock(self.host)
         predefined.ensure(self.host)
         hooks.ensure_agent(self.host)
@@ -159,7 +149,7 @@ class Verbs:
         networks share. It raises PermissionDenied without CAP_NET_ADMIN.
         """
         if not self._ready:
-            require_net_admin()
+            require_net_admin("change networks")
             recover.hold_shared_lock(self.host)
             recorded = predefined.ensure(self.host)
             recover.recover(self.host)

@@ -25,10 +25,10 @@ from drivers.linux import netns, process, recording
 from engine.agent.client import LOCK
 from engine.api import Engine
 from engine.config import load_config
-from engine.core import ContainerVerbs, NetworkVerbs, Verbs, require_net_admin
+from engine.core import ContainerVerbs, NetworkVerbs, Verbs
 from engine.endpoints import shared_state
 from engine.errors import EngineError, Forbidden, NotImplementedByHawse
-from engine.host import Host, is_clustered, orphaned_intents, raises_engine_errors
+from engine.host import Host, is_clustered, orphaned_intents, raises_engine_errors, require_net_admin
 from engine.networks import predefined
 from engine.networks import remove as networks_remove
 from engine.paths import make_private_directory, open_private, root_directory, run_directory
@@ -80,7 +80,7 @@ class DryRun:
 
         Raises NotImplementedByHawse if this host is in a cluster.
         """
-        require_net_admin()
+        require_net_admin("change networks")
         if is_clustered(self.root):
             raise NotImplementedByHawse("a dry run is not possible on a host in a cluster: other hosts take part")
         for directory in ("root", "run"):

@@ -40,10 +40,11 @@ from drivers.api import (
     Settings,
 )
 from drivers.linux import libnftables, process
+from drivers.linux.host import has_net_admin
 from drivers.registry import load
 from engine import errors
 from engine.config import Config
-from engine.errors import EngineError, KernelFailure, NotFound, Unavailable
+from engine.errors import EngineError, KernelFailure, NotFound, PermissionDenied, Unavailable
 from engine.model import (
     DEFAULT_GATEWAYS,
     ContainerRecord,
@@ -140,6 +141,15 @@ class Host(Struct, frozen=True):
         directories.
         """
         return callback(self.root, self.run, *argv)
+
+
+def require_net_admin(purpose: str, program: str = "hawse") -> None:
+    """Raise PermissionDenied if the process lacks CAP_NET_ADMIN.
+
+    The user then sees one clear message instead of several kernel errors.
+    """
+    if not has_net_admin():
+        raise PermissionDenied(f"permission denied: {program} needs root (CAP_NET_ADMIN) to {purpose}")
 
 
 def is_clustered(root: Path) -> bool:

@@ -10,17 +10,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from drivers.api import DriverFacts
-from drivers.linux.host import filters_bridged, has_net_admin, is_forwarding
+from drivers.linux.host import filters_bridged, is_forwarding
 from drivers.registry import available
 from engine.agent import client
 from engine.api import CheckReport, Json
 from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
-from engine.errors import PermissionDenied
 from engine.events.stream import EventStream
 from engine.events.watch import EventWatch
 from engine.golang import timestamps
-from engine.host import Host, network_spec, raises_engine_errors
+from engine.host import Host, network_spec, raises_engine_errors, require_net_admin
 from engine.ipam import LOCAL_POOLS
 from engine.model import BootReport, EventOptions
 from engine.recovery import check as checks
@@ -159,8 +158,7 @@ class SystemVerbs:
         """Find out whether ``source`` can reach ``target``, and if not, the cause; changes nothing."""
         from engine.diagnosis.trace.run import trace
 
-        if not has_net_admin():
-            raise PermissionDenied("permission denied: hawse trace needs root (CAP_NET_ADMIN) to see the networks")
+        require_net_admin("see the networks", "hawse trace")
         return trace(self.host, source, target, dry=dry).document()
 
     def answer(self, question: str) -> str:

@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from drivers.api import DriverError
-from drivers.linux.host import has_net_admin
 from engine.agent.client import announce
 from engine.agent.service import Snapshot
 from engine.api import OK, Check, Diagnosis
 from engine.diagnosis.doctor import host as host_checks
 from engine.diagnosis.doctor import links, mtu, names, paths, processes, store
 from engine.diagnosis.doctor.checks import REPAIR, Examined, fault, read_records
-from engine.errors import EngineError, PermissionDenied, in_words
-from engine.host import Host
+from engine.errors import EngineError, in_words
+from engine.host import Host, require_net_admin
 from engine.runtime.api import RuntimeFailure
 from engine.store.store_file import NAME
 
@@ -44,8 +43,7 @@ def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnos
 
     ``prepare`` makes the host ready for changes, as every changing command does.
     """
-    if not has_net_admin():
-        raise PermissionDenied("permission denied: hawse needs root (CAP_NET_ADMIN) to look at networks")
+    require_net_admin("look at networks")
     before = examine(host)
     if not fix or all(check.status == OK for check in before):
         return Diagnosis(before)
