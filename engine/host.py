@@ -42,7 +42,7 @@ from drivers.api import (
 from drivers.linux import libnftables, process
 from drivers.linux.host import has_net_admin
 from drivers.registry import load
-from engine import errors
+from engine import PACKAGES, errors
 from engine.config import Config
 from engine.errors import EngineError, KernelFailure, NotFound, PermissionDenied, Unavailable
 from engine.model import (
@@ -159,14 +159,13 @@ def is_clustered(root: Path) -> bool:
 
 def callback(root: Path, run: Path, *argv: str) -> tuple[list[str], dict[str, str]]:
     """Return the argument vector and environment for a new hawse process that uses these directories."""
-    checkout = str(Path(__file__).resolve().parent.parent)
     environment = {"HAWSE_ROOT": str(root), "HAWSE_RUN": str(run), "PATH": os.environ.get("PATH", os.defpath)}
     if "HAWSE_CONFIG" in os.environ:
         environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
     # Let the new process use a running warm server (a resident hawse process), but never start one.
     environment["HAWSE_WARM"] = "off" if os.environ.get("HAWSE_WARM") == "off" else "use"
     boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launcher.launch import main; main()"
-    return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment
+    return [sys.executable, "-IS", "-X", "utf8", "-c", boot, PACKAGES, *argv], environment
 
 
 def configure(driver: Driver, config: Config, run: Path) -> None:

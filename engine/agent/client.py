@@ -20,6 +20,7 @@ from pathlib import Path
 
 from drivers.api import Driver, LinkRepairer, Repairer
 from drivers.linux import recording
+from engine import PACKAGES
 from engine.errors import PermissionDenied
 from engine.host import Host
 from engine.model import NetworkRecord
@@ -28,7 +29,6 @@ from engine.ports.proxied import held_ports, publishing
 from engine.runtime import peer, resident
 
 SOCKET, LOCK, LOG = "agent.sock", "agent.lock", "agent.log"
-CHECKOUT = str(Path(__file__).resolve().parent.parent.parent)
 POLL_INTERVAL_SECONDS = 0.02
 STATUS_TIMEOUT_SECONDS = 1.0
 STARTED = (
@@ -252,7 +252,7 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
         "HAWSE_RUN": str(run_dir),
         "HAWSE_AGENT_READY": "3",
         "HAWSE_AGENT_LOCK": "4",
-        "PYTHONPATH": CHECKOUT,
+        "PYTHONPATH": PACKAGES,
     }
 
 

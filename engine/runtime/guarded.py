@@ -18,6 +18,7 @@ import signal
 import sys
 
 from drivers.linux import process
+from engine import PACKAGES
 from engine.runtime.directory import open_own
 
 TYPE_CHECKING = False
@@ -37,7 +38,6 @@ CHECK_INTERVAL_SECONDS = 3.0
 SYSTEMD_DELAY_SECONDS = 2.0
 """Seconds that the guard waits for systemd to start a process again."""
 
-_PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.guard import main; main(sys.argv[1])"
 _OF_ONE_PROCESS = (
     "HAWSE_AGENT_READY", "HAWSE_AGENT_LOCK", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID",
@@ -109,7 +109,7 @@ def _own_network() -> int:
 def start_guard(run: str) -> int:
     """Start a guard, which ends at once if another guard runs; return its pid, or 0 if it cannot be started now."""
     null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in range(3)]
-    argv = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, _PACKAGES, run]
+    argv = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, PACKAGES, run]
     env = {name: value for name, value in os.environ.items() if name not in _OF_ONE_PROCESS}
     try:
         return os.posix_spawn(

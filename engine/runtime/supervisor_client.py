@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from engine import PACKAGES
 from engine.paths import make_private_directory
 from engine.runtime import peer
 from engine.runtime.api import RuntimeFailure
@@ -15,7 +16,6 @@ from engine.runtime.errors import OTHER
 from engine.runtime.supervisor import SOCKET
 
 _CONNECT_TIMEOUT_SECONDS = 10.0  # seconds in which a supervisor that was just started must answer
-_PACKAGES = str(Path(__file__).resolve().parents[2])
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.supervisor import main; main(sys.argv[1])"
 
 
@@ -67,7 +67,7 @@ def _start(run: Path) -> None:
     """
     make_private_directory(run)
     subprocess.run(
-        [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, _PACKAGES, str(run.resolve())],
+        [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, PACKAGES, str(run.resolve())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
