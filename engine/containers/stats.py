@@ -20,9 +20,9 @@ from engine.golang import timestamps
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.names import shared_container
+from engine.render.stats import INTERVAL_SECONDS, after
 from engine.store.api import Reader
 
-INTERVAL_SECONDS = 1.0  # between two documents of a container
 RECURSIVE = (
     "io_serviced_recursive", "io_queue_recursive", "io_service_time_recursive", "io_wait_time_recursive",
     "io_merged_recursive", "io_time_recursive", "sectors_recursive",
@@ -64,11 +64,6 @@ def stream(host: Host, reference: str, *, once: bool, one_shot: bool) -> Iterato
         if once:
             return
         before = now
-
-
-def after(before: Json, now: Json) -> Json:
-    """Return the document ``now`` with the time and the processor times of the document ``before``."""
-    return {**now, "preread": before["read"], "precpu_stats": before["cpu_stats"]}
 
 
 def _place(reader: Reader, record: ContainerRecord) -> tuple[ContainerRecord, list[str]]:

@@ -6,10 +6,9 @@ from api.docker.errors import ApiError
 from api.docker.messages import Json, Request, Response, encode, json_response
 from api.docker.router import Route
 from engine.api import Documents, Engine
+from engine.render.stats import INTERVAL_SECONDS, after
 
 ONE_SHOT = (1, 41)  # from this API version, a client may ask for an answer without the earlier figures
-INTERVAL_SECONDS = 1.0
-"""Seconds between two readings of a container's statistics."""
 
 
 def stats(request: Request) -> Response | None:
@@ -26,7 +25,7 @@ def stats(request: Request) -> Response | None:
             return json_response(before)
         with request.open_stream() as stream:
             stream.wait(INTERVAL_SECONDS)
-            stream.write(encode(_after(before, _now(request, container_id))))
+            stream.write(encode(after(before, _now(request, container_id))))
         return None
     with request.open_stream() as stream:
         stream.write(encode(before))
@@ -36,7 +35,7 @@ def stats(request: Request) -> Response | None:
                 now = _now(request, container_id)
             except ApiError:
                 return None  # the container was removed
-            stream.write(encode(_after(before, now)))
+            stream.write(encode(after(before, now)))
             before = now
 
 
@@ -48,14 +47,6 @@ def top(request: Request) -> Response:
 def _now(request: Request, reference: str) -> Json:
     (document,) = request.change(_figures, reference)
     return document
-
-
-def _after(before: Json, now: Json) -> Json:
-    """Return the document ``now``, with the time and the CPU times of the document ``before`` added.
-
-    Clients compute CPU percentages from the differences.
-    """
-    return {**now, "preread": before["read"], "precpu_stats": before["cpu_stats"]}
 
 
 def _figures(engine: Engine, reference: str) -> Documents:
