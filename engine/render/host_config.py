@@ -10,23 +10,11 @@ from engine.model import ContainerRecord
 from engine.names import is_user_defined
 from engine.render import copied_list
 from engine.render.ports import bindings_document
+from engine.runtime.rootfs import MASKED_PATHS, READ_ONLY_PATHS
 from engine.validate.logging import JSON_FILE
 
 Json = dict[str, Any]
 
-MASKED_PATHS = (
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-    "/sys/devices/virtual/powercap",
-)
 NULLABLE = (
     "PortBindings",
     "Dns",
@@ -41,7 +29,6 @@ NULLABLE = (
     "Ulimits",
 )
 """Fields that docker's command line always sends. If another client does not send them, Docker shows null."""
-READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 SHM_SIZE = 64 * 1024 * 1024  # bytes; Docker's default size of /dev/shm
 
 
@@ -76,7 +63,7 @@ def host_config_document(record: ContainerRecord) -> Json:
         **_resources(record),
         **({"Mounts": [json.loads(entry) for entry in host.mounts]} if host.mounts else {}),
         "MaskedPaths": _paths(record, MASKED_PATHS),
-        "ReadonlyPaths": _paths(record, READONLY_PATHS),
+        "ReadonlyPaths": _paths(record, READ_ONLY_PATHS),
         **({} if host.init is None else {"Init": host.init}),
         **dict.fromkeys(host.null_fields),
     }
