@@ -29,7 +29,7 @@ from engine.api import Created, Json
 from engine.cluster import encryption, local_networks, node_operations, peers, shared_networks, snapshot
 from engine.cluster import membership as memberships
 from engine.cluster.local_networks import NETWORKS_LOCK, SWARM, deactivate_if_unused
-from engine.cluster.membership import NOT_IN_SWARM, connected, managing
+from engine.cluster.membership import connected, managing
 from engine.cluster.model import SharedEndpoint
 from engine.cluster.network_request import check_name, new_record
 from engine.cluster.render import completed
@@ -39,7 +39,7 @@ from engine.ipam import IPAddress
 from engine.model import FORMER, ContainerRecord, EndpointRecord, NetworkAttachment, NetworkCreate, NetworkRecord
 from engine.store.codec import decode, encode
 from engine.store.locks import locked
-from engine.validate.network import check_network_create, network_name_taken
+from engine.validate.network import NOT_IN_SWARM, check_network_create, network_name_taken
 
 if TYPE_CHECKING:
     from engine.cluster.etcd import Client

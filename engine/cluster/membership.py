@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import Unavailable, hinted
 from engine.host import CLUSTER_DIRECTORY, MEMBERSHIP_FILE, Host
 from engine.store.locks import lock_open_file
+from engine.validate.network import NOT_IN_SWARM
 
 if TYPE_CHECKING:
     from engine.cluster.etcd import Client
@@ -188,12 +189,6 @@ def _context(authority: Path | None, certificate: Path | None, key: Path | None 
     if certificate:
         context.load_cert_chain(certificate, key)
     return context
-
-
-NOT_IN_SWARM = (
-    'This node is not a swarm manager. Use "hawse swarm init" or "hawse swarm join" '
-    "to connect this node to swarm and try again."
-)
 
 
 WORKER = (

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from engine.api import Documents, Json, SwarmInit, SwarmJoin
 from engine.cluster import membership as memberships
-from engine.cluster.membership import NOT_IN_SWARM
 from engine.errors import Unavailable
 from engine.filters.nodes import filter_nodes
 from engine.host import Host, raises_engine_errors
 from engine.model import Filters
 from engine.swarm import nodes, swarm
+from engine.validate.network import NOT_IN_SWARM
 
 
 @raises_engine_errors

@@ -14,7 +14,7 @@ from engine.validate.addresses import family_name, join_errors, parse_address, p
 from engine.validate.nearest import nearest
 
 OWN_OPTIONS = ("com.hawse.", "hawse.")
-NOT_A_MANAGER = (
+NOT_IN_SWARM = (
     'This node is not a swarm manager. Use "hawse swarm init" or "hawse swarm join" '
     "to connect this node to swarm and try again."
 )
@@ -37,7 +37,7 @@ def check_network_create(
     if request.name in PREDEFINED_NAMES:
         raise Forbidden(f"operation is not permitted on predefined {request.name} network ")
     if driver == "overlay" and not clustered:
-        raise Forbidden(NOT_A_MANAGER)
+        raise Forbidden(NOT_IN_SWARM)
     check_ipam(request.ipam_config, enable_ipv6=request.enable_ipv6)
     if not request.name.strip():
         raise InvalidArgument(f"invalid name: {request.name}")
