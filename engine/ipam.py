@@ -189,7 +189,7 @@ class AddressInUse(Exception):
     """The requested address is already reserved, or is the subnet's network or broadcast address."""
 
     def __init__(self, address: IPAddress) -> None:
-        super().__init__("Address already in use")
+        super().__init__(IN_USE)
         self.address = address
 
 

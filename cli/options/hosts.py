@@ -6,11 +6,11 @@ import re
 
 from cli.options.address import parse_ip
 from engine.golang.strconv import quote
+from engine.validate.container import HOST_GATEWAY
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = re.compile(rf"({_LABEL}(?:\.{_LABEL})*)\.?[\t\n\f\r ]*")
 _LONGEST_DOMAIN = 254  # characters, as in docker's command line
-HOST_GATEWAY = "host-gateway"
 
 
 def search_domain(text: str) -> str:

@@ -19,6 +19,7 @@ from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import HEADER, SOL_NETLINK, Session, messages, open_socket, pending
 from drivers.linux.nfnetlink import FAMILIES, NETFILTER, NFGENMSG
+from drivers.linux.process import INITIAL_PID_NAMESPACE
 
 GROUP, ADD_MEMBERSHIP = 7, 1  # kernel constants NFNLGRP_NFTABLES, NETLINK_ADD_MEMBERSHIP
 BUFFER, BUFFER_FORCE = 1 << 22, 33  # size of the receive buffer in bytes; socket option SO_RCVBUFFORCE
@@ -26,7 +27,6 @@ NEW_ELEMENTS, NEW_GENERATION, GET_GENERATION = 10 << 8 | 12, 10 << 8 | 15, 10 <<
 TABLE = 1  # attribute NFTA_TABLE_NAME; messages about chains, sets, rules and elements use the same number
 GENERATION, PROCESS, PROCESS_NAME = 1, 2, 3  # attributes NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME
 NAME = b"hawse"
-FIRST_PID_NAMESPACE = 0xEFFFFFFC  # inode number of the machine's first PID namespace (PROC_PID_INIT_INO)
 OURS = frozenset((FAMILIES["inet"], FAMILIES["bridge"]))
 
 
@@ -150,7 +150,7 @@ class Author(NamedTuple):
     @classmethod
     def of(cls, attributes: Mapping[int, bytes]) -> Author:
         """Return the author that the kernel's message about a new generation names in its ``attributes``."""
-        is_first = os.stat("/proc/self/ns/pid").st_ino == FIRST_PID_NAMESPACE
+        is_first = os.stat("/proc/self/ns/pid").st_ino == INITIAL_PID_NAMESPACE
         thread = int.from_bytes(attributes.get(PROCESS, b"")) if is_first else 0
         return cls(thread, read_text(attributes.get(PROCESS_NAME, b"")))
 

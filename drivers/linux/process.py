@@ -12,6 +12,7 @@ import os
 #
 # In proc_pid_stat(5), these are the fields 3 and 22.
 _STATE, _START_TIME = 0, 19
+INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # inode number of the machine's first PID namespace (PROC_PID_INIT_INO)
 _LONGEST_STAT = 4096  # bytes; 52 numbers and a short name are far shorter
 
 

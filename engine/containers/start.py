@@ -34,12 +34,13 @@ from engine.networks import activate
 from engine.networks.predefined import NO_BRIDGE
 from engine.runtime import errors
 from engine.runtime.api import CreatedProcess, RuntimeFailure
+from engine.runtime.errors import NOT_FOUND, PERMISSION
 from engine.store.api import IntentKind, Reader, Transaction
 from engine.store.locks import locked
 from engine.validate.container import HOST_GATEWAY
 from engine.validate.endpoint import check_not_config_only
 
-EXIT_CODES = {"not-found": 127, "permission": 126}
+EXIT_CODES = {NOT_FOUND: 127, PERMISSION: 126}
 UNKNOWN_EXIT = 128  # Docker's exit code for a container that could not start
 
 

@@ -25,15 +25,23 @@ from msgspec import Struct, field
 
 from engine.errors import InvalidArgument, shown
 from engine.images.config import diff_ids_of, parse_config
-from engine.images.document import SIZE_LIMIT, list_at, mismatch, object_at, parse_document, text_at, texts_at
+from engine.images.document import (
+    DIGEST,
+    LIST_TYPES,
+    SIZE_LIMIT,
+    list_at,
+    mismatch,
+    object_at,
+    parse_document,
+    text_at,
+    texts_at,
+)
 from engine.images.extract import Layer
 from engine.images.limits import Limits
 from engine.images.tar import CUT_SHORT, HARD_LINK, REGULAR, SYMBOLIC_LINK, TarReader
 from engine.render.version import architecture
 
-_INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 _REF_NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
-_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _BLOB_NAME = re.compile(r"(?:.*/)?blobs/sha256/([0-9a-f]{64})")
 _CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
 _MANIFESTS, _LAYOUT, _INDEX = "manifest.json", "oci-layout", "index.json"
@@ -229,7 +237,7 @@ def _from_index(archive: _Files, index: Mapping[str, Any], name: str = "", depth
     for entry in _of_this_platform(entries) if depth else entries:
         own_name = _reference(entry) or name
         document = object_at(archive.document(*_descriptor(entry)), "value", "v1.Manifest")
-        if entry.get("mediaType") in _INDEXES or ("manifests" in document and "layers" not in document):
+        if entry.get("mediaType") in LIST_TYPES or ("manifests" in document and "layers" not in document):
             if depth == _INDEX_DEPTH:
                 raise InvalidArgument(f"{_INDEX}: nested too deeply")
             yield from _from_index(archive, document, own_name, depth + 1)
@@ -261,7 +269,7 @@ def _with_diff_ids(archive: _Files, layers: Sequence[tuple[str, str, int]], conf
 def _descriptor(entry: Mapping[str, Any]) -> tuple[str, str, int]:
     """Return the file name, the digest and the size (-1 if unknown) of the blob that a descriptor refers to."""
     text = text_at(entry.get("digest"), "struct field Descriptor.digest")
-    match = _DIGEST.fullmatch(text)
+    match = DIGEST.fullmatch(text)
     if match is None:
         raise InvalidArgument(f"unsupported digest {shown(text)}")
     size = entry.get("size")

@@ -16,13 +16,12 @@ from typing import Any
 from engine.errors import InvalidArgument, shown
 from engine.golang import timestamps
 from engine.golang.time import parse_rfc3339
-from engine.images.document import list_at, mismatch, object_at, parse_document, text_at, texts_at
+from engine.images.document import DIGEST, list_at, mismatch, object_at, parse_document, text_at, texts_at
 from engine.model import ImageRecord
 from engine.validate.signals import check_supported, parse_signal
 
 _NAME = "image configuration"
 _IN_IMAGE, _IN_CONFIG = "struct field Image.V1Image.", "struct field Config.V1Image.config."
-_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _GO_TIME = re.compile(r"(.{19})(?:[.,]([0-9]+))?(?:Z|([+-]..:..))")
 _CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII | re.IGNORECASE)
@@ -103,7 +102,7 @@ def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
     diff_ids = []
     for value in list_at(rootfs.get("diff_ids"), "struct field RootFS.rootfs.diff_ids", "[]layer.DiffID"):
         text = text_at(value, "struct field RootFS.rootfs.diff_ids")
-        match = _DIGEST.fullmatch(text)
+        match = DIGEST.fullmatch(text)
         if match is None:
             raise InvalidArgument(f"{_NAME}: {shown(text)} is not a SHA-256 digest")
         diff_ids.append(match[1])

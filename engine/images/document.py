@@ -10,6 +10,9 @@ from engine.errors import InvalidArgument, shown
 
 SIZE_LIMIT = 4 << 20  # maximum bytes of one JSON document
 DEPTH_LIMIT = 100  # nested values
+LIST_TYPES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
+"""The media types of documents that list an image for each platform."""
+DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidArgument, quoted
-from engine.images.document import list_at, object_at, parse_document, text_at
+from engine.images.document import LIST_TYPES, list_at, object_at, parse_document, text_at
 from engine.images.limits import Limits
 from engine.images.platform import Platform, choose, mismatch, platform_of
 from engine.images.skopeo import Skopeo
@@ -19,7 +19,6 @@ Message = dict[str, Any]
 """A message of POST /images/create, such as {"status": "Download complete", "progressDetail": {}, "id": "…"}."""
 
 _LAYERS_LIMIT = 500
-_LISTS = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 _ALGORITHM = "sha256:"
 
 
@@ -43,7 +42,7 @@ class Pull:
     @property
     def is_list(self) -> bool:
         """Whether the reference names a list with an image for each platform."""
-        return self._manifest.get("mediaType") in _LISTS or "manifests" in self._manifest
+        return self._manifest.get("mediaType") in LIST_TYPES or "manifests" in self._manifest
 
     def resolve(self) -> Message:
         """Ask the registry for the manifest of the reference; return the progress message "Pulling from …".

@@ -21,6 +21,7 @@ from engine import names
 from engine.endpoints import sandbox
 from engine.golang import timestamps
 from engine.host import Host
+from engine.images.hostfs import HOSTFS
 from engine.model import (
     ContainerConfig,
     ContainerRecord,
@@ -143,7 +144,7 @@ def _running(host: Host, records: Records) -> Iterator[tuple[str, Mapping[str, A
 def _container(host: Host, container_id: str, known: Mapping[str, Any], spec: Mapping[str, Any]) -> ContainerRecord:
     sandbox_id, namespace = names.generate_id(), f"/proc/{known['pid']}/ns/net"
     argv = tuple(spec["argv"]) or ("",)
-    image = "hostfs" if spec["rootfs"] == "/" else str(spec["rootfs"])
+    image = HOSTFS if spec["rootfs"] == "/" else str(spec["rootfs"])
     shared = spec["netns"] == "host"
     return ContainerRecord(
         id=container_id,

@@ -13,7 +13,8 @@ import os
 import re
 import time
 
-_INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # the namespace's inode number, the same on every Linux
+from drivers.linux.process import INITIAL_PID_NAMESPACE
+
 _RECORD_BYTES = 16384  # more than the kernel's longest record
 _KILLED = re.compile(rb"[^,]*,\d+,(\d+),[^;]*;.*[Kk]illed process (\d+) \(")
 _TOLERANCE_SECONDS = 60.0  # the log's clock differs a little from the clock of start times
@@ -48,7 +49,7 @@ class KernelLog:
             return
         self._opened = True
         try:
-            if os.stat("/proc/self/ns/pid").st_ino == _INITIAL_PID_NAMESPACE:
+            if os.stat("/proc/self/ns/pid").st_ino == INITIAL_PID_NAMESPACE:
                 self._fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return
