@@ -36,6 +36,7 @@ from drivers.bridge_options import BridgeOptions
 from drivers.bridge_port import Port
 from drivers.firewall import elements, foreign_drops, forwarding, spoof_guard, table
 from drivers.firewall.watch import FirewallWatch
+from drivers.gateways import first_of_each_version
 from drivers.linux import conntrack, link, names, netns, sysctl
 from drivers.linux.netlink import session
 from drivers.plan import Step, apply, teardown
@@ -85,7 +86,7 @@ class BridgeDriver:
         options = bridge_options.parse(network)
         bridge_options.check_kernel_limits(options)
         entries = list(elements.of_network(network, options))
-        forwarded = forwarding.plan(_versions(network)) if self._forwards(network) else []
+        forwarded = forwarding.plan(self._forwarded_versions(network))
         with session() as opened:
             made = Bridge(opened, network, options, self.settings.run)
             apply(
@@ -198,7 +199,7 @@ class BridgeDriver:
                     Step("interface", lambda: sandboxes.configure(sandbox, endpoint, interface)),
                 )
             )
-        return JoinInfo(interface, endpoint.mac, _gateway4(network, options), _gateway6(network, options))
+        return JoinInfo(interface, endpoint.mac, *_gateways(network))
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
         """Disconnect the sandbox; idempotent, and works if the sandbox no longer exists."""
@@ -269,7 +270,7 @@ class BridgeDriver:
         options = bridge_options.parse(network)
         with session() as opened:
             differences = Bridge(opened, network, options, self.settings.run).compare()
-        off = forwarding.plan(_versions(network)) if self._forwards(network) else []
+        off = forwarding.plan(self._forwarded_versions(network))
         differences += [Difference("changed", "forwarding", e.key) for e in off if e.set == "forwarding"]
         differences += [
             Difference("changed", "sysctl", path.replace("/", "."))
@@ -308,7 +309,7 @@ class BridgeDriver:
             )
 
     def _forwarding_steps(self, network: NetworkSpec, options: BridgeOptions) -> Iterator[Step]:
-        forwarded = forwarding.plan(_versions(network)) if self._forwards(network) else []
+        forwarded = forwarding.plan(self._forwarded_versions(network))
         if forwarded:
             yield Step("firewall", lambda: table.change(add=forwarded))
             yield Step("forwarding", lambda: forwarding.switch_on(forwarded))
@@ -357,11 +358,13 @@ class BridgeDriver:
 
     def _switches(self, network: NetworkSpec, bridge: str) -> list[str]:
         """Return the sysctls that enable forwarding of the bridge's packets, if the network needs forwarding."""
-        versions = _versions(network) if self._forwards(network) else []
-        return [sysctl.conf(f"ipv{version}", bridge, "forwarding") for version in versions]
+        return [sysctl.conf(f"ipv{version}", bridge, "forwarding") for version in self._forwarded_versions(network)]
 
-    def _forwards(self, network: NetworkSpec) -> bool:
-        return self.settings.forwarding and not network.internal
+    def _forwarded_versions(self, network: NetworkSpec) -> list[int]:
+        """Return the IP versions whose packets the host must forward for the network."""
+        if network.internal or not self.settings.forwarding:
+            return []
+        return sorted({pool.subnet.version for pool in network.pools})
 
     def needs_repair(self) -> bool:
         """Return whether another program removed hawse's firewall rules since the last `repair`; a fast check."""
@@ -418,20 +421,10 @@ def _siblings(siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> li
     return [e for network, ips in siblings for e in elements.of_siblings(bridge_options.parse(network), ips)]
 
 
-def _versions(network: NetworkSpec) -> list[int]:
-    return sorted({pool.subnet.version for pool in network.pools})
+def _gateways(network: NetworkSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
+    """Return the IPv4 and the IPv6 gateway that the network offers as next hops; None for a version without one.
 
-
-def _gateway4(network: NetworkSpec, options: BridgeOptions) -> IPv4Address | None:
-    return next((g for g in _gateways(network, options) if isinstance(g, IPv4Address)), None)
-
-
-def _gateway6(network: NetworkSpec, options: BridgeOptions) -> IPv6Address | None:
-    return next((g for g in _gateways(network, options) if isinstance(g, IPv6Address)), None)
-
-
-def _gateways(network: NetworkSpec, options: BridgeOptions) -> list[IPv4Address | IPv6Address]:
-    """Return the gateway addresses that the network offers as next hops; none if the network is internal."""
-    if network.internal:
-        return []
-    return [pool.next_hop or pool.gateway.ip for pool in network.pools if pool.gateway is not None]
+    An internal network has no gateways.
+    """
+    pools = [] if network.internal else network.pools
+    return first_of_each_version(pool.next_hop or pool.gateway.ip for pool in pools if pool.gateway is not None)

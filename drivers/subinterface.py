@@ -35,6 +35,7 @@ from drivers.api import (
     Unsupported,
     UnusableOption,
 )
+from drivers.gateways import first_of_each_version
 from drivers.linux import link, names, netns, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply
@@ -203,10 +204,7 @@ class SubinterfaceBase:
         """
         own_addresses = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
         pools = [] if network.internal else [p for p in network.pools if any(ip in p.subnet for ip in own_addresses)]
-        addresses = [p.gateway.ip for p in pools if p.gateway is not None]
-        first4 = next((g for g in addresses if isinstance(g, IPv4Address)), None)
-        first6 = next((g for g in addresses if isinstance(g, IPv6Address)), None)
-        return first4, first6
+        return first_of_each_version(p.gateway.ip for p in pools if p.gateway is not None)
 
     def mode(self, network: NetworkSpec, label: str) -> Any:
         """Return the value of the link attribute for the mode that the option ``label`` chooses.
