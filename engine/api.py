@@ -436,10 +436,10 @@ class System(Protocol):
         ``client`` is the descriptor of a connection; the stream also ends when the other side has closed it.
         """
 
-    def boot(self, patience: float) -> BootReport:
+    def boot(self, timeout: float) -> BootReport:
         """Restore networks, containers and adopted namespaces after a boot of the host; idempotent.
 
-        On a cluster host, waits up to ``patience`` seconds until the etcd store answers.
+        On a cluster host, waits up to ``timeout`` seconds until the etcd store answers.
         """
 
     def shut_down(self) -> tuple[int, list[str]]:

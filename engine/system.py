@@ -172,10 +172,10 @@ class SystemVerbs:
         """Return the past events since ``options.since``, and then the future events."""
         return EventStream(self.host.store, self._event_watch, options, client)
 
-    def boot(self, patience: float) -> BootReport:
+    def boot(self, timeout: float) -> BootReport:
         """Restore networks, containers and adopted namespaces after a boot of the host; idempotent."""
         self._prepare()
-        return recover.boot(self.host, patience)
+        return recover.boot(self.host, timeout)
 
     def shut_down(self) -> tuple[int, list[str]]:
         """End the processes of all containers because the host shuts down; return their number, and all problems."""

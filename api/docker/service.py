@@ -55,8 +55,8 @@ class Service:
         self._start_front()
         while self._code is None:
             channel = self._channel.fileno()
-            patience = DELAY_SECONDS if self._busy else IDLE_SECONDS
-            readable, _, _ = select.select([wake, channel], [], [], patience)
+            timeout = DELAY_SECONDS if self._busy else IDLE_SECONDS
+            readable, _, _ = select.select([wake, channel], [], [], timeout)
             if wake in readable:
                 self._reap(wake)
             elif channel in readable:

@@ -68,8 +68,8 @@ def ensure_agent(host: Host) -> None:
             ensure(host.run, host.root)
 
 
-def wait_for_store(host: Host, patience: float = 15.0) -> None:
-    """Wait up to ``patience`` seconds until the etcd store answers; also start the agent if no agent is running.
+def wait_for_store(host: Host, timeout: float = 15.0) -> None:
+    """Wait up to ``timeout`` seconds until the etcd store answers; also start the agent if no agent is running.
 
     The wait is needed after a reboot, because the agent first has to start this host's etcd member.
     """
@@ -79,7 +79,7 @@ def wait_for_store(host: Host, patience: float = 15.0) -> None:
     except Unavailable:  # the membership is from another version of hawse: do not wait
         return
     ensure_agent(host)
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         try:
             with connected(host) as (client, _):

@@ -80,7 +80,7 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
             _import_unless_taken(host, record, membership)
     for identity, record in known.items():
         if identity not in shared and identity not in used and record.phase == "planned":
-            delete_copy(host, identity, patience=AGENT_LOCK_TIMEOUT)
+            delete_copy(host, identity, timeout=AGENT_LOCK_TIMEOUT)
 
 
 def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterMembership) -> None:
@@ -92,12 +92,12 @@ def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterM
         return  # a local network has the same name, so do not copy the cluster's network
 
 
-def delete_copy(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
+def delete_copy(host: Host, network_id: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
     """Delete this host's copy of a cluster network: the local record and the kernel objects; idempotent.
 
-    The phase of the copy does not matter. Waits up to ``patience`` seconds for `NETWORKS_LOCK`.
+    The phase of the copy does not matter. Waits up to ``timeout`` seconds for `NETWORKS_LOCK`.
     """
-    with locked(host.run, *NETWORKS_LOCK, timeout=patience):
+    with locked(host.run, *NETWORKS_LOCK, timeout=timeout):
         with host.store.read() as reader:
             record = reader.network(network_id)
         if record is not None:
@@ -125,13 +125,13 @@ def delete_all_copies(host: Host) -> None:
         delete_copy(host, record.id)
 
 
-def deactivate_if_unused(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
+def deactivate_if_unused(host: Host, network_id: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
     """Delete a network's kernel objects on this host if no endpoint on this host uses the network.
 
-    A worker also deletes the network's record, unless the network is ingress. Waits up to ``patience`` seconds for the
+    A worker also deletes the network's record, unless the network is ingress. Waits up to ``timeout`` seconds for the
     networks lock.
     """
-    with locked(host.run, *NETWORKS_LOCK, patience):
+    with locked(host.run, *NETWORKS_LOCK, timeout):
         with host.store.read() as reader:
             record = reader.network(network_id)
             used = bool(reader.endpoints(network_id=network_id))
@@ -147,15 +147,15 @@ def deactivate_if_unused(host: Host, network_id: str, patience: float = LOCK_TIM
                 events.network(tx, record, "remove")
 
 
-def deactivate_all_unused(host: Host, patience: float) -> bool:
+def deactivate_all_unused(host: Host, timeout: float) -> bool:
     """Delete this host's kernel objects of unused cluster networks that killed commands left active.
 
-    Returns whether there were any such networks. Waits up to ``patience`` seconds for running commands, then raises
+    Returns whether there were any such networks. Waits up to ``timeout`` seconds for running commands, then raises
     `Unavailable`.
     """
     with host.store.read() as reader:
         used = {e.network_id for e in reader.endpoints()}
         left = [n.id for n in reader.networks() if n.scope == SWARM and n.phase == "live" and n.id not in used]
     for network_id in left:
-        deactivate_if_unused(host, network_id, patience)
+        deactivate_if_unused(host, network_id, timeout)
     return bool(left)

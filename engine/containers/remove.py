@@ -258,17 +258,17 @@ def is_orphan(host: Host, record: ContainerRecord) -> bool:
     return record.kind == "process" and lookup.is_alive(record) and not host.runtime.knows(record.id)
 
 
-def end_orphan(record: ContainerRecord, number: int, patience: float | None) -> None:
+def end_orphan(record: ContainerRecord, number: int, timeout: float | None) -> None:
     """Send the signal ``number`` to a process that the runtime does not know, and wait until the process ends.
 
-    If the process is still running after ``patience`` seconds, SIGKILL is sent. If ``patience`` is None, SIGKILL is
+    If the process is still running after ``timeout`` seconds, SIGKILL is sent. If ``timeout`` is None, SIGKILL is
     never sent. No effect if the process has already ended.
     """
     pidfd = process.open_pidfd(record.pid, record.pid_start)
     if pidfd is None:
         return
     try:
-        for each, seconds in ((number, patience), (signal.SIGKILL, None)):
+        for each, seconds in ((number, timeout), (signal.SIGKILL, None)):
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, each)
             if select.select([pidfd], [], [], seconds)[0]:

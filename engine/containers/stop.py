@@ -113,8 +113,8 @@ def stop_request(
 
     Without a ``timeout``, the container's own value is used. A negative value means no SIGKILL.
     """
-    patience = timeout if timeout is not None else record.config.stop_timeout
-    seconds = DEFAULT_TIMEOUT if patience is None else patience
+    chosen = timeout if timeout is not None else record.config.stop_timeout
+    seconds = DEFAULT_TIMEOUT if chosen is None else chosen
     if not 0 < number <= RTMAX:
         number, seconds = 0, UNKNOWN_SIGNAL_WAIT_SECONDS
     return StopRequest(number, None if seconds < 0 else seconds, restart)

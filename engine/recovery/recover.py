@@ -222,20 +222,20 @@ def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextMan
     return locked(host.run, "container", container_id)
 
 
-def boot(host: Host, patience: float) -> BootReport:
+def boot(host: Host, timeout: float) -> BootReport:
     """Restore networks, containers and adopted namespaces after a reboot of the host: ``hawse system boot``.
 
     A later call without another reboot continues the work of a killed process. It also starts each container whose
     restart policy requires this. The objects that need the cluster's store come last. The function waits up to
-    ``patience`` seconds for this store. After a cancelled shutdown, the function starts the containers that it ended.
+    ``timeout`` seconds for this store. After a cancelled shutdown, the function starts the containers that it ended.
     """
     shutdown.cancel(host)
     after_boot.begin(host, again=True)
     recover(host)
-    return come_back(host, patience)
+    return come_back(host, timeout)
 
 
-def come_back(host: Host, patience: float) -> BootReport:
+def come_back(host: Host, timeout: float) -> BootReport:
     """Create the recorded networks in the kernel, start the waiting containers, and connect adopted namespaces again.
 
     An adopted namespace is one that hawse did not create. Each step restores its objects in parallel. A failure does
@@ -249,7 +249,7 @@ def come_back(host: Host, patience: float) -> BootReport:
     failed = parallel.run([*(Job(i.object_id, partial(resolve_intents, host, [i])) for i in ended), *networks])
     failed |= parallel.run(after_boot.jobs(host, plan.soon))
     if plan.late:
-        failed |= _start_late(host, plan.late, time.monotonic() + patience)
+        failed |= _start_late(host, plan.late, time.monotonic() + timeout)
     after_boot.give_up(host, [name for name, failure in failed.items() if failure.may_pass])
     return after_boot.report(plan, failed)
 

@@ -73,13 +73,13 @@ def reap(run: Path, name: str) -> None:
             os.waitpid(int(pid), os.WNOHANG)
 
 
-def stop(run: Path, name: str, patience: float = STOP_TIMEOUT_SECONDS) -> None:
+def stop(run: Path, name: str, timeout: float = STOP_TIMEOUT_SECONDS) -> None:
     """End a process with SIGTERM; idempotent.
 
-    If the process still runs after ``patience`` seconds, the process gets SIGKILL.
+    If the process still runs after ``timeout`` seconds, the process gets SIGKILL.
     """
     note = _note(run, name)
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     number = signal.SIGTERM
     while is_owner_running(note):
         with suppress(ProcessLookupError):

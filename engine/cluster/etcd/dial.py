@@ -35,8 +35,8 @@ class NobodyReady(Exception):
         self.problems = problems
 
 
-def first(urls: Sequence[str], ready: Callable[[str], T], patience: float) -> tuple[str, T]:
-    """Return the first of ``urls`` for which ``ready`` returns within ``patience`` seconds, and the result of
+def first(urls: Sequence[str], ready: Callable[[str], T], timeout: float) -> tuple[str, T]:
+    """Return the first of ``urls`` for which ``ready`` returns within ``timeout`` seconds, and the result of
     ``ready``.
 
     ``ready`` is called in threads, which inherit the calling thread's network namespace. Results that arrive too late,
@@ -44,7 +44,7 @@ def first(urls: Sequence[str], ready: Callable[[str], T], patience: float) -> tu
     """
     answers: Answers[T] = SimpleQueue()
     over = threading.Event()
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     problems: dict[str, Exception] = {}
     waiting = list(urls)
     try:
