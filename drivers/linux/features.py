@@ -1,4 +1,4 @@
-"""Kernel state for the diagnosis: unsupported kinds of link, interfaces of other programs, MTUs.
+"""Kernel state for the diagnosis: unsupported kinds of link, interfaces with their addresses, MTUs, bridge ports.
 
 All functions act in the calling thread's network namespace. `missing` makes links in a new namespace and deletes that
 namespace.
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from drivers.api import DriverError, IPAddress, IPInterface, KernelError
-from drivers.linux import address, libnftables, link, names, netns, route
+from drivers.linux import address, libnftables, link, marked_links, names, netns, route
 from drivers.linux.netlink import Session, session
 
 PREFIX, PARENT = "probe-", "bridge"
@@ -110,3 +110,47 @@ def uplink() -> tuple[str, int]:
         index = next((r.link for r in route.widest(opened) if r.destination.prefixlen == 0 and r.link), 0)
         device = next((candidate for candidate in link.all_links(opened) if index and candidate.index == index), None)
     return (device.name, device.mtu) if device is not None else ("", 0)
+
+
+def outside_interfaces() -> list[str]:
+    """Return the names of the interfaces that may lead to other machines: up, no bridges, and not made by hawse."""
+    with session() as opened:
+        links = link.all_links(opened)
+    return [
+        device.name
+        for device in links
+        if device.up and not device.is_loopback and not device.alias and device.kind != "bridge"
+    ]
+
+
+def mac_of(name: str) -> str:
+    """Return the MAC of an interface, or "" if no interface has the name."""
+    with session() as opened:
+        device = link.find(opened, name) if name else None
+    return device.mac if device is not None else ""
+
+
+def addresses_of(name: str) -> list[IPInterface]:
+    """Return the addresses of an interface, IPv4 first; empty if no interface has the name."""
+    with session() as opened:
+        device = link.find(opened, name)
+        return address.of_link(opened, device.index) if device is not None else []
+
+
+def all_ips() -> set[IPAddress]:
+    """Return the addresses of all interfaces."""
+    with session() as opened:
+        return {item.ip for _, item in address.all_addresses(opened)}
+
+
+def host_end_name(endpoint_id: str) -> str:
+    """Return the name of the host end of an endpoint's veth pair, or the name that it would get if it is missing."""
+    with session() as opened:
+        port = marked_links.host_end(opened, endpoint_id)
+    return port.name if port is not None else names.host_end_names(endpoint_id)[0]
+
+
+def port_state(name: str) -> int | None:
+    """Return the state of a bridge port as `link.port_state` does, or None for another interface."""
+    with session() as opened:
+        return link.port_state(opened, name)

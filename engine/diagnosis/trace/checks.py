@@ -12,9 +12,8 @@ from ipaddress import IPv4Address, ip_address
 
 from drivers import bridge_options
 from drivers.api import DriverError, IPAddress
-from drivers.linux import address, address_conflict, conntrack, link, listeners, path_lookup, sysctl
-from drivers.linux.features import mtu_of
-from drivers.linux.netlink import session
+from drivers.linux import address_conflict, conntrack, link, listeners, path_lookup, sysctl
+from drivers.linux.features import all_ips, mac_of, mtu_of, port_state
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of
@@ -68,7 +67,7 @@ class Checks:
     def _changed_mac(place: Place, member: JoinedEndpoint) -> Iterator[Culprit]:
         """Yield a culprit if an interface does not have the recorded MAC, to which other hosts send frames."""
         interface, right = member.endpoint.interface, member.endpoint.link_mac
-        mac = place.inside(partial(_mac, interface))
+        mac = place.inside(partial(mac_of, interface))
         if mac and mac != right:
             detail = f"{interface} of {place.name} has the MAC {mac}, and the other hosts send to {right}"
             fix = f"set it in {place}: ip link set {interface} address {right}"
@@ -83,7 +82,7 @@ class Checks:
         if text in [address for p in member.network.pools for address in p.aux_addresses.values()]:
             text = ""  # the gateway is another router, not the bridge
         for gateway in dict.fromkeys(filter(None, [text, *gateways])):
-            good = {_mac(bridge)}
+            good = {mac_of(bridge)}
             target = ip_address(gateway)
             yield from self._wrong_entries(place, member.endpoint.interface, target, good, bridge)
 
@@ -122,7 +121,7 @@ class Checks:
             return ""
         try:
             place = of_container(self._records, container)
-            return place.inside(partial(_mac, member.endpoint.interface))
+            return place.inside(partial(mac_of, member.endpoint.interface))
         except (DriverError, OSError):
             return ""
 
@@ -154,12 +153,12 @@ class Checks:
             if container is None or container.id == member.endpoint.container_id:
                 continue
             try:
-                held = of_container(self._records, container).inside(_addresses)
+                held = of_container(self._records, container).inside(all_ips)
             except (DriverError, OSError):
                 continue  # the container has ended meanwhile
             if value in held:
                 yield self._conflict(member, value, f"container {container.name}")
-        if value in _addresses():
+        if value in all_ips():
             yield self._conflict(member, value, "host")
 
     def _asked(self, near: JoinedEndpoint, far: JoinedEndpoint) -> Iterator[Culprit]:
@@ -240,8 +239,7 @@ class Checks:
         for member in self._path.members:
             if member.network.driver == "bridge" and self._path.kind != LOCAL:
                 port, name = port_of(member), self._records.name_of(member)
-                with session() as opened:
-                    state = link.port_state(opened, port)
+                state = port_state(port)
                 if state not in (None, link.FORWARDING):
                     detail = f"{port} is in {bridge_of(member.network)}, but in state {state}, which forwards nothing"
                     fix = f"bridge link set dev {port} state {link.FORWARDING}"
@@ -367,17 +365,6 @@ def _too_small(name: str, size: int, other: str, other_size: int, where: str, wh
     )
     fix = f"make them equal: ip link set {name} mtu {other_size}"
     return Culprit("mtu", f"interface {name} {whose}", where, detail, fix)
-
-
-def _mac(interface: str) -> str:
-    with session() as opened:
-        device = link.find(opened, interface) if interface else None
-    return device.mac if device is not None else ""
-
-
-def _addresses() -> set[IPAddress]:
-    with session() as opened:
-        return {item.ip for _, item in address.all_addresses(opened)}
 
 
 def _is_loopback(value: IPAddress) -> bool:

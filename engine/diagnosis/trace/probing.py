@@ -16,8 +16,7 @@ from drivers.api import DriverError, IPAddress
 from drivers.firewall import legacy_tables
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Answer, Event, PacketTrace
-from drivers.linux import address, conntrack, injection, link, path_lookup
-from drivers.linux.netlink import session
+from drivers.linux import conntrack, features, injection, path_lookup
 from drivers.linux.packet_taps import Sight, Tap
 from drivers.linux.probes import PortsExhausted, Probe, Tuple, answer
 from engine.diagnosis.trace.destination import EXTERNAL, PacketPath
@@ -255,11 +254,8 @@ def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | No
     default gateway or another address of the subnet is used. The address is None if the interface has no address of the
     target's IP version.
     """
-    with session() as opened:
-        device = link.find(opened, interface)
-        held = address.of_link(opened, device.index) if device is not None else []
+    held, own_mac = features.addresses_of(interface), features.mac_of(interface)
     subnets = [item for item in held if item.version == target.version and not item.ip.is_link_local]
-    own_mac = device.mac if device is not None else ""
     for entry in path_lookup.neighbours(interface):
         if any(entry.address in subnet.network for subnet in subnets):
             return entry.address, entry.mac, own_mac

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from drivers.linux import link, path_lookup
-from drivers.linux.netlink import session
+from drivers.linux.features import outside_interfaces
 from engine import names
 from engine.containers import adopted, lookup
 from engine.diagnosis.trace.model import Culprit, CulpritFound
@@ -72,19 +70,9 @@ def _interface(name: str) -> str:
         route = path_lookup.route(path_lookup.anywhere(version))
         if route.interface:
             return route.interface
-    for candidate in _own_links():
+    for candidate in outside_interfaces():
         return candidate
     raise InvalidArgument("this host has no interface to the outside: name one (outside:IFACE)")
-
-
-def _own_links() -> Sequence[str]:
-    with session() as opened:
-        links = link.all_links(opened)
-    return [
-        device.name
-        for device in links
-        if device.up and not device.is_loopback and not device.alias and device.kind != "bridge"
-    ]
 
 
 def again(place: Place, network: str) -> str:

@@ -29,8 +29,7 @@ from drivers.api import (
     LinkRepairer,
     Repairer,
 )
-from drivers.linux import marked_links, names, path_lookup
-from drivers.linux.netlink import session
+from drivers.linux import features, names, path_lookup
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import Records
 from engine.diagnosis.trace.source import of_container
@@ -265,6 +264,4 @@ def port_of(member: JoinedEndpoint) -> str:
 
     If the veth pair does not exist, return the name that hawse would give to its host end.
     """
-    with session() as opened:
-        port = marked_links.host_end(opened, member.endpoint.id)
-    return port.name if port is not None else names.host_end_names(member.endpoint.id)[0]
+    return features.host_end_name(member.endpoint.id)
