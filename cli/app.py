@@ -255,9 +255,7 @@ class App:
         return self.write(self.stderr, shown.encode("utf-8", "surrogateescape"))
 
     def line(self, text: str, stream: BinaryIO) -> str:
-        """Return the text as one line for this stream; on a terminal, control characters and line breaks are
-        escaped.
-        """
+        """Return the text as one line for this stream; on a terminal, escape control characters and line breaks."""
         return _escaping().escaped_line(text) if stream.isatty() else text
 
     def daemon_text(self, error: EngineError) -> str:
@@ -271,8 +269,7 @@ class App:
         return f"Error response from daemon: {text if error.lines else self.line(text, self.stderr)}"
 
     def protected(self, data: T) -> T:
-        """Return a copy of the data for a Go template; on a terminal, a one-character mark replaces each control
-        character.
+        """Return a copy of the data for a Go template; on a terminal, a mark replaces each control character.
 
         The caller must print the template's output with `out_rendered`, which prints an escape sequence for each mark.
         """

@@ -57,9 +57,7 @@ def mappings_of(ports: PortMap, container_port: str, container: str) -> list[str
 
 
 def addresses(bindings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return each host address with its host port as one text, like ``0.0.0.0:8080``; IPv6 addresses are in
-    brackets.
-    """
+    """Return each host address with its host port, like ``0.0.0.0:8080``; IPv6 addresses are in brackets."""
     return [
         f"[{b['HostIp']}]:{b['HostPort']}" if ":" in b["HostIp"] else f"{b['HostIp']}:{b['HostPort']}" for b in bindings
     ]

@@ -181,9 +181,7 @@ root = Root(
 
 
 def run_and_revive(argv: Sequence[str]) -> int:
-    """Run one command line and return its exit code; then start the agent and the supervisor again if they were
-    killed.
-    """
+    """Run one command line and return its exit code; start the agent and the supervisor again if they were killed."""
     try:
         return run(argv, App())
     finally:

@@ -24,9 +24,7 @@ def generated() -> Iterator[tuple[Path, str]]:
 
 
 def stale() -> list[Path]:
-    """Return the paths of pages that `build` would change: missing pages, different pages, and pages of removed
-    commands.
-    """
+    """Return the pages that `build` would change: missing or different pages, and pages of removed commands."""
     return outdated(dict(generated()))
 
 

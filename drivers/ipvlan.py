@@ -59,9 +59,7 @@ class IpvlanDriver(SubinterfaceBase):
         return {}
 
     def gateways(self, network: NetworkSpec, endpoint: EndpointSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
-        """Return the IPv4 and IPv6 gateways of the endpoint's subnets; (None, None) in an l3 mode, which needs no
-        gateway.
-        """
+        """Return the IPv4 and IPv6 gateways of the endpoint's subnets; (None, None) in an l3 mode, which needs none."""
         return (None, None) if self._routed(network) else super().gateways(network, endpoint)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:

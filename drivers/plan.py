@@ -59,9 +59,7 @@ class _Undo(Struct, frozen=True):
     action: Action
 
     def __enter__(self) -> None:
-        """Do nothing at the start of the ``with`` block, because the caller has already run the step that `__exit__`
-        undoes.
-        """
+        """Do nothing, because the caller has already run the step that `__exit__` undoes."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         try:

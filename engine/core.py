@@ -52,8 +52,7 @@ from engine.system import SystemVerbs
 
 
 def open_engine() -> LocalEngine:
-    """Create the engine from the directories HAWSE_ROOT and HAWSE_RUN, the configuration file and the current network
-    namespace.
+    """Create the engine from HAWSE_ROOT, HAWSE_RUN, the configuration file and the current network namespace.
 
     Does not open the store.
     """

@@ -112,8 +112,7 @@ length 20.
 
 
 def ula_pool(host_id: str) -> DefaultPool:
-    """Return the IPv6 range from which this host allocates subnets: a /48 in fd00::/8 (RFC 4193), divided into /64
-    subnets.
+    """Return the IPv6 range from which this host allocates subnets: a /48 in fd00::/8 (RFC 4193) in /64 subnets.
 
     The /48 is computed only from ``host_id``, so the /48 never changes.
     """

@@ -99,9 +99,7 @@ def served_names(container: ContainerRecord, settings: EndpointSettings) -> list
 
 
 def check_container_name(name: str) -> str:
-    """Return a container name without its leading slash. Raises `InvalidArgument` for a name that Docker would
-    refuse.
-    """
+    """Return a container name without its leading slash; raises `InvalidArgument` for a name that Docker refuses."""
     if not CONTAINER_NAME.fullmatch(name):
         raise InvalidArgument(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
     return name.removeprefix("/")
@@ -149,9 +147,7 @@ def is_mac(text: str) -> bool:
 
 
 def is_adoptable(reference: str) -> bool:
-    """Return whether a container argument names a network namespace that hawse did not create (``netns:`` or
-    ``pid:``).
-    """
+    """Return whether a container argument names a namespace that hawse did not create (``netns:``, ``pid:``)."""
     return reference.startswith(("netns:", "pid:"))
 
 

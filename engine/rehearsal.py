@@ -24,8 +24,7 @@ VARIABLES = ("HAWSE_ROOT", "HAWSE_RUN", "HAWSE_CONFIG")
 
 
 def compile_tables() -> None:
-    """Fill the caches that hawse and pyroute2 otherwise fill at first use: for records, drivers, netlink messages and
-    the sets of the firewall.
+    """Fill the caches for records, drivers, netlink messages and firewall sets that the first use would fill.
 
     Forked children then have filled caches. This saves 1.8 ms of CPU time in ``network connect``. Errors are ignored,
     because the command will report them.

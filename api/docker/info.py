@@ -25,9 +25,7 @@ _REGISTRY: Json = {
 
 
 def complete(document: Json) -> Json:
-    """Return the engine's document with all fields of Docker in Docker's order, followed by the fields that only hawse
-    has.
-    """
+    """Return the engine's document with Docker's fields in Docker's order, then the fields that only hawse has."""
     known = {**_DOCKER, **document}
     known["RegistryConfig"] = {**_REGISTRY, **known["RegistryConfig"]}
     known["Plugins"] = {"Volume": [], "Network": [], "Authorization": None, "Log": [], **known["Plugins"]}

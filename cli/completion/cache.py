@@ -45,8 +45,7 @@ def store_mtime(store: Path) -> int:
 
 
 def store(store: Path, kinds: str, answer: str, written: int) -> None:
-    """Write the answer for these kinds of names to the cache; ``store`` is the path of the local store (the SQLite
-    file).
+    """Write the answer for these kinds of names to the cache; ``store`` is the path of the SQLite file.
 
     ``written`` is the time of the last write to the local store before the answer was computed, in nanoseconds since
     1970. If this write is less than `MIN_STORE_AGE_NANOSECONDS` ago, nothing is cached. The function raises OSError if

@@ -24,9 +24,7 @@ def networks(test: Callable[[NetworkRecord], bool] = lambda _: True) -> Finder:
 
 
 def containers(*statuses: str) -> Finder:
-    """Return a finder function that finds the containers with one of these statuses; without statuses, all
-    containers.
-    """
+    """Return a function that finds the containers with one of these statuses, or all without statuses."""
     return lambda reader, *_: (
         container_entry(container)
         for container in reader.containers()

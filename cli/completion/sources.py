@@ -68,9 +68,7 @@ SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGT
 
 
 def list_format(fields: Mapping[str, str]) -> Source:
-    """Return the completion source for the ``--format`` flag of a list command such as ``ps`` that shows these
-    fields.
-    """
+    """Return the completion source for ``--format`` of a list command such as ``ps`` that shows these fields."""
     named = {"table": "A table with headers", "json": "One JSON object per line", "raw": "One field per line"}
     return Source({**named, **{f"{{{{.{name}}}}}": title for name, title in fields.items()}, "{{json .}}": ""})
 

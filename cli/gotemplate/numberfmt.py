@@ -15,9 +15,7 @@ def digits_in_base(value: int, base: int) -> str:
 
 
 def _shortest_digits(value: float) -> tuple[str, int]:
-    """Return the shortest decimal digits that identify ``value``, and the position of the decimal point in these
-    digits.
-    """
+    """Return the shortest digits that identify ``value``, and the position of the decimal point in them."""
     mantissa, _, exponent = repr(abs(value)).partition("e")
     whole, _, fraction = mantissa.partition(".")
     fraction = "" if fraction == "0" else fraction

@@ -111,9 +111,7 @@ def main() -> None:
 
 
 def names_descriptor(arguments: list[str]) -> bool:
-    """Return whether an argument contains a path of a file descriptor (``/dev/fd/63``), which only this process can
-    open.
-    """
+    """Return whether an argument has a path of a file descriptor (``/dev/fd/63``), which only this process can open."""
     return any(path in argument for argument in arguments for path in DESCRIPTORS)
 
 
@@ -261,8 +259,7 @@ def message(kind: bytes, number: int = 0) -> bytes:
 
 
 def receive_pidfd(server: _socket.socket) -> int:
-    """Receive and return the pidfd (a file descriptor for a process) of the warm server's child that will run the
-    command.
+    """Receive and return the pidfd (file descriptor) of the warm server's child that will run the command.
 
     Raises `ServerRefused` if the server refuses this process, and OSError for any other answer.
     """

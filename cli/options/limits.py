@@ -72,8 +72,7 @@ def _check_limits(soft: int, hard: int) -> None:
 
 
 def sysctl(text: str) -> str:
-    """Check one ``--sysctl key=value`` and return the value unchanged; raises ValueError if Docker does not allow the
-    key.
+    """Return one ``--sysctl key=value`` unchanged; raises ValueError if Docker does not allow the key.
 
     Docker allows only sysctls that belong to a namespace.
     """

@@ -52,9 +52,7 @@ class FormatContext:
         return Value(pointer_to(row), self)
 
     def cell(self, name: str) -> Cell:
-        """Return the value of the row's field ``name``; if the field is a function, return the result of the
-        function.
-        """
+        """Return the value of the row's field ``name``; if the field is a function, return its result."""
         field = self.fields[name]
         return self.protect(field() if callable(field) else field)
 

@@ -61,9 +61,7 @@ def appended(values: Sequence[Any], value: Any) -> list[Any]:
 
 
 def fold_slice(values: tuple[str, ...], text: str) -> tuple[str, ...]:
-    """Add one more use of a list flag: return ``values`` followed by the CSV fields of ``text`` (pflag's
-    StringSlice).
-    """
+    """Return ``values`` followed by the CSV fields of ``text``, for one more use of a list flag (StringSlice)."""
     return (*values, *csv_fields(text)) if text else values
 
 
@@ -77,8 +75,7 @@ def fold_map(pairs: dict[str, str], text: str) -> dict[str, str]:
 
 
 def fold_filter(filters: dict[str, tuple[str, ...]], text: str) -> dict[str, tuple[str, ...]]:
-    """Add one more use of ``--filter``: return ``filters`` with the ``name=value`` of ``text`` added (Docker's
-    FilterOpt).
+    """Return ``filters`` with the ``name=value`` of ``text`` added, for one more use of ``--filter`` (FilterOpt).
 
     An empty text is ignored. A value that was already given for this name is ignored too.
     """

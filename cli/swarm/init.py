@@ -25,8 +25,7 @@ To add a manager to this swarm, run 'hawse swarm join-token manager' and follow 
 
 
 def _fold_networks(values: tuple[str, ...], text: str) -> tuple[str, ...]:
-    """Add one more use of a network-list flag: return ``values`` followed by the networks in ``text`` (pflag's
-    IPNetSlice).
+    """Return ``values`` followed by the networks in ``text``, for one more use of the flag (pflag's IPNetSlice).
 
     ``text`` is a comma-separated list of networks in CIDR notation.
     """

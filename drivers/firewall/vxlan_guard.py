@@ -36,9 +36,7 @@ class Gate(Struct, frozen=True):
     vnis: tuple[int, ...]
 
     def shut(self) -> None:
-        """Accept VXLAN packets of this network only from hosts that `admit` allowed, and never from bridges;
-        idempotent.
-        """
+        """Accept the network's VXLAN packets only from hosts that `admit` allowed, never from bridges; idempotent."""
         table.change(add=self.shutting())
 
     def shutting(self) -> list[Element]:

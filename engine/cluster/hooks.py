@@ -163,9 +163,7 @@ def _shared(host: Host, reference: str) -> list[NetworkRecord]:
 
 
 def check_attachable(record: NetworkRecord) -> None:
-    """Raise Forbidden for a cluster network to which users cannot attach containers (created without
-    ``--attachable``).
-    """
+    """Raise Forbidden for a cluster network that was created without ``--attachable``."""
     if record.scope == SWARM and not record.attachable:
         refusal = Forbidden(
             f"Could not attach to network {record.name}: rpc error: code = PermissionDenied "
@@ -295,9 +293,7 @@ def _reserve(
     network: NetworkRecord,
     former: EndpointRecord | None,
 ) -> SharedEndpoint:
-    """Reserve an endpoint, if possible with the addresses of the container's endpoint ``former`` from before the
-    reboot.
-    """
+    """Reserve an endpoint, if possible with the addresses of the endpoint ``former`` from before the reboot."""
     settings = attachment(container, network).settings
     ipam = settings.ipam
     endpoint = SharedEndpoint(

@@ -189,9 +189,7 @@ def _mark(endpoint: SharedEndpoint) -> str:
 
 
 def _is_own(claim: KeyValue, endpoint: SharedEndpoint) -> bool:
-    """Return whether the host of ``endpoint`` owns the address or MAC address that the etcd record ``claim``
-    reserves.
-    """
+    """Return whether the host of ``endpoint`` owns the address or MAC that the etcd record ``claim`` reserves."""
     return claim.value.partition("/")[0] == endpoint.node
 
 

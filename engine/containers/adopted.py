@@ -133,9 +133,7 @@ def record(tx: Transaction, container: ContainerRecord) -> None:
 
 
 def _settings(place: NamespaceReference, requested: Adoption) -> HostConfig:
-    """Return the configuration of a namespace. Its DNS settings come from the user's own resolv.conf for the
-    namespace.
-    """
+    """Return the configuration of a namespace, with the DNS settings of the user's own resolv.conf for it."""
     resolv_conf = parse_resolv_conf(namespace_files.user_text(place.path))
     return HostConfig(
         network_mode="none",
@@ -281,9 +279,7 @@ def forget_if_unused(host: Host, container_id: str) -> None:
 
 
 def locate(reference: str) -> tuple[str, int]:
-    """Return the path and the inode of a namespace given as ``netns:`` or ``pid:``; raises NotFound if there
-    is none.
-    """
+    """Return path and inode of a namespace given as ``netns:`` or ``pid:``; raises NotFound if there is none."""
     _, path, _ = _parsed(reference)
     with _opened(path, reference) as namespace:
         return path, os.fstat(namespace).st_ino

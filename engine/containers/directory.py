@@ -36,9 +36,7 @@ def remove(host: Host, ids: Iterable[str]) -> None:
 
 
 def _delete(trees: Sequence[Path]) -> None:
-    """Delete directory trees in a separate process. The process inherits no open files and only PATH of the
-    environment.
-    """
+    """Delete directory trees in a process that inherits no open files and only PATH of the environment."""
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
     environment = {"PATH": os.environ.get("PATH", os.defpath)}
     try:

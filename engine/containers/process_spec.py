@@ -153,8 +153,7 @@ NOT_PASSED_ON = ("HOME", "PATH")
 
 
 def link_variables(parent: str, alias: str, address: str, target: ContainerRecord) -> Iterator[str]:
-    """Yield the environment variables (NAME=value) for one link of the container named ``parent`` to the container
-    ``target``.
+    """Yield the environment variables (NAME=value) for a link of the container ``parent`` to ``target``.
 
     ``alias`` is the name of ``target`` in the link. A variable may be yielded twice, with the same value.
     """

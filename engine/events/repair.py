@@ -25,9 +25,7 @@ def attributes(by: str, differences: Sequence[Difference]) -> dict[str, str]:
 
 
 def resting(by: str, seconds: float) -> dict[str, str]:
-    """Return the attributes of a "drift" event: the program that undoes the repairs, and the seconds to the next
-    repair.
-    """
+    """Return the attributes of a "drift" event: the other program, and the seconds to the next repair."""
     return {"cause": by or "another program", "action": f"wait {seconds:g} s"}
 
 

@@ -36,8 +36,7 @@ def boolean(filters: Filters, key: str) -> bool | None:
 
 
 def matches_pattern(filters: Filters, key: str, *values: str) -> bool:
-    """Return whether a pattern of the filter ``key`` is found in one of ``values``; True if the user gave no such
-    filter.
+    """Return whether a pattern of the filter ``key`` is found in ``values``; True without such a filter.
 
     A pattern that is not a valid regular expression matches only a value that is equal to the pattern.
     """

@@ -239,9 +239,7 @@ def inside(name: bytes) -> bytes:
 
 
 def _make_directory(name: bytes, parent: int) -> None:
-    """Create the directory ``name`` in ``parent``; raises NotADirectoryError if ``name`` is a dangling
-    symbolic link.
-    """
+    """Create the directory ``name`` in ``parent``; raises NotADirectoryError for a dangling symbolic link."""
     try:
         os.mkdir(name, 0o755, dir_fd=parent)
     except FileExistsError as error:

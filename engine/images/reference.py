@@ -13,8 +13,7 @@ _IDENTIFIER = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 
 
 def normalise(reference: str) -> str:
-    """Return a reference as ``name:tag``, as Docker shows it, with the default tag ``latest``; raises
-    `InvalidArgument`.
+    """Return a reference as ``name:tag``, with the default tag ``latest``; raises `InvalidArgument`.
 
     A digest in the reference is kept, so that the reference never matches an image that only has the same name.
     """

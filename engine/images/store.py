@@ -265,8 +265,7 @@ class ImageStore:
             _discard(work)
 
     def _take_lost(self, work: Path) -> None:
-        """Move the directories of images without a record into ``work``, so that HAWSE_ROOT/images has no partial
-        image.
+        """Move the directories of images without a record into ``work``, so that no partial image remains.
 
         Each directory is moved by one rename. This method holds a write transaction of the local store. `_store_images`
         holds one too while it moves images and stores their records. Therefore this method never moves an image that
@@ -279,9 +278,7 @@ class ImageStore:
                     entry.rename(work / entry.name)
 
     def _store_images(self, staged: Sequence[Staged], work: Path) -> None:
-        """Move each image to its final directory by one rename, and record all images in one transaction of the local
-        store.
-        """
+        """Move each image to its final directory by one rename, and record all images in one transaction."""
         with self._store.write() as transaction:
             for image in staged:
                 digest = image.record.id.removeprefix("sha256:")

@@ -85,9 +85,7 @@ class StreamListener:
                 client.close()
 
     def _admit(self, client: socket.socket, address: str) -> None:
-        """Start copying for a client; raises OSError if the port is not published or the client has too many
-        connections.
-        """
+        """Start copying for a client; raises OSError for an unpublished port or too many connections of the client."""
         client.setblocking(False)
         origin = original_destination(client)
         target = self._target_of(origin)

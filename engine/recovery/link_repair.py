@@ -69,9 +69,7 @@ Verify: TypeAlias = Callable[[str], Sequence[Difference]]
 
 
 def heals(record: NetworkRecord | ContainerRecord) -> bool:
-    """Return whether the agent may repair this network or container: ``hawse.heal`` is not false in its options or
-    labels.
-    """
+    """Return whether the agent may repair this network or container, by its option or label ``hawse.heal``."""
     values = record.config.labels if isinstance(record, ContainerRecord) else record.options or {}
     return parse_bool(values.get(HEAL, "true")) is not False
 

@@ -162,8 +162,7 @@ class Runtime(Protocol):
         """
 
     def prepared(self, container_id: str) -> CreatedProcess:
-        """Wait until the container is ready except for its network, and return the process that will execute the
-        command.
+        """Wait until the container is ready except for its network; return the process that will run the command.
 
         Raises `RuntimeFailure`.
         """

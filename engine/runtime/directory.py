@@ -115,9 +115,7 @@ class ContainerDirectory(DocumentDirectory):
         return os.path.isdir(self.path)
 
     def create(self, spec: dict[str, Any]) -> None:
-        """Create the container's directory and write ``spec`` to a file in it; files of an earlier process are
-        removed.
-        """
+        """Create the container's directory and write ``spec`` to it; files of an earlier process are removed."""
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         os.makedirs(self.path, mode=0o700, exist_ok=True)
         for name in _MOUNT_POINTS if spec.get("rootfs", "/") != "/" else ():
@@ -128,9 +126,7 @@ class ContainerDirectory(DocumentDirectory):
         self.write("spec", spec)
 
     def write(self, name: str, document: dict[str, Any]) -> None:
-        """Write a document as `DocumentDirectory.write` does. For the file ``exit``, also make the container's file in
-        `ENDED`.
-        """
+        """Write a document as `DocumentDirectory.write` does; for ``exit``, also make the file in `ENDED`."""
         if name == "exit":
             self._note_end()
         super().write(name, document)

@@ -79,9 +79,7 @@ class LocalRuntime(Struct, eq=False):
         return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
     def prepared(self, container_id: str) -> CreatedProcess:
-        """Wait until the container's process is ready for its start, and return the process; raises
-        `RuntimeFailure`.
-        """
+        """Wait until the container's process is ready for its start, and return it; raises `RuntimeFailure`."""
         answer = self._ask({"op": "prepare", "id": container_id})
         return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
@@ -153,8 +151,7 @@ class LocalRuntime(Struct, eq=False):
 
     @contextmanager
     def stop(self, container_id: str, request: StopRequest, *, hold: bool) -> Iterator[None]:
-        """Let the supervisor end the container's process, and yield when the process has ended; raises
-        `RuntimeFailure`.
+        """Let the supervisor end the container's process, and yield when it has ended; raises `RuntimeFailure`.
 
         With ``hold``, the caller handles the end in the ``with`` block. The supervisor runs ``on_exit`` if the caller
         is killed in the block or leaves the block with an error.
@@ -220,8 +217,7 @@ class LocalRuntime(Struct, eq=False):
             return int(code)
 
     def delete(self, container_id: str) -> None:
-        """Kill a container's remaining processes and remove the runtime's files. Idempotent; works without a
-        supervisor.
+        """Kill a container's processes and remove the runtime's files; idempotent, works without a supervisor.
 
         Mounts vanish with the container's mount namespace. The writable layer and the log are kept.
         """
@@ -268,9 +264,7 @@ class LocalRuntime(Struct, eq=False):
             yield connection if held else None
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> SupervisedAttachment:
-        """Connect to the container's streams now. No data is copied until the caller calls
-        `SupervisedAttachment.run`.
-        """
+        """Connect to the container's streams now; no data is copied before `SupervisedAttachment.run`."""
         return SupervisedAttachment(self.open_streams(container_id, stdin=stdin), stdio, stdin=stdin, tty=tty)
 
     def open_streams(self, container_id: str, *, stdin: bool) -> SupervisedStreams:

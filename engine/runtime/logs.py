@@ -95,9 +95,7 @@ class _File:
         self.file.close()
 
     def lines(self, skipped: int = 0) -> Iterator[bytes]:
-        """Yield the complete lines that were added to the file since the last call, except the first
-        ``skipped`` lines.
-        """
+        """Yield the complete lines added to the file since the last call, without the first ``skipped`` lines."""
         if self.compressed:
             yield from islice(self._decompressed(), skipped, None)
             return
@@ -210,9 +208,7 @@ def _present(path: str, tail: int) -> Iterator[bytes]:
 
 
 def _seek_last(file: BinaryIO, count: int) -> int:
-    """Seek to the last ``count`` lines of a file, searching backwards from the end; return how many lines were
-    found.
-    """
+    """Seek to the last ``count`` lines of a file, searching from the end; return how many lines were found."""
     position = file.seek(0, os.SEEK_END)
     total = -1  # -1, because the newline at the end of the last line is counted too
     while position > 0:

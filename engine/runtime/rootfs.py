@@ -52,9 +52,7 @@ class Sources:
 
 
 def enter_root(*, read_only: bool) -> int:
-    """Separate the mounts of a hostfs container from the host's mounts; return a file descriptor of the container's
-    root.
-    """
+    """Separate a hostfs container's mounts from the host's; return a file descriptor of the container's root."""
     syscalls.mount("", "/", flags=MS_REC | MS_PRIVATE)
     if read_only:
         syscalls.make_read_only("/")
@@ -62,8 +60,7 @@ def enter_root(*, read_only: bool) -> int:
 
 
 def show_unified_groups() -> None:
-    """Mount only the unified control groups (cgroup2), because crun refuses the version 1 hierarchies that some hosts
-    have.
+    """Mount only the unified control groups (cgroup2), because crun refuses the version 1 hierarchies.
 
     If the host has a cgroup2 mount, that mount is bound. Otherwise cgroup2 is mounted in a new control group namespace.
     In the initial namespace, the kernel would apply the mount options to all groups, which takes 5 to 30 milliseconds.

@@ -64,9 +64,7 @@ class StdioProxy:
         self._end_input()
 
     def relay(self, child: int) -> None:
-        """Copy until ``child`` has ended and all its output is written. A blocked stream does not block the other
-        streams.
-        """
+        """Copy until ``child`` has ended and its output is written; a blocked stream does not block the others."""
         if not self._outputs and self._typed < 0:
             return
         ended = os.pidfd_open(child)

@@ -66,9 +66,7 @@ def new_authority(key: str) -> str:
 
 
 def request(key: str) -> str:
-    """Return a certificate signing request for ``key`` (PEM); the certificate authority ignores the request's
-    subject.
-    """
+    """Return a certificate signing request for ``key`` (PEM); the authority ignores the request's subject."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(_name("hawse"))
     return builder.sign(_private(key), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 

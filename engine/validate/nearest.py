@@ -17,9 +17,7 @@ def nearest(word: str, names: Iterable[str]) -> str:
 
 
 def distance(first: str, second: str) -> int:
-    """Return the number of letters to add, remove, replace or swap with a neighbour to change ``first`` into
-    ``second``.
-    """
+    """Return the number of letters to add, remove, replace or swap to change ``first`` into ``second``."""
     rows = [list(range(len(second) + 1))]
     for i, first_letter in enumerate(first, 1):
         row = [i]

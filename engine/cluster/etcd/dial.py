@@ -36,8 +36,7 @@ class NobodyReady(Exception):
 
 
 def first(urls: Sequence[str], ready: Callable[[str], T], timeout: float) -> tuple[str, T]:
-    """Return the first of ``urls`` for which ``ready`` returns within ``timeout`` seconds, and the result of
-    ``ready``.
+    """Return the first URL for which ``ready`` returns within ``timeout`` seconds, and the result of ``ready``.
 
     ``ready`` is called in threads, which inherit the calling thread's network namespace. Results that arrive too late,
     or after the first result, are closed. Raises `NobodyReady` if no call of ``ready`` succeeds in time.

@@ -50,7 +50,5 @@ def named(kind: str, message: str) -> EngineError:
 
 
 def kind_of(error: EngineError) -> str:
-    """Return the class name under which a manager's server sends ``error``: the error's nearest base class in
-    `KINDS`.
-    """
+    """Return the name under which a manager's server sends ``error``: its nearest base class in `KINDS`."""
     return next((k.__name__ for k in type(error).__mro__ if k.__name__ in KINDS), "Unavailable")

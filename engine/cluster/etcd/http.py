@@ -80,9 +80,7 @@ class EtcdConnection:
         return _checked(200, self.fetch(path, body))
 
     def fetch(self, path: str, body: Json) -> bytes:
-        """Post a request and return the bytes of the answer without parsing them, so that the caller can
-        forward them.
-        """
+        """Post a request and return the bytes of the answer unparsed, so that the caller can forward them."""
         self.send(path, body)
         status, chunked, length = self._head()
         data = self._content(chunked, length)
