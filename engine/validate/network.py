@@ -150,13 +150,23 @@ def _check_ipam_driver(request: NetworkCreate, driver: DriverFacts, *, clustered
             raise InvalidArgument(f"rpc error: code = InvalidArgument desc = {lookup}")
         raise NotFound(f'plugin "{request.ipam_driver}" not found')
     if request.ipam_driver == "null" and not driver.singleton:
-        raise InvalidArgument("ipv4 pool is empty")
+        raise InvalidArgument(_null_ipam_error(request))
     for config in request.ipam_config:
         for name, address in config.aux_addresses.items():
             if not address:
                 raise InvalidArgument(
                     f"non parsable secondary ip address ({name}:{address}) passed for network {request.name}"
                 )
+
+
+def _null_ipam_error(request: NetworkCreate) -> str:
+    """Return the error text for a network with the IPAM driver null: no driver can use an address of that IPAM."""
+    subnets = [config.subnet for config in request.ipam_config if config.subnet]
+    if any(request.enable_ipv6 or ":" not in subnet for subnet in subnets):
+        return "null ipam driver does not handle specific address pool requests"
+    return (
+        "null ipam driver does not handle IPv6 address pool requests" if request.enable_ipv6 else "ipv4 pool is empty"
+    )
 
 
 def check_ipam(configs: Sequence[IPAMConfig], *, enable_ipv6: bool) -> None:

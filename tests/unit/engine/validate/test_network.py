@@ -9,6 +9,7 @@ from engine.validate.network import check_network_create, check_network_remove
 
 DRIVERS = available()
 S = "10.1.0.0/16"
+NULL_IPAM = "null ipam driver does not handle %s address pool requests"
 
 
 def existing():
@@ -142,6 +143,10 @@ def test_an_ipv6_subnet_is_checked_only_on_an_ipv6_network():
         ({"ingress": True, "driver": "nosuch"}, NotFound, 'plugin "nosuch" not found'),
         ({"ipam_driver": "nosuch"}, NotFound, 'plugin "nosuch" not found'),
         ({"ipam_driver": "null"}, InvalidArgument, "ipv4 pool is empty"),
+        ({"ipam_driver": "null", "ipam_config": pool(S)}, InvalidArgument, NULL_IPAM % "specific"),
+        ({"ipam_driver": "null", "ipam_config": pool(S), "enable_ipv6": True}, InvalidArgument, NULL_IPAM % "specific"),
+        ({"ipam_driver": "null", "enable_ipv6": True}, InvalidArgument, NULL_IPAM % "IPv6"),
+        ({"ipam_driver": "null", "ipam_config": pool("fd00::/64")}, InvalidArgument, "ipv4 pool is empty"),
         (
             {"ipam_config": pool(S, k="")},
             InvalidArgument,
