@@ -6,7 +6,7 @@ the thread back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from typing import TypeVar
 
@@ -296,11 +296,15 @@ def lost_default_routes(
     ]
 
 
-def free_name(sandbox: Sandbox, prefix: str, first: int) -> str:
-    """Return the first free interface name in the sandbox, counted from number ``first`` (``eth0``, ``eth1`` …)."""
+def free_name(sandbox: Sandbox, prefix: str, first: int, reserved: Collection[str] = ()) -> str:
+    """Return the first free interface name in the sandbox, counted from number ``first`` (``eth0``, ``eth1`` …).
+
+    The names in ``reserved`` are regarded as taken.
+    """
 
     def find() -> str:
-        return next(name for name in (f"{prefix}{number}" for number in count(first)) if not link.index(name))
+        candidates = (f"{prefix}{number}" for number in count(first))
+        return next(name for name in candidates if name not in reserved and not link.index(name))
 
     return netns.run_in_netns(sandbox.path, find, sandbox.inode)
 

@@ -47,7 +47,7 @@ from engine.host import (
     port_bindings,
     translate_driver_errors,
 )
-from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
+from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord, PortRecord
 from engine.names import interface_number, interface_prefix, short_id
 from engine.paths import make_private_directory
 
@@ -382,12 +382,19 @@ def _interface_name(
 
     A name that the user chose is used unchanged. If the user chose none, the name is the network's interface prefix
     followed by its number in ``numbers``. In a network namespace that hawse did not create, the next free name is used
-    instead.
+    instead. If the user chose names for other interfaces of the container, it is the lowest free name, as in Docker 28.
     """
-    settings = attachment_of(container, network.id).settings
-    chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
+    if chosen := _chosen_name(attachment_of(container, network.id)):
+        return chosen
     prefix = interface_prefix(network)
     number = interface_number(numbers, prefix)
-    if container.kind == "adopted" and not chosen:
+    if reserved := {name for attachment in container.attachments if (name := _chosen_name(attachment))}:
+        return kernel.free_name(sandbox, prefix, 0, reserved)
+    if container.kind == "adopted":
         return kernel.free_name(sandbox, prefix, number)
-    return chosen or f"{prefix}{number}"
+    return f"{prefix}{number}"
+
+
+def _chosen_name(attachment: NetworkAttachment) -> str:
+    """Return the interface name that the user chose for a network of the container, or ""."""
+    return (attachment.settings.driver_opts or {}).get(IFNAME_OPTION, "")
