@@ -7,8 +7,9 @@ made from the host's file (resolv.conf(5)) and --dns, --dns-search, --dns-option
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from functools import partial
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 
 from drivers.api import IPAddress
 from engine.errors import EngineError
-from engine.model import ContainerConfig
+from engine.model import ContainerConfig, EndpointRecord
 
 INTERNAL_RESOLVER = "127.0.0.11"
 DEFAULT_IPV4 = ("8.8.8.8", "8.8.4.4")
@@ -125,8 +126,10 @@ class ResolvConf(Struct, frozen=True):
         return lines
 
 
-def resolv_conf(host_text: str, transform: Transform, overrides: Overrides, *, ipv6: bool) -> ResolvConf:
-    """Return a container's resolv.conf; ``ipv6`` says whether its sandbox has IPv6 addresses.
+def resolv_conf(
+    host_text: str, transform: Transform, overrides: Overrides, *, ipv4: bool = True, ipv6: bool
+) -> ResolvConf:
+    """Return a container's resolv.conf; ``ipv4`` and ``ipv6`` say whether its sandbox has addresses of the version.
 
     ``INTERNAL`` is for containers on a user-defined network, ``LEGACY`` for the predefined networks ``bridge`` and
     ``none``. ``NONE`` is for the network ``host`` and for containers without any network. Raises `EngineError` if a
@@ -136,8 +139,18 @@ def resolv_conf(host_text: str, transform: Transform, overrides: Overrides, *, i
     if transform is Transform.LEGACY:
         return _for_legacy(conf, ipv6=ipv6)
     if transform is Transform.INTERNAL:
-        return _for_internal_resolver(conf, ipv6=ipv6)
+        return _for_internal_resolver(conf, ipv4=ipv4, ipv6=ipv6)
     return conf
+
+
+def address_families(endpoints: Iterable[EndpointRecord]) -> dict[str, bool]:
+    """Return the arguments ``ipv4`` and ``ipv6`` of `resolv_conf` for a sandbox with these endpoints.
+
+    A sandbox without any address counts as one with IPv4, because its processes may configure an address themselves.
+    """
+    known = list(endpoints)
+    ipv6 = any(endpoint.ipv6 for endpoint in known)
+    return {"ipv4": not ipv6 or any(endpoint.ipv4 for endpoint in known), "ipv6": ipv6}
 
 
 def parse_resolv_conf(text: str) -> ResolvConf:
@@ -189,20 +202,21 @@ def _for_legacy(conf: ResolvConf, *, ipv6: bool) -> ResolvConf:
     conf = replace(conf, transform=Transform.LEGACY)
     if conf.overrides.servers:
         return conf
-    reachable = [server for server in conf.servers if not _needs_host(server, ipv6=ipv6, zones=True)]
+    reachable = [server for server in conf.servers if not _needs_host(server, ipv4=True, ipv6=ipv6, zones=True)]
     if reachable:
         return replace(conf, servers=reachable)
     return replace(conf, servers=_defaults(ipv6=ipv6), used_defaults=True)
 
 
-def _for_internal_resolver(conf: ResolvConf, *, ipv6: bool) -> ResolvConf:
+def _for_internal_resolver(conf: ResolvConf, *, ipv4: bool, ipv6: bool) -> ResolvConf:
     overridden = bool(conf.overrides.servers)
-    upstreams = [Upstream(s, on_host=not overridden and _needs_host(s, ipv6=ipv6, zones=False)) for s in conf.servers]
+    needs_host = partial(_needs_host, ipv4=ipv4, ipv6=ipv6, zones=False)
+    upstreams = [Upstream(server, on_host=not overridden and needs_host(server)) for server in conf.servers]
     conf = replace(
         conf,
         servers=[INTERNAL_RESOLVER],
         transform=Transform.INTERNAL,
-        upstreams=upstreams or [Upstream(server) for server in _defaults(ipv6=ipv6)],
+        upstreams=upstreams or [Upstream(server, on_host=needs_host(server)) for server in _defaults(ipv6=ipv6)],
         used_defaults=not upstreams,
     )
     options = [option for option in conf.options if not _is_invalid_ndots(option)]
@@ -211,7 +225,7 @@ def _for_internal_resolver(conf: ResolvConf, *, ipv6: bool) -> ResolvConf:
     return replace(conf, options=[*options, "ndots:0"], ndots_from="internal")
 
 
-def _needs_host(server: str, *, ipv6: bool, zones: bool) -> bool:
+def _needs_host(server: str, *, ipv4: bool, ipv6: bool, zones: bool) -> bool:
     """Return whether a DNS server can be reached from the host's network namespace only.
 
     If ``zones`` is True, an IPv6 address with a zone (``%eth0``) is regarded as reachable from the sandbox.
@@ -219,7 +233,8 @@ def _needs_host(server: str, *, ipv6: bool, zones: bool) -> bool:
     parsed = _parse_server(server)
     assert parsed is not None
     zoned = isinstance(parsed, IPv6Address) and parsed.scope_id is not None
-    return parsed.is_loopback or (parsed.version == 6 and not ipv6) or (zoned and not zones)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return (mapped or parsed).is_loopback or not (ipv4 if parsed.version == 4 else ipv6) or (zoned and not zones)
 
 
 def _defaults(*, ipv6: bool) -> Sequence[str]:

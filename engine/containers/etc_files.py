@@ -23,6 +23,7 @@ from engine.etc_files import (
     LinkedHost,
     Overrides,
     Transform,
+    address_families,
     hosts_file,
     own_lines,
     read_host_file,
@@ -211,8 +212,8 @@ def _resolv_conf(host: Host, record: ContainerRecord, members: Sequence[JoinedEn
         settings.dns_search or defaults.dns_search,
         settings.dns_options or defaults.dns_opts,
     )
-    ipv6 = any(m.endpoint.ipv6 for m in members)
-    return resolv_conf(read_host_file(HOST_RESOLV_CONF), transform, overrides, ipv6=ipv6).text
+    families = address_families(m.endpoint for m in members)
+    return resolv_conf(read_host_file(HOST_RESOLV_CONF), transform, overrides, **families).text
 
 
 def _transform(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> Transform:

@@ -22,7 +22,7 @@ from drivers.registry import facts
 from engine.agent.service import ResultCache, Snapshot
 from engine.endpoints.sandbox import Rank, gateway_priority
 from engine.errors import EngineError
-from engine.etc_files import Overrides, ResolvConf, Transform, Upstream, resolv_conf
+from engine.etc_files import Overrides, ResolvConf, Transform, Upstream, address_families, resolv_conf
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 
 MAX_UPSTREAMS = 3  # name servers, as many as resolv.conf(5) allows (MAXNS)
@@ -115,7 +115,7 @@ def _view(
         return None
     joined = [endpoint for endpoint in endpoints if endpoint.network_id in networks]
     members = [networks[endpoint.network_id] for endpoint in joined]
-    conf = servers(container, defaults, ipv6=any(endpoint.ipv6 for endpoint in joined))
+    conf = servers(container, defaults, **address_families(joined))
     searched = sorted((n for n in members if has_names(n)), key=lambda n: _search_key(n, container))
     view = SandboxView(
         id=sandbox_id(container),
@@ -159,20 +159,20 @@ def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Ite
             yield LinkAlias(alias, target or alias, network.id)
 
 
-def servers(container: ContainerRecord, defaults: Defaults, *, ipv6: bool) -> ResolvConf:
+def servers(container: ContainerRecord, defaults: Defaults, *, ipv4: bool = True, ipv6: bool) -> ResolvConf:
     """Return the upstream servers for a container, from the container's flags, daemon.json and the host's
     resolv.conf.
     """
     dns, options = tuple(container.host.dns or defaults.dns), tuple(container.host.dns_options or defaults.options)
-    return _servers(defaults.host, dns, options, ipv6)
+    return _servers(defaults.host, dns, options, ipv4, ipv6)
 
 
 @lru_cache(maxsize=64)
-def _servers(host: str, dns: tuple[str, ...], options: tuple[str, ...], ipv6: bool) -> ResolvConf:
+def _servers(host: str, dns: tuple[str, ...], options: tuple[str, ...], ipv4: bool, ipv6: bool) -> ResolvConf:
     """Return the upstream servers for these settings; the result is cached for all containers with the same
     settings.
     """
     try:
-        return resolv_conf(host, Transform.INTERNAL, Overrides(dns, (), options), ipv6=ipv6)
+        return resolv_conf(host, Transform.INTERNAL, Overrides(dns, (), options), ipv4=ipv4, ipv6=ipv6)
     except EngineError:
         return ResolvConf()  # one server address is invalid, so forward no names of this container

@@ -245,6 +245,15 @@ def test_queries_are_forwarded_to_a_server_over_ipv6(app, upstream):
     assert app.sandboxes[0].resolve("peer.example.test") == ["192.168.99.99"]
 
 
+def test_a_sandbox_with_ipv6_only_gets_answers_of_a_server_over_ipv4(world, upstream):
+    server = upstream()
+    world.network("six", "172.30.0.1/24", "fd00:30::1/64")
+    web = world.container("web", {"six": ["fd00:30::2/64"]})
+    world.start()
+    assert web.resolve("peer.example.test") == ["192.168.99.99"]
+    assert set(server.peers) == {world.host.address}
+
+
 def test_ndots_of_the_user_keeps_single_labels_from_upstream(world, upstream):
     server = upstream()
     world.network("app", "172.30.0.1/24")

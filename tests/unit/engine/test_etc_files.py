@@ -10,6 +10,7 @@ from engine.etc_files import (
     LinkedHost,
     Overrides,
     Transform,
+    Upstream,
     hosts_file,
     own_lines,
     own_names,
@@ -83,6 +84,24 @@ def test_servers_of_the_flags_stay_on_the_default_bridge_even_when_local():
 def test_each_upstream_server_names_the_namespace_that_reaches_it():
     made = resolv_conf("nameserver 127.0.0.53\nnameserver 9.9.9.9\n", Transform.INTERNAL, Overrides(), ipv6=False)
     assert [(u.address, u.on_host) for u in made.upstreams] == [("127.0.0.53", True), ("9.9.9.9", False)]
+
+
+def test_a_loopback_server_in_ipv6_notation_is_asked_from_the_host():
+    """Docker 26.1.5 does the same."""
+    made = resolv_conf(
+        "nameserver ::ffff:127.0.0.1\nnameserver ::ffff:9.9.9.9\n", Transform.INTERNAL, Overrides(), ipv6=True
+    )
+    assert [u.on_host for u in made.upstreams] == [True, False]
+
+
+def test_servers_over_ipv4_are_asked_from_the_host_for_a_sandbox_with_ipv6_only():
+    """Docker 28, which has such networks, asks all servers of the host's file from the host."""
+    made = resolv_conf(
+        "nameserver 9.9.9.9\nnameserver fd00::53\n", Transform.INTERNAL, Overrides(), ipv4=False, ipv6=True
+    )
+    assert [(u.address, u.on_host) for u in made.upstreams] == [("9.9.9.9", True), ("fd00::53", False)]
+    made = resolv_conf("", Transform.INTERNAL, Overrides(["9.9.9.9"]), ipv4=False, ipv6=True)
+    assert made.upstreams == [Upstream("9.9.9.9")]
 
 
 def test_a_flag_that_is_no_address_is_refused():
