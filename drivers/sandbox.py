@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from drivers import link_comparison
 from drivers.api import ARP, NAME, BadOption, Difference, EndpointSpec, IPInterface, Sandbox
 from drivers.linux import address, default_routes, link, names, neighbor, neighbor_announcement, netns, route, sysctl
@@ -74,6 +76,7 @@ def compare(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> list[Di
 
 def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> list[Difference]:
     """Return how an interface differs from the state that `configure_here` makes; the caller is in the sandbox."""
+    endpoint = _with_chosen_families(endpoint, interface)
     present = link.find(opened, interface)
     if present is None:
         other = next((candidate for candidate in link.all_links(opened) if _is_of(endpoint, candidate)), None)
@@ -128,6 +131,7 @@ def _repair_here(opened: Session, endpoint: EndpointSpec, interface: str, differ
             rename(opened, difference.detail, interface)
         if difference.setting == ARP:
             link.switch_arp_on(opened, link.index(interface))
+    endpoint = _with_chosen_families(endpoint, interface)
     _restore_attributes(opened, endpoint, interface)
     configure_here(opened, endpoint, interface)
     set_sysctls(_chosen(endpoint, interface))
@@ -231,6 +235,23 @@ def _chosen(endpoint: EndpointSpec, interface: str) -> dict[str, str]:
     return chosen | endpoint_sysctls(endpoint.options, interface)
 
 
+def _with_chosen_families(endpoint: EndpointSpec, interface: str) -> EndpointSpec:
+    """Return the endpoint without IPv6 addresses if the container's sysctls have disabled IPv6 on the interface.
+
+    The sysctl net.ipv6.conf.all.disable_ipv6 acts on the interfaces that exist when the container starts. As in Docker,
+    interfaces that join later have IPv6. The calling thread is in the sandbox.
+    """
+    chosen = (endpoint.sysctls.get(sysctl.conf("ipv6", name, "disable_ipv6"), "0") for name in ("all", interface))
+    if all(value == "0" for value in chosen) or _has_ipv6(interface):
+        return endpoint
+    return replace(endpoint, ipv6=None, link_local=tuple(item for item in endpoint.link_local if item.version == 4))
+
+
+def _has_ipv6(interface: str) -> bool:
+    """Return whether the kernel allows IPv6 on an interface; the calling thread is in the sandbox."""
+    return sysctl.read(sysctl.conf("ipv6", interface, "disable_ipv6")) in (None, "0")
+
+
 def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, str]:
     """Return the sysctls in the endpoint's driver options, with IFNAME replaced by the interface.
 
@@ -269,9 +290,15 @@ def set_default_routes(
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
     The calling process may be in another namespace. Only hawse's own routes are replaced or removed. They have the
-    protocol number ``protocol``, and the next hop or interface of one of the ``offered`` routes.
+    protocol number ``protocol``, and the next hop or interface of one of the ``offered`` routes. An IPv6 route is left
+    out if its interface has IPv6 disabled.
     """
-    inside(sandbox, lambda opened: default_routes.synchronise(opened, chosen, offered, protocol))
+    inside(sandbox, lambda opened: default_routes.synchronise(opened, _possible(chosen), offered, protocol))
+
+
+def _possible(routes: Sequence[DefaultRoute]) -> Sequence[DefaultRoute]:
+    """Return the routes that the kernel accepts: it refuses IPv6 routes through an interface with IPv6 disabled."""
+    return [item for item in routes if item.version == 4 or _has_ipv6(item.interface)]
 
 
 def lost_default_routes(
@@ -284,7 +311,7 @@ def lost_default_routes(
 
     The arguments are those of `set_default_routes`.
     """
-    lost = inside(sandbox, lambda opened: default_routes.lost(opened, chosen, offered, protocol))
+    lost = inside(sandbox, lambda opened: default_routes.lost(opened, _possible(chosen), offered, protocol))
     return [
         Difference(
             "missing",
