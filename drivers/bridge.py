@@ -199,7 +199,8 @@ class BridgeDriver:
                     Step("interface", lambda: sandboxes.configure(sandbox, endpoint, interface)),
                 )
             )
-        return JoinInfo(interface, endpoint.mac, *_gateways(network))
+        gateway4, gateway6 = _gateways(network)
+        return JoinInfo(interface, endpoint.mac, gateway4, gateway6 if endpoint.ipv6 else None)
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
         """Disconnect the sandbox; idempotent, and works if the sandbox no longer exists."""

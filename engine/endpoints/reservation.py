@@ -12,6 +12,8 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_ne
 
 from msgspec.structs import replace
 
+from drivers import sandbox as kernel
+from drivers.api import BadOption
 from drivers.plan import Step, teardown
 from drivers.registry import facts
 from engine import ipam, names
@@ -27,6 +29,7 @@ from engine.model import (
     ContainerRecord,
     EndpointIPAM,
     EndpointRecord,
+    EndpointSettings,
     NetworkAttachment,
     NetworkRecord,
     PoolRecord,
@@ -108,7 +111,7 @@ def reserve(
     ipv4 = _allocate_in_pools(tx, network, 4, requested.ipv4, endpoint_id, known[0])
     mac = _mac(network, settings.mac_address or (former.mac if former and not ipv4 else ""), ipv4)
     chosen = requested.ipv6 or _from_mac(network, mac)
-    ipv6 = _allocate_in_pools(tx, network, 6, chosen, endpoint_id, known[1])
+    ipv6 = "" if _disables_ipv6(settings) else _allocate_in_pools(tx, network, 6, chosen, endpoint_id, known[1])
     return EndpointRecord(
         id=endpoint_id,
         network_id=network.id,
@@ -120,6 +123,15 @@ def reserve(
         names=tuple(names.served_names(container, settings)),
         default_route=settings.default_route,
     )
+
+
+def _disables_ipv6(settings: EndpointSettings) -> bool:
+    """Return whether the endpoint's sysctls disable IPv6 on its interface. As in Docker 28, it then has IPv4 only."""
+    try:
+        sysctls = kernel.endpoint_sysctls(settings.driver_opts or {}, "IFNAME")
+    except BadOption:
+        return False  # the driver refuses the option later
+    return sysctls.get("net/ipv6/conf/IFNAME/disable_ipv6", "0") != "0"
 
 
 def _mac(network: NetworkRecord, requested: str, ipv4: str) -> str:

@@ -8,6 +8,7 @@ from tests.conftest import until
 
 pytestmark = pytest.mark.netns
 OFF = "net.ipv6.conf.%s.disable_ipv6=1"
+OF_ENDPOINT = f"driver-opt=com.docker.network.endpoint.sysctls={OFF % 'IFNAME'}"
 DUAL = ["network", "create", "--ipv6", "--subnet", "172.30.0.0/24", "--subnet", "fd30::/64", "dual"]
 
 
@@ -57,3 +58,19 @@ def test_networks_connect_to_a_container_without_ipv6(host):
     assert addresses(host, "c1", "eth2") == ["172.31.1.2/24", "fd31::2/64"]
     host.hawse("network", "disconnect", "also", "c1")
     assert "default via 172.30.0.1" in host.hawse("exec", "c1", "busybox", "ip", "route").stdout
+
+
+def test_an_endpoint_whose_option_disables_ipv6_has_no_ipv6_address(host):
+    """Docker has the option since 27, and from 28 on no IPv6 address either."""
+    host.hawse(
+        "run", "-d", "--name", "c1", "--network", f"name=dual,{OF_ENDPOINT}", "-p", "8080:80", "hostfs", "sleep", "1000"
+    )
+    assert addresses(host, "c1", "eth0") == ["172.30.0.2/24"]
+    assert inspected(host, "c1") == "  0\n"
+    assert host.hawse("port", "c1").stdout == "80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080\n"
+    assert "fd30" not in host.hawse("exec", "c1", "cat", "/etc/hosts").stdout
+    lookup = ["run", "--rm", "--network", "dual", "hostfs", "busybox", "nslookup"]
+    assert "172.30.0.2" in host.hawse(*lookup, "-type=a", "c1.").stdout
+    assert "fd30" not in host.hawse(*lookup, "-type=aaaa", "c1.", check=False).stdout
+    host.hawse("restart", "-t", "0", "c1")
+    assert addresses(host, "c1", "eth0") == ["172.30.0.2/24"]
