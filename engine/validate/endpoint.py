@@ -83,7 +83,7 @@ def _is_usable(text: str, version: int) -> bool:
 def _range_errors(ipam: EndpointIPAM, network: NetworkRecord) -> Iterator[str]:
     for address, version in ((ipam.ipv4, 4), (ipam.ipv6, 6)):
         pools = [pool for pool in network.pools if ip_interface(pool.subnet).version == version]
-        if address and (fault := _range_fault(address, [] if network.predefined else pools)):
+        if address and (fault := _range_fault(address, pools)):
             yield fault
 
 

@@ -1,6 +1,7 @@
 """Endpoint settings that dockerd 26.1.5 refuses, with its error texts."""
 
 import pytest
+from msgspec.structs import replace
 
 from engine.errors import InvalidArgument
 from engine.model import EndpointIPAM, EndpointSettings, NetworkRecord, PoolRecord
@@ -19,7 +20,9 @@ N2 = NetworkRecord(
     pools=[PoolRecord("10.77.0.0/24", ip_range="10.77.0.128/25"), PoolRecord("fd77::/64")],
 )
 SIX = NetworkRecord("6" * 64, "six", "", "bridge", pools=[PoolRecord("fd78::1/64", unused=True)])
-BRIDGE = NetworkRecord("b" * 64, "bridge", "", "bridge", predefined=True, pools=[PoolRecord("172.17.0.0/16")])
+BRIDGE = NetworkRecord(
+    "b" * 64, "bridge", "", "bridge", predefined=True, pools=[PoolRecord("172.17.0.0/16", automatic=True)]
+)
 
 
 def fault(network, **ipam):
@@ -79,6 +82,12 @@ def test_an_address_on_an_automatic_subnet_is_refused():
 def test_the_default_bridge_takes_neither_address_nor_alias():
     assert fault(BRIDGE, ipv4="172.17.0.9") == bullets(PREDEFINED, AUTOMATIC)
     assert fault(BRIDGE, aliases=["x"]) == ALIAS
+
+
+def test_a_default_bridge_whose_subnet_the_user_configured_takes_no_address_for_one_reason():
+    """Docker 26.1.5 says so with the key bip in daemon.json."""
+    configured = replace(BRIDGE, pools=[PoolRecord("172.17.0.0/16")])
+    assert fault(configured, ipv4="172.17.0.9") == PREDEFINED
 
 
 def test_invalid_link_local_addresses_are_refused():
