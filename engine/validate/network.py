@@ -54,7 +54,14 @@ def check_network_create(
     _check_ipam_driver(completed, drivers[driver], clustered=clustered)
     if drivers[driver].singleton and any(n.driver == driver and not n.config_only for n in existing):
         raise Forbidden(f'only one instance of "{driver}" network is allowed')
-    return completed
+    return _without_unused_subnets(completed)
+
+
+def _without_unused_subnets(request: NetworkCreate) -> NetworkCreate:
+    """Return the request without the IPv4 subnets of a network that has IPv4 disabled."""
+    if request.enable_ipv4 is not False:
+        return request
+    return replace(request, ipam_config=tuple(c for c in request.ipam_config if not c.subnet or ":" in c.subnet))
 
 
 def network_name_taken(name: str) -> Conflict:

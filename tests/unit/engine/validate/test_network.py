@@ -158,6 +158,13 @@ def test_networks_that_docker_refuses_to_create(fields, error, text):
     assert fault(error, **fields) == text
 
 
+def test_a_network_without_ipv4_has_no_ipv4_subnet():
+    """Docker 28 does not use the subnet either."""
+    both = [*pool(S), *pool("fd79::/64")]
+    assert list(create(ipam_config=both, enable_ipv4=False, enable_ipv6=True).ipam_config) == pool("fd79::/64")
+    assert create(ipam_config=both, enable_ipv6=True).ipam_config == both
+
+
 @pytest.mark.parametrize("name", ["a b", "-x", "a/b", "a:b", ".dot", "1", "é", "a@b", "ingress", "Host", "N1"])
 def test_nearly_any_name_is_accepted(name):
     assert create(name=name).name == name
