@@ -69,6 +69,8 @@ class BridgeDriver:
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
         """Raise `BadOption` for bad options, and `Exists` if another network uses the bridge."""
         options = bridge_options.parse(network)
+        if not network.ipv4 and not network.ipv6:
+            raise BadOption("IPv4 or IPv6 must be enabled")
         for version in (4, 6):
             if sum(pool.subnet.version == version for pool in network.pools) > 1:
                 raise BadOption("bridge driver doesn't support multiple subnets")

@@ -16,6 +16,7 @@ REFUSALS = {
     ("network", "create", "-d", "nosuch", "n1"): DAEMON + 'plugin "nosuch" not found',
     ("network", "create", "--subnet", "10.0.0.0/33", "n1"): DAEMON
     + "invalid network config:\ninvalid subnet 10.0.0.0/33: invalid CIDR block notation",
+    ("network", "create", "--ipv4=false", "n1"): DAEMON + "IPv4 or IPv6 must be enabled",  # Docker 28
     ("network", "create", "bridge"): DAEMON + "operation is not permitted on predefined bridge network",
     ("network", "rm", "nosuch"): DAEMON + "network nosuch not found",
     ("network", "rm", "bridge"): DAEMON + "bridge is a pre-defined network and cannot be removed",
