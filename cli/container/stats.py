@@ -9,7 +9,7 @@ from contextlib import suppress
 import click
 
 from cli.app import App
-from cli.options.image_reference import container_path_segment
+from cli.options.image_reference import path_segment
 from cli.output.documents import LIST_FORMAT, Json
 from cli.output.listing import omittable, write_listing
 from cli.output.rows import FormatContext
@@ -79,7 +79,7 @@ def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple
     containers with ``everything``. The name is then the short id.
     """
     if containers:
-        names = list(map(container_path_segment, containers))
+        names = list(map(path_segment, containers))
         return list(zip(containers, app.engine.containers.current_stats(names), strict=True))
     while True:
         listed = [document["Id"] for document in app.engine.containers.list({}, all=everything)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.options.image_reference import container_path_segment
+from cli.options.image_reference import path_segment
 from cli.output.listing import measure
 from cli.output.table import align
 from cli.pflag import at_least, command
@@ -22,6 +22,6 @@ COLUMN = 20  # the smallest width of a column, in characters
 @click.pass_obj
 def top(app: App, container: str, options: tuple[str, ...]) -> None:
     """Print the processes of a container as ps(1) shows them, with the pids of the host."""
-    document = app.engine.containers.top(container_path_segment(container), " ".join(options))
+    document = app.engine.containers.top(path_segment(container), " ".join(options))
     rows = [app.protected(row) for row in (document["Titles"], *document["Processes"])]
     app.out_rendered("".join(f"{line}\n" for line in align(["\t".join(row) for row in rows], measure(app), COLUMN)))
