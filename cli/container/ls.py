@@ -75,7 +75,7 @@ def list_containers(ctx: click.Context, flags: dict[str, Any]) -> None:
         cells = {name: list(map(read, containers)) for name, read in readers(trunc=trunc).items() if name in text}
         return write_columns(app, text, cells, HEADER, elided=elided)
     rows = [row(container, trunc=trunc) for container in containers]
-    return write_listing(app, text, rows, HEADER, failing=FAILED, elided=elided)
+    return write_listing(app, text, rows, HEADER, elided=elided)
 
 
 def template(format: str, *, quiet: bool, size: bool) -> str:
@@ -96,18 +96,14 @@ def template(format: str, *, quiet: bool, size: bool) -> str:
 def uses_size(format: str) -> bool:
     """Return whether a ``--format`` shows container sizes; raises StatusError if the format is invalid.
 
-    The function renders the format for an empty container and watches whether the size is used. The engine computes
-    sizes only if they are shown, because computing them takes long.
+    The function renders the format for a container without settings and watches whether the size is used. The engine
+    computes sizes only if they are shown, because computing them takes long.
     """
-    used = []
-
-    def size_used() -> str:
-        used.append(True)
-        return ""
-
+    used: list[bool] = []
+    sample = empty_row(lambda: used.append(True))
     if format not in NAMED_FORMATS:
         try:
-            parse(format).execute(empty_row(size_used).value())  # a leading word "table" is only literal text
+            parse(format).execute(sample.value())  # a leading word "table" is only literal text
         except TemplateSyntaxError as error:
             raise StatusError(f"failed to parse template: {error}") from error
         except TemplateExecError as error:

@@ -25,6 +25,10 @@ TYPE = "*formatter.ContainerContext"
 COMMAND_WIDTH, MOUNT_WIDTH = 20, 15
 Document = Mapping[str, Any]
 """One document from GET /containers/json."""
+EMPTY: Document = {
+    "Id": "", "Names": [], "Image": "", "ImageID": "", "Command": "", "Created": 0, "Labels": {}, "Ports": [],
+    "State": "", "Status": "",
+}  # fmt: skip
 
 
 def row(container: Document, *, trunc: bool) -> FormatContext:
@@ -54,12 +58,19 @@ def readers(*, trunc: bool) -> Mapping[str, Callable[[Document], str]]:
     }
 
 
-def empty_row(size_used: Callable[[], str]) -> FormatContext:
-    """Return a container row with empty fields, to test a template.
+def empty_row(size_used: Callable[[], None]) -> FormatContext:
+    """Return the row of a container without any settings, to test a template.
 
-    The row calls ``size_used`` if the template uses the size.
+    Docker tests templates with the same row: the image is "<no image>", and the container was created in 1970. The row
+    calls ``size_used`` if the template uses the size.
     """
-    return FormatContext(TYPE, {**dict.fromkeys(HEADER, ""), "Size": size_used}, lookups={"Label": lambda _: ""})
+
+    def read_size(container: Document) -> str:
+        size_used()
+        return size(container)
+
+    fields = {name: partial(read, EMPTY) for name, read in {**readers(trunc=False), "Size": read_size}.items()}
+    return FormatContext(TYPE, fields, lookups={"Label": lambda _: ""})
 
 
 def moment(seconds: float) -> str:

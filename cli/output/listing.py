@@ -23,13 +23,12 @@ def write_listing(
     rows: Iterable[FormatContext],
     header: Mapping[str, str],
     *,
-    failing: str = PARSING,
     elided: Sequence[str] = (),
 ) -> None:
     """Print all rows of a list command in the given format; if the template fails for one row, print no rows.
 
-    ``failing`` is the prefix of the error text if the template fails. ``elided`` has the titles of the columns that may
-    be omitted if the table is wider than the terminal (see `fits_terminal`).
+    ``elided`` has the titles of the columns that may be omitted if the table is wider than the terminal (see
+    `fits_terminal`).
     """
     try:
         listing = ListFormat(template)
@@ -38,10 +37,8 @@ def write_listing(
             return write_fitted(app, [line.split("\t") for line in (listing.header(header), *lines)], elided)
         if listing.is_table:
             lines = align("\n".join([listing.header(header), *lines]).split("\n"), measure(app))
-    except TemplateSyntaxError as error:
+    except (TemplateSyntaxError, TemplateExecError) as error:
         raise StatusError(f"{PARSING}{error}") from error
-    except TemplateExecError as error:
-        raise StatusError(f"{failing}{error}") from error
     return write(app, lines, headed=listing.is_table)
 
 

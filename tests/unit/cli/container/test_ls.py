@@ -121,12 +121,25 @@ def test_quiet_overrides_format_with_a_warning(ps):
             'failed to execute template: template: :1:2: executing "" at <.Nope>: '
             "can't evaluate field Nope in type *formatter.ContainerContext\n",
         ),
+        (
+            '{{if eq .Image "<no image>"}}{{range .Command}}{{end}}{{end}}',
+            'failed to execute template: template: :1:37: executing "" at <.Command>: range can\'t iterate over ""\n',
+        ),
     ],
 )
 def test_an_invalid_template_is_refused_before_the_engine_is_asked(cli, ps, format, text):
     result = ps("--format", format)
     assert (result.code, result.out, result.err) == (1, "", text)
     assert cli.engine.calls == []
+
+
+def test_a_template_that_fails_only_for_a_container_with_settings_is_a_parsing_error(ps):
+    result = ps("--format", "{{if .ID}}{{range .Names}}{{end}}{{end}}")
+    assert (result.code, result.out, result.err) == (
+        1,
+        "",
+        'template parsing error: template: :1:18: executing "" at <.Names>: range can\'t iterate over c1\n',
+    )
 
 
 def test_an_image_given_by_id_is_shortened(cli, ps):
