@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from drivers.linux import host as linux_host
@@ -24,6 +25,24 @@ from engine.ports.probe import HostProbe, free_ports, listens_on_ipv6
 from engine.store.api import Reader, Taken, Transaction
 
 HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
+CURSOR = "port-cursor-{protocol}-{address}-{first}-{last}"
+"""The key of the store for the last port that was chosen from a range of host ports."""
+
+
+class _StoredCursor(Struct, frozen=True):
+    """The last port that was chosen from each range of host ports, in the store."""
+
+    tx: Transaction
+
+    def last(self, protocol: str, address: str, ports: range) -> int:
+        return int(self.tx.meta(_key(protocol, address, ports)) or 0)
+
+    def move(self, protocol: str, address: str, ports: range, port: int) -> None:
+        self.tx.set_meta(_key(protocol, address, ports), str(port))
+
+
+def _key(protocol: str, address: str, ports: range) -> str:
+    return CURSOR.format(protocol=protocol, address=address, first=ports[0], last=ports[-1])
 
 
 def requested_ports(record: ContainerRecord) -> list[PortSpec]:
@@ -63,7 +82,8 @@ def allocate(
     if not specs:
         return []  # without ports to choose, do not read the ports of all other endpoints
     with _docker_error_text(tx, record, member.endpoint):
-        return allocation.allocate_ports(specs, [*tx.ports(), *avoided], _host_side(host, member))
+        taken = [*tx.ports(), *avoided]
+        return allocation.allocate_ports(specs, taken, _host_side(host, member), _StoredCursor(tx))
 
 
 def _allocate_again(

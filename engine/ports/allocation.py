@@ -70,6 +70,19 @@ class PortProbe(Protocol):
         """
 
 
+class RangeCursor(Protocol):
+    """The interface for the last host port that was chosen from each range that containers publish (``-p 1-9:80``).
+
+    The ranges of each protocol and host address are separate.
+    """
+
+    def last(self, protocol: str, address: str, ports: range) -> int:
+        """Return the last port that was chosen from the range, or 0 if none was."""
+
+    def move(self, protocol: str, address: str, ports: range, port: int) -> None:
+        """Store the last port that was chosen from the range."""
+
+
 class HostAddressing(Struct, frozen=True):
     """The host's side of published ports: the network's default host address, and the usable IP versions.
 
@@ -101,7 +114,9 @@ def is_translated(network: NetworkRecord, version: int, *, has_ipv6: bool) -> bo
     return all(options.get(GATEWAY_MODES[required_version], "nat").startswith("nat") for required_version in versions)
 
 
-def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host: HostAddressing) -> list[PortRecord]:
+def allocate_ports(
+    specs: Iterable[PortSpec], taken: Iterable[PortRecord], host: HostAddressing, cursor: RangeCursor
+) -> list[PortRecord]:
     """Choose host addresses and ports for ``specs``, in Docker's order; raises `PortConflict`.
 
     ``taken`` are the records of all other endpoints (`engine.store.api.Reader.ports`). Fixed ports are allocated first,
@@ -110,7 +125,7 @@ def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host:
     """
     parsed = (_port_request(spec, host) for spec in _in_dockers_order(specs))
     requests = [request for request in parsed if request.addresses or request.untranslated]
-    allocation = _Allocation(host.probe, _Taken(taken))
+    allocation = _Allocation(host.probe, _Taken(taken), cursor)
     for request in sorted(requests, key=lambda request: request.choices):
         if request.addresses:
             request.host_port = allocation.choose(request)
@@ -241,6 +256,7 @@ class _Allocation(Struct):
 
     probe: PortProbe
     taken: _Taken
+    cursor: RangeCursor
     chosen: defaultdict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def choose(self, request: _PortRequest) -> int:
@@ -284,12 +300,18 @@ class _Allocation(Struct):
     def _first_of_range(self, request: _PortRequest) -> int:
         """Return the first port of the requested range that no endpoint uses.
 
-        Raises `PortConflict` if endpoints use all ports of the range. Also raises `PortConflict` if another program
-        uses this first port, because Docker tries no further port.
+        As in Docker, the search starts after the last port that was chosen from the range. Raises `PortConflict` if
+        endpoints use all ports of the range. Also raises `PortConflict` if another program uses this first port,
+        because Docker tries no further port.
         """
-        port = next((port for port in request.spec.host_ports if self._untaken(request, port)), 0)
+        protocol, ports = request.spec.protocol, request.spec.host_ports
+        last = self.cursor.last(protocol, request.addresses[0], ports)
+        after = range(last + 1, ports.stop) if last in ports else ports
+        port = next((port for port in chain(after, ports) if self._untaken(request, port)), 0)
         if not port:
             raise PortConflict("all ports are allocated")
+        for address in request.addresses:
+            self.cursor.move(protocol, address, ports, port)
         return self._fixed(request, range(port, port + 1))
 
     def _any(self, request: _PortRequest) -> int:

@@ -36,6 +36,16 @@ class Kernel:
         return self.refusals.get((protocol, address, port)) or self.refusals.get((protocol, address, 0))
 
 
+class Cursor(dict):
+    """A double of the stored last ports of ranges."""
+
+    def last(self, protocol, address, ports):
+        return self.get((protocol, address, ports), 0)
+
+    def move(self, protocol, address, ports, port):
+        self[protocol, address, ports] = port
+
+
 def spec(text: str) -> PortSpec:
     """Parse the test notation ``[ip#][host port]>port[-end][/protocol]`` of a published port."""
     rest, _, protocol = text.partition("/")
@@ -58,8 +68,9 @@ def by_port(records) -> dict[tuple[str, int], list[tuple[str, int]]]:
     return bindings
 
 
-def publish(*specs, taken=(), kernel=None, **host):
-    return allocate_ports(map(spec, specs), taken, HostAddressing(kernel or Kernel(), **host))
+def publish(*specs, taken=(), kernel=None, cursor=None, **host):
+    cursor = Cursor() if cursor is None else cursor
+    return allocate_ports(map(spec, specs), taken, HostAddressing(kernel or Kernel(), **host), cursor)
 
 
 def conflict(*specs, **kw):
@@ -198,6 +209,16 @@ def test_a_host_range_gives_its_first_port_that_no_endpoint_has():
     assert conflict("8000-8001>80", taken=taken) == "all ports are allocated"
 
 
+def test_a_host_range_gives_the_port_after_the_last_one_that_it_gave():
+    def ports(text: str, **kw) -> set[int]:
+        return {r.host_port for r in publish(text, cursor=cursor, **kw)}
+
+    cursor = Cursor()
+    taken = [record("0.0.0.0", 8002)]
+    assert [ports("8000-8003>80", taken=taken) for _ in range(4)] == [{8000}, {8001}, {8003}, {8000}]
+    assert ports("8000-8003>80/udp") == ports("8000-8002>80") == ports("127.0.0.1#8000-8003>80") == {8000}
+
+
 def test_a_foreign_listener_in_a_host_range_is_an_error_as_on_docker():
     kernel = Kernel(refusals={("tcp", "0.0.0.0", 9500): IN_USE})
     assert "listen tcp4 0.0.0.0:9500: bind: address already in use" in conflict("9500-9510>80", kernel=kernel)
@@ -274,7 +295,7 @@ def test_a_range_is_allocated_like_its_single_ports(specs):
         entry = spec(text)
         hosts = entry.host_ports
         singles += [PortSpec(entry.protocol, p, entry.host_ip, str(h)) for p, h in zip(entry.ports, hosts, strict=True)]
-    assert by_port(publish(*specs)) == by_port(allocate_ports(singles, (), HostAddressing(Kernel())))
+    assert by_port(publish(*specs)) == by_port(allocate_ports(singles, (), HostAddressing(Kernel()), Cursor()))
 
 
 def test_the_highest_conflicting_port_of_a_range_is_reported():
@@ -294,7 +315,7 @@ def test_a_range_without_host_ports_gets_a_free_one_for_each():
 def test_an_ip_version_without_nat_uses_no_host_port():
     host = HostAddressing(Kernel(), untranslated=frozenset({6}))
     taken = [PortRecord("tcp", "::", 8080, 8080, 80, 80)]
-    assert shown(allocate_ports([spec("8080>80")], taken, host)) == [
+    assert shown(allocate_ports([spec("8080>80")], taken, host, Cursor())) == [
         "tcp 0.0.0.0 8080-8080 > 80-80",
         "tcp :: 0-0 > 80-80",
     ]
@@ -303,14 +324,14 @@ def test_an_ip_version_without_nat_uses_no_host_port():
 def test_without_nat_nothing_is_asked_of_the_kernel_and_nothing_collides():
     kernel = Kernel()
     host = HostAddressing(kernel, untranslated=frozenset({4, 6}))
-    first = allocate_ports([spec("8080-8082>80-82"), spec(">53/udp")], [], host)
+    first = allocate_ports([spec("8080-8082>80-82"), spec(">53/udp")], [], host, Cursor())
     assert shown(first) == [
         "tcp 0.0.0.0 0-0 > 80-82", "tcp :: 0-0 > 80-82", "udp 0.0.0.0 0-0 > 53-53", "udp :: 0-0 > 53-53",
     ]  # fmt: skip
-    assert allocate_ports([spec("8080-8082>80-82"), spec(">53/udp")], first, host) == first
+    assert allocate_ports([spec("8080-8082>80-82"), spec(">53/udp")], first, host, Cursor()) == first
     assert kernel.asked == 0
 
 
 def test_an_endpoint_without_ipv4_gets_no_ipv4_host_port():
     host = HostAddressing(Kernel(), ipv4=False)
-    assert shown(allocate_ports([spec("8080>80")], [], host)) == ["tcp :: 8080-8080 > 80-80"]
+    assert shown(allocate_ports([spec("8080>80")], [], host, Cursor())) == ["tcp :: 8080-8080 > 80-80"]

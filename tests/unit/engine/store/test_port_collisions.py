@@ -24,7 +24,7 @@ ADDRESSES = ["0.0.0.0", "127.0.0.1", "192.0.2.1", "::", "::1", "fd00::1"]
 
 
 class Free:
-    """A double of a host on which no other program listens on a port."""
+    """A double of a host on which no other program listens on a port, and of the last ports of ranges."""
 
     def ephemeral(self):
         return [range(50000, 50001)]
@@ -86,6 +86,6 @@ def test_the_allocator_refuses_the_same_ports_as_the_store(taken, protocol, addr
     record = PortRecord(protocol, address, port, port, 80, 80)
     if meet(taken, record):
         with pytest.raises(PortConflict):
-            allocate_ports([spec], [taken], HostAddressing(Free()))
+            allocate_ports([spec], [taken], HostAddressing(Free()), Free())
     else:
-        assert allocate_ports([spec], [taken], HostAddressing(Free())) == [record]
+        assert allocate_ports([spec], [taken], HostAddressing(Free()), Free()) == [record]
