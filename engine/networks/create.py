@@ -6,7 +6,7 @@ The transaction that records the network also allocates the subnets, gateways an
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address, ip_network
 
@@ -96,8 +96,9 @@ def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, Network
             request = check_network_create(request, _possible_conflicts(tx, request), available(), clustered=clustered)
             record = _new_record(request)
             if not request.config_only and not facts(request.driver).singleton:
-                pools = allocate_pools(tx, request, host.config, host_id(tx), on_host)
-                record = reserve_fixed(tx, replace(record, pools=tuple(pools)))
+                for pool in allocate_pools(tx, request, host.config, host_id(tx), on_host):
+                    pools.append(pool)  # after an error, the list has the pools that were allocated before
+                record = reserve_fixed(tx, replace(record, pools=tuple(ordered(pools))))
             else:
                 record = replace(record, pools=tuple(configured_pools(request)))
             spec = None if record.config_only else network_spec(record)
@@ -172,30 +173,27 @@ def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord, spec: 
 
 def allocate_pools(
     tx: Transaction, request: NetworkCreate, config: Config, host_id: str, on_host: Mapping[int, Sequence[Range]]
-) -> list[PoolRecord]:
-    """Return the subnets of a new network: the subnets that the user gave, and automatic subnets.
+) -> Iterator[PoolRecord]:
+    """Yield the subnets of a new network, IPv4 first: the subnets that the user gave, and automatic subnets.
 
     An automatic subnet is allocated for each IP version that the network needs and that has no subnet from the user.
     ``on_host`` maps each IP version to the address ranges of the host's interfaces. Automatic subnets do not overlap
     these ranges. Raises Forbidden if a subnet that the user gave overlaps another network.
     """
-    taken = {version: tx.subnets(version) for version in (4, 6)}
     requested = [_own_pool(c, request) for c in request.ipam_config if c.subnet and not _is_size_only(c)]
-    for pool in requested:
-        subnet = ip_network(pool.subnet)
-        if not pool.unused and Occupied(taken[subnet.version]).last_within(*bounds(subnet)) is not None:
-            raise hinted(Forbidden(OVERLAP), _overlapping(tx, subnet))
-        taken[subnet.version].append(bounds(subnet))
     sized = dict(map(_size, filter(_is_size_only, request.ipam_config)))
-    families = {ip_network(p.subnet).version for p in requested if not p.unused}
-    occupied = {version: [*ranges, *on_host[version]] for version, ranges in taken.items()}
-    automatic = []
-    if request.enable_ipv4 is not False and 4 not in families:
-        automatic.append(_automatic(tx, 4, config.default_address_pools, occupied[4], sized.get(4)))
-    if request.enable_ipv6 and 6 not in families:
-        defaults = (*config.default_address_pools, ipam.ula_pool(host_id))
-        automatic.append(_automatic(tx, 6, defaults, occupied[6], sized.get(6)))
-    return _ordered(requested, automatic)
+    defaults = {4: config.default_address_pools, 6: (*config.default_address_pools, ipam.ula_pool(host_id))}
+    for version, needed in ((4, request.enable_ipv4 is not False), (6, request.enable_ipv6)):
+        own = [pool for pool in requested if ip_network(pool.subnet).version == version]
+        taken = list(tx.subnets(version))
+        for pool in own:
+            subnet = ip_network(pool.subnet)
+            if not pool.unused and Occupied(taken).last_within(*bounds(subnet)) is not None:
+                raise hinted(Forbidden(OVERLAP), _overlapping(tx, subnet))
+            taken.append(bounds(subnet))
+            yield pool
+        if needed and not own:
+            yield _automatic(tx, version, defaults[version], [*taken, *on_host[version]], sized.get(version))
 
 
 def _overlapping(tx: Transaction, subnet: IPNetwork) -> str:
@@ -298,9 +296,9 @@ def _automatic(
     return PoolRecord(subnet=str(chosen), automatic=True)
 
 
-def _ordered(requested: Sequence[PoolRecord], automatic: Sequence[PoolRecord]) -> list[PoolRecord]:
+def ordered(pools: Iterable[PoolRecord]) -> list[PoolRecord]:
     """Return the subnets that the user gave, IPv4 before IPv6, followed by the automatic subnets."""
-    return [*sorted(requested, key=lambda p: ip_network(p.subnet).version), *automatic]
+    return sorted(pools, key=lambda pool: (pool.automatic, ip_network(pool.subnet).version))
 
 
 def _is_size_only(config: IPAMConfig) -> bool:

@@ -209,7 +209,7 @@ def _pools(
         return before.pools
     for version in (4, 6):  # search all pools from the beginning, as dockerd does at its start
         tx.set_meta(create.CURSOR.format(version=version), "")
-    return create.allocate_pools(tx, request, config, create.host_id(tx), on_host)
+    return create.ordered(create.allocate_pools(tx, request, config, create.host_id(tx), on_host))
 
 
 def _with_default_gateway(pool: PoolRecord, config: Config) -> PoolRecord:
