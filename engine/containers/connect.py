@@ -218,13 +218,14 @@ def _reserve(
 def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settings: EndpointSettings) -> None:
     """Add a network to the configuration of a stopped container, unless the configuration already has it.
 
-    A network that does not exist is accepted. As in Docker, the next start of the container then fails.
+    A network that does not exist is accepted. As in Docker, the next start of the container then fails. The new network
+    replaces a removed network that had the same name.
     """
     network, name, named = None, reference, False
     with contextlib.suppress(NotFound):
         network = lookup.network(host, reference)
         check_connect(record, network, settings, [])
-        if is_attached(record, network):
+        if any(_is_for(a, network) and a.network_id in ("", network.id) for a in record.attachments):
             return
         name, named = network.name, True
     attachment = NetworkAttachment(name, settings, named=named)
