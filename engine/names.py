@@ -201,6 +201,16 @@ def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: b
     )
 
 
+def only_network(matches: Sequence[NetworkRecord]) -> NetworkRecord | None:
+    """Return the only network in ``matches``, or None if there is no network or several.
+
+    Networks that are being created or removed do not count. As in Docker, the settings of a container may name no
+    network, or be a prefix of several ids; only the container's start then fails.
+    """
+    present = [network for network in matches if network.phase in PRESENT]
+    return present[0] if len(present) == 1 else None
+
+
 def pick_container(matches: Sequence[ContainerRecord], reference: str) -> ContainerRecord:
     """Return the only container in ``matches``; raises `NotFound` if ``matches`` is empty.
 

@@ -5,7 +5,6 @@ An adopted namespace is a network namespace that hawse connects to networks but 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -218,12 +217,13 @@ def _reserve(
 def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settings: EndpointSettings) -> None:
     """Add a network to the configuration of a stopped container, unless the configuration already has it.
 
-    A network that does not exist is accepted. As in Docker, the next start of the container then fails. The new network
-    replaces a removed network that had the same name.
+    A network that does not exist, and a prefix of several ids, are accepted. As in Docker, the next start of the
+    container then fails. The new network replaces a removed network that had the same name.
     """
-    network, name, named = None, reference, False
-    with contextlib.suppress(NotFound):
-        network = lookup.network(host, reference)
+    name, named = reference, False
+    with host.store.read() as reader:
+        network = names.only_network(reader.find_networks(reference))
+    if network is not None:
         check_connect(record, network, settings, [])
         if any(_is_for(a, network) and a.network_id in ("", network.id) for a in record.attachments):
             return

@@ -69,7 +69,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
     warnings = check_container_create(request)
     with host.store.read() as reader:
         networks = _existing_networks(reader, request)
-        attachments = _attachments(request, next(iter(reader.find_networks(request.host.network_mode)), None))
+        attachments = _attachments(request, names.only_network(reader.find_networks(request.host.network_mode)))
     root = find_root(host, request.config.image)
     check_networks(request, networks)
     warnings = [*warnings, *_platform_warnings(host, request, root)]
@@ -152,7 +152,7 @@ def _check_working_directory(root: str, path: str) -> None:
 
 
 def _existing_networks(reader: Reader, request: ContainerCreate) -> dict[str, NetworkRecord | None]:
-    return {n: next(iter(reader.find_networks(n)), None) for n in request.networks}
+    return {n: names.only_network(reader.find_networks(n)) for n in request.networks}
 
 
 def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:

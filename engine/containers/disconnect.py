@@ -54,7 +54,7 @@ def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
     with locked(host.run, "container", container_id):
         record = finalized_record(host, container_id)
         with host.store.read() as reader:
-            network = next(iter(reader.find_networks(reference)), None)
+            network = names.only_network(reader.find_networks(reference))
         if network is not None:
             check_disconnect(record, network, connected=is_attached(record, network))
             left = without_attachment(record, network)

@@ -242,7 +242,7 @@ def _whole_mode(reader: Reader, record: ContainerRecord) -> str:
     mode = record.host.network_mode
     if not (is_user_defined(mode) and record.attachments):
         return mode
-    network = next(iter(reader.find_networks(mode)), None)
+    network = names.only_network(reader.find_networks(mode))
     return network.id if network and mode not in (network.id, network.name) else mode
 
 

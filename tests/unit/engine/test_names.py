@@ -118,6 +118,14 @@ def test_the_error_for_an_ambiguous_network_depends_on_the_command(inspect, text
     assert str(caught.value) == text
 
 
+def test_only_a_network_that_is_present_and_single_is_the_only_network():
+    first, second = network("x", "a1"), network("y", "a2")
+    assert names.only_network([first]) is first
+    assert names.only_network([first, replace(second, phase="creating")]) is first
+    assert names.only_network([first, second]) is None
+    assert names.only_network([]) is None
+
+
 @pytest.mark.parametrize(
     ("matches", "reference", "error", "text"),
     [
