@@ -165,6 +165,21 @@ class Exchange:
         self._write(b"".join((f"HTTP/1.1 {error}\r\n".encode(), header_lines(headers), _LINE_END, str(error).encode())))
         self._linger()
 
+    def refuse_hijack(self, status: int, message: str) -> None:
+        """Answer a refused hijack with plain text, after which the connection is closed; raises ClientGone.
+
+        The bytes are those of dockerd, which sends no length and no other headers (``postContainersAttach``). Does
+        nothing after the head of the hijack, because the bytes would be output of the container.
+        """
+        if self.answered:
+            return
+        for _ in self.body():
+            pass  # if unread bytes remained, the kernel would reset the connection
+        self.answered = self.hijacked = True
+        self._socket.settimeout(ANSWER_SECONDS)
+        head = f"HTTP/1.1 {status} {reason(status).decode()}\r\nContent-Type: {RAW_STREAM}\r\n\r\n"
+        self._write(f"{head}{message}\r\n".encode("utf-8", "replace"))
+
     def _linger(self) -> None:
         """Read and discard what the client still sends, at most for `LINGER_SECONDS`.
 

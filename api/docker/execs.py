@@ -27,16 +27,23 @@ REMEMBERED_LIMIT = 4096
 """Maximum number of exec instances. Above it, the oldest instances that do not run are deleted."""
 
 
+def run_of(document: dict[str, Any]) -> str:
+    """Return what identifies the present run of a container with this document: the time of its start."""
+    return str(document["State"]["StartedAt"])
+
+
 class Exec(Struct):
     """One exec instance. ``exit_code`` is None until the command has ended."""
 
     id: str
     container_id: str
+    run: str  # the run of the container for which the instance was created, see `run_of`
     command: ExecCreate
     attached: tuple[bool, bool]  # whether stdout and stderr are attached
     keys: str = ""
-    exit_code: int | None = None
     size: tuple[int, int] = (0, 0)  # rows and columns of the terminal
+    exit_code: int | None = None
+    executed: bool = True  # False if the command could not be executed
     terminal: int = -1  # master of the pseudo-terminal between the service and the worker
     job: Job | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -51,7 +58,7 @@ class Exec(Struct):
         """Mark the command as started; raises ApiError (409) for a second start."""
         with self.lock:
             if self.started.is_set():
-                raise ApiError(409, f"exec {self.id} has already run" if self.exit_code is not None
+                raise ApiError(409, f"Error: Exec command {self.id} has already run" if self.exit_code is not None
                                else f"Error: Exec command {self.id} is already running")  # fmt: skip
             self.started.set()
 
@@ -59,11 +66,13 @@ class Exec(Struct):
         """Wait for the start of the command, at most for `START_SECONDS`, and set the size of its terminal.
 
         A command that is just starting starts with this size. Raises ApiError if the command is not started in time
-        (500), or has ended (404).
+        (500), could not be executed (400), or has ended (404).
         """
         if not self.started.wait(START_SECONDS):
             raise ApiError(500, "timeout waiting for exec session ready")
         with self.lock:
+            if not self.executed:
+                raise ApiError(400, "exec process is not started")
             if self.exit_code is not None:
                 raise ApiError(404, f"process does not exist {self.id}: not found")
             self.size = rows, columns
@@ -78,10 +87,10 @@ class Exec(Struct):
         with self.lock:
             self.terminal, self.job = master, job
 
-    def finish(self, code: int) -> None:
+    def finish(self, code: int, *, executed: bool = True) -> None:
         """Record the exit code of the command, and close its terminal."""
         with self.lock:
-            self.exit_code, self.job = code, None
+            self.exit_code, self.job, self.executed = code, None, executed
             if self.terminal >= 0:
                 os.close(self.terminal)
                 self.terminal = -1
@@ -141,11 +150,12 @@ class Execs:
             raise ApiError(404, f"No such exec instance: {exec_id}")
         return instance
 
-    def of_container(self, container_id: str) -> list[str]:
-        """Return the ids of the exec instances of a container that have not ended."""
+    def of_container(self, container_id: str, run: str) -> list[str]:
+        """Return the ids of the exec instances of a container's run (see `run_of`) that have not ended."""
         with self._lock:
             known = list(self._known.values())
-        return [each.id for each in known if each.container_id == container_id and each.exit_code is None]
+        mine = (each for each in known if (each.container_id, each.run) == (container_id, run))
+        return [each.id for each in mine if each.exit_code is None]
 
 
 EXECS = Execs()

@@ -162,8 +162,11 @@ def test_an_exec_instance_reports_its_state_and_exit_code(service):
     document = until(lambda: (d := service.ask("GET", f"/exec/{exec_id}/json").json)["ExitCode"] is not None and d)
     assert (document["ExitCode"], document["Running"]) == (3, False)
     assert document["ProcessConfig"]["entrypoint"] == "sh"
+    refusal = f"Error: Exec command {exec_id} has already run"
     again = service.ask("POST", f"/exec/{exec_id}/start", {"Detach": True})
-    assert again.status == 409
+    assert (again.status, again.message) == (409, refusal)
+    again = service.ask("POST", f"/exec/{exec_id}/start", {"Detach": False, "Tty": True})
+    assert (again.status, again.body) == (200, refusal.encode() + b"\r\n")
     assert service.ask("GET", "/exec/nosuch/json").message == "No such exec instance: nosuch"
     assert service.ask("POST", "/containers/c1/exec", {"Cmd": []}).status == 400
 
@@ -300,8 +303,8 @@ def test_wait_ends_with_a_run_although_the_container_restarts(service):
     until(lambda: service.ask("GET", "/containers/c2/json").json["RestartCount"] >= 4, 60, pause=0.2)
     until(lambda: service.ask("GET", "/containers/c2/json").json["State"]["Restarting"])
     for path, body in (("/containers/c2/exec", {"Cmd": ["true"]}), ("/containers/c2/attach?stream=1", None)):
-        refused = service.ask("POST", path, body)
-        assert refused.status == 409 and refused.message.endswith("is restarting, wait until the container is running")
+        refused = service.ask("POST", path, body)  # an attach is refused with plain text
+        assert refused.status == 409 and b"is restarting, wait until the container is running" in refused.body
 
 
 def test_stats_and_top_show_traffic_and_processes(service):

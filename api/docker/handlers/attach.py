@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from api.docker.copying import Client, attach
-from api.docker.errors import bad_request
+from api.docker.errors import ApiError, bad_request, from_engine
 from api.docker.messages import EMPTY, Request, Response
 from api.docker.router import Route
 from api.docker.stream import Hijacked, media_type
+from engine.errors import EngineError
 from engine.golang.strconv import atoi
 from engine.model import LogOptions
 from engine.runtime.terminal import DetachKeys
@@ -25,9 +26,17 @@ sent as binary messages.
 
 
 def attach_container(request: Request) -> None:
-    """Answer POST /containers/{id}/attach; the connection then carries the container's streams (see `_converse`)."""
+    """Answer POST /containers/{id}/attach; the connection then carries the container's streams (see `_converse`).
+
+    As in Docker, an error before the streams is plain text, and the connection is then closed.
+    """
     requested = [name for name in STREAMS if request.flag(name)]
-    _converse(request, requested, lambda tty: request.hijack(media_type(request.version, tty=tty)), framed=True)
+    try:
+        _converse(request, requested, lambda tty: request.hijack(media_type(request.version, tty=tty)), framed=True)
+    except EngineError as error:
+        request.exchange.refuse_hijack(error.status, str(from_engine(error)))
+    except ApiError as error:
+        request.exchange.refuse_hijack(error.status, str(error))
 
 
 def attach_websocket(request: Request) -> None:
@@ -54,16 +63,18 @@ def _converse(request: Request, requested: Sequence[str], connect: Callable[[boo
     tty, container_id = document["Config"]["Tty"], document["Id"]
     stdin = "stdin" in requested and document["Config"]["OpenStdin"]
     once = document["Config"]["StdinOnce"]
+    stays = once and not tty
+    # As in Docker, a client without a stream waits only for the end of a run whose input is the first client's.
+    waits = stdin or "stdout" in requested or "stderr" in requested or (stays and document["State"]["Running"])
     streams = engine.containers.open_streams(container_id, stdin=stdin)
     with closing(streams), connect(tty) as connection:
         sink = streams if stdin else None
-        stays = once and not tty
         client = Client(connection, sink, keys if sink and tty else None, tty=tty or not framed, stays=stays)
         if request.flag("logs"):
             for line in engine.containers.logs(container_id, LogOptions()):
                 if line.stream in requested:
                     client.write(line.stream, line.data)
-        if request.flag("stream"):
+        if request.flag("stream") and waits:
             attach(client, streams, requested)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from api.docker.container_body import container_create
 from api.docker.errors import bad_request
-from api.docker.execs import EXECS
+from api.docker.execs import EXECS, run_of
 from api.docker.handlers.absent import refuse_checkpoint
 from api.docker.host_config import restart_policy
 from api.docker.messages import NO_CONTENT, NOT_MODIFIED, Json, Request, Response, json_response
@@ -42,7 +42,7 @@ def without_empty_size(document: Json) -> Json:
 def inspect(request: Request) -> Response:
     """Answer GET /containers/{id}/json."""
     document = request.engine.containers.inspect(request.parameters["id"], size=request.flag("size"))
-    document["ExecIDs"] = EXECS.of_container(document["Id"]) or None
+    document["ExecIDs"] = EXECS.of_container(document["Id"], run_of(document)) or None
     _add_newer_fields(request, [document])
     return json_response(document if request.version >= OWN_DNS_NAMES else with_old_aliases(document))
 

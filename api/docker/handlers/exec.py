@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from api.docker.copying import CHUNK_BYTES, Client, InputPipe, Relay
 from api.docker.errors import ApiError, bad_request
-from api.docker.execs import EXECS, Exec
+from api.docker.execs import EXECS, Exec, run_of
 from api.docker.fields import Fields
 from api.docker.handlers.attach import SIZE_LIMIT, detach_keys, size
 from api.docker.messages import EMPTY, Json, Request, Response, json_response
@@ -26,7 +26,7 @@ from api.docker.router import Route
 from api.docker.stream import Hijacked, media_type
 from api.docker.workers import Job
 from engine.api import Engine
-from engine.errors import EngineError, StartFailure
+from engine.errors import EngineError, NotFound, StartFailure
 from engine.model import ExecCreate
 from engine.runtime import terminal
 from engine.runtime.api import LEFT, Stdio
@@ -44,8 +44,7 @@ def create(request: Request) -> Response:
         raise bad_request("No exec command specified")
     document = request.engine.containers.inspect(request.parameters["id"])
     _require_running(document)
-    keys = body.text("DetachKeys")
-    detach_keys(keys)
+    keys = _checked_keys(body.text("DetachKeys"))
     command = ExecCreate(
         cmd=words,
         env=body.texts("Env") or (),
@@ -58,7 +57,7 @@ def create(request: Request) -> Response:
     )
     attached = body.flag("AttachStdout"), body.flag("AttachStderr")
     console = _console_size(body)
-    instance = EXECS.add(lambda exec_id: Exec(exec_id, document["Id"], command, attached, keys, size=console))
+    instance = EXECS.add(lambda exec_id: Exec(exec_id, document["Id"], run_of(document), command, attached, keys, console))
     request.engine.containers.announce_exec(document["Id"], replace(command, exec_id=instance.id))
     return json_response({"Id": instance.id}, 201)
 
@@ -66,14 +65,23 @@ def create(request: Request) -> Response:
 def start(request: Request) -> Response | None:
     """Answer POST /exec/{id}/start; the connection then carries the command's streams.
 
-    With ``Detach``, starts the command and returns without its streams.
+    With ``Detach``, starts the command and returns without its streams. As in Docker, only then is a second start an
+    error of the request. Otherwise, the error is output.
     """
     body = request.json(EXEC_START)
     instance = EXECS.get(request.parameters["id"])
-    document = request.engine.containers.inspect(instance.container_id)
-    _require_running(document)
+    if _run_has_ended(request, instance):
+        raise ApiError(404, f"No such exec instance: {instance.id}")
     rows, columns = _console_size(body)
-    instance.claim()
+    try:
+        instance.claim()
+    except ApiError as error:
+        if body.flag("Detach"):
+            raise
+        with request.hijack(media_type(request.version, tty=body.flag("Tty"))) as connection:
+            client = Client(connection, None, None, tty=body.flag("Tty"), stays=True)
+            client.write("stdout", f"{error}\r\n".encode())
+        return None
     try:
         if rows or columns:
             instance.size = rows, columns
@@ -94,17 +102,46 @@ def start(request: Request) -> Response | None:
 def resize(request: Request) -> Response:
     """Answer POST /exec/{id}/resize."""
     rows, columns = size(request)
-    EXECS.get(request.parameters["id"]).resize(rows, columns)
+    _known(request).resize(rows, columns)
     return EMPTY
 
 
 def inspect(request: Request) -> Response:
     """Answer GET /exec/{id}/json."""
-    instance, pid = EXECS.get(request.parameters["id"]), 0
+    instance, pid = _known(request), 0
     if runner := instance.runner():
         with suppress(EngineError):  # the container may have ended meanwhile
             pid = request.engine.containers.exec_pid(instance.container_id, runner)
     return json_response(instance.document(pid))
+
+
+def _known(request: Request) -> Exec:
+    """Return the instance that the request names; raises ApiError (404).
+
+    As in Docker, an instance that was never started ends with the run of its container.
+    """
+    instance = EXECS.get(request.parameters["id"])
+    if not instance.started.is_set() and _run_has_ended(request, instance):
+        raise ApiError(404, f"No such exec instance: {instance.id}")
+    return instance
+
+
+def _run_has_ended(request: Request, instance: Exec) -> bool:
+    """Return whether the run of the container for which the instance was created has ended."""
+    try:
+        document = request.engine.containers.inspect(instance.container_id)
+    except NotFound:
+        return True
+    return not document["State"]["Running"] or run_of(document) != instance.run
+
+
+def _checked_keys(text: str) -> str:
+    """Return ``text``, or raise ApiError (500, Docker's status) if it names no detach keys."""
+    try:
+        detach_keys(text)
+    except ApiError:
+        raise ApiError(500, f"Invalid escape keys ({text}) provided") from None
+    return text
 
 
 def _require_running(document: Json) -> None:
@@ -130,7 +167,7 @@ def _start_detached(request: Request, instance: Exec) -> None:
     instance.connect(master, job)
     if job.has_ended(REFUSAL_SECONDS):
         code, text = _outcome(job)
-        instance.finish(code)
+        instance.finish(code, executed=not text)
         if text:
             raise ApiError(400, text)
     else:
@@ -218,7 +255,7 @@ def _job(request: Request, instance: Exec, files: Sequence[int]) -> Job:
 def _finish(instance: Exec, job: Job, client: Client) -> None:
     """Record the exit code. If the command could not be executed, send the reason to the client."""
     code, text = _outcome(job)
-    instance.finish(code)
+    instance.finish(code, executed=not text)
     if text:
         client.write("stdout", f"{text}\r\n".encode("utf-8", "replace"))
 

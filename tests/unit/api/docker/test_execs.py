@@ -15,7 +15,7 @@ from engine.model import ExecCreate
 @pytest.fixture
 def instance() -> Exec:
     """An exec instance that is not started."""
-    return Exec("e" * 64, "c" * 64, ExecCreate(cmd=["true"], tty=True), (True, True))
+    return Exec("e" * 64, "c" * 64, "", ExecCreate(cmd=["true"], tty=True), (True, True))
 
 
 def test_a_resize_waits_for_the_start(instance):
@@ -42,3 +42,11 @@ def test_a_resize_of_a_command_that_has_ended_fails_as_with_docker(instance):
     with pytest.raises(ApiError, match=f"^process does not exist {instance.id}: not found$") as caught:
         instance.resize(20, 30)
     assert caught.value.status == 404
+
+
+def test_a_resize_of_a_command_that_could_not_be_executed_fails_as_with_docker(instance):
+    instance.claim()
+    instance.finish(126, executed=False)
+    with pytest.raises(ApiError, match=r"^exec process is not started$") as caught:
+        instance.resize(20, 30)
+    assert caught.value.status == 400
