@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from engine.errors import EngineError, InvalidArgument, NotFound
-from engine.filters.rules import check_keys, matches_labels, matches_pattern
+from engine.filters.rules import check_keys, matches_labels, matches_pattern, truth
 from engine.golang.strconv import whole_number
 from engine.golang.timestamps import NEVER
 from engine.model import ContainerRecord, EndpointRecord, Filters, NetworkRecord
@@ -49,26 +49,25 @@ def _check_values(filters: Filters) -> None:
     for value in filters.get("health", ()):
         if value not in HEALTH:
             raise InvalidArgument(f"unrecognized filter value for health: {value}")
-    values = filters.get("is-task", ())
-    if values and (len(values) > 1 or values[0] not in ("0", "1", "false", "true")):
-        raise InvalidArgument(f"invalid filter 'is-task=[{' '.join(values)}]'")
+    truth(filters, "is-task")
 
 
 def _value_tests(filters: Filters) -> list[Test]:
-    ids, statuses, ancestors = filters.get("id", ()), filters.get("status", ()), filters.get("ancestor", ())
-    codes, volumes, networks = _exit_codes(filters), filters.get("volume", ()), filters.get("network", ())
+    ids, statuses, codes = filters.get("id", ()), filters.get("status", ()), _exit_codes(filters)
+    ancestors, volumes, networks = filters.get("ancestor"), filters.get("volume"), filters.get("network")
     return [
         lambda r: not ids or any(i and r.id.startswith(i) for i in ids),
         lambda r: matches_pattern(filters, "name", r.name, f"/{r.name}"),
         lambda r: matches_labels(filters.get("label", ()), r.config.labels),
         lambda r: not statuses or r.status in statuses,
         lambda r: not codes or (r.exit_code in codes and r.status not in ALIVE and r.started_at != NEVER),
-        lambda r: not ancestors or any(_descends(r, image) for image in ancestors),
-        lambda r: not volumes or any(_mounts(r, volume) for volume in volumes),
-        lambda r: not networks or any(_is_on(r, network) for network in networks),
+        # As in Docker, no container matches one of these three filters without values.
+        lambda r: ancestors is None or any(_descends(r, image) for image in ancestors),
+        lambda r: volumes is None or any(_mounts(r, volume) for volume in volumes),
+        lambda r: networks is None or any(_is_on(r, network) for network in networks),
         lambda r: "none" in filters.get("health", ()) or not filters.get("health"),
         # No container matches ``is-task=true``, because hawse has no swarm services and so no tasks.
-        lambda r: not filters.get("is-task") or filters["is-task"][0] in ("0", "false"),
+        lambda r: not truth(filters, "is-task"),
     ]
 
 
@@ -158,8 +157,8 @@ def _port_set(key: str, filters: Filters) -> set[tuple[int, str]]:
 def _port_range(text: str, title: str) -> tuple[int, int]:
     if not text:
         raise EngineError(f"{title}: Empty string specified for ports.")
-    start, dash, end = text.partition("-")
-    first, last = _port(start, title), _port(end if dash else start, title)
+    parts = text.split("-")[:2]  # Docker ignores the parts after the second
+    first, last = _port(parts[0], title), _port(parts[-1], title)
     if last < first:
         raise EngineError(f"{title}: Invalid range specified for the Port: {text}")
     return first, last

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 
 from engine.errors import EngineError, InvalidArgument
-from engine.filters.rules import check_keys, matches_labels
+from engine.filters.rules import check_keys, matches_labels, truth
 from engine.golang import glob
 from engine.golang.time import parse_moment
 from engine.golang.timestamps import to_seconds
@@ -26,7 +26,7 @@ def filter_images(
     names, or raises an error.
     """
     check_keys(filters, _KEYS)
-    dangling = _dangling(filters)
+    dangling = truth(filters, "dangling")
     until = _until(filters)
     before = [created_of(reference) for reference in filters.get("before", ())]
     since = [created_of(reference) for reference in filters.get("since", ())]
@@ -42,10 +42,13 @@ def filter_images(
 
 
 def _by_reference(image: ImageRecord, filters: Filters) -> list[ImageRecord]:
-    """Return the image with only those references that match the filter ``reference``, or [] if none matches."""
-    patterns = filters.get("reference", ())
-    if not patterns:
+    """Return the image with only those references that match the filter ``reference``, or [] if none matches.
+
+    As in Docker, no image matches a filter ``reference`` without values.
+    """
+    if "reference" not in filters:
         return [image]
+    patterns = filters["reference"]
     kept = tuple(ref for ref in image.references if any(_matches(ref, pattern) for pattern in patterns))
     return [replace(image, references=kept)] if kept else []
 
@@ -53,15 +56,6 @@ def _by_reference(image: ImageRecord, filters: Filters) -> list[ImageRecord]:
 def _matches(reference: str, pattern: str) -> bool:
     """Return whether a pattern matches the reference with its tag, or the reference without its tag."""
     return glob.matches(pattern, reference) or glob.matches(pattern, reference.rpartition(":")[0])
-
-
-def _dangling(filters: Filters) -> bool | None:
-    values = filters.get("dangling", ())
-    if not values:
-        return None
-    if len(values) > 1 or values[0] not in ("1", "true", "0", "false"):
-        raise InvalidArgument(f"invalid filter 'dangling=[{' '.join(values)}]'")
-    return values[0] in ("1", "true")
 
 
 def _until(filters: Filters) -> float | None:

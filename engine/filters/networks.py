@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from engine.errors import EngineError, InvalidArgument
 from engine.filters.containers import filter_containers
-from engine.filters.rules import boolean, check_keys, matches_exactly, matches_labels, matches_pattern
+from engine.filters.rules import boolean, check_keys, matches_exactly, matches_labels, matches_pattern, truth
 from engine.golang.time import parse_moment
 from engine.golang.timestamps import to_seconds
 from engine.model import ContainerRecord, Filters, ImageRecord, NetworkRecord, NetworkSummary
@@ -52,6 +52,8 @@ def filter_summaries(networks: Iterable[Listed], filters: Filters) -> list[Liste
     for value in filters.get("type", ()):
         if value not in ("builtin", "custom"):
             raise EngineError(f"invalid filter: 'type'='{value}'")
+    if not filters.get("type", (None,)):
+        return []  # as in Docker, no network matches a filter ``type`` without values
     dangling = boolean(filters, "dangling")
     return [n for n in networks if _matches(n, filters) and dangling in (None, not n.predefined)]
 
@@ -84,10 +86,13 @@ def container_prunable(record: ContainerRecord, filters: Filters) -> bool:
 
 
 def check_image_prune(filters: Filters) -> None:
-    """Check the filters of ``image prune``; raises InvalidArgument."""
+    """Check the filters of ``image prune``; raises InvalidArgument, and EngineError for a wrong ``until``."""
     check_keys(filters, PRUNE_KEYS | {"dangling"})
-    boolean(filters, "dangling")
-    _until(filters)
+    truth(filters, "dangling")
+    try:
+        _until(filters)
+    except InvalidArgument as error:
+        raise EngineError(str(error)) from None  # HTTP status 500, as in Docker
 
 
 def image_prunable(image: ImageRecord, filters: Filters) -> bool:
@@ -95,7 +100,7 @@ def image_prunable(image: ImageRecord, filters: Filters) -> bool:
 
     An image with a tag is removed only with the filter ``dangling=false``.
     """
-    tagged_too = boolean(filters, "dangling") is False
+    tagged_too = truth(filters, "dangling") is False
     return (tagged_too or not image.references) and _prunable(image.labels, image.created, filters)
 
 
@@ -118,7 +123,16 @@ def _prunable(labels: Mapping[str, str], created: str, filters: Filters) -> bool
 
 
 def _until(filters: Filters) -> float | None:
-    values = filters.get("until", ())
+    """Return the time of the filter ``until``, or None without this filter; raises InvalidArgument.
+
+    A filter without a value is refused, because a client that sends it does not mean to remove everything. Docker
+    closes the connection.
+    """
+    if "until" not in filters:
+        return None
+    values = filters["until"]
     if len(values) > 1:
         raise InvalidArgument("more than one until filter specified")
-    return parse_moment(values[0], time.time()) if values else None
+    if not values:
+        raise InvalidArgument("invalid filter 'until'")
+    return parse_moment(values[0], time.time())

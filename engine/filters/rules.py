@@ -1,7 +1,8 @@
 """The common rules of Docker's filters: keys, truth values, patterns, labels.
 
 An object must match the filters of all keys. For the key ``label``, the object must match all values that the user
-gave. For any other key, the object must match at least one value.
+gave. For any other key, the object must match at least one value. A key without values is ignored, except where Docker
+does otherwise.
 """
 
 from __future__ import annotations
@@ -33,6 +34,21 @@ def boolean(filters: Filters, key: str) -> bool | None:
     if values[0] not in ("1", "true", "0", "false"):
         raise InvalidArgument(f"""invalid value for filter '{key}', must be "true" (or "1"), or "false" (or "0")""")
     return values[0] in ("1", "true")
+
+
+def truth(filters: Filters, key: str) -> bool | None:
+    """Return the value of a boolean filter of containers or images, or None if the filter is not given.
+
+    As in Docker, values other than true, 1, false and 0 are ignored if one of these four is given. Raises
+    InvalidArgument if the values say neither or both.
+    """
+    if key not in filters:
+        return None
+    values = filters[key]
+    is_true, is_false = ("1" in values or "true" in values), ("0" in values or "false" in values)
+    if is_true == is_false:
+        raise InvalidArgument(f"invalid filter '{key}=[{' '.join(values)}]'" if values else f"invalid filter '{key}'")
+    return is_true
 
 
 def matches_pattern(filters: Filters, key: str, *values: str) -> bool:

@@ -140,6 +140,7 @@ def test_same_archive_twice_is_one_image_with_two_names(images):
     assert images.import_archive(io.BytesIO(archive), "a") == images.import_archive(io.BytesIO(archive), "b")
     assert images.inspect("a")["RepoTags"] == ["a:latest", "b:latest"]
     assert images.list({"reference": ["b*"]})[0]["RepoTags"] == ["b:latest"]
+    assert images.list({"reference": []}) == []
 
 
 def test_removal_untags_first_and_deletes_last(images, tmp_path):

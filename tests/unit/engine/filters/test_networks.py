@@ -7,6 +7,7 @@ import pytest
 from engine.errors import EngineError, InvalidArgument
 from engine.filters.networks import (
     check_container_prune,
+    check_image_prune,
     check_network_prune,
     container_prunable,
     filter_networks,
@@ -76,6 +77,8 @@ def names(**filters):
         ("dangling", ["1"], CUSTOM),
         ("dangling", ["0"], BUILTIN),
         ("dangling", ["false"], BUILTIN),
+        ("type", [], []),
+        *((key, [], [*CUSTOM, *BUILTIN]) for key in ("driver", "name", "id", "label", "scope", "dangling")),
     ],
 )
 def test_a_filter_selects_the_matching_networks(key, values, expected):
@@ -115,12 +118,28 @@ def test_a_bad_filter_is_refused(key, values, text):
         ("dangling", ["true"], "invalid filter 'dangling'"),
         ("until", ["1h", "2h"], "more than one until filter specified"),
         ("until", ["bogus"], 'failed to parse value as time or duration: "bogus"'),
+        ("until", [], "invalid filter 'until'"),
     ],
 )
 def test_a_bad_prune_filter_is_refused(check, key, values, text):
     with pytest.raises(InvalidArgument) as caught:
         check({key: values})
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "status", "text"),
+    [
+        ("dangling", ["x"], 400, "invalid filter 'dangling=[x]'"),
+        ("dangling", ["true", "0"], 400, "invalid filter 'dangling=[true 0]'"),
+        ("dangling", [], 400, "invalid filter 'dangling'"),
+        ("until", ["x"], 500, 'failed to parse value as time or duration: "x"'),
+    ],
+)
+def test_a_bad_filter_of_image_prune_is_refused(key, values, status, text):
+    with pytest.raises(EngineError) as caught:
+        check_image_prune({key: values})
+    assert (caught.value.status, str(caught.value)) == (status, text)
 
 
 @pytest.mark.parametrize(
