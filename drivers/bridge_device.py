@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from drivers import bridge_loopback, link_comparison
-from drivers.api import Difference, Exists, IPInterface, KernelError, NetworkSpec
+from drivers.api import Difference, IPInterface, KernelError, NetworkSpec, UnusableOption
 from drivers.bridge_options import BridgeOptions
 from drivers.linux import address, link, names, neighbor, neighbor_announcement, route, router_advertisements, sysctl
 from drivers.linux.netlink import Session
@@ -25,13 +25,13 @@ class Bridge:
         self.mark = names.network_mark(network.id)
 
     def create(self) -> None:
-        """Create the bridge, or use the existing bridge of this name; raises `Exists` for a link of another kind."""
+        """Create the bridge, or use the existing bridge of this name; raises `UnusableOption` for another link."""
         bridge = link.find(self.session, self.name)
         if bridge is None:
             mtu = {"mtu": self.options.mtu} if self.options.mtu else {}
             link.add_bridge(self.session, self.name, address=_mac(self.network.id), **mtu)
         elif bridge.kind != "bridge":
-            raise Exists(f"existing interface {self.name} is not a bridge")
+            raise UnusableOption(f"existing interface {self.name} is not a bridge")
         if bridge is None or (bridge.alias == "" and self._is_ours(bridge)):
             link.change(self.session, link.index(self.name), ifalias=self.mark)
 

@@ -225,7 +225,7 @@ def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
     """Reserve a network's gateways and auxiliary addresses.
 
     Returns the network's record. In this record, a subnet for which the user chose no gateway has an automatic one.
-    Raises Forbidden with Docker's error text if an address is not available.
+    Raises EngineError with Docker's error text if an address is not available.
     """
     return replace(network, pools=tuple(_reserve_pool(tx, network, p) for p in network.pools))
 
@@ -243,9 +243,9 @@ def _reserve_pool(tx: Transaction, network: NetworkRecord, pool: PoolRecord) -> 
             ipam.check_address(subnet, tx.addresses(key), ip_address(gateway))
         tx.reserve_address(key, int(ip_address(gateway)), f"gateway:{network.id}")
     except (Taken, ipam.AddressInUse, ipam.OutOfPool) as error:
-        raise Forbidden(f"failed to allocate gateway ({gateway}): {IN_USE}") from error
+        raise EngineError(f"failed to allocate gateway ({gateway}): {IN_USE}") from error  # Docker's status 500
     except ipam.NoFreeAddress as error:
-        raise Forbidden(f"failed to allocate gateway (): {error}") from error
+        raise EngineError(f"failed to allocate gateway (): {error}") from error
     for name, address in pool.aux_addresses.items():
         _reserve_aux(tx, network, key, subnet, name, address)
     return replace(pool, gateway=gateway)

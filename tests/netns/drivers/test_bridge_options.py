@@ -9,7 +9,7 @@ from ipaddress import ip_interface
 import pytest
 
 from drivers import sandbox as sandboxes
-from drivers.api import BadOption, Exists, InterfaceRefused, UnusableOption
+from drivers.api import BadOption, InterfaceRefused, UnusableOption
 from tests.packets import send_frame
 
 pytestmark = pytest.mark.netns
@@ -188,7 +188,7 @@ def test_a_container_cannot_become_the_root_of_the_spanning_tree(lab):
 
 
 def test_an_interface_that_is_no_bridge_is_refused(lab):
-    with pytest.raises(Exists, match=r"^existing interface ext0 is not a bridge"):
+    with pytest.raises(UnusableOption, match=r"^existing interface ext0 is not a bridge"):
         lab.network("n1", "172.30.0.0/16", options={BRIDGE + "name": "ext0"})
     assert lab.host.sh("nft list ruleset") == ""
 
