@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from api.docker.errors import bad_request
 from api.docker.fields import Fields
-from api.docker.host_config import host_config, mounts
+from api.docker.host_config import exposed_ports, host_config, mounts
 from api.docker.unsupported import check, ignored, refuse
 from api.docker.versions import Version
 from engine.errors import NotImplementedByHawse
@@ -67,7 +67,7 @@ def container_config(body: Fields) -> ContainerConfig:
         working_dir=body.text("WorkingDir"),
         mac_address=body.text("MacAddress"),
         labels=body.pairs("Labels") or {},
-        exposed_ports=tuple(port if "/" in port else f"{port}/tcp" for port in body.keys("ExposedPorts")),
+        exposed_ports=exposed_ports(body.keys("ExposedPorts")),
         stop_signal=body.text("StopSignal"),
         stop_timeout=body.optional_number("StopTimeout"),
     )

@@ -9,6 +9,7 @@ from itertools import groupby
 from api.docker.errors import bad_request
 from api.docker.fields import Fields
 from engine.errors import NotImplementedByHawse
+from engine.golang.strconv import whole_number
 from engine.model import HostConfig, PortSpec, RestartPolicy
 from engine.render.host_config import NULLABLE
 from engine.validate.addresses import parse_address
@@ -29,6 +30,7 @@ def host_config(body: Fields) -> HostConfig:
         binds=(*(body.texts("Binds") or ()), *map(_mounted, body.children("Mounts"))) or None,
         mounts=tuple(map(_mount_entry, body.children("Mounts"))),
         port_bindings=tuple(port_specs(body.lists("PortBindings"))),
+        empty_bindings=_empty_bindings(body),
         publish_all_ports=body.flag("PublishAllPorts"),
         restart_policy=restart_policy(body.child("RestartPolicy")),
         auto_remove=body.flag("AutoRemove"),
@@ -68,21 +70,64 @@ def restart_policy(body: Fields) -> RestartPolicy:
 
 
 def port_specs(bindings: Mapping[str, Sequence[Fields]]) -> list[PortSpec]:
-    """Return the published ports; consecutive ports with consecutive host ports become one range; raises ApiError."""
-    singles = [spec for port, entries in bindings.items() for spec in _port(port, entries)]
-    singles.sort(key=lambda spec: (spec.protocol, spec.host_ip, not spec.host_port.isdecimal(), spec.port))
-    return [spec for _, group in groupby(singles, key=_Series()) for spec in _joined(list(group))]
+    """Return the published ports; consecutive ports with consecutive host ports become one range; raises ApiError.
+
+    The bindings of one port keep their order.
+    """
+    columns = [pair for port, entries in bindings.items() for pair in enumerate(_port(port, entries))]
+    columns.sort(key=lambda pair: _order(*pair))
+    return [spec for _, group in groupby((spec for _, spec in columns), key=_Series()) for spec in _joined(list(group))]
+
+
+def exposed_ports(keys: Sequence[str]) -> tuple[str, ...]:
+    """Return the ports of ``ExposedPorts`` as "80/tcp" or "80-90/udp"; raises ApiError for a text that is no port."""
+    ports = []
+    for text in keys:
+        first, last, protocol = _parts(text)
+        ports.append(f"{first}/{protocol}" if first == last else f"{first}-{last}/{protocol}")
+    return tuple(ports)
+
+
+def _order(column: int, spec: PortSpec) -> tuple[str, int, str, bool, int]:
+    return spec.protocol, column, spec.host_ip, not spec.host_port.isdecimal(), spec.port
 
 
 def _port(text: str, entries: Sequence[Fields]) -> Iterator[PortSpec]:
-    port, _, protocol = text.partition("/")
-    if not port.isdecimal() or int(port) > LAST_PORT:
-        raise bad_request(f'invalid port specification: "{port}"')
+    port = _single(text)
+    for entry in entries:
+        yield PortSpec(port[1], port[0], _host_ip(entry.text("HostIp")), entry.text("HostPort"))
+
+
+def _empty_bindings(body: Fields) -> dict[str, list[str] | None]:
+    """Return the ports of ``PortBindings`` without a binding, each with the value that the client has sent."""
+    empty: dict[str, list[str] | None] = {}
+    for text, entries in (body.value("PortBindings") or {}).items():
+        if not entries:
+            port, protocol = _single(text)
+            empty[f"{port}/{protocol}"] = None if entries is None else []
+    return empty
+
+
+def _single(text: str) -> tuple[int, str]:
+    """Return the number and the protocol of one port, such as "80/tcp"; raises ApiError."""
+    first, last, protocol = _parts(text)
+    if first != last:
+        raise bad_request(f'invalid port specification: "{text.partition("/")[0]}"')
+    return first, protocol
+
+
+def _parts(text: str) -> tuple[int, int, str]:
+    """Return the first and the last number, and the protocol, of "80/tcp" or "80-90/udp"; raises ApiError."""
+    numbers, _, protocol = text.partition("/")
+    first, dash, last = numbers.partition("-")
+    last = last if dash else first
+    is_range = numbers.isascii() and first.isdecimal() and last.isdecimal()
+    if not is_range or not whole_number(first) <= whole_number(last) <= LAST_PORT:
+        raise bad_request(f'invalid port specification: "{numbers}"')
     protocol = protocol.lower() or "tcp"
     if protocol not in PROTOCOLS:
         raise bad_request(f"invalid proto: {protocol}")
-    for entry in entries:
-        yield PortSpec(protocol, int(port), _host_ip(entry.text("HostIp")), entry.text("HostPort"))
+    return int(first), int(last), protocol
 
 
 def _host_ip(text: str) -> str:

@@ -42,7 +42,8 @@ def bindings_document(record: ContainerRecord) -> PortMap:
     for spec in record.host.port_bindings:
         for key, host_port in zip(_keys(spec), _host_ports(spec), strict=True):
             bindings.setdefault(key, []).append({"HostIp": spec.host_ip, "HostPort": host_port})
-    return dict(sorted(bindings.items()))
+    empty: PortMap = {key: None if value is None else [] for key, value in record.host.empty_bindings.items()}
+    return dict(sorted({**empty, **bindings}.items()))
 
 
 def listed_ports_document(ports: PortMap) -> list[Json]:

@@ -198,6 +198,21 @@ def test_the_source_of_a_mount_must_exist_unless_the_client_asks_to_create_it(se
     assert (tmp_path / "missing").is_dir()
 
 
+def test_port_bindings_are_shown_as_the_client_has_sent_them(service):
+    """dockerd 26.1.5 gave the same documents. It binds the last of several addresses with one host port first."""
+    both = [{"HostIp": "::", "HostPort": "8086"}, {"HostIp": "0.0.0.0", "HostPort": "8086"}]
+    bindings = {"80/tcp": both, "81/tcp": [], "82/tcp": None}
+    body = {"Image": "bb", "Cmd": ["sleep", "300"], "ExposedPorts": {"80/tcp": {}}}
+    path = (
+        "/containers/"
+        + service.ask("POST", "/containers/create", {**body, "HostConfig": {"PortBindings": bindings}}).json["Id"]
+    )
+    assert service.ask("POST", f"{path}/start").status == 204
+    document = service.ask("GET", f"{path}/json").json
+    assert document["HostConfig"]["PortBindings"] == bindings
+    assert document["NetworkSettings"]["Ports"]["80/tcp"] == both[::-1]
+
+
 def test_filters_have_both_forms(service):
     for filters in ('{"driver":["host"]}', '{"driver":{"host":true}}', '{"driver":{"host":false}}'):
         assert [n["Name"] for n in service.ask("GET", f"/networks?filters={filters}").json] == ["host"]

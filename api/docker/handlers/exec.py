@@ -57,7 +57,8 @@ def create(request: Request) -> Response:
     )
     attached = body.flag("AttachStdout"), body.flag("AttachStderr")
     console = _console_size(body)
-    instance = EXECS.add(lambda exec_id: Exec(exec_id, document["Id"], run_of(document), command, attached, keys, console))
+    run = run_of(document)
+    instance = EXECS.add(lambda exec_id: Exec(exec_id, document["Id"], run, command, attached, keys, console))
     request.engine.containers.announce_exec(document["Id"], replace(command, exec_id=instance.id))
     return json_response({"Id": instance.id}, 201)
 

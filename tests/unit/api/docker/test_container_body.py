@@ -75,6 +75,20 @@ def test_consecutive_ports_become_one_range():
         PortSpec("tcp", 80, "", "1080-1089", 89),
         PortSpec("tcp", 95, "127.0.0.1", "9000-9010"),
     ]
+    assert request.host.empty_bindings == {"99/udp": None}
+
+
+def test_the_bindings_of_a_port_keep_their_order():
+    both = [{"HostIp": "::", "HostPort": "80"}, {"HostIp": "0.0.0.0", "HostPort": "80"}]
+    request, _ = made({"Image": "bb", "HostConfig": {"PortBindings": {"80/tcp": both, "9/tcp": []}}})
+    assert request.host.port_bindings == (PortSpec("tcp", 80, "::", "80"), PortSpec("tcp", 80, "0.0.0.0", "80"))
+    assert request.host.empty_bindings == {"9/tcp": []}
+
+
+def test_exposed_ports_are_written_in_one_form():
+    keys = ["80", "081/TCP", "82/", "90-92/udp", "7-7/sctp"]
+    request, _ = made({"Image": "bb", "ExposedPorts": {key: {} for key in keys}})
+    assert sorted(request.config.exposed_ports) == ["7/sctp", "80/tcp", "81/tcp", "82/tcp", "90-92/udp"]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +124,10 @@ def test_limits_are_ignored_with_a_warning():
         ({"Image": "bb", "HostConfig": {"ShmSize": -1}}, "SHM size can not be less than 0"),
         ({"Image": "bb", "HostConfig": {"IpcMode": "x"}}, "invalid IPC mode: x"),
         ({"Image": "bb", "HostConfig": {"PortBindings": {"x/tcp": []}}}, 'invalid port specification: "x"'),
+        *(({"Image": "bb", "ExposedPorts": {port: {}}}, text) for port, text in [
+            ("", 'invalid port specification: ""'), ("x", 'invalid port specification: "x"'),
+            ("5-3/tcp", 'invalid port specification: "5-3"'), ("-1/tcp", 'invalid port specification: "-1"'),
+            ("65536", 'invalid port specification: "65536"'), ("80/tcp/x", "invalid proto: tcp/x")]),
         ({"Image": "bb", "HostConfig": {"Mounts": [{}]}},
          'invalid mount config for type "": field Target must not be empty'),
         ({"Image": "bb", "HostConfig": {"Mounts": [{"Type": "bind", "Source": "x", "Target": "/t"}]}},
