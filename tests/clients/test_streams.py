@@ -295,6 +295,17 @@ def test_wait_returns_the_exit_code_of_the_run(service):
     assert (bad.status, bad.message) == (400, 'invalid condition: "never"')
 
 
+def test_wait_says_why_the_last_start_failed(service):
+    """dockerd 26.1.5 gave the same answer."""
+    service.docker("network", "create", "n1")
+    service.docker("create", "--name", "c1", "--network", "n1", "bb", "true")
+    assert service.ask("POST", "/containers/c1/wait").json == {"StatusCode": 0}
+    service.docker("network", "rm", "n1")
+    assert service.ask("POST", "/containers/c1/start").message == "network n1 not found"
+    failed = {"Error": {"Message": "network n1 not found"}, "StatusCode": 128}
+    assert service.ask("POST", "/containers/c1/wait").json == failed
+
+
 def test_wait_ends_with_a_run_although_the_container_restarts(service):
     service.docker("run", "-d", "--restart", "always", "--name", "c1", "bb", "sh", "-c", "sleep 0.5; exit 2")
     assert service.docker("wait", "c1").stdout == "2\n"

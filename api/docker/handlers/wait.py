@@ -34,8 +34,9 @@ def wait(request: Request) -> None:
     container_id, state = document["Id"], document["State"]
     code = int(state["ExitCode"])
     if condition == "not-running" and not (state["Running"] or state["Restarting"]):
+        failure = {"Error": {"Message": state["Error"]}} if state["Error"] else {}
         with request.open_stream() as stream:
-            stream.write(encode({"StatusCode": code}))
+            stream.write(encode({**failure, "StatusCode": code}))
         return
     # The present run may end before the wait begins. The wait must then not wait for another run, because after a run
     # with --rm there is none.
