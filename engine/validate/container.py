@@ -360,19 +360,21 @@ class Security(Struct, frozen=True):
 def parse_security_options(options: Sequence[str]) -> Security:
     """Parse ``--security-opt`` options; if an option is repeated, the last one is used.
 
-    Raises `InvalidArgument` with Docker's message.
+    Raises EngineError with Docker's message and status (500).
     """
     seccomp, no_new_privileges = "", False
     for option in options:
-        key, _, value = option.partition("=") if "=" in option else option.partition(":")
+        key, separator, value = option.partition("=") if "=" in option else option.partition(":")
         if option == "no-new-privileges":
             no_new_privileges = True
+        elif not separator and option != "disable":
+            raise EngineError(f'invalid --security-opt 1: "{option}"')
         elif key == "no-new-privileges" and (stated := parse_bool(value)) is not None:
             no_new_privileges = stated
         elif key == "seccomp":
             seccomp = value
-        elif key not in IGNORED:
-            raise InvalidArgument(f'invalid --security-opt 2: "{option}"')
+        elif separator and key not in IGNORED:
+            raise EngineError(f'invalid --security-opt 2: "{option}"')
     return Security(seccomp, no_new_privileges)
 
 
