@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.model import ContainerRecord
-from engine.names import is_user_defined
+from engine.names import is_user_defined, parse_link
 from engine.render import copied_list
 from engine.render.ports import bindings_document
 from engine.runtime.rootfs import MASKED_PATHS, READ_ONLY_PATHS
@@ -143,5 +143,5 @@ def _links(record: ContainerRecord) -> list[str] | None:
 
 
 def _canonical_link(name: str, link: str) -> str:
-    target, _, alias = link.partition(":")
-    return f"/{target}:/{name}/{alias or target}"
+    target, alias = parse_link(link)
+    return f"/{target}:/{name}/{alias}"

@@ -213,6 +213,17 @@ def test_port_bindings_are_shown_as_the_client_has_sent_them(service):
     assert document["NetworkSettings"]["Ports"]["80/tcp"] == both[::-1]
 
 
+def test_a_client_may_send_links_as_inspect_shows_them(service):
+    """dockerd 26.1.5 gave the same document. Programs that create a container again send what inspect has shown."""
+    service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
+    service.docker("create", "--name", "c2", "--link", "c1:x", "bb", "true")
+    for name, links in (("c3", service.ask("GET", "/containers/c2/json").json["HostConfig"]["Links"]), ("c4", ["c1"])):
+        body = {"Image": "bb", "Cmd": ["true"], "HostConfig": {"Links": links}}
+        assert service.ask("POST", f"/containers/create?name={name}", body).status == 201
+    shown = [service.ask("GET", f"/containers/{name}/json").json["HostConfig"]["Links"] for name in ("c3", "c4")]
+    assert shown == [["/c1:/c3/x"], ["/c1:/c4/c1"]]
+
+
 def test_filters_have_both_forms(service):
     for filters in ('{"driver":["host"]}', '{"driver":{"host":true}}', '{"driver":{"host":false}}'):
         assert [n["Name"] for n in service.ask("GET", f"/networks?filters={filters}").json] == ["host"]
