@@ -42,6 +42,12 @@ def test_info_has_the_fields_of_the_version(service, version, netfilter, firewal
     assert ("AllowNondistributableArtifactsHostnames" in info["RegistryConfig"]) is old
 
 
+def test_info_counts_no_nodes_without_a_swarm(service):
+    """dockerd 26.1.5 gave the same document."""
+    nothing = {"NodeID": "", "NodeAddr": "", "ControlAvailable": False, "Error": "", "RemoteManagers": None}
+    assert service.ask("GET", "/info").json["Swarm"] == {**nothing, "LocalNodeState": "inactive"}
+
+
 def test_clients_of_api_1_50_get_no_fields_of_a_container_in_the_config_of_an_image(service):
     old, new = (service.ask("GET", f"/v{version}/images/bb/json").json["Config"] for version in ("1.49", "1.50"))
     assert set(new) == {"User", "Env", "Cmd", "Volumes", "WorkingDir", "Entrypoint", "OnBuild", "Labels"}
