@@ -335,9 +335,11 @@ def test_stats_and_top_show_traffic_and_processes(service):
 
 
 def test_attach_gives_the_output_to_every_client(service):
-    service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", "while read l; do echo got $l; done")
+    loop = "while read l; do echo got $l; done"
+    container = service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", loop).stdout.strip()
     clients = [open_docker(service, "attach", "c1", stdin=subprocess.PIPE) for _ in range(3)]
-    time.sleep(0.5)
+    attached = f'/events?since=1&until=%d&filters={{"container":["{container}"],"event":["attach"]}}'
+    until(lambda: service.ask("GET", attached % (time.time() + 1)).body.count(b"\n") == 3)
     for number, each in enumerate(clients):
         each.stdin.write(f"{number}\n".encode())
         each.stdin.flush()
