@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from glob import glob
@@ -26,6 +26,7 @@ from typing import TypeVar
 
 import pytest
 
+from drivers.linux import netns as namespaces
 from drivers.linux import process
 from engine.store.sqlite import SqliteStore
 from tests import commands
@@ -33,6 +34,8 @@ from tests.installation import CHECKOUT, PACKAGES
 
 T = TypeVar("T")
 COUNTER = itertools.count(1)
+WITHOUT_DAD = {"ipv6/conf/default/accept_dad": 0, "ipv6/conf/all/accept_dad": 0}
+"""Files below /proc/sys/net by which a namespace uses new IPv6 addresses at once (without duplicate detection)."""
 FAILURE_CHARACTERS = 4000
 """Characters of a failure's text that the summary shows if the test passed in its second run."""
 
@@ -81,10 +84,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 class Netns:
     """A named network namespace, and methods that run commands inside the namespace."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *links: str, sysctls: Mapping[str, int] | None = None) -> None:
+        """Make the namespace. ``sysctls`` are files below /proc/sys/net, and ``links`` are commands of ``ip``."""
         self.name = name
         subprocess.run(["ip", "netns", "add", name], check=True)
-        self.run("ip", "link", "set", "lo", "up")
+        files = {Path("/proc/sys/net", file): f"{value}\n" for file, value in (sysctls or {}).items()}
+        namespaces.run_in_netns(self.path, lambda: [file.write_text(value) for file, value in files.items()])
+        self.run_ip("link set lo up", *links)
+
+    def run_ip(self, *commands: str) -> None:
+        """Run commands of ``ip`` in one process, because hundreds of tests make a host."""
+        subprocess.run(["ip", "-n", self.name, "-batch", "-"], input="\n".join(commands), text=True, check=True)
 
     @property
     def path(self) -> str:
@@ -129,13 +139,14 @@ class Peer(Netns):
     """
 
     def __init__(self, name: str, *, ipv6: bool) -> None:
-        super().__init__(name)
-        if ipv6:
-            self.sh("sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0")
-        self.sh("ip link add br0 address 02:00:00:00:99:99 type bridge; ip addr add 192.168.99.99/24 dev br0")
-        if ipv6:
-            self.sh("ip -6 addr add fd99::99/64 dev br0 nodad")
-        self.sh("ip link set br0 up")
+        super().__init__(
+            name,
+            "link add br0 address 02:00:00:00:99:99 type bridge",
+            "addr add 192.168.99.99/24 dev br0",
+            *(["addr add fd99::99/64 dev br0 nodad"] if ipv6 else []),
+            "link set br0 up",
+            sysctls=WITHOUT_DAD if ipv6 else None,
+        )
 
 
 class Host(Netns):
@@ -145,21 +156,20 @@ class Host(Netns):
     """
 
     def __init__(self, name: str, peer: Netns, state: Path, index: int = 1) -> None:
-        super().__init__(name)
+        self.address, self.address6 = f"192.168.99.{10 + index}", f"fd99::{10 + index}"
+        super().__init__(
+            name,
+            f"link add ext0 type veth peer name v{index} netns {peer.name}",
+            f"addr add {self.address}/24 dev ext0",
+            f"addr add {self.address6}/64 dev ext0 nodad",
+            "link set ext0 up",
+            "route add default via 192.168.99.99",
+            sysctls={"ipv4/ip_forward": 0, **WITHOUT_DAD},
+        )
+        peer.run_ip(f"link set v{index} master br0 up")
         self.callbacks_use_server = True
         self.peer, self.state, self.index, self.launcher = peer, state, index, commands.launcher()
         self.root, self.run_dir = state / f"h{index}" / "root", state / f"h{index}" / "run"
-        self.address, self.address6 = f"192.168.99.{10 + index}", f"fd99::{10 + index}"
-        self.sh("sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0")
-        subprocess.run(
-            ["ip", "-n", peer.name, "link", "add", f"v{index}", "type", "veth", "peer", "name", "ext0", "netns", name],
-            check=True,
-        )
-        peer.sh(f"ip link set v{index} master br0 up")
-        self.sh(
-            f"ip addr add {self.address}/24 dev ext0; ip -6 addr add {self.address6}/64 dev ext0 nodad; "
-            "ip link set ext0 up; ip route add default via 192.168.99.99"
-        )
         etc = Path(f"/etc/netns/{name}")
         etc.mkdir(parents=True, exist_ok=True)
         (etc / "resolv.conf").write_text("nameserver 192.168.99.99\nsearch example.test\n")
