@@ -5,7 +5,8 @@
 - ``cold``: each command in its own process, without a warm server.
 
 A shared server starts once for a test process, and not once for each host. The environment variable HAWSE_TEST_COMMANDS
-names the way. ``.ci/slow`` runs the tests in the other two ways.
+names the way. ``.ci/slow`` runs the tests in the other two ways. `Host.hawse` sends its commands to the shared server
+itself (`tests.shared_client`). Other processes use the launcher (`tests.shared_launcher`).
 """
 
 from __future__ import annotations
@@ -71,9 +72,14 @@ def with_code(launcher: list[str], code: str) -> tuple[list[str], dict[str, str]
     The code and the command run in one process: a child of the shared server if ``launcher`` uses the shared server,
     else a new process. HAWSE_WARM=only prevents that the command runs without the code if the server does not answer.
     """
-    if str(LAUNCHER) in launcher:
+    if uses_shared_server(launcher):
         return launcher, {"HAWSE_TEST_CODE": code, "HAWSE_WARM": "only"}
     return [sys.executable, "-c", COLD_AFTER_CODE], {"HAWSE_TEST_CODE": code}
+
+
+def uses_shared_server(launcher: list[str]) -> bool:
+    """Return whether a command line with these first words runs on the shared server."""
+    return str(LAUNCHER) in launcher
 
 
 def in_own_process(launcher: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -82,7 +88,7 @@ def in_own_process(launcher: list[str]) -> tuple[list[str], dict[str, str]]:
     If ``launcher`` uses the shared server, the commands that this process starts use the shared server too. Because a
     server refuses a process of another installation, the process then has the server's interpreter and packages.
     """
-    if str(LAUNCHER) in launcher:
+    if uses_shared_server(launcher):
         return [launcher[0], "-I", "-X", "utf8", "-m", "cli"], {"HAWSE_WARM": "use"}
     return COLD, {"HAWSE_WARM": "off"}
 
@@ -93,7 +99,7 @@ def offer_server(launcher: list[str], run_dir: Path) -> None:
     The supervisor starts such a command at each end of a container. The command looks for a server in HAWSE_RUN, which
     hawse must have created.
     """
-    if str(LAUNCHER) in launcher:
+    if uses_shared_server(launcher):
         with suppress(OSError):
             os.symlink(f"{launcher[-1]}/warm.sock", run_dir / "warm.sock")
 
@@ -106,6 +112,7 @@ class SharedServer:
         self.prefix = script().parent.parent
         self.interpreter = str(self.prefix / "bin/python3")
         self.process = self.start()
+        self.identity = self.read_identity()
         atexit.register(self.end)
 
     def launcher(self) -> list[str]:
@@ -113,6 +120,13 @@ class SharedServer:
         if self.process.poll() is not None:
             self.process = self.start()
         return [self.interpreter, "-I", "-S", "-X", "utf8", str(LAUNCHER), self.run_dir]
+
+    def read_identity(self) -> bytes:
+        """Return what the server expects of a launcher (`cli.launcher.launch.identity`)."""
+        code = "import sys; sys.path.insert(0, sys.argv[1]); from cli.launcher.launch import identity; "
+        code += "sys.stdout.buffer.write(identity())"
+        command = [self.interpreter, "-I", "-S", "-X", "utf8", "-c", code, str(packages(self.prefix))]
+        return subprocess.check_output(command)
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the server and wait until it listens. If the server does not start, commands run in their own

@@ -29,7 +29,7 @@ import pytest
 from drivers.linux import netns as namespaces
 from drivers.linux import process
 from engine.store.sqlite import SqliteStore
-from tests import commands
+from tests import commands, shared_client
 from tests.installation import CHECKOUT, PACKAGES
 
 T = TypeVar("T")
@@ -169,6 +169,7 @@ class Host(Netns):
         peer.run_ip(f"link set v{index} master br0 up")
         self.callbacks_use_server = True
         self.peer, self.state, self.index, self.launcher = peer, state, index, commands.launcher()
+        self.client = shared_client.Client(name)
         self.root, self.run_dir = state / f"h{index}" / "root", state / f"h{index}" / "run"
         etc = Path(f"/etc/netns/{name}")
         etc.mkdir(parents=True, exist_ok=True)
@@ -207,13 +208,24 @@ class Host(Netns):
         launcher, variables = commands.with_code(self.launcher, code) if code else (self.launcher, {})
         command = ["ip", "netns", "exec", self.name, *launcher, *argv]
         environment = self.env(**(env or {}), **variables)
-        kw = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
-        r = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, **kw)
+        r = self.run_without_launcher(argv, environment, timeout) if input is None else None
+        if r is None:
+            kw = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
+            r = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, **kw)
         if self.callbacks_use_server:
             commands.offer_server(self.launcher, self.run_dir)
         if check and r.returncode:
             raise AssertionError(f"hawse {argv}: exit {r.returncode}\n{r.stdout}{r.stderr}")
         return r
+
+    def run_without_launcher(
+        self, argv: tuple[str, ...], environment: dict[str, str], timeout: float
+    ) -> subprocess.CompletedProcess[str] | None:
+        """Run a hawse command on the shared server; return None if the command has not been started there."""
+        if commands.uses_shared_server(self.launcher) and shared_client.suits(argv, environment):
+            with suppress(shared_client.NotAccepted):
+                return self.client.run(argv, environment, timeout)
+        return None
 
     def error_on_terminal(self, *argv: str) -> str:
         """Run a hawse command whose standard error is a terminal, and return what the command writes there."""
@@ -281,6 +293,7 @@ class Host(Netns):
     def delete(self) -> None:
         self.kill_processes()
         self.delete_names()
+        self.client.close()
         super().delete()
 
     def delete_names(self) -> None:
