@@ -80,25 +80,37 @@ def write(host: Host, record: ContainerRecord, text: str) -> None:
 def restore(host: Host, record: ContainerRecord) -> None:
     """Remove the resolv.conf of an adopted namespace, and restore the user's file; idempotent.
 
-    A file that the user has written there since `write` is not removed.
+    A file that the user has written there since `write` is not removed. Because the namespace must leave its networks
+    in any case, errors are ignored. An error occurs if the user has made the file immutable (chattr +i), or has put a
+    file in place of the directory. The user's earlier file then stays in `KEPT`.
     """
     place = _of_name(record.sandbox_path)
     target, kept = path(host, record), KEPT / place.name if place else None
     if recording.is_dry_run():
         return
-    target.with_name(NEW).unlink(missing_ok=True)
-    if _is_ours(target):
-        target.unlink(missing_ok=True)
+    with suppress(OSError):
+        target.with_name(NEW).unlink()
+    with suppress(OSError):
+        if _is_ours(target):
+            target.unlink()
     if place is None or kept is None:
         return
-    if os.path.lexists(kept) and not os.path.lexists(target):
-        place.mkdir(0o755, exist_ok=True)
-        kept.rename(target)
-    with suppress(FileNotFoundError):
-        kept.unlink()
+    with suppress(OSError):
+        _put_back(kept, target)
     for directory in (place, KEPT):
         with suppress(OSError):  # the directory is missing, or has other files
             directory.rmdir()
+
+
+def _put_back(kept: Path, target: Path) -> None:
+    """Move the user's file to ``target``, or remove it if the user has written another file there."""
+    if not os.path.lexists(kept) or _is_ours(target):
+        return
+    if os.path.lexists(target):
+        kept.unlink()
+    else:
+        target.parent.mkdir(0o755, exist_ok=True)
+        kept.rename(target)
 
 
 def _of_name(sandbox_path: str) -> Path | None:
@@ -136,6 +148,9 @@ def _text(file: Path) -> str | None:
         fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > FILE_LIMIT_BYTES:
+        os.close(fd)
+        return None
     with open(fd, encoding="utf-8", errors="replace") as opened:
-        status = os.fstat(fd)
-        return opened.read() if stat.S_ISREG(status.st_mode) and status.st_size <= FILE_LIMIT_BYTES else None
+        return opened.read()

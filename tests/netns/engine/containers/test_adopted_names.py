@@ -155,6 +155,47 @@ def test_the_users_resolv_conf_is_used_and_restored(host, lab, tmp_path, leave):
     shutil.rmtree(resolv_conf.parent)
 
 
+def _put_a_file_in_place_of_the_directory(resolv_conf):
+    shutil.rmtree(resolv_conf.parent)
+    resolv_conf.parent.write_text("")
+
+
+def _put_a_directory_in_place_of_the_file(resolv_conf):
+    resolv_conf.unlink()
+    resolv_conf.joinpath("sub").mkdir(parents=True)
+
+
+def _make_a_directory_with_the_name_of_the_new_file(resolv_conf):
+    resolv_conf.with_name(".resolv.conf.hawse").mkdir()
+
+
+CHANGES = (
+    _put_a_file_in_place_of_the_directory,
+    _put_a_directory_in_place_of_the_file,
+    _make_a_directory_with_the_name_of_the_new_file,
+)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("leave", [("network", "disconnect", "app"), ("rm", "-f")])
+def test_a_namespace_leaves_its_networks_whatever_the_user_does_to_the_file(host, lab, leave, change):
+    resolv_conf = Path(f"/etc/netns/{lab.name}/resolv.conf")
+    host.hawse("network", "connect", "app", f"netns:{lab.name}")
+    change(resolv_conf)
+    host.hawse(*leave, lab.name)
+    assert host.hawse("ps", "-a", "--format", "{{.Names}}").stdout == "web\n"
+    resolv_conf.parent.unlink() if resolv_conf.parent.is_file() else shutil.rmtree(resolv_conf.parent)
+
+
+def test_a_directory_in_place_of_the_users_resolv_conf_is_restored(host, lab):
+    directory = Path(f"/etc/netns/{lab.name}/resolv.conf/sub")
+    directory.mkdir(parents=True)
+    host.hawse("network", "connect", "app", f"netns:{lab.name}")
+    assert lab.run("getent", "hosts", "web").stdout.split() == ["172.30.0.2", "web"]
+    host.hawse("network", "disconnect", "app", lab.name)
+    assert directory.is_dir()
+
+
 def test_a_resolv_conf_of_the_users_survives_a_full_disk():
     Path("/etc/netns").mkdir(exist_ok=True)
     done = subprocess.run(["unshare", "-m", sys.executable, "-c", FULL_DISK], capture_output=True, text=True)
