@@ -27,6 +27,7 @@ from engine.paths import is_own
 from engine.validate.logging import DEFAULT_LIMIT_BYTES, JSON_FILE, check_default_options
 
 DEFAULT_PATH = Path("/etc/hawse/daemon.json")
+LIMIT_BYTES = 1 << 20
 UNSIGNED = re.compile(r"0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO]?(_?[0-7])+|0|[1-9](_?[0-9])*")
 
 
@@ -104,17 +105,29 @@ def load_config(path: Path | None = None) -> Config:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             _require_trusted(path, os.fstat(file.fileno()))
-            document = json.loads(file.read().strip() or "{}")
+            document = _parsed(file.read(LIMIT_BYTES + 1))
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise _unreadable(path, error) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidArgument(f"{path}: not valid JSON: {error}") from error
     if not isinstance(document, dict):
         raise InvalidArgument(f"{path}: expected an object")
+    return document
+
+
+def _parsed(data: bytes) -> Any:
+    """Return the value of a JSON document; raises ValueError or RecursionError.
+
+    A string with half of a surrogate pair is an error, because no file or program accepts it.
+    """
+    if len(data) > LIMIT_BYTES:
+        raise ValueError(f"the file is larger than {LIMIT_BYTES} bytes")
+    document = json.loads(data.decode().strip() or "{}")
+    json.dumps(document, ensure_ascii=False).encode()
     return document
 
 
@@ -149,6 +162,8 @@ def _true(value: object) -> bool:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise _Wrong("expected a string")
+    if "\0" in value:
+        raise _Wrong("a NUL character is not allowed")
     return value
 
 

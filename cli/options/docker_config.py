@@ -23,11 +23,18 @@ def registry_credentials(environ: Mapping[str, str], domain: str) -> dict[str, A
             config = json.loads(file.read(CONFIG_LIMIT_BYTES))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"Error loading config file: {path}: {error}") from error
     if not isinstance(config, dict):
         raise ValueError(f"Error loading config file: {path}: expected an object")
-    helpers = dict(config.get("credHelpers") or {})
+    helpers = dict(_object(config, "credHelpers", path))
     if config.get("credsStore"):
         helpers.setdefault(domain, config["credsStore"])
-    return {"auths": config.get("auths") or {}, "credHelpers": helpers}
+    return {"auths": _object(config, "auths", path), "credHelpers": helpers}
+
+
+def _object(config: Mapping[str, Any], key: str, path: str) -> Mapping[str, Any]:
+    value = config.get(key) or {}
+    if not isinstance(value, dict):
+        raise ValueError(f"Error loading config file: {path}: {key}: expected an object")
+    return value

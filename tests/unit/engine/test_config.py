@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
@@ -117,6 +118,10 @@ def test_logging_that_docker_accepts_and_hawse_lacks(tmp_path):
     [
         ("{", "not valid JSON: Expecting property name"),
         ("[]", "expected an object"),
+        pytest.param("[" * 100_000, "not valid JSON: maximum recursion depth exceeded", id="deep"),
+        pytest.param(" " * (1 << 20) + "{}", "not valid JSON: the file is larger than 1048576 bytes", id="large"),
+        ({"dns-search": ["\ud800"]}, "not valid JSON: 'utf-8' codec can't encode character"),
+        ({"bridge": "br\0"}, "bridge: a NUL character is not allowed"),
         ({"mtuu": 1}, "mtuu: no such configuration key"),
         ({"mtu": "1500"}, "mtu: expected 0 or a number of bytes"),
         ({"mtu": True}, "mtu: expected 0 or a number of bytes"),
@@ -166,6 +171,8 @@ def test_an_unreadable_file_gives_one_clear_error_line(tmp_path):
     path.write_bytes(b"\xff")
     with pytest.raises(EngineError, match="not valid JSON"):
         load_config(path)
+    with pytest.raises(EngineError, match="the file is larger than 1048576 bytes"):
+        load_config(Path("/dev/zero"))
 
 
 # Some values come from moby 28.5 (TestValidateAcceptFwMarkMark in daemon/config/config_linux_test.go). All other values
