@@ -14,7 +14,7 @@ from cli.warm.server import WarmServer
 from engine.errors import PermissionDenied
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
-from engine.runtime import cgroup, guarded, resident, syscalls
+from engine.runtime import attributes, cgroup, guarded, resident, syscalls
 
 IDLE_SECONDS = 600.0
 GC_OBJECTS = 100_000
@@ -40,6 +40,7 @@ def serve(lock: int) -> None:
     """
     if not guarded.is_run_by_systemd():
         cgroup.leave()
+        attributes.become_service()
     loop = Loop()
     inotify = Inotify(loop)
     server = WarmServer(loop, inotify, resident.idle_seconds("HAWSE_WARM_IDLE", IDLE_SECONDS))

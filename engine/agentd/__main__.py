@@ -40,7 +40,7 @@ from engine.paths import make_private_directory, root_directory, run_directory
 from engine.portproxy.holder import HoldService
 from engine.portproxy.service import ForwardService
 from engine.recovery.link_repair import LinkRepair
-from engine.runtime import cgroup, guarded, resident
+from engine.runtime import attributes, cgroup, guarded, resident
 from engine.store.api import Store
 from engine.store.record_cache import RecordCache
 from engine.store.sqlite import SqliteStore
@@ -79,6 +79,7 @@ def main() -> int:
     resident.sign(lock)
     if not unit.runs_this_process:
         cgroup.leave()
+        attributes.become_service()
     store = SqliteStore(root / NAME, recall=RecordCache())
     listener = socket(AF_UNIX, SOCK_STREAM)
     resident.listen(listener, str(run_dir), client.SOCKET)

@@ -19,7 +19,7 @@ import time
 
 from drivers.linux import process
 from engine.eventloop.loop import Loop
-from engine.runtime import cgroup, guarded, peer, protocol, resident, syscalls
+from engine.runtime import attributes, cgroup, guarded, peer, protocol, resident, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -271,6 +271,7 @@ def main(run: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the started processes
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the guard must survive a SIGHUP that ends agent and supervisor
     cgroup.leave()
+    attributes.become_service()
     loop = Loop()
     hello, ping = (protocol.control({"op": op, "id": ""}) for op in ("guard", "ping"))
     guarded_processes = [

@@ -17,7 +17,7 @@ import time
 
 from drivers.linux import process
 from engine.eventloop.loop import Loop
-from engine.runtime import cgroup, guarded, peer, resident, syscalls
+from engine.runtime import attributes, cgroup, guarded, peer, resident, syscalls
 from engine.runtime.connection import Connection
 from engine.runtime.container import Container
 from engine.runtime.directory import CONTAINERS, ContainerDirectory
@@ -382,8 +382,9 @@ def main(run: str) -> None:
         return
     resident.sign(lock)
     syscalls.set_process_name("hawse-supervise")
-    syscalls.raise_limit()
     cgroup.leave()
+    attributes.become_service()
+    syscalls.raise_limit()
     syscalls.adopt_orphans()  # become the parent of a container's first process when its own parent ends
     with socket.socket(socket.AF_UNIX) as listener:
         supervisor = Supervisor(run, listener)  # the constructor adopts containers before a client can connect

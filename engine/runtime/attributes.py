@@ -1,0 +1,88 @@
+"""Take attributes that children inherit from another process: limits, processors, priority, OOM score.
+
+A resident process takes those of process 1, as a service of the init program has them. Otherwise the first command
+would decide for the agent and for all containers: after ``ulimit -t 60`` or ``nice`` in a shell, the agent would be
+killed after a minute of processor time, and all later containers would run with a low priority. This module has few
+imports, because the supervisor uses it and must use little memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INIT = 1  # the pid of the init program
+OPEN_FILES = 1024
+"""The least soft limit of open files (RLIMIT_NOFILE) that a resident process passes on to containers.
+
+This is the value of services of systemd. Process 1 itself often has a million, with which some programs become slow.
+"""
+
+
+def become_service() -> None:
+    """Take the attributes of process 1; idempotent.
+
+    A limit is only raised. What the kernel refuses is left unchanged: for example, a hard limit cannot be raised
+    without the capability CAP_SYS_RESOURCE.
+    """
+    for kind in _limits():
+        with contextlib.suppress(OSError, ValueError):
+            _raise_limit(kind)
+    for take in (take_schedule, take_oom_score):
+        with contextlib.suppress(OSError):
+            take(INIT)
+
+
+def _raise_limit(kind: int) -> None:
+    (soft, hard), (most_soft, most_hard) = resource.getrlimit(kind), resource.prlimit(INIT, kind)
+    if kind == resource.RLIMIT_NOFILE:
+        most_soft = min(OPEN_FILES, most_soft, key=_size)
+    with contextlib.suppress(OSError, ValueError):
+        highest = max(hard, most_hard, key=_size)
+        resource.setrlimit(kind, (soft, highest))
+        hard = highest
+    resource.setrlimit(kind, (min(max(soft, most_soft, key=_size), hard, key=_size), hard))
+
+
+def _size(limit: int) -> float:
+    return float("inf") if limit == resource.RLIM_INFINITY else limit
+
+
+def _limits() -> Iterator[int]:
+    yield from range(resource.RLIM_NLIMITS if hasattr(resource, "RLIM_NLIMITS") else 16)
+
+
+def take_limits(pid: int) -> None:
+    """Copy the resource limits of a process to this process."""
+    for kind in _limits():
+        limits = resource.prlimit(pid, kind)
+        if limits != resource.getrlimit(kind):
+            resource.setrlimit(kind, limits)
+
+
+def take_schedule(pid: int) -> None:
+    """Copy the processors, the scheduling policy and the priority of a process to this process."""
+    processors = os.sched_getaffinity(pid)
+    if processors != os.sched_getaffinity(0):
+        os.sched_setaffinity(0, processors)
+    policy, parameter = os.sched_getscheduler(pid), os.sched_getparam(pid)
+    if (policy, parameter) != (os.sched_getscheduler(0), os.sched_getparam(0)):
+        os.sched_setscheduler(0, policy, parameter)
+    os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, pid))
+
+
+def take_oom_score(pid: int) -> None:
+    """Copy the OOM score adjustment of a process to this process.
+
+    The kernel uses this value to choose which process to kill when memory runs out.
+    """
+    with open(f"/proc/{pid}/oom_score_adj", "rb") as file:
+        score = file.read()
+    with open("/proc/self/oom_score_adj", "r+b", buffering=0) as own:
+        if own.read() != score:
+            own.write(score)
