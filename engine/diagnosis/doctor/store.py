@@ -22,7 +22,7 @@ def check(host: Host) -> Iterator[Check]:
     """Yield the results for the store, for HAWSE_ROOT and HAWSE_RUN, and for daemon.json."""
     yield from integrity(host)
     yield _space("HAWSE_ROOT", host.root)
-    if _device(host.run) != _device(host.root):
+    if _mount(host.run) != _mount(host.root):
         yield _space("HAWSE_RUN", host.run)
     heals = "" if host.config.heal else "; the agent repairs nothing (heal: false)"
     yield ok("daemon.json", f"is valid{heals}")
@@ -62,8 +62,9 @@ def _space(name: str, place: Path) -> Check:
     return ok(name, text)
 
 
-def _device(place: Path) -> int:
+def _mount(place: Path) -> tuple[int, int]:
+    """Return the device of a directory, and whether it is read-only there; another mount of a device may be."""
     try:
-        return os.stat(place).st_dev
+        return os.stat(place).st_dev, os.statvfs(place).f_flag & os.ST_RDONLY
     except OSError:
-        return 0
+        return 0, 0

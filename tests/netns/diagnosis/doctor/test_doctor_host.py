@@ -97,14 +97,9 @@ def test_an_invalid_configuration_file(patient):
     assert is_named(checks, "fault", "daemon.json", "can be written by one")
 
 
-def test_a_full_disk_is_named(patient):
-    """The disk of HAWSE_ROOT is full. Only the command's own mount namespace has this disk."""
-    root = patient.host.root
-    script = (
-        f"cp -a {root} /tmp/$$.copy; mount -t tmpfs -o size=4m none {root}; cp -a /tmp/$$.copy/. {root}; "
-        f'rm -r /tmp/$$.copy; dd if=/dev/zero of={root}/rest bs=64k 2>/dev/null; exec "$@"'
-    )
-    command = ["ip", "netns", "exec", patient.host.name, "unshare", "-m", "sh", "-c", script, "sh"]
+def doctor_after(patient, script: str) -> str:
+    """Run the doctor in a mount namespace that ``script`` has changed; return its first line about a fault."""
+    command = ["ip", "netns", "exec", patient.host.name, "unshare", "-m", "sh", "-c", f'{script}; exec "$@"', "sh"]
     done = subprocess.run(
         [*command, *patient.host.command("doctor")[4:]],
         capture_output=True,
@@ -113,8 +108,23 @@ def test_a_full_disk_is_named(patient):
         env=patient.host.env(HAWSE_CONFIG=str(patient.config), HAWSE_WARM="off"),
     )
     assert done.returncode == 1, done.stderr
-    line = next(line for line in done.stdout.splitlines() if line.startswith("fault"))
+    return next(line for line in done.stdout.splitlines() if line.startswith("fault"))
+
+
+def test_a_full_disk_is_named(patient):
+    root = patient.host.root
+    line = doctor_after(
+        patient,
+        f"cp -a {root} /tmp/$$.copy; mount -t tmpfs -o size=4m none {root}; cp -a /tmp/$$.copy/. {root}; "
+        f"rm -r /tmp/$$.copy; dd if=/dev/zero of={root}/rest bs=64k 2>/dev/null",
+    )
     assert f"the disk of {root} is full" in line
+
+
+def test_a_read_only_mount_of_hawse_run_is_named(patient):
+    run = patient.host.run_dir
+    line = doctor_after(patient, f"mount --bind {run} {run}; mount -o remount,bind,ro {run}")
+    assert f"{run} is read-only" in line
 
 
 def test_without_rights_nothing_is_called_a_fault(patient):
