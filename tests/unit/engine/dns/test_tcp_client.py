@@ -72,6 +72,18 @@ def test_a_client_that_has_shut_down_its_sending_side_still_gets_its_answers(ser
     assert server.closed
 
 
+def test_other_clients_are_served_after_a_few_queries_of_one_that_sends_very_many(server):
+    answered = []
+    server.answer = lambda message: answered.append(message) or b"reply"
+    query = bytes(30)
+    server.client.sendall(framed(*[query] * 1000))
+    server.loop.after(0, server.loop.stop)
+    server.loop.run()
+    assert 0 < len(answered) <= 32
+    server.turn(20)
+    assert len(answered) == 1000
+
+
 def test_further_queries_wait_while_many_answers_are_pending(server):
     server.client.sendall(framed(*(str(n).encode() for n in range(3 * DUE))))
     server.turn()
