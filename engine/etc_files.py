@@ -6,6 +6,7 @@ made from the host's file (resolv.conf(5)) and --dns, --dns-search, --dns-option
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -282,12 +283,22 @@ def read_host_resolv_conf(system: Path = SYSTEM, behind_stub: Path = BEHIND_STUB
     return text
 
 
+LIMIT_BYTES = 16 << 20
+"""Maximum bytes that hawse reads of a file of the host. More would fill the memory of the agent, which reads it too."""
+
+
 def read_host_file(path: Path) -> str:
-    """Return the text of a file of the host, or "" if the file cannot be read."""
+    """Return the text of a file of the host, or "" if the file cannot be read. Never waits for a FIFO's writer."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return ""
+    try:
+        return os.read(fd, LIMIT_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
 
 
 class LinkedHost(Struct, frozen=True):

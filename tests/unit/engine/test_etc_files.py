@@ -1,12 +1,14 @@
 """/etc/resolv.conf and /etc/hosts have the contents that were recorded from dockerd 26.1.5."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from engine.errors import EngineError
 from engine.etc_files import (
+    LIMIT_BYTES,
     LinkedHost,
     Overrides,
     Transform,
@@ -15,6 +17,7 @@ from engine.etc_files import (
     own_lines,
     own_names,
     parse_resolv_conf,
+    read_host_file,
     read_host_resolv_conf,
     resolv_conf,
     with_address,
@@ -129,6 +132,12 @@ def test_a_missing_resolv_conf_counts_as_empty(tmp_path):
 
 def config(hostname="f444b571eb58", domainname=""):
     return ContainerConfig("bb", hostname=hostname, domainname=domainname)
+
+
+def test_a_host_file_that_is_endless_or_a_fifo_neither_fills_the_memory_nor_blocks(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    assert read_host_file(tmp_path / "fifo") == ""
+    assert len(read_host_file(Path("/dev/zero"))) == LIMIT_BYTES
 
 
 def test_the_line_of_a_removed_link_leaves_the_hosts_file():
