@@ -411,14 +411,16 @@ def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -
 def start_by_user(host: Host, container_id: str) -> bool:
     """Start a container because the user requests the start.
 
-    Return False, without effect, if the container is running or restarting.
+    Return False, without effect, if the container is running or restarting. A container whose end has not been recorded
+    is started, because after the loss of HAWSE_RUN no process would record the end.
 
     If the start fails, a container that was created with --rm is removed.
     """
     try:
         with locked(host.run, "container", container_id):
-            record = lookup.with_actual_state(host, lookup.resolve(host, container_id))
-            if record.status in ("running", "restarting"):
+            stored = lookup.resolve(host, container_id)
+            record = lookup.with_actual_state(host, stored)
+            if record.status == "running" or (record.status == stored.status == "restarting"):
                 return False
             reset_restart_count(host, container_id)
             start(host, container_id)

@@ -56,3 +56,12 @@ def test_a_container_with_rm_is_removed_after_a_reboot(host):
         tx.set_meta(BOOT, "another one")
     host.hawse("network", "create", "any")
     assert host.hawse("ps", "-a", "--format", "{{.Names}}").stdout == "kept\n"
+
+
+def test_start_runs_a_container_again_after_the_loss_of_hawse_run(host):
+    host.hawse("run", "-d", "--name", "web", "--restart", "always", "hostfs", "sleep", "99")
+    host.kill_processes()
+    shutil.rmtree(host.run_dir)
+    assert host.hawse("ps", "-a", "--format", "{{.State}}").stdout == "restarting\n"
+    host.hawse("start", "web")
+    assert host.hawse("ps", "-a", "--format", "{{.State}}").stdout == "running\n"
