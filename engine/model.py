@@ -164,7 +164,7 @@ class HostConfig(Struct, frozen=True, omit_defaults=True):
     network_mode: str = "default"
     binds: tuple[str, ...] | None = None
     port_bindings: tuple[PortSpec, ...] = ()
-    empty_bindings: Mapping[str, list[str] | None] = field(default_factory=dict)  # "80/tcp": [] or null, as sent
+    empty_bindings: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)  # "80/tcp": () or None
     publish_all_ports: bool = False
     restart_policy: RestartPolicy = RestartPolicy()
     auto_remove: bool = False

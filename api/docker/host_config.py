@@ -98,13 +98,13 @@ def _port(text: str, entries: Sequence[Fields]) -> Iterator[PortSpec]:
         yield PortSpec(port[1], port[0], _host_ip(entry.text("HostIp")), entry.text("HostPort"))
 
 
-def _empty_bindings(body: Fields) -> dict[str, list[str] | None]:
+def _empty_bindings(body: Fields) -> dict[str, tuple[str, ...] | None]:
     """Return the ports of ``PortBindings`` without a binding, each with the value that the client has sent."""
-    empty: dict[str, list[str] | None] = {}
+    empty: dict[str, tuple[str, ...] | None] = {}
     for text, entries in (body.value("PortBindings") or {}).items():
         if not entries:
             port, protocol = _single(text)
-            empty[f"{port}/{protocol}"] = None if entries is None else []
+            empty[f"{port}/{protocol}"] = None if entries is None else ()
     return empty
 
 

@@ -82,7 +82,7 @@ def test_the_bindings_of_a_port_keep_their_order():
     both = [{"HostIp": "::", "HostPort": "80"}, {"HostIp": "0.0.0.0", "HostPort": "80"}]
     request, _ = made({"Image": "bb", "HostConfig": {"PortBindings": {"80/tcp": both, "9/tcp": []}}})
     assert request.host.port_bindings == (PortSpec("tcp", 80, "::", "80"), PortSpec("tcp", 80, "0.0.0.0", "80"))
-    assert request.host.empty_bindings == {"9/tcp": []}
+    assert request.host.empty_bindings == {"9/tcp": ()}
 
 
 def test_exposed_ports_are_written_in_one_form():
