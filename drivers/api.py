@@ -69,11 +69,11 @@ class NoPermission(DriverError):
 
 
 class KernelError(DriverError):
-    """The kernel refused an operation; the error holds the operation, the object and the errno."""
+    """The kernel refused an operation; the text names the operation and the object."""
 
     def __init__(self, operation: str, target: str, errno: int) -> None:
         super().__init__(f"{operation} {target}: {os.strerror(errno).lower()}")
-        self.operation, self.target, self.errno = operation, target, errno
+        self.errno = errno
 
 
 class InterfaceRefused(KernelError):

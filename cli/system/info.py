@@ -17,8 +17,6 @@ from engine.golang.units import binary_size
 from engine.paths import api_socket
 from engine.runtime import peer
 
-Json = dict[str, Any]
-
 COUNTS = (
     (" Containers", "Containers"), ("  Running", "ContainersRunning"), ("  Paused", "ContainersPaused"),
     ("  Stopped", "ContainersStopped"), (" Images", "Images"), (" Server Version", "ServerVersion"),

@@ -265,11 +265,6 @@ def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
             raise InvalidArgument(f"network {network.name} has no address {address} for containers")
 
 
-def of_network(client: Client, network_id: str) -> list[SharedEndpoint]:
-    """Return the endpoints of a network, also those of hosts without a lease. Invalid records are left out."""
-    return record_checks.all_readable(client.range(keys.endpoints(network_id))[0], record_checks.read_endpoint)
-
-
 def of_node(client: Client, node: str) -> list[SharedEndpoint]:
     """Return the endpoints of a host. Invalid records are left out."""
     entries = client.range(keys.ENDPOINTS)[0]

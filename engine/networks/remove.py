@@ -1,4 +1,4 @@
-"""Remove one network, or all unused networks."""
+"""Remove networks that a command names, or all unused networks."""
 
 from __future__ import annotations
 
@@ -26,20 +26,11 @@ The number is limited because the kernel locks its list of links while it delete
 """
 
 
-def remove(host: Host, reference: str) -> None:
-    """Remove a network.
-
-    Raises Forbidden if the network has active endpoints, is predefined, or is the configuration of another network.
-    """
-    for error in remove_each(host, [reference]):
-        if error is not None:
-            raise error
-
-
 def remove_each(host: Host, references: Sequence[str]) -> Iterator[EngineError | None]:
     """Remove networks, up to `BUNCH` of them at once.
 
-    Yields one result for each reference, in order: None if the network has been removed, else the error.
+    Yields one result for each reference, in order: None if the network has been removed, else the error. The error is
+    Forbidden if the network has active endpoints, is predefined, or is the configuration of another network.
     """
     for first in range(0, len(references), BUNCH):
         bunch = references[first : first + BUNCH]

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 
 def environment(entries: Sequence[str]) -> dict[str, str]:
     """Convert "K=V" entries to a mapping; if a name is repeated, its last entry is used."""
