@@ -336,11 +336,6 @@ def free_name(sandbox: Sandbox, prefix: str, first: int, reserved: Collection[st
     return netns.run_in_netns(sandbox.path, find, sandbox.inode)
 
 
-def interfaces(sandbox: Sandbox) -> list[link.Link]:
-    """Return all links of the sandbox, including loopback."""
-    return inside(sandbox, link.all_links)
-
-
 def rename(opened: Session, old: str, new: str) -> None:
     """Rename an interface; the interface is down for a moment and keeps its addresses.
 

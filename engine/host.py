@@ -339,19 +339,19 @@ A test checks that every subclass of `DriverError` in hawse's own drivers is a k
 
 
 @contextmanager
-def translate_driver_errors(prefix: str = "") -> Iterator[None]:
-    """Convert a driver error raised in the block into the matching engine error, with ``prefix`` before its text."""
+def translate_driver_errors() -> Iterator[None]:
+    """Convert a driver error raised in the block into the matching engine error, with the same text."""
     try:
         yield
     except drivers.DriverError as error:
-        raise _from_driver(error, prefix) from error
+        raise _from_driver(error) from error
 
 
-def _from_driver(error: drivers.DriverError, prefix: str = "") -> EngineError:
+def _from_driver(error: drivers.DriverError) -> EngineError:
     # Use the nearest base class that is in `KINDS`, because drivers from other packages may define their own
     # subclasses.
     kind = next((KINDS[c] for c in type(error).__mro__ if c in KINDS), errors.KernelFailure)
-    return errors.hinted(kind(prefix + str(error)), error.hint)
+    return errors.hinted(kind(str(error)), error.hint)
 
 
 def raises_engine_errors(verbs: Verbs) -> Verbs:
