@@ -34,7 +34,7 @@ from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_opt
 class SystemVerbs:
     """Implements `engine.api.System`."""
 
-    def __init__(self, host: Host, prepare: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, host: Host, prepare: Callable[[], object]) -> None:
         self.host, self._prepare = host, prepare
         self._event_watch = EventWatch(host.store, host.root)
 

@@ -48,7 +48,7 @@ def write_columns(
     columns: Mapping[str, Sequence[str]],
     header: Mapping[str, str],
     *,
-    elided: Sequence[str] = (),
+    elided: Sequence[str],
 ) -> None:
     """Print all rows of a list command in the given format, much faster than `write_listing`.
 

@@ -30,6 +30,7 @@ from engine.runtime import peer, resident
 
 SOCKET, LOCK, LOG = "agent.sock", "agent.lock", "agent.log"
 POLL_INTERVAL_SECONDS = 0.02
+NOTIFY_TIMEOUT_SECONDS = 10.0
 STATUS_TIMEOUT_SECONDS = 1.0
 STARTED = (
     "The agent, a resident process, starts. It adds to the table inet hawse its own sockets (sets relay and "
@@ -38,17 +39,17 @@ STARTED = (
 """The comment that ``--explain`` shows when a command starts the agent: what the agent changes in the kernel."""
 
 
-def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True, wait: bool = True) -> bool:
+def notify(run_dir: Path, root: Path, *, start: bool = True, wait: bool = True) -> bool:
     """Notify the agent of a change of the local store; with ``wait``, wait until its services are up to date.
 
-    If no agent is running and ``start`` is True, the function starts an agent. Blocks up to ``timeout`` seconds.
+    If no agent is running and ``start`` is True, the function starts an agent. Blocks up to 10 s.
 
     Returns False if the agent could not be reached, refused this process, or was not ready in time. In that case, the
     agent's services learn of the change later. In a dry run, does nothing and returns True.
     """
     if recording.is_dry_run():
         return True
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + NOTIFY_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         answer = ask(run_dir, "changed", deadline - time.monotonic() if wait else 0)
         if answer is not None:

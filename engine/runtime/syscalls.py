@@ -126,13 +126,13 @@ def set_process_name(name: str) -> None:
     _libc.prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
-def open_in_root(root: int, path: str, flags: int, *, mode: int = 0, links: bool = True) -> int:
+def open_in_root(root: int, path: str, flags: int, *, links: bool = True) -> int:
     """Open ``path``, with the directory ``root`` as the root directory for the path and its symbolic links.
 
     If ``links`` is False, opening fails for a path that has a symbolic link.
     """
     resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (0 if links else RESOLVE_NO_SYMLINKS)
-    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, resolve)
     for _ in range(_RACES):
         fd: int = _libc.syscall(_OPENAT2, root, os.fsencode(path) or b".", how, len(how))
         if fd >= 0 or ctypes.get_errno() not in (errno.EAGAIN, errno.EINTR):

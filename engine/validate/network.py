@@ -25,7 +25,7 @@ def check_network_create(
     existing: Sequence[NetworkRecord],
     drivers: Mapping[str, DriverFacts],
     *,
-    clustered: bool = False,
+    clustered: bool,
 ) -> NetworkCreate:
     """Raise the errors that dockerd raises before it allocates subnets; return the completed request.
 

@@ -35,7 +35,7 @@ def existing():
 
 
 def create(**fields):
-    return check_network_create(NetworkCreate(**{"name": "t1", **fields}), existing(), DRIVERS)
+    return check_network_create(NetworkCreate(**{"name": "t1", **fields}), existing(), DRIVERS, clustered=False)
 
 
 def fault(error, **fields):
