@@ -174,7 +174,7 @@ def test_the_empty_format_and_json_print_the_whole_document():
 )
 def test_the_module_acts_as_docker_inspect_does(template, stdout, stderr, code):
     done = subprocess.run(
-        [sys.executable, "-m", "cli.gotemplate", "network", template],
+        [sys.executable, "-m", "cli.output", "network", template],
         input=json.dumps(NETWORK).encode(),
         capture_output=True,
         timeout=30,
