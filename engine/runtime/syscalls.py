@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# These names are also here, because `cli` and `api` need them and must not import `drivers`.
 setns, unshare = namespaces.setns, namespaces.unshare
 CLONE_NEWNS, CLONE_NEWCGROUP = namespaces.CLONE_NEWNS, namespaces.CLONE_NEWCGROUP
 CLONE_NEWUTS, CLONE_NEWIPC = namespaces.CLONE_NEWUTS, namespaces.CLONE_NEWIPC
