@@ -127,11 +127,11 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
     for endpoint, container in pairs:
         if endpoint.container_id == INGRESS_SANDBOX:
             continue
-        if container is None and endpoint.container_id not in busy and endpoint.id not in busy:
-            with host.store.write() as tx:
-                tx.delete_endpoint(endpoint.id)
-            continue
-        if endpoint.phase == FORMER and container is not None and container.id not in busy:
+        if container is None:
+            is_unused = endpoint.container_id not in busy and endpoint.id not in busy
+        else:
+            is_unused = endpoint.phase == FORMER and container.id not in busy
+        if is_unused:
             with host.store.write() as tx:
                 tx.delete_endpoint(endpoint.id)
             continue
