@@ -69,12 +69,12 @@ class LocalEngine:
     @cached_property
     def networks(self) -> NetworkVerbs:
         """The operations of Docker's /networks API."""
-        return NetworkVerbs(self.host)
+        return NetworkVerbs(self._preparation)
 
     @cached_property
     def containers(self) -> ContainerVerbs:
         """The operations of Docker's /containers API."""
-        return ContainerVerbs(self.host)
+        return ContainerVerbs(self._preparation)
 
     @cached_property
     def images(self) -> Images:
@@ -86,20 +86,23 @@ class LocalEngine:
         """The operations of Docker's /swarm and /nodes API."""
         from engine.swarm.verbs import SwarmVerbs
 
-        return SwarmVerbs(self.host, prepare=lambda: Verbs(self.host).changing())
+        return SwarmVerbs(self.host, self._preparation.changing)
 
     @cached_property
     def diagnostics(self) -> Diagnostics:
         """The operations that explain the state of this host's networks."""
         from engine.diagnosis.verbs import DiagnosisVerbs
 
-        verbs = Verbs(self.host)
-        return DiagnosisVerbs(self.host, verbs.reading, verbs.changing)
+        return DiagnosisVerbs(self.host, self._preparation.reading, self._preparation.changing)
 
     @cached_property
     def system(self) -> SystemVerbs:
         """The operations on this host as a whole, such as Docker's /version and /info."""
-        return SystemVerbs(self.host, prepare=lambda: Verbs(self.host).booting())
+        return SystemVerbs(self.host, self._preparation.booting)
+
+    @cached_property
+    def _preparation(self) -> Preparation:
+        return Preparation(self.host)
 
 
 def _cleaned_up(host: Host, outcomes: Iterable[EngineError | None], number: int) -> Iterator[EngineError | None]:
@@ -114,11 +117,8 @@ def _cleaned_up(host: Host, outcomes: Iterable[EngineError | None], number: int)
         yield outcome
 
 
-class Verbs:
-    """The base class of `NetworkVerbs` and `ContainerVerbs`.
-
-    Each operation calls `reading` or `changing` first. These methods prepare the host and return the `Host` object.
-    """
+class Preparation:
+    """Prepares the host for operations. Each operation calls `reading`, `booting` or `changing` first."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -158,8 +158,15 @@ class Verbs:
         return self.host
 
 
+class _Verbs:
+    """The attributes of `NetworkVerbs` and `ContainerVerbs`: the host, and the preparation of its operations."""
+
+    def __init__(self, preparation: Preparation) -> None:
+        self.host, self.reading, self.changing = preparation.host, preparation.reading, preparation.changing
+
+
 @raises_engine_errors
-class NetworkVerbs(Verbs):
+class NetworkVerbs(_Verbs):
     """Implements `engine.api.Networks`."""
 
     def create(self, request: NetworkCreate) -> Created:
@@ -227,7 +234,7 @@ class NetworkVerbs(Verbs):
 
 
 @raises_engine_errors
-class ContainerVerbs(Verbs):
+class ContainerVerbs(_Verbs):
     """Implements `engine.api.Containers`."""
 
     def create(self, request: ContainerCreate) -> Created:

@@ -25,7 +25,7 @@ from drivers.linux import netns, process, recording
 from engine.agent.client import LOCK
 from engine.api import Engine
 from engine.config import load_config
-from engine.core import ContainerVerbs, NetworkVerbs, Verbs
+from engine.core import ContainerVerbs, NetworkVerbs, Preparation
 from engine.endpoints import shared_state
 from engine.errors import EngineError, Forbidden, NotImplementedByHawse
 from engine.host import Host, is_clustered, orphaned_intents, raises_engine_errors, require_net_admin
@@ -142,10 +142,11 @@ class _Engine:
     """The verbs of the engine that a dry run supports: those of networks and containers."""
 
     def __init__(self, host: Host) -> None:
-        self.networks, self.containers = _Networks(host), _Containers(host)
+        preparation = _Preparation(host)
+        self.networks, self.containers = _Networks(preparation), ContainerVerbs(preparation)
 
 
-class _Verbs(Verbs):
+class _Preparation(Preparation):
     def changing(self) -> Host:
         """Return the host. The first call also records the repairs that precede a real command."""
         if not self._ready:
@@ -155,14 +156,9 @@ class _Verbs(Verbs):
 
 
 @raises_engine_errors
-class _Networks(_Verbs, NetworkVerbs):
+class _Networks(NetworkVerbs):
     def remove_each(self, references: Sequence[str]) -> Iterator[EngineError | None]:
         return networks_remove.remove_each(self.changing(), references)
-
-
-@raises_engine_errors
-class _Containers(_Verbs, ContainerVerbs):
-    """The operations on containers, with a record of the repairs that precede a real command."""
 
 
 class _Runtime:
