@@ -21,7 +21,7 @@ from engine.containers.finalize import close_sandbox, finalize_exit
 from engine.endpoints import reservation
 from engine.errors import Conflict, EngineError, NotFound, Unavailable, hinted
 from engine.events import record as events
-from engine.filters import networks
+from engine.filters.prune import check_prune, container_prunable
 from engine.golang import timestamps
 from engine.host import Host, begin_intent, end_intent
 from engine.model import ContainerRecord, Filters
@@ -236,12 +236,12 @@ def prune(host: Host, filters: Filters) -> tuple[list[str], int]:
 
     Return the ids of the removed containers, and the number of bytes that the removed files occupied.
     """
-    networks.check_container_prune(filters)
+    check_prune(filters)
     with host.store.read() as reader:
         stopped = [
             c for c in reader.containers() if lookup.with_actual_state(host, c).status in ("created", "exited", "dead")
         ]
-    sizes = {r.id: directory.size(host, r.id) for r in stopped if networks.container_prunable(r, filters)}
+    sizes = {r.id: directory.size(host, r.id) for r in stopped if container_prunable(r, filters)}
     removed, reclaimed = [], 0
     for (container_id, size), error in zip(sizes.items(), remove_each(host, sizes, force=False), strict=True):
         if error is None:

@@ -21,7 +21,7 @@ from engine.api import Documents, Json
 from engine.errors import Conflict, InvalidArgument, NotFound
 from engine.events import record as events
 from engine.filters.images import filter_images
-from engine.filters.networks import check_image_prune, image_prunable
+from engine.filters.prune import check_image_prune, image_prunable
 from engine.golang import timestamps
 from engine.host import raises_engine_errors
 from engine.images import hostfs

@@ -11,7 +11,7 @@ from engine.api import Strings
 from engine.cluster import hooks
 from engine.errors import EngineError
 from engine.events import record as events
-from engine.filters import networks
+from engine.filters.prune import check_prune, network_prunable
 from engine.host import Host
 from engine.model import Filters
 from engine.names import PRESENT, pick_network
@@ -88,7 +88,7 @@ def prune(host: Host, filters: Filters) -> Strings:
     On a manager, unused cluster networks are removed too. A network is kept if another host uses the network, or if a
     container joins the network while the command runs.
     """
-    networks.check_network_prune(filters)
+    check_prune(filters)
     with host.store.read() as reader:
         candidates = [
             n
@@ -96,7 +96,7 @@ def prune(host: Host, filters: Filters) -> Strings:
             if not (n.predefined or n.config_only or n.ingress)
             and n.phase in PRESENT
             and not reader.endpoints(network_id=n.id)
-            and networks.network_prunable(n, filters)
+            and network_prunable(n, filters)
         ]
     outcomes = remove_each(host, [record.id for record in candidates])
     pruned = [record.name for record, error in zip(candidates, outcomes, strict=True) if error is None]

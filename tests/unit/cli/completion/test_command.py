@@ -14,7 +14,8 @@ from cli.network.connect import restart
 from cli.root import root
 from drivers.registry import available
 from engine.filters.containers import KEYS
-from engine.filters.networks import NETWORK_KEYS, PRUNE_KEYS
+from engine.filters.networks import NETWORK_KEYS
+from engine.filters.prune import PRUNE_KEYS
 
 COMPLETIONS = Path(__file__).parents[4] / "completions"
 FILES = {"bash": "hawse.bash", "fish": "hawse.fish", "zsh": "_hawse"}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from engine.filters.networks import check_image_prune, image_prunable
+from engine.filters.prune import check_image_prune, image_prunable
 from engine.model import ImageRecord
 
 IMAGE, BARE, USED = ("sha256:" + letter * 64 for letter in "abc")
