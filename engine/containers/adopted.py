@@ -34,12 +34,12 @@ from engine.containers import directory, namespace_files
 from engine.containers.namespace_files import NETNS_DIRECTORY
 from engine.containers.restart_policy import LOST
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound
-from engine.etc_files import parse_resolv_conf
 from engine.golang import timestamps
 from engine.golang.timestamps import to_seconds
 from engine.host import Host, translate_driver_errors
 from engine.model import Adoption, ContainerConfig, ContainerRecord, HostConfig, RestartPolicy
 from engine.names import is_container_mode
+from engine.resolv_conf import parse_resolv_conf
 from engine.runtime.supervisor import SOCKET as SUPERVISOR_SOCKET
 from engine.store import locks
 from engine.store.api import Reader, Taken, Transaction

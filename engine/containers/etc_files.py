@@ -5,42 +5,45 @@ The files are bind-mounted into the container. Therefore each file is overwritte
 container that joins another container's sandbox uses the files of that other container. An adopted sandbox is a network
 namespace that hawse did not create. It has only a resolv.conf (`engine.containers.namespace_files`), because hawse
 cannot mount files for processes that it did not start.
+
+/etc/hosts has localhost lines, --add-host entries, legacy links and the container's own addresses. `hosts_file` renders
+its text. `engine.resolv_conf` renders resolv.conf.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from msgspec import Struct
 
 from drivers.linux.host import has_ipv6
 from engine.cluster.hooks import is_gateway
 from engine.containers import lookup, namespace_files
 from engine.endpoints import links, reservation
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.etc_files import (
-    LinkedHost,
-    Overrides,
-    Transform,
-    address_families,
-    hosts_file,
-    own_lines,
-    read_host_file,
-    resolv_conf,
-    with_address,
-    without_link,
-    without_own_lines,
-)
 from engine.host import Host
-from engine.model import ContainerRecord, NetworkRecord
+from engine.model import ContainerConfig, ContainerRecord, NetworkRecord
 from engine.names import is_container_mode
 from engine.paths import no_follow
+from engine.resolv_conf import Overrides, Transform, address_families, read_host_file, resolv_conf
 from engine.validate.container import check_binds
 
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 HOST_HOSTS = Path("/etc/hosts")
 FILES = ("hosts", "resolv.conf", "hostname")
+LOCAL_HOSTS = (("127.0.0.1", "localhost"),)
+LOCAL_HOSTS_IPV6 = (
+    ("::1", "localhost ip6-localhost ip6-loopback"),
+    ("fe00::0", "ip6-localnet"),
+    ("ff00::0", "ip6-mcastprefix"),
+    ("ff02::1", "ip6-allnodes"),
+    ("ff02::2", "ip6-allrouters"),
+)
+HOST_GATEWAY = "host-gateway"
 WRITTEN = "resolv.conf.written"
 """A copy of the resolv.conf that hawse wrote last. The container cannot change the copy. Therefore a difference means
 that the container has edited its resolv.conf.
@@ -258,3 +261,90 @@ def _at_once(path: str, flags: int) -> int:
     F_SETLEASE). The command does not update a leased file, because the container could repeat this for each file.
     """
     return no_follow(path, flags | os.O_NONBLOCK)
+
+
+class LinkedHost(Struct, frozen=True):
+    """A legacy link (``--link``) on the default bridge: the address and the names of the link's target container."""
+
+    address: str
+    alias: str
+    hostname: str
+    name: str
+
+
+def hosts_file(
+    config: ContainerConfig,
+    addresses: Sequence[str],
+    *,
+    extra_hosts: Sequence[str] = (),
+    links: Sequence[LinkedHost] = (),
+    host_gateway: str = "",
+    ipv6: bool = True,
+) -> str:
+    """Return the whole text of a container's /etc/hosts file.
+
+    ``addresses`` are the container's own addresses without prefix length, in the order of its interfaces.
+    ``host_gateway`` is the address that replaces the word ``host-gateway`` in an --add-host entry
+    ``name:host-gateway``. ``ipv6`` is False if the sandbox has IPv6 disabled: then no line has an IPv6 address.
+    """
+    lines = [*LOCAL_HOSTS, *(LOCAL_HOSTS_IPV6 if ipv6 else ())]
+    lines += [_extra_line(entry, host_gateway) for entry in extra_hosts]
+    lines += [_linked_line(link) for link in links]
+    usable = [line for line in lines if ipv6 or ":" not in line[0]]
+    return _hosts_text(usable) + own_lines(config, addresses, ipv6=ipv6)
+
+
+def own_lines(config: ContainerConfig, addresses: Sequence[str], *, ipv6: bool = True) -> str:
+    """Return the /etc/hosts lines for a container's own addresses. ``network connect`` appends such lines to
+    the file.
+    """
+    names = own_names(config)
+    return _hosts_text([(address, names) for address in addresses if ipv6 or ":" not in address])
+
+
+def without_own_lines(text: str, config: ContainerConfig) -> str:
+    """Return the text of /etc/hosts without the lines for the container's own name.
+
+    The lines for all networks of the container are removed, because ``network disconnect`` in Docker does the same.
+    """
+    names = own_names(config)
+    return "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\n").partition("\t")[2] != names)
+
+
+def with_address(text: str, name: str, address: str) -> str:
+    """Return the text of /etc/hosts, with ``address`` as the new address of each line whose first name is ``name``.
+
+    Only lines with an address of the same IP version change. Docker changes the file in this way when the target of a
+    legacy link (``--link``) gets a new address.
+    """
+    present = r"[^\s:]*:\S*" if ":" in address else r"[^\s:]*"
+    return re.sub(rf"(?m)^{present}(?=\t{re.escape(name)}(?:\s|\.))", address, text)
+
+
+def without_link(text: str, alias: str) -> str:
+    """Return the text of /etc/hosts without the line for the legacy link (``--link``) with this alias."""
+    return re.sub(rf"(?m)^\S+\t{re.escape(alias)} .*\n", "", text)
+
+
+def own_names(config: ContainerConfig) -> str:
+    """Return the names in the /etc/hosts lines of the container's own addresses.
+
+    The names are the full host name, and its first label if the label differs from the full name.
+    """
+    full = f"{config.hostname}.{config.domainname}" if config.domainname else config.hostname
+    first, dot, _ = full.partition(".")
+    return f"{full} {first}" if dot else full
+
+
+def _extra_line(entry: str, host_gateway: str) -> tuple[str, str]:
+    name, _, address = entry.partition(":")
+    return (host_gateway if address == HOST_GATEWAY else address), name
+
+
+def _linked_line(link: LinkedHost) -> tuple[str, str]:
+    names = [link.alias, link.hostname, *([link.name] if link.name != link.alias else ())]
+    return link.address, " ".join(names)
+
+
+def _hosts_text(lines: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"{address}\t{names}\n" for address, names in lines)

@@ -15,8 +15,8 @@ from drivers.api import DriverError
 from drivers.firewall import resolver_redirect
 from drivers.linux import netns, recording
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.etc_files import INTERNAL_RESOLVER
 from engine.model import ContainerRecord
+from engine.resolv_conf import INTERNAL_RESOLVER
 from engine.runtime.rootfs import DEFAULT_SYSCTLS
 
 T = TypeVar("T")

@@ -17,10 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from drivers.linux import recording
-from engine.etc_files import HEADER
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.paths import make_private_directory
+from engine.resolv_conf import HEADER
 
 NETNS_DIRECTORY = Path("/run/netns")
 ETC = Path("/etc/netns")

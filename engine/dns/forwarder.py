@@ -17,9 +17,9 @@ from typing import Protocol
 from engine.dns import wire
 from engine.dns.sandbox_view import SandboxView
 from engine.dns.upstream import DatagramExchange, FreshSockets, StreamExchange, destination
-from engine.etc_files import Upstream
 from engine.eventloop.loop import Loop, Timer
 from engine.eventloop.quota import Claim, Quota
+from engine.resolv_conf import Upstream
 
 LIMIT = 1024  # queries of one sandbox
 STREAM_LIMIT = 64  # queries over TCP of one sandbox

@@ -22,8 +22,8 @@ from drivers.registry import facts
 from engine.agent.service import ResultCache, Snapshot
 from engine.endpoints.sandbox import Rank, gateway_priority
 from engine.errors import EngineError
-from engine.etc_files import Overrides, ResolvConf, Transform, Upstream, address_families, resolv_conf
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
+from engine.resolv_conf import Overrides, ResolvConf, Transform, Upstream, address_families, resolv_conf
 
 MAX_UPSTREAMS = 3  # name servers, as many as resolv.conf(5) allows (MAXNS)
 

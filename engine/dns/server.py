@@ -28,12 +28,12 @@ from engine.dns.resolver import SandboxResolver
 from engine.dns.responder import Responder
 from engine.dns.sandbox_view import ContainerView, Defaults, SandboxView, Views, has_names
 from engine.dns.table import NetworkTable
-from engine.etc_files import BEHIND_STUB, SYSTEM, read_host_resolv_conf
 from engine.eventloop.descriptor_budget import DescriptorBudget
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop, Timer
 from engine.eventloop.netns import PinnedNamespace, inside
 from engine.model import EndpointRecord, NetworkRecord
+from engine.resolv_conf import BEHIND_STUB, SYSTEM, read_host_resolv_conf
 
 DEFAULT_TTL = 5
 """TTL of DNS answers in seconds; short, because names change as soon as an endpoint joins or leaves."""

@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import Protocol
 
 from engine.dns import wire
-from engine.etc_files import Upstream
 from engine.eventloop.loop import READ, WRITE, Loop
 from engine.eventloop.netns import sockets_in
+from engine.resolv_conf import Upstream
 
 BATCH = 64
 """Maximum number of wrong messages read per wake-up, so that a flood of forged messages does not delay other

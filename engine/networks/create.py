@@ -22,7 +22,6 @@ from engine.api import Created
 from engine.cluster import hooks
 from engine.config import Config
 from engine.errors import EngineError, Forbidden, InvalidArgument, hinted
-from engine.etc_files import parse_resolv_conf, read_host_resolv_conf
 from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import (
@@ -38,6 +37,7 @@ from engine.host import (
 from engine.ipam import IN_USE, IPNetwork, Occupied, Range, bounds
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.networks.activate import destroy
+from engine.resolv_conf import parse_resolv_conf, read_host_resolv_conf
 from engine.store.api import IntentKind, Reader, Taken, Transaction
 from engine.validate.network import check_network_create, network_name_taken
 

@@ -24,8 +24,8 @@ from engine.dns.resolver import ADDRESS
 from engine.dns.sandbox_view import Defaults, has_names, servers
 from engine.dns.upstream import destination
 from engine.errors import EngineError, in_words
-from engine.etc_files import Upstream, read_host_resolv_conf
 from engine.model import ContainerRecord, EndpointRecord, live_by_container
+from engine.resolv_conf import Upstream, read_host_resolv_conf
 
 ANSWER_SECONDS = 1.0
 """Maximum number of seconds that `ask` waits for the answers to its queries. After at most half of this time, each

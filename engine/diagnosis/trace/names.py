@@ -23,10 +23,10 @@ from engine.dns import wire
 from engine.dns.sandbox_view import has_names
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError
-from engine.etc_files import INTERNAL_RESOLVER as ADDRESS
-from engine.etc_files import parse_resolv_conf, read_host_file, read_host_resolv_conf
 from engine.host import Host
 from engine.model import ContainerRecord, NetworkRecord
+from engine.resolv_conf import INTERNAL_RESOLVER as ADDRESS
+from engine.resolv_conf import parse_resolv_conf, read_host_file, read_host_resolv_conf
 
 LARGEST_BYTES = 1 << 20  # a larger file in a container's /etc is not read
 STATUS_SECONDS = 1.0

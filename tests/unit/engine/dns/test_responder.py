@@ -12,8 +12,8 @@ from engine.dns import wire
 from engine.dns.responder import MOST_READY, Responder
 from engine.dns.sandbox_view import LinkAlias, SandboxView
 from engine.dns.table import NetworkTable
-from engine.etc_files import Upstream
 from engine.model import EndpointRecord
+from engine.resolv_conf import Upstream
 
 
 def endpoint(name: str, ipv4: str = "", ipv6: str = "", *aliases: str) -> EndpointRecord:

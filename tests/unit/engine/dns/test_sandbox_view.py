@@ -4,7 +4,6 @@ from msgspec.structs import replace
 
 from engine.agent.service import Snapshot
 from engine.dns.sandbox_view import Defaults, LinkAlias, SandboxView, Views
-from engine.etc_files import Upstream
 from engine.model import (
     ContainerConfig,
     ContainerRecord,
@@ -14,6 +13,7 @@ from engine.model import (
     NetworkAttachment,
     NetworkRecord,
 )
+from engine.resolv_conf import Upstream
 
 HOST = Defaults("nameserver 192.0.2.1\nnameserver 127.0.0.1\n")
 

@@ -1,7 +1,6 @@
-"""Render /etc/hosts and /etc/resolv.conf of a container. Only `read_host_file` reads a file.
+"""Render a container's /etc/resolv.conf from the host's file (resolv.conf(5)) and --dns, --dns-search, --dns-option.
 
-/etc/hosts has localhost lines, --add-host entries, legacy links and the container's own addresses. /etc/resolv.conf is
-made from the host's file (resolv.conf(5)) and --dns, --dns-search, --dns-option.
+`read_host_resolv_conf` and `read_host_file` read files of the host. The other functions read and write no file.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from msgspec.structs import replace
 
 from drivers.api import IPAddress
 from engine.errors import EngineError
-from engine.model import ContainerConfig, EndpointRecord
+from engine.model import EndpointRecord
 
 INTERNAL_RESOLVER = "127.0.0.11"
 DEFAULT_IPV4 = ("8.8.8.8", "8.8.4.4")
@@ -31,15 +30,15 @@ HEADER = """\
 
 """
 
-LOCAL_HOSTS = (("127.0.0.1", "localhost"),)
-LOCAL_HOSTS_IPV6 = (
-    ("::1", "localhost ip6-localhost ip6-loopback"),
-    ("fe00::0", "ip6-localnet"),
-    ("ff00::0", "ip6-mcastprefix"),
-    ("ff02::1", "ip6-allnodes"),
-    ("ff02::2", "ip6-allrouters"),
-)
-HOST_GATEWAY = "host-gateway"
+SYSTEM = Path("/etc/resolv.conf")
+STUB = "127.0.0.53"
+"""The address of systemd-resolved's stub listener (a DNS server on the loopback interface).
+
+If the host's resolv.conf has no other server, the file `BEHIND_STUB` is read instead, as in Docker.
+"""
+BEHIND_STUB = Path("/run/systemd/resolve/resolv.conf")
+LIMIT_BYTES = 16 << 20
+"""Maximum bytes that hawse reads of a file of the host. More would fill the memory of the agent, which reads it too."""
 NDOTS = re.compile(r"ndots:(\+?[0-9]{1,18}|-0+)")
 """A valid ndots option: its number has a form that Go's strconv.Atoi accepts, and is not negative."""
 
@@ -258,19 +257,6 @@ def _parse_server(text: str) -> IPAddress | None:
         return None
 
 
-SYSTEM = Path("/etc/resolv.conf")
-
-
-STUB = "127.0.0.53"
-"""The address of systemd-resolved's stub listener (a DNS server on the loopback interface).
-
-If the host's resolv.conf has no other server, the file `BEHIND_STUB` is read instead, as in Docker.
-"""
-
-
-BEHIND_STUB = Path("/run/systemd/resolve/resolv.conf")
-
-
 def read_host_resolv_conf(system: Path = SYSTEM, behind_stub: Path = BEHIND_STUB) -> str:
     """Return the text of the host's resolv.conf, or "" if the file is missing.
 
@@ -281,10 +267,6 @@ def read_host_resolv_conf(system: Path = SYSTEM, behind_stub: Path = BEHIND_STUB
     if list(parse_resolv_conf(text).servers) == [STUB]:
         return read_host_file(behind_stub) or text
     return text
-
-
-LIMIT_BYTES = 16 << 20
-"""Maximum bytes that hawse reads of a file of the host. More would fill the memory of the agent, which reads it too."""
 
 
 def read_host_file(path: Path) -> str:
@@ -299,90 +281,3 @@ def read_host_file(path: Path) -> str:
         return ""
     finally:
         os.close(fd)
-
-
-class LinkedHost(Struct, frozen=True):
-    """A legacy link (``--link``) on the default bridge: the address and the names of the link's target container."""
-
-    address: str
-    alias: str
-    hostname: str
-    name: str
-
-
-def hosts_file(
-    config: ContainerConfig,
-    addresses: Sequence[str],
-    *,
-    extra_hosts: Sequence[str] = (),
-    links: Sequence[LinkedHost] = (),
-    host_gateway: str = "",
-    ipv6: bool = True,
-) -> str:
-    """Return the whole text of a container's /etc/hosts file.
-
-    ``addresses`` are the container's own addresses without prefix length, in the order of its interfaces.
-    ``host_gateway`` is the address that replaces the word ``host-gateway`` in an --add-host entry
-    ``name:host-gateway``. ``ipv6`` is False if the sandbox has IPv6 disabled: then no line has an IPv6 address.
-    """
-    lines = [*LOCAL_HOSTS, *(LOCAL_HOSTS_IPV6 if ipv6 else ())]
-    lines += [_extra_line(entry, host_gateway) for entry in extra_hosts]
-    lines += [_linked_line(link) for link in links]
-    usable = [line for line in lines if ipv6 or ":" not in line[0]]
-    return _hosts_text(usable) + own_lines(config, addresses, ipv6=ipv6)
-
-
-def own_lines(config: ContainerConfig, addresses: Sequence[str], *, ipv6: bool = True) -> str:
-    """Return the /etc/hosts lines for a container's own addresses. ``network connect`` appends such lines to
-    the file.
-    """
-    names = own_names(config)
-    return _hosts_text([(address, names) for address in addresses if ipv6 or ":" not in address])
-
-
-def without_own_lines(text: str, config: ContainerConfig) -> str:
-    """Return the text of /etc/hosts without the lines for the container's own name.
-
-    The lines for all networks of the container are removed, because ``network disconnect`` in Docker does the same.
-    """
-    names = own_names(config)
-    return "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\n").partition("\t")[2] != names)
-
-
-def with_address(text: str, name: str, address: str) -> str:
-    """Return the text of /etc/hosts, with ``address`` as the new address of each line whose first name is ``name``.
-
-    Only lines with an address of the same IP version change. Docker changes the file in this way when the target of a
-    legacy link (``--link``) gets a new address.
-    """
-    present = r"[^\s:]*:\S*" if ":" in address else r"[^\s:]*"
-    return re.sub(rf"(?m)^{present}(?=\t{re.escape(name)}(?:\s|\.))", address, text)
-
-
-def without_link(text: str, alias: str) -> str:
-    """Return the text of /etc/hosts without the line for the legacy link (``--link``) with this alias."""
-    return re.sub(rf"(?m)^\S+\t{re.escape(alias)} .*\n", "", text)
-
-
-def own_names(config: ContainerConfig) -> str:
-    """Return the names in the /etc/hosts lines of the container's own addresses.
-
-    The names are the full host name, and its first label if the label differs from the full name.
-    """
-    full = f"{config.hostname}.{config.domainname}" if config.domainname else config.hostname
-    first, dot, _ = full.partition(".")
-    return f"{full} {first}" if dot else full
-
-
-def _extra_line(entry: str, host_gateway: str) -> tuple[str, str]:
-    name, _, address = entry.partition(":")
-    return (host_gateway if address == HOST_GATEWAY else address), name
-
-
-def _linked_line(link: LinkedHost) -> tuple[str, str]:
-    names = [link.alias, link.hostname, *([link.name] if link.name != link.alias else ())]
-    return link.address, " ".join(names)
-
-
-def _hosts_text(lines: Sequence[tuple[str, str]]) -> str:
-    return "".join(f"{address}\t{names}\n" for address, names in lines)
