@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cli.container.container_spec import create_container, make_request
+from cli.container.creation import create_container, make_request
 from cli.container.flags import container_flags
 from cli.pflag import STRING, at_least, command, flag
 

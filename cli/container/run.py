@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cli.app import FLAG_ERROR, App, StatusError
-from cli.container.container_spec import create_container, make_request, report
+from cli.container.creation import create_container, make_request, report
 from cli.container.flags import container_flags
 from cli.container.request import detached
 from cli.container.session import attached, check_terminal, exit_code, proxied, streams
