@@ -36,7 +36,7 @@ OPTIONS = {
 }
 
 
-def prepare(host: Host) -> NetworkRecord:
+def recorded_bridge(host: Host) -> NetworkRecord:
     """Create the gateway bridge if this host has no record of it, and return its network record.
 
     As in Docker, the second address of the gateway bridge's subnet is reserved for the ingress sandbox. The ingress
@@ -79,12 +79,12 @@ def release_ingress_address(host: Host) -> None:
             tx.delete_endpoint(endpoint.id)
 
 
-def prepared_bridge(host: Host) -> NetworkRecord:
-    """Create the gateway bridge as `prepare` does, and return its network record.
+def active_bridge(host: Host) -> NetworkRecord:
+    """Create the gateway bridge as `recorded_bridge` does, and return its network record.
 
-    Unlike `prepare`, also creates the gateway bridge in the kernel if a reboot has removed it.
+    Unlike `recorded_bridge`, also creates the gateway bridge in the kernel if a reboot has removed it.
     """
-    return activate.activate(host, prepare(host).id)
+    return activate.activate(host, recorded_bridge(host).id)
 
 
 def reserve(
@@ -120,7 +120,7 @@ def sync_gateway_bridge(
     """
     gateway = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
     others = [m for m in members if m is not gateway]
-    bridge = prepared_bridge(host) if needs_gateway([m.network for m in others]) else None
+    bridge = active_bridge(host) if needs_gateway([m.network for m in others]) else None
     if (bridge is None) == (gateway is None):
         return list(members), numbers
     if gateway is not None:

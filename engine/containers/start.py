@@ -99,7 +99,7 @@ def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
     """
     joined = _networks_of(host, record)
     _prepare_host_gateway(host, record)
-    bridge = gateway_bridge.prepared_bridge(host) if hooks.needs_gateway(joined) else None
+    bridge = gateway_bridge.active_bridge(host) if hooks.needs_gateway(joined) else None
     with hooks.reserve_endpoints(host, record, joined) as granted:
         for network in joined:
             activate.activate(host, network.id)

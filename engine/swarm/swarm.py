@@ -350,7 +350,7 @@ def _enter(host: Host, membership: ClusterMembership) -> None:
     The agent then starts its cluster threads.
     """
     memberships.save(memberships.directory(host.root), membership)
-    gateway_bridge.prepare(host)
+    gateway_bridge.recorded_bridge(host)
     with connected(host) as (client, _):
         known = shared_networks.all_networks(client)
         local_networks.follow(host, lambda: known, membership)
