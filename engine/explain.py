@@ -26,7 +26,7 @@ from engine.agent.client import LOCK
 from engine.api import Engine
 from engine.config import load_config
 from engine.core import ContainerVerbs, NetworkVerbs, Preparation
-from engine.endpoints import shared_state
+from engine.endpoints import boots
 from engine.errors import EngineError, Forbidden, NotImplementedByHawse
 from engine.host import Host, is_clustered, orphaned_intents, raises_engine_errors, require_net_admin
 from engine.networks import predefined
@@ -130,7 +130,7 @@ def _require_restored(host: Host) -> None:
     """Raise Forbidden if the next command would first restore the host after a boot or a killed command."""
     with host.store.read() as reader:
         here = reader.has_custom_networks() or reader.has_containers()
-        if here and not shared_state.is_of_this_boot(reader):
+        if here and not boots.is_of_this_boot(reader):
             raise Forbidden("a dry run is not possible before the networks are back after a boot (hawse system boot)")
         if orphaned_intents(reader.intents()):
             raise Forbidden(

@@ -17,7 +17,7 @@ from socket import socket
 
 from engine.agent.service import Service, Snapshot
 from engine.agentd.control import Control
-from engine.endpoints import shared_state
+from engine.endpoints import boots
 from engine.errors import Damaged, EngineError, Outdated
 from engine.eventloop.loop import Loop, Timer
 from engine.runtime.guarded import Guarded
@@ -193,5 +193,5 @@ def snapshot(store: Store) -> Snapshot:
             reader.networks(),
             reader.containers(),
             reader.endpoints(),
-            of_this_boot=shared_state.is_of_this_boot(reader),
+            of_this_boot=boots.is_of_this_boot(reader),
         )

@@ -22,7 +22,7 @@ from typing import Literal
 from drivers.api import Desired, Difference, DriverError, News, Repairer, Watch
 from engine.agentd import repair_log
 from engine.agentd.repair_schedule import LONGEST_REST_SECONDS, Schedule
-from engine.endpoints import shared_state
+from engine.endpoints import boots, shared_state
 from engine.errors import EngineError, Unavailable
 from engine.events import repair as repairs
 from engine.store.api import Reader, Store
@@ -113,7 +113,7 @@ class RepairThread:
         `_block` may need the networks earlier.
         """
         with self._store.read() as reader:
-            if shared_state.is_of_this_boot(reader):
+            if boots.is_of_this_boot(reader):
                 self._desired = shared_state.of(reader, self._name, self._relay())
 
     def _follow(self, watch: Watch) -> None:
@@ -237,7 +237,7 @@ class RepairThread:
         return chosen
 
     def _compared(self, reader: Reader) -> list[Difference]:
-        here = shared_state.is_of_this_boot(reader)
+        here = boots.is_of_this_boot(reader)
         self._desired = shared_state.of(reader, self._name, self._relay()) if here else Desired()
         if not self._desired.networks:
             self._tell("unneeded")

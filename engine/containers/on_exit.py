@@ -6,7 +6,7 @@ from engine.containers import restart_policy
 from engine.containers.finalize import finalize_exit
 from engine.containers.remove import remove
 from engine.containers.start import start
-from engine.endpoints import shared_state
+from engine.endpoints import boots
 from engine.host import Host, begin_intent, end_intent
 from engine.model import ContainerRecord
 from engine.store.api import IntentKind
@@ -50,7 +50,7 @@ def finish_overdue_exit(host: Host, container_id: str) -> None:
 
 def _is_shutting_down(host: Host) -> bool:
     with host.store.read() as reader:
-        return shared_state.is_shutting_down(reader)
+        return boots.is_shutting_down(reader)
 
 
 def record_end(host: Host, container_id: str) -> ContainerRecord | None:

@@ -9,41 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from drivers.api import Desired, EndpointSpec, Link, NetworkSpec
-from drivers.linux import host
 from engine.endpoints import links
 from engine.host import endpoint_spec, load_driver_state, network_spec
 from engine.model import EndpointRecord
-from engine.store.api import Reader, Transaction
-
-BOOT = "boot"
-"""The store's key for the id of a boot of the host. The records describe the kernel since this boot."""
-
-
-_SHUTDOWN = "shutdown"
-"""The store's key for the id of the boot that a shutdown ends."""
-
-
-def begin_shutdown(tx: Transaction) -> None:
-    """Record that the host shuts down. Until the next boot, no container is started again."""
-    tx.set_meta(_SHUTDOWN, host.boot_identity())
-
-
-def cancel_shutdown(tx: Transaction) -> None:
-    """Record that the host does not shut down; idempotent."""
-    tx.set_meta(_SHUTDOWN, "")
-
-
-def is_shutting_down(reader: Reader) -> bool:
-    """Return whether the host shuts down."""
-    return reader.meta(_SHUTDOWN) == host.boot_identity()
-
-
-def is_of_this_boot(reader: Reader) -> bool:
-    """Return whether the records describe the kernel since the host's latest boot.
-
-    After a reboot, the result is False until a command has recorded what the reboot ended (`engine.recovery.boot`).
-    """
-    return reader.meta(BOOT) == host.boot_identity()
+from engine.store.api import Reader
 
 
 def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> Desired:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from drivers.linux import host as linux_host
 from drivers.linux import process
 from engine.containers import adopted, lookup, on_exit, rejoin, restart_policy
-from engine.endpoints import reservation, shared_state
+from engine.endpoints import boots, reservation
 from engine.errors import EngineError, NotFound, Unavailable
 from engine.events import record as events
 from engine.host import Host, begin_intent, clear_driver_state, end_intent
@@ -35,10 +35,10 @@ def begin(host: Host, *, again: bool = False) -> None:
     killed process. It also starts containers that are not running although their restart policies require it.
     """
     with host.store.write() as tx:
-        booted = not shared_state.is_of_this_boot(tx)
-        known = tx.meta(shared_state.BOOT) is not None
+        booted = not boots.is_of_this_boot(tx)
+        known = tx.meta(boots.BOOT) is not None
         if booted:
-            tx.set_meta(shared_state.BOOT, linux_host.boot_identity())
+            tx.set_meta(boots.BOOT, linux_host.boot_identity())
             clear_driver_state(tx)
             for network in tx.networks():
                 if known and network.phase == "live" and not network.config_only:

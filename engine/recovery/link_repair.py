@@ -29,7 +29,7 @@ from drivers.registry import load
 from engine.config import load_config
 from engine.dns import wire
 from engine.dns.resolver import ADDRESS
-from engine.endpoints import sandbox, shared_state
+from engine.endpoints import boots, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError
 from engine.events import repair as repairs
@@ -129,7 +129,7 @@ class LinkRepair:
 
         ``tx`` is a write transaction, and ``reader`` is then the same object.
         """
-        if not shared_state.is_of_this_boot(reader):
+        if not boots.is_of_this_boot(reader):
             return NOTHING
         if subject.kind == NETWORK:
             network = reader.network(subject.id)

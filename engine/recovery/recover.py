@@ -4,6 +4,9 @@ The function `recover` runs before every command that changes something. On a ho
 fast checks: for abandoned intents, a reboot, a missing agent, damaged kernel state that networks share, and containers
 whose end is not recorded. An intent is the record of work that a command has begun; it is abandoned if the process of
 the command no longer runs.
+
+The module also works after a command: `finish_in_background` deletes the kernel objects of many removed networks, and
+`schedule_cleanup` removes the kernel state that an unused host does not need.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from engine.agent.client import announce, keep_agent
 from engine.cluster import hooks
 from engine.containers import connect, on_exit, remove, start
 from engine.endpoints import shared_state
-from engine.endpoints.shared_state import BOOT
+from engine.endpoints.boots import BOOT
 from engine.errors import EngineError
 from engine.events import repair as repairs
 from engine.host import (

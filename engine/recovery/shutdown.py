@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from engine.containers import lookup
 from engine.containers.finalize import finalize_exit
 from engine.containers.stop import stop_request
-from engine.endpoints import shared_state
+from engine.endpoints import boots
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.runtime.api import RuntimeFailure
@@ -31,7 +31,7 @@ def end_all(host: Host) -> tuple[int, list[str]]:
     container.
     """
     with host.store.write() as tx:
-        shared_state.begin_shutdown(tx)
+        boots.begin_shutdown(tx)
         records = [r for r in tx.containers() if r.kind == "process" and r.status == "running"]
     waits, problems = [], []
     for record in records:
@@ -79,7 +79,7 @@ def cancel(host: Host) -> None:
     Idempotent. Does nothing if `end_all` has not run in this boot.
     """
     with host.store.read() as reader:
-        if not shared_state.is_shutting_down(reader):
+        if not boots.is_shutting_down(reader):
             return
         running = [r.id for r in reader.containers() if r.kind == "process" and r.status == "running"]
     for container_id in running:
@@ -89,4 +89,4 @@ def cancel(host: Host) -> None:
                 with host.store.write() as tx:
                     tx.put_container(replace(ended, stopped_by_user=False))
     with host.store.write() as tx:
-        shared_state.cancel_shutdown(tx)
+        boots.cancel_shutdown(tx)

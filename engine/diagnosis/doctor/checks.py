@@ -12,7 +12,7 @@ from drivers.api import Difference
 from drivers.options import HEAL
 from engine.agent.service import Snapshot
 from engine.api import FAULT, OK, WARNING, Check
-from engine.endpoints import shared_state
+from engine.endpoints import boots
 from engine.events import repair as repairs
 from engine.host import Host, network_spec
 from engine.model import ContainerRecord, NetworkRecord
@@ -98,7 +98,7 @@ class Examined(Struct, frozen=True, dict=True):
 
 def read_records(reader: Reader) -> Snapshot:
     """Return the networks, containers and endpoints of the store, and whether they are of this boot."""
-    here = shared_state.is_of_this_boot(reader)
+    here = boots.is_of_this_boot(reader)
     return Snapshot(reader.networks(), reader.containers(), reader.endpoints(), of_this_boot=here)
 
 

@@ -33,7 +33,7 @@ from drivers.linux import features, names, path_lookup
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import Records
 from engine.diagnosis.trace.source import of_container
-from engine.endpoints import sandbox, shared_state
+from engine.endpoints import boots, sandbox, shared_state
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host, endpoint_spec, network_spec
 from engine.model import ContainerRecord, NetworkRecord
@@ -122,7 +122,7 @@ class State:
     def firewall(self, reader: Reader) -> list[Difference]:
         """Return the damage to hawse's own firewall: the differences for which `Difference.is_damage` is true."""
         driver = self._host.driver("bridge")
-        if not isinstance(driver, Repairer) or not shared_state.is_of_this_boot(reader):
+        if not isinstance(driver, Repairer) or not boots.is_of_this_boot(reader):
             return []
         differences = driver.compare(shared_state.of(reader, "bridge"))
         return [difference for difference in differences if difference.is_damage]

@@ -13,8 +13,8 @@ import pytest
 from drivers.linux import host as linux_host
 from drivers.linux.process import start_time
 from engine.core import open_engine
+from engine.endpoints.boots import BOOT
 from engine.recovery import recover
-from engine.recovery.recover import BOOT
 from engine.runtime import syscalls
 from engine.store.api import Intent, IntentKind
 from engine.store.locks import locked

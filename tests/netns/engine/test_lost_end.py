@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from engine.recovery.recover import BOOT
+from engine.endpoints.boots import BOOT
 from engine.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.netns

@@ -16,7 +16,7 @@ from drivers.api import Desired, Difference, NetworkSpec, News
 from drivers.linux import host
 from engine.agentd import repair_schedule, repair_thread
 from engine.agentd.repair_thread import RepairThread
-from engine.endpoints import shared_state
+from engine.endpoints import boots
 from engine.model import NetworkRecord
 from engine.store.sqlite import SqliteStore
 
@@ -92,7 +92,7 @@ def store(tmp_path: Path) -> SqliteStore:
     made = SqliteStore(tmp_path / "hawse.db", busy_seconds=0.1)
     with made.write() as tx:
         tx.put_network(NetworkRecord(id="a" * 64, name="app", created="2026-01-01T00:00:00Z", driver="bridge"))
-        tx.set_meta(shared_state.BOOT, host.boot_identity())
+        tx.set_meta(boots.BOOT, host.boot_identity())
     return made
 
 
@@ -239,7 +239,7 @@ def test_the_agent_is_notified_when_no_network_is_active(running, store):
 
 def test_records_of_an_earlier_boot_cause_no_comparison(store, monkeypatch):
     with store.write() as tx:
-        tx.set_meta(shared_state.BOOT, "earlier")
+        tx.set_meta(boots.BOOT, "earlier")
     made = Running(StandIn(), store)
     made.until(lambda: made.words)
     made.thread.close()
