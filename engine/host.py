@@ -3,8 +3,11 @@
 Before a command changes the kernel, it records an intent in the store. If the command is killed, the next command
 resolves the intent: it undoes creations and finishes removals. The intent of a process that still runs is not resolved.
 
-For calls to drivers, this module converts records to the drivers' types, and driver errors to engine errors. For the
-command line, it converts failures of the operating system and of the runtime to engine errors.
+For calls to drivers, this module converts records to the drivers' types. It also converts errors to engine errors:
+
+- `translate_driver_errors` is for a call of a driver: it converts only driver errors.
+- `raises_engine_errors` is for the classes of verbs: it also converts failures of the operating system and the runtime.
+- `translate_failures` converts the same as `raises_engine_errors`, for code that handles an EngineError itself.
 """
 
 from __future__ import annotations
@@ -209,7 +212,7 @@ def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> 
     except BaseException:
         # Ignore an error of ``undo``. The intent then stays in the store for the next command, and the user sees the
         # original error of the block.
-        with suppress(EngineError), translation(()):
+        with suppress(EngineError), translate_failures(()):
             undo(host, object_id)
             with host.store.write() as tx:
                 end_intent(tx, kind, object_id)
@@ -355,7 +358,7 @@ def _from_driver(error: drivers.DriverError) -> EngineError:
 
 
 def raises_engine_errors(verbs: Verbs) -> Verbs:
-    """Make the public methods of a class raise EngineError instead of the errors that `translation` converts.
+    """Make the public methods of a class raise EngineError instead of the errors that `translate_failures` converts.
 
     The error for a full disk names a directory of hawse on that disk (see `engine_error`). For this, an object of the
     class has an attribute ``places`` (the directories that hawse writes to), or an attribute ``host`` with ``places``.
@@ -372,7 +375,7 @@ def _wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(self: Any, *arguments: Any, **keywords: Any) -> Any:
         places = getattr(getattr(self, "host", self), "places", ())
-        with translation(places):
+        with translate_failures(places):
             result = method(self, *arguments, **keywords)
         return _guarded(result, places) if isinstance(result, GeneratorType) else result
 
@@ -380,12 +383,12 @@ def _wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _guarded(items: Iterator[Any], places: Iterable[Path]) -> Iterator[Any]:
-    with translation(places):
+    with translate_failures(places):
         yield from items
 
 
 @contextmanager
-def translation(places: Iterable[Path]) -> Iterator[None]:
+def translate_failures(places: Iterable[Path]) -> Iterator[None]:
     """Convert an OSError, MemoryError, DriverError or RuntimeFailure of the block to an engine error.
 
     BrokenPipeError is not converted.

@@ -27,7 +27,7 @@ from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure, Unavailable
 from engine.events import record as events
 from engine.golang import timestamps
-from engine.host import Host, begin_intent, end_intent, rollback_on_error, translation
+from engine.host import Host, begin_intent, end_intent, rollback_on_error, translate_failures
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.names import is_container_mode, is_user_defined, shared_container
 from engine.networks import activate
@@ -72,7 +72,7 @@ def start(host: Host, container_id: str) -> None:
         # the host for a boot.
         host.runtime.delete(record.id)
     try:
-        with translation(host.places):
+        with translate_failures(host.places):
             _start(host, record)
     except EngineError as error:
         _remember_failure(host, record, error)
