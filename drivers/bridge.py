@@ -16,29 +16,28 @@ from msgspec.structs import replace
 
 from drivers import bridge_loopback, bridge_options, bridge_port, bridge_shared_state
 from drivers import sandbox as sandboxes
-from drivers.api import (
-    BadOption,
+from drivers.api import Watch
+from drivers.bridge_device import Bridge
+from drivers.bridge_options import BridgeOptions
+from drivers.bridge_port import Port
+from drivers.errors import BadOption, Exists
+from drivers.firewall import elements, foreign_drops, forwarding, spoof_guard, table
+from drivers.firewall.watch import FirewallWatch
+from drivers.gateways import first_of_each_version
+from drivers.linux import conntrack, link, names, netns, sysctl
+from drivers.linux.netlink import session
+from drivers.model import (
     Desired,
     Difference,
     DriverFacts,
     EndpointSpec,
-    Exists,
     IPAddress,
     JoinInfo,
     NetworkSpec,
     PortBinding,
     Sandbox,
     Settings,
-    Watch,
 )
-from drivers.bridge_device import Bridge
-from drivers.bridge_options import BridgeOptions
-from drivers.bridge_port import Port
-from drivers.firewall import elements, foreign_drops, forwarding, spoof_guard, table
-from drivers.firewall.watch import FirewallWatch
-from drivers.gateways import first_of_each_version
-from drivers.linux import conntrack, link, names, netns, sysctl
-from drivers.linux.netlink import session
 from drivers.plan import Step, apply, teardown
 from drivers.port_ranges import without
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from drivers import bridge_loopback, link_comparison
-from drivers.api import Difference, IPInterface, KernelError, NetworkSpec, UnusableOption
 from drivers.bridge_options import BridgeOptions
+from drivers.errors import KernelError, UnusableOption
 from drivers.linux import address, link, names, neighbor, neighbor_announcement, route, router_advertisements, sysctl
 from drivers.linux.netlink import Session
+from drivers.model import Difference, IPInterface, NetworkSpec
 
 USUAL_MTU = 1500
 

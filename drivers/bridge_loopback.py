@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from drivers.api import Difference, EndpointSpec, NetworkSpec, PortBinding
 from drivers.bridge_options import BridgeOptions
 from drivers.linux import sysctl
+from drivers.model import Difference, EndpointSpec, NetworkSpec, PortBinding
 
 ON, OFF = "1", "0"
 PLACE = "route_localnet"

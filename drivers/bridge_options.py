@@ -12,8 +12,9 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 from drivers import options
-from drivers.api import BadOption, IPAddress, NetworkSpec, OptionFacts, UnusableOption
+from drivers.errors import BadOption, UnusableOption
 from drivers.linux import names
+from drivers.model import IPAddress, NetworkSpec, OptionFacts
 
 PREFIX = "com.docker.network.bridge."
 NAME = PREFIX + "name"

@@ -9,11 +9,12 @@ import errno
 from collections.abc import Iterable, Iterator, Sequence
 
 from drivers import bridge_options, link_comparison, port_flags
-from drivers.api import Busy, Difference, EndpointSpec, Exists, KernelError, Members
 from drivers.bridge_options import BridgeOptions
+from drivers.errors import Busy, Exists, KernelError
 from drivers.firewall import spoof_guard
 from drivers.linux import link, marked_links, names, router_advertisements, sysctl
 from drivers.linux.netlink import Session, session
+from drivers.model import Difference, EndpointSpec, Members
 from drivers.sandbox import LOST
 
 

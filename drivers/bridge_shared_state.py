@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from drivers import bridge_loopback, bridge_options, bridge_port
-from drivers.api import Desired, Difference, Link, Members, Settings
 from drivers.firewall import elements, forwarding, proxy_redirect, spoof_guard, table, vxlan_guard
 from drivers.firewall.elements import Element
 from drivers.firewall.table_repair import Contents
 from drivers.linux import conntrack
+from drivers.model import Desired, Difference, Link, Members, Settings
 
 
 def compare(desired: Desired, settings: Settings) -> list[Difference]:

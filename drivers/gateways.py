@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
-from drivers.api import IPAddress
+from drivers.model import IPAddress
 
 
 def first_of_each_version(addresses: Iterable[IPAddress]) -> tuple[IPv4Address | None, IPv6Address | None]:

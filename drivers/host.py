@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drivers.api import DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, Sandbox
+from drivers.model import DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, Sandbox
 from drivers.null import NullDriver
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from drivers import options
-from drivers.api import DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, OptionFacts, Sandbox, UnusableOption
+from drivers.errors import UnusableOption
+from drivers.model import DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, OptionFacts, Sandbox
 from drivers.subinterface import PARENT, PARENT_FACTS, SubinterfaceBase
 
 MODE, FLAG = "ipvlan_mode", "ipvlan_flag"

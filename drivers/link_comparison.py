@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from drivers.api import ARP, ISOLATED, KIND, MAC, MASTER, MTU, UP, Difference, IPInterface
 from drivers.linux import address, route, sysctl
 from drivers.linux.netlink import Session
+from drivers.model import ARP, ISOLATED, KIND, MAC, MASTER, MTU, UP, Difference, IPInterface
 
 
 def no_bridge(name: str, kind: str) -> Difference:

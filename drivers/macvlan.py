@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from drivers import options
-from drivers.api import DriverFacts, NetworkSpec, OptionFacts
+from drivers.model import DriverFacts, NetworkSpec, OptionFacts
 from drivers.subinterface import PARENT, PARENT_FACTS, SubinterfaceBase
 
 MODE = "macvlan_mode"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drivers.api import DriverFacts, EndpointSpec, Exists, JoinInfo, NetworkSpec, Sandbox
+from drivers.errors import Exists
+from drivers.model import DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, Sandbox
 from drivers.sandbox import raise_loopback
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import TypeVar
 
-from drivers.api import BadOption, IPAddress, OptionFacts
+from drivers.errors import BadOption
+from drivers.model import IPAddress, OptionFacts
 
 TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from drivers import link_comparison
-from drivers.api import Difference
 from drivers.linux import link
 from drivers.linux.netlink import Session
+from drivers.model import Difference
 
 USUAL = {
     "flood": 1,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol, Self, TypeVar
 
-from drivers.api import PortBinding
+from drivers.model import PortBinding
 
 
 class PortRange(Protocol):
-    """The type of any Struct that has the port fields of `drivers.api.PortBinding`."""
+    """The type of any Struct that has the port fields of `drivers.model.PortBinding`."""
 
     def __replace__(self, /, **changes: Any) -> Self:
         """Return a copy with other values in some fields, as ``copy.replace`` of Python 3.13 does."""

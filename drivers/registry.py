@@ -15,7 +15,9 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
-from drivers.api import Driver, DriverFacts, Missing, examine
+from drivers.api import Driver, examine
+from drivers.errors import Missing
+from drivers.model import DriverFacts
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints

@@ -13,10 +13,11 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from drivers import link_comparison
-from drivers.api import ARP, NAME, BadOption, Difference, EndpointSpec, IPInterface, Sandbox
+from drivers.errors import BadOption
 from drivers.linux import address, default_routes, link, names, neighbor, neighbor_announcement, netns, route, sysctl
 from drivers.linux.default_routes import DefaultRoute
 from drivers.linux.netlink import Session, session
+from drivers.model import ARP, NAME, Difference, EndpointSpec, IPInterface, Sandbox
 
 LOOPBACK_INDEX = 1  # lo is the first link of each network namespace
 SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"

@@ -19,25 +19,11 @@ from typing import Any, ClassVar
 
 from drivers import link_comparison, options
 from drivers import sandbox as sandboxes
-from drivers.api import (
-    MODE,
-    Busy,
-    Difference,
-    DriverFacts,
-    EndpointSpec,
-    Exists,
-    JoinInfo,
-    KernelError,
-    Missing,
-    NetworkSpec,
-    OptionFacts,
-    Sandbox,
-    Unsupported,
-    UnusableOption,
-)
+from drivers.errors import Busy, Exists, KernelError, Missing, Unsupported, UnusableOption
 from drivers.gateways import first_of_each_version
 from drivers.linux import link, names, netns, sysctl
 from drivers.linux.netlink import Session, session
+from drivers.model import MODE, Difference, DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, OptionFacts, Sandbox
 from drivers.plan import Step, apply
 
 PARENT = "parent"

@@ -27,23 +27,12 @@ from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
-from drivers import api as drivers
-from drivers.api import (
-    Configurable,
-    Driver,
-    EndpointSpec,
-    HealthReporter,
-    IPAddress,
-    IPInterface,
-    Missing,
-    NetworkSpec,
-    Pool,
-    PortBinding,
-    Repairer,
-    Settings,
-)
+from drivers import errors as driver_errors
+from drivers.api import Configurable, Driver, HealthReporter, Repairer
+from drivers.errors import Missing
 from drivers.linux import libnftables, process
 from drivers.linux.host import has_net_admin
+from drivers.model import EndpointSpec, IPAddress, IPInterface, NetworkSpec, Pool, PortBinding, Settings
 from drivers.registry import load
 from engine import PACKAGES, errors
 from engine.config import Config
@@ -125,7 +114,7 @@ class Host(Struct, frozen=True):
         for name, specs in by_driver.items():
             driver = self.driver(name)
             if isinstance(driver, HealthReporter):
-                with suppress(drivers.DriverError):
+                with suppress(driver_errors.DriverError):
                     warnings += driver.health_warnings(specs)
         return warnings
 
@@ -323,16 +312,16 @@ def _driver_states(reader: Reader) -> dict[str, tuple[str, ...]]:
     return decode(DRIVER_STATE, reader.meta(DRIVER_STATE_KEY) or "{}")
 
 
-KINDS: dict[type[drivers.DriverError], type[errors.EngineError]] = {
-    drivers.BadOption: errors.InvalidArgument,
-    drivers.UnusableOption: errors.DriverFailure,
-    drivers.Exists: errors.Forbidden,
-    drivers.Missing: errors.NotFound,
-    drivers.Busy: errors.KernelFailure,
-    drivers.Unsupported: errors.NotImplementedByHawse,
-    drivers.NoPermission: errors.PermissionDenied,
-    drivers.InterfaceRefused: errors.InterfaceFailure,
-    drivers.KernelError: errors.KernelFailure,
+KINDS: dict[type[driver_errors.DriverError], type[errors.EngineError]] = {
+    driver_errors.BadOption: errors.InvalidArgument,
+    driver_errors.UnusableOption: errors.DriverFailure,
+    driver_errors.Exists: errors.Forbidden,
+    driver_errors.Missing: errors.NotFound,
+    driver_errors.Busy: errors.KernelFailure,
+    driver_errors.Unsupported: errors.NotImplementedByHawse,
+    driver_errors.NoPermission: errors.PermissionDenied,
+    driver_errors.InterfaceRefused: errors.InterfaceFailure,
+    driver_errors.KernelError: errors.KernelFailure,
     libnftables.Refused: errors.KernelFailure,
 }
 """The engine error class for each error class of hawse's own drivers.
@@ -346,11 +335,11 @@ def translate_driver_errors() -> Iterator[None]:
     """Convert a driver error raised in the block into the matching engine error, with the same text."""
     try:
         yield
-    except drivers.DriverError as error:
+    except driver_errors.DriverError as error:
         raise _from_driver(error) from error
 
 
-def _from_driver(error: drivers.DriverError) -> EngineError:
+def _from_driver(error: driver_errors.DriverError) -> EngineError:
     # Use the nearest base class that is in `KINDS`, because drivers from other packages may define their own
     # subclasses.
     kind = next((KINDS[c] for c in type(error).__mro__ if c in KINDS), errors.KernelFailure)
@@ -397,7 +386,7 @@ def translate_failures(places: Iterable[Path]) -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise
-    except (OSError, MemoryError, drivers.DriverError, RuntimeFailure) as error:
+    except (OSError, MemoryError, driver_errors.DriverError, RuntimeFailure) as error:
         raise engine_error(error, places) from error
 
 
@@ -407,7 +396,7 @@ def engine_error(error: Exception, places: Iterable[Path] = ()) -> EngineError:
     Python does not name the file of a failed write. If the disk is full, the text therefore names the first of the
     directories ``places`` that is on a full disk.
     """
-    if isinstance(error, drivers.DriverError):
+    if isinstance(error, driver_errors.DriverError):
         return _from_driver(error)
     if isinstance(error, MemoryError):
         return Unavailable(os.strerror(errno.ENOMEM).lower())

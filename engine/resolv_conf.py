@@ -16,7 +16,7 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from drivers.api import IPAddress
+from drivers.model import IPAddress
 from engine.errors import EngineError
 from engine.model import EndpointRecord
 

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from drivers.api import DriverFacts
 from drivers.linux.host import filters_bridged, is_forwarding
+from drivers.model import DriverFacts
 from drivers.registry import available
 from engine.agent import client
 from engine.api import CheckReport, Json

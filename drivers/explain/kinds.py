@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drivers.api import KernelError
+from drivers.errors import KernelError
 from drivers.linux import link, netns
 from drivers.linux.netlink import session
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from drivers.api import EndpointSpec, IPAddress, NetworkSpec, Pool, PortBinding
 from drivers.bridge_options import BridgeOptions
 from drivers.firewall.proxied_ports import proxied_prefixes
+from drivers.model import EndpointSpec, IPAddress, NetworkSpec, Pool, PortBinding
 from drivers.port_ranges import range_text
 
 EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}

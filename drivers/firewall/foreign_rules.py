@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from drivers.api import IPNetwork
 from drivers.firewall.foreign_drops import ACCEPT, DROP, FORWARD, Chain, Rule, filtering_chains, outcome, rules_of
 from drivers.linux.attributes import read
 from drivers.linux.netlink import Session
 from drivers.linux.nfnetlink import NETFILTER
+from drivers.model import IPNetwork
 
 HOOKS = (b"\0\0\0\0", FORWARD, b"\0\0\0\4")  # hooks NF_INET_PRE_ROUTING, NF_INET_FORWARD, NF_INET_POST_ROUTING
 INPUT = b"\0\0\0\1"  # hook NF_INET_LOCAL_IN

@@ -12,12 +12,12 @@ import struct
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from drivers.api import IPAddress
 from drivers.firewall.legacy_tables import Dropping, Entry, Table, Translating, tables
 from drivers.firewall.packets import Packet
 from drivers.firewall.rule_reading import DEPTH_LIMIT
 from drivers.firewall.rule_values import NUMBERS, all_of, turned
 from drivers.firewall.xt_matches import matches
+from drivers.model import IPAddress
 
 ORDER = ("raw", "mangle", "filter")
 ACCEPT, RETURN = -2, -5  # verdicts of standard targets: -NF_ACCEPT - 1, XT_RETURN

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from drivers.api import News
 from drivers.firewall.transaction import SIGNATURE
 from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import HEADER, SOL_NETLINK, Session, messages, open_socket, pending
 from drivers.linux.nfnetlink import FAMILIES, NETFILTER, NFGENMSG
 from drivers.linux.process import INITIAL_PID_NAMESPACE
+from drivers.model import News
 
 GROUP, ADD_MEMBERSHIP = 7, 1  # kernel constants NFNLGRP_NFTABLES, NETLINK_ADD_MEMBERSHIP
 BUFFER, BUFFER_FORCE = 1 << 22, 33  # size of the receive buffer in bytes; socket option SO_RCVBUFFORCE

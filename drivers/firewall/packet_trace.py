@@ -14,7 +14,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from drivers.api import DriverError, IPAddress
+from drivers.errors import DriverError
 from drivers.linux import libnftables
 from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
@@ -22,6 +22,7 @@ from drivers.linux.libnftables import Context
 from drivers.linux.netlink import SOL_NETLINK, messages, open_socket, pending
 from drivers.linux.nfnetlink import FAMILY_NAMES, NETFILTER, NFGENMSG
 from drivers.linux.probes import TunnelFlow, Tuple
+from drivers.model import IPAddress
 
 ADD_MEMBERSHIP, TRACE_GROUP = 1, 9  # kernel constants NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTRACE
 TRACE = 10 << 8 | 17  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_TRACE

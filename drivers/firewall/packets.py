@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from drivers.api import IPAddress
+from drivers.model import IPAddress
 
 ARP, DISCOVERY = "arp", "ndp"
 """The values of `Packet.protocol` for packets by which IPv4 and IPv6 search for a neighbour's MAC."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import IPv6Address, IPv6Network
 
-from drivers.api import IPAddress
+from drivers.model import IPAddress
 
 PROTOCOLS = ("tcp", "udp")
 ANY = IPv6Network("::/0")

@@ -13,7 +13,6 @@ from functools import cache
 from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
-from drivers.api import Difference
 from drivers.firewall import table_structure, transaction
 from drivers.firewall.notifications import NEW_GENERATION, Author, follow
 from drivers.firewall.table_structure import DELETE_TABLE, Structure
@@ -22,6 +21,7 @@ from drivers.linux.attributes import read
 from drivers.linux.link_notifications import READS
 from drivers.linux.netlink import HEADER, Message, pending
 from drivers.linux.nfnetlink import NFGENMSG, table_header
+from drivers.model import Difference
 
 TABLE = "hawse_resolver"
 PROTOCOLS = ("udp", "tcp")
@@ -55,7 +55,7 @@ def serving_port(address: IPv4Address) -> int:
 def redirect(address: IPv4Address, public: int, bound: int) -> None:
     """Redirect ``address``:``public`` to port ``bound``, replacing an earlier redirection.
 
-    Runs in the calling thread's network namespace. Raises `drivers.api.DriverError` if the kernel refuses the
+    Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the
     redirection. libnftables is not used, because it takes tens of milliseconds, and because it could crash on tables
     that a hostile program has made in the namespace.
     """
@@ -80,7 +80,7 @@ def _for_port(message: Message, port: int) -> Message:
 def remove(bound: int) -> None:
     """Delete the redirection to port ``bound``; idempotent.
 
-    Runs in the calling thread's network namespace. Raises `drivers.api.DriverError` if the kernel refuses the deletion.
+    Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the deletion.
     """
     if bound and bound_port() == bound:
         transaction.send([DELETION])

@@ -13,11 +13,12 @@ from ipaddress import IPv6Address
 
 from msgspec import Struct
 
-from drivers.api import Difference, EndpointSpec, Unsupported
+from drivers.errors import Unsupported
 from drivers.firewall import table, table_repair, transaction
 from drivers.firewall.elements import Element, name
 from drivers.firewall.table_repair import Contents
 from drivers.linux import libnftables, nfnetlink
+from drivers.model import Difference, EndpointSpec
 
 TABLE = "bridge hawse"
 

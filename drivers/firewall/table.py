@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from drivers.api import Difference, Settings
 from drivers.firewall import table_repair, transaction
 from drivers.firewall.elements import Element
 from drivers.firewall.encoding import MAIN
 from drivers.firewall.table_repair import MARKS, Contents, install_script, script
 from drivers.linux import libnftables, nfnetlink
+from drivers.model import Difference, Settings
 
 TABLE = MAIN
 VERSION_SET = "ruleset_8"  # an empty set; a transaction that names it fails if the rules have another version

@@ -8,12 +8,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from drivers.api import Difference, NoPermission
+from drivers.errors import NoPermission
 from drivers.firewall import decoding, table_structure, transaction
 from drivers.firewall.elements import Element
 from drivers.firewall.encoding import MAIN, Packed, packed, ruleset, shapes
 from drivers.firewall.table_structure import Structure
 from drivers.linux import libnftables
+from drivers.model import Difference
 
 MARKS = "complete"  # name of a chain whose rules only hold comments
 VERSION = re.compile(r"ruleset_(\d+)")

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 
-from drivers.api import NoPermission
+from drivers.errors import NoPermission
 from drivers.firewall.decoding import unpacked
 from drivers.firewall.elements import Element
 from drivers.firewall.encoding import Packed, encoded, item, shapes

@@ -16,9 +16,9 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
 
-from drivers.api import Difference, IPAddress
 from drivers.firewall import table
 from drivers.firewall.elements import Element
+from drivers.model import Difference, IPAddress
 
 TUNNELS, PEERS = "tunnels", {4: "tunnel_peers4", 6: "tunnel_peers6"}
 STATE_SETS = (TUNNELS, *PEERS.values())

@@ -10,10 +10,11 @@ import sys
 from collections.abc import Sequence
 
 from drivers import bridge_loopback, bridge_options
-from drivers.api import DriverError, NetworkSpec
+from drivers.errors import DriverError
 from drivers.firewall import forwarding
 from drivers.firewall.notifications import NftablesListener
 from drivers.firewall.standby_table import Standby
+from drivers.model import NetworkSpec
 
 
 class TableWatch(NftablesListener):

@@ -32,7 +32,7 @@ UNKNOWN = Expression("target", "", b"")
 def read_rules(table: str) -> dict[int, list[Expression]]:
     """Return the matches and targets of each rule in their order, by the rule's handle.
 
-    ``table`` is family and name (``ip filter``). Raises `drivers.api.DriverError` if the kernel cannot list the rules.
+    ``table`` is family and name (``ip filter``). Raises `DriverError` if the kernel cannot list the rules.
     """
     with open_session() as session, kernel_errors("list rules of", table):
         listed = session.dump(GET_RULE, table_header(table))

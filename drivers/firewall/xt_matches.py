@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 
-from drivers.api import IPAddress
 from drivers.firewall.packets import Packet
 from drivers.firewall.rule_values import all_of, any_of, turned
 from drivers.linux import echo, path_lookup
+from drivers.model import IPAddress
 
 STATES = {"established": 2, "new": 8}  # bits of XT_CONNTRACK_STATE_BIT
 OTHER_STATES = 0xF0  # bits for SNAT and DNAT; a packet has these besides its state

@@ -17,10 +17,10 @@ from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR
 from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 
-from drivers.api import IPAddress, IPInterface
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import Attributes, decode, encode
+from drivers.model import IPAddress, IPInterface
 
 FAMILIES = {4: AF_INET, 6: AF_INET6}
 OURS = 104  # the value of IFA_PROTO that marks hawse's own addresses

@@ -19,12 +19,13 @@ from ipaddress import IPv6Address
 
 from msgspec import Struct
 
-from drivers.api import IPAddress, KernelError, PortBinding
+from drivers.errors import KernelError
 from drivers.linux import sysctl
 from drivers.linux.attributes import attribute, nested, read
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, open_session
+from drivers.model import IPAddress, PortBinding
 
 GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # message types (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, _DELETE)
 GET_STATS, INSERT_FAILED = (1 << 8) | 4, 9  # message type IPCTNL_MSG_CT_GET_STATS_CPU; attribute of one CPU's answer

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from drivers.api import IPAddress, KernelError
+from drivers.errors import KernelError
 from drivers.linux import link, route
 from drivers.linux.netlink import Session
 from drivers.linux.route import Route
+from drivers.model import IPAddress
 
 OURS, BOOT = route.OURS, route.BOOT
 

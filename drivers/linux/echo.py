@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
-from drivers.api import IPAddress
+from drivers.model import IPAddress
 
 KINDS = {4: (socket.AF_INET, socket.IPPROTO_ICMP, 8, 0), 6: (socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129)}
 """Address family, protocol, and the message types of echo request and echo reply, by IP version."""

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from drivers.api import KernelError, NoPermission
+from drivers.errors import KernelError, NoPermission
 
 
 @contextmanager

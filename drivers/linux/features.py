@@ -10,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from drivers.api import DriverError, IPAddress, IPInterface, KernelError
+from drivers.errors import DriverError, KernelError
 from drivers.linux import address, libnftables, link, marked_links, names, netns, route
 from drivers.linux.netlink import Session, session
+from drivers.model import IPAddress, IPInterface
 
 PREFIX, PARENT = "probe-", "bridge"
 CHILDREN = ("macvlan", "ipvlan")

@@ -11,10 +11,10 @@ import sys
 from ipaddress import ip_network
 from pathlib import Path
 
-from drivers.api import IPAddress, IPInterface
 from drivers.linux import address, address_ranges, link, sysctl
 from drivers.linux.address_ranges import Range
 from drivers.linux.netlink import session
+from drivers.model import IPAddress, IPInterface
 
 CAP_NET_ADMIN = 12
 _NETNS_COOKIE = 71  # SO_NETNS_COOKIE, which Python's socket module lacks

@@ -11,9 +11,10 @@ import os
 import socket
 import struct
 
-from drivers.api import IPAddress, Unsupported
+from drivers.errors import Unsupported
 from drivers.linux import echo
 from drivers.linux.probes import ICMP, NUMBERS, Tuple
+from drivers.model import IPAddress
 
 _libc = ctypes.CDLL(None, use_errno=True)
 BPF = {"x86_64": 321}.get(os.uname().machine, 280)  # system call number; 280 on architectures with the generic table

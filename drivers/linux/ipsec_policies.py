@@ -7,11 +7,11 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
 
-from drivers.api import IPAddress
 from drivers.linux.attributes import read
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 from drivers.linux.route import VERSIONS
+from drivers.model import IPAddress
 
 NETLINK_XFRM, GET_POLICY, TEMPLATES = 6, 0x15, 5  # kernel constants; XFRM_MSG_GETPOLICY, XFRMA_TMPL
 BLOCKS = "action block"

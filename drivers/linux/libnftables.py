@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any
 
-from drivers.api import DriverError, NoPermission, Unsupported
+from drivers.errors import DriverError, NoPermission, Unsupported
 from drivers.linux import netns, recording
 
 LIBRARY = "libnftables.so.1"

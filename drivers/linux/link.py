@@ -17,11 +17,12 @@ from pyroute2.netlink import NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOOPBACK, IFF_NOARP, IFF_RUNNING, IFF_UP, ifinfmsg
 
-from drivers.api import MAC_TEXT, InterfaceRefused, KernelError
+from drivers.errors import InterfaceRefused, KernelError
 from drivers.linux import recording
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Message, Session
 from drivers.linux.rtnetlink import Attributes, decode, dump, encode
+from drivers.model import MAC_TEXT
 
 ANY_KIND = frozenset(name for name, *_ in ifinfmsg.nla_map)
 """The names of the link attributes that links of every kind can have; all other attributes belong to one kind."""

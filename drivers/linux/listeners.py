@@ -10,8 +10,8 @@ from contextlib import closing, suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
-from drivers.api import IPAddress
 from drivers.linux.netlink import Session
+from drivers.model import IPAddress
 
 FILES = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6"), "sctp": ()}
 SOCK_DIAG, BY_FAMILY = 4, 20  # kernel constants NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
-from drivers.api import IPInterface
 from drivers.linux import address, link, names, netns
 from drivers.linux.netlink import Session, session
+from drivers.model import IPInterface
 
 
 class FoundLink(NamedTuple):
@@ -47,7 +47,7 @@ def host_end(opened: Session, endpoint_id: str) -> link.Link | None:
 
 
 def of_sandbox(path: str, inode: int = 0) -> list[FoundLink]:
-    """Return all links in a sandbox; raises `drivers.api.Missing` if the sandbox no longer exists."""
+    """Return all links in a sandbox; raises `drivers.errors.Missing` if the sandbox no longer exists."""
     with netns.netns_fd(path, inode) as namespace, netns.enter_netns(namespace):
         return _links()
 

@@ -12,8 +12,8 @@ import struct
 from collections.abc import Iterable
 from contextlib import closing
 
-from drivers.api import IPAddress
 from drivers.linux.echo import checksum
+from drivers.model import IPAddress
 
 BROADCAST, ALL_NODES_MAC = b"\xff" * 6, b"\x33\x33\0\0\0\x01"
 ALL_NODES = bytes.fromhex("ff02" + "00" * 13 + "01")

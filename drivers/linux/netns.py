@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from os.path import sameopenfile
 from typing import TypeVar
 
-from drivers.api import Missing
+from drivers.errors import Missing
 from drivers.linux import recording
 from drivers.linux.errors import refusal
 from drivers.linux.namespaces import CLONE_NEWNET, setns, unshare

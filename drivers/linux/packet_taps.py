@@ -6,10 +6,10 @@ import socket
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from drivers.api import IPAddress
 from drivers.linux import socket_filter
 from drivers.linux.probes import PORTS, Tuple
 from drivers.linux.socket_filter import DROP, Instruction
+from drivers.model import IPAddress
 
 EVERY = 0x0003  # kernel constant ETH_P_ALL
 IPV4, IPV6 = 0x0800, 0x86DD

@@ -17,11 +17,11 @@ from pyroute2.netlink.rtnl import RTM_GETNEIGH, RTM_GETROUTE
 from pyroute2.netlink.rtnl.ndmsg import NUD_FAILED, NUD_INCOMPLETE, NUD_NOARP, NUD_PERMANENT, ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from drivers.api import IPAddress
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session, session
 from drivers.linux.route import FAMILIES, UNREACHABLE
 from drivers.linux.rtnetlink import decode, dump, encode
+from drivers.model import IPAddress
 
 INTERFACE = struct.Struct("=4xi")  # the index of the link in ndmsg, after the family and the padding
 ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}  # addresses for documentation (RFC 5737, RFC 3849)

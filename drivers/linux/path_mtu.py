@@ -13,8 +13,8 @@ import socket
 import time
 from collections.abc import Collection, Iterator
 
-from drivers.api import IPAddress
 from drivers.linux import echo
+from drivers.model import IPAddress
 
 SIZES = (576, 1280, 1300, 1350, 1380, 1400, 1420, 1440, 1450, 1460, 1480, 1492)
 """The packet sizes to try, in bytes, below the MTU of the outgoing interface."""

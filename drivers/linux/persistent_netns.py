@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from drivers.api import KernelError, Unsupported
+from drivers.errors import KernelError, Unsupported
 from drivers.linux import netns, process, recording
 from drivers.linux.errors import refusal
 

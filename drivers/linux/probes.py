@@ -17,8 +17,8 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from drivers.api import IPAddress
 from drivers.linux import echo, link
+from drivers.model import IPAddress
 
 NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}

@@ -16,12 +16,12 @@ from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
 from pyroute2.netlink.rtnl import RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from drivers.api import IPAddress, IPInterface, IPNetwork
 from drivers.linux import sysctl
 from drivers.linux.errors import kernel_errors
 from drivers.linux.link import index
 from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import Attributes, decode, dump, encode
+from drivers.model import IPAddress, IPInterface, IPNetwork
 
 PREFIX_LENGTH = 1  # offset of the destination's prefix length in a message about a route (rtnetlink(7), rtm_dst_len)
 CLONED = 0x200  # kernel flag RTM_F_CLONED: a cached copy of another route

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
-from drivers.api import IPAddress
 from drivers.linux import listeners, sysctl
+from drivers.model import IPAddress
 
 RANGE, RESERVED = "net/ipv4/ip_local_port_range", "net/ipv4/ip_local_reserved_ports"  # for IPv6 too
 TIME_WAIT = "06"  # socket state in /proc/net/tcp

@@ -9,7 +9,7 @@ import errno
 import os
 from pathlib import Path
 
-from drivers.api import BadOption, KernelError
+from drivers.errors import BadOption, KernelError
 from drivers.linux import recording
 from drivers.linux.errors import refusal
 

@@ -14,20 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from drivers import sandbox as sandboxes
-from drivers.api import (
-    Desired,
-    Difference,
-    DriverFacts,
-    EndpointSpec,
-    IPAddress,
-    JoinInfo,
-    Missing,
-    NetworkSpec,
-    Peer,
-    Sandbox,
-    Settings,
-    Watch,
-)
+from drivers.api import Watch
+from drivers.errors import Missing
 from drivers.firewall import table, vxlan_guard
 from drivers.firewall.elements import Element
 from drivers.firewall.vxlan_guard import Gate
@@ -35,6 +23,18 @@ from drivers.firewall.watch import TableWatch
 from drivers.linux import link
 from drivers.linux.neighbor_announcement import announce
 from drivers.linux.netlink import Session
+from drivers.model import (
+    Desired,
+    Difference,
+    DriverFacts,
+    EndpointSpec,
+    IPAddress,
+    JoinInfo,
+    NetworkSpec,
+    Peer,
+    Sandbox,
+    Settings,
+)
 from drivers.overlay import options as overlay_options
 from drivers.overlay import port, vxlan
 from drivers.overlay.forwarding_tables import Tables

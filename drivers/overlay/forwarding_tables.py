@@ -17,10 +17,11 @@ from ipaddress import ip_address
 
 from msgspec import Struct
 
-from drivers.api import Difference, IPAddress, Missing, NetworkSpec, Peer
+from drivers.errors import Missing
 from drivers.firewall.spoof_guard import link_local
 from drivers.linux import link, neighbor
 from drivers.linux.neighbor import Row
+from drivers.model import Difference, IPAddress, NetworkSpec, Peer
 from drivers.overlay import vxlan
 from drivers.overlay.options import OverlayOptions
 

@@ -14,9 +14,10 @@ from typing import TypeVar
 from msgspec import Struct
 
 from drivers import sandbox as sandboxes
-from drivers.api import Difference, Missing, NetworkSpec, Sandbox
+from drivers.errors import Missing
 from drivers.linux import address, link, netns, persistent_netns
 from drivers.linux.netlink import Session, session
+from drivers.model import Difference, NetworkSpec, Sandbox
 from drivers.overlay import vxlan
 from drivers.overlay.options import OverlayOptions
 from drivers.overlay.wireguard import Tunnel, interface_name

@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from drivers import options
-from drivers.api import BadOption, IPAddress, Missing, NetworkSpec, OptionFacts, Peer, Unsupported
+from drivers.errors import BadOption, Missing, Unsupported
+from drivers.model import IPAddress, NetworkSpec, OptionFacts, Peer
 from drivers.options import ENCRYPTED, VNIS, VTEP, WIREGUARD
 from drivers.overlay import wireguard_config
 from drivers.overlay.wireguard_config import WireguardConfig

@@ -6,10 +6,11 @@ import errno
 from collections.abc import Sequence
 
 from drivers import link_comparison, port_flags
-from drivers.api import Busy, Difference, EndpointSpec, Exists, IPNetwork, KernelError, NetworkSpec, Sandbox
+from drivers.errors import Busy, Exists, KernelError
 from drivers.linux import link, marked_links, names, neighbor, netns, route, sysctl
 from drivers.linux.neighbor import Row
 from drivers.linux.netlink import Session
+from drivers.model import Difference, EndpointSpec, IPNetwork, NetworkSpec, Sandbox
 from drivers.overlay.vxlan import BRIDGE
 from drivers.sandbox import LOST
 

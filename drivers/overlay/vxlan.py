@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from drivers import link_comparison, port_flags
-from drivers.api import KIND, Difference, Exists, KernelError, NetworkSpec, Unsupported
+from drivers.errors import Exists, KernelError, Unsupported
 from drivers.linux import address, link, names, sysctl
 from drivers.linux.netlink import Session
+from drivers.model import KIND, Difference, NetworkSpec
 from drivers.overlay.options import OverlayOptions
 
 BRIDGE = "br0"

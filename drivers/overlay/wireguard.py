@@ -21,10 +21,11 @@ from string import Template
 from typing import Any
 
 from drivers import sandbox as sandboxes
-from drivers.api import Difference, DriverError, KernelError, NetworkSpec, Sandbox, Unsupported
+from drivers.errors import DriverError, KernelError, Unsupported
 from drivers.linux import address, libnftables, link, netns, recording, route
 from drivers.linux.link import VXLAN_PORT
 from drivers.linux.netlink import Session, session
+from drivers.model import Difference, NetworkSpec, Sandbox
 from drivers.overlay.wireguard_config import WireguardConfig
 
 TABLE = "inet hawse_overlay"

@@ -17,7 +17,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from drivers.api import BadOption, IPAddress
+from drivers.errors import BadOption
+from drivers.model import IPAddress
 
 KEY_BYTES = 32
 MAX_PORT = 65535

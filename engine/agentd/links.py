@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from drivers.api import Driver, DriverError, LinkRepairer, Missing
+from drivers.api import Driver, LinkRepairer
+from drivers.errors import DriverError, Missing
 from drivers.firewall.resolver_redirect import RedirectWatch
 from drivers.linux import link_notifications
 from drivers.linux.link_notifications import Change, LinkListener

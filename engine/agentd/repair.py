@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from drivers.api import Driver, Missing, Repairer
+from drivers.api import Driver, Repairer
+from drivers.errors import Missing
 from drivers.registry import load
 from engine.agent.service import Snapshot
 from engine.agentd.repair_thread import RepairThread, Word

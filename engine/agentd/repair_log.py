@@ -7,7 +7,7 @@ import stat
 import sys
 from collections.abc import Sequence
 
-from drivers.api import Difference
+from drivers.model import Difference
 from engine.errors import one_line
 from engine.events.repair import described
 from engine.golang import timestamps

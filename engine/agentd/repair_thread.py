@@ -19,7 +19,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Literal
 
-from drivers.api import Desired, Difference, DriverError, News, Repairer, Watch
+from drivers.api import Repairer, Watch
+from drivers.errors import DriverError
+from drivers.model import Desired, Difference, News
 from engine.agentd import repair_log
 from engine.agentd.repair_schedule import LONGEST_REST_SECONDS, Schedule
 from engine.endpoints import boots, shared_state

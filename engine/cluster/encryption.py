@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 
 from msgspec.structs import replace
 
-from drivers.api import NetworkSpec
+from drivers.model import NetworkSpec
 from drivers.options import ENCRYPTED, WIREGUARD
 from engine.cluster.model import ClusterMembership, Node
 from engine.cluster.shared_networks import FIRST_VNI, vnis_of

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from pathlib import Path
 
-from drivers.api import Peer
+from drivers.model import Peer
 from engine.cluster import encryption
 from engine.cluster.model import Node, SharedEndpoint
 from engine.cluster.snapshot import View

@@ -11,7 +11,7 @@ from functools import partial
 from ipaddress import IPv4Address
 from typing import TypeVar
 
-from drivers.api import DriverError
+from drivers.errors import DriverError
 from drivers.firewall import resolver_redirect
 from drivers.linux import netns, recording
 from engine.endpoints.sandbox import JoinedEndpoint

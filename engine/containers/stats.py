@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 
-from drivers.api import DriverError
+from drivers.errors import DriverError
 from drivers.linux import netns, process_table
 from drivers.linux.process_table import Process
 from engine.api import Json

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from drivers.api import Difference, Repairer
+from drivers.api import Repairer
+from drivers.model import Difference
 from engine.api import Strings
 from engine.diagnosis.doctor import links
 from engine.diagnosis.doctor.checks import read_records

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv4Address
 
-from drivers.api import DriverError
+from drivers.errors import DriverError
 from drivers.firewall.resolver_redirect import bound_port, redirect
 from engine.dns import wire
 from engine.dns.forwarder import Outstanding, forward

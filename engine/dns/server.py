@@ -19,7 +19,7 @@ from operator import attrgetter
 from msgspec import Struct
 from msgspec.structs import replace
 
-from drivers.api import DriverError
+from drivers.errors import DriverError
 from drivers.firewall.resolver_redirect import remove
 from engine.agent.service import Snapshot
 from engine.dns.file_watch import FileWatch

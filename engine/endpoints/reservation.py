@@ -13,7 +13,7 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_ne
 from msgspec.structs import replace
 
 from drivers import sandbox as kernel
-from drivers.api import BadOption
+from drivers.errors import BadOption
 from drivers.plan import Step, teardown
 from drivers.registry import facts
 from engine import ipam, names

@@ -25,18 +25,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from drivers import sandbox as kernel
-from drivers.api import (
-    BulkRemover,
-    Difference,
-    EndpointSpec,
-    IPAddress,
-    Multihomed,
-    NetworkSpec,
-    PortBinding,
-    Publisher,
-    Sandbox,
-)
+from drivers.api import BulkRemover, Multihomed, Publisher
 from drivers.linux.default_routes import BOOT, OURS, DefaultRoute
+from drivers.model import Difference, EndpointSpec, IPAddress, NetworkSpec, PortBinding, Sandbox
 from drivers.plan import Step, teardown
 from engine.host import (
     Host,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from drivers.api import Desired, EndpointSpec, Link, NetworkSpec
+from drivers.model import Desired, EndpointSpec, Link, NetworkSpec
 from engine.endpoints import links
 from engine.host import endpoint_spec, load_driver_state, network_spec
 from engine.model import EndpointRecord

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from drivers.api import Difference
+from drivers.model import Difference
 from engine.events import record as events
 from engine.store.api import Store, Transaction
 

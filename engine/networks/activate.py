@@ -11,8 +11,9 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
-from drivers.api import BulkRemover, NetworkSpec
+from drivers.api import BulkRemover
 from drivers.linux.host import interface_exists
+from drivers.model import NetworkSpec
 from engine.agent.client import keep_agent
 from engine.cluster import hooks
 from engine.errors import EngineError, NotFound

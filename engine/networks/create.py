@@ -12,9 +12,9 @@ from ipaddress import ip_address, ip_network
 
 from msgspec.structs import replace
 
-from drivers.api import NetworkSpec
 from drivers.linux import process
 from drivers.linux.host import interface_ranges
+from drivers.model import NetworkSpec
 from drivers.registry import available, facts
 from engine import ipam, names
 from engine.agent.client import keep_agent

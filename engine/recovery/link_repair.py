@@ -21,9 +21,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from drivers import sandbox as sandboxes
-from drivers.api import Difference, Driver, DriverError, EndpointSpec, LinkRepairer, Missing, PeerProgrammer
+from drivers.api import Driver, LinkRepairer, PeerProgrammer
+from drivers.errors import DriverError, Missing
 from drivers.firewall import resolver_redirect
 from drivers.linux import netns
+from drivers.model import Difference, EndpointSpec
 from drivers.options import HEAL, parse_bool
 from drivers.registry import load
 from engine.config import load_config

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from drivers.api import DriverError
+from drivers.errors import DriverError
 from drivers.linux import marked_links, process
 from drivers.linux.marked_links import FoundLink
 from drivers.linux.names import bridge_name

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface
 
-from drivers.api import IPAddress, IPInterface
+from drivers.model import IPAddress, IPInterface
 
 PREFIX = re.compile(r"(?P<address>[^/%]+)/(?P<bits>0|[1-9][0-9]{0,2})")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from drivers.api import DriverFacts, IPInterface
+from drivers.model import DriverFacts, IPInterface
 from engine.errors import Conflict, Forbidden, InvalidArgument, InvalidSettings, NotFound, shown
 from engine.model import EndpointRecord, IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.names import PREDEFINED_NAMES

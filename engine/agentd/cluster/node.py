@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from drivers.api import Difference
+from drivers.model import Difference
 from engine.agent.service import Snapshot
 from engine.agentd.cluster import wireguard_keys
 from engine.agentd.cluster.lease import LeaseKeeper

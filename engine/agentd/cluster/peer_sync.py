@@ -14,7 +14,8 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from drivers.api import Difference, Driver, NetworkSpec, Peer, PeerProgrammer
+from drivers.api import Driver, PeerProgrammer
+from drivers.model import Difference, NetworkSpec, Peer
 from engine.cluster import peers
 from engine.cluster.snapshot import View
 

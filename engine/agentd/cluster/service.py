@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from drivers.api import Difference
+from drivers.model import Difference
 from engine.agent.service import Snapshot
 from engine.cluster import membership as memberships
 from engine.errors import EngineError

@@ -8,7 +8,7 @@ from functools import cached_property
 from msgspec import Struct, field
 
 from drivers import bridge_options
-from drivers.api import Difference
+from drivers.model import Difference
 from drivers.options import HEAL
 from engine.agent.service import Snapshot
 from engine.api import FAULT, OK, WARNING, Check

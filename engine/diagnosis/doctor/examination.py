@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from drivers.api import DriverError
+from drivers.errors import DriverError
 from engine.agent.client import announce
 from engine.agent.service import Snapshot
 from engine.api import OK, Check, Diagnosis

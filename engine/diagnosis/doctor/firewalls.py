@@ -11,7 +11,6 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from drivers import bridge_options
-from drivers.api import IPAddress
 from drivers.firewall import legacy_rules
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packets import ARP as ARP_PACKET
@@ -19,6 +18,7 @@ from drivers.firewall.packets import Packet
 from drivers.firewall.rule_reading import IP_FAMILIES, Drop, Tables, find_drops, read
 from drivers.linux import features, path_lookup
 from drivers.linux.host import filters_bridged
+from drivers.model import IPAddress
 from engine.api import Check
 from engine.diagnosis.doctor import paths, translations
 from engine.diagnosis.doctor.checks import Examined, fault, warning

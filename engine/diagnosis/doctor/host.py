@@ -11,8 +11,9 @@ from contextlib import suppress
 from ipaddress import ip_network
 
 from drivers import bridge_options
-from drivers.api import DriverError, HealthReporter
+from drivers.api import HealthReporter
 from drivers.bridge_options import BridgeOptions
+from drivers.errors import DriverError
 from drivers.firewall import foreign_rules
 from drivers.linux import features, netns, source_ports, sysctl
 from drivers.linux.host import filters_bridged, is_forwarding

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 
-from drivers.api import Difference, DriverError, Missing, Repairer
+from drivers.api import Repairer
+from drivers.errors import DriverError, Missing
 from drivers.firewall import resolver_redirect
 from drivers.linux import netns
+from drivers.model import Difference
 from engine.api import Check
 from engine.containers.lookup import is_alive
 from engine.diagnosis.doctor.checks import REPAIR, Examined, fault, of_differences, ok, warning

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from drivers.api import DriverError
+from drivers.errors import DriverError
 from drivers.linux import features
 from drivers.options import MTU
 from drivers.overlay import options as overlay_options

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, ip_interface
 
 from msgspec import Struct, field
 
-from drivers.api import DriverError
+from drivers.errors import DriverError
 from drivers.linux import netns
 from engine.api import Check
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning

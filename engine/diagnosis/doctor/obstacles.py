@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from drivers.api import IPAddress
 from drivers.linux import features, ipsec_policies, obstacles, path_lookup, sysctl
 from drivers.linux.obstacles import Obstacle
+from drivers.model import IPAddress
 from engine.api import Check
 from engine.diagnosis.doctor.checks import fault, warning
 

@@ -11,11 +11,12 @@ from ipaddress import ip_address, ip_interface
 
 from msgspec import Struct
 
-from drivers.api import DriverError, IPAddress
+from drivers.errors import DriverError
 from drivers.linux import features, netns, path_lookup
 from drivers.linux import obstacles as linux_obstacles
 from drivers.linux.features import Interface
 from drivers.linux.path_lookup import Neighbour
+from drivers.model import IPAddress
 from drivers.registry import facts
 from engine.api import Check
 from engine.diagnosis.doctor import obstacles

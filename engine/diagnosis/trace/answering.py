@@ -17,7 +17,7 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from drivers.api import DriverError
+from drivers.errors import DriverError
 from drivers.linux import path_lookup
 from drivers.linux.host import interface_addresses
 from engine.cluster import record_checks

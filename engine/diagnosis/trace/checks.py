@@ -11,9 +11,10 @@ from functools import partial
 from ipaddress import IPv4Address, ip_address
 
 from drivers import bridge_options
-from drivers.api import DriverError, IPAddress
+from drivers.errors import DriverError
 from drivers.linux import address_conflict, conntrack, link, listeners, path_lookup, sysctl
 from drivers.linux.features import all_ips, mac_of, mtu_of, port_state
+from drivers.model import IPAddress
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of

@@ -12,9 +12,9 @@ from ipaddress import ip_address, ip_interface
 from msgspec import Struct
 from msgspec.structs import replace
 
-from drivers.api import IPAddress
 from drivers.linux import listeners, path_lookup
 from drivers.linux.host import interface_addresses
+from drivers.model import IPAddress
 from engine.diagnosis.trace import direct_access
 from engine.diagnosis.trace.model import Culprit, CulpritFound
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of, addresses

@@ -6,8 +6,8 @@ The network's gateway mode, its trusted interfaces, and ``allow-direct-routing``
 from __future__ import annotations
 
 from drivers import bridge_options
-from drivers.api import DriverError
 from drivers.bridge_options import BridgeOptions
+from drivers.errors import DriverError
 from drivers.firewall.elements import is_open_at_own_address
 from engine.diagnosis.trace.records import Records
 from engine.diagnosis.trace.target import Target

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from drivers.api import IPAddress
 from drivers.linux.probes import PortsExhausted
+from drivers.model import IPAddress
 from engine.dns import wire
 
 TIMEOUT_SECONDS = 1.5

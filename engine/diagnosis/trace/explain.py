@@ -22,12 +22,13 @@ from ipaddress import ip_network
 from itertools import chain
 
 from drivers import bridge_options
-from drivers.api import ISOLATED, MAC, Difference, DriverError
+from drivers.errors import DriverError
 from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Translating
 from drivers.firewall.packet_trace import Event
 from drivers.linux import path_lookup
 from drivers.linux.obstacles import is_down
+from drivers.model import ISOLATED, MAC, Difference
 from engine.diagnosis.trace import outside, own_rules, parent_link, rules, source_ports, translation_rules
 from engine.diagnosis.trace.checks import Checks
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath

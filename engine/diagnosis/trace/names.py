@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, ip_address, ip_interface
 from pathlib import Path
 
-from drivers.api import Difference, DriverError, IPAddress
+from drivers.errors import DriverError
 from drivers.firewall import resolver_redirect
 from drivers.linux import obstacles
 from drivers.linux.host import interface_addresses
+from drivers.model import Difference, IPAddress
 from drivers.registry import facts
 from engine.agent import client
 from engine.cluster.hooks import current_view, is_gateway

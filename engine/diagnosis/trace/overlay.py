@@ -13,10 +13,11 @@ from ipaddress import ip_address
 
 from msgspec.structs import replace
 
-from drivers.api import DriverError, IPAddress
+from drivers.errors import DriverError
 from drivers.firewall.packet_trace import PacketTrace
 from drivers.linux import echo, path_lookup
 from drivers.linux.probes import Probe, TunnelFlow
+from drivers.model import IPAddress
 from engine.cluster import encryption
 from engine.cluster.model import Node, Question
 from engine.diagnosis.trace import outside, probing, rules

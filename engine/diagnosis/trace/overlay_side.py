@@ -11,13 +11,15 @@ from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
 
-from drivers.api import ARP, KIND, MASTER, MTU, UP, Difference, DriverError, IPAddress, LinkRepairer, PeerProgrammer
+from drivers.api import LinkRepairer, PeerProgrammer
+from drivers.errors import DriverError
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event
 from drivers.firewall.rule_reading import Drop
 from drivers.linux import path_lookup
 from drivers.linux.features import mtu_of
 from drivers.linux.link import VXLAN_PORT
+from drivers.model import ARP, KIND, MASTER, MTU, UP, Difference, IPAddress
 from drivers.overlay.vxlan import BRIDGE
 from engine.cluster import encryption, membership, peers, snapshot
 from engine.cluster.model import ClusterMembership, Node

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
-from drivers.api import Difference, IPAddress
 from drivers.bridge_loopback import PLACE as ROUTE_LOCALNET
 from drivers.firewall import spoof_guard
+from drivers.model import Difference, IPAddress
 from engine.diagnosis.trace.destination import PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.state import bridge_of

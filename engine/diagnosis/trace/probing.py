@@ -12,13 +12,14 @@ from secrets import randbelow
 
 from msgspec import Struct, field
 
-from drivers.api import DriverError, IPAddress
+from drivers.errors import DriverError
 from drivers.firewall import legacy_tables
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Answer, Event, PacketTrace
 from drivers.linux import conntrack, features, injection, path_lookup
 from drivers.linux.packet_taps import Sight, Tap
 from drivers.linux.probes import PortsExhausted, Probe, Tuple, answer
+from drivers.model import IPAddress
 from engine.diagnosis.trace.destination import EXTERNAL, PacketPath
 from engine.diagnosis.trace.records import HOST, Place
 from engine.diagnosis.trace.source import OUTSIDE

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_interface, ip_network
 from typing import TypeVar
 
-from drivers.api import IPAddress
 from drivers.linux import netns
+from drivers.model import IPAddress
 from drivers.registry import facts
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from drivers.api import IPAddress
 from drivers.linux import host as linux_host
 from drivers.linux import path_lookup
+from drivers.model import IPAddress
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.direct_access import is_isolated
 from engine.diagnosis.trace.model import Culprit

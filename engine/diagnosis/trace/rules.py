@@ -14,7 +14,7 @@ from itertools import chain
 
 from msgspec.structs import replace
 
-from drivers.api import DriverError, IPAddress
+from drivers.errors import DriverError
 from drivers.firewall import legacy_rules, resolver_redirect
 from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Dropping
@@ -23,6 +23,7 @@ from drivers.firewall.packets import ARP, DISCOVERY, Packet
 from drivers.firewall.rule_reading import Changed, Drop, Proven, Tables, find_drops, read
 from drivers.linux import path_lookup
 from drivers.linux.host import filters_bridged
+from drivers.model import IPAddress
 from engine.diagnosis.trace import neighbour_search
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, PacketPath
 from engine.diagnosis.trace.model import Culprit

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from drivers.api import IPAddress
 from drivers.firewall import standby_table
 from drivers.linux.probes import PortsExhausted
+from drivers.model import IPAddress
 from engine.containers import adopted
 from engine.diagnosis.trace import parent_link, probing, rules, source, source_ports, translation_rules
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, Destinations, PacketPath

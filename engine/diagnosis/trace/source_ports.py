@@ -10,7 +10,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from drivers.api import DriverError
+from drivers.errors import DriverError
 from drivers.firewall.packets import Packet
 from drivers.firewall.rule_reading import SOURCES, find_statements, read
 from drivers.linux import conntrack, path_lookup, sysctl

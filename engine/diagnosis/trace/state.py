@@ -14,22 +14,10 @@ from ipaddress import ip_interface
 from msgspec import Struct
 
 from drivers import bridge_options
-from drivers.api import (
-    ARP,
-    ISOLATED,
-    KIND,
-    MAC,
-    MASTER,
-    MTU,
-    UP,
-    Difference,
-    DriverError,
-    EndpointSpec,
-    IPAddress,
-    LinkRepairer,
-    Repairer,
-)
+from drivers.api import LinkRepairer, Repairer
+from drivers.errors import DriverError
 from drivers.linux import features, names, path_lookup
+from drivers.model import ARP, ISOLATED, KIND, MAC, MASTER, MTU, UP, Difference, EndpointSpec, IPAddress
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import Records
 from engine.diagnosis.trace.source import of_container
@@ -55,7 +43,7 @@ class Fault(Struct, frozen=True):
 
     ``of_bridge`` is True for a fault of a network's bridge or of the bridge's addresses. ``version`` is the IP version
     of a missing address or route, or 0 if the fault concerns both versions. ``setting`` is that of the difference
-    (`drivers.api.Difference`).
+    (`drivers.model.Difference`).
     """
 
     culprit: Culprit

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from drivers.api import IPAddress
+from drivers.model import IPAddress
 from engine.errors import InvalidArgument
 
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21, "ssh": 22, "dns": 53, "redis": 6379, "ldap": 389,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drivers.api import DriverError
+from drivers.errors import DriverError
 from drivers.firewall import legacy_rules
 from drivers.firewall.legacy_tables import Translating
 from drivers.firewall.packets import Packet

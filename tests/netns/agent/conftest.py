@@ -16,8 +16,8 @@ from contextlib import suppress
 
 import pytest
 
-from drivers.api import KernelError
 from drivers.bridge import BridgeDriver
+from drivers.errors import KernelError
 from drivers.firewall import table_repair, table_structure
 from drivers.linux import netns as namespaces
 from engine.agent import client

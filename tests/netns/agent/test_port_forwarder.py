@@ -19,12 +19,12 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 import pytest
 
-from drivers.api import EndpointSpec
 from drivers.bridge_options import BridgeOptions
 from drivers.firewall import elements, proxy_redirect, table
 from drivers.linux import conntrack
 from drivers.linux import netns as namespaces
 from drivers.linux.nfnetlink import CLOSE_DELAY_SECONDS
+from drivers.model import EndpointSpec
 from engine.agent import client
 from engine.host import network_spec, port_bindings
 from engine.model import EndpointRecord, NetworkRecord, PortRecord

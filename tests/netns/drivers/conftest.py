@@ -16,12 +16,12 @@ from ipaddress import ip_address, ip_interface, ip_network
 import pytest
 
 from drivers import sandbox as sandboxes
-from drivers.api import Desired, Difference, EndpointSpec, Members, NetworkSpec, Pool, PortBinding, Sandbox, Settings
 from drivers.bridge import BridgeDriver
 from drivers.firewall import table
 from drivers.firewall.elements import Element
 from drivers.linux import netns as namespaces
 from drivers.linux.default_routes import DefaultRoute
+from drivers.model import Desired, Difference, EndpointSpec, Members, NetworkSpec, Pool, PortBinding, Sandbox, Settings
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 ANSWER_TIME = 2.0  # seconds to wait for an expected answer

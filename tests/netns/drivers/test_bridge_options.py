@@ -9,7 +9,7 @@ from ipaddress import ip_interface
 import pytest
 
 from drivers import sandbox as sandboxes
-from drivers.api import BadOption, InterfaceRefused, UnusableOption
+from drivers.errors import BadOption, InterfaceRefused, UnusableOption
 from tests.packets import send_frame
 
 pytestmark = pytest.mark.netns

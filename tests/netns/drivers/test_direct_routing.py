@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from drivers.api import Settings
 from drivers.firewall import table
+from drivers.model import Settings
 
 pytestmark = pytest.mark.netns
 

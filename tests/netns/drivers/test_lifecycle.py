@@ -13,11 +13,12 @@ from msgspec.structs import replace
 
 from drivers import firewall
 from drivers import sandbox as sandboxes
-from drivers.api import Busy, DriverError, Exists, KernelError, Missing, Sandbox
+from drivers.errors import Busy, DriverError, Exists, KernelError, Missing
 from drivers.firewall import table
 from drivers.linux import link, names
 from drivers.linux.default_routes import DefaultRoute
 from drivers.linux.netlink import session
+from drivers.model import Sandbox
 
 pytestmark = pytest.mark.netns
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.api import Exists, Missing, NetworkSpec, Unsupported, UnusableOption
+from drivers.errors import Exists, Missing, Unsupported, UnusableOption
 from drivers.ipvlan import IpvlanDriver
 from drivers.linux import link
 from drivers.linux import netns as namespaces
 from drivers.macvlan import MacvlanDriver
+from drivers.model import NetworkSpec
 
 pytestmark = pytest.mark.netns
 

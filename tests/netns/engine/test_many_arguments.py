@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from drivers.api import KernelError
 from drivers.bridge import BridgeDriver
+from drivers.errors import KernelError
 from drivers.linux import netns as namespaces
 from engine.core import open_engine
 from engine.model import IPAMConfig, NetworkCreate

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from drivers import bridge_options
-from drivers.api import BadOption, Exists, NetworkSpec
 from drivers.bridge import BridgeDriver
 from drivers.bridge_options import BridgeOptions
+from drivers.errors import BadOption, Exists
+from drivers.model import NetworkSpec
 
 NETWORK = "com.docker.network."
 BRIDGE = NETWORK + "bridge."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from drivers.api import PortBinding
+from drivers.model import PortBinding
 from drivers.port_ranges import around, part, without
 
 ANY, ONE = ip_address("0.0.0.0"), ip_address("192.0.2.1")

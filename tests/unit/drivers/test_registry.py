@@ -9,7 +9,9 @@ import sys
 
 import pytest
 
-from drivers.api import Driver, DriverFacts, Missing
+from drivers.api import Driver
+from drivers.errors import Missing
+from drivers.model import DriverFacts
 from drivers.registry import _outsiders, available, facts, load
 
 TYPES = ("bridge", "host", "ipvlan", "macvlan", "null", "overlay")
@@ -106,7 +108,7 @@ def test_inherited_facts_of_another_authors_driver_are_ignored(outsider):
 
 def test_another_authors_driver_may_declare_facts(outsider, tmp_path):
     text = '    facts = DriverFacts("local", "A ring", singleton=True)\n'
-    (tmp_path / "ring_driver.py").write_text("from drivers.api import DriverFacts\n" + OUTSIDER + text)
+    (tmp_path / "ring_driver.py").write_text("from drivers.model import DriverFacts\n" + OUTSIDER + text)
     assert facts("tokenring") == DriverFacts("local", "A ring", singleton=True)
 
 

@@ -7,9 +7,10 @@ from ipaddress import IPv6Interface
 import pytest
 
 from drivers import sandbox
-from drivers.api import BadOption, EndpointSpec
+from drivers.errors import BadOption
 from drivers.linux.link import Link
 from drivers.linux.sysctl import user_path
+from drivers.model import EndpointSpec
 from drivers.sandbox import SYSCTLS_OPTION, endpoint_sysctls
 
 

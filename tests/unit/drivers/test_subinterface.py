@@ -9,10 +9,11 @@ import pytest
 from msgspec.structs import replace
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-from drivers.api import EndpointSpec, JoinInfo, NetworkSpec, Pool, Sandbox, UnusableOption
+from drivers.errors import UnusableOption
 from drivers.ipvlan import IpvlanDriver
 from drivers.linux import link, rtnetlink
 from drivers.macvlan import MacvlanDriver
+from drivers.model import EndpointSpec, JoinInfo, NetworkSpec, Pool, Sandbox
 from drivers.subinterface import SubinterfaceBase
 
 

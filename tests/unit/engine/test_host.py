@@ -13,7 +13,7 @@ from pkgutil import walk_packages
 import pytest
 
 import drivers
-from drivers.api import BadOption, DriverError, Missing
+from drivers.errors import BadOption, DriverError, Missing
 from drivers.linux.libnftables import Refused
 from engine import errors
 from engine.errors import EngineError, NotFound

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from drivers.api import NoPermission
+from drivers.errors import NoPermission
 from drivers.firewall import proxy_redirect, table, table_repair, transaction
 from drivers.firewall.elements import Element
 from drivers.linux import libnftables

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from drivers.api import News
 from drivers.firewall import notifications, table
 from drivers.firewall.elements import Element
 from drivers.firewall.notifications import NftablesListener
 from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
 from drivers.linux.netlink import SOL_NETLINK
+from drivers.model import News
 from tests.installation import CHECKOUT
 
 pytestmark = pytest.mark.netns

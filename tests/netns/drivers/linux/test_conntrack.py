@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from drivers.api import KernelError
+from drivers.errors import KernelError
 from drivers.firewall import proxy_redirect
 from drivers.linux import conntrack, netlink
 

@@ -12,7 +12,7 @@ import time
 import pytest
 from pyroute2.netlink.rtnl import RTM_DELLINK
 
-from drivers.api import KernelError
+from drivers.errors import KernelError
 from drivers.linux import link, netlink, netns
 
 pytestmark = pytest.mark.netns

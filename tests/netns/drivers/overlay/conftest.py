@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from drivers.api import EndpointSpec, NetworkSpec, Peer, Pool, Sandbox, Settings
 from drivers.linux import netns as namespaces
+from drivers.model import EndpointSpec, NetworkSpec, Peer, Pool, Sandbox, Settings
 from drivers.overlay import OverlayDriver
 from drivers.overlay.namespace import OverlayNamespace
 

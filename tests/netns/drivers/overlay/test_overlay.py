@@ -10,8 +10,9 @@ import subprocess
 
 import pytest
 
-from drivers.api import Exists, KernelError, Missing, Sandbox
+from drivers.errors import Exists, KernelError, Missing
 from drivers.linux import names
+from drivers.model import Sandbox
 
 pytestmark = pytest.mark.netns
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.api import BadOption, Missing, Unsupported
+from drivers.errors import BadOption, Missing, Unsupported
 from drivers.linux import libnftables
 
 pytestmark = pytest.mark.netns

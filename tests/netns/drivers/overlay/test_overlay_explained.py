@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from drivers import firewall
-from drivers.api import Sandbox
 from drivers.explain.recorder import CommandRecorder
 from drivers.linux import netns, recording
+from drivers.model import Sandbox
 from tests.conftest import COUNTER, Netns
 from tests.netns.cli.replay import rerun, state
 

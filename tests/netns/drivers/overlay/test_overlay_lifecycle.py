@@ -11,8 +11,9 @@ import sys
 import pytest
 
 from drivers import firewall
-from drivers.api import Exists, Missing, Sandbox
+from drivers.errors import Exists, Missing
 from drivers.linux import host_namespace, netns
+from drivers.model import Sandbox
 from tests.netns.drivers.overlay.conftest import VNIS
 
 pytestmark = pytest.mark.netns

@@ -16,11 +16,12 @@ from ipaddress import ip_interface, ip_network
 import pytest
 
 from drivers import sandbox as sandboxes
-from drivers.api import Desired, EndpointSpec, Exists, NetworkSpec, Pool, Sandbox
 from drivers.bridge import BridgeDriver
+from drivers.errors import Exists
 from drivers.firewall import table
 from drivers.linux import netns as namespaces
 from drivers.linux.default_routes import DefaultRoute
+from drivers.model import Desired, EndpointSpec, NetworkSpec, Pool, Sandbox
 from tests.packets import VXLAN_PORT, ethernet, send, udp, vxlan
 
 pytestmark = pytest.mark.netns

@@ -6,9 +6,9 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
-from drivers.api import EndpointSpec, NetworkSpec, Pool, PortBinding
 from drivers.bridge_options import BridgeOptions
 from drivers.firewall.elements import Element, of_link, of_network, of_ports, of_siblings
+from drivers.model import EndpointSpec, NetworkSpec, Pool, PortBinding
 
 POOLS = (
     Pool(ip_network("172.30.0.0/16"), ip_interface("172.30.0.1/16")),

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from drivers.api import KernelError
+from drivers.errors import KernelError
 from drivers.linux import address_ranges
 from drivers.linux.netlink import DUMP_ATTEMPTS
 

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from drivers.api import KernelError, NoPermission
+from drivers.errors import KernelError, NoPermission
 from drivers.linux import attributes, names, netlink
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import DUMP_ATTEMPTS, DUMP_INTERRUPTED, Message, Session

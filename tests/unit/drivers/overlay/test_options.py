@@ -8,7 +8,8 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from drivers.api import BadOption, Missing, NetworkSpec, Peer, Pool, Unsupported
+from drivers.errors import BadOption, Missing, Unsupported
+from drivers.model import NetworkSpec, Peer, Pool
 from drivers.overlay import OverlayDriver
 from drivers.overlay import options as overlay_options
 

@@ -12,8 +12,9 @@ from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_NEWLINK
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-from drivers.api import DriverError, KernelError, NetworkSpec, NoPermission, Sandbox
+from drivers.errors import DriverError, KernelError, NoPermission
 from drivers.linux import rtnetlink
+from drivers.model import NetworkSpec, Sandbox
 from drivers.overlay.wireguard import Tunnel, interface_name
 
 NETWORK = NetworkSpec("ab" * 32, "o1", {}, ())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from drivers.api import Difference
+from drivers.model import Difference
 from engine.agentd import link_thread
 from engine.agentd.link_thread import LinkThread
 from engine.errors import KernelFailure, Unavailable

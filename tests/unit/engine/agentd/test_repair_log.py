@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from drivers.api import Difference
+from drivers.model import Difference
 from engine.agentd import repair_log
 
 

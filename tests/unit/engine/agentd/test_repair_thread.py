@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from drivers.api import Desired, Difference, NetworkSpec, News
 from drivers.linux import host
+from drivers.model import Desired, Difference, NetworkSpec, News
 from engine.agentd import repair_schedule, repair_thread
 from engine.agentd.repair_thread import RepairThread
 from engine.endpoints import boots

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drivers.api import Difference
+from drivers.model import Difference
 from engine.events import repair
 
 MISSING = [Difference("missing", "inet hawse any4", f"tcp . {port}") for port in (84, 80, 82, 81, 83)]

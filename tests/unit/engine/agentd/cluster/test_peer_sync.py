@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from drivers.api import NetworkSpec
+from drivers.model import NetworkSpec
 from engine.agentd.cluster import peer_sync
 from engine.cluster import keys, peers, snapshot
 from engine.cluster.etcd import KeyValue

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from drivers.api import DriverError
+from drivers.errors import DriverError
 from engine.diagnosis.doctor import links
 from engine.recovery.link_repair import Comparison, Subject
 
