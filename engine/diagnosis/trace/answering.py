@@ -24,11 +24,11 @@ from engine.cluster import record_checks
 from engine.cluster.model import Question
 from engine.diagnosis.trace import rules
 from engine.diagnosis.trace.checks import Checks
-from engine.diagnosis.trace.destination import REMOTE, PacketPath
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, CulpritFound, Hop, Log
 from engine.diagnosis.trace.other_host import CULPRITS_LIMIT, LONGEST_TEXT, Report
 from engine.diagnosis.trace.overlay_side import OverlaySide
+from engine.diagnosis.trace.packet_path import REMOTE, PacketPath
 from engine.diagnosis.trace.records import Place, Records, address_of
 from engine.diagnosis.trace.source import of_container
 from engine.diagnosis.trace.state import State

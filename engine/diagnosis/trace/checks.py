@@ -15,8 +15,8 @@ from drivers.errors import DriverError
 from drivers.linux import address_conflict, conntrack, link, listeners, path_lookup, sysctl
 from drivers.linux.features import all_ips, mac_of, mtu_of, port_state
 from drivers.model import IPAddress
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of
 from engine.diagnosis.trace.source import OUTSIDE, of_container
 from engine.diagnosis.trace.state import bridge_of, port_of

@@ -9,7 +9,6 @@ import shlex
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_interface
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from drivers.linux import listeners, path_lookup
@@ -17,73 +16,13 @@ from drivers.linux.host import interface_addresses
 from drivers.model import IPAddress
 from engine.diagnosis.trace import direct_access
 from engine.diagnosis.trace.model import Culprit, CulpritFound
-from engine.diagnosis.trace.records import HOST, Place, Records, address_of, addresses
+from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
+from engine.diagnosis.trace.records import HOST, Place, Records, addresses
 from engine.diagnosis.trace.source import OUTSIDE, of_container
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint, gateways
 from engine.model import ContainerRecord, EndpointRecord, PortRecord
 from engine.ports.allocation import is_translated
-
-LOCAL, BRIDGED, ROUTED, REMOTE, EXTERNAL = "local", "bridged", "routed", "remote", "external"
-
-
-class PacketPath(Struct, frozen=True):
-    """The path of a packet: its source, the endpoint by which it leaves, its destination address, and the target.
-
-    ``kind`` is ``local`` (within one namespace), ``bridged`` (within one network), ``routed`` (through the host's IP
-    layer), ``remote`` (an overlay endpoint on another host) or ``external``. ``inner_port`` is the port in the target's
-    namespace. It differs from ``port`` for a published port, whose record is ``binding``.
-    """
-
-    source: Place
-    address: IPAddress
-    port: int
-    protocol: str
-    kind: str
-    source_member: JoinedEndpoint | None = None
-    target: Place | None = None
-    target_member: JoinedEndpoint | None = None
-    inner_port: int = 0
-    binding: PortRecord | None = None
-
-    @property
-    def inner_address(self) -> IPAddress:
-        """The address of the target's endpoint; the packet's destination after DNAT."""
-        if self.target_member is None:
-            return self.address
-        endpoint = self.target_member.endpoint
-        if self.binding is None and self.address in addresses(endpoint):
-            return self.address
-        return next((a for v in (self.address.version, 4, 6) if (a := address_of(endpoint, v))), self.address)
-
-    @property
-    def source_address(self) -> IPAddress | None:
-        """The address of the source's endpoint that has the same IP version as the target's address, or None."""
-        return address_of(self.source_member.endpoint, self.inner_address.version) if self.source_member else None
-
-    @property
-    def members(self) -> list[JoinedEndpoint]:
-        """The endpoint of the source and that of the target; a missing endpoint is left out."""
-        return [member for member in (self.source_member, self.target_member) if member is not None]
-
-    @property
-    def ends(self) -> list[tuple[Place, JoinedEndpoint]]:
-        """The place and endpoint of the source, and those of the target.
-
-        A side that has no place or no endpoint is left out.
-        """
-        pairs = ((self.source, self.source_member), (self.target, self.target_member))
-        return [(place, member) for place, member in pairs if place is not None and member is not None]
-
-    @property
-    def target_name(self) -> str:
-        """The name of the target: of the container, the host or the external machine."""
-        return self.target.name if self.target is not None else str(self.address)
-
-    @property
-    def service(self) -> str:
-        """The target's port as text, such as ``80/tcp``, or ``icmp``."""
-        return f"{self.inner_port}/{self.protocol}" if self.inner_port else self.protocol
 
 
 class Destinations:

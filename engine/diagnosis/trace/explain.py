@@ -31,11 +31,11 @@ from drivers.linux.obstacles import is_down
 from drivers.model import ISOLATED, MAC, Difference
 from engine.diagnosis.trace import outside, own_rules, parent_link, rules, source_ports, translation_rules
 from engine.diagnosis.trace.checks import Checks
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.direct_access import is_permitted
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.names import networks_of, not_same_network
 from engine.diagnosis.trace.obstacles import Obstacles
+from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.probing import Observation, neighbour_outside
 from engine.diagnosis.trace.records import HOST, Place, Records, addresses
 from engine.diagnosis.trace.routes import Routes

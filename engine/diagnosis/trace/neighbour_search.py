@@ -13,7 +13,7 @@ from drivers.errors import DriverError
 from drivers.firewall.packets import ARP, DISCOVERY, Packet
 from drivers.linux import path_lookup
 from drivers.model import IPAddress
-from engine.diagnosis.trace.destination import BRIDGED, LOCAL, REMOTE, PacketPath
+from engine.diagnosis.trace.packet_path import BRIDGED, LOCAL, REMOTE, PacketPath
 from engine.diagnosis.trace.records import HOST, Place, address_of
 from engine.diagnosis.trace.state import bridge_of, port_of
 from engine.endpoints.sandbox import JoinedEndpoint

@@ -15,8 +15,8 @@ from drivers.linux.host import interface_addresses
 from drivers.linux.obstacles import Obstacle
 from drivers.registry import facts
 from engine.diagnosis.trace import neighbour_search, outside, rules
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, PacketPath
 from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, PacketPath
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import HOST, Place, Records
 from engine.diagnosis.trace.state import bridge_of, port_of

@@ -8,8 +8,8 @@ from ipaddress import IPv4Address
 
 from drivers.linux import address_conflict, path_lookup, path_mtu
 from drivers.linux.features import mtu_of
-from engine.diagnosis.trace.destination import EXTERNAL, PacketPath
 from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.packet_path import EXTERNAL, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST
 from engine.diagnosis.trace.source import OUTSIDE

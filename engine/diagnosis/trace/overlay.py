@@ -21,11 +21,11 @@ from drivers.model import IPAddress
 from engine.cluster import encryption
 from engine.cluster.model import Node, Question
 from engine.diagnosis.trace import outside, probing, rules
-from engine.diagnosis.trace.destination import PacketPath
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, CulpritFound, Log, Trace
 from engine.diagnosis.trace.other_host import Inquiry, Report, place_of
 from engine.diagnosis.trace.overlay_side import OverlaySide, of_tunnel_drop
+from engine.diagnosis.trace.packet_path import PacketPath
 from engine.diagnosis.trace.probing import Observation
 from engine.host import Host
 

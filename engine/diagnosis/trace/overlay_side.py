@@ -25,8 +25,8 @@ from engine.cluster import encryption, membership, peers, snapshot
 from engine.cluster.model import ClusterMembership, Node
 from engine.cluster.snapshot import View
 from engine.diagnosis.trace import rules
-from engine.diagnosis.trace.destination import PacketPath
 from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.packet_path import PacketPath
 from engine.diagnosis.trace.records import HOST, Place, Records, addresses
 from engine.diagnosis.trace.rules import chain_of, rule_in
 from engine.diagnosis.trace.state import HARMLESS, port_of

@@ -9,8 +9,8 @@ from ipaddress import ip_address, ip_network
 from drivers.bridge_loopback import PLACE as ROUTE_LOCALNET
 from drivers.firewall import spoof_guard
 from drivers.model import Difference, IPAddress
-from engine.diagnosis.trace.destination import PacketPath
 from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.packet_path import PacketPath
 from engine.diagnosis.trace.state import bridge_of
 
 SHOWN = 3  # maximum number of differences that the detail names

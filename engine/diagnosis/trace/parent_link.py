@@ -14,8 +14,8 @@ from drivers.linux import path_lookup
 from drivers.linux.host import interface_addresses
 from drivers.linux.path_lookup import PacketRoute
 from drivers.registry import facts
-from engine.diagnosis.trace.destination import PacketPath
 from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.packet_path import PacketPath
 from engine.diagnosis.trace.records import HOST
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.endpoints.sandbox import JoinedEndpoint

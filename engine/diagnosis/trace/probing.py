@@ -20,7 +20,7 @@ from drivers.linux import conntrack, features, injection, path_lookup
 from drivers.linux.packet_taps import Sight, Tap
 from drivers.linux.probes import PortsExhausted, Probe, Tuple, answer
 from drivers.model import IPAddress
-from engine.diagnosis.trace.destination import EXTERNAL, PacketPath
+from engine.diagnosis.trace.packet_path import EXTERNAL, PacketPath
 from engine.diagnosis.trace.records import HOST, Place
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import bridge_of, port_of

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from drivers.linux import host as linux_host
 from drivers.linux import path_lookup
 from drivers.model import IPAddress
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.direct_access import is_isolated
 from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of, addresses
 from engine.diagnosis.trace.source import OUTSIDE, again, reconnection

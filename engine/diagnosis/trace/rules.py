@@ -25,9 +25,9 @@ from drivers.linux import path_lookup
 from drivers.linux.host import filters_bridged
 from drivers.model import IPAddress
 from engine.diagnosis.trace import neighbour_search
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, PacketPath
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.neighbour_search import Step
+from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST, Place, address_of
 from engine.diagnosis.trace.source import OUTSIDE

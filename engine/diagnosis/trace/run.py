@@ -9,12 +9,13 @@ from drivers.linux.probes import PortsExhausted
 from drivers.model import IPAddress
 from engine.containers import adopted
 from engine.diagnosis.trace import parent_link, probing, rules, source, source_ports, translation_rules
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, Destinations, PacketPath
+from engine.diagnosis.trace.destination import Destinations
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, CulpritFound, Log, Trace
 from engine.diagnosis.trace.names import Names
 from engine.diagnosis.trace.overlay import Overlay
 from engine.diagnosis.trace.overlay_side import OverlaySide
+from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, PacketPath
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import Place, Records
 from engine.diagnosis.trace.state import State, bridge_of, port_of

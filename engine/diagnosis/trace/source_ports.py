@@ -16,8 +16,8 @@ from drivers.firewall.rule_reading import SOURCES, find_statements, read
 from drivers.linux import conntrack, path_lookup, sysctl
 from drivers.linux import source_ports as ports
 from engine.diagnosis.trace import rules
-from engine.diagnosis.trace.destination import EXTERNAL, PacketPath
 from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.packet_path import EXTERNAL, PacketPath
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import HOST, Place
 from engine.diagnosis.trace.source import OUTSIDE

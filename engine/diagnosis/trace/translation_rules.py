@@ -22,9 +22,9 @@ from drivers.firewall.rule_reading import (
 )
 from drivers.linux import path_lookup
 from engine.diagnosis.trace import rules
-from engine.diagnosis.trace.destination import EXTERNAL, ROUTED, PacketPath
 from engine.diagnosis.trace.direct_access import options_of
 from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.packet_path import EXTERNAL, ROUTED, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST
 from engine.diagnosis.trace.source import OUTSIDE

@@ -1,0 +1,71 @@
+"""The path of the packet that a trace examines: its source, its target, and the endpoints at which they are."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from drivers.model import IPAddress
+from engine.diagnosis.trace.records import Place, address_of, addresses
+from engine.endpoints.sandbox import JoinedEndpoint
+from engine.model import PortRecord
+
+LOCAL, BRIDGED, ROUTED, REMOTE, EXTERNAL = "local", "bridged", "routed", "remote", "external"
+
+
+class PacketPath(Struct, frozen=True):
+    """The path of a packet: its source, the endpoint by which it leaves, its destination address, and the target.
+
+    ``kind`` is ``local`` (within one namespace), ``bridged`` (within one network), ``routed`` (through the host's IP
+    layer), ``remote`` (an overlay endpoint on another host) or ``external``. ``inner_port`` is the port in the target's
+    namespace. It differs from ``port`` for a published port, whose record is ``binding``.
+    """
+
+    source: Place
+    address: IPAddress
+    port: int
+    protocol: str
+    kind: str
+    source_member: JoinedEndpoint | None = None
+    target: Place | None = None
+    target_member: JoinedEndpoint | None = None
+    inner_port: int = 0
+    binding: PortRecord | None = None
+
+    @property
+    def inner_address(self) -> IPAddress:
+        """The address of the target's endpoint; the packet's destination after DNAT."""
+        if self.target_member is None:
+            return self.address
+        endpoint = self.target_member.endpoint
+        if self.binding is None and self.address in addresses(endpoint):
+            return self.address
+        return next((a for v in (self.address.version, 4, 6) if (a := address_of(endpoint, v))), self.address)
+
+    @property
+    def source_address(self) -> IPAddress | None:
+        """The address of the source's endpoint that has the same IP version as the target's address, or None."""
+        return address_of(self.source_member.endpoint, self.inner_address.version) if self.source_member else None
+
+    @property
+    def members(self) -> list[JoinedEndpoint]:
+        """The endpoint of the source and that of the target; a missing endpoint is left out."""
+        return [member for member in (self.source_member, self.target_member) if member is not None]
+
+    @property
+    def ends(self) -> list[tuple[Place, JoinedEndpoint]]:
+        """The place and endpoint of the source, and those of the target.
+
+        A side that has no place or no endpoint is left out.
+        """
+        pairs = ((self.source, self.source_member), (self.target, self.target_member))
+        return [(place, member) for place, member in pairs if place is not None and member is not None]
+
+    @property
+    def target_name(self) -> str:
+        """The name of the target: of the container, the host or the external machine."""
+        return self.target.name if self.target is not None else str(self.address)
+
+    @property
+    def service(self) -> str:
+        """The target's port as text, such as ``80/tcp``, or ``icmp``."""
+        return f"{self.inner_port}/{self.protocol}" if self.inner_port else self.protocol
