@@ -25,7 +25,7 @@ from engine.containers import (
     port_assignment,
     publish,
     remove,
-    sandbox_names,
+    sandbox_links,
 )
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -294,7 +294,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
         adopted.forget_if_unused(host, container_id)
         return
     if container.kind == "process":
-        sandbox_names.repair(host, container)
+        sandbox_links.repair(host, container)
     members = _sync_gateways(host, container, members)
     members = port_assignment.move(host, container, members)
     for member in members:

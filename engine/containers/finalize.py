@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from drivers.linux import recording
 from engine.agent.client import announce
-from engine.containers import lookup, namespace_files, sandbox_names
+from engine.containers import lookup, namespace_files, sandbox_links
 from engine.endpoints import reservation
 from engine.events import record as events
 from engine.golang import timestamps
@@ -87,7 +87,7 @@ def close_sandbox(host: Host, record: ContainerRecord) -> None:
         namespace_files.restore(host, record)
         return
     if record.sandbox_id:
-        sandbox_names.remove(host, record)
+        sandbox_links.remove(host, record)
     path = Path(record.sandbox_path)
     if path.is_symlink():
         path.unlink(missing_ok=True)

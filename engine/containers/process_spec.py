@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from engine.containers import etc_files
+from engine.containers import etc_files, sandbox_links
 from engine.containers.create import find_root
-from engine.endpoints import links, sandbox
+from engine.endpoints import links
 from engine.errors import KernelFailure
 from engine.host import Host
 from engine.model import ContainerRecord, HostConfig
@@ -58,7 +58,7 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
         log_max_size=bounds.max_size,
         log_max_files=bounds.max_files,
         log_compress=bounds.compress,
-        sandbox=sandbox.path_of(host.run, record.sandbox_id),
+        sandbox=sandbox_links.path_of(host.run, record.sandbox_id),
         on_exit=callback,
         on_exit_env=environment,
     )

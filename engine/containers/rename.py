@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from engine.agent.client import announce
-from engine.containers import lookup, sandbox_names
+from engine.containers import lookup, sandbox_links
 from engine.endpoints import links
 from engine.events import record as events
 from engine.host import Host, attachment_of, begin_intent, end_intent
@@ -48,7 +48,7 @@ def rename(host: Host, reference: str, name: str) -> None:
 
 def _rename_sandbox(host: Host, record: ContainerRecord, before: ContainerRecord) -> None:
     if lookup.is_running(host, record):
-        sandbox_names.add(host, record)
-    sandbox_names.remove(host, replace(record, name=before.name))
+        sandbox_links.add(host, record)
+    sandbox_links.remove(host, replace(record, name=before.name))
     with host.store.write() as tx:
         end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)

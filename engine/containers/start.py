@@ -18,7 +18,7 @@ from drivers.linux import process, recording
 from engine import names
 from engine.agent.client import announce
 from engine.cluster import hooks
-from engine.containers import etc_files, explained, gateway_bridge, lookup, port_assignment, sandbox_names
+from engine.containers import etc_files, explained, gateway_bridge, lookup, port_assignment, sandbox_links
 from engine.containers.finalize import close_sandbox
 from engine.containers.process_spec import process_spec
 from engine.containers.remove import remove
@@ -272,7 +272,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         for member in members:
             reservation.record_joined(tx, record, member)
         tx.put_container(_not_yet_running(record, reserved.record))
-    sandbox_names.add(host, record)
+    sandbox_links.add(host, record)
     return Reserved(record, members)
 
 
@@ -282,8 +282,8 @@ def _with_created(host: Host, reserved: Reserved, created: CreatedProcess) -> Co
         reserved.record,
         pid=created.pid,
         pid_start=created.pid_start,
-        sandbox_path=sandbox.open_path(host.run, reserved.record.sandbox_id, created.netns),
-        sandbox_inode=sandbox.inode_of(created.netns),
+        sandbox_path=sandbox_links.open_path(host.run, reserved.record.sandbox_id, created.netns),
+        sandbox_inode=sandbox_links.inode_of(created.netns),
         next_interfaces=names.count_interfaces({}, *(m.network for m in reserved.members)),
         status="running",
         exit_code=0,
@@ -297,9 +297,9 @@ def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
         prepared = host.runtime.prepared(record.id)
     except RuntimeFailure as error:
         raise _start_failure(error) from error
-    path = sandbox.open_path(host.run, record.sandbox_id, prepared.netns)
+    path = sandbox_links.open_path(host.run, record.sandbox_id, prepared.netns)
     if record.host.network_mode == "host":
-        sandbox.open_host_path(host.run, prepared.netns)
+        sandbox_links.open_host_path(host.run, prepared.netns)
     return replace(record, pid=prepared.pid, pid_start=prepared.pid_start, sandbox_path=path)
 
 
@@ -364,7 +364,7 @@ def _start_failure(error: RuntimeFailure) -> EngineError:
 
 def _past_path(host: Host, record: ContainerRecord) -> str:
     """Return the path of the container's previous sandbox, which Docker shows even after a failed start."""
-    return sandbox.path_of(host.run, record.sandbox_id) if record.sandbox_id else ""
+    return sandbox_links.path_of(host.run, record.sandbox_id) if record.sandbox_id else ""
 
 
 def rollback(host: Host, container_id: str) -> None:

@@ -14,12 +14,9 @@ excludes the endpoint from the default route.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, partial
 from ipaddress import ip_address
-from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -39,8 +36,7 @@ from engine.host import (
     translate_driver_errors,
 )
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord, PortRecord
-from engine.names import interface_number, interface_prefix, short_id
-from engine.paths import make_private_directory
+from engine.names import interface_number, interface_prefix
 
 DEFAULT_ROUTE = ("yes", "", "no")
 """The values of an endpoint's ``default_route`` setting, from most preferred to least preferred. An endpoint with "no"
@@ -52,9 +48,6 @@ PROTOCOLS = {"process": BOOT, "adopted": OURS}
 In containers the number is ``boot``, as in Docker. In adopted namespaces (namespaces that hawse did not create), other
 programs add routes too. Therefore hawse marks its own routes in adopted namespaces with another number.
 """
-HOST_SANDBOX = "default"
-"""The name of the symbolic link to the host's network namespace, as in Docker."""
-INIT_NAMESPACE = "/proc/1/ns/net"
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
 
 
@@ -83,43 +76,6 @@ def joining_order(networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
 def sandbox_of(container: ContainerRecord) -> Sandbox:
     """Return the container's sandbox in the form that drivers use."""
     return Sandbox(container.sandbox_id, container.sandbox_path, container.sandbox_inode)
-
-
-def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
-    """Create the symbolic link to a process's network namespace, and return the path of the link.
-
-    The command inspect shows this path as SandboxKey. When the process ends, the link stays, but its target is gone.
-    """
-    path = Path(path_of(run, sandbox_id))
-    make_private_directory(path.parent)
-    path.unlink(missing_ok=True)
-    path.symlink_to(namespace)
-    return str(path)
-
-
-def open_host_path(run: Path, namespace: str) -> None:
-    """Create the symbolic link to the host's network namespace, which inspect shows as SandboxKey in host mode.
-
-    ``namespace`` is the network namespace of a process in host mode. All containers in host mode share the link. The
-    link leads to PID 1 if PID 1 is in the same network namespace, because PID 1 outlives the containers.
-    """
-    inode = inode_of(namespace)
-    if inode_of(path_of(run, HOST_SANDBOX)) != inode:
-        with suppress(FileExistsError):  # another command has created the link in the meantime
-            open_path(run, HOST_SANDBOX, INIT_NAMESPACE if inode_of(INIT_NAMESPACE) == inode else namespace)
-
-
-def inode_of(namespace: str) -> int:
-    """Return the inode of the namespace at a path, or 0 if the path does not exist because the process has ended."""
-    try:
-        return os.stat(namespace).st_ino
-    except OSError:
-        return 0
-
-
-def path_of(run: Path, sandbox_id: str) -> str:
-    """Return the path of the symbolic link to a sandbox's network namespace, which inspect shows as SandboxKey."""
-    return str(run / "netns" / short_id(sandbox_id))
 
 
 def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, numbers: Mapping[str, int]) -> EndpointRecord:

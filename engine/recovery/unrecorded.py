@@ -18,7 +18,7 @@ from drivers.linux import marked_links, process
 from drivers.linux.marked_links import FoundLink
 from drivers.linux.names import bridge_name
 from engine import names
-from engine.endpoints import sandbox
+from engine.containers import sandbox_links
 from engine.golang import timestamps
 from engine.host import Host
 from engine.images.hostfs import HOSTFS
@@ -159,8 +159,8 @@ def _container(host: Host, container_id: str, known: Mapping[str, Any], spec: Ma
         args=argv[1:],
         status="running",
         sandbox_id=sandbox_id,
-        sandbox_path=sandbox.open_path(host.run, sandbox_id, namespace),
-        sandbox_inode=0 if shared else sandbox.inode_of(namespace),
+        sandbox_path=sandbox_links.open_path(host.run, sandbox_id, namespace),
+        sandbox_inode=0 if shared else sandbox_links.inode_of(namespace),
         pid=known["pid"],
         pid_start=known["start"],
         started_at=timestamps.now(),

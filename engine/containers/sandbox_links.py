@@ -1,8 +1,9 @@
-"""Give the sandbox of each container a name for `ip netns`: the container's name.
+"""Make the links to the network namespace of a container's sandbox: its path and its name.
 
-/run/netns/NAME is a symbolic link to the sandbox's own link in HAWSE_RUN. Users of Docker often make such links by
-hand. A link keeps no namespace alive. hawse changes only links whose target is in HAWSE_RUN. /etc/netns/NAME has links
-to the container's resolv.conf and hosts. `ip netns exec` mounts both over the host's files.
+The path is a symbolic link in HAWSE_RUN/netns, which inspect shows as SandboxKey. The name is the container's name, for
+`ip netns`: /run/netns/NAME is a symbolic link to the path. Users of Docker often make such links by hand. A link keeps
+no namespace alive. hawse changes only links whose target is in HAWSE_RUN. /etc/netns/NAME has links to the container's
+resolv.conf and hosts. `ip netns exec` mounts both over the host's files.
 
 All hawse hosts of a machine share these names. If /run/netns already has the name, the container gets no name.
 """
@@ -19,11 +20,52 @@ from msgspec.structs import replace
 from drivers.linux import recording
 from engine.containers import etc_files
 from engine.containers.namespace_files import ETC, NETNS_DIRECTORY
-from engine.endpoints import sandbox
 from engine.host import Host
 from engine.model import ContainerRecord
+from engine.names import short_id
+from engine.paths import make_private_directory
 
 FILES = ("resolv.conf", "hosts")
+HOST_SANDBOX = "default"
+"""The name of the symbolic link to the host's network namespace, as in Docker."""
+INIT_NAMESPACE = "/proc/1/ns/net"
+
+
+def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
+    """Create the symbolic link to a process's network namespace, and return the path of the link.
+
+    The command inspect shows this path as SandboxKey. When the process ends, the link stays, but its target is gone.
+    """
+    path = Path(path_of(run, sandbox_id))
+    make_private_directory(path.parent)
+    path.unlink(missing_ok=True)
+    path.symlink_to(namespace)
+    return str(path)
+
+
+def open_host_path(run: Path, namespace: str) -> None:
+    """Create the symbolic link to the host's network namespace, which inspect shows as SandboxKey in host mode.
+
+    ``namespace`` is the network namespace of a process in host mode. All containers in host mode share the link. The
+    link leads to PID 1 if PID 1 is in the same network namespace, because PID 1 outlives the containers.
+    """
+    inode = inode_of(namespace)
+    if inode_of(path_of(run, HOST_SANDBOX)) != inode:
+        with suppress(FileExistsError):  # another command has created the link in the meantime
+            open_path(run, HOST_SANDBOX, INIT_NAMESPACE if inode_of(INIT_NAMESPACE) == inode else namespace)
+
+
+def inode_of(namespace: str) -> int:
+    """Return the inode of the namespace at a path, or 0 if the path does not exist because the process has ended."""
+    try:
+        return os.stat(namespace).st_ino
+    except OSError:
+        return 0
+
+
+def path_of(run: Path, sandbox_id: str) -> str:
+    """Return the path of the symbolic link to a sandbox's network namespace, which inspect shows as SandboxKey."""
+    return str(run / "netns" / short_id(sandbox_id))
 
 
 def add(host: Host, record: ContainerRecord) -> None:
@@ -67,7 +109,7 @@ def repair(host: Host, record: ContainerRecord) -> None:
 
 
 def _target(host: Host, record: ContainerRecord) -> str:
-    return sandbox.path_of(host.run, record.sandbox_id)
+    return path_of(host.run, record.sandbox_id)
 
 
 def _link(path: Path, target: str, ours: str) -> bool:

@@ -132,7 +132,7 @@ def test_a_killed_start_leaves_no_name(hosts, name):
 def test_a_killed_rename_leaves_one_name(hosts, name, point):
     host, new = hosts[0], f"{name}new"
     run(host, name)
-    killed(host, f"engine.containers.sandbox_names.{point}", "rename", name, new)
+    killed(host, f"engine.containers.sandbox_links.{point}", "rename", name, new)
     host.hawse("network", "create", f"after{next(COUNTER)}")
     assert [entry for entry in os.listdir("/run/netns") if entry.startswith(name)] == [new]
     host.hawse("rm", "-f", new)
