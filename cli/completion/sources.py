@@ -16,7 +16,7 @@ from cli.image.ls import HEADER as IMAGE_FIELDS
 from cli.network.ls import HEADER as NETWORK_FIELDS
 from engine.filters.containers import HEALTH, STATUSES
 from engine.system import network_drivers
-from engine.validate.container import NAMES as CAPABILITIES
+from engine.validate.container import CAPABILITIES
 
 Words = Mapping[str, str]
 """Maps each offered word to its description, or to "" if the word needs no description."""

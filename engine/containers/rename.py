@@ -13,7 +13,7 @@ from engine.model import ContainerRecord
 from engine.names import served_names
 from engine.store.api import IntentKind, Taken
 from engine.store.locks import locked
-from engine.validate.container import check_rename, check_rename_not_empty, rename_conflict
+from engine.validate.rename import check_rename, check_rename_not_empty, rename_conflict
 
 
 def rename(host: Host, reference: str, name: str) -> None:

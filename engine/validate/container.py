@@ -1,4 +1,4 @@
-"""Check requests to create or rename a container, in dockerd's order.
+"""Check requests to create a container, in dockerd's order.
 
 This module makes the checks that need no image. They include network and PID modes, links, binds (``-v``),
 ``--security-opt`` and capabilities.
@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from drivers.options import parse_bool
-from engine.errors import Conflict, EngineError, InvalidArgument
+from engine.errors import EngineError, InvalidArgument
 from engine.model import (
     ContainerConfig,
     ContainerCreate,
@@ -27,13 +27,7 @@ from engine.model import (
     PortSpec,
     RestartPolicy,
 )
-from engine.names import (
-    CONTAINER_PREFIX,
-    check_container_name,
-    container_name_taken,
-    is_container_mode,
-    shared_container,
-)
+from engine.names import CONTAINER_PREFIX, check_container_name, is_container_mode, shared_container
 from engine.validate.addresses import parse_address
 from engine.validate.endpoint import check_networking_config
 from engine.validate.signals import parse_signal
@@ -51,7 +45,28 @@ MAC_WITHOUT_NETWORK = (
     "if a container-wide MAC address is supplied, HostConfig.NetworkMode must match the identity of a network in "
     "NetworkSettings.Networks"
 )
-ALLOCATING = "Error when allocating new name: "
+ALL_CAPABILITIES = "ALL"
+CAPABILITIES = """
+CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
+NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
+SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
+MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
+"""
+KNOWN_CAPABILITIES = frozenset(f"CAP_{name}" for name in CAPABILITIES.split())
+PROPAGATIONS = frozenset({"shared", "rshared", "slave", "rslave", "private", "rprivate"})
+# A bind may have at most one mode of each of these sets. Propagation and SELinux modes are accepted, as in Docker.
+EXCLUSIVE_MODES = (
+    frozenset({"ro", "rw"}),
+    frozenset({"z", "Z"}),
+    PROPAGATIONS,
+    frozenset({"nocopy"}),
+    frozenset({"consistent", "cached", "delegated"}),
+)
+IGNORED_SECURITY_OPTIONS = ("label", "apparmor")
+"""The types of security options that hawse ignores.
+
+These options are for Linux security modules (such as AppArmor), which hawse does not use for containers.
+"""
 
 
 def check_container_create(request: ContainerCreate) -> list[str]:
@@ -226,37 +241,12 @@ def check_restart_policy(policy: RestartPolicy) -> None:
         raise InvalidArgument("invalid restart policy: maximum retry count " + " and ".join(faults))
 
 
-ALL = "ALL"
-
-
-NAMES = """
-CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
-NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
-SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
-MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
-"""
-
-
-KNOWN = frozenset(f"CAP_{name}" for name in NAMES.split())
-
-
 def check_capabilities(field: str, names: Sequence[str] | None) -> None:
     """Raise InvalidArgument for an unknown capability name; ``field`` is CapAdd or CapDrop."""
     for name in names or ():
         full = name.upper() if name.upper().startswith("CAP_") else f"CAP_{name.upper()}"
-        if name.upper() != ALL and full not in KNOWN:
+        if name.upper() != ALL_CAPABILITIES and full not in KNOWN_CAPABILITIES:
             raise InvalidArgument(f'invalid {field}: unknown capability: "{full}"')
-
-
-PROPAGATIONS = frozenset({"shared", "rshared", "slave", "rslave", "private", "rprivate"})
-# A bind may have at most one mode of each of these sets. Propagation and SELinux modes are accepted, as in Docker.
-EXCLUSIVE_MODES = (
-    frozenset({"ro", "rw"}),
-    frozenset({"z", "Z"}),
-    PROPAGATIONS,
-    frozenset({"nocopy"}),
-    frozenset({"consistent", "cached", "delegated"}),
-)
 
 
 def check_binds(binds: Sequence[str] | None) -> list[Mount]:
@@ -340,13 +330,6 @@ def _is_valid_mode(mode: str) -> bool:
     return all(any(word in kind for kind in EXCLUSIVE_MODES) for word in words)
 
 
-IGNORED = ("label", "apparmor")
-"""The types of security options that hawse ignores.
-
-These options are for Linux security modules (such as AppArmor), which hawse does not use for containers.
-"""
-
-
 class Security(Struct, frozen=True):
     """The parsed security options.
 
@@ -373,7 +356,7 @@ def parse_security_options(options: Sequence[str]) -> Security:
             no_new_privileges = stated
         elif key == "seccomp":
             seccomp = value
-        elif separator and key not in IGNORED:
+        elif separator and key not in IGNORED_SECURITY_OPTIONS:
             raise EngineError(f'invalid --security-opt 2: "{option}"')
     return Security(seccomp, no_new_privileges)
 
@@ -400,31 +383,3 @@ def check_link_at_start(target: ContainerRecord, parent: str, alias: str) -> Non
 def link_to_stopped(target: str, parent: str, alias: str) -> EngineError:
     """Return the error for a link of the container ``parent`` to a container that does not run or was removed."""
     return EngineError(f"Cannot link to a non running container: /{target} AS /{parent}/{alias}")
-
-
-def check_rename_not_empty(name: str) -> None:
-    """Raise InvalidArgument if the new name is empty.
-
-    The caller calls this function before it looks up the container.
-    """
-    if not name:
-        raise InvalidArgument("Neither old nor new names may be empty")
-
-
-def check_rename(record: ContainerRecord, name: str) -> str:
-    """Return the new name of a container without the leading slash.
-
-    Raises `InvalidArgument` if the name is invalid or is the container's current name.
-    """
-    new = f"/{name.removeprefix('/')}"
-    if new == f"/{record.name}":
-        raise InvalidArgument("Renaming a container with the same name as its current name")
-    try:
-        return check_container_name(new)
-    except InvalidArgument as error:
-        raise InvalidArgument(f"{ALLOCATING}{error}") from None
-
-
-def rename_conflict(name: str, holder_id: str) -> Conflict:
-    """Return the error for renaming a container to a name that another container has."""
-    return Conflict(f"{ALLOCATING}{container_name_taken(name, holder_id)}")

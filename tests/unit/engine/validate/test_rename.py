@@ -5,13 +5,8 @@ import pytest
 from engine.errors import Conflict, EngineError, InvalidArgument
 from engine.model import ContainerConfig, ContainerRecord, EndpointSettings, HostConfig, NetworkAttachment
 from engine.names import parse_link
-from engine.validate.container import (
-    check_link_at_start,
-    check_rename,
-    check_rename_not_empty,
-    link_target,
-    rename_conflict,
-)
+from engine.validate.container import check_link_at_start, link_target
+from engine.validate.rename import check_rename, check_rename_not_empty, rename_conflict
 from engine.validate.signals import check_supported, parse_signal
 
 
