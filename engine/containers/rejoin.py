@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from engine import names
 from engine.agent.client import announce
 from engine.containers import adopted, etc_files, finalize
-from engine.containers.start import join_all, reserve_networks, rollback
+from engine.containers.start import join_all, reserve_networks
+from engine.containers.start_failure import rollback
 from engine.endpoints import links, reservation, sandbox
 from engine.errors import EngineError, NotFound
 from engine.golang import timestamps

@@ -1,8 +1,8 @@
 """Start a container: reserve its endpoints, create the namespaces, set up the network, then execute the container's
 command.
 
-One intent (a record of unfinished work) covers the whole start. If a step fails, or hawse is killed, `rollback` undoes
-the finished steps. A failed start does not change what the user configured.
+One intent (a record of unfinished work) covers the whole start. If a step fails, or hawse is killed, the finished steps
+are undone (`engine.containers.start_failure`). A failed start does not change what the user configured.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from engine import names
 from engine.agent.client import announce
 from engine.cluster import hooks
 from engine.containers import etc_files, explained, gateway_bridge, lookup, port_assignment, sandbox_links
-from engine.containers.finalize import close_sandbox
 from engine.containers.process_spec import process_spec
 from engine.containers.remove import remove
+from engine.containers.start_failure import record_failure, rollback, start_failure
 from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure, Unavailable
+from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound
 from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host, begin_intent, end_intent, rollback_on_error, translate_failures
@@ -34,14 +34,10 @@ from engine.networks import activate
 from engine.networks.predefined import NO_BRIDGE
 from engine.runtime import errors
 from engine.runtime.api import CreatedProcess, RuntimeFailure
-from engine.runtime.errors import NOT_FOUND, PERMISSION
 from engine.store.api import IntentKind, Reader, Transaction
 from engine.store.locks import locked
 from engine.validate.container import HOST_GATEWAY
 from engine.validate.endpoint import check_not_config_only
-
-EXIT_CODES = {NOT_FOUND: 127, PERMISSION: 126}
-UNKNOWN_EXIT = 128  # Docker's exit code for a container that could not start
 
 
 class Reserved(Struct, frozen=True):
@@ -75,7 +71,7 @@ def start(host: Host, container_id: str) -> None:
         with translate_failures(host.places):
             _start(host, record)
     except EngineError as error:
-        _remember_failure(host, record, error)
+        record_failure(host, record, error)
         raise
 
 
@@ -296,7 +292,7 @@ def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
     try:
         prepared = host.runtime.prepared(record.id)
     except RuntimeFailure as error:
-        raise _start_failure(error) from error
+        raise start_failure(error) from error
     path = sandbox_links.open_path(host.run, record.sandbox_id, prepared.netns)
     if record.host.network_mode == "host":
         sandbox_links.open_host_path(host.run, prepared.netns)
@@ -343,7 +339,7 @@ def _create_process(host: Host, record: ContainerRecord, netns: str) -> CreatedP
     try:
         return host.runtime.create(process_spec(host, record, netns))
     except RuntimeFailure as error:
-        raise _start_failure(error) from error
+        raise start_failure(error) from error
 
 
 def _run(host: Host, live: Reserved) -> None:
@@ -354,58 +350,7 @@ def _run(host: Host, live: Reserved) -> None:
     try:
         host.runtime.start(live.record.id)
     except RuntimeFailure as error:
-        raise _start_failure(error) from error
-
-
-def _start_failure(error: RuntimeFailure) -> EngineError:
-    code = EXIT_CODES.get(error.kind)
-    return StartFailure(str(error), code) if code else KernelFailure(str(error))
-
-
-def _past_path(host: Host, record: ContainerRecord) -> str:
-    """Return the path of the container's previous sandbox, which Docker shows even after a failed start."""
-    return sandbox_links.path_of(host.run, record.sandbox_id) if record.sandbox_id else ""
-
-
-def rollback(host: Host, container_id: str) -> None:
-    """Undo all steps of a failed start; idempotent. Works even if the process and its namespace no longer exist.
-
-    A container that waits for an automatic restart keeps its addresses and ports, because a killed start is repeated.
-    If the start has failed, `_remember_failure` releases them.
-    """
-    with host.store.read() as reader:
-        record = reader.container(container_id)
-        waits = (IntentKind.CONTAINER_RESTART, container_id) in {(i.kind, i.object_id) for i in reader.intents()}
-    if record is None:
-        return
-    try:
-        reservation.release_endpoints(host, record, keep=waits)
-    finally:
-        host.runtime.delete(container_id)
-        close_sandbox(host, record)
-        if record.kind == "adopted":
-            ended = replace(record, status="exited", pid=0)
-        else:
-            ended = replace(record, pid=0, pid_start=0, sandbox_path=_past_path(host, record))
-        with host.store.write() as tx:
-            tx.put_container(ended)
-    announce(host)
-
-
-def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -> None:
-    """Record the error and the exit code of a failed start.
-
-    A `StartFailure` (the command could not be executed) has an exit code, which is recorded. For any other error, the
-    exit code of the last run is kept. If the last run ended with exit code 0, `UNKNOWN_EXIT` is recorded.
-    """
-    code = error.exit_code if isinstance(error, StartFailure) else before.exit_code or UNKNOWN_EXIT
-    with host.store.write() as tx:
-        record = tx.container(before.id)
-        if record is not None:
-            status = "exited" if record.status == "restarting" else record.status  # no more automatic restarts
-            tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))
-        if not isinstance(error, Unavailable):  # for example, the cluster's store: the boot then tries again
-            reservation.take_former(tx, before.id)
+        raise start_failure(error) from error
 
 
 def start_by_user(host: Host, container_id: str) -> bool:

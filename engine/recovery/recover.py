@@ -26,7 +26,7 @@ from drivers.linux import host as linux_host
 from drivers.linux import process, recording
 from engine.agent.client import announce, keep_agent
 from engine.cluster import hooks
-from engine.containers import connect, on_exit, remove, start
+from engine.containers import connect, on_exit, remove, start_failure
 from engine.endpoints import shared_state
 from engine.endpoints.boots import BOOT
 from engine.errors import EngineError
@@ -58,7 +58,7 @@ RESOLVERS: dict[str, Resolver] = {
     IntentKind.NETWORK_ACTIVATE: activate.delete_planned,
     IntentKind.ENDPOINT_CHANGE: connect.rollback,
     IntentKind.SANDBOX_CHANGE: connect.resync_routes_and_ports,
-    IntentKind.CONTAINER_START: start.rollback,
+    IntentKind.CONTAINER_START: start_failure.rollback,
     IntentKind.CONTAINER_RESTART: after_boot.restart,
 }
 """The function that resolves each kind of abandoned intent: it undoes a creation, or makes up for a missed restart."""
