@@ -28,7 +28,6 @@ from msgspec.structs import replace
 
 from drivers.linux import host_namespace, netns, process
 from engine import names
-from engine.adopted_namespace import still_exists
 from engine.agent.client import SOCKET as AGENT_SOCKET
 from engine.containers import directory, namespace_files
 from engine.containers.namespace_files import NETNS_DIRECTORY
@@ -40,6 +39,7 @@ from engine.host import Host, translate_driver_errors
 from engine.model import Adoption, ContainerConfig, ContainerRecord, HostConfig, RestartPolicy
 from engine.names import is_container_mode
 from engine.resolv_conf import parse_resolv_conf
+from engine.runtime.adopted_namespace import still_exists
 from engine.runtime.supervisor import SOCKET as SUPERVISOR_SOCKET
 from engine.store import locks
 from engine.store.api import Reader, Taken, Transaction

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from drivers.linux import host as linux_host
 from drivers.linux import process
 from engine import names
-from engine.adopted_namespace import still_exists
 from engine.containers import adopted, restart_policy
 from engine.containers.restart_policy import LOST
 from engine.errors import Conflict
@@ -17,6 +16,7 @@ from engine.golang import timestamps
 from engine.host import Host
 from engine.model import ContainerRecord, NetworkRecord
 from engine.names import parse_link, shared_container
+from engine.runtime.adopted_namespace import still_exists
 from engine.runtime.api import ProcessState
 from engine.store.api import Reader
 

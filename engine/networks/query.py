@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 
-from engine.adopted_namespace import still_exists
 from engine.api import Documents, Json
 from engine.cluster import hooks
 from engine.cluster.local_networks import INGRESS_SANDBOX
@@ -15,6 +14,7 @@ from engine.ipam import IPAddress, usage
 from engine.model import EndpointRecord, Filters, NetworkRecord, NetworkSummary
 from engine.names import PRESENT, natural_key, pick_network
 from engine.render.network import network_document
+from engine.runtime.adopted_namespace import still_exists
 from engine.store.api import Reader
 
 
