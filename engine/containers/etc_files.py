@@ -30,7 +30,7 @@ from engine.model import ContainerConfig, ContainerRecord, NetworkRecord
 from engine.names import is_container_mode
 from engine.paths import no_follow
 from engine.resolv_conf import Overrides, Transform, address_families, read_host_file, resolv_conf
-from engine.validate.container import check_binds
+from engine.validate.container import HOST_GATEWAY, check_binds
 
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 HOST_HOSTS = Path("/etc/hosts")
@@ -43,7 +43,6 @@ LOCAL_HOSTS_IPV6 = (
     ("ff02::1", "ip6-allnodes"),
     ("ff02::2", "ip6-allrouters"),
 )
-HOST_GATEWAY = "host-gateway"
 WRITTEN = "resolv.conf.written"
 """A copy of the resolv.conf that hawse wrote last. The container cannot change the copy. Therefore a difference means
 that the container has edited its resolv.conf.
