@@ -23,7 +23,6 @@ from drivers.bridge_port import Port
 from drivers.errors import BadOption, Exists
 from drivers.firewall import elements, foreign_drops, forwarding, spoof_guard, table
 from drivers.firewall.watch import FirewallWatch
-from drivers.gateways import first_of_each_version
 from drivers.linux import conntrack, link, names, netns, sysctl
 from drivers.linux.netlink import session
 from drivers.model import (
@@ -429,4 +428,6 @@ def _gateways(network: NetworkSpec) -> tuple[IPv4Address | None, IPv6Address | N
     An internal network has no gateways.
     """
     pools = [] if network.internal else network.pools
-    return first_of_each_version(pool.next_hop or pool.gateway.ip for pool in pools if pool.gateway is not None)
+    return sandboxes.first_of_each_version(
+        pool.next_hop or pool.gateway.ip for pool in pools if pool.gateway is not None
+    )

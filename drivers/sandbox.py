@@ -6,7 +6,8 @@ the thread back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address
 from itertools import count
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from drivers.errors import BadOption
 from drivers.linux import address, default_routes, link, names, neighbor, neighbor_announcement, netns, route, sysctl
 from drivers.linux.default_routes import DefaultRoute
 from drivers.linux.netlink import Session, session
-from drivers.model import ARP, NAME, Difference, EndpointSpec, IPInterface, Sandbox
+from drivers.model import ARP, NAME, Difference, EndpointSpec, IPAddress, IPInterface, Sandbox
 
 LOOPBACK_INDEX = 1  # lo is the first link of each network namespace
 SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"
@@ -350,3 +351,10 @@ def rename(opened: Session, old: str, new: str) -> None:
 
 def _speaks_ipv6(endpoint: EndpointSpec) -> bool:
     return endpoint.ipv6 is not None or any(a.version == 6 for a in endpoint.link_local)
+
+
+def first_of_each_version(addresses: Iterable[IPAddress]) -> tuple[IPv4Address | None, IPv6Address | None]:
+    """Return the first IPv4 address and the first IPv6 address; None for a version without an address."""
+    known = list(addresses)
+    first4 = next((address for address in known if isinstance(address, IPv4Address)), None)
+    return first4, next((address for address in known if isinstance(address, IPv6Address)), None)

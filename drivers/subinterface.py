@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 from drivers import link_comparison, options
 from drivers import sandbox as sandboxes
 from drivers.errors import Busy, Exists, KernelError, Missing, Unsupported, UnusableOption
-from drivers.gateways import first_of_each_version
 from drivers.linux import link, names, netns, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.model import MODE, Difference, DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, OptionFacts, Sandbox
@@ -190,7 +189,7 @@ class SubinterfaceBase:
         """
         own_addresses = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
         pools = [] if network.internal else [p for p in network.pools if any(ip in p.subnet for ip in own_addresses)]
-        return first_of_each_version(p.gateway.ip for p in pools if p.gateway is not None)
+        return sandboxes.first_of_each_version(p.gateway.ip for p in pools if p.gateway is not None)
 
     def mode(self, network: NetworkSpec, label: str) -> Any:
         """Return the value of the link attribute for the mode that the option ``label`` chooses.

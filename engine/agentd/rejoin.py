@@ -16,6 +16,7 @@ from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.eventloop.netns import PinnedNamespace
 from engine.model import ContainerRecord
+from engine.runtime.adopted_namespace import has_certainly_ended
 
 LOOK_INTERVAL_SECONDS = 0.5
 """Seconds between two checks whether the names of missing namespaces exist again; no checks if none is missing."""
@@ -64,7 +65,7 @@ class RejoinService:
                     self._loop, self._inotify, path, gone, inode=inode, pid=pid, pid_start=start
                 )
             except OSError:
-                if adopted.is_gone(present[place]):
+                if has_certainly_ended(present[place]):
                     self._gone(place)
                 continue
             namespace.release()  # the agent must not keep the namespace alive

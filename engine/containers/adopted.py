@@ -228,21 +228,6 @@ def ended_at(record: ContainerRecord) -> float:
     return changed if changed > to_seconds(record.started_at) else now
 
 
-def is_gone(record: ContainerRecord) -> bool:
-    """Return whether an adopted namespace certainly no longer exists.
-
-    The result is False if the path has a file that is not a namespace: the namespace may be mounted there in another
-    mount namespace.
-    """
-    if record.pid:
-        return not process.is_running(record.pid, record.pid_start)
-    try:
-        status = os.stat(record.sandbox_path)
-    except OSError:
-        return True
-    return netns.is_namespace_file(status) and status.st_ino != (record.sandbox_inode or record.pid_start)
-
-
 def is_waiting(record: ContainerRecord) -> bool:
     """Return whether an adopted namespace lost its networks at a boot and waits to be connected again."""
     return (

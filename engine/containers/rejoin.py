@@ -19,6 +19,7 @@ from engine.errors import EngineError, NotFound
 from engine.golang import timestamps
 from engine.host import Host, end_intent, rollback_on_error
 from engine.model import ContainerRecord
+from engine.runtime.adopted_namespace import has_certainly_ended
 from engine.store.api import IntentKind
 from engine.store.locks import locked
 
@@ -34,7 +35,7 @@ def follow_all(host: Host) -> None:
         with suppress(EngineError):
             if adopted.is_waiting(record):
                 rejoin(host, record.id)
-            elif record.status == "running" and adopted.is_gone(record):
+            elif record.status == "running" and has_certainly_ended(record):
                 with locked(host.run, "container", record.id):
                     finalize.finalize_exit(host, record.id)
 

@@ -20,7 +20,7 @@ from engine.golang import timestamps
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.names import shared_container
-from engine.render.stats import INTERVAL_SECONDS, after
+from engine.render.state import STATS_INTERVAL_SECONDS, stats_after
 from engine.store.api import Reader
 
 RECURSIVE = (
@@ -58,9 +58,9 @@ def stream(host: Host, reference: str, *, once: bool, one_shot: bool) -> Iterato
         yield before
         return
     while True:
-        time.sleep(INTERVAL_SECONDS)
+        time.sleep(STATS_INTERVAL_SECONDS)
         (now,) = current_stats(host, [before["id"]])
-        yield after(before, now)
+        yield stats_after(before, now)
         if once:
             return
         before = now

@@ -12,6 +12,9 @@ Json = dict[str, Any]
 
 ALIVE = frozenset({"running", "restarting", "paused"})
 
+STATS_INTERVAL_SECONDS = 1.0
+"""Seconds between two documents with the statistics of a container."""
+
 
 def state_document(record: ContainerRecord) -> Json:
     """Render the State part of GET /containers/{id}/json."""
@@ -44,3 +47,11 @@ def status_text(record: ContainerRecord, now: float) -> str:
         return "Created"
     word = "Restarting" if record.status == "restarting" else "Exited"
     return f"{word} ({record.exit_code}) {human_duration(now - to_seconds(record.finished_at))} ago"
+
+
+def stats_after(before: Json, now: Json) -> Json:
+    """Return the document ``now`` with the time and the processor times of the document ``before``.
+
+    Clients compute CPU percentages from the differences.
+    """
+    return {**now, "preread": before["read"], "precpu_stats": before["cpu_stats"]}

@@ -6,7 +6,7 @@ from api.docker.errors import ApiError
 from api.docker.messages import Json, Request, Response, encode, json_response
 from api.docker.router import Route
 from engine.api import Documents, Engine
-from engine.render.stats import INTERVAL_SECONDS, after
+from engine.render.state import STATS_INTERVAL_SECONDS, stats_after
 
 ONE_SHOT = (1, 41)  # from this API version, a client may ask for an answer without the earlier figures
 
@@ -24,18 +24,18 @@ def stats(request: Request) -> Response | None:
         if one_shot or not before["pids_stats"]:
             return json_response(before)
         with request.open_stream() as stream:
-            stream.wait(INTERVAL_SECONDS)
-            stream.write(encode(after(before, _now(request, container_id))))
+            stream.wait(STATS_INTERVAL_SECONDS)
+            stream.write(encode(stats_after(before, _now(request, container_id))))
         return None
     with request.open_stream() as stream:
         stream.write(encode(before))
         while True:
-            stream.wait(INTERVAL_SECONDS)
+            stream.wait(STATS_INTERVAL_SECONDS)
             try:
                 now = _now(request, container_id)
             except ApiError:
                 return None  # the container was removed
-            stream.write(encode(after(before, now)))
+            stream.write(encode(stats_after(before, now)))
             before = now
 
 
