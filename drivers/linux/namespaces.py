@@ -1,7 +1,7 @@
-"""Functions that move the calling thread between namespaces: setns(2) and unshare(2).
+"""System calls for namespaces: setns(2), unshare(2), and mounts that are visible to this process only.
 
-Python's os module has these functions only since 3.12. This module imports little, because the supervisor of containers
-uses it and must use little memory.
+Python's os module has setns and unshare only since 3.12, and no function for mounts. This module imports little,
+because the supervisor of containers uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -9,12 +9,19 @@ from __future__ import annotations
 import ctypes
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+
+_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
+_CLOEXEC, _SET_FLAG, _SET_STRING, _CREATE = 1, 0, 1, 6  # flag of fsopen and fsmount; commands of fsconfig
 
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded once, because a load takes ten times as long as a call
 
@@ -33,6 +40,25 @@ def unshare(kinds: int) -> None:
     A new pid namespace applies only to child processes that are forked later.
     """
     check(_libc.unshare(kinds), "unshare")
+
+
+def open_file_system(kind: str, options: Mapping[str, str | None]) -> int:
+    """Mount a file system without a mount point; return a file descriptor of its root directory.
+
+    The value None means an option without a value. The caller closes the descriptor, which ends the mount.
+    """
+    context: int = _libc.syscall(_FSOPEN, kind.encode(), _CLOEXEC)
+    check(context, f"fsopen {kind}")
+    try:
+        for name, value in options.items():
+            command, text = (_SET_FLAG, None) if value is None else (_SET_STRING, value.encode())
+            check(_libc.syscall(_FSCONFIG, context, command, name.encode(), text, 0), f"fsconfig {name}")
+        check(_libc.syscall(_FSCONFIG, context, _CREATE, None, None, 0), f"fsconfig {kind}")
+        root: int = _libc.syscall(_FSMOUNT, context, _CLOEXEC, 0)
+        check(root, f"fsmount {kind}")
+        return root
+    finally:
+        os.close(context)
 
 
 def check(result: int, what: str) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from engine.runtime import syscalls
+from drivers.linux import namespaces
 
 _GROUP = "hawse/shared"
 _HIERARCHIES = {"": ("cgroup2", ""), "name=systemd": ("cgroup", "systemd")}
@@ -40,7 +40,7 @@ def _move(kind: str, name: str) -> None:
     The hierarchy is mounted again, without a mount point, because ``ip netns exec`` hides the host's mounts below /sys.
     """
     with contextlib.suppress(OSError):
-        root = syscalls.open_file_system(kind, {"none": None, "name": name} if name else {})
+        root = namespaces.open_file_system(kind, {"none": None, "name": name} if name else {})
         try:
             for directory in (os.path.dirname(_GROUP), _GROUP):
                 with contextlib.suppress(FileExistsError):

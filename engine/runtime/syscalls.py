@@ -17,10 +17,6 @@ import struct
 from drivers.linux import namespaces
 from drivers.linux.namespaces import check
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 # These names are also here, because `cli` and `api` need them and must not import `drivers`.
 setns, unshare = namespaces.setns, namespaces.unshare
 CLONE_NEWNS, CLONE_NEWCGROUP = namespaces.CLONE_NEWNS, namespaces.CLONE_NEWCGROUP
@@ -38,8 +34,7 @@ RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_IN_ROOT = 2, 4, 0x10
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NAME, PR_CAPBSET_DROP = 1, 4, 15, 24
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 
-_FSOPEN, _FSCONFIG, _FSMOUNT, _OPENAT2, _MOUNT_SETATTR = 430, 431, 432, 437, 442
-_CLOEXEC, _SET_FLAG, _SET_STRING, _CREATE = 1, 0, 1, 6  # flag of fsopen and fsmount; commands of fsconfig
+_OPENAT2, _MOUNT_SETATTR = 437, 442
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
 _RACES = 128  # maximum attempts to resolve a path; an attempt fails if another process renames files
@@ -67,25 +62,6 @@ def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str 
 def bind(source: str, target: str) -> None:
     """Make a bind mount of a file, or of a directory with all mounts below it."""
     mount(source, target, flags=MS_BIND | MS_REC)
-
-
-def open_file_system(kind: str, options: Mapping[str, str | None]) -> int:
-    """Mount a file system without a mount point; return a file descriptor of its root directory.
-
-    The value None means an option without a value. The caller closes the descriptor, which ends the mount.
-    """
-    context: int = _libc.syscall(_FSOPEN, kind.encode(), _CLOEXEC)
-    check(context, f"fsopen {kind}")
-    try:
-        for name, value in options.items():
-            command, text = (_SET_FLAG, None) if value is None else (_SET_STRING, value.encode())
-            check(_libc.syscall(_FSCONFIG, context, command, name.encode(), text, 0), f"fsconfig {name}")
-        check(_libc.syscall(_FSCONFIG, context, _CREATE, None, None, 0), f"fsconfig {kind}")
-        root: int = _libc.syscall(_FSMOUNT, context, _CLOEXEC, 0)
-        check(root, f"fsmount {kind}")
-        return root
-    finally:
-        os.close(context)
 
 
 def restrict(target: str, attributes: int, *, tree: bool = True) -> None:
