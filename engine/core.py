@@ -299,9 +299,12 @@ class ContainerVerbs(_Verbs):
         """Wait for a container to end."""
         return containers_exec.wait(self.host, reference, condition)
 
-    def list(self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False) -> Documents:
+    def list(
+        self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False, networks: bool = True
+    ) -> Documents:
         """List containers."""
-        return query.list_documents(self.reading(), filters, everything=all, limit=limit, size=size)
+        shown = query.Shown(size, networks)
+        return query.list_documents(self.reading(), filters, everything=all, limit=limit, shown=shown)
 
     def inspect(self, reference: str, *, size: bool = False) -> Json:
         """Return the document of one container."""

@@ -68,10 +68,12 @@ def list_containers(ctx: click.Context, flags: dict[str, Any]) -> None:
     if format and uses_size(format) and not quiet and not changed(ctx, "size"):
         size = True
     limit = 1 if flags["latest"] and flags["last"] == -1 else flags["last"]
-    containers = app.engine.containers.list(flags["filter"], all=flags["all"], limit=limit, size=size)
     text, trunc = template(format, quiet=quiet, size=size), not flags["no_trunc"]
+    is_plain = shows_only(text, HEADER)
+    shown = {"size": size, "networks": not is_plain or "Networks" in text}
+    containers = app.engine.containers.list(flags["filter"], all=flags["all"], limit=limit, **shown)
     elided = omittable(ELIDED, format, no_trunc=flags["no_trunc"])
-    if shows_only(text, HEADER):
+    if is_plain:
         cells = {name: list(map(read, containers)) for name, read in readers(trunc=trunc).items() if name in text}
         return write_columns(app, text, cells, HEADER, elided=elided)
     rows = [row(container, trunc=trunc) for container in containers]

@@ -21,14 +21,19 @@ def stat_fields(pid: int) -> list[bytes]:
 
     The list is empty if the process does not exist.
     """
+    return _stat(pid).split()
+
+
+def _stat(pid: int) -> bytes:
+    """Return the part of /proc/PID/stat after the command name, or b"" if the process does not exist."""
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)  # takes half the time of a file object
         try:
-            return os.read(fd, _LONGEST_STAT).rpartition(b")")[2].split()
+            return os.read(fd, _LONGEST_STAT).rpartition(b")")[2]
         finally:
             os.close(fd)
     except OSError:
-        return []
+        return b""
 
 
 def start_time(pid: int) -> int:
@@ -39,7 +44,7 @@ def start_time(pid: int) -> int:
 
 def is_running(pid: int, started: int) -> bool:
     """Return whether the process ``pid`` with the start time ``started`` exists and is not a zombie."""
-    fields = stat_fields(pid)
+    fields = _stat(pid).split(None, _START_TIME + 1)  # for a thousand containers, the other fields take 2 ms
     return bool(fields) and int(fields[_START_TIME]) == started and fields[_STATE] not in (b"Z", b"X")
 
 

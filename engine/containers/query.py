@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -17,6 +18,7 @@ from engine.host import Host
 from engine.images.reference import find as find_image
 from engine.model import ContainerRecord, EndpointRecord, Filters, ImageRecord, NetworkRecord, live_by_container
 from engine.render.container import NO_SIZES, ContainerFiles, container_document, container_summary
+from engine.render.endpoint import listed_networks_document
 from engine.store.api import Reader
 from engine.validate.logging import JSON_FILE
 
@@ -33,7 +35,14 @@ def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
     return container_document(record, live, networks, _files(host, record), sizes=sizes)
 
 
-def list_documents(host: Host, filters: Filters, *, everything: bool, limit: int, size: bool = False) -> Documents:
+class Shown(NamedTuple):
+    """The optional parts of a listed container's document: both take long for many containers."""
+
+    size: bool = False
+    networks: bool = True
+
+
+def list_documents(host: Host, filters: Filters, *, everything: bool, limit: int, shown: Shown) -> Documents:
     """Return the documents of GET /containers/json, newest first."""
     with host.store.read() as reader:
         stored = reader.containers()
@@ -48,7 +57,7 @@ def list_documents(host: Host, filters: Filters, *, everything: bool, limit: int
     chosen = filter_containers(records, sides, filters, everything=everything or limit > 0)
     if limit > 0:
         chosen = chosen[:limit]
-    return [_summary(r, *sides[r.id], linked.get(r.id, ()), _sizes(host, r) if size else NO_SIZES) for r in chosen]
+    return [_summary(host, r, *sides[r.id], linked.get(r.id, ()), shown) for r in chosen]
 
 
 def gateway_priorities(host: Host, container_ids: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
@@ -93,14 +102,17 @@ def _live_endpoints(reader: Reader) -> tuple[dict[str, list[EndpointRecord]], di
 
 
 def _summary(
+    host: Host,
     record: ContainerRecord,
     endpoints: list[EndpointRecord],
     networks: dict[str, NetworkRecord],
     linked: Sequence[str],
-    sizes: Mapping[str, int],
+    shown: Shown,
 ) -> Json:
     live = endpoints if record.status == "running" else []
-    return container_summary(record, live, networks, now=time.time(), link_names=linked, sizes=sizes)
+    listed = listed_networks_document(record, live) if shown.networks else {}
+    sizes = _sizes(host, record) if shown.size else NO_SIZES
+    return container_summary(record, live, networks, listed, now=time.time(), link_names=linked, sizes=sizes)
 
 
 def _sizes(host: Host, record: ContainerRecord) -> Mapping[str, int]:

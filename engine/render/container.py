@@ -13,7 +13,7 @@ from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, Netwo
 from engine.names import is_container_mode
 from engine.ports.allocation import expand_exposed
 from engine.render import copied_list
-from engine.render.endpoint import address_document, listed_networks_document, networks_document
+from engine.render.endpoint import address_document, networks_document
 from engine.render.host_config import host_config_document
 from engine.render.mounts import mounts_document
 from engine.render.ports import listed_ports_document, ports_document
@@ -84,6 +84,7 @@ def container_summary(
     record: ContainerRecord,
     endpoints: Sequence[EndpointRecord],
     networks: Mapping[str, NetworkRecord],
+    listed: Mapping[str, Json],
     *,
     now: float,
     link_names: Sequence[str] = (),
@@ -91,6 +92,7 @@ def container_summary(
 ) -> Json:
     """Render a container's entry in GET /containers/json.
 
+    ``listed`` is the document's NetworkSettings.Networks (`engine.render.endpoint.listed_networks_document`).
     ``link_names`` has the name "parent/alias" for each legacy link to this container. ``now`` is in Unix seconds.
     """
     return {
@@ -106,7 +108,7 @@ def container_summary(
         "State": record.status,
         "Status": status_text(record, now),
         "HostConfig": {"NetworkMode": record.host.network_mode},
-        "NetworkSettings": {"Networks": listed_networks_document(record, endpoints)},
+        "NetworkSettings": {"Networks": listed},
         "Mounts": mounts_document(record.host),
     }
 

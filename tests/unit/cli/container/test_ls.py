@@ -78,19 +78,21 @@ def test_format_prints_each_field_as_docker_does(ps):
 @pytest.mark.parametrize(
     ("argv", "keywords"),
     [
-        ((), {"all": False, "limit": -1, "size": False}),
-        (("-a",), {"all": True, "limit": -1, "size": False}),
-        (("-l",), {"all": False, "limit": 1, "size": False}),
-        (("-ln", "3"), {"all": False, "limit": 3, "size": False}),
-        (("--format", "{{.Size}}"), {"all": False, "limit": -1, "size": True}),
-        (("--format", "{{.Size}}", "--size=false"), {"all": False, "limit": -1, "size": False}),
-        (("--format", "json"), {"all": False, "limit": -1, "size": False}),
-        (("--format", "{{json .}}"), {"all": False, "limit": -1, "size": True}),
+        ((), {}),
+        (("-a",), {"all": True}),
+        (("-l",), {"limit": 1}),
+        (("-ln", "3"), {"limit": 3}),
+        (("--format", "{{.Size}}"), {"size": True}),
+        (("--format", "{{.Size}}", "--size=false"), {}),
+        (("--format", "{{.ID}} {{.Networks}}"), {"networks": True}),
+        (("--format", "json"), {"networks": True}),
+        (("--format", "{{json .}}"), {"size": True, "networks": True}),
     ],
 )
 def test_flags_reach_the_engine(cli, ps, argv, keywords):
     assert ps(*argv).code == 0
-    assert cli.engine.call == ("list", ({},), keywords)
+    defaults = {"all": False, "limit": -1, "size": False, "networks": False}
+    assert cli.engine.call == ("list", ({},), defaults | keywords)
 
 
 def test_filters_are_sent_by_key_in_lower_case(cli, ps):

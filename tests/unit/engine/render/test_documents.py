@@ -21,6 +21,7 @@ from engine.model import (
     RestartPolicy,
 )
 from engine.render.container import ContainerFiles, container_document, container_summary
+from engine.render.endpoint import listed_networks_document
 from engine.render.network import network_document
 
 
@@ -224,10 +225,12 @@ def test_a_container_is_listed_as_docker_lists_it(name):
     link_names = [text[1:] for text in listed["Names"][1:]]
     # Remove the status text, which contains a relative time ("2 minutes ago"). Another test compares the status text.
     listed.pop("Status")
+    record, endpoints = container_record(document), live_endpoints(document)
     rendered = container_summary(
-        container_record(document),
-        live_endpoints(document),
+        record,
+        endpoints,
         RECORDS,
+        listed_networks_document(record, endpoints),
         now=to_seconds(document["Created"]),
         link_names=link_names,
     )
