@@ -179,6 +179,7 @@ class Exchange:
         self._socket.settimeout(ANSWER_SECONDS)
         head = f"HTTP/1.1 {status} {reason(status).decode()}\r\nContent-Type: {RAW_STREAM}\r\n\r\n"
         self._write(f"{head}{message}\r\n".encode("utf-8", "replace"))
+        self._linger()
 
     def _linger(self) -> None:
         """Read and discard what the client still sends, at most for `LINGER_SECONDS`.

@@ -28,8 +28,12 @@ REMEMBERED_LIMIT = 4096
 
 
 def run_of(document: dict[str, Any]) -> str:
-    """Return what identifies the present run of a container with this document: the time of its start."""
-    return str(document["State"]["StartedAt"])
+    """Return what identifies the present run of a container with this document: the time of its start.
+
+    A container that does not run, or waits for its next run, has no run: the result is "".
+    """
+    state = document["State"]
+    return str(state["StartedAt"]) if state["Running"] and not state["Restarting"] else ""
 
 
 class Exec(Struct):

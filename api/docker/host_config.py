@@ -122,12 +122,13 @@ def _parts(text: str) -> tuple[int, int, str]:
     first, dash, last = numbers.partition("-")
     last = last if dash else first
     is_range = numbers.isascii() and first.isdecimal() and last.isdecimal()
-    if not is_range or not whole_number(first) <= whole_number(last) <= LAST_PORT:
+    ports = (whole_number(first), whole_number(last)) if is_range else (1, 0)
+    if not ports[0] <= ports[1] <= LAST_PORT:
         raise bad_request(f'invalid port specification: "{numbers}"')
     protocol = protocol.lower() or "tcp"
     if protocol not in PROTOCOLS:
         raise bad_request(f"invalid proto: {protocol}")
-    return int(first), int(last), protocol
+    return *ports, protocol
 
 
 def _host_ip(text: str) -> str:

@@ -93,7 +93,7 @@ def has_net_admin() -> bool:
 
 def has_ipv6() -> bool:
     """Return whether the kernel has IPv6."""
-    return sysctl.exists("net/ipv6")
+    return sysctl.exists("net/ipv6/conf/lo")
 
 
 def is_forwarding() -> bool:

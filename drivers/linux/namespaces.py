@@ -23,6 +23,7 @@ CLONE_NEWNET = 0x40000000
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 _CLOEXEC, _SET_FLAG, _SET_STRING, _CREATE = 1, 0, 1, 6  # flag of fsopen and fsmount; commands of fsconfig
 
+_mount_changes = [0]
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded once, because a load takes ten times as long as a call
 
 
@@ -32,6 +33,7 @@ def setns(fd: int, kinds: int) -> None:
     If ``fd`` is a pidfd, enter the process's namespaces of the given ``kinds``.
     """
     check(_libc.setns(fd, kinds), "setns")
+    _mount_changes[0] += bool(kinds & CLONE_NEWNS)
 
 
 def unshare(kinds: int) -> None:
@@ -40,6 +42,12 @@ def unshare(kinds: int) -> None:
     A new pid namespace applies only to child processes that are forked later.
     """
     check(_libc.unshare(kinds), "unshare")
+    _mount_changes[0] += bool(kinds & CLONE_NEWNS)
+
+
+def mount_changes() -> int:
+    """Return how often `setns` and `unshare` have changed the mount namespace of this process."""
+    return _mount_changes[0]
 
 
 def open_file_system(kind: str, options: Mapping[str, str | None]) -> int:

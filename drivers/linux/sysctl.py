@@ -4,7 +4,9 @@ Paths are relative to /proc/sys. Paths use slashes and not dots, because interfa
 
 The kernel finds a sysctl's file in a list of the files of this name in all network namespaces, so that with 1,000
 namespaces each look-up takes 1 to 5 ms. Each instance of procfs has lists of its own. Therefore each thread mounts an
-instance that only it sees, and renews this instance before its lists become long.
+instance that only it sees, and renews this instance before its lists become long. The thread uses the instance for the
+sysctls of interfaces (`OF_INTERFACES`). The other sysctls are rarely used, and an administrator may have mounted a file
+over one of them.
 """
 
 from __future__ import annotations
@@ -16,12 +18,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from drivers.errors import BadOption, KernelError
-from drivers.linux import recording
+from drivers.linux import namespaces, recording
 from drivers.linux.errors import refusal
-from drivers.linux.namespaces import open_file_system
 
 ROOT = Path("/proc/sys")
 LONGEST = 1 << 16  # maximum length of a sysctl's value in bytes
+OF_INTERFACES = tuple(f"net/{family}/{kind}/" for family in ("ipv4", "ipv6") for kind in ("conf", "neigh"))
 RENEWAL = 256
 """Number of look-ups after which a thread mounts a new instance of procfs. A mount takes 0.2 ms."""
 
@@ -29,21 +31,27 @@ RENEWAL = 256
 class _Procfs:
     """An instance of procfs. ``root`` is its root directory, or None if /proc/sys must be used.
 
-    /proc/sys is used if this process must not mount procfs. It is also used if something is mounted at /proc/sys, or if
-    it is read-only, because the administrator then wants to restrict it.
+    /proc/sys is used if this process must not mount procfs. It is also used if something is mounted at /proc/sys or
+    /proc/sys/net, or if one of them is read-only, because the administrator then wants to restrict it. ``space`` counts
+    the changes of the process's mount namespace before the mount.
     """
 
     def __init__(self) -> None:
-        self.pid, self.left = os.getpid(), RENEWAL
+        self.pid, self.left, self.space = os.getpid(), RENEWAL, namespaces.mount_changes()
         self.root: int | None = None
         with suppress(OSError):
-            if ROOT.stat().st_dev == ROOT.parent.stat().st_dev and not os.statvfs(ROOT).f_flag & os.ST_RDONLY:
-                self.root = open_file_system("proc", {})
+            if not any(map(_is_restricted, (ROOT, ROOT / "net"))):
+                self.root = namespaces.open_file_system("proc", {})
 
     def __del__(self) -> None:
         """Unmount the instance, unless this process is a forked child, where the number may be another file's."""
         if self.root is not None and self.pid == os.getpid():
             os.close(self.root)
+
+
+def _is_restricted(directory: Path) -> bool:
+    is_proc = directory.stat().st_dev == Path("/proc").stat().st_dev
+    return not is_proc or bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
 
 
 class _OfThread(threading.local):
@@ -55,8 +63,11 @@ _of_thread = _OfThread()
 
 def _place(path: str) -> tuple[str, int | None]:
     """Return a path and the descriptor of the directory to which it is relative, for the sysctl ``path``."""
+    if not path.startswith(OF_INTERFACES):
+        return f"{ROOT}/{path}", None
     known = _of_thread.procfs
-    if known is None or known.pid != os.getpid() or not known.left:
+    is_usable = known is not None and (known.pid, known.space) == (os.getpid(), namespaces.mount_changes())
+    if known is None or not is_usable or not known.left:
         known = _of_thread.procfs = _Procfs()
     known.left -= 1
     return (f"{ROOT}/{path}", None) if known.root is None else (f"sys/{path}", known.root)

@@ -42,11 +42,14 @@ def path(host: Host, record: ContainerRecord) -> Path:
 
 
 def user_text(sandbox_path: str) -> str:
-    """Return the text of the user's own resolv.conf for the namespace at a path, or "" if there is none."""
+    """Return the text of the user's own resolv.conf for the namespace at a path, or "" if there is none.
+
+    A file in its place is newer than a kept file: `restore` may have left the kept file after an error.
+    """
     place = _of_name(sandbox_path)
     if place is None:
         return ""
-    texts = map(_text, (KEPT / place.name, place / NAME))
+    texts = map(_text, (place / NAME, KEPT / place.name))
     return next((text for text in texts if text and not text.startswith(MARK)), "")
 
 

@@ -35,7 +35,8 @@ class _StoredCursor(Struct, frozen=True):
     tx: Transaction
 
     def last(self, protocol: str, address: str, ports: range) -> int:
-        return int(self.tx.meta(_key(protocol, address, ports)) or 0)
+        text = self.tx.meta(_key(protocol, address, ports)) or ""
+        return int(text) if text.isdecimal() else 0
 
     def move(self, protocol: str, address: str, ports: range, port: int) -> None:
         self.tx.set_meta(_key(protocol, address, ports), str(port))

@@ -18,7 +18,7 @@ from drivers.linux import process, recording
 from engine import names
 from engine.agent.client import announce
 from engine.cluster import hooks
-from engine.containers import etc_files, explained, gateway_bridge, lookup, port_assignment, sandbox_links
+from engine.containers import etc_files, explained, finalize, gateway_bridge, lookup, port_assignment, sandbox_links
 from engine.containers.process_spec import process_spec
 from engine.containers.remove import remove
 from engine.containers.start_failure import record_failure, rollback, start_failure
@@ -367,6 +367,7 @@ def start_by_user(host: Host, container_id: str) -> bool:
             record = lookup.with_actual_state(host, stored)
             if record.status == "running" or (record.status == stored.status == "restarting"):
                 return False
+            finalize.finalize_exit(host, container_id)
             reset_restart_count(host, container_id)
             start(host, container_id)
             return True

@@ -111,7 +111,10 @@ def reserve(
     ipv4 = _allocate_in_pools(tx, network, 4, requested.ipv4, endpoint_id, known[0])
     mac = _mac(network, settings.mac_address or (former.mac if former and not ipv4 else ""), ipv4)
     chosen = requested.ipv6 or _from_mac(network, mac)
-    ipv6 = "" if _disables_ipv6(settings) else _allocate_in_pools(tx, network, 6, chosen, endpoint_id, known[1])
+    if _disables_ipv6(settings):
+        ipv6, link_local = "", tuple(address for address in link_local if ":" not in address)
+    else:
+        ipv6 = _allocate_in_pools(tx, network, 6, chosen, endpoint_id, known[1])
     return EndpointRecord(
         id=endpoint_id,
         network_id=network.id,

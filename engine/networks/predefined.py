@@ -19,7 +19,7 @@ from drivers.linux.host import foreign_addresses, interface_exists
 from engine import names
 from engine.agent.client import LOCK
 from engine.config import Config
-from engine.errors import Damaged, Forbidden
+from engine.errors import Damaged, EngineError
 from engine.golang import timestamps
 from engine.host import Host, begin_intent, end_intent, network_spec, translate_driver_errors
 from engine.ipam import Range
@@ -193,8 +193,8 @@ def _record_bridge(
     try:
         pools = [_with_default_gateway(pool, config) for pool in _pools(tx, config, request, before, on_host)]
         tx.put_network(create.reserve_fixed(tx, replace(record, pools=tuple(pools))))
-    except Forbidden as error:
-        raise Forbidden(f'error creating default "bridge" network: {error}') from error
+    except EngineError as error:
+        raise type(error)(f'error creating default "bridge" network: {error}') from error
 
 
 def _pools(

@@ -27,13 +27,13 @@ This is the value of services of systemd. Process 1 itself often has a million, 
 def become_service() -> None:
     """Take the attributes of process 1; idempotent.
 
-    A limit is only raised. What the kernel refuses is left unchanged: for example, a hard limit cannot be raised
-    without the capability CAP_SYS_RESOURCE.
+    A limit is only raised, so that no container gets less than in the shell. What the kernel refuses is left unchanged:
+    for example, a hard limit cannot be raised without the capability CAP_SYS_RESOURCE.
     """
     for kind in _limits():
         with contextlib.suppress(OSError, ValueError):
             _raise_limit(kind)
-    for take in (take_schedule, take_oom_score):
+    for take in (take_processors, take_policy, take_priority, take_oom_score):
         with contextlib.suppress(OSError):
             take(INIT)
 
@@ -67,12 +67,27 @@ def take_limits(pid: int) -> None:
 
 def take_schedule(pid: int) -> None:
     """Copy the processors, the scheduling policy and the priority of a process to this process."""
+    take_processors(pid)
+    take_policy(pid)
+    take_priority(pid)
+
+
+def take_processors(pid: int) -> None:
+    """Copy the set of processors on which a process may run to this process."""
     processors = os.sched_getaffinity(pid)
     if processors != os.sched_getaffinity(0):
         os.sched_setaffinity(0, processors)
+
+
+def take_policy(pid: int) -> None:
+    """Copy the scheduling policy of a process to this process."""
     policy, parameter = os.sched_getscheduler(pid), os.sched_getparam(pid)
     if (policy, parameter) != (os.sched_getscheduler(0), os.sched_getparam(0)):
         os.sched_setscheduler(0, policy, parameter)
+
+
+def take_priority(pid: int) -> None:
+    """Copy the priority (nice value) of a process to this process."""
     os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, pid))
 
 

@@ -10,7 +10,7 @@ from api.docker.errors import ApiError, bad_request, from_engine
 from api.docker.messages import EMPTY, Request, Response
 from api.docker.router import Route
 from api.docker.stream import Hijacked, media_type
-from engine.errors import EngineError
+from engine.errors import EngineError, Outdated
 from engine.golang.strconv import atoi
 from engine.model import LogOptions
 from engine.runtime.terminal import DetachKeys
@@ -33,6 +33,8 @@ def attach_container(request: Request) -> None:
     requested = [name for name in STREAMS if request.flag(name)]
     try:
         _converse(request, requested, lambda tty: request.hijack(media_type(request.version, tty=tty)), framed=True)
+    except Outdated:
+        raise  # the service ends, so that the newer version can start
     except EngineError as error:
         request.exchange.refuse_hijack(error.status, str(from_engine(error)))
     except ApiError as error:

@@ -133,7 +133,7 @@ def _run_has_ended(request: Request, instance: Exec) -> bool:
         document = request.engine.containers.inspect(instance.container_id)
     except NotFound:
         return True
-    return not document["State"]["Running"] or run_of(document) != instance.run
+    return run_of(document) != instance.run
 
 
 def _checked_keys(text: str) -> str:

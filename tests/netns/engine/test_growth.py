@@ -42,12 +42,8 @@ def networks(host, monkeypatch):
 @pytest.fixture
 def records_read(monkeypatch):
     """Count the records that snapshots and transactions read from the store, by class."""
-    counted, create = Counter(), transaction.SqliteReader.__init__
-
-    def create_counting(self, connection, decode=codec.decode):
-        create(self, connection, lambda kind, text: counted.update([kind]) or decode(kind, text))
-
-    monkeypatch.setattr(transaction.SqliteReader, "__init__", create_counting)
+    counted = Counter()
+    monkeypatch.setattr(transaction, "decode", lambda kind, text: counted.update([kind]) or codec.decode(kind, text))
     return counted
 
 

@@ -149,7 +149,7 @@ def test_ports_that_the_user_did_not_choose_change_with_the_gateway_network(host
         assert {f"0.0.0.0:{port}" for port in seen[-1].values()} <= listed(host, "tcp")
     assert seen[1] == before  # the default route is still on mid
     assert len({published["80/tcp"] for published in seen}) == 3
-    assert [published["81/tcp"] for published in seen] == [8100, 8100, 8101, 8100]
+    assert [published["81/tcp"] for published in seen] == [8100, 8100, 8101, 8102]
     assert {published["70/tcp"] for published in seen} == {7000}
     assert binding(host, "tcp", "0.0.0.0", seen[2]["80/tcp"]) == ""
 
