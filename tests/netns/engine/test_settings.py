@@ -233,6 +233,15 @@ def test_a_default_gateway_outside_the_default_bridge_is_refused(hawse):
     )
 
 
+@pytest.mark.parametrize("address", ["10.99.1.0", "10.99.1.255"])
+def test_an_address_of_the_default_bridge_that_is_not_free_is_named(hawse, address):
+    refused = hawse({"bip": f"{address}/24"}, "run", "--rm", "hostfs", "true", check=False)
+    assert refused.stderr.splitlines()[0] == (
+        'hawse: Error response from daemon: error creating default "bridge" network: '
+        f"failed to allocate gateway ({address}): Address already in use."
+    )
+
+
 def test_fixed_cidr_alone_is_subnet_and_range(hawse):
     """The expected values are those of Docker 26.1.5. An IPv6 subnet has no range."""
     settings = {"fixed-cidr": "10.99.4.0/24", "ipv6": True, "fixed-cidr-v6": "fd00:4::/64"}
