@@ -367,7 +367,8 @@ def start_by_user(host: Host, container_id: str) -> bool:
             record = lookup.with_actual_state(host, stored)
             if record.status == "running" or (record.status == stored.status == "restarting"):
                 return False
-            finalize.finalize_exit(host, container_id)
+            if stored.status == "running":
+                finalize.finalize_exit(host, container_id)
             reset_restart_count(host, container_id)
             start(host, container_id)
             return True
