@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -26,9 +27,10 @@ class Snapshot(Struct, frozen=True, dict=True):
     of_this_boot: bool = True
 
     @cached_property
-    def joined(self) -> Mapping[str, Sequence[EndpointRecord]]:
-        """The live endpoints by container id."""
-        return live_by_container(self.endpoints)
+    def joined(self) -> Sequence[tuple[ContainerRecord, Sequence[EndpointRecord]]]:
+        """All containers, each with its live endpoints."""
+        joined = live_by_container(self.endpoints)
+        return [(container, joined.get(container.id, ())) for container in self.containers]
 
 
 class Service(Protocol):
@@ -61,6 +63,19 @@ class ResultCache(Generic[T]):
         self._inputs: dict[str, tuple[Any, Any]] = {}
         self._shared: tuple[Any, ...] = ()
 
+    @contextmanager
+    def emptied_on_error(self) -> Iterator[None]:
+        """Forget all results if the block raises an exception, so that `update` then returns all of them again."""
+        try:
+            yield
+        except BaseException:
+            self.clear()
+            raise
+
+    def clear(self) -> None:
+        """Forget all results."""
+        self.results, self._inputs = {}, {}
+
     def update(self, pairs: Iterable[tuple[Any, Any]], *shared: Any) -> dict[str, T]:
         """Bring ``results`` up to date; return those of them that are new or different.
 
@@ -77,9 +92,12 @@ class ResultCache(Generic[T]):
                 computed[record.id] = self._function(record, value, *shared)
             inputs[record.id] = known
         self._inputs, self._shared = inputs, shared
-        none = [i for i, result in computed.items() if result is None]
-        for gone in self.results.keys() & (*none, *(self.results.keys() - inputs.keys())):
+        for gone in self.results.keys() - inputs.keys():
             del self.results[gone]
-        changed = {i: r for i, r in computed.items() if r is not None and r != self.results.get(i)}
-        self.results.update(changed)
+        changed: dict[str, T] = {}
+        for record_id, result in computed.items():
+            if result is None:
+                self.results.pop(record_id, None)
+            elif result != self.results.get(record_id):
+                changed[record_id] = self.results[record_id] = result
         return changed

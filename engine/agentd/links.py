@@ -149,7 +149,6 @@ class LinkService:
         self._followed: dict[str, KnownSandbox] = {}  # by container id
         self._unwatched: set[str] = set()  # containers whose namespace cannot be watched now
         self._containers: dict[str, Subject] = {}  # by endpoint id, the container that has the endpoint
-        self._subjects: set[Subject] = set()  # all followed containers
         self._spaces: dict[Subject, Place] = {}  # the namespaces of networks
         self._drivers: dict[str, Driver | None] = {}
 
@@ -162,30 +161,26 @@ class LinkService:
         thread = self._thread = self._thread or LinkThread(self._repair.put_right, self._repair.tell_resting)
         self._host = self._host or HostLinks(self._loop, self._inotify, self._suspect)
         self._host.follow({known.link: known.subject for known in self._networks.values() if known.link})
-        try:
-            pairs = ((container, state.joined.get(container.id, ())) for container in state.containers)
-            changed = self._sandboxes.update(pairs, self._networks)
+        with self._sandboxes.emptied_on_error():
+            changed = self._sandboxes.update(state.joined, self._networks)
             for container_id in self._followed.keys() - self._sandboxes.results.keys():
                 self._leave(container_id)
             for container_id in {*changed, *self._unwatched}:
                 self._follow(container_id, self._sandboxes.results[container_id])
-        except BaseException:
-            self._sandboxes = ResultCache(_known_sandbox)  # compute all sandboxes again at the next attempt
-            raise
         spaces = {known.subject: Place(known.path) for known in self._networks.values() if known.path}
         for subject in self._spaces.keys() - spaces.keys():
             self._forget(subject)
         self._spaces = spaces
         for subject, place in spaces.items():
             self._watch(subject, place)
-        thread.follow(self._subjects.union(known.subject for known in self._networks.values()))
+        containers = {Subject(CONTAINER, container_id) for container_id in self._followed}
+        thread.follow(containers.union(known.subject for known in self._networks.values()))
 
     def _follow(self, container_id: str, known: KnownSandbox) -> None:
         """Watch the sandbox of a container whose records have changed, or that could not be watched before."""
         self._leave_endpoints(container_id)
         self._followed[container_id] = known
         subject = known.ours.subject
-        self._subjects.add(subject)
         self._containers.update((endpoint.id, subject) for endpoint in known.endpoints)
         self._unwatched.discard(container_id)
         self._watch(subject, known.place, known.ours)
@@ -194,9 +189,7 @@ class LinkService:
 
     def _leave(self, container_id: str) -> None:
         self._leave_endpoints(container_id)
-        subject = self._followed.pop(container_id).ours.subject
-        self._forget(subject)
-        self._subjects.discard(subject)
+        self._forget(self._followed.pop(container_id).ours.subject)
         self._unwatched.discard(container_id)
 
     def _leave_endpoints(self, container_id: str) -> None:
@@ -321,7 +314,8 @@ class LinkService:
             self._leave(container_id)
         for subject in self._spaces:
             self._forget(subject)
-        self._sandboxes, self._spaces = ResultCache(_known_sandbox), {}
+        self._sandboxes.clear()
+        self._spaces = {}
         if self._host is not None:
             self._host.close()
         if self._thread is not None:

@@ -82,8 +82,7 @@ class Views(ResultCache[ContainerView]):
 
     def follow(self, state: Snapshot, defaults: Defaults) -> dict[str, ContainerView]:
         """Bring ``results`` up to date; return those of them that are new or different."""
-        pairs = ((container, state.joined.get(container.id, ())) for container in state.containers)
-        return self.update(pairs, {network.id: network for network in state.networks}, defaults)
+        return self.update(state.joined, {network.id: network for network in state.networks}, defaults)
 
 
 def has_names(network: NetworkRecord) -> bool:

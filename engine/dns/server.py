@@ -117,15 +117,12 @@ class DnsService:
         """Update the DNS tables, sandboxes and sockets from the snapshot."""
         self._state = state
         self._update_tables(state.networks, state.endpoints)
-        try:
+        with self._views.emptied_on_error():
             changed = self._views.follow(state, self._defaults)
             for container_id in self._followed.keys() - self._views.results.keys():
                 self._leave(self._followed.pop(container_id))
             for container_id, required in changed.items():
                 self._follow(container_id, required)
-        except BaseException:
-            self._views = Views()  # compute all views again at the next attempt
-            raise
         for served in self._served.values():
             served.use(self._tables)
         fresh = [view for identity, view in self._required.items() if identity not in self._served]
