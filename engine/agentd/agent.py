@@ -189,9 +189,4 @@ def _drainer(fd: int) -> Callable[[int], None]:
 def snapshot(store: Store) -> Snapshot:
     """Read one consistent snapshot of the local store."""
     with store.read() as reader:
-        return Snapshot(
-            reader.networks(),
-            reader.containers(),
-            reader.endpoints(),
-            of_this_boot=boots.is_of_this_boot(reader),
-        )
+        return boots.read_records(reader)

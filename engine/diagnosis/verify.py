@@ -11,8 +11,8 @@ from drivers.api import Repairer
 from drivers.model import Difference
 from engine.api import Strings
 from engine.diagnosis.doctor import links
-from engine.diagnosis.doctor.checks import read_records
 from engine.endpoints import shared_state
+from engine.endpoints.boots import read_records
 from engine.host import Host, translate_driver_errors
 from engine.model import NetworkRecord
 from engine.names import pick_network

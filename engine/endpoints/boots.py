@@ -1,8 +1,9 @@
-"""The records of the host's boots: which boot the other records describe, and whether the host shuts down."""
+"""The boot that the records describe, and whether the host shuts down."""
 
 from __future__ import annotations
 
 from drivers.linux import host
+from engine.agent.service import Snapshot
 from engine.store.api import Reader, Transaction
 
 BOOT = "boot"
@@ -32,3 +33,9 @@ def is_of_this_boot(reader: Reader) -> bool:
     After a reboot, the result is False until a command has recorded what the reboot ended (`engine.recovery.boot`).
     """
     return reader.meta(BOOT) == host.boot_identity()
+
+
+def read_records(reader: Reader) -> Snapshot:
+    """Return the networks, containers and endpoints of the store, and whether they are of this boot."""
+    here = is_of_this_boot(reader)
+    return Snapshot(reader.networks(), reader.containers(), reader.endpoints(), of_this_boot=here)

@@ -12,12 +12,10 @@ from drivers.model import Difference
 from drivers.options import HEAL
 from engine.agent.service import Snapshot
 from engine.api import FAULT, OK, WARNING, Check
-from engine.endpoints import boots
 from engine.events import repair as repairs
 from engine.host import Host, network_spec
 from engine.model import ContainerRecord, NetworkRecord
 from engine.recovery.link_repair import heals
-from engine.store.api import Reader
 
 REPAIR = "hawse doctor --fix"
 """The command that repairs hawse's own objects."""
@@ -94,12 +92,6 @@ class Examined(Struct, frozen=True, dict=True):
         if self.fights:
             return self.fights[0]
         return "another program changed it, and the agent has not repaired it yet"
-
-
-def read_records(reader: Reader) -> Snapshot:
-    """Return the networks, containers and endpoints of the store, and whether they are of this boot."""
-    here = boots.is_of_this_boot(reader)
-    return Snapshot(reader.networks(), reader.containers(), reader.endpoints(), of_this_boot=here)
 
 
 def of_differences(name: str, differences: Iterable[Difference], cause: str) -> Iterator[Check]:

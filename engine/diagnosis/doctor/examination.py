@@ -16,7 +16,8 @@ from engine.agent.service import Snapshot
 from engine.api import OK, Check, Diagnosis
 from engine.diagnosis.doctor import host as host_checks
 from engine.diagnosis.doctor import links, mtu, names, paths, processes, store
-from engine.diagnosis.doctor.checks import REPAIR, Examined, fault, read_records
+from engine.diagnosis.doctor.checks import REPAIR, Examined, fault
+from engine.endpoints.boots import read_records
 from engine.errors import EngineError, in_words
 from engine.host import Host, require_net_admin
 from engine.runtime.api import RuntimeFailure
