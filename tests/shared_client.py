@@ -31,8 +31,10 @@ from cli.launcher.launch import (
     STOPPED,
     UNINSTALL,
     WELCOME,
+    encoded,
     message,
     names_descriptor,
+    receive_message,
 )  # fmt: skip
 from tests import commands
 
@@ -131,22 +133,20 @@ class Client:
                 os.close(descriptor)
             if answer[:1] != WELCOME:
                 raise NotAccepted
-            self._send_request(server, outputs, self._body(arguments, environment))
+            self._send_request(server, outputs, self._request(arguments, environment))
             if receive(server)[0] != READY:
                 raise NotAccepted
             server.sendall(message(GO))
         except OSError as error:
             raise NotAccepted from error
 
-    def _body(self, arguments: Sequence[str], environment: Mapping[str, str]) -> bytes:
-        """Return the bytes of a request, as `cli.launcher.launch.request_of_this_process` writes them."""
+    def _request(self, arguments: Sequence[str], environment: Mapping[str, str]) -> bytes:
         ignored = [number for number in FORWARDED if signal.getsignal(number) == signal.SIG_IGN]
-        groups = ([umask(), len(arguments)], range(3), ignored)
-        numbers = b" ".join(b",".join(b"%d" % number for number in group) for group in groups)
         variables = [os.fsencode(f"{name}={value}") for name, value in environment.items()]
-        return b"\0".join([commands.shared_server().identity, numbers, *map(os.fsencode, arguments), *variables])
+        identity = commands.shared_server().identity
+        return encoded(identity, umask(), range(3), ignored, [*map(os.fsencode, arguments)], variables)
 
-    def _send_request(self, server: socket.socket, outputs: list[int], body: bytes) -> None:
+    def _send_request(self, server: socket.socket, outputs: list[int], request: bytes) -> None:
         context = self._current_context()
         opened: list[int] = []
         try:
@@ -157,7 +157,6 @@ class Client:
             ):
                 opened.append(os.open(path, flags, dir_fd=directory))
             quiet, current, network = opened
-            request = len(body).to_bytes(4, "big") + body
             rights = [quiet, *outputs, current, context.root, context.mounts, network]
             sent = socket.send_fds(server, [request], rights)
             server.sendall(request[sent:])
@@ -187,10 +186,7 @@ def umask() -> int:
 
 def receive(server: socket.socket) -> tuple[bytes, int]:
     """Receive one message of the server: its letter and its number. The letter is b"" at the end of the connection."""
-    try:
-        event = server.recv(MESSAGE, socket.MSG_WAITALL)
-    except ConnectionError:
-        event = b""
+    event = receive_message(server)
     return event[:1], int.from_bytes(event[1:], "big")
 
 

@@ -215,20 +215,27 @@ def send_request(server: _socket.socket, streams: list[int]) -> None:
 
 
 def request_of_this_process(streams: list[int]) -> bytes:
-    """Return the bytes of the request.
-
-    The request holds the result of `identity`, the umask, the numbers of the open streams and the ignored signals. It
-    also holds the command's arguments and the environment variables.
-    """
+    """Return the bytes of the request for the command of this process."""
     umask = posix.umask(0o077)
     posix.umask(umask)
     ignored = [number for number in FORWARDED if _signal.getsignal(number) == _signal.SIG_IGN]
     arguments = [argument.encode(errors="surrogateescape") for argument in sys.argv[1:]]
-    numbers = b" ".join(
-        b",".join(b"%d" % number for number in group) for group in ([umask, len(arguments)], streams, ignored)
-    )
     variables = [name + b"=" + value for name, value in posix.environ.items()]
-    body = b"\0".join([identity(), numbers, *arguments, *variables])
+    return encoded(identity(), umask, streams, ignored, arguments, variables)
+
+
+def encoded(
+    identity: bytes, umask: int, streams: "range | list[int]", ignored: list[int],
+    arguments: list[bytes], variables: list[bytes],
+) -> bytes:  # fmt: skip
+    """Return the bytes of a request.
+
+    The request holds the result of `identity`, the umask, the numbers of the open streams and the ignored signals. It
+    also holds the command's arguments and the environment variables (``NAME=value``).
+    """
+    groups = [umask, len(arguments)], streams, ignored
+    numbers = b" ".join(b",".join(b"%d" % number for number in group) for group in groups)
+    body = b"\0".join([identity, numbers, *arguments, *variables])
     return len(body).to_bytes(4, "big") + body
 
 
