@@ -29,10 +29,9 @@ from engine.host import Host
 from engine.model import ContainerConfig, ContainerRecord, NetworkRecord
 from engine.names import is_container_mode
 from engine.paths import no_follow
-from engine.resolv_conf import Overrides, Transform, address_families, read_host_file, resolv_conf
+from engine.resolv_conf import SYSTEM, Overrides, Transform, address_families, read_host_file, resolv_conf
 from engine.validate.container import HOST_GATEWAY, check_binds
 
-HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 HOST_HOSTS = Path("/etc/hosts")
 FILES = ("hosts", "resolv.conf", "hostname")
 LOCAL_HOSTS = (("127.0.0.1", "localhost"),)
@@ -215,7 +214,7 @@ def _resolv_conf(host: Host, record: ContainerRecord, members: Sequence[JoinedEn
         settings.dns_options or defaults.dns_opts,
     )
     families = address_families(m.endpoint for m in members)
-    return resolv_conf(read_host_file(HOST_RESOLV_CONF), transform, overrides, **families).text
+    return resolv_conf(read_host_file(SYSTEM), transform, overrides, **families).text
 
 
 def _transform(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> Transform:
