@@ -131,11 +131,11 @@ def mac_of(name: str) -> str:
     return device.mac if device is not None else ""
 
 
-def addresses_of(name: str) -> list[IPInterface]:
-    """Return the addresses of an interface, IPv4 first; empty if no interface has the name."""
+def mac_and_addresses(name: str) -> tuple[str, list[IPInterface]]:
+    """Return the MAC and the addresses (IPv4 first) of an interface; ("", []) if no interface has the name."""
     with session() as opened:
         device = link.find(opened, name)
-        return address.of_link(opened, device.index) if device is not None else []
+        return ("", []) if device is None else (device.mac, address.of_link(opened, device.index))
 
 
 def all_ips() -> set[IPAddress]:

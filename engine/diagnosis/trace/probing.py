@@ -255,7 +255,7 @@ def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | No
     default gateway or another address of the subnet is used. The address is None if the interface has no address of the
     target's IP version.
     """
-    held, own_mac = features.addresses_of(interface), features.mac_of(interface)
+    own_mac, held = features.mac_and_addresses(interface)
     subnets = [item for item in held if item.version == target.version and not item.ip.is_link_local]
     for entry in path_lookup.neighbours(interface):
         if any(entry.address in subnet.network for subnet in subnets):
