@@ -122,8 +122,8 @@ def _parts(text: str) -> tuple[int, int, str]:
     first, dash, last = numbers.partition("-")
     last = last if dash else first
     is_range = numbers.isascii() and first.isdecimal() and last.isdecimal()
-    ports = (whole_number(first), whole_number(last)) if is_range else (1, 0)
-    if not ports[0] <= ports[1] <= LAST_PORT:
+    ports = (whole_number(first), whole_number(last)) if is_range else None
+    if ports is None or not ports[0] <= ports[1] <= LAST_PORT:
         raise bad_request(f'invalid port specification: "{numbers}"')
     protocol = protocol.lower() or "tcp"
     if protocol not in PROTOCOLS:
