@@ -74,7 +74,7 @@ def container_config(body: Fields) -> ContainerConfig:
 
 
 def endpoint_settings(body: Fields) -> EndpointSettings:
-    """Return the engine's settings for an EndpointSettings object: what a container asks for on one network."""
+    """Return the engine's EndpointSettings for Docker's object of this name: a container's settings on one network."""
     ipam = body.child("IPAMConfig")
     return EndpointSettings(
         ipam=EndpointIPAM(ipam.text("IPv4Address"), ipam.text("IPv6Address"), ipam.texts("LinkLocalIPs") or ())

@@ -102,7 +102,10 @@ class Client:
 
 
 def attach(client: Client, streams: ContainerStreams, requested: Iterable[str]) -> None:
-    """Copy until the container ends, the client disconnects, or the user types the detach keys."""
+    """Copy between a client and a container until the container ends, or the client disconnects or detaches.
+
+    The client gets only the output streams that ``requested`` names ("stdout", "stderr").
+    """
     kinds = frozenset(requested)
     client.take_early_input()
     while streams.is_open and client.is_there and not client.detached:
@@ -189,7 +192,7 @@ class Relay:
                 self._client.leave()
 
     def _copy_once(self) -> bool:
-        """Wait, and copy what is available; return whether the command has ended."""
+        """Wait for input or output, and copy what is available; return whether the command has ended."""
         poll = select.poll()
         for descriptor in (*self._outputs, self._finished):
             poll.register(descriptor, select.POLLIN)
@@ -211,7 +214,7 @@ class Relay:
         return True
 
     def _copy(self, descriptor: int) -> bool:
-        """Copy the available output; return False if there is none."""
+        """Copy the available output of a descriptor to the client; return False if no output is available."""
         data = b""
         with suppress(OSError):
             data = os.read(descriptor, CHUNK_BYTES)

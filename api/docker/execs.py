@@ -28,9 +28,9 @@ REMEMBERED_LIMIT = 4096
 
 
 def run_of(document: dict[str, Any]) -> str:
-    """Return what identifies the present run of a container with this document: the time of its start.
+    """Return the start time of the container's present run, which identifies the run, or "" without a present run.
 
-    A container that does not run, or waits for its next run, has no run: the result is "".
+    ``document`` is the container's inspect document. A container that waits for its restart has no present run.
     """
     state = document["State"]
     return str(state["StartedAt"]) if state["Running"] and not state["Restarting"] else ""
@@ -147,7 +147,7 @@ class Execs:
         return instance
 
     def get(self, exec_id: str) -> Exec:
-        """Return an exec instance; raises ApiError (404)."""
+        """Return an exec instance by its id; raises ApiError (404) for an unknown id."""
         with self._lock:
             instance = self._known.get(exec_id)
         if instance is None:

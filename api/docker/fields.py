@@ -23,62 +23,62 @@ class Fields:
         return self._values.get(key) is not None
 
     def text(self, key: str) -> str:
-        """Return a string; "" if the struct has none."""
+        """Return the string in a field, or "" if the field is missing or null."""
         return str(self._values.get(key) or "")
 
     def flag(self, key: str) -> bool:
-        """Return a boolean; False if the struct has none."""
+        """Return the boolean in a field, or False if the field is missing or null."""
         return bool(self._values.get(key))
 
     def optional_flag(self, key: str) -> bool | None:
-        """Return a boolean, or None if the struct has none."""
+        """Return the boolean in a field, or None if the field is missing or null."""
         return self._values.get(key)
 
     def number(self, key: str) -> int:
-        """Return a whole number; 0 if the struct has none."""
+        """Return the whole number in a field, or 0 if the field is missing or null."""
         return int(self._values.get(key) or 0)
 
     def optional_number(self, key: str) -> int | None:
-        """Return a whole number, or None if the struct has none."""
+        """Return the whole number in a field, or None if the field is missing or null."""
         return self._values.get(key)
 
     def texts(self, key: str) -> tuple[str, ...] | None:
-        """Return the items of a list of strings, or None if the struct has none."""
+        """Return the items of a list of strings, or None if the field is missing or null."""
         value = self._values.get(key)
         return None if value is None else tuple(value)
 
     def pairs(self, key: str) -> dict[str, str] | None:
-        """Return a map of strings, or None if the struct has none."""
+        """Return the map from strings to strings in a field, or None if the field is missing or null."""
         return self._values.get(key)
 
     def keys(self, key: str) -> list[str]:
-        """Return the keys of a map, such as the map ExposedPorts."""
+        """Return the keys of the map in a field, such as the ports of ExposedPorts."""
         return list(self._values.get(key) or ())
 
     def child(self, key: str) -> Fields:
-        """Return an inner struct; an empty struct if the field is missing."""
+        """Return the struct in a field, or an empty struct if the field is missing or null."""
         return Fields(self._values.get(key) or {})
 
     def children(self, key: str) -> Sequence[Fields]:
-        """Return a list of structs; empty if there is none."""
+        """Return the list of structs in a field, or an empty list if the field is missing or null."""
         return [Fields(value or {}) for value in self._values.get(key) or ()]
 
     def objects(self, key: str) -> Mapping[str, Fields]:
-        """Return a map of structs, such as EndpointsConfig; a null value counts as an empty struct."""
+        """Return the map of structs in a field, such as EndpointsConfig; a null value counts as an empty struct."""
         return {each: Fields(value or {}) for each, value in (self._values.get(key) or {}).items()}
 
     def lists(self, key: str) -> Mapping[str, Sequence[Fields]]:
-        """Return a map of lists of structs, such as PortBindings; a null list counts as an empty one."""
+        """Return the map of lists of structs in a field, such as PortBindings; a null list counts as an empty list."""
         values = self._values.get(key) or {}
         return {each: Fields(values).children(each) for each in values}
 
     def size(self, key: str) -> tuple[int, int]:
-        """Return the rows and columns of a terminal; zeros unless the struct has both numbers."""
+        """Return the rows and columns of a terminal, or (0, 0) if the field does not have both numbers."""
         numbers = self._values.get(key) or []
         return (numbers[0], numbers[1]) if len(numbers) == 2 else (0, 0)
 
     def value(self, key: str) -> Any:
-        """Return a value of any type, or None if the struct has none."""
+        """Return the value of a field, of any type, or None if the field is missing or null."""
         return self._values.get(key)
 
     def truthy(self, *keys: str) -> Iterator[str]:

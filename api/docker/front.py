@@ -225,7 +225,7 @@ class Front:
 
 
 def _first_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return the headers by name. Of several headers with one name, the first counts, as in Go."""
+    """Return the headers by name. Of several headers with the same name, the first counts, as in Go."""
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(list(headers))}
 
 

@@ -132,7 +132,10 @@ def _parts(text: str) -> tuple[int, int, str]:
 
 
 def _host_ip(text: str) -> str:
-    """Return the host address of a port; raises ApiError for an invalid one, for which Docker opens all addresses."""
+    """Return the host address of a published port; raises ApiError for an invalid address.
+
+    Docker accepts an invalid address, and then publishes the port on all addresses of the host.
+    """
     if text and parse_address(text) is None:
         raise bad_request(f"invalid IP address: {text}")
     return text

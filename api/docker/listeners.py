@@ -74,8 +74,9 @@ def unix_listener(settings: Settings) -> socket.socket:
 def _open_to_group(path: Path, group: int) -> None:
     """Give the new socket to root and a group, with mode 0660; raises OSError.
 
-    Without a group, this is root's, because a directory with the set-group-ID bit gives its own group to new files. The
-    descriptor makes sure that no other file is changed, even if a user who owns the directory exchanges the socket.
+    Without a group in the settings, ``group`` is 0, the group of root. It must be set too, because a directory with the
+    set-group-ID bit gives its own group to new files. The descriptor makes sure that no other file is changed, even if
+    a user who owns the directory exchanges the socket.
     """
     file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

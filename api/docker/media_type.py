@@ -22,7 +22,7 @@ def require_json(header: str) -> None:
 
 
 def _wrong(header: str) -> str:
-    """Return what is wrong with a media type, or "" if it is well-formed."""
+    """Return Go's error text for a malformed media type, or "" for a well-formed one."""
     kind, semicolon, rest = header.partition(";")
     if wrong := _wrong_type(kind.strip().lower()):
         return wrong

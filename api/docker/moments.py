@@ -35,9 +35,9 @@ def _fraction(digits: str) -> int:
 
 
 def seconds(text: str) -> float | None:
-    """Return ``text`` as seconds since 1970, or None for "" and "0".
+    """Return the time ``text`` in seconds since 1970, or None for "" and "0".
 
-    Accepts and raises what `nanoseconds` does.
+    The forms of the text, and the error, are those of `nanoseconds`.
     """
     moment = None if text == "0" else nanoseconds(text)
     return None if moment is None else moment / _SECOND

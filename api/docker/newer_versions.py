@@ -36,7 +36,7 @@ def network_of(document: Json, version: Version) -> Json:
 
 
 def add_priorities(document: Json, priorities: Mapping[str, int]) -> None:
-    """Add GwPriority to each network of a container's document; ``priorities`` has it by the network's name."""
+    """Add GwPriority to each network of a container's document; ``priorities`` maps a network's name to the value."""
     for name, settings in document["NetworkSettings"]["Networks"].items():
         settings["GwPriority"] = priorities.get(name, 0)
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 
 class Waiting:
-    """The connections that wait for their clients, longest first. Threads may share it.
+    """The connections that wait for their clients, longest first. Several threads may use one object.
 
     If there are more than ``limit`` connections, those that have waited longest are shut down. A connection with bytes
     that its thread has not read yet stays.
@@ -40,7 +40,8 @@ class Waiting:
             if not has_input(connection):
                 del self._connections[descriptor]
                 with suppress(OSError):  # the client has closed the connection
-                    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # that of TLS would change the thread's object
+                    # SSLSocket.shutdown would drop the TLS state that the connection's thread still uses.
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
                 return
 
 

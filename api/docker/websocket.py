@@ -39,8 +39,8 @@ def accept(target: str, headers: Pairs, own_headers: Iterable[tuple[str, str]]) 
 class WebSocket:
     """A WebSocket that one thread reads and another writes. Message boundaries have no meaning.
 
-    ``received`` is what the client has sent after its request. With ``binary``, the output is sent as binary messages,
-    else as text.
+    ``received`` holds the bytes that the client has already sent after its request. With ``binary``, the output is sent
+    as binary messages, else as text.
     """
 
     def __init__(self, stream: Stream, connection: Connection, received: bytes, *, binary: bool) -> None:

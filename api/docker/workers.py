@@ -36,7 +36,7 @@ _LENGTH = struct.Struct("!Q")
 
 
 class Job:
-    """A job that runs in a worker. ``fileno`` is readable when the result is there."""
+    """A job that runs in a worker. The descriptor of `fileno` is readable when the result has arrived."""
 
     def __init__(self, channel: socket.socket, pidfd: int, turn: threading.Semaphore) -> None:
         self._channel, self._pidfd, self._turn = channel, pidfd, turn

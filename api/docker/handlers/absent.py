@@ -179,7 +179,7 @@ def cancel_build(request: Request) -> Response:
 
 
 def refused(text: str) -> Handler:
-    """Return a handler that refuses every request with this text; a missing container is an error first."""
+    """Return a handler that refuses every request with ``text``, or with Docker's error for a missing container."""
 
     def refuse(request: Request) -> Response:
         if "id" in request.parameters:
@@ -195,7 +195,7 @@ def refuse_checkpoint(_: Request) -> Response:
 
 
 def _kind(request: Request) -> str:
-    """Return service, task, secret or config, of which the path has the plural."""
+    """Return the kind of object that the path names: "service" for /services/{name}; else task, secret or config."""
     return request.path.split("/")[1].removesuffix("s")
 
 

@@ -66,7 +66,7 @@ def _converse(request: Request, requested: Sequence[str], connect: Callable[[boo
     stdin = "stdin" in requested and document["Config"]["OpenStdin"]
     once = document["Config"]["StdinOnce"]
     stays = once and not tty
-    # As in Docker, a client without a stream waits only for the end of a run whose input is the first client's.
+    # As in Docker, a client that asks for no stream waits for the container's end only with StdinOnce and no terminal.
     waits = stdin or "stdout" in requested or "stderr" in requested or (stays and document["State"]["Running"])
     streams = engine.containers.open_streams(container_id, stdin=stdin)
     with closing(streams), connect(tty) as connection:

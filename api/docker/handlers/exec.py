@@ -66,8 +66,8 @@ def create(request: Request) -> Response:
 def start(request: Request) -> Response | None:
     """Answer POST /exec/{id}/start; the connection then carries the command's streams.
 
-    With ``Detach``, starts the command and returns without its streams. As in Docker, only then is a second start an
-    error of the request. Otherwise, the error is output.
+    With ``Detach``, the connection carries no streams. A second start of an instance fails. As in Docker, the answer to
+    a second start has an error status with ``Detach``. Without ``Detach``, the client gets the error as output.
     """
     body = request.json(EXEC_START)
     instance = EXECS.get(request.parameters["id"])

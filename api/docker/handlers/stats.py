@@ -8,7 +8,7 @@ from api.docker.router import Route
 from engine.api import Documents, Engine
 from engine.render.state import STATS_INTERVAL_SECONDS, stats_after
 
-ONE_SHOT = (1, 41)  # from this API version, a client may ask for an answer without the earlier figures
+ONE_SHOT = (1, 41)  # from this API version, with ``one-shot`` the answer has no earlier figures, and comes at once
 
 
 def stats(request: Request) -> Response | None:
