@@ -66,8 +66,7 @@ def launcher() -> list[str]:
 
 
 def with_code(launcher: list[str], code: str) -> tuple[list[str], dict[str, str]]:
-    """Return the first words of a command line, and its environment variables, that execute Python code before a
-    command.
+    """Return the first words of a command line, and its environment variables, that first execute Python ``code``.
 
     The code and the command run in one process: a child of the shared server if ``launcher`` uses the shared server,
     else a new process. HAWSE_WARM=only prevents that the command runs without the code if the server does not answer.
@@ -122,7 +121,7 @@ class SharedServer:
         return [self.interpreter, "-I", "-S", "-X", "utf8", str(LAUNCHER), self.run_dir]
 
     def read_identity(self) -> bytes:
-        """Return what the server expects of a launcher (`cli.launcher.launch.identity`)."""
+        """Return the bytes by which the server recognizes its own installation (`cli.launcher.launch.identity`)."""
         code = "import sys; sys.path.insert(0, sys.argv[1]); from cli.launcher.launch import identity; "
         code += "sys.stdout.buffer.write(identity())"
         command = [self.interpreter, "-I", "-S", "-X", "utf8", "-c", code, str(packages(self.prefix))]

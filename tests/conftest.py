@@ -56,7 +56,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _signal_one_process(pid: int, number: int, send: Callable[[int, int], None] = os.kill) -> None:
-    """Refuse the pid 0, which a test gets for a process that does not run, and by which it would stop the test run."""
+    """Send a signal to one process; fail if ``pid`` is not positive.
+
+    A test gets the pid 0 for a process that does not run. A signal to the pid 0 would reach the whole test run.
+    """
     assert pid > 0, f"signal {number} for the pid {pid}"
     send(pid, number)
 
@@ -312,7 +315,8 @@ class Host(Netns):
 def _belongs(process: str, mark: bytes, inode: int) -> bool:
     """Return whether a process has ``mark`` in its environment, or runs in the network namespace ``inode``.
 
-    ``process`` is its directory in /proc. The call takes 20 us, because each deletion of a host looks at all processes.
+    ``process`` is the directory of the process in /proc. Because each deletion of a host checks all processes, the
+    function is written for speed: a call takes 20 us.
     """
     try:
         if os.stat(f"{process}/ns/net").st_ino == inode:

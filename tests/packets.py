@@ -71,7 +71,10 @@ def icmp(source: str, destination: str, message: bytes, hops: int = TTL) -> byte
 
 
 def fragments(packet: bytes, first: int) -> list[bytes]:
-    """Return an IPv6 packet as two fragments; ``first`` is the payload's size in the first one, a multiple of 8."""
+    """Return an IPv6 packet as two fragments.
+
+    ``first`` is the number of payload bytes in the first fragment, a multiple of 8.
+    """
     header, payload = packet[:40], packet[40:]
     parts = ((0, payload[:first], 1), (first, payload[first:], 0))
     return [

@@ -71,8 +71,8 @@ class Context:
 def facts_of(name: str) -> list[object]:
     """Return the mounts of this process, and the inodes of a host's network namespace and of its files in /etc/netns.
 
-    If they change, the host needs another mount namespace. Mounts in /run/netns do not count, because the kernel makes
-    them in all mount namespaces.
+    If these values change, the host needs a new mount namespace. Mounts in /run/netns do not count, because the kernel
+    makes them in all mount namespaces.
     """
     mounts = Path("/proc/self/mountinfo").read_bytes().splitlines()
     facts: list[object] = [mount for mount in mounts if b" /run/netns/" not in mount]

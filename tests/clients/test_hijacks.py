@@ -13,7 +13,10 @@ UPGRADE = b"Connection: Upgrade\r\nUpgrade: tcp\r\n"
 
 
 def exchange(service: Service, path: str) -> tuple[str, bytes]:
-    """Send POST with an upgrade; return the first line of the head and the body when the service has hung up."""
+    """Send a POST request with an upgrade; return the first line of the answer's head, and the bytes after the head.
+
+    Blocks until the service has closed the connection.
+    """
     with service.connect(seconds=5) as connection:
         connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n".encode() + UPGRADE + b"Content-Length: 0\r\n\r\n")
         received = b""

@@ -52,7 +52,10 @@ class FarHost:
 
     @contextmanager
     def fault(self, place, script, undo):
-        """Inject a fault for a ``with`` block; ``place`` is the host, the container ``web`` or the network."""
+        """Inject a fault for a ``with`` block: run ``script`` at the beginning and ``undo`` at the end.
+
+        Both run in the namespace that ``place`` names: "host", "web" (the container) or "net" (the overlay network).
+        """
         self.run(place, script)
         try:
             yield

@@ -48,7 +48,10 @@ def pair(tmp_path_factory, request):
 
 
 def findings(host, *flags) -> list[dict[str, str]]:
-    """Return the findings that are not ok, without those on upstream DNS servers: the test's network has none."""
+    """Return the checks of the doctor that are not ok.
+
+    Because the test's network has no upstream DNS server, checks of upstream DNS servers are left out.
+    """
     checks = json.loads(host.hawse("doctor", "--format", "json", *flags, check=False).stdout)["checks"]
     return [check for check in checks if check["status"] != "ok" and check["object"] != "upstream DNS"]
 

@@ -72,7 +72,10 @@ def ping(pair):
 
 @pytest.fixture
 def patient(pair, fault):
-    """The first host. Its agent is new after some faults, because an agent delays repairs after many of them."""
+    """The first host. After every fifth fault, its agent is replaced by a new agent.
+
+    An agent that has made many repairs delays its next repairs.
+    """
     a, _ = pair
     yield a
     if list(FAULTS.values()).index(fault) % FAULTS_OF_ONE_AGENT == FAULTS_OF_ONE_AGENT - 1:

@@ -125,7 +125,10 @@ def stored(manager):
 
 
 def theirs(values, three):
-    """Return the etcd entries of the two other hosts. The entries that change even without an attack are left out."""
+    """Return the entries of ``values`` that do not contain the hostile worker's node id.
+
+    Entries that change even without an attack are left out too.
+    """
     evil = memberships.load(three[2].root).node_id
     kept = {k: v for k, v in values.items() if evil not in k + v}
     return {k: v for k, v in kept.items() if not k.startswith((keys.ALIVE, keys.SERIAL, keys.CURSOR))}
@@ -259,9 +262,10 @@ def test_a_worker_cannot_act_as_a_manager_or_as_another_node(three, evil):
 
 
 def in_other_base64(key):
-    """Return another base64 text of the same 32 bytes: the last digit has two bits that decoders ignore.
+    """Return a different base64 text that decodes to the same 32 bytes as ``key``.
 
-    In a standard text, these bits are 0. The next digit is then also the next character.
+    Decoders ignore two bits of the last digit, which are 0 in a standard text. The function sets the lower of these two
+    bits: it replaces the last digit by the next character.
     """
     other = key[:-2] + chr(ord(key[-2]) + 1) + "="
     assert other != key and b64decode(other, validate=True) == b64decode(key)
