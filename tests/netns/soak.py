@@ -329,7 +329,9 @@ def inside(container, script):
 
 
 def from_outside(host, container):
-    """Return what is wrong with a container's reachability from another machine."""
+    """Return a line for each published port that another machine does not reach, or for an unpublished port that it
+    reaches.
+    """
     name, ports = container["Name"], container["NetworkSettings"]["Ports"] or {}
     published = [b["HostPort"] for bindings in ports.values() for b in bindings or () if b["HostIp"] != "::"]
     problems = []
@@ -345,7 +347,7 @@ def from_outside(host, container):
 
 
 def settled(look):
-    """Call ``look`` again and again until it returns an empty result, for at most `PATIENCE_SECONDS`."""
+    """Call ``look`` until it returns an empty result, at most for `PATIENCE_SECONDS`; return the last result."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (result := look()) and time.monotonic() < deadline:
         time.sleep(1)
@@ -353,7 +355,7 @@ def settled(look):
 
 
 def left_over(host):
-    """Remove everything, and return a line for each object that is left."""
+    """Remove all containers and networks, and return a line for each object that is left on the host."""
     ids = host.hawse("ps", "-aq", check=False).stdout.split()
     if ids:
         host.hawse("rm", "-f", *ids, check=False, timeout=300)

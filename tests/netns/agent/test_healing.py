@@ -105,7 +105,10 @@ def test_busy_connections_survive_damage_and_repair(calm):
 
 
 def load_saved(guarded: Guarded, version: int, *, replacing: bool = True) -> None:
-    """Load the present table as a hawse with another version of the rules would have saved it (nft -f)."""
+    """Load a copy of the present table with ``nft -f``, changed so that it looks like one of another rules' version.
+
+    With ``replacing``, delete the present table first.
+    """
     saved = guarded.host.sh("nft list table inet hawse").replace(table.VERSION_SET, f"ruleset_{version}")
     saved = saved.replace("chain forward {", "chain extra { }\n chain forward {", 1)
     guarded.nft(("destroy table inet hawse\n" if replacing else "") + saved)

@@ -42,7 +42,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 
 def answer(path: str, name: str) -> bytes:
-    """Return what the DNS server of a container answers to a query for a name."""
+    """Return the DNS reply, as bytes, to a query for a name's IPv4 address from the network namespace ``path``."""
     encoded = wire.encode_name(name)
     assert encoded is not None
     with namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as client:
@@ -79,7 +79,7 @@ UNUSUAL_SET = {1: b"t\0", 2: b"s\0", 3: bytes(4), 4: b"\0\0\0\7", 5: b"\0\0\0\4"
 
 @pytest.fixture
 def owned() -> Iterator[int]:
-    """A process in network and user namespaces of its own; its pid."""
+    """The pid of a process that has its own network namespace and its own user namespace."""
     with subprocess.Popen(["unshare", "-Urn", "sleep", "600"]) as process:
         until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n")
         yield process.pid
@@ -88,7 +88,7 @@ def owned() -> Iterator[int]:
 
 @pytest.mark.parametrize("kind", ["user namespace", "named namespace"])
 def test_rules_in_a_connected_namespace_do_not_end_the_agent(attacked, owned, netns, kind):
-    """The agent writes its own rules again there after their damage, and must survive whatever it reads meanwhile."""
+    """The agent repairs its damaged rules in the connected namespace. Unusual tables there must not end the agent."""
     place = f"/proc/{owned}/ns/net" if kind == "user namespace" else netns.path
     sandbox = attacked.paths_of["web"]
     attacked.hawse("network", "connect", "app", f"netns:{place}")
@@ -103,7 +103,7 @@ def test_rules_in_a_connected_namespace_do_not_end_the_agent(attacked, owned, ne
 
 
 def test_the_repair_of_a_redirection_reads_no_tables_into_the_process(netns, monkeypatch):
-    """libnftables could crash on a table that a program has made there."""
+    """libnftables could crash if it read a table that another program has made in the namespace."""
     address = IPv4Address("127.0.0.11")
     resolver_redirect._sample(address, wire.PORT)  # made in a namespace of its own
     monkeypatch.setattr(libnftables, "_execute", None)

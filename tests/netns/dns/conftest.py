@@ -52,7 +52,10 @@ def identity(text: str) -> str:
 
 
 def alive(pid: int) -> bool:
-    """Return whether a thread of the process still runs. Only after its last thread has ended are its files closed."""
+    """Return whether a thread of the process still runs.
+
+    The kernel closes the files of a process after its last thread has ended.
+    """
     for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
         try:
             if stat.read_text().rpartition(")")[2].split()[0] not in "ZX":

@@ -310,8 +310,9 @@ class World:
             return heard(sock, SILENCE) == b"forged"
 
     def ends(self, sender, source: str, talk: Talk, *, at: str, quoted: bytes, from_far: bool = False) -> bool:
-        """Send an ICMP error about the connection ``talk``; return whether the end ``at`` of it receives the error.
+        """Send an ICMP error about the connection ``talk``; return whether its end ``at`` receives the error.
 
+        ``at`` is "near" or "far".
         ``source`` is an address of the sender's own. ``quoted`` is the packet that the error quotes.
         """
         talk.begin(from_far=from_far)
@@ -432,9 +433,9 @@ class World:
 
 
 def complains(w: World, sender, source: str, talk: Talk, at: str = "far") -> bool:
-    """Let a container send an ICMP error about a connection; return whether the end ``at`` receives the error.
+    """Let a container send an ICMP error about a connection; return whether its end ``at`` receives the error.
 
-    ``source`` is the container's own address.
+    ``at`` is "near" or "far". ``source`` is the container's own address.
     """
     from_far = talk in (w.in4, w.in6, w.to_behind, w.to_apart)
     inner = talk.near.getsockname()[:2]

@@ -38,9 +38,10 @@ def claim(mac: str) -> bytes:
 @pytest.mark.parametrize("filtered", ["0", "1"], ids=["bridged packets not filtered", "bridged packets filtered"])
 @pytest.mark.parametrize("first", [0, 8, 16, 24], ids="first fragment of {} bytes".format)
 def test_no_advertisement_claims_another_address(lab, guarded, filtered, first):
-    """With br_netfilter, the host joins fragments, and sends the whole packet if it is no larger than a fragment was.
+    """A receiver ignores neighbour discovery in fragments, but not in a packet that the host has joined.
 
-    The kernel ignores neighbour discovery in fragments, but not in such a joined packet.
+    With br_netfilter, the host joins the fragments of a packet. It sends the packet as a whole if the packet is not
+    larger than the largest of its fragments was.
     """
     lab.host.sh(f"echo {filtered} > /proc/sys/net/bridge/bridge-nf-call-ip6tables")
     mallory, victim, friend = guarded

@@ -1,9 +1,9 @@
 """A container sends MLD queries, which a multicast router sends to ask for the members of groups.
 
-A bridge with multicast snooping then treats the container as the network's querier: it sends a multicast packet only to
-the members that have answered. IPv6 neighbour discovery uses multicast. A query for one group, sent to an address that
-nobody reads, removes the members of the group. The host then no longer finds their addresses. Docker's bridges have
-multicast snooping.
+A bridge with multicast snooping then treats the container as the network's querier: the bridge sends a multicast packet
+only to the members that have answered. IPv6 neighbour discovery uses multicast. A query for one group, sent to an
+address that no machine reads, removes the members of the group from the bridge's table. The host then cannot resolve
+the members' IPv6 addresses. Docker's bridges have multicast snooping.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ class Follower:
 
 
 def links(process: Path, descriptor: str = "*") -> list[str]:
-    """Return what the descriptors of a process lead to; [] if the process has ended."""
+    """Return the targets of a process's links in /proc/PID/fd, or [] if the process has ended."""
     found = []
     with suppress(OSError):
         for link in (process / "fd").glob(descriptor):

@@ -96,7 +96,7 @@ def test_notifying_the_agent_reads_no_record_of_networks_without_published_ports
 
 @pytest.fixture
 def containers_crowd(host, monkeypatch):
-    """The store of a host with `OTHERS` containers on one network. The processes of these containers do not exist."""
+    """An engine whose store has `OTHERS` stopped containers on one network, with an endpoint each."""
     for name in ("HAWSE_ROOT", "HAWSE_RUN"):
         monkeypatch.setenv(name, host.env()[name])
     monkeypatch.setenv("HAWSE_CONFIG", os.devnull)

@@ -59,7 +59,10 @@ def test_a_killed_stop_has_not_begun_or_is_finished(host, service):
 
 
 def begun(service, *command, number=signal.SIGKILL, launcher=()):
-    """Begin a command, send it a signal when the supervisor has received the order, and return the time."""
+    """Begin a command, and send it a signal when the supervisor has received the order.
+
+    Return the time of the command's end, on the monotonic clock.
+    """
     argv = ["ip", "netns", "exec", service.host.name, *(launcher or service.host.launcher), *command, service.id]
     running = subprocess.Popen(argv, env=service.host.env(), stdout=subprocess.DEVNULL)
     until((service.host.run_dir / "containers" / service.id / "stop").exists)

@@ -61,7 +61,7 @@ def test_networks_connect_to_a_container_without_ipv6(host):
 
 
 def test_an_endpoint_whose_option_disables_ipv6_has_no_ipv6_address(host):
-    """Docker has the option since 27, and from 28 on no IPv6 address either."""
+    """Docker has this option since version 27. Since version 28, such an endpoint of Docker has no IPv6 address."""
     host.hawse(
         "run", "-d", "--name", "c1", "--network", f"name=dual,{OF_ENDPOINT}", "-p", "8080:80", "hostfs", "sleep", "1000"
     )

@@ -26,7 +26,7 @@ def helpers(service):
 
 
 def crash_looping(host, script, count):
-    """Return a service whose process ends at once; at least ``count`` restarts are done, and another is pending."""
+    """Return a service whose process ends at once. It waits for its restart ``count``, or for a later restart."""
     service = Service(host, script)
     pending = host.run_dir / "restarts" / service.id
     until(lambda: service.record().restart_count >= count and pending.exists() and not helpers(service), PATIENCE)
@@ -35,7 +35,7 @@ def crash_looping(host, script, count):
 
 @pytest.fixture
 def again(host, tmp_path):
-    """A service that runs only if the file ``go`` exists, and waits for its fifth restart."""
+    """A service that runs only if the file ``go`` exists. It waits for its fifth restart, or for a later restart."""
     return crash_looping(host, f"test -e {tmp_path}/go && exec sleep 99", 5)
 
 
@@ -63,7 +63,7 @@ def test_the_next_supervisor_takes_the_wait_over(host, again, tmp_path):
 
 
 def test_a_helper_that_fails_is_executed_again(host, tmp_path, monkeypatch):
-    """At first, the process that records the end cannot read its configuration. It fails before it records the end."""
+    """The process that records the end of the container fails, because it cannot read the configuration at first."""
     settings = tmp_path / "daemon.json"
     settings.write_text("{}")
     monkeypatch.setenv("HAWSE_CONFIG", str(settings))

@@ -24,7 +24,7 @@ def reached(host) -> list[int]:
 
 @pytest.fixture
 def host(shared_host):
-    """One host for all tests. Each test deletes what it made without hawse."""
+    """One host for all tests. Each test deletes the objects that it has created without hawse commands."""
     return shared_host
 
 

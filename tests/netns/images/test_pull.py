@@ -139,7 +139,7 @@ def test_a_pull_takes_the_manifest_of_the_requested_platform(registry):
 
 
 def test_the_credentials_of_docker_are_used_only_for_their_registry(registry, tmp_path):
-    """A program of the test answers as a registry and keeps the requests' headers."""
+    """A program of the test acts as the registry, and records the path and the credentials of each request."""
     host = registry.host
     script = (
         "import http.server, sys\n"

@@ -278,7 +278,7 @@ def test_the_first_words_of_a_container_harm_neither_the_supervisor_nor_exec(lab
 
 
 def test_processes_that_look_like_crun_delay_no_removal_for_long(tmp_path, monkeypatch):
-    """A hostile container starts such processes again and again."""
+    """A hostile container may start processes with the command line of crun again and again."""
     monkeypatch.setattr(crun, "KILL_SECONDS", 0.3)
     bundle = str(tmp_path)
     again = subprocess.Popen(["sh", "-c", f'while :; do sh -c "sleep 5; :" crun --bundle {bundle}; done'])

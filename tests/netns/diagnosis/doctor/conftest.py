@@ -41,7 +41,10 @@ class Patient:
         return [check for check in self.doctor()[0] if check["status"] == "fault"]
 
     def findings(self) -> list[Finding]:
-        """Return the findings that are not ok, without those on upstream DNS servers: the test's network has none."""
+        """Return the checks of the doctor that are not ok.
+
+        Because the test's network has no upstream DNS server, checks of upstream DNS servers are left out.
+        """
         return [check for check in self.doctor()[0] if check["object"] != "upstream DNS"]
 
     def inside(self, container: str, script: str) -> None:

@@ -428,7 +428,7 @@ def test_another_mac_of_an_interface_is_one_fault_and_is_replaced(patient):
 def test_another_mac_of_a_macvlan_interface_is_named(patient):
     """The doctor itself compares the MAC of a macvlan interface with the record, because the driver does not.
 
-    The drivers that do declare this as `DriverFacts.compares_mac`.
+    A driver that compares the MAC sets `DriverFacts.compares_mac`.
     """
     patient.hawse("network", "create", "-d", "macvlan", "--subnet", "172.35.0.0/16", "-o", "parent=ext0", "lan")
     patient.hawse("run", "-d", "--network", "lan", "--name", "guest", "hostfs", "sleep", "1d")

@@ -230,7 +230,7 @@ def two_connections(lab, protocol, address, port):
 
 @contextmanager
 def two_ports(lab, low):
-    """Let db have two source ports."""
+    """Limit the container db to two source ports, ``low`` and the next port, during the ``with`` block."""
     lab.at("db", f"sysctl -qw net.ipv4.ip_local_port_range='{low} {low + 1}'")
     try:
         yield
@@ -239,7 +239,7 @@ def two_ports(lab, low):
 
 
 def faults_of_doctor(lab, name):
-    """Return the texts of the doctor's faults of an object."""
+    """Return the texts of the faults that the doctor finds in the object ``name``, joined by "; "."""
     checks = json.loads(lab.host.hawse("doctor", "--format", "json", check=False).stdout)["checks"]
     return "; ".join(check["what"] for check in checks if (check["status"], check["object"]) == ("fault", name))
 

@@ -22,7 +22,7 @@ NFT = (
 
 @pytest.fixture(scope="module")
 def wide(lab):
-    """The lab, with one container on a network of each further kind."""
+    """The lab with networks of more kinds, and with containers on these networks."""
     bridge = "com.docker.network.bridge."
     lab.networks(
         routed=["--subnet", "172.37.0.0/16", "-o", f"{bridge}gateway_mode_ipv4=routed"],
@@ -292,7 +292,7 @@ def test_a_published_port_of_a_host_whose_loopback_interface_is_down(wide):
     ],
 )
 def test_rules_that_change_the_destination_or_prevent_a_translation(wide, kind, hook, rule, source, target):
-    """The probe leaves, or hawse drops it, but another program's rule is the cause."""
+    """The probe leaves the host, or hawse's rules drop it. In both cases, another program's rule is the cause."""
     wide.at("host", f"nft 'add table inet foreign; add chain inet foreign c {{ type {kind} hook {hook}; }}; "
                     f"add rule inet foreign c {rule}'")  # fmt: skip
     try:

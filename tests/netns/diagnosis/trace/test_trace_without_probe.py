@@ -49,7 +49,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def ports(lab):
-    """The bridge ports of the containers web and db, for which the cases have {web} and {db}."""
+    """The bridge ports of the containers web and db. They replace {web} and {db} in the scripts of the cases."""
     return {"web": lab.port("web"), "db": lab.port("db")}
 
 

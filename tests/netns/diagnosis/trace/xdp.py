@@ -14,7 +14,7 @@ SET_LINK, REQUEST_AND_ACK, XDP, FD, FLAGS, GENERIC = 19, 5, 43 | 0x8000, 1, 3, 2
 
 
 def attach(interface: str, *, on: bool) -> None:
-    """Attach the program, or remove any program; raises OSError."""
+    """Attach the program to an interface if ``on``, else remove the interface's XDP program; raises OSError."""
     program = _load() if on else -1
     values = _attribute(FD, struct.pack("i", program)) + _attribute(FLAGS, struct.pack("I", GENERIC))
     body = struct.pack("BxHiII", 0, 0, socket.if_nametoindex(interface), 0, 0) + _attribute(XDP, values)

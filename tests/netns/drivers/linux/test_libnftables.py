@@ -31,7 +31,9 @@ def test_a_script_runs_in_a_process_with_more_descriptors_than_select_supports(n
 
 
 def test_a_list_of_the_nft_program_waits_for_no_call_of_libnftables_in_another_thread(netns):
-    """And no thread waits for the program, which the owner of a container's namespace can make slow."""
+    """A list that the program nft makes takes no lock. A lock would let other threads wait for the program, which the
+    owner of a container's namespace can make slow.
+    """
     netns.run("nft", "add table inet apart")
     listed = []
 

@@ -20,7 +20,7 @@ MEDIUM = "net/ipv4/conf/lo/medium_id"
 
 @pytest.fixture(autouse=True)
 def new_instance(monkeypatch):
-    """Mount a new instance in each test, and a new one after every third look-up."""
+    """Let each test begin with a new instance of procfs, and replace the instance after every third look-up."""
     monkeypatch.setattr(sysctl, "RENEWAL", 3)
     sysctl._of_thread.procfs = None
 
@@ -56,7 +56,7 @@ def test_threads_and_forked_children_have_instances_of_their_own(netns):
     root = sysctl._of_thread.procfs.root
     child = os.fork()
     if child == 0:
-        replaced = os.dup2(os.open("/", os.O_PATH), root)  # as after closerange(): the number is another file's
+        replaced = os.dup2(os.open("/", os.O_PATH), root)  # as after closerange(), another file has the number
         right = sysctl.read(MEDIUM) == seen[0][0] and os.readlink(f"/proc/self/fd/{replaced}") == "/"
         os._exit(0 if right else 1)
     assert os.waitpid(child, 0)[1] == 0
