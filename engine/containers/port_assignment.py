@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from drivers.linux import host as linux_host
+from drivers.port_ranges import range_text
 from engine.agent import client
 from engine.cluster import hooks
 from engine.endpoints import sandbox
@@ -23,27 +24,46 @@ from engine.ports import allocation
 from engine.ports.allocation import exposed_ranges, is_translated
 from engine.ports.probe import HostProbe, free_ports, listens_on_ipv6
 from engine.store.api import Reader, Taken, Transaction
+from engine.store.codec import decode, encode
 
 HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
-CURSOR = "port-cursor-{protocol}-{address}-{first}-{last}"
-"""The key of the store for the last port that was chosen from a range of host ports."""
+CURSORS = "port-cursors"
+"""The key of the store for the last ports that were chosen from ranges of host ports, by `_key`.
+
+A reboot deletes them (`forget_cursors`), as a restart of dockerd does.
+"""
+CURSOR_LIMIT = 256
+"""The number of ranges whose last port is stored; the ranges that were used last are kept."""
 
 
-class _StoredCursor(Struct, frozen=True):
+class StoredCursor(Struct, frozen=True):
     """The last port that was chosen from each range of host ports, in the store."""
 
     tx: Transaction
 
     def last(self, protocol: str, address: str, ports: range) -> int:
-        text = self.tx.meta(_key(protocol, address, ports)) or ""
-        return int(text) if text.isdecimal() else 0
+        """Return the stored last port of the range, or 0 without one."""
+        return self._read().get(_key(protocol, address, ports), 0)
 
     def move(self, protocol: str, address: str, ports: range, port: int) -> None:
-        self.tx.set_meta(_key(protocol, address, ports), str(port))
+        """Store the last port of the range; above `CURSOR_LIMIT` ranges, forget the range used longest ago."""
+        cursors = self._read()
+        cursors.pop(_key(protocol, address, ports), None)  # the range that was used last comes last
+        cursors[_key(protocol, address, ports)] = port
+        self.tx.set_meta(CURSORS, encode(dict(list(cursors.items())[-CURSOR_LIMIT:])))
+
+    def _read(self) -> dict[str, int]:
+        return decode(dict[str, int], self.tx.meta(CURSORS) or "{}")
 
 
 def _key(protocol: str, address: str, ports: range) -> str:
-    return CURSOR.format(protocol=protocol, address=address, first=ports[0], last=ports[-1])
+    return f"{protocol} {address} {range_text(ports[0], ports[-1])}"
+
+
+def forget_cursors(tx: Transaction) -> None:
+    """Delete the stored last ports of all ranges, so that the next container gets the first free port of its range."""
+    if tx.meta(CURSORS):
+        tx.set_meta(CURSORS, "{}")
 
 
 def requested_ports(record: ContainerRecord) -> list[PortSpec]:
@@ -84,7 +104,7 @@ def allocate(
         return []  # without ports to choose, do not read the ports of all other endpoints
     with _docker_error_text(tx, record, member.endpoint):
         taken = [*tx.ports(), *avoided]
-        return allocation.allocate_ports(specs, taken, _host_side(host, member), _StoredCursor(tx))
+        return allocation.allocate_ports(specs, taken, _host_side(host, member), StoredCursor(tx))
 
 
 def _allocate_again(

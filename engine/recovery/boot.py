@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from drivers.linux import host as linux_host
 from drivers.linux import process
-from engine.containers import adopted, lookup, on_exit, rejoin, restart_policy
+from engine.containers import adopted, lookup, on_exit, port_assignment, rejoin, restart_policy
 from engine.endpoints import boots, reservation
 from engine.errors import EngineError, NotFound, Unavailable
 from engine.events import record as events
@@ -40,6 +40,7 @@ def begin(host: Host, *, again: bool = False) -> None:
         if booted:
             tx.set_meta(boots.BOOT, linux_host.boot_identity())
             clear_driver_state(tx)
+            port_assignment.forget_cursors(tx)
             for network in tx.networks():
                 if known and network.phase == "live" and not network.config_only:
                     tx.put_network(replace(network, phase="planned"))
