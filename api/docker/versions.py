@@ -15,9 +15,14 @@ _PREFIX = re.compile(r"/v([0-9]+(?:\.[0-9]+)*)(/.*)")
 
 
 def parse(text: str) -> Version:
-    """Return a version such as "1.45" as two numbers."""
+    """Return a version such as "1.45" as two numbers; a number of more than nine digits becomes some large number."""
     major, _, minor = text.partition(".")
-    return int(major), int((minor or "0").partition(".")[0])
+    return _number(major), _number(minor.partition(".")[0])
+
+
+def _number(digits: str) -> int:
+    # Because int() refuses more than 4,300 digits, only the first digits are read.
+    return int(digits.lstrip("0")[:9] or "0")
 
 
 ANNOUNCED = parse(API_VERSION)

@@ -61,6 +61,8 @@ def test_the_oldest_the_announced_and_the_newest_version_are_accepted(service, v
         ("GET", "/v1.23/info", None, {}, 400,
          "client version 1.23 is too old. Minimum supported API version is 1.24, please upgrade your client to a newer "
          "version"),
+        ("GET", f"/v{'1' * 5000}/info", None, {}, 400,
+         f"client version {'1' * 5000} is too new. Maximum supported API version is 1.51"),
         ("GET", "/nothing", None, {}, 404, "page not found"),
         ("GET", "/v1.99/nothing", None, {}, 404, "page not found"),
         ("TRACE", "/v1.23/networks", None, {}, 404, "page not found"),
