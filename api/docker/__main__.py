@@ -35,16 +35,16 @@ def main() -> int:
             made = Path(settings.path)
         if settings.address:
             listeners.append(tcp_listener(settings))
+        for listener in listeners:
+            print(f"API listen on {_shown(listener.getsockname())}", file=sys.stderr, flush=True)
+        return Service(Router(ROUTES), listeners, tls).run()
     except EngineError as error:
         print(f"hawse: {error}", file=sys.stderr)
         return 1
-    for listener in listeners:
-        print(f"API listen on {_shown(listener.getsockname())}", file=sys.stderr, flush=True)
-    code = Service(Router(ROUTES), listeners, tls).run()
-    if made is not None:
-        with suppress(OSError):
-            made.unlink()
-    return code
+    finally:
+        if made is not None:
+            with suppress(OSError):
+                made.unlink()
 
 
 def _shown(name: object) -> str:

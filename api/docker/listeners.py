@@ -17,6 +17,7 @@ from engine.paths import api_socket, make_private_directory, run_directory
 from engine.runtime import resident
 
 BACKLOG = 512
+GROUP_LIMIT = 2**32 - 2  # the largest group id; for chown(2), 2**32 - 1 means "do not change"
 
 
 class Settings(Struct, frozen=True):
@@ -54,10 +55,10 @@ def unix_listener(settings: Settings) -> socket.socket:
     group = _group(settings.group)
     if path == api_socket():
         make_private_directory(path.parent)
-    _remove_old_socket(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     mask = os.umask(0o177)
     try:
+        _remove_old_socket(path)
         listener.bind(str(path))
         _open_to_group(path, group or 0)
         if group is not None and path.parent == run_directory():
@@ -100,12 +101,14 @@ def tcp_listener(settings: Settings) -> socket.socket:
 
 
 def _group(name: str) -> int | None:
+    """Return the id of a group that is given by name or number, or None without a group; raises EngineError."""
     if not name:
         return None
-    try:
-        return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise InvalidArgument(f"group {name} not found") from None
+    with suppress(KeyError, ValueError):
+        group = int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+        if group <= GROUP_LIMIT:
+            return group
+    raise InvalidArgument(f"group {name} not found")
 
 
 def _remove_old_socket(path: Path) -> None:

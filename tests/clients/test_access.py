@@ -222,6 +222,34 @@ def test_tcp_without_tls_is_refused(service):
     assert refused.returncode == 1 and "whoever reaches this API is root" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--host", "unix:///etc/passwd/x"), "cannot listen on /etc/passwd/x: not a directory"),
+        (("--host", f"unix:///{'x' * 300}"), f"cannot listen on /{'x' * 300}: file name too long"),
+        (("--host", f"unix:///tmp/{'x' * 200}"), f"cannot listen on /tmp/{'x' * 200}: af_unix path too long"),
+        (("--host", "unix:///tmp/x.sock", "--group", "99999999999"), "group 99999999999 not found"),
+        (("--host", "unix:///tmp/x.sock", "--group", "\u00b2"), "group \u00b2 not found"),
+    ],
+    ids=["below_a_file", "long_name", "long_path", "large_group", "group_of_an_unusual_digit"],
+)  # fmt: skip
+def test_a_path_or_group_that_cannot_be_used_is_named(service, flags, message):
+    refused = service.host.hawse("system", "service", *flags, check=False)
+    assert (refused.returncode, refused.stderr) == (1, f"hawse: {message}\n")
+
+
+def test_a_service_that_cannot_use_its_path_leaves_other_sockets_alone(service, tmp_path):
+    path = tmp_path / "datagrams"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(path))
+        refused = service.host.hawse("system", "service", "--host", f"unix://{path}", check=False)
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        f"hawse: cannot listen on {path}: protocol wrong type for socket\n",
+    )
+    assert path.is_socket()
+
+
 def test_a_second_service_does_not_take_the_socket(service):
     refused = service.host.hawse("system", "service", check=False)
     assert (refused.returncode, refused.stderr) == (
