@@ -86,10 +86,16 @@ class Exec(Struct):
                 if self.job is not None:
                     self.job.kill(SIGWINCH)
 
-    def connect(self, master: int, job: Job) -> None:
-        """Set the job that runs the command and, for a command with a terminal, the terminal's master."""
+    def open_terminal(self) -> tuple[int, int]:
+        """Open a pseudo-terminal; return the descriptors of master and slave. `finish` closes the master."""
         with self.lock:
-            self.terminal, self.job = master, job
+            self.terminal, slave = os.openpty()
+            return self.terminal, slave
+
+    def connect(self, job: Job) -> None:
+        """Set the job that runs the command."""
+        with self.lock:
+            self.job = job
 
     def finish(self, code: int, *, executed: bool = True) -> None:
         """Record the exit code of the command, and close its terminal."""
@@ -139,11 +145,11 @@ class Execs:
         """Make an exec instance with a new id, store it, and return it."""
         instance = make(secrets.token_hex(32))
         with self._lock:
-            self._known[instance.id] = instance
-            surplus = len(self._known) - REMEMBERED_LIMIT
+            surplus = len(self._known) + 1 - REMEMBERED_LIMIT
             idle = [known.id for known in self._known.values() if not known.is_running][: max(0, surplus)]
             for each in idle:
                 del self._known[each]
+            self._known[instance.id] = instance
         return instance
 
     def get(self, exec_id: str) -> Exec:

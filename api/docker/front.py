@@ -52,7 +52,7 @@ HANDSHAKE_SECONDS = 10.0
 NEWCOMER_LIMIT, IDLE_LIMIT = 1024, 8192
 """Maximum numbers of connections without a request yet, and of connections between two requests; see `Waiting`."""
 TIDY_SECONDS, TIDY_CONNECTIONS = 30.0, 100
-"""The front gives memory back to the system if so many connections have ended in so many seconds."""
+"""Every TIDY_SECONDS, the front gives memory back to the system if at least TIDY_CONNECTIONS connections have ended."""
 PAUSE_SECONDS = 0.2  # pause before the next accept if descriptors have run out
 FREE_THREADS = 2  # number of threads that wait for a connection on each socket
 COMMON_HEADERS = (

@@ -10,7 +10,6 @@ import os
 import select
 import threading
 import tty as terminals
-from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
 from msgspec.structs import replace
@@ -160,12 +159,11 @@ def _start_detached(request: Request, instance: Exec) -> None:
     for the end, because a command that cannot be executed ends early.
     """
     if instance.command.tty:
-        master, slave = os.openpty()
+        master, slave = instance.open_terminal()
         job = _job(request, instance, [slave])
     else:
         master = -1
         job = _job(request, instance, [_null()])
-    instance.connect(master, job)
     if job.has_ended(REFUSAL_SECONDS):
         code, text = _outcome(job)
         instance.finish(code, executed=not text)
@@ -194,6 +192,7 @@ def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked, *, r
     command = instance.command
     with ExitStack() as stack:
         worker_files: list[int] = []
+        stack.callback(_close, worker_files)
         source = None
         if command.attach_stdin:
             reader, writer = os.pipe()
@@ -212,7 +211,6 @@ def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked, *, r
             else:
                 worker_files.append(_null())
         job = _job(request, instance, worker_files)
-        instance.connect(-1, job)
         client = Client(connection, source, None, tty=raw, stays=True)
         Relay(client, source, outputs, job.fileno()).run()
         _finish(instance, job, client)
@@ -224,33 +222,40 @@ def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked, *, 
     The worker copies between this terminal and the container's terminal. Changes of this terminal's size change the
     size of the container's terminal.
     """
-    master, slave = os.openpty()
+    master, slave = instance.open_terminal()
     with ExitStack() as stack:
+        stack.callback(_close, worker_files := [slave])
         terminals.setraw(slave)
         rows, columns = instance.size
         if rows or columns:
             terminal.set_size(master, rows, columns)
         source = InputPipe(os.dup(master))
         stack.callback(source.close)
-        job = _job(request, instance, [slave])
-        instance.connect(master, job)
+        job = _job(request, instance, worker_files)
         sink = source if instance.command.attach_stdin else None
         client = Client(connection, sink, detach_keys(instance.keys) if sink else None, tty=raw, stays=False)
         Relay(client, source, [(master, "stdout")], job.fileno()).run()
         _finish(instance, job, client)
 
 
-def _job(request: Request, instance: Exec, files: Sequence[int]) -> Job:
+def _job(request: Request, instance: Exec, files: list[int]) -> Job:
     """Start the command in a worker, then close ``files``, because the worker has copies."""
     try:
         command = replace(instance.command, exec_id=instance.id)
-        return request.start_session(_execute, instance.container_id, command, files=files)
+        job = request.start_session(_execute, instance.container_id, command, files=files)
     except ApiError:
         instance.finish(FAILED)
         raise
     finally:
-        for file in set(files):
-            os.close(file)
+        _close(files)
+    instance.connect(job)
+    return job
+
+
+def _close(files: list[int]) -> None:
+    """Close the descriptors and empty the list; idempotent."""
+    while files:
+        os.close(files.pop())
 
 
 def _finish(instance: Exec, job: Job, client: Client) -> None:

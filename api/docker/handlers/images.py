@@ -32,8 +32,10 @@ from engine.validate.image_reference import ImageReference, parse_reference
 NO_DOWNLOAD = "hawse does not download: fetch it first, then import the file"
 PIECE_BYTES = 64 << 10
 EMPTY_NAMES, NO_VIRTUAL_SIZE, NO_CONTAINER_CONFIG = (1, 43), (1, 44), (1, 45)
-"""API versions. From the first, an image without names has empty lists of names in the list of images. From the others,
-the documents of images lack these fields.
+"""API versions in which the documents of images change.
+
+From EMPTY_NAMES, an image without names has empty lists of names in the list of images. From NO_VIRTUAL_SIZE, the
+documents lack the field VirtualSize, and from NO_CONTAINER_CONFIG the field ContainerConfig.
 """
 EMPTY_CONFIG = {
     **dict.fromkeys(("Hostname", "Domainname", "User"), ""),

@@ -1,14 +1,15 @@
-"""The exec instances: when a client may resize the terminal of a command."""
+"""The exec instances: when a client may resize a terminal, which instances are deleted, and what an end closes."""
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
 
 from api.docker import execs
 from api.docker.errors import ApiError
-from api.docker.execs import Exec
+from api.docker.execs import Exec, Execs
 from engine.model import ExecCreate
 
 
@@ -50,3 +51,24 @@ def test_a_resize_of_a_command_that_could_not_be_executed_fails_as_with_docker(i
     with pytest.raises(ApiError, match=r"^exec process is not started$") as caught:
         instance.resize(20, 30)
     assert caught.value.status == 400
+
+
+def test_a_new_instance_stays_even_if_all_others_run(instance, monkeypatch):
+    monkeypatch.setattr(execs, "REMEMBERED_LIMIT", 2)
+    known = Execs()
+    running = [known.add(lambda exec_id: Exec(exec_id, "c", "", instance.command, (True, True))) for _ in range(3)]
+    for each in running[1:]:
+        each.claim()
+    newest = known.add(lambda exec_id: Exec(exec_id, "c", "", instance.command, (True, True)))
+    assert known.get(newest.id) is newest
+    assert all(known.get(each.id) is each for each in running[1:])
+    with pytest.raises(ApiError, match=f"^No such exec instance: {running[0].id}$"):
+        known.get(running[0].id)
+
+
+def test_a_command_that_cannot_be_started_leaves_no_open_terminal(instance):
+    master, slave = instance.open_terminal()
+    os.close(slave)
+    instance.finish(126)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(master)
