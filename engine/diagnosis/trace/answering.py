@@ -124,7 +124,7 @@ def _examined(
 
 
 def _parts(side: OverlaySide, checks: Checks, back: PacketPath, forth: PacketPath) -> Iterator[Part]:
-    """Yield the checks of this host's side besides `Explanation.faults`, those of the surest faults first.
+    """Yield the checks of this host's side that `Explanation.faults` does not make; the surest check comes first.
 
     ``back`` is the path from this host's endpoint to the asking host's endpoint, and ``forth`` the opposite path.
     """

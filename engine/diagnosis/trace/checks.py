@@ -27,7 +27,7 @@ MOST_NEIGHBOURS = 100
 
 
 class Checks:
-    """The checks for one `PacketPath`."""
+    """The checks of the hops on one `PacketPath`; each check yields a `Culprit` for each fault that it proves."""
 
     def __init__(self, records: Records, path: PacketPath) -> None:
         self._records, self._path = records, path
@@ -133,7 +133,7 @@ class Checks:
     # ----------------------------------------------------------------------------------------- conflict
 
     def duplicates(self, *, sending: bool) -> Iterator[Culprit]:
-        """Yield a culprit if two endpoints have the target's or the source's address.
+        """Yield a culprit if the host or another container also has the target's or the source's address.
 
         With ``sending``, also ask by ARP for other machines that have the target's address.
         """

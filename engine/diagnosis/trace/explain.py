@@ -84,7 +84,9 @@ class Explanation:
         yield from self._checks.conntrack_full()
 
     def _state_faults(self, *, is_lost: bool = True) -> Iterator[Culprit]:
-        """Yield the faults by the state of kernel objects. ``is_lost`` says whether the probe was lost.
+        """Yield the faults that a comparison of kernel objects with the records finds on the path.
+
+        ``is_lost`` says whether the probe was lost.
 
         A changed MAC stops only packets of machines that do not know it yet, so it is no fault without a lost probe.
         An isolated bridge port gets all packets except those of other isolated ports.
@@ -107,7 +109,7 @@ class Explanation:
                     yield from (fault.culprit for fault in faults if self._concerns(fault))
 
     def _faults_of_ends(self) -> Iterator[Fault]:
-        """Yield the faults of the path's endpoints and of their networks, those of a common network once."""
+        """Yield the faults of the path's endpoints and their networks; a network of both endpoints is compared once."""
         compared: set[str] = set()
         for member in self._path.members if self._path.kind != LOCAL else ():
             if member.network.id not in compared:

@@ -72,7 +72,7 @@ class Log:
     def ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
         """Add the culprit as the last hop, and return the result of the trace.
 
-        Removes the hops of the same object at which the probe was not seen.
+        Removes the earlier hops of the culprit's object at which the probe was not seen.
         """
         self.hops = [
             hop

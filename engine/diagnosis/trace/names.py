@@ -116,10 +116,10 @@ class Names:
             return ""
 
     def _check(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
-        """Return the addresses of a name that are both recorded and returned when the source resolves the name.
+        """Return the recorded addresses of a name, after a check that the source resolves the name to one of them.
 
         The source resolves by its /etc/hosts (``listed``) or by its resolver. Raises `CulpritFound` if the source gets
-        only other addresses.
+        only other addresses, or an address that no endpoint has. With ``dry``, the resolver is not asked.
         """
         if listed and not set(listed) & set(recorded):
             detail = f"/etc/hosts of {self._source.name} says {name} is {_shown(listed)}; it is {_shown(recorded)}"

@@ -1,4 +1,4 @@
-"""The hooks that the packets of the search for a neighbour pass: ARP, or the neighbour discovery of IPv6.
+"""Find the netfilter hooks that a neighbour search passes: ARP for IPv4, neighbour discovery for IPv6.
 
 A search is part of a path if the searching side has no neighbour entry for the address.
 """
@@ -27,7 +27,7 @@ the packet with its addresses and interfaces at this hook.
 
 
 def steps(path: PacketPath) -> Iterator[Step]:
-    """Yield the hooks for each search on a path, in the order in which the packets pass them."""
+    """Yield the hooks of each neighbour search on a path, in the order in which the packets pass them."""
     near, far, version = path.source_member, path.target_member, path.inner_address.version
     if path.kind in (LOCAL, REMOTE):
         return
@@ -78,7 +78,7 @@ def _with_host(place: Place, member: JoinedEndpoint, address: IPAddress) -> Iter
 
 
 def is_known(path: PacketPath, member: JoinedEndpoint) -> bool:
-    """Return whether the other side of a path has a neighbour entry for the endpoint at one of its ends."""
+    """Return whether the opposite end of a path has a neighbour entry for the address of the endpoint ``member``."""
     address = address_of(member.endpoint, path.inner_address.version)
     if address is None or member.network.driver != "bridge":
         return False

@@ -31,7 +31,7 @@ FEW_HOPS = 7  # a path through the internet often has more hops
 
 
 class Obstacles:
-    """The obstacles on one path."""
+    """The search for obstacles at the interfaces and sockets of one path."""
 
     def __init__(self, records: Records, path: PacketPath) -> None:
         self._records, self._path = records, path
@@ -80,7 +80,7 @@ class Obstacles:
             yield from self._unresolved()
 
     def wrong_source(self, seen: Observation) -> Iterator[Culprit]:
-        """Yield the rule that gave the probe a wrong source, or kept hawse from changing it, if the probe has left."""
+        """Yield the rules that changed the probe, if the probe has left this host with a wrong source address."""
         host_addresses = {address for _, address in interface_addresses()}
         left = [s for p, s in seen.sights if p == HOST and s.outgoing and s.interface == self._outer() and not s.reply]
         inner = None if is_masqueraded(self._path) else self._path.source_address

@@ -44,9 +44,10 @@ def _concerns(difference: Difference, path: PacketPath) -> bool:
 
 
 def _matches(part: str, path: PacketPath) -> bool:
-    """Return whether one part of an element's key can be a value of the path's packets.
+    """Return whether a part of a set element's key matches the packets of the path.
 
-    The text of a difference that is no element, such as "the rules", has no such part, and concerns every path.
+    ``part`` is an interface, a protocol, a port, a range or an address. Any other text, such as "the rules", matches
+    every path.
     """
     if part.startswith('"'):
         return part.strip('"') in _interfaces(path)
@@ -68,7 +69,7 @@ def _in_range(first: str, last: str, path: PacketPath) -> bool:
     try:
         low, high = ip_address(first), ip_address(last)
     except ValueError:
-        return True  # a word
+        return True  # another text, such as "the rules"
     return any(a.version == low.version and int(low) <= int(a) <= int(high) for a in _addresses(path))
 
 

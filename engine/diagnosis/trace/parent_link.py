@@ -23,7 +23,10 @@ from engine.model import NetworkRecord
 
 
 def cut_off(path: PacketPath) -> Culprit | None:
-    """Return the culprit if one end is this host, and the other is an endpoint to which no packets lead, else None."""
+    """Return the culprit if this host and a macvlan or ipvlan endpoint cannot reach each other, or None.
+
+    Returns None if no end of the path is this host.
+    """
     ends = _ends(path)
     if ends is None:
         return None
@@ -35,7 +38,7 @@ def cut_off(path: PacketPath) -> Culprit | None:
 
 
 def beyond_router(path: PacketPath) -> Culprit | None:
-    """Return the culprit if only a router can bring packets from this host to such an endpoint, else None."""
+    """Return the culprit if only a router can connect this host and a macvlan or ipvlan endpoint, or None."""
     ends = _ends(path)
     hop = _route(path).gateway if ends is not None else None
     if ends is None or hop is None:
@@ -44,12 +47,12 @@ def beyond_router(path: PacketPath) -> Culprit | None:
 
 
 def is_routed(path: PacketPath) -> bool:
-    """Return whether a router must bring packets between this host and such an endpoint."""
+    """Return whether a router connects this host and a macvlan or ipvlan endpoint."""
     return beyond_router(path) is not None and cut_off(path) is None
 
 
 def is_end(path: PacketPath) -> bool:
-    """Return whether one end of the path is this host, and the other is an endpoint on one of its interfaces."""
+    """Return whether one end of the path is this host, and the other end is a macvlan or ipvlan endpoint."""
     return _ends(path) is not None
 
 
@@ -70,7 +73,10 @@ def _cut_off(network: NetworkRecord, name: str, fix: str) -> Culprit:
 
 
 def _ends(path: PacketPath) -> tuple[NetworkRecord, str] | None:
-    """Return the network and the container of the endpoint, or None if no end is this host."""
+    """Return network and container name of a macvlan or ipvlan endpoint if the path connects it with this host.
+
+    Returns None for any other path.
+    """
     near, far = path.source_member, path.target_member
     through_host = not path.source.netns_path if near is None else near.network.driver == "bridge"
     if far is not None and facts(far.network.driver).has_parent and through_host and path.source.kind != OUTSIDE:
@@ -82,7 +88,7 @@ def _ends(path: PacketPath) -> tuple[NetworkRecord, str] | None:
 
 
 def _route(path: PacketPath) -> PacketRoute:
-    """Return the route between the host and the endpoint, from the end at which the packets start."""
+    """Return the route of the packets between the host and the endpoint, looked up where the packets start."""
     near = path.source_member
     if near is not None and facts(near.network.driver).has_parent:
         return path.source.inside(partial(path_lookup.route, path.address))

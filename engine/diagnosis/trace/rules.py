@@ -76,7 +76,8 @@ def dropping_at_target(path: PacketPath, client: IPAddress) -> Culprit | None:
 def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
     """Return the culprit for a rule in ``place`` that drops queries to its resolver, or the answers, or None.
 
-    The resolver has the loopback address ``address``. The place's own rules see its real port, and not 53.
+    The resolver has the loopback address ``address``. The rules in ``place`` see the port to
+    which queries are redirected, and not port 53.
     """
 
     def find() -> Proven | tuple[Packet, Dropping] | None:
@@ -335,7 +336,7 @@ def accepting(decision: Drop | Event, protocol: str, addresses: set[IPAddress], 
 
 
 def letting_search(decision: Drop | Event) -> str:
-    """Return the remedy for a chain that drops the packets by which a neighbour's MAC is found."""
+    """Return the remedy for a chain that drops ARP packets or packets of IPv6 neighbour discovery."""
     show = f"nft -a list chain {in_shell(decision.table, decision.chain)}"
     return f"accept ARP (for IPv6: neighbour solicitations and advertisements) there: {show}"
 

@@ -54,7 +54,7 @@ class _Tracer:
         self._state = State(host, records)
 
     def run(self, target: Target) -> Trace:
-        """Trace the path to ``target`` and return it; raises `CulpritFound` if records already prove the cause."""
+        """Trace the path to ``target``; raises `CulpritFound` if the records already prove the cause of a failure."""
         side = OverlaySide(self._host, self._records)
         side.learn_peers(self._place)
         destinations = Destinations(self._records, self._place)
