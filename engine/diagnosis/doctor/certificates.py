@@ -27,7 +27,7 @@ FILES = {
 
 
 def check(root: Path, membership: ClusterMembership) -> Iterator[Check]:
-    """Yield the result for each certificate of this host."""
+    """Yield a result for each certificate of this host: whether it can be read, is valid, and was renewed in time."""
     directory = memberships.directory(root)
     for file, name in FILES.items():
         if membership.is_manager or file != memberships.MANAGER:

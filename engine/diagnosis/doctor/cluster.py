@@ -89,7 +89,7 @@ def _daemons(host: Host, membership: ClusterMembership) -> Iterator[Check]:
 
 
 def _store(host: Host, membership: ClusterMembership) -> Generator[Check, None, View | None]:
-    """Yield whether the cluster's store answers; on a manager, also yield the results for the store's members.
+    """Yield the result for the cluster's store; on a manager, also yield the results for the store's members.
 
     Returns the cluster's records, or this host's saved copy if the store does not answer.
     """

@@ -105,7 +105,7 @@ def _compared(host: Host) -> tuple[Examined, list[Check]]:
 
 
 def areas(host: Host) -> list[Area]:
-    """Return the areas that are checked after the comparison of the kernel with the records, with their checks."""
+    """Return the checks that follow the comparison of the kernel with the records, each with its area's name."""
     checked: list[Area] = [
         ("mtu", mtu.check),
         ("host", host_checks.check),

@@ -53,7 +53,10 @@ class Probe(NamedTuple):
 
 
 def check(examined: Examined, known: Sequence[Check]) -> Iterator[Check]:
-    """Yield a finding for each chain that drops packets, except the chains whose tables ``known`` reports already."""
+    """Yield a finding for each chain of another program that drops or redirects packets of hawse's networks.
+
+    Omits dropping chains in tables that the findings ``known`` already name.
+    """
     interfaces = features.interfaces()
     joined = list(paths.joined_endpoints(examined, interfaces))
     ports = {interface.endpoint_id: interface.name for interface in interfaces.values() if interface.endpoint_id}
@@ -106,7 +109,7 @@ def _finding(decision: Drop | Dropping, dropped: Sequence[Probe]) -> Check:
 
 
 def _probes(members: Sequence[Joined], ports: Mapping[str, str]) -> Iterator[Probe]:
-    """Yield the examined packets of one network, in each of its IP versions."""
+    """Yield a `Probe` for each hook at which a packet of one network is examined, in each of its IP versions."""
     network = members[0].network
     for version in (4, 6):
         held = [(member, a) for member in members for a in member.addresses if a.version == version]

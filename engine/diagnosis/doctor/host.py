@@ -35,7 +35,7 @@ COUNT, LIMIT = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_m
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield the results for the host."""
+    """Yield the results for the kernel, programs, forwarding, conntrack, source ports and foreign firewalls."""
     if not examined.records.of_this_boot and examined.records.containers:
         what = "hawse's networks of the last boot are not back"
         yield fault("host", what, "the host has booted since the last command", "hawse system boot")

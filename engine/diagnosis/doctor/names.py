@@ -67,7 +67,7 @@ class Probe(Struct):
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield the results for each sandbox with a resolver, and for the upstream servers of all of them."""
+    """Yield a result for each sandbox with a resolver, and one result for the upstream servers of these sandboxes."""
     named = {n.id for n in examined.networks if has_names(n)}
     joined = live_by_container(e for e in examined.records.endpoints if e.network_id in named)
     served = [c for c in examined.containers if c.id in joined and c.host.network_mode != "host"]
@@ -135,7 +135,7 @@ def _judged(container: ContainerRecord, endpoints: Sequence[EndpointRecord], pro
 
 
 def _dropping(container: ContainerRecord) -> Culprit | None:
-    """Return the culprit for a rule in the container that drops queries to its resolver or the answers, or None."""
+    """Return the culprit if a rule in the container drops its DNS queries or their answers, or None."""
     place = Place("container", container.name, container.sandbox_path, container.sandbox_inode)
     try:
         return rules.dropping_resolver(place, IPv4Address(ADDRESS))

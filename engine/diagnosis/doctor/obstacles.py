@@ -16,9 +16,10 @@ BY_OTHERS = "another program changed it"
 
 
 def at(name: str, interface: str, obstacles_here: Iterable[Obstacle], prefix: str = "") -> Iterator[Check]:
-    """Yield the findings at one interface. ``prefix`` is the command that enters the interface's namespace.
+    """Yield a finding for each obstacle at one interface, such as ARP off, no carrier or an XDP program.
 
-    The flags of bridge ports are omitted, because the comparison with the records reports them.
+    ``prefix`` is the command that enters the interface's namespace. The flags of bridge ports
+    are omitted, because the comparison with the records reports them.
     """
     for obstacle in obstacles_here:
         if obstacle.kind == obstacles.NO_CARRIER:

@@ -60,7 +60,7 @@ def _is_locked(host: Host, name: str) -> bool:
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield the results for each resident process."""
+    """Yield the results for the agent, the supervisor, their guard and the warm server."""
     host, needs_agent, needs_supervisor = examined.host, agent_is_needed(examined), supervisor_is_needed(examined)
     agent = resident.holder(str(host.run), client.LOCK)
     if examined.agent == RUNNING:

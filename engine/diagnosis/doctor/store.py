@@ -63,7 +63,10 @@ def _space(name: str, place: Path) -> Check:
 
 
 def _mount(place: Path) -> tuple[int, int]:
-    """Return the device of a directory, and whether it is read-only there; another mount of a device may be."""
+    """Return the device of a directory, and a value that is not 0 if the directory's mount is read-only.
+
+    A device can have several mounts, of which only some are read-only. Returns (0, 0) for a missing directory.
+    """
     try:
         return os.stat(place).st_dev, os.statvfs(place).f_flag & os.ST_RDONLY
     except OSError:

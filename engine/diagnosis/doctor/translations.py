@@ -1,7 +1,8 @@
 """Find rules of other programs that keep hawse's firewall from translating addresses.
 
-Such a rule sends packets to a published port elsewhere, or exempts packets from connection tracking, without which the
-kernel translates nothing. This module evaluates the rules for a few packets of each network, and sends no packet.
+Such a rule redirects the packets of a published port to another destination, or exempts packets from connection
+tracking. The kernel translates only tracked packets. This module evaluates the rules for a few packets of each network,
+and sends no packet.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ Rule = TypeVar("Rule")
 
 
 def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Check]:
-    """Yield a finding for each such rule in the tables. ``networks`` has the endpoints of each bridge network."""
+    """Yield a finding for each rule that redirects packets of published ports or exempts packets from tracking.
+
+    ``networks`` has the endpoints of each bridge network. ``tables`` are the tables of nftables.
+    """
     published: dict[Step, str] = {}
     outward: dict[Step, str] = {}
     for members in networks:
@@ -42,7 +46,10 @@ def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Chec
 
 
 def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
-    """Return packets from outside and from this host to a network's published ports, each with the port's name."""
+    """Return the packets from outside and from this host to a network's published ports.
+
+    Each key is a hook and the packet at this hook. The value is the text that names the published port.
+    """
     names: dict[Step, str] = {}
     bindings = [(member, port) for member in members for port in member.endpoint.ports if port.host_port]
     for member, port in bindings[:PORTS_LIMIT]:
@@ -60,7 +67,10 @@ def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
 
 
 def _outward(members: Sequence[Joined]) -> dict[Step, str]:
-    """Return a packet to the outside in each IP version in which a network is masqueraded, with the network's name."""
+    """Return a packet to the outside for each IP version in which a network is masqueraded.
+
+    Each key is a hook and the packet at this hook. The value is the network's name.
+    """
     first = members[0]
     options = bridge_options.parse(network_spec(first.network))
     addresses = {a.version: a for member in members for a in member.addresses}
@@ -74,7 +84,8 @@ def _outward(members: Sequence[Joined]) -> dict[Step, str]:
 def _redirected(published: dict[Step, str], tables: Tables) -> Iterator[Check]:
     for rule, names in _grouped(published, find_statements(tables, published, TRANSLATIONS)).items():
         what = f"a rule of the chain '{rule.table} {rule.chain}' sends packets to {repairs.brief(names)} elsewhere"
-        # A chain of an older table may be newer than hawse's, and then comes first. The kernel does not list its age.
+        # At the same priority, the newer chain comes first. The kernel does not list the age of a chain.
+        # Another program may have added a new chain to an old table.
         make = fault if rule.precedes_dnat else warning
         if rule.priority <= DNAT_PRIORITY:
             yield make("foreign firewall", what, CAUSE, f"delete the rule: {_listing(rule)}")
