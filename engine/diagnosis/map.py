@@ -70,7 +70,7 @@ def _network(reader: Reader, record: NetworkRecord, view: View | None, membershi
 
 
 def _members(reader: Reader, network: NetworkRecord) -> Iterator[Json]:
-    """Yield the entry of each running container of this host on a network."""
+    """Yield a JSON object for each container of this host that runs and is on the network."""
     for endpoint in reader.endpoints(network_id=network.id):
         container = reader.container(endpoint.container_id)
         if endpoint.phase == "live" and container is not None and is_alive(container):
@@ -93,7 +93,7 @@ def _member(network: NetworkRecord, endpoint: EndpointRecord, container: Contain
 
 
 def _remote(endpoint: SharedEndpoint, view: View) -> Json:
-    """Return the entry of a container on another host; this host knows only its names and addresses."""
+    """Return the JSON object for a container on another host; interface and ports are unknown, so they are empty."""
     name = endpoint.names[0] if endpoint.names else endpoint.container_id[:SHORT_ID]
     return {
         "Name": name,
@@ -109,7 +109,7 @@ def _remote(endpoint: SharedEndpoint, view: View) -> Json:
 
 
 def _other_names(names: Iterable[str], shown: str, container_id: str) -> list[str]:
-    """Return the DNS names except the name ``shown`` and the container's id."""
+    """Return the DNS names in ``names``, without the name ``shown`` and the container's short id."""
     return [name for name in dict.fromkeys(names) if name not in (shown, container_id[:SHORT_ID])]
 
 

@@ -13,7 +13,7 @@ from engine.host import Host, raises_engine_errors
 
 @raises_engine_errors
 class DiagnosisVerbs:
-    """The diagnosis of one host.
+    """The diagnosis of one host: the commands doctor, verify and map.
 
     ``reading`` returns the host, prepared for an operation that only reads. ``changing`` prepares it for changes.
     """
