@@ -96,7 +96,8 @@ def _settled(network: NetworkRecord, marked: set[str], begun: set[str]) -> Netwo
     """Return the network's record with the phase "planned" if the network is not complete in the kernel.
 
     A planned network is created in the kernel at its next use. ``marked`` has the ids of the networks with links in the
-    kernel. A network in ``begun`` stays as it is, because a command will resolve its intent.
+    kernel. ``begun`` has the ids of the objects that have an intent. The record of such a network is not changed,
+    because a command will resolve the intent.
     """
     if network.id in begun or network.config_only:
         return network

@@ -43,7 +43,7 @@ NETWORK, CONTAINER, ENDPOINT = "network", "container", "endpoint"
 
 
 class Subject(NamedTuple):
-    """The subject of a comparison: a network or a container. In a notification, ``kind`` may also be `ENDPOINT`."""
+    """The kind and the id of a network or container to compare. In a notification, ``kind`` may also be `ENDPOINT`."""
 
     kind: str
     id: str
@@ -122,12 +122,12 @@ class LinkRepair:
             return compared
 
     def tell_resting(self, subject: Subject, by: str, seconds: float) -> None:
-        """Add the event that ``by`` repeatedly undoes the repair, which delays the next repair by ``seconds``."""
+        """Add a "drift" event: the program ``by`` repeatedly undoes a repair, so the next repair waits ``seconds``."""
         values = repairs.resting(by, seconds)
         repairs.add_alone(self._store, *subject, repairs.DRIFT, values)
 
     def compare(self, reader: Reader, subject: Subject, tx: Transaction | None = None) -> Comparison:
-        """Compare a subject; with ``tx``, also repair the differences.
+        """Compare a network or container with the kernel; with ``tx``, also repair the differences.
 
         ``tx`` is a write transaction, and ``reader`` is then the same object.
         """

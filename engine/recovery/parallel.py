@@ -75,7 +75,11 @@ def run(jobs: Iterable[Job], width: int = 0) -> dict[str, Failure]:
 
 
 def _next(pool: _Pool) -> Job | None:
-    """Remove and return a job whose predecessors have ended; None if there is none now."""
+    """Remove and return the next waiting job that can start, or None if each of them must still wait.
+
+    A job can start when the jobs in ``after`` have ended. If no job runs, the first waiting job is returned in any
+    case, because the waiting jobs need each other in a circle.
+    """
     unfinished = {job.name for job in pool.waiting} | {child.job.name for child in pool.running.values()}
     for number, job in enumerate(pool.waiting):
         if not unfinished.intersection(job.after) - {job.name}:

@@ -194,7 +194,7 @@ def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
 def _finish(
     host: Host, removals: Sequence[Intent], finish: Callable[[Host, Sequence[str]], Mapping[str, EngineError]]
 ) -> None:
-    """Finish the removals of processes that no longer run; after an error, the intent stays in the store."""
+    """Finish the removals of killed commands by ``finish``; after an error, the intent stays in the store."""
     if not removals:
         return
     with contextlib.suppress(EngineError):

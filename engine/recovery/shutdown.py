@@ -1,4 +1,4 @@
-"""End all containers when the host shuts down, and take this back if the host did not shut down.
+"""End all containers when the host shuts down, and record them as exited if the shutdown is cancelled.
 
 dockerd does the same at its end. Exit codes and end times are recorded, but the status of these containers stays
 "running". Therefore the next boot (`engine.recovery.boot`) starts them by their restart policies, with their addresses.
@@ -25,10 +25,11 @@ MARGIN_SECONDS = 5.0
 
 
 def end_all(host: Host) -> tuple[int, list[str]]:
-    """End the processes of all running containers; return the number of ends, and a line for each other container.
+    """End the processes of all running containers; return the number of ended ones, and a line for each failure.
 
-    `engine.containers.on_exit` starts none of them before the next boot. Blocks up to the longest grace period of a
-    container.
+    `engine.containers.on_exit` starts none of these containers before the next boot. Blocks up to the longest grace
+    period of a container, and `MARGIN_SECONDS`. Blocks without a limit if a container has a negative stop timeout: it
+    then gets no SIGKILL.
     """
     with host.store.write() as tx:
         boots.begin_shutdown(tx)
@@ -74,9 +75,9 @@ def _keep_end(host: Host, record: ContainerRecord) -> None:
 
 
 def cancel(host: Host) -> None:
-    """Record the ends of the containers that `end_all` has ended in this boot, not as stopped by the user.
+    """Record as exited the containers that `end_all` has ended in this boot; idempotent.
 
-    Idempotent. Does nothing if `end_all` has not run in this boot.
+    The records do not say that the user stopped the containers. Does nothing if `end_all` has not run in this boot.
     """
     with host.store.read() as reader:
         if not boots.is_shutting_down(reader):

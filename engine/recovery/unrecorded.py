@@ -50,9 +50,9 @@ def objects(host: Host, records: Records) -> Iterator[str]:
 
 
 def add(host: Host, salvaged: Salvaged) -> list[str]:
-    """Add a record to the salvaged records for each object that has none; return one line for each.
+    """Add a record to ``salvaged`` for each unrecorded bridge and running container; return one line for each.
 
-    The record comes from the backup if it has one for the object.
+    If the backup has a record of the object, that record is used.
     """
     records, done = salvaged.records, []
     old = salvaged.backup.records if salvaged.backup else EMPTY
@@ -78,7 +78,7 @@ def add(host: Host, salvaged: Salvaged) -> list[str]:
 
 
 def _as_running(known: ContainerRecord, bare: ContainerRecord) -> ContainerRecord:
-    """Return the record ``known`` with the running process of the record ``bare``."""
+    """Return a copy of the record ``known`` with the status "running", and with sandbox and process of ``bare``."""
     return replace(
         known,
         status="running",
@@ -126,7 +126,10 @@ def _network(bridge: FoundLink, taken: set[str]) -> NetworkRecord:
 
 
 def _running(host: Host, records: Records) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
-    """Yield id, process and specification of each running container that has no record."""
+    """Yield a tuple for each running container without a record: its id, and the contents of two runtime files.
+
+    The file ``process`` has the pid and the start time. The file ``spec`` has the specification of the container.
+    """
     try:
         container_ids = sorted(os.listdir(host.run / CONTAINERS))
     except FileNotFoundError:
