@@ -75,7 +75,7 @@ def node(tx: Transaction, node_id: str, name: str, action: str, attributes: Mapp
 
 
 def alone(store: Store, add: Callable[[Transaction], None]) -> None:
-    """Add events in a transaction of their own, because the change itself writes nothing to the store.
+    """Call ``add`` in a separate transaction, for events of a change that itself writes nothing to the store.
 
     If the store cannot be written (a full disk), the events are lost, and the user's command still succeeds.
     """

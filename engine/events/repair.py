@@ -50,7 +50,10 @@ def described(differences: Sequence[Difference]) -> str:
 
 
 def grouped(differences: Iterable[Difference]) -> dict[str, list[str]]:
-    """Group differences by kind and place, such as "missing address"; return the different values of each, sorted."""
+    """Return the sorted names of the objects that differ, by the kind and place of the difference.
+
+    A key is a text such as "missing address". Its value has each `Difference.what` once.
+    """
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for difference in differences:
         groups[f"{difference.kind} {difference.place}"].append(difference.what)

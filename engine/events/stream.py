@@ -125,7 +125,7 @@ def _seconds(moment: int) -> str:
 
 
 def event_document(event: Event) -> dict[str, Any]:
-    """Return the document of an event.
+    """Return an event as a JSON object with the field names of Docker.
 
     As in Docker 26.1, the old fields ``status``, ``id`` and ``from`` are only in events of containers and images.
     """
