@@ -224,7 +224,7 @@ def _become_agent(run_dir: Path, root: Path, ready_fd: int, lock: int) -> None:
         os.chdir("/")
         null = os.open(os.devnull, os.O_RDWR)
         log = null
-        with suppress(OSError, PermissionDenied):  # without a log if hawse does not own the log's path
+        with suppress(OSError, PermissionDenied):  # if hawse does not own the log's path, the agent writes no log
             log = open_private(os.path.join(run_dir, LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK)
         _arrange((null, log, log, ready_fd if ready_fd >= 0 else null, lock))
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM):

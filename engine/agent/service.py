@@ -77,11 +77,12 @@ class ResultCache(Generic[T]):
         self.results, self._inputs = {}, {}
 
     def update(self, pairs: Iterable[tuple[Any, Any]], *shared: Any) -> dict[str, T]:
-        """Bring ``results`` up to date; return those of them that are new or different.
+        """Compute the results of new and changed records; return the new and different results by record id.
 
         A pair has a record and a value that belongs to it, such as the endpoints of a container. The function gets
         both, and then ``shared``. The function is called only for a new or changed record, for another value, or for
-        all pairs if ``shared`` differs from that of the last call. If it raises, nothing is changed.
+        all pairs if ``shared`` differs from that of the last call. If the function raises an exception, ``results``
+        stays unchanged.
         """
         last, inputs = self._inputs if shared == self._shared else {}, dict[str, tuple[Any, Any]]()
         computed: dict[str, T | None] = {}
