@@ -30,8 +30,8 @@ IDLE_SECONDS = 10.0
 class Agent:
     """The agent. It ends after a signal, or when no service has been needed for ``idle`` seconds.
 
-    The services in ``later`` are updated last. Waiting commands get their answer before, because they do not need these
-    services. With ``stays``, the agent ends only after a signal. ``signalled`` is True after a signal, and
+    The services in ``later`` are updated last. Because commands do not need these services, waiting commands get their
+    answer before that. With ``stays``, the agent ends only after a signal. ``signalled`` is True after a signal, and
     ``superseded`` after `leave`.
     """
 
@@ -88,9 +88,7 @@ class Agent:
         _update(self._later, state)
 
     def status(self) -> str:
-        """Return one line of JSON: the agent's process id, whether each service is needed, and the warnings for
-        ``info``.
-        """
+        """Return one line of JSON: the agent's pid, whether each service is needed, and the warnings for ``info``."""
         needed = {s.name: s.needed() for s in self._all()}
         return json.dumps({"pid": os.getpid(), "services": needed, "warnings": list(self._warnings())})
 
@@ -140,7 +138,7 @@ class Agent:
 
         If the store has changed, a check reads it first, because a killed command may not have notified the agent.
         """
-        with suppress(EngineError):  # ignore the error: the next check reads the local store again
+        with suppress(EngineError):  # ignore the error: the services keep the last snapshot
             if self._store.stamp() != self._read:
                 self.reconcile()
         # Services that are still to be updated may need the agent.

@@ -46,7 +46,7 @@ PATIENCE_SECONDS = 5.0
 
 
 class LinkThread:
-    """The thread; it runs until `close`.
+    """The thread that compares and repairs networks and containers; it runs until `close`.
 
     The function ``put_right`` compares and repairs a subject; its second argument is the program that changed the
     subject. The function ``tell_resting`` records which program repeatedly undoes a repair, and the seconds until the
@@ -123,10 +123,10 @@ class LinkThread:
                 self._compare_in_turn()
 
     def _due(self, now: float) -> list[Subject]:
-        """Return the suspected subjects that are due: networks first, because endpoints need their bridge.
+        """Return the suspected subjects whose comparison is due: networks first, because endpoints need their bridge.
 
-        Spent schedules are deleted, because otherwise there would soon be a schedule for each subject, and each report
-        of the kernel would cost as much time as there are subjects.
+        Also deletes spent schedules (`Schedule.is_spent`). Each wake-up of the thread reads all schedules, so unneeded
+        schedules would slow it down.
         """
         due = [subject for subject, schedule in self._schedules.items() if schedule.due <= now]
         for subject in [subject for subject, schedule in self._schedules.items() if schedule.is_spent(now)]:

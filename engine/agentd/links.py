@@ -74,7 +74,7 @@ class Watched(Struct):
 class Ours(Struct, frozen=True):
     """The names, MACs and packed addresses of hawse's interfaces in one sandbox.
 
-    ``with_modes`` are the names of the interfaces whose mode a process in the sandbox can change.
+    ``with_modes`` are the names of macvlan and ipvlan interfaces, whose mode a process in the sandbox can change.
     """
 
     subject: Subject
@@ -110,7 +110,7 @@ class KnownSandbox(Struct, frozen=True):
 def _known_sandbox(
     record: ContainerRecord, endpoints: Sequence[EndpointRecord], networks: Mapping[str, KnownNetwork]
 ) -> KnownSandbox | None:
-    """Return a container whose links the agent repairs, or None for any other container."""
+    """Return a container's endpoints, interfaces and namespace, or None if the agent does not repair its links."""
     endpoints = [e for e in endpoints if e.interface and e.network_id in networks]
     if not (endpoints and record.sandbox_path and (record.pid or record.kind == "adopted") and heals(record)):
         return None
@@ -207,7 +207,7 @@ class LinkService:
         return known
 
     def _known_network(self, record: NetworkRecord) -> KnownNetwork | None:
-        """Return a network whose links the agent repairs, or None for any other network."""
+        """Return a network with its link and its namespace, or None if the agent does not repair its links."""
         if record.phase != "live" or record.config_only or not heals(record):
             return None
         if record.driver not in self._drivers:

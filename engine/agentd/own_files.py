@@ -1,4 +1,7 @@
-"""Restores the agent's lock, socket and log if other programs delete them from HAWSE_RUN."""
+"""Restores the agent's lock and socket if other programs delete them from HAWSE_RUN.
+
+A deleted log is restored only together with the lock or the socket.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ DELETED = " (deleted)"
 
 
 class OwnFiles:
-    """Watches the agent's files, and restores deleted files.
+    """Watches the agent's lock and socket, and restores them if one of them was deleted.
 
     If the socket was deleted, ``moved`` is called with the listener of the new socket. If ``needed`` returns False, the
     agent ends and restores nothing, because the next command starts another agent.
@@ -76,7 +79,7 @@ class OwnFiles:
 
 
 def _reopen_log(run: str) -> None:
-    """Write to a new log file if the old one was deleted."""
+    """Make stdout and stderr of this process write to a new log file if the old log file was deleted."""
     log = os.path.join(run, LOG)
     if os.readlink("/proc/self/fd/2") == log + DELETED:
         fd = open_private(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -79,7 +79,10 @@ class Schedule:
         self._heard = False
 
     def is_spent(self, now: float) -> bool:
-        """Return whether nothing is scheduled, and whether the schedule has no effect that a new one would not have."""
+        """Return whether the schedule can be deleted, because a new schedule would have the same effect.
+
+        Then no comparison is scheduled, no delay is running, and no immediate comparison is used up.
+        """
         patience = self._patience + (now - self._last_foreign) / RECOVERY_SECONDS
         return self.due == NEVER and now >= max(self._not_before, self._rest_until) and patience >= PATIENCE_ROUNDS
 

@@ -110,9 +110,9 @@ class RepairThread:
             watch.close()
 
     def _read_records(self) -> None:
-        """Read the records before the first comparison, which may wait for the store's lock.
+        """Read the records of the networks, because `_block` may need them before the first comparison.
 
-        `_block` may need the networks earlier.
+        The first comparison may have to wait for the store's lock.
         """
         with self._store.read() as reader:
             if boots.is_of_this_boot(reader):
@@ -225,9 +225,7 @@ class RepairThread:
                 return self._repair(reader, lambda difference: difference.opens)
 
     def _repair(self, reader: Reader, certain: Callable[[Difference], bool]) -> list[Difference]:
-        """Repair the differences for which ``certain`` returns True; save the other differences for the next
-        comparison.
-        """
+        """Repair the differences for which ``certain`` returns True; keep the others for the next comparison."""
         began, differences = time.monotonic(), self._compared(reader)
         chosen = [difference for difference in differences if certain(difference)]
         self._suspects = frozenset(differences) - frozenset(chosen)

@@ -20,7 +20,8 @@ class SwitchLinks:
     """The links in one overlay network's namespace: the network's own devices, and the ports of endpoints.
 
     Because the kernel reports the flags of a bridge port without the endpoint's mark, the indexes of the marked ports
-    are recorded. ``present`` are the links that exist already. ``sysctls`` watches the sysctls of all other links.
+    are recorded. ``present`` are the links that exist already. ``sysctls`` watches the sysctls of the network's own
+    devices.
     """
 
     def __init__(self, network: Subject, present: Iterable[Change], sysctls: SwitchSysctls) -> None:

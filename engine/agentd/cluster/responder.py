@@ -31,8 +31,9 @@ LONGEST_PAUSE_SECONDS = 0.5
 
 
 class QuestionResponder:
-    """The thread that answers. ``command`` has the arguments and the environment of the process that does the checks.
+    """The thread that answers the questions of other hosts.
 
+    ``command`` has the arguments and the environment of the process that does the checks.
     The process gets the question on stdin, and writes the answer to stdout.
     """
 
