@@ -44,9 +44,9 @@ class InotifyWatch:
 class Inotify:
     """All inotify watches of the agent on one file descriptor, which is opened for the first watch.
 
-    All processes of a user share a limited number of descriptors and watches (fs.inotify.max_user_instances). Root in a
-    container is the same user as root on the host. Because a container may take all of them, a registration waits if
-    none is left, and is tried again every `TIMER_SECONDS` seconds.
+    All processes of a user share a limited number of descriptors (fs.inotify.max_user_instances) and of watches
+    (fs.inotify.max_user_watches). Root in a container is the same user as root on the host. Because a container may
+    take all of them, a registration waits if none is left, and is tried again every `TIMER_SECONDS` seconds.
     """
 
     def __init__(self, loop: Loop) -> None:
