@@ -154,9 +154,7 @@ class ForwardedQuery:
         self._next()
 
     def received(self, message: bytes) -> None:
-        """Process a server's reply to this query: deliver the reply, repeat the query by TCP, or ask the next
-        server.
-        """
+        """Process a server's reply to this query: deliver it, repeat the query by TCP, or ask the next server."""
         datagram = isinstance(self._exchange, DatagramExchange)
         self._withdraw()
         if message[3] & 15 in (wire.SERVFAIL, wire.REFUSED):
@@ -194,7 +192,10 @@ class ForwardedQuery:
 
 
 def in_order(upstreams: tuple[Upstream, ...], silent: dict[Upstream, float]) -> list[Upstream]:
-    """Return the upstream servers in the given order, with servers that recently did not answer at the end."""
+    """Return the upstream servers in their configured order, but servers that recently did not answer come last.
+
+    ``silent`` maps such a server to the time (`time.monotonic`) until which it comes last.
+    """
     now = time.monotonic()
     return sorted(upstreams, key=lambda u: silent.get(u, 0) > now) if silent else list(upstreams)
 

@@ -16,8 +16,8 @@ MOST_READY = 256
 class Responder:
     """The networks, links and DNS tables from which one sandbox's queries are answered.
 
-    If a network, link or DNS table of the sandbox changes, a new Responder replaces the old one. ``ready`` is a cache
-    that maps queries to replies; queries and replies are stored without their ids.
+    If a network or link of the sandbox changes, a new Responder replaces the old one. DNS tables are changed in place.
+    ``ready`` is a cache that maps queries to replies; queries and replies are stored without their ids.
     """
 
     __slots__ = ("_links", "_tables", "ready", "view")
@@ -53,9 +53,7 @@ class Responder:
         return empty
 
     def respond(self, message: bytes, *, stream: bool = False) -> bytes | wire.Query | None:
-        """Return the bytes of the reply, None if the query gets no reply, or the parsed query if it must be
-        forwarded.
-        """
+        """Return the reply, or the parsed query if it must be forwarded, or None if the message gets no reply."""
         try:
             query = wire.parse_query(message, stream=stream)
         except wire.MalformedMessage as malformed:

@@ -65,9 +65,10 @@ class Defaults(Struct, frozen=True):
 
 
 class ContainerView(NamedTuple):
-    """The DNS settings of a container's sandbox, and whether the sandbox is on a network whose containers have names.
+    """The DNS settings of a container's sandbox.
 
-    If it is not, the resolver serves the sandbox only if it has served it before.
+    ``is_named`` is True if the sandbox is on a network whose containers have names. Any other sandbox gets no new
+    resolver, but keeps a resolver that it already has.
     """
 
     view: SandboxView
@@ -81,7 +82,7 @@ class Views(ResultCache[ContainerView]):
         super().__init__(_view)
 
     def follow(self, state: Snapshot, defaults: Defaults) -> dict[str, ContainerView]:
-        """Bring ``results`` up to date; return those of them that are new or different."""
+        """Update ``results`` from a snapshot; return the new and different settings by container id."""
         return self.update(state.joined, {network.id: network for network in state.networks}, defaults)
 
 
@@ -100,7 +101,7 @@ def _is_open(container: ContainerRecord) -> bool:
 
 
 def sandbox_id(container: ContainerRecord) -> str:
-    """Return the key under which a container's SandboxView is kept."""
+    """Return the id of a container's sandbox, or the container's id if the record has no sandbox id."""
     return container.sandbox_id or container.id
 
 
@@ -159,18 +160,14 @@ def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Ite
 
 
 def servers(container: ContainerRecord, defaults: Defaults, *, ipv4: bool = True, ipv6: bool) -> ResolvConf:
-    """Return the upstream servers for a container, from the container's flags, daemon.json and the host's
-    resolv.conf.
-    """
+    """Return a container's upstream servers by its flags, daemon.json and the host's resolv.conf."""
     dns, options = tuple(container.host.dns or defaults.dns), tuple(container.host.dns_options or defaults.options)
     return _servers(defaults.host, dns, options, ipv4, ipv6)
 
 
 @lru_cache(maxsize=64)
 def _servers(host: str, dns: tuple[str, ...], options: tuple[str, ...], ipv4: bool, ipv6: bool) -> ResolvConf:
-    """Return the upstream servers for these settings; the result is cached for all containers with the same
-    settings.
-    """
+    """Return the upstream servers for these settings; cached, because many containers have the same settings."""
     try:
         return resolv_conf(host, Transform.INTERNAL, Overrides(dns, (), options), ipv4=ipv4, ipv6=ipv6)
     except EngineError:

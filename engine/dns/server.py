@@ -68,7 +68,7 @@ class ServedSandbox(Struct):
             print(f"port 53 stays redirected in {self.view.netns_path}: {error}", file=sys.stderr, flush=True)
 
     def use(self, tables: Mapping[str, NetworkTable]) -> None:
-        """Answer queries from the present contents of the DNS tables, which may have changed."""
+        """Discard the cached replies and rebuild the link aliases, because the DNS tables may have changed."""
         if self.view.links:
             self.resolver.responder = Responder(self.view, tables)
         else:
@@ -186,7 +186,7 @@ class DnsService:
             self._drop(view.id)
 
     def _leave(self, view: SandboxView) -> None:
-        """Serve a sandbox no longer, because its container has ended or has another sandbox."""
+        """Stop serving a sandbox whose container has ended or has another sandbox."""
         self._required.pop(view.id, None)
         if view.id in self._served:
             self._served[view.id].leave()

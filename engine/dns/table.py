@@ -117,9 +117,7 @@ class NetworkTable:
         return names
 
     def _publish(self, name: str) -> None:
-        """Write the answers of one name to the plain and the qualified table; delete them if no endpoint has
-        the name.
-        """
+        """Write the answers of a name to the plain and qualified table, or delete them if no endpoint has the name."""
         holders = self._holders.get(name, {})
         if not holders:
             self._holders.pop(name, None)
