@@ -168,9 +168,7 @@ def connecting(target: Target) -> socket.socket:
 
 
 class StreamEnd:
-    """One of the two sockets of a proxied connection (the client's or the container's), with the state of both
-    directions.
-    """
+    """One of the two sockets of a proxied connection, to the client or to the container; ``other`` is the other one."""
 
     __slots__ = ("connecting", "ended", "events", "full", "other", "relay", "shut", "socket")
 

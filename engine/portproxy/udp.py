@@ -2,7 +2,7 @@
 container.
 
 All published ports share one listening socket, so the proxy gets a datagram's original destination from connection
-tracking. The proxy reuses the destination while the client keeps sending. After a pause of the client, the proxy asks
+tracking. The proxy reuses the destination while datagrams pass in either direction. After a pause, the proxy asks
 connection tracking for the destination again. By then the kernel may have dropped the connection tracking entry, and
 the client may use the same port for another destination.
 """
