@@ -87,7 +87,7 @@ def test_command_lines_have_commands_and_flags_that_exist(page):
 
 
 def check(words: list[str], line: str) -> None:
-    """Parse the words after ``hawse`` as hawse does, without running anything."""
+    """Parse the words after ``hawse`` as hawse does, without running a command; fail for an unknown command or flag."""
     command: click.Command = root
     while isinstance(command, click.Group):
         rest = FlagSet(flags_of(command), lambda _: None).parse(words, interspersed=False)

@@ -67,7 +67,10 @@ class EngineDouble:
 
     @property
     def call(self) -> tuple[str, tuple, dict]:
-        """The only call that the engine recorded. If there were no calls or several, the test fails."""
+        """Return the only engine call as (verb, arguments, keywords).
+
+        The test fails if there were no calls or several.
+        """
         assert len(self.calls) == 1, self.calls
         return self.calls[0]
 
@@ -86,8 +89,9 @@ class Result:
 
 @dataclass
 class CommandLine:
-    """A command line that a test can call, as in ``cli("network", "ls")``. ``engine`` records the engine calls of the
-    commands.
+    """A command line that a test can call, as in ``cli("network", "ls")``.
+
+    ``engine`` records the engine calls of the commands.
     """
 
     engine: EngineDouble = field(default_factory=EngineDouble)

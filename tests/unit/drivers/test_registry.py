@@ -27,7 +27,10 @@ class TokenRing(NullDriver):
 
 @pytest.fixture
 def outsider(tmp_path, monkeypatch):
-    """An installed package of another author, which adds a driver."""
+    """Install a package of another author with the drivers ``tokenring`` and ``bridge``.
+
+    The fixture clears the caches of the registry before and after the test.
+    """
     (tmp_path / "ring_driver.py").write_text(OUTSIDER)
     info = tmp_path / "ring_driver-1.0.dist-info"
     info.mkdir()

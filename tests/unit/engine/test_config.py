@@ -106,8 +106,9 @@ def test_the_log_limit_is_a_number_of_bytes_or_has_a_unit(tmp_path, limit, size)
 
 
 def test_logging_that_docker_accepts_and_hawse_lacks(tmp_path):
-    """hawse accepts a daemon.json that was written for Docker. If the file names a logging driver that hawse lacks,
-    hawse uses json-file.
+    """hawse accepts a daemon.json that was written for Docker.
+
+    If the file names a logging driver that hawse lacks, hawse uses json-file.
     """
     config = load_config(written(tmp_path, {"log-driver": "journald", "log-opts": {"tag": "{{.Name}}"}}))
     assert (config.log_driver, config.log_opts) == ("journald", {"tag": "{{.Name}}"})

@@ -100,7 +100,7 @@ def test_an_error_of_another_package_is_mapped_by_its_base_class():
 
 @raises_engine_errors
 class Failing:
-    """A class with one method, which raises a given error."""
+    """A class with a method and an iterator that raise a given error."""
 
     def act(self, error):
         raise error

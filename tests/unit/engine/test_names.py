@@ -1,4 +1,4 @@
-"""Checks of names, ids and hardware addresses."""
+"""The tests check names, ids, hardware addresses and the numbers of interface names."""
 
 import re
 from ipaddress import IPv4Address

@@ -15,7 +15,7 @@ from engine.model import ExecCreate
 
 @pytest.fixture
 def instance() -> Exec:
-    """An exec instance that is not started."""
+    """Return an exec instance with a terminal whose command is not started."""
     return Exec("e" * 64, "c" * 64, "", ExecCreate(cmd=["true"], tty=True), (True, True))
 
 

@@ -1,4 +1,4 @@
-"""The tests check which connections are shut down when too many wait for their clients."""
+"""The tests check which connections hawse shuts down when too many connections wait for a request of their client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completion by ``hawse __complete``, on stores that the tests create."""
+"""The tests run ``hawse __complete`` on stores that they create, and check the offered names."""
 
 from __future__ import annotations
 
@@ -136,10 +136,9 @@ def test_a_file_that_is_no_store_is_not_changed(complete, tmp_path, content):
 
 @pytest.fixture
 def settled(store, tmp_path):
-    """The path of the store's log file, or of its database file if no log file exists. The fixture sets the file's
-    modification time to one hour ago.
+    """Set the modification time of the store's log (WAL) to one hour ago, and return its path.
 
-    Completion therefore assumes that the store has not changed for an hour.
+    Without a log, the database file is used. Completion then assumes that the store has not changed for an hour.
     """
     log = tmp_path / "root" / "hawse.db-wal"
     file = log if log.exists() else tmp_path / "root" / "hawse.db"

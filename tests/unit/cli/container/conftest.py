@@ -4,8 +4,9 @@ from __future__ import annotations
 
 
 class Session:
-    """A double of a connection to a container's streams. A test can give a function that the double calls while the
-    connection is open.
+    """A double of a connection to a container's streams.
+
+    A test can give the function ``during``, which the double runs while the connection is open.
     """
 
     def __init__(self, during=lambda: None, exit_code=None, detached=False) -> None:

@@ -150,8 +150,9 @@ def test_attach_returns_the_exit_code_and_refuses_a_stopped_container(cli):
 
 @pytest.mark.parametrize("argv", [("attach", "c1"), ("exec", "c1", "sh")])
 def test_typing_the_detach_keys_is_a_failure(cli, argv):
-    """``attach`` and ``exec`` fail when the user types the detach keys, as with a real dockerd. ``run`` and ``start``
-    succeed.
+    """``attach`` and ``exec`` fail when the user types the detach keys, as with a real dockerd.
+
+    ``run`` and ``start`` succeed in this case.
     """
     answers = cli.engine.answers["containers"]
     answers.update(inspect=container(), open_attachment=Session(detached=True), exec=LEFT)

@@ -90,7 +90,7 @@ def test_inspect_through_a_template(cli, argv):
 
 
 def test_save_replaces_no_special_file(images, tmp_path):
-    """A privileged `save -o /dev/null` must not replace the device by an archive."""
+    """The command `save -o /dev/null`, run as root, must not replace the device by an archive."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     kinds = {"/dev/null": "got a device", str(pipe): "got an irregular file"}

@@ -64,7 +64,7 @@ def run(command, **options) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """An installation of hawse, with a link to its script as pipx creates it."""
+    """Install hawse into a temporary directory, with a link to its script as pipx creates it; return the directory."""
     directory = tmp_path_factory.mktemp("installed")
     install(directory / "venv")
     (directory / "bin").mkdir()
@@ -80,8 +80,9 @@ def test_the_script_finds_its_interpreter_and_packages(installed, name, path):
 
 @pytest.fixture
 def planted(tmp_path):
-    """A directory with false packages that have the names of hawse's packages. A process that imports a false package
-    ends.
+    """Return a directory with false packages that have the names of hawse's packages.
+
+    A process that imports a false package exits with an error.
     """
     for name in PACKAGES:
         (tmp_path / name).mkdir()

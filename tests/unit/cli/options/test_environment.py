@@ -55,7 +55,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_a_line_that_is_longer_than_dockers_limit_is_refused(tmp_path):
-    """Therefore an endless device is refused, too. The longest line is that of Docker 26.1.5."""
+    """An endless device such as /dev/zero is refused, too. Docker 26.1.5 has the same limit of 65535 bytes."""
     file = tmp_path / "file"
     file.write_bytes(b"A=" + b"a" * 65533 + b"\n")
     assert len(*read_pairs(str(file))) == 65535

@@ -68,7 +68,7 @@ class Terminal(io.BytesIO):
 
 @pytest.fixture(params=[True, False])
 def app(request):
-    """An app (hawse's output object) in two variants: its output is a terminal, or a pipe."""
+    """Return an app (hawse's output object), once with a terminal as output, and once with a pipe."""
     stream = Terminal if request.param else io.BytesIO
     return App(stdin=io.BytesIO(), stdout=stream(), stderr=stream())
 

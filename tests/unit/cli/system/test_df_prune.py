@@ -26,7 +26,7 @@ CONTAINERS = [
 
 
 def prune_images(filters: Mapping[str, Sequence[str]]) -> tuple[list[dict[str, str]], int]:
-    """Answer as the engine does on a host with these images."""
+    """Return the removed names and ids, and the freed bytes, as the engine does on a host with ``IMAGES``."""
     check_image_prune(filters)
     removed, size = [], 0
     for image in IMAGES:

@@ -68,7 +68,7 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_a_masked_unit_is_refused_before_anything_is_written(tmp_path, directory):
-    """systemctl masks a unit with a link to /dev/null, whose mode must stay."""
+    """systemctl masks a unit with a link to /dev/null. hawse must not change the mode of the link's target."""
     directory.mkdir(parents=True)
     target = tmp_path / "null"
     target.touch(mode=0o600)

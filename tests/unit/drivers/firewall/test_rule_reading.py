@@ -1,6 +1,6 @@
-"""A strict reading of firewall rules finds a drop only if it is certain.
+"""A strict reading of firewall rules reports a drop only if the packet certainly reaches the rule that drops it.
 
-After a rule whose target may let the packet pass, a later drop is not certain.
+A drop is not certain after a rule whose target may accept the packet.
 """
 
 from ipaddress import ip_address

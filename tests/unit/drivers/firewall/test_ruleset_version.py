@@ -1,7 +1,7 @@
-"""The version in the rules' names tells a command or an agent that the kernel has the rules of another version.
+"""Each change of the firewall rules raises the version number in the name of the set ``ruleset_N``.
 
-An agent of an older version ends only if the version in the kernel is higher than its own. Otherwise, it would restore
-its own rules.
+By this number, a command or an agent notices that the kernel has the rules of another version. An agent whose version
+is lower ends, because it would otherwise restore its own rules.
 """
 
 from hashlib import sha256

@@ -13,7 +13,7 @@ from drivers.linux.netlink import DUMP_ATTEMPTS
 
 @pytest.fixture
 def interruptions(monkeypatch):
-    """A list of outcomes for the next attempts to read an address list. The test fills this list of outcomes."""
+    """Return a list of outcomes for the next attempts to read an address list; the test fills the list."""
     outcomes = []
 
     def answer(*_):

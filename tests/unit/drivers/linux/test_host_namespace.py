@@ -51,7 +51,7 @@ def test_three_of_many_devices_are_named(monkeypatch):
 
 @pytest.fixture
 def namespaces(tmp_path: Path) -> Path:
-    """A directory that acts as /proc in the test. Plain files act as the namespace files."""
+    """Return a directory that replaces /proc in the test. Plain files replace the namespace files."""
     for place in ("thread-self", "1", "7"):
         (tmp_path / place / "ns").mkdir(parents=True)
     for place in ("1", "7"):

@@ -18,7 +18,7 @@ LINK, LIST = 16, 18
 
 @pytest.fixture
 def kernel(monkeypatch):
-    """The other end of the netlink session's socket, on which the test answers as the kernel would."""
+    """Yield the other end of the netlink session's socket, on which the test answers as the kernel would."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     monkeypatch.setattr(netlink.socket, "socket", lambda *_: ours)
     for call in ("setsockopt", "connect"):

@@ -1,5 +1,6 @@
-"""The netlink requests that hawse sends to a kernel with WireGuard. A double replaces this kernel, so the tests send no
-packet through a tunnel.
+"""The tests check the netlink requests that hawse sends to a kernel with WireGuard.
+
+A double replaces this kernel, so the tests send no packet through a tunnel.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ NAMESPACE = 7
 
 
 class Kernel:
-    """A double of a kernel with WireGuard. It records the requests of the netlink session. A test can give an error
-    with which the double refuses the requests.
+    """A double of a kernel with WireGuard, which records the requests of the netlink session.
+
+    With ``refusal``, the double raises this error for each request.
     """
 
     def __init__(self, refusal: DriverError | None = None) -> None:

@@ -17,7 +17,10 @@ class Record(NamedTuple):
 
 
 class Lengths:
-    """A function that counts its calls: it returns the length of the record's text times two factors."""
+    """A function that records its calls. It returns the length of the record's text times two factors, or None for 0.
+
+    For the text ``broken``, it raises ValueError.
+    """
 
     def __init__(self) -> None:
         self.calls: list[str] = []

@@ -1,4 +1,4 @@
-"""The store is deleted while the agent runs; the tests check what the agent then does."""
+"""The tests check the agent when its store is deleted, and while a service still waits for its first update."""
 
 from __future__ import annotations
 

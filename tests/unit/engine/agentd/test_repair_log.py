@@ -1,4 +1,4 @@
-"""The tests check the log lines that the agent writes about firewall repairs."""
+"""The tests check the log lines that the agent writes about repairs, and the limit of the log's size."""
 
 from __future__ import annotations
 

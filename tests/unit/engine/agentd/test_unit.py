@@ -1,4 +1,4 @@
-"""The agent as the main process of a systemd unit."""
+"""The tests check the agent as the main process of a systemd unit: watchdog, lock and start record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.runtime import guarded
 
 @pytest.fixture
 def notices(tmp_path, monkeypatch):
-    """The socket at which a test reads what this process tells systemd. The process counts as a unit's main process."""
+    """Yield a socket that receives what this process tells systemd; make this process the main process of a unit."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(5)

@@ -1,4 +1,4 @@
-"""The steps in which a host joins a network of the cluster, and the networks that need the gateway bridge."""
+"""The tests check the steps in which a host joins a network of the cluster, and when it needs the gateway bridge."""
 
 from __future__ import annotations
 

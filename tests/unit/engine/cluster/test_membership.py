@@ -1,4 +1,4 @@
-"""The record of a host's membership, and the URL of another manager that a manager uses for a while."""
+"""The tests check the saved record of a host's membership, and how long a manager prefers another manager's URL."""
 
 from __future__ import annotations
 

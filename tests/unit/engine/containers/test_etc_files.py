@@ -1,4 +1,4 @@
-"""hawse reads the /etc files of a container, whose content the container chooses, only up to a limit."""
+"""hawse reads the /etc files of a container only up to a limit, because the container chooses their content."""
 
 from __future__ import annotations
 

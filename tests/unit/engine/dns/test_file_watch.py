@@ -1,6 +1,6 @@
 """A watch reports when a file is created, changed, replaced or removed.
 
-The tests use all the ways in which programs do this to resolv.conf.
+The tests change the file in each of the ways in which programs change resolv.conf.
 """
 
 from __future__ import annotations
@@ -73,8 +73,7 @@ def test_file_is_followed_through_replacement_removal_and_return(watched):
 
 
 def test_link_is_followed_to_a_file_whose_directory_comes_late_and_goes(watched):
-    """The watched file is a link to a file in another directory. This other directory is created later and may be
-    removed again.
+    """The watched file is a link to a file in another directory, which is created later and removed again.
 
     systemd-resolved, NetworkManager and resolvconf use such directories below /run.
     """

@@ -1,4 +1,4 @@
-"""Reading and answering many datagrams in one system call, over a real socket."""
+"""hawse reads many datagrams with one system call, and answers them with one more. The tests use real sockets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.dns.mmsg import ROOM, SIZE, Datagrams
 
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """The socket of a server and the socket of a client."""
+    """Yield the UDP socket of a server, and the socket of a client that is connected to the server."""
     with socket.socket(type=socket.SOCK_DGRAM) as server, socket.socket(type=socket.SOCK_DGRAM) as client:
         server.bind(("127.0.0.1", 0))
         client.connect(server.getsockname())

@@ -1,5 +1,6 @@
-"""A client's TCP connection to the DNS resolver, over a real socket pair. The test decides when the resolver's answers
-come.
+"""The tests check a client's TCP connection to the DNS resolver, over a real socket pair.
+
+The test decides when the resolver's answers come.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ def framed(*messages: bytes) -> bytes:
 
 
 class Server:
-    """A double of the resolver. The double collects the queries of a connection; the test chooses when each query is
-    answered.
+    """A double of the resolver, which collects the queries of a connection.
+
+    The test chooses when each query is answered.
     """
 
     def __init__(self) -> None:

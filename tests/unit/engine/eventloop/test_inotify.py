@@ -1,4 +1,4 @@
-"""The agent's watches of files, also while the kernel has no inotify descriptor left."""
+"""The tests check the agent's file watches while the kernel has no inotify descriptor left."""
 
 from __future__ import annotations
 

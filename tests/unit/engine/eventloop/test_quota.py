@@ -13,9 +13,7 @@ from engine.eventloop.quota import Claim, Quota
 
 
 def fill(quota: Quota, *claims: Claim) -> int:
-    """Take places in the quota for the clients in ``claims`` until the quota refuses; return the number of taken
-    places.
-    """
+    """Take places for the clients in ``claims`` until the quota refuses; return the number of taken places."""
     taken = 0
     while quota.take(claims):
         taken += 1

@@ -1,4 +1,4 @@
-"""The texts and attributes of the events of repairs."""
+"""The tests check the texts and attributes of the events that report repairs."""
 
 from __future__ import annotations
 

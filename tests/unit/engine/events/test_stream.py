@@ -50,7 +50,7 @@ def past(store: SqliteStore, **options: object) -> list[str]:
 
 @pytest.fixture
 def following(store: SqliteStore) -> Iterator[tuple[EventStream, list[tuple[float, Event]]]]:
-    """A stream that a thread reads, and the events that it has received with their times."""
+    """Yield a stream that a thread reads, and a list of the received events as (monotonic seconds, event)."""
     seen: list[tuple[float, Event]] = []
     events = stream_of(store, EventOptions())
     thread = threading.Thread(target=lambda: seen.extend((time.monotonic(), event) for event in events))

@@ -1,4 +1,4 @@
-"""Numbers and other scalars are written in Go's notation."""
+"""hawse parses integers and CSV fields in Go's notation."""
 
 from __future__ import annotations
 

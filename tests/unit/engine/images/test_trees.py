@@ -35,11 +35,10 @@ def test_a_tree_with_all_kinds_of_files_is_measured_and_removed(tmp_path):
 
 
 def test_a_directory_that_is_moved_away_takes_nothing_with_it(tmp_path, monkeypatch):
-    """A directory is moved out of the tree while hawse removes the tree. hawse must remove nothing at the directory's
-    new place.
+    """A directory is moved out of the tree while hawse removes the tree. hawse must remove nothing at its new path.
 
     When hawse has emptied a directory, hawse continues in its parent directory. Without a check, hawse would continue
-    in the parent at the new place.
+    in the parent at the new path.
     """
     (tmp_path / "tree" / "inner" / "deep").mkdir(parents=True)
     (tmp_path / "outside").mkdir()

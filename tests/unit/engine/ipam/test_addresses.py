@@ -15,9 +15,7 @@ from engine.ipam import AddressInUse, NoFreeAddress, OutOfPool, check_address, l
 
 
 def hand_out(subnet, used=(), ip_range=None, limit=6):
-    """Return the addresses that the allocation gives out, in order, until no address is free or ``limit`` addresses are
-    given out.
-    """
+    """Return the next addresses that the allocation gives, in order, at most ``limit``."""
     subnet, taken, given_out = ip_network(subnet), sorted(int(ip_address(a)) for a in used), []
     while len(given_out) < limit:
         try:

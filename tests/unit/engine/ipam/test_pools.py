@@ -22,8 +22,9 @@ def allocate_pool(defaults, version, in_use, **options):
 
 
 def fill(defaults, version=4, in_use=()):
-    """Allocate subnets until no subnet is left; return the subnets. Each search begins after the previously allocated
-    subnet.
+    """Allocate subnets until no subnet is left; return the subnets.
+
+    Each search begins after the previously allocated subnet.
     """
     allocated, last = [], None
     while True:

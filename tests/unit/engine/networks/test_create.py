@@ -1,4 +1,4 @@
-"""daemon.json has default options for the new networks of a driver."""
+"""The key default-network-opts of daemon.json gives default options for the new networks of a driver."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ KEEPALIVE = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
 
 
 def test_a_connection_attempt_to_a_container_fails_after_seconds():
-    """A connection attempt to a container ends after some seconds.
+    """A connection attempt without an answer of the container ends after 15 seconds.
 
     With the kernel's default, the attempt would last two minutes and keep two file descriptors open.
     """

@@ -37,7 +37,7 @@ class Kernel:
 
 
 class Cursor(dict):
-    """A double of the stored last ports of ranges."""
+    """A double of the store's cursors: the host port that hawse last gave from each range of host ports."""
 
     def last(self, protocol, address, ports):
         return self.get((protocol, address, ports), 0)

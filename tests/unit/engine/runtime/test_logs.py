@@ -40,8 +40,9 @@ def write(writer: LogWriter, numbers, chunk: int = 7) -> None:
 
 
 class Children:
-    """A double of the supervisor's list of child processes, because the real list would reap all children of the test
-    process.
+    """A double of the supervisor's list of child processes.
+
+    Because the real list would reap all children of the test process, the tests use a double.
     """
 
     def __init__(self) -> None:
@@ -51,8 +52,9 @@ class Children:
         self.expected[pid] = ended
 
     def reap(self, *, wait: bool = True) -> bool:
-        """Reap one child that has ended; return False if no child has ended. With ``wait``, first wait until a child
-        ends.
+        """Reap one child that has ended; return False if no child has ended.
+
+        With ``wait``, first wait until a child ends.
         """
         for pid in list(self.expected):
             ended, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
@@ -68,10 +70,10 @@ ENTRY = len(jsonlog.encode_entry("stdout", b"1000\n", 123456789))
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
 @pytest.mark.parametrize("files", [1, 2, 5])
 def test_the_sizes_and_names_of_rotated_files(path, files, chunk):
-    """A log file is rotated only when it is full and a further entry must be written. Therefore a log file may exceed
-    its limit by a part of one entry.
+    """A log file is rotated only when it is full and a further entry must be written.
 
-    Docker 26.1.5 wrote files of 10,020 and 10,016 bytes with a limit of 10k.
+    Therefore a log file may exceed its limit by a part of one entry. Docker 26.1.5 wrote files of 10,020 and 10,016
+    bytes with a limit of 10k.
     """
     writer = LogWriter(path, 1000, files)
     for start in range(1000, 2000, chunk):
@@ -144,8 +146,9 @@ class Killed(Exception):
 
 @pytest.fixture
 def kill_at(monkeypatch):
-    """Return a function that makes file operations fail. Given a number n, the n-th and all later calls that change a
-    file raise `Killed`.
+    """Return a function that makes file operations fail.
+
+    Given a number n, the n-th and all later calls that change a file raise `Killed`.
     """
 
     def arm(number: int) -> None:
@@ -330,9 +333,7 @@ class End:
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("tail", [-1, 10])
 def test_a_follower_gets_each_line_once_across_rotations(path, compress, tail):
-    """A reader that follows the log fast enough receives every line once, even while log files are renamed and
-    compressed.
-    """
+    """A reader that is fast enough gets every line once, even while log files are renamed and compressed."""
     children, end, got = Children(), End(), []
     compressor = Compressor(children, path) if compress else None
     writer = LogWriter(path, 2000, 40, compressor.start if compressor else None)

@@ -1,6 +1,6 @@
-"""The rules by which a server accepts or refuses the process at the other end of a socket.
+"""The tests check by which rules a server accepts or refuses the process at the other end of a socket.
 
-The tests also check the rules on older kernels, and how a client waits for a stopped or slow server.
+They also check the rules on older kernels, and how a client waits for a stopped or slow server.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from engine.runtime import peer
 
 
 class Failing(socket.socket):
-    """A socket for which the kernel returns no pidfd of the process at the other end. The field ``fault`` is the
-    kernel's error number.
+    """A socket for which the kernel returns no pidfd of the process at the other end.
+
+    The field ``fault`` is the kernel's error number.
     """
 
     fault = errno.ENOPROTOOPT
@@ -37,7 +38,7 @@ class Failing(socket.socket):
 
 @pytest.fixture
 def connection():
-    """A socket whose other end belongs to this process."""
+    """Yield a socket whose other end belongs to this process. The kernel returns no pidfd for this socket."""
     left, right = socket.socketpair()
     with left, Failing(fileno=right.detach()) as failing:
         yield failing
@@ -110,7 +111,7 @@ time.sleep(60)
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[socket.socket, subprocess.Popen]]:
-    """A process that listens and never answers, and a connection to it."""
+    """Yield a connection to a process that never answers, and this process."""
     with subprocess.Popen([sys.executable, "-c", SERVER, str(tmp_path)], stdout=subprocess.PIPE) as listening:
         assert listening.stdout.readline() == b"\n"
         with (

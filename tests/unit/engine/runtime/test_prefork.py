@@ -13,7 +13,7 @@ from tests.conftest import until
 
 
 def work(channel):
-    """Write this process's id to the descriptor that comes over the channel."""
+    """Write this process's id to the descriptor that comes over the channel; then exit with code 7."""
     try:
         os.write(receive(channel), str(os.getpid()).encode())
     finally:
@@ -41,7 +41,10 @@ def test_the_child_that_waits_gets_the_work(answer):
 
 
 def prepared(idle: IdleChild) -> int:
-    """Prepare the idle child, and return its pid. This process may also have children of other tests."""
+    """Prepare the idle child, and return its pid.
+
+    The function compares the children before and after, because this process may have children of other tests.
+    """
     before = children()
     idle.prepare()
     (pid,) = until(lambda: children() - before)

@@ -1,4 +1,4 @@
-"""The lock file of a resident process has a signature."""
+"""The lock file of a resident process has the process's pid and start time as a signature."""
 
 from __future__ import annotations
 

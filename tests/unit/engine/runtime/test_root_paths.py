@@ -1,4 +1,7 @@
-"""`is_blocked` finds a file in the place of a directory, with symbolic links resolved inside the root."""
+"""`is_blocked` returns whether a path inside a container's root, or one of its parents, is a file and no directory.
+
+Symbolic links are resolved inside the root.
+"""
 
 import pytest
 

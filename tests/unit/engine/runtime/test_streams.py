@@ -1,4 +1,4 @@
-"""Log entries, stream frames and files, tested without a container process."""
+"""The tests check log entries, stream frames and the files of a container, without a container process."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from engine.store.sqlite import SqliteStore
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Return a list of all store connections that are opened from now on.
+    """Return a list that gets the path of each store connection that is opened after this call.
 
     A connection that creates the store's file is not in the list.
     """

@@ -16,7 +16,7 @@ from engine.store.sqlite import SqliteStore
 
 @pytest.fixture
 def holder(tmp_path):
-    """A store, and the pid of a process that holds the store's write lock."""
+    """Yield a store, and the pid of a child process that holds the store's write lock."""
     store = SqliteStore(tmp_path / "hawse.db")
     with store.write() as tx:
         tx.set_meta("key", "value")

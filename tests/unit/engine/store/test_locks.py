@@ -18,7 +18,7 @@ from engine.store.locks import locked
 
 @pytest.fixture
 def notices():
-    """A list of the shown texts. Each text is followed by "end" when its wait is over."""
+    """Yield a list of the shown notices. Each notice is followed by "end" when its wait is over."""
     seen: list[str] = []
 
     @contextmanager

@@ -24,7 +24,7 @@ ADDRESSES = ["0.0.0.0", "127.0.0.1", "192.0.2.1", "::", "::1", "fd00::1"]
 
 
 class Free:
-    """A double of a host on which no other program listens on a port, and of the last ports of ranges."""
+    """A double of a host on which no other program listens. It also replaces the store's cursors of port ranges."""
 
     def ephemeral(self):
         return [range(50000, 50001)]

@@ -1,6 +1,6 @@
-"""Damaged stores: each damage is reported at once with the repair command, and the readable rows are read.
+"""The tests damage the files of a store: truncation, overwritten pages, a deleted log, bad records, another schema.
 
-The damage is done to real files: truncation, overwritten pages, a deleted log, bad records, another schema.
+Each damage is reported at once with the repair command, and the readable rows are read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, HostC
 from engine.store import backup, rescue, salvage, schema, sqlite, store_file
 from engine.store.sqlite import SqliteStore
 
-NUMBER = 60  # number of containers; their rows fill several pages
+NUMBER = 60  # number of networks, of containers and of endpoints; their rows fill several pages
 
 
 def network(name):
@@ -41,7 +41,7 @@ def fill(store):
 
 @pytest.fixture
 def store(tmp_path):
-    """A store whose records are all in its file."""
+    """Return a store whose records are all in its database file, and none in its log (WAL)."""
     store = SqliteStore(tmp_path / "root" / "hawse.db")
     fill(store)
     edit(store.path, "PRAGMA wal_checkpoint(TRUNCATE)")
@@ -52,7 +52,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def logged(tmp_path):
-    """A store whose records are all in its log, because no process has moved them into the file yet."""
+    """Return a store whose records are all in its log (WAL), because no process has moved them to the file yet."""
     used = SqliteStore(tmp_path / "used" / "hawse.db")
     fill(used)
     (tmp_path / "root").mkdir()
@@ -252,7 +252,10 @@ def test_a_file_of_zeros_is_replaced_by_the_backup(store):
 
 @pytest.mark.parametrize("at", ["the old file", "its log", "the new file"])
 def test_a_repair_that_was_killed_is_finished_by_the_next(logged, monkeypatch, at):
-    """The repair is killed before it moves a file. Meanwhile commands refuse to work, and no record is lost."""
+    """The repair is killed before it moves the file ``at``. Until the next repair, commands refuse to work.
+
+    No record is lost.
+    """
     edit(logged.path, f"PRAGMA user_version = {schema.VERSION + 1}") if at == "the old file" else None
     moves = {"the old file": 1, "its log": 2, "the new file": 3}[at]
     calls, rename = [], rescue.os.rename

@@ -104,8 +104,7 @@ def test_a_writer_killed_in_its_transaction_changes_nothing_and_blocks_no_other_
 
 
 def test_kills_at_any_moment_never_split_a_transaction(store):
-    """Each transaction adds a network and the network's address. After a kill, the store has both records or neither
-    record.
+    """Each transaction adds a network and the network's address. After a kill, the store has both or neither.
 
     The store also keeps each transaction that the killed process has reported as done.
     """

@@ -1,4 +1,4 @@
-"""A host renews its certificates in time, also if its clock or that of a manager was wrong."""
+"""A host renews its certificates in time, even if its clock or a manager's clock was wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A function that sets the clock of `pki` and `certificates` to a time relative to now."""
+    """Return a function that sets the clock of `pki` and `certificates` to a time relative to now."""
 
     def set_clock(offset):
         class Clock(datetime):
@@ -61,7 +61,10 @@ def test_a_certificate_issued_under_a_wrong_clock_is_renewed_when_the_clock_is_r
 
 
 def test_the_clock_of_the_host_does_not_decide_when_a_certificate_of_another_host_is_renewed(tmp_path, manager, clock):
-    """The host got the certificate while its clock was 8 days fast. The certificate's own dates decide."""
+    """A manager with the right time issued the certificate, and the host's clock is 8 days fast.
+
+    The dates in the certificate decide, not the time at which the host got it.
+    """
     clock(8 * DAY)
     assert certificates.is_due(tmp_path)
     clock(7.5 * DAY)

@@ -1,6 +1,6 @@
-"""Processes that the agent starts, and that continue to run after the agent has ended.
+"""The tests check processes that the agent starts and that outlive the agent: their logs and pid files.
 
-The tests check the processes' output files: which users can read or redirect these files.
+No other user may read these files, or redirect them with a symbolic link.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def test_a_long_log_is_emptied_and_written_further(tmp_path):
 
 @pytest.fixture
 def run(tmp_path):
-    """A HAWSE_RUN directory. A process that a test starts with this directory ends after the test."""
+    """Yield a HAWSE_RUN directory; after the test, kill the process ``store`` that the test has started with it."""
     yield tmp_path / "run"
     note = tmp_path / "run" / "cluster" / "store.pid"
     if note.exists() and note.read_text():

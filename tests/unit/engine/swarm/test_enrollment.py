@@ -19,9 +19,9 @@ from engine.swarm.token import JoinToken, digest_of, new_secret
 
 
 class Impostor:
-    """A false server that gives the same answer to every request. The server records the requests.
+    """A false server that gives the same answer to every request, and records the requested paths.
 
-    With ``raw``, the answer consists of these bytes. If ``raw`` is empty, the answer is that of a manager.
+    The answer is ``raw``. If ``raw`` is empty, the answer is that of a manager.
     """
 
     def __init__(self, directory, authority, certificate, key, raw=b""):

@@ -85,7 +85,7 @@ def test_the_default_bridge_takes_neither_address_nor_alias():
 
 
 def test_a_default_bridge_whose_subnet_the_user_configured_takes_no_address_for_one_reason():
-    """Docker 26.1.5 says so with the key bip in daemon.json."""
+    """Docker 26.1.5 gives this one error if daemon.json has the key bip."""
     configured = replace(BRIDGE, pools=[PoolRecord("172.17.0.0/16")])
     assert fault(configured, ipv4="172.17.0.9") == PREDEFINED
 

@@ -159,7 +159,7 @@ def test_networks_that_docker_refuses_to_create(fields, error, text):
 
 
 def test_a_network_without_ipv4_has_no_ipv4_subnet():
-    """Docker 28 does not use the subnet either."""
+    """Docker 28 ignores the IPv4 subnet, too."""
     both = [*pool(S), *pool("fd79::/64")]
     assert list(create(ipam_config=both, enable_ipv4=False, enable_ipv6=True).ipam_config) == pool("fd79::/64")
     assert create(ipam_config=both, enable_ipv6=True).ipam_config == both

@@ -15,7 +15,7 @@ from engine.store.sqlite import SqliteStore
 
 
 def view(*nodes: str, alive: str = "") -> View:
-    """Return a snapshot with these nodes. Each letter of ``alive`` is the id of a node with a lease."""
+    """Return a snapshot of a cluster with these nodes. Each letter of ``alive`` is the id of a node with a lease."""
     records = {
         keys.NODES + identity: encode(Node(identity, "now", f"host{identity}", "worker", "192.0.2.1", "192.0.2.1", 1))
         for identity in nodes

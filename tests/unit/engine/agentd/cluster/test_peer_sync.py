@@ -66,9 +66,7 @@ def tables():
 
 @pytest.fixture
 def running(tables, first, tmp_path):
-    """A `PeerSync` that has programmed the peers (endpoints on other hosts) of ``first``, the first state of the etcd
-    store.
-    """
+    """Yield a `PeerSync` that has programmed the peers (endpoints on other hosts) of the snapshot ``first``."""
     started = peer_sync.PeerSync(tables, "near", tmp_path)
     started.start()
     started.update(view=first, networks={"n1": NETWORK})

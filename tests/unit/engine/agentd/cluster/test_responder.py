@@ -1,4 +1,4 @@
-"""The agent's thread that answers other hosts starts few processes, and ends the slow ones."""
+"""The agent's thread that answers questions of other hosts starts few processes, and ends a slow process."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""A host publishes in the etcd store the WireGuard key that the host uses for tunnels."""
+"""A host publishes the public part of its WireGuard key in the etcd store, and replaces the key after its lifetime."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ NODE = Node("n", "now", "n", "worker", "192.0.2.1", "192.0.2.1", 1)
 
 
 class Store:
-    """A double of the etcd store with the record of one node. If the double's field ``silent`` is true, the double
-    executes a request but sends no answer.
+    """A double of the etcd store with the record of one node.
+
+    If the field ``silent`` is true, the double executes a request but sends no answer.
     """
 
     silent = False
@@ -61,7 +62,7 @@ def test_a_key_is_replaced_only_after_its_lifetime(tmp_path, membership):
     assert (
         wireguard_keys.rotated(tmp_path, published(membership, timestamps.now()), membership, [NETWORK]) is membership
     )
-    # The second key was published while the clock was wrong.
+    # The second time is in the future, as if the key was published while the clock was wrong.
     for updated in ("2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"):
         store = published(membership, updated)
         after = wireguard_keys.rotated(tmp_path, store, membership, [NETWORK])

@@ -1,4 +1,4 @@
-"""``hawse doctor --fix`` names as repaired only what hawse repairs."""
+"""``hawse doctor --fix`` lists a finding as repaired only if hawse itself can repair the fault."""
 
 from engine.diagnosis.doctor.checks import fault, ok, warning
 from engine.diagnosis.doctor.examination import repaired

@@ -15,7 +15,7 @@ from engine.swarm.server.rate_limit import BURST, LONGEST_WAIT_SECONDS, RATE, Bu
 
 @pytest.fixture
 def visits():
-    """The open client connections of a manager's server, and a function that adds a connection.
+    """Yield the open client connections of a manager's server, and a function that adds one from an address.
 
     The fixture closes all connections after the test.
     """
