@@ -77,7 +77,11 @@ class SwarmJoin(Struct, frozen=True):
 
 
 class CheckReport(Struct, frozen=True):
-    """The result of a check of the store: a line for each fault, and a line for each action of a repair."""
+    """The result of a check of the store.
+
+    ``problems`` has one line for each fault. ``repaired`` is True if a repair ran; ``done`` then has one line for each
+    action of the repair.
+    """
 
     problems: Sequence[str]
     done: Sequence[str] = ()
@@ -236,7 +240,7 @@ class Containers(Protocol):
         """Remove a legacy link; the reference "web/db" means the link ``db`` of the container ``web``."""
 
     def update(self, reference: str, policy: RestartPolicy | None) -> None:
-        """Change a container's restart policy; with None, only check that the container can be changed."""
+        """Change a container's restart policy; with None, only check the container and add the event "update"."""
 
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
         """Wait for a container and return its exit code.
@@ -258,7 +262,7 @@ class Containers(Protocol):
         """Return the document of GET /containers/{id}/json."""
 
     def gateway_priorities(self, container_ids: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
-        """Return the gateway priorities of these containers that are not 0, by container id and name of the network."""
+        """Return the gateway priorities that are not 0, as {container id: {network name: priority}}."""
 
     def announce_exec(self, reference: str, request: ExecCreate) -> None:
         """Add the event that a command has been created, which `exec` runs later; the container must be running."""
@@ -341,8 +345,8 @@ class Containers(Protocol):
     def rejoin(self) -> None:
         """Record the end of adopted namespaces; after a boot, connect them again if their names exist again.
 
-        When an adopted namespace ends or such a name appears, the agent starts a new hawse process, which calls this
-        method.
+        When an adopted namespace ends, or its name appears again, the agent starts a new hawse process, which calls
+        this method.
         """
 
 
@@ -436,7 +440,7 @@ class System(Protocol):
         no resident process is needed, and events of all processes appear. The store keeps about the last `EVENTS_KEPT`
         events. Raises InvalidArgument with Docker's text if ``until`` is before ``since``.
 
-        ``client`` is the descriptor of a connection; the stream also ends when the other side has closed it.
+        ``client`` is the descriptor of a connection; the stream also ends when the client has closed the connection.
         """
 
     def boot(self, timeout: float) -> BootReport:

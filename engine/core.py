@@ -106,9 +106,11 @@ class LocalEngine:
 
 
 def _cleaned_up(host: Host, outcomes: Iterable[EngineError | None], number: int) -> Iterator[EngineError | None]:
-    """Yield the outcomes of ``number`` removals; before the last outcome, schedule the cleanup of an unused host.
+    """Yield the outcomes of ``number`` removals; before the last outcome, start two background processes if needed.
 
-    Nothing is done after the last outcome, because the caller may end the iteration there.
+    One process deletes the kernel objects of removed networks. The other process removes hawse's kernel state from a
+    host without networks and containers. Because the caller may end the iteration at the last outcome, nothing is done
+    after it.
     """
     for place, outcome in enumerate(outcomes, 1):
         if place == number:
@@ -118,7 +120,7 @@ def _cleaned_up(host: Host, outcomes: Iterable[EngineError | None], number: int)
 
 
 class Preparation:
-    """Prepares the host for operations. Each operation calls `reading`, `booting` or `changing` first."""
+    """Prepares the host for operations. Most operations call `reading`, `booting` or `changing` first."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -159,7 +161,7 @@ class Preparation:
 
 
 class _Verbs:
-    """The attributes of `NetworkVerbs` and `ContainerVerbs`: the host, and the preparation of its operations."""
+    """The base class of `NetworkVerbs` and `ContainerVerbs`: stores the host, and the methods that prepare it."""
 
     def __init__(self, preparation: Preparation) -> None:
         self.host, self.reading, self.changing = preparation.host, preparation.reading, preparation.changing

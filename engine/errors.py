@@ -25,7 +25,7 @@ class EngineError(Exception):
 
 
 def hinted(error: E, hint: str) -> E:
-    """Return the error with this hint."""
+    """Set the hint of an error, and return the same error."""
     error.hint = hint
     return error
 

@@ -55,7 +55,7 @@ def start(*, dry_run: bool = False) -> None:
 
 
 def stop() -> Sequence[str]:
-    """Stop recording, and return the commands in the order of the changes; empty if nothing was recorded."""
+    """Stop recording, and return the recorded commands in the order of the changes."""
     commands = _recorder.commands if _recorder is not None else []
     recording.stop()
     return commands
@@ -95,7 +95,7 @@ class DryRun:
         return cast(Engine, _Engine(host))
 
     def shown(self, text: str) -> str:
-        """Return a text in which this host's paths replace the paths of the copy."""
+        """Return ``text`` with HAWSE_ROOT and HAWSE_RUN in place of the directories of the copy."""
         for name, real in (("root", self.root), ("run", self.run)):
             text = text.replace(str(self.scratch / name), str(real))
         return text

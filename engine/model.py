@@ -164,7 +164,8 @@ class HostConfig(Struct, frozen=True, omit_defaults=True):
     network_mode: str = "default"
     binds: tuple[str, ...] | None = None
     port_bindings: tuple[PortSpec, ...] = ()
-    empty_bindings: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)  # "80/tcp": () or None
+    # The entries of PortBindings that have no binding: a key such as "80/tcp", with () for [] and None for null.
+    empty_bindings: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     publish_all_ports: bool = False
     restart_policy: RestartPolicy = RestartPolicy()
     auto_remove: bool = False
@@ -186,8 +187,8 @@ class HostConfig(Struct, frozen=True, omit_defaults=True):
     console_size: tuple[int, int] = (0, 0)
     log_driver: str = ""  # in a request, "": the configured default; in a record, "": json-file
     log_options: Mapping[str, str] = field(default_factory=dict)
-    mounts: tuple[str, ...] = ()  # the entries of Mounts as JSON; the last of ``binds`` have the same meaning
-    null_fields: tuple[str, ...] = ()  # lists that a client of the API did not send, which Docker shows as null
+    mounts: tuple[str, ...] = ()  # Docker's Mounts entries as JSON; the last ``len(mounts)`` binds are the same mounts
+    null_fields: tuple[str, ...] = ()  # keys that a client of the API did not send, and that Docker shows as null
 
 
 class ContainerCreate(Struct, frozen=True):
@@ -362,7 +363,7 @@ class EndpointRecord(Struct, frozen=True, omit_defaults=True):
 
 
 def live_by_container(endpoints: Iterable[EndpointRecord]) -> dict[str, list[EndpointRecord]]:
-    """Return the live ones of these endpoints, by the id of their container."""
+    """Return the endpoints whose phase is "live", grouped by container id."""
     grouped: dict[str, list[EndpointRecord]] = {}
     for endpoint in endpoints:
         if endpoint.phase == "live":
@@ -421,7 +422,7 @@ class ContainerRecord(Struct, frozen=True, omit_defaults=True):
     restart_count: int = 0
     stopped_by_user: bool = False
     next_interfaces: Mapping[str, int] = field(default_factory=dict)  # see `engine.names.interface_numbers`
-    next_interface: int = 0  # in a record of an older version: the number of the next interface, whatever its prefix
+    next_interface: int = 0  # only in older records: the number of the next interface, for all prefixes
     owner: str = ""
 
 

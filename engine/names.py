@@ -15,7 +15,7 @@ from ipaddress import IPv4Address
 from engine.errors import Conflict, EngineError, InvalidArgument, NotFound
 from engine.model import ContainerRecord, EndpointSettings, NetworkRecord
 
-SHORT_ID = 12
+SHORT_ID = 12  # hex digits of a shortened id
 INTERFACE_PREFIX = "com.docker.network.container_iface_prefix"  # an option of a network
 ADOPTED = "netns:"
 """The prefix of the default name of a namespace that hawse did not create."""
@@ -256,9 +256,10 @@ def interface_prefix(network: NetworkRecord) -> str:
 
 
 def interface_numbers(container: ContainerRecord) -> Mapping[str, int]:
-    """Return the numbers of a container's next interfaces, by prefix; "" has the number for all other prefixes.
+    """Return the number of a container's next interface for each name prefix, such as {"eth": 2}.
 
-    Without "", the other prefixes begin with 0. An older version of hawse recorded one number for all prefixes.
+    The key "" has the number for all prefixes that are not keys. Without the key "", this number is 0. The key exists
+    only for a record of an older version of hawse, which has one number for all prefixes.
     """
     if not container.next_interface:
         return container.next_interfaces
@@ -266,7 +267,7 @@ def interface_numbers(container: ContainerRecord) -> Mapping[str, int]:
 
 
 def count_interfaces(numbers: Mapping[str, int], *networks: NetworkRecord) -> Mapping[str, int]:
-    """Return the numbers of the next interfaces, by prefix, after an interface on each network got its name.
+    """Return the numbers of the next interfaces, by prefix, after one interface on each network has got a name.
 
     Each prefix has its own numbers, as in Docker: two networks with the prefixes lan and wan give lan0 and wan0.
     """
@@ -275,5 +276,5 @@ def count_interfaces(numbers: Mapping[str, int], *networks: NetworkRecord) -> Ma
 
 
 def interface_number(numbers: Mapping[str, int], prefix: str) -> int:
-    """Return the number of the next interface with this prefix."""
+    """Return the number of the next interface with this prefix; ``numbers`` is as in `interface_numbers`."""
     return numbers.get(prefix, numbers.get("", 0))

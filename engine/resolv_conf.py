@@ -129,8 +129,9 @@ class ResolvConf(Struct, frozen=True):
 def resolv_conf(
     host_text: str, transform: Transform, overrides: Overrides, *, ipv4: bool = True, ipv6: bool
 ) -> ResolvConf:
-    """Return a container's resolv.conf; ``ipv4`` and ``ipv6`` say whether its sandbox has addresses of the version.
+    """Return a container's resolv.conf, made from the text of the host's resolv.conf and the user's settings.
 
+    ``ipv4`` and ``ipv6`` say whether the container's sandbox has addresses of this IP version. The transform
     ``INTERNAL`` is for containers on a user-defined network, ``LEGACY`` for the predefined networks ``bridge`` and
     ``none``. ``NONE`` is for the network ``host`` and for containers without any network. Raises `EngineError` if a
     server that the user set is not an IP address.
@@ -246,7 +247,7 @@ def _has_ndots(options: Sequence[str]) -> bool:
 
 
 def _is_invalid_ndots(option: str) -> bool:
-    """Return whether an option sets ndots to no number, or to a negative one. Docker leaves out such an option."""
+    """Return whether an option sets ndots to a negative number or to no number. Docker leaves out such an option."""
     return _has_ndots([option]) and not NDOTS.fullmatch(option)
 
 

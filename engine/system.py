@@ -148,7 +148,7 @@ class SystemVerbs:
         }
 
     def _pools(self) -> Json:
-        """Return the address pools of daemon.json; empty without pools."""
+        """Return the part DefaultAddressPools of /info, or {} if daemon.json sets no address pools."""
         pools = self.host.config.default_address_pools
         if pools == LOCAL_POOLS:
             return {}
