@@ -39,7 +39,8 @@ EVENTS_READ = 1_000
 class Taken(Exception):
     """The error for a value that must be unique and is already in use.
 
-    ``what`` is the kind of the value: network-name, container-name, address or port.
+    ``what`` is the kind of the value: network-name, container-name, address or port. ``holder`` identifies the object
+    that has the value.
     """
 
     def __init__(self, what: str, value: str, holder: str) -> None:
@@ -100,7 +101,7 @@ class Reader(Protocol):
         """Return the driver types that have at least one live network."""
 
     def subnets(self, version: int) -> list[tuple[int, int]]:
-        """Return the first and last address of each subnet of IP ``version`` that a network uses for its addresses."""
+        """Return the first and last address, as integers, of each subnet of IP ``version`` that a network uses."""
 
     def network(self, network_id: str) -> NetworkRecord | None:
         """Return the network with this full id."""

@@ -1,7 +1,7 @@
 """Find the process that holds the write lock of a store.
 
-The module reads /proc/locks and does not open the store's files. If a process closes a file, the kernel releases all
-POSIX locks that the process holds on the file, even through other descriptors.
+The module reads /proc/locks, and never opens the store's files. When a process closes a file, the kernel releases all
+POSIX locks that the process holds on this file, even locks that it took through other descriptors.
 """
 
 from __future__ import annotations

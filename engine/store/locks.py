@@ -2,8 +2,8 @@
 
 The kernel releases a lock when the process that holds the lock ends. The store's transactions keep the records
 consistent. The locks prevent two commands from changing the same container at the same time. Each lock protects one
-object, but two protect more. A command that changes the host holds the host lock in shared mode, and NETWORKS_LOCK
-protects the copies of all cluster networks. `engine.containers.remove` holds the locks of several containers. It never
+object, except two locks. Every command that changes the host holds the host lock in shared mode. NETWORKS_LOCK protects
+this host's copies of all cluster networks. `engine.containers.remove` holds the locks of several containers. It never
 waits for one of them while it holds another.
 
 A waiting command checks whether the holder of the lock is stopped. On a terminal, the command line sets a function (the

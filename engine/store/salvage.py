@@ -39,6 +39,8 @@ first free page, number of free pages.
 DAMAGES_LIMIT = 5  # maximum number of damaged pages and rows that the problems name
 MAGIC = b"SQLite format 3\0"
 PAGE = 4096  # bytes; the page size of every store
+# The headers of a write-ahead log (32 bytes; the third number is the page size) and of each frame (24 bytes; the first
+# number is the page number).
 WAL_HEADER, FRAME_HEADER = struct.Struct(">IIII16x"), struct.Struct(">II16x")
 
 
@@ -141,7 +143,10 @@ def _unreadable(salvaged: Salvaged, problem: str) -> Salvaged:
 
 
 def _check_pages(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
-    """Add the damages that SQLite's own check finds to the problems. Damage of an index counts, but loses no record."""
+    """Add the faults that SQLite's integrity check finds to ``salvaged.problems``, at most `DAMAGES_LIMIT` lines.
+
+    A damaged index is a fault too, but it loses no record.
+    """
     try:
         reports = [_text(line) for (line,) in connection.execute("PRAGMA integrity_check")]
     except sqlite3.DatabaseError as error:

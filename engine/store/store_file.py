@@ -72,21 +72,21 @@ def write_new(path: Path) -> None:
 
 
 def remains(path: Path) -> list[str]:
-    """Return which parts of a deleted store are left: its log, its backup, or the result of a killed repair."""
+    """Return the parts of a deleted store that still exist, such as ["the log", "a backup", "the repaired file"]."""
     parts = ["the log"] if has_log(path) else []
     parts += ["a backup"] if os.path.lexists(f"{path}{BACKUP}") else []
     return parts + (["the repaired file"] if os.path.lexists(f"{path}{REPAIRED}") else [])
 
 
 def has_log(path: Path) -> bool:
-    """Return whether the write-ahead log next to a store's file holds data. A log of zeros holds none."""
+    """Return whether the write-ahead log next to a store's file has data. A log with only zeros has no data."""
     with suppress(OSError), open(f"{path}-wal", "rb") as log:
         return int.from_bytes(log.read(4)) in WAL_MAGICS
     return False
 
 
 def blocked_log(path: Path) -> str:
-    """Return the name of a directory, link or device in the place of a store's log; "" if there is none."""
+    """Return the name of a directory, link or device at the path of a file that SQLite needs (`SUFFIXES`), or ""."""
     blocking = (Path(f"{path}{suffix}") for suffix in SUFFIXES)
     return next((log.name for log in blocking if log.is_symlink() or (log.exists() and not log.is_file())), "")
 

@@ -110,7 +110,7 @@ class SqliteReader:
         return {driver for (driver,) in rows}
 
     def subnets(self, version: int) -> list[tuple[int, int]]:
-        """Return the first and last address of each subnet of IP ``version`` that a network uses for its addresses."""
+        """Return the first and last address, as integers, of each subnet of IP ``version`` that a network uses."""
         rows = self._connection.execute("SELECT first, last FROM subnets WHERE family = ?", (version,))
         return [(int.from_bytes(first), int.from_bytes(last)) for first, last in rows]
 
@@ -209,8 +209,8 @@ class SqliteReader:
     def events(self, *, after: int = 0, since: int = 0) -> list[Event]:
         """Return at most `EVENTS_READ` events whose number is higher than ``after``, in the order of their numbers.
 
-        Events before the time ``since`` (nanoseconds since 1970) are left out. An event with damaged
-        attributes has none.
+        Events before the time ``since`` (nanoseconds since 1970) are left out. If the attributes of an event are
+        damaged, the event is returned with empty attributes.
         """
         rows = self._connection.execute(
             "SELECT type, action, actor, attributes, scope, time, seq FROM events WHERE seq > ? AND time >= ? "
@@ -393,8 +393,8 @@ class SqliteTransaction(SqliteReader):
     def _put(self, table: str, **columns: Column) -> None:
         """Insert a row, or update the row that has the same id.
 
-        An updated row keeps its ``seq`` (the number by which listings are sorted). If there is an objection, a new row
-        raises it.
+        An updated row keeps its ``seq`` (the number by which listings are sorted). Raises the transaction's objection,
+        if there is one, for a new row of any table except endpoints.
         """
         if self._objection and not self._may_put(table, columns["id"]):
             raise self._objection
@@ -424,7 +424,10 @@ def _revision() -> int:
 
 
 def _attributes(text: str) -> dict[str, str]:
-    """Return the attributes of an event; none if the text is damaged, because events are only a history."""
+    """Return the attributes of an event from their JSON text, or {} if the text is damaged.
+
+    Because events are only a history, damaged attributes are no error.
+    """
     try:
         value = json.loads(text)
     except ValueError:
