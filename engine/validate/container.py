@@ -125,8 +125,10 @@ def _main_network_settings(request: ContainerCreate) -> dict[str, EndpointSettin
     """Return the network settings of a new container.
 
     The request has an old field for the MAC address of the whole container. This MAC address is copied into the
-    settings of the main network. Raises `InvalidArgument` if the main network's settings have a different MAC address,
-    if the request names only other networks, or if it names a network besides the host's.
+    settings of the main network (the network that the network mode names).
+
+    Raises `InvalidArgument` in three cases: the main network's settings have a different MAC address, the old field is
+    used without settings for the main network, or a container in host mode has settings for another network.
     """
     mode, mac = request.host.network_mode, request.config.mac_address
     mode = "bridge" if mode in ("", "default") else mode
