@@ -59,7 +59,7 @@ def _matches(reference: str, pattern: str) -> bool:
 
 
 def _until(filters: Filters) -> float | None:
-    """Return the earliest time of the filter ``until``, or None without this filter."""
+    """Return the earliest time of the filter ``until`` in Unix seconds, or None without this filter."""
     try:
         return min((parse_moment(value, time.time()) for value in filters.get("until", ())), default=None)
     except InvalidArgument as error:

@@ -61,10 +61,10 @@ def _prunable(labels: Mapping[str, str], created: str, filters: Filters) -> bool
 
 
 def _until(filters: Filters) -> float | None:
-    """Return the time of the filter ``until``, or None without this filter; raises InvalidArgument.
+    """Return the time of the filter ``until`` in Unix seconds, or None without this filter; raises InvalidArgument.
 
-    A filter without a value is refused, because a client that sends it does not mean to remove everything. Docker
-    closes the connection.
+    Because a client that sends ``until`` does not mean to remove everything, ``until`` without a value is an error.
+    Docker closes the connection in this case.
     """
     if "until" not in filters:
         return None

@@ -40,7 +40,7 @@ def truth(filters: Filters, key: str) -> bool | None:
     """Return the value of a boolean filter of containers or images, or None if the filter is not given.
 
     As in Docker, values other than true, 1, false and 0 are ignored if one of these four is given. Raises
-    InvalidArgument if the values say neither or both.
+    InvalidArgument if none of the four is given, or if the values mean both true and false.
     """
     if key not in filters:
         return None
