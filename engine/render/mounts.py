@@ -11,7 +11,10 @@ Json = dict[str, Any]
 
 
 def mounts_document(host: HostConfig) -> list[Json]:
-    """Render binds ``source:target[:mode]`` as the mount points that Docker lists; those of Mounts show no mode."""
+    """Render binds ``source:target[:mode]`` as Docker's list of mount points.
+
+    As in Docker, mount points from the request's field Mounts (``--mount``) show no mode. They are the last binds.
+    """
     binds = host.binds or ()
     listed = len(binds) - len(host.mounts)
     return [_mount(bind) if place < listed else {**_mount(bind), "Mode": ""} for place, bind in enumerate(binds)]

@@ -70,7 +70,7 @@ def _host_ports(spec: PortSpec) -> list[str]:
 
 
 def _expand(port: PortRecord) -> Iterator[tuple[str, str, int]]:
-    """Yield the container port, the host address and the host port of each port of a range; 0 means no host port."""
+    """Yield ("80/tcp", host address, host port) for each port of a range; the host port 0 means that there is none."""
     for offset in range(port.port_end - port.port + 1):
         yield f"{port.port + offset}/{port.protocol}", port.host_ip, port.host_port and port.host_port + offset
 
