@@ -127,8 +127,9 @@ def _main_network_settings(request: ContainerCreate) -> dict[str, EndpointSettin
     The request has an old field for the MAC address of the whole container. This MAC address is copied into the
     settings of the main network (the network that the network mode names).
 
-    Raises `InvalidArgument` in three cases: the main network's settings have a different MAC address, the old field is
-    used without settings for the main network, or a container in host mode has settings for another network.
+    Raises `InvalidArgument` in three cases. The main network's settings have a different MAC address. The old field is
+    used, but the request has settings for other networks only. A container in host mode has settings for another
+    network.
     """
     mode, mac = request.host.network_mode, request.config.mac_address
     mode = "bridge" if mode in ("", "default") else mode
