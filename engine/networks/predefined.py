@@ -29,10 +29,10 @@ from engine.networks.create import used_ranges
 from engine.store.api import IntentKind, Transaction
 from engine.store.locks import locked
 
-MARK = "predefined"
+MARK = "predefined"  # the store's key for the settings with which the default bridge was recorded
 DEFAULT_BRIDGES = ("docker0", "hawse0")
 """The possible names of the default bridge. The second name is used on a host with Docker."""
-LAST_ID = "default-bridge-id"
+LAST_ID = "default-bridge-id"  # the store's key for the network id of the default bridge
 NO_BRIDGE = "none"
 BRIDGE_OPTION = "com.docker.network.bridge."
 
@@ -204,7 +204,7 @@ def _pools(
     before: NetworkRecord | None,
     on_host: Mapping[int, Sequence[Range]],
 ) -> Sequence[PoolRecord]:
-    """Return the address pools of the default bridge: those of its last record if they still fit, or new ones."""
+    """Return the default bridge's subnets: those of its last record if `_keeps_pools` allows it, else new subnets."""
     if before is not None and _keeps_pools(before, request):
         return before.pools
     for version in (4, 6):  # search all pools from the beginning, as dockerd does at its start
@@ -213,7 +213,10 @@ def _pools(
 
 
 def _with_default_gateway(pool: PoolRecord, config: Config) -> PoolRecord:
-    """Return an automatic subnet with the configuration file's default gateway; other subnets have theirs already."""
+    """Return an automatic subnet with the configuration file's default gateway; return other subnets unchanged.
+
+    The other subnets already have this default gateway from `_bridge_ipam`.
+    """
     return replace(pool, aux_addresses=_aux(config, ip_network(pool.subnet).version)) if pool.automatic else pool
 
 
@@ -223,9 +226,10 @@ def _aux(config: Config, version: int) -> dict[str, str]:
 
 
 def _keeps_pools(before: NetworkRecord, request: NetworkCreate) -> bool:
-    """Return whether the network keeps its subnets: all are automatic, and the configuration file still gives none.
+    """Return whether the default bridge keeps its subnets, although its settings have changed.
 
-    If IPv6 has been enabled or disabled, the subnets are not kept.
+    It keeps them if all of them are automatic, the configuration file names no subnet, and IPv6 was neither enabled nor
+    disabled.
     """
     automatic = all(pool.automatic for pool in before.pools)
     return automatic and not request.ipam_config and before.enable_ipv6 == request.enable_ipv6
