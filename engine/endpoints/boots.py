@@ -36,6 +36,6 @@ def is_of_this_boot(reader: Reader) -> bool:
 
 
 def read_records(reader: Reader) -> Snapshot:
-    """Return the networks, containers and endpoints of the store, and whether they are of this boot."""
+    """Return the networks, containers and endpoints of the store, and whether they describe the kernel of this boot."""
     here = is_of_this_boot(reader)
     return Snapshot(reader.networks(), reader.containers(), reader.endpoints(), of_this_boot=here)

@@ -19,6 +19,7 @@ from engine.names import parse_link
 from engine.store.api import Reader
 from engine.validate.container import check_link_at_start, link_target, link_to_stopped
 
+# A legacy link: the linking container and its endpoint, then the linked container and its endpoint.
 Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
 
 
@@ -149,7 +150,7 @@ def _close(host: Host, member: JoinedEndpoint, links: Sequence[Pair]) -> None:
 
 
 def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
-    """Yield all links between the endpoints of a network. Only the default bridge has links."""
+    """Yield each legacy link between two endpoints of a network. Only the default bridge has such links."""
     for record in reader.containers(with_links=True) if network.predefined else ():
         for endpoint in _on(reader, network, record):
             yield from _outgoing(reader, record, endpoint)
@@ -185,8 +186,8 @@ def _on(reader: Reader, network: NetworkRecord, container: ContainerRecord) -> l
 def _leads_to(reader: Reader, text: str, record: ContainerRecord) -> bool:
     """Return whether a link names the container.
 
-    A link may name a container by a prefix of its id. If another container has this prefix as its name, the name has
-    priority; therefore the store is asked.
+    A link may name a container by a prefix of its id. Because another container may have this prefix as its name, and
+    names have priority, the function then searches the store.
     """
     target, _ = parse_link(text)
     if target in (record.name, record.id):

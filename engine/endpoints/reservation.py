@@ -58,7 +58,7 @@ def record_joined(tx: Transaction, container: ContainerRecord, member: JoinedEnd
 
 
 def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, *, keep: bool = False) -> None:
-    """Delete the record of an endpoint, or keep its addresses and ports for the container's next run, with ``keep``.
+    """Delete the record of an endpoint; with ``keep``, keep its addresses and ports for the container's next run.
 
     Add the event "disconnect" if the endpoint has been in its sandbox.
     """
@@ -129,7 +129,7 @@ def reserve(
 
 
 def _disables_ipv6(settings: EndpointSettings) -> bool:
-    """Return whether the endpoint's sysctls disable IPv6 on its interface. As in Docker 28, it then has IPv4 only."""
+    """Return whether the endpoint's sysctls disable IPv6 on its interface; as in Docker 28, it then gets no IPv6."""
     try:
         sysctls = kernel.endpoint_sysctls(settings.driver_opts or {}, "IFNAME")
     except BadOption:
@@ -255,7 +255,7 @@ def release_all(host: Host, records: Sequence[ContainerRecord], *, keep: bool = 
 
     The endpoints of all containers are removed together, in few requests to the kernel and two transactions. Returns
     the first error of each container for which the removal failed, by container id. The records are deleted even then.
-    ``keep`` is that of `release_endpoints`.
+    ``keep`` has the same meaning as in `release_endpoints`.
     """
     with host.store.read() as reader:
         released = [(record, _members(reader, record.id)) for record in records]
@@ -308,7 +308,8 @@ def release_endpoint(
     """Remove one endpoint from its sandbox and delete the endpoint's record.
 
     The ports are unpublished before the interface is removed, so that no new connections arrive meanwhile. The record
-    is deleted even if a step fails. ``others`` are the endpoints that the container keeps.
+    is deleted even if a step fails. ``others`` are the endpoints that the container keeps. If ``alive`` is false, the
+    sandbox's network namespace is not entered.
     """
     with host.store.write() as tx:
         # Set the phase "leaving", because a firewall repair skips endpoints in this phase. A concurrent repair then

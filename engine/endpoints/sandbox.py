@@ -309,6 +309,7 @@ def can_publish(host: Host, network: NetworkRecord) -> bool:
     return not network.internal and isinstance(host.driver(network.driver), Publisher)
 
 
+# Internal network; negated gateway priority; not a local network with gateways of both IP versions; network name.
 Rank = tuple[bool, int, bool, str]
 
 
@@ -329,7 +330,8 @@ def _interface_name(
 
     A name that the user chose is used unchanged. If the user chose none, the name is the network's interface prefix
     followed by its number in ``numbers``. In a network namespace that hawse did not create, the next free name is used
-    instead. If the user chose names for other interfaces of the container, it is the lowest free name, as in Docker 28.
+    instead. If the user chose names for other interfaces of the container, the lowest free name is used, as in Docker
+    28.
     """
     if chosen := _chosen_name(attachment_of(container, network.id)):
         return chosen
