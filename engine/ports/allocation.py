@@ -65,9 +65,7 @@ class PortProbe(Protocol):
         """
 
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
-        """Return the error of binding a port now (such as ``address already in use``), or None if the port can be
-        bound.
-        """
+        """Return the error of binding a port now, such as ``address already in use``, or None if the bind succeeds."""
 
 
 class RangeCursor(Protocol):
@@ -77,7 +75,7 @@ class RangeCursor(Protocol):
     """
 
     def last(self, protocol: str, address: str, ports: range) -> int:
-        """Return the last port that was chosen from the range, or 0 if none was."""
+        """Return the last port that was chosen from the range, or 0 if no port was chosen from it yet."""
 
     def move(self, protocol: str, address: str, ports: range, port: int) -> None:
         """Store the last port that was chosen from the range."""
@@ -86,9 +84,9 @@ class RangeCursor(Protocol):
 class HostAddressing(Struct, frozen=True):
     """The host's side of published ports: the network's default host address, and the usable IP versions.
 
-    An IP version is usable if the host can listen on it, and if the endpoint has an address to which its packets can
-    lead. If an endpoint has no IPv6 address, IPv6 clients reach the endpoint through its IPv4 address, as with Docker's
-    proxy. ``untranslated`` are the IP versions whose gateway mode uses no host port, such as "routed".
+    An IP version is usable if the host can listen on it, and its packets can be forwarded to an address of the
+    endpoint. If an endpoint has no IPv6 address, IPv6 clients reach the endpoint through its IPv4 address, as with
+    Docker's proxy. ``untranslated`` are the IP versions whose gateway mode uses no host port, such as "routed".
     """
 
     probe: PortProbe
@@ -104,10 +102,10 @@ def family(address: str) -> int:
 
 
 def is_translated(network: NetworkRecord, version: int, *, has_ipv6: bool) -> bool:
-    """Return whether the network's gateway modes allow an endpoint's ports of an IP version to be published on the
-    host. Networks with a routed or isolated gateway mode do not publish ports on the host.
+    """Return whether the network's gateway modes publish an endpoint's ports of an IP version on the host.
 
-    IPv6 clients of an endpoint without an IPv6 address are led to its IPv4 address, so both modes must be NAT then.
+    A network with a routed or isolated gateway mode publishes no ports on the host. IPv6 packets for an endpoint
+    without an IPv6 address are forwarded to its IPv4 address, so the gateway modes of both IP versions must be NAT.
     """
     options = network.options or {}
     versions = (6, 4) if version == 6 and not has_ipv6 else (version,)

@@ -92,7 +92,7 @@ def publishing(
 
 
 def forwards_of(endpoint: EndpointRecord, network: NetworkRecord) -> Sequence[ProxiedPort]:
-    """Return the port ranges of one endpoint that the agent forwards."""
+    """Return the published host port ranges of one endpoint that the agent forwards; () if it forwards none."""
     inside = endpoint.ipv6 or endpoint.ipv4
     if not inside or not is_translated(network, 6, has_ipv6=bool(endpoint.ipv6)):
         return ()
