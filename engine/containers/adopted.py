@@ -51,7 +51,8 @@ OF_PROCESS = re.compile(r"/proc/(\d+)/ns/net")
 class NamespaceReference(Struct, frozen=True):
     """A network namespace that hawse did not create: its name, its path, and the values that identify the namespace.
 
-    For ``pid:N``, ``start`` is the start time of the process. For a named namespace, ``start`` is the inode.
+    For ``pid:N``, ``start`` is the start time of the process in clock ticks since boot. For a named namespace,
+    ``start`` is the inode, and ``pid`` is 0.
     """
 
     name: str

@@ -145,10 +145,10 @@ def with_end(record: ContainerRecord, state: ProcessState) -> ContainerRecord:
 
 
 def lost(record: ContainerRecord) -> ContainerRecord:
-    """Return the record of an exited container whose end no process observed: with the exit code `LOST`.
+    """Return the record of a container whose end no process observed, with status "exited" and exit code `LOST`.
 
-    Its end is the time of the boot, or now. A record of a process without a pid keeps its exit code and end, which a
-    shutdown has recorded (`engine.recovery.shutdown`).
+    Its end is the time of the boot if the run began before the boot, else the present time. If the record of a process
+    has no pid, a shutdown has recorded exit code and end (`engine.recovery.shutdown`), and they are kept.
     """
     ended = replace(record, status="exited", pid=0)
     if record.kind == "process" and not record.pid:

@@ -44,7 +44,8 @@ def path(host: Host, record: ContainerRecord) -> Path:
 def user_text(sandbox_path: str) -> str:
     """Return the text of the user's own resolv.conf for the namespace at a path, or "" if there is none.
 
-    A file in its place is newer than a kept file: `restore` may have left the kept file after an error.
+    The user's file in /etc/netns/NAME takes precedence over a file in `KEPT`. After an error, `restore` leaves the file
+    in `KEPT`, and the user may have written a newer one since.
     """
     place = _of_name(sandbox_path)
     if place is None:

@@ -37,7 +37,7 @@ CURSOR_LIMIT = 256
 
 
 class StoredCursor(Struct, frozen=True):
-    """The last port that was chosen from each range of host ports, in the store."""
+    """Implements `engine.ports.allocation.RangeCursor` with values in the store."""
 
     tx: Transaction
 

@@ -61,7 +61,7 @@ def list_documents(host: Host, filters: Filters, *, everything: bool, limit: int
 
 
 def gateway_priorities(host: Host, container_ids: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
-    """Return the gateway priorities of these containers that are not 0, by container id and name of the network."""
+    """Return the gateway priorities that are not 0, as {container id: {network name: priority}}."""
     with host.store.read() as reader:
         records = [record for i in container_ids if (record := reader.container(i)) is not None]
     priorities = {r.id: {a.network: a.settings.gw_priority for a in r.attachments} for r in records}

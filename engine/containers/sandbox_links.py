@@ -69,7 +69,7 @@ def path_of(run: Path, sandbox_id: str) -> str:
 
 
 def add(host: Host, record: ContainerRecord) -> None:
-    """Make the name of a running container's sandbox, if no other namespace has the name; idempotent.
+    """Create /run/netns/NAME for a running container's sandbox, if no other namespace has this name; idempotent.
 
     An existing link of that name into HAWSE_RUN was left by a killed command, and is replaced. Containers in host mode
     get no name, because it would be a name of the host's own namespace.
@@ -85,7 +85,10 @@ def add(host: Host, record: ContainerRecord) -> None:
 
 
 def remove(host: Host, record: ContainerRecord) -> None:
-    """Remove the name of a container's sandbox; idempotent. A name that another program has made stays."""
+    """Remove the link /run/netns/NAME of a container's sandbox, and the links in /etc/netns/NAME; idempotent.
+
+    Links that another program has made are not removed.
+    """
     link, place = NETNS_DIRECTORY / record.name, ETC / record.name
     if recording.is_dry_run():
         return

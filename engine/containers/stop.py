@@ -39,7 +39,7 @@ def error_prefix(what: str) -> Iterator[None]:
 
 
 def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> bool:
-    """Stop a container's process, with SIGKILL after the timeout; return whether the container was running.
+    """Stop a container's process, with SIGKILL after the timeout; return whether it was running or restarting.
 
     On return, the endpoints and ports of the container are released. If this command is killed, the supervisor finishes
     the stop.
@@ -121,7 +121,10 @@ def stop_request(
 
 
 def _mark_stopped(host: Host, container_id: str, action: str = "") -> None:
-    """Record, with an event, that the user has stopped a container whose process the runtime does not know."""
+    """Record that the user has stopped a container whose process the runtime does not know.
+
+    Also adds the event ``action``, unless ``action`` is "".
+    """
     with host.store.write() as tx:
         record = tx.container(container_id)
         if record is not None and record.status == "running":
