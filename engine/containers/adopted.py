@@ -272,7 +272,10 @@ def locate(reference: str) -> tuple[str, int]:
 
 
 def _parsed(reference: str) -> tuple[str, str, int]:
-    """Return the namespace's default name, the path of the file that opens it, and the pid N of ``pid:N`` or 0."""
+    """Return (default name, path of the file that opens the namespace, pid); the pid is 0 if no process is named.
+
+    Raises NotFound for an invalid pid, and InvalidArgument for an invalid name.
+    """
     kind, _, rest = reference.partition(":")
     of_process = OF_PROCESS.fullmatch(rest)
     if kind == "pid" or of_process:

@@ -174,7 +174,10 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
 
 
 def _checked_links(reader: Reader, links: Sequence[str]) -> list[str]:
-    """Return the links with the names of their targets; of several links with the same alias, only the first."""
+    """Return the links; the owner of a shared sandbox replaces a target that uses the sandbox.
+
+    Of several links with the same alias, only the first is returned.
+    """
     by_alias: dict[str, str] = {}
     for link in links:
         by_alias.setdefault(parse_link(link)[1], _with_sandbox_owner(reader, link))

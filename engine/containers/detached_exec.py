@@ -18,9 +18,10 @@ from engine.runtime.errors import OTHER
 
 
 def run(start: Callable[[], object], ended: Callable[[int], object]) -> None:
-    """Call ``start``, which starts a command and returns at once; after its end, call ``ended`` with the exit code.
+    """Start a command by calling ``start``; after the command's end, call ``ended`` with its exit code.
 
-    Both functions run in a new process. Blocks until the command is started. Raises RuntimeFailure if ``start`` fails.
+    ``start`` must not wait for the command. Both functions run in a new process. Blocks until the command is started.
+    Raises RuntimeFailure if ``start`` fails.
     """
     report, outcome = os.pipe()
     child = os.fork()

@@ -125,9 +125,9 @@ def _add_events(host: Host, record: ContainerRecord, exec_id: str, *actions: str
 def _execute_in_namespace(host: Host, record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> int:
     """Run a command of the host in a network namespace that hawse did not create, and return its exit code.
 
-    The command runs in a new mount namespace, in which the network namespace's own file is mounted on /etc/resolv.conf.
-    For a namespace of `ip netns`, `ip netns exec` mounts the files in /etc/netns/NAME. Returns 0 immediately if the
-    request is to run detached. Raises RuntimeFailure if the command does not exist.
+    The command runs in a new mount namespace, in which hawse's resolv.conf for the network namespace is mounted on
+    /etc/resolv.conf. For a namespace of `ip netns`, `ip netns exec` mounts the files in /etc/netns/NAME. Returns 0
+    immediately for a detached command. Raises RuntimeFailure if the command does not exist.
     """
     directory, name = os.path.split(record.sandbox_path)
     if directory == str(namespace_files.NETNS_DIRECTORY):

@@ -36,7 +36,7 @@ def matches(reader: Reader, reference: str) -> list[ContainerRecord]:
 
 
 def linked(reader: Reader, reference: str) -> list[ContainerRecord]:
-    """Return a list with the target container of a link on the default bridge; empty without such a link.
+    """Return the target container of a link on the default bridge as a list, or [] if there is no such link.
 
     The reference "web/db" means the target of the link ``db`` of the container ``web``.
     """
@@ -139,7 +139,7 @@ def ran_before_boot(record: ContainerRecord) -> bool:
 
 
 def with_end(record: ContainerRecord, state: ProcessState) -> ContainerRecord:
-    """Return the record with the exit code and the time of an end that the runtime has observed."""
+    """Return the record with the exit code, the end time and the OOM flag that the runtime has observed."""
     finished_at = timestamps.from_seconds(state.finished_at)
     return replace(record, exit_code=state.exit_code, oom_killed=state.oom_killed, finished_at=finished_at)
 

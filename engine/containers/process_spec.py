@@ -66,7 +66,7 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
 
 
 def _restricted(spec: ProcessSpec, settings: HostConfig, security: Security) -> ProcessSpec:
-    """Return the description with the user's settings for what the process may see and do."""
+    """Return ``spec`` with the settings that limit the process, such as capabilities, seccomp profile and sysctls."""
     return replace(
         spec,
         read_only=settings.readonly_rootfs,

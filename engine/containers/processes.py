@@ -99,7 +99,8 @@ def _output(pids: set[int], arguments: Sequence[str]) -> str:
 def _parsed(output: str, pids: set[int]) -> Json:
     """Return the document of `top` from the output of ps: the titles, and the lines as lists of words.
 
-    It has the lines of the processes ``pids``, and the lines of their threads, which follow the line of a process.
+    The document has the lines of the processes ``pids``. If ps also lists threads, it has the lines of their threads,
+    which follow the line of their process.
     """
     first, *lines = output.split("\n")
     titles = _words(first)

@@ -170,7 +170,7 @@ def resume_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 
 
 def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
-    """Kill containers, release their endpoints and ports, and delete their records, files and locks; idempotent.
+    """Kill containers, release their endpoints and ports, and delete their records and files; idempotent.
 
     Also ends the intents (records of unfinished work) of the removals. Returns the errors by container id; the intents
     of these containers stay. The caller holds the container locks.

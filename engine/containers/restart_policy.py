@@ -69,7 +69,11 @@ def _failed(record: ContainerRecord) -> bool:
 
 
 def ends_with(record: ContainerRecord, number: int) -> bool:
-    """Return whether a signal that the user sends also prevents an automatic restart of the container."""
+    """Return whether a signal that the user sends also prevents an automatic restart of the container.
+
+    This applies to SIGKILL and to the container's stop signal. It applies to every signal if the container has no stop
+    signal, or has the restart policy unless-stopped.
+    """
     signal = record.config.stop_signal
     return (
         not signal or number in (SIGKILL, parse_signal(signal)) or record.host.restart_policy.name == "unless-stopped"

@@ -72,7 +72,7 @@ def add(host: Host, record: ContainerRecord) -> None:
     """Create /run/netns/NAME for a running container's sandbox, if no other namespace has this name; idempotent.
 
     An existing link of that name into HAWSE_RUN was left by a killed command, and is replaced. Containers in host mode
-    get no name, because it would be a name of the host's own namespace.
+    get no link, because the link would lead to the host's own namespace.
     """
     if not host.config.netns_names or record.host.network_mode == "host":
         return
@@ -103,7 +103,7 @@ def remove(host: Host, record: ContainerRecord) -> None:
 
 
 def repair(host: Host, record: ContainerRecord) -> None:
-    """Give a running container's sandbox its present name, and remove other names that an interrupted rename left."""
+    """Create /run/netns/NAME for a running container's present name, and remove links that a killed rename left."""
     with suppress(OSError):
         for name in os.listdir(NETNS_DIRECTORY):
             if name != record.name:

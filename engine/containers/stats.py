@@ -52,7 +52,7 @@ def stream(host: Host, reference: str, *, once: bool, one_shot: bool) -> Iterato
     """Yield a document of GET /containers/{id}/stats every second, with the processor times of the previous document.
 
     With ``once``, yield only one document, after one second, because a CPU percentage needs two readings. With
-    ``one_shot``, yield the document immediately, without earlier times. Ends when the container is removed.
+    ``one_shot``, yield the document immediately, without earlier times. Raises NotFound when the container is removed.
     """
     (before,) = current_stats(host, [reference])
     if one_shot or (once and before["read"] == timestamps.NEVER):

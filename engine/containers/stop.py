@@ -111,7 +111,9 @@ def stop_request(
 ) -> StopRequest:
     """Return the request to end a process by the signal ``number``, and by SIGKILL after ``timeout`` seconds.
 
-    Without a ``timeout``, the container's own value is used. A negative value means no SIGKILL.
+    Without a ``timeout``, the container's own stop timeout is used, else `DEFAULT_TIMEOUT`. A negative value means no
+    SIGKILL. If Linux has no signal ``number``, SIGKILL is sent after `UNKNOWN_SIGNAL_WAIT_SECONDS`, without another
+    signal before it.
     """
     chosen = timeout if timeout is not None else record.config.stop_timeout
     seconds = DEFAULT_TIMEOUT if chosen is None else chosen
