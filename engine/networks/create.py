@@ -206,10 +206,10 @@ def _overlapping(tx: Transaction, subnet: IPNetwork) -> str:
 
 
 def pass_over(tx: Transaction, released: Iterable[PoolRecord]) -> None:
-    """Record the subnets ``released`` as the last allocated subnets.
+    """Record the automatic subnets of a network whose creation failed as the last allocated subnets.
 
-    These are the automatic subnets of a network whose creation failed. The next search starts after the last allocated
-    subnet. Without this record, the next network would get the same subnets again.
+    The next search starts after the last allocated subnet. Without this record, the next network would get the same
+    subnets again.
     """
     for pool in released:
         if pool.automatic:
