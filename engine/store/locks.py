@@ -104,7 +104,7 @@ def _still_named(descriptor: int, path: Path) -> bool:
 
 
 def set_notice(notice: Notice | None) -> None:
-    """Set the function that tells the user what a command waits for; with None, nothing is shown."""
+    """Set the function that tells the user which command holds a lock; with None, the user is told nothing."""
     global _notice  # noqa: PLW0603
     _notice = notice
 
@@ -130,7 +130,7 @@ class Wait:
         self._shown.close()
 
     def check(self) -> None:
-        """Show what this process waits for, if the wait has taken half a second."""
+        """Tell the user which command holds the lock, once, after `NOTICE_DELAY_SECONDS` of waiting."""
         if not self._is_shown and _notice and time.monotonic() - self.began >= NOTICE_DELAY_SECONDS:
             self._is_shown = True
             self._shown.enter_context(_notice(f"Waiting for {self.described()}"))

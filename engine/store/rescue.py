@@ -143,7 +143,7 @@ def _add_from_backup(store: Path, salvaged: Salvaged, scratch: Path) -> list[str
 
 
 def _losses(salvaged: Salvaged) -> list[str]:
-    """Return one line for each record that is known to be lost."""
+    """Return one line for each unreadable record that the backup has not replaced."""
     return [
         f"lost the record {name[:12]} in {table}"
         for table, names in salvaged.lost.items()
