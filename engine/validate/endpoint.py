@@ -111,7 +111,7 @@ def check_connect(
 ) -> None:
     """Raise an error if dockerd would refuse to connect the container to the network.
 
-    ``joined`` are the networks of a running container, and empty for a stopped container. The checks are in
+    ``joined`` has the networks of a running container; it is empty for a stopped container. The checks are in
     dockerd's order: shared sandbox, settings, host and none networks, configuration-only network, links, already
     connected. dockerd checks for a shared sandbox before it looks up the network. Therefore the caller also calls
     `check_own_sandbox` before it looks up the network.
