@@ -21,7 +21,7 @@ from engine.store.api import IntentKind
 from engine.store.locks import locked
 from engine.validate.signals import RTMAX, check_supported, parse_signal
 
-DEFAULT_TIMEOUT = 10
+DEFAULT_TIMEOUT = 10  # seconds
 UNKNOWN_SIGNAL_WAIT_SECONDS = 2
 """Seconds to wait before SIGKILL if the number of the stop signal does not exist on this system. Docker waits for the
 same time.
