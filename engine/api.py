@@ -401,7 +401,7 @@ class Images(Protocol):
 class System(Protocol):
     """The operations on this host as a whole: Docker's /version, /info and /events.
 
-    Also the check of the store, traces, and the restoration after a boot.
+    Other operations check the store, trace a path, and restore the host after a boot.
     """
 
     def version(self) -> Json:

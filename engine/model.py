@@ -114,7 +114,7 @@ class PortSpec(Struct, frozen=True, omit_defaults=True):
 
     @property
     def host_ports(self) -> range:
-        """The host ports that the user gave; empty if hawse may choose any port."""
+        """The host ports that the user gave, or an empty range if hawse may choose any port."""
         first, _, last = self.host_port.partition("-")
         return range(int(first), int(last or first) + 1) if self.host_port not in ("", "0") else range(0)
 
