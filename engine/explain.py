@@ -40,7 +40,7 @@ from engine.store.store_file import NAME
 
 OWN_NAMESPACE = "/proc/thread-self/ns/net"
 PREFIX = "dry-run-"
-"""The names of the directories of dry runs begin with this prefix and the identity of their process."""
+"""The name of a dry run's directory is this prefix, the identity of the dry run's process, and a random suffix."""
 _recorder: CommandRecorder | None = None
 
 

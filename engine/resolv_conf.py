@@ -34,11 +34,11 @@ SYSTEM = Path("/etc/resolv.conf")
 STUB = "127.0.0.53"
 """The address of systemd-resolved's stub listener (a DNS server on the loopback interface).
 
-If the host's resolv.conf has no other server, the file `BEHIND_STUB` is read instead, as in Docker.
+If the host's resolv.conf has no other server, `read_host_resolv_conf` reads the file `BEHIND_STUB` instead.
 """
 BEHIND_STUB = Path("/run/systemd/resolve/resolv.conf")
 LIMIT_BYTES = 16 << 20
-"""Maximum bytes that hawse reads of a file of the host. More would fill the memory of the agent, which reads it too."""
+"""Maximum bytes that hawse reads of a host file. Without a limit, an endless file would fill the agent's memory."""
 NDOTS = re.compile(r"ndots:(\+?[0-9]{1,18}|-0+)")
 """A valid ndots option: its number has a form that Go's strconv.Atoi accepts, and is not negative."""
 

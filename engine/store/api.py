@@ -28,7 +28,7 @@ from engine.model import (
 )
 
 DRIVER_STATE_KEY, DRIVER_STATE = "keepsakes", dict[str, tuple[str, ...]]
-"""The key in the table of small values under which the state of drivers is, and the type of this JSON value."""
+"""The key of the drivers' saved state in the table ``meta``, and the type of its JSON value: lists by driver type."""
 EVENTS_KEPT = 10_000
 """Number of events that the store keeps. Up to `EVENTS_SPARE` older events can remain until the next deletion."""
 EVENTS_SPARE = 100

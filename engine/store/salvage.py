@@ -30,7 +30,7 @@ KINDS: dict[str, type] = {
     "endpoints": EndpointRecord,
     "images": ImageRecord,
 }
-"""The record class of each table that holds records. A repair computes the tables of subnets, addresses and ports."""
+"""The record class of each table that holds records. A repair computes the other tables from these records."""
 TABLES = (*KINDS, "meta", "intents")
 HEADER = struct.Struct(">16sHBBBBBBIIII")
 """The first 40 bytes of a store's file: magic, page size, versions and fractions, change counter, number of pages,
