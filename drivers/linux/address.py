@@ -1,7 +1,7 @@
 """Addresses on links.
 
 hawse marks the addresses that it adds with its own protocol number (IFA_PROTO, Linux 5.18). By this number, hawse
-finds its own addresses on an interface of another program, and removes only these.
+finds its own addresses on an interface of another program, and removes only these addresses.
 """
 
 from __future__ import annotations

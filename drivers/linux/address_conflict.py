@@ -14,9 +14,10 @@ WAIT_SECONDS = 0.15  # a host on the same link answers an ARP request within mil
 
 
 def holders(interface: str, own_address: IPv4Address, address: IPv4Address) -> set[str]:
-    """Return the MACs that answer for an address on an interface of the calling thread's network namespace.
+    """Return the MACs of the machines that answer an ARP request for ``address`` at an interface.
 
-    Blocks `WAIT_SECONDS`. The request has the source address ``own_address``, an address of the interface.
+    Runs in the calling thread's network namespace. Blocks `WAIT_SECONDS`. The request has the source address
+    ``own_address``, an address of the interface.
     """
     macs: set[str] = set()
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC

@@ -44,10 +44,12 @@ Address = tuple[str, int]  # IP address and port
 
 
 class ConntrackFlow(Struct, frozen=True):
-    """A conntrack entry: the addresses of its original direction, and the source of the reply direction.
+    """A conntrack entry; addresses are packed.
 
-    ``returning_port`` is the destination port of the reply direction: the client's port, or that which SNAT gave it.
-    ``key`` holds the original direction's addresses and ports in bytes, as received from the kernel.
+    ``source``, ``destination`` and ``port`` are the addresses and the destination port of the original direction.
+    ``answering`` and ``answering_port`` are the source of the reply direction. ``returning_port`` is the destination
+    port of the reply direction: the client's port, or the port that SNAT has set. ``key`` holds the original
+    direction's addresses and ports in bytes, as received from the kernel.
     """
 
     source: bytes
@@ -114,7 +116,7 @@ def original_destination(protocol: str, client: Address, server: Address) -> tup
 
 
 def flows_to(protocol: str, address: IPAddress, port: int) -> list[ConntrackFlow]:
-    """Return the flows whose clients send to an address and port, before any translation; changes nothing."""
+    """Return the conntrack entries whose original destination is this address and port; changes nothing."""
     session = Session(NETFILTER)
     try:
         with kernel_errors("list", "tracked connections"):
@@ -126,7 +128,7 @@ def flows_to(protocol: str, address: IPAddress, port: int) -> list[ConntrackFlow
 
 
 def reached_limit() -> tuple[int, int] | None:
-    """Return the number of flows and the limit if the namespace has reached its limit, otherwise None."""
+    """Return (number of flows, limit) if the namespace has reached its limit of conntrack entries, otherwise None."""
     used, most = (int(sysctl.read(f"net/netfilter/nf_conntrack_{key}") or 0) for key in ("count", "max"))
     return (used, most) if 0 < most <= used else None
 
@@ -134,7 +136,7 @@ def reached_limit() -> tuple[int, int] | None:
 def failed_insertions() -> int:
     """Return how many packets were dropped since boot because another flow has their translated addresses and ports."""
     if not sysctl.read("net/netfilter/nf_conntrack_count"):
-        return 0  # nothing is tracked here; do not send the request, because it would load a kernel module
+        return 0  # without conntrack, send no request, because it would load a kernel module
     session = Session(NETFILTER)
     try:
         with kernel_errors("read", "counters of connection tracking"):
@@ -264,8 +266,8 @@ def _source_filter(direction: int, address: IPAddress) -> bytes:
 def _filter(direction: int, content: bytes, flags: int) -> bytes:
     """Return the netlink attributes with which the kernel selects flows.
 
-    ``direction`` is the attribute of the compared tuple: that of the original packets or of the replies. ``content``
-    holds the values to compare with, and ``flags`` select the fields to compare.
+    ``direction`` is the tuple to compare, `TUPLE_ORIG` or `TUPLE_REPLY`. ``content`` holds the required values, and
+    ``flags`` select the fields to compare.
     """
     counting = attribute(direction, struct.pack("=I", flags))
     return nested(direction, content) + nested(FILTER, counting)

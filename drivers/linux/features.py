@@ -114,7 +114,11 @@ def uplink() -> tuple[str, int]:
 
 
 def outside_interfaces() -> list[str]:
-    """Return the names of the interfaces that may lead to other machines: up, no bridges, and not made by hawse."""
+    """Return the names of the interfaces that may lead to other machines.
+
+    These are the interfaces that are up, and are no loopback and no bridge. An interface with an alias is left out,
+    because hawse marks its own links by an alias.
+    """
     with session() as opened:
         links = link.all_links(opened)
     return [

@@ -53,7 +53,7 @@ def interface_addresses() -> list[tuple[str, str]]:
 
 
 def down_towards(target: IPAddress) -> str:
-    """Return an interface that is down and has an address, or "" if there is none.
+    """Return the name of an interface that is down and has an address, or "" if there is none.
 
     Prefers an interface with a subnet that contains ``target``. An interface loses its IPv6 addresses when it goes
     down. Therefore, an interface with an IPv4 address is also returned for an IPv6 ``target``.

@@ -55,7 +55,7 @@ def _is(status: os.stat_result, path: Path) -> bool:
     try:
         return os.path.samestat(status, os.stat(path))
     except OSError:
-        return False  # access to ``path`` is denied: treat its namespace as another one
+        return False  # access to ``path`` is denied: treat its namespace as another namespace
 
 
 def _of_residents(sockets: Collection[str]) -> Iterator[str]:

@@ -20,18 +20,21 @@ ACTION, POLICY_BYTES, BLOCK = 161, 168, 1  # struct xfrm_userpolicy_info: offset
 
 
 def blocking(pairs: Iterable[tuple[IPAddress, IPAddress]]) -> str:
-    """Return, as text, the first policy that blocks packets from or to the other address of a pair; "" if none does."""
+    """Return, as text, a policy that blocks packets between the two addresses of a pair; "" if no policy does."""
     directions = (direction for source, target in pairs for direction in ((source, target), (target, source)))
     return next((text for text in _stopping(directions) if text.endswith(BLOCKS)), "")
 
 
 def stopping(source: IPAddress, destination: IPAddress) -> str:
-    """Return, as text, the policy that blocks packets between two addresses or requires IPsec; "" if none does."""
+    """Return, as text, a policy that blocks packets to ``destination`` or requires IPsec; "" if no policy does."""
     return next(_stopping([(source, destination)]), "")
 
 
 def _stopping(directions: Iterable[tuple[IPAddress, IPAddress]]) -> Iterator[str]:
-    """Yield the policies for packets from the first to the second address of a way; the policies are listed once."""
+    """Yield, as text, each policy that blocks packets or requires IPsec for them.
+
+    Each direction is a pair: the source and the destination of the packets. The kernel's list is read only once.
+    """
     policies = _policies()
     for source, destination in directions:
         for body in policies:

@@ -25,7 +25,7 @@ WITH_HANDLES = 1 << 3  # libnftables flag NFT_CTX_OUTPUT_HANDLE: print the numbe
 NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: do not look up host names by DNS
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 TIMEOUT = 60  # seconds to wait for the nft program
-FOREIGN_TIMEOUT_SECONDS = 5.0  # the same in a namespace whose owner may fill it with rules
+FOREIGN_TIMEOUT_SECONDS = 5.0  # seconds to wait for nft in a namespace whose owner may add very many rules
 SELECTABLE = 1024 - 16
 """The limit of file descriptor numbers for libnftables. If a new file descriptor would reach this limit, hawse runs the
 ``nft`` program instead.
@@ -126,11 +126,11 @@ def numbered(what: str) -> str:
 
 
 def _execute(script: str, *, as_json: bool, apart: bool = False) -> str:
-    """Run a script in this process, or with the nft program if ``apart``, or in a namespace of another user namespace.
+    """Run a script, and return its output; uses the nft program with ``apart`` or in another user's namespace.
 
-    Because libnftables crashes when it reads some sets that no correct program makes, the owner of such a namespace
-    could otherwise end this process. Because this owner can also make the program slow, other threads do not wait for
-    it.
+    Another user's namespace is a network namespace that belongs to another user namespace. Because libnftables crashes
+    when it reads some sets that no correct program makes, the owner could otherwise end this process. Because the owner
+    can also make the nft program slow, other threads do not wait for the program.
     """
     if apart or netns.is_of_other_user_namespace():
         with suppress(Unsupported):

@@ -138,13 +138,13 @@ def port_state(session: Session, name: str) -> int | None:
 
 
 def port_flags(session: Session, name: str) -> dict[str, int]:
-    """Return a bridge port's flags and state by their names in `PORT_FLAGS`; empty for any other link."""
+    """Return a bridge port's flags and state by their names in `PORT_FLAGS`; an empty mapping for any other link."""
     message = _get(session, name)
     return flags_of_port(message) if message else {}
 
 
 def flags_of_port(message: Any) -> dict[str, int]:
-    """Return the flags and state of the bridge port that a link message describes; empty for any other link."""
+    """Return the flags and state in a link message about a bridge port; an empty mapping for any other link."""
     if message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_KIND") != "bridge":
         return {}
     port = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")

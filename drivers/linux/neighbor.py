@@ -1,8 +1,8 @@
-"""Rows of the kernel's neighbour tables and forwarding databases (rtnetlink(7), linux/neighbour.h).
+"""Entries of the kernel's neighbour tables and forwarding databases (FDB; rtnetlink(7), linux/neighbour.h).
 
-An overlay network with a thousand peers (endpoints on other hosts) needs several thousand rows. Therefore, rows are
-sent in batches, and the kernel acknowledges each batch once. Every function runs in the calling thread's network
-namespace.
+An overlay network with a thousand peers (endpoints on other hosts) needs several thousand entries. Therefore, entries
+are sent in batches, and the kernel acknowledges each batch once. A function with a parameter ``opened`` acts in the
+network namespace of that session. The other functions run in the calling thread's network namespace.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ Kind = Literal["forward", "flood", "port", "neighbor"]
 
 
 class Row(NamedTuple):
-    """One row of a forwarding database or neighbour table.
+    """One entry of a forwarding database (FDB) or neighbour table.
 
-    A VTEP is the address of another host to which VXLAN packets go. The meaning of ``key`` and ``value`` depends on the
-    kind:
+    ``link`` is the index of the link to which the entry belongs. A VTEP is the address of another host to which VXLAN
+    packets go. The meaning of ``key`` and ``value`` depends on the kind:
 
     - ``forward``: a VXLAN device sends frames for a MAC (key) to a VTEP (value).
-    - ``flood``: if a frame's MAC has no row, a VXLAN device also sends a copy of the frame to a VTEP (key).
+    - ``flood``: if a frame's MAC has no entry, a VXLAN device also sends a copy of the frame to a VTEP (key).
     - ``port``: the bridge always sends frames for a MAC (key) to this port, and never learns another port for that MAC.
     - ``neighbor``: an address (key) is permanently at a MAC (value).
     """
@@ -55,11 +55,10 @@ class Row(NamedTuple):
 
 
 def change(add: Iterable[Row] = (), remove: Iterable[Row] = ()) -> None:
-    """Add rows to the FDB and neighbour tables, then remove rows; idempotent.
+    """Add entries to the FDB and neighbour tables, then remove entries; idempotent.
 
-    An existing row with the same key and another value is replaced.
-
-    Continues after an error and raises the first error as `KernelError` at the end.
+    An existing entry with the same key and another value is replaced. The function continues after an error, and raises
+    the first error at the end.
     """
     with session() as opened:
         failures = _send(opened, [(row, _added(row)) for row in add])
@@ -70,9 +69,9 @@ def change(add: Iterable[Row] = (), remove: Iterable[Row] = ()) -> None:
 
 
 def rows(vxlans: Iterable[int]) -> set[Row]:
-    """Return all FDB and neighbour rows of these VXLAN devices, and the bridge's rows that lead to these devices.
+    """Return all FDB and neighbour entries of these VXLAN devices, and the bridge's FDB entries for these devices.
 
-    ``vxlans`` are the devices' link indexes. Learned rows and the rows of the devices' own MACs are left out.
+    ``vxlans`` are the devices' link indexes. Learned entries and the entries of the devices' own MACs are left out.
     """
     chosen, entries = set(vxlans), set[Row]()
     with session() as opened:
@@ -104,7 +103,7 @@ def is_local(opened: Session, bridge: int, mac: str) -> bool:
 
 
 def is_forwarded(opened: Session, port: int, mac: str) -> bool:
-    """Return whether the bridge of a port always sends frames for a MAC to this port (a row of kind ``port``)."""
+    """Return whether the bridge of a port always sends frames for a MAC to this port (an entry of kind ``port``)."""
     body = encode(ndmsg, [("NDA_LLADDR", mac)], family=socket.AF_BRIDGE, ifindex=port, flags=NTF_MASTER)
     with kernel_errors("look up", f"{mac} on link {port}", ignore=(errno.ENOENT,)):
         entries = [decode(ndmsg, answer) for answer in opened.request(RTM_GETNEIGH, body)]
@@ -147,7 +146,7 @@ def _encoded(row: Row, mac: str, address: str = "", **fields: int) -> bytes:
 
 
 def _send(opened: Session, changes: Sequence[tuple[Row, Message]], ignore: Sequence[int] = ()) -> list[tuple[Row, int]]:
-    """Send row changes to the kernel in batches; return each row whose change was refused, with the errno.
+    """Send changes to the kernel in batches; return each entry whose change was refused, with the errno.
 
     A change that is refused with an errno in ``ignore`` is not returned.
     """

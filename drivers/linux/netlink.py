@@ -28,7 +28,7 @@ SOL_NETLINK, CAP_ACK = 270, 10
 NAMESPACE_OF_SOCKET = 0x894C  # request number for ioctl(2): SIOCGSKNS
 INDEX_OF_NAME, NAME_OF_INDEX = 0x8933, 0x8910  # request numbers for ioctl(2): SIOCGIFINDEX, SIOCGIFNAME
 IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
-RECEIVE = 1 << 17
+RECEIVE = 1 << 17  # maximum number of bytes of one read
 SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # one send of this size in bytes always fits; socket option SO_SNDBUFFORCE
 TIMEOUT = 60  # seconds to wait for an answer of the kernel
 POLL_INTERVAL_SECONDS = 0.0003  # seconds between two checks of whether a request has taken effect
@@ -182,7 +182,7 @@ class Session:
             os.close(namespace)
 
     def dump(self, kind: int, body: bytes, is_kept: Callable[[bytes], bool] | None = None) -> list[bytes]:
-        """Return the message bodies of a list of kernel objects: those for which ``is_kept`` returns True, or all.
+        """Return the bodies of the kernel's list of objects, or only those for which ``is_kept`` returns True.
 
         If the list changes while the function reads it, the function reads the list again. Raises OSError with EINTR if
         the list changes during every attempt.
@@ -213,8 +213,8 @@ class Session:
     def _answers(self, number: int, is_kept: Callable[[bytes], bool] | None = None) -> list[bytes]:
         """Return the bodies of the kernel's answers to the message with the sequence number ``number``.
 
-        If ``is_kept`` is given, return only the bodies for which it returns True.
-        Raises InterruptedError if the listed objects changed during the reading.
+        If ``is_kept`` is given, only the bodies for which it returns True are returned. Raises OSError if the kernel
+        refuses the message. Raises InterruptedError if the listed objects changed during the reading.
         """
         bodies: list[bytes] = []
         whole = True
@@ -285,7 +285,7 @@ def open_socket(protocol: int = socket.NETLINK_ROUTE, flags: int = 0) -> socket.
 
 
 def pending(opened: socket.socket, limit: int = sys.maxsize) -> Iterator[bytes | None]:
-    """Yield the waiting notifications of a non-blocking socket; yields None where the kernel has dropped some.
+    """Yield the waiting notifications of a non-blocking socket, and None where the kernel has dropped notifications.
 
     Ends after ``limit`` reads. Data that another process sent is left out.
     """

@@ -60,7 +60,7 @@ def is_of_other_user_namespace() -> bool:
         try:
             owner = fcntl.ioctl(here, NS_GET_USERNS)
         except PermissionError:
-            return False  # a parent of this process's user namespace
+            return False  # the owner is a parent of this process's user namespace
     try:
         return not os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user"))
     finally:

@@ -20,7 +20,11 @@ READS = 500  # maximum packets of one read, because a flood of packets must not 
 
 
 class Sight(NamedTuple):
-    """A packet of the probe with the addresses that it has at one interface; ``reply`` is True for the answer."""
+    """A packet of the probe with the addresses that it has at one interface.
+
+    ``reply`` is True for the answer, and ``reset`` for a TCP reset. ``outgoing`` is True if the packet leaves by the
+    interface.
+    """
 
     interface: str
     reply: bool

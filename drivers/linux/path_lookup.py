@@ -45,7 +45,7 @@ class PacketRoute(NamedTuple):
 
 
 class Neighbour(NamedTuple):
-    """A neighbour entry with a MAC; ``permanent`` is True for a static entry of a program."""
+    """A neighbour entry with a MAC; ``permanent`` is True for a static entry, which does not expire."""
 
     address: IPAddress
     mac: str
@@ -125,7 +125,7 @@ def static_ports(bridge: str) -> dict[str, str]:
 
 
 def static_ports_of_bridges() -> dict[str, dict[str, str]]:
-    """Return `static_ports` of each bridge, by the bridge's name."""
+    """Return the result of `static_ports` for each bridge, by the bridge's name."""
     with session() as opened, kernel_errors("list", "forwarding entries"):
         listed = dump(opened, RTM_GETNEIGH, ndmsg, family=socket.AF_BRIDGE)
     names, ports = dict(socket.if_nameindex()), defaultdict[str, dict[str, str]](dict)

@@ -61,7 +61,7 @@ def _send(sock: socket.socket, address: IPAddress, sizes: Collection[int]) -> bo
 
 
 def _answers(sock: socket.socket, address: IPAddress, sizes: Collection[int], before: Collection[int]) -> set[int]:
-    """Return the sizes that are answered.
+    """Return the sizes of the echo requests that are answered.
 
     Stops after the last answer, after some time without an answer, or when a router reports a smaller MTU.
     """
@@ -81,7 +81,7 @@ def _answers(sock: socket.socket, address: IPAddress, sizes: Collection[int], be
 
 
 def _received(sock: socket.socket, address: IPAddress) -> Iterator[int]:
-    """Yield the size of the echo request for each answer that has arrived. The size is the number in the answer."""
+    """Yield the size of the echo request for each answer that has arrived; an answer's sequence number is this size."""
     while True:
         try:
             data, sender = sock.recvfrom(1 << 16)

@@ -51,7 +51,7 @@ class Recorder(Protocol):
         """
 
     def link_index(self, name: str, session: Any = None) -> int | None:
-        """Return the index of a link, 0 if a recorded change has deleted it, or None if the kernel has the answer.
+        """Return the index of a link, 0 if a recorded change has deleted it, or None if the caller must ask the kernel.
 
         Without ``session``, the link is in the calling thread's network namespace.
         """

@@ -89,7 +89,7 @@ def remove(session: Session, route: Route) -> None:
 def add_link_default(session: Session, version: int, link_index: int) -> None:
     """Add a default route that leads out of a link without a next hop; idempotent.
 
-    If a default route already exists, nothing is changed.
+    If a default route with the same metric already exists, nothing is changed.
     """
     body = _message(ANYWHERE[version], link_index, scope=LINK_SCOPE)
     with kernel_errors("set default route through", f"link {link_index}", ignore=(errno.EEXIST,)):
@@ -106,10 +106,11 @@ def add_direct(session: Session, destination: IPNetwork, link_index: int, *, kee
 
 
 def has_connected(session: Session, interface: IPInterface, name: str) -> bool:
-    """Return whether the main table has a route to the subnet of an address on the link ``name``.
+    """Return whether a route leads to the subnet of ``interface``, an address of the link ``name``.
 
-    The kernel or another program may have made the route. The result is also True for a more specific route. A
-    subnet of one or two addresses is not looked up. The calling thread is in the session's namespace.
+    The kernel or another program may have made the route. The result is also True for a more specific route, and for a
+    route through another link. Two cases are not looked up, and the result is True: a subnet of one or two addresses,
+    and a kernel setting that ignores routes of links without carrier. The calling thread is in the session's namespace.
     """
     subnet = interface.network
     if subnet.prefixlen >= subnet.max_prefixlen - 1:

@@ -1,7 +1,6 @@
 """Socket filters. A filter is a classic BPF program that decides how many bytes of each packet the socket gets.
 
-Because its users (link notifications, taps of a probe, held ports) have no other task in common, it is a module of its
-own.
+Link notifications, the taps of a probe, and the sockets that hold published ports use such filters.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ TIME_WAIT = "06"  # socket state in /proc/net/tcp
 
 
 class Use(NamedTuple):
-    """The number of ports in the range, of used UDP ports, and of used TCP ports.
+    """The number of source ports in the range, and how many of them UDP sockets and TCP connections use.
 
-    ``tcp`` counts only the ports of connections to ``target`` (address and port).
+    ``tcp`` counts only the ports of connections to ``target`` (address and port as text).
     """
 
     available: int

@@ -2,11 +2,11 @@
 
 Paths are relative to /proc/sys. Paths use slashes and not dots, because interface names may contain dots.
 
-The kernel finds a sysctl's file in a list of the files of this name in all network namespaces, so that with 1,000
-namespaces each look-up takes 1 to 5 ms. Each instance of procfs has lists of its own. Therefore each thread mounts an
-instance that only it sees, and renews this instance before its lists become long. The thread uses the instance for the
-sysctls of interfaces (`OF_INTERFACES`). The other sysctls are rarely used, and an administrator may have mounted a file
-over one of them.
+For each sysctl name, an instance of procfs has one list of the files that were looked up, in all network namespaces.
+Because the kernel searches this list, a look-up takes 1 to 5 ms with 1,000 namespaces. Therefore each thread mounts a
+procfs instance of its own, which no other process sees, and replaces the instance before its lists become long. The
+thread uses the instance for the sysctls of interfaces (`OF_INTERFACES`). For all other sysctls, it uses /proc/sys,
+because they are rarely used, and because an administrator may have mounted a file over one of them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Procfs:
                 self.root = namespaces.open_file_system("proc", {})
 
     def __del__(self) -> None:
-        """Unmount the instance, unless this process is a forked child, where the number may be another file's."""
+        """Unmount the instance, except in a forked child, where another file may have the descriptor's number."""
         if self.root is not None and self.pid == os.getpid():
             os.close(self.root)
 
@@ -62,7 +62,7 @@ _of_thread = _OfThread()
 
 
 def _place(path: str) -> tuple[str, int | None]:
-    """Return a path and the descriptor of the directory to which it is relative, for the sysctl ``path``."""
+    """Return the file of a sysctl: its path, and the directory's descriptor for ``dir_fd`` (None: no directory)."""
     if not path.startswith(OF_INTERFACES):
         return f"{ROOT}/{path}", None
     known = _of_thread.procfs
