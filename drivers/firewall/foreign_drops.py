@@ -60,9 +60,9 @@ class Chain(NamedTuple):
 def find_dropping_chains(known: Mapping[str, Collection[bytes]]) -> dict[str, list[str]]:
     """Return other programs' chains that drop forwarded packets, each with the affected networks.
 
-    ``known`` maps each network to the interface name and the addresses that a rule for that network would contain. The
-    result maps each chain (family, table and name) to the affected keys of ``known``. Runs in the calling thread's
-    network namespace.
+    ``known`` maps each network to the bytes that a rule for that network would contain: the interface name and the
+    addresses. The result maps each chain (family, table and name) to the affected keys of ``known``. Runs in the
+    calling thread's network namespace.
     """
     session = Session(NETFILTER)
     try:

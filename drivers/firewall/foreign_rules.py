@@ -43,7 +43,7 @@ class DroppingRule(NamedTuple):
 
 
 class Named(Struct):
-    """The operands of a rule's comparisons.
+    """The values with which a rule compares packets.
 
     ``ports`` is True if the rule compares ports. ``other`` is True if the rule has a condition that is unknown to this
     module. ``received`` is True if the rule compares the interface at which packets arrive.
@@ -92,7 +92,7 @@ def find_blocking_chains(port: int) -> dict[str, bool]:
 
 
 def _may_accept(rule: Rule) -> bool:
-    """Return whether a rule accepts everything, or everything from some addresses or interfaces."""
+    """Return whether a rule accepts all packets, or all packets with certain addresses or interfaces."""
     if not rule or outcome(rule[-1:]) != ACCEPT:
         return False
     named = _named(rule)
@@ -156,7 +156,7 @@ def _named(rule: Rule) -> Named:
 
 
 def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, value: bytes) -> None:
-    """Add the operand of one comparison to ``named``; ``source`` is the expression that loaded the packet's value."""
+    """Add the value of one comparison to ``named``; ``source`` is the expression that loaded the packet's value."""
     number = int.from_bytes(data.get(KEY if source == "meta" else BASE, b""), "big")
     if source == "meta" and number in INTERFACES:
         named.interfaces.append(value.decode("utf-8", "surrogateescape"))

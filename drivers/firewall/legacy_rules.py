@@ -40,7 +40,10 @@ class Unproven(Exception):
 
 
 def find_drops(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Dropping]]:
-    """Yield the first proven drop for each step (a hook and a packet); the tables are read only once."""
+    """Yield each packet that is certainly dropped, with the first rule or policy that drops it.
+
+    Each step is a hook and a packet. The tables are read only once.
+    """
     loaded = cache(_by_name)
     for hook, packet in steps:
         for table in (loaded(packet.version)[name] for name in ORDER if name in loaded(packet.version)):

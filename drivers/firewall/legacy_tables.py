@@ -91,7 +91,7 @@ class Table(NamedTuple):
 
 
 def counters() -> dict[Dropping, int]:
-    """Return how many packets each rule of iptables-legacy or ip6tables-legacy has dropped or sent elsewhere."""
+    """Return how many packets each rule of iptables-legacy or ip6tables-legacy has dropped or translated."""
     return {
         table.dropping(entry): struct.unpack_from("=Q", entry.data, COUNTERS[version])[0]
         for version in NAMES

@@ -35,7 +35,7 @@ STAYING = ("REJECT", "DROP", "LOG", "NFLOG", "AUDIT", "MARK", "CONNMARK", "SECMA
 NFQUEUE is not one of them, because a program may accept the queued packet.
 """
 Json = Mapping[str, Any]
-TRACKING_PRIORITY, DNAT_PRIORITY = -200, -100  # of connection tracking; the priority "dstnat"
+TRACKING_PRIORITY, DNAT_PRIORITY = -200, -100  # priorities of connection tracking, and of "dstnat"
 PASS, DROPPED = "pass", "dropped"
 TRANSLATIONS, SOURCES, UNTRACKED = ("dnat", "redirect"), ("snat", "masquerade"), ("notrack",)
 """Statements that `find_statements` looks for: a new destination, a new source, no connection tracking."""
@@ -65,8 +65,8 @@ class Drop(NamedTuple):
 class Changed(NamedTuple):
     """A rule whose statement changes a packet. ``priority`` is that of the base chain that leads to the rule.
 
-    ``is_newer`` says whether the table is newer than hawse's. Of two chains with the same priority, the kernel uses the
-    newer one first.
+    ``is_newer`` says whether the table is newer than hawse's. Of two chains with the same priority, the kernel runs the
+    newer chain first.
     """
 
     table: str
@@ -143,7 +143,7 @@ def find_statements(
 
 
 def _seeing(tables: Tables, packet: Packet) -> Iterator[tuple[str, _Table]]:
-    """Yield each table that sees packets of this IP version, after its family and name as text."""
+    """Yield (family and name as text, table) for each table that sees packets of this IP version."""
     for (family, name), table in tables.items():
         if (family, packet.version) not in (("ip", 6), ("ip6", 4)):
             yield f"{family} {name}", table
@@ -232,7 +232,7 @@ class _Reader:
         return sorted(chosen, key=lambda c: int(c.get("prio", 0)))
 
     def walk(self, chain: str, depth: int = 0) -> tuple[str, str, int] | None:
-        """Return the verdict with its chain and rule, or None if the chain has no verdict for the packet."""
+        """Return (verdict, chain, handle of the rule), or None if the chain has no verdict for the packet."""
         for rule in self._table.rules.get(chain, ()) if depth <= DEPTH_LIMIT else ():
             verdict = self._apply(rule)
             if verdict is None:
@@ -378,7 +378,7 @@ class _Reader:
 
 
 def _statement_of(target: Json) -> str:
-    """Return the statement of nftables that a target of iptables-nft is equal to, or "" for other targets."""
+    """Return the nftables statement that has the effect of an iptables-nft target, or "" for other targets."""
     if target["name"] == "CT" and int.from_bytes(target["info"][:2], sys.byteorder) & WITHOUT_TRACKING:
         return "notrack"
     return TARGETS.get(target["name"], "")

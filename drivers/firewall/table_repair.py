@@ -57,8 +57,8 @@ def compare(table: str, contents: Contents) -> list[Difference]:
         # the expected rules into a new namespace, and creating that namespace requires CAP_SYS_ADMIN.
         return [Difference("upkeep", table, "the rules", detail=RULES), *_elements(table, contents)]
     if structure[:3] != due[:3]:
-        # A program may load the saved table of an older version at any time (nft -f), so that such a table is damage.
-        # A newer version's table is probably of a command of that version, which has its own agent.
+        # Because a program may load the saved table of an older version at any time (nft -f), such a table is damage.
+        # A table of a newer version probably belongs to a command of that version, which has its own agent.
         kind = "superseded" if _version(structure) > _version(due) else "changed"
         return [Difference(kind, table, _reshaped(structure, due), opens=True, detail=FRAME)]
     chains = [c for c in due.chains if c != MARKS and structure.rules.get(c) != due.rules.get(c)]
