@@ -67,9 +67,9 @@ class OverlayDriver:
         self.settings = settings
 
     def namespace(self, network: NetworkSpec) -> OverlayNamespace:
-        """Return the object for the namespace that the network has on this host.
+        """Return the `OverlayNamespace` of a network on this host.
 
-        The kernel may have no such namespace yet.
+        The kernel's namespace need not exist yet.
         """
         return OverlayNamespace(network, self.settings.run)
 
@@ -295,7 +295,7 @@ def _gate(network: NetworkSpec) -> Gate | None:
 
 
 def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:
-    """Return the firewall elements to add and to remove, so that only hosts of ``peers`` can send."""
+    """Return the firewall elements to add and to remove, so that only hosts of ``peers`` can send VXLAN packets."""
     gate = _gate(network)
     return gate.difference({peer.vtep for peer in peers}) if gate else ((), ())
 

@@ -1,13 +1,13 @@
-"""The rows of FDB and neighbour tables that an overlay network's peers need, compared with the kernel's rows.
+"""The FDB and neighbour entries that an overlay network's peers need, compared with the kernel's entries.
 
-A peer is an endpoint on another host. Each peer needs these rows:
+A peer is an endpoint on another host. Each peer needs these entries:
 
-- a row of the VXLAN device: frames for the peer's MAC go to the peer's host
-- a row of the bridge: frames for the peer's MAC go to that VXLAN device
-- a row per address: the VXLAN device answers ARP and neighbour solicitations for the peer
+- an FDB entry of the VXLAN device: frames for the peer's MAC go to the peer's host
+- an FDB entry of the bridge: frames for the peer's MAC go to that VXLAN device
+- a neighbour entry per address: the VXLAN device answers ARP and neighbour solicitations for the peer
 
-Each host with peers needs one more row: broadcast and multicast frames go to that host too. On every host, the size of
-the tables grows with the number of the network's endpoints.
+Each host with peers needs one more FDB entry: broadcast and multicast frames go to that host too. On every host, the
+size of the tables grows with the number of the network's endpoints.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ ROW_TEXT = {
 
 
 class RowDifference(Struct, frozen=True):
-    """The FDB and neighbour rows that are missing in the kernel, and the kernel's rows that are not required."""
+    """The FDB and neighbour entries that the kernel lacks, and the kernel's entries that no peer needs."""
 
     missing: Sequence[Row]
     unexpected: Sequence[Row]
 
     def apply(self) -> None:
-        """Add the missing rows and remove the unexpected rows, in the calling thread's network namespace."""
-        # Do not remove a neighbour row that a new row replaces. The kernel removes a neighbour row by its address
-        # alone, so the removal would delete the new row.
+        """Add the missing entries and remove the unexpected entries, in the calling thread's network namespace."""
+        # Do not remove a neighbour entry that a new entry replaces. The kernel removes a neighbour entry by its address
+        # alone, so the removal would delete the new entry.
         replaced = {(r.link, r.key) for r in self.missing if r.kind == "neighbor"}
         gone = [r for r in self.unexpected if r.kind != "neighbor" or (r.link, r.key) not in replaced]
         neighbor.change(self.missing, gone)
 
     def replaced(self) -> set[str]:
-        """Return the addresses whose neighbour row changes to another MAC."""
+        """Return the addresses whose neighbour entry changes to another MAC."""
         before = {row.key for row in self.unexpected if row.kind == "neighbor"}
         return {row.key for row in self.missing if row.kind == "neighbor"} & before
 
     def differences(self, names: dict[int, str]) -> list[Difference]:
-        """Return a difference for each missing or unexpected row; ``names`` maps link indexes to device names."""
+        """Return a difference for each missing or unexpected entry; ``names`` maps link indexes to device names."""
         return [
             Difference(what, "table", f"{names.get(row.link, row.link)}: {ROW_TEXT[row.kind].format(row)}")
             for what, rows in (("missing", self.missing), ("unexpected", self.unexpected))
@@ -75,13 +75,13 @@ class Tables:
             raise Missing(f"network {network.name} is not up on this host")
 
     def difference(self, peers: Iterable[Peer]) -> RowDifference:
-        """Return how the kernel's tables differ from the rows that ``peers`` need."""
+        """Return how the kernel's tables differ from the entries that ``peers`` need."""
         expected = {row for peer in peers for row in self.rows(peer)}
         present = neighbor.rows(self.links)
         return RowDifference(sorted(expected - present), sorted(present - expected))
 
     def rows(self, peer: Peer) -> Iterator[Row]:
-        """Yield the rows that one peer needs; none if an encrypted network has no tunnel to the peer's host."""
+        """Yield the entries that one peer needs; none if an encrypted network has no tunnel to the peer's host."""
         remote = self.options.remote(peer)
         if remote is None:
             return
@@ -93,22 +93,22 @@ class Tables:
             yield Row("neighbor", home, str(address), peer.mac)
 
     def add(self, peer: Peer) -> None:
-        """Add the rows that one peer needs to the tables; idempotent."""
+        """Add the entries that one peer needs to the tables; idempotent."""
         neighbor.change(self.rows(peer))
 
     def hosts(self) -> set[IPAddress]:
-        """Return the other hosts that have endpoints of the network, according to the kernel's table rows."""
+        """Return the hosts to which the kernel sends the network's broadcast frames: all hosts with a peer."""
         return {ip_address(row.key) for row in neighbor.rows(self.links) if row.kind == "flood"}
 
     def remove(self, peer: Peer) -> list[IPAddress]:
-        """Remove the table rows of one peer, and return the hosts that no longer have a peer of this network.
+        """Remove the table entries of one peer, and return the hosts that no longer have a peer of this network.
 
-        Keeps rows that other peers need, and rows that another call has changed meanwhile.
+        Keeps entries that other peers need, and entries that another call has changed meanwhile.
         """
         present, rows = neighbor.rows(self.links), set(self.rows(peer))
         forward = {row for row in rows if row.kind == "forward"}
-        # Keep the rows of a MAC that is now behind another host. Updates of peers may arrive in any order, so the
-        # kernel's rows may already name the MAC's new host.
+        # Keep the entries of a MAC that is now behind another host. Updates of peers may arrive in any order, so the
+        # kernel's entries may already name the MAC's new host.
         gone = {row for row in rows & present if row.kind == "flood" or forward <= present}
         in_use = {row.value for row in present - gone if row.kind == "forward"}
         unused = [row for row in gone if row.kind != "flood" or row.key not in in_use]

@@ -90,7 +90,7 @@ def parse(network: NetworkSpec) -> OverlayOptions:
 
 
 def vnis(network: NetworkSpec) -> tuple[int, ...]:
-    """Return the network's VXLAN ids; empty while neither the user nor the cluster has chosen ids."""
+    """Return the network's VXLAN ids; an empty tuple while neither the user nor the cluster has chosen ids."""
     return options.read(network.options, VNIS, _vnis, ())
 
 

@@ -61,7 +61,7 @@ def attach(there: Session, endpoint: EndpointSpec, mtu: int) -> None:
 
 
 def compare(there: Session, endpoint: EndpointSpec, mtu: int) -> list[Difference]:
-    """Return how the endpoint's port differs from what `plug` makes, with the same arguments as `attach`."""
+    """Return how the endpoint's port differs from the port that `plug` makes; the arguments are those of `attach`."""
     port_link = marked_links.host_end(there, endpoint.id)
     if port_link is None:
         return [Difference("missing", "port", names.host_end_names(endpoint.id)[0], detail=LOST)]
@@ -110,6 +110,7 @@ def route_other_subnets(
     """Route the network's other subnets out of the interface, because their endpoints are on the same bridge.
 
     The calling thread is in the sandbox. With ``keep_existing``, routes that exist already are kept.
+    Otherwise such a route raises `KernelError`.
     """
     subnets = [a.network for a in (endpoint.ipv4, endpoint.ipv6) if a is not None]
     for subnet in _others(network, subnets):

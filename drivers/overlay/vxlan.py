@@ -178,7 +178,7 @@ def _wrong_bridge(
 def _sysctls(network: NetworkSpec) -> dict[str, str]:
     """Return the sysctls of the network's namespace and of its bridge; the kernel may lack some of them."""
     forwarding = {sysctl.conf(family, "all", "forwarding"): "0" for family in ("ipv4", "ipv6")}
-    # Because iptables rules must not filter the bridge's frames, the bridge does not call them.
+    # Because iptables rules must not filter the bridge's frames, the bridge passes no frames to them.
     calls = {f"net/bridge/bridge-nf-call-{table}": "0" for table in ("iptables", "ip6tables", "arptables")}
     bridge = {
         sysctl.conf("ipv6", BRIDGE, "accept_ra"): "0",
@@ -217,7 +217,10 @@ def _add(underlay: Session, namespace: int, name: str, vni: int, options: Overla
 
 
 def _wrong_settings(there: Session, name: str, vni: int, options: OverlayOptions) -> list[str]:
-    """Return each wrong setting of a VXLAN device with its present value; only its absence if no link has the name."""
+    """Return each wrong setting of a VXLAN device with its present value, as text.
+
+    If no link has the name, or if the link has another type, the only item says this.
+    """
     present = link.find(there, name) if link.index(name) else None
     if present is None or present.kind != "vxlan":
         return ["no link" if present is None else f"the type {present.kind}"]
