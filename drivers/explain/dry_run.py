@@ -74,7 +74,7 @@ class DryRunRecorder(CommandRecorder):
         return nothing
 
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
-        """Return ``bodies`` without the routes of a sandbox's interfaces that the dry run has deleted.
+        """Return ``bodies`` without the routes through interfaces of a sandbox that the dry run has deleted.
 
         Such an interface is one end of a veth pair. The dry run deletes the pair by the end on the host (`_lose`).
         """
@@ -111,7 +111,7 @@ class DryRunRecorder(CommandRecorder):
         return [text for script in self._scripts[os.stat(HERE).st_ino] for text in adding.findall(script)]
 
     def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
-        """Record the command."""
+        """Record the command line ``argv``; does not call ``act``."""
         super().command(argv, lambda: None, secret=secret)
 
     def link_index(self, name: str, session: Session | None = None) -> int | None:
@@ -169,7 +169,8 @@ class DryRunRecorder(CommandRecorder):
     def _check(self, session: Session, namespace: int, messages: Sequence[Message]) -> None:
         """Raise OSError if the kernel would refuse a transaction; does not check a table that the dry run has made.
 
-        Because the kernel has discarded the earlier transactions of the dry run, they are sent again with this one.
+        Because the kernel has discarded the earlier transactions of the dry run, they are sent again with this
+        transaction.
         """
         table, changes = _table(messages), messages[1:-1]
         if (namespace, table) not in self._tables:

@@ -61,7 +61,7 @@ class ImaginedLinks:
         return next(names, "")
 
     def apply(self, namespace: int, message: Message, name: str) -> None:
-        """Apply a message about a link to these links.
+        """Apply a message about a link to the imagined links.
 
         ``name`` is the present name of the link with the message's index.
         """
