@@ -5,10 +5,11 @@ the engine's database or containers. The engine gives the driver immutable value
 `DriverError`. A driver changes kernel objects in the calling process's network namespace (the *host*) and in sandboxes,
 which are the network namespaces of containers. The engine gives the path of each sandbox.
 
-Endpoints are set up in two phases, as in Docker's libnetwork. ``create_endpoint`` reserves what the endpoint needs
-outside the sandbox. ``join`` adds the endpoint's interface to the sandbox, and can be repeated with the same values at
-any time. The calls ``delete_*``, ``leave`` and ``unpublish`` are idempotent, and do not need the container's process or
-network namespace. After an error, such a call does its remaining steps, and then raises the first error.
+Endpoints are set up in two phases, as in Docker's libnetwork. ``create_endpoint`` checks the endpoint's options, and
+reserves its objects outside the sandbox. ``join`` adds the endpoint's interface to the sandbox, and can be repeated
+with the same values at any time. The calls ``delete_*``, ``leave`` and ``unpublish`` are idempotent, and do not need
+the container's process or network namespace. After an error, such a call does its remaining steps, and then raises the
+first error.
 """
 
 from __future__ import annotations
@@ -71,10 +72,10 @@ class Driver(Protocol, metaclass=_ExaminedOnce):
         """Remove all kernel objects that `create_network` made; idempotent."""
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Reserve what the endpoint needs outside any sandbox; idempotent."""
+        """Check the endpoint's options, and reserve its objects outside any sandbox; idempotent."""
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Release what `create_endpoint` reserved; idempotent."""
+        """Remove the endpoint's objects outside any sandbox, such as its bridge port; idempotent."""
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Add the endpoint's interface to the sandbox with the name ``interface``.
@@ -317,9 +318,9 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
     ) -> list[Difference]:
         """Return how the network's kernel objects and tables differ from what the network and its ``peers`` require.
 
-        With ``fix``, the driver also repairs the differences. With ``tunnels``, each host to which the network's
-        options have no tunnel is also a difference, which no repair can remove. The places are "namespace", "bridge",
-        "interface", "address", "tunnel", "firewall" and "table".
+        With ``fix``, the driver also repairs the differences. With ``tunnels``, the result also has one difference for
+        each host to which the network's options have no tunnel. No repair removes this difference. `Difference.place`
+        is "namespace", "bridge", "interface", "address", "sysctl", "tunnel", "firewall" or "table".
         """
 
 

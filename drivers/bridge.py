@@ -267,7 +267,7 @@ class BridgeDriver:
         return bridge_options.parse(network).bridge, ""
 
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
-        """Return how the bridge, its addresses, routes and sysctls, and IP forwarding differ from the records."""
+        """Return how the bridge, its addresses, routes, sysctls and IP forwarding differ from the required state."""
         options = bridge_options.parse(network)
         with session() as opened:
             differences = Bridge(opened, network, options, self.settings.run).compare()
@@ -285,7 +285,7 @@ class BridgeDriver:
     def repair_network(self, network: NetworkSpec, endpoints: Sequence[EndpointSpec]) -> None:
         """Recreate the bridge if it is missing, and restore its ports, addresses, sysctls and IP forwarding.
 
-        A new bridge has the MAC of the old one, so that the containers' neighbour entries stay valid.
+        A new bridge has the MAC of the old bridge, so that the containers' neighbour entries stay valid.
         """
         options = bridge_options.parse(network)
         with session() as opened:
@@ -358,7 +358,7 @@ class BridgeDriver:
         sandboxes.repair(sandbox, endpoint, interface, differences)
 
     def _switches(self, network: NetworkSpec, bridge: str) -> list[str]:
-        """Return the sysctls that enable forwarding of the bridge's packets, if the network needs forwarding."""
+        """Return the paths of the bridge's forwarding sysctls, for the IP versions that the host must forward."""
         return [sysctl.conf(f"ipv{version}", bridge, "forwarding") for version in self._forwarded_versions(network)]
 
     def _forwarded_versions(self, network: NetworkSpec) -> list[int]:
@@ -408,7 +408,10 @@ class BridgeDriver:
 
 
 def _destinations(endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> list[PortBinding]:
-    """Return the places to which clients of the published ports send: ports of the host, and of the endpoint itself."""
+    """Return the destinations of clients of published ports: the host's ports, and the endpoint's own ports.
+
+    In a binding of the endpoint's own ports, ``host_ip`` is the endpoint's address.
+    """
     addresses = {item.version: item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None}
     direct = [
         replace(port, host_ip=addresses[port.host_ip.version], host_port=port.port, host_port_end=port.port_end)
@@ -423,7 +426,7 @@ def _siblings(siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> li
 
 
 def _gateways(network: NetworkSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
-    """Return the IPv4 and the IPv6 gateway that the network offers as next hops; None for a version without one.
+    """Return the IPv4 and the IPv6 gateway that the network offers as next hops; None without a gateway.
 
     An internal network has no gateways.
     """

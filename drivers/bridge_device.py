@@ -26,7 +26,7 @@ class Bridge:
         self.mark = names.network_mark(network.id)
 
     def create(self) -> None:
-        """Create the bridge, or use the existing bridge of this name; raises `UnusableOption` for another link."""
+        """Create the bridge, or use an existing one; raises `UnusableOption` if another kind of link has the name."""
         bridge = link.find(self.session, self.name)
         if bridge is None:
             mtu = {"mtu": self.options.mtu} if self.options.mtu else {}
@@ -51,10 +51,10 @@ class Bridge:
             link.delete(self.session, self.name)
 
     def release(self) -> bool:
-        """Return whether the bridge exists and was made by hawse.
+        """Remove hawse's settings from another program's bridge; return whether the bridge exists and is hawse's own.
 
-        If another program made the bridge, also remove hawse's settings from it. The sysctls accept_source_route and
-        proxy_arp_pvlan keep hawse's values, because the values before are not known.
+        hawse's own bridge is not changed. The sysctls accept_source_route, proxy_arp_pvlan and proxy_delay of another
+        program's bridge keep hawse's values, because the earlier values are unknown.
         """
         bridge = link.find(self.session, self.name)
         if bridge is not None and self._is_ours(bridge):
@@ -78,8 +78,8 @@ class Bridge:
             sysctl.write_if_present(path, value)
 
     def _sysctls(self, bridge: link.Link | None) -> Mapping[str, str]:
-        # Because of route_localnet, a source-routed packet could lead from a container to 127.0.0.1, by way of another
-        # address of the host. The firewall's chain loopback_guard sees only that other address.
+        # Refuse source-routed packets. Because of route_localnet, such a packet could lead from a container to another
+        # address of the host, and from there to 127.0.0.1. The firewall's chain loopback_guard sees only that address.
         values = {sysctl.conf("ipv4", self.name, "accept_source_route"): "0"}
         if bridge is not None and self._is_ours(bridge):
             values[sysctl.conf("ipv6", self.name, "accept_ra")] = router_advertisements.IGNORED
@@ -130,7 +130,7 @@ class Bridge:
     def restore_settings(self) -> None:
         """Restore the settings that `link.add_bridge` gives to hawse's bridges; idempotent.
 
-        An older version of hawse may have made the bridge without them.
+        An older version of hawse may have made the bridge without these settings.
         """
         bridge = link.find(self.session, self.name)
         if bridge is not None and self._wrong_settings(bridge):

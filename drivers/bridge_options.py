@@ -76,11 +76,11 @@ class BridgeOptions(Struct, frozen=True):
         return self.mode4 if version == 4 else self.mode6
 
     def host_has_address(self, version: int) -> bool:
-        """Return whether the host has the gateway's address of an address family on the bridge."""
+        """Return whether the bridge gets the gateway's address of an address family (``version`` is 4 or 6)."""
         return self.mode(version) != "isolated" and not (version == 4 and self.inhibit_ipv4)
 
     def masquerades(self, version: int) -> bool:
-        """Return whether hawse replaces the source addresses of packets of an address family to the outside."""
+        """Return whether hawse replaces the source address of outgoing packets of an address family."""
         return self.masquerade and self.mode(version).startswith("nat")
 
     def source(self, version: int) -> IPAddress | None:

@@ -1,6 +1,7 @@
 """Compare a link (a bridge, a port or an interface) with the link that the driver made: state, addresses and sysctls.
 
-The functions only make `Difference` values, and change nothing in the kernel.
+The functions only make `Difference` values, and change nothing in the kernel. A parameter ``place`` is the value of
+`Difference.place`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from drivers.model import ARP, ISOLATED, KIND, MAC, MASTER, MTU, UP, Difference,
 
 
 def no_bridge(name: str, kind: str) -> Difference:
-    """Return the difference for a link of another kind that has the name of a bridge; ``kind`` may be ""."""
+    """Return the difference for a link that has a bridge's name but another ``kind`` ("" if unknown)."""
     return Difference("changed", "bridge", f"{name} is a {kind or 'device'}, not a bridge", subject=name, setting=KIND)
 
 

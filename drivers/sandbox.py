@@ -106,9 +106,9 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
 
 
 def is_taken_over(sandbox: Sandbox, interface: str) -> bool:
-    """Return whether a user of the sandbox has put the interface into a bond or bridge, which has its addresses then.
+    """Return whether a user of the sandbox has put the interface into a bond or bridge.
 
-    Because such a link sets the interface's MAC and state, a repair would undo the user's work.
+    Because the bond or bridge then sets the interface's MAC and state, a repair would undo the user's work.
     """
     return inside(sandbox, lambda opened: _is_taken_over(link.find(opened, interface)))
 
@@ -171,10 +171,9 @@ def _connect(opened: Session, endpoint: EndpointSpec, index: int) -> None:
 
 
 def announce(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
-    """Restore traffic immediately after a repair, without waiting for the next ARP request.
+    """Announce the interface's addresses to the neighbours, and delete the interface's unanswered neighbour entries.
 
-    Announces the interface's addresses to the neighbours, and deletes the sandbox's neighbour entries without an
-    answer.
+    After a repair, packets then flow immediately. Otherwise they would wait for the next ARP request.
     """
     inside(sandbox, lambda opened: _announce(opened, endpoint, interface))
 
@@ -299,7 +298,7 @@ def set_default_routes(
 
 
 def _possible(routes: Sequence[DefaultRoute]) -> Sequence[DefaultRoute]:
-    """Return the routes that the kernel accepts: it refuses IPv6 routes through an interface with IPv6 disabled."""
+    """Return the routes that the kernel accepts: all except IPv6 routes through an interface with IPv6 disabled."""
     return [item for item in routes if item.version == 4 or _has_ipv6(item.interface)]
 
 

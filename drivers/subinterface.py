@@ -45,7 +45,7 @@ class SubinterfaceBase:
     default_mode: ClassVar[str]
 
     def parent_name(self, network: NetworkSpec) -> str:
-        """Return a network's parent interface: the one that the user named, else the network's dummy."""
+        """Return the name of a network's parent interface: the option ``parent``, else the network's dummy link."""
         if named := network.options.get(PARENT):
             return named
         name, earlier = (names.dummy_name(kind, network.id) for kind in (self.type, "macvlan"))
@@ -143,7 +143,7 @@ class SubinterfaceBase:
     def compare_endpoint(
         self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
     ) -> Sequence[Difference]:
-        """Return how the sub-interface differs from the required state; empty while the parent is missing."""
+        """Return how the sub-interface differs from the required state; an empty list without the parent."""
         if not link.index(self.parent_name(network)):
             return []
 
@@ -179,7 +179,7 @@ class SubinterfaceBase:
         raise NotImplementedError
 
     def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
-        """Return the link attribute with the sub-interface's MAC; empty for kinds that share the parent's MAC."""
+        """Return the link attribute with the sub-interface's MAC; an empty mapping for kinds with the parent's MAC."""
         return {"address": endpoint.mac}
 
     def gateways(self, network: NetworkSpec, endpoint: EndpointSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
@@ -204,7 +204,7 @@ class SubinterfaceBase:
 
     def _make_parent(self, opened: Session, network: NetworkSpec, parent: str) -> None:
         if network.options.get(PARENT):
-            if "." not in parent:  # it existed at the network's creation, and for example a boot has removed it
+            if "." not in parent:  # the parent was removed after the network's creation, for example by a boot
                 raise Missing(f"-o parent interface was not found on the host: {parent}")
             master, vlan = split_vlan(parent)
             kind, attributes = "vlan", {"link": link.index(master), "vlan_id": vlan}
@@ -235,7 +235,10 @@ class SubinterfaceBase:
             link.change_kind(opened, link.index(interface), self.type, **required)
 
     def _wrong_mode(self, opened: Session, network: NetworkSpec, interface: str) -> dict[str, tuple[Any, Any]]:
-        """Return the present and the required value of each wrong mode. The calling thread is in the sandbox."""
+        """Return (present value, required value) of each wrong mode, by the name of its link attribute.
+
+        The calling thread is in the sandbox.
+        """
         present = link.find(opened, interface)
         if present is None or present.kind != self.type:
             return {}
@@ -275,7 +278,8 @@ def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
 def split_vlan(parent: str) -> tuple[str, int]:
     """Return the interface and the VLAN id in a name such as ``eth0.10``.
 
-    Raises `UnusableOption` if the name has another form, or if the host has no such interface.
+    Raises `UnusableOption` if the name has another form, if the VLAN id is not between 1 and `MAX_VLAN`, or if the host
+    does not have the interface.
     """
     master, dot, text = parent.partition(".")
     missing = f"The host has no interface {parent}. The interfaces: ip link"
@@ -294,9 +298,9 @@ def split_vlan(parent: str) -> tuple[str, int]:
 
 
 def _explained(error: KernelError, prefix: str, hint: str = "") -> Exception:
-    """Return the driver's error for an error of the kernel.
+    """Return the error to raise for a kernel error: `Unsupported`, `Busy`, or the kernel error itself.
 
-    ``hint`` is added if the kernel does not support this kind of link.
+    Only `Unsupported` gets the ``hint``. It means that the kernel does not support this kind of link.
     """
     text = prefix + str(error).rpartition(": ")[2]
     if error.errno == errno.EOPNOTSUPP:
