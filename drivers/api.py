@@ -184,7 +184,7 @@ class Repairer(Protocol, metaclass=_ExaminedOnce):
     """
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
-        """Return the differences between the kernel and the desired state; changes nothing."""
+        """Return the differences between the shared kernel state and the desired state; changes nothing."""
 
     def repair(self, desired: Desired, differences: Sequence[Difference]) -> None:
         """Repair the ``differences`` that `compare` found, and change nothing else; idempotent.
@@ -195,8 +195,8 @@ class Repairer(Protocol, metaclass=_ExaminedOnce):
     def saved_state(self) -> Sequence[str]:
         """Return lines of text that record the shared kernel state added by this process; usually no lines.
 
-        The caller must store these lines, because no other record contains that state. `repair` later gets them in
-        `Desired.saved_state`.
+        An example is a sysctl that the driver changed to enable IP forwarding. The caller must store these lines,
+        because no other record contains that state. `repair` later gets them in `Desired.saved_state`.
         """
 
     def needs_repair(self) -> bool:
@@ -243,7 +243,10 @@ class LinkRepairer(Protocol, metaclass=_ExaminedOnce):
     """
 
     def watched(self, network: NetworkSpec) -> tuple[str, str]:
-        """Return the network's link on the host, and the path of the network's own namespace. A missing value is ""."""
+        """Return (name of the network's link on the host, path of the network's own namespace); a missing value is "".
+
+        The agent watches this link and this namespace for changes by other programs.
+        """
 
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
         """Return the differences between the network's kernel objects and those that `create_network` makes.

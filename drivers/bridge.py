@@ -82,7 +82,7 @@ class BridgeDriver:
                 raise Exists(f"cannot create network {network.id} ({options.bridge}): {conflict}")
 
     def create_network(self, network: NetworkSpec) -> None:
-        """Create the bridge, or use an existing bridge, and add the network's elements to the firewall."""
+        """Create the bridge, or use an existing bridge, and add the network's nftables set elements; idempotent."""
         options = bridge_options.parse(network)
         bridge_options.check_kernel_limits(options)
         entries = list(elements.of_network(network, options))
@@ -106,11 +106,11 @@ class BridgeDriver:
             )
 
     def delete_network(self, network: NetworkSpec) -> None:
-        """Remove the bridge, if hawse made it, and the network's firewall elements; idempotent."""
+        """Remove the bridge, if hawse made it, and the network's nftables set elements; idempotent."""
         self.delete_networks([network])
 
     def delete_networks(self, networks: Sequence[NetworkSpec]) -> None:
-        """Remove the networks' firewall elements, and their bridges if hawse created them; idempotent.
+        """Remove the networks' nftables set elements, and their bridges if hawse created them; idempotent.
 
         All bridges are deleted by one request, and all elements by one transaction.
         """
@@ -128,7 +128,7 @@ class BridgeDriver:
             )
 
     def retire_networks(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
-        """Remove the networks' firewall elements and take their bridges down; idempotent.
+        """Remove the networks' nftables set elements, and take their bridges down; idempotent.
 
         Returns the ids of the networks whose bridge remains. A bridge with a generated name remains, because the kernel
         needs 10 to 20 ms to delete it (rcu_barrier in br_multicast_dev_del, Linux 6.18). A bridge whose name the user

@@ -96,14 +96,18 @@ class Port:
         return interface.alias == self.mark or unmarked
 
     def guard(self) -> None:
-        """Add the firewall rules that drop packets which the container must not send; idempotent."""
+        """Make the firewall drop packets that the container must not send; idempotent.
+
+        With the spoof guard, these are packets with a forged MAC or source address. Without it, these are router
+        advertisements, if the host accepts them on the bridge.
+        """
         if self.options.spoof_guard:
             spoof_guard.guard(self.name, self.endpoint)
         elif router_advertisements.are_accepted(self.options.bridge):
             spoof_guard.mute(self.name)
 
     def release(self) -> None:
-        """Remove the rules that `guard` added for the port; idempotent."""
+        """Remove the firewall elements that `guard` added for the port; idempotent."""
         if self.options.spoof_guard:
             spoof_guard.release(self.name, self.endpoint)
         elif router_advertisements.are_accepted(self.options.bridge):

@@ -19,7 +19,7 @@ from drivers.model import Desired, Difference, Link, Members, Settings
 
 
 def compare(desired: Desired, settings: Settings) -> list[Difference]:
-    """Return how the kernel differs from the desired state; changes nothing."""
+    """Return how the kernel state that all bridge networks share differs from the desired state; changes nothing."""
     ports = _ports(desired.networks)
     return [
         *table.compare(_contents(desired, settings), _marks(settings, ports)),

@@ -290,7 +290,7 @@ def set_default_routes(
 ) -> None:
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
-    The calling process may be in another namespace. Only hawse's own routes are replaced or removed. They have the
+    The calling process may be in another namespace. Only hawse's own routes are replaced or removed. These have the
     protocol number ``protocol``, and the next hop or interface of one of the ``offered`` routes. An IPv6 route is left
     out if its interface has IPv6 disabled.
     """
@@ -338,9 +338,9 @@ def free_name(sandbox: Sandbox, prefix: str, first: int, reserved: Collection[st
 
 
 def rename(opened: Session, old: str, new: str) -> None:
-    """Rename an interface; the interface is down for a moment and keeps its addresses.
+    """Rename an interface, which is down for a moment.
 
-    The calling thread is in the sandbox.
+    The kernel then deletes its IPv6 addresses, and its routes through gateways. The calling thread is in the sandbox.
     """
     index = link.index(old)
     link.change(opened, index, state="down")

@@ -85,7 +85,7 @@ class SubinterfaceBase:
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Release nothing, because `leave` or the end of the sandbox removes the sub-interface."""
+        """Do nothing, because `leave` or the end of the sandbox removes the sub-interface."""
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Create the sub-interface in the sandbox; replaces the sub-interface of an earlier join."""

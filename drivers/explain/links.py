@@ -55,7 +55,7 @@ class NameLookup(NamedTuple):
 
 
 def command(message: Message, names: NameLookup) -> list[str]:
-    """Return the words of the command for a message RTM_NEWLINK, RTM_SETLINK or RTM_DELLINK.
+    """Return the words of the ip-link(8) or bridge(8) command for a message RTM_NEWLINK, RTM_SETLINK or RTM_DELLINK.
 
     Must be called before the kernel gets the message, because the message may delete or rename the link.
     """

@@ -20,7 +20,7 @@ USUAL_METRIC6 = route.USUAL_METRIC[6]
 
 
 def address(message: Message, names: NameLookup) -> list[str]:
-    """Return the words of the command for a message RTM_NEWADDR or RTM_DELADDR."""
+    """Return the words of the ip-address(8) command for a message RTM_NEWADDR or RTM_DELADDR."""
     content = decode(ifaddrmsg, message.body)
     words = ["ip", "address", "del" if message.kind == RTM_DELADDR else "add"]
     words.append(f"{content.get_attr('IFA_LOCAL')}/{content['prefixlen']}")
@@ -32,7 +32,7 @@ def address(message: Message, names: NameLookup) -> list[str]:
 
 
 def ip_route(message: Message, names: NameLookup) -> list[str]:
-    """Return the words of the command for a message RTM_NEWROUTE or RTM_DELROUTE."""
+    """Return the words of the ip-route(8) command for a message RTM_NEWROUTE or RTM_DELROUTE."""
     content = decode(rtmsg, message.body)
     is_ipv6 = content["family"] == AF_INET6
     if message.kind == RTM_DELROUTE:
@@ -55,7 +55,7 @@ def ip_route(message: Message, names: NameLookup) -> list[str]:
 
 
 def neighbour(message: Message, names: NameLookup) -> list[str]:
-    """Return the words of the command for a message RTM_NEWNEIGH or RTM_DELNEIGH."""
+    """Return the words of the ip-neighbour(8) or bridge(8) command for a message RTM_NEWNEIGH or RTM_DELNEIGH."""
     content = decode(ndmsg, message.body)
     device, mac, at = names.link(content["ifindex"]), content.get_attr("NDA_LLADDR"), content.get_attr("NDA_DST")
     if message.kind == RTM_DELNEIGH:

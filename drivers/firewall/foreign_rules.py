@@ -57,10 +57,10 @@ class Named(Struct):
 
 
 def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collection[str] = ()) -> list[DroppingRule]:
-    """Return other programs' rules that drop packets of the networks in ``known`` (bridge and subnets).
+    """Return other programs' rules that drop packets of the networks in ``known``.
 
-    ``routed`` are the bridges whose containers get packets from other machines without DNAT. Runs in the calling
-    thread's network namespace.
+    ``known`` maps the bridge of each network to the network's subnets. ``routed`` are the bridges whose containers get
+    packets from other machines without DNAT. Runs in the calling thread's network namespace.
     """
     session = Session(NETFILTER)
     try:
@@ -73,8 +73,9 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collec
 def find_blocking_chains(port: int) -> dict[str, bool]:
     """Return other programs' chains that drop UDP packets to a port of this host, and whether a rule names the port.
 
-    The value is False if only the chain's policy drops the packets. Such a chain is omitted if a rule of its table
-    compares the port, or accepts packets by address or interface.
+    The value is True if a rule for the port drops the packets, and False if only the chain's policy drops them. A chain
+    whose policy drops them is omitted if a rule of its table compares the port, or accepts packets by address or
+    interface.
     """
     number, chains = port.to_bytes(2, "big"), dict[str, bool]()
     session = Session(NETFILTER)

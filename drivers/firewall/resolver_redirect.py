@@ -71,7 +71,7 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
 
 
 def _for_port(message: Message, port: int) -> Message:
-    """Return a message of the sample with ``port`` in place of `SAMPLE_PORT`; a rule with the port gets a comment."""
+    """Return a message of `_sample` with ``port`` in place of `SAMPLE_PORT`; a rule with the port gets a comment."""
     if SAMPLE_PORT.to_bytes(2) not in message.body:
         return message
     return message._replace(body=_with_port(message.body, port) + nfnetlink.comment(str(port)))

@@ -75,5 +75,5 @@ def any_of(conditions: Iterable[bool | None]) -> bool | None:
 
 
 def turned(known: bool | None, inverted: int) -> bool | None:
-    """Return the value of a condition that the rule inverts if ``inverted`` is not 0."""
+    """Return ``known``, or its opposite if ``inverted`` is not 0; None (unknown) stays None."""
     return None if known is None else known != bool(inverted)

@@ -24,7 +24,11 @@ TABLE = "bridge hawse"
 
 
 class Held(Struct, frozen=True):
-    """The bridge ports that the table ``bridge hawse`` filters: ``guarded`` with their endpoints, and ``muted``."""
+    """The names of the bridge ports that the table ``bridge hawse`` filters.
+
+    A port in ``guarded`` may send only with the MAC and addresses of its endpoint. A port in ``muted`` may send
+    everything except router advertisements and redirects.
+    """
 
     guarded: Sequence[tuple[str, EndpointSpec]] = ()
     muted: Sequence[str] = ()

@@ -18,9 +18,10 @@ SETS = ("blocked", "enclosed", "strangers")
 
 
 class Standby:
-    """The standby table; the constructor creates it, and `close` removes it.
+    """The table ``inet hawse_standby``; the constructor creates it, and `close` removes it.
 
-    The constructor raises a `DriverError` if the kernel or libnftables does not support tables that one socket owns.
+    The table blocks packets while the table ``inet hawse`` is lost. The constructor raises a `DriverError` if the
+    kernel or libnftables does not support tables that one socket owns.
     """
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ COMPLETE, SPOOF_GUARDED = f"whole, as of {VERSION_SET}", "spoof guard"
 
 
 def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
-    """Add and remove elements in one transaction; idempotent.
+    """Add and remove set elements of the table ``inet hawse`` in one transaction; idempotent.
 
     A map element whose key exists with another value is replaced.
     """

@@ -20,7 +20,7 @@ from drivers.model import NetworkSpec
 class TableWatch(NftablesListener):
     """A watch that reports firewall changes but never blocks connections.
 
-    Drivers use this watch if their networks do not pass the chains of the table ``inet hawse``.
+    Drivers whose packets do not pass the chains of the table ``inet hawse`` use this watch.
     """
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:

@@ -19,7 +19,10 @@ KINDS = ("match", "target")
 
 
 class Expression(NamedTuple):
-    """A match or target: ``type`` says which, ``info`` is its structure (linux/netfilter/xt_*.h)."""
+    """A match or target of iptables-nft: its type, name, and structure in bytes (linux/netfilter/xt_*.h).
+
+    ``type`` is "match" or "target".
+    """
 
     type: str
     name: str

@@ -27,7 +27,7 @@ MULTIPORT = struct.Struct("=BB15H15BB")
 
 
 def matches(name: str, data: bytes, packet: Packet) -> bool | None:
-    """Return whether a match with this name and structure is true for the packet, or None if that is unknown."""
+    """Return whether the iptables match ``name`` with the structure ``data`` matches the packet; None if unknown."""
     if name == "comment":
         return True
     if name in ("tcp", "udp"):

@@ -73,7 +73,7 @@ def forget_ports(ports: Iterable[PortBinding]) -> None:
 
 
 def forget_untranslated(ports: Iterable[PortBinding]) -> None:
-    """Delete the conntrack entries that deliver flows to published host ports to the host itself; idempotent.
+    """Delete conntrack entries of flows that reach the host itself at a published port; idempotent.
 
     The kernel makes such an entry while the port is not published, or while the firewall's rules are missing. The entry
     would deliver all later packets of the flow to the host too.
@@ -82,7 +82,7 @@ def forget_untranslated(ports: Iterable[PortBinding]) -> None:
 
 
 def forget_addresses(addresses: Iterable[IPAddress]) -> None:
-    """Delete the conntrack entries of connections from and to containers; idempotent."""
+    """Delete the conntrack entries of connections from or to these addresses of containers; idempotent."""
     known = list(addresses)
     for version in FAMILY:
         chosen = [address for address in known if address.version == version]

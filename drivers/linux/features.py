@@ -156,6 +156,6 @@ def host_end_name(endpoint_id: str) -> str:
 
 
 def port_state(name: str) -> int | None:
-    """Return the state of a bridge port as `link.port_state` does, or None for another interface."""
+    """Return the state of a bridge port (0 disabled … 3 forwarding, 4 blocking), or None for another interface."""
     with session() as opened:
         return link.port_state(opened, name)

@@ -117,7 +117,7 @@ def is_plain(name: str) -> bool:
 
 
 def numbered(what: str) -> str:
-    """Return what the nftables command ``list <what>`` prints, with the handle of each rule as a comment."""
+    """Return the output of the nftables command ``list <what>``, with the handle of each rule as a comment."""
     context = Context()
     try:
         return _checked(*context.attempt(f"list {what}", flags=WITH_HANDLES))

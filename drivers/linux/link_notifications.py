@@ -58,10 +58,10 @@ times a second.
 class Change(NamedTuple):
     """One change of the kernel's state. A field that does not apply to the kind of change has its default.
 
-    ``gone`` is True if the object was removed. ``link`` is the index of the link, or -1 for all. ``address`` is the
-    packed address, or the packed destination of a route (b"" for a default route), and ``prefix`` is the prefix length.
-    ``on`` says whether a link is up with ARP enabled, or whether packets are forwarded. ``author`` is the PID of the
-    process that made the change, or 0 if unknown.
+    ``gone`` is True if the object was removed. ``link`` is the index of the link, or -1 for all links. ``address``
+    is the packed address, or the packed destination of a route (b"" for a default route), and ``prefix`` is the prefix
+    length. ``on`` says whether a link is up with ARP enabled, or whether packets are forwarded. ``author`` is the PID
+    of the process that made the change, or 0 if unknown.
     """
 
     kind: Kind
@@ -116,7 +116,7 @@ class LinkListener:
 
 
 def present_links() -> list[Change]:
-    """Return the links of the calling thread's namespace, in the form of changes."""
+    """Return the links of the calling thread's namespace as `Change` values."""
     with session() as opened, kernel_errors("list", "links"):
         bodies = opened.dump(GET_LINK, LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
     return [_link(body, False, 0) for body in bodies]

@@ -21,7 +21,10 @@ OVERRIDE = 0x20000000
 
 
 def announce(interface: str, holders: Iterable[tuple[str, IPAddress]]) -> None:
-    """Announce pairs of MAC and address on a link; runs in the calling thread's network namespace."""
+    """Announce to the neighbours on a link which MAC each address has.
+
+    ``holders`` are pairs of MAC and address. Runs in the calling thread's network namespace.
+    """
     with closing(socket.socket(socket.AF_PACKET, socket.SOCK_RAW)) as raw:
         raw.bind((interface, 0))
         for mac, address in holders:

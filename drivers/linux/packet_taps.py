@@ -39,7 +39,7 @@ class Sight(NamedTuple):
 class Tap:
     """A packet socket at an interface of the calling thread's network namespace.
 
-    It receives only the packets of one probe.
+    The socket receives only the packets of one probe.
     """
 
     def __init__(self, interface: str, probe: Tuple) -> None:

@@ -120,10 +120,11 @@ class Probe:
         return made
 
     def _bind_elsewhere(self, made: socket.socket) -> None:
-        """Bind to a random port, because bind(2) finds no unused port in the range; raises `PortsExhausted`.
+        """Bind to a random port; raises `PortsExhausted` if a program would get no source port for the target.
 
-        TCP connections to different targets can share a port of the range. A program may therefore still get a port,
-        and an attempt to connect shows whether it does. UDP sockets cannot share a port.
+        The caller has found no unused port in the range (bind(2)). However, TCP connections to different targets can
+        share a port. A program may therefore still get a port, and an attempt to connect shows whether it does. UDP
+        sockets cannot share a port.
         """
         protocol = "tcp" if made.type == socket.SOCK_STREAM else "udp"
         if protocol == "udp" or self._has_no_port(made.family):
@@ -213,7 +214,7 @@ class Probe:
 def answer(probe: Tuple, local: IPAddress, port: int, client: IPAddress, client_port: int) -> None:
     """Send a UDP answer from ``local``:``port`` to the probe's sender, as if the service had answered.
 
-    The caller tests the way back by this answer, because the service itself may send none. Runs in the network
+    The caller tests the path back with this answer, because the service itself may send none. Runs in the network
     namespace of the service.
     """
     with socket.socket(FAMILIES[probe.version], socket.SOCK_RAW, socket.IPPROTO_UDP) as raw, suppress(OSError):

@@ -113,7 +113,10 @@ def pid_limit() -> int:
 
 
 def counters(interfaces: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Return the counters of interfaces in the calling thread's network namespace, by interface, with Docker's keys."""
+    """Return the traffic counters of each interface, with Docker's keys such as ``rx_bytes``.
+
+    Runs in the calling thread's network namespace. A missing interface is left out.
+    """
     names = set(interfaces)
     counts = {}
     with open("/proc/thread-self/net/dev", encoding="utf-8", errors="surrogateescape") as file:

@@ -34,7 +34,7 @@ class Use(NamedTuple):
 
 
 def use(target: tuple[IPAddress, int] | None = None) -> Use:
-    """Return the use of the source ports.
+    """Count the source ports that sockets in the calling thread's network namespace use.
 
     Only TCP connections to ``target``, an address and a port, are counted; None means the target with the most
     connections. A connection in state TIME_WAIT counts too, unless the kernel may use its port again (`_is_reusable`).

@@ -214,7 +214,7 @@ class OverlayDriver:
         _require_tunnels(options, peers)
 
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Add one peer, and replace earlier entries of its MAC and addresses; idempotent."""
+        """Add the table entries of one peer, and replace earlier entries of its MAC and addresses; idempotent."""
         options = overlay_options.complete(network)
         place = self.namespace(network)
         _require_tunnels(options, [peer])
@@ -225,7 +225,7 @@ class OverlayDriver:
         _with_tables(place, options, lambda tables: _add(tables, peer))
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Remove one peer; idempotent. Does nothing if the network is not up on this host."""
+        """Remove the table entries of one peer; idempotent. Does nothing if the network is not up on this host."""
         place = self.namespace(network)
         if place.exists():
             options = overlay_options.complete(network)

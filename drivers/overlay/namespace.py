@@ -77,7 +77,7 @@ class OverlayNamespace(Struct, frozen=True):
             self._make(options)
 
     def repair(self, options: OverlayOptions) -> None:
-        """Recreate the missing kernel objects of a network that is up; raises `Missing` if the network is not up."""
+        """Recreate missing or wrong kernel objects of the network; raises `Missing` if the network is not up."""
         with persistent_netns.directory_lock(self.file.parent):
             self._require()
             if self.compare(options):
@@ -89,7 +89,7 @@ class OverlayNamespace(Struct, frozen=True):
             self._remove()
 
     def compare(self, options: OverlayOptions) -> list[Difference]:
-        """Return a difference for each kernel object of `make` that is missing or changed."""
+        """Return a difference for each kernel object of the network that is missing or changed."""
         if not self.exists():
             return [Difference("missing", "namespace", "the network's namespace")]
         mtu = _required_mtu(options)

@@ -56,7 +56,9 @@ def devices(network: NetworkSpec) -> Sequence[str]:
 
 
 def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec, options: OverlayOptions) -> None:
-    """Create missing devices, which stay down; idempotent.
+    """Create missing devices, and create devices with wrong settings again; idempotent.
+
+    New devices stay down.
 
     ``there`` is a netlink session in the network's namespace, and ``underlay`` a session in the underlay's namespace.
     The calling thread must be in the network's namespace, and ``namespace`` is a file descriptor of that namespace.
@@ -92,7 +94,7 @@ def _make_bridge(there: Session, network: NetworkSpec) -> None:
 
 
 def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
-    """Add the gateways' addresses to the bridge, and bring the bridge and the VXLAN devices up; idempotent."""
+    """Set the devices' sysctls, MTU and flags and the bridge's addresses, and bring the devices up; idempotent."""
     for path, value in _sysctls(network).items():
         sysctl.write_if_present(path, value)
     for name in (*devices(network), BRIDGE):
@@ -120,7 +122,7 @@ def shared_mtu(there: Session, network: NetworkSpec) -> int:
 
 
 def compare(there: Session, network: NetworkSpec, options: OverlayOptions, mtu: int) -> list[Difference]:
-    """Return a difference for each object of `make` and `set_up` that is missing or changed.
+    """Return a difference for each device, address or setting of the network that is missing or changed.
 
     ``mtu`` is the required MTU, or 0 if it is unknown. The calling thread is in the network's namespace.
     """
