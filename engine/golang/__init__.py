@@ -1,1 +1,1 @@
-"""Go's regular expressions, file name patterns, quoting and time formats, as Docker's API and output use them."""
+"""Go's formats as Docker's API and output use them: patterns, quoting, numbers, times, durations and sizes."""

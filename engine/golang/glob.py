@@ -46,9 +46,10 @@ class _Translator:
         return _literal(self.character())
 
     def character_class(self) -> str:
-        """Translate a character class such as ``[a-z]`` into a regular expression; it has at least one range.
+        """Translate a character class such as ``[a-z]``, whose "[" was read, into a regular expression.
 
-        A range whose first character is greater than its last character matches nothing, as in Go.
+        Raises `EngineError` for a class without a range. A range whose first character is greater than its last
+        character matches nothing, as in Go.
         """
         negated, ranges, first = self.takes("^"), [], True
         while first or not self.takes("]"):

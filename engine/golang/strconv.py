@@ -47,7 +47,7 @@ def parse_bool(text: str) -> bool:
 def parse_int(text: str, bits: int = 64, *, base: int = 0) -> int:
     """Parse a signed integer like strconv.ParseInt; raises ValueError with the error text that Go prints.
 
-    With base 0, the prefixes 0x, 0b, 0o and 0 (octal) are accepted.
+    ``base`` is 0 or 10. With base 0, the prefixes 0x, 0b, 0o and 0 (octal) are accepted.
     """
     return _integer("ParseInt", text, base, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
@@ -65,7 +65,7 @@ def atoi(text: str) -> int:
 
 
 def _integer(function: str, text: str, base: int, low: int, high: int) -> int:
-    """Parse an integer between ``low`` and ``high``.
+    """Parse an integer between ``low`` and ``high``; ``base`` is 0 or 10.
 
     Raises ValueError with the error text that Go prints, which names the Go function ``function``.
     """
