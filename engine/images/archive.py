@@ -48,7 +48,7 @@ _MANIFESTS, _LAYOUT, _INDEX = "manifest.json", "oci-layout", "index.json"
 _FILES_LIMIT = 100_000  # maximum number of files in an image archive
 _IMAGES_LIMIT = 1000  # maximum number of images in an archive
 _LINKS_LIMIT = 8  # maximum number of links that are followed one after another to find a file
-_INDEX_DEPTH = 3
+_INDEX_DEPTH = 3  # maximum depth of OCI indexes that are nested in the archive's index
 
 
 class ArchivedImage(Struct, frozen=True):
@@ -92,7 +92,7 @@ def downloaded_image(directory: str, digest: str) -> Iterator[ArchivedImage]:
 
 
 class _Files(ABC):
-    """The files of an image archive, found by name."""
+    """Base class: reads the files of an image by their names, from an archive or from a directory."""
 
     @abstractmethod
     def open(self, name: str) -> _Slice:
@@ -230,7 +230,8 @@ def _saved(archive: _Archive, entry: Any) -> ArchivedImage:
 def _from_index(archive: _Files, index: Mapping[str, Any], name: str = "", depth: int = 0) -> Iterator[ArchivedImage]:
     """Yield the images of an OCI index.
 
-    A nested index lists one image for several platforms. `_of_this_platform` chooses from its entries.
+    A nested index lists one image for several platforms. `_of_this_platform` chooses from the entries of a nested
+    index. ``name`` is the image name in the outer index, or "". ``depth`` is 0 for the archive's own index.
     """
     where = "struct field Index.manifests"
     entries = [object_at(e, where, "v1.Descriptor") for e in list_at(index.get("manifests"), where, "[]v1.Descriptor")]
@@ -256,7 +257,10 @@ def _from_manifest(archive: _Files, manifest: Mapping[str, Any], reference: str)
 
 
 def _with_diff_ids(archive: _Files, layers: Sequence[tuple[str, str, int]], config: bytes) -> list[Layer]:
-    """Return the layers, each with the digest of its uncompressed content, which the image configuration states."""
+    """Return a `Layer` for each of ``layers``, with the digest of the uncompressed layer from the image configuration.
+
+    An item of ``layers`` has the file name, the digest and the size in bytes (-1 if unknown) of one layer.
+    """
     diff_ids = diff_ids_of(parse_config(config))
     if len(diff_ids) != len(layers):
         raise InvalidArgument(f"invalid manifest, layers length mismatch: expected {len(layers)}, got {len(diff_ids)}")

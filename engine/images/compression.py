@@ -1,7 +1,7 @@
 """Decompress gzip, bzip2, xz and zstd streams with bounded memory, and hash the data read.
 
-No external program is used, because the child process that decompresses layers has another root directory and could
-execute no program of the host.
+The child process that decompresses layers has another root directory, and could execute no program of the host.
+Therefore no external program is used.
 """
 
 from __future__ import annotations
@@ -120,7 +120,10 @@ class Measured(Bounded):
 
 
 class _Rejoined(io.RawIOBase):
-    """A stream that returns first the bytes ``head``, which were already read from a source, then the rest of it."""
+    """A stream that returns the bytes ``head``, then the data of the stream ``rest``.
+
+    The bytes ``head`` were read from ``rest`` earlier.
+    """
 
     def __init__(self, head: bytes, rest: BinaryIO | io.RawIOBase) -> None:
         self._head, self._rest = head, rest

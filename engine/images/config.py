@@ -110,9 +110,10 @@ def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
 
 
 def _created(value: object) -> str:
-    """Return the image's creation time in UTC from ``value``, the field of the image configuration.
+    """Return the creation time in UTC (RFC 3339) from ``value``, the field ``created`` of the image configuration.
 
-    Raises `InvalidArgument` if the time is outside the years 1 to 9999 in some time zone.
+    Raises `InvalidArgument` if ``value`` is not a time, or if the time is outside the years 1 to 9999 in some time
+    zone.
     """
     if value is None:
         return timestamps.NEVER
@@ -128,7 +129,7 @@ def _created(value: object) -> str:
 
 
 def _arguments(inner: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
-    """Return the arguments that the image configuration has under ``key``, or None.
+    """Return the arguments that the image configuration has under ``key``, or None if it has none.
 
     A single string in the configuration is converted to a list.
     """

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from engine.errors import InvalidArgument, shown
 
 SIZE_LIMIT = 4 << 20  # maximum bytes of one JSON document
-DEPTH_LIMIT = 100  # nested values
+DEPTH_LIMIT = 100  # maximum depth of nested arrays and objects
 LIST_TYPES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 """The media types of documents that list an image for each platform."""
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
@@ -38,7 +38,10 @@ def mismatch(value: object, where: str, kind: str) -> InvalidArgument:
 
 
 def text_at(value: object, where: str) -> str:
-    """Return a JSON value as a string; null becomes "", as in Go."""
+    """Return a JSON value as a string; null becomes "", as in Go.
+
+    Raises `InvalidArgument`, which names the JSON field ``where``, for any other type.
+    """
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -47,7 +50,10 @@ def text_at(value: object, where: str) -> str:
 
 
 def texts_at(value: object, where: str) -> list[str] | None:
-    """Return a JSON value as a list of strings, or None for null."""
+    """Return a JSON value as a list of strings, or None for null.
+
+    Raises `InvalidArgument`, which names the JSON field ``where``, for any other type.
+    """
     if value is None:
         return None
     if not isinstance(value, list):
@@ -56,7 +62,10 @@ def texts_at(value: object, where: str) -> list[str] | None:
 
 
 def object_at(value: object, where: str, kind: str) -> dict[str, Any]:
-    """Return a JSON value as an object; null becomes an empty object."""
+    """Return a JSON value as an object; null becomes an empty object.
+
+    Raises `InvalidArgument`, which names the JSON field ``where`` and the Go type ``kind``, for any other type.
+    """
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -65,7 +74,10 @@ def object_at(value: object, where: str, kind: str) -> dict[str, Any]:
 
 
 def list_at(value: object, where: str, kind: str) -> list[Any]:
-    """Return a JSON value as a list; null becomes an empty list."""
+    """Return a JSON value as a list; null becomes an empty list.
+
+    Raises `InvalidArgument`, which names the JSON field ``where`` and the Go type ``kind``, for any other type.
+    """
     if value is None:
         return []
     if not isinstance(value, list):

@@ -1,9 +1,9 @@
 """Unpack the layers of an image into a directory, and verify the layers, which may be malicious.
 
 A child process unpacks the layers, with the directory as its root directory. Therefore the kernel resolves every path
-inside the directory. Nothing outside can be reached through ``..``, an absolute name, a symbolic link or a hard link.
-Each layer is hashed while it is unpacked, and compared with the digests and size that the archive states. Whiteouts
-(entries that delete files of lower layers) follow the OCI image specification.
+inside the directory. Nothing outside it can be reached through ``..``, an absolute name, a symbolic link or a hard
+link. Each layer is hashed while it is unpacked, and compared with the digests and size that the archive states.
+Whiteouts (entries that delete files of lower layers) follow the OCI image specification.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from engine.images.tar import TarReader
 from engine.runtime import syscalls
 
 _BUFFER_BYTES = 1 << 18
+# The errors of system calls that the host causes, for example with a full disk, and not the image.
 _OF_THE_HOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EROFS, errno.EMFILE, errno.ENFILE)
 
 
@@ -44,10 +45,10 @@ class Layer(Struct, frozen=True):
 class Unpacked(Struct, frozen=True):
     """The result of unpacking the layers of an image.
 
-    - ``size`` is the number of bytes in all files.
-    - ``diff_ids`` are the digests of the uncompressed layers.
-    - ``read`` is the number of bytes read from the archive, and ``members`` is the number of the archive's members.
-      `Limits` sets the maximum of both numbers.
+    - ``size`` is the number of bytes in all unpacked files.
+    - ``read`` is the number of bytes in all layers after decompression; `Limits.size` is its maximum.
+    - ``members`` is the number that `Placer.members` describes; `Limits.members` is its maximum.
+    - ``diff_ids`` are the hexadecimal SHA-256 digests of the uncompressed layers.
     """
 
     size: int

@@ -44,7 +44,7 @@ def limits_for(directory: str) -> Limits:
 
 
 def within_free_space(limits: Limits, directory: str) -> Limits:
-    """Return the limits, lowered to nine tenths of the free space in the file system of ``directory``."""
+    """Return the limits, lowered to nine tenths of the free bytes and inodes in the file system of ``directory``."""
     status = os.statvfs(directory)
     size, members = limits.size, limits.members
     free = int(status.f_bavail * status.f_frsize * _USABLE)

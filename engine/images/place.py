@@ -63,7 +63,10 @@ class Placer:
         self._count()
 
     def place(self, member: TarMember) -> None:
-        """Create one member of a layer as a file; raises OSError and `InvalidArgument`."""
+        """Create one member of a layer as a file, or remove the files of lower layers that a whiteout names.
+
+        Raises OSError and `InvalidArgument`.
+        """
         self._count()
         path = inside(member.name)
         if hash(path) in self._named:

@@ -25,7 +25,9 @@ _ALGORITHM = "sha256:"
 class Pull:
     """The download of one image.
 
-    ``digest`` (``sha256:…``) is that of the manifest or manifest list which the reference names. `resolve` sets it.
+    ``digest`` is the digest (``sha256:…``) of the manifest or manifest list that the reference names.
+    ``manifest_digest`` is the digest of the image's own manifest. `resolve` sets both. If the reference names a list,
+    `download` replaces ``manifest_digest`` by the digest for the requested platform.
     """
 
     def __init__(self, reference: ImageReference, platform: Platform, skopeo: Skopeo, limits: Limits) -> None:

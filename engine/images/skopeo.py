@@ -47,7 +47,7 @@ def is_installed() -> bool:
 
 
 class Skopeo:
-    """The images of one repository of a registry.
+    """Runs skopeo for the images of one repository of a registry.
 
     ``work`` is a private directory for temporary files. ``auth`` is the content of a docker ``config.json`` with the
     registry's credentials, or an empty mapping.
@@ -97,8 +97,9 @@ class Skopeo:
     ) -> Iterator[tuple[subprocess.Popen[bytes], Any]]:
         """Run skopeo during the ``with`` block, and kill it at the end of the block.
 
-        The kernel kills skopeo if this process dies. ``limit`` is the maximum size in bytes of each file that skopeo
-        writes.
+        Yields the process, and the file that gets skopeo's error messages. ``output`` is the file descriptor that
+        becomes skopeo's standard output. The kernel kills skopeo if this process dies. ``limit`` is the maximum size in
+        bytes of each file that skopeo writes.
         """
         program = shutil.which(PROGRAM)
         if program is None:

@@ -29,8 +29,8 @@ class Staged(Struct, frozen=True):
     """An unpacked and verified image that has not been moved to its final directory yet.
 
     ``action`` is the action of Docker's event: "pull", "load", or "import" for a plain root file system. ``tags`` are
-    the names that the user has given to the image; names from the archive are not included. ``digests`` are those of
-    `ImageRecord`.
+    the names that the user has given to the image; names from the archive are not included. ``digests`` has an item
+    ``name@sha256:…`` for each pull of the image, as `ImageRecord.digests`.
     """
 
     record: ImageRecord
@@ -42,7 +42,10 @@ class Staged(Struct, frozen=True):
 
 
 def spool(source: BinaryIO, target: BinaryIO, limits: Limits) -> None:
-    """Copy the archive to a file and decompress it, because the archive is read more than once."""
+    """Decompress an archive from the stream ``source`` into the file ``target``; raises `InvalidArgument`.
+
+    Because the archive is read more than once, it must be in a file.
+    """
     too_large = limits.too_large("archive")
     stream, _ = decompressed(Bounded(source, limits.size, too_large))
     content = Bounded(stream, limits.size, too_large)

@@ -166,7 +166,7 @@ class ImageStore:
         )
 
     def list(self, filters: Filters) -> Documents:
-        """Return the documents of GET /images/json."""
+        """Return the entries of GET /images/json for the images that match ``filters``."""
         with self._store.read() as reader:
             images = reader.images()
         chosen = filter_images(images, filters, lambda reference: self._get(reference).created)
@@ -362,8 +362,11 @@ def _check_removal(
 ) -> None:
     """Raise Conflict if Docker would refuse to remove the image.
 
-    Without ``force``, Docker refuses to remove an image by its id if the image has several names, and an image that a
-    container uses. Even with ``force``, Docker refuses to remove an image by its id if a running container uses it.
+    Docker refuses these removals:
+
+    - By id, if a running container uses the image. This holds even with ``force``.
+    - By id, without ``force``, if the image has several names or a stopped container uses it.
+    - By name, without ``force``, if a container uses the image and the image has no other name.
     """
     short = short_id(record.id)
     if not name and len(record.references) > 1 and not force:

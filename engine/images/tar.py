@@ -51,7 +51,7 @@ class TarMember(Struct):
     stored: int = 0
     mtime: int = 0  # nanoseconds since 1970
     linkname: bytes = b""
-    device: tuple[int, int] = (0, 0)
+    device: tuple[int, int] = (0, 0)  # major and minor number of a device file
     xattrs: Pax = field(default_factory=dict)
     sparse: list[tuple[int, int]] | None = None  # (offset, length) of each region that has data
 
