@@ -36,9 +36,10 @@ def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tup
 def pick_address(pool: PoolRecord, last: int, used: Collection[str], requested: str = "", skip: int = 0) -> str:
     """Return the address ``requested``, or the next free address after ``last`` if ``requested`` is empty.
 
-    The first ``skip`` free addresses are passed over. If no more addresses are free, the last free one is returned.
-    After a conflict, each host skips a random number of addresses, so that two hosts do not choose the same address
-    again. Raises Forbidden if the requested address is taken, or if no address is free.
+    ``last`` is the address that was allocated last, as an integer. ``used`` has the addresses in use. The first
+    ``skip`` free addresses are passed over. If no more addresses are free, the last free one is returned. After a
+    conflict, each host skips a random number of addresses, so that two hosts do not choose the same address again.
+    Raises Forbidden if the requested address is taken, or if no address is free.
     """
     taken = {pool.gateway, *pool.aux_addresses.values(), *used}
     if requested:
@@ -52,7 +53,10 @@ def pick_address(pool: PoolRecord, last: int, used: Collection[str], requested: 
 
 
 def candidates(pool: PoolRecord, last: int) -> Iterator[str]:
-    """Yield all usable addresses of a pool, starting after ``last`` and wrapping around."""
+    """Yield all usable addresses of a pool in ascending order, from the address after ``last``, then from the start.
+
+    ``last`` is an address as an integer.
+    """
     subnet = ip_network(pool.subnet)
     span = ip_network(pool.ip_range) if pool.ip_range else subnet
     first, end = int(span[0]), int(span[-1])

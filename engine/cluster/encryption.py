@@ -20,7 +20,7 @@ from engine.cluster.shared_networks import FIRST_VNI, vnis_of
 from engine.host import network_spec
 from engine.model import NetworkRecord
 
-FIRST_PORT, PORTS = 51820, 8192
+FIRST_PORT, PORTS = 51820, 8192  # the first UDP port of the tunnels, and the number of ports
 TUNNELS = IPv4Address("100.127.0.0")
 
 

@@ -202,7 +202,7 @@ def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Jso
 
 
 def used_addresses(host: Host, record: NetworkRecord) -> list[IPAddress]:
-    """Return the addresses of a cluster network that are reserved or in use on any host; empty for other networks."""
+    """Return the addresses of a cluster network that are reserved or in use on any host, or [] for another network."""
     if record.scope != SWARM:
         return []
     view, _ = current_view(host)
@@ -344,12 +344,12 @@ def is_gateway(network: NetworkRecord) -> bool:
 
 
 def concerns_gateway(joined: Iterable[NetworkRecord]) -> bool:
-    """Return whether a sandbox on these networks may have to join or leave the gateway bridge (docker_gwbridge)."""
+    """Return whether a sandbox on the networks ``joined`` may have to join or leave the gateway bridge."""
     return any(n.driver == "overlay" or is_gateway(n) for n in joined)
 
 
 def needs_gateway(joined: Sequence[NetworkRecord]) -> bool:
-    """Return whether a sandbox on these networks needs the gateway bridge (docker_gwbridge)."""
+    """Return whether a sandbox on the networks ``joined`` needs the gateway bridge (docker_gwbridge)."""
     outward = [n for n in joined if not n.internal and not is_gateway(n)]
     return any(n.driver == "overlay" for n in outward) and not any(facts(n.driver).offers_gateway for n in outward)
 

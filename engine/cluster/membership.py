@@ -72,7 +72,7 @@ def save(where: Path, membership: ClusterMembership) -> None:
 
 
 def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership]) -> ClusterMembership | None:
-    """Apply ``change`` to this host's membership record; return the new record, or None without a cluster."""
+    """Apply ``change`` to this host's membership record; return the new record, or None if there is no record."""
     with suppress(FileNotFoundError, NotADirectoryError), locked(root):
         known = load(root)
         if known is None:
@@ -88,8 +88,8 @@ def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership])
 def locked(root: Path) -> Iterator[None]:
     """Hold the lock of the cluster directory inside the block; raises FileNotFoundError if the directory is missing.
 
-    The lock serialises changes by the agent's threads and by commands, so that the agent does not write a record back
-    which `swarm leave` deletes.
+    The lock serialises changes by the agent's threads and by commands. Without the lock, the agent could write the
+    membership record again after ``swarm leave`` has deleted it.
     """
     opened = os.open(directory(root), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -75,7 +75,7 @@ class SharedEndpoint(Struct, frozen=True, omit_defaults=True):
 
 
 class Question(Struct, frozen=True, omit_defaults=True):
-    """What ``hawse trace`` asks another host: does ``target``, an endpoint of that host, receive and answer packets?
+    """A question of ``hawse trace`` to another host: does its endpoint ``target`` receive and answer packets?
 
     The packets come from ``source``, an endpoint of the asking host on the same network. A manager sets the fields
     ``id``, ``asker`` and ``lease``.
@@ -83,8 +83,8 @@ class Question(Struct, frozen=True, omit_defaults=True):
 
     node: str  # id of the host that is asked
     network_id: str
-    source: str
-    target: str
+    source: str  # endpoint id
+    target: str  # endpoint id
     protocol: str  # tcp, udp or icmp
     port: int  # 0 with icmp
     version: int  # 4 or 6

@@ -88,7 +88,7 @@ def _endpoint(member: AdmittedHost, arguments: Mapping[str, Any]) -> SharedEndpo
 
 
 def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRecord:
-    """Return the network with this id; raise an error if ``member`` may not have endpoints on it.
+    """Return the network with the id ``network_id``; raise an error if ``member`` may not have endpoints on it.
 
     Managers may use any network, workers only attachable networks and ingress. Raises NotFound for an unknown network,
     and Forbidden for a network that workers must not use.

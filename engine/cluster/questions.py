@@ -30,10 +30,11 @@ LONGEST_ANSWER = 16 << 10
 
 
 def ask(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Ask another host a question; return its answer as ``{"answer": text}``. The text is "" without an answer in time.
+    """Ask another host a question; return its answer as ``{"answer": text}``.
 
-    Blocks up to `WAIT_SECONDS`. Raises NotFound if the question's source or target endpoint is not in the etcd store.
-    Raises Unavailable if the host ``member`` has too many open questions.
+    Blocks up to `WAIT_SECONDS`. If no answer arrives in this time, the text is "". Raises NotFound if the question's
+    source or target endpoint is not in the etcd store. Raises Unavailable if the host ``member`` has too many open
+    questions.
     """
     requested = decode(Question, str(arguments["question"]))
     question = record_checks.check_question(replace(requested, id=new_id(), asker=member.id, lease=0))

@@ -1,8 +1,8 @@
 """Endpoints and their addresses in etcd. Each address is one key, so that two hosts cannot allocate the same address.
 
 Addresses are allocated in ascending order and then from the start again, so that a released address stays unused as
-long as possible. The record of an endpoint remains when its host's lease expires, but readers ignore the endpoints of
-hosts without a lease. Therefore a host that was only disconnected still owns its addresses when it returns.
+long as possible. The record of an endpoint remains when its host's lease expires. Readers ignore the endpoints of hosts
+without a lease. Therefore a host that was only disconnected still owns its addresses when it returns.
 
 Only managers run this code, for themselves or for a worker. Each change affects only records of the host for which it
 is made.
@@ -138,9 +138,10 @@ def _claims(network: NetworkRecord, endpoint: SharedEndpoint, chosen: Sequence[s
 
 
 def _unused_claims(client: Client, endpoint: SharedEndpoint, earlier: KeyValue | None) -> Claims:
-    """Return the conditions and changes that release the addresses that only the endpoint's ``earlier`` record has.
+    """Return the conditions and changes of a transaction that release the old addresses of ``endpoint``.
 
-    Without this release, no host could use these addresses again, because only an endpoint's record leads to them.
+    An old address is in ``earlier``, the endpoint's earlier record in etcd, but not in ``endpoint``. Because a release
+    finds the addresses only by the endpoint's record, no later release would find the old addresses.
     """
     if earlier is None:
         return [absent(_key(endpoint))], []

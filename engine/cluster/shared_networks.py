@@ -20,7 +20,7 @@ from engine.names import short_id
 from engine.store.codec import decode, encode
 
 FIRST_VNI, LAST_VNI = 4096, 2**24 - 1
-ATTEMPTS = 50  # transactions that another host's change has made fail
+ATTEMPTS = 50  # maximum number of transactions; a transaction fails if another host has changed a key meanwhile
 EXHAUSTED = "rpc error: code = InvalidArgument desc = could not find an available, non-overlapping IPv4 address pool"
 
 Ledger = tuple[Cluster, Cursor, int, list[NetworkRecord]]
@@ -83,7 +83,7 @@ def _read_ledger(client: Client) -> Ledger:
 def allocate(
     record: NetworkRecord, cluster: Cluster, cursor: Cursor, _revision: int, others: Sequence[NetworkRecord]
 ) -> tuple[NetworkRecord, Cursor]:
-    """Return the network's record with its allocated values, and the new cursor (the last allocated values).
+    """Return the record with subnets, gateways and VXLAN ids, and the new cursor (the last allocated values).
 
     The function has no side effects.
     """

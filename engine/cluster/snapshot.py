@@ -33,6 +33,7 @@ class View(Struct, frozen=True, dict=True):
 
     revision: int
     values: Values
+    # The endpoints by network id, and within a network by etcd key.
     _endpoints: Mapping[str, Mapping[str, SharedEndpoint]] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     """The reason why an endpoint's record is left out of the snapshot, by etcd key."""

@@ -1,7 +1,7 @@
 """Finds an etcd member that is ready. Asks the first member, and soon afterwards the next members in parallel.
 
 A member that is down, isolated or stopped does not answer. If only this member was asked, each command would wait for
-the whole timeout. This module does not know what "ready" means; the caller passes a function that checks a member.
+the whole timeout. The caller passes the function that checks whether a member is ready.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Answers = SimpleQueue[tuple[str, T | Exception]]
 
 
 class NobodyReady(Exception):
-    """Raised if no member was ready in time; ``problems`` has the reason for each URL."""
+    """Raised if no member was ready in time; ``problems`` maps each URL to the exception of its member."""
 
     def __init__(self, problems: dict[str, Exception]) -> None:
         super().__init__("no member is ready")

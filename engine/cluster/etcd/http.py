@@ -155,7 +155,7 @@ class EtcdConnection:
         return line.strip()
 
     def _content(self, chunked: bool, length: int) -> bytes:
-        """Read the rest of an answer; raises ConnectionError if it is longer than ``largest`` or cut off."""
+        """Read the body of an answer; raises ConnectionError if the body is longer than ``largest`` or cut off."""
         if not chunked:
             return self._read(length)
         content = bytearray()
