@@ -45,8 +45,8 @@ def _authority_key(root: Path) -> str:
 def is_due(root: Path) -> bool:
     """Return whether this host's certificates must be renewed now: half of their lifetime is over.
 
-    They are also due while they are not valid yet, because a manager issued them while its clock was wrong. Returns
-    False if the certificate cannot be read.
+    Certificates that are not valid yet must be renewed too. A manager has issued them while its clock was wrong.
+    Returns False if the certificate cannot be read.
     """
     with suppress(OSError, ValueError):
         certificate = (memberships.directory(root) / memberships.NODE).read_text()

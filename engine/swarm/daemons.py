@@ -26,7 +26,10 @@ LONG_LOG = 1 << 20
 
 
 def run_directory(run: Path) -> Path:
-    """Return the directory for pid files and logs of these processes (mode 0700); creates it if missing."""
+    """Return the directory with the pid files and logs of etcd and the manager's server; create it if it is missing.
+
+    The directory has mode 0700.
+    """
     path = run / "cluster"
     make_private_directory(path)
     return path

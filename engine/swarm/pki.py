@@ -100,7 +100,10 @@ def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Se
 
 
 def is_fresh(certificate: str, now: datetime) -> bool:
-    """Return whether a certificate is valid, and less than half of the lifetime since its issue is over."""
+    """Return whether a certificate is valid at the time ``now`` and in the first half of its lifetime.
+
+    The lifetime begins at the issue of the certificate, not at the earlier start of its validity (`TOLERANCE`).
+    """
     parsed = x509.load_pem_x509_certificate(certificate.encode())
     first, last = parsed.not_valid_before_utc, parsed.not_valid_after_utc
     issued = first + TOLERANCE

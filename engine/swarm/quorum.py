@@ -40,8 +40,8 @@ def warning(reachable: int, unreachable: int) -> str:
 
 
 def hint(text: str) -> str:
-    """Return how to restore a swarm with hawse if the warning ``text`` names Docker's option, which hawse lacks.
+    """Return a hint on how to restore a swarm, or "" if the warning ``text`` does not name ``--force-new-cluster``.
 
-    Returns "" for any other text.
+    Docker has this option, but hawse lacks it.
     """
     return NEW_CLUSTER if RESTORE in text else ""

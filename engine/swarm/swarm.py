@@ -77,7 +77,7 @@ def init(host: Host, request: SwarmInit) -> str:
 
 
 def _check_pools(pools: Sequence[str], size: int) -> None:
-    """Raise InvalidArgument unless each of ``pools`` is an IPv4 subnet that can be split into subnets of ``size``."""
+    """Raise InvalidArgument unless each of ``pools`` is an IPv4 range with subnets of the prefix length ``size``."""
     if size > LONGEST_SUBNET:
         raise InvalidArgument(f"subnet size is out of range: {size}")
     for pool in map(ip_network, pools):
@@ -88,7 +88,7 @@ def _check_pools(pools: Sequence[str], size: int) -> None:
 
 
 def _take_store_files(where: Path, files: Mapping[str, str]) -> None:
-    """Save the certificate files that the user gave for an external etcd store."""
+    """Write the user's certificate files for an external etcd store into the directory ``where``."""
     _write(where, {n: files[k] for n, k in zip(memberships.STORE_FILES, STORE_KEYS, strict=True) if files.get(k)})
 
 

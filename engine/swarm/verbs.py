@@ -30,7 +30,7 @@ class SwarmVerbs:
         return swarm.join(self._prepare(), request)
 
     def leave(self, *, force: bool = False) -> None:
-        """Leave the cluster."""
+        """Let this host leave the cluster; raises Unavailable for a manager without ``force``."""
         swarm.leave(self._prepare(), force=force)
 
     def join_token(self, role: str, *, rotate: bool = False) -> tuple[str, str]:
@@ -46,7 +46,7 @@ class SwarmVerbs:
         return nodes.inspect(self.host, reference)
 
     def remove_node(self, reference: str, *, force: bool = False) -> None:
-        """Remove a node."""
+        """Remove a node that is down from the cluster; with ``force``, also a worker that is up."""
         nodes.remove(self.host, reference, force=force)
 
     def node_id(self) -> str:

@@ -79,7 +79,7 @@ def _certificates(root: Path, request: Json, member: AdmittedHost, address: str)
 
 
 def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
-    """Issue the next certificate of a host."""
+    """Sign the certificate request of a host; return the new certificate (PEM) under the key ``certificate``."""
     return {"certificate": certificates.of_node(root, str(request["request"]), member.id)}
 
 

@@ -24,7 +24,7 @@ REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 503: "Service Unavai
 
 
 class HttpRequest(Struct, frozen=True):
-    """One HTTP request: path, body, size in bytes, and the layout of the etcd keys that the sender uses."""
+    """One HTTP request: path, body, size of the body in bytes, and the layout of the etcd keys that the sender uses."""
 
     path: str
     body: dict[str, Any]

@@ -29,7 +29,7 @@ class Budgets:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._left: dict[str, tuple[float, float]] = {}
+        self._left: dict[str, tuple[float, float]] = {}  # by node id: the bytes left, and the time of this value
 
     def spend(self, node: str, cost: int, now: float | None = None) -> float | None:
         """Take the cost of a request in bytes from a node's budget; return the seconds by which to delay the request.
