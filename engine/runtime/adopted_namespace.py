@@ -1,6 +1,7 @@
 """Check whether a network namespace that hawse did not create still exists.
 
-The two functions differ for a namespace that this process cannot see: it neither still exists nor has certainly ended.
+If the answer is unknown, both functions return False. The namespace may be mounted in another mount namespace, where
+this process cannot see it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from engine.model import ContainerRecord
 
 
 def still_exists(record: ContainerRecord) -> bool:
-    """Return whether the path of an adopted namespace still opens the namespace of the record."""
+    """Return whether the path in the record still refers to the adopted network namespace of the record.
+
+    If the record names a process, the result is False after the end of this process.
+    """
     if record.pid and not process.is_running(record.pid, record.pid_start):
         return False
     inode = record.sandbox_inode or (0 if record.pid else record.pid_start)
@@ -25,8 +29,9 @@ def still_exists(record: ContainerRecord) -> bool:
 def has_certainly_ended(record: ContainerRecord) -> bool:
     """Return whether an adopted namespace certainly no longer exists.
 
-    The result is False if the path has a file that is not a namespace: the namespace may be mounted there in another
-    mount namespace.
+    If the record names a process, the end of the process is the end of the namespace. Otherwise the namespace has ended
+    if its path is missing or refers to another namespace. If the path has a file that is not a namespace, the result is
+    False, because the namespace may be mounted there in another mount namespace.
     """
     if record.pid:
         return not process.is_running(record.pid, record.pid_start)

@@ -99,8 +99,8 @@ class ProcessState(Struct, frozen=True):
 
     - ``started_at`` and ``finished_at`` are in Unix seconds, and 0 before the process has started or finished.
     - ``stopped`` is true if the process ended after a `StopRequest`.
-    - ``restart`` is the value of `StopRequest.restart` in this request.
-    - ``stopping`` is true if this request came from ``stop`` or ``restart``, and not from ``kill``.
+    - ``restart`` is true if the container must be started again (`StopRequest.restart`).
+    - ``stopping`` is true if a request came from ``stop`` or ``restart``, and not from ``kill``.
     - ``killed`` is true if SIGKILL was sent after `StopRequest.seconds`.
     - ``oom_killed`` is true if the kernel killed the process because memory ran out.
     """
@@ -231,7 +231,7 @@ class Runtime(Protocol):
         """Connect to the container's streams now, for a caller that copies the data itself."""
 
     def watch_end(self, container_id: str, *, next_run: bool) -> EndWatch:
-        """Return a descriptor that is readable at the end of the container's run.
+        """Return an object whose descriptor is readable at the end of the container's run.
 
         With ``next_run``, a container without a process is accepted too; its next run is then watched.
         """

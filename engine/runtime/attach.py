@@ -145,7 +145,8 @@ class SupervisedAttachment:
     def _copy_once(self) -> None:
         """Copy the available data once in each direction.
 
-        New input is read only after all earlier input was sent. Therefore no direction blocks the other direction.
+        New input is read only after all earlier input was sent. Therefore output is copied even if the container reads
+        no input.
         """
         sources, unsent = [self._streams.fileno()], self._streams.has_unsent
         if self._stdin_open and not unsent:

@@ -1,9 +1,10 @@
-"""Take attributes that children inherit from another process: limits, processors, priority, OOM score.
+"""Copy attributes of another process to this process: resource limits, processors, priority, OOM score.
 
-A resident process takes those of process 1, as a service of the init program has them. Otherwise the first command
-would decide for the agent and for all containers: after ``ulimit -t 60`` or ``nice`` in a shell, the agent would be
-killed after a minute of processor time, and all later containers would run with a low priority. This module has few
-imports, because the supervisor uses it and must use little memory.
+Children inherit these attributes. A resident process copies the attributes of process 1, as a service of the init
+program has them. Otherwise the first command would decide for the agent and for all containers. For example, after
+``ulimit -t 60`` in a shell, the agent would be killed after a minute of processor time. After ``nice``, all later
+containers would run with a low priority. This module has few imports, because the supervisor uses it and must use
+little memory.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ This is the value of services of systemd. Process 1 itself often has a million, 
 
 
 def become_service() -> None:
-    """Take the attributes of process 1; idempotent.
+    """Copy the attributes of process 1 to this process; idempotent.
 
-    A limit is only raised, so that no container gets less than in the shell. What the kernel refuses is left unchanged:
-    for example, a hard limit cannot be raised without the capability CAP_SYS_RESOURCE.
+    A limit is only raised, so that no container gets a lower limit than in the shell. If the kernel refuses a change,
+    the attribute stays unchanged. For example, only a process with CAP_SYS_RESOURCE can raise a hard limit.
     """
     for kind in _limits():
         with contextlib.suppress(OSError, ValueError):
@@ -73,7 +74,7 @@ def take_schedule(pid: int) -> None:
 
 
 def take_processors(pid: int) -> None:
-    """Copy the set of processors on which a process may run to this process."""
+    """Let this process run on the same set of processors as the process ``pid``."""
     processors = os.sched_getaffinity(pid)
     if processors != os.sched_getaffinity(0):
         os.sched_setaffinity(0, processors)

@@ -35,9 +35,10 @@ def leave() -> None:
 
 
 def _move(kind: str, name: str) -> None:
-    """Move this process in one hierarchy.
+    """Move this process to hawse's control group in one hierarchy.
 
-    The hierarchy is mounted again, without a mount point, because ``ip netns exec`` hides the host's mounts below /sys.
+    ``kind`` is the file system type of the hierarchy, and ``name`` is its mount option ``name`` or "". The hierarchy is
+    mounted again, without a mount point, because ``ip netns exec`` hides the host's mounts below /sys.
     """
     with contextlib.suppress(OSError):
         root = namespaces.open_file_system(kind, {"none": None, "name": name} if name else {})

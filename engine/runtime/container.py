@@ -245,7 +245,7 @@ class Container:
             self._answer({"ok": True})
 
     def _maker_ended(self, status: int) -> None:
-        """Process the exit status of the child that ran crun.
+        """Handle the end of the child that ran crun; ``status`` is its wait status.
 
         If crun succeeded, the container's first process is now a child of the supervisor and runs the command. If crun
         failed, the processes that crun created are killed.
@@ -274,7 +274,10 @@ class Container:
             self._channel = None
 
     def _hold_mounts(self, fds: list[int]) -> None:
-        """Hold the mount namespace that a child with ``--pid host`` has sent (`MountNamespace`); others send none."""
+        """Keep the mount namespace open whose descriptor a child has sent (`MountNamespace`).
+
+        Only the child of a container with ``--pid host`` sends a descriptor. For other containers, ``fds`` is empty.
+        """
         for fd in fds:
             self._mounts.take(fd)
 

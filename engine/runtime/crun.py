@@ -158,8 +158,8 @@ def unstarted(bundle: str) -> list[int]:
 def kill_unstarted(bundle: str) -> None:
     """Kill the processes that are creating the container of a bundle, and the container's waiting first process.
 
-    Blocks until all these processes have ended, but at most `KILL_SECONDS`. A hostile container can start processes
-    with such a command line again and again.
+    Blocks until all these processes have ended, but at most `KILL_SECONDS`. The time is limited, because a hostile
+    container can start processes with the same command line again and again.
     """
     pids, deadline = unstarted(bundle), time.monotonic() + KILL_SECONDS
     while pids and time.monotonic() < deadline:

@@ -61,7 +61,7 @@ class DocumentDirectory:
         self.path = path
 
     def file(self, name: str) -> str:
-        """Return the path of one of the files."""
+        """Return the path of the file ``name`` in the directory."""
         return os.path.join(self.path, name)
 
     def write(self, name: str, document: dict[str, Any]) -> None:
@@ -86,7 +86,10 @@ class DocumentDirectory:
             raise
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """Return the document in one of the files, or None if the file does not exist."""
+        """Return the document in the file ``name``, or None if the file does not exist.
+
+        Raises ValueError if the file is not JSON, and PermissionError if it belongs to another user.
+        """
         try:
             with open(open_own(self.file(name)), encoding="utf-8", errors="surrogateescape") as file:
                 document: dict[str, Any] = json.load(file)
@@ -95,7 +98,7 @@ class DocumentDirectory:
         return document
 
     def unlink(self, name: str) -> None:
-        """Delete one of the files; idempotent."""
+        """Delete the file ``name``; idempotent."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.file(name))
 

@@ -133,7 +133,7 @@ def needs_guard(run: str) -> bool:
 
 
 def _is_free(run: str, name: str) -> bool:
-    """Return whether no process holds the lock of a resident process."""
+    """Return whether the resident process ``name`` does not run: no process holds its lock."""
     try:
         lock = os.open(os.path.join(run, f"{name}.lock"), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:

@@ -218,9 +218,9 @@ def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, pri
 class Targets:
     """Makes the mount points in a container's root directory, and returns their canonical paths.
 
-    With ``replace`` (for a container with a writable layer), real directories replace symbolic links in the paths of
-    Docker's own mount points, such as /etc/hosts, as in Docker. Symbolic links in the path of a user's mount point are
-    resolved with the container's root directory as "/".
+    Symbolic links in the path of a user's mount point are resolved with the container's root directory as "/". A
+    container with a writable layer has ``replace``. With ``replace``, a symbolic link in the path of one of Docker's
+    own mount points, such as /etc/hosts, is replaced by a real directory or file, as in Docker.
     """
 
     def __init__(self, root: int, place: str, *, replace: bool) -> None:

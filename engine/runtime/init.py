@@ -174,7 +174,10 @@ def hide_kernel(spec: Mapping[str, Any]) -> None:
 
 
 def finish(spec: Mapping[str, Any], setup: ChildSetup, root: int) -> NoReturn:
-    """Set up what needs the network, and execute the command with only the container's rights."""
+    """Apply the container's sysctls, streams and rights, and execute its command; never returns.
+
+    This is done after the network is configured. ``root`` is a file descriptor of the container's root directory.
+    """
     if spec["sysctls"]:  # set sysctls last, because some belong to interfaces, which now exist
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
         hide_kernel(spec)

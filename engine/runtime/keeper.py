@@ -46,7 +46,10 @@ def detach(kept: list[int]) -> None:
 
 
 def _keep(become: Callable[[], NoReturn], ended: Callable[[int], object], caller: int) -> NoReturn:
-    """Start the command and wait for its end. ``caller`` is at its end when the caller has left the command."""
+    """Start the command and wait for its end; call ``ended`` with its exit code if the caller has left the command.
+
+    ``caller`` is the read end of a pipe. The caller closes the other end when it leaves the command or ends.
+    """
     code = 1
     try:
         command = os.fork()

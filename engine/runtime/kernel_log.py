@@ -1,8 +1,8 @@
 """Find in the kernel log the processes that the kernel has killed because memory ran out.
 
-hawse's containers have no control groups of their own, which would count such kills. Therefore, the kernel log is read.
-The log names a process by its pid in the initial pid namespace. Therefore a supervisor in another pid namespace cannot
-use the log.
+The kernel counts the kills of each control group, but hawse's containers have no control groups of their own. Therefore
+the kernel log is read. The log names a process by its pid in the initial pid namespace. Therefore a supervisor in
+another pid namespace cannot use the log.
 
 This module has few imports, because the supervisor uses it and must use little memory.
 """

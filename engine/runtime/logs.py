@@ -28,7 +28,7 @@ _ATTEMPTS = 100  # maximum attempts to open all files of a log; if the log is ro
 
 
 def wait_readable(descriptors: Sequence[int]) -> Sequence[int]:
-    """Wait until one of the descriptors is readable, and return those that are."""
+    """Wait until at least one of the descriptors is readable, and return the readable descriptors."""
     return select.select(descriptors, [], [])[0]
 
 
@@ -38,7 +38,7 @@ def read(
     ask_to_wait: Callable[[], socket.socket],
     wait: WaitReadable = wait_readable,
 ) -> Iterator[LogLine]:
-    """Yield the entries of the log at ``path``, oldest first; none if the file is missing.
+    """Yield the entries of the log at ``path``, oldest first; yield nothing if the file is missing.
 
     ``ask_to_wait`` is called only if the caller also wants new lines (as ``logs --follow``). ``ask_to_wait`` returns a
     connection that becomes readable when the container has ended and its log is complete. ``wait`` waits for new lines.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class OnExit:
-    """The command ``on_exit`` of one container, and the number of clients that hold it."""
+    """The command ``on_exit`` of one container, and the number of clients that do its work themselves (`hold`)."""
 
     def __init__(
         self, directory: ContainerDirectory, spec: Mapping[str, Any], stop_order: StopOrder, jobs: Jobs

@@ -124,7 +124,10 @@ def open_pidfd(connection: socket.socket) -> int:
 
 
 def objection(connection: socket.socket, rights: Rights) -> str:
-    """Return why this server, which has ``rights``, must not act for the peer; "" if it may act."""
+    """Return the reason why this server must not act for the peer, or "" if this server may act for the peer.
+
+    ``rights`` are the rights of this server.
+    """
     try:
         theirs = _rights(connection)
     except OSError:
@@ -222,9 +225,10 @@ def await_answer(connection: socket.socket, seconds: float | None) -> bool:
 
 
 def kill_if_stopped(connection: socket.socket, *, before: bool) -> bool:
-    """Return whether a signal has stopped the peer. If it was also stopped ``before``, kill the peer.
+    """Return whether a signal has stopped the peer; kill the peer if the caller's previous check saw it stopped too.
 
-    The kill is safe, because the next agent or supervisor finds all data in files and in the kernel.
+    ``before`` is the result of the previous check. The kill is safe, because the next agent or supervisor finds all
+    data in files and in the kernel.
     """
     stopped = processes.is_stopped(credentials(connection)[0])
     if stopped and before:

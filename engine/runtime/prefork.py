@@ -20,7 +20,7 @@ If the work ends earlier, the next idle child is forked at the end of the work.
 
 
 class IdleChild:
-    """At most one idle child.
+    """Forks an idle child in advance, and keeps at most one.
 
     The function ``work`` runs in the child. Its argument is the child's end of a channel, from which `receive` gets the
     descriptor.

@@ -70,7 +70,10 @@ def send(connection: socket.socket, document: dict[str, Any], fds: Sequence[int]
 
 
 def receive(connection: socket.socket) -> dict[str, Any]:
-    """Wait for one control frame, and read no byte after the frame; raises `Broken` if the connection ends."""
+    """Return the document of the next control frame; blocks until the frame arrives, and reads no byte after it.
+
+    Raises `Broken` if the connection ends or another kind of frame arrives.
+    """
     try:
         kind, length = _HEADER.unpack(exactly(connection, _HEADER.size))
         if kind != CONTROL or length > _FRAME_LIMIT_BYTES:
@@ -91,7 +94,7 @@ def receive_with_fds(connection: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def exactly(connection: socket.socket, length: int) -> bytes:
-    """Wait for ``length`` bytes, and read no byte after them; raises EOFError if the connection ends earlier."""
+    """Return the next ``length`` bytes; blocks until they arrive, or raises EOFError if the connection ends earlier."""
     data = bytearray()
     while len(data) < length:
         chunk = connection.recv(min(_CHUNK, length - len(data)))

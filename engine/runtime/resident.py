@@ -33,9 +33,10 @@ def open_lock(run: str, name: str) -> int:
 
 
 def move_foreign_file(run: str, name: str, is_right: Callable[[int], bool]) -> None:
-    """Rename what another program put in the place of a lock file or socket; idempotent.
+    """Rename the file ``name`` in ``run`` if it has the wrong type for a lock file or a socket; idempotent.
 
-    ``is_right`` gets the file's mode and returns whether the type is right, such as `stat.S_ISREG` for a lock file.
+    Another program may have created the file. ``is_right`` gets the file's mode and returns whether the type is right,
+    such as `stat.S_ISREG` for a lock file.
     """
     path = os.path.join(run, name)
     with contextlib.suppress(OSError):

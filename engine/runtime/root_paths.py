@@ -31,7 +31,7 @@ def open_root(path: str) -> int:
 
 
 def is_blocked(directory: str, path: str) -> bool:
-    """Return whether ``path``, or one of its parents, is a file that is no directory. ``directory`` is the root."""
+    """Return whether ``path`` or one of its parents exists but is not a directory; ``directory`` is the root."""
     try:
         root = open_root(directory)
     except OSError:

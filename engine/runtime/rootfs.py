@@ -41,7 +41,10 @@ MASKED_PATHS = (
 
 
 class Sources:
-    """The host's files that a mount tree uses, opened before the root directory changes."""
+    """File descriptors of the host's files that a container's mount tree uses.
+
+    The constructor opens the files before mounts of the container hide them.
+    """
 
     def __init__(self, mounts: Sequence[Mapping[str, Any]], files: Mapping[str, str]) -> None:
         self.devices = os.open("/dev", os.O_PATH)

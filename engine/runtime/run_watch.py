@@ -30,7 +30,8 @@ class RunWatch:
         """Return whether a directory has changed since the last call of `accept`; checks at most four times a second.
 
         Another program may need some time to delete many files. Therefore a change is reported only when two checks in
-        a row see the same inodes and times, or after `LOOKS_LIMIT` checks that saw different ones.
+        a row see the same inodes and times. If each check sees other values, the change is reported after `LOOKS_LIMIT`
+        checks.
         """
         now = time.monotonic()
         if now < self._next:

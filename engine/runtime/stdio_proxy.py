@@ -64,7 +64,10 @@ class StdioProxy:
         self._end_input()
 
     def relay(self, child: int) -> None:
-        """Copy until ``child`` has ended and its output is written; a blocked stream does not block the others."""
+        """Copy between the caller's streams and the pipes until ``child`` has ended and its output is written.
+
+        Input is written without blocking. Therefore output is copied even if the command reads no input.
+        """
         if not self._outputs and self._typed < 0:
             return
         ended = os.pidfd_open(child)

@@ -234,7 +234,7 @@ class Supervisor:
         client.reply(ending if "kind" in ending else {"kind": OTHER, "message": text})
 
     def _wait(self, client: Connection, request: dict[str, Any]) -> None:
-        """Report the container's end to the client.
+        """Reply to the client when the container's process has ended.
 
         If the container has no process, the client gets a reply immediately. With ``next``, the client instead waits
         for the next start and for the end after it.
@@ -366,8 +366,8 @@ class Supervisor:
 def main(run: str) -> None:
     """Become the supervisor of the directory ``run``, unless that directory has a running supervisor.
 
-    The command that starts the supervisor waits until the supervisor closes its standard output. The supervisor closes
-    it after it has begun to listen, or by ending.
+    The supervisor closes its standard output when it has begun to listen, or when it ends. The command that starts the
+    supervisor waits for this.
     """
     if os.fork():
         os._exit(0)

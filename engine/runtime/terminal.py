@@ -82,7 +82,7 @@ class DetachKeys:
     def filter(self, data: bytes) -> tuple[bytes, bool]:
         """Return the bytes to send to the container, and whether the detach keys are complete.
 
-        If the bytes end with a beginning of the detach keys, such as ctrl-p, it is held back until the next key.
+        The last bytes may be the first of the detach keys, such as ctrl-p. These bytes are kept until the next call.
         """
         data = self._held + data
         before, sequence, _ = data.partition(self._keys)
