@@ -40,9 +40,10 @@ class SavedImage(Struct, frozen=True):
 
 
 def tags_of_repository(images: Iterable[ImageRecord], reference: str) -> Mapping[str, list[str]]:
-    """Return for each image id the image's names in the repository ``reference``.
+    """Return a map from image id to the image's names in the repository ``reference``.
 
-    The result is empty if ``reference`` is invalid, or has a tag or a digest.
+    Images without a name in the repository are left out. If ``reference`` is invalid, or has a tag or a digest, the map
+    is empty.
     """
     try:
         parsed = parse_reference(reference)

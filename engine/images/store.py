@@ -345,9 +345,10 @@ def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -
 
 
 def _dropped_names(record: ImageRecord, name: str) -> list[str]:
-    """Return the tags and digests that a removal by ``name`` removes; if the image's id was given, ``name`` is "".
+    """Return the tags and digests that an image loses if the user removes ``name``.
 
-    As in Docker, the digests of a repository are removed with its last tag.
+    ``name`` is "" if the user removes the image by its id. As in Docker, the digests of a repository are removed with
+    its last tag.
     """
     if not name:
         return [*record.references, *record.digests]
