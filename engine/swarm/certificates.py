@@ -43,7 +43,7 @@ def _authority_key(root: Path) -> str:
 
 
 def is_due(root: Path) -> bool:
-    """Return whether this host's certificates must be renewed now: half of their lifetime is over.
+    """Return whether this host's certificates must be renewed, because half of their lifetime is over.
 
     Certificates that are not valid yet must be renewed too. A manager has issued them while its clock was wrong.
     Returns False if the certificate cannot be read.

@@ -17,7 +17,7 @@ from engine.model import NetworkRecord
 
 
 def find(host: Host, reference: str) -> list[NetworkRecord]:
-    """Return the cluster's networks with this name, id or start of an id; none if this host is in no cluster.
+    """Return the cluster's networks with the name, id or id prefix ``reference``, or [] if this host is in no cluster.
 
     The records come from etcd and have the phase ``planned``, as for a network that is not active on this host.
     """
