@@ -298,7 +298,7 @@ class ContainerStreams(Protocol):
         """Whether input waits to be sent with `flush`."""
 
     def fileno(self) -> int:
-        """Return the descriptor to wait for."""
+        """Return the descriptor that becomes readable when output has arrived or the connection has ended."""
 
     def receive(self) -> Sequence[tuple[str, bytes]]:
         """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks if there is none."""

@@ -53,7 +53,7 @@ class Connection:
             self._flush()
 
     def pause(self, paused: bool) -> None:
-        """Stop or resume reading from the client."""
+        """Stop reading from the client if ``paused`` is True, otherwise resume reading."""
         if paused != self._paused:
             self._paused = paused
             self._watch()

@@ -359,9 +359,10 @@ class Container:
         return {"exit": self.exit_code, "at": self.ended_at}
 
     def _record(self, name: str, document: dict[str, Any], retry: float = 0.0) -> None:
-        """Write one of the container's files; after an error, try again later.
+        """Write ``document`` to the container's file ``name``; after an error, try again later.
 
-        The next attempt does nothing if the container has been removed or started again.
+        ``retry`` is the number of seconds since the previous attempt, or 0 for the first attempt. The next attempt does
+        nothing if the container has been removed or started again.
         """
         known = (self.directory.read("process") or {}) if retry else {}
         if retry and (known.get("pid"), known.get("start")) != (self.pid, self.pid_start):

@@ -127,7 +127,7 @@ def keep_state(directory: ContainerDirectory) -> dict[str, int]:
 
 
 def restore_state(kept: Mapping[str, int]) -> None:
-    """Write again each of crun's files that was deleted; idempotent."""
+    """Write the deleted ones of crun's files again; idempotent. ``kept`` is the result of `keep_state`."""
     for path, fd in kept.items():
         if not os.path.exists(path):
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

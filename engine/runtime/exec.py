@@ -139,7 +139,11 @@ def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
 
 
 def exec_environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
-    """Return a command's environment: the container's variables as changed by the request, TERM and HOME."""
+    """Return a command's environment: the container's variables, TERM (with a terminal), HOME, and the request's.
+
+    A variable of the request replaces a variable of the same name. If the request names a variable without a value, the
+    container's variable is left out.
+    """
     terminal = {"TERM": "xterm"} if request.tty else {}
     unset = {"HOME", *(entry for entry in request.env if "=" not in entry)}
     container = environment([entry for entry in spec["env"] if entry.partition("=")[0] not in unset])

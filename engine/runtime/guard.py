@@ -70,7 +70,7 @@ class GuardedProcess:
         return self._connection is not None or guarded.is_saved(self._run, self._name)
 
     def look(self) -> None:
-        """Start the process if there is no connection to it; kill it if it is stopped or hangs."""
+        """Start the process if the guard has no connection to it; kill a process that is stopped or hangs."""
         if self._connection is None:
             if not self._starting:
                 self._start()

@@ -178,7 +178,7 @@ class LogWriter:
         os.replace(self._path + NEXT, self._path)
 
     def _make_room(self) -> None:
-        """Make the number 1 free for a new rotated file.
+        """Rename the rotated files, so that the name ``PATH.1`` is free for a new rotated file.
 
         All files below the first unused number are renamed to the next higher number. If no number is unused, the
         oldest file is removed first.

@@ -277,7 +277,7 @@ class LocalRuntime(Struct, eq=False):
     def watch_end(self, container_id: str, *, next_run: bool) -> SupervisedEnd:
         """Return an object whose descriptor becomes readable at the end of the container's run.
 
-        With ``next_run``, and if the container has no process, this is the end of its next run.
+        With ``next_run``, a container without a process is watched until the end of its next run.
         """
         return SupervisedEnd(self._ask_to_wait(container_id, next_run=next_run), self._directory(container_id))
 

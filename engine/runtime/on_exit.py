@@ -29,7 +29,7 @@ class OnExit:
 
     @property
     def is_held(self) -> bool:
-        """Whether a client does the work of the command."""
+        """Whether a client does the work of the command ``on_exit``, so that the command must not run."""
         return self._holders > 0
 
     def hold(self) -> None:

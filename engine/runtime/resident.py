@@ -76,7 +76,7 @@ def is_socket_activated() -> bool:
 
 
 def idle_seconds(variable: str, default: float) -> float:
-    """Return the seconds in an environment variable, at least 0.1; return ``default`` without a valid number."""
+    """Return the seconds in an environment variable, at least 0.1, or ``default`` if it has no valid number."""
     try:
         return max(0.1, float(os.environ.get(variable, "")))
     except ValueError:

@@ -49,9 +49,9 @@ def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | 
 
 
 def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict[str, Any] | None:
-    """Keep the rules of a profile that apply on this host, as Docker does; raises `SetupFailed`.
+    """Return a profile in OCI form with only the rules that apply on this host, as Docker does.
 
-    Returns None if the profile is empty, which means no filter.
+    Raises `SetupFailed` for an invalid profile. Returns None if the profile is empty, which means no filter.
     """
     if not isinstance(profile, dict):
         kind = "array" if isinstance(profile, list) else "string" if isinstance(profile, str) else "number"

@@ -54,7 +54,7 @@ class PendingClient:
         self._size = 0
 
     def keep_frame(self, client: Connection, kind: int, payload: bytes) -> None:
-        """Keep a frame until the request ``create``. If many bytes are kept, reading from the client is paused."""
+        """Keep a frame until the request ``create`` arrives; pause reading from the client if many bytes are kept."""
         self.frames.append((kind, payload))
         self._size += len(payload)
         client.pause(self._size > FULL_BYTES)
@@ -83,8 +83,8 @@ class Supervisor:
     def serve(self, idle: float, residence: resident.Residence) -> None:
         """Serve requests until there has been nothing to do for ``idle`` seconds.
 
-        A host is a network namespace with its directories. An idle supervisor ends earlier if a command of another host
-        connects, because that host needs its own supervisor.
+        A host of hawse is a network namespace with its own HAWSE_ROOT and HAWSE_RUN. An idle supervisor ends earlier if
+        a command of another host connects, because that host needs its own supervisor.
 
         Writes deleted files in HAWSE_RUN again. ``residence`` has the lock and the socket.
         """
