@@ -1,8 +1,8 @@
 """Write compatibility.md: ``PYTHONPATH=. python docs/compatibility.py``, or ``python -m docs.build`` for all pages.
 
 The page compares the command tree of hawse with the recorded commands of Docker. A command or flag that both have
-counts as the same, unless departures.toml lists a difference. A command that only one of them has must be
-in departures.toml, and so must a flag that only one of them has at a command of both.
+counts as the same, unless departures.toml lists a difference. A command that only hawse or only Docker has must be
+in departures.toml. If both have a command, each flag of the command that only one of the two has must be there too.
 """
 
 from __future__ import annotations
@@ -56,10 +56,11 @@ class Facts:
         self.unused = {*self.commands, *(f"{path} {flag}" for path, flag in self.flags)}
 
     def command(self, paths: Sequence[str], *, ours: bool) -> Fact:
-        """Return the fact about a command, looked up under each of its paths and their groups.
+        """Return the state of a command and the reason; ``paths`` are the command's names, such as ``container run``.
 
-        ``ours`` is True for a command of hawse, and False for one that only Docker has. A command that only Docker has
-        takes the fact of a group only if hawse lacks the whole group. Raises `Unclassified`.
+        The fact about a group is also valid for the commands of the group. ``ours`` is True for a command of hawse, and
+        False for a command that only Docker has. The latter takes the fact of a group only if hawse lacks the whole
+        group. Raises `Unclassified` if there is no fact about the command.
         """
         for path in paths:
             for known in above(path):
@@ -71,9 +72,10 @@ class Facts:
         raise Unclassified(paths[0])
 
     def flag(self, paths: Sequence[str], name: str, *, ours: bool) -> Fact:
-        """Return the fact about a flag, looked up under each of the paths of its command.
+        """Return the state of a flag and the reason; ``paths`` are the names of the flag's command.
 
-        ``ours`` is True for a flag of hawse, and False for one that only Docker has. Raises `Unclassified`.
+        ``ours`` is True for a flag of hawse, and False for a flag that only Docker has. Raises `Unclassified` if there
+        is no fact about the flag.
         """
         for path in paths:
             if (path, name) in self.flags:
@@ -97,14 +99,14 @@ class Facts:
 
 
 def above(path: str) -> Iterator[str]:
-    """Yield a command and the groups that contain it, innermost first."""
+    """Yield the path of a command, then the paths of the groups that contain the command, innermost first."""
     words = path.split()
     for count in range(len(words), 0, -1):
         yield " ".join(words[:count])
 
 
 def load() -> tuple[Facts, Mapping[str, list[dict]]]:
-    """Read departures.toml and the recording of Docker."""
+    """Return the facts from departures.toml and the recording of Docker, and the tables of departures.toml."""
     departures = tomllib.loads((HERE / "departures.toml").read_text(encoding="utf-8"))
     return Facts(departures, json.loads((HERE / "docker-26.1.5.json").read_text(encoding="utf-8"))), departures
 

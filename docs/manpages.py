@@ -41,7 +41,7 @@ def page_name(path: str) -> str:
 
 
 def head(name: str, section: int, summary: str) -> list[str]:
-    """Return the title and the section NAME of a page."""
+    """Return the lines of a page's title and of its section NAME."""
     return [
         f'.TH {escaped(name.upper())} {section} "" "hawse" "hawse manual"', ".nh", ".SH NAME",
         f"{escaped(name)} \\- {escaped(summary)}",
@@ -54,7 +54,7 @@ def item(left: str, text: str) -> list[str]:
 
 
 def flag_item(flag: Flag, source: str) -> list[str]:
-    """Return the entry of a flag."""
+    """Return a flag as one entry of a definition list; ``source`` names the flag's completion source, or is ""."""
     names = [flag.short] if flag.short and not flag.short_deprecated else []
     left = ", ".join(f"\\fB{escaped(name)}\\fR" for name in [*names, flag.long])
     text = reference.meaning(flag, source)
@@ -73,7 +73,7 @@ def example_lines(node: CommandNode) -> list[str]:
 
 
 def driver_options() -> Iterator[str]:
-    """Yield the section about the keys of ``--opt``."""
+    """Yield the lines of the section about the keys of ``--opt``."""
     yield ".SH DRIVER OPTIONS"
     for driver, known in sorted(network_drivers().items()):
         if known.options:

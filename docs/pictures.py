@@ -77,7 +77,10 @@ class Host:
         }  # fmt: skip
 
     def run(self, *argv: str, check: bool = True) -> str:
-        """Run a program in the namespace and return its output."""
+        """Run a program in the host's network namespace and return its stdout.
+
+        With ``check``, raises RuntimeError if the program fails.
+        """
         command = ["ip", "netns", "exec", NAMESPACE, *argv]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         if check and done.returncode:
@@ -85,7 +88,7 @@ class Host:
         return done.stdout
 
     def hawse(self, *argv: str, check: bool = True) -> str:
-        """Run a command of hawse and return its output."""
+        """Run a command of hawse as `run` does, and return its stdout."""
         return self.run(sys.executable, "-m", "cli", *argv, check=check)
 
     def on_terminal(self, *argv: str) -> str:

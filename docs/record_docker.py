@@ -1,8 +1,8 @@
 """Record the commands and flags of the installed docker client: ``python docs/record_docker.py``.
 
-It reads the help texts without a daemon, because docker then shows all of its commands. The help omits hidden commands
-and flags. Therefore, the program tries the commands and flags of hawse that no help lists. It records those that docker
-accepts.
+The program reads docker's help texts. It runs docker without a daemon, because docker then shows all of its commands.
+The help omits hidden commands and flags. Therefore, the program also tries each command and flag of hawse that the help
+omits, and records those that docker accepts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def docker(*argv: str) -> str:
 
 
 def walk(path: tuple[str, ...], recorded: Recorded) -> None:
-    """Add a command and all commands below it to ``recorded``."""
+    """Add a command and all of its subcommands to ``recorded``; ``path`` has the words of the command's name."""
     text = docker(*path, "--help")
     options = text.partition("Options:\n")[2]
     commands = COMMAND.findall(text) if "COMMAND --help' for more" in text else []

@@ -61,7 +61,7 @@ class Unexplained(Exception):
 
 
 def texts() -> Mapping[str, Mapping[str, str]]:
-    """Return the tables of reference.toml, each compared with the source; raises `Unexplained`."""
+    """Return the tables of reference.toml; raises `Unexplained` if their names differ from those in the source."""
     tables = tomllib.loads((HERE / "reference.toml").read_text(encoding="utf-8"))
     names = source_names()
     options = {key for facts in network_drivers().values() for key in facts.options}
@@ -115,9 +115,9 @@ def usage(path: str) -> str:
 
 
 def shown_flags(node: CommandNode) -> Iterator[tuple[Flag, str]]:
-    """Yield the flags of a command that completion offers, except ``--help``.
+    """Yield each flag of a command that completion offers, except ``--help``, and the name of its completion source.
 
-    The second item is the name of the source from which completion takes the flag's values, or "".
+    Completion takes the flag's values from this source. The name is "" for a flag that takes no value.
     """
     offered = {entry.long: entry.source for entry in node.flags if entry.offered}
     for flag in sorted(flags_of(command_at(node.paths[0])), key=lambda flag: flag.long):
@@ -141,8 +141,8 @@ def meaning(flag: Flag, source: str) -> str:
 def listed_values(source: Source) -> str:
     """Return the fixed values and ``key=`` prefixes that completion offers for a flag, as text.
 
-    Returns "" if the source offers none, for example only names of networks. Also returns "" if it offers more than
-    `LISTED` values, or Go templates.
+    Returns "" if the source offers only names of objects, such as networks. Also returns "" if the source offers more
+    than `LISTED` values, or Go templates.
     """
     words = [*source.words, *source.keys]
     if not words or len(words) > LISTED or any("{{" in word for word in words):

@@ -30,7 +30,7 @@ def session() -> list[str]:
 
 
 def styled(line: str) -> Text:
-    """Return a line in its colours, as a terminal shows it."""
+    """Return a line of the session in the colours in which a terminal shows the line."""
     if line.startswith("# "):
         text = Text(line, style="bold")
         text.stylize("bold green", 0, 1)
