@@ -25,7 +25,7 @@ The kernel's file times are coarse: two writes within this interval may have the
 
 
 def is_cacheable(kinds: str) -> bool:
-    """Return whether the answer for these kinds of names may be cached.
+    """Return whether the answer of ``hawse __complete`` for these kinds of names may be cached.
 
     The answer may be cached if it depends only on the local store. Answers for other kinds depend on the host's files
     or on the words of the command line.

@@ -57,14 +57,15 @@ function __hawse_take
     end
 end
 
-# Return whether one of these commands takes flags at the cursor.
+# Return whether the current command is one of the arguments, and takes flags at the cursor.
 function __hawse_flags_of
     __hawse_read
     contains -- "$__hawse_path" $argv; or return 1
     not contains -- "$__hawse_path" $__hawse_strict; or not set -q __hawse_given[1]
 end
 
-# Return whether the cursor is at the argument PLACE (from 0; + for all further ones) of one of these commands.
+# Return whether the current command is one of the arguments after PLACE, and the cursor is at its argument PLACE. The
+# first argument of a command is 0. With + after the number, all further arguments of the command count too.
 function __hawse_argument_of --argument-names place
     __hawse_read
     contains -- "$__hawse_path" $argv[2..]; and not set -q __hawse_awaiting[1]; or return 1
@@ -85,7 +86,7 @@ function __hawse_offer_awaited
     __hawse_offer (string replace -rf -- "^$__hawse_awaiting=" '' (__hawse_valued $__hawse_path))
 end
 
-# Return whether the word typed is the beginning of none of these. Then aliases of commands are offered too.
+# Return whether none of the arguments begins with the word typed. Only then are aliases of commands offered.
 function __hawse_none_of
     set -l typed (commandline -ct)
     test -n "$typed"; and not string match -q -- (string escape --style=regex -- $typed) ''
@@ -101,7 +102,7 @@ function __hawse_typed
     or string replace -r -- '^["\']' '' $word
 end
 
-# Print the typed text after the part of the value that stays.
+# Print the end of the typed value, which the completion replaces. $__hawse_kept is the beginning, which it keeps.
 function __hawse_rest
     string sub -s (math (string length -- $__hawse_kept) + 1) -- (__hawse_typed)
 end

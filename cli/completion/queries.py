@@ -24,7 +24,7 @@ def networks(test: Callable[[NetworkRecord], bool] = lambda _: True) -> Finder:
 
 
 def containers(*statuses: str) -> Finder:
-    """Return a function that finds the containers with one of these statuses, or all without statuses."""
+    """Return a finder function that finds the containers with one of ``statuses``; if none is given, all containers."""
     return lambda reader, *_: (
         container_entry(container)
         for container in reader.containers()
@@ -54,7 +54,7 @@ def users(reader: Reader, network: NetworkRecord) -> set[str]:
 def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
     """Yield the names of the networks that have containers.
 
-    If the command line names a container after the completed word, yield only this container's networks.
+    If an argument in ``behind`` names a container, yield only the networks of this container.
     """
     named = {container.id for word in behind for container in reader.find_containers(word)}
     for network in reader.networks():
@@ -82,7 +82,7 @@ def users_of_named(reader: Reader, words: Words) -> set[str]:
 
 
 def ports(reader: Reader, before: Words, behind: Words) -> Names:
-    """Yield the published ports, with their host addresses, of the container named by the first argument."""
+    """Yield the published ports of the container that the first argument names, with their host addresses."""
     for container in reader.find_containers(before[0]) if before else ():
         places: dict[str, list[str]] = {
             f"{port}/{spec.protocol}": [] for spec in container.host.port_bindings for port in spec.ports
