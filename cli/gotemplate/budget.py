@@ -33,9 +33,9 @@ class Budget:
             raise Fault("execution takes too many steps")
 
     def read(self, data: object) -> None:
-        """Count the steps that a template function needs to process ``data``.
+        """Count one step for each 8 bytes of an argument of a template function; other arguments than bytes are free.
 
-        The number of steps depends on the length of ``data``.
+        Raises Fault when the template has used all its steps.
         """
         if isinstance(data, bytes):
             self.step(len(data) >> 3)

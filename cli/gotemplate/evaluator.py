@@ -1,6 +1,6 @@
 """Evaluate the pipelines of a template: commands, fields, methods, function calls and their arguments.
 
-The module implements how values are passed inside one invocation of a template. executor.py implements control
+An `Evaluator` computes the values of the pipelines in one invocation of a template. executor.py implements control
 structures and output. A failure raises Fault. The evaluator's attribute ``node`` is then the node whose evaluation
 failed. The error message names this node.
 

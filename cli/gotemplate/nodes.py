@@ -116,7 +116,7 @@ class Identifier(TemplateNode):
 
 
 class Variable(TemplateNode):
-    """``$x.Field``: the variable with its ``$``, then field names."""
+    """A variable, which field names may follow, such as ``$x.A.B``; ``idents`` is the list ``$x``, ``A``, ``B``."""
 
     __slots__ = ("idents",)
 
@@ -129,7 +129,7 @@ class Variable(TemplateNode):
 
 
 class Field(TemplateNode):
-    """``.A.B``: fields of the dot."""
+    """Field names of the dot (the current value), such as ``.A.B``; ``idents`` is the list ``A``, ``B``."""
 
     __slots__ = ("idents",)
 
@@ -142,7 +142,7 @@ class Field(TemplateNode):
 
 
 class ChainNode(TemplateNode):
-    """``(pipeline).A.B``: fields of the value of a term that is neither a field nor a variable."""
+    """Field names after a term other than a field or variable, such as ``(pipeline).A.B``; ``node`` is the term."""
 
     __slots__ = ("fields", "node")
 

@@ -21,7 +21,7 @@ _STRINGABLE = "vsxXq"
 class Printer:
     """Collects printed text.
 
-    The attribute ``flags`` holds the flags of the format verb (such as ``%v``) that is printed now.
+    The attribute ``flags`` holds the flags of the current format verb, such as ``%v``.
     """
 
     __slots__ = ("_erroring", "budget", "flags", "parts")
@@ -231,7 +231,7 @@ def sprintln(args: Sequence[Value | None], budget: Budget) -> bytes:
 
 
 def printable(value: Value | None) -> Value | None:
-    """Return the value that is printed in place of ``value``.
+    """Return the value that a template action prints for the result ``value``; None gives the text ``<no value>``.
 
     For a pointer, this is the value that the pointer refers to. If only the pointer type has a String method, the
     pointer itself is returned.

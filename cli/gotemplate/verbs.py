@@ -100,7 +100,7 @@ class Flags:
         return self._unicode(code) if verb == "U" else None
 
     def prefixed_hex(self, value: int, prefix: bool = True) -> bytes:
-        """Format an integer as hexadecimal; ``prefix`` adds ``0x`` even if the verb's flag ``#`` is not set."""
+        """Format an integer as hexadecimal, with ``0x`` if ``prefix`` is True; the verb's flag ``#`` has no effect."""
         sharp, self.sharp = self.sharp, prefix
         data = self._based(value, "x")
         self.sharp = sharp
