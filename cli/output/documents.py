@@ -1,7 +1,7 @@
 """Print the documents of ``inspect`` commands as JSON or through a template; print the errors after all documents.
 
 Each command provides a function that returns the document and the kind of an object, given the object's name or id.
-This module does everything else.
+This module calls the function for each name, renders and prints the documents, and collects the errors.
 """
 
 from __future__ import annotations

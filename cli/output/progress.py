@@ -25,7 +25,7 @@ MESSAGE_BYTES = 4096
 
 
 class Progress:
-    """The line that one command shows. ``total`` is the size of the whole work in bytes, or 0 if it is unknown."""
+    """The progress line of one command; ``total`` is the size of the whole work in bytes, or 0 if it is unknown."""
 
     def __init__(self, terminal: int, text: str, total: int = 0) -> None:
         self.text, self._sent = text, 0
@@ -36,7 +36,7 @@ class Progress:
         theirs.close()
 
     def pause(self) -> None:
-        """Remove the line before the command prints. The child draws it again after half a second without output."""
+        """Remove the line before the command prints; half a second after the last output, the child draws it again."""
         self._send(PAUSE)
         with suppress(OSError):
             while self._connection.recv(MESSAGE_BYTES) not in (PAUSED, b""):
@@ -121,7 +121,7 @@ class _Line:
             self._stop = None
 
     def take(self, message: bytes) -> None:
-        """Change the text or the number of completed bytes as a TEXT or DONE message says."""
+        """Process a message of the command: TEXT changes the text of the line, DONE the number of completed bytes."""
         if message[:1] == TEXT:
             self.text = message[1:].decode(errors="replace")
         elif message[:1] == DONE:

@@ -58,7 +58,10 @@ def coloured(state: str, shown: str = "") -> str:
 
 
 def _least(title: str, width: int, elided: Sequence[str]) -> int:
-    """Return the least width of a column; if the columns do not fit at their least widths, one is omitted."""
+    """Return the least useful width of a column; ``width`` is the width of the column's widest cell.
+
+    Both are numbers of terminal columns. If the columns do not fit at their least widths, a column is omitted.
+    """
     if title.split()[-1:] == ["ID"]:
         return width
     if title == PORTS:
@@ -104,7 +107,7 @@ def _ordered(ports: str) -> str:
 
 
 def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[int]:
-    """Return the width of each column. Cut columns until the table is at most ``room`` characters wide.
+    """Return the width of each column, cut so that the table is at most ``room`` terminal columns wide.
 
     Columns with ids are never cut, so a table with long ids may remain too wide. The columns in ``elided`` are cut
     first, then other columns, and columns with states last.
