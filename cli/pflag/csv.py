@@ -31,7 +31,7 @@ def csv_fields(text: str) -> list[str]:
 def quoted_field(line: str, at: int, rest: str) -> tuple[str, int, str, str]:
     """Parse a quoted field that starts at ``at`` and may continue on the following lines; raises ValueError.
 
-    Returns the field, the index after it, its last line, and the text after that line.
+    Returns the field, the index after the field, the line in which the field ends, and the text after this line.
     """
     field = ""
     while True:

@@ -111,7 +111,7 @@ class Group(click.Group):
             return sub.command.invoke(sub)
 
     def check(self, ctx: click.Context) -> None:
-        """Raise StatusError if a global flag of ``hawse`` forbids the command.
+        """Raise StatusError if a global flag of ``hawse`` forbids the command; this class itself allows all commands.
 
         The command's flags are already parsed.
         """

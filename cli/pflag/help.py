@@ -44,7 +44,8 @@ def leaf_help(
 ) -> str:
     """Return the help text of one command, without a newline at the end.
 
-    ``notes`` come after the options. ``complete`` is passed to `flag_usages`.
+    ``notes`` come after the options. With ``complete``, the options include the flags that only hawse has, and flags
+    without effect are marked.
     """
     parts = [f"\nUsage:  {use}", description.strip()]
     if aliases:

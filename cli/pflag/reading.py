@@ -73,7 +73,7 @@ def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *,
 
 
 def everywhere(node: click.Command, ctx: click.Context) -> list[Flag]:
-    """Return the flags of ``hawse`` itself that ``node``, another command or group, accepts too."""
+    """Return the global flags that a command or group also accepts after its name; return [] for ``hawse`` itself."""
     root = ctx.find_root().command
     return [] if root is node else [flag for flag in flags_of(root) if flag.everywhere]
 

@@ -49,7 +49,7 @@ def list_of(read: Callable[[str], Any], name: str = "list", **more: Any) -> Kind
 
 
 def appended(values: Sequence[Any], value: Any) -> list[Any]:
-    """Return a list of ``values`` and ``value``.
+    """Return ``values`` with ``value`` added at the end, as a list.
 
     If ``values`` is a list, the function changes and returns this list. Thousands of uses of a flag therefore take
     linear time.
