@@ -64,7 +64,7 @@ def df(app: App, format: str, verbose: bool) -> None:
 
 
 def totals(images: Sequence[Document], containers: Sequence[Document]) -> list[FormatContext]:
-    """Return one row for each kind of object."""
+    """Return the rows of the summary: images, containers, local volumes and build cache."""
     used = {container["ImageID"] for container in containers}
     inactive = [c for c in containers if c["State"] not in RUNNING]
     active = [i for i in images if i["Id"] in used]

@@ -83,7 +83,7 @@ def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Itera
 
 
 def served() -> str:
-    """Return the address at which ``hawse system service`` listens, or the command that starts it."""
+    """Return the address at which ``hawse system service`` listens, or a text that says how to start the service."""
     socket = api_socket()
     if peer.is_listening(str(socket.parent), socket.name):
         return f"unix://{socket}"
@@ -129,9 +129,9 @@ def word(value: object) -> object:
 
 
 def lines(table: tuple[tuple[str, str], ...], server: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one line for each row of the table.
+    """Yield one line for each row of ``table``; a row has the title of the line and a key of ``server``.
 
-    If the value of a row is missing or empty in ``server``, no line is yielded for this row.
+    If the value of the key is missing or empty in ``server``, no line is yielded for this row.
     """
     for name, key in table:
         value = server.get(key, "")

@@ -89,7 +89,7 @@ def report(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def facts(values: Mapping[str, Any], *, indent: int) -> Iterator[str]:
-    """Yield one line for each known fact of the client, the engine or a component, in Docker's order."""
+    """Yield one line for each key in `LINES` that has a value in ``values``; ``indent`` is a number of spaces."""
     known = dict(values)
     if "Os" in known and "Arch" in known:
         known["OS/Arch"] = f"{known['Os']}/{known['Arch']}"
