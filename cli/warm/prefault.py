@@ -40,14 +40,14 @@ SCRATCH_OBJECTS = ("create", "--name", "rehearsal", "hostfs", "true")
 
 
 def scratch_directory() -> bytes:
-    """Return the path of the scratch host's directory."""
+    """Return the path of the scratch host, which is a directory with the records of a made-up host."""
     return os.path.join(directory(), SCRATCH)
 
 
 def create_scratch_host() -> None:
-    """Create the scratch host with one container, and rehearse.
+    """Create the scratch host with one container, and run the rehearsal commands on it.
 
-    The caller is in a network namespace that no other process uses.
+    `scratch_directory` says what the scratch host is. The caller is in a network namespace that no other process uses.
     """
     forget()
     pid = os.fork()
@@ -61,7 +61,7 @@ def create_scratch_host() -> None:
 
 
 def compile_tables() -> None:
-    """Fill the caches for records, drivers and netlink messages now, so that each forked child inherits them."""
+    """Fill the caches for records, drivers and netlink messages, so that each forked child inherits them."""
     import_module(REHEARSAL).compile_tables()
 
 
@@ -85,11 +85,11 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
 
 
 def scratch_environment() -> AbstractContextManager[None]:
-    """Return a context manager in which commands use the scratch host."""
+    """Return a context manager in which commands use the scratch host (see `scratch_directory`)."""
     scratch: AbstractContextManager[None] = import_module(REHEARSAL).scratch_host(os.fsdecode(scratch_directory()))
     return scratch
 
 
 def forget() -> None:
-    """Remove all files of the scratch host; idempotent."""
+    """Remove all files of the scratch host (see `scratch_directory`); idempotent."""
     shutil.rmtree(scratch_directory(), ignore_errors=True)

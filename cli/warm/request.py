@@ -21,7 +21,8 @@ class MalformedRequest(Exception):
 class WarmRequest(Struct, frozen=True):
     """One command and its context: streams, directories and namespaces.
 
-    The receiver of the request must close the file descriptors of the context.
+    ``directory``, ``root``, ``mounts`` and ``network`` are file descriptors of the launcher's current directory, root
+    directory, mount namespace and network namespace. The receiver of the request must close all file descriptors.
     """
 
     identity: bytes
