@@ -182,7 +182,10 @@ class App:
                 self._progress = None
 
     def removing(self, number: int, kind: str) -> AbstractContextManager[object]:
-        """Show on the terminal that the command removes objects, if they are at least `NOTICE_LIMIT`; see `waiting`."""
+        """Return a context manager that shows a notice while a command removes at least `NOTICE_LIMIT` objects.
+
+        ``number`` and ``kind`` appear in the notice: "Removing 12 containers". `waiting` says when the notice appears.
+        """
         return self.waiting(f"Removing {number} {kind}") if number >= NOTICE_LIMIT else nullcontext()
 
     @property
@@ -234,7 +237,7 @@ class App:
         self._write_text(self.stderr, "".join(f"{self.line(line, self.stderr)}\n" for line in lines))
 
     def help(self, text: str, stream: BinaryIO | None = None) -> None:
-        """Write a help text; a terminal gets it in its own width, and in colour."""
+        """Write a help text to ``stream`` or stdout; for a terminal, wrap the text at its width and add colour."""
         stream = stream or self.stdout
         if stream.isatty():
             text = _layout().help_page(text, self.columns, color=self.has_color(stream))
@@ -255,14 +258,14 @@ class App:
         return self.write(self.stderr, shown.encode("utf-8", "surrogateescape"))
 
     def line(self, text: str, stream: BinaryIO) -> str:
-        """Return the text as one line for this stream; on a terminal, escape control characters and line breaks."""
+        """Return the text; if the stream is a terminal, escape the control characters and line breaks in the text."""
         return _escaping().escaped_line(text) if stream.isatty() else text
 
     def daemon_text(self, error: EngineError) -> str:
         """Return the text of the engine's error with the prefix "Error response from daemon: ".
 
-        If the engine has split the text into lines, the line breaks stay. Any other text is put on one line. The
-        error's hint becomes the hint of this command.
+        If the engine has split the text into lines, the line breaks stay. In any other text, a terminal gets escapes in
+        place of line breaks. The error's hint becomes the hint of this command.
         """
         self.hint = f"\n{error.hint}" if error.hint else self.hint
         text = str(error).strip()

@@ -45,7 +45,7 @@ def doctor(app: App, fix: bool, format: str) -> None:
 
 
 def diagnosed(app: App, *, fix: bool) -> Diagnosis:
-    """Return the diagnosis; if daemon.json cannot be used, the diagnosis has only a check that says so."""
+    """Return the diagnosis; if daemon.json cannot be used, the diagnosis has only one check, with the error."""
     try:
         engine = app.engine
     except EngineError as error:
@@ -85,7 +85,10 @@ def _finding(check: Check) -> Cell:
 
 
 def summarised(checks: Sequence[Check]) -> list[Check]:
-    """Return the checks, the worst at the end. Many good results about one kind of object become one result."""
+    """Return the checks, with the warnings and then the faults at the end.
+
+    At least `GROUP_LIMIT` good results with the same finding about one kind of object become one result.
+    """
     alike: dict[tuple[str, str], list[Check]] = {}
     for check in checks:
         if check.status == OK:

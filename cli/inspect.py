@@ -63,9 +63,9 @@ def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
 
 
 def absent(app: App, kind: str, name: str) -> Json:
-    """Return the document of a swarm node, or raise Docker's error for a kind of object that hawse lacks.
+    """Return the document of a swarm node if ``kind`` is "node"; for any other kind, raise Docker's error.
 
-    ``kind`` is "node", or a kind of object that hawse lacks, such as "volume".
+    The other kinds are those that hawse lacks, such as "volume".
     """
     if kind in ABSENT:
         raise NotFound(ABSENT[kind].format(name=name))

@@ -110,16 +110,19 @@ class Root(Group):
         return StatusError(f"hawse: '{args[0]}' is not a hawse command.\nSee 'hawse --help'")
 
     def absent(self, line: str) -> str:
-        """Return the reason why hawse lacks Docker's command ``line``, or "" if Docker has no such command."""
+        """Return the reason why hawse lacks a command of Docker, or "" if Docker has no such command.
+
+        ``line`` is the command's full name, such as ``hawse image push``.
+        """
         text = ABSENT.get(line.partition(" ")[2], "")
         return text.replace(SOCKET, str(api_socket())) if SOCKET in text else text
 
     def notes(self, line: str) -> str:
-        """Return the notes and examples of the command ``line``."""
+        """Return the notes and examples of a command; ``line`` is its full name, such as ``hawse network create``."""
         return examples.notes(line)
 
     def check(self, ctx: click.Context) -> None:
-        """Raise StatusError if the command is meant for another host, or does not support the flag ``--dry-run``."""
+        """Raise StatusError if the user chose another host, or gave ``--dry-run`` to a command that lacks dry runs."""
         name = ctx.command.name or ""
         if not (isinstance(ctx.command, Group) or name in NEED_NO_HOST or name.startswith("__")):
             require_this_host(ctx.obj.global_flags["host"], ctx.obj.global_flags["context"], ctx.obj.environ)
@@ -128,7 +131,7 @@ class Root(Group):
             raise StatusError(f"hawse: --dry-run works with {', '.join(DRY_RUNS)}, not with {line}", FLAG_ERROR)
 
     def version_if_requested(self, ctx: click.Context) -> None:
-        """If the command line has ``--version`` and no command, print the version and exit with code 0."""
+        """If the user gave ``--version``, print the version and exit with code 0; the command line names no command."""
         if ctx.params.get("version"):
             ctx.obj.out(version_line(readable=ctx.obj.on_terminal) + "\n")
             raise click.exceptions.Exit(0)

@@ -52,7 +52,7 @@ def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **flags: An
 
 
 def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
-    """Create the container and return its id; report an error in the form of Docker's ``run``."""
+    """Create the container and return its id; an error becomes a StatusError with the text of Docker's ``run``."""
     try:
         return create_container(app, request, pull=pull, quiet=quiet)
     except EngineError as error:
@@ -62,7 +62,7 @@ def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: boo
 
 
 def start_reported(app: App, container_id: str) -> None:
-    """Start the container; report an error in the form of Docker's ``run``.
+    """Start the container; an error becomes a StatusError with the text of Docker's ``run``.
 
     The error text does not refer to ``--help``, because the command line was correct: the container has been created.
     """

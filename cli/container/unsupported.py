@@ -52,7 +52,7 @@ def refuse(flags: Mapping[str, Any]) -> None:
 
 
 def ignored(values: Mapping[str, Any], changed: Collection[str]) -> Sequence[str]:
-    """Return the flags of the command line that have no effect in hawse."""
+    """Return the flags of the command line about which hawse warns, because they have no effect."""
     flags = [_flag(n) for n in IGNORED if n in changed and values[n] != SAME_ANYWAY.get(n)]
     return flags + _ignored_logging(values)
 

@@ -23,7 +23,7 @@ PAPER, BORDER = "#f8fafc", "#cbd5e1"
 
 
 class Area(NamedTuple):
-    """A part of the picture into which drawings are placed from top to bottom."""
+    """The upper left corner and the width of a part of the picture, in pixels; its height depends on its contents."""
 
     x: float
     y: float

@@ -22,7 +22,7 @@ def text(document: dict[str, Any], protected: Callable[[Any], Any]) -> str:
 
 
 def _identity(document: dict[str, Any]) -> list[str]:
-    """Return the lines about the node itself and, for a manager, about its place in the cluster."""
+    """Return the lines about the node itself and, for a manager, the lines about its status as a manager."""
     lines = [
         f"ID:\t\t\t{document['ID']}",
         f"Hostname:              \t{document['Description']['Hostname']}",

@@ -11,7 +11,7 @@ CONFIG_LIMIT_BYTES = 1 << 20
 
 
 def registry_credentials(environ: Mapping[str, str], domain: str) -> dict[str, Any]:
-    """Return the part of docker's configuration that has the credentials for registries, or {} without the file.
+    """Return docker's credentials for registries: a dict with the keys auths and credHelpers, or {} without the file.
 
     ``domain`` is the registry of the command's image. If ``credsStore`` names a credential program for all registries,
     the result names this program for ``domain``. Raises ValueError for a file that cannot be read or parsed.

@@ -34,7 +34,7 @@ def path_segment(reference: str) -> str:
     """Return an object's name or id without leading slashes.
 
     Docker's client puts the name into the URL of its request, where leading slashes have no effect. Raises NotFound for
-    an empty name, and for a name that starts with a ``.`` or ``..`` segment. Docker's daemon has no URL for such names.
+    an empty name, and for a name such as ``.``, ``../web`` or ``web/..``. Docker's daemon has no URL for these names.
     """
     stripped = reference.lstrip("/")
     if not reference or (posixpath.normpath(stripped).partition("/")[0] in (".", "..") and stripped):

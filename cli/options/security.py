@@ -31,7 +31,8 @@ SYSTEM_PATHS = "systempaths=unconfined"
 def security_options(options: Sequence[str]) -> list[str]:
     """Return the values of ``--security-opt`` for the request; raises ValueError with Docker's error text.
 
-    For a seccomp profile, the file's name is replaced by the contents of the file.
+    For a seccomp profile, the file's name is replaced by the contents of the file. The value
+    ``systempaths=unconfined`` is omitted, because the request has a separate field for it.
     """
     return [_sent(option) for option in options if option != SYSTEM_PATHS]
 
