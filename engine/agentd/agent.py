@@ -69,12 +69,12 @@ class Agent:
         starts an agent of the newer version.
         """
         try:
-            self._read = self._store.stamp()
+            stamp = self._store.stamp()
             records = snapshot(self._store)
             state = self._extend(records)
             if self._known and not state.networks:
                 raise Damaged("the store has no networks any more: the agent goes on with the last state")
-            self._known, self._records = bool(state.networks), records
+            self._known, self._records, self._read = bool(state.networks), records, stamp
         except Outdated:
             self._loop.stop()
             raise

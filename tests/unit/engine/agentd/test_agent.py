@@ -1,4 +1,4 @@
-"""The tests check the agent when its store is deleted, and while a service still waits for its first update."""
+"""The tests check the agent when its store is deleted or cannot be read, and while a service waits for an update."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import socket
 
 import pytest
 
+from engine.agentd import agent as agents
 from engine.agentd.agent import Agent
-from engine.errors import Damaged
+from engine.errors import Damaged, Unavailable
 from engine.eventloop.loop import Loop
 from engine.model import NetworkRecord
 from engine.store import sqlite
@@ -77,4 +78,26 @@ def test_the_agent_stays_while_a_service_is_still_to_be_updated(tmp_path):
     assert agent._quiet == 0
     loop.turn(1)
     assert later.states[-1] == ["app"] and agent.needed()
+    listener.close()
+
+
+def test_a_change_is_read_later_when_the_store_cannot_be_read_now(tmp_path, monkeypatch):
+    store, seen = SqliteStore(tmp_path / "hawse.db"), Seen()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "sock"))
+    listener.listen()
+    agent = Agent(Loop(), store, [seen], listener)
+    agent.reconcile()
+    with store.write() as tx:
+        tx.put_network(NetworkRecord("a", "app", "", "bridge"))
+
+    def fail(_store):
+        raise Unavailable("the store is locked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(agents, "snapshot", fail)
+        with pytest.raises(Unavailable):
+            agent.reconcile()
+    agent._consider()
+    assert seen.states == [[], ["app"]]
     listener.close()
