@@ -1,7 +1,4 @@
-"""Restores the agent's lock and socket if other programs delete them from HAWSE_RUN.
-
-A deleted log is restored only together with the lock or the socket.
-"""
+"""Restores the agent's lock, socket and log if other programs delete them from HAWSE_RUN."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from contextlib import suppress
 from socket import socket
 
 from engine.agent.client import LOG
+from engine.errors import PermissionDenied
 from engine.eventloop.inotify import DELETE, DELETE_SELF, MOVE_SELF, MOVED_FROM, Inotify, InotifyWatch
 from engine.eventloop.loop import Loop
 from engine.paths import open_private
@@ -24,7 +22,7 @@ DELETED = " (deleted)"
 
 
 class OwnFiles:
-    """Watches the agent's lock and socket, and restores them if one of them was deleted.
+    """Watches the agent's lock, socket and log, and restores them if one of them was deleted.
 
     If the socket was deleted, ``moved`` is called with the listener of the new socket. If ``needed`` returns False, the
     agent ends and restores nothing, because the next command starts another agent.
@@ -60,29 +58,36 @@ class OwnFiles:
             self._loop.after(REPAIR_DELAY_SECONDS, self._look)
 
     def _check(self) -> None:
-        if not self._residence.is_intact():
+        if not self._is_intact():
             self._look_soon()
         self._loop.after(CHECK_INTERVAL_SECONDS, self._check)
 
     def _look(self) -> None:
         self._look_is_due = False
-        if self._residence.is_intact():
+        if self._is_intact():
             return
         if not self._needed():
             self._loop.stop()
             return
-        with suppress(OSError):  # a full disk: the next check tries again
+        with suppress(OSError, PermissionDenied):  # for example, a full disk: the next check tries again
             if self._residence.restore():
                 self._moved(self._residence.listener)
-            _reopen_log(self._residence.run)
+            if _is_log_deleted(self._residence.run):
+                _reopen_log(self._residence.run)
         self._follow()
+
+    def _is_intact(self) -> bool:
+        return self._residence.is_intact() and not _is_log_deleted(self._residence.run)
+
+
+def _is_log_deleted(run: str) -> bool:
+    """Return whether stderr of this process is the agent's log and the log file was deleted."""
+    return os.readlink("/proc/self/fd/2") == os.path.join(run, LOG) + DELETED
 
 
 def _reopen_log(run: str) -> None:
-    """Make stdout and stderr of this process write to a new log file if the old log file was deleted."""
-    log = os.path.join(run, LOG)
-    if os.readlink("/proc/self/fd/2") == log + DELETED:
-        fd = open_private(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(fd, 1)
-        os.dup2(fd, 2)
-        os.close(fd)
+    """Make stdout and stderr of this process write to a new log file."""
+    fd = open_private(os.path.join(run, LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+    os.close(fd)
