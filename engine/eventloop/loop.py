@@ -73,14 +73,14 @@ class DescriptorWatcher:
             self._epoll.unregister(fd)
 
     def rest(self, fd: int, seconds: float) -> None:
-        """Stop watching the listening socket ``fd`` for ``seconds``.
+        """Stop watching the listening socket ``fd`` for ``seconds``; does nothing during such a pause.
 
         The caller does this when file descriptors have run out and no client can be accepted. Without the pause, the
         listening socket would be ready all the time.
         """
         handler = self._handlers.get(fd)
-        self.forget(fd)
         if handler is not None:
+            self.forget(fd)
             self._resting[fd] = self.after(seconds, lambda: self._resume(fd, handler))
 
     def _resume(self, fd: int, handler: Handler) -> None:

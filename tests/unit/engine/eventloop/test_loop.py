@@ -53,6 +53,22 @@ def test_handlers_are_called_until_their_descriptor_is_forgotten(loop):
     assert heard == [b"x"]
 
 
+def test_a_descriptor_that_rests_twice_is_watched_again_after_the_pause(loop):
+    reader, writer = os.pipe()
+    heard: list[int] = []
+    loop.watch(reader, lambda _: (heard.append(reader), loop.stop()))
+    os.write(writer, b"x")
+    loop.rest(reader, 0.05)
+    loop.rest(reader, 0.05)
+    loop.turn(0)
+    assert heard == []
+    loop.after(1, loop.stop)
+    loop.run()
+    os.close(reader)
+    os.close(writer)
+    assert heard == [reader]
+
+
 def test_several_handlers_of_one_directory_share_an_inotify_watch(loop, tmp_path):
     inotify, seen = Inotify(loop), []
     first = inotify.add(str(tmp_path), CLOSE_WRITE, lambda name, _: seen.append(("first", name)))
