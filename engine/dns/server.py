@@ -2,8 +2,8 @@
 resolv.conf.
 
 A resolver's sockets stay open while the service replaces the resolver's DNS tables. A sandbox whose network namespace
-no longer exists is removed. If a socket cannot be bound, because another program holds the port, the service tries
-again later.
+no longer exists is removed. If a socket cannot be opened, because another program holds the port or descriptors have
+run out, the service tries again later.
 """
 
 from __future__ import annotations
@@ -193,17 +193,20 @@ class DnsService:
         self._drop(view.id)
 
     def _open(self, view: SandboxView) -> bool:
-        """Open the DNS sockets of a new sandbox; return False if the sockets cannot be bound yet."""
+        """Open the DNS sockets of a new sandbox; return False if the sockets cannot be opened yet."""
         try:
             namespace = self._pin(view)
-        except OSError:
+        except (FileNotFoundError, ProcessLookupError):
             return True  # the sandbox has ended and needs no DNS service
+        except OSError as error:
+            _say_unserved(view, error)
+            return False
         try:
             responder = Responder(view, self._tables)
             resolver = SandboxResolver(self._loop, self._datagrams, self._budget, namespace.fd, responder)
         except OSError as error:
             namespace.close()
-            print(f"cannot serve names in sandbox {view.id}: {error}", file=sys.stderr, flush=True)
+            _say_unserved(view, error)
             return False
         self._served[view.id] = ServedSandbox(view, namespace, resolver)
         return True
@@ -238,6 +241,10 @@ class DnsService:
             watch.close()
         for identity in list(self._served):
             self._drop(identity)
+
+
+def _say_unserved(view: SandboxView, error: OSError) -> None:
+    print(f"cannot serve names in sandbox {view.id}: {error}", file=sys.stderr, flush=True)
 
 
 def ttl_from_environment() -> int:
