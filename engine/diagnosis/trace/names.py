@@ -116,20 +116,21 @@ class Names:
             return ""
 
     def _check(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
-        """Return the recorded addresses of a name, after a check that the source resolves the name to one of them.
+        """Return the recorded addresses of a name to which the source resolves the name.
 
         The source resolves by its /etc/hosts (``listed``) or by its resolver. Raises `CulpritFound` if the source gets
         only other addresses, or an address that no endpoint has. With ``dry``, the resolver is not asked.
         """
-        if listed and not set(listed) & set(recorded):
+        used = [a for a in recorded if a in listed] if listed else recorded
+        if not used:
             detail = f"/etc/hosts of {self._source.name} says {name} is {_shown(listed)}; it is {_shown(recorded)}"
             fix = f"remove or correct the line for {name} in /etc/hosts of the container (--add-host)"
             raise CulpritFound(Culprit("name-stale", f"name {name}", self._where, detail, fix))
         if self._dry and not listed:
             self._require_resolver(name)
         if listed or self._dry or set(recorded) <= self._records.expired_addresses:
-            self._log.add(f"name {name}", self._where, _shown(recorded))
-            return recorded
+            self._log.add(f"name {name}", self._where, _shown(used))
+            return used
         server = self._server()
         reply = self._ask(server, name)
         if reply.code == -1:

@@ -58,6 +58,21 @@ def test_a_healthy_target_is_reachable(lab, source, target):
     assert time.monotonic() - began < YES_SECONDS * LOAD_FACTOR
 
 
+def test_an_alias_of_two_containers_is_the_address_in_the_hosts_file(lab):
+    pair = {"one": "172.31.0.5", "two": "172.31.0.6"}
+    run, sleep = ("run", "-d", "--network", "app", "--name"), ("hostfs", "sleep", "1d")
+    for name, address in pair.items():
+        lab.hawse(*run, name, "--ip", address, "--network-alias", "pair", *sleep)
+    try:
+        for address in pair.values():
+            lab.hawse(*run, "ask", "--add-host", f"pair:{address}", *sleep)
+            traced = lab.trace("ask", "pair")
+            assert [hop["detail"] for hop in traced["hops"] if hop["what"] == "name pair"] == [address], traced
+            lab.hawse("rm", "-f", "ask")
+    finally:
+        lab.hawse("rm", "-f", "ask", *pair)
+
+
 @pytest.mark.parametrize(
     ("source", "target"),
     [("db", "web:80"), ("host", "published:8080"), ("outside", "web:80"), ("db", "172.31.0.2:53/udp")],
