@@ -250,4 +250,4 @@ def _say_unserved(view: SandboxView, error: OSError) -> None:
 def ttl_from_environment() -> int:
     """Return the TTL in HAWSE_DNS_TTL, in seconds; without the variable, return `DEFAULT_TTL`."""
     text = os.environ.get("HAWSE_DNS_TTL", "")
-    return min(int(text), 0x7FFFFFFF) if text.isdigit() else DEFAULT_TTL
+    return min(int(text), 0x7FFFFFFF) if text.isascii() and text.isdigit() else DEFAULT_TTL

@@ -10,7 +10,7 @@ import pytest
 from drivers.linux.process import start_time
 from drivers.registry import facts
 from engine.agent.service import Snapshot
-from engine.dns.server import DnsService
+from engine.dns.server import DEFAULT_TTL, DnsService, ttl_from_environment
 from engine.eventloop.descriptor_budget import DescriptorBudget
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
@@ -49,3 +49,9 @@ def test_a_sandbox_is_served_later_when_descriptors_have_run_out(service):
 def test_a_sandbox_whose_process_has_ended_is_not_served(service):
     service.reconcile(state_of(os.getpid(), start_time(os.getpid()) + 1))
     assert not service.needed()
+
+
+@pytest.mark.parametrize("text", ["", "five", "-1", "²"])
+def test_an_invalid_ttl_is_ignored(monkeypatch, text):
+    monkeypatch.setenv("HAWSE_DNS_TTL", text)
+    assert ttl_from_environment() == DEFAULT_TTL
