@@ -25,7 +25,7 @@ from drivers.model import Difference
 
 TABLE = "hawse_resolver"
 PROTOCOLS = ("udp", "tcp")
-PORT = 53
+PORT, LAST_PORT = 53, 65535
 CHAINS = ("asks", "answers")
 SAMPLE_PORT = 0xABCD
 """A port number whose bytes occur in the rules only as that port, so that `_with_port` can replace them."""
@@ -41,7 +41,8 @@ def bound_port() -> int:
     asks, answers = (nfnetlink.comments(f"ip {TABLE}", chain) for chain in CHAINS)
     port = asks[-1] if asks else ""
     whole = asks == answers == ["", *[port] * len(PROTOCOLS)]
-    return int(port) if whole and port.isdigit() else 0
+    # Because a process in the namespace may have made the rules, their comments may be any text.
+    return int(port) if whole and port.isascii() and port.isdigit() and int(port) <= LAST_PORT else 0
 
 
 def serving_port(address: IPv4Address) -> int:

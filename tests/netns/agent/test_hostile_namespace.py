@@ -114,3 +114,11 @@ def test_the_repair_of_a_redirection_reads_no_tables_into_the_process(netns, mon
         return resolver_redirect.bound_port()
 
     assert namespaces.run_in_netns(netns.path, repair) == 5353
+
+
+@pytest.mark.parametrize("comment", ["²", "65536"])
+def test_a_comment_that_is_no_port_is_no_redirection(netns, comment):
+    """The agent reads the rules before it binds its sockets; an error would end its update of all sandboxes."""
+    script = resolver_redirect.script(IPv4Address("127.0.0.11"), wire.PORT, 5300)
+    netns.run("nft", script.replace('"5300"', f'"{comment}"'))
+    assert namespaces.run_in_netns(netns.path, resolver_redirect.bound_port) == 0
