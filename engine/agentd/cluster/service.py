@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ class ClusterService:
             from engine.agentd.cluster.node import ClusterNode
 
             self._node = ClusterNode(self._root, self._run, membership, self._wake_loop)
-            self._keep()
+            self._keep(self._node)
             self._wake_loop()  # make the agent read the local store again, and add the other hosts' endpoints
         if self._node is not None:
             self._node.follow(state)
@@ -84,14 +85,15 @@ class ClusterService:
         os.read(self._wake, 4096)
         self.changed()
 
-    def _keep(self) -> None:
-        if self._node is None:
+    def _keep(self, node: ClusterNode) -> None:
+        """Keep the processes of a node now and every `CHECK_INTERVAL_SECONDS`, while it is this host's node."""
+        if node is not self._node:
             return
         try:
-            self._node.keep_processes()
+            node.keep_processes()
         except Exception as error:
             print(f"cannot keep the cluster's processes: {error}", file=sys.stderr, flush=True)
-        self._loop.after(CHECK_INTERVAL_SECONDS, self._keep)
+        self._loop.after(CHECK_INTERVAL_SECONDS, partial(self._keep, node))
 
     def verify(self, network_id: str) -> Sequence[Difference]:
         """Repair the devices and tables of one of this host's overlay networks; return the differences.
