@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 from engine.errors import EngineError
@@ -36,14 +37,16 @@ class EventWatch:
         """Return a new eventfd that becomes readable after new events.
 
         It may also become readable without new events, for example when the store cannot be read or its directory is
-        deleted. Raises OSError if the directory does not exist.
+        deleted. Raises OSError if the directory does not exist or no descriptor is left.
         """
-        with self._lock:
+        with self._lock, ExitStack() as opened:
+            wake = _eventfd(opened)
             if not self._joined:
                 changes = watch_directory(self.directory, MODIFY | CREATE | MOVED_TO)
-                self._ended = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+                opened.callback(os.close, changes)
+                self._ended = _eventfd(opened)
                 threading.Thread(target=self._run, args=(changes, self._ended), daemon=True).start()
-            wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            opened.pop_all()
             self._joined.add(wake)
         return wake
 
@@ -90,3 +93,10 @@ class EventWatch:
         with self._lock:
             for wake in self._joined:
                 os.eventfd_write(wake, 1)
+
+
+def _eventfd(opened: ExitStack) -> int:
+    """Return a new eventfd, which ``opened`` closes at its end."""
+    fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    opened.callback(os.close, fd)
+    return fd

@@ -5,6 +5,7 @@ Other processes also write events, and the store may be replaced.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -186,3 +187,20 @@ def test_bytes_that_are_no_text_are_replaced(store: SqliteStore) -> None:
     with stream_of(store, EventOptions(since=0, until=time.time_ns())) as events:
         (event,) = list(events)
     assert (event.action, event.attributes) == ("exec_create: \ufffd", {"l\ufffd": "\ufffd"})
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_join_without_descriptors_leaves_no_descriptor_and_no_thread(monkeypatch, tmp_path, left):
+    watched, made, numbers = EventWatch(SqliteStore(tmp_path / "hawse.db"), tmp_path), os.eventfd, iter(range(2))
+
+    def eventfd(*arguments: int) -> int:
+        if next(numbers) == left:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return made(*arguments)
+
+    before, threads = set(os.listdir("/proc/self/fd")), set(threading.enumerate())
+    monkeypatch.setattr(os, "eventfd", eventfd)
+    with pytest.raises(OSError, match="Too many open files"):
+        watched.join()
+    # A thread of another test may end meanwhile.
+    assert set(os.listdir("/proc/self/fd")) <= before and set(threading.enumerate()) <= threads
