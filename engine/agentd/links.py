@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from ipaddress import ip_interface
 from pathlib import Path
@@ -254,9 +255,12 @@ class LinkService:
 
     def _watched_in(self, namespace: PinnedNamespace, subject: Subject, place: Place, ours: Ours | None) -> Watched:
         groups = link_notifications.SWITCH if ours is None else link_notifications.SANDBOX
-        listener = inside(namespace.fd, lambda: LinkListener(groups))
-        links = inside(namespace.fd, link_notifications.present_links) if ours is None else ()
-        redirection = inside(namespace.fd, RedirectWatch) if place.resolves else None
+        with ExitStack() as opened:
+            listener = inside(namespace.fd, lambda: LinkListener(groups))
+            opened.callback(listener.close)
+            links = inside(namespace.fd, link_notifications.present_links) if ours is None else ()
+            redirection = inside(namespace.fd, RedirectWatch) if place.resolves else None
+            opened.pop_all()
         if ours is not None:
             return Watched(place, namespace, listener, redirection, ours.concerns)
         sysctls = SwitchSysctls(self._inotify, place.path, lambda: self._suspect([subject]))
