@@ -94,6 +94,4 @@ class RepairService:
         for thread in self._threads.values():
             thread.close()
         self._threads.clear()
-        self._loop.forget(self._wake)
-        os.close(self._wake)
-        os.close(self._waker)
+        self._loop.forget(self._wake)  # the pipe stays open, because a thread that still runs may write to it

@@ -111,6 +111,4 @@ class ClusterService:
         """Ask the threads to end; etcd and the manager's server keep running, so that the next agent can use them."""
         if self._node is not None:
             self._node.close()
-        self._loop.forget(self._wake)
-        os.close(self._wake)
-        os.close(self._waker)
+        self._loop.forget(self._wake)  # the pipe stays open, because a thread that still runs may write to it
