@@ -23,7 +23,7 @@ from engine.dns import wire
 from engine.dns.resolver import ADDRESS
 from engine.dns.sandbox_view import Defaults, has_names, servers
 from engine.dns.upstream import destination
-from engine.errors import EngineError, in_words
+from engine.errors import in_words
 from engine.model import ContainerRecord, EndpointRecord, live_by_container
 from engine.resolv_conf import Upstream, read_host_resolv_conf
 
@@ -107,8 +107,8 @@ def _inside(container: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> 
     return _probe(made, (ADDRESS, wire.PORT), name, wire.A)
 
 
-def _datagram() -> socket.socket:
-    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+def _datagram(family: int = socket.AF_INET) -> socket.socket:
+    return socket.socket(family, socket.SOCK_DGRAM)
 
 
 def _probe(made: socket.socket, place: tuple[str | int, ...], name: bytes, kind: int) -> Probe:
@@ -144,14 +144,19 @@ def _dropping(container: ContainerRecord) -> Culprit | None:
 
 
 def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
-    """Ask each server to which the containers' queries are forwarded."""
+    """Ask each server to which the containers' queries are forwarded, from where the resolver asks the server.
+
+    Containers on internal networks only are left out, because they need not reach their servers.
+    """
     config = examined.host.config
     defaults = Defaults(read_host_resolv_conf(), config.dns, config.dns_opts)
-    upstreams: dict[Upstream, None] = {}
+    leading_out = {n.id for n in examined.networks if not n.internal}
+    asking = {e.container_id for e in examined.records.endpoints if e.phase == "live" and e.network_id in leading_out}
+    probes: dict[Upstream, Probe] = {}
     for container in served:
-        with suppress(EngineError):
-            upstreams |= dict.fromkeys(servers(container, defaults, ipv6=False).upstreams)
-    probes = {upstream: probe for upstream in upstreams if (probe := _outside(upstream)) is not None}
+        for upstream in servers(container, defaults, ipv6=False).upstreams if container.id in asking else ():
+            if upstream not in probes and (probe := _outside(container, upstream)) is not None:
+                probes[upstream] = probe
     ask(probes.values())
     silent = {str(u.address): p.error for u, p in probes.items() if not p.answer}
     if silent:
@@ -163,11 +168,15 @@ def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
     return ok("upstream DNS", f"{len(probes)} servers answer")
 
 
-def _outside(upstream: Upstream) -> Probe | None:
+def _outside(container: ContainerRecord, upstream: Upstream) -> Probe | None:
+    """Return a query to an upstream server of a container, or None if the sandbox has ended."""
     try:
         family, place = destination(upstream)
-        made = socket.socket(family, socket.SOCK_DGRAM)
-    except OSError:
+        if upstream.on_host:
+            made = _datagram(family)
+        else:
+            made = netns.run_in_netns(container.sandbox_path, lambda: _datagram(family), container.sandbox_inode)
+    except (DriverError, OSError):
         return None
     return _probe(made, place, b"\0", wire.NS)
 

@@ -73,6 +73,26 @@ def test_a_damaged_store_is_named_and_repaired(host):
     assert not re.search(r"fault +store ", host.hawse("doctor", check=False).stdout)
 
 
+NAME_SERVER = """import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+print("ready", flush=True)
+while True:
+    data, client = server.recvfrom(512)
+    server.sendto(data[:2] + bytes([data[2] | 128]) + data[3:], client)
+"""
+
+
+def test_a_name_server_in_a_container_is_asked_there(patient):
+    run = ("run", "-d", "--network", "app", "--name", "namer", "--dns", "127.0.0.1", "hostfs")
+    patient.hawse(*run, sys.executable, "-c", NAME_SERVER)
+    until(lambda: "ready" in patient.hawse("logs", "namer").stdout)
+    (servers,) = [check["what"] for check in patient.doctor()[0] if check["object"] == "upstream DNS"]
+    patient.hawse("rm", "-f", "namer")
+    assert "of 2 upstream servers do not answer" in servers, "the host's server is silent in this test"
+    assert "127.0.0.1 (" not in servers
+
+
 def test_a_command_was_killed(patient):
     from_store = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()"
     network = patient.hawse("network", "create", "halfway").stdout.strip()
