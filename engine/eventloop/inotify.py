@@ -15,7 +15,7 @@ MODIFY, CLOSE_WRITE = 0x2, 0x8
 MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x40, 0x80, 0x100, 0x200
 DELETE_SELF, MOVE_SELF = 0x400, 0x800
 MASK_ADD = 0x20000000
-IGNORED = 0x8000
+OVERFLOW, IGNORED = 0x4000, 0x8000
 EXHAUSTED = (errno.EMFILE, errno.ENOSPC)
 """The errors of inotify_init1(2) and inotify_add_watch(2) if the user has no descriptor or no watch left."""
 EVENT = struct.Struct("iIII")
@@ -61,7 +61,8 @@ class Inotify:
         """Watch a file or directory and call ``seen`` for each event; raises OSError if the path does not exist.
 
         If the kernel has no watch left, ``seen`` is called without a name after the watch has begun, because the path
-        may have changed before. The mask is then 0, or `DELETE_SELF` if the path does not exist any more.
+        may have changed before. The mask is then 0, or `DELETE_SELF` if the path does not exist any more. The same
+        happens after the kernel has dropped events.
         """
         watch = InotifyWatch(path, mask, seen)
         code = self._register(watch)
@@ -129,8 +130,16 @@ class Inotify:
             at += EVENT.size + length
             for watch in list(self._watches.get(number, ())):
                 watch.seen(os.fsdecode(name), mask)
+            if mask & OVERFLOW:
+                self._tell_all()
             if mask & IGNORED:
                 self._watches.pop(number, None)
+
+    def _tell_all(self) -> None:
+        """Report a possible change of each path, because the kernel has dropped events."""
+        for watch in [watch for sharing in self._watches.values() for watch in sharing]:
+            if watch in self._watches.get(watch.number, ()):  # the function of another watch may have removed it
+                watch.seen("", 0 if os.path.exists(watch.path) else DELETE_SELF)
 
     def close(self) -> None:
         """Close the inotify file descriptor."""

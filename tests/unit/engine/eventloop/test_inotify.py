@@ -1,8 +1,10 @@
-"""The tests check the agent's file watches while the kernel has no inotify descriptor left."""
+"""The tests check the agent's file watches while the kernel has no descriptor left or drops events."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -42,4 +44,24 @@ def test_watches_begin_when_the_kernel_has_a_descriptor_again(loop, tmp_path):
     loop.after(0.05, loop.stop)
     loop.run()
     assert ("kept", MODIFY) in events
+    watches.close()
+
+
+def test_each_path_may_have_changed_after_the_kernel_has_dropped_events(loop, tmp_path):
+    kept, deleted = tmp_path / "kept", tmp_path / "deleted"
+    for file in (kept, deleted):
+        file.write_text("")
+    watches, events = Inotify(loop), []
+    watches.add(str(kept), MODIFY, lambda name, mask: events.append((name, mask)))
+    watches.add(str(deleted), DELETE_SELF, lambda name, mask: events.append((name, mask)))
+    with kept.open("r+") as first, (tmp_path / "other").open("w") as second:
+        watches.add(second.name, MODIFY, lambda *_: None)
+        for _ in range(int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())):
+            for file in (first, second):  # the kernel does not queue equal events in a row
+                os.pwrite(file.fileno(), b"x", 0)
+    deleted.unlink()
+    events.clear()
+    loop.after(0.5, loop.stop)
+    loop.run()
+    assert events[-2:] == [("", 0), ("", DELETE_SELF)]
     watches.close()
