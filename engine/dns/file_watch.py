@@ -19,17 +19,18 @@ from engine.eventloop.inotify import (
 )
 from engine.eventloop.loop import Loop, Timer
 
+LINKS_LIMIT = 40  # symbolic links in one path, as in the kernel (MAXSYMLINKS)
 SETTLE_SECONDS = 0.05
 """Seconds after the last file change until the watch reports all changes together."""
 GONE = DELETE_SELF | MOVE_SELF
 
 
 class FileWatch:
-    """A watch of the file at ``path``; if the path is a symbolic link, also of the file to which the link points.
+    """A watch of the file to which ``path`` leads, and of each symbolic link on the way.
 
-    The watch calls ``changed`` after a possible change. The watch covers the file itself and the directories of both
-    paths. Instead of a missing directory, it covers the nearest parent directory that exists. The file needs its own
-    watch, because its directory reports no changes if the file is bind-mounted (``ip netns exec``).
+    The watch calls ``changed`` after a possible change. The watch covers the file itself, and the directories of the
+    file and the links. Instead of a missing directory, it covers the nearest parent directory that exists. The file
+    needs its own watch, because its directory reports no changes if the file is bind-mounted (``ip netns exec``).
     """
 
     def __init__(self, loop: Loop, inotify: Inotify, path: str, changed: Callable[[], None]) -> None:
@@ -42,8 +43,8 @@ class FileWatch:
         for watch in self._watches:
             self._inotify.remove(watch)
         self._watches = []
-        target = os.path.realpath(self._path)
-        for path in dict.fromkeys((self._path, target)):
+        *links, target = _passed(self._path)
+        for path in (*links, target):
             directory, name = os.path.split(path)
             while not os.path.isdir(directory):
                 directory, name = os.path.split(directory)
@@ -77,3 +78,21 @@ class FileWatch:
         for watch in self._watches:
             self._inotify.remove(watch)
         self._watches = []
+
+
+def _passed(path: str) -> list[str]:
+    """Return the path of each symbolic link on the way to a file, and then the path of the file.
+
+    A link may also be a directory of the path, such as /etc/resolvconf/run.
+    """
+    links, place, rest = list[str](), "/", path.split("/")
+    while rest and len(links) < LINKS_LIMIT:
+        place = os.path.normpath(os.path.join(place, rest.pop(0)))
+        try:
+            target = os.readlink(place)
+        except OSError:
+            continue  # no link, or a missing path
+        links.append(place)
+        place = "/" if target.startswith("/") else os.path.dirname(place)
+        rest = target.split("/") + rest
+    return [*dict.fromkeys(links), place]

@@ -87,6 +87,21 @@ def test_link_is_followed_to_a_file_whose_directory_comes_late_and_goes(watched)
         assert watched.tells(lambda: shutil.rmtree(directory.parent))
 
 
+def test_each_link_of_a_chain_is_followed(watched):
+    """The watched file is a link through a linked directory and a linked file, as with resolvconf or NixOS."""
+    top = watched.path.parent
+    for name in ("old", "new-directory"):
+        (top / name).mkdir()
+        (top / name / "first.conf").write_text("first")
+        (top / name / "second.conf").write_text("second")
+        (top / name / "resolv.conf").symlink_to("first.conf")
+    (top / "static").symlink_to("old")
+    assert watched.tells(lambda: link(watched.path, "static/resolv.conf"))
+    assert watched.tells(lambda: link(top / "old" / "resolv.conf", "second.conf"))
+    assert watched.tells(lambda: link(top / "static", "new-directory"))
+    assert watched.tells(lambda: replace(top / "new-directory" / "first.conf", "third"))
+
+
 def test_changes_of_other_files_are_not_reported(watched):
     assert not watched.tells(lambda: watched.path.with_name("other").write_text("x"))
 
