@@ -189,20 +189,32 @@ class LinkRepair:
                 return  # the container has ended
             except DriverError as error:
                 yield (), [error]
-        with suppress(Missing):
-            if all(self._driver(m.network) is not None for m in members):
-                lost = sandbox.lost_routes(container, members)
-                if lost and any(sandboxes.is_taken_over(place, m.endpoint.interface) for m in members):
-                    lost = []  # the user's bond or bridge has the addresses now, and its routes
-                yield self._restore_routes(container, members, lost) if lost and repairing else (lost, ())
-            yield self._compare_redirection(container, repairing=repairing)
-
-    def _restore_routes(
-        self, container: ContainerRecord, members: Sequence[JoinedEndpoint], lost: Sequence[Difference]
-    ) -> tuple[Sequence[Difference], Sequence[Exception]]:
         try:
-            sandbox.route(container, members)
-        except EngineError as error:  # for example, another program has removed an address again
+            yield self._compare_routes(container, members, repairing=repairing)
+        except Missing:
+            return  # the container has ended
+        yield self._compare_redirection(container, repairing=repairing)
+
+    def _compare_routes(
+        self, container: ContainerRecord, members: Sequence[JoinedEndpoint], *, repairing: bool
+    ) -> tuple[Sequence[Difference], Sequence[Exception]]:
+        """Compare the default routes of the container's sandbox with those of its endpoints.
+
+        With ``repairing``, lost routes are set again. Returns the differences and the errors. Raises `Missing` if the
+        sandbox no longer exists.
+        """
+        if any(self._driver(m.network) is None for m in members):
+            return (), ()
+        place = sandbox.sandbox_of(container)
+        try:
+            lost = sandbox.lost_routes(container, members)
+            if lost and any(sandboxes.is_taken_over(place, m.endpoint.interface) for m in members):
+                return (), ()  # the user's bond or bridge has the addresses now, and its routes
+            if lost and repairing:
+                sandbox.route(container, members)
+        except Missing:
+            raise
+        except (DriverError, EngineError) as error:  # for example, another program has removed an address again
             return (), [error]
         return lost, ()
 
