@@ -336,11 +336,15 @@ class Container:
         for client in list(self.streams.attached):
             client.reply(self.ending)
             client.finish()
-        for waiter in self.waiters:
-            waiter.reply(self.ending)
+        self._answer_waiters()
         self.on_end(self)
         if not self.on_exit.is_held:
             self.on_exit.run()
+
+    def _answer_waiters(self) -> None:
+        """Send the end of the process to all clients that wait for it."""
+        for waiter in list(self.waiters):  # a reply to a client that has gone removes it from the list
+            waiter.reply(self.ending)
 
     def _cause(self) -> dict[str, bool]:
         """Return the fields of the file ``exit`` that say why the process ended.
