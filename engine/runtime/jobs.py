@@ -25,6 +25,7 @@ RESTARTS = "restarts"
 """The subdirectory of HAWSE_RUN that holds one file for each job that must survive the supervisor."""
 
 _RUNNING_LIMIT = 8  # programs that run at the same time
+_ATTEMPTS_WITHOUT_FILES = 8  # about two minutes
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 60.0  # seconds after a failure; the pause doubles with each failure
 
 
@@ -135,11 +136,13 @@ class Jobs:
     def _fail(self, job: Job) -> None:
         """Schedule another execution of a failed job's program, unless the job was replaced or removed.
 
-        A job that is not durable is removed if the container's files have been deleted, because nothing is left to do.
+        The program may have been killed after it deleted the container's files, before it scheduled the restart. A job
+        without these files is therefore executed again too, but at most `_ATTEMPTS_WITHOUT_FILES` times.
         """
         if self._jobs.get(job.container_id) is not job:
             return
-        if not job.durable and not ContainerDirectory(self._run, job.container_id).exists():
+        has_files = job.durable or ContainerDirectory(self._run, job.container_id).exists()
+        if not has_files and job.failures >= _ATTEMPTS_WITHOUT_FILES:
             self.drop(job)
             return
         self.run(job, min(_FIRST_PAUSE_SECONDS * 2**job.failures, _LONGEST_PAUSE_SECONDS))
