@@ -56,8 +56,16 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> boo
             continue
         with _ended(host, record, timeout, signal), locked(host.run, "container", record.id):
             ended = finalize_exit(host, record.id)
-        if ended is None or ended.status != "restarting":
+        if ended is None or ended.status not in ("running", "restarting") or _is_same_run(ended, record):
             return True
+
+
+def _is_same_run(first: ContainerRecord, second: ContainerRecord) -> bool:
+    """Return whether two records of a container describe the same process.
+
+    They differ if the process ended by itself and the restart policy started the container again meanwhile.
+    """
+    return (first.pid, first.pid_start) == (second.pid, second.pid_start)
 
 
 def _cancel_restart(host: Host, record: ContainerRecord, signal: str) -> None:

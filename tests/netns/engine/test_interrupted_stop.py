@@ -18,6 +18,28 @@ pytestmark = pytest.mark.netns
 
 POINTS = 6  # number of points at which one command is killed
 OBEDIENT = "trap 'exit 0' TERM; sleep 1d & wait"  # the first process of a pid namespace ignores SIGTERM by default
+RESTARTED_MEANWHILE = """
+import contextlib, os, time
+from drivers.linux import process
+from engine.containers import stop
+original = stop._ended
+@contextlib.contextmanager
+def ended(host, record, *arguments, **options):
+    stop._ended = original
+    os.kill(record.pid, 9)
+    while process.is_running(record.pid, record.pid_start):
+        time.sleep(0.01)
+    with original(host, record, *arguments, **options):
+        pass
+    pid = record.pid
+    while pid in (0, record.pid):
+        time.sleep(0.01)
+        with host.store.read() as reader:
+            pid = reader.container(record.id).pid
+    yield
+stop._ended = ended
+"""
+"""A program for a `stop` command: the process ends by itself, and is started again before `stop` takes the lock."""
 STUBBORN = "trap '' TERM; sleep 1d"
 
 
@@ -100,6 +122,13 @@ def test_the_next_supervisor_continues_a_restart(host):
     start_supervisor(host)
     until(lambda: stubborn.pid() not in (0, before))
     assert stubborn.obeys_its_policy()
+
+
+def test_a_stop_also_ends_a_run_that_the_restart_policy_has_started_meanwhile(host):
+    service = Service(host, "exec sleep 1d")
+    host.hawse("stop", service.id, code=RESTARTED_MEANWHILE)
+    assert service.record().status == "exited"
+    assert service.record().stopped_by_user
 
 
 def test_a_killed_kill_ends_the_service_for_good(host, service):
