@@ -24,10 +24,11 @@ SANDBOX_ENDS = "The network namespace ends with its processes. The kernel delete
 """A comment for ``--explain``: what the kernel deletes by itself when a container ends."""
 
 
-def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
+def finalize_exit(host: Host, container_id: str, *, at_shutdown: bool = False) -> ContainerRecord | None:
     """If the container's process has ended, record its end and release its endpoints; return the record.
 
-    Idempotent; the caller holds the container lock. Returns None if the container has been removed.
+    Idempotent; the caller holds the container lock. Returns None if the container has been removed. With
+    ``at_shutdown``, the host's shutdown has stopped the process. The record then does not say that the user stopped it.
     """
     with host.store.read() as reader:
         record = reader.container(container_id)
@@ -50,7 +51,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
     with host.store.write() as tx:
         current = tx.container(container_id)
         if current is not None:
-            ended = _record_end(tx, ended, current, state)
+            ended = _record_end(tx, ended, current, state, at_shutdown=at_shutdown)
     if not ended.host.auto_remove or ended.status == "restarting":
         # with --rm and no restart, keep the runtime's files, because they show that a removal is due
         host.runtime.delete(record.id)  # delete last: other processes read the exit code in these files
@@ -59,7 +60,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
 
 
 def _record_end(
-    tx: Transaction, ended: ContainerRecord, current: ContainerRecord, state: ProcessState
+    tx: Transaction, ended: ContainerRecord, current: ContainerRecord, state: ProcessState, *, at_shutdown: bool
 ) -> ContainerRecord:
     """Record the end of a run with its events, and begin the intent of an automatic restart; return the new record.
 
@@ -70,6 +71,8 @@ def _record_end(
     ended = replace(ended, stopped_by_user=stopped, name=current.name)
     if stopped:
         ended = replace(ended, status="exited", restart_count=current.restart_count)
+    if at_shutdown:
+        ended = replace(ended, stopped_by_user=current.stopped_by_user)
     tx.put_container(ended)
     _add_events(tx, ended, state)
     if ended.status == "restarting":

@@ -14,9 +14,10 @@ from engine.containers import lookup
 from engine.containers.finalize import finalize_exit
 from engine.containers.stop import stop_request
 from engine.endpoints import boots
-from engine.host import Host
+from engine.host import Host, end_intent
 from engine.model import ContainerRecord
 from engine.runtime.api import RuntimeFailure
+from engine.store.api import IntentKind
 from engine.store.locks import locked
 from engine.validate.signals import parse_signal
 
@@ -78,6 +79,8 @@ def cancel(host: Host) -> None:
     """Record as exited the containers that `end_all` has ended in this boot; idempotent.
 
     The records do not say that the user stopped the containers. Does nothing if `end_all` has not run in this boot.
+    Containers that wait for an automatic restart are left to `engine.recovery.boot`, because a restart that was due
+    during the shutdown has been dropped.
     """
     with host.store.read() as reader:
         if not boots.is_shutting_down(reader):
@@ -85,9 +88,11 @@ def cancel(host: Host) -> None:
         running = [r.id for r in reader.containers() if r.kind == "process" and r.status == "running"]
     for container_id in running:
         with locked(host.run, "container", container_id):
-            ended = finalize_exit(host, container_id)
-            if ended is not None and ended.status == "exited":
-                with host.store.write() as tx:
-                    tx.put_container(replace(ended, stopped_by_user=False))
+            finalize_exit(host, container_id, at_shutdown=True)
     with host.store.write() as tx:
+        waiting = [record.id for record in tx.containers() if record.status == "restarting"]
+        for container_id in waiting:
+            end_intent(tx, IntentKind.CONTAINER_RESTART, container_id)
         boots.cancel_shutdown(tx)
+    for container_id in waiting:
+        host.runtime.cancel_restart(container_id)

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.conftest import CHECKOUT, until
+from tests.netns.engine.killing import killed
 from tests.netns.engine.recovery.test_boot import addresses, reboot, run, states
 
 pytestmark = pytest.mark.netns
@@ -87,3 +88,26 @@ def test_a_boot_command_without_a_boot_starts_the_containers_again(host, running
     end_all(host)
     assert host.hawse("system", "boot").stdout == "Networks: 0, containers: 2, namespaces: 0\n"
     assert states(host) == {"first": "running", "second": "running", "once": "exited"}
+
+
+def test_a_cancelled_shutdown_restarts_a_container_whose_restart_was_due_meanwhile(host, tmp_path):
+    run(host, "fails", "--restart", "always", command=("sh", "-c", f"test -e {tmp_path}/go && exec sleep 1d"))
+    late = "{{and (ge .RestartCount 4) .State.Restarting}}"  # the next restart is due after more than a second
+    until(lambda: host.hawse("inspect", "-f", late, "fails").stdout == "true\n")
+    host.hawse("system", "shutdown")
+    waiting = host.run_dir / "restarts" / host.hawse("ps", "-aq", "--no-trunc").stdout.strip()
+    assert waiting.exists()
+    until(lambda: not waiting.exists())  # the supervisor has dropped the due restart
+    (tmp_path / "go").touch()
+    host.hawse("system", "boot")
+    until(lambda: states(host) == {"fails": "running"})
+
+
+def test_an_interrupted_boot_command_does_not_record_a_stop_of_the_user(host):
+    run(host, "service", "--restart", "unless-stopped", command=(*SLEEPS, "/dev/null"))
+    until(lambda: "ready" in host.hawse("logs", "service").stdout)
+    host.hawse("system", "shutdown")
+    killed(host, "engine.containers.finalize.announce", "system", "boot")
+    assert states(host) == {"service": "exited"}
+    assert host.hawse("system", "boot").stdout == "Networks: 0, containers: 1, namespaces: 0\n"
+    assert states(host) == {"service": "running"}
