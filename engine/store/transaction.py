@@ -30,6 +30,7 @@ T = TypeVar("T")
 Column = str | bytes | int
 
 _FREED, _LEFT = 10, 20  # events to delete on a full disk; minimum number to keep
+_LARGEST_INTEGER = 2**63 - 1  # the largest integer of SQLite
 _HIGHEST = chr(0x10FFFF)  # the highest character: an id prefix followed by it sorts after all ids with this prefix
 
 SAME_PLACE = """
@@ -215,7 +216,7 @@ class SqliteReader:
         rows = self._connection.execute(
             "SELECT type, action, actor, attributes, scope, time, seq FROM events WHERE seq > ? AND time >= ? "
             "ORDER BY seq LIMIT ?",
-            (after, since, EVENTS_READ),
+            (after, max(0, min(since, _LARGEST_INTEGER)), EVENTS_READ),
         )
         return [Event(kind, action, actor, _attributes(text), *rest) for kind, action, actor, text, *rest in rows]
 

@@ -87,6 +87,13 @@ def test_past_events_come_in_order_with_their_fields(store: SqliteStore) -> None
     assert past(store, filters={"event": ["start", "die"], "container": ["we"]}) == ["start", "die"]
 
 
+@pytest.mark.parametrize(("year", "actions"), [(-9999, ["create"]), (9999, [])])
+def test_a_begin_outside_the_integers_of_sqlite_is_no_error(store: SqliteStore, year: int, actions: list[str]) -> None:
+    add(store, "create")
+    with store.read() as reader:
+        assert [event.action for event in reader.events(since=year * 366 * 86400 * 10**9)] == actions
+
+
 def test_the_end_before_the_begin_is_refused_as_docker_does(store: SqliteStore) -> None:
     with pytest.raises(InvalidArgument) as error:
         stream_of(store, EventOptions(since=20_000_000_001, until=10_000_000_000))
