@@ -182,9 +182,9 @@ class Value:
         Raises IndexError with the error text of Go's package reflect if the index is out of range.
         """
         kind = self.type.kind
-        items = self.raw.items if kind == "slice" else self.raw
         if not 0 <= index < self.length():
             raise IndexError(f"reflect: {kind} index out of range")
+        items = self.raw.items if kind == "slice" else self.raw
         if kind == "string":
             return Value(UINT8, items[index])
         return Value(self.type.element(), items[index], kind == "slice" or self.addressable)

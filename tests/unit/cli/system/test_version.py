@@ -86,6 +86,8 @@ TEMPLATES = [
      "can't evaluate field ApiVersion in type system.clientVersion"),
     ("info", "a{{.Nope}}", "a", "template: :1:3: executing \"\" at <.Nope>: "
      "can't evaluate field Nope in type system.dockerInfo"),
+    ("info", "{{index .Swarm.RemoteManagers 0}}", "", "template: :1:2: executing \"\" at "
+     "<index .Swarm.RemoteManagers 0>: error calling index: reflect: slice index out of range"),
 ]  # fmt: skip
 
 
