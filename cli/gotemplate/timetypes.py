@@ -69,9 +69,20 @@ _TWO_RESULTS = "invalid function signature for {}: second return value should be
 _MANY_RESULTS = "function {} has {} return values; should be 1 or 2"
 _BYTES = slice_of(UINT8)
 
+_ZONE = Type("struct", "time.zone")
 LOCATION = Type("struct", "time.Location")
+LOCATION.fields = (
+    StructField("name", STRING, ""),
+    StructField("zone", slice_of(_ZONE), ""),
+    StructField("tx", slice_of(Type("struct", "time.zoneTrans")), ""),
+    StructField("extend", STRING, ""),
+    StructField("cacheStart", INT64, ""),
+    StructField("cacheEnd", INT64, ""),
+    StructField("cacheZone", pointer_to(_ZONE), ""),
+)
 LOCATION.pointer_methods = {"String": Method(lambda raw: string(raw[0]))}
 _LOCATION_POINTER = pointer_to(LOCATION)
+_UTC, _OFFSET = ([name, *LOCATION.zero()[1:]] for name in (b"UTC", b""))
 MONTH = basic("int", "time.Month", _name_of(MONTHS, 1))
 WEEKDAY = basic("int", "time.Weekday", _name_of(DAYS, 0))
 DURATION = basic(
@@ -152,7 +163,7 @@ TIME.methods = {
     "IsDST": Method(lambda raw: boolean(False)),
     "UTC": Method(lambda raw: Value(TIME, [raw[0], raw[1], None])),
     "Local": Method(lambda raw: Value(TIME, [raw[0], raw[1], time.localtime(_unix(raw)).tm_gmtoff or None])),
-    "Location": Method(lambda raw: Value(_LOCATION_POINTER, [b"UTC" if raw[2] is None else b""])),
+    "Location": Method(lambda raw: Value(_LOCATION_POINTER, _UTC if raw[2] is None else _OFFSET)),
     "Truncate": Method(lambda raw, unit: _shifted(raw, -(_instant(raw) % unit) if unit > 0 else 0), (DURATION,)),
     "Round": Method(lambda raw, unit: _shifted(raw, _to_nearest(_instant(raw), unit)), (DURATION,)),
     "AddDate": Method(_add_date, (INT, INT, INT)),
