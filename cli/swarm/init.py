@@ -79,5 +79,7 @@ def read(path: str) -> str:
     """Return the text of a file that a flag names; raises StatusError if the file cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StatusError(f"open {path}: {getattr(error, 'strerror', None) or 'not a PEM file'}".lower()) from error
+    except OSError as error:
+        raise StatusError(f"open {path}: {(error.strerror or '').lower()}") from error
+    except UnicodeDecodeError as error:
+        raise StatusError(f"open {path}: not a PEM file") from error

@@ -1,4 +1,4 @@
-"""The flag ``swarm init --default-addr-pool``, whose value is parsed like Go's pflag.IPNetSlice."""
+"""``hawse swarm init``: its networks are parsed like Go's pflag.IPNetSlice, and its files must be readable."""
 
 from __future__ import annotations
 
@@ -23,3 +23,12 @@ def test_what_is_no_network_is_refused_in_docker_s_words(text, bad):
     with pytest.raises(ValueError) as raised:
         NETWORKS.fold((), text)
     assert str(raised.value) == f"invalid string being converted to CIDR: {bad}"
+
+
+@pytest.mark.parametrize(("content", "problem"), [(None, "no such file or directory"), (b"\xff", "not a PEM file")])
+def test_a_file_that_cannot_be_read_is_named_as_given(cli, tmp_path, content, problem):
+    path = tmp_path / "CA.pem"
+    if content:
+        path.write_bytes(content)
+    result = cli("swarm", "init", "--cacert", str(path))
+    assert (result.code, result.err) == (1, f"open {path}: {problem}\n")
