@@ -36,7 +36,7 @@ def trace(app: App, origin: str, target: str, dry: bool, format: str) -> int:
     if format == "json":
         app.out(json.dumps(document, indent=2) + "\n")
     else:
-        app.out_rendered(text(app, app.protected(document), origin, target))
+        app.out_rendered(text(app, app.protected(document), *app.protected([origin, target])))
     return {True: 0, False: 1}.get(document["reachable"], UNKNOWN)
 
 
