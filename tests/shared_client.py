@@ -89,7 +89,7 @@ def suits(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
     return (
         environment.get("HAWSE_WARM") != "off"
         and not names_descriptor([os.fspath(argument) for argument in arguments])
-        and list(arguments[:2]) != UNINSTALL
+        and UNINSTALL not in arguments
     )
 
 

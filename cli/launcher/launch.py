@@ -73,10 +73,11 @@ HANDOVER_PATHS = (
     (b"/proc/self/ns/mnt", posix.O_RDONLY), (b"/proc/self/ns/net", posix.O_RDONLY),
 )  # fmt: skip
 
-UNINSTALL = ["system", "uninstall"]
-"""The command that stops the unit of the warm server.
+UNINSTALL = "uninstall"
+"""The name of the command ``hawse system uninstall``, which stops the unit of the warm server.
 
-It must not run in the warm server, because that server ends only after the commands that it runs.
+It must not run in the warm server, because that server ends only after the commands that it runs. Because global flags
+may precede the command, a command with this word anywhere in its arguments does not use the warm server.
 """
 
 
@@ -91,7 +92,7 @@ class ServerStopped(Exception):
 def main() -> None:
     """Run the command of this process and exit; the command runs in the warm server if possible."""
     mode = posix.environ.get(MODE_VARIABLE)
-    if mode == b"off" or names_descriptor(sys.argv[1:]) or in_background() or sys.argv[1:3] == UNINSTALL:
+    if mode == b"off" or names_descriptor(sys.argv[1:]) or in_background() or UNINSTALL in sys.argv:
         run_cold(leave_server=False)
     absent = False
     try:

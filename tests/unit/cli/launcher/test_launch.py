@@ -48,6 +48,12 @@ def test_without_a_server_the_command_runs_in_its_own_process():
     assert launched("nosuch", HAWSE_WARM="off").returncode == 1
 
 
+@pytest.mark.parametrize("flags", [[], ["-D"], ["--log-level", "info"]])
+def test_uninstall_always_runs_in_its_own_process(flags):
+    result = launched(*flags, "system", "uninstall", "--help", HAWSE_WARM="only")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_a_command_that_must_be_warm_fails_without_a_server():
     result = launched("--version", HAWSE_WARM="only")
     assert (result.returncode, result.stderr) == (125, "hawse: no warm server accepted the command (HAWSE_WARM=only)\n")
