@@ -173,7 +173,7 @@ __hawse_command() {
             flags='--fix --format=doctor-format --help'
             ;;
         events | 'system events')
-            flags='*--filter,-f=event-filter --format=event-format --help --since=age --until=none'
+            flags='*--filter,-f=event-filter --format=event-format --help --since=recent --until=none'
             ;;
         image)
             commands='import inspect load ls prune pull rm save tag'
@@ -641,6 +641,9 @@ __hawse_source() {
             __hawse_program
             ;;
         age)
+            __hawse_words 10m 24h 168h
+            ;;
+        recent)
             __hawse_words 10m 24h 168h
             ;;
         log-level)

@@ -45,7 +45,7 @@ function __hawse_valued
         case 'doctor'
             printf '%s\n' --format=doctor-format
         case 'events' 'system events'
-            printf '%s\n' --filter=event-filter -f=event-filter --format=event-format --since=age --until=none
+            printf '%s\n' --filter=event-filter -f=event-filter --format=event-format --since=recent --until=none
         case 'image import' 'import'
             printf '%s\n' --change=none -c=none --message=none -m=none --platform=none
         case 'image inspect'
@@ -321,6 +321,8 @@ function __hawse_source
             __hawse_program
         case age
             __hawse_words '10m'\t'Older than 10 minutes' '24h'\t'Older than a day' '168h'\t'Older than a week'
+        case recent
+            __hawse_words '10m'\t'The last 10 minutes' '24h'\t'The last day' '168h'\t'The last week'
         case log-level
             __hawse_words 'debug' 'info' 'warn' 'error' 'fatal'
         case rootfs
@@ -778,7 +780,7 @@ complete -c hawse -n '__hawse_flags_of \'doctor\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'events\' \'system events\'' -s f -l filter -x -a '(__hawse_offer event-filter)' -d 'Filter output based on conditions provided'
 complete -c hawse -n '__hawse_flags_of \'events\' \'system events\'' -l format -x -a '(__hawse_offer event-format)' -d 'Format output using a custom template'
 complete -c hawse -n '__hawse_flags_of \'events\' \'system events\'' -l help -d 'Print usage'
-complete -c hawse -n '__hawse_flags_of \'events\' \'system events\'' -l since -x -a '(__hawse_offer age)' -d 'Show all events created since timestamp'
+complete -c hawse -n '__hawse_flags_of \'events\' \'system events\'' -l since -x -a '(__hawse_offer recent)' -d 'Show all events created since timestamp'
 complete -c hawse -n '__hawse_flags_of \'events\' \'system events\'' -l until -x -a '(__hawse_offer none)' -d 'Stream events until this timestamp'
 
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a import -d 'Import the contents from a tarball to create a filesystem image'

@@ -43,7 +43,7 @@ FLAGS: Mapping[str, str] = {
     "image.inspect --format": "document-format",
     "system.events --filter": "event-filter",
     "system.events --format": "event-format",
-    "system.events --since": "age",
+    "system.events --since": "recent",
     "system.info --format": "system-format",
     "system.version --format": "system-format",
     "swarm.init --cacert": "files",

@@ -286,6 +286,7 @@ OTHERS: Mapping[str, Source] = {
     "context": Source({"default": "This host"}),
     "command": Source(shell="command"),
     "age": Source({"10m": "Older than 10 minutes", "24h": "Older than a day", "168h": "Older than a week"}),
+    "recent": Source({"10m": "The last 10 minutes", "24h": "The last day", "168h": "The last week"}),
     "log-level": plain("debug", "info", "warn", "error", "fatal"),
     "rootfs": Source({"hostfs": "The files of the host"}, ("images",), "directories"),
     "images": Source(names=("images",)),
