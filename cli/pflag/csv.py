@@ -2,60 +2,70 @@
 
 from __future__ import annotations
 
+_BARE_QUOTE = 'bare " in non-quoted-field'
+_QUOTE = 'extraneous or missing " in quoted-field'
+
 
 def csv_fields(text: str) -> list[str]:
     """Split one CSV record as Go's encoding/csv does; raises ValueError.
 
     Empty lines before the record, and all text after the record, are ignored.
     """
-    line, _, rest = text.lstrip("\n").partition("\n")
-    if not line:
+    lines = _lines(text.encode("utf-8", "surrogateescape"))
+    start = next((number for number, line in enumerate(lines) if line != b"\n"), None)
+    if start is None:
         raise ValueError("EOF")
     fields: list[str] = []
-    at = 0
+    number, at = start, 0
     while True:
-        if line.startswith('"', at):
-            field, at, line, rest = quoted_field(line, at + 1, rest)
+        line = lines[number]
+        if line.startswith(b'"', at):
+            field, number, at = _quoted_field(lines, start, number, at + 1)
         else:
-            end = line.find(",", at)
-            field, start, at = line[at : None if end < 0 else end], at, len(line) if end < 0 else end
-            bare = field.find('"')
-            if bare >= 0:
-                raise csv_error(start + bare, 'bare " in non-quoted-field')
-        fields.append(field)
-        if at >= len(line):
+            field = line[at:].removesuffix(b"\n").partition(b",")[0]
+            if b'"' in field:
+                raise _error(start, number, at + field.index(b'"'), _BARE_QUOTE)
+            at += len(field)
+        fields.append(field.decode("utf-8", "surrogateescape"))
+        if not lines[number].startswith(b",", at):
             return fields
         at += 1
 
 
-def quoted_field(line: str, at: int, rest: str) -> tuple[str, int, str, str]:
-    """Parse a quoted field that starts at ``at`` and may continue on the following lines; raises ValueError.
+def _lines(data: bytes) -> list[bytes]:
+    """Return the lines with their line breaks; as in Go, a carriage return at the end of a line is removed."""
+    *lines, last = (line.removesuffix(b"\r") for line in data.split(b"\n"))
+    return [*(line + b"\n" for line in lines), *([last] if last else [])]
 
-    Returns the field, the index after the field, the line in which the field ends, and the text after this line.
+
+def _quoted_field(lines: list[bytes], start: int, number: int, at: int) -> tuple[bytes, int, int]:
+    """Parse a quoted field whose first byte is ``at`` in the line ``number``; raises ValueError.
+
+    The record begins in the line ``start``. The field may end in a later line. Returns the field, the number of the
+    line in which the field ends, and the index after the field.
     """
-    field = ""
+    field = b""
     while True:
-        end = line.find('"', at)
-        if end < 0:
-            if not rest:
-                raise csv_error(len(line.encode()), 'extraneous or missing " in quoted-field')
-            field += line[at:] + "\n"
-            line, _, rest = rest.partition("\n")
-            at = 0
-            continue
-        field += line[at:end]
-        following = line[end + 1 : end + 2]
-        if following == '"':
-            field, at = field + '"', end + 2
-        elif following in ("", ","):
-            return field, end + 1, line, rest
+        line = lines[number]
+        end = line.find(b'"', at)
+        if end >= 0:
+            field, at = field + line[at:end], end + 1
+            following = line[at : at + 1]
+            if following in (b"", b",", b"\n"):
+                return field, number, at
+            if following != b'"':
+                raise _error(start, number, end, _QUOTE)
+            field, at = field + b'"', at + 1
+        elif number + 1 < len(lines):
+            field, number, at = field + line[at:], number + 1, 0
         else:
-            raise csv_error(end, 'extraneous or missing " in quoted-field')
+            raise _error(start, number, len(line), _QUOTE)
 
 
-def csv_error(offset: int, problem: str) -> ValueError:
-    """Return the error that Go's encoding/csv reports for a record.
+def _error(start: int, number: int, at: int, problem: str) -> ValueError:
+    """Return the error that Go's encoding/csv reports for the byte ``at`` in the line ``number``.
 
-    ``offset`` is the position of the error in the line, counted from 0.
+    The record begins in the line ``start``. All three numbers count from 0.
     """
-    return ValueError(f"parse error on line 1, column {offset + 1}: {problem}")
+    record = f"record on line {start + 1}; " if number != start else ""
+    return ValueError(f"{record}parse error on line {number + 1}, column {at + 1}: {problem}")

@@ -1,10 +1,9 @@
-"""hawse parses integers and CSV fields in Go's notation."""
+"""hawse parses integers in Go's notation."""
 
 from __future__ import annotations
 
 import pytest
 
-from cli.pflag.csv import csv_fields
 from engine.golang.strconv import parse_int, parse_uint
 
 
@@ -30,35 +29,3 @@ def test_an_integer_out_of_range_is_refused():
     with pytest.raises(ValueError, match="value out of range"):
         parse_int("-" + "9" * 5000)
     assert parse_int("0" * 5000 + "7", base=10) == 7
-
-
-@pytest.mark.parametrize(
-    ("text", "fields"),
-    [
-        ("a", ["a"]),
-        ("a,,b,", ["a", "", "b", ""]),
-        ('"a,b",c', ["a,b", "c"]),
-        ('"a""b"', ['a"b']),
-        ('""', [""]),
-        (" a , b", [" a ", " b"]),
-        ("a\nb", ["a"]),
-        ('"a\nb",c', ["a\nb", "c"]),
-    ],
-)
-def test_csv_fields_are_parsed_as_in_go(text, fields):
-    assert csv_fields(text) == fields
-
-
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        ('a"b', 'parse error on line 1, column 2: bare " in non-quoted-field'),
-        ('"a', 'parse error on line 1, column 3: extraneous or missing " in quoted-field'),
-        ('"a"b', 'parse error on line 1, column 3: extraneous or missing " in quoted-field'),
-        ("\n", "EOF"),
-    ],
-)
-def test_invalid_csv_is_refused_with_gos_text(text, error):
-    with pytest.raises(ValueError) as raised:
-        csv_fields(text)
-    assert str(raised.value) == error
