@@ -152,11 +152,15 @@ PICTURES: dict[str, Callable[[Host], str]] = {"map.svg": network_map, "doctor.sv
 
 
 def main() -> None:
-    """Write all pictures, or only the pictures whose file names are given as arguments."""
+    """Write all pictures, or only the pictures whose file names are given as arguments.
+
+    All pictures are made in each case, because `trace` shows the damage that `doctor` makes.
+    """
     with a_host() as host:
         for name, make in PICTURES.items():
+            picture = make(host)
             if name in (sys.argv[1:] or PICTURES):
-                (HERE / name).write_text(make(host))
+                (HERE / name).write_text(picture)
                 print(f"wrote {HERE / name}")
 
 
