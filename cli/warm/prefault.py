@@ -52,9 +52,11 @@ def create_scratch_host() -> None:
     forget()
     pid = os.fork()
     if pid == 0:  # run the command in a child process, so that its locks and other state do not stay in the server
-        with scratch_environment():
-            run_silently(SCRATCH_OBJECTS)
-        os._exit(0)
+        try:
+            with scratch_environment():
+                run_silently(SCRATCH_OBJECTS)
+        finally:
+            os._exit(0)
     os.waitpid(pid, 0)
     compile_tables()
     warm_up()
