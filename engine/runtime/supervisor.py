@@ -21,7 +21,7 @@ from engine.runtime import attributes, cgroup, guarded, peer, resident, syscalls
 from engine.runtime.connection import Connection
 from engine.runtime.container import Container
 from engine.runtime.directory import CONTAINERS, ContainerDirectory
-from engine.runtime.errors import OTHER
+from engine.runtime.errors import OTHER, describe
 from engine.runtime.init import silence
 from engine.runtime.jobs import Job, Jobs
 from engine.runtime.protocol import CONTROL, STDIN
@@ -195,7 +195,7 @@ class Supervisor:
         try:
             verbs[request["op"]](client, request)
         except OSError as error:
-            client.reply({"kind": OTHER, "message": f"{request['op']} {request['id']}: {error}"})
+            client.reply({"kind": OTHER, "message": f"{request['op']} {request['id']}: {describe(error)}"})
 
     def _create(self, client: Connection, request: dict[str, Any]) -> None:
         container_id = request["id"]
