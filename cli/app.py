@@ -101,6 +101,11 @@ def _layout() -> ModuleType:
     return terminal_text
 
 
+def unwritable(error: OSError) -> StatusError:
+    """Return Docker's error for a failed write to stdout."""
+    return StatusError(f"write /dev/stdout: {(error.strerror or '').lower()}")
+
+
 def discard_output(stream: BinaryIO) -> None:
     """Redirect the stream to /dev/null, so that the interpreter does not retry the failed flush at exit."""
     with suppress(OSError):
@@ -317,4 +322,4 @@ class App:
             if isinstance(error, BrokenPipeError):
                 raise
             if stream is self.stdout:
-                raise StatusError(f"write /dev/stdout: {(error.strerror or '').lower()}") from error
+                raise unwritable(error) from error

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
-from cli.app import App, StatusError
+from cli.app import App, StatusError, unwritable
 from cli.container.signals import SignalProxy
 from engine.errors import EngineError, NotFound
 from engine.runtime.api import Attachment, Stdio
@@ -61,16 +61,29 @@ def proxied(app: App, container_id: str, *, enabled: bool) -> AbstractContextMan
 def attached(
     app: App, container_id: str, stdio: Stdio, *, stdin: bool, proxy: SignalProxy | None, start: Callable[[], None]
 ) -> Attachment:
-    """Attach to the container and call ``start``; copy the streams until the container ends or the user detaches."""
+    """Attach to the container and call ``start``; copy the streams until the container ends or the user detaches.
+
+    Raises StatusError if the output cannot be written. Without ``proxy``, a broken pipe raises BrokenPipeError. In
+    Docker's client, SIGPIPE ends the process only while the client forwards no signals.
+    """
     attachment = app.engine.containers.open_attachment(container_id, stdio, stdin=stdin)
     try:
         start()
         if proxy:
             proxy.open()
-        attachment.run()
+        _copy(attachment, proxy)
     finally:
         attachment.close()
     return attachment
+
+
+def _copy(attachment: Attachment, proxy: SignalProxy | None) -> None:
+    try:
+        attachment.run()
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and not proxy:
+            raise
+        raise unwritable(error) from error
 
 
 def exit_code(app: App, container_id: str, attachment: Attachment, *, removed: bool) -> int:

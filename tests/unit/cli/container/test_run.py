@@ -3,6 +3,7 @@
 The tests check the order of engine requests, the output and the exit code.
 """
 
+import errno
 import os
 import signal
 
@@ -100,6 +101,29 @@ def test_a_failed_start_does_not_point_to_the_help_and_a_detached_run_prints_the
     result = cli("run", *flags, "hostfs", "x")
     assert (result.code, result.out) == (code, ID + "\n" if flags else "")
     assert result.err == f"hawse: Error response from daemon: {error}.\n"
+
+
+def failing(problem: int):
+    def run() -> None:
+        raise OSError(problem, os.strerror(problem))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem", "code", "error"),
+    [
+        ((), errno.ENOSPC, 1, "write /dev/stdout: no space left on device\n"),
+        ((), errno.EPIPE, 1, "write /dev/stdout: broken pipe\n"),
+        (("--sig-proxy=false",), errno.EPIPE, 141, ""),
+    ],
+)
+def test_output_that_cannot_be_written_ends_the_session_as_in_docker(cli, answers, flags, problem, code, error):
+    """The expected texts and codes are those of docker 26.1.5."""
+    answers["open_attachment"] = session = Session(failing(problem))
+    result = cli("run", *flags, "hostfs", "yes")
+    assert (result.code, result.err) == (code, error)
+    assert session.closed
 
 
 def test_run_of_a_missing_image_prints_dockers_two_errors(cli, answers):
