@@ -43,10 +43,13 @@ def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **flags: An
     else:
         check_terminal(app, stdin=request.config.attach_stdin, tty=request.config.tty)
     container_id = create_reported(app, request, pull=flags["pull"], quiet=flags["quiet"])
-    if not (request.config.attach_stdout or request.config.attach_stderr):
-        app.out(f"{container_id}\n")
+    try:
+        if not (request.config.attach_stdout or request.config.attach_stderr):
+            app.out(f"{container_id}\n")
+    finally:  # as in Docker, a detached container starts even if its id cannot be printed
+        if flags["detach"] or app.is_dry_run:
+            start_reported(app, container_id)
     if flags["detach"] or app.is_dry_run:
-        start_reported(app, container_id)
         return 0
     return in_foreground(app, container_id, request, sig_proxy=flags["sig_proxy"])
 

@@ -80,6 +80,23 @@ class Terminal(io.BytesIO):
         return True
 
 
+class Unwritable(io.BytesIO):
+    """An output whose first write fails with the error number ``problem``.
+
+    Later writes succeed, because hawse replaces such an output by the null device.
+    """
+
+    def __init__(self, problem: int) -> None:
+        super().__init__()
+        self.problem = problem
+
+    def write(self, _: Any) -> int:
+        problem, self.problem = self.problem, 0
+        if problem:
+            raise OSError(problem, os.strerror(problem))
+        return 0
+
+
 @dataclass
 class Result:
     code: int
@@ -91,16 +108,19 @@ class Result:
 class CommandLine:
     """A command line that a test can call, as in ``cli("network", "ls")``.
 
-    ``engine`` records the engine calls of the commands.
+    ``engine`` records the engine calls of the commands. ``write_error`` is the error number with which the first write
+    to stdout fails, or 0.
     """
 
     engine: EngineDouble = field(default_factory=EngineDouble)
     environ: dict[str, str] = field(default_factory=dict)
     terminal: bool = False
     error_terminal: bool = False
+    write_error: int = 0
 
     def __call__(self, *argv: str, stdin: bytes | io.BytesIO = b"") -> Result:
         out, err = (Terminal() if on else io.BytesIO() for on in (self.terminal, self.error_terminal))
+        out = Unwritable(self.write_error) if self.write_error else out
         app = App(
             stdin=io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin, stdout=out, stderr=err,
             environ=self.environ, open_engine=lambda: self.engine,

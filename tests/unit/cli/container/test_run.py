@@ -126,6 +126,13 @@ def test_output_that_cannot_be_written_ends_the_session_as_in_docker(cli, answer
     assert session.closed
 
 
+@pytest.mark.parametrize(("problem", "code"), [(errno.ENOSPC, 1), (errno.EPIPE, 141)])
+def test_a_detached_run_starts_the_container_even_if_its_id_cannot_be_printed(cli, answers, problem, code):
+    cli.write_error = problem
+    assert cli("run", "-d", "hostfs", "true").code == code
+    assert verbs(cli) == ["create", "start"]
+
+
 def test_run_of_a_missing_image_prints_dockers_two_errors(cli, answers):
     answers["create"] = NotFound("No such image: web:latest")
     assert cli("run", "web").err == (
