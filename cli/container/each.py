@@ -46,7 +46,7 @@ def report(app: App, outcomes: Iterable[tuple[str, Outcome]], *, forgiven: tuple
     problems = []
     for container, outcome in outcomes:
         if outcome is None:
-            app.out_lines([container])
+            problems += print_name(app, container)
         elif isinstance(outcome, StatusError):
             problems.append(outcome.text)
         elif isinstance(outcome, forgiven):
@@ -55,6 +55,18 @@ def report(app: App, outcomes: Iterable[tuple[str, Outcome]], *, forgiven: tuple
             problems.append(app.daemon_text(outcome))
     if problems:
         raise StatusError("\n".join(problems))
+
+
+def print_name(app: App, container: str) -> list[str]:
+    """Print the name of a container for which the command succeeded; return the error text if stdout is unwritable.
+
+    The caller can then continue with the other containers. `App.write` discards all further output.
+    """
+    try:
+        app.out_lines([container])
+    except StatusError as error:
+        return [error.text]
+    return []
 
 
 Stop = Callable[[App, str, int | None, str], None]

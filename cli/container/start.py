@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.app import App, StatusError
+from cli.container.each import print_name
 from cli.container.session import attached, exit_code, proxied, streams
 from cli.options.image_reference import container_path_segment, path_segment
 from cli.pflag import STRING, at_least, command, flag
@@ -26,7 +27,7 @@ def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str,
         if len(containers) > 1:
             raise StatusError("you cannot start and attach multiple containers at once")
         return start_attached(app, containers[0], interactive=interactive)
-    failed = []
+    failed, problems = [], []
     for container in containers:
         try:
             app.engine.containers.start(path_segment(container))
@@ -34,9 +35,11 @@ def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str,
             app.error(app.daemon_text(error) + "\n")
             failed.append(container)
         else:
-            app.out_lines([container])
+            problems += print_name(app, container)
     if failed:
-        raise StatusError(f"Error: failed to start containers: {app.line(', '.join(failed), app.stderr)}")
+        problems.append(f"Error: failed to start containers: {app.line(', '.join(failed), app.stderr)}")
+    if problems:
+        raise StatusError("\n".join(problems))
     return 0
 
 

@@ -3,6 +3,8 @@
 The expected output is that of Docker 26.1.5.
 """
 
+import errno
+
 import pytest
 
 from engine.api import Created
@@ -35,6 +37,14 @@ def test_successes_are_printed_and_errors_come_at_the_end(cli, verb):
         "Error response from daemon: No such container: nosuch\n"
         "Error response from daemon: No such container: nosuch2\n"
     )
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "restart", "kill"])
+def test_a_full_disk_below_stdout_does_not_end_the_command_halfway(cli, verb):
+    cli.engine.answers["containers"][verb], cli.write_error = answer, errno.ENOSPC
+    result = cli(verb, "c1", "c2")
+    assert (result.code, result.err) == (1, "write /dev/stdout: no space left on device\n")
+    assert [arguments[0] for _, arguments, _ in cli.engine.calls] == ["c1", "c2"]
 
 
 def test_start_ends_with_the_names_of_the_failed_containers(cli):
