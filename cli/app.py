@@ -309,8 +309,8 @@ class App:
     def write(self, stream: BinaryIO, data: bytes) -> None:
         """Write the data to the stream and flush the stream immediately.
 
-        If writing to stdout fails, raise StatusError, as Docker does. If writing to stderr fails, ignore the error. A
-        broken pipe on either stream raises BrokenPipeError.
+        If writing to stdout fails, raise StatusError with Docker's text. If writing to stderr fails, ignore the error.
+        A broken pipe on either stream raises BrokenPipeError.
         """
         if self._progress:
             self._progress.pause()
