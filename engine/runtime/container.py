@@ -85,15 +85,17 @@ class Container:
         self._channel.setblocking(False)
         program = crun.sealed_program() if self.spec["rootfs"] != "/" else -1
         inherited = init.ChildSetup(theirs, mounts, network, self.streams.open_for_child(), program)
-        if self.spec["rootfs"] == "/":
-            self.pid = _fork(self.spec, inherited, own_pid_namespace)
-            self._children.expect(self.pid, self._died)
-        else:
-            self.pid = self._maker = self._fork_maker(inherited)
-            self._children.expect(self._maker, self._maker_ended)
-        theirs.close()
-        for fd in set(inherited.stdio):
-            os.close(fd)
+        try:
+            if self.spec["rootfs"] == "/":
+                self.pid = _fork(self.spec, inherited, own_pid_namespace)
+                self._children.expect(self.pid, self._died)
+            else:
+                self.pid = self._maker = self._fork_maker(inherited)
+                self._children.expect(self._maker, self._maker_ended)
+        finally:  # only the parent gets here, even if the fork fails
+            theirs.close()
+            for fd in set(inherited.stdio):
+                os.close(fd)
         self._note_process(self.pid, start_time(self.pid))
         self._loop.watch(self._channel.fileno(), self._heard)
 
@@ -386,11 +388,13 @@ def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace
     """
     if not spec["pid_host"]:
         syscalls.unshare(syscalls.CLONE_NEWPID)
-    pid = os.fork()
-    if pid == 0:
-        init.run(spec, inherited)
-    if not spec["pid_host"]:
-        syscalls.setns(own_pid_namespace, syscalls.CLONE_NEWPID)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            init.run(spec, inherited)
+    finally:  # only the parent gets here, even if the fork fails
+        if not spec["pid_host"]:
+            syscalls.setns(own_pid_namespace, syscalls.CLONE_NEWPID)
     return pid
 
 

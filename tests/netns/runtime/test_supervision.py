@@ -213,3 +213,28 @@ def test_supervisor_raises_its_descriptor_limit_and_containers_get_the_usual_one
         assert resource.prlimit(lab.supervisor_pid(), resource.RLIMIT_NOFILE) == (hard, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+FAILED_FORK = """
+import os
+from engine.runtime import container
+
+def fail():
+    raise BlockingIOError("no process left")
+
+own = os.open("/proc/self/ns/pid", os.O_RDONLY)
+fork, os.fork = os.fork, fail
+for _ in range(2):
+    try:
+        container._fork({"pid_host": False}, None, own)
+    except BlockingIOError as error:
+        print(error)
+os.fork = fork
+print(os.path.samefile("/proc/self/ns/pid_for_children", "/proc/self/ns/pid"))
+"""
+
+
+def test_a_failed_fork_changes_the_pid_namespace_of_no_later_child():
+    command = [sys.executable, "-c", FAILED_FORK]
+    run = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False)
+    assert run.stdout.splitlines() == ["no process left", "no process left", "True"], run.stderr
