@@ -262,10 +262,10 @@ class Supervisor:
     def _hold(self, client: Connection, request: dict[str, Any]) -> None:
         """Report the container's end to the client; ``on_exit`` does not run while the client is connected."""
         container = self._containers.get(request["id"])
-        client.reply({"ok": container is not None})
         if container is not None:
             container.on_exit.hold()
             self._tell_end(client, container, container.on_exit.release)
+        client.reply({"ok": container is not None})  # last, because a reply to a client that has ended closes `client`
 
     def _stop(self, client: Connection, request: dict[str, Any]) -> None:
         """Stop a container as `StopOrder` describes, and report its end to the client.

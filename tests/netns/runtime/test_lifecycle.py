@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from engine.runtime import protocol
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.local import LocalRuntime
 
@@ -265,6 +267,20 @@ def test_on_exit_runs_if_the_caller_that_handles_the_end_is_killed(lab, tmp_path
             lab.runtime.signal("one", signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(settler, 0)
+    await_file(proof)
+
+
+def test_on_exit_runs_if_the_caller_ends_before_it_gets_the_reply(lab, tmp_path):
+    proof = tmp_path / "proof"
+    lab.launch("one", "sleep", "60", on_exit=["touch", str(proof)])
+    supervisor = lab.supervisor_pid()
+    os.kill(supervisor, signal.SIGSTOP)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(lab.run_dir / "supervisor.sock"))
+        protocol.send(client, {"op": "hold", "id": "one"})
+    os.kill(supervisor, signal.SIGCONT)
+    lab.run("two", "true")  # the supervisor has handled the earlier request when it handles this one
+    lab.runtime.signal("one", signal.SIGKILL)
     await_file(proof)
 
 
