@@ -118,5 +118,5 @@ class Connection:
         try:
             for kind, payload in self._decoder.feed(data):
                 self.on_frame(self, kind, payload)
-        except (protocol.Broken, ValueError, KeyError):
+        except (protocol.Broken, ValueError, KeyError, TypeError):
             self.close()

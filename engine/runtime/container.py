@@ -150,7 +150,7 @@ class Container:
 
         The result is False if the end of the process is recorded, or if the process never executed the command. A
         process that never executed the command is killed. If a started process has ended meanwhile, the exit code
-        `LOST` is recorded.
+        `LOST` is recorded. Raises OSError, and ValueError, KeyError or TypeError if a file of the container is damaged.
         """
         known = self.directory.read("process")
         if known is None or self.directory.read("exit") is not None:
@@ -165,9 +165,9 @@ class Container:
         if pidfd is None and not started:
             return False
         self.stage = "running"
+        self.stop_order.resume()
         self.streams.open_fifos(adopted=self.pid)
         if pidfd is None:
-            self.stop_order.resume()
             self._ended(LOST)
             return True
         self._note_start((self.directory.read("started") or {"at": time.time()})["at"])
@@ -175,7 +175,6 @@ class Container:
         self._loop.watch(pidfd, self._orphan_died)
         if self.spec["pid_host"]:
             self._mounts.take_from(self.pid)
-        self.stop_order.resume()
         return True
 
     def prepare(self, connection: Connection) -> None:

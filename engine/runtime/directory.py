@@ -88,13 +88,15 @@ class DocumentDirectory:
     def read(self, name: str) -> dict[str, Any] | None:
         """Return the document in the file ``name``, or None if the file does not exist.
 
-        Raises ValueError if the file is not JSON, and PermissionError if it belongs to another user.
+        Raises ValueError if the file is not a JSON object, and PermissionError if it belongs to another user.
         """
         try:
             with open(open_own(self.file(name)), encoding="utf-8", errors="surrogateescape") as file:
                 document: dict[str, Any] = json.load(file)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        if not isinstance(document, dict):
+            raise ValueError(f"not a JSON object: {self.file(name)}")
         return document
 
     def unlink(self, name: str) -> None:

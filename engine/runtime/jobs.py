@@ -64,7 +64,7 @@ class Jobs:
         except FileNotFoundError:
             return
         for name in names:
-            with contextlib.suppress(OSError, ValueError, KeyError):  # the file is damaged
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # the file is damaged
                 document = self._files.read(name) or {}
                 job = Job(name, document["argv"], document["env"])
                 left = min(document["at"] - time.time(), document["delay"])  # the clock may have been set back

@@ -132,19 +132,26 @@ class Supervisor:
             self._adopt_container(container_id)
 
     def _adopt_container(self, container_id: str) -> None:
-        """Adopt a container of an earlier supervisor; after an error, such as too many open files, try again later."""
-        directory = ContainerDirectory(self._run, container_id)
+        """Adopt a container of an earlier supervisor; after an error, such as too many open files, try again later.
+
+        A container with a damaged file is not adopted, and neither is a directory whose name is no container id.
+        """
+        if container_id in self._containers:
+            return  # a client has created the container again before this attempt
         try:
+            directory = ContainerDirectory(self._run, container_id)
             spec = directory.read("spec")
-            if spec is not None and container_id not in self._containers:
+            if spec is not None:
                 container = Container(self.loop, self._children, directory, spec, self._ended, self._jobs)
                 self._containers[container_id] = container
                 if not container.adopt():
                     self._discard(container_id)
                     container.on_exit.handle_recorded_end()
-        except OSError:
-            self._containers.pop(container_id, None)
-            self.loop.after(_ADOPTION_RETRY_SECONDS, lambda: self._adopt_container(container_id))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if container_id in self._containers:
+                self._discard(container_id)
+            if isinstance(error, OSError):
+                self.loop.after(_ADOPTION_RETRY_SECONDS, lambda: self._adopt_container(container_id))
 
     def _accept(self, _events: int) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.model import LogOptions
+from engine.runtime import protocol
 from engine.runtime.api import RuntimeFailure, Stdio
 from engine.runtime.local import LocalRuntime
 from tests.netns.engine.killing import processes
@@ -155,6 +157,46 @@ def test_container_that_was_never_started_goes_with_its_supervisor(lab):
     assert not runtime.state("one").running
     runtime.delete("one")
     assert lab.run("one", "true")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["spec", "process", "exit", "stop"])
+@pytest.mark.parametrize("text", ["", "[1]", "{}", '{"pid": [], "rootfs": 1}'])
+def test_a_damaged_file_of_one_container_affects_no_other(lab, name, text):
+    for container_id in ("one", "bad"):
+        lab.launch(container_id, "sleep", "60")
+    lab.kill_supervisor()
+    damaged = lab.run_dir / "containers" / "bad" / name
+    good = damaged.read_text() if damaged.exists() else ""
+    damaged.write_text(text)
+    (lab.run_dir / "containers" / ".x").mkdir()
+    try:
+        assert LocalRuntime(lab.state / "root", lab.run_dir).state("one").running
+        assert lab.supervisor_pid()
+    finally:
+        damaged.write_text(good)
+        (lab.run_dir / "containers" / ".x").rmdir()
+    lab.runtime.signal("one", signal.SIGKILL)
+    assert lab.runtime.wait("one", timeout=5) == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{}", '{"argv": 1, "env": {}, "at": 1, "delay": 1}'])
+def test_a_damaged_file_of_a_restart_affects_no_container(lab, text):
+    restarts = lab.run_dir / "restarts"
+    restarts.mkdir(parents=True)
+    (restarts / "x").write_text(text)
+    assert lab.run("one", "true")[0] == 0
+
+
+@pytest.mark.parametrize("request_text", [b"[]", b"1", b'{"op": []}', b'{"op": "stop", "id": []}'])
+def test_a_malformed_request_ends_only_its_connection(lab, request_text):
+    lab.launch("one", "sleep", "60")
+    supervisor = lab.supervisor_pid()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(lab.run_dir / "supervisor.sock"))
+        client.sendall(protocol.frame(protocol.CONTROL, request_text))
+        assert client.recv(1) == b""
+    assert lab.run("two", "true")[0] == 0
+    assert lab.supervisor_pid() == supervisor
 
 
 def test_delete_needs_no_supervisor(lab):
