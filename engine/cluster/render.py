@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 
 from engine.api import Json
 from engine.cluster.local_networks import INGRESS_SANDBOX
@@ -40,15 +40,16 @@ def _own_member(record: NetworkRecord, address: str) -> Json:
     """Return the ``Containers`` entry for the host's own address, where Docker shows its load balancer's address."""
     name = "ingress" if record.ingress else record.name
     key = INGRESS_SANDBOX if record.ingress else f"lb-{name}"
-    length = next(ip_network(p.subnet).prefixlen for p in record.pools if not p.unused)
+    ip = ip_address(address)
+    length = next(n.prefixlen for n in (ip_network(p.subnet) for p in record.pools) if ip in n)
     identity = sha256(f"{record.id}/{address}".encode()).hexdigest()
     return {
         key: {
             "Name": f"{name}-endpoint",
             "EndpointID": identity,
-            "MacAddress": mac_from_ipv4(IPv4Address(address)),
-            "IPv4Address": f"{address}/{length}",
-            "IPv6Address": "",
+            "MacAddress": mac_from_ipv4(ip) if isinstance(ip, IPv4Address) else "",
+            "IPv4Address": f"{ip}/{length}" if ip.version == 4 else "",
+            "IPv6Address": f"{ip}/{length}" if ip.version == 6 else "",
         }
     }
 
