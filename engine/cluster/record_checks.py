@@ -20,6 +20,8 @@ from engine.model import NetworkRecord
 from engine.store.codec import decode
 
 ID = re.compile(r"[A-Za-z0-9]{1,64}")
+ENDPOINT_ID = re.compile(r"[0-9a-f]{1,64}")
+"""Pattern of an endpoint's id, which is a hexadecimal number (`derived_id`)."""
 CONTAINER = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 OWNER = re.compile(r"(?:[0-9]{1,20}:[0-9]{1,20})?")
 MAC = re.compile(r"[0-9a-f][02468ace](?::[0-9a-f]{2}){5}")
@@ -68,7 +70,8 @@ def _check_key(text: str) -> None:
 
 def check_endpoint(endpoint: SharedEndpoint) -> SharedEndpoint:
     """Return ``endpoint`` unchanged; raises ValueError if other hosts could not use the record."""
-    for identity in (endpoint.id, endpoint.network_id, endpoint.node):
+    _require(ENDPOINT_ID.fullmatch(endpoint.id), "id")
+    for identity in (endpoint.network_id, endpoint.node):
         _require(ID.fullmatch(identity), "id")
     _require(CONTAINER.fullmatch(endpoint.container_id), "container")
     _require(OWNER.fullmatch(endpoint.owner), "owner")

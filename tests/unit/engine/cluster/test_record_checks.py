@@ -49,6 +49,12 @@ def test_an_invalid_endpoint_record_is_refused(lie):
         record_checks.read_endpoint(keys.endpoint("n", "a", "e"), encode(replace(ENDPOINT, **lie)))
 
 
+def test_an_endpoint_id_that_is_not_hexadecimal_is_refused():
+    """`network rm` computes a task's id from the id of an endpoint that a worker has reserved."""
+    with pytest.raises(ValueError, match="id"):
+        record_checks.check_endpoint(replace(ENDPOINT, id="zzz"))
+
+
 @pytest.mark.parametrize("value", ["", "{", "[]", "null", "7", '{"id": "a"}', "[" * 100_000, "\udc80"])
 def test_an_invalid_record_does_not_affect_the_others(value):
     bad = [keys.node("x"), keys.network("x"), keys.endpoint("n", "a", "x"), keys.balancer("n", "x")]
