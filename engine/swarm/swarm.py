@@ -30,6 +30,7 @@ from engine.golang import timestamps
 from engine.host import MEMBERSHIP_FILE, Host
 from engine.model import NetworkCreate
 from engine.store.codec import decode, encode
+from engine.store.locks import locked
 from engine.swarm import advertise, certificates, daemons, etcd_member, pki, quorum
 from engine.swarm.enrollment import Manager, enroll, parse_manager, wait_until_open
 from engine.swarm.nodes import describe_host
@@ -43,6 +44,8 @@ DEFAULT_POOLS, DEFAULT_SUBNET_SIZE = ("10.0.0.0/8",), 24
 STORE_KEYS = ("cacert", "cert", "key")
 INGRESS = NetworkCreate("ingress", driver="overlay", ingress=True)
 LONGEST_SUBNET = 29  # the prefix length of the smallest subnet, as in Docker
+MEMBERSHIP_LOCK = ("cluster", "membership")
+"""The lock that a command holds while it creates, joins or leaves a cluster."""
 
 
 # --------------------------------------------------------------------------------------------------- init
@@ -224,20 +227,21 @@ def _take_place(
 
 def leave(host: Host, *, force: bool) -> None:
     """Leave the cluster: disconnect containers from cluster networks and mark this host's record as down."""
-    membership = _leaving(host, force=force)
-    _disconnect_all(host)
-    if membership is not None:
-        with suppress(EngineError):
-            client = memberships.open_client(host.root, membership)
-            try:
-                _leave_store(client, membership)
-            finally:
-                client.close()
-    local_networks.delete_all_copies(host)
-    gateway_bridge.release_ingress_address(host)
-    _abandon(host)
-    local_networks.delete_all_copies(host)  # delete again, because the agent may have copied networks meanwhile
-    _tell_agent(host)
+    with locked(host.run, *MEMBERSHIP_LOCK):
+        membership = _leaving(host, force=force)
+        _disconnect_all(host)
+        if membership is not None:
+            with suppress(EngineError):
+                client = memberships.open_client(host.root, membership)
+                try:
+                    _leave_store(client, membership)
+                finally:
+                    client.close()
+        local_networks.delete_all_copies(host)
+        gateway_bridge.release_ingress_address(host)
+        _abandon(host)
+        local_networks.delete_all_copies(host)  # delete again, because the agent may have copied networks meanwhile
+        _tell_agent(host)
 
 
 def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
@@ -319,20 +323,23 @@ def _require_outside(host: Host) -> None:
 
 @contextmanager
 def _workplace(host: Host) -> Iterator[Path]:
-    """Yield an empty directory for the cluster's files.
+    """Yield an empty directory for the cluster's files; `MEMBERSHIP_LOCK` is held meanwhile.
 
-    If the ``with`` block fails, the files are deleted, so that this host is in no cluster.
+    If the ``with`` block fails, the files are deleted, so that this host is in no cluster. Raises Unavailable if
+    another command has made this host a member.
     """
-    _abandon(host)  # remove the remains of a killed attempt
-    path = host.root / "cluster.new"
-    path.mkdir(mode=0o700, parents=True)
-    try:
-        yield path
-    except BaseException:
-        _abandon(host)
-        local_networks.delete_all_copies(host)
-        gateway_bridge.release_ingress_address(host)
-        raise
+    with locked(host.run, *MEMBERSHIP_LOCK):
+        _require_outside(host)
+        _abandon(host)  # remove the remains of a killed attempt
+        path = host.root / "cluster.new"
+        path.mkdir(mode=0o700, parents=True)
+        try:
+            yield path
+        except BaseException:
+            _abandon(host)
+            local_networks.delete_all_copies(host)
+            gateway_bridge.release_ingress_address(host)
+            raise
 
 
 def _write(where: Path, files: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -204,6 +205,19 @@ def test_init_creates_no_cluster_if_etcd_cannot_start(outsider):
     finally:
         process.kill()
         process.wait()
+    assert_outside(outsider)
+
+
+def test_of_several_commands_at_once_one_changes_the_membership(outsider):
+    """The commands wait for each other, as Docker's do."""
+    init = ("swarm", "init", "--advertise-addr", outsider.underlay)
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda _: outsider.hawse(*init, check=False, timeout=90), range(3)))
+    assert sorted(result.returncode for result in results) == [0, 1, 1], results
+    assert all("This node is already part of a swarm." in r.stderr for r in results if r.returncode)
+    assert len([line for line in processes_of(outsider) if "etcd" in line]) == 1
+    assert outsider.hawse("node", "ls", "--format", "{{.Status}}").stdout == "Ready\n"
+    outsider.hawse("swarm", "leave", "--force")
     assert_outside(outsider)
 
 
