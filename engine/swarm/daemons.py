@@ -23,6 +23,8 @@ STOP_TIMEOUT_SECONDS = 5.0
 """Seconds to wait after SIGTERM for a process to end; after that, the process gets SIGKILL."""
 LONG_LOG = 1 << 20
 """Maximum bytes of a process's log; a longer log is emptied."""
+GATE = 'read -r go && exec "$@" < /dev/null'
+"""A script of sh that executes a program as soon as it can read a line, and ends if its standard input ends before."""
 
 
 def run_directory(run: Path) -> Path:
@@ -49,7 +51,8 @@ def pid_of(run: Path, name: str) -> int:
 def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/")) -> bool:
     """Start the process ``name`` in its own session unless it is running; return whether it was started.
 
-    A lock prevents two callers from starting the process twice.
+    A lock prevents two callers from starting the process twice. Because a killed caller must not leave a process
+    without a pid file, the process executes its program only after the file is written.
     """
     with locked(run, "process", name):
         if is_running(run, name):
@@ -60,10 +63,13 @@ def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/"
             open(open_private(where / f"{name}.pid", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w") as note,
         ):
             process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory, start_new_session=True,
-                umask=0o077,
+                ["/bin/sh", "-c", GATE, "sh", *argv], stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=directory,
+                start_new_session=True, umask=0o077,
             )  # fmt: skip
             note.write(f"{process.pid}:{start_time(process.pid)}")
+        assert process.stdin is not None
+        with process.stdin as gate:
+            gate.write(b"go\n")
         process.returncode = 0  # with a return code, Popen does not wait for the child; `reap` waits for it
         return True
 

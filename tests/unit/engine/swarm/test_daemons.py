@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,22 @@ def test_pid_file_and_log_are_private_with_any_umask(run):
     assert {path.name: mode(path) for path in (run / "cluster").iterdir()} == {"store.pid": 0o600, "store.log": 0o600}
     assert daemons.is_running(run, "store")
     assert not daemons.ensure(run, "store", ["false"])
+
+
+def test_no_process_runs_unrecorded_after_its_starter_was_killed(run, tmp_path, monkeypatch):
+    """The starter is killed at the moment when the process exists but its pid file is still empty."""
+    proof = tmp_path / "proof"
+    starter = os.fork()
+    if starter == 0:
+        monkeypatch.setattr(daemons, "start_time", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        try:
+            daemons.ensure(run, "store", ["touch", str(proof)])
+        finally:
+            os._exit(1)
+    os.waitpid(starter, 0)
+    time.sleep(0.5)  # time for the process to execute its program
+    assert not daemons.is_running(run, "store")
+    assert not proof.exists()
 
 
 @pytest.mark.parametrize("name", ["store.log", "store.pid"])
