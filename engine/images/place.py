@@ -47,6 +47,7 @@ class Placer:
         self._named: set[int] = set()
         self._own: set[int] = set()
         self._parent = b""
+        self._times: tuple[bytes, tuple[int, int]] | None = None
 
     def begin_layer(self, reader: TarReader) -> None:
         """Start a layer, whose members ``reader`` reads.
@@ -59,6 +60,7 @@ class Placer:
 
     def end_layer(self) -> None:
         """End the current layer and count it as a member, to limit the number of empty layers."""
+        self._restore_times()
         self.members += 1
         self._count()
 
@@ -84,6 +86,7 @@ class Placer:
             self._own_up(path)
             self._make(member, path)
         elif member.type == DIRECTORY:
+            self._restore_times()
             _set_attributes(member, path)
         else:
             raise InvalidArgument("the root of the archive is not a directory")
@@ -114,19 +117,41 @@ class Placer:
             return
         if not os.path.isdir(directory):
             self._walk(directory)
+        self._keep_times(directory)
         self._parent = directory
+
+    def _keep_times(self, directory: bytes) -> None:
+        """Save the times of a directory, because the following members change its content; see `_restore_times`.
+
+        As in Docker, a directory that is no member of the current layer does not keep its times. Only one directory's
+        times are saved, because the times of all directories of a malicious archive would fill the memory.
+        """
+        self._restore_times()
+        if hash(directory) in self._named:
+            status = os.stat(directory)
+            self._times = directory, (status.st_atime_ns, status.st_mtime_ns)
+
+    def _restore_times(self) -> None:
+        """Give a directory the times that `_keep_times` has saved, if the directory still exists."""
+        if self._times is not None:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                os.utime(self._times[0], ns=self._times[1])
+            self._times = None
 
     def _walk(self, directory: bytes) -> None:
         """Create the missing parts of a directory's path.
 
         Each part is opened relative to the directory above it, because the whole path may exceed the kernel's limit.
         """
-        fd = os.open(b"/", _WALK)
+        fd, names, created = os.open(b"/", _WALK), directory[1:].split(b"/"), False
         try:
-            for name in directory[1:].split(b"/"):
+            for depth, name in enumerate(names):
                 try:
                     inner = os.open(name, _WALK, dir_fd=fd)
                 except FileNotFoundError:
+                    if not created:
+                        self._keep_times(b"/" + b"/".join(names[:depth]))
+                    created = True
                     self._made += 1
                     self._count()
                     _make_directory(name, fd)
@@ -145,7 +170,8 @@ class Placer:
     def _white_out(self, path: bytes) -> None:
         """Remove ``path`` if a lower layer created it. If the current layer created ``path``, keep it."""
         if os.path.basename(path) not in (b"", b".", b"..") and hash(path) not in self._own:
-            with suppress(NotADirectoryError):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                self._keep_times(os.path.dirname(path))
                 remove_tree(path)
             self._parent = b""
 
@@ -155,6 +181,7 @@ class Placer:
         while waiting:
             directory = waiting.pop()
             with suppress(FileNotFoundError, NotADirectoryError):
+                self._keep_times(directory)
                 for name in os.listdir(directory):
                     path = os.path.join(directory, name)
                     if hash(path) not in self._own:

@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import tarfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -110,6 +111,31 @@ def test_devices_modes_and_owners_are_kept(images, rootfs):
     assert stat.S_ISFIFO((root / "pipe").stat().st_mode)
     suid = (root / "suid").stat()
     assert (stat.S_IMODE(suid.st_mode), suid.st_uid, suid.st_gid, suid.st_mtime) == (0o4755, 7, 8, 1000)
+
+
+def test_a_directory_keeps_its_time_whatever_the_layer_changes_in_it(images, rootfs):
+    """Docker 26.1.5 sets the times of a layer's directories last. A directory that the layer does not list gets the
+    time of the import.
+    """
+
+    def directory(seconds: int) -> tarfile.TarInfo:
+        return special(tarfile.DIRTYPE, mode=0o755, mtime=seconds)
+
+    lower = make_tar(
+        ("./", directory(500)), ("d/", directory(1000)), ("d/f", b"1"), ("d/sub/", directory(2000)), ("d/sub/x", b"2"),
+        ("e/x", b"3"), ("e/", directory(3000)), ("d/z", b"4"), ("k/", directory(4000)), ("k/a", b"5"),
+        ("w/", directory(5000)), ("w/a", b"6"), ("w/b", b"7"), ("im/x", b"8"),
+    )  # fmt: skip
+    upper = make_tar(
+        ("d/", directory(1001)), ("d/.wh.f", b""), ("k/b", b"9"), ("w/", directory(5001)), ("w/.wh..wh..opq", b""),
+        ("w/c", b"10"),
+    )  # fmt: skip
+    before = time.time() - 1
+    images.import_archive(io.BytesIO(saved(lower, upper)), "")
+    times = {name: (rootfs("app:1") / name).stat().st_mtime for name in ("", "d", "d/sub", "e", "k", "w", "im")}
+    listed = {"": 500, "d": 1001, "d/sub": 2000, "e": 3000, "w": 5001}
+    assert {name: seconds for name, seconds in times.items() if seconds < before} == listed
+    assert sorted(path.name for path in (rootfs("app:1") / "w").iterdir()) == ["c"]
 
 
 def test_size_limit_and_broken_archives_leave_nothing(store, tmp_path):
