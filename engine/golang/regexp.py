@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING
 
 import re2
-
-if TYPE_CHECKING:
-    import re2
 
 SPECIAL = frozenset(r"\.+*?()|[]{}^$")
 ESCAPES = re.compile(r"\\Q.*?(?:\\E|\Z)|\\(.)", re.DOTALL)
