@@ -8,13 +8,17 @@ from engine.golang.strconv import parse_int, parse_uint
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("0", 0), ("-5", -5), ("+5", 5), ("0x1F", 31), ("017", 15), ("0b11", 3), ("1_000", 1000)]
-)
+    ("text", "value"),
+    [
+        ("0", 0), ("-5", -5), ("+5", 5), ("0x1F", 31), ("017", 15), ("0o17", 15), ("0O1_7", 15), ("0b11", 3),
+        ("1_000", 1000),
+    ],
+)  # fmt: skip
 def test_integers_are_parsed_as_in_go(text, value):
     assert parse_int(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "a", "1.0", "08", " 1", "1_", "\u0661"])
+@pytest.mark.parametrize("text", ["", "a", "1.0", "08", " 1", "1_", "\u0661", "0o", "0x", "0_"])
 def test_an_invalid_integer_is_refused(text):
     with pytest.raises(ValueError, match="invalid syntax"):
         parse_int(text)
