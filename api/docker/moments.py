@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from api.docker.errors import ApiError
-from engine.golang.strconv import parse_int
-from engine.golang.time import parse_rfc3339
+from engine.golang.time import parse_rfc3339, unix_nanoseconds
 
-_DIGITS = 9  # digits of a fraction of a second
 _SECOND = 1_000_000_000  # nanoseconds in a second
 
 
@@ -17,21 +15,14 @@ def nanoseconds(text: str) -> int | None:
     """
     if not text:
         return None
-    whole, point, fraction = text.partition(".")
     try:
-        return parse_int(whole, base=10) * _SECOND + (_fraction(fraction) if point else 0)
+        return unix_nanoseconds(text)
     except ValueError as error:
         wrong = ApiError(500, str(error))  # Docker's status too
     try:
         return parse_rfc3339(text)
     except ValueError:
         raise wrong from None
-
-
-def _fraction(digits: str) -> int:
-    """Return the nanoseconds of a fraction of a second; a sign counts as a digit, as with Docker."""
-    shift, number = _DIGITS - len(digits), parse_int(digits, base=10)
-    return number * int(10**shift) if shift >= 0 else number // int(10**-shift)
 
 
 def seconds(text: str) -> float | None:

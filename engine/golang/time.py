@@ -8,13 +8,12 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone, tzinfo
 
 from engine.errors import InvalidArgument
-from engine.golang.strconv import quote, whole_number
+from engine.golang.strconv import parse_int, quote, whole_number
 
 UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 PART = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)")
 LIMIT = 1 << 63
 MOST_DIGITS = 30  # maximum length of a fraction including its dot; later digits are less than a nanosecond
-SECONDS = re.compile(r"(?P<whole>[+-]?[0-9]+)(?:\.(?P<fraction>[+-]?[0-9]+))?")
 PIECES = {
     "2006": "[0-9]{4}", "-": "-", "01": "[0-9]{2}", "02": "[0-9]{2}", "T": "T", "15": "[0-9]{1,2}", ":": ":",
     "04": "[0-9]{2}", "05": "[0-9]{2}(?:[.,][0-9]+)?", ".999999999": "", "Z07:00": "Z|[+-][0-9]{2}:[0-9]{2}",
@@ -23,7 +22,13 @@ PIECES = {
 DATE = ["2006", "-", "01", "-", "02"]
 DASHES_WITH_ZONE = 3  # two dashes in the date, and the sign of the time zone
 CLOCK = ["T", "15", ":", "04", ":", "05"]
-LIMITS = {"01": ("month", 1, 12), "15": ("hour", 0, 23), "04": ("minute", 0, 59), "05": ("second", 0, 59)}
+LIMITS = {
+    "01": [("month", 0, 1, 12)], "15": [("hour", 0, 0, 23)], "04": [("minute", 0, 0, 59)], "05": [("second", 0, 0, 59)],
+    "Z07:00": [("time zone offset minute", 4, 0, 60), ("time zone offset hour", 1, 0, 24)],
+}  # fmt: skip
+"""Maps elements of Go's time layouts to their numbers: name, position in the element's text, lowest and highest value.
+"""
+UTC = timezone.utc  # noqa: UP017
 
 
 def parse_duration(text: str) -> int:
@@ -80,32 +85,42 @@ def moment(text: str, now: datetime) -> float:
     except ValueError:
         if "-" in text:
             raise
-    seconds = SECONDS.fullmatch(text)
-    if seconds is None:
-        raise ValueError(f"failed to parse value as time or duration: {_quoted(text)}")
-    return float(f"{seconds['whole']}.{seconds['fraction'] or 0}")
+    try:
+        return unix_nanoseconds(text) / 10**9
+    except ValueError:
+        raise ValueError(f"failed to parse value as time or duration: {_quoted(text)}") from None
 
 
 def nanoseconds(text: str, now: datetime) -> int:
     """Parse a time like `moment`, but return nanoseconds since 1970 without a loss of digits."""
-    seconds = SECONDS.fullmatch(text)
-    if seconds is not None and "-" not in text and not (seconds["fraction"] or "0").startswith("+"):
-        return int(seconds["whole"]) * 10**9 + int((seconds["fraction"] or "0")[:9].ljust(9, "0"))
+    if "-" not in text:
+        with suppress(ValueError):
+            return unix_nanoseconds(text)
     with suppress(ValueError):
         return parse_rfc3339(text)
     return round(moment(text, now) * 10**9)
 
 
+def unix_nanoseconds(text: str) -> int:
+    """Parse Unix seconds with an optional fraction into nanoseconds since 1970.
+
+    Raises ValueError with the error text that Go prints. As in Docker, a sign counts as a digit of the fraction.
+    """
+    whole, point, fraction = text.partition(".")
+    seconds, number = parse_int(whole, base=10), parse_int(fraction, base=10) if point else 0
+    return seconds * 10**9 + number * 10**9 // int(10 ** len(fraction))
+
+
 def _date(text: str, local: tzinfo | None) -> float:
     fields = _read(text, _pieces(text, zoned=_is_zoned(text)))
     second, _, fraction = fields.get("05", "").replace(",", ".").partition(".")
-    zone = _zone(fields["Z07:00"]) if "Z07:00" in fields else local
+    zone = UTC if "Z07:00" in fields else local
     year, month, day, hour, minute = (int(fields.get(piece, 0)) for piece in ("2006", "01", "02", "15", "04"))
     try:
         date = datetime(year, month, day, hour, minute, int(second or 0), tzinfo=zone)
     except ValueError:
         raise ValueError(f"parsing time {_quoted(text)}: day out of range") from None
-    return date.timestamp() + float(f"0.{fraction or 0}")
+    return date.timestamp() - _offset(fields.get("Z07:00", "Z")) + float(f"0.{fraction or 0}")
 
 
 def parse_rfc3339(text: str) -> int:
@@ -117,10 +132,10 @@ def parse_rfc3339(text: str) -> int:
     seconds, _, fraction = fields["05"].replace(",", ".").partition(".")
     numbers = [int(fields[piece]) for piece in ("2006", "01", "02", "15", "04")]
     try:
-        date = datetime(*numbers, int(seconds), tzinfo=_zone(fields["Z07:00"]))  # type: ignore[arg-type,misc]
-        whole = (date - datetime(1970, 1, 1, tzinfo=_zone("Z"))) // timedelta(seconds=1)
+        date = datetime(*numbers, int(seconds), tzinfo=UTC)  # type: ignore[arg-type,misc]
     except ValueError:
         raise ValueError(f"parsing time {_quoted(text)}: day out of range") from None
+    whole = (date - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1) - _offset(fields["Z07:00"])
     return whole * 10**9 + int(fraction[:9].ljust(9, "0"))
 
 
@@ -155,19 +170,22 @@ def _read(text: str, pieces: list[str]) -> dict[str, str]:
             layout = "".join(pieces)
             raise ValueError(f'{fault} as "{layout}": cannot parse {_quoted(rest)} as "{piece}"')
         fields[piece], rest = match[0], rest[match.end() :]
-        name, low, high = LIMITS.get(piece, ("", 0, 0))
-        if name and not low <= int(match[0][:2]) <= high:
-            raise ValueError(f"{fault}: {name} out of range")
+        for name, start, low, high in LIMITS.get(piece, ()) if match[0] != "Z" else ():
+            if not low <= int(match[0][start : start + 2]) <= high:
+                raise ValueError(f"{fault}: {name} out of range")
     if rest:
         raise ValueError(f"{fault}: extra text: {_quoted(rest)}")
     return fields
 
 
-def _zone(text: str) -> timezone:
-    if text == "Z":
-        return timezone.utc  # noqa: UP017
-    offset = timedelta(hours=int(text[1:3]), minutes=int(text[4:6]))
-    return timezone(-offset if text[0] == "-" else offset)
+def _offset(zone: str) -> int:
+    """Return the offset from UTC in seconds of ``Z`` or ``±HH:MM``. Go's largest offset, +24:60, is too large for
+    Python's class timezone.
+    """
+    if zone == "Z":
+        return 0
+    seconds = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60
+    return -seconds if zone[0] == "-" else seconds
 
 
 def _quoted(text: str) -> str:

@@ -69,6 +69,12 @@ def test_a_wrong_duration_gives_gos_error(text, problem):
         ("2026-05-01T10:30:15-03:00", at(2026, 5, 1, 10, 30, 15, hours=-3)),
         ("0", 0.0),
         ("1136073600.000000001", 1136073600.000000001),
+        ("1.+5", 1.05),
+        ("+5", 5.0),
+        ("1." + "0" * 400, 1.0),
+        ("9223372036854775807", 9223372036854775807.0),
+        ("2026-05-01T10:30:15+24:00", at(2026, 4, 30, 10, 30, 15, hours=0)),
+        ("2026-05-01T10:30:15.5-24:60", at(2026, 5, 2, 11, 30, 15, hours=0) + 0.5),
     ],
 )
 def test_moment_parses_valid_times(text, seconds):
@@ -119,6 +125,12 @@ def test_a_date_without_zone_is_local():
         ("2020-01-01 10:00", 'parsing time "2020-01-01 10:00": extra text: " 10:00"'),
         ("-1", 'parsing time "-1" as "2006-01-02": cannot parse "-1" as "2006"'),
         ("99999999h", 'failed to parse value as time or duration: "99999999h"'),
+        ("1.", 'failed to parse value as time or duration: "1."'),
+        ("9" * 400, f'failed to parse value as time or duration: "{"9" * 400}"'),
+        ("1.9223372036854775808", 'failed to parse value as time or duration: "1.9223372036854775808"'),
+        ("2020-01-01+99:00", 'parsing time "2020-01-01+99:00": time zone offset hour out of range'),
+        ("2020-01-01+99:99", 'parsing time "2020-01-01+99:99": time zone offset minute out of range'),
+        ("2020-01-01T00:00:00+99:00x", 'parsing time "2020-01-01T00:00:00+99:00x": time zone offset hour out of range'),
     ],
 )
 def test_parse_moment_refuses_invalid_times(text, fault):
