@@ -10,7 +10,6 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -35,6 +34,7 @@ from engine.swarm import advertise, certificates, daemons, etcd_member, pki, quo
 from engine.swarm.enrollment import Manager, enroll, parse_manager, wait_until_open
 from engine.swarm.nodes import describe_host
 from engine.swarm.token import JoinToken, digest_of, new_secret, parse
+from engine.validate.addresses import parse_prefix
 
 ALREADY = 'This node is already part of a swarm. Use "hawse swarm leave" to leave this swarm and join another one.'
 INVALID = "A valid join token is necessary to join this cluster"
@@ -54,8 +54,8 @@ MEMBERSHIP_LOCK = ("cluster", "membership")
 def init(host: Host, request: SwarmInit) -> str:
     """Create a cluster with this host as its first manager; return this host's node id."""
     _require_outside(host)
-    pools, size = tuple(request.pools) or DEFAULT_POOLS, request.subnet_size or DEFAULT_SUBNET_SIZE
-    _check_pools(pools, size)
+    size = request.subnet_size or DEFAULT_SUBNET_SIZE
+    pools = _parse_pools(tuple(request.pools) or DEFAULT_POOLS, size)
     store = request.store
     external = _external(store)
     address, port = advertise.advertise_address(request.advertise)
@@ -79,15 +79,24 @@ def init(host: Host, request: SwarmInit) -> str:
     return node
 
 
-def _check_pools(pools: Sequence[str], size: int) -> None:
-    """Raise InvalidArgument unless each of ``pools`` is an IPv4 range with subnets of the prefix length ``size``."""
+def _parse_pools(pools: Sequence[str], size: int) -> tuple[str, ...]:
+    """Return the address ranges ``pools`` without host bits.
+
+    Raises InvalidArgument unless each is an IPv4 range with subnets of the prefix length ``size``.
+    """
     if size > LONGEST_SUBNET:
         raise InvalidArgument(f"subnet size is out of range: {size}")
-    for pool in map(ip_network, pools):
-        if size < pool.prefixlen:
+    networks = []
+    for pool in pools:
+        prefix = parse_prefix(pool)
+        if prefix is None:
+            raise InvalidArgument(f"invalid base pool {pool}: invalid CIDR address: {pool}")
+        if size < prefix.network.prefixlen:
             raise InvalidArgument(f'invalid CIDR: "{pool}". Subnet size is too small for pool: {size}')
-        if pool.version != 4:
+        if prefix.version != 4:
             raise InvalidArgument(f"invalid base pool {pool}: subnets of overlay networks are chosen among IPv4 ones")
+        networks.append(str(prefix.network))
+    return tuple(networks)
 
 
 def _take_store_files(where: Path, files: Mapping[str, str]) -> None:

@@ -36,10 +36,20 @@ def test_ipam_options_of_the_user_get_the_option_for_serial_allocation_too():
         (["10.5.0.0/16"], 30, "subnet size is out of range: 30"),
         (["10.0.0.0/8", "10.5.0.0/16"], 8, 'invalid CIDR: "10.5.0.0/16". Subnet size is too small for pool: 8'),
         (["fd00::/64"], 24, 'invalid CIDR: "fd00::/64". Subnet size is too small for pool: 24'),
+        (["10.0.0.1/8"], 7, 'invalid CIDR: "10.0.0.1/8". Subnet size is too small for pool: 7'),
+        (["10.0.0.0/8", "bar"], 24, "invalid base pool bar: invalid CIDR address: bar"),
+        ([""], 24, "invalid base pool : invalid CIDR address: "),
+        (["10.0.0.0"], 24, "invalid base pool 10.0.0.0: invalid CIDR address: 10.0.0.0"),
+        (["10.0.0.0/33"], 24, "invalid base pool 10.0.0.0/33: invalid CIDR address: 10.0.0.0/33"),
         (["fd00::/16"], 24, "invalid base pool fd00::/16: subnets of overlay networks are chosen among IPv4 ones"),
     ],
 )
 def test_pools_that_give_no_subnets_are_refused(pools, size, text):
+    """The texts are those of Docker 26.1.5, except the last."""
     with pytest.raises(InvalidArgument) as refused:
-        swarm._check_pools(pools, size)
+        swarm._parse_pools(pools, size)
     assert str(refused.value) == text
+
+
+def test_host_bits_of_a_pool_are_dropped():
+    assert swarm._parse_pools(["10.5.0.1/16"], 24) == ("10.5.0.0/16",)
