@@ -166,6 +166,14 @@ def is_user_defined(mode: str) -> bool:
     return mode not in PREDEFINED_NAMES and not is_container_mode(mode)
 
 
+def reaches_stub(mode: str) -> bool:
+    """Return whether DNS queries of a container with this network mode reach a server on the host's loopback interface.
+
+    For containers that were created on a user-defined network, the internal resolver sends them from the host.
+    """
+    return mode == "host" or is_user_defined(mode)
+
+
 def parse_link(text: str) -> tuple[str, str]:
     """Return the container's name and the alias of a ``--link`` value; without an alias, the name is the alias.
 

@@ -1,6 +1,6 @@
 """Render a container's /etc/resolv.conf from the host's file (resolv.conf(5)) and --dns, --dns-search, --dns-option.
 
-`read_host_resolv_conf` and `read_host_file` read files of the host. The other functions read and write no file.
+`read_host_files` and `read_host_file` read files of the host. The other functions read and write no file.
 """
 
 from __future__ import annotations
@@ -32,11 +32,9 @@ HEADER = """\
 
 SYSTEM = Path("/etc/resolv.conf")
 STUB = "127.0.0.53"
-"""The address of systemd-resolved's stub listener (a DNS server on the loopback interface).
-
-If the host's resolv.conf has no other server, `read_host_resolv_conf` reads the file `BEHIND_STUB` instead.
-"""
+"""The address of systemd-resolved's stub listener (a DNS server on the loopback interface)."""
 BEHIND_STUB = Path("/run/systemd/resolve/resolv.conf")
+"""The file in which systemd-resolved lists the servers that its stub listener asks."""
 LIMIT_BYTES = 16 << 20
 """Maximum bytes that hawse reads of a host file. Without a limit, an endless file would fill the agent's memory."""
 NDOTS = re.compile(r"ndots:(\+?[0-9]{1,18}|-0+)")
@@ -85,13 +83,17 @@ class Overrides(Struct, frozen=True):
 
 
 class ResolvConf(Struct, frozen=True):
-    """A parsed or generated resolv.conf, and the origin of each part: the host's file or the user's settings."""
+    """A parsed or generated resolv.conf, and the origin of each part: the host's file or the user's settings.
+
+    ``source`` is the path of the host's file, or "" if the file is missing.
+    """
 
     servers: Sequence[str] = ()
     search: Sequence[str] = ()
     options: Sequence[str] = ()
     other: Sequence[str] = ()
     invalid: Sequence[str] = ()
+    source: str = str(SYSTEM)
     upstreams: Sequence[Upstream] = ()
     transform: Transform = Transform.NONE
     used_defaults: bool = False
@@ -113,7 +115,7 @@ class ResolvConf(Struct, frozen=True):
 
     def _comments(self) -> list[str]:
         transform = f" ({self.transform})" if self.transform else ""
-        lines = [f"# Based on host file: '/etc/resolv.conf'{transform}"]
+        lines = [f"# Based on host file: '{self.source}'{transform}"]
         if self.used_defaults:
             lines.append("# Used default nameservers.")
         if self.transform is Transform.INTERNAL:
@@ -127,16 +129,24 @@ class ResolvConf(Struct, frozen=True):
 
 
 def resolv_conf(
-    host_text: str, transform: Transform, overrides: Overrides, *, ipv4: bool = True, ipv6: bool
+    host_text: str,
+    transform: Transform,
+    overrides: Overrides,
+    *,
+    source: str = str(SYSTEM),
+    ipv4: bool = True,
+    ipv6: bool,
 ) -> ResolvConf:
     """Return a container's resolv.conf, made from the text of the host's resolv.conf and the user's settings.
+
+    ``source`` is the path of the host's file for the comment in the text, or "" if the file is missing.
 
     ``ipv4`` and ``ipv6`` say whether the container's sandbox has addresses of this IP version. The transform
     ``INTERNAL`` is for containers on a user-defined network, ``LEGACY`` for the predefined networks ``bridge`` and
     ``none``. ``NONE`` is for the network ``host`` and for containers without any network. Raises `EngineError` if a
     server that the user set is not an IP address.
     """
-    conf = _override(parse_resolv_conf(host_text), overrides)
+    conf = replace(_override(parse_resolv_conf(host_text), overrides), source=source)
     if transform is Transform.LEGACY:
         return _for_legacy(conf, ipv6=ipv6)
     if transform is Transform.INTERNAL:
@@ -258,16 +268,32 @@ def _parse_server(text: str) -> IPAddress | None:
         return None
 
 
-def read_host_resolv_conf(system: Path = SYSTEM, behind_stub: Path = BEHIND_STUB) -> str:
-    """Return the text of the host's resolv.conf, or "" if the file is missing.
+class HostFiles(Struct, frozen=True):
+    """The texts of the host's files `SYSTEM` and `BEHIND_STUB`; a missing file has the text ""."""
 
-    If the only server in the file is systemd-resolved's stub, return the text of the file that lists the servers behind
-    the stub.
-    """
-    text = read_host_file(system)
-    if list(parse_resolv_conf(text).servers) == [STUB]:
-        return read_host_file(behind_stub) or text
-    return text
+    system: str = ""
+    behind_stub: str = ""
+
+    def chosen(self, *, reaches_stub: bool) -> tuple[Path, str]:
+        """Return the path and the text of the file that lists the DNS servers of a container or of the host.
+
+        As in Docker, this is `BEHIND_STUB` if `SYSTEM` has no other server than the stub listener, and the container
+        does not reach the stub listener.
+        """
+        if reaches_stub or list(parse_resolv_conf(self.system).servers) != [STUB]:
+            return SYSTEM, self.system
+        return BEHIND_STUB, self.behind_stub
+
+    @property
+    def servers(self) -> list[str]:
+        """The host's DNS servers; in place of the stub listener, the servers behind it."""
+        servers = list(parse_resolv_conf(self.chosen(reaches_stub=False)[1]).servers)
+        return servers or list(parse_resolv_conf(self.system).servers)
+
+
+def read_host_files(system: Path = SYSTEM, behind_stub: Path = BEHIND_STUB) -> HostFiles:
+    """Return the texts of the host's resolv.conf and of the file that lists the servers behind the stub listener."""
+    return HostFiles(read_host_file(system), read_host_file(behind_stub))
 
 
 def read_host_file(path: Path) -> str:

@@ -27,9 +27,16 @@ from engine.endpoints import links, reservation
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host
 from engine.model import ContainerConfig, ContainerRecord, NetworkRecord
-from engine.names import is_container_mode
+from engine.names import is_container_mode, reaches_stub
 from engine.paths import no_follow
-from engine.resolv_conf import SYSTEM, Overrides, Transform, address_families, read_host_file, resolv_conf
+from engine.resolv_conf import (
+    Overrides,
+    Transform,
+    address_families,
+    read_host_file,
+    read_host_files,
+    resolv_conf,
+)
 from engine.validate.container import HOST_GATEWAY, check_binds
 
 HOST_HOSTS = Path("/etc/hosts")
@@ -213,8 +220,10 @@ def _resolv_conf(host: Host, record: ContainerRecord, members: Sequence[JoinedEn
         settings.dns_search or defaults.dns_search,
         settings.dns_options or defaults.dns_opts,
     )
+    path, text = read_host_files().chosen(reaches_stub=reaches_stub(settings.network_mode))
+    source = str(path) if path.exists() else ""
     families = address_families(m.endpoint for m in members)
-    return resolv_conf(read_host_file(SYSTEM), transform, overrides, **families).text
+    return resolv_conf(text, transform, overrides, source=source, **families).text
 
 
 def _transform(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> Transform:

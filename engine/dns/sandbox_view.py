@@ -23,7 +23,16 @@ from engine.agent.service import ResultCache, Snapshot
 from engine.endpoints.sandbox import Rank, gateway_priority
 from engine.errors import EngineError
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
-from engine.resolv_conf import Overrides, ResolvConf, Transform, Upstream, address_families, resolv_conf
+from engine.names import reaches_stub
+from engine.resolv_conf import (
+    HostFiles,
+    Overrides,
+    ResolvConf,
+    Transform,
+    Upstream,
+    address_families,
+    resolv_conf,
+)
 
 MAX_UPSTREAMS = 3  # name servers, as many as resolv.conf(5) allows (MAXNS)
 
@@ -59,7 +68,7 @@ class Defaults(Struct, frozen=True):
     daemon.json.
     """
 
-    host: str = ""
+    host: HostFiles = HostFiles()
     dns: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
@@ -162,13 +171,16 @@ def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Ite
 def servers(container: ContainerRecord, defaults: Defaults, *, ipv4: bool = True, ipv6: bool) -> ResolvConf:
     """Return a container's upstream servers by its flags, daemon.json and the host's resolv.conf."""
     dns, options = tuple(container.host.dns or defaults.dns), tuple(container.host.dns_options or defaults.options)
-    return _servers(defaults.host, dns, options, ipv4, ipv6)
+    return _servers(defaults.host, reaches_stub(container.host.network_mode), dns, options, ipv4, ipv6)
 
 
 @lru_cache(maxsize=64)
-def _servers(host: str, dns: tuple[str, ...], options: tuple[str, ...], ipv4: bool, ipv6: bool) -> ResolvConf:
+def _servers(
+    host: HostFiles, reaches_stub: bool, dns: tuple[str, ...], options: tuple[str, ...], ipv4: bool, ipv6: bool
+) -> ResolvConf:
     """Return the upstream servers for these settings; cached, because many containers have the same settings."""
+    _, text = host.chosen(reaches_stub=reaches_stub)
     try:
-        return resolv_conf(host, Transform.INTERNAL, Overrides(dns, (), options), ipv4=ipv4, ipv6=ipv6)
+        return resolv_conf(text, Transform.INTERNAL, Overrides(dns, (), options), ipv4=ipv4, ipv6=ipv6)
     except EngineError:
         return ResolvConf()  # one server address is invalid, so forward no names of this container

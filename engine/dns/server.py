@@ -33,7 +33,7 @@ from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop, Timer
 from engine.eventloop.netns import PinnedNamespace, inside
 from engine.model import EndpointRecord, NetworkRecord
-from engine.resolv_conf import BEHIND_STUB, SYSTEM, read_host_resolv_conf
+from engine.resolv_conf import BEHIND_STUB, SYSTEM, read_host_files
 
 DEFAULT_TTL = 5
 """TTL of DNS answers in seconds; short, because names change as soon as an endpoint joins or leaves."""
@@ -99,7 +99,7 @@ class DnsService:
     ) -> None:
         self._loop, self._inotify, self._budget, self._ttl = loop, inotify, budget, ttl
         self._datagrams = Datagrams()
-        self._defaults = Defaults(read_host_resolv_conf(), dns, options)
+        self._defaults = Defaults(read_host_files(), dns, options)
         self._tables: dict[str, NetworkTable] = {}
         self._served: dict[str, ServedSandbox] = {}
         self._views = Views()
@@ -221,7 +221,7 @@ class DnsService:
             served.close()
 
     def _host_changed(self) -> None:
-        host = read_host_resolv_conf()
+        host = read_host_files()
         if host != self._defaults.host:
             self._defaults = replace(self._defaults, host=host)
             self.reconcile(self._state)

@@ -37,7 +37,7 @@ from engine.host import (
 from engine.ipam import IN_USE, IPNetwork, Occupied, Range, bounds
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.networks.activate import destroy
-from engine.resolv_conf import parse_resolv_conf, read_host_resolv_conf
+from engine.resolv_conf import read_host_files
 from engine.store.api import IntentKind, Reader, Taken, Transaction
 from engine.validate.network import check_network_create, network_name_taken
 
@@ -318,7 +318,7 @@ def used_ranges(versions: Container[int] = (4, 6)) -> dict[int, Sequence[Range]]
     is not in ``versions``, the list is empty.
     """
     ranges = {version: interface_ranges(version) if version in versions else [] for version in (4, 6)}
-    for server in parse_resolv_conf(read_host_resolv_conf()).servers:
+    for server in read_host_files().servers:
         address = ip_address(server.partition("%")[0])
         if address.version in versions:
             ranges[address.version].append((int(address), int(address)))

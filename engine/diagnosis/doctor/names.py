@@ -25,7 +25,7 @@ from engine.dns.sandbox_view import Defaults, has_names, servers
 from engine.dns.upstream import destination
 from engine.errors import in_words
 from engine.model import ContainerRecord, EndpointRecord, live_by_container
-from engine.resolv_conf import Upstream, read_host_resolv_conf
+from engine.resolv_conf import Upstream, read_host_files
 
 ANSWER_SECONDS = 1.0
 """Maximum number of seconds that `ask` waits for the answers to its queries. After at most half of this time, each
@@ -149,7 +149,7 @@ def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
     Containers on internal networks only are left out, because they need not reach their servers.
     """
     config = examined.host.config
-    defaults = Defaults(read_host_resolv_conf(), config.dns, config.dns_opts)
+    defaults = Defaults(read_host_files(), config.dns, config.dns_opts)
     leading_out = {n.id for n in examined.networks if not n.internal}
     asking = {e.container_id for e in examined.records.endpoints if e.phase == "live" and e.network_id in leading_out}
     probes: dict[Upstream, Probe] = {}

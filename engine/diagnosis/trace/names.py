@@ -27,7 +27,7 @@ from engine.errors import EngineError
 from engine.host import Host
 from engine.model import ContainerRecord, NetworkRecord
 from engine.resolv_conf import INTERNAL_RESOLVER as ADDRESS
-from engine.resolv_conf import parse_resolv_conf, read_host_file, read_host_resolv_conf
+from engine.resolv_conf import parse_resolv_conf, read_host_file, read_host_files
 
 LARGEST_BYTES = 1 << 20  # a larger file in a container's /etc is not read
 STATUS_SECONDS = 1.0
@@ -282,10 +282,10 @@ class Names:
 
     def _upstream_down(self, name: str, server: str) -> Culprit:
         record = self._source.record
-        upstreams = list(record.host.dns) if record is not None and record.host.dns else []
-        upstreams = (
-            upstreams or list(parse_resolv_conf(read_host_resolv_conf()).servers) if server == ADDRESS else [server]
-        )
+        upstreams = [server]
+        if server == ADDRESS:
+            upstreams = list(record.host.dns or ()) if record is not None else []
+            upstreams = upstreams or read_host_files().servers
         listed = ", ".join(upstreams) or "none"
         detail = f"{name} must be asked of the upstream DNS servers ({listed}), and none gives an answer"
         fix = "check the servers in /etc/resolv.conf of the host (or --dns of the container), and the way to them"
@@ -318,7 +318,7 @@ class Names:
         if listed:
             return listed
         self._require_target(name)
-        for server in parse_resolv_conf(read_host_resolv_conf()).servers if not self._dry else ():
+        for server in read_host_files().servers if not self._dry else ():
             reply = dns_query.ask(server, name)
             if reply.addresses:
                 self._log.add(f"name {name}", "host", f"{_shown(reply.addresses)} by {server}", seen=True)

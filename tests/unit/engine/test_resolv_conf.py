@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 
 from engine.errors import EngineError
+from engine.names import reaches_stub
 from engine.resolv_conf import (
     LIMIT_BYTES,
+    SYSTEM,
+    HostFiles,
     Overrides,
     Transform,
     Upstream,
     parse_resolv_conf,
     read_host_file,
-    read_host_resolv_conf,
+    read_host_files,
     resolv_conf,
 )
 
@@ -100,18 +103,51 @@ def test_a_directive_without_value_changes_nothing():
     assert parse_resolv_conf("search a\nsearch\nnameserver\noptions\n") == parse_resolv_conf("search a\n")
 
 
-def test_stub_of_systemd_resolved_is_replaced_by_its_upstream_servers(tmp_path):
-    system, behind = tmp_path / "resolv.conf", tmp_path / "behind.conf"
-    system.write_text("nameserver 127.0.0.53\n")
-    assert read_host_resolv_conf(system, behind) == "nameserver 127.0.0.53\n"
-    behind.write_text("nameserver 192.0.2.7\n")
-    assert read_host_resolv_conf(system, behind) == "nameserver 192.0.2.7\n"
-    system.write_text("nameserver 127.0.0.53\nnameserver 192.0.2.1\n")
-    assert read_host_resolv_conf(system, behind) == system.read_text()
+STUB = HostFiles("nameserver 127.0.0.53\nsearch lan\n", "nameserver 192.0.2.7\nsearch behind.test\n")
+
+
+@pytest.mark.parametrize("mode", ["bridge", "default", "none"])
+def test_a_container_that_does_not_reach_the_stub_of_systemd_resolved_has_the_servers_behind_it(mode):
+    """Docker 26.1.5 does the same."""
+    path, text = STUB.chosen(reaches_stub=reaches_stub(mode))
+    made = resolv_conf(text, Transform.LEGACY, Overrides(), source=str(path), ipv6=False)
+    assert made.text.splitlines()[4:] == [
+        "nameserver 192.0.2.7",
+        "search behind.test",
+        "",
+        "# Based on host file: '/run/systemd/resolve/resolv.conf' (legacy)",
+        "# Overrides: []",
+    ]
+
+
+@pytest.mark.parametrize("mode", ["host", "app"])
+def test_other_containers_use_the_stub_of_systemd_resolved(mode):
+    """Docker 26.1.5 does the same."""
+    assert STUB.chosen(reaches_stub=reaches_stub(mode)) == (SYSTEM, STUB.system)
+
+
+def test_a_second_server_beside_the_stub_of_systemd_resolved_keeps_the_hosts_file():
+    files = HostFiles("nameserver 127.0.0.53\nnameserver 192.0.2.1\n", STUB.behind_stub)
+    assert files.chosen(reaches_stub=False) == (SYSTEM, files.system)
+
+
+def test_the_servers_of_the_host_are_those_behind_the_stub():
+    assert STUB.servers == ["192.0.2.7"]
+    assert HostFiles(STUB.system).servers == ["127.0.0.53"]
+
+
+def test_the_text_names_no_file_that_is_missing():
+    """Docker 26.1.5 does the same."""
+    made = resolv_conf("", Transform.LEGACY, Overrides(), source="", ipv6=False)
+    assert made.text.splitlines()[7:] == [
+        "# Based on host file: '' (legacy)",
+        "# Used default nameservers.",
+        "# Overrides: []",
+    ]
 
 
 def test_a_missing_resolv_conf_counts_as_empty(tmp_path):
-    assert read_host_resolv_conf(tmp_path / "none", tmp_path / "none") == ""
+    assert read_host_files(tmp_path / "none", tmp_path / "none") == HostFiles()
 
 
 def test_a_host_file_that_is_endless_or_a_fifo_neither_fills_the_memory_nor_blocks(tmp_path):

@@ -1,4 +1,6 @@
-"""hawse reads the /etc files of a container only up to a limit, because the container chooses their content."""
+"""hawse reads the /etc files of a container only up to a limit, because the container chooses their content. The
+servers in /etc/resolv.conf are those that the container can reach.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,15 @@ import fcntl
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+
+from engine import resolv_conf
+from engine.config import Config
 from engine.containers import etc_files
+from engine.model import ContainerConfig, ContainerRecord, HostConfig
+from engine.resolv_conf import Transform, read_host_files
 
 
 def test_a_file_that_a_container_enlarges_is_read_up_to_a_limit(tmp_path: Path) -> None:
@@ -36,3 +45,36 @@ def test_a_file_that_a_container_has_leased_delays_no_command(tmp_path: Path) ->
         assert file.read_text() == "new"
     finally:
         signal.signal(signal.SIGIO, before)
+
+
+@pytest.fixture
+def host_with_stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A host whose resolv.conf has only the stub of systemd-resolved."""
+    (tmp_path / "system").write_text("nameserver 127.0.0.53\n")
+    (tmp_path / "behind").write_text("nameserver 192.0.2.7\n")
+    monkeypatch.setattr(resolv_conf, "SYSTEM", tmp_path / "system")
+    monkeypatch.setattr(resolv_conf, "BEHIND_STUB", tmp_path / "behind")
+    files = read_host_files(tmp_path / "system", tmp_path / "behind")
+    monkeypatch.setattr(etc_files, "read_host_files", lambda: files)
+    return SimpleNamespace(config=Config())
+
+
+@pytest.mark.parametrize(
+    ("mode", "transform", "server", "file"),
+    [
+        ("bridge", Transform.LEGACY, "nameserver 192.0.2.7", "behind"),
+        ("none", Transform.LEGACY, "nameserver 192.0.2.7", "behind"),
+        ("host", Transform.NONE, "nameserver 127.0.0.53", "system"),
+        ("app", Transform.INTERNAL, "# ExtServers: [host(127.0.0.53)]", "system"),
+        ("bridge", Transform.INTERNAL, "# ExtServers: [192.0.2.7]", "behind"),
+    ],
+)
+def test_the_network_mode_chooses_the_hosts_file_as_in_docker(host_with_stub, tmp_path, mode, transform, server, file):
+    """Seen in Docker 26.1.5; the last container was started on the bridge and then connected to a network."""
+    config = ContainerConfig(image="i")
+    record = ContainerRecord(id="c", name="c", created="", config=config, host=HostConfig(network_mode=mode))
+    lines = etc_files._resolv_conf(host_with_stub, record, [], transform).splitlines()
+    assert server in lines
+    assert any(line.startswith(f"# Based on host file: '{tmp_path / file}'") for line in lines)
+    (tmp_path / file).unlink()
+    assert "# Based on host file: ''" in etc_files._resolv_conf(host_with_stub, record, [], transform)

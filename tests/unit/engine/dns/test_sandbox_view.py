@@ -13,9 +13,9 @@ from engine.model import (
     NetworkAttachment,
     NetworkRecord,
 )
-from engine.resolv_conf import Upstream
+from engine.resolv_conf import HostFiles, Upstream
 
-HOST = Defaults("nameserver 192.0.2.1\nnameserver 127.0.0.1\n")
+HOST = Defaults(HostFiles("nameserver 192.0.2.1\nnameserver 127.0.0.1\n"))
 
 
 def network(name: str, *, internal: bool = False, driver: str = "bridge", predefined: bool = False) -> NetworkRecord:
@@ -79,7 +79,9 @@ def test_only_new_and_different_views_are_returned():
     renamed = replace(record, name="d")
     assert cache.follow(Snapshot(networks, [renamed], joined("n")), HOST) == {}, "an equal view"
     assert cache.follow(Snapshot(networks, [record], joined("n", "m")), HOST)["c"].view.networks == ("m", "n")
-    other = cache.follow(Snapshot(networks, [record], joined("n")), Defaults("nameserver 192.0.2.9"))["c"].view
+    other = cache.follow(Snapshot(networks, [record], joined("n")), Defaults(HostFiles("nameserver 192.0.2.9")))[
+        "c"
+    ].view
     assert other.upstreams != first.upstreams
     assert cache.results["c"].view is other
     assert cache.follow(Snapshot(networks, [], joined("n")), HOST) == cache.results == {}
@@ -104,8 +106,17 @@ def test_servers_of_daemon_json_replace_those_of_the_host():
 
 
 def test_servers_over_ipv6_are_asked_from_the_host_for_a_sandbox_without_ipv6():
-    defaults = Defaults("nameserver 2001:db8::53\n")
+    defaults = Defaults(HostFiles("nameserver 2001:db8::53\n"))
     assert view([network("n")], plain("n"), defaults).upstreams == (Upstream("2001:db8::53", on_host=True),)
+
+
+def test_the_stub_of_systemd_resolved_is_asked_from_the_host_except_for_containers_of_the_default_bridge():
+    """Docker 26.1.5 does the same, and so does the text of /etc/resolv.conf."""
+    defaults = Defaults(HostFiles("nameserver 127.0.0.53\n", "nameserver 192.0.2.7\n"))
+    own = plain("n", network_mode="n")
+    assert view([network("n")], own, defaults).upstreams == (Upstream("127.0.0.53", on_host=True),)
+    connected = plain("n", network_mode="bridge")
+    assert view([network("n")], connected, defaults).upstreams == (Upstream("192.0.2.7"),)
 
 
 def test_a_container_with_an_invalid_server_has_no_servers():
@@ -113,7 +124,7 @@ def test_a_container_with_an_invalid_server_has_no_servers():
 
 
 def test_on_internal_networks_only_servers_are_asked_that_the_sandbox_reaches_itself():
-    defaults = Defaults("nameserver 2001:db8::53\nnameserver 10.0.0.53\n")
+    defaults = Defaults(HostFiles("nameserver 2001:db8::53\nnameserver 10.0.0.53\n"))
     inside, on_host = Upstream("10.0.0.53"), Upstream("2001:db8::53", on_host=True)
     assert view([network("n", internal=True)], plain("n"), defaults).upstreams == (inside,)
     both = [network("n", internal=True), network("m")]
