@@ -35,6 +35,8 @@ def rename(host: Host, reference: str, name: str) -> None:
                     if (linked := links.renamed(tx, other, container, new)) is not other:
                         tx.put_container(linked)
                 for endpoint in tx.endpoints(container_id=record.id):
+                    if not endpoint.names:
+                        continue  # the endpoint on docker_gwbridge has no names
                     settings = attachment_of(record, endpoint.network_id).settings
                     tx.put_endpoint(replace(endpoint, names=tuple(served_names(record, settings))))
                 if record.kind == "process":

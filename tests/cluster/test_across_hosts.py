@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from engine.store.sqlite import SqliteStore
 from tests.cluster.conftest import eventually
 
 pytestmark = pytest.mark.netns
@@ -270,6 +271,17 @@ def test_a_renamed_container_is_found_by_its_new_name(pair):
     eventually(lambda: a.reaches("web", "crate"))
     assert not a.reaches("web", "box")
     b.hawse("rename", "crate", "box")
+
+
+def test_a_renamed_container_has_no_name_on_the_gateway_bridge(pair):
+    """Other containers of its host would find the address on the gateway bridge, which they do not reach."""
+    a, _ = pair
+    a.start("one", "app")
+    a.hawse("rename", "one", "two")
+    with SqliteStore(a.root / "hawse.db").read() as reader:
+        names = [reader.network(e.network_id).name for e in reader.endpoints() if "two" in e.names]
+    a.hawse("rm", "-f", "two")
+    assert names == ["app"]
 
 
 def test_several_subnets_over_an_ipv6_underlay(fresh):
