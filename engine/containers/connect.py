@@ -300,7 +300,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     for member in members:
         # Publish the ports again, because a killed command may have recorded them without publishing them.
         sandbox.publish(host, container, member, member.endpoint.ports)
-    etc_files.remove_network(host, container, None, members)
+    etc_files.remove_left_addresses(host, container, members)
     announce(host)
 
 

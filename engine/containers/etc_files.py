@@ -124,25 +124,42 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
 
 
 def remove_network(
-    host: Host, record: ContainerRecord, network: NetworkRecord | None, members: Sequence[JoinedEndpoint]
+    host: Host, record: ContainerRecord, network: NetworkRecord, members: Sequence[JoinedEndpoint]
 ) -> None:
-    """Remove the lines with the container's own addresses from its /etc/hosts after it has left a network.
+    """Remove the lines with the container's own addresses from its /etc/hosts after it has left ``network``.
 
     As in Docker, the lines of all networks are removed, because they all contain the container's host name. After the
     container has left a predefined network (bridge, host or none), nothing is removed, because containers have no names
-    there. ``network`` is the network that the container has left, or None if the network is not known. ``members`` are
-    the endpoints that the container keeps.
+    there. ``members`` are the endpoints that the container keeps.
     """
     if record.kind == "adopted":
-        if members:
-            namespace_files.write(host, record, _resolv_conf(host, record, members, _transform(record, members)))
-        return
-    if network is not None and network.predefined:
-        return
+        _follow_adopted(host, record, members)
+    elif not network.predefined:
+        _keep_own_lines(host, record, ())
+
+
+def remove_left_addresses(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
+    """Remove the lines with own addresses that the container no longer has from its /etc/hosts; idempotent.
+
+    A killed command may have left them. ``members`` are the container's endpoints.
+    """
+    if record.kind == "adopted":
+        _follow_adopted(host, record, members)
+    else:
+        _keep_own_lines(host, record, _addresses(members))
+
+
+def _follow_adopted(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
+    if members:
+        namespace_files.write(host, record, _resolv_conf(host, record, members, _transform(record, members)))
+
+
+def _keep_own_lines(host: Host, record: ContainerRecord, kept: Sequence[str]) -> None:
+    """Remove the container's own lines from its /etc/hosts, except those of the addresses ``kept``."""
     path = host.container_directory(record.id) / "hosts"
     text = _present(path)
-    if text is not None:
-        _write(path, without_own_lines(text, record.config))
+    if text is not None and (left := without_own_lines(text, record.config, kept)) != text:
+        _write(path, left)
 
 
 def follow_links(host: Host, record: ContainerRecord) -> None:
@@ -309,13 +326,14 @@ def own_lines(config: ContainerConfig, addresses: Sequence[str], *, ipv6: bool =
     return _hosts_text([(address, names) for address in addresses if ipv6 or ":" not in address])
 
 
-def without_own_lines(text: str, config: ContainerConfig) -> str:
-    """Return the text of /etc/hosts without the lines for the container's own name.
+def without_own_lines(text: str, config: ContainerConfig, kept: Sequence[str] = ()) -> str:
+    """Return the text of /etc/hosts without the lines for the container's own name, except those of ``kept`` addresses.
 
-    The lines for all networks of the container are removed, because ``network disconnect`` in Docker does the same.
+    ``network disconnect`` removes the lines for all networks of the container, as in Docker.
     """
     names = own_names(config)
-    return "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\n").partition("\t")[2] != names)
+    parted = ((line, line.rstrip("\n").partition("\t")) for line in text.splitlines(keepends=True))
+    return "".join(line for line, (address, _, after) in parted if after != names or address in kept)
 
 
 def with_address(text: str, name: str, address: str) -> str:

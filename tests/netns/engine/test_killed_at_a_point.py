@@ -55,6 +55,13 @@ def state(host):
     return sorted(document["Networks"]), gateway, bool(document["Ports"]["70/tcp"]), led_to
 
 
+def own_addresses(host):
+    """Return the addresses of the container "web" for its own host name in its /etc/hosts."""
+    name = host.hawse("inspect", "-f", "{{.Config.Hostname}}", "web").stdout.strip()
+    lines = host.hawse("exec", "web", "cat", "/etc/hosts").stdout.splitlines()
+    return [line.split()[0] for line in lines if line.split()[1:] == [name]]
+
+
 @pytest.mark.parametrize(
     "where",
     [
@@ -85,6 +92,7 @@ def test_disconnect_moves_route_and_ports_to_the_remaining_network(web, where):
     killed(web, where, "network", "disconnect", "app", "web")
     web.hawse("network", "create", "any")
     assert state(web) == (["zoo"], ["zoo"], True, ["zoo"])
+    assert "172.18.0.2" not in own_addresses(web)
 
 
 def test_a_connect_that_the_kernel_refuses_keeps_the_ports(web):
@@ -103,8 +111,10 @@ def test_ports_match_the_records_after_a_killed_publish_or_unpublish(web):
     killed(web, "engine.endpoints.sandbox.publish", "publish", "web", "-p", "7100:71")
     web.hawse("network", "create", "any")
     assert "tcp . 7100 : 172.18.0.2 . 71" in web.sh("nft list table inet hawse")
+    assert own_addresses(web) == ["172.18.0.2"]
     killed(web, "engine.endpoints.sandbox.unpublish", "unpublish", "web", "71/tcp")
     web.hawse("network", "create", "other")
+    assert own_addresses(web) == ["172.18.0.2"]
     assert "7100" not in web.sh("nft list table inet hawse")
     assert web.hawse("port", "web").stdout == "70/tcp -> 0.0.0.0:7000\n70/tcp -> [::]:7000\n"
 
