@@ -189,8 +189,11 @@ def _with_sandbox_owner(reader: Reader, link: str) -> str:
     matches = reader.find_containers(target)
     if not matches and (through_link := lookup.linked(reader, target)):
         matches, link = through_link[:1], f"{through_link[0].name}:{alias}"
-    record = link_target(matches, target)
+    record, passed = link_target(matches, target), set[str]()
     while is_container_mode(record.host.network_mode):
+        if record.id in passed:
+            raise InvalidArgument(f"could not get container for {record.name}: cannot join own network")
+        passed.add(record.id)
         target = shared_container(record.host.network_mode)
         record = link_target(reader.find_containers(target), target)
         link = f"{record.name}:{alias}"

@@ -27,7 +27,7 @@ from engine.endpoints import links, reservation
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host
 from engine.model import ContainerConfig, ContainerRecord, NetworkRecord
-from engine.names import is_container_mode, reaches_stub
+from engine.names import is_container_mode, reaches_stub, shared_container
 from engine.paths import no_follow
 from engine.resolv_conf import (
     Overrides,
@@ -65,19 +65,23 @@ def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
     """Return the files for /etc of a container as a mapping from path in the container to path on the host.
 
     If the container joins another container's sandbox, the result has the files of that other container: the user's
-    binds (-v FILE:/etc/hosts), else hawse's files. A namespace that hawse did not create has no files, so a container
-    that joins the namespace has its own files.
+    binds (-v FILE:/etc/hosts), else hawse's files. If that container was removed, the paths do not change. A namespace
+    that hawse did not create has no files, so a container that joins the namespace has its own files.
     """
-    owner_id = lookup.sandbox_owner(host, record)
-    directory = host.directory_of(owner_id)
-    files = {f"/etc/{name}": str(directory / name) for name in FILES}
-    if owner_id == record.id:
-        return files
+    joined = shared_container(record.host.network_mode)
+    if not joined:
+        return _paths_in(host, record.id)
     with host.store.read() as reader:
-        owner = reader.container(owner_id)
-    if owner is not None and owner.kind == "adopted":
-        return {target: str(host.directory_of(record.id) / os.path.basename(target)) for target in files}
-    return files if owner is None else {**files, **_bound(owner)}
+        owner = lookup.sandbox_owner(reader, record)
+    if owner is None:
+        return _paths_in(host, joined)
+    if owner.kind == "adopted":
+        return _paths_in(host, record.id)
+    return {**_paths_in(host, owner.id), **_bound(owner)}
+
+
+def _paths_in(host: Host, container_id: str) -> dict[str, str]:
+    return {f"/etc/{name}": str(host.directory_of(container_id) / name) for name in FILES}
 
 
 def shown_paths(host: Host, record: ContainerRecord) -> dict[str, str]:
@@ -94,7 +98,7 @@ def write(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]
     """Write /etc/hosts, /etc/resolv.conf and /etc/hostname of a container that is starting."""
     if is_container_mode(record.host.network_mode):
         with host.store.read() as reader:
-            owner = reader.container(lookup.sandbox_owner(host, record))
+            owner = lookup.sandbox_owner(reader, record)
         if owner is None or owner.kind != "adopted":
             return
         members = reservation.memberships(host, owner.id)

@@ -81,17 +81,20 @@ def network(host: Host, reference: str) -> NetworkRecord:
         return names.pick_network(reader.find_networks(reference), reference)
 
 
-def sandbox_owner(host: Host, record: ContainerRecord) -> str:
-    """Return the id of the container whose sandbox the given container uses.
+def sandbox_owner(reader: Reader, record: ContainerRecord) -> ContainerRecord | None:
+    """Return the container whose sandbox the given container uses, or None if that container does not exist.
 
-    The result is the id of the container itself, or of the last container in a chain of ``container:`` network modes.
+    The result is the container itself, or the last container in a chain of ``container:`` network modes. A mode has the
+    name of a container that did not exist at the creation. If such a chain leads back to itself, the result is None.
     """
-    owner, joined = record.id, shared_container(record.host.network_mode)
-    while joined:
-        with host.store.read() as reader:
-            container = reader.container(joined)
-        owner, joined = joined, shared_container(container.host.network_mode) if container else ""
-    return owner
+    passed: set[str] = set()
+    while joined := shared_container(record.host.network_mode):
+        passed.add(record.id)
+        found = matches(reader, joined)
+        if len(found) != 1 or found[0].id in passed:
+            return None
+        record = found[0]
+    return record
 
 
 def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:

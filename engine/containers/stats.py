@@ -20,7 +20,6 @@ from engine.containers.processes import pids_of
 from engine.golang import timestamps
 from engine.host import Host
 from engine.model import ContainerRecord
-from engine.names import shared_container
 from engine.render.state import STATS_INTERVAL_SECONDS, stats_after
 from engine.store.api import Reader
 
@@ -69,12 +68,9 @@ def stream(host: Host, reference: str, *, once: bool, one_shot: bool) -> Iterato
 
 def _place(reader: Reader, record: ContainerRecord) -> tuple[ContainerRecord, list[str]]:
     """Return the container whose sandbox ``record`` uses, and the names of the interfaces of this sandbox."""
-    owner = record
-    while target := shared_container(owner.host.network_mode):
-        joined = reader.container(target)
-        if joined is None:
-            return owner, []
-        owner = joined
+    owner = lookup.sandbox_owner(reader, record)
+    if owner is None:
+        return record, []
     return owner, [e.interface for e in reader.endpoints(container_id=owner.id) if e.phase == "live" and e.interface]
 
 

@@ -10,9 +10,9 @@ from typing import TypeVar
 from drivers.linux import netns
 from drivers.model import IPAddress
 from drivers.registry import facts
+from engine.containers import lookup
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
-from engine.names import shared_container
 from engine.store.api import Reader
 
 T = TypeVar("T")
@@ -57,6 +57,7 @@ class Records:
         self.direct_routing = direct_routing
         self.networks = {n.id: n for n in reader.networks() if not n.config_only}
         self.containers = {c.id: c for c in reader.containers()}
+        self._owners = {c.id: lookup.sandbox_owner(reader, c) for c in self.containers.values()}
         # The addresses of endpoints on cluster hosts that are regarded as dead, because their leases have expired.
         self.expired_addresses: set[IPAddress] = set()
         self.endpoints = [
@@ -70,8 +71,7 @@ class Records:
 
     def owner(self, container: ContainerRecord) -> ContainerRecord:
         """Return the container whose sandbox this container uses, usually the container itself."""
-        joined = shared_container(container.host.network_mode)
-        return self.owner(self.containers[joined]) if joined in self.containers else container
+        return self._owners.get(container.id) or container
 
     def joined(self, endpoint: EndpointRecord) -> JoinedEndpoint:
         """Return an endpoint with its network."""
