@@ -196,8 +196,8 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
 def _port_holder(reader: Reader, conflict: allocation.PortConflict) -> str:
     """Return a hint that names the container which has the conflicting host port, or "" if no container has it."""
     for endpoint in reader.publishing_endpoints() if conflict.port else ():
-        held = (range(p.host_port, p.host_port_end + 1) for p in endpoint.ports if p.protocol == conflict.protocol)
-        if any(conflict.port in ports for ports in held):
+        held = (p for p in endpoint.ports if (p.protocol, p.host_ip) == (conflict.protocol, conflict.address))
+        if any(p.host_port <= conflict.port <= p.host_port_end for p in held):
             container = reader.container(endpoint.container_id)
             if container is not None:
                 return f"The container {container.name} has port {conflict.port}/{conflict.protocol} of the host"

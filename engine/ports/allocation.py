@@ -40,13 +40,13 @@ The message that the user then sees has this text and no address.
 class PortConflict(Exception):
     """Raised if a port cannot be published.
 
-    The message is the text that follows ``driver failed programming external ...`` in Docker's output. ``protocol`` and
-    ``port`` are the host port if another endpoint has it, else "" and 0.
+    The message is the text that follows ``driver failed programming external ...`` in Docker's output. If another
+    endpoint has the host port, ``protocol``, ``address`` and ``port`` are those of that endpoint; else ``port`` is 0.
     """
 
-    def __init__(self, text: str, protocol: str = "", port: int = 0) -> None:
+    def __init__(self, text: str, protocol: str = "", address: str = "", port: int = 0) -> None:
         super().__init__(text)
-        self.protocol, self.port = protocol, port
+        self.protocol, self.address, self.port = protocol, address, port
 
 
 class PortProbe(Protocol):
@@ -288,11 +288,12 @@ class _Allocation(Struct):
     def _claim(self, protocol: str, address: str, port: int) -> None:
         holder = self.taken.collision(protocol, address, port)
         if holder == address:
-            raise PortConflict(f"Bind for {address}:{port} failed: port is already allocated", protocol, port)
+            raise PortConflict(f"Bind for {address}:{port} failed: port is already allocated", protocol, address, port)
         reason = IN_USE if holder else self.probe.refusal(protocol, address, port)
         if reason:
             refusal = _refused(protocol, address, port, reason)
-            refusal.protocol, refusal.port = (protocol, port) if holder else ("", 0)
+            if holder:
+                refusal.protocol, refusal.address, refusal.port = protocol, holder, port
             raise refusal
 
     def _first_of_range(self, request: _PortRequest) -> int:

@@ -1,9 +1,14 @@
-"""The last port of each range is stored: it is kept for the ranges used last, and forgotten after a reboot."""
+"""The last port of each range is stored: it is kept for the ranges used last, and forgotten after a reboot.
+
+A hint about a conflict names the container that has the port at the same host address.
+"""
 
 from __future__ import annotations
 
 from engine.containers import port_assignment
 from engine.containers.port_assignment import CURSOR_LIMIT, StoredCursor
+from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, HostConfig, PortRecord
+from engine.ports.allocation import PortConflict
 from engine.store.sqlite import SqliteStore
 
 RANGE = range(8000, 8010)
@@ -35,3 +40,14 @@ def test_a_reboot_forgets_the_last_ports(tmp_path):
         StoredCursor(tx).move("tcp", "0.0.0.0", RANGE, 8003)
         port_assignment.forget_cursors(tx)
         assert StoredCursor(tx).last("tcp", "0.0.0.0", RANGE) == 0
+
+
+def test_the_hint_about_a_conflict_names_the_container_with_the_same_host_address(tmp_path):
+    with SqliteStore(tmp_path / "hawse.db").write() as tx:
+        for number, name in enumerate(("first", "second", "third"), start=1):
+            tx.put_container(ContainerRecord(name, name, "", ContainerConfig(image="i"), HostConfig()))
+            port = PortRecord("tcp", f"192.0.2.{number}", 8080, 8080, 80, 80)
+            tx.put_endpoint(EndpointRecord(name, "n", name, "", ports=(port,), phase="live"))
+        for number, name in enumerate(("first", "second", "third"), start=1):
+            hint = port_assignment._port_holder(tx, PortConflict("", "tcp", f"192.0.2.{number}", 8080))
+            assert hint == f"The container {name} has port 8080/tcp of the host"

@@ -196,6 +196,13 @@ def test_two_bindings_of_one_endpoint_collide_too():
     assert conflict("9000>80", "9000>80") == "Bind for 0.0.0.0:9000 failed: port is already allocated"
 
 
+@pytest.mark.parametrize(("text", "address"), [("192.0.2.1#8080>80", "192.0.2.1"), ("8080>80", "127.0.0.1")])
+def test_a_conflict_names_the_host_address_at_which_another_endpoint_has_the_port(text, address):
+    with pytest.raises(PortConflict) as raised:
+        publish(text, taken=[record("127.0.0.1", 8080), record("192.0.2.1", 8080)])
+    assert (raised.value.protocol, raised.value.address, raised.value.port) == ("tcp", address, 8080)
+
+
 def test_of_several_conflicts_the_highest_container_port_is_reported():
     taken = [record("0.0.0.0", 9500, 9502)]
     assert conflict("9500>82", "9501>83", taken=taken).startswith("Bind for 0.0.0.0:9501 ")
