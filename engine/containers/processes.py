@@ -108,11 +108,11 @@ def _parsed(output: str, pids: set[int]) -> Json:
         raise EngineError("Couldn't find PID field in ps output")
     place, processes, follows = titles.index("PID"), [], False
     for words in map(_words, filter(None, lines)):
-        if words[place] != "-":
-            if not words[place].isdecimal():
-                fault = f'strconv.Atoi: parsing "{words[place]}": invalid syntax'
-                raise EngineError(f"Unexpected pid '{words[place]}': {fault}")
-            follows = int(words[place]) in pids
+        pid = words[place] if place < len(words) else ""  # a process may have an empty name
+        if pid != "-":
+            if not pid.isdecimal():
+                raise EngineError(f"Unexpected pid '{pid}': strconv.Atoi: parsing \"{pid}\": invalid syntax")
+            follows = int(pid) in pids
         if follows:
             last = len(titles) - 1
             processes.append([*words[:last], " ".join(words[last:])])
