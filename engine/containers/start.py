@@ -24,7 +24,7 @@ from engine.containers.remove import remove
 from engine.containers.start_failure import record_failure, rollback, start_failure
 from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound
+from engine.errors import Conflict, EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound
 from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host, begin_intent, end_intent, rollback_on_error, translate_failures
@@ -361,21 +361,22 @@ def start_by_user(host: Host, container_id: str) -> bool:
 
     If the start fails, a container that was created with --rm is removed.
     """
-    try:
-        with locked(host.run, "container", container_id):
-            stored = lookup.resolve(host, container_id)
-            record = lookup.with_actual_state(host, stored)
-            if record.status == "running" or (record.status == stored.status == "restarting"):
-                return False
-            if stored.status == "running":
-                finalize.finalize_exit(host, container_id)
-            reset_restart_count(host, container_id)
+    with locked(host.run, "container", container_id):
+        stored = lookup.resolve(host, container_id)
+        record = lookup.with_actual_state(host, stored)
+        if record.status == "running" or (record.status == stored.status == "restarting"):
+            return False
+        if stored.status == "running":
+            finalize.finalize_exit(host, container_id)
+        reset_restart_count(host, container_id)
+        try:
             start(host, container_id)
             return True
-    except EngineError:
-        with host.store.read() as reader:
-            failed = reader.container(container_id)
-        if failed is not None and failed.host.auto_remove:
-            with suppress(NotFound):  # another command has already removed the container
-                remove(host, container_id, force=False)
-        raise
+        except EngineError as error:
+            failure = error
+    with host.store.read() as reader:
+        failed = reader.container(container_id)
+    if failed is not None and failed.host.auto_remove:
+        with suppress(NotFound, Conflict):  # another command has already removed or started the container
+            remove(host, container_id, force=False)
+    raise failure

@@ -12,6 +12,13 @@ import pytest
 from tests.commands import COLD
 
 pytestmark = pytest.mark.netns
+LOCK_TIMEOUT = """
+import engine.containers.start as module
+from engine.errors import Unavailable
+def locked(*arguments):
+    raise Unavailable("timed out")
+module.locked = locked
+"""
 
 
 def at_once(host, commands):
@@ -55,6 +62,17 @@ def test_one_name_is_given_once(host):
     results = at_once(host, [("network", "create", "same") for _ in range(8)])
     assert sorted(code for _, code in results) == [0] + [1] * 7
     assert all("already exists" in out[1] for out, code in results if code)
+
+
+@pytest.mark.parametrize("verb", ["run", "create"])
+def test_a_start_that_waits_in_vain_for_the_lock_leaves_a_container_with_rm(host, verb):
+    """The start of a container failed if it was tried. Only then is a container with --rm removed."""
+    flags = ("-d",) if verb == "run" else ()
+    host.hawse(verb, *flags, "--rm", "--name", "web", "hostfs", "sleep", "1d")
+    started = host.hawse("start", "web", code=LOCK_TIMEOUT, check=False)
+    assert "Error response from daemon: timed out\n" in started.stderr
+    state = {"run": "running", "create": "created"}[verb]
+    assert host.hawse("inspect", "-f", "{{.State.Status}}", "web").stdout == f"{state}\n"
 
 
 COMMANDS = (
