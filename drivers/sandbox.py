@@ -272,6 +272,18 @@ def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, st
     return sysctls
 
 
+def disables_ipv6(options: Mapping[str, str]) -> bool:
+    """Return whether the endpoint's driver options disable IPv6 on its interface.
+
+    As in Docker 28, such an endpoint gets no IPv6 address.
+    """
+    try:
+        sysctls = endpoint_sysctls(options, "IFNAME")
+    except BadOption:
+        return False  # the driver refuses the option later
+    return sysctls.get(sysctl.conf("ipv6", "IFNAME", "disable_ipv6"), "0") != "0"
+
+
 def set_sysctls(values: Mapping[str, str]) -> None:
     """Set ``net.*`` sysctls; the calling thread is in the sandbox.
 

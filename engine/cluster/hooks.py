@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from drivers.api import PeerProgrammer, TunnelGuard
 from drivers.linux import process
 from drivers.registry import available, facts
+from drivers.sandbox import disables_ipv6
 from engine import names
 from engine.agent.client import ensure
 from engine.api import Created, Json
@@ -306,9 +307,11 @@ def _reserve(
         owner=process.identity(),
     )
     ipv4, ipv6 = (ipam.ipv4, ipam.ipv6) if ipam else ("", "")
+    without_ipv6 = disables_ipv6(settings.driver_opts or {})
 
     def reserve(ipv4: str, ipv6: str) -> SharedEndpoint:
-        made = node_operations.perform(client, membership, "reserve", endpoint=encode(endpoint), ipv4=ipv4, ipv6=ipv6)
+        arguments = {"endpoint": encode(endpoint), "ipv4": ipv4, "ipv6": ipv6, "without_ipv6": without_ipv6}
+        made = node_operations.perform(client, membership, "reserve", **arguments)
         return decode(SharedEndpoint, made["endpoint"])
 
     if former is not None:

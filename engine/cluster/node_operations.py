@@ -50,10 +50,15 @@ def perform(client: Client, membership: ClusterMembership, act: str, **arguments
 
 
 def _reserve(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Reserve an endpoint of the host ``member`` with its addresses; return the endpoint's record."""
+    """Reserve an endpoint of the host ``member`` with its addresses; return the endpoint's record.
+
+    With ``without_ipv6`` in the arguments, the endpoint gets no IPv6 address.
+    """
     endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
     _check_number(client, member, network)
+    if arguments.get("without_ipv6"):
+        network = replace(network, pools=tuple(pool for pool in network.pools if ":" not in pool.subnet))
     ipv4, ipv6 = (str(ip_address(arguments[f])) if arguments.get(f) else "" for f in ("ipv4", "ipv6"))
     made = shared_endpoints.reserve(client, network, replace(endpoint, ipv4="", ipv6=""), ipv4, ipv6)
     return {"endpoint": encode(made)}

@@ -13,7 +13,6 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_ne
 from msgspec.structs import replace
 
 from drivers import sandbox as kernel
-from drivers.errors import BadOption
 from drivers.plan import Step, teardown
 from drivers.registry import facts
 from engine import ipam, names
@@ -29,7 +28,6 @@ from engine.model import (
     ContainerRecord,
     EndpointIPAM,
     EndpointRecord,
-    EndpointSettings,
     NetworkAttachment,
     NetworkRecord,
     PoolRecord,
@@ -111,7 +109,7 @@ def reserve(
     ipv4 = _allocate_in_pools(tx, network, 4, requested.ipv4, endpoint_id, known[0])
     mac = _mac(network, settings.mac_address or (former.mac if former and not ipv4 else ""), ipv4)
     chosen = requested.ipv6 or _from_mac(network, mac)
-    if _disables_ipv6(settings):
+    if kernel.disables_ipv6(settings.driver_opts or {}):
         ipv6, link_local = "", tuple(address for address in link_local if ":" not in address)
     else:
         ipv6 = _allocate_in_pools(tx, network, 6, chosen, endpoint_id, known[1])
@@ -126,15 +124,6 @@ def reserve(
         names=tuple(names.served_names(container, settings)),
         default_route=settings.default_route,
     )
-
-
-def _disables_ipv6(settings: EndpointSettings) -> bool:
-    """Return whether the endpoint's sysctls disable IPv6 on its interface; as in Docker 28, it then gets no IPv6."""
-    try:
-        sysctls = kernel.endpoint_sysctls(settings.driver_opts or {}, "IFNAME")
-    except BadOption:
-        return False  # the driver refuses the option later
-    return sysctls.get("net/ipv6/conf/IFNAME/disable_ipv6", "0") != "0"
 
 
 def _mac(network: NetworkRecord, requested: str, ipv4: str) -> str:

@@ -9,6 +9,7 @@ from tests.cluster.conftest import eventually
 
 pytestmark = pytest.mark.netns
 GROUP = "239.1.2.3"
+IPV6_OFF = "net.ipv6.conf.IFNAME.disable_ipv6=1"
 LISTEN = f"""
 import socket
 listener = socket.socket(type=socket.SOCK_DGRAM)
@@ -245,6 +246,12 @@ def test_containers_reach_each_other_by_ipv6_addresses_of_the_overlay(pair):
     address = b.hawse("inspect", "-f", "{{.NetworkSettings.Networks.six.GlobalIPv6Address}}", "s2").stdout.strip()
     assert address.startswith("fd00:54::")
     assert a.hawse("exec", "s1", "busybox", "ping", "-6", "-c1", "-W5", address).returncode == 0
+    for host, name in ((a, "s3"), (b, "s4")):  # a manager and a worker
+        host.start(name, f"name=six,driver-opt=com.docker.network.endpoint.sysctls={IPV6_OFF}")
+        shown = "{{with .NetworkSettings.Networks.six}}{{.IPAddress}} {{.GlobalIPv6Address}}{{end}}"
+        ipv4, _, ipv6 = host.hawse("inspect", "-f", shown, name).stdout.removesuffix("\n").partition(" ")
+        assert (ipv4.startswith("10.54.0."), ipv6) == (True, "")
+    assert a.reaches("s3", "s4")
 
 
 def test_multicast_reaches_a_group_member_on_the_other_host(pair):
