@@ -24,7 +24,7 @@ from drivers.linux.host import has_ipv6
 from engine.cluster.hooks import is_gateway
 from engine.containers import lookup, namespace_files
 from engine.endpoints import links, reservation
-from engine.endpoints.sandbox import JoinedEndpoint
+from engine.endpoints.sandbox import JoinedEndpoint, disables_ipv6
 from engine.host import Host
 from engine.model import ContainerConfig, ContainerRecord, NetworkRecord
 from engine.names import is_container_mode, reaches_stub, shared_container
@@ -53,8 +53,6 @@ WRITTEN = "resolv.conf.written"
 """A copy of the resolv.conf that hawse wrote last. The container cannot change the copy. Therefore a difference means
 that the container has edited its resolv.conf.
 """
-IPV6_SWITCHES = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/lo/disable_ipv6")
-"""The sysctls that turn off IPv6 on the loopback interface of a container."""
 FILE_LIMIT_BYTES = 1 << 20
 """Size limit in bytes. A container's /etc file that is larger is not updated, because the container may have written
 anything into it.
@@ -205,8 +203,7 @@ def _hosts(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint
 
 
 def _has_ipv6(record: ContainerRecord) -> bool:
-    sysctls = {key.replace(".", "/"): value.strip() for key, value in record.host.sysctls.items()}
-    return has_ipv6() and all(sysctls.get(switch, "0") == "0" for switch in IPV6_SWITCHES)
+    return has_ipv6() and not disables_ipv6(record, "all", "lo")
 
 
 def _addresses(members: Sequence[JoinedEndpoint]) -> list[str]:

@@ -17,10 +17,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.registry import facts
 from engine.agent.service import ResultCache, Snapshot
-from engine.endpoints.sandbox import Rank, gateway_priority
+from engine.endpoints.sandbox import Rank, disables_ipv6, gateway_priority
 from engine.errors import EngineError
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.names import reaches_stub
@@ -124,7 +125,7 @@ def _view(
         return None
     joined = [endpoint for endpoint in endpoints if endpoint.network_id in networks]
     members = [networks[endpoint.network_id] for endpoint in joined]
-    conf = servers(container, defaults, **address_families(joined))
+    conf = servers(container, defaults, **address_families(_usable(container, joined)))
     searched = sorted((n for n in members if has_names(n)), key=lambda n: _search_key(n, container))
     view = SandboxView(
         id=sandbox_id(container),
@@ -139,6 +140,14 @@ def _view(
         adopted=container.kind == "adopted",
     )
     return ContainerView(view, bool(searched))
+
+
+def _usable(container: ContainerRecord, endpoints: Iterable[EndpointRecord]) -> list[EndpointRecord]:
+    """Return the endpoints, without their IPv6 addresses if the container's sysctls disable IPv6 on their interfaces.
+
+    Servers with IPv6 addresses are then asked from the host. Docker 26.1.5 asks them in the container, without success.
+    """
+    return [replace(e, ipv6="") if disables_ipv6(container, "all", e.interface) else e for e in endpoints]
 
 
 def _upstreams(members: Sequence[NetworkRecord], conf: ResolvConf) -> tuple[Upstream, ...]:

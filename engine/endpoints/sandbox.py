@@ -256,6 +256,12 @@ def _default_route(member: JoinedEndpoint, version: int) -> DefaultRoute | None:
     return DefaultRoute(version, endpoint.interface) if endpoint.on_link and address else None
 
 
+def disables_ipv6(container: ContainerRecord, *interfaces: str) -> bool:
+    """Return whether the container's sysctls disable IPv6 on one of the interfaces, or on ``all`` at its start."""
+    sysctls = {key.replace(".", "/"): value.strip() for key, value in container.host.sysctls.items()}
+    return any(sysctls.get(f"net/ipv6/conf/{interface}/disable_ipv6", "0") != "0" for interface in interfaces)
+
+
 def raise_loopback(container: ContainerRecord) -> None:
     """Bring up the loopback interface of a sandbox that is on no network.
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from engine.agent.service import Snapshot
@@ -108,6 +109,24 @@ def test_servers_of_daemon_json_replace_those_of_the_host():
 def test_servers_over_ipv6_are_asked_from_the_host_for_a_sandbox_without_ipv6():
     defaults = Defaults(HostFiles("nameserver 2001:db8::53\n"))
     assert view([network("n")], plain("n"), defaults).upstreams == (Upstream("2001:db8::53", on_host=True),)
+
+
+@pytest.mark.parametrize(
+    ("sysctls", "on_host"),
+    [
+        ({}, False),
+        ({"net.ipv6.conf.all.disable_ipv6": "1"}, True),
+        ({"net/ipv6/conf/eth0/disable_ipv6": "1"}, True),
+        ({"net.ipv6.conf.eth1.disable_ipv6": "1"}, False),
+        ({"net.ipv6.conf.all.disable_ipv6": "0"}, False),
+    ],
+)
+def test_servers_over_ipv6_are_asked_from_the_host_if_sysctls_disable_ipv6(sysctls, on_host):
+    """Docker 26.1.5 asks them in the container, which does not reach them."""
+    endpoints = [replace(e, ipv4="10.0.0.2/24", ipv6="fd00::2/64", interface="eth0") for e in joined("n")]
+    state = Snapshot([network("n")], [plain("n", sysctls=sysctls)], endpoints)
+    result = Views().follow(state, Defaults(HostFiles("nameserver 2001:db8::53\n")))["c"]
+    assert result.view.upstreams == (Upstream("2001:db8::53", on_host=on_host),)
 
 
 def test_the_stub_of_systemd_resolved_is_asked_from_the_host_except_for_containers_of_the_default_bridge():
