@@ -30,6 +30,8 @@ _KINDS = {
     "udp": (socket.SOCK_DGRAM, 0),
     "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
 }
+_SCTP_TABLES = (("sctp/eps", 5), ("sctp/assocs", 11))
+"""The files of listening and of connected SCTP sockets in /proc/net. The number is the column of the local port."""
 _PROTOCOL_MISSING = {errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
 
 
@@ -81,7 +83,10 @@ class HostProbe:
         return reason
 
     def _is_own(self, protocol: str, port: int) -> bool:
-        """Return whether the agent has bound a port on any address, and no other program has."""
+        """Return whether the agent has bound a port on any address, and no other program has.
+
+        The agent never binds SCTP ports.
+        """
         end, holders = f":{port:04X}", set[int]()
         for table in (protocol, f"{protocol}6"):
             for line in self._lines(table):
@@ -95,10 +100,10 @@ class HostProbe:
         return self._read_own()
 
     def _lines(self, table: str) -> list[str]:
-        """Return the line of each socket in a file of /proc/net; [] if the kernel lacks the protocol or IPv6."""
+        """Return the line of each socket in a file of /proc/net; [] if the kernel has no such file."""
         try:
             return (self._proc / table).read_text().splitlines()[1:]
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):  # /proc/net/sctp is a directory
             return []
 
     @cached_property
@@ -111,6 +116,8 @@ class HostProbe:
         for table in ("tcp", "tcp6", "udp", "udp6"):
             lines = self._lines(table)
             ports.update(int(line.split(maxsplit=2)[1].rpartition(":")[2], 16) for line in lines)
+        for table, column in _SCTP_TABLES:
+            ports.update(int(line.split()[column]) for line in self._lines(table))
         return ports
 
 

@@ -118,6 +118,22 @@ def test_the_kernel_tables_may_lack_ipv6(tmp_path):
     assert HostProbe(list, tmp_path)._ports_in_use == {8080}
 
 
+def test_the_sockets_of_a_kernel_with_sctp_are_seen(tmp_path):
+    """The lines are in the format of net/sctp/proc.c. The SCTP files are in a directory of /proc/net."""
+    (tmp_path / "sctp").mkdir()
+    (tmp_path / "sctp" / "eps").write_text(
+        " ENDPT     SOCK   STY SST HBKT LPORT   UID INODE LADDRS\n"
+        "       0        0 2   10  8    5000      0 12345 0.0.0.0 \n"
+    )
+    (tmp_path / "sctp" / "assocs").write_text(
+        " ASSOC     SOCK   STY SST ST HBKT ASSOC-ID TX_QUEUE RX_QUEUE UID INODE LPORT RPORT LADDRS <-> RADDRS\n"
+        "       0        0 2   1   3  0       1        0        0       0 12346 5001  36000  *10.0.0.1 <-> *10.0.0.2 \n"
+    )
+    probe = HostProbe(list, tmp_path)
+    assert probe._ports_in_use == {5000, 5001}
+    assert not probe._is_own("sctp", 5000)
+
+
 @pytest.mark.parametrize(
     ("reserved", "free"),
     [
