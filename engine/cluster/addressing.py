@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_net
 from itertools import chain, islice
 
 from engine.errors import Forbidden
+from engine.ipam import usable
 from engine.model import NetworkRecord, PoolRecord
 
 NO_ADDRESS = (
@@ -60,13 +61,11 @@ def candidates(pool: PoolRecord, last: int) -> Iterator[str]:
     subnet = ip_network(pool.subnet)
     span = ip_network(pool.ip_range) if pool.ip_range else subnet
     first, end = int(span[0]), int(span[-1])
-    reserved = {int(subnet[0])}
-    if subnet.version == 4 and subnet.prefixlen < 31:
-        reserved.add(int(subnet[-1]))
+    lowest, highest = usable(subnet)
     kind: type[IPv4Address] | type[IPv6Address] = IPv4Address if subnet.version == 4 else IPv6Address
     start = last + 1 if first <= last < end else first
     for number in chain(range(start, end + 1), range(first, start)):
-        if number not in reserved:
+        if lowest <= number <= highest:
             yield str(kind(number))
 
 

@@ -14,7 +14,8 @@ from engine.cluster import keys, record_checks
 from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
 from engine.cluster.etcd.client import read
 from engine.cluster.model import Cluster, Cursor, derived_id
-from engine.errors import Conflict, Forbidden, NotFound, Unavailable, hinted
+from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable, hinted
+from engine.ipam import NoFreeAddress, lowest_free
 from engine.model import NetworkRecord, PoolRecord
 from engine.names import short_id
 from engine.store.codec import decode, encode
@@ -85,7 +86,7 @@ def allocate(
 ) -> tuple[NetworkRecord, Cursor]:
     """Return the record with subnets, gateways and VXLAN ids, and the new cursor (the last allocated values).
 
-    The function has no side effects.
+    The function has no side effects. Raises EngineError if there is no free subnet, or no address for a gateway.
     """
     pools = list(record.pools)
     if record.enable_ipv4 and not any(ip_network(p.subnet).version == 4 for p in pools):
@@ -101,9 +102,15 @@ def allocate(
 def with_gateway(pool: PoolRecord) -> PoolRecord:
     """Return the pool with its gateway address, and mark the gateway as visible in Docker's inspect.
 
-    If the pool has no gateway, its first address becomes the gateway.
+    If the pool has no gateway, its first usable address becomes the gateway. As in Docker, this may be an auxiliary
+    address. Raises EngineError with Docker's error text if the pool has no usable address.
     """
-    return replace(pool, gateway=pool.gateway or str(ip_network(pool.subnet)[1]), gateway_shown=True)
+    try:
+        within = ip_network(pool.ip_range) if pool.ip_range else None
+        gateway = pool.gateway or str(lowest_free(ip_network(pool.subnet), (), within))
+    except NoFreeAddress as error:
+        raise EngineError(f"failed to allocate gateway (): {error}") from error
+    return replace(pool, gateway=gateway, gateway_shown=True)
 
 
 def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Network:

@@ -5,7 +5,7 @@ from drivers.options import VNIS
 from engine.cluster.addressing import pick_address, pools_for_endpoint
 from engine.cluster.model import Cluster, Cursor
 from engine.cluster.shared_networks import allocate, next_subnet, vnis_of
-from engine.errors import Forbidden
+from engine.errors import EngineError, Forbidden
 from engine.model import NetworkRecord, PoolRecord
 
 CLUSTER = Cluster("c", "now")
@@ -30,6 +30,25 @@ def test_a_subnet_of_the_user_gets_an_id_but_uses_up_no_automatic_subnet():
     record, cursor = made(replace(PLAIN, pools=[PoolRecord("10.77.0.0/24")]))
     assert record.pools[0].gateway == "10.77.0.1" and record.pools[0].gateway_shown
     assert record.options[VNIS] == "4097" and cursor == replace(FIRST, vni=4097)
+
+
+@pytest.mark.parametrize(
+    ("pool", "gateway"),
+    [
+        (PoolRecord("10.77.0.1/32"), "10.77.0.1"),
+        (PoolRecord("10.77.0.2/31"), "10.77.0.2"),
+        (PoolRecord("fd00::/127"), "fd00::1"),
+        (PoolRecord("10.77.0.0/24", ip_range="10.77.0.128/25"), "10.77.0.128"),
+        (PoolRecord("10.77.0.0/24", ip_range="10.77.0.0/25"), "10.77.0.1"),
+    ],
+)
+def test_the_gateway_is_the_first_address_that_docker_26_1_5_takes_in_a_swarm(pool, gateway):
+    assert made(replace(PLAIN, pools=[PoolRecord("10.1.0.0/24"), pool]))[0].pools[1].gateway == gateway
+
+
+def test_a_subnet_without_an_address_for_the_gateway_is_refused():
+    with pytest.raises(EngineError, match=r"^failed to allocate gateway \(\): no available addresses on this pool$"):
+        made(replace(PLAIN, pools=[PoolRecord("10.1.0.0/24"), PoolRecord("fd00::1/128")]))
 
 
 def test_ids_of_the_user_are_used_and_never_given_to_other_networks():
@@ -62,6 +81,12 @@ def test_addresses_are_allocated_in_turn_without_the_reserved_ones():
     assert pick_address(pool, 0x0A000102, {"10.0.1.4"}, skip=99) == "10.0.1.2", "never past the last free one"
     with pytest.raises(Forbidden, match="context deadline exceeded"):
         pick_address(pool, 0x0A000102, {"10.0.1.2", "10.0.1.4", "10.0.1.5", "10.0.1.6"})
+
+
+def test_both_addresses_of_a_subnet_of_two_are_usable():
+    assert pick_address(PoolRecord("10.0.1.2/31", gateway="10.0.1.3"), 0x0A000101, ()) == "10.0.1.2"
+    with pytest.raises(Forbidden, match="context deadline exceeded"):
+        pick_address(PoolRecord("10.0.1.2/32", gateway="10.0.1.2"), 0x0A000101, ())
 
 
 def test_an_endpoint_uses_one_pool_per_family_which_contains_the_requested_address():
