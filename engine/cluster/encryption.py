@@ -15,8 +15,7 @@ from msgspec.structs import replace
 
 from drivers.model import NetworkSpec
 from drivers.options import ENCRYPTED, WIREGUARD
-from engine.cluster.model import ClusterMembership, Node
-from engine.cluster.shared_networks import FIRST_VNI, vnis_of
+from engine.cluster.model import FIRST_VNI, ClusterMembership, Node, vnis_of
 from engine.host import network_spec
 from engine.model import NetworkRecord
 
@@ -55,7 +54,12 @@ def configuration(record: NetworkRecord, membership: ClusterMembership, nodes: I
 
 def port(record: NetworkRecord) -> int:
     """Return the UDP port of a network's tunnels, which is the same on all hosts."""
-    return FIRST_PORT + (int(vnis_of(record)[0]) - FIRST_VNI) % PORTS
+    return port_of(vnis_of(record)[0])
+
+
+def port_of(vni: str) -> int:
+    """Return the UDP port of the tunnels of a network whose first VXLAN id is ``vni``."""
+    return FIRST_PORT + (int(vni) - FIRST_VNI) % PORTS
 
 
 def tunnel_address(index: int) -> str:

@@ -1,6 +1,6 @@
 """The values that hosts share: a cluster, its nodes and the endpoints of its networks.
 
-Also generates the ids of these values.
+Also generates the ids of these values, and reads the VXLAN ids of a network.
 """
 
 from __future__ import annotations
@@ -9,7 +9,12 @@ import secrets
 
 from msgspec import Struct
 
+from drivers.options import VNIS
+from engine.model import NetworkRecord
+
 MANAGER, WORKER = "manager", "worker"
+FIRST_VNI, LAST_VNI = 4096, 2**24 - 1
+"""The range of the VXLAN ids that networks get automatically."""
 
 
 class Cluster(Struct, frozen=True, omit_defaults=True):
@@ -99,7 +104,7 @@ class Cursor(Struct, frozen=True, omit_defaults=True):
     """
 
     subnet: str = ""
-    vni: int = 4095
+    vni: int = FIRST_VNI - 1
     node: int = 0
 
 
@@ -140,6 +145,12 @@ class ClusterMembership(Struct, frozen=True, omit_defaults=True):
     def is_manager(self) -> bool:
         """Whether this host is a manager. Only managers may change the cluster."""
         return self.role == MANAGER
+
+
+def vnis_of(record: NetworkRecord) -> list[str]:
+    """Return all VXLAN ids of a network."""
+    shown = (record.options or {}).get(VNIS, "")
+    return [v for v in f"{shown},{(record.host_options or {}).get(VNIS, '')}".split(",") if v]
 
 
 ID_LENGTH = 25  # digits of base 36, as in Docker's ids of swarm objects

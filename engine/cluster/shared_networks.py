@@ -4,23 +4,23 @@ keys meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from ipaddress import IPv4Network, ip_network
+from itertools import chain
 
 from msgspec.structs import replace
 
 from drivers.options import VNIS
-from engine.cluster import keys, record_checks
+from engine.cluster import encryption, keys, record_checks
 from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
 from engine.cluster.etcd.client import read
-from engine.cluster.model import Cluster, Cursor, derived_id
+from engine.cluster.model import FIRST_VNI, LAST_VNI, Cluster, Cursor, derived_id, vnis_of
 from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable, hinted
 from engine.ipam import NoFreeAddress, lowest_free
 from engine.model import NetworkRecord, PoolRecord
 from engine.names import short_id
 from engine.store.codec import decode, encode
 
-FIRST_VNI, LAST_VNI = 4096, 2**24 - 1
 ATTEMPTS = 50  # maximum number of transactions; a transaction fails if another host has changed a key meanwhile
 EXHAUSTED = "rpc error: code = InvalidArgument desc = could not find an available, non-overlapping IPv4 address pool"
 
@@ -138,31 +138,51 @@ def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRe
 
     IPv4 subnets first get the ids that the user requested. All other subnets get unused ids. The options that Docker's
     inspect shows have only the ids of IPv4 subnets. The option for the driver has all ids, in the order of the pools.
+    Raises Conflict if a requested id gives an encrypted network the UDP port of another encrypted network.
     """
     options = dict(record.options or {})
     requested = [v for v in options.get(VNIS, "").split(",") if v]
     taken = {v for n in others for v in vnis_of(n)} | set(requested)
+    ports = _tunnel_ports(others) if encryption.is_encrypted(record) else {}
     every, shown = [], []
     for pool in record.pools:
         if pool.unused:
             continue
         is_ipv4 = ip_network(pool.subnet).version == 4
         vni = requested.pop(0) if requested and is_ipv4 else ""
-        while not vni:
-            number = cursor.vni + 1 if cursor.vni < LAST_VNI else FIRST_VNI
-            cursor = replace(cursor, vni=number)
-            vni = "" if str(number) in taken else str(number)
+        if not vni:
+            vni = _next_vni(cursor.vni, taken, ports)
+            cursor = replace(cursor, vni=int(vni))
         every.append(vni)
         if is_ipv4:
             shown.append(vni)
     options[VNIS] = ",".join([*shown, *requested])
-    return replace(record, options=options, host_options={VNIS: ",".join(every)}), cursor
+    record = replace(record, options=options, host_options={VNIS: ",".join(every)})
+    for vni in vnis_of(record)[:1]:
+        if (port := encryption.port_of(vni)) in ports:
+            raise Conflict(
+                f"VXLAN id {vni} is refused for network {record.name}: its UDP port {port} is used by the encrypted "
+                f"network {ports[port]} (choose an id that does not differ by a multiple of {encryption.PORTS})"
+            )
+    return record, cursor
 
 
-def vnis_of(record: NetworkRecord) -> list[str]:
-    """Return all VXLAN ids of a network."""
-    shown = (record.options or {}).get(VNIS, "")
-    return [v for v in f"{shown},{(record.host_options or {}).get(VNIS, '')}".split(",") if v]
+def _tunnel_ports(networks: Iterable[NetworkRecord]) -> dict[int, str]:
+    """Return the UDP port of each encrypted network, with the network's name."""
+    encrypted = [n for n in networks if n.driver == "overlay" and encryption.is_encrypted(n)]
+    return {encryption.port_of(vni): n.name for n in encrypted for vni in vnis_of(n)[:1]}
+
+
+def _next_vni(last: int, taken: Collection[str], ports: Collection[int]) -> str:
+    """Return the next VXLAN id after ``last`` that is not taken and gives none of the UDP ports ``ports``.
+
+    Raises Forbidden if there is no such id.
+    """
+    for number in chain(range(last + 1, LAST_VNI + 1), range(FIRST_VNI, last + 1)):
+        vni = str(number)
+        if vni not in taken and encryption.port_of(vni) not in ports:
+            return vni
+    raise Forbidden("no VXLAN id is free")
 
 
 def remove(client: Client, record: NetworkRecord) -> None:

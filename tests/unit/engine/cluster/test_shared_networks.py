@@ -1,11 +1,12 @@
 import pytest
 from msgspec.structs import replace
 
-from drivers.options import VNIS
+from drivers.options import ENCRYPTED, VNIS
+from engine.cluster import encryption
 from engine.cluster.addressing import pick_address, pools_for_endpoint
-from engine.cluster.model import Cluster, Cursor
-from engine.cluster.shared_networks import allocate, next_subnet, vnis_of
-from engine.errors import EngineError, Forbidden
+from engine.cluster.model import Cluster, Cursor, vnis_of
+from engine.cluster.shared_networks import allocate, next_subnet
+from engine.errors import Conflict, EngineError, Forbidden
 from engine.model import NetworkRecord, PoolRecord
 
 CLUSTER = Cluster("c", "now")
@@ -57,6 +58,26 @@ def test_ids_of_the_user_are_used_and_never_given_to_other_networks():
     next_one, cursor = made(PLAIN, cursor, [record])
     last, _ = made(PLAIN, cursor, [record, next_one])
     assert (next_one.options[VNIS], last.options[VNIS]) == ("4097", "4099")
+
+
+ENCRYPTED_ONE = replace(PLAIN, name="one", options={ENCRYPTED: "", VNIS: "4097"})
+
+
+def test_two_encrypted_networks_never_get_one_udp_port():
+    """The UDP port is the VXLAN id modulo 8192. 12289 and 4097 give the same port."""
+    before = replace(FIRST, vni=12288)
+    second, cursor = made(replace(PLAIN, options={ENCRYPTED: ""}), before, [ENCRYPTED_ONE])
+    assert second.options[VNIS] == "12290" and cursor.vni == 12290
+    assert encryption.port(second) == encryption.port(ENCRYPTED_ONE) + 1
+    assert made(PLAIN, before, [ENCRYPTED_ONE])[0].options[VNIS] == "12289"
+    plain = replace(PLAIN, options={VNIS: "4097"})
+    assert made(replace(PLAIN, options={ENCRYPTED: ""}), before, [plain])[0].options[VNIS] == "12289"
+
+
+def test_an_id_of_the_user_that_gives_the_udp_port_of_another_network_is_refused():
+    with pytest.raises(Conflict, match=r"^VXLAN id 12289 .* UDP port 51821 is used by the encrypted network one"):
+        made(replace(PLAIN, options={ENCRYPTED: "", VNIS: "12289"}), FIRST, [ENCRYPTED_ONE])
+    assert made(replace(PLAIN, options={VNIS: "12289"}), FIRST, [ENCRYPTED_ONE])[0].options[VNIS] == "12289"
 
 
 def test_ipv6_subnets_get_an_id_that_docker_does_not_show():
