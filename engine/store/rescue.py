@@ -51,7 +51,8 @@ def repair(store: Path, build: Build) -> list[str]:
     repaired = Path(f"{store}{store_file.REPAIRED}")
     with store_file.locked(store):
         if repaired.exists() and not store.exists():
-            return [*_replace(store, repaired), "finished a repair that was interrupted"]
+            aside = _started_name(store) or _free_name(store)
+            return [*_replace(store, repaired, aside), "finished a repair that was interrupted"]
         scratch = Path(f"{store}{SCRATCH}")
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(0o700)
@@ -64,7 +65,7 @@ def repair(store: Path, build: Build) -> list[str]:
                 done += _losses(salvaged)
                 store_file.remove_with_logs(repaired)
                 os.rename(new, repaired)
-                return [*done, *_replace(store, repaired)]
+                return [*done, *_replace(store, repaired, _free_name(store))]
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -157,13 +158,12 @@ def _subdirectory(scratch: Path) -> Path:
     return directory
 
 
-def _replace(store: Path, repaired: Path) -> list[str]:
-    """Rename the old file and its log, and move the repaired file to the store's path; return the actions.
+def _replace(store: Path, repaired: Path, aside: str) -> list[str]:
+    """Rename the old file to ``aside``, and its log; move the repaired file to the store's path; return the actions.
 
     The old file moves before its log. If a process then closes its connection to the old file, SQLite finds that the
     file has moved, and does not delete the log.
     """
-    aside = _free_name(store)
     moved = False
     for suffix in ("", "-wal"):
         with suppress(FileNotFoundError):
@@ -174,14 +174,14 @@ def _replace(store: Path, repaired: Path) -> list[str]:
     return [f"kept the old file as {aside}"] if moved else []
 
 
-def _free_name(store: Path) -> str:
-    """Return an unused name for the old file.
+def _started_name(store: Path) -> str:
+    """Return the name under which a killed repair has kept the old file without its log, or "" if there is none."""
+    kept = sorted(store.parent.glob(f"{store.name}{DAMAGED}*[0-9]"))
+    return str(kept[-1]) if kept and not os.path.exists(f"{kept[-1]}-wal") else ""
 
-    If a killed repair has moved the old file but not its log, return the name that this repair used.
-    """
-    started = sorted(store.parent.glob(f"{store.name}{DAMAGED}*[0-9]"))
-    if started and not store.exists() and not os.path.exists(f"{started[-1]}-wal"):
-        return str(started[-1])
+
+def _free_name(store: Path) -> str:
+    """Return an unused name for the old file."""
     name = f"{store}{DAMAGED}{time.strftime('%Y%m%dT%H%M%S')}"
     number = 1
     while os.path.lexists(f"{name}.{number}") or os.path.lexists(f"{name}.{number}-wal"):

@@ -279,6 +279,19 @@ def test_a_repair_that_was_killed_is_finished_by_the_next(logged, monkeypatch, a
         assert salvage.read_file(kept).records["containers"]
 
 
+def test_the_log_of_a_lost_file_is_not_moved_beside_an_older_damaged_file(logged):
+    """Because SQLite applies a log to the file of the same name, the log would change the older file."""
+    older = logged.path.with_name("hawse.db.damaged-20200101T000000.1")
+    older.write_bytes(b"older")
+    log = logged.path.with_name("hawse.db-wal").read_bytes()
+    logged.path.unlink()
+    done = rescue.repair(logged.path, build)
+    assert listed(logged) == everything("containers")
+    assert not older.with_name(f"{older.name}-wal").exists()
+    (moved,) = logged.path.parent.glob("hawse.db.damaged-*-wal")
+    assert moved.read_bytes() == log and done[-1] == f"kept the old file as {str(moved).removesuffix('-wal')}"
+
+
 def test_a_writer_that_waits_writes_to_the_repaired_file(store):
     """A command waits for the lock of the old file. The repair then replaces the file."""
     edit(store.path, "UPDATE containers SET body = '{' WHERE name = 'con0007'")
