@@ -52,7 +52,8 @@ class Service:
         self._scratch = rehearsal.create_scratch_host()
         gc.collect()
         gc.freeze()  # children then do not scan the existing objects, and share their memory
-        self._start_front()
+        if not self._start_front():
+            self._end(1)
         while self._code is None:
             channel = self._channel.fileno()
             timeout = DELAY_SECONDS if self._busy else IDLE_SECONDS
@@ -66,18 +67,24 @@ class Service:
                 self._prepare()
             else:
                 self._idle.dismiss()
-        with suppress(ProcessLookupError):
-            os.kill(self._front, signal.SIGKILL)
+        if self._front:
+            with suppress(ProcessLookupError):
+                os.kill(self._front, signal.SIGKILL)
         rehearsal.forget()
         return self._code
 
     def _end(self, code: int) -> None:
         self._code = code
 
-    def _start_front(self) -> None:
+    def _start_front(self) -> bool:
+        """Start the front; return False if the kernel has no descriptor, memory or process for it."""
         self._channel.close()
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._front = os.fork()
+        try:
+            self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._front = os.fork()
+        except OSError as error:
+            print(f"hawse: cannot start the front of the service: {error}", file=sys.stderr, flush=True)
+            return False
         if self._front == 0:
             self._channel.close()
             self._idle.dismiss()  # closes only the front's copy of the idle child's channel, so the child does not exit
@@ -85,6 +92,7 @@ class Service:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the front
             Front(self._router, theirs, self._tls).run(self._listeners)
         theirs.close()
+        return True
 
     def _start_worker(self) -> None:
         """Pass the channel of a job to the idle worker; if there is none, fork a worker."""
@@ -125,12 +133,16 @@ class Service:
                     self._front_ended(os.waitstatus_to_exitcode(ended[1]))
 
     def _front_ended(self, code: int) -> None:
+        """Start the front again, as soon as the kernel can; after the end of an outdated front, end the parent too."""
+        self._front = 0
         if code == OUTDATED:
             self._end(code)
             return
         print(f"hawse: the front of the service ended with code {code}, and starts again", file=sys.stderr, flush=True)
-        time.sleep(RESTART_SECONDS)
-        self._start_front()
+        started = False
+        while not started and self._code is None:
+            time.sleep(RESTART_SECONDS)
+            started = self._start_front()
 
 
 def _forget_signals() -> None:

@@ -35,13 +35,14 @@ class IdleChild:
         """Fork the idle child, unless it exists; ignore errors, because the child is not required."""
         if self._channel is not None:
             return
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with suppress(OSError), theirs:
-            pid = os.fork()
-            if pid == 0:
-                ours.close()
-                self._work(theirs)
-            self._pid, self._channel = pid, ours
+        with suppress(OSError):
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                pid = os.fork()
+                if pid == 0:
+                    ours.close()
+                    self._work(theirs)
+                self._pid, self._channel = pid, ours
 
     def hand_over(self, descriptor: int) -> int:
         """Pass a descriptor to the idle child; return the child's process id, or 0 if there is no idle child."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,14 @@ def test_no_work_goes_to_a_killed_child(answer):
     second = idle.hand_over(writing)
     assert second not in (0, pid)
     os.waitpid(second, 0)
+
+
+def test_the_lack_of_descriptors_is_no_error(answer, monkeypatch):
+    def exhausted(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    idle = IdleChild(work)
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "socketpair", exhausted)
+        idle.prepare()
+    assert idle.hand_over(answer[1]) == 0
