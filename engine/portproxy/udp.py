@@ -43,6 +43,7 @@ class DatagramListener:
     def __init__(self, watcher: DescriptorWatcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
         self._watcher, self._target_of = watcher, target_of
         self._flows = Flows(quota, lambda flow: watcher.forget(flow.socket.fileno()))
+        self._sweep_due = False  # whether a timer will call `_sweep`
         self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
@@ -86,9 +87,8 @@ class DatagramListener:
 
     def _admit(self, peer: tuple[str, int], local: bytes, origin: Origin, target: Target) -> ProxyFlow:
         flow = ProxyFlow((peer, local), origin, target, claims(peer[0], origin, target), connected(target))
-        if not self._flows:
-            self._watcher.after(IDLE_SECONDS / 2, self._sweep)
         self._flows.add(flow)
+        self._sweep_later()
         self._watcher.watch(flow.socket.fileno(), self._back(flow, peer, local))
         return flow
 
@@ -110,13 +110,18 @@ class DatagramListener:
 
         return drain
 
+    def _sweep_later(self) -> None:
+        if self._flows and not self._sweep_due:
+            self._sweep_due = True
+            self._watcher.after(IDLE_SECONDS / 2, self._sweep)
+
     def _sweep(self) -> None:
+        self._sweep_due = False
         oldest = time.monotonic() - IDLE_SECONDS
         for flow in self._flows:
             if flow.last < oldest:
                 self._flows.remove(flow)
-        if self._flows:
-            self._watcher.after(IDLE_SECONDS / 2, self._sweep)
+        self._sweep_later()
 
     def prune(self) -> None:
         """Remove the flows whose port now has another target or is no longer published."""
