@@ -141,7 +141,7 @@ class EtcdConnection:
         while line := self._line():
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
-                length = int(value)
+                length = _number(value, 10)
             elif name.lower() == b"transfer-encoding":
                 chunked = value.strip().lower() == b"chunked"
             elif name.lower() == b"date":
@@ -165,7 +165,7 @@ class EtcdConnection:
         return bytes(content)
 
     def _chunks(self) -> Iterator[bytes]:
-        while size := int(self._line().partition(b";")[0], 16):
+        while size := _number(self._line().partition(b";")[0], 16):
             data = self._read(size)
             self._line()
             yield data
@@ -215,6 +215,14 @@ def _connected_locally(path: str, timeout: float) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def _number(text: bytes, base: int) -> int:
+    """Return the number of bytes that a header or a chunk declares; raises ConnectionError if it is no number."""
+    try:
+        return int(text, base)
+    except ValueError as error:
+        raise ConnectionError("not an HTTP answer") from error
 
 
 def _checked(status: int, data: bytes) -> Json:

@@ -65,7 +65,7 @@ def test_if_no_member_is_ready_the_error_has_the_reason_of_each():
 class Member:
     """A double of an etcd member. The double answers each request with the same document, or never answers.
 
-    A test can give other documents and HTTP statuses for the first answers.
+    A test can give other documents and HTTP statuses for the first answers, or the bytes of a whole answer.
     """
 
     def __init__(self, answer=None, status=200, first=()):
@@ -93,6 +93,9 @@ class Member:
                     length = int(value) if name == b"Content-Length" else length
                 file.read(length)
                 answer, status = self.first.pop(0) if self.first else (self.answer, self.status)
+                if isinstance(answer, bytes):
+                    connection.sendall(answer)
+                    continue
                 body = json.dumps(answer).encode()
                 connection.sendall(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
 
@@ -127,6 +130,29 @@ def test_a_token_from_before_another_host_joined_is_renewed():
     member = Member(EMPTY, first=[(EMPTY, 200), old])
     assert Client([member.url], user="u", password="p").range("x") == ([], 7)
     assert member.asked == ["/v3/auth/authenticate", "/v3/kv/range"] * 2
+
+
+CHUNKED = b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"HTTP/1.1 200 x\r\nContent-Length: many\r\n\r\n{}", CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n"],
+    ids=["length", "chunk"],
+)
+def test_after_an_answer_without_a_size_the_connection_is_closed(answer):
+    member = Member(EMPTY, first=[(EMPTY, 200), (answer, 200)])
+    client = Client([member.url], user="u", password="p")
+    with pytest.raises(EtcdUnavailable, match="does not answer: not an http answer"):
+        client.range("x")
+    assert client.range("x") == ([], 7)
+    assert member.asked == ["/v3/auth/authenticate", "/v3/kv/range"] * 2
+
+
+def test_a_watch_reports_an_answer_without_a_size():
+    member = Member(EMPTY, first=[(EMPTY, 200), (CHUNKED + b"zz\r\n", 200)])
+    with pytest.raises(EtcdUnavailable, match="went silent: not an http answer"):
+        list(Client([member.url], user="u", password="p").watch("x", 1, 5))
 
 
 def test_silent_members_are_reported_within_four_seconds():
