@@ -38,16 +38,18 @@ class NobodyReady(Exception):
 def first(urls: Sequence[str], ready: Callable[[str], T], timeout: float) -> tuple[str, T]:
     """Return the first URL for which ``ready`` returns within ``timeout`` seconds, and the result of ``ready``.
 
-    ``ready`` is called in threads, which inherit the calling thread's network namespace. Results that arrive too late,
-    or after the first result, are closed. Raises `NobodyReady` if no call of ``ready`` succeeds in time.
+    A URL that is in the list twice is asked once. ``ready`` is called in threads, which inherit the calling thread's
+    network namespace. Results that arrive too late, or after the first result, are closed. Raises `NobodyReady` if no
+    call of ``ready`` succeeds in time.
     """
     answers: Answers[T] = SimpleQueue()
     over = threading.Event()
     deadline = time.monotonic() + timeout
     problems: dict[str, Exception] = {}
-    waiting = list(urls)
+    distinct = list(dict.fromkeys(urls))
+    waiting = distinct.copy()
     try:
-        while len(problems) < len(urls):
+        while len(problems) < len(distinct):
             if waiting:
                 _ask(waiting.pop(0), ready, answers, over)
             left = deadline - time.monotonic()
@@ -63,7 +65,7 @@ def first(urls: Sequence[str], ready: Callable[[str], T], timeout: float) -> tup
     finally:
         over.set()
         _close_all(answers)
-    raise NobodyReady({url: problems.get(url, TimeoutError()) for url in urls})
+    raise NobodyReady({url: problems.get(url, TimeoutError()) for url in distinct})
 
 
 def _ask(url: str, ready: Callable[[str], T], answers: Answers[T], over: threading.Event) -> None:

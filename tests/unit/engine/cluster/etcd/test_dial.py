@@ -48,6 +48,19 @@ def test_a_member_that_refuses_costs_no_time():
     assert time.monotonic() - began < HEAD_START_SECONDS
 
 
+def test_a_url_that_is_in_the_list_twice_is_asked_once():
+    asked = []
+
+    def ready(url):
+        asked.append(url)
+        raise OSError("refused")
+
+    began = time.monotonic()
+    with pytest.raises(NobodyReady):
+        first(["bad", "bad"], ready, 5)
+    assert time.monotonic() - began < 2 and asked == ["bad"]
+
+
 def test_if_no_member_is_ready_the_error_has_the_reason_of_each():
     def ready(url):
         if url == "bad":
