@@ -68,8 +68,7 @@ class TarReader:
 
     def __iter__(self) -> Iterator[TarMember]:
         while True:
-            self._skip(self._left + self._padding)
-            self._left = self._padding = 0
+            self._skip()
             member = self._next()
             if member is None:
                 return
@@ -89,15 +88,19 @@ class TarReader:
             self._left -= len(data)
             yield data
 
-    def _skip(self, size: int) -> None:
-        if size and self._stream.seekable():
-            self._stream.seek(size, 1)
-            return
-        while size:
-            data = self._stream.read(min(_CHUNK_BYTES, size))
-            if not data:
-                raise InvalidArgument(CUT_SHORT)
-            size -= len(data)
+    def _skip(self) -> None:
+        """Skip the rest of the current member; raises `InvalidArgument` if its content is cut off.
+
+        As in Go, the padding may be missing at the end. The last byte of the content is always read, because a seek
+        beyond the end of a file is no error.
+        """
+        if self._left > 1 and self._stream.seekable():
+            self._stream.seek(self._left - 1, 1)
+            self._left = 1
+        for _ in self.chunks():
+            pass
+        self._stream.read(self._padding)
+        self._padding = 0
 
     def _next(self) -> TarMember | None:
         """Read headers up to the next member and return the member, or None at the end of the archive."""

@@ -77,6 +77,28 @@ def test_a_wrong_pax_record_is_refused(data):
         parse_pax(data)
 
 
+class Pipe(io.BytesIO):
+    """A stream that cannot seek."""
+
+    def seekable(self):
+        return False
+
+
+@pytest.mark.parametrize("kind", [io.BytesIO, Pipe])
+def test_an_archive_that_ends_within_a_member_nobody_reads_is_cut_off(kind):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        info = tarfile.TarInfo("a")
+        info.size = 1000
+        archive.addfile(info, io.BytesIO(bytes(1000)))
+    archive = buffer.getvalue()
+    for end in (512, 513, 1511):
+        with pytest.raises(InvalidArgument, match=r"^unexpected EOF$"):
+            list(TarReader(kind(archive[:end]), 100))
+    for end in (1512, 1513, 1536, 2048, len(archive)):  # Go also accepts an end within the padding
+        assert [member.name for member in TarReader(kind(archive[:end]), 100)] == [b"a"]
+
+
 def test_pax_records_may_hold_equal_signs_newlines_and_nul():
     assert parse_pax(b"6 a=b\n11 c=d\ne=f\n13 x=\xff\0value\n") == (
         {b"a": b"b", b"c": b"d\ne=f", b"x": b"\xff\0value"},
