@@ -48,6 +48,7 @@ class QuestionResponder:
         # Without HAWSE_WARM=use, the process may start a warm server. The next answer is then ten times as fast.
         self._command = argv, {n: v for n, v in environment.items() if (n, v) != ("HAWSE_WARM", "use")}
         self._waiting: queue.Queue[Question | None] = queue.Queue(WAITING_LIMIT)
+        self._client: Client | None = None
         self._ended = False
 
     def start(self) -> None:
@@ -72,24 +73,33 @@ class QuestionResponder:
             return  # the queue is full: the thread ends after the present question
 
     def _run(self) -> None:
-        client = None
         while not self._ended:
             question = self._waiting.get()
             if question is None:
                 continue
             began = time.monotonic()
             try:
-                text = self._checked(question)
-                client = client or self._open_client()
-                if text:
-                    node_operations.perform(client, self._membership, "answer", question=encode(question), answer=text)
+                self._answer(question)
             except EngineError:
-                client = None
+                self._close_client()
             except Exception:
                 traceback.print_exc(file=sys.stderr)
-                client = None
+                self._close_client()
             if not self._waiting.empty():
                 time.sleep(min(time.monotonic() - began, LONGEST_PAUSE_SECONDS))
+        self._close_client()
+
+    def _answer(self, question: Question) -> None:
+        text = self._checked(question)
+        self._client = self._client or self._open_client()
+        if text:
+            encoded = encode(question)
+            node_operations.perform(self._client, self._membership, "answer", question=encoded, answer=text)
+
+    def _close_client(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._client = None
 
     def _checked(self, question: Question) -> str:
         """Return the output of the process that does the checks, or "" if the process fails or takes too long."""

@@ -4,6 +4,8 @@ import sys
 import time
 from contextlib import contextmanager
 
+import pytest
+
 from engine.agentd.cluster import responder
 from engine.agentd.cluster.responder import WAITING_LIMIT, QuestionResponder
 from engine.cluster import keys
@@ -59,3 +61,36 @@ def test_a_process_that_takes_too_long_is_ended(tmp_path, monkeypatch):
         until(lambda: len(asked(log)) == 1)
         made.queue(entry())
         until(lambda: len(asked(log)) == 2, 5)
+
+
+class Connection:
+    """A double of etcd's client that counts its closes."""
+
+    closed = 0
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.mark.parametrize("error", [Unavailable("the store is down"), KeyError("x")])
+def test_the_client_is_closed_after_an_error_and_at_the_end(tmp_path, monkeypatch, error):
+    clients, failing = [], [error]
+
+    def perform(*_args, **_fields):
+        if failing:
+            raise failing.pop()
+
+    def opened():
+        clients.append(Connection())
+        return clients[-1]
+
+    monkeypatch.setattr(responder.node_operations, "perform", perform)
+    command = [sys.executable, "-SIc", "print('yes')"], {}
+    made = QuestionResponder(opened, OWN, command)
+    made.start()
+    made.queue(entry())
+    until(lambda: [c.closed for c in clients] == [1])
+    made.queue(entry())
+    until(lambda: len(clients) == 2)
+    made.stop()
+    until(lambda: [c.closed for c in clients] == [1, 1])
