@@ -346,7 +346,7 @@ class SqliteTransaction(SqliteReader):
         """
         if self._objection:
             oldest, newest = self._connection.execute("SELECT MIN(seq), MAX(seq) FROM events").fetchone()
-            self._execute("DELETE FROM events WHERE seq <= ?", min((oldest or 0) + _FREED, (newest or 0) - _LEFT))
+            self._execute("DELETE FROM events WHERE seq <= ?", min((oldest or 0) + _FREED - 1, (newest or 0) - _LEFT))
         attributes = json.dumps(dict(event.attributes), ensure_ascii=False, separators=(",", ":"))
         texts = map(as_text, (event.type, event.action, event.actor, attributes, event.scope))
         number = self._connection.execute(

@@ -7,10 +7,12 @@ import os
 import pytest
 from msgspec.structs import replace
 
+from engine.errors import Unavailable
 from engine.model import (
     ContainerConfig,
     ContainerRecord,
     EndpointRecord,
+    Event,
     HostConfig,
     ImageRecord,
     NetworkRecord,
@@ -238,6 +240,21 @@ def test_images_intents_and_meta_are_kept(store):
         tx.delete_image("sha256:1")
         tx.delete_intent("network-create", "n")
         assert tx.images() == [] and len(tx.intents()) == 1
+
+
+def test_on_a_full_disk_each_event_replaces_the_ten_oldest(store, monkeypatch):
+    monkeypatch.setattr(SqliteStore, "_objection", lambda _: None)
+    with store.write() as tx:
+        for _ in range(40):
+            tx.put_event(Event("network", "create", "a"))
+    monkeypatch.setattr(SqliteStore, "_objection", lambda _: Unavailable("the disk is full"))
+    kept = []
+    for _ in range(3):
+        with store.write() as tx:
+            tx.put_event(Event("network", "create", "a"))
+        with store.read() as reader:
+            kept.append([event.number for event in reader.events()])
+    assert kept == [list(range(11, 42)), list(range(21, 43)), list(range(23, 44))], "at least 20 old events remain"
 
 
 def test_bytes_that_are_no_text_are_kept_as_replacement_characters(store):
