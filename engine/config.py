@@ -72,7 +72,7 @@ def config_path() -> Path:
 
 
 def load_config(path: Path | None = None) -> Config:
-    """Read the configuration file.
+    """Read the configuration file; as in Docker, a key with the value null has its default.
 
     Raises `InvalidArgument` if a key or a value is invalid; the message names the file and the key.
     """
@@ -84,6 +84,8 @@ def load_config(path: Path | None = None) -> Config:
             continue
         if key not in _KEYS:
             raise InvalidArgument(f"{path}: {key}: no such configuration key")
+        if value is None:
+            continue
         try:
             read = _KEYS[key](value)
         except (_Wrong, ValueError) as error:
@@ -174,7 +176,8 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _address(value: object) -> str:
-    return str(ip_address(_text(value))) if value else ""
+    text = _text(value)
+    return str(ip_address(text)) if text else ""
 
 
 def _addresses(value: object) -> tuple[str, ...]:
@@ -182,15 +185,15 @@ def _addresses(value: object) -> tuple[str, ...]:
 
 
 def _interface(value: object) -> str:
-    if not value:
-        return ""
-    if "/" not in _text(value):
+    text = _text(value)
+    if text and "/" not in text:
         raise _Wrong(f"expected an address with its prefix length, such as 192.168.5.1/24, found {value!r}")
-    return str(ip_interface(_text(value)))
+    return str(ip_interface(text)) if text else ""
 
 
 def _network(value: object) -> str:
-    return str(ip_network(_text(value), strict=False)) if value else ""
+    text = _text(value)
+    return str(ip_network(text, strict=False)) if text else ""
 
 
 def _network4(value: object) -> str:

@@ -96,6 +96,13 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
     assert keys - {"iptables", "ip6tables"} == set(Config.__struct_fields__)
 
 
+def test_null_and_empty_text_mean_that_a_key_is_not_given_as_in_docker_26_1_5(tmp_path):
+    addresses = ("bip", "bip6", "fixed-cidr", "fixed-cidr-v6", "default-gateway", "default-gateway-v6")
+    keys = [*addresses, "icc", "ip", "mtu", "dns", "iptables", "log-driver", "log-opts", "default-address-pools"]
+    assert load_config(written(tmp_path, dict.fromkeys(keys))) == Config()
+    assert load_config(written(tmp_path, dict.fromkeys(addresses, ""))) == Config()
+
+
 def test_keys_for_other_parts_of_a_container_engine_are_ignored(tmp_path):
     assert load_config(written(tmp_path, {"userland-proxy": False, "log-level": "info"})) == Config()
 
@@ -131,6 +138,12 @@ def test_logging_that_docker_accepts_and_hawse_lacks(tmp_path):
         ({"heal": "no"}, "heal: expected true or false"),
         ({"ip": "localhost"}, "ip: 'localhost' does not appear to be an IPv4 or IPv6 address"),
         ({"ip": 7}, "ip: expected a string"),
+        ({"ip": False}, "ip: expected a string"),
+        ({"bip": 0}, "bip: expected a string"),
+        ({"bip6": []}, "bip6: expected a string"),
+        ({"fixed-cidr": False}, "fixed-cidr: expected a string"),
+        ({"default-gateway": {}}, "default-gateway: expected a string"),
+        ({"mtuu": None}, "mtuu: no such configuration key"),
         ({"bip": "192.168.5.1/24", "bridge": "br0"}, "You specified -b & --bip, mutually exclusive options."),
         ({"fixed-cidr": "fd00::/64"}, "fixed-cidr: expected an IPv4 subnet, found fd00::/64"),
         ({"fixed-cidr-v6": "10.0.0.0/24"}, "fixed-cidr-v6: fixed-cidr-v6 is not an IPv6 subnet"),
