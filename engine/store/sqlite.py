@@ -49,6 +49,8 @@ RESERVE = 1 << 17
 removed when the disk is full. If the disk has less free space than this, no new objects are recorded, because they
 would use up the log's space.
 """
+TICK_NANOSECONDS = 20_000_000
+"""Twice the longest tick of the kernel's clock, which sets the times of files."""
 IDLE_LIMIT = 4
 """Maximum number of open connections that a process keeps. A command uses one connection, or two if it opens a snapshot
 or transaction while another snapshot or transaction is open.
@@ -177,12 +179,18 @@ class SqliteStore:
             self._shorten_log(connection)
 
     def stamp(self) -> object:
-        """Return a value that changes whenever a process writes to the store; the cost is two stat calls."""
-        stamps = []
+        """Return a value that changes whenever a process writes to the store; the cost is two stat calls.
+
+        Because two writes within one tick of the kernel's clock can give a file the same time (until Linux 6.13), the
+        stamp is equal to no other stamp if the last write was less than `TICK_NANOSECONDS` ago.
+        """
+        stamps: list[object] = []
         for path in (self.path, f"{self.path}-wal"):
             with suppress(OSError):
                 file = os.stat(path)
                 stamps.append((file.st_ino, file.st_size, file.st_mtime_ns))
+                if time.time_ns() - file.st_mtime_ns < TICK_NANOSECONDS:
+                    stamps.append(object())
         return stamps
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 from msgspec.structs import replace
@@ -118,6 +119,23 @@ def test_a_snapshot_does_not_see_what_is_written_meanwhile(store):
         assert [n.name for n in snapshot.networks()] == ["app"]
     with store.read() as snapshot:
         assert len(snapshot.networks()) == 2
+
+
+def test_a_stamp_is_equal_only_if_no_process_can_have_written_meanwhile(store):
+    """Until Linux 6.13, two writes within one tick of the kernel's clock give a file the same time."""
+
+    def age(seconds):
+        for path in store.path.parent.iterdir():
+            os.utime(path, (time.time() - seconds,) * 2)
+
+    put(store, network("a", "a"))
+    assert store.stamp() != store.stamp()
+    age(60)
+    stamp = store.stamp()
+    assert store.stamp() == stamp
+    put(store, network("b", "b"))
+    age(30)
+    assert store.stamp() == store.stamp() != stamp
 
 
 def test_an_error_of_the_caller_passes_through_unchanged(store):
