@@ -53,11 +53,10 @@ def _wait(start: Callable[[], object], ended: Callable[[int], object], outcome: 
 
 
 def _command() -> int:
-    """Return the pid of the command, which is a child of this process.
+    """Return the pid of the command, which is a child of this process in a session of its own.
 
-    This process may have a second child: a fork of itself that reads the command's terminal. That child has the same
-    command line as this process.
+    This process may have a second child: a fork of itself in its own session, which reads the command's terminal.
     """
     children = Path("/proc/thread-self/children").read_text(encoding="ascii").split()
-    command_line = Path("/proc/self/cmdline").read_bytes()
-    return int(next(pid for pid in children if Path(f"/proc/{pid}/cmdline").read_bytes() != command_line))
+    own = os.getsid(0)
+    return next(pid for pid in map(int, children) if os.getsid(pid) != own)

@@ -31,7 +31,7 @@ def relay(master: int, child: int, stdio: Stdio, request: ExecCreate) -> bool:
             stack.callback(os.close, ended)
             left = _copy(master, ended, stdio, request)
         if left:
-            _leave_reader(master)
+            _leave_reader(master, own_session=not request.detach)
     return left
 
 
@@ -56,15 +56,18 @@ def _copy(master: int, ended: int, stdio: Stdio, request: ExecCreate) -> bool:
                 return True
 
 
-def _leave_reader(master: int) -> None:
+def _leave_reader(master: int, *, own_session: bool) -> None:
     """Fork a process that reads the output of the command's terminal until no process has the terminal open.
 
-    Without this process, the kernel would send SIGHUP to the command when the terminal's master is closed.
+    Without this process, the kernel would send SIGHUP to the command when the terminal's master is closed. With
+    ``own_session``, the process leaves the session of the user's terminal. For a detached command, it stays in the
+    session of its parent, by which `engine.containers.detached_exec` tells it from the command.
     """
     if os.fork():
         return
     with suppress(OSError):
-        os.setsid()
+        if own_session:
+            os.setsid()
         close_all_but([master])
         silence()
         while os.read(master, _CHUNK):
