@@ -361,6 +361,8 @@ class _Reader:
         if (protocol, field) in (("icmp", "type"), ("icmpv6", "type"), ("arp", "operation")):
             if packet.protocol not in ICMP_TYPES or (protocol == "arp") != (packet.protocol == ARP):
                 return False
+            if (protocol == "icmpv6") != (packet.version == 6):
+                return False
             return ICMP_TYPES[packet.protocol][packet.state == "established"]
         if protocol == "arp":
             return {"saddr ip": packet.source, "daddr ip": packet.destination}.get(field)

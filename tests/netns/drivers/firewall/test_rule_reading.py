@@ -102,6 +102,13 @@ def test_ports_and_connection_state_of_an_answer_count(netns):
     assert read(netns.path, "ct state established accept; drop", "", ANSWER) is None
 
 
+def test_a_type_of_icmp_counts_only_for_its_ip_version(netns):
+    pings = {version: Packet("icmp", ip, ip, 0) for version, ip in ((4, PACKET.source), (6, ip_address("fd31::3")))}
+    for version, rules in ((4, "icmp type echo-request drop"), (6, "icmpv6 type echo-request drop")):
+        for of_packet, packet in pings.items():
+            assert bool(read(netns.path, rules, "", packet)) == (of_packet == version), (rules, packet)
+
+
 def test_a_strict_reading_proves_nothing_after_a_rule_that_may_let_the_packet_pass(netns):
     packet = replace(PACKET, port=0)
     for rules in UNCERTAIN:
