@@ -14,7 +14,7 @@ from functools import cache
 
 from drivers.firewall.legacy_tables import Dropping, Entry, Table, Translating, tables
 from drivers.firewall.packets import Packet
-from drivers.firewall.rule_reading import DEPTH_LIMIT
+from drivers.firewall.rule_reading import DEPTH_LIMIT, STEP_LIMIT
 from drivers.firewall.rule_values import NUMBERS, all_of, turned
 from drivers.firewall.xt_matches import matches
 from drivers.model import IPAddress
@@ -31,8 +31,6 @@ INTERFACES = {4: 16, 6: 64}  # offset of the names of the interfaces; four field
 PROTOCOL, FLAGS, INVERTED = {4: 80, 6: 128}, {4: 82, 6: 131}, {4: 83, 6: 132}  # offsets of fields
 FRAGMENTS, GOTO = {4: 1, 6: 0}, {4: 2, 6: 4}  # bits of FLAGS
 IN, OUT, SOURCE, DESTINATION, OTHER = 1, 2, 8, 16, 64  # bits of INVERTED: IPT_INV_VIA_IN to IPT_INV_PROTO
-STEP_LIMIT = 100_000
-"""Maximum number of rules examined for one packet. Without a limit, jumps in a container's rules could take forever."""
 
 
 class Unproven(Exception):

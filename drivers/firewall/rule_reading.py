@@ -22,6 +22,11 @@ from drivers.linux import libnftables
 
 OWN = (*OURS, f"ip {resolver_redirect.TABLE}")
 DEPTH_LIMIT = 16  # nftables itself allows 16 nested jumps
+STEP_LIMIT = 100_000
+"""Maximum number of rules and set elements examined in one table for one packet.
+
+Without a limit, jumps in a container's rules could take forever.
+"""
 STRICT_ELEMENTS_LIMIT = 256
 """The size of the largest set that is searched with ``strict``.
 
@@ -217,12 +222,13 @@ def _indexed(objects: Sequence[Json], *, is_newer: bool) -> _Table:
 class _Reader:
     """Evaluates the rules of one table for one packet.
 
-    With ``strict``, ``is_certain`` becomes False when a rule with an unknown condition may let the packet pass.
+    With ``strict``, ``is_certain`` becomes False when a rule with an unknown condition may let the packet pass. It
+    also becomes False at the `STEP_LIMIT`.
     """
 
     def __init__(self, table: _Table, packet: Packet, *, strict: bool, statements: Sequence[str] = ()) -> None:
         self._table, self._packet, self._strict, self.is_certain = table, packet, strict, True
-        self._statements = statements
+        self._statements, self._steps = statements, 0
 
     def base_chains(self, hook: str, kind: str = "filter") -> list[Json]:
         """Return the chains of a type at a hook, in the order of their priorities."""
@@ -234,6 +240,10 @@ class _Reader:
     def walk(self, chain: str, depth: int = 0) -> tuple[str, str, int] | None:
         """Return (verdict, chain, handle of the rule), or None if the chain has no verdict for the packet."""
         for rule in self._table.rules.get(chain, ()) if depth <= DEPTH_LIMIT else ():
+            self._steps += 1
+            if self._steps > STEP_LIMIT:
+                self.is_certain = False
+                return None
             verdict = self._apply(rule)
             if verdict is None:
                 continue
@@ -317,6 +327,7 @@ class _Reader:
     def _is_in(self, value: Any, options: Sequence[Any]) -> bool | None:
         if self._strict and len(options) > STRICT_ELEMENTS_LIMIT:
             return None
+        self._steps += len(options)
         return any_of(is_equal(value, option) for option in options)
 
     def _value(self, left: Any) -> Any:

@@ -1,5 +1,7 @@
 """hawse reads other programs' rules from the kernel, and finds the rule that drops a given packet."""
 
+import itertools
+import time
 from ipaddress import ip_address
 
 import pytest
@@ -115,6 +117,25 @@ def test_a_strict_reading_proves_nothing_after_a_rule_that_may_let_the_packet_pa
         assert read(netns.path, rules, "accept", packet, strict=True) is None, rules
     for rules in CERTAIN:
         assert read(netns.path, rules, "drop", packet, strict=True) is not None, rules
+
+
+@pytest.mark.parametrize("condition", ["", "tcp dport @many "])
+def test_jumps_that_repeat_rules_very_often_take_little_time(netns, condition):
+    chains = ["c", *(f"c{number}" for number in range(12 if not condition else 5))]
+    jumps = "".join(f"chain {a} {{\n{f'{condition}jump {b}; ' * 8}\n}}\n" for a, b in itertools.pairwise(chains))
+    many = ", ".join(str(port) for port in range(1, 6000))
+
+    def act():
+        sets = f"set many {{ type inet_service; elements = {{ {many} }}; }}\n"
+        base = "chain base { type filter hook forward priority 0; policy drop; jump c; }\n"
+        libnftables.run(f"table inet t {{\n{sets}chain {chains[-1]} {{ }}\n{jumps}{base}}}")
+        tables = rule_reading.read()
+        began = time.monotonic()
+        return list(find_drops(tables, [("forward", PACKET)])), time.monotonic() - began
+
+    drops, seconds = namespaces.run_in_netns(netns.path, act)
+    assert not drops
+    assert seconds < 5
 
 
 def test_a_hostile_table_name_is_not_run_as_a_command(netns):
