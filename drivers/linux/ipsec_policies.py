@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from ipaddress import ip_address, ip_network
 
 from drivers.linux.attributes import read
@@ -42,14 +44,13 @@ def _stopping(directions: Iterable[tuple[IPAddress, IPAddress]]) -> Iterator[str
 
 
 def _policies() -> Sequence[bytes]:
-    session = Session(NETLINK_XFRM)
-    try:
-        with kernel_errors("list", "IPsec policies"):
-            return session.dump(GET_POLICY, bytes(64))
-    except OSError:
-        return ()  # the kernel has no IPsec
-    finally:
-        session.close()
+    """Return the kernel's list of policies; an empty list from a kernel without IPsec."""
+    with (
+        kernel_errors("list", "IPsec policies", ignore=(errno.EPROTONOSUPPORT,)),
+        closing(Session(NETLINK_XFRM)) as session,
+    ):
+        return session.dump(GET_POLICY, bytes(64))
+    return ()
 
 
 def _matching(body: bytes, source: IPAddress, destination: IPAddress) -> Iterator[str]:
