@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from drivers.linux import features, ipsec_policies, obstacles, path_lookup, sysctl
+from drivers.firewall import ipsec_policies
+from drivers.firewall.packets import Packet
+from drivers.linux import features, obstacles, path_lookup, sysctl
 from drivers.linux.obstacles import Obstacle
 from drivers.model import IPAddress
 from engine.api import Check
@@ -89,8 +91,9 @@ def loopback(name: str, prefix: str = "") -> Iterator[Check]:
 
 
 def blocking_policies(name: str, pairs: Iterable[tuple[IPAddress, IPAddress]], prefix: str = "") -> Iterator[Check]:
-    """Yield a fault if an IPsec policy of the calling thread's namespace blocks packets between two addresses."""
-    policy = ipsec_policies.blocking(pairs)
+    """Yield a fault if an IPsec policy of the calling thread's namespace blocks TCP between the addresses of a pair."""
+    directions = (direction for source, target in pairs for direction in ((source, target), (target, source)))
+    policy = ipsec_policies.blocking(Packet("tcp", *direction, 0) for direction in directions)
     if policy:
         what = f"an IPsec policy blocks its packets: {policy}"
         yield fault(name, what, BY_OTHERS, f"see: {prefix}ip xfrm policy")

@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from drivers.linux import ipsec_policies, listeners, obstacles, path_lookup, sysctl
+from drivers.firewall import ipsec_policies
+from drivers.firewall.ipsec_policies import DIRECTIONS, IN, OUT
+from drivers.linux import listeners, obstacles, path_lookup, sysctl
 from drivers.linux.host import interface_addresses
 from drivers.linux.obstacles import Obstacle
 from drivers.registry import facts
@@ -175,11 +177,14 @@ class Obstacles:
         path, source_address = self._path, self._path.source_address
         if path.source == HOST:
             source_address = path_lookup.route(path.inner_address).source
-        for place in dict.fromkeys(filter(None, (path.source, HOST, path.target))):
-            for source, target in ((source_address, path.inner_address), (path.inner_address, source_address)):
-                policy = ""
-                if source is not None and target is not None and place.kind != "outside":
-                    policy = place.inside(partial(ipsec_policies.stopping, source, target))
+        if source_address is None:
+            return
+        request, answer = rules.exchange(path, source_address)
+        places = dict.fromkeys(filter(None, (path.source, HOST, path.target)))
+        for place in (place for place in places if place.kind != "outside"):
+            for packet, sender, receiver in ((request, path.source, path.target), (answer, path.target, path.source)):
+                directions = {sender: (OUT,), receiver: (IN,)}.get(place, DIRECTIONS)
+                policy = place.inside(partial(ipsec_policies.stopping, packet, directions))
                 if policy:
                     kind = "container-firewall" if place.netns_path else "foreign-firewall"
                     detail = f"an IPsec policy of {place.name} matches the probe: {policy}"

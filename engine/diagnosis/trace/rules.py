@@ -58,7 +58,7 @@ def dropping_at_source(path: PacketPath) -> Culprit | None:
     client, member = path.source_address, path.source_member
     if client is None or member is None:
         return None
-    request, answer = _exchange(path, client)
+    request, answer = exchange(path, client)
     return _at_end(path.source, member.endpoint.interface, answer, request)
 
 
@@ -69,7 +69,7 @@ def dropping_at_target(path: PacketPath, client: IPAddress) -> Culprit | None:
     """
     if path.target is None or path.target_member is None:
         return None
-    request, answer = _exchange(path, client)
+    request, answer = exchange(path, client)
     return _at_end(path.target, path.target_member.endpoint.interface, request, answer)
 
 
@@ -98,7 +98,7 @@ def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Cu
     """
     filtered = place.inside(lambda: _filters_bridged(path.inner_address.version))
     families: tuple[tuple[str, ...], ...] = (("bridge",), IP) if filtered else (("bridge",),)
-    steps = [(hook, p) for p in _exchange(path, client) for hook in ("prerouting", "forward", "postrouting")]
+    steps = [(hook, p) for p in exchange(path, client) for hook in ("prerouting", "forward", "postrouting")]
     for family in families:
         proven = place.inside(partial(_first, steps, family))
         if proven is not None:
@@ -129,7 +129,7 @@ def _filters_bridged(version: int) -> bool:
     return filters_bridged("iptables" if version == 4 else "ip6tables")
 
 
-def _exchange(path: PacketPath, client: IPAddress) -> tuple[Packet, Packet]:
+def exchange(path: PacketPath, client: IPAddress) -> tuple[Packet, Packet]:
     """Return the packet that ``client`` sends to the target, and its answer."""
     server, port = path.inner_address, path.inner_port
     request = Packet(path.protocol, client, server, port)

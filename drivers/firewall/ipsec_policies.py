@@ -1,0 +1,115 @@
+"""Find IPsec policies (ip xfrm) that block a packet or require a tunnel, in the calling thread's network namespace.
+
+In each direction, the first policy decides that matches the packet. The policy with the lowest priority number is
+first. Of policies with the same priority, the oldest is first.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from ipaddress import ip_address, ip_network
+
+from drivers.firewall.packets import Packet
+from drivers.firewall.rule_values import NUMBERS, all_of
+from drivers.linux.attributes import read
+from drivers.linux.errors import kernel_errors
+from drivers.linux.netlink import Session
+from drivers.model import IPNetwork
+
+NETLINK_XFRM, GET_POLICY, TEMPLATES = 6, 0x15, 5  # kernel constants; XFRM_MSG_GETPOLICY, XFRMA_TMPL
+NARROWING = (21, 31)  # XFRMA_MARK and XFRMA_IF_ID: the policy is only for packets with a mark or of one interface
+DIRECTIONS = IN, OUT, FORWARD = 0, 1, 2
+"""The directions of policies. The kernel also lists policies of single sockets, which have other directions."""
+BLOCKS = "action block"
+POLICY = struct.Struct("=16s16sHHHHHBBB3xi4x96xI4xBB6x")
+"""Struct xfrm_userpolicy_info: destination, source, four fields for ports, family, two prefix lengths, protocol,
+interface, priority, direction, action. The addresses to the interface are the selector.
+"""
+BLOCK = 1  # XFRM_POLICY_BLOCK
+
+
+def blocking(packets: Iterable[Packet]) -> str:
+    """Return, as text, a policy that certainly blocks one of the packets in any direction; "" if none is proven."""
+    policies = _policies()
+    texts = (text for packet in packets for text in _stopping(policies, packet, DIRECTIONS))
+    return next((text for text in texts if text.endswith(BLOCKS)), "")
+
+
+def stopping(packet: Packet, directions: Iterable[int]) -> str:
+    """Return, as text, a policy that certainly blocks the packet or requires IPsec; "" if none is proven.
+
+    Only policies for one of the ``directions`` are examined.
+    """
+    return next(_stopping(_policies(), packet, directions), "")
+
+
+def _stopping(policies: Sequence[_Policy], packet: Packet, directions: Iterable[int]) -> Iterator[str]:
+    """Yield the text of each policy that decides in a direction, and does not let the packet pass.
+
+    A policy that may be for the packet is skipped if it stops packets. If it lets packets pass, the examination of its
+    direction ends, because no later policy certainly decides.
+    """
+    for direction in directions:
+        for policy in policies:
+            matches = policy.matches(packet) if policy.direction == direction else False
+            if matches and not policy.lets_pass:
+                yield str(policy)
+            if matches or (matches is None and policy.lets_pass):
+                break
+
+
+def _policies() -> list[_Policy]:
+    """Return the kernel's policies, the first to decide at the start; an empty list from a kernel without IPsec."""
+    with (
+        kernel_errors("list", "IPsec policies", ignore=(errno.EPROTONOSUPPORT,)),
+        closing(Session(NETLINK_XFRM)) as session,
+    ):
+        oldest_first = [_Policy(body) for body in reversed(session.dump(GET_POLICY, bytes(64)))]
+        return sorted(oldest_first, key=lambda policy: policy.priority)
+    return []
+
+
+class _Policy:
+    """One policy of the kernel. ``lets_pass`` is True if the policy neither blocks packets nor requires IPsec."""
+
+    def __init__(self, body: bytes) -> None:
+        to, by, *ports, family, to_length, by_length, protocol, interface, priority, direction, action = (
+            POLICY.unpack_from(body)
+        )
+        attributes = read(body, POLICY.size)
+        self.priority, self.direction, self._protocol = priority, direction, protocol
+        self._is_narrow = bool(interface) or any(kind in attributes for kind in NARROWING)
+        self._ports = [socket.ntohs(value) for value in ports]
+        self._source, self._destination = _network(by, by_length, family), _network(to, to_length, family)
+        self._blocks = action == BLOCK
+        self.lets_pass = not self._blocks and TEMPLATES not in attributes
+
+    def __str__(self) -> str:
+        effect = f" {BLOCKS}" if self._blocks else ", which requires IPsec"
+        return f"src {self._source} dst {self._destination}{effect}"
+
+    def matches(self, packet: Packet) -> bool | None:
+        """Return whether the policy is for the packet; None if unknown."""
+        port, mask, source_port, source_mask = self._ports
+        conditions = [
+            packet.source in self._source if packet.source is not None else None,
+            packet.destination in self._destination,
+            self._protocol in (0, NUMBERS.get(packet.l4)),
+            _is_port(packet.port, port, mask),
+            _is_port(packet.source_port, source_port, source_mask),
+            None if self._is_narrow else True,
+        ]
+        return all_of(conditions)
+
+
+def _network(address: bytes, length: int, family: int) -> IPNetwork:
+    return ip_network((ip_address(address[: 4 if family == socket.AF_INET else 16]), length), strict=False)
+
+
+def _is_port(port: int, required: int, mask: int) -> bool | None:
+    """Return whether a packet's port is the one that a policy requires, or None if the packet's port is unknown."""
+    return True if not mask else (port & mask == required & mask) if port else None
