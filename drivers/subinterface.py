@@ -70,12 +70,14 @@ class SubinterfaceBase:
         """Create the parent if it does not exist; idempotent."""
         parent = self.parent_name(network)
         with session() as opened:
+            link.delete(opened, names.unfinished_name(network.id))
             if not link.index(parent):
                 self._make_parent(opened, network, parent)
 
     def delete_network(self, network: NetworkSpec) -> None:
         """Remove the parent if `create_network` made it; idempotent."""
         with session() as opened:
+            link.delete(opened, names.unfinished_name(network.id))
             parent = link.find(opened, self.parent_name(network))
             if parent is not None and parent.alias == names.network_mark(network.id):
                 link.delete(opened, parent.name)
@@ -203,6 +205,10 @@ class SubinterfaceBase:
         return self.modes[choice]
 
     def _make_parent(self, opened: Session, network: NetworkSpec, parent: str) -> None:
+        """Create the parent with a temporary name, then give it its mark and its final name in one request.
+
+        If this process is killed before that request, the temporary name shows that hawse made the link.
+        """
         if network.options.get(PARENT):
             if "." not in parent:  # the parent was removed after the network's creation, for example by a boot
                 raise Missing(f"-o parent interface was not found on the host: {parent}")
@@ -211,15 +217,16 @@ class SubinterfaceBase:
             prefix = f"failed to create {parent} vlan link: "
         else:
             kind, attributes, prefix = "dummy", {}, ""
+        name = names.unfinished_name(network.id)
         try:
-            link.add(opened, parent, kind, **attributes)
+            link.add(opened, name, kind, **attributes)
         except KernelError as error:
             hint = f"The parent is a {kind} interface, for which the kernel needs a module: modprobe {MODULES[kind]}"
             raise _explained(error, prefix, hint) from error
         # Ignore router advertisements on the parent, because the routers on the parent's wire serve the containers and
         # not the host.
-        sysctl.write_if_present(sysctl.conf("ipv6", parent, "accept_ra"), "0")
-        link.change(opened, link.index(parent), ifalias=names.network_mark(network.id), state="up")
+        sysctl.write_if_present(sysctl.conf("ipv6", name, "accept_ra"), "0")
+        link.change(opened, link.index(name), ifname=parent, ifalias=names.network_mark(network.id), state="up")
 
     def _compare_mode(self, opened: Session, network: NetworkSpec, interface: str) -> list[Difference]:
         wrong = self._wrong_mode(opened, network, interface)

@@ -33,9 +33,12 @@ def host_end_names(endpoint_id: str) -> tuple[str, ...]:
     return tuple(f"veth{endpoint_id[s : s + HOST_END_DIGITS]}" for s in starts)
 
 
-def unfinished_name(endpoint_id: str) -> str:
-    """Return the temporary name that a new link has in its sandbox until the link gets its mark and final name."""
-    return f"hw-{endpoint_id[:12]}"
+def unfinished_name(owner_id: str) -> str:
+    """Return the temporary name that a new link has until the link gets its mark and final name.
+
+    The link is an endpoint's sub-interface in its sandbox, or a network's parent interface on the host.
+    """
+    return f"hw-{owner_id[:12]}"
 
 
 def fits(name: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from drivers.errors import Exists, Missing, Unsupported, UnusableOption
@@ -120,6 +122,32 @@ def test_the_host_accepts_no_router_advertisements_on_a_parent_that_hawse_made(m
         "0",
         name,
     ]
+
+
+@pytest.mark.parametrize("options", [{}, {"parent": "ext0.10"}])
+def test_a_killed_creation_of_a_parent_leaves_no_unmarked_link(macvlan, monkeypatch, options):
+    """The parents are bridges, because some kernels have no dummy and VLAN links."""
+    add = link.add
+    monkeypatch.setattr(link, "add", lambda opened, name, _kind, **_: add(opened, name, "bridge"))
+    network, driver = macvlan.spec("m1", "192.168.98.0/24", options=options), macvlan.driver
+    before = macvlan.host.sh("ip -o link").count("\n")
+
+    def killed():
+        with monkeypatch.context() as patch:
+            patch.setattr(link, "change", lambda *_, **__: sys.exit())
+            with pytest.raises(SystemExit):
+                driver.create_network(network)
+
+    macvlan.on_host(killed)
+    macvlan.on_host(lambda: driver.create_network(network))
+    assert macvlan.on_host(lambda: driver.compare_network(network, [])) == []
+    shown = macvlan.host.sh(f"ip link show {driver.parent_name(network)}")
+    assert f"alias hawse network {network.id}" in shown
+    assert "UP" in shown
+    macvlan.on_host(lambda: driver.delete_network(network))
+    macvlan.on_host(killed)
+    macvlan.on_host(lambda: driver.delete_network(network))
+    assert macvlan.host.sh("ip -o link").count("\n") == before
 
 
 def test_a_name_that_is_taken_leaves_nothing_behind(macvlan):
