@@ -31,7 +31,8 @@ VNIS = "com.docker.network.driver.overlay.vxlanid_list"
 ENCRYPTED = "encrypted"
 VTEP = "com.hawse.overlay.vtep"
 WIREGUARD = "com.hawse.overlay.wireguard"
-INT64_MAX = 2**63 - 1
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+MOST_DIGITS = 40  # far more than the largest 64-bit number has
 WHOLE = re.compile("[+-]?[0-9]+")
 T = TypeVar("T")
 
@@ -56,12 +57,23 @@ def check_heal(options: Mapping[str, str]) -> None:
     read(options, HEAL, boolean, True)
 
 
+def whole_number(text: str) -> int:
+    """Parse decimal digits with an optional sign; a value beyond ±10**40 becomes ±10**40.
+
+    Python's int() refuses more than 4,300 digits with its own error. This function accepts them, so that the caller can
+    refuse the number with Docker's error text.
+    """
+    digits = text.lstrip("+-").lstrip("0")
+    value = int(digits or "0") if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS
+    return -value if text.startswith("-") else value
+
+
 def integer(label: str, value: str) -> int:
     """Parse an integer as Go does (strconv.Atoi); raises `BadOption`."""
     if not WHOLE.fullmatch(value):
         raise BadOption(f'failed to parse {label} value: {value} (strconv.Atoi: parsing "{value}": invalid syntax)')
-    number = int(value)
-    if abs(number) > INT64_MAX:
+    number = whole_number(value)
+    if not INT64_MIN <= number <= INT64_MAX:
         raise BadOption(f'failed to parse {label} value: {value} (strconv.Atoi: parsing "{value}": value out of range)')
     return number
 

@@ -295,13 +295,14 @@ def split_vlan(parent: str) -> tuple[str, int]:
     if "." in text:
         form = "required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received"
         raise UnusableOption(f"{form} {parent}", missing)
-    if not text.isdecimal():
+    vlan = options.whole_number(text) if text.isdecimal() else None
+    if vlan is None or vlan > options.INT64_MAX:
         raise UnusableOption(f"unable to parse a valid vlan id from: {text} (ex. eth0.10 for vlan 10)")
     if not link.index(master):
         raise UnusableOption(f"-o parent interface was not found on the host: {master}")
-    if not 1 <= int(text) <= MAX_VLAN:
-        raise UnusableOption(f"vlan id must be between 1-{MAX_VLAN}, received: {int(text)}")
-    return master, int(text)
+    if not 1 <= vlan <= MAX_VLAN:
+        raise UnusableOption(f"vlan id must be between 1-{MAX_VLAN}, received: {vlan}")
+    return master, vlan
 
 
 def _explained(error: KernelError, prefix: str, hint: str = "") -> Exception:

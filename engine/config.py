@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
@@ -21,6 +20,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from engine.errors import EngineError, InvalidArgument, PermissionDenied, Unavailable
+from engine.golang.strconv import parse_uint
 from engine.golang.units import parse_size
 from engine.ipam import LOCAL_POOLS, DefaultPool
 from engine.paths import is_own
@@ -28,7 +28,6 @@ from engine.validate.logging import DEFAULT_LIMIT_BYTES, JSON_FILE, check_defaul
 
 DEFAULT_PATH = Path("/etc/hawse/daemon.json")
 LIMIT_BYTES = 1 << 20
-UNSIGNED = re.compile(r"0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO]?(_?[0-7])+|0|[1-9](_?[0-9])*")
 
 
 class Config(Struct, frozen=True):
@@ -272,13 +271,10 @@ def _unsigned(text: str, title: str) -> int:
 
     Raises `_Wrong` with a message that has ``title`` before Go's error text.
     """
-    if not UNSIGNED.fullmatch(text):
-        raise _Wrong(f"{title}: strconv.ParseUint: parsing {json.dumps(text)}: invalid syntax")
-    digits = text.replace("_", "")
-    number = int(digits, 8 if digits.startswith("0") and digits.isdecimal() else 0)
-    if number >= 2**32:
-        raise _Wrong(f"{title}: strconv.ParseUint: parsing {json.dumps(text)}: value out of range")
-    return number
+    try:
+        return parse_uint(text, 32)
+    except ValueError as error:
+        raise _Wrong(f"{title}: {error}") from None
 
 
 _KEYS: dict[str, Callable[[object], Any]] = {

@@ -22,6 +22,7 @@ import h11
 
 from api.docker.errors import ApiError, BrokenBody, ClientGone, MalformedRequest
 from api.docker.stream import RAW_STREAM, ChunkedStream, Hijacked, Stream
+from engine.golang.strconv import whole_number
 
 HEAD_LIMIT_BYTES = (1 << 20) + 4096  # as Go's HTTP server has it
 HEAD_SECONDS = 30.0
@@ -88,6 +89,8 @@ class Exchange:
                 in_line = in_line and _LINE_END not in data
         except h11.RemoteProtocolError as error:
             raise MalformedRequest(error.error_status_hint, GO_DETAILS.get(str(error), "")) from None
+        except ValueError:  # h11 passes a Content-Length to int(), which refuses more than 4,300 digits
+            raise MalformedRequest from None
         except ConnectionError:
             return None
         if not isinstance(event, h11.Request):
@@ -315,7 +318,7 @@ def _escape_line(data: bytes) -> bytes:
 
 def _check_header(name: bytes, value: bytes) -> None:
     """Raise MalformedRequest for a header that h11 accepts and Go's HTTP server refuses; ``name`` is in lower case."""
-    if CONTROL.search(value) or (name == b"content-length" and int(value) > LENGTH_LIMIT):
+    if CONTROL.search(value) or (name == b"content-length" and whole_number(value.decode()) > LENGTH_LIMIT):
         raise MalformedRequest
     if name == b"host" and not HOST.fullmatch(value):
         raise MalformedRequest(400, "malformed Host header")

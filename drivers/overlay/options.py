@@ -119,9 +119,10 @@ def complete(network: NetworkSpec) -> OverlayOptions:
 def _vnis(label: str, value: str) -> tuple[int, ...]:
     numbers = []
     for text in value.split(","):
-        if not (text.isascii() and text.isdecimal() and 0 < int(text) <= MAX_VNI):
+        number = options.whole_number(text) if text.isascii() and text.isdecimal() else 0
+        if not 0 < number <= MAX_VNI:
             raise BadOption(f'invalid vxlan id value "{text}" passed')
-        numbers.append(int(text))
+        numbers.append(number)
     if len(set(numbers)) < len(numbers):
         raise BadOption(f"a vxlan id is given twice in {label}: {value}")
     return tuple(numbers)

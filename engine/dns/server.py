@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from drivers.errors import DriverError
 from drivers.firewall.resolver_redirect import remove
+from drivers.options import whole_number
 from engine.agent.service import Snapshot
 from engine.dns.file_watch import FileWatch
 from engine.dns.mmsg import Datagrams
@@ -250,4 +251,4 @@ def _say_unserved(view: SandboxView, error: OSError) -> None:
 def ttl_from_environment() -> int:
     """Return the TTL in HAWSE_DNS_TTL, in seconds; without the variable, return `DEFAULT_TTL`."""
     text = os.environ.get("HAWSE_DNS_TTL", "")
-    return min(int(text), 0x7FFFFFFF) if text.isascii() and text.isdigit() else DEFAULT_TTL
+    return min(whole_number(text), 0x7FFFFFFF) if text.isascii() and text.isdigit() else DEFAULT_TTL

@@ -10,7 +10,7 @@ import re
 from drivers import options
 
 INTEGER = re.compile(r"[+-]?(0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO](_?[0-7])+|0(_?[0-7])*|[1-9](_?[0-9])*)")
-MOST_DIGITS = 40  # far more than the largest 64-bit number has
+whole_number = options.whole_number  # also here, because `cli` and `api` must not import `drivers`
 ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 
 
@@ -82,14 +82,3 @@ def _integer(function: str, text: str, base: int, low: int, high: int) -> int:
 def _number(text: str) -> int:
     plain = text.replace("_", "")
     return whole_number(plain) if plain.lstrip("+-").isdecimal() else int(plain, 0)
-
-
-def whole_number(text: str) -> int:
-    """Parse decimal digits with an optional sign; a value beyond ±10**40 becomes ±10**40.
-
-    Python's int() refuses more than 4,300 digits with its own error. This function accepts them, so that the caller can
-    refuse the number with Docker's error text.
-    """
-    digits = text.lstrip("+-").lstrip("0")
-    value = int(digits or "0") if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS
-    return -value if text.startswith("-") else value

@@ -59,14 +59,14 @@ def find_identity(user: str, root: int) -> Identity:
     if entry is None and number is None:
         raise SetupFailed(BAD_USER, f"unable to find user {name}: no matching entries in passwd file", plain=True)
     if entry:
-        uid, gid, home = _checked(int(entry[2])), _checked(int(entry[3])), entry[5]
+        uid, gid, home = _checked(_id(entry[2])), _checked(_id(entry[3])), entry[5]
     else:
         uid, gid, home = _checked(number), 0, ""
     more: list[int] = []
     if group:
         gid = _find_group(group, root)
     elif entry:
-        more = [int(e[2]) for e in _entries(root, "etc/group", numeric=1) if entry[0] in e[3].split(",")]
+        more = [_id(e[2]) for e in _entries(root, "etc/group", numeric=1) if entry[0] in e[3].split(",")]
     return Identity(uid, gid, [gid, *(g for g in more if g != gid)], home or "/")
 
 
@@ -74,7 +74,7 @@ def _find_group(group: str, root: int) -> int:
     entry, number = _look_up(_entries(root, "etc/group", numeric=1), group)
     if entry is None and number is None:
         raise SetupFailed(BAD_USER, f"unable to find group {group}: no matching entries in group file", plain=True)
-    return _checked(int(entry[2]) if entry else number)
+    return _checked(_id(entry[2]) if entry else number)
 
 
 def _look_up(entries: Iterator[list[str]], reference: str) -> tuple[list[str] | None, int | None]:
@@ -84,8 +84,13 @@ def _look_up(entries: Iterator[list[str]], reference: str) -> tuple[list[str] | 
     entry is None.
     """
     number = _number(reference)
-    matching = (e for e in entries if (e[0] == reference if number is None else int(e[2]) == number))
+    matching = (e for e in entries if (e[0] == reference if number is None else _id(e[2]) == number))
     return next(matching, None), number
+
+
+def _id(digits: str) -> int:
+    """Return a number of passwd or group. It is cut to 19 digits, because int() refuses more than 4,300 digits."""
+    return int(digits.lstrip("0")[:_TOO_LONG] or "0")
 
 
 def _number(text: str) -> int | None:

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from drivers.linux import host as linux_host
 from drivers.linux import marked_links
+from drivers.options import whole_number
 from engine.errors import InvalidArgument
 
 DEFAULT_PORT = 2377
@@ -47,7 +48,7 @@ def split(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]") or (":" in host and not text.startswith("[")):
         return text.strip("[]"), DEFAULT_PORT
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+    if not (port.isascii() and port.isdigit() and 0 < whole_number(port) < 65536):
         raise InvalidArgument(BAD_ADVERTISED)
     return host.strip("[]"), int(port)
 

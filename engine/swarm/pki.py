@@ -29,6 +29,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from drivers.options import whole_number
+
 AUTHORITY_LIFETIME = timedelta(days=20 * 365)
 LIFETIME = 14 * 86400
 """Seconds for which a host's certificate is valid (14 days); HAWSE_CERTIFICATE_LIFETIME overrides this time.
@@ -46,7 +48,7 @@ The usual error at a boot is a hardware clock in local time, which differs from 
 def lifetime() -> int:
     """Return HAWSE_CERTIFICATE_LIFETIME in seconds, at least 2; without the variable, return `LIFETIME`."""
     text = os.environ.get("HAWSE_CERTIFICATE_LIFETIME", "")
-    return max(2, int(text)) if text.isascii() and text.isdigit() else LIFETIME
+    return max(2, whole_number(text)) if text.isascii() and text.isdigit() else LIFETIME
 
 
 def new_key() -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from drivers.options import parse_bool
+from drivers.options import parse_bool, whole_number
 from engine.errors import EngineError, InvalidArgument
 from engine.model import (
     ContainerConfig,
@@ -223,7 +223,7 @@ def _is_port_range(text: str) -> bool:
     match = PORT_RANGE.fullmatch(text)
     if match is None:
         return not text
-    start, end = int(match["start"]), int(match["end"] or match["start"])
+    start, end = whole_number(match["start"]), whole_number(match["end"] or match["start"])
     return start <= end <= 65535
 
 

@@ -41,5 +41,5 @@ def _realtime(name: str) -> int | None:
     match = REALTIME.fullmatch(name)
     if match is None:
         return None
-    number = (RTMIN if match["base"] == "IN" else RTMAX) + int(match["offset"] or 0)
+    number = (RTMIN if match["base"] == "IN" else RTMAX) + whole_number(match["offset"] or "0")
     return number if RTMIN <= number <= RTMAX else None

@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 
+from drivers.options import whole_number
 from engine.cluster import node_operations
 from engine.cluster.etcd import Client
 from engine.cluster.model import ClusterMembership
@@ -32,7 +33,7 @@ SYNC_INTERVAL_SECONDS = 60.0
 def lease_seconds() -> int:
     """Return the seconds in HAWSE_LEASE, at least 2; without the variable, return `LEASE_SECONDS`."""
     text = os.environ.get("HAWSE_LEASE", "")
-    return max(2, int(text)) if text.isascii() and text.isdigit() else LEASE_SECONDS
+    return max(2, whole_number(text)) if text.isascii() and text.isdigit() else LEASE_SECONDS
 
 
 class LeaseKeeper:

@@ -64,6 +64,7 @@ def test_leaving_removes_the_interface_and_joining_again_replaces_it(macvlan):
         ("lo", "loopback interface is not a valid macvlan parent link"),
         ("nosuch", "invalid subinterface vlan name nosuch, example formatting is eth0.10"),
         ("ext0.abc", "unable to parse a valid vlan id from: abc (ex. eth0.10 for vlan 10)"),
+        ("ext0." + "9" * 5000, f"unable to parse a valid vlan id from: {'9' * 5000} (ex. eth0.10 for vlan 10)"),
         ("ext0.5000", "vlan id must be between 1-4094, received: 5000"),
         ("nosuch.10", "-o parent interface was not found on the host: nosuch"),
         ("nosuch.5000", "-o parent interface was not found on the host: nosuch"),

@@ -122,12 +122,14 @@ def test_much_input_and_output_do_not_wait_for_each_other(lab, image, tmp_path):
     assert (tmp_path / "err").read_text() == "3000000\n"
 
 
-@pytest.mark.parametrize("user", ["4294967295", "-1", "99999999999", "0:4294967295", "-2:0"])
+@pytest.mark.parametrize("user", ["4294967295", "-1", "99999999999", "0:4294967295", "-2:0", "huge"])
 def test_numbers_of_users_and_groups_have_docker_range(lab, image, user):
     """A user id or group id outside Docker's range is refused, with the error text of moby's user package.
 
     For setresuid(2), the id 4294967295 means "do not change". Therefore, the process would stay root.
     """
+    (image / "etc").mkdir(exist_ok=True)
+    (image / "etc/passwd").write_text(f"huge:x:{'9' * 5000}:0::/:/bin/sh\n")
     lab.launch("one", "busybox", "sleep", "60", rootfs=str(image))
     with pytest.raises(RuntimeFailure, match=r"^uids and gids must be in range 0-2147483647$"):
         lab.run("two", "true", rootfs=str(image), user=user)

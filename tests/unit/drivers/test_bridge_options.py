@@ -60,6 +60,8 @@ def test_every_spelling_of_false(value):
         (NETWORK + "driver.mtu", "abc", '(strconv.Atoi: parsing "abc": invalid syntax)'),
         (NETWORK + "driver.mtu", "", '(strconv.Atoi: parsing "": invalid syntax)'),
         (NETWORK + "driver.mtu", "99999999999999999999", "value out of range)"),
+        (NETWORK + "driver.mtu", "9" * 5000, "value out of range)"),
+        (NETWORK + "driver.mtu", "-9223372036854775809", "value out of range)"),
         (BRIDGE + "enable_icc", "maybe", '(strconv.ParseBool: parsing "maybe": invalid syntax)'),
         (BRIDGE + "enable_icc", "", '(strconv.ParseBool: parsing "": invalid syntax)'),
         (BRIDGE + "enable_ip_masquerade", "2", '(strconv.ParseBool: parsing "2": invalid syntax)'),
@@ -84,6 +86,7 @@ def test_a_wrong_value_is_refused_in_dockers_words(label, value, message):
     ("label", "value", "message"),
     [
         (NETWORK + "driver.mtu", "-1", "invalid MTU number: -1"),
+        (NETWORK + "driver.mtu", "-9223372036854775808", "invalid MTU number: -9223372036854775808"),
         (NETWORK + "driver.mtu", "67", "invalid argument"),
         (NETWORK + "driver.mtu", "65536", "invalid argument"),
         (BRIDGE + "name", "averyveryverylongname", "numerical result out of range"),

@@ -204,6 +204,7 @@ BAD_MARKS = {
     "09": 'invalid firewall mark "09": strconv.ParseUint: parsing "09": invalid syntax',
     "1/0x100000000": 'invalid firewall mask "1/0x100000000": strconv.ParseUint: parsing "0x100000000": '
     "value out of range",
+    "9" * 5000: f'invalid firewall mark "{"9" * 5000}": strconv.ParseUint: parsing "{"9" * 5000}": value out of range',
 }
 
 

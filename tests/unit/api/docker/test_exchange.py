@@ -55,6 +55,8 @@ def test_a_head_that_is_no_http_or_too_long_is_refused(ends):
         (b"Host: x\r\nA: a\x01b", b"400 Bad Request"),
         (b"Host: x\r\nA: a\x7fb", b"400 Bad Request"),
         (b"Host: x\r\nContent-Length: 9223372036854775808", b"400 Bad Request"),
+        (b"Host: x\r\nContent-Length: " + 5000 * b"9", b"400 Bad Request"),
+        (b"Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: " + 5000 * b"9", b"400 Bad Request"),
         (b"Host: a/b", b"400 Bad Request: malformed Host header"),
         (b"Host: a b", b"400 Bad Request: malformed Host header"),
         (b"Host: x\r\nExpect: foo", b"417 Expectation Failed"),

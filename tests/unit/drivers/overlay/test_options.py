@@ -55,6 +55,7 @@ def test_the_mtu_of_containers_is_that_of_the_underlay_without_the_headers(vtep,
     [
         ({VNIS: "4097,x"}, 'invalid vxlan id value "x" passed'),
         ({VNIS: "0"}, 'invalid vxlan id value "0" passed'),
+        ({VNIS: "9" * 5000}, f'invalid vxlan id value "{"9" * 5000}" passed'),
         ({VNIS: "16777216"}, 'invalid vxlan id value "16777216" passed'),
         ({VNIS: "5,5"}, f"a vxlan id is given twice in {VNIS}: 5,5"),
         ({MTU: "-1"}, "invalid MTU value: -1"),

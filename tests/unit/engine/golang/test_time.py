@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from engine.errors import InvalidArgument
-from engine.golang.time import moment, parse_duration, parse_moment
+from engine.golang.time import moment, nanoseconds, parse_duration, parse_moment
 
 NOW, NEW_YEAR_2020 = 1_800_000_000.0, 1577836800
 LAST_WHOLE_SECOND = 1_799_999_998  # 1.5 s before the constant NOW, rounded down to a whole second
@@ -107,6 +107,15 @@ def test_moment_refuses_invalid_times():
 )
 def test_parse_moment_parses_valid_times(text, moment):
     assert parse_moment(text, NOW) == moment
+
+
+@pytest.mark.parametrize("text", ["99999999999999999999", "1.99999999999999999999", "9" * 5000])
+def test_seconds_beyond_64_bits_are_refused_as_in_docker_26_1_5(text):
+    for parse in (moment, nanoseconds):
+        with pytest.raises(ValueError) as caught:
+            parse(text, NOON)
+        assert str(caught.value) == f'failed to parse value as time or duration: "{text}"'
+    assert nanoseconds("9223372036854775807.000000000000000000001", NOON) == 9223372036854775807 * 10**9
 
 
 def test_a_date_without_zone_is_local():

@@ -57,7 +57,9 @@ def test_addresses_are_split_from_their_ports(text, address, port):
     assert (manager.host, manager.port) == (address, port)
 
 
-@pytest.mark.parametrize("text", ["192.0.2.1:", "192.0.2.1:x", "192.0.2.1:70000", "192.0.2.1:0"])
+@pytest.mark.parametrize(
+    "text", ["192.0.2.1:", "192.0.2.1:x", "192.0.2.1:70000", "192.0.2.1:0", "192.0.2.1:" + "9" * 5000]
+)
 def test_invalid_ports_are_refused(text):
     with pytest.raises(InvalidArgument):
         advertise.split(text)

@@ -106,7 +106,7 @@ def test_a_signal_has_a_name_or_a_number(text, number):
     assert parse_signal(text) == number
 
 
-@pytest.mark.parametrize("text", ["0", "bogus", "SIGFOO", "", "RTMIN+99"])
+@pytest.mark.parametrize("text", ["0", "bogus", "SIGFOO", "", "RTMIN+99", "RTMIN+" + "9" * 5000])
 def test_an_unknown_signal_is_refused(text):
     with pytest.raises(InvalidArgument) as caught:
         parse_signal(text)
