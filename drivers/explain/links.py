@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pyroute2.netlink import NLM_F_CREATE
 from pyroute2.netlink.rtnl import RTM_DELLINK
-from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_NOARP, IFF_UP, ifinfmsg
 
 from drivers.linux.netlink import Message
 from drivers.linux.rtnetlink import decode
@@ -28,10 +28,12 @@ PORT_FLAGS = {
     "IFLA_BRPORT_MCAST_TO_UCAST": "mcast_to_unicast",
     "IFLA_BRPORT_VLAN_TUNNEL": "vlan_tunnel",
     "IFLA_BRPORT_GUARD": "guard",
+    "IFLA_BRPORT_PROXYARP": "proxy_arp",
 }
 IPVLAN_MODES, IPVLAN_FLAGS = ("l2", "l3", "l3s"), ("bridge", "private", "vepa")
 KINDS = {
     "IFLA_BR_MCAST_SNOOPING": "mcast_snooping",
+    "IFLA_BR_STP_STATE": "stp_state",
     "IFLA_BR_FDB_MAX_LEARNED": "fdb_max_learned",
     "IFLA_VLAN_ID": "id",
     "IFLA_MACVLAN_MODE": "mode",
@@ -68,17 +70,25 @@ def command(message: Message, names: NameLookup) -> list[str]:
         return ["ip", "link", "add", *_parent(content, names), "name", *_new(content, names)]
     device = ["dev", names.link(content["index"])]
     if content["family"] == AF_BRIDGE:
-        flags = dict(content.get_attr("IFLA_PROTINFO")["attrs"])
-        words = [
-            w for name, word in PORT_FLAGS.items() if name in flags for w in (word, "on" if flags[name] else "off")
-        ]
-        return ["bridge", "link", "set", *device, *words]
+        return _port_command(device, dict(content.get_attr("IFLA_PROTINFO")["attrs"]))
     return ["ip", "link", "set", *device, *_changes(content, names)]
+
+
+def _port_command(device: list[str], flags: dict[str, int]) -> list[str]:
+    """Return the words of the command that sets flags of a bridge port; bridge(8) has no word for proxy_arp."""
+    words = [w for name, word in PORT_FLAGS.items() if name in flags for w in (word, "on" if flags[name] else "off")]
+    if "IFLA_BRPORT_STATE" in flags:
+        words += ["state", str(flags["IFLA_BRPORT_STATE"])]
+    if "IFLA_BRPORT_PROXYARP" in flags:
+        return ["ip", "link", "set", *device, "type", "bridge_slave", *words]
+    return ["bridge", "link", "set", *device, *words]
 
 
 def _changes(content: Any, names: NameLookup) -> Iterator[str]:
     if content["change"] & IFF_UP:
         yield "up" if content["flags"] & IFF_UP else "down"
+    if content["change"] & IFF_NOARP:
+        yield from ("arp", "off" if content["flags"] & IFF_NOARP else "on")
     name = content.get_attr("IFLA_IFNAME")
     if name:
         yield from ("name", name)
@@ -86,6 +96,7 @@ def _changes(content: Any, names: NameLookup) -> Iterator[str]:
     alias = content.get_attr("IFLA_IFALIAS")
     if alias is not None:
         yield from ("alias", alias)
+    yield from _kind(content, names)
 
 
 def _parent(content: Any, names: NameLookup) -> Iterator[str]:
@@ -98,12 +109,17 @@ def _new(content: Any, names: NameLookup) -> Iterator[str]:
     """Yield the words for a new link: its name, its settings, its kind and the settings of the kind."""
     yield content.get_attr("IFLA_IFNAME")
     yield from _settings(content, names)
+    yield from _kind(content, names)
+
+
+def _kind(content: Any, names: NameLookup) -> Iterator[str]:
+    """Yield the words for the link's kind and the settings of the kind; nothing if the message has no kind."""
     kind = content.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND")
+    if kind is None:
+        return
     yield from ("type", kind)
     data = content.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
-    if data is None:
-        return
-    for name, value in data["attrs"]:
+    for name, value in data["attrs"] if data is not None else ():
         yield from _special(name, value, names)
 
 

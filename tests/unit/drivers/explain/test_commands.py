@@ -69,6 +69,29 @@ def test_a_changed_link_is_shown_by_its_name():
         assert text == f"ip link set dev link7 {command}"
 
 
+def test_a_changed_flag_or_setting_is_shown_by_its_word():
+    for act, command in (
+        (lambda s: link.switch_arp_on(s, 7), "ip link set dev link7 arp on"),
+        (
+            lambda s: link.change_kind(s, 7, "bridge", br_mcast_snooping=0, br_stp_state=0),
+            "ip link set dev link7 type bridge mcast_snooping 0 stp_state 0",
+        ),
+        (
+            lambda s: link.change_kind(s, 7, "macvlan", macvlan_mode="bridge"),
+            "ip link set dev link7 type macvlan mode bridge",
+        ),
+        (
+            lambda s: link.set_bridge_port(s, 7, isolated=1, state=3),
+            "bridge link set dev link7 isolated on state 3",
+        ),
+        (
+            lambda s: link.set_bridge_port(s, 7, isolated=0, proxy_arp=0),
+            "ip link set dev link7 type bridge_slave isolated off proxy_arp off",
+        ),
+    ):
+        assert shown(links.command, act) == command
+
+
 def test_routes_are_shown_without_default_attributes():
     for added, command in (
         (
