@@ -116,15 +116,14 @@ def uplink() -> tuple[str, int]:
 def outside_interfaces() -> list[str]:
     """Return the names of the interfaces that may lead to other machines.
 
-    These are the interfaces that are up, and are no loopback and no bridge. An interface with an alias is left out,
-    because hawse marks its own links by an alias.
+    These are the interfaces that are up, that are no loopback and no bridge, and that hawse did not make.
     """
     with session() as opened:
         links = link.all_links(opened)
     return [
         device.name
         for device in links
-        if device.up and not device.is_loopback and not device.alias and device.kind != "bridge"
+        if device.up and not device.is_loopback and not _is_ours(device) and device.kind != "bridge"
     ]
 
 

@@ -1,0 +1,18 @@
+"""hawse reads interfaces of the host for the diagnosis."""
+
+import pytest
+
+from drivers.linux import features, names
+from drivers.linux import netns as namespaces
+
+pytestmark = pytest.mark.netns
+
+
+def test_an_interface_with_an_alias_of_the_administrator_leads_outside(netns):
+    mark = names.endpoint_mark("e" * 64)
+    netns.sh(
+        "ip link add up0 type veth peer name up1; ip link set up0 up alias uplink; ip link set up1 up; "
+        f"ip link add ours0 type veth peer name ours1; ip link set ours0 up alias '{mark}'; "
+        "ip link add br0 type bridge; ip link set br0 up; ip link set lo up"
+    )
+    assert sorted(namespaces.run_in_netns(netns.path, features.outside_interfaces)) == ["up0", "up1"]
