@@ -173,5 +173,7 @@ def _run(*command: str) -> None:
         )
     except FileNotFoundError as error:
         raise Unsupported(f"{error.filename} is missing: install util-linux") from error
+    except subprocess.TimeoutExpired as error:
+        raise Unsupported(f"{' '.join(command)} did not end within {TIMEOUT} s") from error
     if done.returncode:
         raise Unsupported(f"{' '.join(command)}: {done.stderr.strip()}")

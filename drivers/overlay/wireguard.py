@@ -161,16 +161,15 @@ class Tunnel:
             raise self._refused("this kernel has no WireGuard and the wireguard-go program is missing")
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LOG_LEVEL": "silent"}
         for _ in range(START_ATTEMPTS):
-            done = subprocess.run(
-                ["wireguard-go", self.name],
+            done = self._run(
+                "wireguard-go",
+                self.name,
                 cwd="/",
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # no pipe, because wireguard-go would keep the pipe open
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
-                timeout=TIMEOUT,
-                check=False,
             )
             if done.returncode == 0:
                 recording.command("wireguard-go", self.name)
@@ -182,9 +181,16 @@ class Tunnel:
         """Run the program wg(8) with ``stdin`` on its standard input."""
         if shutil.which("wg") is None:
             raise self._refused("the wg program is missing (package wireguard-tools)")
-        done = subprocess.run(["wg", *argv], input=stdin, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        done = self._run("wg", *argv, input=stdin, capture_output=True, text=True)
         if done.returncode:
             raise self._refused(f"wg {argv[0]}: {done.stderr.strip()}")
+
+    def _run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[Any]:
+        """Run a program with the ``options`` of subprocess.run(); blocks up to `TIMEOUT`, and then raises."""
+        try:
+            return subprocess.run(command, timeout=TIMEOUT, check=False, **options)
+        except subprocess.TimeoutExpired as error:
+            raise self._refused(f"{command[0]} did not end within {TIMEOUT} s") from error
 
     def _rules(self) -> list[tuple[str, list[dict[str, Any]]]]:
         """Return the chain and the expressions of each expected rule, in the form in which nftables lists them."""

@@ -6,6 +6,7 @@ A double replaces this kernel, so the tests send no packet through a tunnel.
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_NEWLINK
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-from drivers.errors import DriverError, KernelError, NoPermission
+from drivers.errors import DriverError, KernelError, NoPermission, Unsupported
 from drivers.linux import rtnetlink
 from drivers.model import NetworkSpec, Sandbox
+from drivers.overlay import wireguard
 from drivers.overlay.wireguard import Tunnel, interface_name
 
 NETWORK = NetworkSpec("ab" * 32, "o1", {}, ())
@@ -52,6 +54,19 @@ def test_the_interface_is_created_in_the_networks_namespace():
     assert message.get_attr("IFLA_IFNAME") == NAME
     assert message.get_attr("IFLA_NET_NS_FD") == NAMESPACE
     assert message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") == "wireguard"
+
+
+def test_a_program_that_hangs_is_an_error_of_the_driver(tmp_path, monkeypatch):
+    for name in ("wg", "wireguard-go"):
+        (tmp_path / name).write_text("#!/bin/sh\nexec sleep 30\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(wireguard, "TIMEOUT", 0.1)
+    tunnel = Tunnel(NETWORK, NAME, Sandbox(NETWORK.id, "/proc/self/ns/net"))
+    with pytest.raises(Unsupported, match="wg did not end within"):
+        tunnel._wg("show", NAME)
+    with pytest.raises(Unsupported, match="wireguard-go did not end within"):
+        tunnel._start_process()
 
 
 def test_without_wireguard_in_the_kernel_the_kernel_creates_no_tunnel():
