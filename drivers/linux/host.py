@@ -47,9 +47,13 @@ def foreign_addresses(interface: str) -> list[IPInterface]:
 
 
 def interface_addresses() -> list[tuple[str, str]]:
-    """Return (interface name, address) for every address on every interface, in the kernel's order."""
+    """Return (interface name, address) for every address on every interface, in the kernel's order.
+
+    Omits the addresses of an interface that another program deletes meanwhile.
+    """
     with session() as opened:
-        return [(socket.if_indextoname(index), str(interface.ip)) for index, interface in address.all_addresses(opened)]
+        named = [(opened.name(index), str(interface.ip)) for index, interface in address.all_addresses(opened)]
+    return [(name, ip) for name, ip in named if name]
 
 
 def down_towards(target: IPAddress) -> str:

@@ -64,17 +64,17 @@ def route(target: IPAddress, source: IPAddress | None = None, received: str = ""
     fields = {"family": FAMILIES[target.version], "dst_len": target.max_prefixlen, "flags": LOOKUP_TABLE}
     try:
         with session() as opened:
-            bodies = opened.request(RTM_GETROUTE, encode(rtmsg, attributes, **fields))
+            message = decode(rtmsg, opened.request(RTM_GETROUTE, encode(rtmsg, attributes, **fields))[0])
+            index = message.get_attr("RTA_OIF")
+            interface = opened.name(index) if index else ""
     except OSError as error:
         if error.errno not in (*UNREACHABLE, *KIND_OF_ERROR):
             raise
         return PacketRoute(KIND_OF_ERROR.get(error.errno or 0, ""))
-    message = decode(rtmsg, bodies[0])
-    index, gateway = message.get_attr("RTA_OIF"), message.get_attr("RTA_GATEWAY")
-    preferred = message.get_attr("RTA_PREFSRC")
+    gateway, preferred = message.get_attr("RTA_GATEWAY"), message.get_attr("RTA_PREFSRC")
     return PacketRoute(
         KINDS.get(message["type"], "other"),
-        socket.if_indextoname(index) if index else "",
+        interface,
         ip_address(gateway) if gateway else None,
         ip_address(preferred) if preferred else None,
     )

@@ -6,7 +6,6 @@ Therefore, a second creation completes an interrupted creation, and a removal ne
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -158,7 +157,8 @@ def _underlay_mtu(options: OverlayOptions) -> int:
     assert options.vtep is not None
     with session() as host:
         index = address.holder(host, options.vtep)
-        interface = link.find(host, socket.if_indextoname(index)) if index else None
+        name = host.name(index) if index else ""
+        interface = link.find(host, name) if name else None
     if interface is None:
         raise Missing(f"no interface of this host has the underlay address {options.vtep}")
     return interface.mtu

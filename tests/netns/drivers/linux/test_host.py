@@ -36,6 +36,19 @@ def test_ranges_of_down_interfaces_and_local_tunnel_ends_count(host):
     assert sorted(map(written, ranges)) == ["172.22.7.0/24", "172.25.0.0/16", "192.168.99.0/24"]
 
 
+def test_addresses_of_an_interface_that_was_just_deleted_are_left_out(netns, monkeypatch):
+    netns.sh("ip link set lo up; ip link add a0 type veth peer name b0; ip addr add 192.0.2.1/24 dev a0")
+    read = host_facts.address.all_addresses
+
+    def deleting(session):
+        held = read(session)
+        netns.sh("ip link delete a0")
+        return held
+
+    monkeypatch.setattr(host_facts.address, "all_addresses", deleting)
+    assert namespaces.run_in_netns(netns.path, host_facts.interface_addresses) == [("lo", "127.0.0.1"), ("lo", "::1")]
+
+
 def test_a_thousand_addresses_and_routes_are_all_read_correctly(host):
     many = [f"10.{n // 250}.{n % 250}.0/{24 + n % 2}" for n in range(1000)]
     odd = {
