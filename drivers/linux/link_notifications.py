@@ -146,7 +146,7 @@ def _link(body: bytes, gone: bool, author: int) -> Change:
         alias=attributes.read_text(values.get(ALIAS, b"")),
         mac=values.get(MAC, b"").hex(":"),
         on=flags & (UP | NO_ARP) == UP,
-        master=int.from_bytes(master, "little") if master else 0,
+        master=int.from_bytes(master, sys.byteorder) if master else 0,
         author=author,
     )
 
