@@ -119,16 +119,16 @@ ARGUMENTS: Mapping[str, str] = {
 
 
 def flag_source(module: str, flag: str) -> str:
-    """Return the name of the completion source for a flag's values.
+    """Return the name of the completion source for a flag's values; `FREE` if no source is known.
 
-    ``module`` is the command's module below ``cli``.
+    ``module`` is the command's module below ``cli``, such as "network.ls". ``flag`` is the flag's long name.
     """
     return FLAGS.get(f"{module} {flag}") or FLAGS.get(flag, FREE)
 
 
 def argument_source(module: str, argument: str) -> str:
-    """Return the name of the completion source for an argument.
+    """Return the name of the completion source for an argument; `FREE` if no source is known.
 
-    ``module`` is the command's module below ``cli``.
+    ``module`` is the command's module below ``cli``, such as "network.ls".
     """
     return ARGUMENTS.get(f"{module} {argument}") or ARGUMENTS.get(argument, FREE)

@@ -25,10 +25,10 @@ The kernel's file times are coarse: two writes within this interval may have the
 
 
 def is_cacheable(kinds: str) -> bool:
-    """Return whether the answer of ``hawse __complete`` for these kinds of names may be cached.
+    """Return whether an answer of ``hawse __complete`` depends only on the local store, so that it may be cached.
 
-    The answer may be cached if it depends only on the local store. Answers for other kinds depend on the host's files
-    or on the words of the command line.
+    ``kinds`` lists the kinds of names in the answer, such as ``networks,images``. Answers with other kinds depend on
+    the host's files or on the words of the command line.
     """
     return all(kind.removesuffix("+") in FINDERS for kind in kinds.split(","))
 
@@ -45,11 +45,12 @@ def store_mtime(store: Path) -> int:
 
 
 def store(store: Path, kinds: str, answer: str, written: int) -> None:
-    """Write the answer for these kinds of names to the cache; ``store`` is the path of the SQLite file.
+    """Write an answer of ``hawse __complete`` to its cache file; ``store`` is the path of the SQLite file.
 
-    ``written`` is the time of the last write to the local store before the answer was computed, in nanoseconds since
-    1970. If this write is less than `MIN_STORE_AGE_NANOSECONDS` ago, nothing is cached. The function raises OSError if
-    it cannot write the cache file. The caller has checked the kinds with `is_cacheable`.
+    ``kinds`` lists the kinds of names in the answer; the caller has checked them with `is_cacheable`. ``written`` is
+    the time of the last write to the SQLite file before the answer was computed, in nanoseconds since 1970. If this
+    write is less than `MIN_STORE_AGE_NANOSECONDS` ago, nothing is cached. Raises OSError if the cache file cannot be
+    written.
     """
     if time.time_ns() - written < MIN_STORE_AGE_NANOSECONDS:
         return

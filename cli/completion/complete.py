@@ -59,7 +59,8 @@ def answer_and_keep(app: App, kinds: str) -> None:
 def answer(kinds: str, index: int, words: Sequence[str]) -> str:
     """Return the lines that ``hawse __complete`` prints for all ``kinds`` of names.
 
-    ``kinds`` is a comma-separated list such as ``networks,images``.
+    ``kinds`` is a comma-separated list such as ``networks,images``. ``words`` are the other arguments of the command
+    line. The first ``index`` of them come before the argument that is completed.
     """
     return "".join(line for kind in kinds.split(",") for line in answers(kind, index, words))
 
@@ -67,7 +68,8 @@ def answer(kinds: str, index: int, words: Sequence[str]) -> str:
 def answers(kind: str, index: int, words: Sequence[str]) -> Iterator[str]:
     """Yield the lines to print for one kind of name, such as ``networks``.
 
-    If the kind ends with ``+``, names that are already on the command line are omitted.
+    If the kind ends with ``+``, names that are already on the command line are omitted. `answer` explains ``index`` and
+    ``words``.
     """
     for name, description in find(kind.removesuffix("+"), index, words):
         if can_be_typed(name) and not (kind.endswith("+") and name in words):
@@ -83,7 +85,11 @@ def can_be_typed(name: str) -> bool:
 
 
 def find(kind: str, index: int, words: Sequence[str]) -> Names:
-    """Return the names of one kind, such as ``networks``, with their descriptions."""
+    """Return the names of one kind, such as ``networks``, with their descriptions.
+
+    If this host has no local store (the SQLite file), it has no networks, containers and images. `answer` explains
+    ``index`` and ``words``.
+    """
     if kind in MACHINE:
         return sorted(MACHINE[kind]())
     from engine.paths import root_directory
@@ -100,15 +106,19 @@ def entries(directory: str) -> Callable[[], Names]:
 
 
 def namespaces() -> Iterator[tuple[str, str]]:
-    """Yield the network namespaces in /run/netns, except symbolic links: these lead to the sandboxes of containers."""
+    """Yield the name of each network namespace in /run/netns, with "" as description.
+
+    Symbolic links are left out, because they lead to the sandboxes of containers.
+    """
     with suppress(FileNotFoundError):
         yield from ((entry.name, "") for entry in os.scandir("/run/netns") if not entry.is_symlink())
 
 
 def processes() -> Iterator[tuple[str, str]]:
-    """Yield the pid and the name of each process outside the network namespaces of this process and of PID 1.
+    """Yield the pid and the name of each process that is in no host namespace.
 
-    These two namespaces are host namespaces. Kernel threads are left out, because they have no program.
+    The host namespaces are the network namespaces of this process and of PID 1. Kernel threads are left out, because
+    they have no program.
     """
     hosts = set()
     for process in ("self", "1"):

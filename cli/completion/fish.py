@@ -24,7 +24,7 @@ def quoted(word: str) -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Quote several words for fish, separated by spaces."""
+    """Return several words as one text: each word is quoted for fish, and spaces separate the words."""
     return " ".join(map(quoted, words))
 
 

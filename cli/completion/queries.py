@@ -24,7 +24,7 @@ def networks(test: Callable[[NetworkRecord], bool] = lambda _: True) -> Finder:
 
 
 def containers(*statuses: str) -> Finder:
-    """Return a finder function that finds the containers with one of ``statuses``; if none is given, all containers."""
+    """Return a finder function for the containers with one of ``statuses``; without arguments, for all containers."""
     return lambda reader, *_: (
         container_entry(container)
         for container in reader.containers()
@@ -54,7 +54,7 @@ def users(reader: Reader, network: NetworkRecord) -> set[str]:
 def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
     """Yield the names of the networks that have containers.
 
-    If an argument in ``behind`` names a container, yield only the networks of this container.
+    ``behind`` has the arguments after the completed one. If it names containers, only their networks are yielded.
     """
     named = {container.id for word in behind for container in reader.find_containers(word)}
     for network in reader.networks():
@@ -64,13 +64,19 @@ def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def members(reader: Reader, before: Words, behind: Words) -> Names:
-    """Return the names of the containers that are on one of the networks named in ``before``."""
+    """Return the names of the containers that are on a network named in ``before``.
+
+    ``before`` has the arguments before the completed one.
+    """
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id in inside)
 
 
 def strangers(reader: Reader, before: Words, behind: Words) -> Names:
-    """Return the names of the containers that are on none of the networks named in ``before``."""
+    """Return the names of the containers that are on no network named in ``before``.
+
+    ``before`` has the arguments before the completed one.
+    """
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id not in inside)
 
@@ -82,7 +88,10 @@ def users_of_named(reader: Reader, words: Words) -> set[str]:
 
 
 def ports(reader: Reader, before: Words, behind: Words) -> Names:
-    """Yield the published ports of the container that the first argument names, with their host addresses."""
+    """Yield the published ports of a container with their host addresses; ``before[0]`` names the container.
+
+    ``before`` has the arguments before the completed one. If it is empty, nothing is yielded.
+    """
     for container in reader.find_containers(before[0]) if before else ():
         places: dict[str, list[str]] = {
             f"{port}/{spec.protocol}": [] for spec in container.host.port_bindings for port in spec.ports
@@ -94,14 +103,17 @@ def ports(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
-    """Yield each port of a port range as a pair of container port and host address: ``80/tcp`` and ``0.0.0.0:8080``."""
+    """Yield the container port and the host address of each port in a range: ``80/tcp`` and ``0.0.0.0:8080``.
+
+    The address is "" if the port has no host port.
+    """
     for offset in range(port.port_end - port.port + 1):
         place = f"{port.host_ip}:{port.host_port + offset}" if port.host_port else ""
         yield f"{port.port + offset}/{port.protocol}", place
 
 
 def published_ports(reader: Reader, *_: Any) -> Names:
-    """Return the published ports of this host, such as ``8080`` and ``53/udp``, with their containers."""
+    """Return the host ports that containers publish, such as ``8080`` and ``53/udp``, with the containers' names."""
     containers = {container.id: container.name for container in reader.containers()}
     ports: dict[str, str] = {}
     for endpoint in reader.endpoints():
@@ -115,7 +127,7 @@ def published_ports(reader: Reader, *_: Any) -> Names:
 def labels(holders: Iterable[Mapping[str, str] | None]) -> Names:
     """Return all labels in ``holders`` as ``key=value``, sorted and without duplicates.
 
-    Each item of ``holders`` holds the labels of one object.
+    Each item of ``holders`` holds the labels of one object, or is None.
     """
     return (
         (text, "") for text in sorted({f"{key}={value}" for holder in holders for key, value in (holder or {}).items()})

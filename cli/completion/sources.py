@@ -48,7 +48,10 @@ class Source(Struct, frozen=True):
 
 
 def described_keys(source: Source) -> Iterator[str]:
-    """Yield three words for each key of the source: the key, its own source, and its description or ""."""
+    """Yield three words for each key of the source: the key, the name of its own source, and its description.
+
+    The description is "" if the key has none.
+    """
     for key, values in source.keys.items():
         yield from (key, values, source.summaries.get(key, ""))
 
@@ -68,13 +71,16 @@ SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGT
 
 
 def list_format(fields: Mapping[str, str]) -> Source:
-    """Return the completion source for ``--format`` of a list command such as ``ps`` that shows these fields."""
+    """Return the completion source for ``--format`` of a list command such as ``ps``.
+
+    ``fields`` maps the fields that the command can show to their descriptions.
+    """
     named = {"table": "A table with headers", "json": "One JSON object per line", "raw": "One field per line"}
     return Source({**named, **{f"{{{{.{name}}}}}": title for name, title in fields.items()}, "{{json .}}": ""})
 
 
 def _drivers() -> dict[str, Source]:
-    """Return the completion sources for driver names and driver options.
+    """Return the completion sources for driver names, driver options and option values, by name.
 
     The options of a ``singleton`` driver are omitted. A host has only one network of such a driver, so users cannot
     create networks with it.

@@ -34,7 +34,10 @@ class FlagEntry(Struct, frozen=True):
 
 
 class ArgumentEntry(Struct, frozen=True):
-    """One argument of a command; ``repeated`` means that the argument stands for all remaining arguments."""
+    """One argument of a command; ``source`` names its completion source.
+
+    ``repeated`` means that the argument stands for all remaining arguments.
+    """
 
     name: str
     source: str
@@ -42,11 +45,11 @@ class ArgumentEntry(Struct, frozen=True):
 
 
 class CommandNode(Struct, frozen=True):
-    """A command and all its ``paths`` on the command line, such as ``("run", "container run")``; the path of ``hawse``
-    itself is "".
+    """A command and all its ``paths`` on the command line, such as ``("run", "container run")``.
 
-    ``commands`` maps the subcommands of a group to their descriptions. ``aliases`` maps each alias of a subcommand to
-    the subcommand's own name. ``interspersed`` says whether flags are still recognised after the first argument.
+    The path of ``hawse`` itself is "". ``commands`` maps the subcommands of a group to their descriptions. ``aliases``
+    maps each alias of a subcommand to the subcommand's own name. ``interspersed`` says whether flags are still
+    recognised after the first argument.
     """
 
     paths: tuple[str, ...]
@@ -77,7 +80,7 @@ def _walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Comman
 
 
 def _visible(group: Group) -> list[str]:
-    """Return the names of a group's visible commands, without aliases."""
+    """Return the names of the commands that completion offers in a group, without aliases."""
     commands = {name: _get(group, name) for name in sorted(group.lazy)}
     return [name for name, command in commands.items() if command.name == name and _is_visible(command)]
 

@@ -75,9 +75,10 @@ def _flags(node: CommandNode) -> Iterator[str]:
 
 
 def _flag(flag: FlagEntry, name: str, others: str) -> str:
-    """Return the ``_arguments`` specification of one spelling of a flag, such as ``-f`` or ``--force``.
+    """Return the ``_arguments`` specification of one spelling of a flag; ``name`` is ``-f`` or ``--force``.
 
-    After the user types this spelling, zsh no longer offers the spellings in ``others``.
+    ``others`` lists all spellings, such as ``(-f --force)``, so that zsh offers none of them again. It is "" for a flag
+    with one spelling.
     """
     before = "!" if not flag.offered else "*" if flag.repeatable else others
     value = ("=" if name.startswith("--") else "+") if flag.source else ""
