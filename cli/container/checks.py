@@ -23,7 +23,7 @@ def pull(flags: FlagValues) -> None:
 
 
 def swappiness(flags: FlagValues) -> None:
-    """Raise ValueError if ``--memory-swappiness`` is not in the range from -1 to 100; -1 means "not given"."""
+    """Check that ``--memory-swappiness`` is from -1 to 100; raises ValueError. The value -1 means "not given"."""
     value = flags["memory_swappiness"]
     if not -1 <= value <= 100:
         raise ValueError(f"invalid value: {value}. Valid memory swappiness range is 0-100")
@@ -47,13 +47,13 @@ def _joins_container(mode: str) -> bool:
 
 
 def logging(flags: FlagValues) -> None:
-    """Raise ValueError if the log driver is "none" and the command line has ``--log-opt`` values."""
+    """Check that no ``--log-opt`` is given together with the log driver "none"; raises ValueError."""
     if flags["log_driver"] == "none" and flags["log_opt"]:
         raise ValueError("invalid logging opts for driver none")
 
 
 def storage(flags: FlagValues) -> None:
-    """Raise ValueError if a ``--storage-opt`` does not have the form ``key=value``."""
+    """Check that each ``--storage-opt`` has the form ``key=value``; raises ValueError."""
     if any("=" not in option for option in flags["storage_opt"]):
         raise ValueError("invalid storage option")
 
@@ -69,6 +69,6 @@ def health(flags: FlagValues) -> None:
 
 
 def removal(flags: FlagValues) -> None:
-    """Raise ValueError if ``--rm`` is used with a restart policy other than "no"."""
+    """Check that ``--rm`` is given only with the restart policy "no"; raises ValueError."""
     if flags["rm"] and flags["restart"].partition(":")[0] not in ("", "no"):
         raise ValueError("Conflicting options: --restart and --rm")

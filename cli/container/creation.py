@@ -44,10 +44,10 @@ COMMAND_HINT = """
 
 
 def report(verb: str, text: str, exit_code: int = FLAG_ERROR, *, advice: bool = True) -> StatusError:
-    """Return a StatusError with this error text in the form that Docker's ``run`` and ``create`` use.
+    """Return a StatusError with this error text, in the form that Docker's ``run`` and ``create`` use.
 
-    The error text gets the prefix "hawse: " and a full stop. With ``advice``, a second line refers the user to
-    ``--help``.
+    ``verb`` is the command, such as "run". The text gets the prefix "hawse: " and a full stop. With ``advice``, a
+    second line refers the user to ``--help``.
     """
     text = f"hawse: {text.removesuffix('.')}."
     return StatusError(f"{text}\nSee 'hawse {verb} --help'." if advice else text, exit_code)
@@ -79,7 +79,8 @@ _IMAGE_MISSING = re.compile(r"^No such image|^image with reference .* does not m
 def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
     """Create the container, write its id to the file of ``--cidfile`` and return the id.
 
-    A dry run neither writes the file nor pulls an image. Raises EngineError and StatusError.
+    ``pull`` is the value of ``--pull``. ``quiet`` hides the progress of a download. A dry run neither writes the file
+    nor pulls an image. Raises EngineError and StatusError.
     """
     warn(app, request)
     with id_file("" if app.is_dry_run else request.host.container_id_file) as keep:
@@ -114,7 +115,7 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
 
 
 def check_platform(platform: str) -> None:
-    """Raise StatusError with the error of Docker's client if the value of ``--platform`` is invalid."""
+    """Check the value of ``--platform``; raises StatusError with the error of Docker's client."""
     if not platform:
         return
     try:
@@ -138,9 +139,10 @@ def warn(app: App, request: ContainerCreate) -> None:
 
 
 def reference(image: str) -> str:
-    """Check the name of an image and return the image's full name.
+    """Return an image's name with its tag (``app:latest`` for ``app``), or "" if the image cannot be pulled.
 
-    Return "" for a directory, an image id, or ``hostfs`` (the host's own files).
+    A directory, an image id and ``hostfs`` (the host's own files) cannot be pulled. Raises StatusError for an invalid
+    name.
     """
     if image in (HOSTFS, f"{HOSTFS}:latest") or image.startswith("/") or is_identifier(image):
         return ""
@@ -154,9 +156,9 @@ def reference(image: str) -> str:
 def id_file(path: str) -> Iterator[Callable[[str], object]]:
     """Create the file of ``--cidfile`` and yield a function that writes the container's id to the file.
 
-    The file must not exist yet, not even as a symbolic link. Because another program could replace the file meanwhile,
-    it stays open. If the caller raises an exception, the file is deleted. If ``path`` is empty, the yielded function
-    does nothing.
+    Raises StatusError if the file exists already, even as a symbolic link. The file stays open in the ``with`` block,
+    so that the function writes to no other file. If the caller raises an exception, the file is deleted. If ``path`` is
+    empty, the yielded function does nothing.
     """
     if not path:
         yield lambda _: None

@@ -38,10 +38,10 @@ def for_each(app: App, containers: Iterable[str], act: Callable[[str], None]) ->
 
 
 def report(app: App, outcomes: Iterable[tuple[str, Outcome]], *, forgiven: tuple[type[EngineError], ...] = ()) -> None:
-    """Print the name of each container for which the command succeeded, as soon as its outcome is known.
+    """Print the name of each container for which the command succeeded, as soon as the container's outcome is known.
 
-    Errors of the ``forgiven`` types are printed to stderr but do not make the command fail. All other errors are joined
-    into one StatusError, which is raised at the end.
+    ``outcomes`` has pairs of a container's name and the outcome. Errors of the ``forgiven`` types are printed to stderr
+    but do not make the command fail. All other errors are joined into one StatusError, which is raised at the end.
     """
     problems = []
     for container, outcome in outcomes:
@@ -58,9 +58,10 @@ def report(app: App, outcomes: Iterable[tuple[str, Outcome]], *, forgiven: tuple
 
 
 def print_name(app: App, container: str) -> list[str]:
-    """Print the name of a container for which the command succeeded; return the error text if stdout is unwritable.
+    """Print a container's name; return a list with the error text if stdout is unwritable, otherwise an empty list.
 
-    The caller can then continue with the other containers. `App.write` discards all further output.
+    Because no error is raised, the caller can continue with the other containers. `App.write` discards all further
+    output.
     """
     try:
         app.out_lines([container])
@@ -76,7 +77,7 @@ signal.
 
 
 def stopping_command(verb: str, short: str) -> Callable[[Stop], click.Command]:
-    """Return a decorator that makes a click command from a function that stops one container."""
+    """Return a decorator that makes the click command ``verb`` from a function that stops one container."""
 
     def made(stop: Stop) -> click.Command:
         @command(

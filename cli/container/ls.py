@@ -98,8 +98,8 @@ def template(format: str, *, quiet: bool, size: bool) -> str:
 def uses_size(format: str) -> bool:
     """Return whether a ``--format`` shows container sizes; raises StatusError if the format is invalid.
 
-    The function renders the format for a container without settings and watches whether the size is used. The engine
-    computes sizes only if they are shown, because computing them takes long.
+    The function renders the format for an empty container and watches whether the size is used. The engine computes
+    sizes only if they are shown, because this takes long.
     """
     used: list[bool] = []
     sample = empty_row(lambda: used.append(True))

@@ -16,7 +16,7 @@ A published port also has the keys IP and PublicPort.
 
 
 def displayed_ports(ports: Iterable[Port]) -> str:
-    """Return the PORTS cell of a container, like ``0.0.0.0:80->80/tcp, 9000-9002/udp``.
+    """Return the PORTS cell of a container, such as ``0.0.0.0:80->80/tcp, 9000-9002/udp``.
 
     A port whose host port has a different number is shown alone, and never as part of a range.
     """

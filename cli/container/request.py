@@ -23,7 +23,8 @@ def container_create(
 ) -> ContainerCreate:
     """Build the request that creates a container; check the flags in Docker's order.
 
-    Raises ValueError with the error text of Docker's client, and InvalidArgument with that of dockerd.
+    ``changed`` has the names of the flags that the user gave. ``environ`` holds the values for ``--env NAME``. Raises
+    ValueError with the error text of Docker's client, and InvalidArgument with the error text of dockerd.
     """
     if flags["mac_address"]:
         mac_address(flags["mac_address"])

@@ -39,7 +39,10 @@ def row(container: Document, *, trunc: bool) -> FormatContext:
 
 
 def readers(*, trunc: bool) -> Mapping[str, Callable[[Document], str]]:
-    """Return, for each field that a template may show, the function that computes it from a container's document."""
+    """Return the functions that compute the fields of a template from a container's document, by field.
+
+    ``trunc`` shortens ids, commands and mounts.
+    """
     return {
         "Command": lambda c: quote(ellipsis(c["Command"], COMMAND_WIDTH) if trunc else c["Command"]),
         "CreatedAt": lambda c: moment(c["Created"]),
@@ -61,8 +64,8 @@ def readers(*, trunc: bool) -> Mapping[str, Callable[[Document], str]]:
 def empty_row(size_used: Callable[[], None]) -> FormatContext:
     """Return the row of a container without any settings, to test a template.
 
-    Docker tests templates with the same row: the image is "<no image>", and the container was created in 1970. The row
-    calls ``size_used`` if the template uses the size.
+    Docker tests templates with the same row: the image is "<no image>", and the container was created in 1970.
+    ``size_used`` is called if the template uses the size.
     """
 
     def read_size(container: Document) -> str:
@@ -111,6 +114,6 @@ def mounts(container: Document, *, trunc: bool) -> str:
 
 
 def size(container: Document) -> str:
-    """Return the size of the container's writable layer, followed by the size of all layers if this size is known."""
+    """Return the size of the container's writable layer, then in brackets the size of all layers if it is known."""
     writable, whole = container.get("SizeRw", 0), container.get("SizeRootFs", 0)
     return human_size(writable, 3) + (f" (virtual {human_size(whole, 3)})" if whole > 0 else "")

@@ -55,7 +55,10 @@ def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **flags: An
 
 
 def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
-    """Create the container and return its id; an error becomes a StatusError with the text of Docker's ``run``."""
+    """Create the container and return its id; an error becomes a StatusError with the text of Docker's ``run``.
+
+    `create_container` explains ``pull`` and ``quiet``.
+    """
     try:
         return create_container(app, request, pull=pull, quiet=quiet)
     except EngineError as error:
@@ -86,7 +89,7 @@ def failure_code(error: EngineError) -> int:
 
 
 def text_code(text: str) -> int:
-    """Return the exit code that Docker derives from the text of an error; see `failure_code`."""
+    """Return the exit code that Docker derives from the text of an error: 127, 126 or 125, as in `failure_code`."""
     if any(phrase in text for phrase in NOT_FOUND):
         return 127
     return 126 if any(phrase in text for phrase in NOT_EXECUTABLE) else FLAG_ERROR
@@ -95,7 +98,8 @@ def text_code(text: str) -> int:
 def in_foreground(app: App, container_id: str, request: ContainerCreate, *, sig_proxy: bool) -> int:
     """Attach to the container, start it and wait until it ends; return the container's exit code.
 
-    If neither stdout nor stderr is attached, return 0.
+    If neither stdout nor stderr is attached, return 0. With ``sig_proxy``, this process's signals are forwarded to the
+    container.
     """
     config = request.config
     with (

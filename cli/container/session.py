@@ -19,7 +19,10 @@ ESCAPED = "read escape sequence"
 
 
 def check_terminal(app: App, *, stdin: bool, tty: bool) -> None:
-    """Raise StatusError if the container has a terminal, its stdin is attached, and hawse's stdin is no terminal."""
+    """Check that hawse's stdin is a terminal if a container's terminal reads from it; raises StatusError.
+
+    ``stdin`` says whether the container's stdin is attached, and ``tty`` whether the container has a terminal.
+    """
     if stdin and tty and not app.stdin.isatty():
         raise StatusError("the input device is not a TTY")
 
@@ -35,9 +38,9 @@ def console_size(app: App) -> tuple[int, int]:
 
 @contextmanager
 def streams(*, stdout: bool = True, stderr: bool = True) -> Iterator[Stdio]:
-    """Yield the file descriptors that are attached to the container.
+    """Yield the numbers of the three file descriptors to attach to the container.
 
-    If ``stdout`` or ``stderr`` is false, the null device is used instead of this stream.
+    If ``stdout`` or ``stderr`` is false, the null device takes the place of this stream.
     """
     with open(os.devnull, "wb") as nowhere:
         yield Stdio(0, 1 if stdout else nowhere.fileno(), 2 if stderr else nowhere.fileno())
@@ -63,8 +66,9 @@ def attached(
 ) -> Attachment:
     """Attach to the container and call ``start``; copy the streams until the container ends or the user detaches.
 
-    Raises StatusError if the output cannot be written. Without ``proxy``, a broken pipe raises BrokenPipeError. In
-    Docker's client, SIGPIPE ends the process only while the client forwards no signals.
+    After ``start``, ``proxy`` forwards the signals that this process gets. Raises StatusError if the output cannot be
+    written. Without ``proxy``, a broken pipe raises BrokenPipeError, because Docker's client then lets SIGPIPE end the
+    process.
     """
     attachment = app.engine.containers.open_attachment(container_id, stdio, stdin=stdin)
     try:

@@ -57,5 +57,5 @@ class SignalProxy:
             self.pending.append(number)
 
     def pass_on(self, number: int) -> None:
-        """Forward one signal to the container; the signal is named without "SIG", as in Docker's client."""
+        """Forward one signal to the container, by its name without "SIG", as Docker's client does."""
         self.send(signal.Signals(number).name.removeprefix("SIG"))

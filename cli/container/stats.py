@@ -73,10 +73,10 @@ def readings(
 
 
 def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple[str, Json]]:
-    """Return a name for each container, and the document with its resource usage.
+    """Return, for each container, a name and the document with the container's resource usage.
 
-    The name is the text that the user typed. If ``containers`` is empty, the running containers are read, or all
-    containers with ``everything``. The name is then the short id.
+    ``containers`` has names that the user typed; they are returned unchanged. If it is empty, the running containers
+    are read, or all containers with ``everything``. The name is then the short id.
     """
     if containers:
         names = list(map(path_segment, containers))
@@ -89,7 +89,10 @@ def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple
 
 
 def row(name: str, before: Mapping[str, Json], now: Json, *, trunc: bool) -> FormatContext:
-    """Return the row of a container; ``before`` holds the documents of the previous reading by container id."""
+    """Return the row of a container; ``now`` is its document of this reading.
+
+    ``before`` holds the documents of the previous reading by container id.
+    """
     used, limit = memory(now)
     received, sent = (sum(n[key] for n in now.get("networks", {}).values()) for key in ("rx_bytes", "tx_bytes"))
     fields = {
@@ -107,7 +110,7 @@ def row(name: str, before: Mapping[str, Json], now: Json, *, trunc: bool) -> For
 
 
 def share(before: Json, now: Json) -> float:
-    """Return the percentage of one processor that a container has used between two documents."""
+    """Return the percentage of one processor that a container has used between two readings."""
     old, new = before["cpu_stats"], now["cpu_stats"]
     spent = new["cpu_usage"]["total_usage"] - old["cpu_usage"]["total_usage"]
     passed = new.get("system_cpu_usage", 0) - old.get("system_cpu_usage", 0)

@@ -37,7 +37,7 @@ If the user gives exactly this value, no warning is printed.
 
 
 def refuse(flags: Mapping[str, Any]) -> None:
-    """Raise ValueError if the command line has a flag that hawse does not support and must not ignore."""
+    """Check the flags; raises ValueError for a flag that hawse does not support and must not ignore."""
     for name in NEVER_HONOURED:
         if flags[name]:
             raise ValueError(f"{_flag(name)} is not supported")
@@ -52,7 +52,10 @@ def refuse(flags: Mapping[str, Any]) -> None:
 
 
 def ignored(values: Mapping[str, Any], changed: Collection[str]) -> Sequence[str]:
-    """Return the flags of the command line about which hawse warns, because they have no effect."""
+    """Return the flags of the command line that have no effect, so that hawse warns about them.
+
+    ``changed`` has the names of the flags that the user gave.
+    """
     flags = [_flag(n) for n in IGNORED if n in changed and values[n] != SAME_ANYWAY.get(n)]
     return flags + _ignored_logging(values)
 
