@@ -33,9 +33,9 @@ class Budget:
             raise Fault("execution takes too many steps")
 
     def read(self, data: object) -> None:
-        """Count one step for each 8 bytes of an argument of a template function; other arguments than bytes are free.
+        """Count one step for each 8 bytes of ``data``, an argument of a template function.
 
-        Raises Fault when the template has used all its steps.
+        An argument that is not a Python bytes object is free. Raises Fault when the template has used all its steps.
         """
         if isinstance(data, bytes):
             self.step(len(data) >> 3)

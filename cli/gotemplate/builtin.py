@@ -39,7 +39,7 @@ def _call(name: str, function: Value | None) -> Value | None:
 def call_of(name: str) -> Function:
     """Return the template function ``call``, which always raises Fault, because no template value is a function.
 
-    ``name`` is the source text of the first argument. The error text contains ``name``.
+    ``name`` is the source text of the first argument, for the error text.
     """
     return Function(_ONE, lambda function, *_: _call(name, function), ANY_VALUE)
 

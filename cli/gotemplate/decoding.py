@@ -31,8 +31,8 @@ def load(text: str) -> Any:
 def _grown(items: list[Raw]) -> Slice:
     """Return a slice of ``items`` with the capacity that Go's append gives to a growing slice.
 
-    The template function ``slice`` may reach up to the capacity. Go doubles the capacity up to 512 elements. For more
-    elements, hawse adds none.
+    The template function ``slice`` may reach up to the capacity. Go doubles the capacity up to 512 elements. A longer
+    slice gets no spare capacity in hawse.
     """
     size = len(items)
     return Slice(items, (1 << (size - 1).bit_length()) - size if 0 < size <= 512 else 0)
@@ -79,10 +79,10 @@ def typed(type_: Type, document: Any) -> Raw:
 
 
 def _listed(type_: Type, document: Any) -> list[Any]:
-    """Return a JSON document as a list.
+    """Check that a JSON document is an array, and return it as a list; raises TypeError.
 
-    A single string becomes a list with one element, as in Go's package strslice. Docker accepts a single string as the
-    command of a container.
+    If ``type_`` is strslice.StrSlice, a single string becomes a list with one element, as in Go. Docker accepts a
+    single string as the command of a container.
     """
     if isinstance(document, str) and type_.name == "strslice.StrSlice":
         return [document]
@@ -110,7 +110,7 @@ def _struct(type_: Type, document: Any) -> list[Raw]:
 
 
 def _member(document: Any, key: str) -> Any:
-    """Return a member of a JSON object.
+    """Return the member ``key`` of a JSON object, or None if it is missing.
 
     If the exact key is missing, upper and lower case are ignored, as in encoding/json.
     """

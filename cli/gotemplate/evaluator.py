@@ -288,10 +288,10 @@ class Evaluator:
 
 
 def _passed(value: Value | None, type_: Type) -> object:
-    """Return a template value as an argument for a Python function.
+    """Return a template value in the form that a Python function takes for a parameter of type ``type_``.
 
-    ``type_`` is the type of the function's parameter. If this type is ANY_VALUE, the argument is the Value itself. For
-    an interface, the argument is the Value inside the interface. For any other type, the argument is the raw value.
+    For ANY_VALUE, the form is the Value itself. For an interface, it is the Value inside the interface. For any other
+    type, it is the raw value.
     """
     if type_ is ANY_VALUE:
         return value

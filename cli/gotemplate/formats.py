@@ -133,9 +133,9 @@ class _Format:
         self._after_index = False
 
     def _number_argument(self) -> int | None:
-        """Return the next argument as a width or precision.
+        """Return the next argument as a width or precision, or None if it is no integer.
 
-        Return None if the argument is missing, too large or not an integer.
+        Also return None if the argument is missing or too large.
         """
         if self.arg >= len(self.args):
             return None

@@ -207,9 +207,10 @@ class Value:
 
 
 def _field_paths(struct: Type) -> dict[str, tuple[int, ...]]:
-    """Return the path of every field of ``struct``; an outer field hides an inner field with the same name.
+    """Return, for the name of each field of ``struct``, the indexes that lead to the field (`Type.field_path`).
 
-    In Go a field name can be ambiguous, but Docker's structs have no ambiguous names.
+    An outer field hides an inner field with the same name. In Go a field name can be ambiguous, but Docker's structs
+    have no ambiguous names.
     """
     paths: dict[str, tuple[int, ...]] = {}
     level: list[tuple[Type, tuple[int, ...]]] = [(struct, ())]
@@ -294,7 +295,7 @@ def integer(value: int) -> Value:
 
 
 def indirect(value: Value | None) -> tuple[Value | None, bool]:
-    """Follow pointers and interfaces; return the final value, and whether it is a nil pointer or interface.
+    """Follow pointers and interfaces; return the final value, and whether this final value is nil.
 
     A nil pointer or interface on the way is the final value. A pointer to an opaque Python object is not followed.
     """
@@ -308,7 +309,7 @@ def indirect(value: Value | None) -> tuple[Value | None, bool]:
 
 
 def unwrap(value: Value | None) -> Value | None:
-    """Return the value inside an interface (None if nil); other values are returned unchanged."""
+    """Return the value inside an interface, or None if the interface is nil; return any other value unchanged."""
     return value.raw if value is not None and value.type.kind == "interface" else value
 
 

@@ -113,7 +113,10 @@ def _underscores_ok(text: str) -> bool:
 
 
 def parse_integer(text: str) -> int | None:
-    """Return the value of a Go integer literal of any size; return None if the text is not such a literal."""
+    """Return the value of a Go integer literal with an optional sign, or None if the text is not such a literal.
+
+    A literal with more than 100 digits gives None too.
+    """
     sign, digits = _split_sign(text)
     if "_" in digits:
         if not _underscores_ok(digits):
@@ -130,9 +133,9 @@ def parse_integer(text: str) -> int | None:
 
 
 def parse_float(text: str) -> float | None:
-    """Return the value of a Go floating point literal.
+    """Return the value of a Go floating point literal, or None if the text is not such a literal.
 
-    Return None for text that is not such a literal, and for a value that is too large.
+    A value that is too large gives None too.
     """
     sign, digits = _split_sign(text)
     if "_" in digits and not _underscores_ok(digits):

@@ -217,9 +217,7 @@ class Body(TemplateNode):
 
 
 class Branch(TemplateNode):
-    """An ``if``, ``with`` or ``range`` action with its bodies; ``keyword`` is the word ``if``, ``with`` or
-    ``range``.
-    """
+    """An ``if``, ``with`` or ``range`` action with its bodies; ``keyword`` is the first word of the action."""
 
     __slots__ = ("body", "else_body", "keyword", "pipe")
 

@@ -231,10 +231,10 @@ def sprintln(args: Sequence[Value | None], budget: Budget) -> bytes:
 
 
 def printable(value: Value | None) -> Value | None:
-    """Return the value that a template action prints for the result ``value``; None gives the text ``<no value>``.
+    """Return the value that a template action prints for the result ``value``.
 
-    For a pointer, this is the value that the pointer refers to. If only the pointer type has a String method, the
-    pointer itself is returned.
+    None gives the text ``<no value>``. A pointer gives the value that it refers to. A pointer is returned unchanged if
+    it is nil, or if only the pointer type has a String method.
     """
     if value is None:
         return string(b"<no value>")

@@ -31,7 +31,7 @@ class Flags:
     def pad(self, data: bytes, zero: bool | None = None) -> bytes:
         """Pad ``data`` to the verb's width, which is a number of runes.
 
-        ``zero`` overrides the flag for padding with zeros.
+        ``zero`` says whether zeros are used in place of spaces; None means that the verb's flag decides.
         """
         if not self.width:
             return data
@@ -62,7 +62,7 @@ class Flags:
         return self.pad(encode(quote(text, self.plus)))
 
     def hex_bytes(self, data: bytes, upper: bool) -> bytes:
-        """Format ``data`` for the verbs %x and %X."""
+        """Format ``data`` for the verb %x or, with ``upper``, %X."""
         if self.precision is not None:
             data = data[: self.precision]
         pairs = [f"{byte:02X}" if upper else f"{byte:02x}" for byte in data]
@@ -87,7 +87,10 @@ class Flags:
     # ------------------------------------------------------------------------------------------------- integers
 
     def integer(self, value: int, verb: str, signed: bool = True) -> bytes | None:
-        """Format an integer for one verb; return None if this verb cannot print integers."""
+        """Format an integer for one verb; return None if this verb cannot print integers.
+
+        ``signed`` is False for Go's unsigned types, whose values %#v prints in hexadecimal.
+        """
         if verb == "v" and self.sharp_v and not signed:
             return self.prefixed_hex(value)
         if verb in _BASES:
