@@ -31,7 +31,7 @@ def check_reference(text: str) -> str:
 
 
 def path_segment(reference: str) -> str:
-    """Return an object's name or id without leading slashes.
+    """Check an object's name or id, and return it without leading slashes.
 
     Docker's client puts the name into the URL of its request, where leading slashes have no effect. Raises NotFound for
     an empty name, and for a name such as ``.``, ``../web`` or ``web/..``. Docker's daemon has no URL for these names.
@@ -43,9 +43,9 @@ def path_segment(reference: str) -> str:
 
 
 def container_path_segment(container: str) -> str:
-    """Return a container's name or id without leading slashes, as `path_segment` does.
+    """Check a container's name or id, and return it without leading slashes, as `path_segment` does.
 
-    For an empty name, raise the StatusError that Docker's client prints.
+    Raises the StatusError of Docker's client for an empty name.
     """
     if not container:
         raise StatusError("Error: No such container: ")

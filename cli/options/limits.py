@@ -20,12 +20,15 @@ STREAMS = ("stdin", "stdout", "stderr")
 
 
 def memory_size(text: str) -> int:
-    """Parse a size like ``512m`` or ``1.5 GiB`` into bytes; the units k, m, g and so on are powers of 1024."""
+    """Parse a size such as ``512m`` or ``1.5 GiB`` into bytes; raises ValueError.
+
+    The units k, m, g and so on are powers of 1024.
+    """
     return parse_size(text, 1024)
 
 
 def swap_size(text: str) -> int:
-    """Parse a ``--memory-swap`` size into bytes; ``-1`` means "unlimited"."""
+    """Parse a ``--memory-swap`` size into bytes; raises ValueError. The result -1 means "unlimited"."""
     return -1 if text == "-1" else memory_size(text)
 
 
@@ -72,7 +75,7 @@ def _check_limits(soft: int, hard: int) -> None:
 
 
 def sysctl(text: str) -> str:
-    """Return one ``--sysctl key=value`` unchanged; raises ValueError if Docker does not allow the key.
+    """Check one ``--sysctl key=value`` and return it unchanged; raises ValueError if Docker does not allow the key.
 
     Docker allows only sysctls that belong to a namespace.
     """

@@ -28,7 +28,7 @@ _OPTIONS = (
 def bind(spec: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
     """Parse one ``-v`` value into ``source:target[:options]``; raises ValueError.
 
-    The relative source ``.`` or ``./path`` is made absolute.
+    ``absolute`` is the function that makes a relative source (``.`` or ``./path``) absolute.
     """
     if not spec:
         raise ValueError("invalid empty volume spec")
@@ -49,9 +49,10 @@ def bind(spec: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
 
 
 def mount(value: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
-    """Convert one ``--mount type=bind,source=…,target=…[,readonly]`` to the form of a ``-v`` value.
+    """Convert one ``--mount type=bind,source=…,target=…[,readonly]`` to the form of a ``-v`` value; raises ValueError.
 
-    If Docker has no mount type of this name, return ``type=NAME``, which `check_types` refuses. Raises ValueError.
+    If Docker has no mount type of this name, the result is ``type=NAME``, for which `check_types` raises an error.
+    ``absolute`` is the function that makes a relative source (``.`` or ``./path``) absolute.
     """
     fields = dict(_mount_field(entry) for entry in csv_fields(value))
     kind = fields.get("type", "volume")
@@ -70,7 +71,7 @@ def mount(value: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
 
 
 def check_types(mounts: Iterable[str]) -> None:
-    """Raise InvalidArgument with dockerd's text if a result of `mount` has an unknown type."""
+    """Check that the results of `mount` have no unknown type; raises InvalidArgument with dockerd's text."""
     for mounted in mounts:
         if mounted.startswith(_UNKNOWN):
             kind = quote(mounted.removeprefix(_UNKNOWN))
@@ -87,7 +88,10 @@ def mount_entry(mounted: str) -> str:
 
 
 def _check_fields(kind: str, fields: Mapping[str, str]) -> None:
-    """Raise ValueError if a field is missing, belongs to another type, or is not supported, in Docker's order."""
+    """Check the fields of a mount of type ``kind`` in Docker's order; raises ValueError.
+
+    A field may be missing, belong to another type, or not be supported.
+    """
     for name, content in (("type", kind), ("target", fields.get("target"))):
         if not content:
             raise ValueError(f"{name} is required")
