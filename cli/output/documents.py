@@ -87,8 +87,9 @@ class TemplateWriter:
 def inspect_all(app: App, references: Iterable[str], template: str, kinds: Iterable[str], fetch: Fetch) -> None:
     """Print the documents of all objects in ``references`` that exist.
 
-    If some objects cannot be fetched or rendered, print all other documents, and then raise one StatusError with the
-    errors.
+    ``template`` is the value of ``--format``. ``kinds`` has the kinds of objects that ``fetch`` may return. If some
+    objects cannot be fetched or rendered, all other documents are printed, and then one StatusError with the errors is
+    raised.
     """
     rendered = template not in INDENTS
     writer: Writer = TemplateWriter(template, kinds) if rendered else JsonWriter(INDENTS[template])

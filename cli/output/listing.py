@@ -27,8 +27,9 @@ def write_listing(
 ) -> None:
     """Print all rows of a list command in the given format; if the template fails for one row, print no rows.
 
-    ``elided`` has the titles of the columns that may be omitted if the table is wider than the terminal (see
-    `fits_terminal`).
+    ``template`` is the value of ``--format``, and ``header`` maps each field to the title of its column. ``elided`` has
+    the titles of the columns that may be omitted if the table is wider than the terminal (see `fits_terminal`). Raises
+    StatusError for an invalid template.
     """
     try:
         listing = ListFormat(template)
@@ -53,7 +54,7 @@ def write_columns(
     """Print all rows of a list command in the given format, much faster than `write_listing`.
 
     ``columns`` maps each field to the values of all rows. The caller has checked with `shows_only` that the template
-    contains only fields that are in ``columns``. ``elided`` is as in `write_listing`.
+    contains only fields that are in ``columns``. `write_listing` explains the other parameters.
     """
     listing = ListFormat(template)
     columns = {name: app.protected(cells) for name, cells in columns.items()}
@@ -71,9 +72,9 @@ def write_columns(
 
 
 def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> Sequence[str]:
-    """Return the titles of columns that may be omitted.
+    """Return the titles of the columns that may be omitted: ``titles`` for the default table, otherwise ().
 
-    In the command's default table, these are ``titles``. With any other format or ``--no-trunc``, the result is ().
+    The default table is that of the command without ``--format`` (or with "table") and without ``--no-trunc``.
     """
     return titles if format in ("", "table") and not no_trunc else ()
 

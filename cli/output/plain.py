@@ -15,9 +15,9 @@ FIELD = re.compile(r"\{\{ *\.([A-Za-z]\w*) *\}\}", re.ASCII)
 
 
 def fields_of(text: str) -> tuple[str, tuple[str, ...]] | None:
-    """Split a list format into a pattern for ``str.format`` and the names of its fields.
+    """Split a list format into a pattern for ``str.format`` and the names of its fields, or return None.
 
-    Return None if the format contains anything except fields and literal text.
+    None means that the format contains anything except fields and literal text.
     """
     pieces = FIELD.split(text)
     texts, names = pieces[::2], pieces[1::2]

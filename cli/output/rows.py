@@ -61,7 +61,7 @@ class FormatContext:
         return str(self.protect(self.lookups[name](key)))
 
     def marshal_json(self) -> str:
-        """Return all fields except the ``newer`` ones as a JSON object, sorted by name.
+        """Return a JSON object with all fields, sorted by name, except those that ``newer`` names.
 
         HTML characters are escaped, as in the rows that Docker prints.
         """
@@ -100,9 +100,9 @@ _HEADERS.methods = {"Label": Method(_label_header, (STRING,))}
 
 
 def template_of(text: str) -> str:
-    """Return the template of a ``--format``, without a leading word "table"; "json" gives ``{{json .}}``.
+    """Return the template that the value of a ``--format`` contains; a leading word "table" is removed.
 
-    Escape sequences for tabs and line breaks are expanded.
+    "json" gives ``{{json .}}``. Escape sequences for tabs and line breaks are expanded.
     """
     template = JSON if text == "json" else text.removeprefix("table")
     return template.strip(" ").replace("\\t", "\t").replace("\\n", "\n")
@@ -139,10 +139,10 @@ class ListFormat:
             return error.partial
 
     def row(self, context: FormatContext) -> str:
-        """Return the text of one row without a newline; raises TemplateExecError with Go's error text, without a
-        prefix.
+        """Return the text of one row without a newline; raises TemplateExecError with Go's error text.
 
-        The template interpreter is used only if the format is not a simple one (see `cli.output.plain`).
+        The error text has no prefix. The template interpreter is used only if the format is not a simple one (see
+        `cli.output.plain`).
         """
         if self.text == JSON:
             return context.marshal_json()

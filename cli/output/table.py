@@ -46,7 +46,10 @@ def align_columns(columns: Columns, measure: Measure = width_of) -> list[str]:
 
 
 def filled(columns: Columns, minimum: int = MINIMAL_WIDTH) -> list[str]:
-    """Return the aligned lines of a table in which every character takes one terminal column."""
+    """Return the aligned lines of a table in which every character takes one terminal column.
+
+    ``minimum`` is the smallest width of a column.
+    """
     widths = [max(minimum, max(map(len, column)) + PADDING) for column in columns[:-1]]
     pattern = "".join(f"{{:{width}}}" for width in widths) + "{}"
     return list(map(pattern.format, *columns))
@@ -60,7 +63,8 @@ def padded(cell: str, width: int, measure: Measure) -> str:
 def column_widths(rows: list[list[str]], measure: Measure, minimum: int = MINIMAL_WIDTH) -> list[list[int]]:
     """Return the column widths for every row.
 
-    Different rows may have different widths, because a column ends at the first row that has no cell in it.
+    Different rows may have different widths, because a column ends at the first row that has no cell in it. ``measure``
+    is a function that returns the width of a text in terminal columns.
     """
     widths: list[list[int]] = [[] for _ in rows]
     for column in range(max((len(row) for row in rows), default=1) - 1):

@@ -43,7 +43,10 @@ def escaped_line(text: str) -> str:
 
 
 def marked(value: Any) -> Any:
-    """Replace each control character in a string or a document by a mark (a character for private use)."""
+    """Replace each control character in a string or a document by a mark (one character for private use).
+
+    A document is a value of JSON: its lists and dicts are searched too.
+    """
     if isinstance(value, str):
         return _IN_DATA.sub(_mark, value)
     if isinstance(value, dict):
@@ -54,9 +57,9 @@ def marked(value: Any) -> Any:
 
 
 def revealed(text: str) -> str:
-    """Replace each mark that `marked` made, and each byte that is not UTF-8, by an escape sequence.
+    """Replace each mark with the escape sequence of the control character that the mark stands for (`marked`).
 
-    A mark becomes the escape sequence of the control character that `marked` has replaced.
+    Bytes that are not UTF-8, which ``text`` has as surrogates, also become escape sequences.
     """
     return _MARKS.sub(lambda match: _spell(_unmarked(match[0])), text)
 

@@ -39,8 +39,8 @@ COLOURS = tuple(
 def table_lines(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[str]:
     """Return the lines of a table that is at most ``room`` terminal columns wide; 0 means any width.
 
-    The first row has the titles. ``elided`` has the titles of the columns that may be omitted, in the order of
-    omission. Ids are never cut, and may make the table wider.
+    The first row has the titles. ``elided`` has the titles of the columns that may be omitted, the first to omit first.
+    Ids are never cut, and may make the table wider.
     """
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     padded = [max(MINIMAL_WIDTH, width + PADDING) for width in widths[:-1]]
@@ -52,15 +52,19 @@ def table_lines(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[s
 
 
 def coloured(state: str, shown: str = "") -> str:
-    """Return a state such as ``Up 2 hours`` in its colour; ``shown`` is the text to colour if the state was cut."""
+    """Return a state such as ``Up 2 hours`` in its colour, or the text ``shown`` in the colour of this state.
+
+    ``shown`` is given if the state was cut, because the cut text does not tell the colour.
+    """
     colour = next((colour for pattern, colour in COLOURS if pattern.match(state)), None)
     return click.style(shown or state, fg=colour) if colour else shown or state
 
 
 def _least(title: str, width: int, elided: Sequence[str]) -> int:
-    """Return the least useful width of a column; ``width`` is the width of the column's widest cell.
+    """Return the least useful width of a column in terminal columns; ``width`` is the width of its widest cell.
 
-    Both are numbers of terminal columns. If the columns do not fit at their least widths, a column is omitted.
+    If the columns do not fit at their least widths, a column is omitted. ``elided`` has the titles of the columns that
+    may be omitted.
     """
     if title.split()[-1:] == ["ID"]:
         return width
@@ -70,7 +74,11 @@ def _least(title: str, width: int, elided: Sequence[str]) -> int:
 
 
 def _kept(titles: Row, widths: Sequence[int], elided: Sequence[str], room: int) -> list[bool]:
-    """Return for each column whether it is kept in a table that is ``room`` terminal columns wide."""
+    """Return for each column whether it is kept in a table that is ``room`` terminal columns wide.
+
+    ``widths`` has the width of each column's widest cell. ``elided`` has the titles of the columns that may be omitted,
+    the first to omit first.
+    """
     kept = [True] * len(titles)
     for title in (title for title in elided if title in titles):
         left = _without(titles, kept)
@@ -84,7 +92,7 @@ def _kept(titles: Row, widths: Sequence[int], elided: Sequence[str], room: int) 
 
 
 def _without(row: Row, kept: Sequence[bool]) -> list[str]:
-    """Return the row with one mark in place of each group of omitted columns."""
+    """Return the row with one mark (`OMITTED`) in place of each group of omitted columns."""
     cells: list[str] = []
     for place, cell in enumerate(row):
         if kept[place]:
@@ -109,8 +117,8 @@ def _ordered(ports: str) -> str:
 def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[int]:
     """Return the width of each column, cut so that the table is at most ``room`` terminal columns wide.
 
-    Columns with ids are never cut, so a table with long ids may remain too wide. The columns in ``elided`` are cut
-    first, then other columns, and columns with states last.
+    Columns with ids are never cut, so a table with long ids may remain too wide. The columns whose titles are in
+    ``elided`` are cut first, then other columns, and columns with states last.
     """
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     least = [_least(title, width, elided) for title, width in zip(rows[0], widths, strict=True)]
@@ -126,7 +134,10 @@ def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[i
 
 
 def _joined(rows: Sequence[Row], widths: Sequence[int], gap: int) -> list[str]:
-    """Return the rows as lines with columns of these widths; the titles are bold and the states are coloured."""
+    """Return the rows as lines with columns of these widths and ``gap`` spaces between the columns.
+
+    The titles are bold and the states are coloured.
+    """
     states = {place for place, title in enumerate(rows[0]) if title in STATE_TITLES}
     last, lines = len(widths) - 1, []
     for number, row in enumerate(rows):

@@ -20,7 +20,7 @@ KEY = re.compile(r"( +)([^:\n]+:)(?= |$)")
 
 
 def help_page(text: str, width: int, *, color: bool) -> str:
-    """Return a help text whose lines have at most ``width`` columns, if its words allow this; 0 means any width.
+    """Return a help text, wrapped at ``width`` columns; 0 means any width. No word is split.
 
     With ``color``, headings are bold and the names of commands and flags are coloured.
     """
