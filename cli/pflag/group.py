@@ -60,9 +60,9 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the first argument names, by the command's name or an alias.
+        """Return the name, the command and the remaining arguments of a command line without the group's flags.
 
-        Raises StatusError if no command has this name or alias.
+        The first argument is the command's name or an alias. Raises StatusError if no command has this name or alias.
         """
         command = self.get_command(ctx, args[0])
         if command is None and not ctx.resilient_parsing:
@@ -111,9 +111,9 @@ class Group(click.Group):
             return sub.command.invoke(sub)
 
     def check(self, ctx: click.Context) -> None:
-        """Raise StatusError if a global flag of ``hawse`` forbids the command; this class itself allows all commands.
+        """Check whether a global flag of ``hawse`` forbids the command; raises StatusError.
 
-        The command's flags are already parsed.
+        The command's flags are already parsed. This class allows all commands.
         """
 
     def notes(self, line: str) -> str:

@@ -66,7 +66,7 @@ def parent_path(ctx: click.Context) -> str:
 def group_help(
     group: click.Group, ctx: click.Context, flags: Iterable[Flag], sections: Mapping[str, Sequence[str]] | None
 ) -> str:
-    """Return the help text of a group, without a newline at the end."""
+    """Return the help text of a group, without a newline at the end; `listing` explains ``sections``."""
     line = path(ctx)
     options = flag_usages(flags, columns(), complete=on_terminal(ctx))
     parts = [f"\nUsage:  {line} {'[OPTIONS] ' if options else ''}COMMAND", (group.help or "").strip()]
@@ -82,7 +82,8 @@ def group_help(
 def listing(group: click.Group, ctx: click.Context, sections: Mapping[str, Sequence[str]] | None) -> list[str]:
     """Return the sections of the help text that list the commands, each command with a short description.
 
-    Without ``sections``, one section lists all visible commands.
+    ``sections`` maps the title of each section to its commands. Without ``sections``, one section lists all visible
+    commands.
     """
     every = {name: c for name in group.list_commands(ctx) if (c := group.get_command(ctx, name))}
     hidden = {n for n, c in every.items() if c.hidden and not (on_terminal(ctx) and getattr(c, "beyond_docker", False))}

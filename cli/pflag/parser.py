@@ -29,8 +29,9 @@ class FlagError(Exception):
 class FlagSet:
     """The flags of one command while its command line is parsed.
 
-    Each call of `parse` adds to ``values`` and ``changed``. ``notice`` is called with one line of text for each
-    deprecated flag, as soon as that flag is parsed.
+    ``values`` holds the value of each flag, and ``changed`` names the flags that the command line has. Each call of
+    `parse` adds to both. ``notice`` is called with one line of text for each deprecated flag, as soon as that flag is
+    parsed.
     """
 
     def __init__(self, flags: Iterable[Flag], notice: Callable[[str], None]) -> None:
@@ -42,7 +43,7 @@ class FlagSet:
         self.notice = notice
 
     def parse(self, argv: Sequence[str], *, interspersed: bool = True) -> list[str]:
-        """Parse flags and return the remaining arguments.
+        """Parse flags and return the remaining arguments; raises FlagError.
 
         Without ``interspersed``, all words after the first argument are arguments, even if they look like flags.
         """

@@ -24,7 +24,7 @@ def flags_of(node: click.Command) -> list[Flag]:
 
 
 def changed(ctx: click.Context, key: str) -> bool:
-    """Return whether a flag was given on the command line."""
+    """Return whether a flag was given on the command line; ``key`` is the flag's parameter name."""
     return ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE
 
 

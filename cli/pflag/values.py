@@ -21,6 +21,7 @@ class Kind(Struct, frozen=True):
 
     - ``fold`` is called for each use of the flag with the current value and the text after the flag. ``fold`` returns
       the new value, or raises ValueError with the error text that the user sees.
+    - ``initial`` is the value before the first use.
     - ``bare`` is the text that is used for a flag without a value; "" means that a value is required.
     - ``show`` returns a default value as text for the help; "" hides the default.
     """
@@ -35,7 +36,8 @@ class Kind(Struct, frozen=True):
 def scalar(name: str, read: Callable[[str], Any], initial: Any = None, **more: Any) -> Kind:
     """Return a kind of flag value for which the last use of the flag decides the value.
 
-    ``read`` converts the text of the flag to the value and raises ValueError if the text is invalid.
+    ``read`` converts the text of the flag to the value and raises ValueError if the text is invalid. ``more`` has other
+    fields of `Kind`.
     """
     return Kind(name, lambda _, text: read(text), initial, **more)
 
@@ -43,7 +45,8 @@ def scalar(name: str, read: Callable[[str], Any], initial: Any = None, **more: A
 def list_of(read: Callable[[str], Any], name: str = "list", **more: Any) -> Kind:
     """Return a kind of flag value that collects the values of all uses of the flag, without splitting at commas.
 
-    This is Docker's ListOpts with a validator.
+    ``read`` converts the text of one use to a value and raises ValueError if the text is invalid. ``more`` has other
+    fields of `Kind`. This is Docker's ListOpts with a validator.
     """
     return Kind(name, lambda values, text: appended(values, read(text)), (), **more)
 
@@ -66,7 +69,7 @@ def fold_slice(values: tuple[str, ...], text: str) -> tuple[str, ...]:
 
 
 def fold_map(pairs: dict[str, str], text: str) -> dict[str, str]:
-    """Add one more use of a map flag: return ``pairs`` with the ``key=value`` of ``text`` added (Docker's MapOpts).
+    """Return ``pairs`` with the ``key=value`` of ``text`` added, for one more use of a map flag (Docker's MapOpts).
 
     Without ``=``, the key's value is "". If a key is given several times, its last value is used.
     """
@@ -77,7 +80,8 @@ def fold_map(pairs: dict[str, str], text: str) -> dict[str, str]:
 def fold_filter(filters: dict[str, tuple[str, ...]], text: str) -> dict[str, tuple[str, ...]]:
     """Return ``filters`` with the ``name=value`` of ``text`` added, for one more use of ``--filter`` (FilterOpt).
 
-    An empty text is ignored. A value that was already given for this name is ignored too.
+    An empty text is ignored. A value that was already given for this name is ignored too. Raises ValueError without
+    ``=``.
     """
     if not text:
         return filters
