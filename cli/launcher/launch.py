@@ -1,6 +1,6 @@
 """Send the command of the ``hawse`` script to the warm server, or run the command in this process.
 
-The warm server is a resident process that runs commands faster, because it has already imported all of hawse's modules.
+The warm server is a resident process that runs commands faster, because it has already imported hawse's modules.
 This module sends the server the attributes of this process that the command needs: arguments, environment, streams,
 directories and namespaces. The module imports only built-in modules and `_socket`, because every further import takes
 longer than the exchange with the server.
@@ -131,8 +131,7 @@ def in_background() -> bool:
 def run_warm() -> None:
     """Run the command in the warm server and exit with the command's status.
 
-    If OSError, `ServerRefused` or `ServerStopped` is raised, the message GO was not sent, so the command has not been
-    started.
+    Raises OSError, `ServerRefused` or `ServerStopped` if the command was not started: the message GO was not sent.
     """
     streams = [
         fd for fd in range(3) if is_open(fd)
@@ -282,8 +281,9 @@ def receive_pidfd(server: _socket.socket) -> int:
 def relay_until_exit(server: _socket.socket, process: int, mask: "set[int]") -> None:
     """Wait until the command in the warm server ends, and exit with the command's exit code or signal.
 
-    Meanwhile, forward this process's signals to the command. When the command is stopped, stop this process too. When
-    this process is continued, continue the command.
+    ``process`` is the pidfd of the command, and ``mask`` the signal mask to restore. Meanwhile, this process's signals
+    are forwarded to the command. When the command is stopped, this process stops too. When this process is continued,
+    it continues the command.
     """
 
     def forward(number: int, _frame: object) -> None:

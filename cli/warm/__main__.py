@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def serve(lock: int) -> None:
-    """Import everything that commands need, then accept commands from launchers.
+    """Import the modules that most commands need, then accept commands from launchers.
 
     ``lock`` is the file descriptor of the lock that only one warm server can hold.
     """

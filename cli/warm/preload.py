@@ -1,4 +1,4 @@
-"""Import everything that a command may need, and watch hawse's files for changes."""
+"""Import the modules that most commands need, and watch hawse's files for changes."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ CACHE = "__pycache__"
 
 
 def import_all() -> None:
-    """Import all of hawse's modules and the libraries in LATE."""
+    """Import hawse's modules, except those in RESIDENT, and the libraries in LATE."""
     for name in [*our_modules(), *LATE]:
         with suppress(ImportError):  # ignore a missing library: a command that needs the library will report the error
             import_module(name)
 
 
 def our_modules() -> Iterator[str]:
-    """Yield the names of all of hawse's modules that commands may import."""
+    """Yield the names of hawse's modules, except those in RESIDENT and the ``__main__`` modules."""
     for package in OURS:
         yield package
         for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):

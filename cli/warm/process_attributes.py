@@ -20,6 +20,7 @@ MOST_GROUPS = 256
 def apply_process_attributes(launcher: int, connection: socket.socket, group: int) -> None:
     """Copy the attributes of the process ``launcher`` to this process; raises OSError.
 
+    ``connection`` is the connection to the launcher, from which the kernel tells the launcher's supplementary groups.
     ``group`` is the launcher's group id.
     """
     _take_groups(connection, group)

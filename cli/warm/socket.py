@@ -83,9 +83,9 @@ def lock() -> int | None:
 def listen(locked: int) -> WarmSocket:
     """Listen on the socket that systemd passed to this process; without such a socket, listen on a new socket.
 
-    The caller holds the lock of HAWSE_RUN; ``locked`` is the file descriptor of this lock. A launcher kills a server
-    that has signed the lock and hangs. Because launchers connect to a socket from systemd while the server still
-    imports modules, the server signs the lock only when it is ready.
+    The caller holds the lock of HAWSE_RUN; ``locked`` is the file descriptor of this lock. This function writes the
+    server's signature into the lock file. A launcher kills a server that has signed and hangs. Launchers connect to a
+    socket from systemd while the server still imports modules. The server therefore signs only now, when it is ready.
     """
     resident.sign(locked)
     if resident.is_socket_activated():

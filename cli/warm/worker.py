@@ -33,7 +33,8 @@ MODES = ("r", "w", "w")
 def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
     """Run the command of one launcher in a forked child of the warm server; does not return.
 
-    The child stops using the server's sockets and signal handlers.
+    The child stops using the server's sockets and signal handlers. ``identity`` has the values that determine the
+    server's rights. A launcher with other values is refused.
     """
     close_inherited(connection)
     serve_launcher(identity)
@@ -42,8 +43,8 @@ def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
 def wait_for_client(channel: socket.socket, identity: peer.Identity) -> NoReturn:
     """Warm up until the server sends a launcher's connection through ``channel``, then run the launcher's command.
 
-    To warm up, the process runs commands without effect, so that their code and data are in memory.
-    If the server closes the channel instead, exit.
+    To warm up, the process runs commands without effect, so that their code and data are in memory. If the server
+    closes the channel, this process exits. `serve` explains ``identity``.
     """
     close_inherited(channel)
     try:
@@ -73,7 +74,10 @@ def close_inherited(kept: socket.socket) -> None:
 
 
 def serve_launcher(identity: peer.Identity) -> NoReturn:
-    """Run the command of the launcher that is connected on file descriptor 3, then exit."""
+    """Run the command of the launcher that is connected on file descriptor 3, then exit.
+
+    `serve` explains ``identity``.
+    """
     try:
         connection = socket.socket(fileno=CONNECTION)
         connection.settimeout(SERVER_TIMEOUT_SECONDS)
@@ -98,8 +102,8 @@ def max_descriptor() -> int:
 def negotiate(connection: socket.socket, own_identity: peer.Identity) -> list[str] | None:
     """Take over the launcher's context and wait for the message GO; return the arguments of the command.
 
-    The context is the launcher's streams, directories and namespaces. Return None if the command must not run in this
-    process. If this process refuses the command, it sends a refusal to the launcher.
+    The context is the launcher's streams, directories and namespaces. A launcher whose identity is not ``own_identity``
+    gets a refusal, and so does an invalid request. Return None if the command must not run in this process.
     """
     try:
         with peer.process(connection) as launcher:
@@ -155,7 +159,10 @@ def take_root(root: int) -> None:
 
 
 def enter(space: int, kind: str, flag: int) -> None:
-    """Enter the namespace ``space`` (a file descriptor), unless this process is in that namespace already."""
+    """Enter the namespace ``space`` (a file descriptor), unless this process is in that namespace already.
+
+    ``kind`` is the name of the namespace type in /proc/PID/ns, and ``flag`` is its CLONE flag.
+    """
     if not same_file(space, f"/proc/self/ns/{kind}"):
         syscalls.setns(space, flag)
 
@@ -169,7 +176,8 @@ def same_file(fd: int, path: str) -> bool:
 def take_streams(streams: dict[int, int]) -> None:
     """Move the launcher's streams to the file descriptors 0, 1 and 2, and open Python's file objects on them.
 
-    A stream that the launcher's caller had closed is closed in this process too.
+    ``streams`` maps each of these numbers to the descriptor of the received stream. A stream that the launcher's caller
+    had closed is missing, and is closed in this process too.
     """
     for number, mode in enumerate(MODES):
         name = ("stdin", "stdout", "stderr")[number]
