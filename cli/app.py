@@ -55,8 +55,9 @@ def open_default_engine() -> Engine:
 def standard(stream: TextIO | None, mode: str) -> BinaryIO:
     """Return the byte stream of a standard stream.
 
-    If the standard stream was closed when this process started, return a stream of the null device. The null device
-    then has the closed stream's file descriptor number. No file that is opened later gets this number.
+    ``stream`` is None if the standard stream was closed when this process started. The result is then a stream of the
+    null device, opened with ``mode``. It takes the closed stream's file descriptor number, so that no later file gets
+    it.
     """
     if stream is not None:
         return stream.buffer
@@ -107,7 +108,7 @@ def unwritable(error: OSError) -> StatusError:
 
 
 def discard_output(stream: BinaryIO) -> None:
-    """Redirect the stream to /dev/null, so that the interpreter does not retry the failed flush at exit."""
+    """Redirect a stream to /dev/null after a failed flush, so that the interpreter does not flush it again at exit."""
     with suppress(OSError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
@@ -145,7 +146,8 @@ class App:
     def engine(self) -> Engine:
         """This host's engine, opened at first use.
 
-        With ``--explain``, the engine's changes are recorded from then on.
+        In a dry run, the engine changes nothing and records the changes. With ``--explain``, the changes are recorded
+        too, from the first use on.
         """
         if self.is_dry_run:
             return cast("Engine", _explain().dry_engine(self))
@@ -160,10 +162,11 @@ class App:
 
     @contextmanager
     def waiting(self, text: str, total: int = 0) -> Iterator[Callable[[int], None]]:
-        """Show ``text`` on the terminal, if the work in the ``with`` block takes longer than half a second.
+        """Show ``text`` on the terminal if the work in the ``with`` block takes longer than half a second.
 
-        ``total`` is the size of the work in bytes. The context manager yields a function. The caller passes the
-        number of bytes completed so far to this function. Without a terminal, nothing is shown.
+        ``total`` is the size of the work in bytes, or 0 if it is unknown. The context manager yields a function, to
+        which the caller passes the number of bytes completed so far. Nothing is shown unless `has_color` is True for
+        stderr.
         """
         if not self.has_color(self.stderr):
             yield lambda _: None
@@ -187,9 +190,10 @@ class App:
                 self._progress = None
 
     def removing(self, number: int, kind: str) -> AbstractContextManager[object]:
-        """Return a context manager that shows a notice while a command removes at least `NOTICE_LIMIT` objects.
+        """Return a context manager that shows a notice if the command removes at least `NOTICE_LIMIT` objects.
 
-        ``number`` and ``kind`` appear in the notice: "Removing 12 containers". `waiting` says when the notice appears.
+        The notice has ``number`` and ``kind``: "Removing 12 containers". It appears only after half a second
+        (`waiting`).
         """
         return self.waiting(f"Removing {number} {kind}") if number >= NOTICE_LIMIT else nullcontext()
 
@@ -209,7 +213,7 @@ class App:
         return self.stdout.isatty()
 
     def has_color(self, stream: BinaryIO) -> bool:
-        """Return whether the stream is a terminal that gets colour: not with NO_COLOR, and not with TERM=dumb."""
+        """Return whether the stream is a terminal and gets colour, which NO_COLOR and TERM=dumb switch off."""
         return not self.no_color and stream.isatty() and self.environ.get("TERM") != "dumb"
 
     @property
@@ -263,14 +267,14 @@ class App:
         return self.write(self.stderr, shown.encode("utf-8", "surrogateescape"))
 
     def line(self, text: str, stream: BinaryIO) -> str:
-        """Return the text; if the stream is a terminal, escape the control characters and line breaks in the text."""
+        """Return a text for ``stream``; for a terminal, control characters and line breaks in the text are escaped."""
         return _escaping().escaped_line(text) if stream.isatty() else text
 
     def daemon_text(self, error: EngineError) -> str:
         """Return the text of the engine's error with the prefix "Error response from daemon: ".
 
-        If the engine has split the text into lines, the line breaks stay. In any other text, a terminal gets escapes in
-        place of line breaks. The error's hint becomes the hint of this command.
+        If the error's ``lines`` is true, line breaks stay in the text. Otherwise a terminal gets escapes in place of
+        line breaks. The error's hint becomes the hint of this command.
         """
         self.hint = f"\n{error.hint}" if error.hint else self.hint
         text = str(error).strip()
@@ -309,8 +313,8 @@ class App:
     def write(self, stream: BinaryIO, data: bytes) -> None:
         """Write the data to the stream and flush the stream immediately.
 
-        If writing to stdout fails, raise StatusError with Docker's text. If writing to stderr fails, ignore the error.
-        A broken pipe on either stream raises BrokenPipeError.
+        A failed write to stdout raises StatusError with Docker's text. A failed write to stderr is ignored. A broken
+        pipe on either stream raises BrokenPipeError.
         """
         if self._progress:
             self._progress.pause()

@@ -63,7 +63,7 @@ def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
 
 
 def absent(app: App, kind: str, name: str) -> Json:
-    """Return the document of a swarm node if ``kind`` is "node"; for any other kind, raise Docker's error.
+    """Return the document of the swarm node ``name``; for a ``kind`` other than "node", raise Docker's error.
 
     The other kinds are those that hawse lacks, such as "volume".
     """
@@ -78,9 +78,9 @@ def absent(app: App, kind: str, name: str) -> Json:
 def find(inspectors: dict[str, Callable[[str], Json]], kind: str, name: str, *, only: bool) -> Json | None:
     """Return the document of the object with this kind and name, or None if the object does not exist.
 
-    If None is returned, the caller searches for an object of the next kind. ``only`` means that the user chose this
-    kind with ``--type``: every error is then raised. Without ``only``, a missing object and an error with a text in
-    SKIPPABLE count as "no such object". Any other error is raised.
+    ``inspectors`` is the result of `inspectors_of`. ``only`` means that the user chose this kind with ``--type``: every
+    error is then raised. Without ``only``, an error with a text in SKIPPABLE also gives None, and the caller searches
+    for an object of the next kind. Any other error is raised.
     """
     if not name:
         if only:

@@ -42,8 +42,8 @@ def port(app: App, container: str, private_port: str | None) -> None:
 def mappings_of(ports: PortMap, container_port: str, container: str) -> list[str]:
     """Return the host addresses, with their ports, on which one container port is published.
 
-    Raises StatusError if the container port is invalid or not published. If ``container_port`` names no protocol, the
-    protocol is tcp.
+    If ``container_port`` names no protocol, the protocol is tcp. Raises StatusError if the container port is invalid or
+    not published. ``container`` is the container's name in the error text.
     """
     number, _, protocol = container_port.partition("/")
     try:
@@ -57,7 +57,7 @@ def mappings_of(ports: PortMap, container_port: str, container: str) -> list[str
 
 
 def addresses(bindings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return each host address with its host port, like ``0.0.0.0:8080``; IPv6 addresses are in brackets."""
+    """Return each host address with its host port, such as ``0.0.0.0:8080``; IPv6 addresses are in brackets."""
     return [
         f"[{b['HostIp']}]:{b['HostPort']}" if ":" in b["HostIp"] else f"{b['HostIp']}:{b['HostPort']}" for b in bindings
     ]

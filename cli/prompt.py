@@ -25,7 +25,10 @@ def confirmed(app: App, question: str) -> bool:
 
 
 def may_remove(app: App, objects: str) -> bool:
-    """Ask whether to remove ``objects``, such as "all stopped containers"; return the answer as `confirmed` does."""
+    """Ask whether to remove ``objects``, such as "all stopped containers"; return True if the user agrees.
+
+    `confirmed` says what the user types.
+    """
     return confirmed(app, f"WARNING! This will remove {objects}.\nAre you sure you want to continue?")
 
 
@@ -35,7 +38,7 @@ Filters = Mapping[str, tuple[str, ...]]
 def prune_command(short: str, removed: str) -> Callable[[Callable[[App, Filters], None]], click.Command]:
     """Return a decorator that makes a command ``prune`` from a function that removes unused objects.
 
-    ``removed`` is the text that names the removed objects in the question to the user.
+    ``short`` is the command's help text. ``removed`` names the removed objects in the question to the user.
     """
 
     def made(prune: Callable[[App, Filters], None]) -> click.Command:

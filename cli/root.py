@@ -122,7 +122,10 @@ class Root(Group):
         return examples.notes(line)
 
     def check(self, ctx: click.Context) -> None:
-        """Raise StatusError if the user chose another host, or gave ``--dry-run`` to a command that lacks dry runs."""
+        """Check the global flags against the command; raises StatusError.
+
+        Another host is not allowed, and ``--dry-run`` is not allowed for a command that lacks dry runs.
+        """
         name = ctx.command.name or ""
         if not (isinstance(ctx.command, Group) or name in NEED_NO_HOST or name.startswith("__")):
             require_this_host(ctx.obj.global_flags["host"], ctx.obj.global_flags["context"], ctx.obj.environ)
@@ -152,7 +155,7 @@ class Root(Group):
 
 
 def require_this_host(hosts: Sequence[str], context: str, environ: Mapping[str, str]) -> None:
-    """Raise StatusError if ``--host``, ``--context``, DOCKER_HOST or DOCKER_CONTEXT names another host than this one.
+    """Check that ``--host``, ``--context``, DOCKER_HOST and DOCKER_CONTEXT name this host; raises StatusError.
 
     As in Docker's client, ``--host`` overrides both variables, and DOCKER_HOST overrides DOCKER_CONTEXT.
     """

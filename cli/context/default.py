@@ -14,14 +14,15 @@ STORAGE = "<IN MEMORY>"
 def endpoint(app: App) -> str:
     """Return the address at which this host serves Docker's API.
 
-    As in Docker, ``--host`` and DOCKER_HOST override it. They name a socket of this host, which `cli.root` checks.
+    As in Docker, ``--host`` and DOCKER_HOST override this address. `cli.root` has checked that they name a socket of
+    this host.
     """
     hosts = app.global_flags["host"]
     return hosts[0] if hosts else app.environ.get("DOCKER_HOST") or f"unix://{api_socket()}"
 
 
 def check_name(name: str) -> None:
-    """Raise StatusError unless ``name`` is the name of the only context."""
+    """Check that ``name`` is the name of the only context; raises StatusError."""
     if not name:
         raise StatusError("context name cannot be empty")
     if name != DEFAULT:

@@ -58,7 +58,10 @@ class Canvas:
         bold: bool = False,
         to_the_left: bool = False,
     ) -> None:
-        """Add a text that is at most ``room`` pixels wide; escape the text, and cut it if it may be wider."""
+        """Add a text that is at most ``room`` pixels wide; escape the text, and cut it if it may be wider.
+
+        The text begins at ``x``, or ends there with ``to_the_left``.
+        """
         shown = clean(data, max(1, int(room / (size * LETTER[font]))))
         # Replace U+FFFE and U+FFFF, because XML allows neither of them, not even as an escape.
         safe = escape(shown.replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd"))

@@ -75,7 +75,7 @@ def _short(port: str) -> str:
 
 
 def also_on(document: Json) -> dict[str, list[str]]:
-    """Return, for each container id, the names of all networks that the container is on."""
+    """Return the names of each container's networks, by container id; ``document`` is the network map."""
     joined: dict[str, list[str]] = {}
     for network in document["Networks"]:
         for container in network["Containers"]:

@@ -20,7 +20,7 @@ from cli.pflag import STRING, at_least, command, flag
 @click.argument("images", nargs=-1)
 @click.pass_obj
 def save(app: App, images: tuple[str, ...], output: str) -> None:
-    """Write images as an archive for ``load``; because hawse keeps no layers, each image has one layer."""
+    """Write images as an archive for ``load``; each image has one layer, because hawse keeps no layers."""
     if not output and app.stdout.isatty():
         raise StatusError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
     if not output:

@@ -27,7 +27,8 @@ def ipam_configs(
 ) -> tuple[IPAMConfig, ...]:
     """Return one IPAM configuration per subnet, with the options that belong to this subnet.
 
-    Raises StatusError for an option that matches no subnet, and for two options of the same kind in one subnet.
+    ``aux_addresses`` maps names to addresses. Raises StatusError for an option that matches no subnet, and for two
+    ranges or two gateways in one subnet.
     """
     if len(subnets) < max(len(ranges), len(gateways)):
         raise StatusError("every ip-range or gateway must have a corresponding subnet")
@@ -76,10 +77,10 @@ def _matches_either(first: str, second: str) -> bool:
 
 
 def _contains(subnet: str, data: str) -> bool:
-    """Return whether an address (``10.0.0.1``, or with a prefix length ``10.0.0.1/24``) is in a subnet.
+    """Return whether ``data``, an address such as ``10.0.0.1`` or ``10.0.0.1/24``, is in a subnet.
 
-    ``data`` is the address. Raises StatusError for an invalid ``subnet``, and for an invalid address with a prefix
-    length. For an invalid address without a prefix length, return False.
+    Raises StatusError for an invalid ``subnet``, and for an invalid address with a prefix length. For an invalid
+    address without a prefix length, return False.
     """
     try:
         network = parse_cidr(subnet)[1]

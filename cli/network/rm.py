@@ -48,9 +48,9 @@ def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
 
 
 def remove(app: App, networks: Sequence[str], *, force: bool) -> bool:
-    """Remove the networks; print the name of each removed network, or its error. Return whether the command fails.
+    """Remove the networks; print each removed network's name and each error; return True if there was an error.
 
-    With ``force``, a missing network gives neither output nor failure.
+    With ``force``, a missing network is no error and gives no output.
     """
     references = [reference_of(name) for name in networks]
     named = [reference for reference in references if isinstance(reference, str)]

@@ -84,9 +84,10 @@ def size_of(documents: Sequence[Document], key: str) -> int:
 
 
 def total(kind: str, type_: str, count: int, active: int, size: int, reclaimable: int) -> FormatContext:
-    """Return the row of one kind of object. Sizes are in bytes.
+    """Return the row of one kind of object in the summary. Sizes are in bytes.
 
-    ``type_`` is the part of the row's Go type that names the kind.
+    ``kind`` is the row's title, and ``active`` the number of objects in use. ``type_`` is the part of the row's Go type
+    that names the kind.
     """
     share = f" ({reclaimable * 100 // size}%)" if size and type_ in ("Images", "Containers") else ""
     return FormatContext(

@@ -17,9 +17,9 @@ from engine.errors import EngineError
 
 
 def server_document(app: App, ask: Callable[[System], Json]) -> tuple[Json | None, str]:
-    """Return the document that ``ask`` gets from the engine, and an empty error text.
+    """Return the document that ``ask`` gets from the engine, and an error text.
 
-    If the engine raises an error, return None and the error text.
+    The document is None if the engine raises an error. Without an error, the text is empty.
     """
     try:
         return ask(app.engine.system), ""
