@@ -1,8 +1,9 @@
 """Write compatibility.md: ``PYTHONPATH=. python docs/compatibility.py``, or ``python -m docs.build`` for all pages.
 
 The page compares the command tree of hawse with the recorded commands of Docker. A command or flag that both have
-counts as the same, unless departures.toml lists a difference. A command that only hawse or only Docker has must be
-in departures.toml. If both have a command, each flag of the command that only one of the two has must be there too.
+counts as the same, unless departures.toml lists a difference (a departure). A command that only hawse or only Docker
+has must be in departures.toml. If both have a command, each flag of the command that only one of the two has must be
+there too.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ class Unclassified(Exception):
 
 
 class Facts:
-    """The states of all commands and flags. ``unused`` holds the departures that no lookup has used yet."""
+    """The states of all commands and flags.
+
+    ``unused`` names the commands and flags of departures.toml that no lookup has used yet.
+    """
 
     def __init__(self, departures: Mapping[str, list[dict]], docker: Mapping[str, dict]) -> None:
         self.docker = docker
@@ -59,8 +63,8 @@ class Facts:
         """Return the state of a command and the reason; ``paths`` are the command's names, such as ``container run``.
 
         The fact about a group is also valid for the commands of the group. ``ours`` is True for a command of hawse, and
-        False for a command that only Docker has. The latter takes the fact of a group only if hawse lacks the whole
-        group. Raises `Unclassified` if there is no fact about the command.
+        False for a command that only Docker has. A command that only Docker has takes the fact of a group only if hawse
+        lacks the whole group. Raises `Unclassified` if there is no fact about the command.
         """
         for path in paths:
             for known in above(path):
@@ -106,7 +110,10 @@ def above(path: str) -> Iterator[str]:
 
 
 def load() -> tuple[Facts, Mapping[str, list[dict]]]:
-    """Return the facts from departures.toml and the recording of Docker, and the tables of departures.toml."""
+    """Return the facts, and the tables of departures.toml.
+
+    The facts come from these tables and from the recording of Docker.
+    """
     departures = tomllib.loads((HERE / "departures.toml").read_text(encoding="utf-8"))
     return Facts(departures, json.loads((HERE / "docker-26.1.5.json").read_text(encoding="utf-8"))), departures
 
@@ -145,7 +152,10 @@ def flag_rows(facts: Facts, node: CommandNode) -> Iterator[Sequence[str]]:
 
 
 def document() -> tuple[str, set[str]]:
-    """Return the text of the page, and the departures that match no command or flag; raises `Unclassified`."""
+    """Return the text of the page, and the names in departures.toml that match no command or flag.
+
+    Raises `Unclassified` for a command or flag that no list explains.
+    """
     facts, departures = load()
     tree = nodes(root)
     first = [f"{number}. {entry}" for number, entry in enumerate(departures["first"], 1)]

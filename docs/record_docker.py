@@ -40,7 +40,7 @@ def walk(path: tuple[str, ...], recorded: Recorded) -> None:
 
 
 def add_hidden(recorded: Recorded) -> None:
-    """Try the commands and flags of hawse that no help of docker lists, and add those that exist."""
+    """Try the commands and flags of hawse that no help of docker lists, and record those that docker accepts."""
     for node in nodes(root):
         for path in node.paths:
             if path not in recorded and f"Usage:  docker {path} " in docker(*path.split(), "--help"):

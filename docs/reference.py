@@ -57,7 +57,7 @@ VALUES = {
 
 
 class Unexplained(Exception):
-    """A name of the source has no text in reference.toml, or a text has no name in the source."""
+    """A name in the source has no text in reference.toml, or a name in reference.toml is not in the source."""
 
 
 def texts() -> Mapping[str, Mapping[str, str]]:
@@ -115,9 +115,10 @@ def usage(path: str) -> str:
 
 
 def shown_flags(node: CommandNode) -> Iterator[tuple[Flag, str]]:
-    """Yield each flag of a command that completion offers, except ``--help``, and the name of its completion source.
+    """Yield each flag that completion offers for a command, and the name of the flag's completion source.
 
-    Completion takes the flag's values from this source. The name is "" for a flag that takes no value.
+    The flag ``--help`` is left out. Completion takes the values of the flag from the source. The name is "" for a flag
+    that takes no value.
     """
     offered = {entry.long: entry.source for entry in node.flags if entry.offered}
     for flag in sorted(flags_of(command_at(node.paths[0])), key=lambda flag: flag.long):
@@ -128,9 +129,8 @@ def shown_flags(node: CommandNode) -> Iterator[tuple[Flag, str]]:
 def meaning(flag: Flag, source: str) -> str:
     """Return the help text of a flag in one paragraph, with its values and its default.
 
-    A semicolon separates values that Docker describes in a line each.
-
-    ``source`` is the name of the flag's completion source, or "".
+    If Docker's help has a line for each value, a semicolon separates the values. ``source`` is the name of the flag's
+    completion source, or "" for a flag that takes no value.
     """
     text = " ".join(re.sub(r"(?<![.:;])\s*\n(?=')", ";\n", flag.usage.replace("`", "")).split())
     if source and (values := listed_values(SOURCES[source])):
@@ -181,12 +181,12 @@ def commands_page() -> str:
 
 
 def notes(node: CommandNode) -> str:
-    """Return the notes and examples of a command, or ""."""
+    """Return the notes and examples of a command, or "" if there are none."""
     return next((text for path in node.paths if (text := examples.notes(f"hawse {path}"))), "")
 
 
 def notes_block(node: CommandNode) -> list[str]:
-    """Return the notes and examples of a command as a block of code, or nothing."""
+    """Return the notes and examples of a command as the lines of a code block, or [] if there are none."""
     text = notes(node)
     return ["```sh", *(line.removeprefix("  ") for line in text.splitlines()), "```"] if text else []
 
@@ -207,7 +207,10 @@ def options_page() -> str:
 
 
 def values(kind: str, known: Mapping[str, str]) -> str:
-    """Return the values of an option of this kind as text; ``known`` maps each value to its description."""
+    """Return the values of an option of this kind as text; ``known`` maps known values to their descriptions.
+
+    Without known values, the text describes the kind, such as "any text".
+    """
     if known:
         shown = "; ".join(f"`{value}`" + (f": {text}" if text else "") for value, text in known.items())
         return f"for example {shown}" if kind in OPEN else shown
