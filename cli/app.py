@@ -246,7 +246,7 @@ class App:
         self._write_text(self.stderr, "".join(f"{self.line(line, self.stderr)}\n" for line in lines))
 
     def help(self, text: str, stream: BinaryIO | None = None) -> None:
-        """Write a help text to ``stream`` or stdout; for a terminal, wrap the text at its width and add colour."""
+        """Write a help text to ``stream`` or stdout; a terminal gets colours, and lines that fit into its width."""
         stream = stream or self.stdout
         if stream.isatty():
             text = _layout().help_page(text, self.columns, color=self.has_color(stream))
@@ -260,7 +260,7 @@ class App:
         return self.write(self.stdout, "".join(f"{line}\n" for line in shown).encode("utf-8", "surrogateescape"))
 
     def error(self, text: str) -> None:
-        """Write an error text to stderr, as `err` does; a terminal gets its first word in red."""
+        """Write an error text to stderr, as `err` does; on a terminal, the first word is red."""
         if not self.has_color(self.stderr):
             return self.err(text)
         shown = _layout().first_word(_escaping().escaped(text), "red")

@@ -25,7 +25,7 @@ from cli.gotemplate.nodes import Bool, NumberNode, String, TemplateNode
 
 
 def fit(value: Value | None, type_: Type) -> Value | None:
-    """Return ``value`` as an argument for a parameter of type ``type_``; raises Fault if it does not fit.
+    """Return ``value`` as an argument for a parameter of type ``type_``; raises Fault if the value does not fit.
 
     If ``value`` is None, the type's nil value is returned.
     """

@@ -27,8 +27,8 @@ def ipam_configs(
 ) -> tuple[IPAMConfig, ...]:
     """Return one IPAM configuration per subnet, with the options that belong to this subnet.
 
-    ``aux_addresses`` maps names to addresses. Raises StatusError for an option that matches no subnet, and for two
-    ranges or two gateways in one subnet.
+    ``aux_addresses`` maps names to addresses. Raises StatusError for overlapping subnets, for an option that matches no
+    subnet, and for two ranges or two gateways in one subnet.
     """
     if len(subnets) < max(len(ranges), len(gateways)):
         raise StatusError("every ip-range or gateway must have a corresponding subnet")

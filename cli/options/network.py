@@ -100,7 +100,7 @@ def network_mode(networks: Sequence[NetworkOption]) -> str:
 
 
 def endpoint_settings(networks: Sequence[NetworkOption], flags: NetworkOption) -> dict[str, EndpointSettings]:
-    """Return the value for NetworkingConfig.EndpointsConfig; raises ValueError if settings conflict.
+    """Return the value for NetworkingConfig.EndpointsConfig, the settings by network; raises ValueError for a conflict.
 
     ``flags`` holds the values of ``--ip`` and similar flags. These values apply to the first network only.
     """

@@ -86,7 +86,7 @@ def help_if_requested(ctx: click.Context) -> None:
 
 
 def fill_arguments(ctx: click.Context, params: Sequence[click.Parameter], rest: Sequence[str]) -> None:
-    """Assign the arguments to the command's parameters; a missing argument is None.
+    """Assign the arguments in ``rest`` to the parameters in ``params``; a missing argument is None.
 
     The caller has checked the number of arguments.
     """
