@@ -60,10 +60,10 @@ def limits() -> Iterator[None]:
 
 
 def answer(host: Host, text: str) -> str:
-    """Return the `Report` for a `Question` of another host; both texts are JSON.
+    """Answer a `Question` of another host (``text``) with a `Report`; both texts are JSON.
 
-    Returns "" if this host has no such overlay network, or if the asking host has no such endpoint on it. Raises
-    ValueError for a malformed question.
+    Returns "" if this host does not have the question's overlay network, or if the asking host has no endpoint with the
+    source's id on it. Raises ValueError for a malformed question.
     """
     question = record_checks.check_question(decode(Question, text))
     with host.store.read() as reader:

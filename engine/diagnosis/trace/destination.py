@@ -48,7 +48,11 @@ class Destinations:
         return self._through(endpoint, binding, address, target.port)
 
     def path(self, target: Target, addresses: Sequence[IPAddress]) -> PacketPath:
-        """Return the path to the target, with the address that `_best` chooses."""
+        """Return the path to the target at one of ``addresses`` (see `_best`).
+
+        Raises `CulpritFound` if the target has no usable path, for example because its port is published only
+        elsewhere.
+        """
         address = self._best(addresses)
         if self._source.kind == OUTSIDE:
             return self._from_outside(target, address)
@@ -66,9 +70,10 @@ class Destinations:
         return self._elsewhere_or_outside(target, address)
 
     def _best(self, addresses: Sequence[IPAddress]) -> IPAddress:
-        """Return the first address on a network of the source.
+        """Return the address to trace: the first address on a network of the source.
 
-        If no address is on such a network, return the first address of an IP version that the source has.
+        If no address is on such a network, return the first address of an IP version that the source has, or else the
+        first address.
         """
         shared = {m.network.id for m in self._members}
         for address in addresses:
@@ -104,9 +109,10 @@ class Destinations:
         return self._made(target, address, kind, HOST)
 
     def _require_no_other_binding(self, target: Target, address: IPAddress) -> None:
-        """Raise `CulpritFound` if a port is published only elsewhere, and no other program listens at ``address``.
+        """Check whether the target's port is published only on other addresses; raises `CulpritFound` if it is.
 
-        The agent's own sockets, which hold the published ports, are left out.
+        Also raises it if the network's settings do not publish the port on the host. Raises nothing if another program
+        listens at ``address``. The agent's sockets, which hold the published ports, do not count as such a program.
         """
         recorded = list(self._recorded(target.port, target.protocol))
         others = self._publishing(target.port, target.protocol)
@@ -234,7 +240,7 @@ class Destinations:
                     yield endpoint, binding
 
     def _requested(self, endpoint: EndpointRecord, binding: PortRecord) -> PortRecord:
-        """Return a binding with the host port that the user asked for, if its network uses no host port."""
+        """Return ``binding``; if its network uses no host port, fill in the host port that the user asked for."""
         container = self._records.containers.get(endpoint.container_id)
         if binding.host_port or container is None:
             return binding

@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 1.5
 
 
 class Reply(NamedTuple):
-    """The reply of a server: ``code`` is the response code, or -1 without a reply in time."""
+    """The reply of a server; ``code`` is the response code, or -1 if no reply came in time."""
 
     code: int
     addresses: tuple[IPAddress, ...] = ()

@@ -86,10 +86,9 @@ class Explanation:
     def _state_faults(self, *, is_lost: bool = True) -> Iterator[Culprit]:
         """Yield the faults that a comparison of kernel objects with the records finds on the path.
 
-        ``is_lost`` says whether the probe was lost.
-
-        A changed MAC stops only packets of machines that do not know it yet, so it is no fault without a lost probe.
-        An isolated bridge port gets all packets except those of other isolated ports.
+        ``is_lost`` says whether the probe was lost. A changed MAC stops only packets of machines that do not know it
+        yet, so it is a fault only if the probe was lost. An isolated bridge port gets all packets except those of other
+        isolated ports.
         """
         path = self._path
         if path.source.kind == OUTSIDE and is_down(path.source.interface):
@@ -131,7 +130,11 @@ class Explanation:
         return fault.version in (0, self._path.inner_address.version)
 
     def soft_faults(self, *, sending: bool) -> Iterator[Culprit]:
-        """Yield faults that do not stop a small probe: a duplicate address, small MTUs, stale flows."""
+        """Yield faults that do not stop a small probe: a duplicate address, small MTUs, stale flows.
+
+        With ``sending``, some checks send packets. If the source is outside, they also examine the host's external
+        interface, because the injected probe did not pass it.
+        """
         yield from self._checks.duplicates(sending=sending)
         if sending and self._path.source.kind == OUTSIDE:  # the injected probe did not pass the external link
             yield from self._obstacles.proven()
@@ -231,13 +234,16 @@ class Explanation:
         return own_rules.damage(self._differences, self._path)
 
     def listening(self) -> Culprit | None:
-        """Return the reason why the target's port or the target itself does not answer, or None."""
+        """Return the culprit if no process listens at the target's port, or if the target ignores pings; else None."""
         return next(chain(self._checks.listening(), self._checks.ignores_ping()), None)
 
     # ----------------------------------------------------------------------------------------- with probe
 
     def of(self, seen: Observation) -> Culprit | None:
-        """Return the culprit if a probe did not get the expected answer, or None if nothing proves a culprit."""
+        """Return the culprit for a probe that did not get the expected answer, or None if nothing proves a culprit.
+
+        ``seen`` is the observation of the probe.
+        """
         for place, event in seen.drops():
             moved = self._redirected(seen) if event.table in OURS and not event.reply else None
             return moved or self.of_drop(place, event)
@@ -297,7 +303,7 @@ class Explanation:
         return seen.saw(path.target, path.target_member.endpoint.interface)
 
     def of_drop(self, place: Place, event: Event) -> Culprit:
-        """Return the culprit of a drop that nftables reported."""
+        """Return the culprit for a drop (``event``) that nftables reported in the namespace ``place``."""
         if place.netns_path:
             return self._container_firewall(place, event)
         if event.table in OURS:
@@ -323,7 +329,7 @@ class Explanation:
         return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
 
     def _redirected(self, seen: Observation) -> Culprit | None:
-        """Return the rule of another program that sent the probe to another destination, or None."""
+        """Return the culprit if a rule of another program sent the probe to another destination, or None."""
         of_probe = ((place, event) for place, event in seen.events if not event.reply)
         for place, event, rule in rules.passed(of_probe, REDIRECTING):
             what = f"table {event.table} chain {event.chain}"
@@ -349,7 +355,11 @@ class Explanation:
         )
 
     def _of_remainder(self, seen: Observation, *, arrived: bool) -> Culprit | None:
-        """Return the culprit if nftables reported no drop and no earlier check proved a fault, or None."""
+        """Return the culprit that the last checks find, or None.
+
+        nftables has reported no drop, and no earlier check has proved a fault. ``arrived`` says whether the probe has
+        reached the target.
+        """
         path = self._path
         if path.kind == EXTERNAL:
             return self._of_external(seen)

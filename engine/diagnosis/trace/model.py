@@ -23,7 +23,10 @@ class Hop(Struct, frozen=True):
 
 
 class Culprit(Struct, frozen=True):
-    """The cause of a failure. ``kind`` is a fixed word for scripts; ``object`` is the object at fault."""
+    """The cause of a failure: the object at fault (``object``), its place (``where``) and the remedy (``fix``).
+
+    ``kind`` is a fixed word for scripts. ``detail`` explains the failure. ``fix`` may be "".
+    """
 
     kind: str
     object: str
@@ -35,7 +38,8 @@ class Culprit(Struct, frozen=True):
 class Trace(Struct, frozen=True):
     """The result of a trace.
 
-    ``reachable`` is None if it is unknown. With ``reachable`` True, ``culprit`` is a warning.
+    ``reachable`` is None if it is unknown whether the source reaches the target. With ``reachable`` True, ``culprit``
+    is a warning.
     """
 
     reachable: bool | None

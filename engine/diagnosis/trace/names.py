@@ -34,7 +34,7 @@ STATUS_SECONDS = 1.0
 SOURCES = {"host": "ip -brief address shows those of this host", "outside": "that of the machine, such as 192.0.2.1:80"}
 """The words that are valid as the source of a trace, but not as its target.
 
-Each value tells the user where to find an address, which is valid as a target.
+Each value tells the user where to find an address to use as the target instead.
 """
 LOCAL = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 
@@ -116,7 +116,7 @@ class Names:
             return ""
 
     def _check(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
-        """Return the recorded addresses of a name to which the source resolves the name.
+        """Return those of the ``recorded`` addresses that the source gets when it resolves ``name``.
 
         The source resolves by its /etc/hosts (``listed``) or by its resolver. Raises `CulpritFound` if the source gets
         only other addresses, or an address that no endpoint has. With ``dry``, the resolver is not asked.
@@ -157,7 +157,7 @@ class Names:
         return self._source.inside(lambda: dns_query.ask(server, name, timeout=timeout))
 
     def _require_resolver(self, name: str) -> None:
-        """Raise `CulpritFound` if the resolver at 127.0.0.11 cannot answer, or is not the source's server.
+        """Check that the source asks the resolver at 127.0.0.11, and that it can answer; raises `CulpritFound` if not.
 
         Sends no query.
         """
@@ -174,14 +174,14 @@ class Names:
             raise CulpritFound(fault)
 
     def _silent(self, server: str) -> Culprit:
-        """Return the reason why the source's resolver does not answer."""
+        """Return the culprit for the source's resolver ``server``, which does not answer."""
         if server != ADDRESS:
             fix = f"let /etc/resolv.conf of {self._source.name} name a server that answers"
             return Culprit("resolver-down", f"resolver {server}", self._where, f"{server} does not answer", fix)
         return self._resolver_fault() or self._without_answer([])
 
     def _resolver_fault(self) -> Culprit | None:
-        """Return the reason why the resolver at 127.0.0.11 cannot answer; sends no query to the resolver."""
+        """Return the culprit if the resolver at 127.0.0.11 cannot answer, or None; sends no query to the resolver."""
         down = self._source.inside(lambda: obstacles.is_down("lo"))
         if down:
             fix = f"bring it up: nsenter -t PID -n ip link set lo up (in {self._source.name})"
@@ -211,9 +211,10 @@ class Names:
         return Culprit("resolver-down", f"resolver {ADDRESS} of {self._source.name}", self._where, detail, fix)
 
     def _explain_other(self, name: str, members: Sequence[JoinedEndpoint]) -> None:
-        """Raise `CulpritFound` if the records show why the source cannot resolve a container's name.
+        """Check whether the records show why the source cannot resolve ``name``; raises `CulpritFound` if they do.
 
-        The container is stopped, has no network in common with the source, or is only on the default bridge.
+        A container with this name may be stopped, have no network in common with the source, or be only on the default
+        bridge.
         """
         for container in self._records.containers.values():
             joined = self._records.members(container)
@@ -234,7 +235,7 @@ class Names:
         self._require_target(name)
 
     def _require_target(self, name: str) -> None:
-        """Raise `CulpritFound` for the words ``host`` and ``outside`` if they name no container."""
+        """Check whether ``name`` is ``host`` or ``outside``, which can only be sources; raises `CulpritFound` if so."""
         if name in SOURCES:
             detail = f"{name} is no container; as a word of hawse trace, {name} is only a SOURCE"
             fix = f"use an address as the target: {SOURCES[name]}"
@@ -248,7 +249,7 @@ class Names:
         return [a for a in held if not a.is_link_local] or [ip_address("127.0.0.1")]
 
     def _on_other_hosts(self, name: str) -> Iterator[tuple[str, NetworkRecord]]:
-        """Yield a text for each container on another host that has the name, and the container's overlay network."""
+        """Yield each container on other hosts that has the name ``name``: a text for it, and its overlay network."""
         view, membership = current_view(self._host) if self._host.is_clustered else (None, None)
         if view is None or membership is None:
             return
@@ -261,7 +262,8 @@ class Names:
     def _asked(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
         """Query the source's resolver for a name that no record has; return the addresses of the name.
 
-        Only an upstream server can know such a name.
+        Only an upstream server can know such a name. Raises `CulpritFound` if there is no address, and always with
+        ``dry``.
         """
         fix = "check the spelling: hawse ps lists the names; containers on one network see each other's names"
         unknown = Culprit("name-unknown", f"name {name}", self._where, f"no container and no server knows {name}", fix)

@@ -40,9 +40,10 @@ class Obstacles:
         self._known: dict[Place, dict[str, list[Obstacle]]] = {}
 
     def proven(self) -> Iterator[Culprit]:
-        """Yield a culprit for each fault of an interface that certainly stops packets.
+        """Yield a culprit for each fault of an interface or a sysctl that certainly stops packets.
 
-        The interface is down, has no carrier, does no ARP, or is a bridge port that gets no frames for an unknown MAC.
+        Such an interface is down, has no carrier, does no ARP, or is a bridge port that gets no frames for an unknown
+        MAC. Such a sysctl suppresses answers to ARP requests, or sets the hop limit (TTL) to 1.
         """
         path = self._path
         # A published IPv4 port needs no lo: DNAT sends the packets to the bridge before they reach lo.
@@ -68,7 +69,10 @@ class Obstacles:
         yield from self._short_lives(1)
 
     def likely(self, seen: Observation) -> Iterator[Culprit]:
-        """Yield the objects that may have dropped the probe, such as a BPF program, a queue, a policy or a rule."""
+        """Yield a culprit for each object that may have dropped the probe.
+
+        Such an object is, for example, a BPF program, a queue, a policy, a sysctl or a rule.
+        """
         for place, interface, whose in self._interfaces():
             for obstacle in self._at(place, interface):
                 culprit = _of_program(obstacle, place, interface, whose)
@@ -192,7 +196,7 @@ class Obstacles:
                     yield Culprit(kind, f"IPsec policy of {place.name}", str(place), detail, fix)
 
     def _short_lives(self, hops: int) -> Iterator[Culprit]:
-        """Yield a sysctl that sets the hop limit (TTL) of packets of the source or the target to ``hops`` or less."""
+        """Yield a culprit if a sysctl limits the source's or the target's packets to ``hops`` hops (TTL) or fewer."""
         path, version = self._path, self._path.inner_address.version
         for place, member in path.ends:
             if path.kind == BRIDGED or not place.netns_path:
@@ -206,7 +210,7 @@ class Obstacles:
                 yield Culprit("container-firewall", f"sysctl {name} of {place.name}", str(place), detail, fix)
 
     def _unresolved(self) -> Iterator[Culprit]:
-        """Yield addresses on the path that do not answer ARP requests or neighbour solicitations.
+        """Yield a culprit for each address on the path that does not answer ARP requests or neighbour solicitations.
 
         The neighbour entries are read in the source's namespace, on the host, and in the target's namespace.
         """
@@ -228,7 +232,10 @@ class Obstacles:
             yield from outside.silent_next_hop(path)
 
     def _without_holder(self, interface: str, place: Place) -> Culprit:
-        """Return the culprit for a target address in a subnet of ``interface`` that no machine has."""
+        """Return the culprit for a target address that no machine has.
+
+        Nothing on ``interface`` of ``place`` answers the ARP requests or neighbour solicitations for the address.
+        """
         address, member = self._path.address, self._path.source_member
         network = f"network {member.network.name}" if member is not None else str(place)
         detail = f"no container has {address}, and nothing on {interface} of {place.name} answers the requests for it"

@@ -68,7 +68,7 @@ class Report(Struct, frozen=True):
     culprits: tuple[Culprit, ...]
 
     def first(self, *kinds: str) -> Culprit | None:
-        """Return the first culprit of one of the kinds, or None."""
+        """Return the first culprit whose kind is in ``kinds``, or None."""
         return next((c for c in self.culprits if c.kind in kinds), None)
 
 
@@ -87,7 +87,7 @@ class Inquiry:
             self._answer = str(answer.get("answer", ""))
 
     def report(self) -> Report | None:
-        """Return the other host's report, or None without a valid answer in time; blocks up to `ANSWER_SECONDS`."""
+        """Return the other host's report, or None if no valid answer comes in time; blocks up to `ANSWER_SECONDS`."""
         self._thread.join(max(self._began + ANSWER_SECONDS - time.monotonic(), GRACE_SECONDS))
         return read(self._answer, self._node)
 
@@ -98,9 +98,9 @@ def place_of(node: Node) -> str:
 
 
 def read(text: str, node: Node) -> Report | None:
-    """Return the report in an answer of the host ``node``; its hops and culprits get ``node`` as their place.
+    """Parse an answer of the host ``node``; its hops and culprits get ``node`` as their place.
 
-    Returns None if the answer has another form, is too long, or has characters that cannot be printed.
+    Returns None if the answer is no valid report, is too long, or has characters that cannot be printed.
     """
     if not 0 < len(text) <= LONGEST_ANSWER:
         return None

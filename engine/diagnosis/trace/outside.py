@@ -20,7 +20,7 @@ LARGEST_BYTES = 9216  # the largest packet that is tried; only loopback and some
 def wrong_neighbour(path: PacketPath) -> Iterator[Culprit]:
     """Yield a culprit if a permanent neighbour entry has a wrong MAC for the external machine or the router to it.
 
-    Sends an ARP request for the entry's address.
+    Sends an ARP request for the entry's address. Does nothing for IPv6.
     """
     machine = path.address if path.kind == EXTERNAL else None
     if path.source.kind == OUTSIDE:

@@ -40,7 +40,7 @@ No other kind can, because a refusal proves that packets pass in both directions
 PASSING = ("peer-table-stale", "own-firewall-damaged")
 """The kinds of culprits on the other host that the trace reports as warnings if the probe is answered."""
 SOFT = ("mtu", "duplicate-address")
-"""The kinds of culprits with which a probe may be answered.
+"""The kinds of culprits with which a probe may still be answered.
 
 A small MTU stops only large packets. A duplicate address stops only the packets that reach the wrong machine.
 """
@@ -53,7 +53,10 @@ class Overlay:
         self._host, self._side, self._log, self._dry = host, side, log, dry
 
     def follow(self, path: PacketPath, explanation: Explanation) -> Trace:
-        """Return the result of a trace to an endpoint on another host."""
+        """Return the result of a trace to an endpoint on another host.
+
+        Raises `CulpritFound` if no container of the cluster has the target's address.
+        """
         node = self._side.node_of(path)
         where = place_of(node) if node is not None else BEYOND
         if path.target_member is None and not self._side.store_error:
@@ -87,7 +90,10 @@ class Overlay:
         return Trace(True, self._log.hops, self._side.store_down())
 
     def _soft(self, path: PacketPath, report: Report | None, narrow: Culprit | None) -> Trace | None:
-        """Return the result if the path loses large packets or two machines have the target's address, else None."""
+        """Return the result if the path loses large packets or two machines have the target's address, else None.
+
+        ``report`` is the other host's report. ``narrow`` is the culprit if large pings to the target are lost.
+        """
         there = report.first(*SOFT) if report is not None else None
         culprit = self._side.small_underlay(path) or there or narrow
         if culprit is None:
@@ -161,7 +167,7 @@ class Overlay:
         return self._beyond(path, node)
 
     def _dropping(self, path: PacketPath) -> Culprit | None:
-        """Return the rule or the forwarding entry on this host that loses the packets; nothing is sent."""
+        """Return the culprit if a rule or a forwarding entry on this host loses the packets, or None; sends nothing."""
         with suppress(DriverError, OSError):
             lost = self._side.moved_port(path) or rules.dropping_at_source(path)
             lost = lost or self._side.dropped_in_network(path, path.source_address)
@@ -169,7 +175,7 @@ class Overlay:
         return None
 
     def _beyond(self, path: PacketPath, node: Node | None) -> Culprit | None:
-        """Return the reason why the other host does not receive the packets, or does not answer them."""
+        """Return the culprit if the other host does not receive the packets or does not answer them, or None."""
         if node is None or self._side.view is None:
             return self._side.store_down()
         other = ip_address(node.data_address)
@@ -214,7 +220,7 @@ class Overlay:
         return Culprit("vxlan-blocked", f"UDP 4789 to {shown}", "between the hosts", detail, fix)
 
     def _tunnel_drop(self, path: PacketPath, other: IPAddress) -> Culprit | None:
-        """Send the probe again; return this host's rule that drops VXLAN packets to or from ``other``, or None."""
+        """Send the probe again; return the culprit if this host drops VXLAN packets to or from ``other``, or None."""
         with ExitStack() as stack:
             try:
                 trace = PacketTrace(TunnelFlow(other))

@@ -85,7 +85,7 @@ class OverlaySide:
         return self._membership.data_address if self._membership is not None else ""
 
     def node_of(self, path: PacketPath) -> Node | None:
-        """Return the host that has the target's endpoint, or None if it is unknown."""
+        """Return the host that has the target's endpoint, or None if this host is unknown."""
         if self.view is None or path.target_member is None:
             return None
         return self.view.nodes.get(path.target_member.endpoint.container_id.partition("/")[0])
@@ -221,7 +221,10 @@ def _device_kind(difference: Difference) -> str:
 def of_tunnel_drop(
     decision: Drop | Dropping | Event, other: IPAddress, port: int = VXLAN_PORT, *, encrypted: bool = False
 ) -> Culprit:
-    """Return the culprit for a decision of this host to drop the tunnel's packets to or from the host ``other``."""
+    """Return the culprit for a decision of this host to drop the tunnel's packets to or from the host ``other``.
+
+    The tunnel is WireGuard with ``encrypted``, and VXLAN without it. ``port`` is its UDP port.
+    """
     kind, what = ("encryption-down", "WireGuard") if encrypted else ("vxlan-blocked", "VXLAN")
     chain = chain_of(decision)
     detail = f"{chain} drops the {what} packets (UDP {port}) to or from {other} by {rule_in(HOST, decision)}"

@@ -19,7 +19,7 @@ FIX = "the agent repairs this within a second unless heal is off; or run any haw
 
 
 def damage(differences: Sequence[Difference], path: PacketPath) -> Culprit | None:
-    """Return the culprit for the differences that can stop packets of a path, or None if there is none."""
+    """Return the culprit for the differences that can stop packets of a path, or None if no difference can."""
     concerned = [difference for difference in differences if _concerns(difference, path)]
     if not concerned:
         return None

@@ -1,7 +1,7 @@
 """Check the path between this host and a macvlan or ipvlan endpoint on one of the host's interfaces.
 
-The kernel connects no such endpoint with the interface below it (the parent). Packets reach it by another interface of
-the host, or by a router that sends them back to the parent.
+That interface is the endpoint's parent. The kernel sends no packets between an endpoint and its parent. Packets reach
+the endpoint by another interface of the host, or by a router that sends them back to the parent.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def is_end(path: PacketPath) -> bool:
 
 
 def private(member: JoinedEndpoint) -> Culprit | None:
-    """Return the culprit if the option of an endpoint's network isolates its containers from each other, or None."""
+    """Return the culprit if an option of the endpoint's network isolates its containers from each other, or None."""
     network = member.network
     for option in ("macvlan_mode", "ipvlan_flag"):
         if (network.options or {}).get(option) == "private":
@@ -73,9 +73,9 @@ def _cut_off(network: NetworkRecord, name: str, fix: str) -> Culprit:
 
 
 def _ends(path: PacketPath) -> tuple[NetworkRecord, str] | None:
-    """Return network and container name of a macvlan or ipvlan endpoint if the path connects it with this host.
+    """Return the network of the path's macvlan or ipvlan endpoint and its container's name.
 
-    Returns None for any other path.
+    Returns None if the path does not connect such an endpoint with this host.
     """
     near, far = path.source_member, path.target_member
     through_host = not path.source.netns_path if near is None else near.network.driver == "bridge"

@@ -37,7 +37,12 @@ NEAR_PORTS = (33000, 28000)  # first source port of injected probes, and the num
 
 
 class Observation(Struct):
-    """The observation of a probe. ``result`` is the value of `Probe.poll`; "" means that no answer came."""
+    """The observation of a probe.
+
+    ``result`` is the value of `Probe.poll`; "" means that no answer came. ``client`` is the source address of an
+    injected probe. ``impossible`` is the reason why the probe could not be sent, or "". ``legacy`` are the rules of
+    iptables-legacy that dropped or translated packets during the probe.
+    """
 
     result: str = ""
     events: list[tuple[Place, Event]] = field(default_factory=list)
@@ -231,7 +236,11 @@ def _injected(path: PacketPath) -> Observation:
 
 
 def _result_outside(path: PacketPath, seen: Observation, probe: Tuple, *, late: bool) -> str:
-    """Return the probe's result. An answer is accepted only from the address and port to which the probe was sent."""
+    """Return the result of an injected probe, or "" without an answer.
+
+    An answer is accepted only from the address and port to which the probe was sent. With ``late``, an answer that has
+    not left the host is accepted too.
+    """
 
     def is_right(source: IPAddress, port: int) -> bool:
         return source == path.address and (port == path.port or probe.protocol == "icmp")

@@ -70,7 +70,7 @@ class Records:
         return [self.joined(e) for e in self.endpoints if e.container_id == owner]
 
     def owner(self, container: ContainerRecord) -> ContainerRecord:
-        """Return the container whose sandbox this container uses, usually the container itself."""
+        """Return the container that owns the sandbox of ``container``, usually ``container`` itself."""
         return self._owners.get(container.id) or container
 
     def joined(self, endpoint: EndpointRecord) -> JoinedEndpoint:
@@ -82,7 +82,10 @@ class Records:
         return [self.joined(e) for e in self.endpoints if address in addresses(e)]
 
     def of_subnet(self, address: IPAddress) -> list[NetworkRecord]:
-        """Return the networks that have a subnet with this address, without subnets that other machines share."""
+        """Return the networks that have a subnet with this address.
+
+        Networks whose subnets also have addresses of other machines (macvlan, ipvlan) are left out.
+        """
         pools = ((n, p) for n in self.networks.values() for p in n.pools if not p.unused)
         return [n for n, p in pools if address in ip_network(p.subnet) and facts(n.driver).owns_subnets]
 

@@ -27,7 +27,7 @@ class Routes:
         self._records, self._path = records, path
 
     def routes(self) -> Iterator[Culprit]:
-        """Yield missing and wrong routes in the source's namespace and on the host.
+        """Yield a culprit for each missing or wrong route in the source's namespace and on the host.
 
         On the host, these are the routes to the target and back to the source.
         """
@@ -48,9 +48,10 @@ class Routes:
             yield from self._through_host()
 
     def isolated_member(self) -> JoinedEndpoint | None:
-        """Return an endpoint on an isolated network if the path leads through the network's bridge, or None.
+        """Return the path's endpoint on an isolated network, or None if no isolated network interrupts the path.
 
-        Because that bridge has no address, there is no route to it.
+        The bridge of an isolated network has no address, so the host has no route by it. Only a routed or external path
+        needs such a route.
         """
         path = self._path
         if path.kind not in (ROUTED, EXTERNAL):
@@ -185,7 +186,7 @@ class Routes:
         return bridge_of(member.network) if member is not None and member.network.driver == "bridge" else ""
 
     def routes_back(self) -> Iterator[Culprit]:
-        """Yield a missing or wrong route from the target's namespace back to the source."""
+        """Yield a culprit if the route from the target's namespace back to the source is missing or wrong."""
         path = self._path
         if path.target is None or not path.target.netns_path or path.target_member is None or path.kind == LOCAL:
             return

@@ -74,10 +74,9 @@ def dropping_at_target(path: PacketPath, client: IPAddress) -> Culprit | None:
 
 
 def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
-    """Return the culprit for a rule in ``place`` that drops queries to its resolver, or the answers, or None.
+    """Return the culprit if a rule in ``place`` drops queries to the resolver at ``address`` or its replies, or None.
 
-    The resolver has the loopback address ``address``. The rules in ``place`` see the port to
-    which queries are redirected, and not port 53.
+    The rules see the port to which queries are redirected, and not port 53.
     """
 
     def find() -> Proven | tuple[Packet, Dropping] | None:
@@ -92,7 +91,7 @@ def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
 
 
 def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Culprit | None:
-    """Return the culprit for a rule that drops a packet of ``client`` or its answer, or None.
+    """Return the culprit if a rule drops a packet of ``client`` or its answer, or None.
 
     Only the rules in ``place``, the namespace of an overlay network, are read.
     """
@@ -147,7 +146,10 @@ def _both_directions(arriving: Packet, leaving: Packet) -> list[tuple[str, Packe
 
 
 def dropping_tunnel(own_address: IPAddress, other: IPAddress, port: int, interface: str) -> Drop | Dropping | None:
-    """Return this host's rule that drops tunnel packets (UDP, to ``port``) from or to the host ``other``, or None."""
+    """Return this host's rule that drops tunnel packets (UDP, to ``port``) from or to the host ``other``, or None.
+
+    ``interface`` is the host's interface by which these packets pass.
+    """
     arriving = Packet("udp", other, own_address, port, received=interface)
     leaving = Packet("udp", own_address, other, port, sent=interface)
     proven = _first([("ingress", arriving)], ("netdev",)) or _first(_both_directions(arriving, leaving), IP)
@@ -230,7 +232,10 @@ def _host_steps(path: PacketPath, first: Packet, last: Packet) -> Iterator[Step]
 
 
 def _translated(path: PacketPath, packet: Packet, after: Packet) -> Packet:
-    """Return a packet at a hook with DNAT rules; for a published port, add its form ``after`` the DNAT."""
+    """Return ``packet``; if the path leads through a published port, add its form ``after`` DNAT.
+
+    The packet is at a hook with DNAT rules.
+    """
     if path.binding is None or packet.version != after.version:
         return packet
     return replace(packet, translated=after.at(packet.received, packet.sent))
@@ -249,7 +254,10 @@ def _out(path: PacketPath) -> str:
 
 
 def of_legacy(place: Place, rule: Dropping, version: int, *, bridged: bool) -> Culprit:
-    """Return the culprit for a rule of iptables-legacy. With ``bridged``, the packets stay within a bridge."""
+    """Return the culprit for a rule of iptables-legacy that drops the probe.
+
+    ``bridged`` is True if the probe stays within a bridge. ``version`` is its IP version.
+    """
     what = chain_of(rule)
     detail = f"it drops the probe by {rule_in(place, rule)}"
     if place.netns_path:
@@ -302,9 +310,9 @@ def rule_in(place: Place, decision: Drop | Dropping | Event | Changed) -> str:
 
 
 def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -> Iterator[tuple[Place, Event, str]]:
-    """Yield the events of rules that match ``statements`` and dropped no packet, with place and rule text.
+    """Yield the events of rules that match ``statements`` and dropped no packet.
 
-    Only rules of other programs are included.
+    Each event comes with its place and the rule's text. Rules of hawse are left out.
     """
     for place, event in events:
         if event.handle and not event.dropped and event.table not in OURS:
@@ -356,9 +364,10 @@ def in_shell(table: str, chain: str) -> str:
 
 
 def br_netfilter(what: str, detail: str, version: int) -> Culprit:
-    """Return the culprit for a policy that drops packets within a bridge.
+    """Return the culprit for a chain's policy that drops packets within a bridge.
 
-    The policy applies to these packets only because br_netfilter is on.
+    The policy applies to these packets only because br_netfilter is on. ``what`` names the chain. ``detail`` says how
+    it drops the packets.
     """
     key = f"net.bridge.bridge-nf-call-{'ip6tables' if version == 6 else 'iptables'}"
     said = f"{key}=1 sends packets within a bridge through the IP firewall: {what}: {detail}"

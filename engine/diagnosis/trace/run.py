@@ -27,10 +27,10 @@ from engine.store.api import Reader
 
 
 def trace(host: Host, origin: str, target: str, *, dry: bool = False) -> Trace:
-    """Find out whether a source reaches a target, and the cause if it does not. With ``dry``, nothing is sent.
+    """Find out whether the source ``origin`` reaches ``target``, and the cause if it does not.
 
-    Changes no records and repairs nothing. Raises `InvalidArgument` for a wrong argument, and `NotFound` for a source
-    that does not exist.
+    With ``dry``, sends nothing. Changes no records and repairs nothing. Raises `InvalidArgument` for a wrong argument,
+    and `NotFound` for a source that does not exist.
     """
     parsed, log = parse(target), Log()
     with host.store.read() as reader:

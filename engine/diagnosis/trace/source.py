@@ -16,7 +16,10 @@ OUTSIDE = "outside"
 
 
 def place_of(reader: Reader, records: Records, reference: str) -> Place:
-    """Return the place that SOURCE names; raises NotFound for an unknown container or namespace."""
+    """Return the place that SOURCE (``reference``) names; raises NotFound for an unknown container or namespace.
+
+    Raises `CulpritFound` for a container that does not run, and `InvalidArgument` for an unknown interface.
+    """
     kind, _, rest = reference.partition(":")
     if reference == "host":
         return HOST
@@ -44,7 +47,7 @@ def of_container(records: Records, record: ContainerRecord) -> Place:
 
 
 def require_running(record: ContainerRecord) -> None:
-    """Raise `CulpritFound` if a container does not run."""
+    """Check that a container runs; raises `CulpritFound` if it does not."""
     if not lookup.is_alive(record):
         state = "exited" if record.status == "running" else record.status
         what = "does not exist any more" if record.kind == "adopted" else f"is not running (its state is {state})"

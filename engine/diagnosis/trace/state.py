@@ -86,7 +86,7 @@ class State:
                 yield Fault(culprit, version=_version(difference), setting=difference.setting)
 
     def default_routes(self, container: ContainerRecord) -> Iterator[Fault]:
-        """Yield the default routes that a container's sandbox has lost."""
+        """Yield a fault for each default route that a container's sandbox has lost."""
         owner = self._records.owner(container)
         members = self._records.members(owner)
         if not members or any(self._driver(m.network) is None for m in members):
@@ -192,7 +192,7 @@ class State:
 def _port_culprit(
     network: NetworkRecord, container: ContainerRecord, port: str, difference: Difference, fix: str
 ) -> Culprit | None:
-    """Return the culprit for a difference of the endpoint's bridge port ``port``, which exists, or None."""
+    """Return the culprit for a difference of an existing bridge port, or None if the difference stops no packets."""
     if difference.setting in HARMLESS or (difference.setting == ISOLATED and not difference.value):
         return None
     what = f"bridge port {port} of {container.name}"

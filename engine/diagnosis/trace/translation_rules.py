@@ -34,8 +34,8 @@ from engine.diagnosis.trace.state import bridge_of
 def changing(path: PacketPath) -> Culprit | None:
     """Return the culprit for a rule of the host that changes where the packets go, or None.
 
-    Such a rule is a DNAT rule of another program that comes before hawse's, or exempts packets that hawse must
-    translate from connection tracking.
+    Finds two kinds of rules of other programs. The first is a DNAT rule that comes before hawse's rules. The second
+    exempts packets from connection tracking, although hawse must translate them.
     """
     if path.kind not in (ROUTED, EXTERNAL) or path.address.version != path.inner_address.version:
         return None
@@ -57,7 +57,7 @@ def changing(path: PacketPath) -> Culprit | None:
 
 
 def of_legacy(path: PacketPath) -> tuple[Translating, Culprit] | None:
-    """Return the rule of iptables-legacy that may change where the packets go, and its culprit, or None.
+    """Find a rule of iptables-legacy that may change where the packets go; return it and its culprit, or None.
 
     The kernel does not list whether this rule comes before hawse's rules, or after them.
     """
@@ -90,7 +90,7 @@ def is_masqueraded(path: PacketPath) -> bool:
 
 
 def _step(path: PacketPath) -> tuple[str, Packet]:
-    """Return the first hook at which the host's rules see the packet, and the packet."""
+    """Return the first hook at which the host's rules see the packet, and the packet at this hook."""
     near, source = path.source_member, path.source_address
     if path.source.kind == OUTSIDE:
         source = neighbour_outside(path.source.interface, path.address)[0]
