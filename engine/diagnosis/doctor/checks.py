@@ -22,17 +22,23 @@ REPAIR = "hawse doctor --fix"
 
 
 def ok(name: str, what: str) -> Check:
-    """Return the result of a check that found nothing wrong."""
+    """Return the result of a check that found nothing wrong with the object ``name``; ``what`` describes it."""
     return Check(OK, name, what)
 
 
 def warning(name: str, what: str, cause: str = "", fix: str = "") -> Check:
-    """Return a finding about a problem that does not interrupt hawse's networks, or that may be intended."""
+    """Return a finding about a problem that does not interrupt hawse's networks, or that may be intended.
+
+    ``name`` is the examined object, ``what`` the problem, ``cause`` its reason, and ``fix`` its remedy.
+    """
     return Check(WARNING, name, what, cause, fix)
 
 
 def fault(name: str, what: str, cause: str = "", fix: str = REPAIR) -> Check:
-    """Return a finding about a problem that stops traffic, name resolution or commands."""
+    """Return a finding about a problem that stops traffic, name resolution or commands.
+
+    ``name`` is the examined object, ``what`` the problem, ``cause`` its reason, and ``fix`` its remedy.
+    """
     return Check(FAULT, name, what, cause, fix)
 
 
@@ -95,9 +101,10 @@ class Examined(Struct, frozen=True, dict=True):
 
 
 def of_differences(name: str, differences: Iterable[Difference], cause: str) -> Iterator[Check]:
-    """Yield one fault for all differences of the same kind and place (`Difference`).
+    """Yield one fault for each kind and place (`Difference`) that occurs in ``differences``.
 
-    Omits routine updates, because they are not damage.
+    ``name`` is the examined object. ``cause`` is the reason why the damage exists. Routine updates are left out,
+    because they are not damage.
     """
     damage = [difference for difference in differences if difference.is_damage]
     for group, whats in repairs.grouped(damage).items():

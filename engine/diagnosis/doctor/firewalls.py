@@ -39,11 +39,11 @@ INSIDE, OUTWARD, INWARD, ASKING, FROM_HOST = (
     "this host's own packets to",
 )  # fmt: skip
 Step = tuple[tuple[str, ...], str, Packet, str]
-"""The families of tables, the hook, the packet, and its traffic (such as `INSIDE`)."""
+"""The families of tables, the hook, the packet, and its kind of traffic (such as `INSIDE`)."""
 
 
 class Probe(NamedTuple):
-    """A packet at a hook, the families of tables that see it there, its network, and its traffic (such as `INSIDE`)."""
+    """A packet at a hook, the table families that see it, its network, and its kind of traffic (such as `INSIDE`)."""
 
     families: tuple[str, ...]
     hook: str
@@ -55,7 +55,7 @@ class Probe(NamedTuple):
 def check(examined: Examined, known: Sequence[Check]) -> Iterator[Check]:
     """Yield a finding for each chain of another program that drops or redirects packets of hawse's networks.
 
-    Omits dropping chains in tables that the findings ``known`` already name.
+    ``known`` are the earlier findings. If one of them names a table, the dropping chains of this table are left out.
     """
     interfaces = features.interfaces()
     joined = list(paths.joined_endpoints(examined, interfaces))

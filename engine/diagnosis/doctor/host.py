@@ -85,7 +85,7 @@ def _programs(examined: Examined) -> Iterator[Check]:
 def _forwarding(examined: Examined) -> Iterator[Check]:
     """Check IP forwarding.
 
-    If it is off although daemon.json allows hawse to enable it, the comparison of the networks reports this.
+    If forwarding is off although daemon.json allows hawse to enable it, the comparison of the networks reports this.
     """
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
     uplink, _ = features.uplink() if outward else ("", 0)
@@ -168,7 +168,10 @@ def _foreign(examined: Examined) -> Iterator[Check]:
 
 
 def _rules(examined: Examined) -> Iterator[Check]:
-    """Yield a fault for each dropping rule that names a network, and a warning for one that names only ports."""
+    """Yield a finding for each rule of another program that drops packets of a network or of some ports.
+
+    The finding is a fault if the rule names a network, and a warning if it names only ports.
+    """
     specs = [network_spec(network) for network in examined.networks if network.driver == "bridge"]
     known = {examined.bridges[spec.id]: [pool.subnet for pool in spec.pools] for spec in specs}
     routed = {examined.bridges[spec.id] for spec in specs if _is_routed(bridge_options.parse(spec))}
@@ -184,7 +187,7 @@ def _rules(examined: Examined) -> Iterator[Check]:
 
 
 def _is_routed(options: BridgeOptions) -> bool:
-    """Return whether other machines send packets to the containers' own addresses."""
+    """Return whether hawse's firewall lets other machines send packets to the containers' own addresses."""
     return any(options.mode(version) in ("routed", "nat-unprotected") for version in (4, 6))
 
 

@@ -57,7 +57,8 @@ def comparison(host: Host, containers: Sequence[ContainerRecord]) -> LinkRepair:
 def _resolver_port(by_sandbox: Mapping[str, ContainerRecord], sandbox_id: str) -> int:
     """Return the agent's DNS port in a sandbox, to which port 53 must be redirected.
 
-    Returns 0 if the sandbox needs no redirect.
+    ``by_sandbox`` maps the ids of sandboxes to their containers. Returns 0 if the sandbox needs no redirect, is unknown
+    or has ended.
     """
     container = by_sandbox.get(sandbox_id)
     if container is None:

@@ -20,7 +20,7 @@ FRAGMENTS = "large packets are split or lost on the way out"
 def check(examined: Examined) -> Iterator[Check]:
     """Yield a finding for each network whose packets are too large for the host's interface that sends them on.
 
-    The finding is a warning for a bridge network, whose packets may be split, and a fault for an overlay network.
+    The finding is a warning for a bridge network, because its packets may be split, and a fault for an overlay network.
     """
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
     overlays = [n for n in examined.networks if n.driver == "overlay"]

@@ -144,7 +144,7 @@ def _dropping(container: ContainerRecord) -> Culprit | None:
 
 
 def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
-    """Ask each server to which the containers' queries are forwarded, from where the resolver asks the server.
+    """Ask each upstream server of the containers, from the namespace from which the resolver asks it.
 
     Containers on internal networks only are left out, because they need not reach their servers.
     """
@@ -169,7 +169,7 @@ def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
 
 
 def _outside(container: ContainerRecord, upstream: Upstream) -> Probe | None:
-    """Return a query to an upstream server of a container, or None if the sandbox has ended."""
+    """Return a query to an upstream server of a container, or None if the query cannot be made."""
     try:
         family, place = destination(upstream)
         if upstream.on_host:

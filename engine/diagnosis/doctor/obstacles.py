@@ -20,8 +20,8 @@ BY_OTHERS = "another program changed it"
 def at(name: str, interface: str, obstacles_here: Iterable[Obstacle], prefix: str = "") -> Iterator[Check]:
     """Yield a finding for each obstacle at one interface, such as ARP off, no carrier or an XDP program.
 
-    ``prefix`` is the command that enters the interface's namespace. The flags of bridge ports
-    are omitted, because the comparison with the records reports them.
+    ``name`` is the examined object. ``prefix`` is the command that enters the interface's namespace. The flags of
+    bridge ports are omitted, because the comparison with the records reports them.
     """
     for obstacle in obstacles_here:
         if obstacle.kind == obstacles.NO_CARRIER:
@@ -45,13 +45,19 @@ def at(name: str, interface: str, obstacles_here: Iterable[Obstacle], prefix: st
 
 
 def silence_on_arp(name: str, interface: str, prefix: str) -> Iterator[Check]:
-    """Yield a fault if a sysctl of the calling thread's namespace keeps an interface from answering ARP requests."""
+    """Yield a fault if a sysctl of the calling thread's namespace keeps an interface from answering ARP requests.
+
+    ``name`` is the examined object. ``prefix`` is the command that enters this namespace.
+    """
     for key in obstacles.silencing_sysctls(interface):
         yield fault(name, f"{key} lets {interface} answer no ARP request", BY_OTHERS, f"{prefix}sysctl -w {key}=0")
 
 
 def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
-    """Yield a fault if routing rules drop packets from a bridge's containers to other networks."""
+    """Yield a fault if routing rules drop packets from a bridge's containers to other networks.
+
+    ``name`` is the examined object. ``sender`` is the address of a container at the bridge.
+    """
     outside = path_lookup.anywhere(sender.version)
     family = f"ipv{sender.version}"
     if any(sysctl.read(sysctl.conf(family, interface, "forwarding")) == "0" for interface in ("all", bridge)):
@@ -63,10 +69,10 @@ def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
 
 
 def towards_outside(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterable[int]) -> Iterator[Check]:
-    """Yield a finding if routes drop packets to the outside, or if the interface to it has no carrier or ARP off.
+    """Yield a finding if routes drop packets to the outside, or if the host's outgoing interface does not work.
 
-    ``versions`` are the IP versions of the networks. ``hindered`` are the obstacles at the host's interfaces
-    (`drivers.linux.obstacles.everywhere`).
+    This interface must have a carrier and ARP. ``versions`` are the IP versions of the networks. ``hindered`` are the
+    obstacles at the host's interfaces (`drivers.linux.obstacles.everywhere`).
     """
     uplink, _ = features.uplink()
     for version in versions:
@@ -84,14 +90,20 @@ def towards_outside(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterab
 
 
 def loopback(name: str, prefix: str = "") -> Iterator[Check]:
-    """Yield a fault if lo is down in the calling thread's namespace."""
+    """Yield a fault if lo is down in the calling thread's namespace.
+
+    ``name`` is the examined object. ``prefix`` is the command that enters this namespace, or "" on the host.
+    """
     if obstacles.is_down("lo"):
         what = f"lo is down: {'its resolver and its' if prefix else 'its'} own addresses do not answer"
         yield fault(name, what, BY_OTHERS, f"{prefix}ip link set lo up")
 
 
 def blocking_policies(name: str, pairs: Iterable[tuple[IPAddress, IPAddress]], prefix: str = "") -> Iterator[Check]:
-    """Yield a fault if an IPsec policy of the calling thread's namespace blocks TCP between the addresses of a pair."""
+    """Yield a fault if an IPsec policy of the calling thread's namespace blocks TCP between two addresses of ``pairs``.
+
+    ``name`` is the examined object. ``prefix`` is the command that enters this namespace.
+    """
     directions = (direction for source, target in pairs for direction in ((source, target), (target, source)))
     policy = ipsec_policies.blocking(Packet("tcp", *direction, 0) for direction in directions)
     if policy:

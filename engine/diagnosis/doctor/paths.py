@@ -163,7 +163,8 @@ def _stale(name: str, what: str, entry: Neighbour, fix: str) -> Check:
 def _inside(member: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: Interface | None) -> Iterator[Check]:
     """Check the endpoint's interface in the sandbox, and the sandbox's neighbour entries.
 
-    ``port`` is the host's end of the endpoint's veth pair, or None if there is none.
+    ``holders`` maps a network's id and an address to the endpoint that has this address. ``port`` is the host's end of
+    the endpoint's veth pair, or None if there is none.
     """
     container, interface, enter = member.container, member.endpoint.interface, member.enter
 
@@ -192,7 +193,10 @@ def _inside(member: Joined, holders: Mapping[tuple[str, IPAddress], Joined], por
 def _mac_and_addresses(
     member: Joined, present: Interface, holders: Mapping[tuple[str, IPAddress], Joined]
 ) -> Iterator[Check]:
-    """Check that the endpoint's interface has the recorded MAC, and no address of another endpoint."""
+    """Check that the endpoint's interface has the recorded MAC, and no address of another endpoint.
+
+    ``present`` is this interface. ``holders`` maps a network's id and an address to the endpoint that has this address.
+    """
     interface = member.endpoint.interface
     known = facts(member.network.driver)
     is_unchecked = not (known.shares_mac or known.compares_mac)
@@ -209,10 +213,10 @@ def _mac_and_addresses(
 
 
 def _routes_inside(member: Joined) -> Iterator[Check]:
-    """Check that the sandbox's routing sends packets to the gateway, and drops none to other networks.
+    """Check that the sandbox's routes lead to the gateway, and drop no packets to other networks.
 
-    Endpoints that cannot reach other networks through their network are not checked. It is also a fault if the sandbox
-    has the gateway's address itself.
+    Yields a fault for a wrong route to the gateway, and a warning for dropped packets. It is also a fault if the
+    sandbox has the gateway's address itself. Networks that give no access to other networks are not checked.
     """
     cause, enter = "a program in the container added a route or a rule", member.enter
     for gateway in member.gateways if facts(member.network.driver).offers_gateway else ():

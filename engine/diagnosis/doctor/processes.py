@@ -97,7 +97,7 @@ def agent_is_needed(examined: Examined) -> bool:
 
 
 def supervisor_is_needed(examined: Examined) -> bool:
-    """Return whether a container runs a process, whose parent must be a supervisor."""
+    """Return whether this host needs a supervisor, because a running container has a process that hawse started."""
     return any(container.kind == "process" for container in examined.containers)
 
 
