@@ -93,11 +93,11 @@ def _build(host: Host, salvaged: Salvaged, new: Path) -> list[str]:
 
 
 def _settled(network: NetworkRecord, marked: set[str], begun: set[str]) -> NetworkRecord:
-    """Return the network's record with the phase "planned" if the network is not complete in the kernel.
+    """Return the network's record, with the phase "planned" if the network is not complete in the kernel.
 
-    A planned network is created in the kernel at its next use. ``marked`` has the ids of the networks with links in the
-    kernel. ``begun`` has the ids of the objects that have an intent. The record of such a network is not changed,
-    because a command will resolve the intent.
+    hawse creates a planned network in the kernel at its next use. ``marked`` has the ids of the networks with links in
+    the kernel. ``begun`` has the ids of the objects that have an intent. A network with an intent is returned
+    unchanged, because a command will resolve the intent. A config-only network is returned unchanged too.
     """
     if network.id in begun or network.config_only:
         return network

@@ -97,7 +97,7 @@ class LinkRepair:
         self._drivers: dict[str, Driver | None] = {}
 
     def put_right(self, subject: Subject, by: str = "") -> Comparison:
-        """Compare a subject, repair the differences, and return the differences and the errors of the repair.
+        """Compare a network or container (``subject``) with the kernel, repair the differences, and return the result.
 
         Except for a cluster network, the comparison and the repair run in one write transaction. Therefore no command
         can create or remove the subject meanwhile. An event reports the repair, and names ``by``: the program that

@@ -194,7 +194,10 @@ def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
 def _finish(
     host: Host, removals: Sequence[Intent], finish: Callable[[Host, Sequence[str]], Mapping[str, EngineError]]
 ) -> None:
-    """Finish the removals of killed commands by ``finish``; after an error, the intent stays in the store."""
+    """Finish the removals of killed commands by ``finish``, which returns the errors by object id.
+
+    After an error, the intent stays in the store.
+    """
     if not removals:
         return
     with contextlib.suppress(EngineError):
@@ -230,7 +233,8 @@ def boot(host: Host, timeout: float) -> BootReport:
 
     A later call without another reboot continues the work of a killed process. It also starts each container whose
     restart policy requires this. The objects that need the cluster's store come last. The function waits up to
-    ``timeout`` seconds for this store. After a cancelled shutdown, the function starts the containers that it ended.
+    ``timeout`` seconds for this store. If a shutdown of the host was cancelled, the function starts the containers that
+    the shutdown ended.
     """
     shutdown.cancel(host)
     after_boot.begin(host, again=True)

@@ -26,11 +26,11 @@ MARGIN_SECONDS = 5.0
 
 
 def end_all(host: Host) -> tuple[int, list[str]]:
-    """End the processes of all running containers; return the number of ended ones, and a line for each failure.
+    """End the processes of all running containers; return the number of ended processes, and a line for each failure.
 
     `engine.containers.on_exit` starts none of these containers before the next boot. Blocks up to the longest grace
-    period of a container, and `MARGIN_SECONDS`. Blocks without a limit if a container has a negative stop timeout: it
-    then gets no SIGKILL.
+    period of a container, and `MARGIN_SECONDS`. Blocks without a limit if a container has a negative stop timeout: the
+    container then gets no SIGKILL.
     """
     with host.store.write() as tx:
         boots.begin_shutdown(tx)
@@ -76,7 +76,7 @@ def _keep_end(host: Host, record: ContainerRecord) -> None:
 
 
 def cancel(host: Host) -> None:
-    """Record as exited the containers that `end_all` has ended in this boot; idempotent.
+    """Record the containers that `end_all` has ended in this boot as exited; idempotent.
 
     The records do not say that the user stopped the containers. Does nothing if `end_all` has not run in this boot.
     Containers that wait for an automatic restart are left to `engine.recovery.boot`, because a restart that was due

@@ -78,7 +78,7 @@ def add(host: Host, salvaged: Salvaged) -> list[str]:
 
 
 def _as_running(known: ContainerRecord, bare: ContainerRecord) -> ContainerRecord:
-    """Return a copy of the record ``known`` with the status "running", and with sandbox and process of ``bare``."""
+    """Return a copy of the record ``known`` with the status "running" and the sandbox and process of ``bare``."""
     return replace(
         known,
         status="running",
