@@ -30,7 +30,7 @@ def container(tx: Transaction, record: ContainerRecord, action: str, attributes:
 
 
 def killed(tx: Transaction, record: ContainerRecord, number: int) -> None:
-    """Add the event that a signal is sent to a container's process."""
+    """Add the event that the signal ``number`` is sent to a container's process."""
     container(tx, record, "kill", {"signal": str(int(number))})
 
 
@@ -53,7 +53,10 @@ def connection(tx: Transaction, record: NetworkRecord, action: str, container_id
 
 
 def image(tx: Transaction, image_id: str, action: str, name: str = "", record: ImageRecord | None = None) -> None:
-    """Add an event of an image. ``record`` gives the labels; it is None if the image does not exist any more."""
+    """Add an event of an image; ``name`` is the image's name, or "" for an event without a name.
+
+    ``record`` gives the labels; it is None if the image does not exist any more.
+    """
     labels = record.labels if record is not None else {}
     tx.put_event(Event("image", action, image_id, {**labels, **({"name": name} if name else {})}))
 

@@ -20,7 +20,7 @@ REPAIR, DRIFT = "repair", "drift"
 
 
 def attributes(by: str, differences: Sequence[Difference]) -> dict[str, str]:
-    """Return the attributes of a "repair" event; ``by`` names the program that made the changes, or is ""."""
+    """Return the attributes of a "repair" event; ``by`` names the program that made the differences, or is ""."""
     return {"cause": by or "another program", "action": described(differences)}
 
 

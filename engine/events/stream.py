@@ -107,7 +107,7 @@ class EventStream:
         return self._stopping or self._left() <= 0 or not self._watch.directory.exists()
 
     def _left(self) -> float:
-        """Return the seconds until ``until``."""
+        """Return the seconds until ``until``, or `FOREVER` if the stream has no ``until``."""
         until = self._options.until
         return FOREVER if until is None else (until - time.time_ns()) / SECOND
 
