@@ -111,7 +111,7 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
     """Create the agent with all its services.
 
     The agent answers commands on the listener of ``place``. It keeps ``claimed`` open, a socket at an abstract address,
-    which prevents the start of a second agent.
+    which prevents the start of a second agent. ``unit`` is the systemd unit of this process.
     """
     home()
     libnftables.reserve_fds()  # reserve low descriptor numbers for libnftables before the agent opens many sockets

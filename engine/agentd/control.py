@@ -32,8 +32,10 @@ ACCEPT_PAUSE_SECONDS = 0.5
 
 
 class Control:
-    """The server of the agent's socket. The function ``changed`` updates the services, and ``status`` returns the
-    agent's status line. ``guarded`` is notified of the guard's connections.
+    """The server of the agent's socket.
+
+    The function ``changed`` updates the services. The function ``status`` returns the agent's status line. The object
+    ``guarded`` is notified of the guard's connections.
     """
 
     def __init__(

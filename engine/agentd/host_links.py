@@ -93,7 +93,8 @@ class HostLinks:
     def _learn(self, change: Change) -> None:
         """Record the link index of the changed network or endpoint, or forget a deleted link.
 
-        For a network, also record the MAC address and watch the sysctls. For an endpoint, also record the first name.
+        For a network, also record the MAC address and watch the sysctls. For an endpoint, also record the link's first
+        name.
         """
         subject = marked(change) or self._bridges.get(change.link)
         if subject is None:

@@ -71,7 +71,7 @@ class LinkThread:
         self._thread.start()
 
     def suspect(self, subjects: Iterable[Subject], by: str = "") -> None:
-        """Schedule a comparison of each subject; ``by`` names the program that made a change, or is ""."""
+        """Schedule a comparison of each network or container; ``by`` names the program that made a change, or is ""."""
         now = time.monotonic()
         with self._condition:
             for subject in subjects:
@@ -81,7 +81,10 @@ class LinkThread:
             self._condition.notify()
 
     def follow(self, subjects: set[Subject]) -> None:
-        """Replace the set of the subjects that the thread compares in turn. Suspected subjects are compared too."""
+        """Replace the set of networks and containers that the thread compares in turn.
+
+        The thread also compares those that `suspect` names.
+        """
         with self._condition:
             new, gone = subjects - self._known, self._known - subjects
             self._known = subjects
@@ -96,7 +99,7 @@ class LinkThread:
                 self._condition.notify()
 
     def fights(self) -> list[str]:
-        """Return a sentence about each subject that another program kept damaging in the last minutes."""
+        """Return a sentence about each network or container that another program kept damaging in the last minutes."""
         with self._condition:
             last = time.monotonic() - FIGHT_SECONDS
             return [text for when, text in self._fights.values() if when >= last]
@@ -178,7 +181,7 @@ class LinkThread:
             self._tell_resting(subject, by, rest)
 
     def _record(self, subject: Subject, compared: Comparison, began: float, now: float) -> tuple[float, str]:
-        """Record a comparison in the schedule of its subject.
+        """Record a comparison in the schedule of its network or container.
 
         Return the delay of the next repair in seconds, and the program that caused the delay by its repeated changes.
         """

@@ -62,7 +62,11 @@ class KnownNetwork(Struct, frozen=True):
 
 
 class Watched(Struct):
-    """A watched namespace and its listeners. ``concerns`` returns the subject that a change may have damaged."""
+    """A watched namespace, and the objects that watch it.
+
+    ``listener`` receives the kernel's reports of changes. ``concerns`` returns the object to check after a change, or
+    None if the change does not matter to hawse.
+    """
 
     place: Place
     namespace: PinnedNamespace
@@ -222,7 +226,10 @@ class LinkService:
             return None
 
     def _watch(self, subject: Subject, place: Place, ours: Ours | None = None) -> None:
-        """Watch a sandbox with hawse's interfaces ``ours``, or, without ``ours``, a network's own namespace."""
+        """Watch the namespace ``place`` of a container or of an overlay network (``subject``).
+
+        ``ours`` are hawse's interfaces in a container's sandbox; it is None for a network's namespace.
+        """
         old = self._watched.get(subject)
         if old is not None and old.place == place:
             if ours is not None:
@@ -277,10 +284,10 @@ class LinkService:
         self._suspect(suspects)
 
     def _suspect(self, suspects: Iterable[Subject], by: str = "") -> None:
-        """Make the thread compare these subjects. For an endpoint, its container is compared.
+        """Make the thread compare the networks and containers in ``suspects``; for an endpoint, compare its container.
 
-        Endpoints that were not live at the last read of the store are skipped, because a command is creating or
-        removing them.
+        ``by`` names the program that made the change, or is "". Endpoints that were not live at the last read of the
+        store are skipped, because a command is creating or removing them.
         """
         candidates = (self._containers.get(s.id) if s.kind == ENDPOINT else s for s in suspects)
         subjects = [subject for subject in candidates if subject is not None]
@@ -288,7 +295,10 @@ class LinkService:
             self._thread.suspect(subjects, by)
 
     def _ended(self, subject: Subject) -> None:
-        """Stop watching a namespace that has ended; the next snapshot watches the subject's namespace again."""
+        """Stop watching a namespace that has ended.
+
+        The next snapshot watches the present namespace of this network or container.
+        """
         self._forget(subject)
         if subject.id in self._followed:
             self._unwatched.add(subject.id)

@@ -32,7 +32,8 @@ def say(text: str) -> None:
 def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds: float) -> None:
     """Log which program caused a repair, and which differences from the required state were repaired.
 
-    Logs nothing if nothing was damaged.
+    ``name`` names the repaired state. ``by`` is the program, or "" if it is unknown. ``seconds`` is the repair's
+    duration. Logs nothing if nothing was damaged.
     """
     damage = described([difference for difference in differences if difference.is_damage])
     if damage:
@@ -41,11 +42,14 @@ def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds:
 
 
 def say_restored(name: str, by: str, differences: Sequence[Difference], seconds: float) -> None:
-    """Log that a network or container (``name``) was damaged, by which program, and that it was repaired."""
+    """Log that a network or container (``name``) was damaged, by which program, and that it was repaired.
+
+    ``seconds`` is the repair's duration.
+    """
     cause = f"{by or 'another program'} made a change"
     say(f"{name}: {cause}: {described(differences)}; repaired in {seconds * 1000:.0f} ms")
 
 
 def say_resting(name: str, by: str, seconds: float) -> None:
-    """Log that another program repeatedly undoes the repair, and the seconds until the next repair."""
+    """Log that another program repeatedly undoes the repair of ``name``, and the seconds until the next repair."""
     say(f"{name}: {by or 'another program'} keeps undoing the repair; the next one waits {seconds:g} s")

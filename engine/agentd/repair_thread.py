@@ -196,7 +196,7 @@ class RepairThread:
         return None
 
     def _put_right(self) -> list[Difference]:
-        """Repair the differences between kernel and records that need no second comparison; return them.
+        """Repair the differences that need no second comparison; return the repaired differences.
 
         After a change by another program, all differences are repaired. After other changes, a difference is repaired
         in three cases: the last comparison also found it, it lets forbidden packets pass, or it is a normal update

@@ -22,8 +22,9 @@ from engine.cluster.model import ClusterMembership
 from engine.errors import EngineError
 
 LEASE_SECONDS = 30
-"""Lease time in seconds; if a host does not renew it in time, other hosts ignore its endpoints. HAWSE_LEASE overrides
-this time.
+"""Seconds for which a host's lease is valid; HAWSE_LEASE overrides this time.
+
+If the host does not renew the lease in time, other hosts ignore its endpoints.
 """
 RETRY_DELAY_SECONDS = 1.0
 SYNC_INTERVAL_SECONDS = 60.0

@@ -107,11 +107,9 @@ class ClusterNode:
             memberships.update(self._root, lambda known: replace(known, managers=places))
 
     def _sync_records(self, client: Client) -> None:
-        """Write this host's endpoints to the etcd store.
+        """Write this host's endpoints to the etcd store; then make the agent copy the cluster's networks again.
 
-        Afterwards, make the agent copy the cluster's networks to the local store again.
-
-        Runs in the lease thread.
+        The copies are in the local store. Runs in the lease thread.
         """
         endpoint_sync.sync_endpoints(self._host, client, self._membership)
         self._mirrored = False

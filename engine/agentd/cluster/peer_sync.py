@@ -60,7 +60,7 @@ class PeerSync:
             self._condition.notify()
 
     def verify(self, identity: str) -> Sequence[Difference]:
-        """Repair a network's devices and tables on this host; return the differences.
+        """Repair the devices and tables of the network ``identity`` on this host; return the differences.
 
         Other threads call this method after the kernel reported a change. A missing tunnel is not returned. Nothing
         removed it from the kernel: it is missing until the records have the other host's public key.

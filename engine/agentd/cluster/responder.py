@@ -56,7 +56,7 @@ class QuestionResponder:
         threading.Thread(target=self._run, name="responder", daemon=True).start()
 
     def queue(self, entry: KeyValue) -> None:
-        """Queue a question from the etcd store if it is for this host; does not wait."""
+        """Queue the question in ``entry``, a record of the etcd store, if it is for this host; does not wait."""
         try:
             question = record_checks.read_question(entry.key, entry.value)
             if question.node == self._membership.node_id:
