@@ -74,7 +74,7 @@ class Inotify:
         return watch
 
     def _register(self, watch: InotifyWatch) -> int:
-        """Begin a watch. Return 0 or the number of the kernel's error."""
+        """Begin a watch; return 0, or the kernel's error number if the watch cannot begin."""
         if self._fd < 0:
             fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
             if fd < 0:

@@ -73,7 +73,7 @@ class DescriptorWatcher:
             self._epoll.unregister(fd)
 
     def rest(self, fd: int, seconds: float) -> None:
-        """Stop watching the listening socket ``fd`` for ``seconds``; does nothing during such a pause.
+        """Stop watching the listening socket ``fd`` for ``seconds``; has no effect while the socket is paused already.
 
         The caller does this when file descriptors have run out and no client can be accepted. Without the pause, the
         listening socket would be ready all the time.

@@ -35,7 +35,7 @@ def home() -> int:
 
 
 def inside(netns: int, action: Callable[[], T]) -> T:
-    """Run ``action`` in the network namespace ``netns``, and return its result.
+    """Run ``action`` in the network namespace ``netns`` (a file descriptor), and return its result.
 
     Only the calling thread changes its network namespace (setns(2)), and changes it back afterwards. If the thread
     cannot return to the host's namespace, the process exits with code 71.
@@ -52,10 +52,10 @@ def inside(netns: int, action: Callable[[], T]) -> T:
 
 
 def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[socket.SocketType]:
-    """Make ``number`` sockets in the network namespace ``netns``, or fewer if file descriptors run out.
+    """Make ``number`` sockets in a network namespace, or fewer if file descriptors run out.
 
-    If ``netns`` is None, the sockets are made in the thread's present namespace. Raises OSError if no socket can be
-    made. The sockets have the type of Python's C module (`_socket`), because making an object of the class
+    ``netns`` is the namespace's file descriptor; None means the thread's present namespace. Raises OSError if no socket
+    can be made. The sockets have the type of Python's C module (`_socket`), because making an object of the class
     socket.socket takes as long as the system call itself.
     """
     kind |= socket.SOCK_NONBLOCK

@@ -15,7 +15,7 @@ from typing import NamedTuple
 class Claim(NamedTuple):
     """A client, or a group of clients with a common limit.
 
-    The holder may hold at most ``share`` times the number of free places.
+    The client or group may hold at most ``share`` times the number of free places.
     """
 
     holder: Hashable
