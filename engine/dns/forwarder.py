@@ -127,7 +127,7 @@ class ForwardedQuery:
         self._finish(wire.reply(self.query, wire.SERVFAIL, []))
 
     def _ask(self, upstream: Upstream, *, stream: bool) -> bool:
-        """Ask an upstream server; return False if the server cannot be asked."""
+        """Ask an upstream server, by TCP if ``stream``, else by UDP; return False if the server cannot be asked."""
         netns, outstanding = None if upstream.on_host else self._asker.netns, self._asker.outstanding
         if stream and outstanding.streams >= STREAM_LIMIT:
             return False
@@ -205,7 +205,8 @@ def forward(
 ) -> None:
     """Forward a query; call ``deliver`` with the reply, either immediately or later.
 
-    If the sandbox has too many unanswered queries, the reply is REFUSED.
+    With ``stream``, the query came by TCP and is forwarded by TCP. If the sandbox has too many unanswered queries, the
+    reply is REFUSED.
     """
     forwarded = ForwardedQuery(loop, asker, query, deliver, stream=stream)
     full = stream and asker.outstanding.streams >= STREAM_LIMIT

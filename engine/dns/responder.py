@@ -53,7 +53,10 @@ class Responder:
         return empty
 
     def respond(self, message: bytes, *, stream: bool = False) -> bytes | wire.Query | None:
-        """Return the reply, or the parsed query if it must be forwarded, or None if the message gets no reply."""
+        """Process a message: return the reply, the parsed query if it must be forwarded, or None if there is no reply.
+
+        ``stream`` is True if the message came by TCP.
+        """
         try:
             query = wire.parse_query(message, stream=stream)
         except wire.MalformedMessage as malformed:

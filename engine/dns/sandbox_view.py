@@ -86,7 +86,7 @@ class ContainerView(NamedTuple):
 
 
 class Views(ResultCache[ContainerView]):
-    """The DNS settings of all open sandboxes. ``results`` has them by the id of the container."""
+    """The DNS settings of all open sandboxes; ``results`` maps the ids of the containers to them."""
 
     def __init__(self) -> None:
         super().__init__(_view)
@@ -178,7 +178,10 @@ def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Ite
 
 
 def servers(container: ContainerRecord, defaults: Defaults, *, ipv4: bool = True, ipv6: bool) -> ResolvConf:
-    """Return a container's upstream servers by its flags, daemon.json and the host's resolv.conf."""
+    """Return a container's upstream servers by its flags, daemon.json and the host's resolv.conf.
+
+    ``ipv4`` and ``ipv6`` say whether the sandbox has addresses of this IP version.
+    """
     dns, options = tuple(container.host.dns or defaults.dns), tuple(container.host.dns_options or defaults.options)
     return _servers(defaults.host, reaches_stub(container.host.network_mode), dns, options, ipv4, ipv6)
 

@@ -82,8 +82,9 @@ class ServedSandbox(Struct):
 
 
 class DnsService:
-    """The DNS service for every sandbox of this host on a user-defined network. Answers have a TTL of ``ttl``
-    seconds.
+    """The DNS service for every sandbox of this host on a user-defined network.
+
+    Answers have a TTL of ``ttl`` seconds.
     """
 
     name = "dns"
@@ -167,7 +168,7 @@ class DnsService:
             table.update(live[identity])
 
     def _follow(self, container_id: str, required: ContainerView) -> None:
-        """Use the new DNS settings of a container. If its sandbox is another one now, close the sockets of the old one.
+        """Use the new DNS settings of a container; if it has another sandbox now, close the old sandbox's sockets.
 
         `_fill` opens the sockets of a new sandbox.
         """

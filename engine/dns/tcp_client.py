@@ -60,9 +60,7 @@ class StreamClient:
         self._watch(READ)
 
     def _consider(self) -> None:
-        """Close the connection if there was no progress for `IDLE_SECONDS` seconds.
-
-        If there was progress, schedule the next check.
+        """Close the connection if there was no progress for `IDLE_SECONDS` seconds; otherwise, schedule the next check.
 
         Each connection has only one timer, which progress does not restart.
         """

@@ -40,7 +40,7 @@ class Waiting(Protocol):
         """Process the reply of the upstream server."""
 
     def failed(self) -> None:
-        """Process a failure: the server was not reached, or it closed the connection without a reply."""
+        """Process a failure: the server was not reached, or closed the connection without a reply."""
 
 
 class FreshSockets:

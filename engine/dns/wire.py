@@ -124,7 +124,10 @@ def reverse_name(address: IPv4Address | IPv6Address) -> bytes:
 
 
 def parse_query(message: bytes, *, stream: bool = False) -> Query:
-    """Parse a query; raises `MalformedMessage` with the reply that Docker's resolver would send."""
+    """Parse a query; raises `MalformedMessage` with the reply that Docker's resolver would send.
+
+    ``stream`` is True if the query came by TCP, so that its reply has no UDP size limit.
+    """
     if len(message) < HEADER or message[2] & 0x80:
         raise MalformedMessage(None)
     flags = int.from_bytes(message[2:4], "big")
