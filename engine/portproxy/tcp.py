@@ -85,7 +85,11 @@ class StreamListener:
                 client.close()
 
     def _admit(self, client: socket.socket, address: str) -> None:
-        """Start copying for a client; raises OSError for an unpublished port or too many connections of the client."""
+        """Start copying for a client that has connected from ``address``.
+
+        Raises OSError if the port is not published, the client has too many connections, or there is no route to the
+        target.
+        """
         client.setblocking(False)
         origin = original_destination(client)
         target = self._target_of(origin)

@@ -63,7 +63,10 @@ class DatagramListener:
                 continue  # drop the datagram: its port is not published, or the target is down or slow
 
     def _flow(self, peer: tuple[str, int], local: bytes) -> ProxyFlow:
-        """Return the flow of the client ``peer``; raises OSError if the port is not published."""
+        """Return the flow of the client ``peer``; raises OSError if the port is not published.
+
+        ``local`` is the host address to which the client sent.
+        """
         now, known = time.monotonic(), self._flows.get((peer, local))
         if known is None or known.last < now - TRUST_SECONDS:
             known = self._asked(peer, local, known)
@@ -95,7 +98,7 @@ class DatagramListener:
     def _back(self, flow: ProxyFlow, peer: tuple[str, int], local: bytes) -> Callable[[int], None]:
         """Return a handler that sends the replies of the flow's target to the client ``peer``.
 
-        The replies leave from the address to which the client sent; connection tracking restores the port.
+        The replies leave from ``local``, the address to which the client sent. Connection tracking restores the port.
         """
         source = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, local + bytes(4))]
 
