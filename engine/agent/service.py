@@ -17,8 +17,8 @@ T = TypeVar("T")
 class Snapshot(Struct, frozen=True, dict=True):
     """The records of the local store at one moment.
 
-    The field ``of_this_boot`` is False if the host has booted since the records were written. The kernel state of such
-    records no longer exists.
+    The field ``of_this_boot`` is False if the host has booted since the records were written. Then the kernel state
+    that the records describe no longer exists.
     """
 
     networks: Sequence[NetworkRecord] = ()
@@ -53,8 +53,9 @@ class ResultCache(Generic[T]):
 
     ``results`` has the results by the record's id. Records without a result are missing in it.
 
-    Few records change between two snapshots, so `update` computes only their results again. Records that have not
-    changed are the same objects in both snapshots (`engine.store.record_cache`), so comparing them is fast.
+    Because few records change between two snapshots, `update` computes only the results of changed records. Records
+    that have not changed are the same objects in both snapshots (`engine.store.record_cache`), so comparing them is
+    fast.
     """
 
     def __init__(self, function: Callable[..., T | None]) -> None:
