@@ -28,9 +28,9 @@ from engine.events import repair as repairs
 from engine.host import network_spec
 
 OUTSIDE = {4: ip_address("193.0.14.129"), 6: ip_address("2001:7fd::1")}
-"""An address outside of this host for the examined packets, by IP version: k.root-servers.net. Nothing is sent there.
+"""The address of an external machine for the examined packets, by IP version: k.root-servers.net.
 
-Addresses for documentation are not used, because good firewalls drop packets to them.
+Nothing is sent there. Addresses for documentation are not used, because good firewalls drop packets to them.
 """
 ARP, BRIDGE, DEVICE = ("arp",), ("bridge",), ("netdev", "inet")
 """The families of tables that see ARP, packets within a bridge, and packets at one interface."""

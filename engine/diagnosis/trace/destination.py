@@ -274,7 +274,11 @@ class Destinations:
         return self._outward_address(host_ip.version)
 
     def _outward_address(self, version: int) -> IPAddress | None:
-        """Return the host's address on the external interface, or else on any interface except loopback, or None."""
+        """Return an address of the host that other machines and containers can reach, or None if there is none.
+
+        The address of the external interface is preferred. Otherwise, any address is used that is not loopback or
+        link-local.
+        """
         usable = [
             (a, n)
             for a, n in self._host_addresses.items()

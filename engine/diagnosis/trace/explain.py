@@ -145,7 +145,7 @@ class Explanation:
         yield from self._checks.conntrack_stale()
 
     def policy(self) -> Culprit | None:
-        """Return the intended restriction of hawse's rules that blocks this path, or None if the rules allow it."""
+        """Return the culprit if hawse's rules block this path by intention, or None if the rules allow it."""
         path, near, far = self._path, self._path.source_member, self._path.target_member
         if path.kind == BRIDGED and near is not None and far is not None:
             return self._without_icc() if near.network.driver == "bridge" else parent_link.private(near)
@@ -272,7 +272,10 @@ class Explanation:
         return self._later(seen, arrived=arrived) or culprit
 
     def _neighbours(self) -> Iterator[Culprit]:
-        """Yield wrong neighbour entries. Before them, yield duplicate addresses, because these cause such entries."""
+        """Yield a culprit for each wrong neighbour entry.
+
+        Culprits for duplicate addresses come first, because duplicate addresses cause such entries.
+        """
         for culprit in self._checks.neighbours():
             yield from self._checks.duplicates(sending=True)
             yield culprit

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 class Hop(Struct, frozen=True):
     """One step of the path: the object ``what`` in the place ``where``. ``ok`` is False if the object is at fault.
 
-    ``seen`` is True if the probe was seen here. Otherwise ``ok`` comes from records and kernel state.
+    ``seen`` is True if the probe was seen at this step. Otherwise ``ok`` comes from records and kernel state.
     """
 
     what: str

@@ -45,7 +45,10 @@ def steps(path: PacketPath) -> Iterator[Step]:
 def _between(
     place: Place, near: JoinedEndpoint, source: IPAddress, other: Place, far: JoinedEndpoint, target: IPAddress
 ) -> Iterator[Step]:
-    """Yield the hooks of a search from one container for another container of the same network."""
+    """Yield the hooks of a neighbour search between two containers of one network.
+
+    The container in ``place`` searches for the address ``target`` of the container in ``other``.
+    """
     if _has_entry(place, near.endpoint.interface, target):
         return
     question, answer = _exchange(source, target)
@@ -62,7 +65,7 @@ def _between(
 
 
 def _with_host(place: Place, member: JoinedEndpoint, address: IPAddress) -> Iterator[Step]:
-    """Yield the hooks of a search from the host for a container's address."""
+    """Yield the hooks of a neighbour search from the host for a container's address."""
     bridge, port, families = bridge_of(member.network), port_of(member), _families(address)
     if _has_entry(HOST, bridge, address):
         return

@@ -1,7 +1,7 @@
 """Overlay networks: the endpoints of other hosts, and the path to them.
 
-The agent of the other host examines its side of the path (`engine.diagnosis.trace.other_host`). Without its answer, the
-result depends on this host's state alone, and says so.
+The agent of the other host examines its side of the path (`engine.diagnosis.trace.other_host`). If the agent does not
+answer, the result depends on this host's state alone, and a hop of the result says this.
 """
 
 from __future__ import annotations

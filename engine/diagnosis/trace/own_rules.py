@@ -1,4 +1,4 @@
-"""Name the damage to hawse's own firewall that concerns one path; damage that concerns only other paths is left out."""
+"""Find the damage to hawse's own firewall that can stop the packets of one path."""
 
 from __future__ import annotations
 

@@ -115,7 +115,10 @@ class Watching:
             reader()
 
     def finish(self) -> None:
-        """Read the remaining events, and find iptables-legacy rules that dropped or translated packets meanwhile."""
+        """Read the remaining events, and find the iptables-legacy rules that dropped or translated packets.
+
+        Only packets since the start of the watch count.
+        """
         time.sleep(SETTLE_SECONDS)
         self.read()
         for place, before in self._counted.items():
