@@ -20,16 +20,18 @@ from engine.names import short_id
 from engine.recovery.link_repair import NETWORK, Comparison, Subject
 
 DEBOUNCE_SECONDS = 0.03
-"""Seconds between the first report about a subject and its comparison, because reports arrive in groups."""
+"""Seconds from the first report about a network or container to its comparison, because reports arrive in groups."""
 BUSY_SECONDS = 0.5
-"""Seconds until the next comparison of a subject that a command is changing, or whose repair has failed."""
+"""Seconds until the next comparison of a network or container that a command changes, or whose repair has failed."""
 NEW_SECONDS = 1.0
-"""Minimum number of seconds between the call of `LinkThread.follow` that adds a subject and the subject's first
-comparison. If the kernel reports a change of the subject, the comparison is earlier.
+"""Minimum seconds between the first call of `LinkThread.follow` with a network or container and its first comparison.
+
+If the kernel reports a change of the network or container, the comparison is earlier.
 """
 LAP_SECONDS = 60.0
-"""Seconds in which all subjects are compared once, even without a report. With slow comparisons, `SHARE` makes the
-time longer.
+"""Seconds in which all networks and containers are compared once, even without a report.
+
+With slow comparisons, `SHARE` makes the time longer.
 """
 QUIET_SHARE = 20
 """A comparison that took T seconds and found no difference is not repeated for `QUIET_SHARE` times T seconds."""
@@ -48,9 +50,9 @@ PATIENCE_SECONDS = 5.0
 class LinkThread:
     """The thread that compares and repairs networks and containers; it runs until `close`.
 
-    The function ``put_right`` compares and repairs a subject; its second argument is the program that changed the
-    subject. The function ``tell_resting`` records which program repeatedly undoes a repair, and the seconds until the
-    next repair.
+    The function ``put_right`` compares and repairs a network or container. Its second argument is the program that made
+    the change. The function ``tell_resting`` records which program repeatedly undoes a repair, and the seconds until
+    the next repair.
     """
 
     def __init__(
@@ -126,10 +128,10 @@ class LinkThread:
                 self._compare_in_turn()
 
     def _due(self, now: float) -> list[Subject]:
-        """Return the suspected subjects whose comparison is due: networks first, because endpoints need their bridge.
+        """Return the networks and containers whose comparison is due.
 
-        Also deletes spent schedules (`Schedule.is_spent`). Each wake-up of the thread reads all schedules, so unneeded
-        schedules would slow it down.
+        Networks come first, because endpoints need their bridge. Also deletes spent schedules (`Schedule.is_spent`).
+        Each wake-up of the thread reads all schedules, so unneeded schedules would slow it down.
         """
         due = [subject for subject, schedule in self._schedules.items() if schedule.due <= now]
         for subject in [subject for subject, schedule in self._schedules.items() if schedule.is_spent(now)]:
