@@ -145,7 +145,7 @@ def _references(record: ContainerRecord) -> set[str]:
 def _needed(reader: Reader, record: ContainerRecord) -> list[str]:
     """Return the ids of the containers that must run before ``record`` can start.
 
-    They are the container whose sandbox it shares, and the containers to which it links.
+    They are the container whose sandbox ``record`` shares, and the containers to which ``record`` links.
     """
     names = [parse_link(text)[0] for text in record.host.links or ()]
     names += filter(None, [shared_container(record.host.network_mode)])

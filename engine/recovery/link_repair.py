@@ -50,11 +50,11 @@ class Subject(NamedTuple):
 
 
 class Comparison(Struct, frozen=True):
-    """The result of a comparison.
+    """The result of the comparison of a network or container with the kernel.
 
-    ``name`` describes the subject. ``busy`` is True if a command is changing the subject. ``has_peers`` is True for a
-    cluster network, whose tables `Verify` compares and repairs. ``members`` are the containers of a damaged network,
-    which must be compared after the network's repair. ``failures`` are the errors of comparisons and repairs.
+    ``name`` describes the compared object. ``busy`` is True if a command is changing the object. ``has_peers`` is True
+    for a cluster network, whose tables `Verify` compares and repairs. ``members`` are the containers of a damaged
+    network, which must be compared after the network's repair. ``failures`` are the errors of comparisons and repairs.
     """
 
     name: str = ""
