@@ -30,7 +30,10 @@ def resting(by: str, seconds: float) -> dict[str, str]:
 
 
 def add(tx: Transaction, kind: str, identity: str, action: str, values: Mapping[str, str]) -> None:
-    """Add an event of a network or container (``kind``), or of all networks of a driver (``kind`` is "driver")."""
+    """Add an event of a network or container (``kind``), or of all networks of a driver (``kind`` is "driver").
+
+    ``identity`` is the object's id, or the driver's type. ``values`` are the event's attributes.
+    """
     if kind == "network" and (network := tx.network(identity)) is not None:
         events.network(tx, network, action, values)
     elif kind == "container" and (container := tx.container(identity)) is not None:
