@@ -32,7 +32,7 @@ The name is "" if the watched file itself has changed.
 class InotifyWatch:
     """A registration for changes of one path; several registrations may share one kernel watch.
 
-    ``number`` is the number of the kernel watch, or -1 while the kernel has none left.
+    ``number`` is the number of the kernel watch, or -1 while the kernel has no free watch.
     """
 
     __slots__ = ("mask", "number", "path", "seen")
