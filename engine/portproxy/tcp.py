@@ -172,7 +172,10 @@ def connecting(target: Target) -> socket.socket:
 
 
 class StreamEnd:
-    """One of the two sockets of a proxied connection, to the client or to the container; ``other`` is the other one."""
+    """One of the two sockets of a proxied connection; ``other`` is the opposite socket.
+
+    One socket leads to the client, and one to the container.
+    """
 
     __slots__ = ("connecting", "ended", "events", "full", "other", "relay", "shut", "socket")
 
