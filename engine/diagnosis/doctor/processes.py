@@ -16,6 +16,7 @@ from engine.diagnosis.doctor.checks import REPAIR, Examined, fault, ok, warning
 from engine.dns.sandbox_view import has_names
 from engine.host import Host
 from engine.paths import open_private
+from engine.ports.proxied import held_ports, publishing
 from engine.runtime import guard, guarded, resident, supervisor, supervisor_client
 
 STARTING_SECONDS = 5.0
@@ -82,14 +83,16 @@ _FIGHT = "let the other program leave hawse's objects alone, or switch repairs o
 def agent_is_needed(examined: Examined) -> bool:
     """Return whether the agent must run now.
 
-    It must run if the guard has a record of it, or if the host is in a cluster. It must also run if a network or a
-    container needs it.
+    It must run if the guard has a record of it, or if the host is in a cluster. It must also run to repair a network,
+    to hold or forward a published port, or to answer the DNS queries of a container.
     """
     host, records = examined.host, examined.records
     if guarded.is_saved(str(host.run), guarded.AGENT) or host.is_clustered:
         return True
     drivers = {network.driver for network in examined.networks}
     if host.config.heal and any(isinstance(host.driver(name), (Repairer, LinkRepairer)) for name in drivers):
+        return True
+    if any(held_ports(*publisher) for publisher in publishing(records.networks, records.endpoints)):
         return True
     named = {network.id for network in records.networks if has_names(network)}
     running = {container.id for container in examined.containers}

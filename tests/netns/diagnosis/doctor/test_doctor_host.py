@@ -13,7 +13,7 @@ import pytest
 from drivers.linux import process
 from engine.runtime import resident
 from tests.conftest import until
-from tests.netns.diagnosis.doctor.conftest import is_named
+from tests.netns.diagnosis.doctor.conftest import Patient, is_named
 
 pytestmark = pytest.mark.netns
 
@@ -57,6 +57,14 @@ def test_processes_that_a_signal_has_stopped(patient):
     os.kill(guard, signal.SIGCONT)
     patient.doctor("--fix")
     patient.settle()
+
+
+def test_a_published_port_alone_needs_the_agent(host, peer):
+    patient = Patient(host, peer)  # its daemon.json switches repairs off
+    patient.hawse("run", "-d", "--name", "web", "-p", "8080:80", "hostfs", "sleep", "1d")
+    kill_all(patient, "agent", "guard")
+    (host.run_dir / "agent.start").unlink(missing_ok=True)
+    assert is_named(patient.findings(), "fault", "agent", "is not running")
 
 
 def test_a_damaged_store_is_named_and_repaired(host):
