@@ -52,10 +52,11 @@ class DryRunRecorder(CommandRecorder):
         self._lost: set[int] = set()
 
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
-        """Record the commands of a change, and return ``nothing``; send a query to the kernel, and return its answer.
+        """Record a change without making it, and return ``nothing``; for a query, return the answer.
 
-        The kernel does not know the links that the dry run pretends to make. A query for such a link gets an answer
-        from `ImaginedLinks`.
+        ``act`` sends the messages to the kernel. It is called for queries, and for changes of scratch namespaces. A
+        query for a link that only the dry run has made or deleted is answered from `ImaginedLinks`, because the kernel
+        does not know it.
         """
         namespace = session.namespace()
         if not any(self._changes(session, message) for message in messages):
@@ -74,16 +75,17 @@ class DryRunRecorder(CommandRecorder):
         return nothing
 
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
-        """Return ``bodies`` without the routes through interfaces of a sandbox that the dry run has deleted.
+        """Return the kernel's list ``bodies`` without the routes of sandbox interfaces that the dry run has deleted.
 
-        Such an interface is one end of a veth pair. The dry run deletes the pair by the end on the host (`_lose`).
+        ``kind`` is the type of the netlink request. A deleted interface is one end of a veth pair. The dry run deletes
+        the pair by the end on the host (`_lose`).
         """
         if kind != RTM_GETROUTE or not self._lost or session.namespace() == self._home:
             return bodies
         return [body for body in bodies if decode(rtmsg, body).get_attr("RTA_OIF") not in self._lost]
 
     def sysctl(self, path: str, value: str, act: Callable[[], object]) -> None:
-        """Record the command, and the value for later reads."""
+        """Record the command that sets a sysctl, and keep the value for later reads; does not set the sysctl."""
         super().sysctl(path, value, lambda: None)
         self._sysctls[os.stat(HERE).st_ino, path] = value
 
@@ -96,7 +98,10 @@ class DryRunRecorder(CommandRecorder):
         return value
 
     def nft(self, script: str, act: Callable[[], object]) -> None:
-        """Record the command, the script, and the names of hawse's tables that the script makes."""
+        """Record the command that runs an nftables script; in a scratch namespace, run the script with ``act`` instead.
+
+        The script and the tables that it makes are kept for later steps of the dry run.
+        """
         namespace = os.stat(HERE).st_ino
         if self._prefix(namespace) is None:
             act()
@@ -106,16 +111,16 @@ class DryRunRecorder(CommandRecorder):
         self._tables |= {(namespace, table) for table in FILES if f"add table {table}\n" in script}
 
     def rule_comments(self, table: str, chain: str) -> list[str]:
-        """Return the comments of rules that the scripts of the dry run would add to a chain."""
+        """Return the comments of the rules that the dry run would add to a chain."""
         adding = re.compile(rf'^add rule {re.escape(f"{table} {chain}")} .*comment "([^"]*)"$', re.MULTILINE)
         return [text for script in self._scripts[os.stat(HERE).st_ino] for text in adding.findall(script)]
 
     def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
-        """Record the command line ``argv``; does not call ``act``."""
+        """Record the command line ``argv``; does not call ``act``, which would make the change."""
         super().command(argv, lambda: None, secret=secret)
 
     def link_index(self, name: str, session: Session | None = None) -> int | None:
-        """Return the index of a link that the dry run has made, 0 for a link that it has deleted, else None."""
+        """Return a link's index if the dry run has made the link, 0 if it has deleted the link, else None."""
         namespace = session.namespace() if session else os.stat(HERE).st_ino
         if not self._links.knows(namespace, name):
             return None
@@ -123,7 +128,7 @@ class DryRunRecorder(CommandRecorder):
         return imagined.index if imagined else 0
 
     def _imagine(self, session: Session, namespace: int, message: Message) -> None:
-        """Apply a message about a link to the imagined links.
+        """Record in the imagined links (links that only the dry run has made) what a message would change.
 
         Raises OSError if the kernel does not support the kind of a new link.
         """
@@ -152,7 +157,7 @@ class DryRunRecorder(CommandRecorder):
         return message.kind in TRANSLATIONS
 
     def _answer(self, session: Session, namespace: int, message: Message) -> list[bytes] | None:
-        """Return the messages that answer a request for an imagined link, or None for any other request.
+        """Return the answer to a request for a link that only the dry run has made, or None for any other request.
 
         Raises OSError for a link that the dry run has deleted.
         """
@@ -167,10 +172,10 @@ class DryRunRecorder(CommandRecorder):
         return [imagined.body()]
 
     def _check(self, session: Session, namespace: int, messages: Sequence[Message]) -> None:
-        """Raise OSError if the kernel would refuse a transaction; does not check a table that the dry run has made.
+        """Check a transaction without making it; raises OSError if the kernel would refuse it.
 
-        Because the kernel has discarded the earlier transactions of the dry run, they are sent again with this
-        transaction.
+        A table that the dry run has made is not checked. Because the kernel has discarded the earlier transactions of
+        the dry run, they are sent again with this transaction.
         """
         table, changes = _table(messages), messages[1:-1]
         if (namespace, table) not in self._tables:

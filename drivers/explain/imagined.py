@@ -48,22 +48,28 @@ class ImaginedLinks:
         self._numbers = count(FIRST_INDEX)
 
     def knows(self, namespace: int, name: str) -> bool:
-        """Return whether the dry run has made or deleted a link of that name."""
+        """Return whether the dry run has made or deleted a link; ``namespace`` is the namespace's inode number."""
         return name in self._links[namespace]
 
     def find(self, namespace: int, name: str) -> Imagined | None:
-        """Return the link of that name, or None if the dry run has made no such link or has deleted it."""
+        """Return the link of that name, or None if the dry run has not made it or has deleted it.
+
+        ``namespace`` is the namespace's inode number.
+        """
         return self._links[namespace].get(name)
 
     def name(self, namespace: int, index: int) -> str:
-        """Return the name of the link with that index, or "" if the dry run has made no such link."""
+        """Return the name of the link with that index, or "" if the dry run has made no such link.
+
+        ``namespace`` is the namespace's inode number.
+        """
         names = (name for name, link in self._links[namespace].items() if link is not None and link.index == index)
         return next(names, "")
 
     def apply(self, namespace: int, message: Message, name: str) -> None:
-        """Apply a message about a link to the imagined links.
+        """Record what a message about a link would change; ``namespace`` is the namespace's inode number.
 
-        ``name`` is the present name of the link with the message's index.
+        ``name`` is the present name of the link whose index is in the message.
         """
         content = decode(ifinfmsg, message.body)
         if message.kind == RTM_DELLINK:
@@ -106,6 +112,6 @@ def of_link(path: str) -> str:
 
 
 def for_new_links(path: str) -> str:
-    """Return the path of the default sysctl from which a new link copies its sysctl ``path``."""
+    """Return the sysctl below ``conf/default`` from which a new link copies the value of its sysctl ``path``."""
     parts = path.split("/")
     return "/".join([*parts[:3], "default", *parts[4:]])

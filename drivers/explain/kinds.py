@@ -16,7 +16,7 @@ ALONE: dict[str, dict[str, Any]] = {"bridge": {}, "dummy": {}, "vxlan": {"vxlan_
 
 
 def require(kind: str) -> None:
-    """Raise OSError if the kernel refuses to make a link of this kind.
+    """Check that the kernel supports a kind of link, by making such a link; raises OSError if it does not.
 
     Kinds without an entry in this module are not tested.
     """

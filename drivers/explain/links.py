@@ -75,7 +75,10 @@ def command(message: Message, names: NameLookup) -> list[str]:
 
 
 def _port_command(device: list[str], flags: dict[str, int]) -> list[str]:
-    """Return the words of the command that sets flags of a bridge port; bridge(8) has no word for proxy_arp."""
+    """Return the words of the command that sets flags of a bridge port; ``device`` are the words that name the port.
+
+    For the flag proxy_arp, the command is ip-link(8), because bridge(8) has no word for it.
+    """
     words = [w for name, word in PORT_FLAGS.items() if name in flags for w in (word, "on" if flags[name] else "off")]
     if "IFLA_BRPORT_STATE" in flags:
         words += ["state", str(flags["IFLA_BRPORT_STATE"])]
@@ -137,7 +140,7 @@ def _settings(content: Any, names: NameLookup) -> Iterator[str]:
 
 
 def _special(name: str, value: Any, names: NameLookup) -> Iterator[str]:
-    """Yield the words for one attribute of the link's kind."""
+    """Yield the words for the attribute ``name``, which only links of this kind have."""
     if name == "VETH_INFO_PEER":
         yield from ("peer", "name", value.get_attr("IFLA_IFNAME"), *_settings(value, names))
     elif name in KINDS:

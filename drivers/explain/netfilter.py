@@ -55,7 +55,7 @@ def _changes(message: Message) -> list[tuple[str, str, Element]]:
 def nft(text: str) -> tuple[list[str], str]:
     """Return the words of the command that runs a script, and its input ("" for a script of one line).
 
-    Because hawse's static rules would hide the other lines, an include statement replaces them in the input.
+    In the input, an include statement replaces hawse's static rules, because they would hide the other lines.
     """
     for table, file in FILES.items():
         text = text.replace(ruleset(table), f'include "{rules_file(file)}"')

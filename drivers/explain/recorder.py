@@ -54,7 +54,10 @@ class CommandRecorder:
         return text.decode("utf-8", "surrogateescape").split(END)[:-1]
 
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
-        """Make the change and record its commands, except the commands of messages that the kernel refused."""
+        """Make the change by calling ``act``, and return its result; record the commands of the change.
+
+        The commands of messages that the kernel refused are not recorded. ``nothing`` is not used.
+        """
         texts = self._described(session, messages)
         result = act()
         refused = {item[0] for item in result if isinstance(item, tuple)} if isinstance(result, list) else ()
@@ -62,19 +65,22 @@ class CommandRecorder:
         return result
 
     def sysctl(self, path: str, value: str, act: Callable[[], object]) -> None:
-        """Write the sysctl and record the command."""
+        """Write the sysctl by calling ``act``, and record the command."""
         name = path if "." in path else path.replace("/", ".")
         self._changed(["sysctl", "-w", f"{name}={value}"], "", act)
 
     def nft(self, script: str, act: Callable[[], object]) -> None:
-        """Run the script and record the command."""
+        """Run the script by calling ``act``, and record the command."""
         if script.strip():
             self._changed(*netfilter.nft(script), act)
         else:
             act()
 
     def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
-        """Make the change and record the command, as a comment if its input has secrets."""
+        """Make the change by calling ``act``, and record the command line ``argv``.
+
+        With ``secret``, the command's input contains secrets, and the command is recorded as a comment.
+        """
         prefix = self._prefix(os.stat(HERE).st_ino)
         act()
         if prefix is not None:
@@ -89,7 +95,10 @@ class CommandRecorder:
         self._keep([f"# {' '.join(text.splitlines())}"])
 
     def opened(self, path: str, inode: int) -> None:
-        """Record the path of a network namespace. Only the first path of a namespace is used."""
+        """Record the path by which a network namespace can be entered; ``inode`` is its inode number.
+
+        Only the first path of a namespace is used.
+        """
         if not path.startswith(OWN):
             self._paths.setdefault(inode, path)
 
@@ -120,7 +129,10 @@ class CommandRecorder:
         os.write(self._log, kept.encode("utf-8", "surrogateescape"))
 
     def _prefix(self, inode: int) -> list[str] | None:
-        """Return the words that run a command in a network namespace, or None for a scratch namespace."""
+        """Return the words that run a command in a network namespace, or None for a scratch namespace.
+
+        ``inode`` is the namespace's inode number. The result is empty for the namespace of the shell.
+        """
         path = self._paths.get(inode)
         if path is None:
             return None
