@@ -35,7 +35,7 @@ FAMILIES = {NUMBERS[text]: text for text in ("ipv4", "ipv6")}
 
 
 def unpacked(listed: bytes, shape: Shape) -> Packed:
-    """Decode one set element from the bytes in which the kernel lists it."""
+    """Decode one element of a set with the given ``shape``, from the bytes in which the kernel lists it."""
     attributes = read(listed)
     key = read(attributes.get(KEY, b"")).get(VALUE, b"")
     end = read(attributes.get(KEY_END, b"")).get(VALUE, key) if shape.interval else b""
@@ -44,7 +44,7 @@ def unpacked(listed: bytes, shape: Shape) -> Packed:
 
 
 def element(set_name: str, entry: Packed, shape: Shape) -> Element:
-    """Return an element as text in nftables' syntax."""
+    """Return the element ``entry`` of a set with the given ``shape``, as text in nftables' syntax."""
     if not entry.key:
         return Element(set_name, "*")
     key = " . ".join(_between(kind, *ends) for kind, *ends in _parts(shape.key, entry.key, entry.end or entry.key))

@@ -70,7 +70,10 @@ def _members(pool: Pool, options: BridgeOptions) -> Iterator[str]:
 
 
 def of_siblings(options: BridgeOptions, addresses: Iterable[IPAddress]) -> list[Element]:
-    """Return the set elements that let a container send packets on this network from its other networks' addresses."""
+    """Return the set elements that let a container send on this network with addresses of its other networks.
+
+    ``options`` are those of this network, and ``addresses`` are the container's addresses on its other networks.
+    """
     bridge = name(options.bridge)
     return [Element(f"siblings{address.version}", f"{address} . {bridge}") for address in addresses]
 
@@ -109,7 +112,8 @@ def is_open_at_own_address(
 ) -> bool:
     """Return whether other machines reach a published port at the container's own address too.
 
-    ``direct`` is as in `of_ports`. ``trusted`` says whether their packets arrive at a trusted interface of the network.
+    ``direct`` is True if the host allows this for every published port (see `of_ports`). ``trusted`` is True for
+    machines whose packets arrive at a trusted interface of the network.
     """
     route = _route(network, options, endpoint, binding.protocol, binding.host_ip, direct=direct)
     return bool(route.opened or (trusted and route.bound))
@@ -118,10 +122,13 @@ def is_open_at_own_address(
 class _Route(Struct, frozen=True):
     """How packets to the published ports of one protocol on one host address reach an endpoint.
 
-    ``host`` is the host address. ``carried`` are the destination prefixes that the agent proxies. The other fields hold
-    the endpoint's address, or "" if the field does not apply. ``rewritten``: DNAT replaces the destination by this
-    address. ``opened``: all machines on the host's networks may send to this address directly. ``bound``: only machines
-    on the networks of trusted interfaces may send to this address directly.
+    - ``host``: the host address
+    - ``carried``: the destination prefixes that the agent proxies
+    - ``rewritten``: DNAT replaces the destination by this address
+    - ``opened``: all machines on the host's networks may send directly to this address
+    - ``bound``: only machines on the networks of trusted interfaces may send directly to this address
+
+    ``rewritten``, ``opened`` and ``bound`` hold the endpoint's address, or "" if the field does not apply.
     """
 
     host: IPAddress
@@ -197,7 +204,7 @@ def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
 
 
 def between(source: EndpointSpec, target: EndpointSpec, present: Iterable[Element]) -> list[Element]:
-    """Return the set elements in ``present`` that allow ``source`` to reach ``target``."""
+    """Return the elements among ``present`` that allow ``source`` to reach ``target`` by a legacy link."""
     pairs = [(s.ip, t.ip) for s, t in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)) if s and t]
     starts = tuple((f"linked{client.version}", f"{client} . {server} . ") for client, server in pairs)
     return [e for e in present if any(e.set == name and e.key.startswith(start) for name, start in starts)]

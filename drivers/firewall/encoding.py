@@ -92,7 +92,7 @@ def _types(text: str) -> tuple[str, ...]:
 def encoded(element: Element, *, with_value: bool, table: str = MAIN) -> bytes:
     """Return one element encoded as an item of a netlink message's element list.
 
-    ``with_value`` adds the value of a map's element, which the kernel does not need to delete the element.
+    With ``with_value``, the item contains the value of a map's element. The kernel needs no value to delete an element.
     """
     shape = shapes(table)[element.set]
     return item(packed(element, table), shape, with_value=with_value)
@@ -111,7 +111,7 @@ def packed(element: Element, table: str = MAIN) -> Packed:
 def item(entry: Packed, shape: Shape | None = None, *, with_value: bool) -> bytes:
     """Return an encoded element as an item of a netlink message's element list.
 
-    ``shape`` is needed only if ``with_value`` is True.
+    With ``with_value``, the item contains the value of a map's element, and ``shape`` is needed.
     """
     body = nested(KEY, attribute(VALUE, entry.key)) if entry.key else attribute(FLAGS, CATCH_ALL)
     if entry.end:

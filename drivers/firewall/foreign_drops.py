@@ -86,7 +86,10 @@ def _affected(chain: Chain, rules: Mapping[str, Collection[Rule]], known: Mappin
 
 
 def _accepts_everything(base: Chain, rules: Mapping[str, Collection[Rule]]) -> bool:
-    """Return whether the chain, or a chain that it always calls, accepts every packet by a rule without conditions."""
+    """Return whether a rule without conditions accepts every packet in a chain, or in a chain that it always calls.
+
+    ``rules`` holds the rules of each chain of the table.
+    """
     pending, seen = [base.name], {base.name}
     while pending:
         for rule in rules.get(pending.pop(), ()):

@@ -71,11 +71,10 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collec
 
 
 def find_blocking_chains(port: int) -> dict[str, bool]:
-    """Return other programs' chains that drop UDP packets to a port of this host, and whether a rule names the port.
+    """Return other programs' chains that drop UDP packets to a port of this host, each with True or False.
 
-    The value is True if a rule for the port drops the packets, and False if only the chain's policy drops them. A chain
-    whose policy drops them is omitted if a rule of its table compares the port, or accepts packets by address or
-    interface.
+    True means that a rule for the port drops the packets. False means that only the chain's policy drops them. A chain
+    of the second kind is omitted if a rule of its table compares the port, or accepts packets by address or interface.
     """
     number, chains = port.to_bytes(2, "big"), dict[str, bool]()
     session = Session(NETFILTER)
@@ -101,7 +100,7 @@ def _may_accept(rule: Rule) -> bool:
 
 
 def _compared_ports(rule: Rule) -> list[bytes]:
-    """Return the two-byte values that a rule compares. A port is such a value."""
+    """Return the two-byte values that a rule compares with packet data; each may be a port."""
     values = (read(data.get(DATA, b"")).get(VALUE, b"") for name, data in rule if name == "cmp")
     return [value for value in values if len(value) == 2]
 
@@ -122,7 +121,10 @@ def _of_table(
 
 
 def _accepts_translated(rule: Rule) -> bool:
-    """Return whether a rule accepts packets by their status in connection tracking, as firewalld does after DNAT."""
+    """Return whether a rule accepts packets by their connection tracking status, such as packets after DNAT.
+
+    firewalld has such a rule.
+    """
     by_status = any(name == "ct" and data.get(CT_KEY) == STATUS for name, data in rule)
     return by_status and outcome(rule[-1:]) == ACCEPT
 
@@ -157,7 +159,11 @@ def _named(rule: Rule) -> Named:
 
 
 def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, value: bytes) -> None:
-    """Add the value of one comparison to ``named``; ``source`` is the expression that loaded the packet's value."""
+    """Add the value of one comparison to ``named``.
+
+    ``source`` names the expression that loaded the packet's value, and ``data`` holds its attributes. The rule compares
+    this value, under ``mask``, with ``value``.
+    """
     number = int.from_bytes(data.get(KEY if source == "meta" else BASE, b""), "big")
     if source == "meta" and number in INTERFACES:
         named.interfaces.append(value.decode("utf-8", "surrogateescape"))
@@ -175,7 +181,7 @@ def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, 
 
 
 def _subnet(version: int, value: bytes, mask: bytes) -> IPNetwork:
-    """Return the network whose addresses match a rule that compares an address with ``value``.
+    """Return the subnet with which a rule compares an address, from the rule's ``value`` and ``mask``.
 
     If the prefix length is a multiple of 8, nft compares only the bytes of the prefix, and ``value`` has only these.
     """

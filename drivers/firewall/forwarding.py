@@ -25,8 +25,8 @@ _switched: list[Element] = []
 def plan(versions: Iterable[int]) -> list[Element]:
     """Return the set elements that record which forwarding sysctls `switch_on` will change.
 
-    The caller adds these elements to the table before it calls `switch_on`. A family has no elements if the host
-    already forwards its packets.
+    The caller adds these elements to the table before it calls `switch_on`. An IP version in ``versions`` has no
+    elements if the host already forwards its packets.
     """
     off = [v for v in versions if sysctl.read(SWITCH[v]) == "0"]
     entries = [Element("forwarding", f"ipv{v}") for v in off]

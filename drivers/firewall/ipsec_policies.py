@@ -33,14 +33,14 @@ BLOCK = 1  # XFRM_POLICY_BLOCK
 
 
 def blocking(packets: Iterable[Packet]) -> str:
-    """Return, as text, a policy that certainly blocks one of the packets in any direction; "" if none is proven."""
+    """Return the text of a policy that certainly blocks one of the packets, in any direction; "" without one."""
     policies = _policies()
     texts = (text for packet in packets for text in _stopping(policies, packet, DIRECTIONS))
     return next((text for text in texts if text.endswith(BLOCKS)), "")
 
 
 def stopping(packet: Packet, directions: Iterable[int]) -> str:
-    """Return, as text, a policy that certainly blocks the packet or requires IPsec; "" if none is proven.
+    """Return the text of a policy that certainly blocks the packet or requires IPsec; "" without one.
 
     Only policies for one of the ``directions`` are examined.
     """
@@ -48,10 +48,10 @@ def stopping(packet: Packet, directions: Iterable[int]) -> str:
 
 
 def _stopping(policies: Sequence[_Policy], packet: Packet, directions: Iterable[int]) -> Iterator[str]:
-    """Yield the text of each policy that decides in a direction, and does not let the packet pass.
+    """Yield, for each direction, the text of the policy that decides, unless the policy lets the packet pass.
 
-    A policy that may be for the packet is skipped if it stops packets. If it lets packets pass, the examination of its
-    direction ends, because no later policy certainly decides.
+    It may be unknown whether a policy is for the packet. If such a policy stops packets, it is skipped. If it lets
+    packets pass, the examination of the direction ends, because no later policy certainly decides.
     """
     for direction in directions:
         for policy in policies:
@@ -63,7 +63,7 @@ def _stopping(policies: Sequence[_Policy], packet: Packet, directions: Iterable[
 
 
 def _policies() -> list[_Policy]:
-    """Return the kernel's policies, the first to decide at the start; an empty list from a kernel without IPsec."""
+    """Return the kernel's policies in the order in which they decide; an empty list from a kernel without IPsec."""
     with (
         kernel_errors("list", "IPsec policies", ignore=(errno.EPROTONOSUPPORT,)),
         closing(Session(NETLINK_XFRM)) as session,
@@ -111,5 +111,8 @@ def _network(address: bytes, length: int, family: int) -> IPNetwork:
 
 
 def _is_port(port: int, required: int, mask: int) -> bool | None:
-    """Return whether a packet's port is the one that a policy requires, or None if the packet's port is unknown."""
+    """Return whether ``port`` equals ``required`` in the bits of ``mask``; None if ``port`` is 0 (unknown).
+
+    A mask of 0 accepts any port.
+    """
     return True if not mask else (port & mask == required & mask) if port else None

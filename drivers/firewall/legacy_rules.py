@@ -52,9 +52,9 @@ def find_drops(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Dr
 
 
 def find_translations(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Translating]]:
-    """Yield each packet that certainly reaches a rule that changes its destination, with this rule.
+    """Yield each packet whose destination is certainly changed by a rule, with this rule.
 
-    The tables are read only once.
+    Each step is a hook and a packet. The tables are read only once.
     """
     loaded = cache(_by_name)
     for hook, packet in steps:
@@ -76,7 +76,7 @@ class _Reader:
         self._steps = 0
 
     def decide(self, chain: str) -> Dropping | None:
-        """Return the rule or policy of a base chain that drops or translates the packet, or None if none is proven."""
+        """Return the rule or policy that drops or translates the packet in a base chain, or None if none is proven."""
         if chain not in self._table.starts:
             return None
         try:
@@ -87,7 +87,10 @@ class _Reader:
         return self._table.dropping(decision) if decision is not None and decision.decides else None
 
     def _walk(self, at: int, depth: int = 0) -> Entry | None:
-        """Return the entry that accepts, drops or translates the packet, or None if the chain returns."""
+        """Return the entry that decides about the packet, from the offset ``at`` on, or None if the chain returns.
+
+        The entry accepts, drops or translates the packet. Raises Unproven if an unknown condition may decide.
+        """
         while (entry := self._table.entries.get(at)) is not None and depth <= DEPTH_LIMIT and self._steps < STEP_LIMIT:
             self._steps += 1
             at += len(entry.data)

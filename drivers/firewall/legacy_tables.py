@@ -102,7 +102,7 @@ def counters() -> dict[Dropping, int]:
 
 
 def tables(version: int) -> Iterator[Table]:
-    """Yield the tables of an IP version that the kernel has loaded."""
+    """Yield the tables of iptables-legacy that the kernel has loaded for an IP version."""
     try:
         with open(NAMES[version], encoding="ascii") as names:
             loaded = names.read().split()
@@ -151,7 +151,10 @@ def _entries(version: int, data: bytes, starts: Mapping[str, int], policies: set
 
 
 def _option(sock: socket.socket, version: int, option: int, request: bytes, size: int) -> bytes | None:
-    """Return the value of a socket option whose buffer also holds the request, or None if the kernel refuses it."""
+    """Return the value of a socket option, or None if the kernel refuses it.
+
+    The kernel reads ``request`` from a buffer of ``size`` bytes, and writes the value into the same buffer.
+    """
     buffer = ctypes.create_string_buffer(request, size)
     length = ctypes.c_uint32(size)
     code = _libc.getsockopt(sock.fileno(), LEVELS[version], option, buffer, ctypes.byref(length))

@@ -31,9 +31,9 @@ OURS = frozenset((FAMILIES["inet"], FAMILIES["bridge"]))
 
 
 class NftablesListener:
-    """A listener for the nftables transactions that happen after the listener's creation.
+    """A listener for the nftables transactions that happen after its creation.
 
-    The listener receives the transactions of one network namespace: that of the thread that creates the listener.
+    It receives the transactions of one network namespace, that of the thread that creates the listener.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class NftablesListener:
         return news
 
     def missed(self) -> bool:
-        """Return whether an nftables transaction has happened for which `read` gets no notification."""
+        """Return whether the kernel has made an nftables transaction without a notification to this listener."""
         now = self.generation()
         missed = now != self._generation and not self._waiting()
         self._generation = now if missed else self._generation
@@ -89,10 +89,10 @@ class NftablesListener:
             return True
 
     def _heard(self, news: News, data: bytes) -> News:
-        """Process one datagram from the kernel, and return the updated summary of changes.
+        """Add one datagram from the kernel to ``news``, the summary of the changes so far, and return the result.
 
-        ``news`` is the summary so far. If the datagram ends a transaction that changed hawse's tables, the result also
-        includes that transaction. For all other datagrams, the result is ``news``.
+        If the datagram ends a transaction that changed hawse's tables, the result also includes that transaction. For
+        all other datagrams, the result is ``news``.
         """
         kind = HEADER.unpack_from(data)[1]
         if kind != NEW_GENERATION:
@@ -122,7 +122,10 @@ class NftablesListener:
 
 
 def follow(buffer_bytes: int = 0) -> socket.socket:
-    """Return a non-blocking socket that receives the nftables notifications of the calling thread's namespace."""
+    """Return a non-blocking socket that receives the nftables notifications of the calling thread's namespace.
+
+    ``buffer_bytes`` is the size of its receive buffer; 0 keeps the kernel's default.
+    """
     opened = open_socket(NETFILTER, socket.SOCK_NONBLOCK)
     try:
         if buffer_bytes:
@@ -155,9 +158,9 @@ class Author(NamedTuple):
         return cls(thread, read_text(attributes.get(PROCESS_NAME, b"")))
 
     def is_this_process(self) -> bool:
-        """Return whether a thread of this process made the transaction; without an id, judge by the name.
+        """Return whether a thread of this process made the transaction; without an id, compare the name only.
 
-        The id of a thread is not the PID if a driver's repairs run in a separate thread.
+        All threads are compared, because a driver's repairs may run in a separate thread.
         """
         if self.thread:
             return os.path.exists(f"/proc/self/task/{self.thread}")

@@ -185,7 +185,10 @@ def rule_text(table: str, chain: str, handle: int) -> str:
 
 
 def _is_search(network: bytes, transport: bytes) -> bool:
-    """Return whether the headers are those of an ARP packet, or of a neighbour solicitation or advertisement."""
+    """Return whether the headers are those of an ARP packet, or of a neighbour solicitation or advertisement.
+
+    ``network`` and ``transport`` are the headers of these layers.
+    """
     version = network[0] >> 4
     if version != 6:
         return version != 4
@@ -193,7 +196,10 @@ def _is_search(network: bytes, transport: bytes) -> bool:
 
 
 def _answers(network: bytes, transport: bytes) -> Iterator[Answer]:
-    """Yield the answer that these headers describe; nothing if a header is missing."""
+    """Yield the answer that a packet's headers describe; nothing if a header is missing.
+
+    ``network`` and ``transport`` are the headers of these layers.
+    """
     if len(network) >= 20 and len(transport) >= 8:
         source = network[12:16] if network[0] >> 4 == 4 else network[8:24]
         reset = len(transport) > 13 and bool(transport[13] & 4)

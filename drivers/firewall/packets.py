@@ -43,14 +43,17 @@ class Packet(Struct, frozen=True):
 
     @property
     def l4(self) -> str:
-        """The protocol's name in nftables."""
+        """The packet's transport protocol, as nftables names it, such as ``tcp`` or ``ipv6-icmp``."""
         return ICMP.get((self.protocol, self.version), self.protocol)
 
     @property
     def ether_type(self) -> str:
-        """The name of the protocol above Ethernet in nftables."""
+        """The protocol that Ethernet carries, as nftables names it: ``arp``, ``ip`` or ``ip6``."""
         return "arp" if self.protocol == ARP else "ip6" if self.version == 6 else "ip"
 
     def at(self, received: str, sent: str = "") -> Packet:
-        """Return the packet with the interface that received it, and the interface that will send it ("" if none)."""
+        """Return the packet as it arrives at the interface ``received``, to leave by the interface ``sent``.
+
+        ``sent`` is "" for a packet that does not leave.
+        """
         return replace(self, received=received, sent=sent)

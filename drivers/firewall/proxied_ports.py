@@ -17,7 +17,7 @@ LOOPBACK, LINK_LOCAL = IPv6Network("::1/128"), IPv6Network("fe80::/10")
 
 
 def proxied_prefixes(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> Sequence[IPv6Network]:
-    """Return the prefixes of the destination addresses at which the agent proxies a published port.
+    """Return the destination prefixes at which the agent proxies a port that is published on ``host_ip``.
 
     ``has_ipv6`` is True if the endpoint has an IPv6 address. The result is empty if the agent does not proxy the port.
     """

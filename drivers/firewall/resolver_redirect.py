@@ -88,9 +88,9 @@ def remove(bound: int) -> None:
 
 
 def compare(address: IPv4Address, public: int, bound: int) -> list[Difference]:
-    """Return one difference if the redirection in the calling thread's namespace is missing or changed, else none.
+    """Return one difference if the redirection of ``address``:``public`` to port ``bound`` is missing or changed.
 
-    The arguments are those of `redirect`.
+    Otherwise, the list is empty. Runs in the calling thread's network namespace.
     """
     structure = table_structure.find(f"ip {TABLE}")
     if structure is None:
@@ -111,7 +111,7 @@ class _Sample(NamedTuple):
 
 @cache
 def _sample(address: IPv4Address, public: int) -> _Sample:
-    """Make the table in an empty namespace with libnftables, and return it as this kernel lists it."""
+    """Make the table for `SAMPLE_PORT` in an empty namespace with libnftables, and return it as the kernel lists it."""
     with netns.new_netns():
         libnftables.run(script(address, public, SAMPLE_PORT))
         made, messages = table_structure.find(f"ip {TABLE}"), table_structure.messages(f"ip {TABLE}")
@@ -138,7 +138,7 @@ class RedirectWatch:
         return self._socket.fileno()
 
     def read(self) -> bool:
-        """Return whether the next notifications, at most `READS`, show a change by another program; never blocks."""
+        """Read at most `READS` notifications; return whether another program changed the redirection. Never blocks."""
         changed = False
         for data in pending(self._socket, READS):
             if data is None:
@@ -157,7 +157,10 @@ class RedirectWatch:
 
 
 def script(address: IPv4Address, public: int, bound: int) -> str:
-    """Return the nftables script that makes the redirection; it fails if the table exists."""
+    """Return the nftables script that redirects ``address``:``public`` to port ``bound``.
+
+    The script fails if the table exists.
+    """
     asks = [f'ip daddr {address} {p} dport {public} {p} dport set {bound} comment "{bound}"' for p in PROTOCOLS]
     answers = [f'ip saddr {address} {p} sport {bound} {p} sport set {public} comment "{bound}"' for p in PROTOCOLS]
     chains = zip(CHAINS, (-400, 400), (asks, answers), strict=True)

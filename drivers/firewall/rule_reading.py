@@ -45,7 +45,7 @@ PASS, DROPPED = "pass", "dropped"
 TRANSLATIONS, SOURCES, UNTRACKED = ("dnat", "redirect"), ("snat", "masquerade"), ("notrack",)
 """Statements that `find_statements` looks for: a new destination, a new source, no connection tracking."""
 TARGETS = {"DNAT": "dnat", "NETMAP": "dnat", "REDIRECT": "redirect", "SNAT": "snat", "MASQUERADE": "masquerade"}
-"""The statements that the targets of iptables-nft are equal to."""
+"""The nftables statement with the same effect, for each target of iptables-nft."""
 WITHOUT_TRACKING = 1  # bit XT_CT_NOTRACK of the first field of struct xt_ct_target_info
 IP_FAMILIES = ("inet", "ip", "ip6")
 ORDER: Mapping[str, Callable[[int, int], bool]] = {
@@ -68,10 +68,10 @@ class Drop(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """A rule whose statement changes a packet. ``priority`` is that of the base chain that leads to the rule.
+    """A rule whose statement changes a packet; ``priority`` is that of the base chain that leads to the rule.
 
-    ``is_newer`` says whether the table is newer than hawse's. Of two chains with the same priority, the kernel runs the
-    newer chain first.
+    ``is_newer`` says whether the rule's table is newer than hawse's table. Of two chains with the same priority, the
+    kernel runs the newer chain first.
     """
 
     table: str
@@ -106,7 +106,7 @@ Tables = Mapping[tuple[str, str], _Table]
 
 
 def read(families: Sequence[str] = IP_FAMILIES) -> Tables:
-    """Read the tables of other programs that are in one of the families.
+    """Read other programs' tables of these families, such as ``inet``.
 
     Omits tables whose name has special characters (`libnftables.is_plain`), and tables that nftables cannot list.
     """
@@ -120,9 +120,9 @@ def read(families: Sequence[str] = IP_FAMILIES) -> Tables:
 def find_drops(tables: Tables, steps: Iterable[tuple[str, Packet]], *, strict: bool = False) -> Iterator[Proven]:
     """Yield each packet that is proven to be dropped, with the first proven drop.
 
-    Each step is a hook and a packet. ``strict`` is for packets whose fields are partly unknown. With ``strict``, a
-    packet is yielded once for each table that drops it. The rules for a packet without a source address are always
-    evaluated as with ``strict``.
+    Each step is a hook and a packet. ``strict`` is for packets whose fields are partly unknown. With ``strict``, a drop
+    after a skipped rule that might let the packet pass is not proven, and a packet is yielded once for each table that
+    drops it. The rules for a packet without a source address are always evaluated as with ``strict``.
     """
     for hook, packet in steps:
         is_strict = strict or packet.source is None
@@ -189,7 +189,7 @@ def _named(table: str) -> tuple[str, str]:
 
 
 def _objects(family: str, name: str) -> list[dict[str, Any]]:
-    """Return the objects of a table in JSON form. The key ``info`` of an `xt` statement has the kernel's structure.
+    """Return a table's objects in JSON form, with the kernel's structure in the key ``info`` of each `xt` statement.
 
     nftables before 1.0.6 lists such a statement without its name.
     """
@@ -398,5 +398,5 @@ def _statement_of(target: Json) -> str:
 
 
 def _may_let_pass(kind: str, body: Any) -> bool:
-    """Return whether a packet may pass after a rule's last statement."""
+    """Return whether a packet may pass after a rule's last statement, which has this ``kind`` and ``body``."""
     return kind in LETTING_PASS or (kind == "xt" and body.get("type") != "match" and body.get("name") not in STAYING)

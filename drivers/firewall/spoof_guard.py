@@ -76,7 +76,10 @@ def compare(expected: Contents) -> list[Difference]:
 
 
 def repair(expected: Contents, differences: Sequence[Difference]) -> None:
-    """Repair the ``differences`` that `compare` found in the table ``bridge hawse``, and change nothing else."""
+    """Repair the ``differences`` that `compare` found in the table ``bridge hawse``.
+
+    If a chain or set is wrong, the whole table is made anew. Otherwise nothing else is changed.
+    """
     if differences:
         table_repair.repair(TABLE, expected, differences)
 

@@ -63,9 +63,9 @@ def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Diff
 
 
 def repair(contents: Contents, differences: Sequence[Difference], marks: Sequence[str] = (COMPLETE,)) -> None:
-    """Repair the ``differences`` that `compare` found in the table ``inet hawse``, and change nothing else.
+    """Repair the ``differences`` that `compare` found in the table ``inet hawse``; live connections continue.
 
-    Live connections continue.
+    If a chain or set is wrong, the whole table is made anew. Otherwise nothing else is changed.
     """
     if differences:
         table_repair.repair(TABLE, contents, differences, "".join(map(_marking, marks)))
@@ -93,7 +93,10 @@ def record_state(what: str) -> None:
 
 
 def accept_mark(value: str) -> None:
-    """Accept packets with this firewall mark and with no other mark ("mark" or "mark/mask"); idempotent."""
+    """Accept packets with the firewall mark ``value``, and no longer those with an earlier mark; idempotent.
+
+    ``value`` is "mark" or "mark/mask".
+    """
     libnftables.run(f"flush chain {TABLE} {MARKED}\n{accepting(value)}")
 
 
@@ -110,7 +113,7 @@ def _marking(what: str) -> str:
 
 
 def accepting(value: str) -> str:
-    """Return the nftables script for the rule that accepts packets with this firewall mark."""
+    """Return the nftables script for the rule that accepts packets with the firewall mark ``value``."""
     mark, _, mask = value.partition("/")
     matching = f"meta mark and {mask} == {mark}" if mask else f"meta mark {mark}"
     return f"add rule {TABLE} {MARKED} iifname != @internal oifname != @internal {matching} accept\n"
@@ -122,8 +125,8 @@ def remove_all() -> None:
 
 
 def elements(set_name: str = "") -> list[Element]:
-    """Return the elements that the kernel has in one set or map of the table ``inet hawse``, or in all sets and maps.
+    """Return the elements that the kernel has in one set or map of the table ``inet hawse``.
 
-    The result is empty if the table does not exist.
+    If ``set_name`` is "", the elements of all sets and maps are returned. The result is empty without the table.
     """
     return table_repair.held(TABLE, [set_name] if set_name else ())

@@ -147,7 +147,7 @@ def _version(of: Structure) -> int:
 
 
 def _reshaped(structure: Structure, due: Structure) -> str:
-    """Return message text with the names of the chains and sets that differ from a table's expected structure."""
+    """Return a text that names the chains and sets in which a table differs from its expected structure ``due``."""
     parts: Sequence[tuple[str, Mapping[str, object], Mapping[str, object]]] = (
         ("chain", structure.chains, due.chains),
         ("set", structure.sets, due.sets),

@@ -146,8 +146,9 @@ def _rule(attributes: Mapping[int, bytes], anonymous: Mapping[bytes, frozenset[b
 def _expression(name: bytes, data: bytes, anonymous: Mapping[bytes, frozenset[bytes]]) -> object:
     """Return a rule's expression in a form that is the same each time the rule is loaded.
 
-    The name of an anonymous set is replaced by the set's elements, because the kernel gives the set another number at
-    each load.
+    ``name`` and ``data`` are the expression's name and attributes. ``anonymous`` maps the names of anonymous sets to
+    their elements. The elements replace the name of a set, because the kernel gives the set another number at each
+    load.
     """
     if name.startswith(b"lookup"):
         attributes = read(data)

@@ -45,8 +45,9 @@ def change(
 ) -> None:
     """Remove existing elements, then add others, in one transaction; on failure nothing changes.
 
-    ``table`` is family and name (``inet hawse``). ``unwanted`` are further elements to remove, in the form that `held`
-    returns, each with the name of its set. Raises `Refused`. Runs in the calling thread's network namespace.
+    ``table`` is family and name (``inet hawse``). The elements in ``destroy`` and ``unwanted`` are removed. Those in
+    ``unwanted`` have the form that `held` returns, each with the name of its set. Raises `Refused`. Runs in the calling
+    thread's network namespace.
     """
     known = shapes(table)
     gone = [(e.set, encoded(e, with_value=False, table=table)) for e in destroy]
@@ -93,7 +94,7 @@ def _transaction(messages: list[Message]) -> list[Message]:
 
 
 def _messages(table: str, kind: int, items: Iterable[tuple[str, bytes]]) -> Iterator[Message]:
-    """Yield netlink messages that contain the given elements; each element comes with the name of its set."""
+    """Yield the netlink messages of the type ``kind`` for some elements; each item is a set's name and an element."""
     beginning = table_header(table)
     for set_name, group in groupby(sorted(items, key=SET_OF), key=SET_OF):
         encodings = [encoded_item for _, encoded_item in group]

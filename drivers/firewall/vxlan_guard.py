@@ -26,8 +26,7 @@ WHOLE = f"tunnels, as of {table.VERSION_SET}"
 
 
 class Gate(Struct, frozen=True):
-    """The firewall rules for one network's VXLAN packets: UDP port, VXLAN ids, and the hosts that may send such
-    packets.
+    """The firewall's elements for the VXLAN packets of one network, which its UDP port and VXLAN ids identify.
 
     All calls act in the host's network namespace.
     """

@@ -95,7 +95,10 @@ def _address_types(data: bytes, packet: Packet) -> bool | None:
 
 
 def _is_local(address: IPAddress | None, kinds: int) -> bool | None:
-    """Return whether the type of an address is one of ``kinds``, a set of bits; only the type LOCAL is evaluated."""
+    """Return whether an address has a type whose bit is in ``kinds``; None if unknown.
+
+    Only the type LOCAL alone is evaluated. If ``kinds`` is 0, every address matches.
+    """
     if not kinds:
         return True
     if kinds != LOCAL or address is None:
