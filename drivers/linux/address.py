@@ -36,7 +36,10 @@ class _LinkAddress(NamedTuple):
 
 
 def add(session: Session, link_index: int, address: IPInterface, *, protocol: int = 0) -> None:
-    """Add an address to a link; idempotent: an address that already exists stays unchanged."""
+    """Add an address to a link; idempotent: an address that already exists stays unchanged.
+
+    The kernel stores ``protocol`` with the address (IFA_PROTO) if it is not 0.
+    """
     attributes: list[tuple[str, object]] = []
     if isinstance(address, IPv4Interface) and address.network.prefixlen < 31:
         attributes.append(("IFA_BROADCAST", str(address.network.broadcast_address)))

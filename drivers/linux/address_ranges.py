@@ -48,7 +48,7 @@ def ranges(version: int) -> list[Range]:
 
 
 def on_link_routes() -> list[Range]:
-    """Return the destinations of IPv4 routes that lead to an interface without a gateway.
+    """Return the destinations of IPv4 routes that lead directly to an interface, without a gateway.
 
     Omits default routes. Also omits routes that the kernel made for addresses, because `ranges` returns these subnets.
     """
@@ -111,10 +111,10 @@ def _is_same(data: bytes, size: int, places: Iterable[int]) -> bool:
 
 
 def _addresses_alike(data: bytes, size: int) -> list[Range] | None:
-    """Return the subnets of IPv4 addresses if all messages have the usual layout, else None.
+    """Return the subnets of the IPv4 addresses in ``data``, or None unless all messages have the usual layout.
 
     In the usual layout, the first attribute is the other end's address (IFA_ADDRESS), and the second is the own address
-    (IFA_LOCAL).
+    (IFA_LOCAL). ``size`` is the size of each message.
     """
     if size < USUAL.size or not _is_same(data, size, (FAMILY, *FIRST, *SECOND)):
         return None

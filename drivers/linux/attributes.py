@@ -16,18 +16,18 @@ of the attribute number.
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
-    """Return one netlink attribute, padded to a multiple of four bytes."""
+    """Return one netlink attribute with the number ``kind``, padded to a multiple of four bytes."""
     length = HEADER.size + len(payload)
     return HEADER.pack(length, kind) + payload + bytes(-length % 4)
 
 
 def nested(kind: int, *parts: bytes) -> bytes:
-    """Return a netlink attribute that contains other attributes."""
+    """Return a netlink attribute with the number ``kind`` that contains other attributes."""
     return attribute(kind | NESTED, b"".join(parts))
 
 
 def text(kind: int, value: str) -> bytes:
-    """Return a netlink attribute that holds a string with a zero byte at its end."""
+    """Return a netlink attribute with the number ``kind`` that holds a string and a zero byte at its end."""
     return attribute(kind, value.encode() + b"\0")
 
 

@@ -134,7 +134,10 @@ def reached_limit() -> tuple[int, int] | None:
 
 
 def failed_insertions() -> int:
-    """Return how many packets were dropped since boot because another flow has their translated addresses and ports."""
+    """Return how many packets were dropped because, after translation, another flow had the same addresses and ports.
+
+    The kernel counts since boot. The result is 0 without conntrack.
+    """
     if not sysctl.read("net/netfilter/nf_conntrack_count"):
         return 0  # without conntrack, send no request, because it would load a kernel module
     session = Session(NETFILTER)
@@ -152,7 +155,10 @@ def _forget_ports(
     *,
     at_once: bool = True,
 ) -> None:
-    """Delete the conntrack entries to published host ports for which ``matches`` returns True."""
+    """Delete the conntrack entries to published host ports for which ``matches`` returns True.
+
+    ``matches`` gets the port bindings of one IP version, and an entry. ``at_once`` is that of `_forget`.
+    """
     bindings = list(ports)
     for version in FAMILY:
         chosen = [binding for binding in bindings if binding.host_ip.version == version]
@@ -187,9 +193,9 @@ def _forget(
 
 
 def _remove_at_once(session: Session, header: bytes, filters: Iterable[bytes]) -> bool:
-    """Ask the kernel to delete all conntrack entries that match one of the filters.
+    """Ask the kernel to delete all conntrack entries that match one of the filters; return whether it did.
 
-    Returns True if the entries are deleted. Returns False, with nothing deleted, if the kernel cannot delete by filter.
+    ``header`` is the beginning of each request. If the kernel cannot delete by filter, nothing is deleted.
     """
     try:
         for each in filters:

@@ -55,9 +55,10 @@ def synchronise(
 def lost(
     session: Session, chosen: Sequence[DefaultRoute], offered: Sequence[DefaultRoute], protocol: int
 ) -> list[DefaultRoute]:
-    """Return the ``chosen`` routes that are missing in the kernel; the arguments are those of `synchronise`.
+    """Return the ``chosen`` routes that are missing in the kernel.
 
-    The metric is not compared, because it depends on which other default routes existed when hawse added the route.
+    The arguments are those of `synchronise`. The metric is not compared, because it depends on which other default
+    routes existed when hawse added the route.
     """
     ours, _ = _split(session, offered, protocol)
     missing = []
@@ -70,7 +71,10 @@ def lost(
 
 
 def _split(session: Session, offered: Sequence[DefaultRoute], protocol: int) -> tuple[list[Route], list[Route]]:
-    """Return the sandbox's default routes that endpoints added, and the default routes of other programs."""
+    """Return the sandbox's default routes that endpoints added, and the default routes of other programs.
+
+    An endpoint's route has the protocol number ``protocol``, and the next hop or interface of an ``offered`` route.
+    """
     gateways = {default.gateway for default in offered if default.gateway is not None}
     straight = {(default.version, link.index(default.interface)) for default in offered if default.gateway is None}
     present = route.widest(session)

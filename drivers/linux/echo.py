@@ -46,7 +46,7 @@ def open_socket(version: int) -> socket.socket:
 
 
 def request(version: int, identifier: int, number: int, payload: bytes = b"") -> bytes:
-    """Return the ICMP message of an echo request with a sequence number."""
+    """Return the ICMP message of an echo request; ``number`` is its sequence number, and ``identifier`` its id."""
     kind = KINDS[version][2]
     message = HEADER.pack(kind, 0, 0, identifier, number) + payload
     if version == 6:
@@ -55,7 +55,7 @@ def request(version: int, identifier: int, number: int, payload: bytes = b"") ->
 
 
 def checksum(data: bytes) -> int:
-    """Return the Internet checksum of data."""
+    """Return the Internet checksum (RFC 1071) of ``data``."""
     padded = data + bytes(len(data) % 2)
     total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:
@@ -64,7 +64,7 @@ def checksum(data: bytes) -> int:
 
 
 def number_of_reply(packet: bytes, version: int, identifier: int) -> int | None:
-    """Return the sequence number of an echo reply to ``identifier``, or None if the packet is no such reply."""
+    """Return the sequence number of an echo reply, or None if ``packet`` is no echo reply to ``identifier``."""
     message = packet[(packet[0] & 15) * 4 :] if version == 4 else packet  # a raw IPv4 socket returns the IP header
     if len(message) < HEADER.size:
         return None

@@ -13,7 +13,8 @@ from drivers.errors import KernelError, NoPermission
 def kernel_errors(operation: str, target: str, *, ignore: Collection[int] = ()) -> Iterator[None]:
     """Convert an OSError that the ``with`` block raises to a driver error.
 
-    Errors with an errno in ``ignore`` are suppressed.
+    The error's text contains ``operation`` and ``target``, such as "add address" and "10.0.0.1/8". Errors with an errno
+    in ``ignore`` are suppressed.
     """
     try:
         yield
@@ -24,7 +25,7 @@ def kernel_errors(operation: str, target: str, *, ignore: Collection[int] = ()) 
 
 
 def refusal(operation: str, target: str, code: int) -> KernelError | NoPermission:
-    """Return the driver error that corresponds to an errno."""
+    """Return the driver error for the errno ``code``; its text contains ``operation`` and ``target``."""
     if code in (errno.EPERM, errno.EACCES):
         return NoPermission(f"{operation} {target}: operation not permitted (root or CAP_NET_ADMIN is needed)")
     return KernelError(operation, target, code)

@@ -21,9 +21,9 @@ ATTRIBUTES = {"vxlan": {"vxlan_id": 1, "vxlan_port": link.VXLAN_PORT}}
 
 
 def missing(kinds: Iterable[str]) -> list[str]:
-    """Return the link types in ``kinds`` that this kernel does not support, and "nf_tables" if nftables does not work.
+    """Return which kinds of link this kernel does not support, and "nf_tables" if nftables does not work.
 
-    "bridge" must be the first kind, because the bridge becomes the parent of macvlan and ipvlan links.
+    "bridge" must be the first of ``kinds``, because the bridge becomes the parent of macvlan and ipvlan links.
     """
     with netns.new_netns(), session() as opened:
         lost = [kind for kind in kinds if not _can_make(opened, kind)]
@@ -72,7 +72,7 @@ def _endpoint_id(alias: str) -> str:
 
 
 def foreign_subnets() -> list[tuple[str, IPInterface]]:
-    """Return (interface, address) for the addresses on interfaces that hawse did not make.
+    """Return (interface, address) for each address on an interface that hawse did not make.
 
     Omits loopback interfaces and link-local addresses.
     """
@@ -148,7 +148,7 @@ def all_ips() -> set[IPAddress]:
 
 
 def host_end_name(endpoint_id: str) -> str:
-    """Return the name of the host end of an endpoint's veth pair, or the name that it would get if it is missing."""
+    """Return the name of the host end of an endpoint's veth pair; without a host end, the name that it would get."""
     with session() as opened:
         port = marked_links.host_end(opened, endpoint_id)
     return port.name if port is not None else names.host_end_names(endpoint_id)[0]

@@ -41,7 +41,7 @@ def interface_ranges(version: int) -> list[Range]:
 
 
 def foreign_addresses(interface: str) -> list[IPInterface]:
-    """Return the addresses of an interface that other programs have added; none if the interface is missing."""
+    """Return the addresses that other programs have added to an interface; none if the interface is missing."""
     with session() as opened:
         return address.foreign(opened, link.index(interface))
 
@@ -49,7 +49,7 @@ def foreign_addresses(interface: str) -> list[IPInterface]:
 def interface_addresses() -> list[tuple[str, str]]:
     """Return (interface name, address) for every address on every interface, in the kernel's order.
 
-    Omits the addresses of an interface that another program deletes meanwhile.
+    Leaves out an interface that another program deletes during the call.
     """
     with session() as opened:
         named = [(opened.name(index), str(interface.ip)) for index, interface in address.all_addresses(opened)]
@@ -106,7 +106,7 @@ def is_forwarding() -> bool:
 
 
 def filters_bridged(table: str) -> bool:
-    """Return whether iptables rules filter packets within a bridge; ``table`` is iptables or ip6tables."""
+    """Return whether the rules of ``table``, iptables or ip6tables, also filter packets within a bridge."""
     return sysctl.read(f"net/bridge/bridge-nf-call-{table}") == "1"
 
 

@@ -30,7 +30,7 @@ def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) ->
     """Return the signs that a namespace is a host's own, as phrases for a message; an empty list for a sandbox.
 
     ``namespace`` is a file descriptor of the namespace. ``sockets`` are the names of the sockets at which hawse's
-    resident processes listen. The function changes nothing.
+    resident processes listen. ``processes`` is the directory /proc. The function changes nothing.
     """
     with netns.enter_netns(namespace):
         inside = [*_of_residents(sockets), *_of_links()]

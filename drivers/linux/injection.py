@@ -48,7 +48,8 @@ def frame(probe: Tuple, source: IPAddress, target: IPAddress, port: int, flags: 
 def deliver(interface: str, mac: str, sender_mac: str, packet: bytes, version: int) -> None:
     """Deliver an IP packet to an interface of the calling thread's network namespace, as received from the wire.
 
-    Raises `Unsupported` if the kernel does not allow the BPF program.
+    ``mac`` is the frame's destination, and ``sender_mac`` its source. ``version`` is the IP version. Raises
+    `Unsupported` if the kernel does not allow the BPF program.
     """
     program = _load(socket.if_nametoindex(interface))
     try:

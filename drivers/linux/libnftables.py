@@ -96,7 +96,7 @@ def listing(what: str, *, apart: bool = False) -> list[dict[str, Any]]:
 
 
 def listing_of_others(what: str) -> list[dict[str, Any]]:
-    """Return the objects of another program as `listing` does; an empty list if nftables cannot list them.
+    """Return the objects that ``list <what>`` lists in another program's tables; an empty list if nftables fails.
 
     Because libnftables aborts its process if a name, a comment or an interface is not UTF-8, the nft program lists the
     objects. Without that program, this process lists them.
@@ -126,11 +126,12 @@ def numbered(what: str) -> str:
 
 
 def _execute(script: str, *, as_json: bool, apart: bool = False) -> str:
-    """Run a script, and return its output; uses the nft program with ``apart`` or in another user's namespace.
+    """Run a script, and return its output, which is JSON with ``as_json``.
 
-    Another user's namespace is a network namespace that belongs to another user namespace. Because libnftables crashes
-    when it reads some sets that no correct program makes, the owner could otherwise end this process. Because the owner
-    can also make the nft program slow, other threads do not wait for the program.
+    The nft program runs the script with ``apart``, and in a network namespace that belongs to another user namespace.
+    Otherwise libnftables runs the script, if it is usable. Because libnftables crashes when it reads some sets that no
+    correct program makes, the owner of the other user namespace could end this process. Because the owner can also make
+    the nft program slow, other threads do not wait for the program.
     """
     if apart or netns.is_of_other_user_namespace():
         with suppress(Unsupported):
@@ -197,7 +198,7 @@ class Context:
         _checked(*self.attempt(script))
 
     def attempt(self, script: str, *, flags: int = 0) -> tuple[bool, str, str]:
-        """Run a script; return whether the script succeeded, the output and the error messages.
+        """Run a script; return (whether the script succeeded, output, error messages).
 
         ``flags`` are flags of libnftables for the output, such as `JSON_OUTPUT`.
         """

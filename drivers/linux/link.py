@@ -123,7 +123,7 @@ def kind_attributes(session: Session, name: str) -> Any:
 
 
 def wrong_settings(session: Session, name: str, required: Mapping[str, int]) -> dict[str, int]:
-    """Return the settings of a link's kind that differ from ``required``, with their present values.
+    """Return the settings of a link's kind that differ from ``required``, as a mapping to their present values.
 
     Settings that the kernel does not have are left out. The names are those of `add`.
     """

@@ -28,9 +28,10 @@ def at(protocol: str, port: int) -> list[IPAddress]:
 
 
 def full_queue(port: int) -> int:
-    """Return the number of TCP connections in a port's accept queue if that queue is full, otherwise 0.
+    """Return the length of a TCP port's accept queue if the queue is full, otherwise 0.
 
-    With a full queue, the kernel ignores new connection requests. The result is 0 on a kernel without sock_diag(7).
+    The queue holds connections that no program has accepted yet. With a full queue, the kernel ignores new connection
+    requests. The result is 0 on a kernel without sock_diag(7).
     """
     waiting = 0
     try:

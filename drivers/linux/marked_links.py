@@ -32,7 +32,7 @@ class FoundLink(NamedTuple):
 
 
 def of_host() -> list[FoundLink]:
-    """Return the links with hawse's mark in the calling thread's namespace."""
+    """Return the links in the calling thread's namespace that have hawse's mark."""
     return [candidate for candidate in _links() if candidate.network_id or candidate.endpoint_id]
 
 
@@ -47,7 +47,10 @@ def host_end(opened: Session, endpoint_id: str) -> link.Link | None:
 
 
 def of_sandbox(path: str, inode: int = 0) -> list[FoundLink]:
-    """Return all links in a sandbox; raises `drivers.errors.Missing` if the sandbox no longer exists."""
+    """Return all links in a sandbox; raises `drivers.errors.Missing` if the sandbox no longer exists.
+
+    ``inode`` is the inode number of the sandbox's network namespace, or 0 if it is unknown.
+    """
     with netns.netns_fd(path, inode) as namespace, netns.enter_netns(namespace):
         return _links()
 

@@ -61,5 +61,5 @@ def network_mark(network_id: str) -> str:
 
 
 def endpoint_mark(endpoint_id: str) -> str:
-    """Return the alias that marks an endpoint's link: the host end of a veth pair, or a sub-interface."""
+    """Return the alias that marks an endpoint's link, which is the host end of a veth pair or a sub-interface."""
     return ENDPOINT_MARK + endpoint_id

@@ -28,16 +28,16 @@ _libc = ctypes.CDLL(None, use_errno=True)  # loaded once, because a load takes t
 
 
 def setns(fd: int, kinds: int) -> None:
-    """Enter the namespace that is open as ``fd``.
+    """Enter the namespace that is open as ``fd``; ``kinds`` are flags of setns(2).
 
-    If ``fd`` is a pidfd, enter the process's namespaces of the given ``kinds``.
+    If ``fd`` is a pidfd, enter the process's namespaces of these kinds.
     """
     check(_libc.setns(fd, kinds), "setns")
     _mount_changes[0] += bool(kinds & CLONE_NEWNS)
 
 
 def unshare(kinds: int) -> None:
-    """Move the calling thread into new namespaces of the given kinds.
+    """Move the calling thread into new namespaces; ``kinds`` are flags of unshare(2).
 
     A new pid namespace applies only to child processes that are forked later.
     """
@@ -51,9 +51,10 @@ def mount_changes() -> int:
 
 
 def open_file_system(kind: str, options: Mapping[str, str | None]) -> int:
-    """Mount a file system without a mount point; return a file descriptor of its root directory.
+    """Mount a file system of a ``kind`` without a mount point; return a file descriptor of its root directory.
 
-    The value None means an option without a value. The caller closes the descriptor, which ends the mount.
+    In ``options``, the value None means an option without a value. The caller closes the descriptor, which ends the
+    mount.
     """
     context: int = _libc.syscall(_FSOPEN, kind.encode(), _CLOEXEC)
     check(context, f"fsopen {kind}")
@@ -70,7 +71,10 @@ def open_file_system(kind: str, options: Mapping[str, str | None]) -> int:
 
 
 def check(result: int, what: str) -> None:
-    """Raise OSError with the error number of libc if a function of libc returned a negative ``result``."""
+    """Check the ``result`` of a function of libc; raises OSError with libc's error number if it is negative.
+
+    ``what`` names the call in the error.
+    """
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), what)

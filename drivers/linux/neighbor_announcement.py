@@ -21,7 +21,7 @@ OVERRIDE = 0x20000000
 
 
 def announce(interface: str, holders: Iterable[tuple[str, IPAddress]]) -> None:
-    """Announce to the neighbours on a link which MAC each address has.
+    """Announce the MAC of each address to the neighbours on a link.
 
     ``holders`` are pairs of MAC and address. Runs in the calling thread's network namespace.
     """

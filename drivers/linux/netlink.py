@@ -90,9 +90,9 @@ class Session:
         self._answers(self._sent)
 
     def request_each(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
-        """Send messages together; the kernel continues after a message that it refuses.
+        """Send messages together; return (index in ``messages``, errno) of every message that the kernel refused.
 
-        Returns the index in ``messages`` and the errno of every refused message.
+        The kernel continues after a message that it refuses.
         """
         if recording.recorder is None:
             return self._request_each(messages)
@@ -182,10 +182,10 @@ class Session:
             os.close(namespace)
 
     def dump(self, kind: int, body: bytes, is_kept: Callable[[bytes], bool] | None = None) -> list[bytes]:
-        """Return the bodies of the kernel's list of objects, or only those for which ``is_kept`` returns True.
+        """Return the bodies of the messages with which the kernel lists objects; ``kind`` and ``body`` are the request.
 
-        If the list changes while the function reads it, the function reads the list again. Raises OSError with EINTR if
-        the list changes during every attempt.
+        With ``is_kept``, only the bodies for which it returns True are returned. If the list changes while the function
+        reads it, the function reads the list again. Raises OSError with EINTR if the list changes during every attempt.
         """
         for _ in range(DUMP_ATTEMPTS):
             try:

@@ -51,7 +51,10 @@ def open_session() -> Iterator[Session]:
 
 
 class _Closer:
-    """Closes sessions after `CLOSE_DELAY_SECONDS`. One thread closes all sessions, because threads need memory."""
+    """Closes netlink sessions in the background, `CLOSE_DELAY_SECONDS` after the caller has finished with them.
+
+    One thread closes all sessions, because each thread needs memory.
+    """
 
     def __init__(self) -> None:
         self.forget()

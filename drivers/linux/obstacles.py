@@ -60,12 +60,15 @@ def silencing_sysctls(interface: str) -> list[str]:
 
 
 def of(interface: str) -> list[Obstacle]:
-    """Return the obstacles at an interface, the most certain first; an empty list if the interface is missing."""
+    """Return the programs, queues and flags of an interface that can drop packets, the most certain first.
+
+    The list is empty if the interface is missing.
+    """
     return everywhere().get(interface, [])
 
 
 def everywhere() -> dict[str, list[Obstacle]]:
-    """Return the obstacles at each interface that has at least one."""
+    """Return the programs, queues and flags that can drop packets, by interface; omits interfaces without any."""
     with session() as opened:
         with kernel_errors("list", "links"):
             links = dump(opened, RTM_GETLINK, ifinfmsg, [link.SKIP_STATISTICS])

@@ -53,7 +53,7 @@ class Neighbour(NamedTuple):
 
 
 def route(target: IPAddress, source: IPAddress | None = None, received: str = "") -> PacketRoute:
-    """Return the route that a packet to ``target`` takes, by all routing rules and tables.
+    """Return the route that a packet from ``source`` to ``target`` takes, by all routing rules and tables.
 
     For a forwarded packet, ``received`` is the interface at which the packet arrives. If forwarding is off at this
     interface, the kernel finds only local routes.
@@ -98,7 +98,7 @@ def neighbours(interface: str) -> list[Neighbour]:
 
 
 def unresolved(interface: str) -> set[IPAddress]:
-    """Return the addresses on an interface for which the kernel's ARP requests or solicitations got no answer."""
+    """Return the addresses whose ARP requests or neighbour solicitations on an interface got no answer."""
     with session() as opened:
         failed = [e for e in _entries(opened, interface) if e["state"] & (NUD_FAILED | NUD_INCOMPLETE)]
     return {ip_address(entry.get_attr("NDA_DST")) for entry in failed}

@@ -28,7 +28,7 @@ ERROR_QUEUE = socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
 
 
 def largest(address: IPAddress, mtu: int) -> int | None:
-    """Return the size of the largest packet that ``address`` answers, if larger packets are lost silently; else None.
+    """Return the largest packet size that ``address`` answers, or None unless larger packets are lost silently.
 
     The function sends packets of up to ``mtu`` bytes. The result is None if the largest packet is answered, if no
     packet is answered, or if a router announces its MTU. Needs CAP_NET_RAW. Runs in the calling thread's network
@@ -61,7 +61,7 @@ def _send(sock: socket.socket, address: IPAddress, sizes: Collection[int]) -> bo
 
 
 def _answers(sock: socket.socket, address: IPAddress, sizes: Collection[int], before: Collection[int]) -> set[int]:
-    """Return the sizes of the echo requests that are answered.
+    """Return the sizes of the echo requests that are answered now; ``before`` are the sizes answered earlier.
 
     Stops after the last answer, after some time without an answer, or when a router reports a smaller MTU.
     """
@@ -81,7 +81,7 @@ def _answers(sock: socket.socket, address: IPAddress, sizes: Collection[int], be
 
 
 def _received(sock: socket.socket, address: IPAddress) -> Iterator[int]:
-    """Yield the size of the echo request for each answer that has arrived; an answer's sequence number is this size."""
+    """Yield the size of each echo request whose answer has arrived. The sequence number of a request is its size."""
     while True:
         try:
             data, sender = sock.recvfrom(1 << 16)

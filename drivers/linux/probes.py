@@ -120,7 +120,7 @@ class Probe:
         return made
 
     def _bind_elsewhere(self, made: socket.socket) -> None:
-        """Bind to a random port; raises `PortsExhausted` if a program would get no source port for the target.
+        """Bind the socket ``made`` to a random port; raises `PortsExhausted` if a program would get no source port.
 
         The caller has found no unused port in the range (bind(2)). However, TCP connections to different targets can
         share a port. A program may therefore still get a port, and an attempt to connect shows whether it does. UDP
@@ -161,7 +161,10 @@ class Probe:
             self._fail(error.errno or errno.EIO)
 
     def poll(self) -> str:
-        """Return ``open``, ``refused``, the name of an errno such as ``EHOSTUNREACH``, or "" without a result yet."""
+        """Return the probe's result, or "" while there is none.
+
+        A result is ``open``, ``refused`` or the name of an errno, such as ``EHOSTUNREACH``.
+        """
         if self.result or self.tuple.protocol == "tcp":
             return self.result or self._poll_tcp()
         with suppress(BlockingIOError):
@@ -212,7 +215,7 @@ class Probe:
 
 
 def answer(probe: Tuple, local: IPAddress, port: int, client: IPAddress, client_port: int) -> None:
-    """Send a UDP answer from ``local``:``port`` to the probe's sender, as if the service had answered.
+    """Send a UDP answer from ``local``:``port`` to ``client``, the probe's sender, as if the service had answered.
 
     The caller tests the path back with this answer, because the service itself may send none. Runs in the network
     namespace of the service.

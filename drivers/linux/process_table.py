@@ -55,7 +55,10 @@ def _read(pid: int) -> Process | None:
 
 
 def namespace(pid: int | str, kind: str) -> str:
-    """Return the identity of a namespace of a process, such as ``pid:[4026531836]``, or "" if it cannot be read."""
+    """Return the identity of a process's namespace, such as ``pid:[4026531836]``, or "" if it cannot be read.
+
+    ``kind`` is the type of the namespace, such as "pid".
+    """
     try:
         return os.readlink(f"/proc/{pid}/ns/{kind}")
     except OSError:
@@ -91,7 +94,7 @@ def disk_bytes(pids: Iterable[int]) -> tuple[int, int]:
 
 
 def _labelled(path: str, label: bytes) -> int:
-    """Return the number in the line of a file that begins with ``label``, or 0 if there is no such line."""
+    """Return the number in the line that begins with ``label``, or 0 if the file has no such line."""
     try:
         with open(path, "rb", buffering=0) as file:
             lines = file.read().splitlines()

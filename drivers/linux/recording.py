@@ -42,7 +42,7 @@ class Recorder(Protocol):
         """Record a comment line that says what another process does."""
 
     def opened(self, path: str, inode: int) -> None:
-        """Record the path of a network namespace that was opened."""
+        """Record the path by which a network namespace was opened; ``inode`` is its inode number."""
 
     def sysctl_value(self, path: str) -> str | None:
         """Return the value of a sysctl if only the recorder knows it, else None.
@@ -94,7 +94,10 @@ def comment(text: str) -> None:
 
 
 def command(*argv: str, act: Callable[[], object] = lambda: None, secret: bool = False) -> None:
-    """Make a change by calling ``act``; with a recorder, also record the equivalent command ``argv``."""
+    """Make a change by calling ``act``; with a recorder, also record the equivalent command ``argv``.
+
+    With ``secret``, the command's input contains secrets and is not shown.
+    """
     if recorder is None:
         act()
     else:

@@ -181,7 +181,7 @@ def _body(route: Route, *, scope: int | None = None) -> bytes:
 def _message(
     destination: IPNetwork, link_index: int, attributes: Attributes = (), *, scope: int, protocol: int = BOOT
 ) -> bytes:
-    """Return the body of a route message for the main table.
+    """Return the body of a route message for the main table, with the given ``scope`` and ``protocol`` number.
 
     ``link_index`` is the outgoing link; 0 leaves it unset.
     """

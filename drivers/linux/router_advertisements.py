@@ -49,7 +49,7 @@ def ignore_where_alone(session: Session, bridge: link.Link, run: Path) -> None:
 def restore(bridge: str, run: Path) -> None:
     """Restore the value of accept_ra that `ignore_where_alone` changed on a user's bridge; idempotent.
 
-    A missing bridge is ignored.
+    ``run`` is HAWSE_RUN. A missing bridge is ignored.
     """
     note = _note(bridge, run)
     with suppress(FileNotFoundError):

@@ -51,7 +51,10 @@ ifinfmsg.ifinfo.register_link_kind(module={"bridge": Bridge, "ipvlan": Ipvlan})
 
 
 def encode(layout: Any, attributes: Attributes = (), **fields: Any) -> bytes:
-    """Return the body of a message with the layout of the pyroute2 class ``layout``."""
+    """Return the body of a message with the layout of the pyroute2 class ``layout``.
+
+    ``fields`` are the fields of the message's header.
+    """
     message = layout()
     message.update(fields, attrs=list(attributes))
     message.encode()
@@ -73,9 +76,9 @@ def dump(
     is_kept: Callable[[bytes], bool] | None = None,
     **fields: Any,
 ) -> list[Any]:
-    """Return the kernel's list of objects, decoded as the pyroute2 class ``layout``.
+    """Return the objects that the kernel lists, decoded as the pyroute2 class ``layout``.
 
-    Like `Session.dump`, the function reads the list again if the list changed meanwhile. ``is_kept`` is that of
-    `Session.dump`.
+    ``attributes`` and ``fields`` are the content of the request. With ``is_kept``, only objects are returned for whose
+    message body it returns True. The function reads the list again if the list changed meanwhile.
     """
     return [decode(layout, body) for body in session.dump(kind, encode(layout, attributes, **fields), is_kept)]

@@ -62,7 +62,10 @@ _of_thread = _OfThread()
 
 
 def _place(path: str) -> tuple[str, int | None]:
-    """Return the file of a sysctl: its path, and the directory's descriptor for ``dir_fd`` (None: no directory)."""
+    """Return the path of a sysctl's file, and the descriptor of the directory in which the path begins.
+
+    The descriptor is for the parameter ``dir_fd`` of os.open(). It is None for an absolute path.
+    """
     if not path.startswith(OF_INTERFACES):
         return f"{ROOT}/{path}", None
     known = _of_thread.procfs
