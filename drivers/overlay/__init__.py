@@ -74,7 +74,7 @@ class OverlayDriver:
         return OverlayNamespace(network, self.settings.run)
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Raise `BadOption` for bad options.
+        """Check the network's options; raises `BadOption`.
 
         As in Docker, another network may have the same VNI (VXLAN id) or subnet.
         """
@@ -97,7 +97,7 @@ class OverlayDriver:
         teardown((senders, Step("devices", place.remove)))
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Raise `BadOption` for bad endpoint options; nothing is reserved outside the sandbox."""
+        """Check the endpoint's options; raises `BadOption`. Nothing is reserved outside the sandbox."""
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
@@ -238,7 +238,7 @@ class OverlayDriver:
     ) -> list[Difference]:
         """Return how this host's kernel objects and tables differ from the network's required state.
 
-        With ``fix``, the differences are also repaired. With ``tunnels``, each host to which the network's options have
+        With ``fix``, the differences are also repaired. With ``tunnels``, a host for which the network's options have
         no tunnel is also a difference.
         """
         options = overlay_options.complete(network)

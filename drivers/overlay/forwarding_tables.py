@@ -93,7 +93,7 @@ class Tables:
             yield Row("neighbor", home, str(address), peer.mac)
 
     def add(self, peer: Peer) -> None:
-        """Add the entries that one peer needs to the tables; idempotent."""
+        """Add to the tables the entries that one peer needs; idempotent."""
         neighbor.change(self.rows(peer))
 
     def hosts(self) -> set[IPAddress]:

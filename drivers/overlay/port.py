@@ -77,8 +77,8 @@ def compare(there: Session, endpoint: EndpointSpec, mtu: int) -> list[Difference
 def too_large(opened: Session, interface: str, mtu: int) -> list[Difference]:
     """Return a difference if the sandbox's interface has a larger MTU than the bridge, which drops larger packets.
 
-    The bridge's MTU ``mtu`` is 0 if it is unknown. A user may choose a smaller MTU. The calling thread is in the
-    sandbox.
+    ``mtu`` is the bridge's MTU, or 0 if it is unknown. A user may choose a smaller MTU for the interface. The calling
+    thread is in the sandbox.
     """
     present = link.find(opened, interface)
     if present is None or not mtu or present.mtu <= mtu:

@@ -112,9 +112,9 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
 
 
 def shared_mtu(there: Session, network: NetworkSpec) -> int:
-    """Return the MTU of the network's devices, or 0 while they differ, because one of them must be repaired.
+    """Return the common MTU of the network's devices, or 0 if their MTUs differ.
 
-    The calling thread is in the network's namespace.
+    If they differ, one of the devices must be repaired. The calling thread is in the network's namespace.
     """
     links = [link.find(there, name) for name in (BRIDGE, *devices(network))]
     values = {device.mtu if device is not None else 0 for device in links}
@@ -221,7 +221,7 @@ def _add(underlay: Session, namespace: int, name: str, vni: int, options: Overla
 def _wrong_settings(there: Session, name: str, vni: int, options: OverlayOptions) -> list[str]:
     """Return each wrong setting of a VXLAN device with its present value, as text.
 
-    If no link has the name, or if the link has another type, the only item says this.
+    If no link has the name, or if the link has another type, the list has one item that says this.
     """
     present = link.find(there, name) if link.index(name) else None
     if present is None or present.kind != "vxlan":

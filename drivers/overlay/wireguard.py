@@ -36,7 +36,7 @@ RETRY_DELAY_SECONDS = 0.1  # seconds between two attempts to start wireguard-go
 
 
 def interface_name(run: Path, network_id: str) -> str:
-    """Return the name of the tunnel's interface.
+    """Return the name of the tunnel's interface, derived from HAWSE_RUN (``run``) and the network's id.
 
     The name must differ between hosts that share a file system, because wireguard-go names its control sockets after
     the interface.
@@ -186,7 +186,7 @@ class Tunnel:
             raise self._refused(f"wg {argv[0]}: {done.stderr.strip()}")
 
     def _run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[Any]:
-        """Run a program with the ``options`` of subprocess.run(); blocks up to `TIMEOUT`, and then raises."""
+        """Run a program with the ``options`` of subprocess.run(); raises a driver error after `TIMEOUT` seconds."""
         try:
             return subprocess.run(command, timeout=TIMEOUT, check=False, **options)
         except subprocess.TimeoutExpired as error:

@@ -61,7 +61,10 @@ class WireguardConfig(Struct, frozen=True):
 
 
 def parse(label: str, value: str) -> WireguardConfig:
-    """Parse the JSON text; raises `BadOption`, whose text names the error and never shows a key."""
+    """Parse the JSON text ``value`` of the option ``label``; raises `BadOption`.
+
+    The error's text names the mistake, and never shows a key.
+    """
     try:
         document = json.loads(value)
         port = _port(document["listen_port"])
