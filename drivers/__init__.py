@@ -2,8 +2,8 @@
 
 No other package changes the kernel by netlink or nftables.
 
-This file registers the package pyroute2 without running its ``__init__``, which imports 190 modules. Of these, hawse
-uses 27 modules of netlink messages. The others would take 0.2 s and 11 MB in each process.
+This file registers the package pyroute2 without running its ``__init__``, which imports 190 modules. hawse needs only
+27 of them, the modules for netlink messages. The others would take 0.2 s and 11 MB in each process.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from importlib.util import find_spec, module_from_spec
 
 
 def _register(name: str) -> None:
-    """Register a package whose modules can then be imported. Its ``__init__`` runs only if another name is needed.
+    """Register a package without running its ``__init__``, so that its modules can be imported.
 
-    A network driver of another package may need it, for example for ``from pyroute2 import IPRoute``.
+    ``__init__`` runs later if a program asks the package for a name that is no module. For example, a driver of another
+    package may execute ``from pyroute2 import IPRoute``.
     """
     spec = find_spec(name)
     if spec is None or spec.loader is None:

@@ -60,7 +60,7 @@ class Driver(Protocol, metaclass=_ExaminedOnce):
     type: str
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Raise an error for bad options and for conflicts with other networks; changes nothing.
+        """Check a new network for bad options and for conflicts with ``others``; raises `DriverError`. Changes nothing.
 
         ``others`` are this driver's existing networks.
         """
@@ -78,9 +78,9 @@ class Driver(Protocol, metaclass=_ExaminedOnce):
         """Remove the endpoint's objects outside any sandbox, such as its bridge port; idempotent."""
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Add the endpoint's interface to the sandbox with the name ``interface``.
+        """Add the endpoint's interface to the sandbox, and return its name, its MAC and the network's gateways.
 
-        The interface is up and has its addresses. No default route is added.
+        The interface gets the name ``interface``. It is up and has its addresses. No default route is added.
         """
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
@@ -102,8 +102,8 @@ class Publisher(Protocol, metaclass=_ExaminedOnce):
     ) -> None:
         """Stop publishing ``ports`` and delete their conntrack entries; idempotent.
 
-        A range in ``ports`` may be a part of a published range. With ``leaving``, the conntrack entries remain, and
-        `Driver.delete_endpoint` later deletes all entries of the endpoint.
+        A range in ``ports`` may be a part of a published range. ``leaving`` is True if the endpoint is deleted next.
+        The conntrack entries then remain, because `Driver.delete_endpoint` deletes all entries of the endpoint.
         """
 
 
@@ -150,14 +150,13 @@ class Multihomed(Protocol, metaclass=_ExaminedOnce):
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
         """Accept packets that a container sends with source addresses from its other networks; idempotent.
 
-        Each item of ``siblings`` is a network, and the source addresses from which packets are accepted on that
-        network.
+        Each item of ``siblings`` is a network and the source addresses to accept on it.
         """
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
         """Stop accepting packets that a container sends with source addresses from its other networks; idempotent.
 
-        Each item of ``siblings`` is a network, and the source addresses that are no longer accepted on that network.
+        Each item of ``siblings`` is a network and the source addresses that are no longer accepted on it.
         """
 
 
@@ -219,7 +218,7 @@ class Watch(Protocol, metaclass=_ExaminedOnce):
         """Return a summary of the changes since the last call of `read`; never blocks."""
 
     def missed(self) -> bool:
-        """Return whether a change has happened for which `read` gets no notification. The check is fast."""
+        """Return whether the kernel has made a change without a notification to this watch. The check is fast."""
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         """Block new connections through these networks until `unblock` is called; idempotent.
@@ -276,7 +275,7 @@ class LinkRepairer(Protocol, metaclass=_ExaminedOnce):
         interface: str,
         differences: Sequence[Difference],
     ) -> None:
-        """Repair the given ``differences`` of `compare_endpoint`; the sandbox's other objects stay as they are."""
+        """Repair the ``differences`` that `compare_endpoint` found, and change nothing else in the sandbox."""
 
 
 @runtime_checkable
@@ -312,8 +311,7 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
         """Remove the table entries of one peer (an endpoint on another host); idempotent.
 
-        If an entry for the peer's MAC or address names a third host, the MAC or address has moved there. That entry
-        remains.
+        If the peer's MAC or address has moved to a third host, the entry for that host remains.
         """
 
     def verify(
@@ -321,9 +319,9 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
     ) -> list[Difference]:
         """Return how the network's kernel objects and tables differ from what the network and its ``peers`` require.
 
-        With ``fix``, the driver also repairs the differences. With ``tunnels``, the result also has one difference for
-        each host to which the network's options have no tunnel. No repair removes this difference. `Difference.place`
-        is "namespace", "bridge", "interface", "address", "sysctl", "tunnel", "firewall" or "table".
+        With ``fix``, the driver also repairs the differences. With ``tunnels``, a host for which the network's options
+        have no tunnel is also a difference. No repair removes this difference. `Difference.place` is "namespace",
+        "bridge", "interface", "address", "sysctl", "tunnel", "firewall" or "table".
         """
 
 

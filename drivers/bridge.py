@@ -65,7 +65,7 @@ class BridgeDriver:
         self.settings = settings
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Raise `BadOption` for bad options, and `Exists` if another network uses the bridge."""
+        """Check a network's options and bridge; raises `BadOption`, or `Exists` if another network uses the bridge."""
         options = bridge_options.parse(network)
         if not network.ipv4 and not network.ipv6:
             raise BadOption("IPv4 or IPv6 must be enabled")
@@ -130,9 +130,9 @@ class BridgeDriver:
     def retire_networks(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
         """Remove the networks' nftables set elements, and take their bridges down; idempotent.
 
-        Returns the ids of the networks whose bridge remains. A bridge with a generated name remains, because the kernel
-        needs 10 to 20 ms to delete it (rcu_barrier in br_multicast_dev_del, Linux 6.18). A bridge whose name the user
-        chose is deleted immediately, so that the user can use the name again.
+        Returns the ids of the networks whose bridge still exists. A bridge with a generated name still exists, because
+        the kernel needs 10 to 20 ms to delete it (rcu_barrier in br_multicast_dev_del, Linux 6.18). A bridge whose name
+        the user chose is deleted immediately, so that the user can use the name again.
         """
         parsed = [(network, bridge_options.parse(network)) for network in networks]
         named = [network for network, options in parsed if options.bridge != names.bridge_name(network.id)]
@@ -145,7 +145,7 @@ class BridgeDriver:
         return [network.id for network, _ in rest]
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Raise `BadOption` for bad endpoint options; nothing is reserved outside the sandbox."""
+        """Check the endpoint's options; raises `BadOption`. Nothing is reserved outside the sandbox."""
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
@@ -222,7 +222,7 @@ class BridgeDriver:
         """Stop publishing host ports and delete their conntrack entries; idempotent.
 
         If ``ports`` is part of a range, one transaction replaces the range by the other ports of the range. With
-        ``leaving``, the conntrack entries remain.
+        ``leaving``, the conntrack entries remain until `delete_endpoint`.
         """
         of_ports = partial(self._of_ports, network, endpoint)
         if ports == endpoint.ports:  # fast path: usually all ports of the endpoint are unpublished
@@ -247,11 +247,17 @@ class BridgeDriver:
         table.change(remove=elements.between(source, target, table.elements()))
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Accept packets that a container sends with source addresses from its other networks; idempotent."""
+        """Accept packets that a container sends with source addresses from its other networks; idempotent.
+
+        Each item of ``siblings`` is a network and the source addresses to accept on it.
+        """
         table.change(add=_siblings(siblings))
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Stop accepting packets that a container sends with source addresses from its other networks; idempotent."""
+        """Stop accepting packets that a container sends with source addresses from its other networks; idempotent.
+
+        Each item of ``siblings`` is a network and the source addresses that are no longer accepted on it.
+        """
         table.change(remove=_siblings(siblings))
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
@@ -267,7 +273,10 @@ class BridgeDriver:
         return bridge_options.parse(network).bridge, ""
 
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
-        """Return how the bridge, its addresses, routes, sysctls and IP forwarding differ from the required state."""
+        """Return how the bridge, its addresses, routes, sysctls and IP forwarding differ from the required state.
+
+        ``publishing`` are the network's endpoints with published ports.
+        """
         options = bridge_options.parse(network)
         with session() as opened:
             differences = Bridge(opened, network, options, self.settings.run).compare()
@@ -283,9 +292,10 @@ class BridgeDriver:
         return differences
 
     def repair_network(self, network: NetworkSpec, endpoints: Sequence[EndpointSpec]) -> None:
-        """Recreate the bridge if it is missing, and restore its ports, addresses, sysctls and IP forwarding.
+        """Recreate the bridge if it is missing, and restore its ports, addresses, routes, sysctls and IP forwarding.
 
-        A new bridge has the MAC of the old bridge, so that the containers' neighbour entries stay valid.
+        The ports of ``endpoints`` are put back on the bridge. A new bridge has the MAC of the old bridge, so that the
+        containers' neighbour entries stay valid.
         """
         options = bridge_options.parse(network)
         with session() as opened:
@@ -408,7 +418,7 @@ class BridgeDriver:
 
 
 def _destinations(endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> list[PortBinding]:
-    """Return the destinations of clients of published ports: the host's ports, and the endpoint's own ports.
+    """Return the addresses and ports to which clients of published ports send: the host's and the endpoint's own.
 
     In a binding of the endpoint's own ports, ``host_ip`` is the endpoint's address.
     """
@@ -426,7 +436,7 @@ def _siblings(siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> li
 
 
 def _gateways(network: NetworkSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
-    """Return the IPv4 and the IPv6 gateway that the network offers as next hops; None without a gateway.
+    """Return the IPv4 and the IPv6 gateway that the network offers as next hops; None for a family without a gateway.
 
     An internal network has no gateways.
     """

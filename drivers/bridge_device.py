@@ -46,15 +46,15 @@ class Bridge:
             link.change(self.session, renamed.index, ifname=self.name)
 
     def delete(self) -> None:
-        """Delete the bridge if hawse made it; idempotent."""
+        """Delete the bridge if hawse made it; else remove hawse's settings from it, as `release` does; idempotent."""
         if self.release():
             link.delete(self.session, self.name)
 
     def release(self) -> bool:
-        """Remove hawse's settings from another program's bridge; return whether the bridge exists and is hawse's own.
+        """Remove hawse's settings from another program's bridge; return True if the bridge exists and hawse made it.
 
-        hawse's own bridge is not changed. The sysctls accept_source_route, proxy_arp_pvlan and proxy_delay of another
-        program's bridge keep hawse's values, because the earlier values are unknown.
+        A bridge that hawse made is not changed. The sysctls accept_source_route, proxy_arp_pvlan and proxy_delay of
+        another program's bridge keep hawse's values, because the earlier values are unknown.
         """
         bridge = link.find(self.session, self.name)
         if bridge is not None and self._is_ours(bridge):
@@ -140,7 +140,7 @@ class Bridge:
         return link.wrong_settings(self.session, self.name, link.BRIDGE_SETTINGS) if self._is_ours(bridge) else {}
 
     def connect(self) -> None:
-        """Add the missing routes to the subnets of the bridge's addresses."""
+        """Add the missing routes that lead to the network's subnets through the bridge."""
         for item in self._addresses():
             if not route.has_connected(self.session, item, self.name):
                 route.add_connected(self.session, item, link.index(self.name))

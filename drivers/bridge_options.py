@@ -72,19 +72,19 @@ class BridgeOptions(Struct, frozen=True):
     trusted: tuple[str, ...] = ()
 
     def mode(self, version: int) -> GatewayMode:
-        """Return the gateway mode of an address family."""
+        """Return the gateway mode of an IP version."""
         return self.mode4 if version == 4 else self.mode6
 
     def host_has_address(self, version: int) -> bool:
-        """Return whether the bridge gets the gateway's address of an address family (``version`` is 4 or 6)."""
+        """Return whether the bridge gets the gateway's address of an IP version."""
         return self.mode(version) != "isolated" and not (version == 4 and self.inhibit_ipv4)
 
     def masquerades(self, version: int) -> bool:
-        """Return whether hawse replaces the source address of outgoing packets of an address family."""
+        """Return whether hawse replaces the source address of outgoing packets of an IP version."""
         return self.masquerade and self.mode(version).startswith("nat")
 
     def source(self, version: int) -> IPAddress | None:
-        """Return the SNAT source address of an address family, or None for the outgoing interface's address."""
+        """Return the SNAT source address of an IP version, or None for the address of the outgoing interface."""
         return self.source4 if version == 4 else self.source6
 
 
@@ -112,7 +112,7 @@ def parse(network: NetworkSpec) -> BridgeOptions:
 
 
 def check_kernel_limits(parsed: BridgeOptions) -> None:
-    """Raise `UnusableOption` with the kernel's error text for a bridge name or MTU that the kernel would refuse."""
+    """Check that the kernel accepts the bridge's name and MTU; raises `UnusableOption` with the kernel's error text."""
     if not names.fits(parsed.bridge):
         raise UnusableOption("numerical result out of range", f"{NAME} is longer than {names.MAX_BYTES} bytes")
     if not names.valid(parsed.bridge):

@@ -27,9 +27,10 @@ class Port:
         self.name = names.host_end_names(endpoint.id)[0]
 
     def create(self, namespace: int, interface: str) -> None:
-        """Create the veth pair with one end on the host and the other in the sandbox.
+        """Create the veth pair: one end on the host, the other in the sandbox with the name ``interface``.
 
-        The new pair replaces the veth pair of an earlier join.
+        ``namespace`` is a file descriptor of the sandbox's network namespace. The new pair replaces the veth pair of an
+        earlier join.
         """
         self.delete()
         bridge = link.index(self.options.bridge)

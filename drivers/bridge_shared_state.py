@@ -86,9 +86,9 @@ def _ports(networks: Members) -> spoof_guard.Held:
 
 
 def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
-    """Yield each network's bridge, and whether published ports on that bridge need route_localnet.
+    """Yield each network's bridge, with True if published ports on the bridge need route_localnet, else False.
 
-    The second value is None if only networks that other commands are creating or removing need route_localnet.
+    The value is None if only networks that other commands are now creating or removing need route_localnet.
     """
     unsettled = dict(_needing(desired.unsettled))
     for bridge, needed in _needing(desired.networks):

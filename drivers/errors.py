@@ -22,7 +22,7 @@ class BadOption(DriverError):
 
 
 class UnusableOption(BadOption):
-    """An option has a value that dockerd's driver or the kernel refuses, for which Docker's API answers 500."""
+    """An option has a value that dockerd's driver or the kernel refuses. Docker's API answers 500 for this error."""
 
 
 class Exists(DriverError):

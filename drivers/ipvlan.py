@@ -48,7 +48,10 @@ class IpvlanDriver(SubinterfaceBase):
     default_mode = "l2"
 
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:
-        """Return the link attributes for mode and flag, from ``-o ipvlan_mode=`` and ``-o ipvlan_flag=``."""
+        """Return the link attributes for mode and flag, from ``-o ipvlan_mode=`` and ``-o ipvlan_flag=``.
+
+        Raises `UnusableOption` for an unknown mode or flag.
+        """
         mode = self.mode(network, MODE)
         flag = network.options.get(FLAG) or "bridge"
         if flag not in FLAGS:

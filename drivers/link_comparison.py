@@ -14,28 +14,31 @@ from drivers.model import ARP, ISOLATED, KIND, MAC, MASTER, MTU, UP, Difference,
 
 
 def no_bridge(name: str, kind: str) -> Difference:
-    """Return the difference for a link that has a bridge's name but another ``kind`` ("" if unknown)."""
+    """Return the difference for a link that should be a bridge but is of another ``kind`` ("" if unknown)."""
     return Difference("changed", "bridge", f"{name} is a {kind or 'device'}, not a bridge", subject=name, setting=KIND)
 
 
 def down(place: str, name: str) -> Difference:
-    """Return the difference for a link that is down."""
+    """Return the difference for a link that is down; ``place`` is the value of `Difference.place`."""
     return Difference("changed", place, f"{name} is down", subject=name, setting=UP)
 
 
 def wrong_settings(place: str, name: str, settings: Mapping[str, int]) -> list[Difference]:
-    """Return one difference for all wrong ``settings`` of a bridge, or none if there are no wrong settings."""
+    """Return one difference that names all wrong settings of a bridge; an empty list without wrong settings.
+
+    ``settings`` maps each wrong setting to its present value. ``place`` is the value of `Difference.place`.
+    """
     shown = ", ".join(f"{setting.removeprefix('br_')} {value}" for setting, value in settings.items())
     return [Difference("changed", place, f"{name} has {shown}", subject=name)] if shown else []
 
 
 def without_arp(place: str, name: str) -> Difference:
-    """Return the difference for a link whose ARP is off."""
+    """Return the difference for a link whose ARP is off; ``place`` is the value of `Difference.place`."""
     return Difference("changed", place, f"{name} has ARP off", subject=name, setting=ARP)
 
 
 def wrong_mac(place: str, name: str, mac: str) -> Difference:
-    """Return the difference for a link that has the wrong MAC address ``mac``."""
+    """Return the difference for a link with the wrong MAC ``mac``; ``place`` is the value of `Difference.place`."""
     return Difference("changed", place, f"{name} has the MAC {mac}", subject=name, setting=MAC)
 
 
@@ -46,17 +49,23 @@ def small_mtu(name: str, mtu: int) -> Difference:
 
 
 def wrong_mtu(place: str, name: str, mtu: int, required: int) -> Difference:
-    """Return the difference of a link that must have the MTU ``required``."""
+    """Return the difference for a link that has the MTU ``mtu`` instead of ``required``.
+
+    ``place`` is the value of `Difference.place`.
+    """
     return Difference("changed", place, f"{name} has the MTU {mtu} instead of {required}", subject=name, setting=MTU)
 
 
 def off_bridge(port: str, bridge: str, place: str = "port") -> Difference:
-    """Return the difference for a port that is not on its ``bridge``."""
+    """Return the difference for a port that is not on its bridge; ``place`` is the value of `Difference.place`."""
     return Difference("changed", place, f"{port} is not on {bridge}", subject=port, setting=MASTER)
 
 
 def wrong_flag(port: str, flag: str, value: int, place: str = "port") -> Difference:
-    """Return the difference for a port whose bridge flag has the wrong value ``value``."""
+    """Return the difference for a port whose bridge flag has the wrong value ``value``.
+
+    ``place`` is the value of `Difference.place`.
+    """
     if flag == ISOLATED:
         what, opens = f"{port} is {'isolated' if value else 'not isolated'}", not value
     else:
@@ -65,9 +74,9 @@ def wrong_flag(port: str, flag: str, value: int, place: str = "port") -> Differe
 
 
 def addresses(opened: Session, index: int, name: str, required: Iterable[IPInterface]) -> list[Difference]:
-    """Return a difference for each required address that is missing, or whose route is missing.
+    """Return a difference for each required address that a link lacks, and for each missing route to its subnet.
 
-    The route of an address leads to the address's network.
+    ``index`` and ``name`` are those of the link.
     """
     held, required = address.of_link(opened, index), list(required)
     lost = [

@@ -37,5 +37,8 @@ class MacvlanDriver(SubinterfaceBase):
     default_mode = "bridge"
 
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:
-        """Return the link attribute for the mode, from ``-o macvlan_mode=``."""
+        """Return the link attribute for the mode, from ``-o macvlan_mode=``.
+
+        Raises `UnusableOption` for an unknown mode.
+        """
         return {"macvlan_mode": self.mode(network, MODE)}

@@ -19,7 +19,7 @@ class NullDriver:
     facts = DriverFacts("local", "No network", singleton=True)
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Raise `Exists` if another network of this type exists, as Docker does."""
+        """Check that no other network of this type exists, as Docker does; raises `Exists`."""
         if any(other.id != network.id for other in others):
             raise Exists(f'only one instance of "{self.type}" network is allowed')
 

@@ -38,12 +38,15 @@ T = TypeVar("T")
 
 
 def read(options: Mapping[str, str], label: str, parse: Callable[[str, str], T], default: T) -> T:
-    """Return the option ``label`` parsed by ``parse``, or ``default`` if the option is not given."""
+    """Return the value of the option ``label``, or ``default`` if the option is not given.
+
+    ``parse`` gets the option's name and its text, and returns the value.
+    """
     return parse(label, options[label]) if label in options else default
 
 
 def boolean(label: str, value: str) -> bool:
-    """Parse a boolean as Go does (strconv.ParseBool); raises `BadOption`."""
+    """Parse a boolean as Go does (strconv.ParseBool); raises `BadOption` with the option's name ``label``."""
     parsed = parse_bool(value)
     if parsed is None:
         raise BadOption(
@@ -53,7 +56,7 @@ def boolean(label: str, value: str) -> bool:
 
 
 def check_heal(options: Mapping[str, str]) -> None:
-    """Raise `BadOption` if the option `HEAL` is given and is not a boolean."""
+    """Check that the option `HEAL`, if given, is a boolean; raises `BadOption`."""
     read(options, HEAL, boolean, True)
 
 
@@ -69,7 +72,7 @@ def whole_number(text: str) -> int:
 
 
 def integer(label: str, value: str) -> int:
-    """Parse an integer as Go does (strconv.Atoi); raises `BadOption`."""
+    """Parse an integer as Go does (strconv.Atoi); raises `BadOption` with the option's name ``label``."""
     if not WHOLE.fullmatch(value):
         raise BadOption(f'failed to parse {label} value: {value} (strconv.Atoi: parsing "{value}": invalid syntax)')
     number = whole_number(value)
@@ -79,7 +82,7 @@ def integer(label: str, value: str) -> int:
 
 
 def address(label: str, value: str) -> IPAddress:
-    """Parse an IP address of either family; raises `BadOption`."""
+    """Parse an IP address of either family; raises `BadOption` with the option's name ``label``."""
     try:
         return ip_address(value)
     except ValueError:
@@ -87,7 +90,10 @@ def address(label: str, value: str) -> IPAddress:
 
 
 def address_of(version: int) -> Callable[[str, str], IPAddress]:
-    """Return a parser for addresses of one family, IPv4 or IPv6; the parser raises `BadOption`."""
+    """Return a parser for addresses of one IP version; the parser gets the option's name and text.
+
+    The parser raises `BadOption`.
+    """
 
     def parse(label: str, value: str) -> IPAddress:
         ip = address(label, value)

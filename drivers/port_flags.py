@@ -30,9 +30,9 @@ A repair restores these flags if another program has changed them.
 def compare(
     opened: Session, port: link.Link, bridge: str, chosen: Mapping[str, int], place: str = "port"
 ) -> list[Difference]:
-    """Return the difference for a port that is not on its bridge, or else a difference for each wrong flag.
+    """Return a difference if a port is not on its bridge, else a difference for each wrong flag.
 
-    ``chosen`` are the flags that the driver sets, and the other flags must be `USUAL`. ``place`` is
+    ``chosen`` are the flags that the driver sets, and the other flags must be `USUAL`. ``place`` is the value of
     `Difference.place`.
     """
     if port.master != link.index(bridge):
@@ -42,7 +42,7 @@ def compare(
 
 
 def _wrong(opened: Session, port: str, bridge: str, chosen: Mapping[str, int]) -> dict[str, int]:
-    """Return the flags of a port that have a wrong value, with this value.
+    """Return the flags of a port that have a wrong value, with this value; ``chosen`` are the driver's own flags.
 
     A wrong value blocks packets or lets too many packets pass. The flag "state" is not compared if the kernel controls
     it: the port has no carrier, the bridge is down, or the bridge runs the spanning tree protocol.

@@ -50,7 +50,7 @@ def part(held: R, first: int, last: int) -> list[R]:
 
 
 def around(held: R, first: int, last: int) -> list[R]:
-    """Return the parts of the port range ``held`` outside of the container ports ``first`` to ``last``."""
+    """Return the parts of the port range ``held`` before and after the container ports ``first`` to ``last``."""
     return [*part(held, held.port, first - 1), *part(held, last + 1, held.port_end)]
 
 

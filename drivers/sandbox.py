@@ -322,7 +322,7 @@ def lost_default_routes(
 ) -> list[Difference]:
     """Return a difference for each of the ``chosen`` default routes that the sandbox no longer has.
 
-    The arguments are those of `set_default_routes`.
+    ``offered`` are the default routes of all endpoints, and ``protocol`` is the protocol number of hawse's routes.
     """
     lost = inside(sandbox, lambda opened: default_routes.lost(opened, _possible(chosen), offered, protocol))
     return [

@@ -53,7 +53,7 @@ class SubinterfaceBase:
         return earlier if name != earlier and link.index(earlier) else name
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Raise `UnusableOption` for bad options, an unusable parent, or a parent that another network uses."""
+        """Check the network's options and parent; raises `UnusableOption`, also for a parent of another network."""
         self.attributes(network)
         options.check_heal(network.options)
         parent = self.parent_name(network)
@@ -83,7 +83,7 @@ class SubinterfaceBase:
                 link.delete(opened, parent.name)
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Raise `BadOption` for bad endpoint options; nothing is reserved outside the sandbox."""
+        """Check the endpoint's options; raises `BadOption`. Nothing is reserved outside the sandbox."""
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
@@ -308,7 +308,8 @@ def split_vlan(parent: str) -> tuple[str, int]:
 def _explained(error: KernelError, prefix: str, hint: str = "") -> Exception:
     """Return the error to raise for a kernel error: `Unsupported`, `Busy`, or the kernel error itself.
 
-    Only `Unsupported` gets the ``hint``. It means that the kernel does not support this kind of link.
+    The text of a new error is ``prefix`` and the kernel's text. Only `Unsupported` gets the ``hint``, because it means
+    that the kernel does not support this kind of link.
     """
     text = prefix + str(error).rpartition(": ")[2]
     if error.errno == errno.EOPNOTSUPP:
