@@ -108,7 +108,7 @@ def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
 
 
 def _with_main_mac(request: ContainerCreate) -> ContainerCreate:
-    """Return the request; copy Config's MAC address to the settings of the main network, unless they have one."""
+    """Return the request with Config's MAC address in the main network's settings, unless these have one."""
     mac, mode = request.config.mac_address, request.host.network_mode
     if not mac or is_container_mode(mode) or mode in ("host", "none"):
         return request

@@ -22,7 +22,7 @@ _GONE = select.POLLHUP | select.POLLERR
 
 
 class Sink(Protocol):
-    """Receives the client's input. While `has_unsent` is True, it accepts no more input."""
+    """Receives the client's input; while `has_unsent` is True, it accepts no more input."""
 
     @property
     def has_unsent(self) -> bool:
@@ -59,7 +59,10 @@ class Client:
             poll.register(self._connection.socket.fileno(), select.POLLIN if waiting else 0)
 
     def handle(self, ready: dict[int, int]) -> None:
-        """Read the available input, or close the connection if the client has gone; ``ready`` comes from poll(2)."""
+        """Read the available input, or close the connection if the client has gone.
+
+        ``ready`` maps descriptors to the events of poll(2).
+        """
         events = ready.get(self._connection.socket.fileno(), 0) if self.is_there else 0
         if events & select.POLLIN and self._reading:
             try:
@@ -72,7 +75,10 @@ class Client:
             self.leave()
 
     def write(self, stream: str, data: bytes) -> None:
-        """Send output; blocks while the client does not read, and does nothing after the client has gone."""
+        """Send output; blocks while the client does not read, and does nothing after the client has gone.
+
+        ``stream`` is "stdout" or "stderr".
+        """
         if self.is_there and data:
             try:
                 self._connection.socket.sendall(data if self._tty else framed(stream, data))

@@ -132,7 +132,7 @@ class Exchange:
             yield bytes(event.data)
 
     def read_body(self, limit: int) -> tuple[bytes, str]:
-        """Return the request's body, and "" or the error that ended it too early.
+        """Return the request's body, and the text of the error that ended it too early, or "" for a complete body.
 
         Raises ApiError (413) for a body of more than ``limit`` bytes.
         """
@@ -148,7 +148,10 @@ class Exchange:
         return b"".join(pieces), ""
 
     def answer(self, status: int, headers: Headers, body: bytes, *, common: bool = True) -> None:
-        """Send a complete answer; raises ClientGone."""
+        """Send a complete answer; raises ClientGone.
+
+        Without ``common``, the answer lacks the constant headers that other answers have.
+        """
         self.answered = True
         sized = [] if status in (204, 304) else [("Content-Length", str(len(body)))]
         data = self._start(status, [*headers, *sized], common=common)
@@ -212,7 +215,8 @@ class Exchange:
     def hijack(self, content_type: str) -> Hijacked:
         """Answer 101 if the client asks for an upgrade, else 200, and return the bare connection; raises ClientGone.
 
-        As in Docker, an answer 200 always has the type of an unframed stream, also if the output has frames.
+        ``content_type`` is the media type of an answer 101. As in Docker, an answer 200 always has the type of a stream
+        without frames, also if the output has frames.
         """
         for _ in self.body():
             pass  # discard the rest of the body; the client's input follows it
@@ -265,7 +269,7 @@ class Exchange:
         return self._head.method if hasattr(self, "_head") else b""
 
     def _start(self, status: int, headers: list[tuple[str, str]], *, common: bool = True) -> bytes:
-        """Return the head of an answer.
+        """Return the head of an answer; without ``common``, the head lacks the constant lines.
 
         h11 writes the lines that depend on the request. The constant lines are added without h11, because h11 takes
         0.02 ms to check them. After an idle time, the check takes several times as long.
@@ -306,18 +310,24 @@ def date(seconds: int) -> bytes:
 
 
 def reason(status: int) -> bytes:
-    """Return the reason phrase of a status."""
+    """Return the reason phrase of a status; raises ValueError for an unregistered status."""
     return HTTPStatus(status).phrase.encode()
 
 
 def _escape_line(data: bytes) -> bytes:
-    """Escape the bytes of the first line that are not ASCII. curl sends a path as the user typed it."""
+    """Escape the bytes that are not ASCII in the first line of ``data``.
+
+    curl sends a path as the user typed it.
+    """
     line, end, rest = data.partition(_LINE_END)
     return NOT_ASCII.sub(lambda match: b"%%%02X" % match[0][0], line) + end + rest
 
 
 def _check_header(name: bytes, value: bytes) -> None:
-    """Raise MalformedRequest for a header that h11 accepts and Go's HTTP server refuses; ``name`` is in lower case."""
+    """Check a header that h11 accepts; raises MalformedRequest if Go's HTTP server refuses the header.
+
+    ``name`` is in lower case.
+    """
     if CONTROL.search(value) or (name == b"content-length" and whole_number(value.decode()) > LENGTH_LIMIT):
         raise MalformedRequest
     if name == b"host" and not HOST.fullmatch(value):
@@ -359,10 +369,9 @@ def _shared(connection: socket.socket) -> Stream | None:
 
 
 def _bridged(stream: Stream) -> tuple[socket.socket, Callable[[], None]]:
-    """Return a plain socket, and a function. Two threads copy between the socket and the stream.
+    """Return a plain socket to a TLS client, and a function to call after the socket is closed.
 
-    The function waits until the threads have sent all output. The caller first closes the socket, then calls the
-    function.
+    Two threads copy between the socket and ``stream``. The function waits until they have sent all output.
     """
     ours, theirs = socket.socketpair()
 

@@ -98,7 +98,10 @@ class Exec(Struct):
             self.job = job
 
     def finish(self, code: int, *, executed: bool = True) -> None:
-        """Record the exit code of the command, and close its terminal."""
+        """Record the exit code of the command, and close its terminal.
+
+        ``executed`` is False if the command could not be executed.
+        """
         with self.lock:
             self.exit_code, self.job, self.executed = code, None, executed
             if self.terminal >= 0:
@@ -142,7 +145,7 @@ class Execs:
         self._lock = threading.Lock()
 
     def add(self, make: Callable[[str], Exec]) -> Exec:
-        """Make an exec instance with a new id, store it, and return it."""
+        """Make an exec instance with a new id, store it, and return it; ``make`` makes the instance from its id."""
         instance = make(secrets.token_hex(32))
         with self._lock:
             surplus = len(self._known) + 1 - REMEMBERED_LIMIT

@@ -43,7 +43,7 @@ class Fields:
         return self._values.get(key)
 
     def texts(self, key: str) -> tuple[str, ...] | None:
-        """Return the items of a list of strings, or None if the field is missing or null."""
+        """Return the list of strings in a field, or None if the field is missing or null."""
         value = self._values.get(key)
         return None if value is None else tuple(value)
 
@@ -73,7 +73,7 @@ class Fields:
         return {each: Fields(values).children(each) for each in values}
 
     def size(self, key: str) -> tuple[int, int]:
-        """Return the rows and columns of a terminal, or (0, 0) if the field does not have both numbers."""
+        """Return the rows and columns of a terminal from a field, or (0, 0) if the field does not have both numbers."""
         numbers = self._values.get(key) or []
         return (numbers[0], numbers[1]) if len(numbers) == 2 else (0, 0)
 

@@ -230,7 +230,7 @@ def _first_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _before_routes(method: str, target: str, path: str) -> Response | None:
-    """Return the answer that Docker gives before it looks for a route, or None.
+    """Return the answer that Docker gives before it looks for a route, or None if a route must be found.
 
     ``path`` is the escaped path of ``target``. Raises MalformedRequest for a relative path and for a bad escape.
     """

@@ -115,7 +115,10 @@ class _Scanner:
             self._key(opened[-1])
 
     def _key(self, bracket: int) -> None:
-        """Read the key and the colon of a member of an object; read nothing in an array, whose members have no keys."""
+        """Read the key and the colon of an object's member; read nothing in an array, whose members have no keys.
+
+        ``bracket`` is the opening bracket of the object or array.
+        """
         if bracket == ord("{"):
             if self._next() != ord('"'):
                 raise self._wrong("looking for beginning of object key string")

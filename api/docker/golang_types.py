@@ -48,7 +48,10 @@ class Place:
         self.struct, self.fields = struct, fields
 
     def mismatch(self, value_kind: str, go_type: str) -> Mismatch:
-        """Return the error for a value of the kind ``value_kind``, such as "array" or "number 1.5"."""
+        """Return the error for a value that does not fit the Go type ``go_type``.
+
+        ``value_kind`` is the kind of the value, such as "array" or "number 1.5".
+        """
         where = f"struct field {self.struct}.{'.'.join(self.fields)}" if self.fields else "value"
         return Mismatch(f"json: cannot unmarshal {value_kind} into Go {where} of type {go_type}")
 

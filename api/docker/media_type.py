@@ -13,7 +13,7 @@ _END = re.compile(r"\s*;?\s*")
 
 
 def require_json(header: str) -> None:
-    """Raise ApiError (400) unless the header is "application/json", perhaps with parameters."""
+    """Check that the header is "application/json", perhaps with parameters; raises ApiError (400) if not."""
     wrong = _wrong(header)
     if wrong:
         raise bad_request(f"malformed Content-Type header ({header}): mime: {wrong}")

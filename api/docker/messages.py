@@ -82,11 +82,14 @@ class Request(msgspec.Struct):
     parameters: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def value(self, name: str, default: str = "") -> str:
-        """Return the first value of a query parameter."""
+        """Return the first value of a query parameter, or ``default`` if the query does not have the parameter."""
         return next(iter(self.query.get(name, ())), default)
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """Return a query parameter by Docker's rule: all values except "", 0, no, false and none count as true."""
+        """Return a query parameter as a boolean, or ``default`` if the query does not have the parameter.
+
+        By Docker's rule, all values except "", 0, no, false and none count as true.
+        """
         return self.value(name).strip().lower() not in _FALSE if name in self.query else default
 
     def number(self, name: str) -> int | None:
@@ -147,7 +150,7 @@ class Request(msgspec.Struct):
         return self.workers.run(job, *arguments, **keywords)
 
     def start_job(self, job: Callable[..., Any], *arguments: Any, files: Sequence[int] = ()) -> Job:
-        """Start a job in a worker without waiting: ``job(engine, files, *arguments)``, with copies of these files."""
+        """Start ``job(engine, files, *arguments)`` in a worker, with copies of ``files``; does not wait for its end."""
         return self.workers.start(job, arguments, files=files)
 
     def start_session(self, job: Callable[..., Any], *arguments: Any, files: Sequence[int] = ()) -> Job:
@@ -161,7 +164,8 @@ class Request(msgspec.Struct):
     def hijack(self, content_type: str = RAW_STREAM) -> Hijacked:
         """Answer 101 UPGRADED (or 200 if the client asks for no upgrade), and return the bare connection.
 
-        The handler returns None when it has finished; the connection is then closed.
+        ``content_type`` is the media type of an answer 101. The handler returns None when it has finished; the
+        connection is then closed.
         """
         return self.exchange.hijack(content_type)
 

@@ -18,7 +18,7 @@ UNCHECKED = re.compile(
 
 
 def parse(text: str, method: str, path: str) -> dict[str, list[str]]:
-    """Return all values of each key; raises ApiError (400) for a semicolon and for a bad escape.
+    """Return all values of each key in a query; raises ApiError (400) for a semicolon and for a bad escape.
 
     If Docker's handler of ``path`` does not check the query, the wrong parts are left out instead.
     """

@@ -12,9 +12,9 @@ from api.docker.request_types import AUTH_CONFIG
 
 
 def registry_auth(header: str, domain: str) -> dict[str, Any]:
-    """Return the credentials as the content of a docker ``config.json``, or {} without credentials.
+    """Return the credentials for a registry as the content of a docker ``config.json``, or {} without credentials.
 
-    As with Docker, a header that is not valid counts as no credentials.
+    ``domain`` is the registry's domain. As with Docker, a header that is not valid counts as no credentials.
     """
     entry: dict[str, str] = {}
     with suppress(ValueError):

@@ -77,7 +77,10 @@ class Service:
         self._code = code
 
     def _start_front(self) -> bool:
-        """Start the front; return False if the kernel has no descriptor, memory or process for it."""
+        """Start the front, the process that answers the clients.
+
+        Returns False if the kernel has no file descriptor, memory or process left for it.
+        """
         self._channel.close()
         try:
             self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -133,7 +136,10 @@ class Service:
                     self._front_ended(os.waitstatus_to_exitcode(ended[1]))
 
     def _front_ended(self, code: int) -> None:
-        """Start the front again, as soon as the kernel can; after the end of an outdated front, end the parent too."""
+        """Start the front (the process that answers the clients) again; with the exit code `OUTDATED`, end the parent.
+
+        If the kernel cannot start the front now, the function tries again until it can.
+        """
         self._front = 0
         if code == OUTDATED:
             self._end(code)

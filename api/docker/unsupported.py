@@ -61,14 +61,14 @@ RESOURCES = tuple(name for name in (*_IGNORED, "MemorySwappiness", "PidsLimit") 
 
 
 def check(host: Fields) -> None:
-    """Raise ApiError for a value that Docker refuses, even if hawse ignores the setting."""
+    """Check the values in HostConfig as Docker does, even for settings that hawse ignores; raises ApiError."""
     for name, (is_valid, status, text) in _CHECKS.items():
         if host.has(name) and not is_valid(host.value(name)):
             raise ApiError(status, text.format(host.value(name)))
 
 
 def refuse(host: Fields) -> None:
-    """Raise NotImplementedByHawse for a setting of HostConfig that hawse must not ignore."""
+    """Check that HostConfig has no setting that hawse must not ignore; raises NotImplementedByHawse."""
     for name in host.truthy(*_REFUSED):
         raise NotImplementedByHawse(f"HostConfig.{name} is not supported by hawse")
     if host.text("UTSMode") == "host":

@@ -46,7 +46,10 @@ class Waiting:
 
 
 def has_input(connection: socket.socket, seconds: float = 0.0) -> bool:
-    """Wait up to ``seconds``, and return whether bytes of the client, or the end of the connection, can be read."""
+    """Wait up to ``seconds`` for input from the client, and return whether there is any.
+
+    The end of the connection counts as input.
+    """
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     return bool(poll.poll(seconds * 1000))

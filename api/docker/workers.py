@@ -71,7 +71,7 @@ class Job:
         return values[0]
 
     def kill(self, number: int) -> None:
-        """Send a signal to the worker; does nothing if it has ended."""
+        """Send the signal ``number`` to the worker; does nothing if the worker has ended."""
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, number)
 
@@ -101,8 +101,9 @@ class Workers:
     ) -> Job:
         """Start ``job(engine, files, *arguments)`` in a worker, with copies of the descriptors ``files``.
 
-        With ``counted=False``, the job starts at once, even above `PARALLEL_LIMIT`. Such a job may run as long as a
-        container runs.
+        With ``counted``, the call blocks while `PARALLEL_LIMIT` jobs run. Without it, the job starts at once, and may
+        run as long as a container runs. Raises ApiError if no worker can be started, and ValueError for more than
+        `FILES_LIMIT` files.
         """
         return self._start(job, arguments, {}, files, pass_files=True, counted=counted)
 

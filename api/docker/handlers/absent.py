@@ -40,7 +40,7 @@ def plugins(request: Request) -> Response:
 
 
 def no_services(request: Request) -> Response:
-    """Answer requests for all services, tasks, secrets or configs: an empty list, or an error without a cluster."""
+    """Answer GET /services, /tasks, /secrets or /configs with an empty list; without a cluster, with an error."""
     request.engine.swarm.nodes({})
     return json_response([])
 
@@ -164,7 +164,7 @@ def update_service(request: Request) -> Response:
 
 
 def service_logs(request: Request) -> Response:
-    """Refuse the logs of a service or task; a client must choose a stream."""
+    """Refuse the logs of a service or task; a request that chooses no stream is an error."""
     if not (request.flag("stdout") or request.flag("stderr")):
         raise ApiError(500, "Bad parameters: you must choose at least one stream")
     request.engine.swarm.nodes({})

@@ -127,7 +127,7 @@ def _known(request: Request) -> Exec:
 
 
 def _run_has_ended(request: Request, instance: Exec) -> bool:
-    """Return whether the run of the container for which the instance was created has ended."""
+    """Return whether the container's run in which the instance was created has ended."""
     try:
         document = request.engine.containers.inspect(instance.container_id)
     except NotFound:
@@ -136,7 +136,7 @@ def _run_has_ended(request: Request, instance: Exec) -> bool:
 
 
 def _checked_keys(text: str) -> str:
-    """Return ``text``, or raise ApiError (500, Docker's status) if it names no detach keys."""
+    """Check that ``text`` names detach keys, and return it; raises ApiError (500, Docker's status) if not."""
     try:
         detach_keys(text)
     except ApiError:
@@ -145,7 +145,7 @@ def _checked_keys(text: str) -> str:
 
 
 def _require_running(document: Json) -> None:
-    """Raise ApiError (409) if a container does not run."""
+    """Check that a container runs; raises ApiError (409) if not."""
     if document["State"]["Restarting"]:
         raise ApiError(409, f"Container {document['Id']} is restarting, wait until the container is running")
     if not document["State"]["Running"]:
@@ -174,7 +174,10 @@ def _start_detached(request: Request, instance: Exec) -> None:
 
 
 def _await_end(instance: Exec, job: Job, master: int) -> None:
-    """Read the terminal output of a detached command to its end, and record its exit code."""
+    """Read the terminal output of a detached command to its end, and record its exit code.
+
+    ``master`` is the descriptor of the terminal, or -1 without a terminal.
+    """
     poll = select.poll()
     poll.register(job.fileno(), select.POLLIN)
     if master >= 0:
@@ -188,7 +191,10 @@ def _await_end(instance: Exec, job: Job, master: int) -> None:
 
 
 def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked, *, raw: bool) -> None:
-    """Run the command with a pipe for each stream that the client wants; with ``raw``, stderr is not sent."""
+    """Run the command with a pipe for each stream that the client wants; with ``raw``, the output has no frames.
+
+    With ``raw``, stderr is not sent.
+    """
     command = instance.command
     with ExitStack() as stack:
         worker_files: list[int] = []
@@ -217,7 +223,7 @@ def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked, *, r
 
 
 def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked, *, raw: bool) -> None:
-    """Run the command with a terminal between the front and the worker.
+    """Run the command with a terminal between the front and the worker; with ``raw``, the output has no frames.
 
     The worker copies between this terminal and the container's terminal. Changes of this terminal's size change the
     size of the container's terminal.
@@ -267,7 +273,7 @@ def _finish(instance: Exec, job: Job, client: Client) -> None:
 
 
 def _outcome(job: Job) -> tuple[int, str]:
-    """Return the exit code, and the error if the command could not be executed."""
+    """Return the exit code, and "" or the error if the command could not be executed."""
     try:
         code, text = job.result()
     except ApiError as error:
@@ -276,7 +282,10 @@ def _outcome(job: Job) -> tuple[int, str]:
 
 
 def _execute(engine: Engine, files: list[int], container_id: str, command: ExecCreate) -> tuple[int, str]:
-    """Run a command in a worker; return its exit code, and the error if it could not be executed."""
+    """Run a command in a worker; return its exit code, and "" or the error if it could not be executed.
+
+    ``files`` has the descriptor of a terminal, or the descriptors of stdin, stdout and stderr.
+    """
     stdio = Stdio(files[0], files[0], files[0]) if len(files) == 1 else Stdio(*files)
     try:
         code = engine.containers.exec(container_id, command, stdio)

@@ -210,7 +210,7 @@ def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
 
 @contextmanager
 def _to_front(output: int) -> Iterator[BinaryIO]:
-    """Yield the pipe ``output`` from this worker to the front, as a file.
+    """Yield the pipe from this worker to the front as a file; ``output`` is the pipe's descriptor.
 
     If the front closes the pipe or is killed, the ``with`` block raises `EngineError`. The programs that this worker
     has started then end too. The kernel sends SIGIO when the front closes the pipe, and also when the front reads from
@@ -243,7 +243,7 @@ def _tell(pipe: BinaryIO, message: Json) -> None:
 
 
 def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
-    """Run a job that reads the body of the request, and yield its messages."""
+    """Run the job ``work``, which reads the body of the request, and yield its messages."""
     reader, writer = os.pipe()
     with _Output() as output:
         try:

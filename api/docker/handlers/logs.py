@@ -56,7 +56,7 @@ def _fixed(time: str) -> str:
 
 
 def _tail(text: str) -> int:
-    """Return the number of entries; as in Docker, a text that is not a number means all entries (-1)."""
+    """Return the number of entries to send; as in Docker, a text that is not a number means all entries (-1)."""
     with suppress(ValueError):
         return max(parse_int(text, base=10), -1)
     return -1

@@ -98,9 +98,10 @@ def unlock(request: Request) -> Response:
 
 
 def check_version(request: Request, kind: str) -> None:
-    """Raise ApiError (400) if the parameter ``version`` is no number; hawse does not compare it.
+    """Check that the parameter ``version`` is a number; raises ApiError (400). hawse does not compare the number.
 
-    As in Docker, the error for a secret or a config does not show the version.
+    ``kind`` is the kind of object, such as "service". As in Docker, the error for a secret or a config does not show
+    the version.
     """
     version = request.value("version")
     try:
@@ -111,7 +112,7 @@ def check_version(request: Request, kind: str) -> None:
 
 
 def _require_listen_address(body: Fields) -> None:
-    """Raise InvalidArgument if the body has no ListenAddr, as Docker does, although hawse does not use it."""
+    """Check that the body has a ListenAddr, as Docker does; raises InvalidArgument. hawse does not use it."""
     if not body.text("ListenAddr"):
         raise InvalidArgument('invalid ListenAddr "": invalid empty address')
 
