@@ -19,6 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct, field
@@ -38,7 +39,7 @@ from engine.images.document import (
 )
 from engine.images.extract import Layer
 from engine.images.limits import Limits
-from engine.images.tar import CUT_SHORT, HARD_LINK, REGULAR, SYMBOLIC_LINK, TarReader
+from engine.images.tar import BLOCK_BYTES, CUT_SHORT, HARD_LINK, REGULAR, SYMBOLIC_LINK, TarReader
 from engine.render.version import architecture
 
 _REF_NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
@@ -47,6 +48,7 @@ _CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
 _MANIFESTS, _LAYOUT, _INDEX = "manifest.json", "oci-layout", "index.json"
 _FILES_LIMIT = 100_000  # maximum number of files in an image archive
 _IMAGES_LIMIT = 1000  # maximum number of images in an archive
+_DOCUMENTS_LIMIT = 8 * SIZE_LIMIT  # maximum bytes of all JSON documents that are read from one archive
 _LINKS_LIMIT = 8  # maximum number of links that are followed one after another to find a file
 _INDEX_DEPTH = 3  # maximum depth of OCI indexes that are nested in the archive's index
 
@@ -70,10 +72,10 @@ def read_archive(file: io.BufferedRandom, limits: Limits) -> list[ArchivedImage]
         return [ArchivedImage([Layer(lambda: _Slice(file, 0, _size(file)))])]
     archive = _Archive(file)
     if _MANIFESTS in present:
-        images = _saved_images(archive)
+        found = _saved_images(archive)
     else:
-        index = object_at(archive.document(_INDEX), "value", "v1.Index")
-        images = list(_from_index(archive, index))
+        found = _from_index(archive, object_at(archive.document(_INDEX), "value", "v1.Index"))
+    images = list(islice(found, _IMAGES_LIMIT + 1))
     if len(images) > _IMAGES_LIMIT:
         raise InvalidArgument(f"the archive has more than {_IMAGES_LIMIT} images")
     return images
@@ -94,6 +96,8 @@ def downloaded_image(directory: str, digest: str) -> Iterator[ArchivedImage]:
 class _Files(ABC):
     """Base class: reads the files of an image by their names, from an archive or from a directory."""
 
+    _read_bytes = 0  # bytes of all documents read, in whole blocks of tar: a nested index may name one file many times
+
     @abstractmethod
     def open(self, name: str) -> _Slice:
         """Open a file; raises `InvalidArgument` if the file is missing."""
@@ -108,6 +112,9 @@ class _Files(ABC):
             data = file.read(SIZE_LIMIT + 1)
         if len(data) > SIZE_LIMIT:
             raise InvalidArgument(f"{shown(name)} is larger than {SIZE_LIMIT} bytes")
+        self._read_bytes += len(data) + -len(data) % BLOCK_BYTES
+        if self._read_bytes > _DOCUMENTS_LIMIT:
+            raise InvalidArgument(f"the archive's documents are larger than {_DOCUMENTS_LIMIT} bytes")
         if size not in (-1, len(data)):
             raise InvalidArgument(f"{shown(name)} has {len(data)} bytes instead of {size}")
         if (digest or _digest_of(_BLOB_NAME, name)) not in ("", actual := hashlib.sha256(data).hexdigest()):
@@ -208,9 +215,9 @@ def _plain(name: bytes) -> bytes:
     return name.removeprefix(b"./").rstrip(b"/")
 
 
-def _saved_images(archive: _Archive) -> list[ArchivedImage]:
+def _saved_images(archive: _Archive) -> Iterator[ArchivedImage]:
     entries = list_at(archive.document(_MANIFESTS), "value", "[]tarexport.manifestItem")
-    return [_saved(archive, entry) for entry in entries]
+    return (_saved(archive, entry) for entry in entries)
 
 
 def _saved(archive: _Archive, entry: Any) -> ArchivedImage:

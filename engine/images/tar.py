@@ -17,15 +17,15 @@ from engine.errors import InvalidArgument, shown
 
 REGULAR, HARD_LINK, SYMBOLIC_LINK, CHARACTER, BLOCK, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 CUT_SHORT = "unexpected EOF"
+BLOCK_BYTES = 512
 
-_BLOCK_BYTES = 512
 _CHUNK_BYTES = 1 << 20
 _SPECIAL_LIMIT_BYTES = 1 << 20  # maximum bytes of one pax header or long name, as in Go
 _PATH_LIMIT_BYTES = 4095  # maximum bytes of a path: PATH_MAX without the final NUL
 _SPARSE_LIMIT = 65536  # maximum number of data regions in one sparse file
 _PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK = b"x", b"g", b"L", b"K"
 _WITHOUT_CONTENT = (HARD_LINK, SYMBOLIC_LINK, CHARACTER, BLOCK, DIRECTORY, FIFO)
-_ZEROS = bytes(_BLOCK_BYTES)
+_ZEROS = bytes(BLOCK_BYTES)
 _XATTR = b"SCHILY.xattr."
 _OCTAL = re.compile(rb"[0-7]*")
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,19}")
@@ -140,7 +140,7 @@ class TarReader:
         for path in (member.name, member.linkname):
             if len(path) > _PATH_LIMIT_BYTES:
                 raise InvalidArgument(f"{shown(path)}: file name too long")
-        self._left, self._padding = member.stored, -member.stored % _BLOCK_BYTES
+        self._left, self._padding = member.stored, -member.stored % BLOCK_BYTES
         if member.type == REGULAR and any(key.startswith(b"GNU.sparse.") for key in pax):
             self._begin_sparse(member, pax, regions)
 
@@ -165,10 +165,10 @@ class TarReader:
         blocks: list[bytes] = []
         lines, expected = 0, 1
         while lines < expected:
-            if self._left < _BLOCK_BYTES or len(blocks) * _BLOCK_BYTES > _SPECIAL_LIMIT_BYTES:
+            if self._left < BLOCK_BYTES or len(blocks) * BLOCK_BYTES > _SPECIAL_LIMIT_BYTES:
                 raise _invalid()
-            blocks.append(self._exactly(_BLOCK_BYTES))
-            self._left -= _BLOCK_BYTES
+            blocks.append(self._exactly(BLOCK_BYTES))
+            self._left -= BLOCK_BYTES
             lines += blocks[-1].count(b"\n")
             if expected == 1 and lines:
                 expected += 2 * _natural(_integer(b"".join(blocks).partition(b"\n")[0]))
@@ -179,13 +179,13 @@ class TarReader:
 
         The archive ends with two blocks of zeros or at the end of the stream.
         """
-        block = self._stream.read(_BLOCK_BYTES)
+        block = self._stream.read(BLOCK_BYTES)
         if not block:
             return None
-        if len(block) < _BLOCK_BYTES:
+        if len(block) < BLOCK_BYTES:
             raise InvalidArgument(CUT_SHORT)
         if block == _ZEROS:
-            if self._stream.read(_BLOCK_BYTES) not in (_ZEROS, b""):
+            if self._stream.read(BLOCK_BYTES) not in (_ZEROS, b""):
                 raise _invalid()
             return None
         self._headers += 1
@@ -199,7 +199,7 @@ class TarReader:
         size = _natural(_number(block[124:136]))
         if size > _SPECIAL_LIMIT_BYTES:
             raise InvalidArgument("archive/tar: header field too long")
-        return self._exactly(size + -size % _BLOCK_BYTES)[:size]
+        return self._exactly(size + -size % BLOCK_BYTES)[:size]
 
     def _exactly(self, size: int) -> bytes:
         data = self._stream.read(size)

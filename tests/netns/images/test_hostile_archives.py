@@ -23,6 +23,7 @@ import pytest
 
 from engine.errors import InvalidArgument
 from engine.images import ImageStore
+from engine.images import archive as archive_module
 from engine.images.limits import Limits
 from engine.store.sqlite import SqliteStore
 from tests.installation import CHECKOUT
@@ -118,6 +119,38 @@ def test_hostile_documents_are_refused(images, left, document, text):
         images.import_archive(io.BytesIO(archive), "")
     assert text in str(refusal.value)
     assert left() == []
+
+
+def test_a_document_that_is_named_many_times_is_refused_early(images, left):
+    """A small archive names one large configuration 1,000 times. To parse it each time would take 9 minutes."""
+    config = image_config([], author="a" * (3 << 20))
+    archive = make_tar(("c", config), ("manifest.json", json.dumps([{"Config": "c"}] * 1000).encode()))
+    with pytest.raises(InvalidArgument, match="the archive's documents are larger than 33554432 bytes"):
+        images.import_archive(io.BytesIO(archive), "")
+    assert left() == []
+
+
+def test_an_index_that_is_named_many_times_is_refused_early(images, left):
+    """Two levels of indexes name one index without images. Altogether it would be read 4 million times."""
+    from .archives import blob
+
+    blobs, inner = {}, b'{"manifests": []}'
+    for _ in range(2):
+        blobs[f"blobs/sha256/{blob(inner)}"] = inner
+        inner = json.dumps({"manifests": [{"digest": f"sha256:{blob(inner)}"}] * 2000}).encode()
+    archive = make_tar(("oci-layout", b"{}"), ("index.json", inner), *blobs.items())
+    with pytest.raises(InvalidArgument, match="the archive's documents are larger than"):
+        images.import_archive(io.BytesIO(archive), "")
+    assert left() == []
+
+
+def test_images_beyond_the_limit_are_not_read(images, monkeypatch):
+    read = []
+    monkeypatch.setattr(archive_module, "_saved", lambda archive, entry: read.append(entry))
+    archive = make_tar(("manifest.json", json.dumps([{"Config": "c"}] * 5000).encode()))
+    with pytest.raises(InvalidArgument, match="more than 1000 images"):
+        images.import_archive(io.BytesIO(archive), "")
+    assert len(read) == 1001
 
 
 def test_a_too_long_chain_of_indexes_is_refused(images):
