@@ -46,7 +46,8 @@ class Unpacked(Struct, frozen=True):
     """The result of unpacking the layers of an image.
 
     - ``size`` is the number of bytes in all unpacked files.
-    - ``read`` is the number of bytes in all layers after decompression; `Limits.size` is its maximum.
+    - ``read`` is the number of bytes in all layers; `Limits.size` is its maximum. A layer counts with its compressed or
+      its decompressed size, whichever is larger, because zeros after the compressed data decompress to nothing.
     - ``members`` is the number that `Placer.members` describes; `Limits.members` is its maximum.
     - ``diff_ids`` are the hexadecimal SHA-256 digests of the uncompressed layers.
     """
@@ -117,7 +118,7 @@ def _unpack_all(layers: Sequence[Layer], limits: Limits) -> Unpacked:
             stream, compressed = decompressed(blob)
             content = Measured(stream, limits.size - read, limits.too_large("image")) if compressed else blob
             _unpack_one(stream if content is blob else content, placer, limits)
-        read += content.size
+        read += max(blob.size, content.size)
         _verify(layer, number, blob, content.digest())
         diff_ids.append(content.digest())
     return Unpacked(placer.size, read, placer.members, diff_ids)

@@ -322,6 +322,10 @@ TOO_LARGE = {
     "one layer many times": (
         old_saved({"l": bomb(300_000)}, image_config([bomb(300_000)] * 4), ["l"] * 4), "larger than 1000000 bytes"
     ),
+    "one layer many times that decompresses to nothing": (
+        old_saved({"l": gzip.compress(b"") + bytes(300_000)}, image_config([b""] * 4), ["l"] * 4),
+        "larger than 1000000 bytes",
+    ),
     "holes": (
         pax_member("a", {"GNU.sparse.map": "0,0", "GNU.sparse.size": "1000000000000"}), "larger than 1000000 bytes"
     ),
