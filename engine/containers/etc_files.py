@@ -12,10 +12,11 @@ its text. `engine.resolv_conf` renders resolv.conf.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import Struct
@@ -56,6 +57,11 @@ that the container has edited its resolv.conf.
 FILE_LIMIT_BYTES = 1 << 20
 """Size limit in bytes. A container's /etc file that is larger is not updated, because the container may have written
 anything into it.
+"""
+_HELD = (errno.EAGAIN, errno.ETXTBSY, errno.EPERM)
+"""The errors with which a container prevents that its /etc files are written.
+
+It has leased the file, runs it as a program, or has made it immutable (chattr +i).
 """
 
 
@@ -116,7 +122,7 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
         return
     directory = host.container_directory(record.id)
     lines = own_lines(record.config, _addresses(members[-1:]), ipv6=_has_ipv6(record))
-    with suppress(BlockingIOError), open(directory / "hosts", "a", encoding="utf-8", opener=_at_once) as hosts:
+    with _unless_held(), open(directory / "hosts", "a", encoding="utf-8", opener=_at_once) as hosts:
         hosts.write(lines)
     present, copy = _present(directory / "resolv.conf"), _present(directory / WRITTEN)
     if present is not None and (present == copy or present in _unedited(host, record, members[:-1])):
@@ -272,11 +278,21 @@ def _present(path: Path) -> str | None:
 
 def _write(path: Path, text: str, mode: int = 0o644) -> None:
     with (
-        suppress(BlockingIOError),
+        _unless_held(),
         open(path, "w", encoding="utf-8", errors="surrogateescape", opener=_at_once) as file,
     ):
         file.write(text)
         os.fchmod(file.fileno(), mode)
+
+
+@contextmanager
+def _unless_held() -> Iterator[None]:
+    """Suppress the errors of `_HELD`, because a container must not make the commands on other containers fail."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _HELD:
+            raise
 
 
 def _at_once(path: str, flags: int) -> int:

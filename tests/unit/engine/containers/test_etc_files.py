@@ -1,11 +1,15 @@
-"""hawse reads the /etc files of a container only up to a limit, because the container chooses their content. The
-servers in /etc/resolv.conf are those that the container can reach.
+"""A container chooses the content of its /etc files, and can prevent that they are written. hawse reads them only up
+to a limit, and no command fails or waits. The servers in /etc/resolv.conf are those that the container can reach.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
+import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,3 +82,30 @@ def test_the_network_mode_chooses_the_hosts_file_as_in_docker(host_with_stub, tm
     assert any(line.startswith(f"# Based on host file: '{tmp_path / file}'") for line in lines)
     (tmp_path / file).unlink()
     assert "# Based on host file: ''" in etc_files._resolv_conf(host_with_stub, record, [], transform)
+
+
+def test_a_file_that_a_container_runs_as_a_program_is_not_updated(tmp_path: Path) -> None:
+    file = Path(shutil.copy("/bin/sleep", tmp_path / "hosts"))
+    with subprocess.Popen([file, "100"]) as program:
+        try:
+            etc_files._write(file, "new")
+        finally:
+            program.kill()
+    assert file.read_bytes() == Path("/bin/sleep").read_bytes()
+    etc_files._write(file, "new")
+    assert file.read_text() == "new"
+
+
+@pytest.mark.parametrize(("number", "raises"), [(errno.EPERM, False), (errno.ENOSPC, True)])
+def test_only_the_errors_that_a_container_can_cause_are_ignored(tmp_path, monkeypatch, number, raises) -> None:
+    """open(2) fails with EPERM if the container has made its file immutable (chattr +i)."""
+
+    def refuse(path: str, flags: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(etc_files, "no_follow", refuse)
+    if raises:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            etc_files._write(tmp_path / "hosts", "new")
+    else:
+        etc_files._write(tmp_path / "hosts", "new")
