@@ -1,24 +1,36 @@
-"""Move a resident process to a separate control group.
+"""Move a resident process to a separate control group, and give each container with ``--pid host`` a group of its own.
 
 Otherwise a resident process, and every container that it starts, would stay in the control group of the command that
 started the process. The end of that command's session or systemd unit would then kill them all. The control group
 ``/hawse/shared`` is outside the groups of systemd, as Docker's ``/docker`` is. ``/hawse`` itself has no processes, so
-that its subgroups can have controllers (cgroups(7)). This module has few imports, because the supervisor uses it and
+that its subgroups can have controllers (cgroups(7)).
+
+The kernel ends all processes of a control group at once, even if they fork meanwhile. A container with ``--pid host``
+has a group for this purpose only. This module has few imports, because the supervisor uses it and
 must use little memory.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import time
+import zlib
 
 from drivers.linux import namespaces
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _GROUP = "hawse/shared"
 _HIERARCHIES = {"": ("cgroup2", ""), "name=systemd": ("cgroup", "systemd")}
 """The hierarchies by which systemd finds the processes of a unit: their names in /proc/self/cgroup, and how to mount
 them. A host with systemd has the second one only if it still uses version 1 of control groups.
 """
+REMOVAL_SECONDS = 1.0
+"""Maximum seconds to wait until the killed processes of a control group have ended."""
 
 
 def leave() -> None:
@@ -35,21 +47,80 @@ def leave() -> None:
 
 
 def _move(kind: str, name: str) -> None:
-    """Move this process to hawse's control group in one hierarchy.
+    """Move this process to hawse's shared control group in one hierarchy; does nothing if this fails.
 
-    ``kind`` is the file system type of the hierarchy, and ``name`` is its mount option ``name`` or "". The hierarchy is
-    mounted again, without a mount point, because ``ip netns exec`` hides the host's mounts below /sys.
+    ``kind`` is the file system type of the hierarchy, and ``name`` is its mount option ``name`` or "".
     """
-    with contextlib.suppress(OSError):
-        root = namespaces.open_file_system(kind, {"none": None, "name": name} if name else {})
-        try:
-            for directory in (os.path.dirname(_GROUP), _GROUP):
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(directory, 0o755, dir_fd=root)
-            processes = os.open(f"{_GROUP}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=root)
-            try:
-                os.write(processes, b"0")  # 0 means the process that writes
-            finally:
-                os.close(processes)
-        finally:
-            os.close(root)
+    with contextlib.suppress(OSError), _hierarchy(kind, {"none": None, "name": name} if name else {}) as root:
+        _make(root, _GROUP)
+        _write(root, f"{_GROUP}/cgroup.procs", "0")  # 0 means the process that writes
+
+
+def enter(container: str, first: int = 0) -> None:
+    """Move a process to a container's own control group, with all children that it forks later.
+
+    ``container`` is the path of the container's directory. ``first`` is the container's first process, for which the
+    group is created. The value 0 means the calling process, which enters an existing group. Does nothing if this
+    process is not allowed to change control groups.
+    """
+    with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
+        if first:
+            _make(root, _own_group(container))
+        _write(root, f"{_own_group(container)}/cgroup.procs", str(first))
+
+
+def kill(container: str) -> None:
+    """Kill all processes in a container's own control group; does nothing without the group, or before Linux 5.14."""
+    with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
+        _write(root, f"{_own_group(container)}/cgroup.kill", "1")
+
+
+def remove(container: str) -> None:
+    """Remove a container's own control group; blocks up to `REMOVAL_SECONDS` until its processes have ended."""
+    deadline = time.monotonic() + REMOVAL_SECONDS
+    with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
+        while _is_busy(root, _own_group(container)) and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+
+def _own_group(container: str) -> str:
+    """Return a name that no container of another HAWSE_RUN has, because tests and users may choose equal ids."""
+    return f"hawse/{os.path.basename(container)}-{zlib.crc32(os.fsencode(container)):08x}"
+
+
+@contextlib.contextmanager
+def _hierarchy(kind: str, options: Mapping[str, str | None]) -> Iterator[int]:
+    """Mount a hierarchy again, without a mount point; yield a descriptor of its root directory.
+
+    The host's mounts are not used, because ``ip netns exec`` hides those below /sys.
+    """
+    root = namespaces.open_file_system(kind, options)
+    try:
+        yield root
+    finally:
+        os.close(root)
+
+
+def _make(root: int, group: str) -> None:
+    for directory in (os.path.dirname(group), group):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(directory, 0o755, dir_fd=root)
+
+
+def _write(root: int, path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=root)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def _is_busy(root: int, group: str) -> bool:
+    """Remove a control group; return True if it still has processes. Raises OSError."""
+    try:
+        os.rmdir(group, dir_fd=root)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return True
+        raise
+    return False

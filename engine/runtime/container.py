@@ -16,7 +16,7 @@ import time
 
 from drivers.linux.process import is_running, start_time
 from engine.eventloop.loop import Loop
-from engine.runtime import crun, image_init, init, process, protocol, syscalls
+from engine.runtime import cgroup, crun, image_init, init, process, protocol, syscalls
 from engine.runtime.connection import Connection
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import CREATE, OTHER, SetupFailed, describe, message
@@ -214,12 +214,12 @@ class Container:
     def _understand(self, data: bytes, fds: list[int]) -> None:
         if data.startswith(init.READY):
             self.stage = "waiting"
-            self._hold_mounts(fds)
+            self._hold_mounts(fds, self.pid)
             self._answer(self._process())
         elif data.startswith(image_init.PREPARED):
             document = json.loads(data[1:])
             self._children.expect(document["pid"], self._died)
-            self._hold_mounts(fds)
+            self._hold_mounts(fds, document["pid"])
             try:
                 self._note_process(document["pid"], document["start"])
             except OSError as error:  # disk full: without the file, the next supervisor cannot find the process
@@ -274,13 +274,15 @@ class Container:
             self._channel.close()
             self._channel = None
 
-    def _hold_mounts(self, fds: list[int]) -> None:
+    def _hold_mounts(self, fds: list[int], pid: int) -> None:
         """Keep the mount namespace open whose descriptor a child has sent (`MountNamespace`).
 
-        Only the child of a container with ``--pid host`` sends a descriptor. For other containers, ``fds`` is empty.
+        Only the child of a container with ``--pid host`` sends a descriptor. Its first process ``pid`` gets a control
+        group of its own. For other containers, ``fds`` is empty.
         """
         for fd in fds:
             self._mounts.take(fd)
+            cgroup.enter(self.directory.path, pid)
 
     # ------------------------------------------------------------------------------------- signals and end
 
@@ -326,7 +328,8 @@ class Container:
             self._answer(self.failure)
             self.streams.discard()
         self.stop_order.cancel()
-        self._mounts.end()
+        if self.spec["pid_host"]:
+            self._end_others()
         self._close_channel()
         for fd in self._kept.values():
             os.close(fd)
@@ -346,6 +349,12 @@ class Container:
         """Send the end of the process to all clients that wait for it."""
         for waiter in list(self.waiters):  # a reply to a client that has gone removes it from the list
             waiter.reply(self.ending)
+
+    def _end_others(self) -> None:
+        """End the other processes of a container with ``--pid host``; blocks for up to 3 s if they cannot be ended."""
+        cgroup.kill(self.directory.path)
+        self._mounts.end()
+        cgroup.remove(self.directory.path)
 
     def _cause(self) -> dict[str, bool]:
         """Return the fields of the file ``exit`` that say why the process ended.

@@ -19,10 +19,11 @@ from contextlib import ExitStack, closing
 from typing import Any, NoReturn
 
 from engine.model import ExecCreate
-from engine.runtime import keeper, process, protocol, root_paths, syscalls
+from engine.runtime import cgroup, keeper, process, protocol, root_paths, syscalls
 from engine.runtime.api import LEFT, RuntimeFailure, Stdio
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
+from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import BAD_CWD, EXEC, OTHER, SetupFailed, describe, message
 from engine.runtime.init import FAILED, TERMINAL, close_all_but, enter_working_directory
 from engine.runtime.relay import relay
@@ -34,7 +35,12 @@ _NAMESPACES = (
 
 
 def execute_in(
-    pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio, ended: Callable[[int], object] | None
+    directory: ContainerDirectory,
+    pidfd: int,
+    spec: Mapping[str, Any],
+    request: ExecCreate,
+    stdio: Stdio,
+    ended: Callable[[int], object] | None,
 ) -> int:
     """Run ``request`` in a container, and return the exit code of the command.
 
@@ -49,7 +55,7 @@ def execute_in(
     shield = StdioProxy([null, null, null] if request.tty else streams)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, closing(shield), ExitStack() as stack:
-        middle = keeper.fork(lambda: _enter(theirs, pidfd, spec, request, shield.theirs), ended, stack)
+        middle = keeper.fork(lambda: _enter(directory, theirs, pidfd, spec, request, shield.theirs), ended, stack)
         theirs.close()
         os.close(null)
         shield.close_command_ends()
@@ -84,12 +90,19 @@ def _await_exec(channel: socket.socket) -> int:
 
 
 def _enter(
-    channel: socket.socket, pidfd: int, spec: Mapping[str, Any], request: ExecCreate, streams: Sequence[int]
+    directory: ContainerDirectory,
+    channel: socket.socket,
+    pidfd: int,
+    spec: Mapping[str, Any],
+    request: ExecCreate,
+    streams: Sequence[int],
 ) -> NoReturn:
     """Enter the container's namespaces, fork the command in them, and exit with the command's exit code."""
     try:
         os.setsid()
         syscalls.hide_process()
+        if spec["pid_host"]:
+            cgroup.enter(directory.path)
         syscalls.setns(pidfd, _NAMESPACES)
         inner = os.fork()
         if inner == 0:

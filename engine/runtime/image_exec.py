@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 from typing import Any, NoReturn
 
 from engine.model import ExecCreate
-from engine.runtime import crun, keeper, oci, peer, process, protocol, root_paths, rootfs, syscalls
+from engine.runtime import cgroup, crun, keeper, oci, peer, process, protocol, root_paths, rootfs, syscalls
 from engine.runtime.api import LEFT, RuntimeFailure, Stdio
 from engine.runtime.credentials import capability_mask, find_identity
 from engine.runtime.directory import ContainerDirectory
@@ -106,7 +106,7 @@ def _execute(
             console=terminal.path if terminal else "",
             detach=request.detach,
         )
-        child = keeper.fork(lambda: _become_crun(arguments, shield.theirs, [log, order]), ended, stack)
+        child = keeper.fork(lambda: _become_crun(directory, spec, arguments, shield.theirs, [log, order]), ended, stack)
         shield.close_command_ends()
         if terminal is None:
             shield.relay(child)
@@ -144,9 +144,13 @@ def _relay_terminal(terminal: Terminal, child: int, request: ExecCreate, stdio: 
     return left and not request.detach
 
 
-def _become_crun(arguments: list[str], streams: list[int], kept: list[int]) -> NoReturn:
+def _become_crun(
+    directory: ContainerDirectory, spec: Mapping[str, Any], arguments: list[str], streams: list[int], kept: list[int]
+) -> NoReturn:
     try:
         os.setsid()
+        if spec["pid_host"]:
+            cgroup.enter(directory.path)
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
         rootfs.show_unified_groups()

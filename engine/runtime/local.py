@@ -301,7 +301,7 @@ class LocalRuntime(Struct, eq=False):
             raise RuntimeFailure(OTHER, f"container {container_id} is not running")
         try:
             if spec["rootfs"] == "/":
-                return execute_in(pidfd, spec, request, stdio, ended)
+                return execute_in(directory, pidfd, spec, request, stdio, ended)
             return execute_in_image(directory, spec, request, stdio, ended)
         finally:
             os.close(pidfd)

@@ -1,8 +1,10 @@
 """End all processes of a ``--pid host`` container after the end of its first process.
 
 If a container has its own pid namespace, the kernel ends all its processes together with the first one. With ``--pid
-host``, the other processes continue to run. They are recognized by the container's mount namespace. This module has few
-imports, because the supervisor uses it and must use little memory.
+host``, the other processes continue to run. The kernel ends those in the container's own control group
+(`engine.runtime.cgroup`). Other processes are recognized by the container's mount namespace. These are processes that
+have left the group, and all processes if hawse cannot change control groups. This module has few imports, because the
+supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -10,6 +12,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
+
+SCAN_SECONDS = 2.0
+"""Maximum seconds for which /proc is read again and again, because a process may fork for ever."""
 
 
 class MountNamespace:
@@ -37,15 +43,26 @@ class MountNamespace:
     def end(self) -> None:
         """Kill all processes in the namespace, and release the namespace.
 
-        A process may fork while it is being killed. Therefore /proc is read until it shows no new process.
+        A process may fork while it is being killed. Therefore /proc is read until it shows no new process, for up to
+        `SCAN_SECONDS`.
         """
         killed: set[int] = set()
-        while self._fd >= 0 and (remaining := self._members() - killed):
+        deadline = time.monotonic() + SCAN_SECONDS
+        while self._fd >= 0 and (remaining := self._members() - killed) and time.monotonic() < deadline:
             killed |= remaining
             for pid in remaining:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                self._kill(pid)
         self.close()
+
+    def _kill(self, pid: int) -> None:
+        """Kill a process if it is still in the namespace, because its pid may belong to another process meanwhile."""
+        with contextlib.suppress(OSError):
+            pidfd = os.pidfd_open(pid)
+            try:
+                if _is_at(os.fstat(self._fd), str(pid)):
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            finally:
+                os.close(pidfd)
 
     def close(self) -> None:
         """Release the namespace; idempotent."""

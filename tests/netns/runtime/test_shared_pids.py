@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from drivers.linux import namespaces
 from tests.conftest import until
 
 pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("either")]
@@ -53,3 +56,88 @@ def test_other_processes_of_the_host_continue(lab):
     finally:
         os.kill(other, 9)
         os.waitpid(other, 0)
+
+
+CHAINS = "import os\nos.fork(); os.fork()\nwhile True:\n if os.fork(): os._exit(0)\n"
+"""A program of four chains of processes: each process forks, and its parent exits. A scan of /proc misses them."""
+
+
+def in_network(held: int) -> list[str]:
+    """Return the processes that are in the network namespace of the file descriptor ``held``."""
+    found, namespace = [], os.fstat(held)
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.path.samestat(os.stat(entry / "ns/net"), namespace):
+                found.append(entry.name)
+    return found
+
+
+@pytest.fixture
+def groups() -> None:
+    """Skip the test where control groups of version 2 cannot be changed or cannot kill."""
+    root = namespaces.open_file_system("cgroup2", {})
+    try:
+        os.mkdir("hawse-test", dir_fd=root)
+        os.stat("hawse-test/cgroup.kill", dir_fd=root)
+        os.rmdir("hawse-test", dir_fd=root)
+    except OSError:
+        pytest.skip("control groups cannot be created here")
+    finally:
+        os.close(root)
+
+
+@pytest.mark.parametrize("by_exec", [False, True], ids=["run", "exec"])
+@pytest.mark.usefixtures("groups")
+def test_processes_that_fork_for_ever_end_with_the_first(lab, by_exec):
+    program = "sleep 4242" if by_exec else f'python3 -c "{CHAINS}" & exec sleep 4242'
+    lab.launch("one", "sh", "-c", program, pid_host=True)
+    # The test holds the network namespace open, so that no other test gets a namespace with the same inode number.
+    with open(f"/proc/{lab.pid('one')}/ns/net", "rb") as namespace:
+        if by_exec:
+            lab.exec("one", "python3", "-c", CHAINS, detach=True)
+        time.sleep(0.5)
+        assert in_network(namespace.fileno())
+        lab.runtime.delete("one")
+        assert not [pid for _ in range(20) for pid in in_network(namespace.fileno())]
+
+
+@pytest.mark.usefixtures("groups")
+def test_the_next_supervisor_ends_them_although_the_first_has_ended_before(lab):
+    lab.launch("one", "sh", "-c", DAEMON + "exec sleep 4242", pid_host=True)
+    entry, first = daemon(lab), lab.pid("one")
+    lab.kill_supervisor()
+    os.kill(first, 9)
+    lab.await_death(first)
+    lab.launch("two", "true")  # starts the next supervisor
+    until(lambda: not (entry / "exe").exists())
+
+
+@pytest.mark.usefixtures("groups")
+def test_the_control_group_is_removed(lab):
+    lab.launch("one", "sleep", "4242", pid_host=True)
+    group = Path(f"/proc/{lab.pid('one')}/cgroup").read_text().rpartition("0::/")[2].strip()
+    root = namespaces.open_file_system("cgroup2", {})
+    try:
+        assert os.stat(group, dir_fd=root)
+        lab.runtime.delete("one")
+        with pytest.raises(FileNotFoundError):
+            os.stat(group, dir_fd=root)
+    finally:
+        os.close(root)
+
+
+def test_processes_outside_a_control_group_end_too(lab):
+    """The scan of /proc ends them where hawse cannot change control groups."""
+    lab.launch("one", "sh", "-c", DAEMON + "exec sleep 4242", pid_host=True)
+    entry = daemon(lab)
+    root = namespaces.open_file_system("cgroup2", {})
+    try:
+        procs = os.open("cgroup.procs", os.O_WRONLY, dir_fd=root)
+        os.write(procs, entry.name.encode())
+        os.close(procs)
+    except OSError:
+        pass  # there is no control group here
+    finally:
+        os.close(root)
+    lab.runtime.delete("one")
+    until(lambda: not (entry / "exe").exists())
