@@ -30,6 +30,10 @@ SHORTEST, LONGEST = 2, 300
 """Shortest and longest lease of a host, in seconds."""
 MOST_ENDPOINTS = 20_000
 """Maximum number of endpoints of one worker on one network."""
+MOST_LONG_NAMED, SHORT_NAMES = 1000, 512
+"""If a worker has more than `MOST_LONG_NAMED` endpoints on a network, all names of a further one together have at most
+`SHORT_NAMES` characters. Every host stores all records, so that long names of all endpoints would be 160 MB.
+"""
 
 
 def perform(client: Client, membership: ClusterMembership, act: str, **arguments: object) -> Json:
@@ -56,7 +60,7 @@ def _reserve(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
     """
     endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
-    _check_number(client, member, network)
+    _check_number(client, member, network, endpoint)
     if arguments.get("without_ipv6"):
         network = replace(network, pools=tuple(pool for pool in network.pools if ":" not in pool.subnet))
     ipv4, ipv6 = (str(ip_address(arguments[f])) if arguments.get(f) else "" for f in ("ipv4", "ipv6"))
@@ -77,7 +81,7 @@ def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
     """
     endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
-    _check_number(client, member, network)
+    _check_number(client, member, network, endpoint)
     return {"done": shared_endpoints.restore(client, network, endpoint)}
 
 
@@ -107,10 +111,15 @@ def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRec
     return network
 
 
-def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord) -> None:
-    """Raise Forbidden if the host is a worker and already has `MOST_ENDPOINTS` endpoints on the network."""
-    if member.role == WORKER and client.count(keys.endpoint(network.id, member.id, "")) >= MOST_ENDPOINTS:
+def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord, endpoint: SharedEndpoint) -> None:
+    """Raise Forbidden if the host is a worker and its endpoints on the network would be too many or too large."""
+    if member.role != WORKER:
+        return
+    number = client.count(keys.endpoint(network.id, member.id, ""))
+    if number >= MOST_ENDPOINTS:
         raise Forbidden(f"node {member.id} has too many endpoints on network {network.name}")
+    if number >= MOST_LONG_NAMED and sum(map(len, endpoint.names)) > SHORT_NAMES:
+        raise Forbidden(f"node {member.id} has too many endpoints with long names on network {network.name}")
 
 
 def _id(arguments: Mapping[str, Any], name: str) -> str:

@@ -259,8 +259,14 @@ def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) ->
 
 
 def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
-    """Raise InvalidArgument if an address of the endpoint is in no pool of the network or is reserved."""
+    """Raise InvalidArgument if an address of the endpoint is in no pool of the network or is reserved.
+
+    On a network with an IPv4 pool, an endpoint without an IPv4 address is refused too, because the pool would not limit
+    the number of such endpoints.
+    """
     pools = [p for p in network.pools if not p.unused]
+    if not endpoint.ipv4 and any(":" not in pool.subnet for pool in pools):
+        raise InvalidArgument(f"endpoint {endpoint.id} on network {network.name} has no IPv4 address")
     for address in filter(None, (endpoint.ipv4, endpoint.ipv6)):
         if not any(is_usable(pool, address) for pool in pools):
             raise InvalidArgument(f"network {network.name} has no address {address} for containers")
