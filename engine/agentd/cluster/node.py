@@ -1,4 +1,7 @@
-"""The threads that watch the etcd store, renew this host's lease, program peers, and answer other hosts' questions."""
+"""The threads of this host in a cluster.
+
+They watch the etcd store, save its records, renew this host's lease, program peers, and answer other hosts' questions.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from engine.agentd.cluster import wireguard_keys
 from engine.agentd.cluster.lease import LeaseKeeper
 from engine.agentd.cluster.peer_sync import PeerSync
 from engine.agentd.cluster.responder import QuestionResponder
+from engine.agentd.cluster.snapshot_saver import SnapshotSaver
 from engine.agentd.cluster.watcher import StoreWatcher
 from engine.cluster import encryption, endpoint_sync, local_networks, shared_networks
 from engine.cluster import membership as memberships
@@ -25,7 +29,6 @@ from engine.cluster.snapshot import View
 from engine.core import open_engine
 from engine.errors import one_line
 from engine.events import record as events
-from engine.host import is_clustered
 from engine.model import EndpointRecord, NetworkRecord
 from engine.store.api import Transaction
 from engine.store.locks import locked
@@ -48,8 +51,8 @@ class ClusterNode:
         self._updating = threading.Lock()
         self._names: dict[str, tuple[str, ...]] = {}
         self._view = views.saved(root)
-        self._saved: View | None = self._view
         self._peer_sync = PeerSync(self._host.driver("overlay"), membership.node_id, run)
+        self._saver = SnapshotSaver(root)
         self._responder = QuestionResponder(self._open, membership, self._host.callback("__answer"))
         self._watcher = StoreWatcher(self._open, self._changed, self._view, on_question=self._responder.queue)
         self._lease_keeper = LeaseKeeper(
@@ -57,7 +60,8 @@ class ClusterNode:
         )
         if self._view is not None:
             self._peer_sync.update(view=self._view)
-        for part in (self._peer_sync, self._responder, self._watcher, self._lease_keeper):
+        self._parts = (self._peer_sync, self._saver, self._responder, self._watcher, self._lease_keeper)
+        for part in self._parts:
             part.start()
 
     @property
@@ -69,7 +73,7 @@ class ClusterNode:
         return memberships.open_client(self._root, memberships.load(self._root) or self._membership)
 
     def _changed(self, view: View) -> None:
-        """Pass a new snapshot of the etcd store's records to the peer thread, and wake the agent's loop.
+        """Pass a new snapshot of the etcd store's records to the other threads, and wake the agent's loop.
 
         Runs in the thread that watches the etcd store.
         """
@@ -78,6 +82,7 @@ class ClusterNode:
         if before is not None and hosts_differ(before, view):
             events.alone(self._host.store, lambda tx: add_host_events(tx, before, view, self.node_id))
         self._peer_sync.update(view=view)
+        self._saver.update(view)
         self._notify_agent()
         if before is None or before.networks != view.networks:
             self._mirrored = False
@@ -191,9 +196,9 @@ class ClusterNode:
         return [views.record_of(e) for i in used for e in view.endpoints_on_other_hosts(i, self.node_id)]
 
     def keep_processes(self) -> None:
-        """Restart ended processes (etcd member, manager's server), renew certificates, trim logs, save the snapshot.
+        """Restart ended processes (etcd member, manager's server), renew certificates, and trim logs.
 
-        On a worker, only the logs are trimmed and the snapshot of the cluster's records is saved to disk.
+        On a worker, only the logs are trimmed.
         """
         if self._membership.is_manager:
             known = memberships.load(self._root)
@@ -203,9 +208,6 @@ class ClusterNode:
                 etcd_member.keep_running(self._run, self._root)
             self._keep_module("server", "engine.swarm.server")
         daemons.trim_logs(self._run)
-        if self._view is not None and self._view is not self._saved and is_clustered(self._root):
-            self._saved = self._view
-            views.save(self._root, self._view)
 
     def _keep_module(self, name: str, module: str) -> None:
         daemons.reap(self._run, name)
@@ -214,7 +216,7 @@ class ClusterNode:
 
     def close(self) -> None:
         """Ask the threads to end; does not wait."""
-        for part in (self._peer_sync, self._responder, self._watcher, self._lease_keeper):
+        for part in self._parts:
             part.stop()
 
 
