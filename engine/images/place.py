@@ -176,7 +176,10 @@ class Placer:
             self._parent = b""
 
     def _hide_lower(self, directory: bytes) -> None:
-        """Remove the content of ``directory`` that lower layers created, but keep the content of the current layer."""
+        """Remove the content of ``directory`` that lower layers created, but keep the content of the current layer.
+
+        The kept files count as members once more, because nested directories with whiteouts list the same files again.
+        """
         waiting = [directory]
         while waiting:
             directory = waiting.pop()
@@ -186,7 +189,10 @@ class Placer:
                     path = os.path.join(directory, name)
                     if hash(path) not in self._own:
                         remove_tree(path)
-                    elif _is_directory(path):
+                        continue
+                    self._made += 1
+                    self._count()
+                    if _is_directory(path):
                         waiting.append(path)
         self._parent = b""
 

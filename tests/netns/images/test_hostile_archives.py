@@ -332,6 +332,10 @@ TOO_LARGE = {
     "many members": (make_tar(*((f"{n}", b"") for n in range(51))), "more than 50 members"),
     "many members of a layer": (saved(make_tar(*((f"{n}", b"") for n in range(51)))), "more than 50 "),
     "many directories without members": (make_tar(("d/" * 51 + "f", b"")), "more than 50 files"),
+    "few files in many directories with whiteouts": (
+        make_tar(*((f"{'d/' * 9}{n}", b"") for n in range(10)), *((f"{'d/' * n}.wh..wh..opq", b"") for n in range(10))),
+        "more than 50 files",
+    ),
     "many layers": (old_saved({"l": b""}, image_config([b""] * 51), ["l"] * 51), "more than 50 files"),
     "many headers": (b"".join(
         pax_member("a", {"comment": "x"})[:1024] for _ in range(60)) + TWO, "more than 50 members"),
