@@ -3,8 +3,8 @@
 The agent uses this module after a notification of the kernel, and ``hawse doctor`` uses it for all objects at once. The
 kernel must agree with the records. Three kinds of objects are not repaired:
 
-- an object that a command is creating or removing (this is visible in the object's record, or in a record of the
-  command's work: an intent)
+- an object that a running command is creating or removing (this is visible in the object's record, or in a record of
+  the command's work: an intent)
 - an object that a reboot has ended
 - an object whose repair the user has disabled
 """
@@ -24,7 +24,7 @@ from drivers import sandbox as sandboxes
 from drivers.api import Driver, LinkRepairer, PeerProgrammer
 from drivers.errors import DriverError, Missing
 from drivers.firewall import resolver_redirect
-from drivers.linux import netns
+from drivers.linux import netns, process
 from drivers.model import Difference, EndpointSpec
 from drivers.options import HEAL, parse_bool
 from drivers.registry import load
@@ -276,4 +276,8 @@ def _members(reader: Reader, network: NetworkRecord) -> list[Subject]:
 
 
 def _in_work(reader: Reader, *ids: str) -> bool:
-    return any(intent.object_id in ids for intent in reader.intents())
+    """Return whether a running command works on one of the objects.
+
+    The intent of a killed command does not count, because its resolver may need the repaired links.
+    """
+    return any(i.object_id in ids and process.is_owner_running(i.owner) for i in reader.intents())

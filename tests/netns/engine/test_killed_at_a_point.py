@@ -19,7 +19,7 @@ from engine.runtime import syscalls
 from engine.store.api import Intent, IntentKind
 from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, until
 from tests.netns.engine.killing import killed
 
 pytestmark = pytest.mark.netns
@@ -117,6 +117,22 @@ def test_ports_match_the_records_after_a_killed_publish_or_unpublish(web):
     assert own_addresses(web) == ["172.18.0.2"]
     assert "7100" not in web.sh("nft list table inet hawse")
     assert web.hawse("port", "web").stdout == "70/tcp -> 0.0.0.0:7000\n70/tcp -> [::]:7000\n"
+
+
+def test_a_damaged_link_is_repaired_despite_the_intent_of_a_killed_command(web):
+    """The resolver of the intent needs the link, and the agent's repair must not wait for the resolver."""
+
+    def link():
+        return [name for name in web.sh("ls /sys/class/net").split() if name.startswith("veth")]
+
+    [before] = link()
+    killed(web, "engine.endpoints.sandbox.publish", "publish", "web", "-p", "7100:71")
+    web.sh(f"ip link del {before}")
+    until(lambda: link() == [before])
+    web.hawse("network", "create", "any")
+    with SqliteStore(web.root / "hawse.db").read() as reader:
+        assert reader.intents() == []
+    assert state(web) == (["app"], ["app"], True, ["app"])
 
 
 @pytest.mark.parametrize("name", ["mybr", ""])
