@@ -34,40 +34,35 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         _force_out(host, network, container)
         return
     target = names.pick_container(matches, container)
-    if not lookup.is_running(host, target):
-        _disconnect_stopped(host, target.id, reference)
-        return
-    try:
-        network = lookup.network(host, reference)
-    except NotFound as error:
-        raise not_connected(target, reference, running=False) if force else error from None
-    hooks.check_used_here(host, network)
     with locked(host.run, "container", target.id):
         record = finalized_record(host, target.id)
-        if record.status == "running":
-            _disconnect_running(host, record, network)
+        if record.status != "running":
+            _disconnect_stopped(host, record, reference)
             return
-    _disconnect_stopped(host, target.id, reference)
+        try:
+            network = lookup.network(host, reference)
+        except NotFound as error:
+            raise not_connected(record, reference, running=False) if force else error from None
+        hooks.check_used_here(host, network)
+        _disconnect_running(host, record, network)
 
 
-def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
-    with locked(host.run, "container", container_id):
-        record = finalized_record(host, container_id)
-        with host.store.read() as reader:
-            network = names.only_network(reader.find_networks(reference))
+def _disconnect_stopped(host: Host, record: ContainerRecord, reference: str) -> None:
+    with host.store.read() as reader:
+        network = names.only_network(reader.find_networks(reference))
+    if network is not None:
+        check_disconnect(record, network, connected=is_attached(record, network))
+        left = without_attachment(record, network)
+    else:
+        left = replace(record, attachments=tuple(a for a in record.attachments if a.network != reference))
+        if len(left.attachments) == len(record.attachments):
+            raise not_connected(record, reference, running=False)
+    with host.store.write() as tx:
+        tx.put_container(left)
         if network is not None:
-            check_disconnect(record, network, connected=is_attached(record, network))
-            left = without_attachment(record, network)
-        else:
-            left = replace(record, attachments=tuple(a for a in record.attachments if a.network != reference))
-            if len(left.attachments) == len(record.attachments):
-                raise not_connected(record, reference, running=False)
-        with host.store.write() as tx:
-            tx.put_container(left)
-            if network is not None:
-                events.connection(tx, network, "disconnect", record.id)
-        if record.kind == "adopted":
-            adopted.forget_if_unused(host, container_id)
+            events.connection(tx, network, "disconnect", record.id)
+    if record.kind == "adopted":
+        adopted.forget_if_unused(host, record.id)
 
 
 def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRecord) -> None:

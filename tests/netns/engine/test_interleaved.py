@@ -1,0 +1,51 @@
+"""One command runs at a chosen point of another command on the same objects."""
+
+import json
+
+import pytest
+
+from tests.conftest import until
+
+pytestmark = pytest.mark.netns
+
+BESIDE = """
+import pkgutil, subprocess
+module = pkgutil.resolve_name({module!r})
+real = module.{name}
+
+def interrupted(*arguments, **keywords):
+    module.{name} = real
+    process = subprocess.Popen({command!r}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={env!r})
+    try:
+        process.wait({seconds})
+    except subprocess.TimeoutExpired:
+        pass
+    return real(*arguments, **keywords)
+
+module.{name} = interrupted
+"""
+
+
+def run_beside(host, other, where, *command, seconds=30):
+    """Run a hawse command. At its first call of the function ``where``, run the command ``other`` before this call.
+
+    The call waits at most ``seconds`` for ``other``, which may wait for a lock of the first command.
+    """
+    module, _, name = where.rpartition(".")
+    argv, env = host.command(*other), host.env()
+    code = BESIDE.format(module=module, name=name, command=argv, env=env, seconds=seconds)
+    return host.hawse(*command, code=code, check=False)
+
+
+def test_disconnect_waits_for_the_start_of_the_container(host):
+    """The disconnect begins while the container still counts as stopped, and ends after the start."""
+    host.hawse("network", "create", "app")
+    host.hawse("network", "create", "zoo")
+    host.hawse("create", "--name", "web", "--network", "app", "hostfs", "sleep", "1d")
+    host.hawse("network", "connect", "zoo", "web")
+    other = ("network", "disconnect", "zoo", "web")
+    run_beside(host, other, "engine.containers.start._run", "start", "web", seconds=2)
+    shown = ("inspect", "-f", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}", "web")
+    until(lambda: host.hawse(*shown).stdout == "app \n")
+    assert json.loads(host.hawse("network", "inspect", "zoo").stdout)[0]["Containers"] == {}
+    assert "eth1" not in host.hawse("exec", "web", "ip", "-br", "link").stdout
