@@ -115,20 +115,25 @@ def sync_gateway_bridge(
 ) -> tuple[list[JoinedEndpoint], Mapping[str, int]]:
     """Connect a running container to docker_gwbridge, or disconnect it, as its other networks require.
 
-    ``numbers`` has the numbers for the container's next interfaces, by prefix. Returns the container's endpoints after
-    the change, and the new numbers.
+    An endpoint on docker_gwbridge that a killed command was adding or removing is replaced. ``numbers`` has the numbers
+    for the container's next interfaces, by prefix. Returns the container's endpoints after the change, and the new
+    numbers.
     """
     gateway = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
-    others = [m for m in members if m is not gateway]
-    bridge = active_bridge(host) if needs_gateway([m.network for m in others]) else None
-    if (bridge is None) == (gateway is None):
-        return list(members), numbers
+    joined = [m for m in members if m is not gateway]
+    bridge = active_bridge(host) if needs_gateway([m.network for m in joined]) else None
     if gateway is not None:
-        return _leave(host, container, gateway, others), numbers
-    assert bridge is not None
-    joined = [*members, _join(host, container, bridge, numbers)]
-    sandbox.admit_siblings(host, joined)
-    return joined, names.count_interfaces(numbers, bridge)
+        if bridge is not None and gateway.endpoint.phase == "live":
+            return list(members), numbers
+        reservation.release_endpoint(host, container, gateway, joined, alive=True)
+    if bridge is not None:
+        joined.append(_join(host, container, bridge, numbers))
+        sandbox.admit_siblings(host, joined)
+        numbers = names.count_interfaces(numbers, bridge)
+    if gateway is not None and gateway.endpoint.ports:
+        port_assignment.reassign_ports(host, container, joined, gateway.endpoint.ports)
+        joined = reservation.memberships(host, container.id)
+    return joined, numbers
 
 
 def _unnamed(container: ContainerRecord, member: JoinedEndpoint) -> bool:
@@ -146,12 +151,3 @@ def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, numbers
         if stored is not None:  # recorded now: if this command fails, the next command must use another number
             tx.put_container(replace(stored, next_interfaces=names.count_interfaces(numbers, bridge)))
     return replace(member, endpoint=live)
-
-
-def _leave(
-    host: Host, container: ContainerRecord, gateway: JoinedEndpoint, others: Sequence[JoinedEndpoint]
-) -> list[JoinedEndpoint]:
-    reservation.release_endpoint(host, container, gateway, others, alive=True)
-    if gateway.endpoint.ports:
-        port_assignment.reassign_ports(host, container, others, gateway.endpoint.ports)
-    return reservation.memberships(host, container.id)

@@ -10,6 +10,7 @@ import pytest
 
 from engine.cluster import snapshot
 from tests.cluster.conftest import LEASE, eventually
+from tests.netns.engine.killing import killed
 
 pytestmark = pytest.mark.netns
 GONE = LEASE + 6
@@ -296,3 +297,25 @@ def test_a_boot_without_the_store_restores_local_containers_and_reports_the_othe
     host.hawse("rm", "-f", "kept", "local")
     host.hawse("start", "c2")
     eventually(lambda: clean(three), 20)
+
+
+@pytest.mark.parametrize(
+    ("networks", "where", "change"),
+    [
+        (["app", "local"], "engine.endpoints.sandbox.join", "disconnect"),
+        (["app"], "engine.endpoints.sandbox.leave", "connect"),
+    ],
+)
+def test_a_command_killed_at_the_gateway_bridge_costs_neither_route_nor_ports(fresh, networks, where, change):
+    a = fresh.init()
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "app")
+    a.hawse("network", "create", "local")
+    a.start("web", networks[0], *(f"--network={name}" for name in networks[1:]), "-p", "7000:70")
+    killed(a, where, "network", change, "local", "web")
+    a.hawse("network", "create", "any")
+    [route] = a.hawse("exec", "web", "ip", "route", "show", "default").stdout.splitlines()
+    address = route.split()[2].rpartition(".")[0]
+    assert f"tcp . 7000 : {address}" in a.sh("nft list table inet hawse")
+    assert a.hawse("port", "web").stdout.splitlines()[0] == "70/tcp -> 0.0.0.0:7000"
+    links = a.hawse("exec", "web", "ip", "-br", "link").stdout.splitlines()
+    assert len([line for line in links if line.startswith("eth")]) == 2
