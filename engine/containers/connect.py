@@ -277,6 +277,7 @@ def rollback(host: Host, endpoint_id: str) -> None:
     if alive:
         members = _sync_gateways(host, left, members)
         port_assignment.reassign_ports(host, left, members, endpoint.ports)
+        etc_files.undo_network(host, left, members)
     adopted.forget_if_unused(host, container.id)
     announce(host)
 

@@ -124,8 +124,29 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
     lines = own_lines(record.config, _addresses(members[-1:]), ipv6=_has_ipv6(record))
     with _unless_held(), open(directory / "hosts", "a", encoding="utf-8", opener=_at_once) as hosts:
         hosts.write(lines)
+    _update_resolv_conf(host, record, members, members[:-1])
+
+
+def undo_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
+    """Undo `add_network` in the files of a running container after a failed or killed connect; idempotent.
+
+    ``members`` are the endpoints that the container keeps.
+    """
+    remove_left_addresses(host, record, members)
+    if record.kind != "adopted":
+        _update_resolv_conf(host, record, members, members)
+
+
+def _update_resolv_conf(
+    host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint], former: Sequence[JoinedEndpoint]
+) -> None:
+    """Write /etc/resolv.conf of a container for its endpoints ``members``, unless the user has edited the file.
+
+    ``former`` are the endpoints for which hawse may have written the file before.
+    """
+    directory = host.container_directory(record.id)
     present, copy = _present(directory / "resolv.conf"), _present(directory / WRITTEN)
-    if present is not None and (present == copy or present in _unedited(host, record, members[:-1])):
+    if present is not None and (present == copy or present in _unedited(host, record, former)):
         text = _resolv_conf(host, record, members, _transform(record, members))
         if (present, copy) != (text, text):  # writing equal texts again would take 1 ms
             _write_resolv_conf(directory, text)

@@ -74,6 +74,7 @@ def test_connect_leaves_the_ports_where_they_were(web, where):
     killed(web, where, "network", "connect", "zoo", "web")
     web.hawse("network", "create", "any")
     assert state(web) == (["app"], ["app"], True, ["app"])
+    assert own_addresses(web) == ["172.18.0.2"]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,13 @@ def test_a_connect_that_the_kernel_refuses_keeps_the_ports(web):
     web.sh(f"nsenter -t {pid} -n ip link add lo0 type bridge")
     assert web.hawse("network", "connect", "wrong", "web", check=False).returncode == 1
     assert state(web) == (["app"], ["app"], True, ["app"])
+
+
+def test_a_connect_that_fails_leaves_the_files_in_etc(web):
+    web.hawse("run", "-d", "--name", "plain", "hostfs", "sleep", "1d")
+    before = web.hawse("exec", "plain", "cat", "/etc/hosts", "/etc/resolv.conf").stdout
+    assert web.hawse("network", "connect", "--publish", "7000:71", "zoo", "plain", check=False).returncode == 1
+    assert web.hawse("exec", "plain", "cat", "/etc/hosts", "/etc/resolv.conf").stdout == before
 
 
 def test_ports_match_the_records_after_a_killed_publish_or_unpublish(web):
