@@ -22,17 +22,17 @@ def rename(host: Host, reference: str, name: str) -> None:
     Links of other containers to this container are updated too. Raises Conflict if the name is taken.
     """
     check_rename_not_empty(name)
-    container = lookup.resolve(host, reference)
-    new = check_rename(container, name)
-    with locked(host.run, "container", container.id):
+    container_id = lookup.resolve(host, reference).id
+    with locked(host.run, "container", container_id):
         try:
             with host.store.write() as tx:
-                before = lookup.find(tx, container.id)
+                before = lookup.find(tx, container_id)
+                new = check_rename(before, name)
                 record = replace(before, name=new)
                 tx.put_container(record)
                 events.container(tx, record, "rename", {"oldName": f"/{before.name}"})
                 for other in tx.containers():
-                    if (linked := links.renamed(tx, other, container, new)) is not other:
+                    if (linked := links.renamed(tx, other, before, new)) is not other:
                         tx.put_container(linked)
                 for endpoint in tx.endpoints(container_id=record.id):
                     if not endpoint.names:
@@ -44,7 +44,7 @@ def rename(host: Host, reference: str, name: str) -> None:
         except Taken as error:
             raise rename_conflict(new, error.holder) from error
         if record.kind == "process":
-            _rename_sandbox(host, record, container)
+            _rename_sandbox(host, record, before)
     announce(host)
 
 

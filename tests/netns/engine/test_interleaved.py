@@ -1,6 +1,7 @@
 """One command runs at a chosen point of another command on the same objects."""
 
 import json
+import os
 
 import pytest
 
@@ -49,3 +50,17 @@ def test_disconnect_waits_for_the_start_of_the_container(host):
     until(lambda: host.hawse(*shown).stdout == "app \n")
     assert json.loads(host.hawse("network", "inspect", "zoo").stdout)[0]["Containers"] == {}
     assert "eth1" not in host.hawse("exec", "web", "ip", "-br", "link").stdout
+
+
+def test_a_rename_goes_on_from_the_name_that_another_rename_gave(host):
+    first, second, third = (f"{host.name}-{word}" for word in ("first", "second", "third"))
+    host.hawse("run", "-d", "--name", first, "hostfs", "sleep", "1d")
+    host.hawse("run", "-d", "--name", "source", "--link", f"{first}:db", "hostfs", "sleep", "1d")
+    other = ("rename", first, second)
+    assert run_beside(host, other, "engine.containers.rename.locked", "rename", first, third).returncode == 0
+    assert links_of_source(host) == [f"/{third}:/source/db"]
+    assert [name for name in (first, second, third) if os.path.lexists(f"/run/netns/{name}")] == [third]
+
+
+def links_of_source(host):
+    return json.loads(host.hawse("inspect", "-f", "{{json .HostConfig.Links}}", "source").stdout)
