@@ -58,7 +58,7 @@ def _disconnect_stopped(host: Host, record: ContainerRecord, reference: str) -> 
         if len(left.attachments) == len(record.attachments):
             raise not_connected(record, reference, running=False)
     with host.store.write() as tx:
-        tx.put_container(left)
+        tx.put_container(lookup.with_stored_links(tx, left))
         if network is not None:
             events.connection(tx, network, "disconnect", record.id)
     if record.kind == "adopted":
@@ -72,7 +72,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     assert gone is not None
     left = without_attachment(record, network)
     with host.store.write() as tx:
-        tx.put_container(left)
+        tx.put_container(lookup.with_stored_links(tx, left))
         begin_intent(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
         begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     rest = [m for m in members if m is not gone]
@@ -91,7 +91,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
         if forgotten:
             tx.delete_container(record.id)
         else:
-            tx.put_container(replace(record, next_interfaces=numbers))
+            tx.put_container(lookup.with_stored_links(tx, replace(record, next_interfaces=numbers)))
         end_intent(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
         end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     announce(host)

@@ -68,7 +68,7 @@ def _record_end(
     read the record that ``ended`` comes from.
     """
     stopped = ended.stopped_by_user or current.stopped_by_user
-    ended = replace(ended, stopped_by_user=stopped, name=current.name)
+    ended = lookup.with_stored_links(tx, replace(ended, stopped_by_user=stopped, name=current.name))
     if stopped:
         ended = replace(ended, status="exited", restart_count=current.restart_count)
     if at_shutdown:

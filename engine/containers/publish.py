@@ -60,7 +60,7 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
             port_assignment.record_ports(tx, record, held)
             member = replace(member, endpoint=held)
             begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
-        tx.put_container(record)
+        tx.put_container(lookup.with_stored_links(tx, record))
         for spec in specs:
             events.container(tx, record, "publish", {"port": exposed_port(spec)})
     if member is not None:
@@ -93,7 +93,8 @@ def unpublish(host: Host, reference: str, requested: PortSpec) -> None:
         kept = [p for s in specs for p in (around(s, first, last) if s in meant else [s])]
         with host.store.write() as tx:
             gone = [_take_back(tx, member, requested) for member in members]
-            tx.put_container(replace(record, host=replace(record.host, port_bindings=tuple(kept))))
+            left = replace(record, host=replace(record.host, port_bindings=tuple(kept)))
+            tx.put_container(lookup.with_stored_links(tx, left))
             events.container(tx, record, "unpublish", {"port": exposed_port(requested)})
             begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
         for member, cut in zip(members, gone, strict=True):

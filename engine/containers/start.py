@@ -82,7 +82,7 @@ def _start(host: Host, record: ContainerRecord) -> None:
         live = _plumb(host, reserved, netns)
         _run(host, live)
     with host.store.write() as tx:
-        tx.put_container(live.record)
+        tx.put_container(lookup.with_stored_links(tx, live.record))
         events.container(tx, live.record, "start")
         end_intent(tx, IntentKind.CONTAINER_START, record.id)
         end_intent(tx, IntentKind.CONTAINER_RESTART, record.id)
@@ -190,7 +190,7 @@ def _reserve(
     ``granted`` maps network ids to endpoints that the cluster has already reserved. ``bridge`` is the gateway bridge
     (docker_gwbridge), or None if the container does not need the gateway bridge.
     """
-    record = _prepared(tx, host, record)
+    record = _prepared(tx, host, lookup.with_stored_links(tx, record))
     by_id = {a.network_id: a for a in record.attachments if a.network_id}
     networks = {i: n for i in by_id if (n := tx.network(i)) is not None}
     former = reservation.take_former(tx, record.id)
@@ -267,7 +267,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
     with host.store.write() as tx:
         for member in members:
             reservation.record_joined(tx, record, member)
-        tx.put_container(_not_yet_running(record, reserved.record))
+        tx.put_container(lookup.with_stored_links(tx, _not_yet_running(record, reserved.record)))
     sandbox_links.add(host, record)
     return Reserved(record, members)
 

@@ -64,3 +64,23 @@ def test_a_rename_goes_on_from_the_name_that_another_rename_gave(host):
 
 def links_of_source(host):
     return json.loads(host.hawse("inspect", "-f", "{{json .HostConfig.Links}}", "source").stdout)
+
+
+def test_a_rename_is_kept_in_the_links_of_a_busy_container(host):
+    """Each command on the linking container stores the record of this container after the rename of the linked one."""
+    host.hawse("network", "create", "zoo")
+    host.hawse("run", "-d", "--name", "t0", "hostfs", "sleep", "1d")
+    host.hawse("create", "--name", "source", "--link", "t0:db", "hostfs", "sleep", "1d")
+    commands = [
+        ("engine.containers.start.join_all", "start", "source"),
+        ("engine.containers.etc_files.add_network", "network", "connect", "zoo", "source"),
+        ("engine.containers.publish.reservation.memberships", "publish", "source", "7000:70"),
+        ("engine.containers.publish.reservation.memberships", "unpublish", "source", "70"),
+        ("engine.endpoints.reservation.release_endpoint", "network", "disconnect", "zoo", "source"),
+        ("engine.containers.finalize.close_sandbox", "stop", "-t0", "source"),
+        ("engine.containers.start.reserve_networks", "start", "source"),
+    ]
+    for number, (where, *command) in enumerate(commands):
+        other = ("rename", f"t{number}", f"t{number + 1}")
+        assert run_beside(host, other, where, *command).returncode == 0
+        assert links_of_source(host) == [f"/t{number + 1}:/source/db"], command
