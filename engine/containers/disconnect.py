@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from msgspec.structs import replace
 
 from engine import names
 from engine.agent.client import announce
 from engine.cluster import hooks
 from engine.cluster.local_networks import INGRESS_SANDBOX
-from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
+from engine.containers import adopted, etc_files, finalize, gateway_bridge, lookup, port_assignment
 from engine.containers.connect import finalized_record, is_attached, rollback, without_attachment
 from engine.endpoints import reservation, sandbox
-from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import NotFound
+from engine.errors import NotFound, Unavailable
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent
 from engine.model import FORMER, ContainerRecord, NetworkRecord
@@ -130,8 +131,6 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
             with host.store.write() as tx:
                 tx.delete_endpoint(endpoint.id)
             continue
-        if container is None or container.status != "running" or container.id in busy:
-            continue
-        if not lookup.is_running(host, container):
-            others = [m for m in reservation.memberships(host, container.id) if m.endpoint.id != endpoint.id]
-            reservation.release_endpoint(host, container, JoinedEndpoint(network, endpoint), others, alive=False)
+        if container is not None and container.status == "running" and not lookup.is_running(host, container):
+            with suppress(Unavailable), locked(host.run, "container", container.id, timeout=0):
+                finalize.finalize_exit(host, container.id)  # a container on which another command works is left out

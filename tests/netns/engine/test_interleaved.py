@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from engine.store.sqlite import SqliteStore
 from tests.conftest import until
 
 pytestmark = pytest.mark.netns
@@ -84,3 +85,44 @@ def test_a_rename_is_kept_in_the_links_of_a_busy_container(host):
         other = ("rename", f"t{number}", f"t{number + 1}")
         assert run_beside(host, other, where, *command).returncode == 0
         assert links_of_source(host) == [f"/t{number + 1}:/source/db"], command
+
+
+RESTARTED = """
+import os, time
+from drivers.linux import process
+from engine.containers import lookup
+
+real = lookup.is_running
+
+def is_running(host, container):
+    lookup.is_running = real
+    with host.store.read() as reader:
+        before = reader.container(container.id)
+    os.kill(before.pid, 9)
+    while process.is_running(before.pid, before.pid_start):
+        time.sleep(0.001)
+    result, after = real(host, container), before
+    while after.pid == before.pid or after.status != "running":
+        time.sleep(0.05)
+        with host.store.read() as reader:
+            after = reader.container(container.id)
+    return result
+
+lookup.is_running = is_running
+"""
+
+
+def test_network_rm_takes_no_endpoint_from_a_container_that_has_just_restarted(host):
+    """The container's process ends before the removal looks at it, and the container has restarted after that."""
+    host.hawse("network", "create", "app")
+    options = ("--name", "web", "--restart", "always", "-p", "7000:70", "--network", "app")
+    host.hawse("run", "-d", *options, "hostfs", "sleep", "1d")
+    refused = host.hawse("network", "rm", "app", code=RESTARTED, check=False)
+    assert "active endpoints" in refused.stderr
+    assert host.hawse("port", "web").stdout.startswith("70/tcp -> 0.0.0.0:7000\n")
+    assert network_actions(host) == ["create", "connect", "disconnect", "connect"]
+
+
+def network_actions(host):
+    with SqliteStore(host.root / "hawse.db").read() as reader:
+        return [event.action for event in reader.events() if event.type == "network"]
