@@ -131,11 +131,13 @@ def activate(host: Host, network_id: str) -> NetworkRecord:
     """Create the kernel objects of a planned network and return its record; no effect if the network is not planned.
 
     A planned network is recorded, but does not exist in the kernel yet. The default bridge is planned before its first
-    use, and all networks are planned after a reboot. Takes the network lock.
+    use, and all networks are planned after a reboot. Takes the network lock. Raises NotFound if another command has
+    removed the network.
     """
     with host.store.read() as reader:
         record = reader.network(network_id)
-    assert record is not None
+    if record is None:
+        raise NotFound(f"network {network_id} not found")
     if record.phase != "planned":
         return record
     with locked(host.run, "network", network_id):

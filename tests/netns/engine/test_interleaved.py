@@ -126,3 +126,12 @@ def test_network_rm_takes_no_endpoint_from_a_container_that_has_just_restarted(h
 def network_actions(host):
     with SqliteStore(host.root / "hawse.db").read() as reader:
         return [event.action for event in reader.events() if event.type == "network"]
+
+
+@pytest.mark.parametrize("command", [("start", "web"), ("network", "connect", "app", "other")])
+def test_a_network_that_is_removed_before_its_use_is_not_found(host, command):
+    network = host.hawse("network", "create", "app").stdout.strip()
+    host.hawse("create", "--name", "web", "--network", "app", "hostfs", "sleep", "1d")
+    host.hawse("run", "-d", "--name", "other", "hostfs", "sleep", "1d")
+    refused = run_beside(host, ("network", "rm", "app"), "engine.networks.activate.activate", *command)
+    assert refused.stderr.splitlines()[0] == f"Error response from daemon: network {network} not found"
