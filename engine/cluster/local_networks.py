@@ -15,9 +15,9 @@ from drivers.options import VTEP, WIREGUARD
 from engine.cluster import encryption
 from engine.cluster import membership as memberships
 from engine.events import record as events
-from engine.host import Host, network_spec, translate_driver_errors
+from engine.host import Host, begin_intent, end_intent, network_spec, translate_driver_errors
 from engine.model import NetworkRecord
-from engine.store.api import Taken, Transaction
+from engine.store.api import IntentKind, Taken, Transaction
 from engine.store.locks import LOCK_TIMEOUT_SECONDS, locked
 
 if TYPE_CHECKING:
@@ -137,12 +137,14 @@ def deactivate_if_unused(host: Host, network_id: str, timeout: float = LOCK_TIME
             used = bool(reader.endpoints(network_id=network_id))
         if record is None or used:
             return
+        with host.store.write() as tx:  # a command that finds the network "live" would use the deleted objects
+            tx.put_network(replace(record, phase="planned"))
+            begin_intent(tx, IntentKind.NETWORK_ACTIVATE, network_id)
         delete_local(host, record)
         membership = memberships.load(host.root)
         with host.store.write() as tx:
-            if (membership is not None and membership.is_manager) or record.ingress:
-                tx.put_network(replace(record, phase="planned"))
-            else:
+            end_intent(tx, IntentKind.NETWORK_ACTIVATE, network_id)
+            if not (record.ingress or (membership is not None and membership.is_manager)):
                 tx.delete_network(network_id)
                 events.network(tx, record, "remove")
 
@@ -155,7 +157,9 @@ def deactivate_all_unused(host: Host, timeout: float) -> bool:
     """
     with host.store.read() as reader:
         used = {e.network_id for e in reader.endpoints()}
-        left = [n.id for n in reader.networks() if n.scope == SWARM and n.phase == "live" and n.id not in used]
+        begun = {i.object_id for i in reader.intents() if i.kind == IntentKind.NETWORK_ACTIVATE}
+        unused = [n for n in reader.networks() if n.scope == SWARM and n.id not in used]
+    left = [n.id for n in unused if n.phase == "live" or n.id in begun]
     for network_id in left:
         deactivate_if_unused(host, network_id, timeout)
     return bool(left)

@@ -319,3 +319,15 @@ def test_a_command_killed_at_the_gateway_bridge_costs_neither_route_nor_ports(fr
     assert a.hawse("port", "web").stdout.splitlines()[0] == "70/tcp -> 0.0.0.0:7000"
     links = a.hawse("exec", "web", "ip", "-br", "link").stdout.splitlines()
     assert len([line for line in links if line.startswith("eth")]) == 2
+
+
+def test_a_network_is_usable_after_a_kill_before_its_kernel_objects_are_deleted(fresh):
+    a = fresh.init()
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "app")
+    a.start("one", "app")
+    killed(a, "engine.cluster.local_networks.delete_local", "rm", "-f", "one")
+    a.hawse("network", "create", "any")
+    assert places(a) == []
+    a.start("two", "app")
+    a.start("three", "app")
+    assert a.reaches("two", "three")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from engine.cluster import local_networks, membership
+from engine.cluster.keys import LAYOUT
 from engine.cluster.model import ClusterMembership
 from engine.config import Config
+from engine.errors import KernelFailure
 from engine.host import MEMBERSHIP_FILE, Host
 from engine.model import NetworkRecord
 from engine.runtime.local import LocalRuntime
+from engine.store.api import IntentKind
 from engine.store.sqlite import SqliteStore
 
-ME = ClusterMembership("c", "n", "manager", "192.0.2.1", "192.0.2.1", ())
+ME = ClusterMembership("c", "n", "manager", "192.0.2.1", "192.0.2.1", (), layout=LAYOUT)
 
 
 @pytest.fixture
@@ -61,3 +65,39 @@ def test_a_host_that_leaves_meanwhile_copies_no_network(host):
 
     local_networks.follow(host, read, ME)
     assert names(host) == set()
+
+
+@pytest.fixture
+def live(host):
+    """The record of a network of the host whose kernel objects exist."""
+    record = replace(local_networks.import_network(host, network("one"), ME), phase="live")
+    with host.store.write() as tx:
+        tx.put_network(record)
+    return record
+
+
+def phases_and_intents(host):
+    with host.store.read() as reader:
+        return [n.phase for n in reader.networks()], [i.kind for i in reader.intents()]
+
+
+def test_a_network_is_planned_before_its_kernel_objects_are_deleted(host, live, monkeypatch):
+    """A command that is killed after the deletion must not leave a network that counts as live."""
+    seen = []
+    monkeypatch.setattr(local_networks, "delete_local", lambda host, record: seen.append(phases_and_intents(host)))
+    local_networks.deactivate_if_unused(host, live.id)
+    assert seen == [(["planned"], [IntentKind.NETWORK_ACTIVATE])]
+    assert phases_and_intents(host) == (["planned"], [])
+
+
+def test_a_deletion_that_failed_is_repeated(host, live, monkeypatch):
+    def refuse(host, record):
+        raise KernelFailure("busy")
+
+    monkeypatch.setattr(local_networks, "delete_local", refuse)
+    with pytest.raises(KernelFailure):
+        local_networks.deactivate_all_unused(host, timeout=1)
+    monkeypatch.setattr(local_networks, "delete_local", lambda host, record: None)
+    assert local_networks.deactivate_all_unused(host, timeout=1)
+    assert phases_and_intents(host) == (["planned"], [])
+    assert not local_networks.deactivate_all_unused(host, timeout=1)
