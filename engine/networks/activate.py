@@ -60,9 +60,9 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     if gone:
         with host.store.write() as tx:
             for record in gone:
-                tx.delete_network(record.id)
-                if record.phase != "creating":
+                if record.phase != "creating" and tx.network(record.id) is not None:  # else another command was first
                     events.network(tx, record, "destroy")
+                tx.delete_network(record.id)
                 for kind in (IntentKind.NETWORK_CREATE, IntentKind.NETWORK_REMOVE):
                     end_intent(tx, kind, record.id)
     return errors

@@ -5,8 +5,9 @@ import os
 
 import pytest
 
-from engine.store.sqlite import SqliteStore
 from tests.conftest import until
+from tests.netns.engine.conftest import network_actions
+from tests.netns.engine.killing import killed
 
 pytestmark = pytest.mark.netns
 
@@ -120,12 +121,7 @@ def test_network_rm_takes_no_endpoint_from_a_container_that_has_just_restarted(h
     refused = host.hawse("network", "rm", "app", code=RESTARTED, check=False)
     assert "active endpoints" in refused.stderr
     assert host.hawse("port", "web").stdout.startswith("70/tcp -> 0.0.0.0:7000\n")
-    assert network_actions(host) == ["create", "connect", "disconnect", "connect"]
-
-
-def network_actions(host):
-    with SqliteStore(host.root / "hawse.db").read() as reader:
-        return [event.action for event in reader.events() if event.type == "network"]
+    assert network_actions(host, "app") == ["create", "connect", "disconnect", "connect"]
 
 
 @pytest.mark.parametrize("command", [("start", "web"), ("network", "connect", "app", "other")])
@@ -135,3 +131,11 @@ def test_a_network_that_is_removed_before_its_use_is_not_found(host, command):
     host.hawse("run", "-d", "--name", "other", "hostfs", "sleep", "1d")
     refused = run_beside(host, ("network", "rm", "app"), "engine.networks.activate.activate", *command)
     assert refused.stderr.splitlines()[0] == f"Error response from daemon: network {network} not found"
+
+
+def test_two_commands_that_finish_one_removal_add_one_event(host):
+    host.hawse("network", "create", "app")
+    killed(host, "engine.networks.remove.destroy_all", "network", "rm", "app")
+    other = ("network", "create", "one")
+    run_beside(host, other, "engine.networks.activate._delete_all", "network", "create", "two")
+    assert network_actions(host, "app") == ["create", "destroy"]
