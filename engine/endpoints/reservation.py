@@ -55,6 +55,16 @@ def record_joined(tx: Transaction, container: ContainerRecord, member: JoinedEnd
     _add_event(tx, container, member, "connect")
 
 
+def _record_leaving(tx: Transaction, member: JoinedEndpoint) -> None:
+    """Set an endpoint's phase to "leaving", so that a concurrent firewall repair does not restore its rules.
+
+    An endpoint in the phase "reserved" keeps this phase, which a repair skips too. If this command is killed, the next
+    one then still sees that the endpoint has had no event "connect".
+    """
+    if member.endpoint.phase != "reserved":
+        tx.put_endpoint(replace(member.endpoint, phase="leaving"))
+
+
 def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, *, keep: bool = False) -> None:
     """Delete the record of an endpoint; with ``keep``, keep its addresses and ports for the container's next run.
 
@@ -253,7 +263,7 @@ def release_all(host: Host, records: Sequence[ContainerRecord], *, keep: bool = 
         return {}
     with host.store.write() as tx:
         for member in ends:
-            tx.put_endpoint(replace(member.endpoint, phase="leaving"))  # `release_endpoint` gives the reason
+            _record_leaving(tx, member)
     try:
         return _remove_from_host(host, released)
     finally:
@@ -301,9 +311,7 @@ def release_endpoint(
     sandbox's network namespace is not entered.
     """
     with host.store.write() as tx:
-        # Set the phase "leaving", because a firewall repair skips endpoints in this phase. A concurrent repair then
-        # does not restore the rules of this endpoint.
-        tx.put_endpoint(replace(member.endpoint, phase="leaving"))
+        _record_leaving(tx, member)
     try:
         sandbox.dismiss_siblings(host, member, others)
         links.close_links(host, record, member)

@@ -20,6 +20,7 @@ from engine.store.api import Intent, IntentKind
 from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
 from tests.conftest import CHECKOUT, until
+from tests.netns.engine.conftest import network_actions
 from tests.netns.engine.killing import killed
 
 pytestmark = pytest.mark.netns
@@ -106,6 +107,13 @@ def test_a_connect_that_the_kernel_refuses_keeps_the_ports(web):
     web.sh(f"nsenter -t {pid} -n ip link add lo0 type bridge")
     assert web.hawse("network", "connect", "wrong", "web", check=False).returncode == 1
     assert state(web) == (["app"], ["app"], True, ["app"])
+
+
+def test_an_endpoint_without_a_connect_event_gets_no_disconnect_event(web):
+    killed(web, "engine.endpoints.sandbox.join", "network", "connect", "zoo", "web")
+    killed(web, "engine.endpoints.sandbox.leave", "network", "create", "any")
+    web.hawse("network", "create", "other")
+    assert network_actions(web, "zoo") == ["create"]
 
 
 def test_a_connect_that_fails_leaves_the_files_in_etc(web):
