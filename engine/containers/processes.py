@@ -86,14 +86,20 @@ def _output(pids: set[int], arguments: Sequence[str]) -> str:
         raise EngineError(f"ps: fork/exec {program}: invalid argument")
     chosen = [f"-q{','.join(map(str, sorted(pids)))}"] if pids else []
     kept = {name: os.environ[name] for name in ("PATH", "TZ") if name in os.environ}
+    reason = ""
     for options in (chosen, []):
-        done = subprocess.run(
-            [program, *options, *arguments], capture_output=True, check=False, stdin=subprocess.DEVNULL, env=kept
-        )
+        try:
+            done = subprocess.run(
+                [program, *options, *arguments], capture_output=True, check=False, stdin=subprocess.DEVNULL, env=kept
+            )
+        except OSError as error:  # one argument is too long, such as that of -q with 20,000 pids
+            reason = f"fork/exec {program}: {(error.strerror or str(error)).lower()}"
+            continue
         if done.returncode == 0:
             return done.stdout.decode("utf-8", "surrogateescape")
-    line = done.stderr.decode("utf-8", "surrogateescape").partition("\n")[0]
-    raise EngineError(f"ps: {line or f'exit status {done.returncode}'}")
+        line = done.stderr.decode("utf-8", "surrogateescape").partition("\n")[0]
+        reason = line or f"exit status {done.returncode}"
+    raise EngineError(f"ps: {reason}")
 
 
 def _parsed(output: str, pids: set[int]) -> Json:
