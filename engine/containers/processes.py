@@ -17,8 +17,11 @@ from engine.events import record as events
 from engine.host import Host
 from engine.model import ContainerRecord
 
-RENAMED = re.compile(r"\s+(\S*)=\s*(PID\S*)", re.ASCII)
-"""A ps option that gives another column the title PID. The column of the process ids would then be ambiguous."""
+RENAMED = re.compile(r"(?<!\s)\s+(\S*)=\s*(PID\S*)", re.ASCII)
+"""A ps option that gives another column the title PID. The column of the process ids would then be ambiguous.
+
+The pattern begins only at the first of several spaces, because the time would otherwise grow with their square.
+"""
 SPACES = re.compile("[\t\n\f\r ]+")
 
 
