@@ -9,7 +9,6 @@ from api.docker.errors import bad_request
 JSON = "application/json"
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _PARAMETER = re.compile(rf"\s*;\s*{_TOKEN}\s*=\s*(?:{_TOKEN}|\"(?:[^\"\\\r\n]|\\.)*\")")
-_END = re.compile(r"\s*;?\s*")
 
 
 def require_json(header: str) -> None:
@@ -26,10 +25,10 @@ def _wrong(header: str) -> str:
     kind, semicolon, rest = header.partition(";")
     if wrong := _wrong_type(kind.strip().lower()):
         return wrong
-    rest = semicolon + rest
-    while match := _PARAMETER.match(rest):
-        rest = rest[match.end() :]
-    return "" if _END.fullmatch(rest) else "invalid media parameter"
+    rest, end = semicolon + rest, 0
+    while match := _PARAMETER.match(rest, end):
+        end = match.end()
+    return "" if rest[end:].strip() in ("", ";") else "invalid media parameter"
 
 
 def _wrong_type(kind: str) -> str:
