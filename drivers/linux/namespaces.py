@@ -1,4 +1,4 @@
-"""System calls for namespaces: setns(2), unshare(2), and mounts that are visible to this process only.
+"""System calls for namespaces: open, setns(2), unshare(2), and mounts that are visible to this process only.
 
 Python's os module has setns and unshare only since 3.12, and no function for mounts. This module imports little,
 because the supervisor of containers uses it and must use little memory.
@@ -7,6 +7,7 @@ because the supervisor of containers uses it and must use little memory.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 TYPE_CHECKING = False
@@ -25,6 +26,26 @@ _CLOEXEC, _SET_FLAG, _SET_STRING, _CREATE = 1, 0, 1, 6  # flag of fsopen and fsm
 
 _mount_changes = [0]
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded once, because a load takes ten times as long as a call
+
+
+def open_namespace(path: str) -> int:
+    """Return a new file descriptor of the namespace at ``path``; raises FileNotFoundError if no namespace is there.
+
+    A file that is not a namespace is not opened. Because the path may belong to an unprivileged user, such a file may
+    be a device, or a FIFO, which would block.
+    """
+    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        if not is_namespace_file(os.fstat(place)):
+            raise FileNotFoundError(errno.ENOENT, "not a namespace", path)
+        return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(place)
+
+
+def is_namespace_file(status: os.stat_result) -> bool:
+    """Return whether ``status``, the result of stat(2) for a file, shows that the file is a namespace of any kind."""
+    return status.st_dev == os.stat("/proc/thread-self/ns/net").st_dev
 
 
 def setns(fd: int, kinds: int) -> None:

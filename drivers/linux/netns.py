@@ -16,7 +16,7 @@ from typing import TypeVar
 from drivers.errors import Missing
 from drivers.linux import recording
 from drivers.linux.errors import refusal
-from drivers.linux.namespaces import CLONE_NEWNET, setns, unshare
+from drivers.linux.namespaces import CLONE_NEWNET, open_namespace, setns, unshare
 
 NS_GET_USERNS, NS_GET_NSTYPE = 0xB701, 0xB703
 T = TypeVar("T")
@@ -31,7 +31,7 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
     PID or the name was reused.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_namespace(path)
     except FileNotFoundError as error:
         raise Missing(f"network namespace {path} is gone") from error
     except OSError as error:
@@ -44,11 +44,6 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-def is_namespace_file(status: os.stat_result) -> bool:
-    """Return whether ``status``, the result of stat(2) for a file, shows that the file is a namespace of any kind."""
-    return status.st_dev == os.stat("/proc/thread-self/ns/net").st_dev
 
 
 def is_of_other_user_namespace() -> bool:

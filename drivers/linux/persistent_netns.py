@@ -23,6 +23,7 @@ from pathlib import Path
 from drivers.errors import KernelError, Unsupported
 from drivers.linux import netns, process, recording
 from drivers.linux.errors import refusal
+from drivers.linux.namespaces import is_namespace_file
 
 INIT = "/proc/1"
 OWN = "/proc/self/ns/net"
@@ -45,7 +46,7 @@ def netns_path(file: Path) -> str:
 def exists(file: Path) -> bool:
     """Return whether the namespace of ``file`` exists; False for the empty file that a crashed process may leave."""
     try:
-        return netns.is_namespace_file(os.stat(netns_path(file)))
+        return is_namespace_file(os.stat(netns_path(file)))
     except OSError:
         return False
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from drivers.linux import netns
+from drivers.linux.namespaces import is_namespace_file
 from engine.agent.service import Snapshot
 from engine.containers import adopted
 from engine.eventloop.inotify import Inotify
@@ -105,6 +105,6 @@ def _namespace(path: str) -> int:
     """Return the inode of the namespace at a path, or 0 if there is none (yet)."""
     try:
         status = os.stat(path)
-        return status.st_ino if netns.is_namespace_file(status) else 0
+        return status.st_ino if is_namespace_file(status) else 0
     except OSError:
         return 0

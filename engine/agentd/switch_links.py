@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from drivers.linux.link_notifications import Change
+from drivers.linux.namespaces import open_namespace
 from engine.agentd.host_links import marked
 from engine.eventloop.inotify import MODIFY, Inotify, InotifyWatch
 from engine.eventloop.netns import inside
@@ -74,7 +75,7 @@ class SwitchSysctls:
         """Watch the sysctls of the namespace and of these devices, and no others."""
         self.close()
         with suppress(OSError):  # the namespace has ended
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = open_namespace(self._path)
             try:
                 inside(fd, lambda: self._add([*OF_NAMESPACE, *(f"ipv6/conf/{name}" for name in devices)]))
             finally:

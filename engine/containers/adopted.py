@@ -27,6 +27,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from drivers.linux import host_namespace, netns, process
+from drivers.linux.namespaces import is_namespace_file, open_namespace
 from engine import names
 from engine.agent.client import SOCKET as AGENT_SOCKET
 from engine.containers import directory, namespace_files
@@ -295,11 +296,10 @@ def _parsed(reference: str) -> tuple[str, str, int]:
 def _opened(path: str, reference: str) -> Iterator[int]:
     """Open a network namespace and yield its file descriptor, which is closed after the block.
 
-    The file is checked with stat before it is opened, because opening a device or a FIFO may have side effects. Raises
-    InvalidArgument if the file is not a network namespace, and NotFound if the file is missing.
+    Raises InvalidArgument if the file is not a network namespace, and NotFound if the file is missing.
     """
     try:
-        namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if netns.is_namespace_file(os.stat(path)) else -1
+        namespace = open_namespace(path) if is_namespace_file(os.stat(path)) else -1
     except OSError:
         raise _missing(reference) from None
     try:

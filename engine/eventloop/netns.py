@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from drivers.linux.namespaces import CLONE_NEWNET, setns
+from drivers.linux.namespaces import CLONE_NEWNET, open_namespace, setns
 from drivers.linux.process import is_running, start_time
 from engine.eventloop.inotify import DELETE, MOVED_FROM, Inotify
 from engine.eventloop.loop import Loop
@@ -74,7 +74,7 @@ class PinnedNamespace:
     """An open network namespace, with a watch on the process or path through which it was opened.
 
     The function ``gone`` is called once, from the loop, when the process has ended or the path was removed. The
-    constructor raises OSError if the path cannot be opened, or if the process or the inode number is not the expected
+    constructor raises OSError if the path is not a namespace, or if the process or the inode number is not the expected
     one.
     """
 
@@ -91,7 +91,7 @@ class PinnedNamespace:
     ) -> None:
         self._loop, self._inotify, self._gone = loop, inotify, gone
         self._stop: Callable[[], None] = lambda: None
-        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.fd = open_namespace(path)
         try:
             if inode and os.fstat(self.fd).st_ino != inode:
                 raise FileNotFoundError(f"network namespace {path} is another one now")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 
-from drivers.linux import netns, process
+from drivers.linux import process
+from drivers.linux.namespaces import is_namespace_file
 from engine.model import ContainerRecord
 
 
@@ -39,4 +40,4 @@ def has_certainly_ended(record: ContainerRecord) -> bool:
         status = os.stat(record.sandbox_path)
     except OSError:
         return True
-    return netns.is_namespace_file(status) and status.st_ino != (record.sandbox_inode or record.pid_start)
+    return is_namespace_file(status) and status.st_ino != (record.sandbox_inode or record.pid_start)

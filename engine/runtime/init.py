@@ -19,6 +19,7 @@ import os
 import socket
 import termios
 
+from drivers.linux.namespaces import open_namespace
 from engine.runtime import reaper, rootfs, shared_pids, syscalls
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
@@ -146,8 +147,9 @@ def join_network(spec: Mapping[str, Any], setup: ChildSetup) -> None:
     if spec["netns"] == "":
         syscalls.unshare(syscalls.CLONE_NEWNET)
     elif spec["netns"] != "host":
-        with open(spec["netns"], "rb") as file:
-            syscalls.setns(file.fileno(), syscalls.CLONE_NEWNET)
+        namespace = open_namespace(spec["netns"])
+        syscalls.setns(namespace, syscalls.CLONE_NEWNET)
+        os.close(namespace)
 
 
 def build_mounts(spec: Mapping[str, Any]) -> int:

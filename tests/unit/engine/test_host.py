@@ -29,6 +29,7 @@ CAUGHT = {
     ("linux/address_ranges.py", "OSError"),
     ("linux/netlink.py", "InterruptedError"),
     ("linux/netlink.py", "OSError"),
+    ("linux/namespaces.py", "FileNotFoundError"),
     ("linux/namespaces.py", "OSError"),
     ("overlay/wireguard_config.py", "ValueError"),
 }

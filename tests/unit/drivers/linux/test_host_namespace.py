@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.linux import host_namespace, link, netns
+from drivers.linux import host_namespace, link
 from drivers.linux.link import Link
 
 LOOPBACK = Link("lo", 1, "", "", "", 65536, up=True, is_loopback=True)
@@ -67,12 +67,12 @@ def test_a_namespace_is_identified_by_its_file_and_not_by_its_path(namespaces):
         ("1/ns/net", ["the network namespace of PID 1"]),
         ("other", ["the network namespace of PID 1"]),
     ):
-        with netns.netns_fd(str(namespaces / path)) as opened:
-            assert list(host_namespace._of_identity(opened, namespaces)) == signs
+        with (namespaces / path).open() as opened:
+            assert list(host_namespace._of_identity(opened.fileno(), namespaces)) == signs
 
 
 def test_an_unreadable_namespace_of_pid_1_is_no_sign(namespaces):
     (namespaces / "stranger").touch()
     (namespaces / "1/ns/net").unlink()
-    with netns.netns_fd(str(namespaces / "stranger")) as opened:
-        assert list(host_namespace._of_identity(opened, namespaces)) == []
+    with (namespaces / "stranger").open() as opened:
+        assert list(host_namespace._of_identity(opened.fileno(), namespaces)) == []
