@@ -206,7 +206,7 @@ class DnsService:
         try:
             responder = Responder(view, self._tables)
             resolver = SandboxResolver(self._loop, self._datagrams, self._budget, namespace.fd, responder)
-        except OSError as error:
+        except Exception as error:  # after any error with this sandbox, the service must serve the others
             namespace.close()
             _say_unserved(view, error)
             return False
@@ -245,7 +245,7 @@ class DnsService:
             self._drop(identity)
 
 
-def _say_unserved(view: SandboxView, error: OSError) -> None:
+def _say_unserved(view: SandboxView, error: Exception) -> None:
     print(f"cannot serve names in sandbox {view.id}: {error}", file=sys.stderr, flush=True)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import pytest
 
 from drivers.linux.process import start_time
 from drivers.registry import facts
 from engine.agent.service import Snapshot
+from engine.dns import server
 from engine.dns.server import DEFAULT_TTL, DnsService, ttl_from_environment
 from engine.eventloop.descriptor_budget import DescriptorBudget
 from engine.eventloop.inotify import Inotify
@@ -29,25 +31,28 @@ def service() -> Iterator[DnsService]:
     loop.close()
 
 
-def state_of(pid: int, started: int) -> Snapshot:
-    """Return a snapshot with one container on a network. The namespace of its sandbox is that of a process."""
-    record = ContainerRecord(
-        id="c", name="c", created="", config=ContainerConfig(image="i"), host=HostConfig(), sandbox_id="s",
-        sandbox_path=f"/proc/{pid}/ns/net", pid=pid, pid_start=started,
-    )  # fmt: skip
+def state_of(pid: int, started: int, *names: str) -> Snapshot:
+    """Return a snapshot with containers on a network. The namespaces of their sandboxes are that of a process."""
+    records = [
+        ContainerRecord(
+            id=name, name=name, created="", config=ContainerConfig(image="i"), host=HostConfig(),
+            sandbox_id=f"sandbox-{name}", sandbox_path=f"/proc/{pid}/ns/net", pid=pid, pid_start=started,
+        )
+        for name in names
+    ]  # fmt: skip
     network = NetworkRecord(id="n", name="n", created="", driver="bridge")
-    return Snapshot([network], [record], [EndpointRecord("e", "n", "c", "", names=["c"], phase="live")])
+    return Snapshot([network], records, [EndpointRecord(f"e{n}", "n", n, "", names=[n], phase="live") for n in names])
 
 
 def test_a_sandbox_is_served_later_when_descriptors_have_run_out(service):
     facts("bridge")  # load the driver, because an import opens files
     with no_descriptor_left():
-        service.reconcile(state_of(os.getpid(), start_time(os.getpid())))
+        service.reconcile(state_of(os.getpid(), start_time(os.getpid()), "c"))
     assert service.needed()
 
 
 def test_a_sandbox_whose_process_has_ended_is_not_served(service):
-    service.reconcile(state_of(os.getpid(), start_time(os.getpid()) + 1))
+    service.reconcile(state_of(os.getpid(), start_time(os.getpid()) + 1, "c"))
     assert not service.needed()
 
 
@@ -55,3 +60,18 @@ def test_a_sandbox_whose_process_has_ended_is_not_served(service):
 def test_an_invalid_ttl_is_ignored(monkeypatch, text):
     monkeypatch.setenv("HAWSE_DNS_TTL", text)
     assert ttl_from_environment() == DEFAULT_TTL
+
+
+def test_an_error_with_one_sandbox_does_not_stop_the_service_of_another(service, monkeypatch):
+    """The owner of a sandbox may have made its rules, which the service reads when it opens the sockets."""
+    opened = list[int]()
+
+    def resolver(*arguments: object) -> Mock:
+        opened.append(len(opened))
+        if len(opened) == 1:
+            raise ValueError("invalid literal for int()")
+        return Mock()
+
+    monkeypatch.setattr(server, "SandboxResolver", resolver)
+    service.reconcile(state_of(os.getpid(), start_time(os.getpid()), "bad", "good"))
+    assert opened == [0, 1]
