@@ -20,7 +20,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from msgspec import Struct
@@ -64,12 +64,11 @@ class NamespaceReference(Struct, frozen=True):
 
 
 @contextmanager
-def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
+def held(run: Path, reference: str, *, force: bool) -> Iterator[NamespaceReference]:
     """Find a network namespace that hawse did not create, and hold a lock on the namespace inside the block.
 
-    The lock is on the namespace file itself, so the lock also excludes commands that use another name for the same
-    namespace. Does not change the namespace. Raises Forbidden for a host's own network namespace, such as that of PID
-    1, unless ``force`` is set.
+    Does not change the namespace. Raises Forbidden for a host's own network namespace, such as that of PID 1, unless
+    ``force`` is set.
     """
     name, path, pid = _parsed(reference)
     with _opened(path, reference) as namespace:
@@ -83,8 +82,17 @@ def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
         start = process.start_time(pid) if pid else inode
         if not start:
             raise _missing(reference)
-        locks.lock_open_file(namespace, name)
-        yield NamespaceReference(name, path, inode, pid, start)
+        with locked_namespace(run, inode):
+            yield NamespaceReference(name, path, inode, pid, start)
+
+
+def locked_namespace(run: Path, inode: int) -> AbstractContextManager[None]:
+    """Return a context that holds the lock of a network namespace.
+
+    The lock is named after the inode, so it also excludes commands that use another name for the same namespace. It is
+    in the directory ``run``, because each process in the namespace could lock the namespace file itself.
+    """
+    return locks.locked(run, "netns", str(inode))
 
 
 def record_of(

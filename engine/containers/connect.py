@@ -96,7 +96,7 @@ def _locked_target(host: Host, container: str, adoption: Adoption) -> Iterator[_
         with locked(host.run, "container", existing.id):
             yield _Target(finalized_record(host, existing.id))
         return
-    with adopted.held(reference, force=adoption.force) as place, ExitStack() as locks:
+    with adopted.held(host.run, reference, force=adoption.force) as place, ExitStack() as locks:
         container_id = adopted.known_id(host, place)
         if container_id:
             locks.enter_context(locked(host.run, "container", container_id))

@@ -51,7 +51,7 @@ def rejoin(host: Host, container_id: str) -> None:
     if record is None:
         raise NotFound(f"No such container: {container_id}")
     with (
-        adopted.held(adopted.reference_of(record), force=False) as place,
+        adopted.held(host.run, adopted.reference_of(record), force=False) as place,
         locked(host.run, "container", container_id),
     ):
         with host.store.read() as reader:

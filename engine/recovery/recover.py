@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from drivers.linux import host as linux_host
 from drivers.linux import process, recording
 from engine.agent.client import announce, keep_agent
 from engine.cluster import hooks
-from engine.containers import connect, on_exit, remove, start_failure
+from engine.containers import adopted, connect, on_exit, remove, start_failure
 from engine.endpoints import shared_state
 from engine.endpoints.boots import BOOT
 from engine.errors import EngineError
@@ -171,7 +171,7 @@ def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
     the next command.
     """
     for intent in (intent for intent in abandoned if intent.kind in RESOLVERS):
-        with contextlib.suppress(EngineError), _container_lock(host, intent):
+        with contextlib.suppress(EngineError), _locks(host, intent):
             with host.store.read() as reader:
                 if intent not in reader.intents():
                     continue  # another command has resolved the intent, and may have begun other work on the object
@@ -211,21 +211,25 @@ def _finish(
                     end_intent(tx, intent.kind, intent.object_id)
 
 
-def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextManager[None]:
-    """Return a context that holds the container lock under which an intent is resolved.
+@contextlib.contextmanager
+def _locks(host: Host, intent: Intent) -> Iterator[None]:
+    """Hold the locks under which an intent is resolved; some kinds of intents need none.
 
-    If the intent needs no lock, the context does nothing.
+    The locks are those of `adopted.held`, if the container is a network namespace that hawse did not create, and of the
+    container.
     """
-    if intent.kind not in UNDER_LOCK:
-        return contextlib.nullcontext()
-    container_id = intent.object_id
-    if intent.kind == IntentKind.ENDPOINT_CHANGE:
+    with contextlib.ExitStack() as held:
+        container_id = intent.object_id if intent.kind in UNDER_LOCK else ""
         with host.store.read() as reader:
-            endpoint = reader.endpoint(intent.object_id)
-        if endpoint is None:
-            return contextlib.nullcontext()
-        container_id = endpoint.container_id
-    return locked(host.run, "container", container_id)
+            if intent.kind == IntentKind.ENDPOINT_CHANGE:
+                endpoint = reader.endpoint(intent.object_id)
+                container_id = endpoint.container_id if endpoint is not None else ""
+            record = reader.container(container_id)
+        if record is not None and record.kind == "adopted":
+            held.enter_context(adopted.locked_namespace(host.run, record.sandbox_inode))
+        if container_id:
+            held.enter_context(locked(host.run, "container", container_id))
+        yield
 
 
 def boot(host: Host, timeout: float) -> BootReport:

@@ -38,8 +38,8 @@ _notice: Notice | None = None
 def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
     """Hold the lock of one object inside the block; raises Unavailable after ``timeout`` seconds of waiting.
 
-    ``object_id`` is an id that hawse generated or a constant, never a string from the user. The lock file exists only
-    while a process holds or wants the lock.
+    ``object_id`` is an id that hawse generated, an inode number or a constant, never a string from the user. The lock
+    file exists only while a process holds or wants the lock.
     """
     directory = run / "locks"
     make_private_directory(directory)
@@ -55,7 +55,7 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
 
 
 def lock_open_file(descriptor: int, name: str, timeout: float = LOCK_TIMEOUT_SECONDS, *, shared: bool = False) -> None:
-    """Lock an open file whose inode does not change, such as a network namespace. Closing the file releases the lock.
+    """Lock an open file whose inode does not change, such as a directory. Closing the file releases the lock.
 
     Raises Unavailable after ``timeout`` seconds of waiting, or earlier if a stopped process holds the lock.
     """

@@ -1,5 +1,6 @@
 """Adopted namespaces are network namespaces that hawse did not create, and that it connects to networks."""
 
+import fcntl
 import json
 import os
 import re
@@ -54,6 +55,15 @@ def test_a_missing_namespace_is_refused(host):
     ):
         refused = host.hawse("network", "connect", "app", reference, check=False)
         assert (refused.returncode, refused.stderr) == (1, f"Error response from daemon: {text}\n")
+
+
+def test_a_process_of_the_namespace_cannot_delay_a_connect(host, netns):
+    """Each process in a network namespace can open the namespace's file, and lock it."""
+    host.hawse("network", "create", "app")
+    with open(netns.path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        host.hawse("network", "connect", "app", f"netns:{netns.name}", timeout=30)
+    assert [path.name for path in (host.run_dir / "locks").iterdir()] == ["host"]
 
 
 @pytest.fixture
