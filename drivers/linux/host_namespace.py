@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import struct
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from drivers.linux import link, names, netns
-from drivers.linux.netlink import session
+from drivers.linux.attributes import read
+from drivers.linux.listeners import BY_FAMILY, LISTEN, SOCK_DIAG
+from drivers.linux.netlink import Session, session
 
 PROCESSES = Path("/proc")
 FIRST_NAMESPACE = 0xEFFFFFF9
@@ -22,7 +27,11 @@ FIRST_NAMESPACE = 0xEFFFFFF9
 In kernels older than 6.18, no namespace has this inode number.
 """
 PAIRS = ("veth", "netkit", "vxcan")
-LISTENING = 1 << 16  # the flag of listening sockets in /proc/net/unix
+REQUEST = struct.Struct("=BxxxIxxxxI8x")  # struct unix_diag_req: family, states, attributes to show
+ANSWER = struct.Struct("=16x")  # struct unix_diag_msg
+SHOWN = 0x1 | 0x40  # kernel constants UDIAG_SHOW_NAME, UDIAG_SHOW_UID
+NAME, OWNER = 0, 7  # attributes UNIX_DIAG_NAME, UNIX_DIAG_UID
+ROOT = bytes(4)  # the value of OWNER for a socket of root
 NAMES_LIMIT = 3  # maximum number of interfaces that one message names
 
 
@@ -61,15 +70,23 @@ def _is(status: os.stat_result, path: Path) -> bool:
 def _of_residents(sockets: Collection[str]) -> Iterator[str]:
     """Yield a sign if a resident process of hawse listens on a socket in this namespace.
 
-    That process may use another HAWSE_RUN directory than this command.
+    That process may use another HAWSE_RUN directory than this command. Other users can give a socket any name, so only
+    sockets of root count. Nothing is yielded on a kernel without sock_diag(7).
     """
-    ours = re.compile(rf"/proc/self/fd/\d+/(?:{'|'.join(map(re.escape, sockets))})")
-    with open("/proc/thread-self/net/unix", encoding="utf-8", errors="replace") as table:
-        for line in table:
-            fields = line.split()
-            if len(fields) == 8 and ours.fullmatch(fields[7]) and int(fields[3], 16) & LISTENING:
-                yield "a resident process of hawse"
-                return
+    ours = re.compile(rf"/proc/self/fd/\d+/(?:{'|'.join(map(re.escape, sockets))})\0?".encode())
+
+    def is_ours(body: bytes) -> bool:
+        attributes = read(body, ANSWER.size)
+        return attributes.get(OWNER) == ROOT and ours.fullmatch(attributes.get(NAME, b"")) is not None
+
+    request = REQUEST.pack(socket.AF_UNIX, 1 << LISTEN, SHOWN)
+    try:
+        with closing(Session(SOCK_DIAG)) as opened:
+            present = opened.dump(BY_FAMILY, request, is_ours)
+    except OSError:
+        return
+    if present:
+        yield "a resident process of hawse"
 
 
 def _of_links() -> Iterator[str]:

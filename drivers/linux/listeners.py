@@ -15,7 +15,7 @@ from drivers.model import IPAddress
 
 FILES = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6"), "sctp": ()}
 SOCK_DIAG, BY_FAMILY = 4, 20  # kernel constants NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY
-LISTEN = 10  # socket state TCP_LISTEN
+LISTEN = 10  # socket state TCP_LISTEN, also of listening Unix sockets
 REQUEST = struct.Struct("=BBxxI48x")  # struct inet_diag_req_v2: family, protocol, states
 PORT, QUEUE = struct.Struct("!4xH"), struct.Struct("=56xII")  # struct inet_diag_msg: idiag_sport; idiag_rqueue, _wqueue
 WAITING = {"tcp": "0A", "udp": "07"}  # socket states TCP_LISTEN; TCP_CLOSE, which a UDP socket has before connect(2)

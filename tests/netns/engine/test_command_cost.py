@@ -87,7 +87,7 @@ def spent(monkeypatch):
 
 COSTS = {
     "create": {"connection": 1, "statement": 45, "request": 7, "list of rules": 2},
-    "connect": {"connection": 1, "statement": 72, "request": 7, "list": 1, "list of rules": 1},
+    "connect": {"connection": 1, "statement": 72, "request": 7, "list": 2, "list of rules": 1},
     "disconnect": {"connection": 1, "statement": 68, "request": 5, "list of rules": 1},
     "remove": {"connection": 1, "statement": 55, "request": 3, "list of rules": 1},
 }
@@ -102,7 +102,8 @@ rules a second time to look for chains of other programs that drop forwarded pac
 
 "request": connect and disconnect need one more netlink request, because the container is on other networks too.
 
-"list": connect lists the links of the container's namespace, because hawse refuses a namespace that belongs to a host.
+"list": connect lists the links and the Unix sockets of the container's namespace, because hawse refuses a namespace
+that belongs to a host.
 """
 
 

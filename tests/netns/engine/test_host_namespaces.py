@@ -15,7 +15,7 @@ import pytest
 
 from engine.store.api import Intent, IntentKind
 from engine.store.sqlite import SqliteStore
-from tests.conftest import CHECKOUT, COUNTER, Host
+from tests.conftest import CHECKOUT, COUNTER, Host, let_others_pass
 from tests.netns.engine.conftest import recorded
 
 pytestmark = pytest.mark.netns
@@ -120,6 +120,34 @@ def test_the_host_of_another_hawse_is_refused(app, peer, tmp_path):
         assert shared == f"a resident process of hawse; networks of hawse: {bridge(other)}"
     finally:
         other.delete()
+
+
+ODD_NAMES = r"""
+import ctypes, os, socket, sys
+os.setuid(65534)
+ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: may open its own /proc/self/fd again
+listeners = []
+for name in ("a\n1: 1 1 x 1 1 1 b", "\0/proc/self/fd/3/agent.sock", "/proc/self/fd/3/agent.sock"):
+    listeners.append(socket.socket(socket.AF_UNIX))
+    if name.startswith("/"):
+        os.dup2(os.open(sys.argv[1], os.O_PATH), 3)
+    listeners[-1].bind(name if name[0] in "/\0" else f"{sys.argv[1]}/{name}")
+    listeners[-1].listen()
+print("there", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_sockets_of_other_users_are_no_sign_of_a_host(app, netns, tmp_path):
+    """A user chooses the names of sockets, which may contain any text."""
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user").chmod(0o777)
+    let_others_pass(tmp_path / "user")
+    pipe = subprocess.PIPE
+    with netns.popen(sys.executable, "-c", ODD_NAMES, tmp_path / "user", stdin=pipe, stdout=pipe, text=True) as users:
+        assert users.stdout.readline() == "there\n"
+        assert (tmp_path / "user/agent.sock").is_socket()
+        app.hawse("network", "connect", "app", f"netns:{netns.name}")
 
 
 def test_an_interface_with_its_parent_elsewhere_marks_a_host_and_a_veth_pair_does_not(app, netns):
