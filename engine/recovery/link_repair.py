@@ -33,11 +33,12 @@ from engine.dns import wire
 from engine.dns.resolver import ADDRESS
 from engine.endpoints import boots, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import EngineError
+from engine.errors import EngineError, Unavailable
 from engine.events import repair as repairs
 from engine.host import configure, endpoint_spec, network_spec, save_driver_state
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 from engine.store.api import Reader, Store, Transaction
+from engine.store.locks import locked
 
 NETWORK, CONTAINER, ENDPOINT = "network", "container", "endpoint"
 
@@ -99,9 +100,9 @@ class LinkRepair:
     def put_right(self, subject: Subject, by: str = "") -> Comparison:
         """Compare a network or container (``subject``) with the kernel, repair the differences, and return the result.
 
-        Except for a cluster network, the comparison and the repair run in one write transaction. Therefore no command
-        can create or remove the subject meanwhile. An event reports the repair, and names ``by``: the program that
-        damaged the subject, or "" if that program is unknown.
+        For a network, the comparison and the repair run in one write transaction, except for a cluster network.
+        Therefore no command can create or remove the network meanwhile. An event reports the repair, and names ``by``:
+        the program that damaged the subject, or "" if that program is unknown.
         """
         with self._store.read() as reader:
             compared = self.compare(reader, subject)
@@ -114,6 +115,8 @@ class LinkRepair:
         if not compared.differences:
             return compared
         self._configure()
+        if subject.kind == CONTAINER:
+            return self._repair_container(subject, by)
         with self._store.write() as tx:
             compared = self.compare(tx, subject, tx)
             if compared.differences:
@@ -121,15 +124,35 @@ class LinkRepair:
                 repairs.add(tx, *subject, repairs.REPAIR, values)
             return compared
 
+    def _repair_container(self, subject: Subject, by: str) -> Comparison:
+        """Compare and repair a container, and return the result; return `BUSY` if a command holds the container lock.
+
+        Because root in the sandbox can make the kernel's lists long, the repair may take seconds. Therefore it runs
+        under the container lock, and not in a write transaction, for which all other commands would wait.
+        """
+        try:
+            with locked(self._run, "container", subject.id, timeout=0), self._store.read() as reader:
+                compared = self.compare(reader, subject, repairing=True)
+        except Unavailable:
+            return BUSY
+        if compared.differences:
+            values = repairs.attributes(by, compared.differences)
+            repairs.add_alone(self._store, *subject, repairs.REPAIR, values)
+        return compared
+
     def tell_resting(self, subject: Subject, by: str, seconds: float) -> None:
         """Add a "drift" event: the program ``by`` repeatedly undoes a repair, so the next repair waits ``seconds``."""
         values = repairs.resting(by, seconds)
         repairs.add_alone(self._store, *subject, repairs.DRIFT, values)
 
-    def compare(self, reader: Reader, subject: Subject, tx: Transaction | None = None) -> Comparison:
-        """Compare a network or container with the kernel; with ``tx``, also repair the differences.
+    def compare(
+        self, reader: Reader, subject: Subject, tx: Transaction | None = None, *, repairing: bool = False
+    ) -> Comparison:
+        """Compare a network or container with the kernel.
 
-        ``tx`` is a write transaction, and ``reader`` is then the same object.
+        With ``tx``, the differences of a network are also repaired. ``tx`` is a write transaction, and ``reader`` is
+        then the same object. With ``repairing``, the differences of a container are also repaired. The caller then
+        holds the container lock.
         """
         if not boots.is_of_this_boot(reader):
             return NOTHING
@@ -137,7 +160,7 @@ class LinkRepair:
             network = reader.network(subject.id)
             return self._compare_network(reader, network, tx) if network is not None else NOTHING
         container = reader.container(subject.id)
-        return self._compare_container(reader, container, tx) if container is not None else NOTHING
+        return self._compare_container(reader, container, repairing=repairing) if container is not None else NOTHING
 
     def _compare_network(self, reader: Reader, network: NetworkRecord, tx: Transaction | None) -> Comparison:
         driver = self._driver(network)
@@ -156,7 +179,7 @@ class LinkRepair:
             save_driver_state(tx, driver)
         return Comparison(name, differences, members=_members(reader, network) if differences else ())
 
-    def _compare_container(self, reader: Reader, container: ContainerRecord, tx: Transaction | None) -> Comparison:
+    def _compare_container(self, reader: Reader, container: ContainerRecord, *, repairing: bool) -> Comparison:
         if container.status != "running" or not container.sandbox_path or not self._may_repair(container):
             return BUSY if _in_work(reader, container.id) else NOTHING
         endpoints = reader.endpoints(container_id=container.id)
@@ -166,7 +189,7 @@ class LinkRepair:
         members = [JoinedEndpoint(network, endpoint) for network, endpoint in pairs if network is not None]
         differences: list[Difference] = []
         failures: list[Exception] = []
-        for member_differences, failed in self._compare_members(container, members, repairing=tx is not None):
+        for member_differences, failed in self._compare_members(container, members, repairing=repairing):
             differences += member_differences
             failures += failed
         return Comparison(f"container {container.name}", differences, failures=failures)

@@ -1,17 +1,21 @@
-"""If the kernel refuses one step of a comparison, the results of the other steps are kept."""
+"""The steps of a comparison, and of the repair of a container, with a double of a driver."""
 
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 
 from drivers.errors import KernelError
+from drivers.linux.host import boot_identity
 from drivers.model import Difference
-from engine.endpoints import sandbox
+from engine.endpoints import boots, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, HostConfig, NetworkRecord
-from engine.recovery.link_repair import LinkRepair
+from engine.recovery.link_repair import CONTAINER, LinkRepair, Subject
+from engine.store.locks import locked
+from engine.store.sqlite import SqliteStore
 
 LOST = Difference("missing", "address", "10.0.0.2/24 on eth0")
 
@@ -53,3 +57,51 @@ def test_differences_are_kept_when_the_routes_cannot_be_read(monkeypatch, tmp_pa
     assert [d for differences, _ in results for d in differences] == [LOST]
     assert [str(f) for _, failures in results for f in failures] == ["list routes: no buffer space available"]
     assert driver.repaired == [LOST] * repairing
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteStore:
+    """Return a store with a running container on a network of the driver "double"."""
+    made = SqliteStore(tmp_path / "hawse.db", busy_seconds=0.1)
+    with made.write() as tx:
+        tx.set_meta(boots.BOOT, boot_identity())
+        tx.put_network(NetworkRecord("n", "app", "", "double"))
+        tx.put_container(
+            ContainerRecord(
+                id="c", name="web", created="", config=ContainerConfig(image="i"), host=HostConfig(), status="running",
+                sandbox_path="/proc/self/ns/net",
+            )
+        )  # fmt: skip
+        tx.put_endpoint(EndpointRecord("e", "n", "c", "", ipv4="10.0.0.2/24", interface="eth0", phase="live"))
+    return made
+
+
+@pytest.fixture
+def repair(store, monkeypatch, tmp_path) -> LinkRepair:
+    monkeypatch.setattr(sandbox, "lost_routes", lambda container, members: [])
+    made = LinkRepair(store, tmp_path, lambda _: (), lambda _: 0)
+    made._drivers["double"] = Driver()
+    monkeypatch.setattr(made, "_configure", lambda: None)
+    return made
+
+
+def test_other_commands_write_the_store_during_the_repair_of_a_container(store, repair):
+    """Root in a sandbox can make the kernel's lists so long that a repair takes seconds."""
+    written = []
+
+    def write(*_arguments: object) -> None:
+        with store.write() as tx:
+            tx.set_meta("written", "yes")
+        written.append(True)
+
+    repair._drivers["double"].repair_endpoint = write
+    assert repair.put_right(Subject(CONTAINER, "c")).differences == [LOST]
+    assert written == [True]
+    with store.read() as reader:
+        assert [(e.type, e.action, e.actor) for e in reader.events()] == [("container", "repair", "c")]
+
+
+def test_a_container_is_not_repaired_while_a_command_holds_its_lock(repair, tmp_path):
+    with locked(tmp_path, "container", "c"):
+        assert repair.put_right(Subject(CONTAINER, "c")).busy
+    assert repair._drivers["double"].repaired == []
