@@ -81,7 +81,7 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
     endpoint = _with_chosen_families(endpoint, interface)
     present = link.find(opened, interface)
     if present is None:
-        other = next((candidate for candidate in link.all_links(opened) if _is_of(endpoint, candidate)), None)
+        other = next(iter(_links_of(opened, endpoint)), None)
         if other is None:
             return [Difference("missing", "interface", interface, detail=LOST)]
         named = f"{interface} is named {other.name}"
@@ -194,18 +194,17 @@ def discard(sandbox: Sandbox, endpoint: EndpointSpec) -> None:
     """Delete the endpoint's interface in the sandbox, if it exists, because its other end is lost; idempotent."""
 
     def remove(opened: Session) -> None:
-        for candidate in link.all_links(opened):
-            if _is_of(endpoint, candidate):
-                link.delete(opened, candidate.name)
+        for found in _links_of(opened, endpoint):
+            link.delete(opened, found.name)
 
     inside(sandbox, remove)
 
 
-def _is_of(endpoint: EndpointSpec, candidate: link.Link) -> bool:
-    """Return whether a sandbox's link belongs to the endpoint. The name of the link does not matter."""
-    return candidate.alias == names.endpoint_mark(endpoint.id) or (
-        candidate.kind == "veth" and candidate.mac == endpoint.link_mac
-    )
+def _links_of(opened: Session, endpoint: EndpointSpec) -> list[link.Link]:
+    """Return the sandbox's links that belong to the endpoint. The names of the links do not matter."""
+    mark, mac = names.endpoint_mark(endpoint.id), endpoint.link_mac
+    candidates = link.with_alias_or_mac(opened, mark, mac)
+    return [found for found in candidates if found.alias == mark or (found.kind == "veth" and found.mac == mac)]
 
 
 def _addresses(endpoint: EndpointSpec) -> list[IPInterface]:

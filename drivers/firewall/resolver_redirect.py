@@ -27,6 +27,8 @@ TABLE = "hawse_resolver"
 PROTOCOLS = ("udp", "tcp")
 PORT, LAST_PORT = 53, 65535
 CHAINS = ("asks", "answers")
+LIMIT = 64
+"""The maximum number of objects of one kind that are read from the table, to which root in the sandbox can add any."""
 SAMPLE_PORT = 0xABCD
 """A port number whose bytes occur in the rules only as that port, so that `_with_port` can replace them."""
 DELETION = Message(DELETE_TABLE, 0, table_header(f"ip {TABLE}"))
@@ -38,7 +40,7 @@ def bound_port() -> int:
     Runs in the calling thread's network namespace. After a restart, the agent binds the same port, because a change of
     the redirection takes milliseconds for each sandbox.
     """
-    asks, answers = (nfnetlink.comments(f"ip {TABLE}", chain) for chain in CHAINS)
+    asks, answers = (nfnetlink.comments(f"ip {TABLE}", chain, LIMIT) for chain in CHAINS)
     port = asks[-1] if asks else ""
     whole = asks == answers == ["", *[port] * len(PROTOCOLS)]
     # Because a process in the namespace may have made the rules, their comments may be any text.
@@ -92,7 +94,7 @@ def compare(address: IPv4Address, public: int, bound: int) -> list[Difference]:
 
     Otherwise, the list is empty. Runs in the calling thread's network namespace.
     """
-    structure = table_structure.find(f"ip {TABLE}")
+    structure = table_structure.find(f"ip {TABLE}", LIMIT)
     if structure is None:
         return [Difference("missing", "redirection of the resolver", "the table")]
     due = _sample(address, public).structure

@@ -8,6 +8,7 @@ library always produce the same list for the same rules.
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
@@ -58,10 +59,14 @@ def expected(table: str, rules: str = "") -> Structure:
     return made
 
 
-def find(table: str) -> Structure | None:
-    """Return the structure of a table in the calling thread's namespace, or None if it does not exist."""
+def find(table: str, limit: int = sys.maxsize) -> Structure | None:
+    """Return the structure of a table in the calling thread's namespace, or None if it does not exist.
+
+    Raises `KernelError` if the table has more than ``limit`` chains, sets or rules, or a set more than ``limit``
+    messages of elements.
+    """
     with open_session() as session:
-        return _read(session, table)
+        return _read(session, table, limit)
 
 
 def handles() -> dict[tuple[str, str], int]:
@@ -94,20 +99,22 @@ def messages(table: str) -> list[Message]:
     return copies
 
 
-def _read(session: Session, table: str) -> Structure | None:
+def _read(session: Session, table: str, limit: int) -> Structure | None:
     answers: list[bytes] = []
     with kernel_errors("look up table", table, ignore=(errno.ENOENT,)):
         answers = session.request(GET_TABLE, table_header(table))
     if not answers:
         return None
     with kernel_errors("list rules of", table):
-        chains = _listed(session, GET_CHAIN, table)
-        sets = {read_text(s[SET_NAME]): _parts(s, SET_PARTS) for s in _listed(session, GET_SET, table)}
+        chains = _listed(session, GET_CHAIN, table, limit)
+        sets = {read_text(s[SET_NAME]): _parts(s, SET_PARTS) for s in _listed(session, GET_SET, table, limit)}
         anonymous = {
-            name.encode(): _contents(session, table, name) for name in sets if name.encode().startswith(ANONYMOUS)
+            name.encode(): _contents(session, table, name, limit)
+            for name in sets
+            if name.encode().startswith(ANONYMOUS)
         }
         rules: dict[str, list[object]] = {}
-        for rule in _listed(session, GET_RULE, table):
+        for rule in _listed(session, GET_RULE, table, limit):
             rules.setdefault(read_text(rule[RULE_CHAIN]), []).append(_rule(rule, anonymous))
     return Structure(
         read(answers[0], NFGENMSG.size).get(TABLE_FLAGS, b""),
@@ -117,23 +124,26 @@ def _read(session: Session, table: str) -> Structure | None:
     )
 
 
-def _listed(session: Session, kind: int, table: str) -> list[dict[int, bytes]]:
+def _listed(session: Session, kind: int, table: str, limit: int = sys.maxsize) -> list[dict[int, bytes]]:
     """Return a table's objects of one kind: its chains, sets or rules.
 
-    The kernel lists some kinds for all tables of an address family. This function removes the objects of other tables
-    from the result.
+    The kernel lists some kinds for all tables of an address family. This function leaves out the objects of other
+    tables. Raises OSError if more than ``limit`` objects would be returned.
     """
-    name = table.partition(" ")[2]
-    records = [read(message, NFGENMSG.size) for message in session.dump(kind, table_header(table))]
-    return [record for record in records if read_text(record[TABLE]) == name]
+    name = text(TABLE, table.partition(" ")[2])
+
+    def is_of_table(message: bytes) -> bool:
+        return message.startswith(name, NFGENMSG.size)
+
+    return [read(message, NFGENMSG.size) for message in session.dump(kind, table_header(table), is_of_table, limit)]
 
 
 def _parts(attributes: Mapping[int, bytes], kinds: tuple[int, ...]) -> Parts:
     return tuple(attributes.get(kind, b"") for kind in kinds)
 
 
-def _contents(session: Session, table: str, set_name: str) -> frozenset[bytes]:
-    listed = session.dump(GET_ELEMENTS, table_header(table) + text(SET_NAME, set_name))
+def _contents(session: Session, table: str, set_name: str, limit: int) -> frozenset[bytes]:
+    listed = session.dump(GET_ELEMENTS, table_header(table) + text(SET_NAME, set_name), limit=limit)
     return frozenset(item for message in listed for _, item in each(read(message, NFGENMSG.size).get(ELEMENTS, b"")))
 
 

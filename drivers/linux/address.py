@@ -19,7 +19,7 @@ from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
-from drivers.linux.rtnetlink import Attributes, decode, encode
+from drivers.linux.rtnetlink import SANDBOX_LIMIT, Attributes, decode, encode
 from drivers.model import IPAddress, IPInterface
 
 FAMILIES = {4: AF_INET, 6: AF_INET6}
@@ -51,15 +51,15 @@ def add(session: Session, link_index: int, address: IPInterface, *, protocol: in
 
 def remove_ours(session: Session, link_index: int) -> None:
     """Remove a link's addresses that have hawse's protocol number; idempotent."""
-    for record in _all(session):
-        if record.link == link_index and record.protocol == OURS:
+    for record in _all(session, link_index):
+        if record.protocol == OURS:
             with kernel_errors("remove address", str(record.address), ignore=(errno.EADDRNOTAVAIL, errno.ENODEV)):
                 session.request(RTM_DELADDR, _body(link_index, record.address))
 
 
 def foreign(session: Session, link_index: int) -> list[IPInterface]:
     """Return a link's addresses that do not have hawse's protocol number."""
-    return [record.address for record in _all(session) if record.link == link_index and record.protocol != OURS]
+    return [record.address for record in _all(session, link_index) if record.protocol != OURS]
 
 
 def all_addresses(session: Session) -> list[tuple[int, IPInterface]]:
@@ -70,7 +70,8 @@ def all_addresses(session: Session) -> list[tuple[int, IPInterface]]:
 def of_link(session: Session, link_index: int) -> list[IPInterface]:
     """Return the addresses of one link, IPv4 first.
 
-    Addresses of other links are not decoded, because decoding takes most of the time.
+    Addresses of other links are not decoded, because decoding takes most of the time. Raises `KernelError` if the link
+    has more than `SANDBOX_LIMIT` addresses of one family.
     """
     return [record.address for record in _all(session, link_index)]
 
@@ -89,14 +90,18 @@ def _body(link_index: int, address: IPInterface, attributes: Attributes = ()) ->
     return encode(ifaddrmsg, values, index=link_index, flags=flags, **fields)
 
 
-def _all(session: Session, link_index: int = 0) -> Iterator[_LinkAddress]:
-    """Yield all addresses, or only the addresses of the link ``link_index`` if it is not 0."""
+def _all(session: Session, link_index: int | None = None) -> Iterator[_LinkAddress]:
+    """Yield all addresses, or only the addresses of the link ``link_index`` if it is not None."""
+
+    def is_of_link(body: bytes) -> bool:
+        index: int = HEADER.unpack_from(body)[4]
+        return index == link_index
+
+    of_one_link = () if link_index is None else (is_of_link, SANDBOX_LIMIT)
     for family in FAMILIES.values():
         with kernel_errors("list", "addresses"):
-            bodies = session.dump(RTM_GETADDR, encode(ifaddrmsg, family=family))
+            bodies = session.dump(RTM_GETADDR, encode(ifaddrmsg, family=family), *of_one_link)
         for body in bodies:
-            if link_index and HEADER.unpack_from(body)[4] != link_index:
-                continue
             message = decode(ifaddrmsg, body)
             # Prefer IFA_LOCAL, because on a point-to-point link IFA_ADDRESS is the address of the other end.
             local = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")

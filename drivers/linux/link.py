@@ -1,7 +1,7 @@
 """Links: bridges, veth pairs, VLAN, macvlan, ipvlan and dummy interfaces, and their flags.
 
-A function with a parameter ``session`` acts in the session's network namespace. Only `all_links` reads the kernel's
-list of all links; the other functions ask the kernel for single links.
+A function with a parameter ``session`` acts in the session's network namespace. Only `all_links` and
+`with_alias_or_mac` read the kernel's list of all links; the other functions ask the kernel for single links.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from drivers.errors import InterfaceRefused, KernelError
 from drivers.linux import recording
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Message, Session
-from drivers.linux.rtnetlink import Attributes, decode, dump, encode
+from drivers.linux.rtnetlink import SANDBOX_LIMIT, Attributes, decode, dump, encode
 from drivers.model import MAC_TEXT
 
 ANY_KIND = frozenset(name for name, *_ in ifinfmsg.nla_map)
@@ -162,6 +162,22 @@ def all_links(session: Session) -> list[Link]:
     """Return all links in the session's network namespace."""
     with kernel_errors("list", "links"):
         return [_read(message) for message in dump(session, RTM_GETLINK, ifinfmsg, [SKIP_STATISTICS])]
+
+
+def with_alias_or_mac(session: Session, alias: str, mac: str) -> list[Link]:
+    """Return the links with this alias or this MAC in the session's network namespace.
+
+    A link with both in other attributes may also be returned. Root in a sandbox can make any number of links. Therefore
+    other links are not decoded, and more than `SANDBOX_LIMIT` such links raise `KernelError`.
+    """
+    parts = [part for part in (alias.encode(), bytes.fromhex(mac.replace(":", ""))) if part]
+
+    def may_match(body: bytes) -> bool:
+        return any(part in body for part in parts)
+
+    with kernel_errors("list", "links"):
+        messages = dump(session, RTM_GETLINK, ifinfmsg, [SKIP_STATISTICS], may_match, SANDBOX_LIMIT)
+    return [_read(message) for message in messages]
 
 
 def add(session: Session, name: str, kind: str, **attributes: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from typing import Any, Literal, NamedTuple
@@ -28,9 +29,11 @@ from pyroute2.netlink.rtnl.ndmsg import (
 
 from drivers.linux.errors import kernel_errors, refusal
 from drivers.linux.netlink import Message, Session, session
-from drivers.linux.rtnetlink import decode, dump, encode
+from drivers.linux.rtnetlink import SANDBOX_LIMIT, decode, dump, encode
 
 BATCH = 256  # maximum number of messages per batch; the socket's buffer can hold an error for each message
+NDMSG = struct.Struct("=4xiH")  # struct ndmsg: index of the link, state
+UNRESOLVED = NUD_INCOMPLETE | NUD_FAILED | NUD_PROBE
 ALL_ZERO = "00:00:00:00:00:00"
 
 Kind = Literal["forward", "flood", "port", "neighbor"]
@@ -84,14 +87,18 @@ def rows(vxlans: Iterable[int]) -> set[Row]:
 
 def forget_unresolved(opened: Session, link: int) -> None:
     """Delete a link's unanswered neighbour entries, so that the kernel sends new requests immediately."""
+
+    def is_unresolved(body: bytes) -> bool:
+        index, state = NDMSG.unpack_from(body)
+        return index == link and bool(state & UNRESOLVED)
+
     for family in (socket.AF_INET, socket.AF_INET6):
         with kernel_errors("list", "neighbours"):
-            entries = dump(opened, RTM_GETNEIGH, ndmsg, family=family)
+            entries = dump(opened, RTM_GETNEIGH, ndmsg, (), is_unresolved, SANDBOX_LIMIT, family=family)
         for entry in entries:
-            if entry["ifindex"] == link and entry["state"] & (NUD_INCOMPLETE | NUD_FAILED | NUD_PROBE):
-                address = [("NDA_DST", entry.get_attr("NDA_DST"))]
-                with kernel_errors("forget neighbour of", f"link {link}", ignore=(errno.ENOENT,)):
-                    opened.request(RTM_DELNEIGH, encode(ndmsg, address, family=family, ifindex=link))
+            address = [("NDA_DST", entry.get_attr("NDA_DST"))]
+            with kernel_errors("forget neighbour of", f"link {link}", ignore=(errno.ENOENT,)):
+                opened.request(RTM_DELNEIGH, encode(ndmsg, address, family=family, ifindex=link))
 
 
 def is_local(opened: Session, bridge: int, mac: str) -> bool:

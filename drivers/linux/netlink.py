@@ -181,15 +181,18 @@ class Session:
         finally:
             os.close(namespace)
 
-    def dump(self, kind: int, body: bytes, is_kept: Callable[[bytes], bool] | None = None) -> list[bytes]:
+    def dump(
+        self, kind: int, body: bytes, is_kept: Callable[[bytes], bool] | None = None, limit: int = sys.maxsize
+    ) -> list[bytes]:
         """Return the bodies of the messages with which the kernel lists objects; ``kind`` and ``body`` are the request.
 
         With ``is_kept``, only the bodies for which it returns True are returned. If the list changes while the function
         reads it, the function reads the list again. Raises OSError with EINTR if the list changes during every attempt.
+        Raises OSError with EMSGSIZE if more than ``limit`` bodies would be returned. The session must then be closed.
         """
         for _ in range(DUMP_ATTEMPTS):
             try:
-                bodies = self._answers(self._send(kind, body, DUMP), is_kept)
+                bodies = self._answers(self._send(kind, body, DUMP), is_kept, limit)
                 return bodies if recording.recorder is None else recording.recorder.listed(self, kind, bodies)
             except InterruptedError:
                 continue
@@ -210,11 +213,14 @@ class Session:
         self._socket.send(_packed(Message(kind, flags, body), self._sent))
         return self._sent
 
-    def _answers(self, number: int, is_kept: Callable[[bytes], bool] | None = None) -> list[bytes]:
+    def _answers(
+        self, number: int, is_kept: Callable[[bytes], bool] | None = None, limit: int = sys.maxsize
+    ) -> list[bytes]:
         """Return the bodies of the kernel's answers to the message with the sequence number ``number``.
 
         If ``is_kept`` is given, only the bodies for which it returns True are returned. Raises OSError if the kernel
-        refuses the message. Raises InterruptedError if the listed objects changed during the reading.
+        refuses the message, or if more than ``limit`` bodies would be returned. Raises InterruptedError if the listed
+        objects changed during the reading.
         """
         bodies: list[bytes] = []
         whole = True
@@ -230,6 +236,8 @@ class Session:
                         raise InterruptedError
                     return bodies
                 if is_kept is None or is_kept(body):
+                    if len(bodies) == limit:
+                        raise OSError(errno.EMSGSIZE, f"more than {limit} objects")
                     bodies.append(body)
 
     def _refusals(self, first: int) -> Iterator[tuple[int, int]]:

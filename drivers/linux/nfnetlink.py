@@ -10,6 +10,7 @@ import _thread
 import errno
 import os
 import struct
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -84,16 +85,17 @@ _closer = _Closer()
 os.register_at_fork(after_in_child=_closer.forget)
 
 
-def comments(table: str, chain: str) -> list[str]:
+def comments(table: str, chain: str, limit: int = sys.maxsize) -> list[str]:
     """Return the comment of each rule of a chain, or "" for a rule without a comment.
 
     ``table`` is family and name (``inet hawse``). A missing chain gives an empty list. Runs in the calling thread's
-    network namespace.
+    network namespace. Raises `KernelError` if the chain has more than ``limit`` rules.
     """
     request = table_header(table) + text(CHAIN, chain)
     texts = recording.recorder.rule_comments(table, chain) if recording.recorder is not None else []
     with open_session() as session, kernel_errors("list rules of", f"{table} {chain}", ignore=(errno.ENOENT,)):
-        texts += [_comment(read(m, NFGENMSG.size).get(USER_DATA, b"")) for m in session.dump(GET_RULE, request)]
+        rules = session.dump(GET_RULE, request, limit=limit)
+        texts += [_comment(read(rule, NFGENMSG.size).get(USER_DATA, b"")) for rule in rules]
     return texts
 
 

@@ -20,10 +20,10 @@ from drivers.linux import sysctl
 from drivers.linux.errors import kernel_errors
 from drivers.linux.link import index
 from drivers.linux.netlink import Session
-from drivers.linux.rtnetlink import Attributes, decode, dump, encode
+from drivers.linux.rtnetlink import SANDBOX_LIMIT, Attributes, decode, dump, encode
 from drivers.model import IPAddress, IPInterface, IPNetwork
 
-PREFIX_LENGTH = 1  # offset of the destination's prefix length in a message about a route (rtnetlink(7), rtm_dst_len)
+PREFIX_LENGTH, TABLE = 1, 4  # offsets in a message about a route (rtnetlink(7)): rtm_dst_len, rtm_table
 CLONED = 0x200  # kernel flag RTM_F_CLONED: a cached copy of another route
 MAIN_TABLE = 254
 BOOT = 3  # RTPROT_BOOT, the protocol of routes set by hand; `ip route` does not print this protocol
@@ -60,15 +60,16 @@ class Route(Struct, frozen=True):
 def widest(session: Session) -> list[Route]:
     """Return the default routes of both families, and the routes to half of all addresses (such as 0.0.0.0/1).
 
-    The owner of a connected namespace can add any number of routes. Therefore other routes are not kept in memory.
+    The owner of a connected namespace can add any number of routes. Therefore other routes are not kept in memory, and
+    more than `SANDBOX_LIMIT` such routes raise `KernelError`.
     """
     with kernel_errors("list", "routes"):  # AF_UNSPEC requests routes of IPv4 and IPv6
-        messages = dump(session, RTM_GETROUTE, rtmsg, is_kept=_is_wide, family=AF_UNSPEC)
+        messages = dump(session, RTM_GETROUTE, rtmsg, is_kept=_is_wide, limit=SANDBOX_LIMIT, family=AF_UNSPEC)
     return list(_widest(messages))
 
 
 def _is_wide(body: bytes) -> bool:
-    return body[PREFIX_LENGTH] <= 1
+    return body[PREFIX_LENGTH] <= 1 and body[TABLE] == MAIN_TABLE
 
 
 def add(session: Session, route: Route, *, replacing: bool = False) -> None:
@@ -130,11 +131,16 @@ def has_connected(session: Session, interface: IPInterface, name: str) -> bool:
 
 def _is_listed(session: Session, subnet: IPNetwork, name: str) -> bool:
     """Return whether the main table lists a route to the subnet on a link; ignores routing rules."""
+    packed = subnet.network_address.packed
+
+    def may_match(body: bytes) -> bool:
+        return (body[PREFIX_LENGTH], body[TABLE]) == (subnet.prefixlen, MAIN_TABLE) and packed in body
+
     with kernel_errors("list", "routes"):
-        routes = dump(session, RTM_GETROUTE, rtmsg, family=FAMILIES[subnet.version])
-    here = [route for route in routes if route["table"] == MAIN_TABLE and route["dst_len"] == subnet.prefixlen]
-    start = str(subnet.network_address)
-    return any(route.get_attr("RTA_DST") == start and route.get_attr("RTA_OIF") == index(name) for route in here)
+        family = FAMILIES[subnet.version]
+        routes = dump(session, RTM_GETROUTE, rtmsg, is_kept=may_match, limit=SANDBOX_LIMIT, family=family)
+    start, link_index = str(subnet.network_address), index(name)
+    return any(route.get_attr("RTA_DST") == start and route.get_attr("RTA_OIF") == link_index for route in routes)
 
 
 def add_connected(session: Session, interface: IPInterface, link_index: int) -> None:

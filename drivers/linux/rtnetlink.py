@@ -15,6 +15,7 @@ or decode the same bytes. Therefore, modules that decode very many messages do w
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,6 +24,11 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from drivers.linux.netlink import HEADER, Session
 
+SANDBOX_LIMIT = 4096
+"""The maximum number of objects of one kind that hawse decodes in a sandbox.
+
+Root in a sandbox can make any number of links, addresses, routes and neighbours. Each takes 0.1 ms to decode.
+"""
 Attributes = Iterable[tuple[Any, ...]]
 """Netlink attributes as pyroute2 needs them: tuples of name, value and, if the kernel needs them, netlink flags."""
 
@@ -74,11 +80,13 @@ def dump(
     layout: Any,
     attributes: Attributes = (),
     is_kept: Callable[[bytes], bool] | None = None,
+    limit: int = sys.maxsize,
     **fields: Any,
 ) -> list[Any]:
     """Return the objects that the kernel lists, decoded as the pyroute2 class ``layout``.
 
     ``attributes`` and ``fields`` are the content of the request. With ``is_kept``, only objects are returned for whose
-    message body it returns True. The function reads the list again if the list changed meanwhile.
+    message body it returns True. The function reads the list again if the list changed meanwhile. Raises OSError with
+    EMSGSIZE if more than ``limit`` objects would be returned.
     """
-    return [decode(layout, body) for body in session.dump(kind, encode(layout, attributes, **fields), is_kept)]
+    return [decode(layout, body) for body in session.dump(kind, encode(layout, attributes, **fields), is_kept, limit)]
