@@ -40,9 +40,7 @@ Strings = list[str]
 
 
 class Created(Struct, frozen=True):
-    """The result of a create operation: the full id of the new object, and warnings for the user. Each warning is one
-    line.
-    """
+    """The result of a create operation: the new object's id, and warnings for the user (one line each)."""
 
     id: str
     warnings: Sequence[str] = ()
@@ -51,8 +49,10 @@ class Created(Struct, frozen=True):
 class SwarmInit(Struct, frozen=True):
     """The body of POST /swarm/init, reduced to the fields that hawse uses.
 
-    ``store`` holds the URLs of an etcd that the user runs (a hawse extension). ``store_files`` holds the contents of
-    the TLS files ``cacert``, ``cert`` and ``key`` for the connection to this etcd.
+    ``advertise`` and ``data_path`` say which addresses of this host other hosts use. ``pools`` and ``subnet_size`` say
+    which subnets cluster networks get. ``store`` holds the URLs of an etcd that the user runs (a hawse extension).
+    ``store_files`` holds the contents of the TLS files ``cacert``, ``cert`` and ``key`` for the connection to this
+    etcd.
     """
 
     advertise: str = ""
@@ -66,7 +66,9 @@ class SwarmInit(Struct, frozen=True):
 class SwarmJoin(Struct, frozen=True):
     """The body of POST /swarm/join.
 
-    The host takes the role for which the join token was issued. If ``role`` is not "", the token must be for this role.
+    ``remote`` is the address of a manager. ``advertise`` and ``data_path`` say which addresses of this host other hosts
+    use. The host takes the role for which the join token was issued. If ``role`` is not "", the token must be for this
+    role.
     """
 
     remote: str
@@ -113,10 +115,10 @@ class Diagnosis(Struct, frozen=True):
 
 
 class EventStream(Protocol):
-    """The events that match the options of `System.events`, in their order, each once.
+    """The events that match the options of `System.events`, each event once, in the order of their occurrence.
 
-    One thread iterates; the iteration blocks until the next event. It ends at ``until``, or after `stop`. It raises
-    EngineError if the store cannot be read.
+    One thread iterates; the iteration blocks until the next event. It ends at the time ``until`` of the options, or
+    after `stop`. It raises EngineError if the store cannot be read.
     """
 
     def __iter__(self) -> Iterator[Event]:
@@ -140,7 +142,7 @@ class Networks(Protocol):
         """Create a network."""
 
     def advice(self, request: NetworkCreate) -> Strings:
-        """Return advice for the user about the network that `create` has made, one line for each fact."""
+        """Return advice for the user about the network that `create` made from ``request``, one line for each fact."""
 
     def list(self, filters: Filters) -> Documents:
         """Return the NetworkResource documents of all networks that match the filters.
@@ -175,15 +177,19 @@ class Networks(Protocol):
         *,
         adoption: Adoption | None = None,
     ) -> None:
-        """Connect a container to a network. ``container`` may also be a network namespace that hawse did not create.
+        """Connect a container to a network; ``reference`` is the network's name or id.
 
-        Such a namespace is given as ``netns:NAME`` or ``pid:N``, and ``adoption`` has the user's settings for it.
-        ``ports`` are host ports to publish in the same operation (a hawse extension). Raises Forbidden for a host's own
-        network namespace, such as that of PID 1, unless ``adoption.force`` is set.
+        ``container`` may also be a network namespace that hawse did not create, given as ``netns:NAME`` or ``pid:N``.
+        ``adoption`` has the user's settings for this namespace. ``ports`` are host ports to publish in the same
+        operation (a hawse extension). Raises Forbidden for a host's own network namespace, such as that of PID 1,
+        unless ``adoption.force`` is set.
         """
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
-        """Disconnect a container from a network."""
+        """Disconnect a container from a network; ``reference`` is the network's name or id.
+
+        With ``force``, also removes the endpoint of a container that no longer exists.
+        """
 
     def prune(self, filters: Filters) -> Strings:
         """Remove unused custom networks and return their names."""
@@ -204,31 +210,32 @@ class Containers(Protocol):
     def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
         """Connect to the standard streams of a container that is created or running.
 
-        To receive the container's output from its beginning, callers call this method before ``start``.
+        ``stdio`` are the caller's own streams. The container's standard input is connected only with ``stdin``. To
+        receive the container's output from its beginning, callers call this method before ``start``.
         """
 
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> bool:
-        """Stop a container with its stop signal, then with SIGKILL after ``timeout`` seconds.
+        """Stop a container with a signal, then with SIGKILL after ``timeout`` seconds.
 
         Return False, without effect, if the container is not running.
 
-        If ``timeout`` is None, the stop timeout of the container's configuration applies. If the configuration has no
-        stop timeout, 10 seconds apply.
+        If ``signal`` is "", the container's stop signal is sent. If ``timeout`` is None, the stop timeout of the
+        container's configuration applies. If the configuration has no stop timeout, 10 seconds apply.
         """
 
     def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
-        """Stop a container, then start it."""
+        """Stop a container as `stop` does, with the same ``timeout`` and ``signal``; then start it."""
 
     def kill(self, reference: str, signal: str = "") -> None:
         """Send a signal to a container (SIGKILL by default)."""
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
-        """Remove a container. A running container is removed only if ``force`` is set."""
+        """Remove a container. A running container is removed only if ``force`` is set. ``volumes`` has no effect."""
 
     def remove_each(
         self, references: Sequence[str], *, force: bool = False, volumes: bool = False
     ) -> Iterator[EngineError | None]:
-        """Remove several containers together.
+        """Remove several containers together; ``force`` and ``volumes`` have the same meaning as in `remove`.
 
         For each reference, in order, yields None after the removal of the container, or the error.
         """
@@ -240,7 +247,10 @@ class Containers(Protocol):
         """Remove a legacy link; the reference "web/db" means the link ``db`` of the container ``web``."""
 
     def update(self, reference: str, policy: RestartPolicy | None) -> None:
-        """Change a container's restart policy; with None, only check the container and add the event "update"."""
+        """Change a container's restart policy.
+
+        If ``policy`` is None, only checks that the container may be updated, and adds the event "update".
+        """
 
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
         """Wait for a container and return its exit code.
@@ -254,18 +264,22 @@ class Containers(Protocol):
     ) -> Documents:
         """Return the documents of GET /containers/json, newest container first.
 
-        Each document has the keys Id, Names, Image, ImageID, Command, Created, Ports and so on. Without ``networks``,
-        NetworkSettings.Networks is empty, which makes the call faster for many containers.
+        Only running containers are listed, unless ``all``, a ``limit`` above 0 or a ``status`` filter is given. A
+        ``limit`` above 0 is the maximum number of documents. With ``size``, the documents contain the disk usage.
+        Without ``networks``, NetworkSettings.Networks is empty, which makes the call faster for many containers.
         """
 
     def inspect(self, reference: str, *, size: bool = False) -> Json:
-        """Return the document of GET /containers/{id}/json."""
+        """Return the document of GET /containers/{id}/json; with ``size``, it contains the container's disk usage."""
 
     def gateway_priorities(self, container_ids: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
         """Return the gateway priorities that are not 0, as {container id: {network name: priority}}."""
 
     def announce_exec(self, reference: str, request: ExecCreate) -> None:
-        """Add the event that a command has been created, which `exec` runs later; the container must be running."""
+        """Add the event "exec_create" of a command that `exec` will run later.
+
+        Raises Conflict if the container is not running.
+        """
 
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run a command in a running container and return the exit code of the command.
@@ -284,14 +298,17 @@ class Containers(Protocol):
         """Return each container's current document of GET /containers/{id}/stats, without ``precpu_stats``."""
 
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
-        """Yield the documents of GET /containers/{id}/stats, one a second, until the container is removed (NotFound).
+        """Yield a document of GET /containers/{id}/stats every second; raises NotFound when the container is removed.
 
-        With ``once`` (``stream=false``), yield only one document, after a second. With ``one_shot``, yield it
+        With ``once`` (``stream=false``), yield only one document, after a second. With ``one_shot``, yield one document
         immediately.
         """
 
     def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:
-        """Connect to a container's streams like `open_attachment`, for a caller that copies the data itself."""
+        """Connect to a container's standard streams, for a caller that copies the data itself.
+
+        The container's standard input is connected only with ``stdin``.
+        """
 
     def resize(self, reference: str, rows: int, columns: int) -> None:
         """Set the size of a running container's terminal."""
@@ -379,7 +396,10 @@ class Images(Protocol):
         """Give an image one more name. If another image has the name, the name is removed from that image."""
 
     def prune(self, filters: Filters) -> tuple[Documents, int]:
-        """Remove unused images; return entries as `remove` does, and the size of the removed images in bytes."""
+        """Remove unused images; return two values: what was removed, and the size of the removed images in bytes.
+
+        What was removed is listed as entries {"Untagged": ...} and {"Deleted": ...}, as in the result of `remove`.
+        """
 
     def can_pull(self) -> bool:
         """Return whether `pull` is possible on this host: skopeo is installed."""
@@ -399,16 +419,16 @@ class Images(Protocol):
 
 
 class System(Protocol):
-    """The operations on this host as a whole: Docker's /version, /info and /events.
+    """The operations on this host as a whole, such as Docker's /version, /info and /events.
 
-    Other operations check the store, trace a path, and restore the host after a boot.
+    Some operations exist only in hawse. They check the store, trace a path, and restore or end the containers.
     """
 
     def version(self) -> Json:
         """Return the document of Docker's /version, with the versions of hawse and of this host."""
 
     def check(self, *, repair: bool = False) -> CheckReport:
-        """Check the store, and find hawse's objects in the kernel that have no record.
+        """Check the store, and find hawse's objects in the kernel that have no record in the store.
 
         With ``repair``, a damaged store is replaced by a repaired one, and the old file is kept.
         """
@@ -424,23 +444,24 @@ class System(Protocol):
         """
 
     def answer(self, question: str) -> str:
-        """Examine this host's side of a path for the trace of another host; changes nothing (a hawse extension).
+        """Answer another host's question about this host's side of a traced path; changes nothing (a hawse extension).
 
-        Question and answer are JSON. Returns "" if this host has no such overlay network, or if the other host has no
-        such endpoint on it. The kernel kills this process if the examination takes more than a few seconds.
+        The question and the answer are JSON texts. Returns "" if this host has no such overlay network, or if the other
+        host has no such endpoint on it. The kernel kills this process if the examination takes more than a few seconds.
         """
 
     def swarm_state(self) -> str:
         """Return "inactive", "active/manager" or "active/worker" from this host's own files, without a request."""
 
     def events(self, options: EventOptions, client: int = -1) -> EventStream:
-        """Return the events from ``since`` (default: now) on; `engine.events.stream` makes their JSON documents.
+        """Return the events since ``options.since`` (default: now); `engine.events.stream` renders them as JSON.
 
-        Without ``until``, and with an ``until`` in the future, the stream waits for new events. It watches the store:
-        no resident process is needed, and events of all processes appear. The store keeps about the last `EVENTS_KEPT`
-        events. Raises InvalidArgument with Docker's text if ``until`` is before ``since``.
+        Without ``options.until``, or if this time is in the future, the stream waits for new events. It watches the
+        store: no resident process is needed, and events of all processes appear. The store keeps about the last
+        `EVENTS_KEPT` events. Raises InvalidArgument with Docker's text if ``until`` is before ``since``.
 
-        ``client`` is the descriptor of a connection; the stream also ends when the client has closed the connection.
+        ``client`` is the descriptor of a connection, or -1. The stream also ends when the client has closed the
+        connection.
         """
 
     def boot(self, timeout: float) -> BootReport:

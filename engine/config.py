@@ -133,9 +133,10 @@ def _parsed(data: bytes) -> Any:
 
 
 def _require_trusted(path: Path, status: os.stat_result) -> None:
-    """Raise PermissionDenied if a user other than root and the calling user can change the file.
+    """Check that only root and the calling user can change the file; raises PermissionDenied.
 
-    Character devices such as /dev/null are always accepted, because they belong to root.
+    ``status`` is the file's stat result. Character devices such as /dev/null are always accepted, because they belong
+    to root.
     """
     if not stat.S_ISCHR(status.st_mode) and not is_own(status):
         raise PermissionDenied(

@@ -161,7 +161,7 @@ class Preparation:
 
 
 class _Verbs:
-    """The base class of `NetworkVerbs` and `ContainerVerbs`: stores the host, and the methods that prepare it."""
+    """The base class of `NetworkVerbs` and `ContainerVerbs`: stores the host, and the methods that prepare the host."""
 
     def __init__(self, preparation: Preparation) -> None:
         self.host, self.reading, self.changing = preparation.host, preparation.reading, preparation.changing
@@ -177,7 +177,7 @@ class NetworkVerbs(_Verbs):
         return networks_create.create(host, networks_create.with_default_options(request, host.config))
 
     def advice(self, request: NetworkCreate) -> Strings:
-        """Return advice about a network that was created."""
+        """Return advice for the user about the network that `create` made from ``request``, one line for each fact."""
         return networks_advice.lines(self.host, request)
 
     def list(self, filters: Filters) -> Documents:
@@ -199,7 +199,7 @@ class NetworkVerbs(_Verbs):
                 raise error
 
     def remove_each(self, references: Sequence[str]) -> Iterator[EngineError | None]:
-        """Remove several networks together."""
+        """Remove several networks together; yield None or the error for each reference, in order."""
         try:
             host = self.changing()
         except EngineError as error:
@@ -223,11 +223,14 @@ class NetworkVerbs(_Verbs):
         containers_connect.connect(self.changing(), reference, container, settings, ports, adoption)
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
-        """Disconnect a container from a network."""
+        """Disconnect a container from a network.
+
+        With ``force``, also removes the endpoint of a container that no longer exists.
+        """
         containers_disconnect.disconnect(self.changing(), reference, container, force=force)
 
     def prune(self, filters: Filters) -> Strings:
-        """Remove unused networks."""
+        """Remove unused custom networks and return their names."""
         host = self.changing()
         removed = networks_remove.prune(host, filters)
         recover.finish_in_background(host, len(removed))
@@ -244,23 +247,26 @@ class ContainerVerbs(_Verbs):
         return containers_create.create(self.changing(), request)
 
     def start(self, reference: str) -> bool:
-        """Start a container."""
+        """Start a container; return False, without effect, if it is running."""
         host = self.changing()
         return containers_start.start_by_user(host, lookup.resolve_own(host, reference).id)
 
     def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
-        """Connect to a container's streams."""
+        """Connect to a container's standard streams; its standard input is connected only with ``stdin``."""
         return containers_exec.open_attachment(self.host, reference, stdio, stdin=stdin)
 
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> bool:
-        """Stop a container."""
+        """Stop a container; return False, without effect, if it is not running.
+
+        Sends ``signal``, or the container's stop signal if ``signal`` is "". Sends SIGKILL after ``timeout`` seconds.
+        """
         host = self.changing()
         container = lookup.resolve_own(host, reference)
         with stop.error_prefix(f"cannot stop container: {reference}"):
             return stop.stop(host, container.id, timeout, signal)
 
     def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
-        """Restart a container."""
+        """Stop a container as `stop` does, then start it."""
         stop.restart(self.changing(), reference, timeout, signal)
 
     def kill(self, reference: str, signal: str = "") -> None:
@@ -276,7 +282,10 @@ class ContainerVerbs(_Verbs):
     def remove_each(
         self, references: Sequence[str], *, force: bool = False, volumes: bool = False
     ) -> Iterator[EngineError | None]:
-        """Remove several containers together; ``volumes`` has no effect, because hawse has no volumes."""
+        """Remove several containers together; yield None or the error for each reference, in order.
+
+        ``volumes`` has no effect, because hawse has no volumes.
+        """
         del volumes
         try:
             host = self.changing()
@@ -294,11 +303,14 @@ class ContainerVerbs(_Verbs):
         containers_unlink.unlink(self.changing(), reference)
 
     def update(self, reference: str, policy: RestartPolicy | None) -> None:
-        """Change a container's restart policy."""
+        """Change a container's restart policy.
+
+        If ``policy`` is None, only checks that the container may be updated, and adds the event "update".
+        """
         containers_update.update(self.changing(), reference, policy)
 
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
-        """Wait for a container to end."""
+        """Wait until a container is "not-running" or "removed", as ``condition`` says; return its exit code."""
         return containers_exec.wait(self.host, reference, condition)
 
     def list(
@@ -313,19 +325,22 @@ class ContainerVerbs(_Verbs):
         return query.inspect(self.reading(), reference, size=size)
 
     def gateway_priorities(self, container_ids: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
-        """Return the gateway priorities of these containers."""
+        """Return the gateway priorities that are not 0, as {container id: {network name: priority}}."""
         return query.gateway_priorities(self.reading(), container_ids)
 
     def announce_exec(self, reference: str, request: ExecCreate) -> None:
-        """Add the event of a created command."""
+        """Add the event "exec_create" of a command that `exec` will run later."""
         containers_exec.announce(self.host, reference, request)
 
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
-        """Run a command in a container."""
+        """Run a command in a container and return its exit code.
+
+        Returns 0 immediately for a detached command, and `LEFT` (-1) if the user detaches from the command.
+        """
         return containers_exec.execute(self.host, reference, request, stdio)
 
     def top(self, reference: str, arguments: str = "") -> Json:
-        """List the processes of a container."""
+        """Return the document of GET /containers/{id}/top; ``arguments`` are options of ps(1)."""
         return processes.top(self.reading(), reference, arguments)
 
     def exec_pid(self, reference: str, runner: int) -> int:
@@ -341,7 +356,10 @@ class ContainerVerbs(_Verbs):
         return containers_stats.stream(self.reading(), reference, once=once, one_shot=one_shot)
 
     def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:
-        """Connect to a container's streams, for a caller that copies the data itself."""
+        """Connect to a container's standard streams, for a caller that copies the data itself.
+
+        The container's standard input is connected only with ``stdin``.
+        """
         return containers_exec.open_streams(self.host, reference, stdin=stdin)
 
     def resize(self, reference: str, rows: int, columns: int) -> None:
@@ -349,26 +367,29 @@ class ContainerVerbs(_Verbs):
         containers_exec.resize(self.host, reference, rows, columns)
 
     def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
-        """Return a descriptor that is readable at the end of a container's run."""
+        """Return a descriptor that is readable at the end of a container's run.
+
+        With ``next_run``, a container without a process is watched until its next run has ended.
+        """
         return containers_exec.watch_end(self.host, reference, next_run=next_run)
 
     def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
-        """Return the lines of a container's log."""
+        """Return the lines of a container's log; ``wait`` waits for new lines."""
         return containers_exec.logs(self.host, reference, options, wait)
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
-        """Remove stopped containers."""
+        """Remove stopped containers; return their ids and the reclaimed space in bytes."""
         host = self.changing()
         removed = containers_remove.prune(host, filters)
         recover.schedule_cleanup(host)
         return removed
 
     def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
-        """Publish more ports."""
+        """Publish more ports of a container, which may be running or stopped."""
         containers_publish.publish(self.changing(), reference, ports)
 
     def unpublish(self, reference: str, spec: PortSpec) -> None:
-        """Unpublish ports."""
+        """Unpublish the container ports of ``spec``; raises NotFound if one of them is not published."""
         containers_publish.unpublish(self.changing(), reference, spec)
 
     def exited(self, container_id: str, finished_at: str = "") -> None:
@@ -381,7 +402,7 @@ class ContainerVerbs(_Verbs):
         recover.schedule_cleanup(host)
 
     def finalize_exit(self, container_id: str) -> None:
-        """Record the end of a container's process; with --rm, remove the container."""
+        """Release the addresses and ports of a container whose process has ended; with --rm, remove the container."""
         host = self.changing()
         on_exit.record_end(host, container_id)
         recover.schedule_cleanup(host)

@@ -76,9 +76,10 @@ class DryRun:
         self.scratch = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{process.identity()}-", dir=self.run))
 
     def open(self) -> Engine:
-        """Return the engine; raises Forbidden if the next command on this host would first restore the host.
+        """Return the engine of the dry run.
 
-        Raises NotImplementedByHawse if this host is in a cluster.
+        Raises Forbidden if the next command on this host would first restore the host. Raises NotImplementedByHawse if
+        this host is in a cluster.
         """
         require_net_admin("change networks")
         if is_clustered(self.root):
@@ -95,7 +96,7 @@ class DryRun:
         return cast(Engine, _Engine(host))
 
     def shown(self, text: str) -> str:
-        """Return ``text`` with HAWSE_ROOT and HAWSE_RUN in place of the directories of the copy."""
+        """Return ``text`` for the user: HAWSE_ROOT and HAWSE_RUN replace the paths of the copy's directories."""
         for name, real in (("root", self.root), ("run", self.run)):
             text = text.replace(str(self.scratch / name), str(real))
         return text
@@ -127,7 +128,7 @@ def _copy(store: Path, copy: Path) -> None:
 
 
 def _require_restored(host: Host) -> None:
-    """Raise Forbidden if the next command would first restore the host after a boot or a killed command."""
+    """Check that the next command need not restore the host after a boot or a killed command; raises Forbidden."""
     with host.store.read() as reader:
         here = reader.has_custom_networks() or reader.has_containers()
         if here and not boots.is_of_this_boot(reader):

@@ -93,7 +93,7 @@ class Host(Struct, frozen=True):
 
     @property
     def places(self) -> Sequence[Path]:
-        """The directories that hawse writes to. Each may be on another disk; an error names the one that is full."""
+        """The directories that hawse writes to. If a disk is full, the error names the directory on this disk."""
         return self.root, self.containers_directory, self.run
 
     @property
@@ -129,14 +129,15 @@ class Host(Struct, frozen=True):
         return path
 
     def callback(self, *argv: str) -> tuple[list[str], dict[str, str]]:
-        """Return the argument vector and environment for a new hawse process that uses this host's store and
-        directories.
+        """Return the argument vector and environment for a new hawse process with the arguments ``argv``.
+
+        The process uses this host's store and directories.
         """
         return callback(self.root, self.run, *argv)
 
 
 def require_net_admin(purpose: str, program: str = "hawse") -> None:
-    """Raise PermissionDenied if the process lacks CAP_NET_ADMIN.
+    """Check that the process has CAP_NET_ADMIN; raises PermissionDenied: "``program`` needs root to ``purpose``".
 
     The user then sees one clear message instead of several kernel errors.
     """
@@ -150,7 +151,10 @@ def is_clustered(root: Path) -> bool:
 
 
 def callback(root: Path, run: Path, *argv: str) -> tuple[list[str], dict[str, str]]:
-    """Return the argument vector and environment for a new hawse process that uses these directories."""
+    """Return the argument vector and environment for a new hawse process with the arguments ``argv``.
+
+    The process uses the directories ``root`` (HAWSE_ROOT) and ``run`` (HAWSE_RUN).
+    """
     environment = {"HAWSE_ROOT": str(root), "HAWSE_RUN": str(run), "PATH": os.environ.get("PATH", os.defpath)}
     if "HAWSE_CONFIG" in os.environ:
         environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
@@ -186,7 +190,7 @@ def end_intent(tx: Transaction, kind: str, object_id: str) -> None:
 
 
 def orphaned_intents(begun: Iterable[Intent]) -> list[Intent]:
-    """Return the intents whose process no longer runs."""
+    """Return those of the intents ``begun`` whose process no longer runs."""
     return [intent for intent in begun if not process.is_owner_running(intent.owner)]
 
 
@@ -194,7 +198,8 @@ def orphaned_intents(begun: Iterable[Intent]) -> list[Intent]:
 def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> Iterator[None]:
     """Run a block that changes the kernel. If the block fails, call ``undo`` and raise the block's error again.
 
-    If the process dies inside the block, a later command resolves the intent with the same function ``undo``.
+    ``kind`` and ``object_id`` identify the intent of the block's work; the intent is deleted after ``undo``. If the
+    process dies inside the block, a later command resolves the intent with the same function ``undo``.
     """
     try:
         yield
@@ -268,7 +273,10 @@ def addresses_of(records: Iterable[EndpointRecord]) -> tuple[IPAddress, ...]:
 
 
 def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachment:
-    """Return the container's configuration for a network, or an empty one if the container has left the network."""
+    """Return the container's configuration for a network.
+
+    The result is an empty configuration if the container has left the network.
+    """
     for attachment in container.attachments:
         if attachment.network_id == network_id:
             return attachment
@@ -393,7 +401,7 @@ def translate_failures(places: Iterable[Path]) -> Iterator[None]:
 def engine_error(error: Exception, places: Iterable[Path] = ()) -> EngineError:
     """Return the engine error for a failure. Its text is Docker's, for example "write /x: no space left on device".
 
-    Python does not name the file of a failed write. If the disk is full, the text therefore names the first of the
+    Python does not name the file of a failed write. Therefore, if the disk is full, the text names the first of the
     directories ``places`` that is on a full disk.
     """
     if isinstance(error, driver_errors.DriverError):

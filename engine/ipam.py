@@ -58,7 +58,10 @@ class Occupied:
         self._lasts: list[int] = []
 
     def last_within(self, first: int, last: int) -> int | None:
-        """Return the last address of the highest used range that overlaps the range ``first`` to ``last``, or None."""
+        """Return the last address of the highest used range that overlaps the range ``first`` to ``last``.
+
+        Returns None if no used range overlaps it.
+        """
         if not self._firsts:
             if all(high < first or last < low for low, high in self._ranges):
                 return None
@@ -250,7 +253,7 @@ def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | No
 
 
 def check_address(subnet: IPNetwork, used: Sequence[int], address: IPAddress) -> IPAddress:
-    """Return ``address`` if it is free in the subnet.
+    """Check that an address is free in a subnet, and return the address.
 
     Raises `OutOfPool`, `AddressInUse`, or, if the whole subnet is in use, `NoFreeAddress`. An address outside the
     network's ip range is accepted, because an ip range limits only automatic addresses. ``used`` are the used addresses
@@ -292,9 +295,10 @@ class Usage(Struct, frozen=True):
 
 
 def usage(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = None) -> Usage:
-    """Return how many addresses of a subnet are used and available.
+    """Return how many addresses of a subnet are used, and how many automatic allocation can still choose.
 
-    ``used`` are the used addresses in ascending order. The time grows with the logarithm of their number.
+    ``used`` are the used addresses in ascending order. Automatic allocation chooses only addresses in ``ip_range``, if
+    it is given. The time grows with the logarithm of the number of used addresses.
     """
     low, high = bounds(subnet)
     first, last = usable(subnet)

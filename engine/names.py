@@ -94,7 +94,7 @@ def plain_name(name: str) -> str:
 
 
 def served_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
-    """Return the names from `dns_names` that DNS can serve: all names except empty aliases."""
+    """Return those names of `dns_names` that DNS can serve: all names except empty aliases."""
     return [name for name in dns_names(container, settings) if name]
 
 
@@ -106,7 +106,7 @@ def check_container_name(name: str) -> str:
 
 
 def container_name_taken(name: str, holder_id: str) -> Conflict:
-    """Return the error for a container name that another container already has."""
+    """Return the error for a container name that another container already has; ``holder_id`` is its id."""
     return Conflict(
         f'Conflict. The container name "/{name}" is already in use by container "{holder_id}". '
         "You have to remove (or rename) that container to be able to reuse that name."
@@ -152,12 +152,15 @@ def is_adoptable(reference: str) -> bool:
 
 
 def is_container_mode(mode: str) -> bool:
-    """Return whether the network mode (``container:NAME``) joins another container's sandbox."""
+    """Return whether a network mode is ``container:NAME``, which joins another container's sandbox."""
     return mode.startswith(CONTAINER_PREFIX)
 
 
 def shared_container(mode: str) -> str:
-    """Return the name or id of the container whose sandbox the network mode joins, or "" for other modes."""
+    """Return the name or id in the network mode ``container:NAME``, or "" for other modes.
+
+    It names the container whose sandbox the mode joins.
+    """
     return mode.removeprefix(CONTAINER_PREFIX) if is_container_mode(mode) else ""
 
 
@@ -169,15 +172,17 @@ def is_user_defined(mode: str) -> bool:
 def reaches_stub(mode: str) -> bool:
     """Return whether DNS queries of a container with this network mode reach a server on the host's loopback interface.
 
-    For containers that were created on a user-defined network, the internal resolver sends them from the host.
+    For a container that was created on a user-defined network, they do: the internal resolver sends its queries from
+    the host's network namespace.
     """
     return mode == "host" or is_user_defined(mode)
 
 
 def parse_link(text: str) -> tuple[str, str]:
-    """Return the container's name and the alias of a ``--link`` value; without an alias, the name is the alias.
+    """Return the two parts of a ``--link`` value: the target container's name, and its alias in the link.
 
-    Raises `EngineError` if the value is empty or has more than one colon.
+    Without an alias in the value, the name is also the alias. Raises `EngineError` if the value is empty or has more
+    than one colon.
     """
     if not text:
         raise EngineError("empty string specified for links")
@@ -195,8 +200,9 @@ def parse_link(text: str) -> tuple[str, str]:
 def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: bool = False) -> NetworkRecord:
     """Return the only network in ``matches``. Networks that are being created or removed do not count.
 
-    Raises `NotFound` if there is no network, and `InvalidArgument` if there are several networks. If ``inspect`` is
-    set, InvalidArgument has the error text of Docker's network inspect.
+    ``reference`` is the user's text for the error messages. Raises `NotFound` if there is no network, and
+    `InvalidArgument` if there are several networks. If ``inspect`` is set, InvalidArgument has the error text of
+    Docker's network inspect.
     """
     matches = [network for network in matches if network.phase in PRESENT]
     if len(matches) == 1:
@@ -220,9 +226,10 @@ def only_network(matches: Sequence[NetworkRecord]) -> NetworkRecord | None:
 
 
 def pick_container(matches: Sequence[ContainerRecord], reference: str) -> ContainerRecord:
-    """Return the only container in ``matches``; raises `NotFound` if ``matches`` is empty.
+    """Return the only container in ``matches``; ``reference`` is the user's text for the error messages.
 
-    Raises `InvalidArgument` if there are several containers, or if ``reference`` is empty.
+    Raises `NotFound` if ``matches`` is empty. Raises `InvalidArgument` if there are several containers, or if
+    ``reference`` is empty.
     """
     if not reference:
         raise InvalidArgument('invalid name or ID supplied: ""')

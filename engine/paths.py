@@ -30,7 +30,7 @@ _WHOLE_MAP = ["0", "0", "4294967295"]
 
 
 def check(path: Path, name: str) -> None:
-    """Raise PermissionDenied if a user other than root and the calling user can change the contents of a directory.
+    """Check that only root and the calling user can change the contents of a directory; raises PermissionDenied.
 
     ``name`` is the environment variable that names the directory (HAWSE_ROOT or HAWSE_RUN). A missing directory is
     normally created later by `make_private_directory`. In a sticky directory such as /tmp, another user could create
@@ -80,7 +80,7 @@ def no_follow(path: str, flags: int) -> int:
 
 
 def require_own_file(path: Path | str | bytes, status: os.stat_result) -> None:
-    """Raise PermissionDenied if a file is a symbolic link, belongs to another user or can be written by another user.
+    """Check that a file is no symbolic link, and that no other user owns or can change it; raises PermissionDenied.
 
     ``status`` is the result of lstat for the file.
     """
@@ -89,8 +89,9 @@ def require_own_file(path: Path | str | bytes, status: os.stat_result) -> None:
 
 
 class _Untrusted(Exception):
-    """The error for a path that another user can change. The error has the path, the problem, and the command that
-    solves the problem.
+    """The error for a path that another user can change.
+
+    ``place`` is the path, ``fault`` the problem, and ``remedy`` the command that solves the problem.
     """
 
     def __init__(self, place: str, fault: str, remedy: str) -> None:
@@ -151,10 +152,11 @@ def _parts(path: str) -> list[str]:
 
 
 def _check_directory(place: str, status: os.stat_result, *, in_sticky: bool, is_last: bool) -> bool:
-    """Raise `_Untrusted` if another user can replace the contents of a directory.
+    """Check that no other user can replace the contents of a directory; raises `_Untrusted`.
 
-    A sticky directory is accepted, unless it is the last directory of the path. Returns whether users other than root
-    and the calling user can write to the directory.
+    A sticky directory is accepted, unless it is the last directory of the path. ``in_sticky`` says whether the
+    directory is inside a sticky directory. Returns whether users other than root and the calling user can write to the
+    directory.
     """
     _check_owner(place, status, in_sticky=in_sticky or is_last)
     if not status.st_mode & _WRITABLE_BY_OTHERS:

@@ -257,7 +257,7 @@ def _has_ndots(options: Sequence[str]) -> bool:
 
 
 def _is_invalid_ndots(option: str) -> bool:
-    """Return whether an option sets ndots to a negative number or to no number. Docker leaves out such an option."""
+    """Return whether an option sets ndots to a negative number or to no number. Docker drops such an option."""
     return _has_ndots([option]) and not NDOTS.fullmatch(option)
 
 
@@ -275,10 +275,10 @@ class HostFiles(Struct, frozen=True):
     behind_stub: str = ""
 
     def chosen(self, *, reaches_stub: bool) -> tuple[Path, str]:
-        """Return the path and the text of the file that lists the DNS servers of a container or of the host.
+        """Return the path and the text of the file that lists the DNS servers for a container or for the host itself.
 
-        As in Docker, this is `BEHIND_STUB` if `SYSTEM` has no other server than the stub listener, and the container
-        does not reach the stub listener.
+        As in Docker, this is `BEHIND_STUB` if `SYSTEM` has no other server than the stub listener, and ``reaches_stub``
+        is False (the container does not reach the stub listener). Otherwise it is `SYSTEM`.
         """
         if reaches_stub or list(parse_resolv_conf(self.system).servers) != [STUB]:
             return SYSTEM, self.system
@@ -297,7 +297,7 @@ def read_host_files(system: Path = SYSTEM, behind_stub: Path = BEHIND_STUB) -> H
 
 
 def read_host_file(path: Path) -> str:
-    """Return the text of a file of the host, or "" if the file cannot be read. Never waits for a FIFO's writer."""
+    """Return the text of a file of the host, or "" if the file cannot be read. Never waits for the writer of a FIFO."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

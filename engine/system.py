@@ -65,7 +65,7 @@ class SystemVerbs:
         }
 
     def check(self, *, repair: bool = False) -> CheckReport:
-        """Check the store; with ``repair``, also repair the store."""
+        """Check the store; with ``repair``, also repair it. Return the faults and the actions of the repair."""
         act = checks.repair if repair else checks.check
         return act(self.host, self.host.root / NAME)
 
@@ -155,25 +155,39 @@ class SystemVerbs:
         return {"DefaultAddressPools": [{"Base": str(pool.base), "Size": pool.size} for pool in pools]}
 
     def trace(self, source: str, target: str, *, dry: bool = False) -> Json:
-        """Find out whether ``source`` can reach ``target``, and if not, the cause; changes nothing."""
+        """Find out whether ``source`` can reach ``target``, and if not, the cause; changes nothing.
+
+        The result has the keys ``reachable`` (None if it is unknown), ``hops`` and ``culprit``. With ``dry``, no probe
+        is sent.
+        """
         from engine.diagnosis.trace.run import trace
 
         require_net_admin("see the networks", "hawse trace")
         return trace(self.host, source, target, dry=dry).document()
 
     def answer(self, question: str) -> str:
-        """Examine this host's side of a path for the trace of another host; changes nothing."""
+        """Answer another host's question about this host's side of a traced path; changes nothing.
+
+        The question and the answer are JSON texts.
+        """
         from engine.diagnosis.trace import answering
 
         with answering.limits():
             return answering.answer(self.host, question)
 
     def events(self, options: EventOptions, client: int = -1) -> EventStream:
-        """Return the past events since ``options.since``, and then the future events."""
+        """Return the past events since ``options.since``, and then the future events.
+
+        ``client`` is the descriptor of a connection, or -1; the stream also ends when the client has closed the
+        connection.
+        """
         return EventStream(self.host.store, self._event_watch, options, client)
 
     def boot(self, timeout: float) -> BootReport:
-        """Restore networks, containers and adopted namespaces after a boot of the host; idempotent."""
+        """Restore networks, containers and adopted namespaces after a boot of the host; idempotent.
+
+        On a cluster host, waits up to ``timeout`` seconds until the etcd store answers.
+        """
         self._prepare()
         return recover.boot(self.host, timeout)
 
