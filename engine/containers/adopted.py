@@ -98,11 +98,11 @@ def locked_namespace(run: Path, inode: int) -> AbstractContextManager[None]:
 def record_of(
     known: ContainerRecord | None, container_id: str, place: NamespaceReference, requested: Adoption
 ) -> ContainerRecord:
-    """Return a container record for connecting a network namespace that hawse did not create.
+    """Return a container record for connecting the namespace ``place``, which hawse did not create.
 
-    ``known`` is the stored record of the namespace, or None. If the status of ``known`` is "running", returns a copy of
-    ``known``, otherwise a new record. The copy keeps the path and the process of ``known`` if ``place`` has another
-    path. The caller stores the returned record together with the first endpoint.
+    ``known`` is the stored record of the namespace, or None. ``requested`` has the user's settings. If the status of
+    ``known`` is "running", returns a copy of ``known``, otherwise a new record. The copy keeps the path and the process
+    of ``known`` if ``place`` has another path. The caller stores the returned record together with the first endpoint.
 
     Raises Conflict if the user asks for another name than that of ``known``. Raises InvalidArgument if the name that
     the user asks for is invalid.
@@ -134,7 +134,7 @@ def record_of(
 
 
 def record(tx: Transaction, container: ContainerRecord) -> None:
-    """Store the record of a namespace; raises Conflict if another container has its name."""
+    """Store the record of an adopted namespace; raises Conflict if another container has the same name."""
     try:
         tx.put_container(container)
     except Taken as error:
@@ -143,7 +143,10 @@ def record(tx: Transaction, container: ContainerRecord) -> None:
 
 
 def _settings(place: NamespaceReference, requested: Adoption) -> HostConfig:
-    """Return the configuration of a namespace, with the DNS settings of the user's own resolv.conf for it."""
+    """Return the host configuration of an adopted namespace.
+
+    Its DNS settings are those of the user's own resolv.conf for the namespace.
+    """
     resolv_conf = parse_resolv_conf(namespace_files.user_text(place.path))
     return HostConfig(
         network_mode="none",
@@ -155,7 +158,7 @@ def _settings(place: NamespaceReference, requested: Adoption) -> HostConfig:
 
 
 def _policy(requested: Adoption, *, of_process: bool) -> RestartPolicy:
-    """Return the restart policy of an adopted namespace: whether the namespace is connected again after a boot.
+    """Return the restart policy of an adopted namespace, which says whether it is connected again after a boot.
 
     A namespace given as ``pid:N`` is never connected again.
     """
@@ -163,7 +166,7 @@ def _policy(requested: Adoption, *, of_process: bool) -> RestartPolicy:
 
 
 def known_id(host: Host, place: NamespaceReference) -> str:
-    """Return the id of the namespace's container record, or "" if the namespace has no record.
+    """Return the id of the container record of the namespace ``place``, or "" if the namespace has no record.
 
     The record is found by the namespace's inode or path. Therefore, a renamed record is found too.
     """
@@ -189,9 +192,9 @@ def find(reader: Reader, reference: str) -> list[ContainerRecord]:
 
 
 def is_of_process(record: ContainerRecord) -> bool:
-    """Return whether a record's namespace was given as ``pid:N``. hawse never waits for the return of such a namespace.
+    """Return whether a record's namespace was given as ``pid:N``.
 
-    After the end of the process, another process may get the same pid.
+    hawse never connects such a namespace again, because another process may later get the same pid.
     """
     return record.kind == "adopted" and bool(OF_PROCESS.fullmatch(record.sandbox_path))
 
@@ -206,7 +209,7 @@ def _at(reader: Reader, path: str) -> list[ContainerRecord]:
 
 
 def _inside(reader: Reader, path: str, *, adopted: bool = False) -> list[ContainerRecord]:
-    """Return a list with the running container whose sandbox is the namespace at this path; empty if there is none.
+    """Return a list with the running container whose sandbox is the namespace at ``path``, or [] if there is none.
 
     With ``adopted``, only adopted namespaces are searched.
     """
@@ -223,10 +226,10 @@ def _has_own_namespace(record: ContainerRecord) -> bool:
 
 
 def ended_at(record: ContainerRecord) -> float:
-    """Return the Unix time in seconds at which an adopted namespace ended, or an estimate.
+    """Return the time at which an adopted namespace ended, as far as it is known, in Unix seconds.
 
-    For a named namespace, the result is the time at which its directory last changed, because the deletion of the name
-    changed the directory. For a process, it is the present time.
+    For a named namespace, the result is the time at which the directory of its name last changed, because the deletion
+    of the name changed the directory. For a process, it is the present time.
     """
     now = time.time()
     if record.pid:
@@ -251,8 +254,8 @@ def is_waiting(record: ContainerRecord) -> bool:
 def remove_files(host: Host, container: ContainerRecord) -> None:
     """Remove hawse's files of an adopted namespace, and restore the user's own files; idempotent.
 
-    The caller deletes the record after this call. If the caller is killed before this, the next command still finds the
-    record and finishes the removal.
+    The caller deletes the record after this call. If the caller is killed before the deletion, the next command still
+    finds the record and finishes the removal.
     """
     namespace_files.restore(host, container)
     directory.remove(host, [container.id])
@@ -321,7 +324,10 @@ def _opened(path: str, reference: str) -> Iterator[int]:
 
 
 def hint(name: str) -> str:
-    """Return a hint for a command that found no container with this name, if `ip netns` has the name; else ""."""
+    """Return a hint that `ip netns` has a namespace with this name, or "" if it has none.
+
+    The hint is for a command that found no container with the name.
+    """
     try:
         is_there = name in os.listdir(NETNS_DIRECTORY)
     except OSError:

@@ -47,10 +47,11 @@ def connect(
     published: Sequence[PortSpec] = (),
     adoption: Adoption | None = None,
 ) -> None:
-    """Connect a container to a network. ``container`` may also be a network namespace that hawse did not create.
+    """Connect a container to a network, and publish the ports ``published``; ``reference`` is the network's name or id.
 
-    Such a namespace is given as ``netns:NAME``, ``netns:/path`` or ``pid:N``. Raises Forbidden for a host's own network
-    namespace, such as that of PID 1, unless ``adoption`` has ``force``.
+    ``container`` may also be a network namespace that hawse did not create: ``netns:NAME``, ``netns:/path`` or
+    ``pid:N``. ``adoption`` has the user's settings for this namespace. Raises Forbidden for a host's own network
+    namespace, such as that of PID 1, unless ``adoption.force`` is set.
     """
     with _locked_target(host, container, adoption or Adoption()) as target:
         record = target.record
@@ -73,7 +74,7 @@ def connect(
 
 
 class _Target(Struct, frozen=True):
-    """The container to connect. For an adopted namespace, the caller must call `take_lock` before it stores ``record``.
+    """The container to connect. The caller calls `take_lock` before it stores the record of an adopted namespace.
 
     If ``record`` is new, `take_lock` takes the container lock. Otherwise the lock is already held, and `take_lock` does
     nothing.
@@ -160,7 +161,7 @@ def finalized_record(host: Host, container_id: str) -> ContainerRecord:
 def _connect_running(
     host: Host, target: _Target, network: NetworkRecord, settings: EndpointSettings, published: Sequence[PortSpec]
 ) -> Sequence[JoinedEndpoint]:
-    """Connect a running container to a network; return the container's endpoints."""
+    """Connect a running container to a network, and publish the ports ``published``; return all its endpoints."""
     record, numbers = target.record, names.interface_numbers(target.record)
     members = reservation.memberships(host, record.id)
     check_connect(record, network, settings, [m.network for m in members])

@@ -118,7 +118,7 @@ def _new_record(
 
 
 def _platform_warnings(host: Host, request: ContainerCreate, root: RootFilesystem) -> list[str]:
-    """Return Docker's warning if the image is for another platform than this host's.
+    """Return Docker's warning, as a list, if the image is for another platform than this host's.
 
     Raises NotFound if the user requested a platform and the image is for another platform.
     """
@@ -129,16 +129,17 @@ def _platform_warnings(host: Host, request: ContainerCreate, root: RootFilesyste
 
 
 def _forwarding_warnings(host: Host, request: ContainerCreate) -> list[str]:
-    """Return Docker's warning if IPv4 forwarding is off and daemon.json forbids hawse to enable it."""
+    """Return Docker's warning, as a list, if IPv4 forwarding is off and daemon.json forbids hawse to enable it."""
     if host.config.ip_forward or request.host.network_mode in ("host", "none") or is_forwarding():
         return []
     return ["IPv4 forwarding is disabled. Networking will not work."]
 
 
 def _check_hostfs_security(request: ContainerCreate) -> None:
-    """Raise InvalidArgument if a seccomp profile is given for a hostfs container, which uses the host's own files.
+    """Check that a hostfs container has no seccomp profile except ``unconfined``; raises InvalidArgument.
 
-    hawse applies seccomp profiles only to containers on images and directories. The profile ``unconfined`` is allowed.
+    A hostfs container uses the host's own files. hawse applies seccomp profiles only to containers on images and
+    directories.
     """
     profile = parse_security_options(request.host.security_opt or ()).seccomp
     if profile not in ("", UNCONFINED):
@@ -146,7 +147,7 @@ def _check_hostfs_security(request: ContainerCreate) -> None:
 
 
 def _check_working_directory(root: str, path: str) -> None:
-    """Raise EngineError if the working directory exists in the root file system and is not a directory."""
+    """Check that the working directory, if it exists in the root file system, is a directory; raises EngineError."""
     if path and root_paths.is_blocked(root, path):
         raise EngineError(f"Cannot mkdir: {path} is not a directory")
 
@@ -158,9 +159,9 @@ def _existing_networks(reader: Reader, request: ContainerCreate) -> dict[str, Ne
 def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
     """Return the request's host configuration. In a network mode ``container:NAME``, the container's id replaces NAME.
 
-    If a link's target uses another container's sandbox, the name of that other container replaces the target's name.
-    Raises InvalidArgument if the name in a link does not match exactly one container, or if the target is in host mode.
-    On a user-defined network, links are not checked at creation.
+    A link may have a target that uses another container's sandbox. The name of that other container then replaces the
+    target's name. Raises InvalidArgument if the name in a link does not match exactly one container, or if the target
+    is in host mode. On a user-defined network, links are not checked at creation.
     """
     settings = request.host
     with host.store.read() as reader:
@@ -174,7 +175,7 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
 
 
 def _checked_links(reader: Reader, links: Sequence[str]) -> list[str]:
-    """Return the links; the owner of a shared sandbox replaces a target that uses the sandbox.
+    """Return the legacy links (``--link``), each with the container that owns its target's sandbox as the target.
 
     Of several links with the same alias, only the first is returned.
     """
@@ -203,9 +204,10 @@ def _with_sandbox_owner(reader: Reader, link: str) -> str:
 
 
 def _check_name_is_free(host: Host, name: str) -> None:
-    """Raise Conflict if a container has this name; as in Docker, this error precedes those of binds and links.
+    """Check that no container has this name; raises Conflict.
 
-    Because another command may take the name meanwhile, `_record` checks it again.
+    As in Docker, this check is made before the checks of binds and links. Because another command may take the name
+    meanwhile, `_record` checks the name again.
     """
     with host.store.read() as reader:
         if holder := next((record for record in reader.find_containers(name) if record.name == name), None):
@@ -213,7 +215,7 @@ def _check_name_is_free(host: Host, name: str) -> None:
 
 
 def _record(host: Host, record: ContainerRecord, *, has_random_name: bool) -> None:
-    """Store the record. If a random name is taken, use another one, and finally the short id, as Docker does."""
+    """Store the record of a new container. If a random name is taken, try another one, and finally the short id."""
     for name in _names(record) if has_random_name else (record.name,):
         named = replace(record, name=name)
         try:

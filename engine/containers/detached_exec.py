@@ -20,8 +20,8 @@ from engine.runtime.errors import OTHER
 def run(start: Callable[[], object], ended: Callable[[int], object]) -> None:
     """Start a command by calling ``start``; after the command's end, call ``ended`` with its exit code.
 
-    ``start`` must not wait for the command. Both functions run in a new process. Blocks until the command is started.
-    Raises RuntimeFailure if ``start`` fails.
+    ``start`` must not wait for the command. A new process calls both functions. This call blocks until the command is
+    started. Raises RuntimeFailure if ``start`` fails.
     """
     report, outcome = os.pipe()
     child = os.fork()
@@ -36,7 +36,7 @@ def run(start: Callable[[], object], ended: Callable[[int], object]) -> None:
 
 
 def _wait(start: Callable[[], object], ended: Callable[[int], object], outcome: int) -> NoReturn:
-    """Start the command, report a failure to the descriptor ``outcome``, and wait for the command's end."""
+    """Start the command, wait for its end, and call ``ended``; write a failure to the descriptor ``outcome``."""
     try:
         keeper.detach([outcome])
         syscalls.adopt_orphans()

@@ -23,9 +23,9 @@ from engine.validate.endpoint import check_disconnect, not_connected
 
 
 def disconnect(host: Host, reference: str, container: str, *, force: bool) -> None:
-    """Disconnect a container from a network.
+    """Disconnect a container from a network; ``reference`` is the network's name or id.
 
-    With ``force``, an endpoint whose container no longer exists is removed from the network too.
+    With ``force``, also removes the endpoint of a container that no longer exists.
     """
     with host.store.read() as reader:
         matches = lookup.matches(reader, container.removeprefix("/"))

@@ -66,7 +66,7 @@ It has leased the file, runs it as a program, or has made it immutable (chattr +
 
 
 def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
-    """Return the files for /etc of a container as a mapping from path in the container to path on the host.
+    """Return the files that a container has in /etc, as a mapping from path in the container to path on the host.
 
     If the container joins another container's sandbox, the result has the files of that other container: the user's
     binds (-v FILE:/etc/hosts), else hawse's files. If that container was removed, the paths do not change. A namespace
@@ -99,7 +99,11 @@ def _bound(record: ContainerRecord) -> dict[str, str]:
 
 
 def write(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Write /etc/hosts, /etc/resolv.conf and /etc/hostname of a container that is starting."""
+    """Write /etc/hosts, /etc/resolv.conf and /etc/hostname of a container that is starting.
+
+    ``members`` are its endpoints. A container that joins another container's sandbox gets no files, unless that sandbox
+    is an adopted namespace (which hawse did not create).
+    """
     if is_container_mode(record.host.network_mode):
         with host.store.read() as reader:
             owner = lookup.sandbox_owner(reader, record)
@@ -168,9 +172,9 @@ def remove_network(
 
 
 def remove_left_addresses(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Remove the lines with own addresses that the container no longer has from its /etc/hosts; idempotent.
+    """Remove the lines of addresses that the container no longer has from its /etc/hosts; idempotent.
 
-    A killed command may have left them. ``members`` are the container's endpoints.
+    A killed command may have left these lines. ``members`` are the container's endpoints.
     """
     if record.kind == "adopted":
         _follow_adopted(host, record, members)
@@ -184,7 +188,7 @@ def _follow_adopted(host: Host, record: ContainerRecord, members: Sequence[Joine
 
 
 def _keep_own_lines(host: Host, record: ContainerRecord, kept: Sequence[str]) -> None:
-    """Remove the container's own lines from its /etc/hosts, except those of the addresses ``kept``."""
+    """Remove the container's own lines from its /etc/hosts, except the lines of the addresses ``kept``."""
     path = host.container_directory(record.id) / "hosts"
     text = _present(path)
     if text is not None and (left := without_own_lines(text, record.config, kept)) != text:
@@ -248,11 +252,11 @@ def _default_bridge_address(host: Host) -> str:
 
 
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
-    """Return the texts that hawse may have written to resolv.conf when the container had the endpoints ``members``.
+    """Return the texts that hawse may have written to resolv.conf while the container had the endpoints ``members``.
 
-    They are needed if an older version of hawse wrote the file, because it kept no copy (`WRITTEN`). Without
-    ``members``, there are two texts: for a container that never had a network, and for a container that has left a
-    predefined network.
+    The caller needs these texts if an older version of hawse wrote the file, because that version kept no copy
+    (`WRITTEN`). Without ``members``, there are two texts: for a container that never had a network, and for a container
+    that has left a predefined network.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]
@@ -283,11 +287,11 @@ def _write_resolv_conf(directory: Path, text: str) -> None:
 
 
 def _present(path: Path) -> str | None:
-    """Return the contents of a container's /etc file. Return None if the file is missing, larger than
-    `FILE_LIMIT_BYTES`, or leased by the container.
+    """Return the contents of a container's /etc file, or None if hawse must not read or change the file.
 
-    The contents are untrusted, because the container may have written any bytes into the file. The container may also
-    enlarge the file after its size was checked, so at most `FILE_LIMIT_BYTES` characters are read.
+    The result is None if the file is missing, larger than `FILE_LIMIT_BYTES`, or leased by the container. The contents
+    are untrusted, because the container may have written any bytes into the file. The container may also enlarge the
+    file after its size was checked, so at most `FILE_LIMIT_BYTES` characters are read.
     """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", opener=_at_once) as file:
@@ -357,9 +361,7 @@ def hosts_file(
 
 
 def own_lines(config: ContainerConfig, addresses: Sequence[str], *, ipv6: bool = True) -> str:
-    """Return the /etc/hosts lines for a container's own addresses. ``network connect`` appends such lines to
-    the file.
-    """
+    """Return the /etc/hosts lines for a container's own addresses, which `network connect` appends to the file."""
     names = own_names(config)
     return _hosts_text([(address, names) for address in addresses if ipv6 or ":" not in address])
 

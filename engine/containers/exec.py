@@ -48,7 +48,7 @@ hawse process that removes the container. After this time, the waiting command r
 
 
 def running(host: Host, reference: str) -> ContainerRecord:
-    """Return the container's record; raises Conflict if the container is not running."""
+    """Return the record of a running container; raises Conflict if the container is not running."""
     record = lookup.with_actual_state(host, lookup.resolve(host, reference))
     lookup.check_not_restarting(record)
     if record.status != "running":
@@ -57,10 +57,11 @@ def running(host: Host, reference: str) -> ContainerRecord:
 
 
 def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> int:
-    """Run another command in a running container and return its exit code; 0 if the command runs detached.
+    """Run another command in a running container and return its exit code.
 
-    If `announce` has added the event of the command's creation, ``request`` has the command's id. Raises `StartFailure`
-    with exit code 126 if the command cannot be executed.
+    Returns 0 immediately for a detached command, and `LEFT` (-1) if the user detaches from the command. If `announce`
+    has added the event of the command's creation, ``request`` has the command's id. Raises `StartFailure` with exit
+    code 126 if the command cannot be executed.
     """
     record = running(host, reference)
     exec_id = request.exec_id or names.generate_id()
@@ -88,7 +89,10 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
 
 
 def announce(host: Host, reference: str, request: ExecCreate) -> None:
-    """Add the event of a command's creation, before `execute`; raises Conflict if the container is not running."""
+    """Add the event "exec_create" of a command that `execute` will run later.
+
+    Raises Conflict if the container is not running.
+    """
     _add_events(host, running(host, reference), request.exec_id, f"exec_create: {_words(request)}")
 
 
@@ -101,8 +105,9 @@ def _runner(
 ) -> Callable[[], int]:
     """Return a function that runs the command and returns its exit code, or 0 at once for a detached command.
 
-    If the user leaves the command, another process calls ``ended`` with its exit code. Raises InvalidArgument if the
-    request names a user for a namespace that hawse did not make, because commands in it always run as the calling user.
+    If the user detaches from the command, another process later calls ``ended`` with the exit code. Raises
+    InvalidArgument if the request names a user for an adopted namespace (which hawse did not create). Commands in such
+    a namespace always run as the calling user.
     """
     if record.kind == "adopted":
         if request.user:
@@ -156,7 +161,10 @@ def _execute_in_namespace(host: Host, record: ContainerRecord, request: ExecCrea
 
 
 def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
-    """Connect to the standard streams of a container that is running or will be started."""
+    """Connect to the standard streams of a container that is running or will be started.
+
+    ``stdio`` are the caller's own streams. The container's standard input is connected only with ``stdin``.
+    """
     record = lookup.resolve_own(host, reference)
     attachment = host.runtime.open_attachment(record.id, stdio, stdin=stdin, tty=record.config.tty)
 
@@ -171,7 +179,8 @@ def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) ->
 def open_streams(host: Host, reference: str, *, stdin: bool) -> ContainerStreams:
     """Connect to the standard streams of a container, for a caller that copies the data itself.
 
-    Raises Conflict if the container waits for a restart.
+    The container's standard input is connected only with ``stdin``. Raises Conflict if the container waits for a
+    restart.
     """
     record = lookup.with_actual_state(host, lookup.resolve_own(host, reference))
     lookup.check_not_restarting(record)
@@ -191,14 +200,17 @@ def resize(host: Host, reference: str, rows: int, columns: int) -> None:
 
 
 def watch_end(host: Host, reference: str, *, next_run: bool) -> EndWatch:
-    """Return a descriptor that is readable at the end of a container's run; see `Runtime.watch_end`."""
+    """Return a descriptor that is readable at the end of a container's run.
+
+    With ``next_run``, a container without a process is watched until its next run has ended.
+    """
     return host.runtime.watch_end(lookup.resolve_own(host, reference).id, next_run=next_run)
 
 
 def logs(
     host: Host, reference: str, options: LogOptions, wait_readable: WaitReadable | None = None
 ) -> Iterator[LogLine]:
-    """Return the lines of the container's log file.
+    """Return the lines of the container's log file; ``wait_readable`` waits for new lines.
 
     Raises EngineError if the log driver writes no file, or if the log options of the container are wrong.
     """
@@ -215,9 +227,9 @@ def logs(
 
 
 def wait(host: Host, reference: str, condition: str) -> int:
-    """Wait until a container ends, and return the exit code of its process.
+    """Wait until a container's process ends, and return its exit code.
 
-    With the condition "removed", also wait until the container has been removed.
+    If ``condition`` is "removed", also waits until the container has been removed.
     """
     record = lookup.with_actual_state(host, lookup.resolve_own(host, reference))
     while record.status == "restarting":

@@ -25,7 +25,7 @@ SANDBOX_ENDS = "The network namespace ends with its processes. The kernel delete
 
 
 def finalize_exit(host: Host, container_id: str, *, at_shutdown: bool = False) -> ContainerRecord | None:
-    """If the container's process has ended, record its end and release its endpoints; return the record.
+    """Record a container's end and release its endpoints, if its process has ended; return the container's record.
 
     Idempotent; the caller holds the container lock. Returns None if the container has been removed. With
     ``at_shutdown``, the host's shutdown has stopped the process. The record then does not say that the user stopped it.
@@ -64,8 +64,9 @@ def _record_end(
 ) -> ContainerRecord:
     """Record the end of a run with its events, and begin the intent of an automatic restart; return the new record.
 
-    ``current`` is the record in the store. Another command may have renamed or stopped the container since the caller
-    read the record that ``ended`` comes from.
+    ``ended`` is the caller's record with the end. ``current`` is the record in the store: another command may have
+    renamed or stopped the container since the caller read its record. ``state`` says how the runtime saw the process
+    end.
     """
     stopped = ended.stopped_by_user or current.stopped_by_user
     ended = lookup.with_stored_links(tx, replace(ended, stopped_by_user=stopped, name=current.name))
@@ -83,8 +84,8 @@ def _record_end(
 def close_sandbox(host: Host, record: ContainerRecord) -> None:
     """Remove the symbolic links to the sandbox's network namespace; idempotent.
 
-    For a namespace that hawse did not make, restore the user's files instead. As in Docker, the container's record
-    keeps the path of the link.
+    For an adopted namespace (which hawse did not create), restore the user's files instead. As in Docker, the
+    container's record keeps the path of the link.
     """
     if record.kind == "adopted":
         namespace_files.restore(host, record)
@@ -98,10 +99,9 @@ def close_sandbox(host: Host, record: ContainerRecord) -> None:
 
 
 def _add_events(tx: Transaction, ended: ContainerRecord, state: ProcessState) -> None:
-    """Add the events of the end of a run, in Docker's order.
+    """Add the events of the end of a run, in Docker's order; ``state`` says whether the user has stopped the container.
 
-    Adds none for a namespace that hawse did not make, because it is not a process. ``state`` says whether the user has
-    stopped the container.
+    Adds none for a namespace that hawse did not create, because it is not a process.
     """
     if ended.kind != "process":
         return

@@ -90,7 +90,7 @@ def active_bridge(host: Host) -> NetworkRecord:
 def reserve(
     tx: Transaction, container: ContainerRecord, network: NetworkRecord, former: EndpointRecord | None = None
 ) -> JoinedEndpoint:
-    """Reserve an endpoint on the gateway bridge for a container. The endpoint gets no DNS names.
+    """Reserve an endpoint without DNS names on the gateway bridge ``network`` for a container.
 
     ``former`` is the endpoint that the container's earlier run had on the gateway bridge (phase `FORMER`).
     """

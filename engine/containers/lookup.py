@@ -31,7 +31,7 @@ def find(reader: Reader, reference: str) -> ContainerRecord:
 
 
 def matches(reader: Reader, reference: str) -> list[ContainerRecord]:
-    """Return the containers that a reference may name: by name, id or id prefix, or by the name of their namespace."""
+    """Return the containers that a reference may mean, found by name, id, id prefix or adopted namespace."""
     return reader.find_containers(reference) or adopted.find(reader, reference)
 
 
@@ -53,13 +53,13 @@ def linked(reader: Reader, reference: str) -> list[ContainerRecord]:
 
 
 def resolve(host: Host, reference: str) -> ContainerRecord:
-    """Find a container as `find` does, in a snapshot of the store that is opened for this call."""
+    """Find a container as `find` does; opens a snapshot of the store for the search."""
     with host.store.read() as reader:
         return find(reader, reference)
 
 
 def resolve_own(host: Host, reference: str) -> ContainerRecord:
-    """Find a container that hawse started, as `resolve` does.
+    """Find a container as `resolve` does, but only a container that hawse started.
 
     Raises Conflict for a namespace that hawse did not create, because hawse runs no process and keeps no log for it.
     """
@@ -84,8 +84,9 @@ def network(host: Host, reference: str) -> NetworkRecord:
 def sandbox_owner(reader: Reader, record: ContainerRecord) -> ContainerRecord | None:
     """Return the container whose sandbox the given container uses, or None if that container does not exist.
 
-    The result is the container itself, or the last container in a chain of ``container:`` network modes. A mode has the
-    name of a container that did not exist at the creation. If such a chain leads back to itself, the result is None.
+    The result is the container itself, or the last container in a chain of ``container:`` network modes. If the chain
+    leads back to itself, the result is None. Such a chain is possible: a network mode may name a container that was
+    created later.
     """
     passed: set[str] = set()
     while joined := shared_container(record.host.network_mode):
@@ -135,14 +136,14 @@ def with_stored_links(reader: Reader, record: ContainerRecord) -> ContainerRecor
 
 
 def is_running(host: Host, record: ContainerRecord) -> bool:
-    """Return whether the container's process runs now, as `with_actual_state` finds out."""
+    """Return whether the container's process really runs now, whatever status its record has (`with_actual_state`)."""
     return with_actual_state(host, record).status == "running"
 
 
 def keep_supervisor(host: Host, records: Iterable[ContainerRecord]) -> None:
-    """Start a supervisor if a container runs without one, because the supervisor copies the container's output.
+    """Start a supervisor if one of these containers runs and this host has no supervisor.
 
-    Costs less than 0.1 ms while a supervisor runs.
+    The supervisor copies the output of containers. The call costs less than 0.1 ms while a supervisor runs.
     """
     if any(record.status == "running" and record.kind == "process" for record in records):
         host.runtime.keep_supervisor()
@@ -162,8 +163,9 @@ def with_end(record: ContainerRecord, state: ProcessState) -> ContainerRecord:
 def lost(record: ContainerRecord) -> ContainerRecord:
     """Return the record of a container whose end no process observed, with status "exited" and exit code `LOST`.
 
-    Its end is the time of the boot if the run began before the boot, else the present time. If the record of a process
-    has no pid, a shutdown has recorded exit code and end (`engine.recovery.shutdown`), and they are kept.
+    The recorded end is the time of the boot if the run began before the boot, else the present time. A process's record
+    without a pid is different: a shutdown has already recorded the exit code and the end (`engine.recovery.shutdown`),
+    and they are kept.
     """
     ended = replace(record, status="exited", pid=0)
     if record.kind == "process" and not record.pid:
@@ -173,13 +175,16 @@ def lost(record: ContainerRecord) -> ContainerRecord:
 
 
 def check_not_restarting(record: ContainerRecord) -> None:
-    """Raise Conflict if the container waits for an automatic restart, because it then has no process and no sandbox."""
+    """Check that the container does not wait for an automatic restart; raises Conflict.
+
+    A container that waits for a restart has no process and no sandbox.
+    """
     if record.status == "restarting":
         raise Conflict(f"Container {record.id} is restarting, wait until the container is running")
 
 
 def is_alive(record: ContainerRecord) -> bool:
-    """Return whether the container's process still runs, or the namespace that hawse did not make still exists.
+    """Return whether a container's process still runs or, for an adopted namespace, the namespace still exists.
 
     Returns False for a new process with the same pid, and for a new namespace at the same path.
     """

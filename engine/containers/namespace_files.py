@@ -82,7 +82,7 @@ def write(host: Host, record: ContainerRecord, text: str) -> None:
 
 
 def restore(host: Host, record: ContainerRecord) -> None:
-    """Remove the resolv.conf of an adopted namespace, and restore the user's file; idempotent.
+    """Remove hawse's resolv.conf of an adopted namespace, and restore the user's file; idempotent.
 
     A file that the user has written there since `write` is not removed. Because the namespace must leave its networks
     in any case, errors are ignored. An error occurs if the user has made the file immutable (chattr +i), or has put a
@@ -107,7 +107,7 @@ def restore(host: Host, record: ContainerRecord) -> None:
 
 
 def _put_back(kept: Path, target: Path) -> None:
-    """Move the user's file to ``target``, or remove it if the user has written another file there."""
+    """Move the user's file ``kept`` to ``target``; if the user has written another file there, remove ``kept``."""
     if not os.path.lexists(kept) or _is_ours(target):
         return
     if os.path.lexists(target):

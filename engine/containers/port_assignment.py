@@ -28,9 +28,9 @@ from engine.store.codec import decode, encode
 
 HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 CURSORS = "port-cursors"
-"""The key of the store for the last ports that were chosen from ranges of host ports, by `_key`.
+"""The store's key for a mapping from ranges of host ports (`_key`) to the last port chosen from each range.
 
-A reboot deletes them (`forget_cursors`), as a restart of dockerd does.
+A reboot deletes the mapping (`forget_cursors`), as a restart of dockerd does.
 """
 CURSOR_LIMIT = 256
 """The number of ranges whose last port is stored; the ranges that were used last are kept."""
@@ -42,11 +42,11 @@ class StoredCursor(Struct, frozen=True):
     tx: Transaction
 
     def last(self, protocol: str, address: str, ports: range) -> int:
-        """Return the stored last port of the range, or 0 without one."""
+        """Return the stored last port of the range, or 0 if none is stored."""
         return self._read().get(_key(protocol, address, ports), 0)
 
     def move(self, protocol: str, address: str, ports: range, port: int) -> None:
-        """Store the last port of the range; above `CURSOR_LIMIT` ranges, forget the range used longest ago."""
+        """Store ``port`` as the last port of the range. The ports of at most `CURSOR_LIMIT` ranges are kept."""
         cursors = self._read()
         cursors.pop(_key(protocol, address, ports), None)  # the range that was used last comes last
         cursors[_key(protocol, address, ports)] = port
@@ -96,9 +96,9 @@ def allocate(
     specs: Sequence[PortSpec],
     avoided: Sequence[PortRecord] = (),
 ) -> list[PortRecord]:
-    """Choose host ports for ``specs``, which will be published on one endpoint. Ports in ``avoided`` are not chosen.
+    """Choose host ports for ``specs``, which will be published on the endpoint ``member``.
 
-    Raises KernelFailure with Docker's error text if a host port is already in use.
+    Ports in ``avoided`` are not chosen. Raises KernelFailure with Docker's error text if a host port is already in use.
     """
     if not specs:
         return []  # without ports to choose, do not read the ports of all other endpoints
@@ -123,7 +123,7 @@ def _allocate_again(
 
 
 def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRecord) -> None:
-    """Store the record of an endpoint, including the endpoint's published ports.
+    """Store the record of a container's endpoint, including the endpoint's published ports.
 
     Raises KernelFailure with the same error text as `allocate` if another endpoint in the store has one of the host
     ports.

@@ -30,7 +30,8 @@ INITS = ("docker-init", "tini-static")
 def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec:
     """Return the description of the container's process for the runtime.
 
-    ``netns`` is the path of a network namespace for the process, "host" for the host's, or "" for a new namespace.
+    ``netns`` is the network namespace for the process: a path, "host" for the host's namespace, or "" for a new
+    namespace.
     """
     config, settings = record.config, record.host
     root = find_root(host, config.image)
@@ -104,7 +105,8 @@ def _link_variables(host: Host, record: ContainerRecord) -> list[str]:
 def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> list[str]:
     """Return the environment variables of the container's process in Docker's order.
 
-    First come PATH and HOSTNAME, then the variables ``of_links`` for linked containers, then the variables of the user.
+    First come PATH and HOSTNAME, then ``of_links`` (the variables for linked containers), then the variables of the
+    user.
     """
     variables = list(record.config.env or ())
     defined = {e.partition("=")[0] for e in variables}
@@ -183,9 +185,10 @@ def _exposed(target: ContainerRecord) -> list[Port]:
 
 
 def _ranges(prefix: str, address: str, ports: Sequence[Port]) -> Iterator[str]:
-    """Yield the environment variables that describe port ranges: three or more consecutive ports of a linked container.
+    """Yield the environment variables that describe three or more consecutive ports of a linked container (a range).
 
-    As in Docker, one range may contain ports of different protocols.
+    ``prefix`` begins the variable names, and ``address`` is the linked container's address. As in Docker, one range may
+    contain ports of different protocols.
     """
     first = 0
     while first < len(ports):

@@ -78,9 +78,10 @@ def exec_pid(host: Host, reference: str, runner: int) -> int:
 
 
 def _output(pids: set[int], arguments: Sequence[str]) -> str:
-    """Return the output of ps for the processes ``pids``, or for all processes if ``arguments`` conflict with -q.
+    """Return the output of ps(1) for the processes ``pids``, or for all processes if ``arguments`` conflict with -q.
 
-    The user's COLUMNS and PS_FORMAT have no effect, because Docker's daemon does not get them either.
+    ``arguments`` are the user's options of ps. The user's COLUMNS and PS_FORMAT have no effect, because Docker's daemon
+    does not get them either.
     """
     program = shutil.which("ps")
     if program is None:

@@ -105,7 +105,7 @@ def unpublish(host: Host, reference: str, requested: PortSpec) -> None:
 
 
 def _uncovered(ports: range, held: Iterable[range]) -> int | None:
-    """Return the lowest number in ``ports`` that is in none of the ranges ``held``, or None."""
+    """Return the lowest number in ``ports`` that is in none of the ranges ``held``, or None if there is none."""
     port = ports[0]
     for ports_held in sorted(held, key=lambda ports_held: ports_held.start):
         if port in ports_held:
@@ -114,10 +114,10 @@ def _uncovered(ports: range, held: Iterable[range]) -> int | None:
 
 
 def _meant(requested: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortRecord]) -> list[PortSpec]:
-    """Return the settings among ``specs`` that publish the ports of ``requested`` at its host address and port.
+    """Return those of a container's port settings ``specs`` that publish the ports of ``requested``.
 
-    If ``requested`` has no host address, any host address matches; if it has no host port, any host port matches.
-    ``published`` has the host ports that hawse has chosen for settings without a host port.
+    The host address and the host port must match too, if ``requested`` has them. ``published`` has the host ports that
+    hawse has chosen for settings without a host port.
     """
     specs = [s for s in specs if s.protocol == requested.protocol and requested.host_ip in ("", s.host_ip)]
     if not requested.host_ports:

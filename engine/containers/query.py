@@ -24,7 +24,7 @@ from engine.validate.logging import JSON_FILE
 
 
 def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
-    """Return the document of GET /containers/{id}/json."""
+    """Return the document of GET /containers/{id}/json; with ``size``, it contains the container's disk usage."""
     with host.store.read() as reader:
         record = lookup.find(reader, reference)
         endpoints, networks = _network_side(reader, record)
@@ -36,14 +36,18 @@ def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
 
 
 class Shown(NamedTuple):
-    """The optional parts of a listed container's document: both take long for many containers."""
+    """The optional parts of a document in a list of containers. Both parts take long for many containers."""
 
     size: bool = False
     networks: bool = True
 
 
 def list_documents(host: Host, filters: Filters, *, everything: bool, limit: int, shown: Shown) -> Documents:
-    """Return the documents of GET /containers/json, newest first."""
+    """Return the documents of GET /containers/json, newest first.
+
+    Only running containers are listed, unless ``everything``, a ``limit`` above 0 or a ``status`` filter is given. A
+    ``limit`` above 0 is the maximum number of documents. ``shown`` says which optional parts the documents have.
+    """
     with host.store.read() as reader:
         stored = reader.containers()
         lookup.keep_supervisor(host, stored)

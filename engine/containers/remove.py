@@ -67,7 +67,7 @@ def remove_each(host: Host, references: Iterable[str], *, force: bool) -> Iterat
 
 
 def _next_bunch(host: Host, left: deque[str]) -> list[str | EngineError]:
-    """Take references from ``left``; return each container's id, or the error if none or several match.
+    """Take references from ``left``; return the container's id for each, or the error if none or several match.
 
     If two references name the same container, the second one stays for the next call. The search then finds no
     container, because the container has been removed.
@@ -97,7 +97,7 @@ def _remove_bunch(host: Host, ids: Sequence[str], *, force: bool) -> dict[str, E
 def _under_locks(
     host: Host, ids: Sequence[str], act: Callable[[Sequence[str]], dict[str, EngineError]]
 ) -> dict[str, EngineError]:
-    """Call ``act`` for containers while this command holds their locks; return the errors by container id.
+    """Call ``act`` with container ids while this command holds the containers' locks; return the errors by id.
 
     A container that another command has locked comes last, on its own. Therefore no command waits for a lock while it
     holds another lock, and two commands never wait for each other.
@@ -199,7 +199,7 @@ def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 
 
 def _leave_namespace(host: Host, record: ContainerRecord) -> None:
-    """Remove a namespace that hawse did not make from its networks.
+    """Disconnect an adopted namespace (which hawse did not create) from all its networks.
 
     The namespace continues to exist, so hawse's interfaces in it must be deleted.
     """
@@ -254,7 +254,7 @@ def prune(host: Host, filters: Filters) -> tuple[list[str], int]:
 
 
 def is_orphan(host: Host, record: ContainerRecord) -> bool:
-    """Return whether the container's process still runs, but the supervisor does not know it."""
+    """Return whether the container's process still runs, although the supervisor does not know it."""
     return record.kind == "process" and lookup.is_alive(record) and not host.runtime.knows(record.id)
 
 

@@ -63,13 +63,13 @@ def starts_at_boot(record: ContainerRecord) -> bool:
 
 
 def _failed(record: ContainerRecord) -> bool:
-    """Return whether the last run failed, and the limit of restarts is not reached."""
+    """Return whether the last run failed and the maximum number of restarts is not reached."""
     limit = record.host.restart_policy.maximum_retry_count
     return record.exit_code != 0 and (limit == 0 or record.restart_count < limit)
 
 
 def ends_with(record: ContainerRecord, number: int) -> bool:
-    """Return whether a signal that the user sends also prevents an automatic restart of the container.
+    """Return whether the signal ``number``, sent by the user, also prevents an automatic restart of the container.
 
     This applies to SIGKILL and to the container's stop signal. It applies to every signal if the container has no stop
     signal, or has the restart policy unless-stopped.

@@ -44,7 +44,7 @@ def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
 
 
 def open_host_path(run: Path, namespace: str) -> None:
-    """Create the symbolic link to the host's network namespace, which inspect shows as SandboxKey in host mode.
+    """Create the symbolic link to the host's network namespace; inspect shows its path as SandboxKey in host mode.
 
     ``namespace`` is the network namespace of a process in host mode. All containers in host mode share the link. The
     link leads to PID 1 if PID 1 is in the same network namespace, because PID 1 outlives the containers.
@@ -71,8 +71,8 @@ def path_of(run: Path, sandbox_id: str) -> str:
 def add(host: Host, record: ContainerRecord) -> None:
     """Create /run/netns/NAME for a running container's sandbox, if no other namespace has this name; idempotent.
 
-    An existing link of that name into HAWSE_RUN was left by a killed command, and is replaced. Containers in host mode
-    get no link, because the link would lead to the host's own namespace.
+    If a killed command has left a link of this name into HAWSE_RUN, the link is replaced. Containers in host mode get
+    no link, because the link would lead to the host's own namespace.
     """
     if not host.config.netns_names or record.host.network_mode == "host":
         return
@@ -116,7 +116,10 @@ def _target(host: Host, record: ContainerRecord) -> str:
 
 
 def _link(path: Path, target: str, ours: str) -> bool:
-    """Make a symbolic link; replace a link to a path that begins with ``ours``. Return whether the link exists now."""
+    """Make a symbolic link to ``target``; return whether the link exists now.
+
+    An existing link is replaced only if it leads to a path that begins with ``ours``.
+    """
     with suppress(FileExistsError):
         try:
             os.symlink(target, path)

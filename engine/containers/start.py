@@ -147,7 +147,7 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
 def _prepare_host_gateway(host: Host, record: ContainerRecord) -> None:
     """Create the default bridge if the container needs the bridge's address for ``--add-host x:host-gateway``.
 
-    Raises EngineError if there is no default bridge, and daemon.json names no other address.
+    Raises EngineError if there is no default bridge and daemon.json names no other address for it.
     """
     named = any(entry.endswith(f":{HOST_GATEWAY}") for entry in record.host.extra_hosts or ())
     if not named or host.config.host_gateway_ip:
@@ -165,9 +165,9 @@ def _is_without_bridge(host: Host, attachment: NetworkAttachment) -> bool:
 
 
 def _check_main_network(reader: Reader, mode: str) -> None:
-    """Raise NotFound if the network that the container's network mode names no longer exists.
+    """Check that the network which the container's network mode names still exists; raises NotFound.
 
-    As in Docker, this is an error even if the container has been disconnected from that network since its creation.
+    As in Docker, a missing network is an error even if the container has been disconnected from it since its creation.
     """
     if is_user_defined(mode) and not reader.find_networks(mode):
         raise NotFound(f"could not find a network matching network mode {mode}: network {mode} not found")
@@ -234,7 +234,7 @@ def _resolved(tx: Transaction, host: Host, record: ContainerRecord) -> list[Netw
 
 
 def _whole_mode(reader: Reader, record: ContainerRecord) -> str:
-    """Return the container's network mode; the full id replaces the prefix of a network's id."""
+    """Return the container's network mode. If the mode is a prefix of a network's id, return the full id."""
     mode = record.host.network_mode
     if not (is_user_defined(mode) and record.attachments):
         return mode
@@ -313,7 +313,8 @@ def join_all(host: Host, record: ContainerRecord, reserved: Sequence[JoinedEndpo
 def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, numbers: Mapping[str, int]) -> EndpointRecord:
     """Create one endpoint in the sandbox and return its record, with phase "live".
 
-    If the interface cannot be created, raises KernelFailure with Docker's error text for a failed process start.
+    ``numbers`` has, for each name prefix, the number of the container's next interface. If the interface cannot be
+    created, raises KernelFailure with Docker's error text for a failed process start.
     """
     try:
         return replace(sandbox.join(host, record, member, numbers), phase="live")
@@ -322,10 +323,10 @@ def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, numbers: 
 
 
 def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:
-    """Return the container's record in the form that is stored before the container's command is executed.
+    """Return the record that is stored before the container's command is executed.
 
-    The record already has the pid of the new process. The status, exit code and start time in the record still describe
-    the previous run.
+    ``plumbed`` has the pid of the new process, which is kept. The status, exit code and start time come from
+    ``before``, so they still describe the previous run.
     """
     return replace(
         plumbed,

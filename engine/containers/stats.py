@@ -67,7 +67,10 @@ def stream(host: Host, reference: str, *, once: bool, one_shot: bool) -> Iterato
 
 
 def _place(reader: Reader, record: ContainerRecord) -> tuple[ContainerRecord, list[str]]:
-    """Return the container whose sandbox ``record`` uses, and the names of the interfaces of this sandbox."""
+    """Return the container that owns the sandbox of ``record``, and the names of the sandbox's interfaces.
+
+    If that container does not exist, returns ``record`` itself and no names.
+    """
     owner = lookup.sandbox_owner(reader, record)
     if owner is None:
         return record, []

@@ -39,7 +39,7 @@ def error_prefix(what: str) -> Iterator[None]:
 
 
 def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> bool:
-    """Stop a container's process, with SIGKILL after the timeout; return whether it was running or restarting.
+    """Stop a container's process, with SIGKILL after ``timeout``; return whether it was running or restarting.
 
     On return, the endpoints and ports of the container are released. If this command is killed, the supervisor finishes
     the stop.

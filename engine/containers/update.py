@@ -16,8 +16,8 @@ from engine.validate.container import check_restart_policy
 def update(host: Host, reference: str, policy: RestartPolicy | None) -> None:
     """Give a container another restart policy, which applies from the end of its present run.
 
-    With None, only check that the container may be updated, and add the event "update". Raises errors with Docker's
-    texts.
+    If ``policy`` is None, only checks that the container may be updated, and adds the event "update". Raises errors
+    with Docker's texts.
     """
     if policy is not None:
         check_restart_policy(policy)
