@@ -172,7 +172,7 @@ def remove_network(
 
 
 def remove_left_addresses(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Remove the lines of addresses that the container no longer has from its /etc/hosts; idempotent.
+    """Remove from a container's /etc/hosts the lines of own addresses that it no longer has; idempotent.
 
     A killed command may have left these lines. ``members`` are the container's endpoints.
     """
