@@ -7,9 +7,9 @@ from engine.agent.service import Snapshot
 from engine.store.api import Reader, Transaction
 
 BOOT = "boot"
-"""The store's key for the id of a boot of the host. The records describe the kernel since this boot."""
+"""The store's key for the id of the boot since which the records describe the kernel."""
 _SHUTDOWN = "shutdown"
-"""The store's key for the id of the boot that a shutdown ends."""
+"""The store's key for the id of the boot in which a shutdown of the host has begun."""
 
 
 def begin_shutdown(tx: Transaction) -> None:
@@ -28,7 +28,7 @@ def is_shutting_down(reader: Reader) -> bool:
 
 
 def is_of_this_boot(reader: Reader) -> bool:
-    """Return whether the records describe the kernel since the host's latest boot.
+    """Return whether the store's records describe the kernel since the host's latest boot.
 
     After a reboot, the result is False until a command has recorded what the reboot ended (`engine.recovery.boot`).
     """
@@ -36,6 +36,6 @@ def is_of_this_boot(reader: Reader) -> bool:
 
 
 def read_records(reader: Reader) -> Snapshot:
-    """Return the networks, containers and endpoints of the store, and whether they describe the kernel of this boot."""
+    """Return the store's networks, containers and endpoints, and whether they describe the kernel of this boot."""
     here = is_of_this_boot(reader)
     return Snapshot(reader.networks(), reader.containers(), reader.endpoints(), of_this_boot=here)

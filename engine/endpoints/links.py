@@ -24,9 +24,10 @@ Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
 
 
 class Linked(Struct, frozen=True):
-    """A running container that is the target of another container's link.
+    """A running container that is the target of another container's legacy link (``--link``).
 
-    ``address`` and ``address6`` are the target's IPv4 and IPv6 addresses on the default bridge, "" without IPv6.
+    ``alias`` is the target's name in the link. ``address`` and ``address6`` are the target's IPv4 and IPv6 addresses on
+    the default bridge; ``address6`` is "" without IPv6.
     """
 
     alias: str
@@ -36,9 +37,9 @@ class Linked(Struct, frozen=True):
 
 
 def linked(host: Host, record: ContainerRecord) -> list[Linked]:
-    """Return the containers to which a container on the default bridge has a legacy link (``--link``).
+    """Return the containers that are targets of a container's legacy links (``--link``) on the default bridge.
 
-    Raises an EngineError if a linked container does not exist, or is not running on the default bridge.
+    Raises an EngineError if a target does not exist, or is not running on the default bridge.
     """
     if record.host.network_mode != "bridge":
         return []
@@ -62,7 +63,8 @@ def linked(host: Host, record: ContainerRecord) -> list[Linked]:
 def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerRecord, str, str]]:
     """Yield each container that has a legacy link (``--link``) to this container on the default bridge.
 
-    Each result is (linking container, alias of this container in the link, IPv4 or IPv6 address of this container).
+    Each result is (linking container, this container's alias in the link, this container's address). A link gives one
+    result for the IPv4 address, and one for the IPv6 address if there is one.
     """
     with host.store.read() as reader:
         for endpoint in reader.endpoints(container_id=record.id):
@@ -88,9 +90,10 @@ def renamed(reader: Reader, record: ContainerRecord, target: ContainerRecord, na
 
 
 def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, list[str]]:
-    """Return for each container id the names that links give to this container, such as "web/db" (container/alias).
+    """Return the names that legacy links give to each container, by container id.
 
-    Only links on the default bridge are included.
+    Such a name is "web/db" for the alias ``db`` in a link of the container ``web``. Only links on the default bridge
+    are included.
     """
     names: dict[str, list[str]] = {}
     for record in records:
@@ -184,7 +187,7 @@ def _on(reader: Reader, network: NetworkRecord, container: ContainerRecord) -> l
 
 
 def _leads_to(reader: Reader, text: str, record: ContainerRecord) -> bool:
-    """Return whether a link names the container.
+    """Return whether the legacy link ``text`` names the container.
 
     A link may name a container by a prefix of its id. Because another container may have this prefix as its name, and
     names have priority, the function then searches the store.

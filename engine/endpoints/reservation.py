@@ -68,7 +68,7 @@ def _record_leaving(tx: Transaction, member: JoinedEndpoint) -> None:
 def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, *, keep: bool = False) -> None:
     """Delete the record of an endpoint; with ``keep``, keep its addresses and ports for the container's next run.
 
-    Add the event "disconnect" if the endpoint has been in its sandbox.
+    Add the event "disconnect" if the endpoint was in its sandbox.
     """
     if keep:
         _keep(tx, member.endpoint)
@@ -79,7 +79,7 @@ def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndp
 
 
 def _add_event(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, action: str) -> None:
-    """Add an event, except when hawse itself connects a container to the gateway bridge (docker_gwbridge).
+    """Add the event ``action``, except when hawse itself connects a container to the gateway bridge (docker_gwbridge).
 
     Docker makes no event in this case. If the user connects a container to this bridge, there is an event.
     """
@@ -90,7 +90,7 @@ def _add_event(tx: Transaction, container: ContainerRecord, member: JoinedEndpoi
 def take_former(tx: Transaction, container_id: str) -> dict[str, EndpointRecord]:
     """Delete the endpoints of a container's earlier run (phase `FORMER`); return them by network id.
 
-    Their addresses become free. The caller may reserve the same addresses again in the same transaction.
+    Their addresses become free. The caller may reserve these addresses again in the same transaction.
     """
     former = [e for e in tx.endpoints(container_id=container_id) if e.phase == FORMER]
     for endpoint in former:
@@ -145,9 +145,10 @@ def _mac(network: NetworkRecord, requested: str, ipv4: str) -> str:
 
 
 def _from_mac(network: NetworkRecord, mac: str) -> str:
-    """Return the IPv6 address for a MAC address on the default bridge, or "" on other networks.
+    """Return the IPv6 address that Docker derives from a MAC address, or "" if it derives none.
 
-    As in Docker 26.1.5, the address ends in the MAC address if the subnet leaves 48 bits or more for it.
+    Docker derives one only on the default bridge. As in Docker 26.1.5, the address ends in the MAC address if the
+    subnet leaves 48 bits or more for it.
     """
     for subnet in (ip_network(pool.subnet) for pool in network.pools if network.predefined and not pool.unused):
         if subnet.version == 6 and subnet.prefixlen <= LONGEST_BEFORE_MAC and len(mac) == LINK_MAC_CHARACTERS:
@@ -156,7 +157,7 @@ def _from_mac(network: NetworkRecord, mac: str) -> str:
 
 
 def _link_local(text: str) -> str:
-    """Return a link-local address with its prefix length; raises InvalidArgument for any other address."""
+    """Return a link-local address with its prefix length; raises InvalidArgument if it is not link-local."""
     address = ip_address(text)
     if not address.is_link_local:
         raise InvalidArgument(f"invalid link local IP address: {address}")
@@ -166,10 +167,11 @@ def _link_local(text: str) -> str:
 def _allocate_in_pools(
     tx: Transaction, network: NetworkRecord, version: int, requested: str, holder: str, former: str
 ) -> str:
-    """Reserve the address ``requested``, else ``former``, else an address of the first subnet that has a free one.
+    """Reserve the address ``requested``, else ``former``, else any free address of the network's subnets.
 
-    Only subnets of the IP version ``version`` are used. Return the address with its prefix length, or "" if the network
-    has no such subnet. Raises Forbidden, KernelFailure or Unavailable.
+    Only subnets of the IP version ``version`` are used; the first with a free address is taken. ``holder`` is the id
+    under which the address is reserved. Return the address with its prefix length, or "" if the network has no such
+    subnet. Raises Forbidden, KernelFailure or Unavailable.
     """
     subnets = [(pool, ip_network(pool.subnet)) for pool in network.pools if not pool.unused]
     pools = [pool for pool, subnet in subnets if subnet.version == version]
@@ -187,9 +189,10 @@ def _allocate_in_pools(
 def _allocate(
     tx: Transaction, network: NetworkRecord, pool: PoolRecord, requested: str, holder: str, preferred: str
 ) -> str:
-    """Reserve an address in a subnet: ``requested``, else ``preferred`` if it is free, else the lowest free one.
+    """Reserve an address in a subnet: ``requested``, else ``preferred`` if it is free, else the lowest free address.
 
-    Return the reserved address with the subnet's prefix length.
+    ``holder`` is the id under which the address is reserved. Return the reserved address with the subnet's prefix
+    length.
     """
     key, subnet = pool_key(network, pool), ip_network(pool.subnet)
     used = tx.addresses(key)

@@ -63,7 +63,7 @@ class JoinedEndpoint(Struct, frozen=True, dict=True):
         return network_spec(self.network)
 
     def priority(self, container: ContainerRecord) -> tuple[int, Rank]:
-        """Return the sort key by which endpoints compete for the default route; the best endpoint sorts first."""
+        """Return the endpoint's sort key in the competition for the default route; the best endpoint sorts first."""
         settings = attachment_of(container, self.network.id).settings
         return DEFAULT_ROUTE.index(self.endpoint.default_route), gateway_priority(self.network, settings.gw_priority)
 
@@ -81,7 +81,7 @@ def sandbox_of(container: ContainerRecord) -> Sandbox:
 def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, numbers: Mapping[str, int]) -> EndpointRecord:
     """Create one endpoint in the sandbox; return its record with the interface name, MAC address and gateways.
 
-    ``numbers`` has the number of the next interface by prefix, as `engine.names.count_interfaces` returns it.
+    ``numbers`` has, for each name prefix, the number of the container's next interface.
     """
     driver = host.driver(member.network.driver)
     network, endpoint = member.spec, endpoint_spec(member.endpoint, container)
@@ -173,10 +173,10 @@ def dismiss_all_siblings(host: Host, sandboxes: Iterable[Sequence[JoinedEndpoint
 def _crossings(
     host: Host, pairs: Iterable[tuple[JoinedEndpoint, JoinedEndpoint]]
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
-    """Yield each driver that implements `Multihomed`, with the pairs of endpoints that belong to the driver.
+    """Yield each driver that implements `Multihomed`, with its part of ``pairs``.
 
-    A pair belongs to the driver of its first endpoint's network. Each yielded pair has the network of the first
-    endpoint and the addresses of the second endpoint.
+    A pair of endpoints belongs to the driver of its first endpoint's network. Each yielded pair has the network of the
+    first endpoint and the addresses of the second endpoint.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:
@@ -192,9 +192,9 @@ def _crossings(
 def gateways(
     container: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> tuple[JoinedEndpoint | None, JoinedEndpoint | None]:
-    """Return two endpoints: the holder of the IPv4 default route and the holder of the IPv6 default route.
+    """Return the endpoint that has the sandbox's IPv4 default route, and the endpoint that has its IPv6 default route.
 
-    An item is None if the sandbox has no default route for that IP version.
+    Each of the two is None if the sandbox has no default route for that IP version.
     """
     ranked = sorted(members, key=lambda m: m.priority(container))
     able = [m for m in ranked if m.endpoint.default_route != "no"]
@@ -236,7 +236,7 @@ def lost_routes(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -
 def _default_routes(
     container: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> tuple[Sequence[DefaultRoute], Sequence[DefaultRoute]]:
-    """Return the default routes that the sandbox must have, and all default routes that its endpoints offer."""
+    """Return two lists: the default routes that the sandbox must have, and all that its endpoints offer."""
     chosen = [
         replace(default_route, takes_over=m.endpoint.default_route == "yes")
         for m, version in zip(gateways(container, members), (4, 6), strict=True)
@@ -247,7 +247,7 @@ def _default_routes(
 
 
 def _default_route(member: JoinedEndpoint, version: int) -> DefaultRoute | None:
-    """Return the default route that an endpoint offers for an IP version, or None."""
+    """Return the default route that an endpoint offers for an IP version, or None if it offers none."""
     endpoint = member.endpoint
     of_family = {4: (endpoint.gateway4, endpoint.ipv4), 6: (endpoint.gateway6, endpoint.ipv6)}
     gateway, address = of_family[version]
@@ -257,7 +257,7 @@ def _default_route(member: JoinedEndpoint, version: int) -> DefaultRoute | None:
 
 
 def disables_ipv6(container: ContainerRecord, *interfaces: str) -> bool:
-    """Return whether the container's sysctls disable IPv6 on one of the interfaces, or on ``all`` at its start."""
+    """Return whether the container's ``--sysctl`` settings disable IPv6 on one of ``interfaces`` (a name, or "all")."""
     sysctls = {key.replace(".", "/"): value.strip() for key, value in container.host.sysctls.items()}
     return any(sysctls.get(f"net/ipv6/conf/{interface}/disable_ipv6", "0") != "0" for interface in interfaces)
 
@@ -302,7 +302,7 @@ def unpublish(
 
 
 def _bindings(member: JoinedEndpoint, spec: EndpointSpec, ports: Sequence[PortRecord]) -> Sequence[PortBinding]:
-    """Return ``ports`` in the form that drivers use.
+    """Return ``ports``, published ports of the endpoint ``member``, in the form that drivers use.
 
     ``spec`` already contains all ports of the endpoint in this form. Therefore ``ports`` are converted only if they are
     not the endpoint's own list.
@@ -320,7 +320,10 @@ Rank = tuple[bool, int, bool, str]
 
 
 def gateway_priority(network: NetworkRecord, gw_priority: int = 0) -> Rank:
-    """Return the sort key by which networks compete for the default route; the best network sorts first."""
+    """Return the network's sort key in the competition for the default route; the best network sorts first.
+
+    ``gw_priority`` is the priority that the user gave to the endpoint on the network.
+    """
     return network.internal, -gw_priority, not _leads_out_twice(network), network.name
 
 
@@ -334,10 +337,9 @@ def _interface_name(
 ) -> str:
     """Return the name for the container's next interface on a network.
 
-    A name that the user chose is used unchanged. If the user chose none, the name is the network's interface prefix
-    followed by its number in ``numbers``. In a network namespace that hawse did not create, the next free name is used
-    instead. If the user chose names for other interfaces of the container, the lowest free name is used, as in Docker
-    28.
+    A name that the user chose is used unchanged. Otherwise, the name is the network's interface prefix followed by its
+    number in ``numbers``, with two exceptions. In a network namespace that hawse did not create, the next free name is
+    used. If the user chose names for other interfaces of the container, the lowest free name is used, as in Docker 28.
     """
     if chosen := _chosen_name(attachment_of(container, network.id)):
         return chosen
@@ -351,5 +353,5 @@ def _interface_name(
 
 
 def _chosen_name(attachment: NetworkAttachment) -> str:
-    """Return the interface name that the user chose for a network of the container, or ""."""
+    """Return the interface name that the user chose for a network of the container, or "" if the user chose none."""
     return (attachment.settings.driver_opts or {}).get(IFNAME_OPTION, "")

@@ -64,7 +64,7 @@ def _siblings(endpoint: EndpointRecord, of_container: Sequence[EndpointRecord]) 
 
 
 def _links(reader: Reader, driver: str) -> Iterator[tuple[Link, bool]]:
-    """Yield each legacy link between two endpoints, and whether both endpoints are live."""
+    """Yield each legacy link (``--link``) between two endpoints, and True if both endpoints are live, else False."""
     for network in reader.networks(driver=driver):
         for source, source_end, target, target_end in links.pairs(reader, network) if network.predefined else ():
             specs = endpoint_spec(source_end, source), endpoint_spec(target_end, target)
