@@ -32,8 +32,8 @@ def filter_containers(
 ) -> list[ContainerRecord]:
     """Return the containers that match the filters; ``records`` must be sorted newest first.
 
-    ``sides`` maps each container id to two values: the container's live endpoints, and records of their networks by
-    network id. If ``everything`` is false and there is no ``status`` filter, only running containers are returned.
+    ``sides`` maps each container id to two values: the container's live endpoints, and the records of their networks by
+    network id. If ``everything`` is false and there is no ``status`` filter, containers that do not run are left out.
     """
     check_keys(filters, KEYS)
     _check_values(filters)

@@ -34,7 +34,7 @@ def container_prunable(record: ContainerRecord, filters: Filters) -> bool:
 
 
 def check_image_prune(filters: Filters) -> None:
-    """Check the filters of ``image prune``; raises InvalidArgument, and EngineError for a wrong ``until``."""
+    """Check the filters of ``image prune``; raises InvalidArgument, or EngineError for a wrong ``until`` value."""
     check_keys(filters, PRUNE_KEYS | {"dangling"})
     truth(filters, "dangling")
     try:

@@ -15,7 +15,7 @@ from engine.model import Filters
 
 
 def check_keys(filters: Filters, known: frozenset[str]) -> None:
-    """Raise InvalidArgument for an unknown filter key."""
+    """Check that all filter keys are in ``known``; raises InvalidArgument."""
     for key in filters:
         if key not in known:
             raise InvalidArgument(f"invalid filter '{key}'" if key else "invalid filter")
@@ -52,7 +52,7 @@ def truth(filters: Filters, key: str) -> bool | None:
 
 
 def matches_pattern(filters: Filters, key: str, *values: str) -> bool:
-    """Return whether a pattern of the filter ``key`` is found in ``values``; True without such a filter.
+    """Return whether a pattern of the filter ``key`` is found in one of ``values``; True if no such filter is given.
 
     A pattern that is not a valid regular expression matches only a value that is equal to the pattern.
     """
@@ -66,7 +66,7 @@ def matches_exactly(filters: Filters, key: str, value: str) -> bool:
 
 
 def matches_labels(required: Sequence[str], labels: Mapping[str, str]) -> bool:
-    """Return whether the labels contain every label of the filter, given as ``key`` or ``key=value``."""
+    """Return whether ``labels`` contain every label in ``required``, which are given as ``key`` or ``key=value``."""
     return all(_has_label(labels, *label.partition("=")) for label in required)
 
 
