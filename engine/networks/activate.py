@@ -69,7 +69,7 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 
 
 def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> bool:
-    """Disable many networks without deleting their links; return False if the driver cannot do this.
+    """Disable the networks ``records`` without deleting their links; return False if the driver cannot do this.
 
     Begins an intent for each network whose kernel objects remain. The caller deletes the records.
     """
@@ -88,9 +88,9 @@ def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> boo
 
 
 def finish_retired(host: Host, retired: Sequence[str]) -> dict[str, EngineError]:
-    """Delete the kernel objects of networks that have no record any more; idempotent.
+    """Delete the kernel objects of networks that have no record any more; return the errors by item. Idempotent.
 
-    Each item has the form "driver:network id", as in the intents. Returns the errors by item.
+    Each item of ``retired`` has the form "driver:network id", as in the intents.
     """
     errors: dict[str, EngineError] = {}
     for first in range(0, len(retired), BATCH_LIMIT):
@@ -147,7 +147,7 @@ def activate(host: Host, network_id: str) -> NetworkRecord:
 
 
 def _check_users_bridge(host: Host, record: NetworkRecord) -> None:
-    """Raise NotFound if the bridge that daemon.json names for the default network is missing."""
+    """Check that the bridge exists that daemon.json names for the default network; raises NotFound."""
     name = host.config.bridge
     if record.predefined and name and not interface_exists(name):
         raise NotFound(
@@ -189,7 +189,7 @@ def delete_planned(host: Host, network_id: str) -> None:
 
 
 def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
-    """Return the drivers' warnings for the networks in ``references`` that do not exist in the kernel yet.
+    """Return the drivers' warnings for those networks in ``references`` that do not exist in the kernel yet.
 
     An example of such a network is the default bridge before its first use.
     """

@@ -17,7 +17,10 @@ DOCKERS_OPTIONS = "com.docker.network."
 
 
 def lines(host: Host, request: NetworkCreate) -> Strings:
-    """Return one line for each setting in ``request`` that has no effect, or that makes other addresses unreachable."""
+    """Return advice about a new network, one line for each fact.
+
+    The facts are settings in ``request`` that have no effect, or that make other addresses unreachable.
+    """
     return [*_unknown_options(request), *_overlaps(host, request)]
 
 
@@ -30,9 +33,9 @@ def _unknown_options(request: NetworkCreate) -> Iterator[str]:
 
 
 def _overlaps(host: Host, request: NetworkCreate) -> Iterator[str]:
-    """Yield one line for each subnet of the new bridge network that overlaps a subnet of another interface of the host.
+    """Yield one line for each subnet of the new bridge network that overlaps a subnet of a host interface.
 
-    The check is only for subnets that the user chose, because hawse chooses none that overlaps.
+    The check is only for subnets that the user chose, because hawse never chooses an overlapping subnet.
     """
     if not request.ipam_config:
         return

@@ -197,7 +197,7 @@ def allocate_pools(
 
 
 def _overlapping(tx: Transaction, subnet: IPNetwork) -> str:
-    """Return a hint that names a network with a subnet that overlaps ``subnet``, or "" if there is none."""
+    """Return a hint that names a network with a subnet that overlaps ``subnet``, or "" if no network has one."""
     for network in tx.networks():
         for pool in (ip_network(pool.subnet) for pool in network.pools if not pool.unused):
             if pool.version == subnet.version and pool.overlaps(subnet):
@@ -206,7 +206,7 @@ def _overlapping(tx: Transaction, subnet: IPNetwork) -> str:
 
 
 def pass_over(tx: Transaction, released: Iterable[PoolRecord]) -> None:
-    """Record the automatic subnets of a network whose creation failed as the last allocated subnets.
+    """Record the automatic subnets ``released`` as the last allocated subnets, because their network was not created.
 
     The next search starts after the last allocated subnet. Without this record, the next network would get the same
     subnets again.
@@ -222,10 +222,10 @@ def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
 
 
 def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
-    """Reserve a network's gateways and auxiliary addresses.
+    """Reserve a network's gateways and auxiliary addresses; return the network's completed record.
 
-    Returns the network's record. In this record, a subnet for which the user chose no gateway has an automatic one.
-    Raises EngineError with Docker's error text if an address is not available.
+    In this record, a subnet for which the user chose no gateway has an automatic gateway. Raises EngineError with
+    Docker's error text if an address is not available.
     """
     return replace(network, pools=tuple(_reserve_pool(tx, network, p) for p in network.pools))
 

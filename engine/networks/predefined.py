@@ -111,7 +111,7 @@ def _retire(host: Host, record: NetworkRecord) -> bool:
 
 
 def _settings(host: Host) -> str:
-    """Return a text of the default bridge's settings and of `_own_addresses`, to detect changes."""
+    """Return one text that contains the default bridge's settings and `_own_addresses`, to detect changes."""
     config = host.config
     keys = (config.bridge, config.bip, config.bip6, config.fixed_cidr, config.fixed_cidr_v6, config.default_gateway)
     more = (config.default_gateway_v6, config.mtu, config.icc, config.ip, config.ip_masq, config.ipv6)
@@ -119,9 +119,10 @@ def _settings(host: Host) -> str:
 
 
 def _own_addresses(config: Config) -> tuple[str, str]:
-    """Return the first IPv4 and the first IPv6 address of the user's bridge with prefix length; "" for a missing one.
+    """Return the first IPv4 and the first IPv6 address, with prefix length, of the user's bridge.
 
-    The user's bridge is the one that the key ``bridge`` of the configuration file names.
+    The user's bridge is the one that the key ``bridge`` of the configuration file names. Link-local IPv6 addresses do
+    not count. A missing address is "".
     """
     addresses = foreign_addresses(config.bridge) if config.bridge not in ("", NO_BRIDGE) else []
     first4 = next((str(a) for a in addresses if a.version == 4), "")
@@ -131,8 +132,8 @@ def _own_addresses(config: Config) -> tuple[str, str]:
 def signs_of_loss(host: Host) -> list[str]:
     """Return descriptions of hawse's containers and bridges that exist although the store is new.
 
-    They show that an earlier store was deleted. Bridges are included only if an agent has run for this HAWSE_RUN,
-    because they otherwise belong to another HAWSE_ROOT.
+    They show that an earlier store was deleted. Bridges are included only if an agent has run for this HAWSE_RUN.
+    Otherwise, they belong to another HAWSE_ROOT.
     """
     signs = []
     for directory, what in ((host.run, "running containers"), (host.root, "files of containers")):

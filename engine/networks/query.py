@@ -41,7 +41,10 @@ def _matching(host: Host, filters: Filters) -> list[NetworkRecord]:
 
 
 def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
-    """Return the NetworkResource document of one network, including its containers."""
+    """Return the NetworkResource document of one network, including its containers.
+
+    With ``verbose``, the document also has the numbers of used and available addresses.
+    """
     with host.store.read() as reader:
         record = pick_network(reader.find_networks(reference), reference, inspect=True)
         members = list(_members(reader, record))

@@ -42,7 +42,7 @@ def remove_each(host: Host, references: Sequence[str]) -> Iterator[EngineError |
 
 
 def _remove_bunch(host: Host, references: Sequence[str]) -> list[EngineError | None]:
-    """Remove networks; return the results as `remove_each` yields them."""
+    """Remove networks; return None or the error for each reference, in order."""
     begun: list[str | EngineError | None] = [_remove_shared(host, reference) for reference in references]
     with host.store.write() as tx:
         for place, reference in enumerate(references):
@@ -57,7 +57,7 @@ LOCAL = "local"
 
 
 def _remove_shared(host: Host, reference: str) -> str | EngineError | None:
-    """Remove a cluster network, and return None or the error. For any other network, only return `LOCAL`."""
+    """Remove a cluster network; return None, or the error. If the network is no cluster network, return `LOCAL`."""
     try:
         hooks.import_network(host, reference, attach=False)
         with host.store.read() as reader:
