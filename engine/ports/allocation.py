@@ -65,11 +65,11 @@ class PortProbe(Protocol):
         """
 
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
-        """Return the error of binding a port now, such as ``address already in use``, or None if the bind succeeds."""
+        """Try to bind a port; return the error, such as ``address already in use``, or None if the bind succeeds."""
 
 
 class RangeCursor(Protocol):
-    """The interface for the last host port that was chosen from each range that containers publish (``-p 1-9:80``).
+    """The interface that remembers the last host port chosen from each published range (``-p 1-9:80``).
 
     The ranges of each protocol and host address are separate.
     """
@@ -78,7 +78,7 @@ class RangeCursor(Protocol):
         """Return the last port that was chosen from the range, or 0 if no port was chosen from it yet."""
 
     def move(self, protocol: str, address: str, ports: range, port: int) -> None:
-        """Store the last port that was chosen from the range."""
+        """Store ``port`` as the last port that was chosen from the range."""
 
 
 class HostAddressing(Struct, frozen=True):
@@ -102,7 +102,7 @@ def family(address: str) -> int:
 
 
 def is_translated(network: NetworkRecord, version: int, *, has_ipv6: bool) -> bool:
-    """Return whether the network's gateway modes publish an endpoint's ports of an IP version on the host.
+    """Return whether an endpoint's ports of an IP version are published on the host, by the network's gateway modes.
 
     A network with a routed or isolated gateway mode publishes no ports on the host. IPv6 packets for an endpoint
     without an IPv6 address are forwarded to its IPv4 address, so the gateway modes of both IP versions must be NAT.
@@ -132,7 +132,7 @@ def allocate_ports(
 
 
 def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
-    """Sort port requests in Docker's order: highest container port first, TCP first, last binding of a port first.
+    """Sort port requests in Docker's order: highest container port first, then TCP first, then last binding first.
 
     The order decides which of several conflicts is reported, and in which order ``inspect`` shows bindings.
     """
@@ -227,7 +227,7 @@ class _Taken:
             self._ranges[key].append((ports, address))
 
     def collision(self, protocol: str, address: str, port: int) -> str | None:
-        """Return the address in use that conflicts with ``address`` for the port, or None.
+        """Return the address in use that conflicts with ``address`` for the port, or None if none conflicts.
 
         Two addresses conflict if they are equal, or if one of the two is a wildcard.
         """
@@ -300,8 +300,8 @@ class _Allocation(Struct):
         """Return the first port of the requested range that no endpoint uses.
 
         As in Docker, the search starts after the last port that was chosen from the range. Raises `PortConflict` if
-        endpoints use all ports of the range. Also raises `PortConflict` if another program uses this first port,
-        because Docker tries no further port.
+        endpoints use all ports of the range. Also raises `PortConflict` if another program uses the port that was
+        found, because Docker tries no further port.
         """
         protocol, ports = request.spec.protocol, request.spec.host_ports
         last = self.cursor.last(protocol, request.addresses[0], ports)
@@ -346,7 +346,7 @@ def _refused(protocol: str, address: str, port: int, reason: str) -> PortConflic
 
 
 def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
-    """Yield all ports of the ranges once, starting at a random port.
+    """Yield each port of the ranges once; start at a random port and continue in turn.
 
     With a fixed start, a port that was just freed would be chosen again immediately.
     """
@@ -356,7 +356,7 @@ def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
 
 
 def _merge(records: Iterable[tuple[PortRecord, bool]]) -> list[PortRecord]:
-    """Join port records with consecutive ports into ranges. A range takes the place of the first of its records.
+    """Join records of consecutive ports into one record each. It takes the place of the first of the joined records.
 
     Each record has a flag, which is True if the record's container port has a single binding. A record whose flag is
     False is not joined with other records. ``inspect`` shows several bindings of one container port in the order of
@@ -395,7 +395,7 @@ def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
 
 
 def _edges(spec: PortSpec) -> Iterable[int]:
-    """Return the container ports at which a range may be split.
+    """Return the container ports at which the range of ``spec`` may be split.
 
     A range for which the user gave no host ports may be split at every port. Any other range may be split only at its
     two ends.
@@ -414,7 +414,7 @@ def part(spec: PortSpec, first: int, last: int) -> PortSpec:
 
 
 def around(spec: PortSpec, first: int, last: int) -> list[PortSpec]:
-    """Return the parts of ``spec`` without container ports ``first`` to ``last``."""
+    """Return the parts of ``spec`` that publish the container ports below ``first`` and those above ``last``."""
     sides = ((spec.port, min(first - 1, spec.ports[-1])), (max(last + 1, spec.port), spec.ports[-1]))
     return [part(spec, start, end) for start, end in sides if start <= end]
 

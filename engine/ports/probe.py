@@ -68,7 +68,10 @@ class HostProbe:
         return ports if len(ports) <= BIND_LIMIT else sorted({ports[-1], *self._ports_in_use.intersection(ports)})
 
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
-        """Return the error of binding a port now, or None if the port can be bound."""
+        """Try to bind a port; return the error, such as ``address already in use``, or None if the port is free.
+
+        A port that only the agent has bound counts as free.
+        """
         self._asked += 1
         known = (protocol, address) in self._bindable
         if known and self._asked > BIND_LIMIT and port not in self._ports_in_use:
@@ -83,7 +86,7 @@ class HostProbe:
         return reason
 
     def _is_own(self, protocol: str, port: int) -> bool:
-        """Return whether the agent has bound a port on any address, and no other program has.
+        """Return whether the agent, and no other program, has bound a port on any address.
 
         The agent never binds SCTP ports.
         """
@@ -122,7 +125,7 @@ class HostProbe:
 
 
 def free_ports(local: tuple[int, int], reserved: Iterable[tuple[int, int]]) -> list[range]:
-    """Return net.ipv4.ip_local_port_range without ip_local_reserved_ports.
+    """Return the ports from which the kernel chooses: net.ipv4.ip_local_port_range without ip_local_reserved_ports.
 
     ``local`` and each pair in ``reserved`` are the first and the last port of a range, which includes both.
     """

@@ -49,7 +49,7 @@ class ProxiedPort(NamedTuple):
     port: int
 
     def target_of(self, port: int) -> Target:
-        """Return the target of a host port."""
+        """Return the container's address and port to which the host port ``port`` is forwarded."""
         return self.target, self.port + port - self.first
 
 
@@ -64,7 +64,7 @@ class Forwards:
             spans.sort(key=lambda item: item.first)
 
     def target(self, origin: Origin) -> Target | None:
-        """Return the target of a host port, or None if the agent does not forward the port.
+        """Return the target of the host port ``origin``, or None if the agent does not forward this port.
 
         An entry for the exact address takes precedence over an entry for a prefix that contains the address.
         """
