@@ -167,10 +167,10 @@ def _network_settings(
 
 
 def _sandbox_key(record: ContainerRecord) -> str:
-    """Return the path of the link to the container's network namespace.
+    """Return the path of the link to the container's network namespace, or "" if the container has no own path.
 
-    The path is "" if the sandbox belongs to another container, because inspect shows the path for that container only.
-    Containers in host mode share one link.
+    It has none before its first start, and none if it uses another container's sandbox. Containers in host mode share
+    one link.
     """
     if is_container_mode(record.host.network_mode) or not record.sandbox_path:
         return ""

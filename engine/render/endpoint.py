@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 
 def networks_document(record: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> dict[str, Json]:
-    """Render NetworkSettings.Networks of a container, sorted by network name."""
+    """Render NetworkSettings.Networks of a container, sorted by network name; ``endpoints`` are its live endpoints."""
     by_network = {endpoint.network_id: endpoint for endpoint in endpoints}
     return {
         attachment.network: endpoint_settings_document(record, attachment, by_network.get(attachment.network_id))
@@ -124,7 +124,7 @@ def _dns_names(record: ContainerRecord, attachment: NetworkAttachment) -> list[s
 def _mac(attachment: NetworkAttachment, endpoint: EndpointRecord | None) -> str:
     """Return the endpoint's MAC address, or "" for a stopped container.
 
-    Before the container's first start, return the MAC address that the user requested, as typed.
+    Before the container's first start, the result is the MAC address that the user requested, as typed.
     """
     if endpoint and endpoint.mac:
         return endpoint.mac

@@ -21,14 +21,14 @@ def mounts_document(host: HostConfig) -> list[Json]:
 
 
 def parse_bind(bind: str) -> tuple[Mount, str]:
-    """Split a bind into the mount and the mode, as typed by the user ("" if the bind has no mode)."""
+    """Split a bind ``source:target[:mode]`` into the mount, and the mode as typed ("" if the bind has no mode)."""
     source, _, rest = bind.partition(":")
     target, _, mode = rest.partition(":")
     return Mount(source, clean_path(target), read_only="ro" in mode.split(",")), mode
 
 
 def _propagation(mode: str) -> str:
-    """Return the propagation in the mode of a bind, by default "rprivate"."""
+    """Return the propagation that the mode of a bind names, or "rprivate" if it names none."""
     return next((word for word in mode.split(",") if word in PROPAGATIONS), "rprivate")
 
 

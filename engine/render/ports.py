@@ -18,8 +18,8 @@ def ports_document(
 ) -> PortMap:
     """Render NetworkSettings.Ports, with the keys (such as "80/tcp") sorted as text.
 
-    The value is the list of bindings of a published port, and null for a port that is only exposed. The document is
-    empty if no network of the container can publish ports.
+    The value of a published port is the list of its bindings. The value of a port that is only exposed is null. The
+    document is empty if no network of the container can publish ports.
     """
     if not (record.config.exposed_ports or record.host.port_bindings or any(e.ports for e in endpoints)):
         return {}
@@ -60,7 +60,7 @@ def _keys(spec: PortSpec) -> list[str]:
 
 
 def _host_ports(spec: PortSpec) -> list[str]:
-    """Return the HostPort text of each container port.
+    """Return the HostPort text of each container port of ``spec``, in order.
 
     If there are several container ports, each gets one port of the host range. A single container port gets the text of
     the whole host range.
@@ -70,7 +70,7 @@ def _host_ports(spec: PortSpec) -> list[str]:
 
 
 def _expand(port: PortRecord) -> Iterator[tuple[str, str, int]]:
-    """Yield ("80/tcp", host address, host port) for each port of a range; the host port 0 means that there is none."""
+    """Yield ("80/tcp", host address, host port) for each port of a range; a host port of 0 means that there is none."""
     for offset in range(port.port_end - port.port + 1):
         yield f"{port.port + offset}/{port.protocol}", port.host_ip, port.host_port and port.host_port + offset
 

@@ -50,7 +50,7 @@ def status_text(record: ContainerRecord, now: float) -> str:
 
 
 def stats_after(before: Json, now: Json) -> Json:
-    """Return the document ``now`` with the time and the processor times of the document ``before``.
+    """Return the document ``now``, completed with the time and the processor times of the earlier document ``before``.
 
     Clients compute CPU percentages from the differences.
     """
