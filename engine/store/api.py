@@ -89,7 +89,7 @@ class Reader(Protocol):
         """
 
     def network_summaries(self, phases: Sequence[str]) -> list[NetworkSummary]:
-        """Return summaries of all networks in these phases, sorted by name in natural order.
+        """Return summaries of all networks whose phase is in ``phases``, sorted by name in natural order.
 
         This method is faster than `networks`, because it does not read the JSON documents of the records.
         """
@@ -104,26 +104,26 @@ class Reader(Protocol):
         """Return the first and last address, as integers, of each subnet of IP ``version`` that a network uses."""
 
     def network(self, network_id: str) -> NetworkRecord | None:
-        """Return the network with this full id."""
+        """Return the network with this full id, or None if there is none."""
 
     def find_networks(self, reference: str) -> list[NetworkRecord]:
-        """Return the networks whose id is ``reference``.
+        """Return the networks that ``reference`` means, sorted by creation.
 
-        If no id is ``reference``, return the networks whose name is ``reference``. If no name matches either, return
-        the networks with this id prefix.
+        These are the networks with this id. If there are none, they are the networks with this name. If there are none
+        either, they are the networks with this id prefix.
         """
 
     def containers(self, *, with_links: bool = False, adopted: bool = False) -> list[ContainerRecord]:
         """Return all containers, or only those with legacy links, or only namespaces that hawse did not create."""
 
     def container(self, container_id: str) -> ContainerRecord | None:
-        """Return the container with this full id."""
+        """Return the container with this full id, or None if there is none."""
 
     def find_containers(self, reference: str) -> list[ContainerRecord]:
-        """Return the containers whose id is ``reference``.
+        """Return the containers that ``reference`` means, sorted by creation.
 
-        If no id is ``reference``, return the containers whose name is ``reference``; a leading slash is ignored. If no
-        name matches either, return the containers with this id prefix.
+        These are the containers with this id. If there are none, they are the containers with this name; a leading
+        slash is ignored. If there are none either, they are the containers with this id prefix.
         """
 
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
@@ -136,10 +136,10 @@ class Reader(Protocol):
         """
 
     def publishing_endpoints(self) -> Iterator[EndpointRecord]:
-        """Yield the endpoints for which host ports are published; reads each record when it is needed."""
+        """Yield the endpoints that have published host ports. Each record is read only when it is needed."""
 
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
-        """Return the endpoint with this full id."""
+        """Return the endpoint with this full id, or None if there is none."""
 
     def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
         """Return the host ports of all endpoints except the endpoint ``except_endpoint``."""
@@ -157,9 +157,9 @@ class Reader(Protocol):
         """Return all intents, oldest first; there are normally very few."""
 
     def meta(self, key: str) -> str | None:
-        """Return a small value that is stored outside the records, such as the last allocated subnet.
+        """Return a small value that is stored outside the records, or None if the store has no value for ``key``.
 
-        Returns None if the store has no such value for ``key``.
+        An example is the last allocated subnet.
         """
 
     def events(self, *, after: int = 0, since: int = 0) -> list[Event]:
@@ -216,7 +216,7 @@ class Transaction(Reader, Protocol):
         """Delete the image."""
 
     def put_intent(self, intent: Intent) -> None:
-        """Record that work has begun on an object; replaces an earlier intent of this kind for the same object."""
+        """Record that work has begun on an object; replaces an earlier intent of the same kind for this object."""
 
     def delete_intent(self, kind: str, object_id: str) -> None:
         """Delete an intent, because the intent's work is finished or undone."""
@@ -241,4 +241,4 @@ class Store(Protocol):
         """
 
     def stamp(self) -> object:
-        """Return a value that changes whenever a process writes to the store. The call is fast."""
+        """Return a value that changes whenever a process writes to the store; fast."""

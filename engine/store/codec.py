@@ -34,7 +34,10 @@ def encode(record: object) -> str:
 
 
 def as_text(words: str) -> str:
-    """Replace invalid UTF-8 in a text from the command line by U+FFFD, as Docker's client does in its JSON."""
+    """Return a text from the command line with U+FFFD in place of invalid UTF-8.
+
+    Docker's client makes the same replacement in its JSON.
+    """
     return words if words.isascii() else words.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 

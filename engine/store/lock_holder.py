@@ -20,9 +20,9 @@ _COMMAND_LIMIT = 60  # characters of a command line in an error message
 
 
 def writer(path: Path) -> int:
-    """Return the pid of the process that holds the write lock of the store ``path``, or 0 if no such process is found.
+    """Return the pid of the process that holds the write lock of the store ``path``, or 0 if none is found.
 
-    The result is also 0 for a process in a pid namespace that this process cannot see.
+    A process in a pid namespace that this process cannot see is not found.
     """
     with suppress(OSError):
         return _holder("POSIX", os.stat(f"{path}-shm"), WRITE_LOCK)
@@ -30,7 +30,7 @@ def writer(path: Path) -> int:
 
 
 def of_file(descriptor: int) -> int:
-    """Return the pid of the process that holds the exclusive flock(2) lock of an open file, or 0 as `writer` does."""
+    """Return the pid of the process that holds the exclusive flock(2) lock of an open file, or 0 if none is found."""
     with suppress(OSError):
         return _holder("FLOCK", os.fstat(descriptor), WHOLE_FILE)
     return 0
@@ -51,7 +51,10 @@ def is_stopped(pid: int) -> bool:
 
 
 def described(pid: int) -> str:
-    """Return the end of an error message that names a process, such as ": process 7 (hawse run)"; "" for the pid 0."""
+    """Return the end of an error message that names a process; "" for the pid 0.
+
+    An example is ": process 7 (hawse run), which is stopped".
+    """
     if not pid:
         return ""
     command = b""

@@ -36,7 +36,7 @@ _notice: Notice | None = None
 
 @contextmanager
 def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
-    """Hold the lock of one object inside the block; raises Unavailable after ``timeout`` seconds of waiting.
+    """Hold the lock of one object inside the block; blocks up to ``timeout`` seconds, then raises Unavailable.
 
     ``object_id`` is an id that hawse generated, an inode number or a constant, never a string from the user. The lock
     file exists only while a process holds or wants the lock.
@@ -57,7 +57,8 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
 def lock_open_file(descriptor: int, name: str, timeout: float = LOCK_TIMEOUT_SECONDS, *, shared: bool = False) -> None:
     """Lock an open file whose inode does not change, such as a directory. Closing the file releases the lock.
 
-    Raises Unavailable after ``timeout`` seconds of waiting, or earlier if a stopped process holds the lock.
+    ``name`` names the file in the error message. Raises Unavailable after ``timeout`` seconds of waiting, or earlier if
+    a stopped process holds the lock.
     """
     _lock(descriptor, timeout, name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
@@ -130,7 +131,7 @@ class Wait:
         self._shown.close()
 
     def check(self) -> None:
-        """Tell the user which command holds the lock, once, after `NOTICE_DELAY_SECONDS` of waiting."""
+        """Tell the user once which command holds the lock, if the wait has lasted `NOTICE_DELAY_SECONDS`."""
         if not self._is_shown and _notice and time.monotonic() - self.began >= NOTICE_DELAY_SECONDS:
             self._is_shown = True
             self._shown.enter_context(_notice(f"Waiting for {self.described()}"))
@@ -147,5 +148,5 @@ class Wait:
         return lock_holder.is_stopped(self._holder())
 
     def described(self) -> str:
-        """Return the text that names the command which holds the lock, and the command's process if it is found."""
+        """Return a text that names the command which holds the lock, and its process if the process is found."""
         return f"{self._what}{lock_holder.described(self._holder())}"

@@ -22,7 +22,10 @@ with the last documents 2 ms.
 
 
 class RecordCache:
-    """The records of each table at its last reading. An unchanged record is the same object in the next reading."""
+    """The records of each table, as they were at the last reading.
+
+    An unchanged record is the same object in the next reading.
+    """
 
     def __init__(self) -> None:
         self._tables: dict[str, dict[str, Any]] = {}

@@ -43,7 +43,7 @@ def problems(store: Path) -> list[str]:
 
 
 def repair(store: Path, build: Build) -> list[str]:
-    """Replace the store by the file that ``build`` writes from the readable records; return the actions, line by line.
+    """Replace the store by the file that ``build`` writes from the readable records; return one line for each action.
 
     The old file is kept next to the store. Raises Unavailable if a command locks the store for `LOCK_SECONDS`.
     """
@@ -118,7 +118,7 @@ def _lock(store: Path, connection: sqlite3.Connection) -> None:
 
 
 def _add_from_backup(store: Path, salvaged: Salvaged, scratch: Path) -> list[str]:
-    """Add the records that the store has lost and the backup has; return the actions.
+    """Add to ``salvaged`` the records that the store has lost and the backup has; return one line for each action.
 
     The backup's intents (records of work that a command has begun) are not added, because this work has ended since the
     backup.
@@ -159,7 +159,7 @@ def _subdirectory(scratch: Path) -> Path:
 
 
 def _replace(store: Path, repaired: Path, aside: str) -> list[str]:
-    """Rename the old file to ``aside``, and its log; move the repaired file to the store's path; return the actions.
+    """Rename the old file and its log to ``aside``; move the repaired file to the store's path; return the actions.
 
     The old file moves before its log. If a process then closes its connection to the old file, SQLite finds that the
     file has moved, and does not delete the log.
@@ -175,13 +175,13 @@ def _replace(store: Path, repaired: Path, aside: str) -> list[str]:
 
 
 def _started_name(store: Path) -> str:
-    """Return the name under which a killed repair has kept the old file without its log, or "" if there is none."""
+    """Return the name under which a killed repair has kept the old file, but not yet its log; "" if there is none."""
     kept = sorted(store.parent.glob(f"{store.name}{DAMAGED}*[0-9]"))
     return str(kept[-1]) if kept and not os.path.exists(f"{kept[-1]}-wal") else ""
 
 
 def _free_name(store: Path) -> str:
-    """Return an unused name for the old file."""
+    """Return an unused name under which the old file can be kept."""
     name = f"{store}{DAMAGED}{time.strftime('%Y%m%dT%H%M%S')}"
     number = 1
     while os.path.lexists(f"{name}.{number}") or os.path.lexists(f"{name}.{number}-wal"):

@@ -45,7 +45,7 @@ WAL_HEADER, FRAME_HEADER = struct.Struct(">IIII16x"), struct.Struct(">II16x")
 
 
 class Salvaged(Struct):
-    """The records of a store's file. ``records`` maps each table to its records by id, in the order of creation.
+    """The readable contents of a store's file. ``records`` maps each table to its records by id, in order of creation.
 
     ``broken`` has the names of the tables that have lost unknown rows. ``lost`` has the ids of the unreadable records
     of each table. ``problems`` has one line for each damage. ``backup`` has the records of the backup. ``sequences``
@@ -69,7 +69,8 @@ class Salvaged(Struct):
 def read_store(store: Path, scratch: Path, opened: ExitStack) -> Salvaged:
     """Return the readable records of the store at ``store``, which may be missing. ``scratch`` is an empty directory.
 
-    ``opened`` keeps the store's files open, because a process that closes a file loses its locks on the file.
+    The caller closes ``opened`` when it no longer needs its locks on the store's files. Until then the files stay open,
+    because a process that closes a file loses its locks on the file.
     """
     copy = _copied(store, scratch, opened)
     salvaged = read_file(copy)
@@ -188,7 +189,7 @@ def _rows(connection: sqlite3.Connection, table: str, columns: str, salvaged: Sa
 
 
 def _mend_first_page(copy: Path, scratch: Path) -> bool:
-    """Replace the first page of a store's copy; return whether the copy has a first page now.
+    """Replace the first page of ``copy``, a copy of a damaged store; return whether the copy has a first page now.
 
     The page comes from the write-ahead log. If the log has no such page, the page comes from an empty store. The first
     page states where each table begins. Therefore the page of an empty store fits only if the damaged store was created
@@ -215,7 +216,7 @@ def _mend_first_page(copy: Path, scratch: Path) -> bool:
 
 
 def _first_page_of_log(log: Path) -> bytes | None:
-    """Return the last version of page 1 in a write-ahead log, or None."""
+    """Return the last version of page 1 in a write-ahead log, or None if the log has no such page."""
     data = log.read_bytes() if log.exists() else b""
     if len(data) < WAL_HEADER.size or not store_file.has_log(Path(str(log).removesuffix("-wal"))):
         return None

@@ -66,9 +66,9 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def check_schema(connection: sqlite3.Connection) -> bool:
-    """Return whether a store file has the schema version of this program.
+    """Check the schema version of a store file; return False if the file must be upgraded, else True.
 
-    Raises `NewerSchema` if its version is higher, and `NoSchema` if the file has no tables.
+    Raises `NewerSchema` if its version is higher than this program's, and `NoSchema` if the file has no tables.
     """
     version = version_of(connection)
     if version > schema.VERSION:
@@ -107,10 +107,7 @@ def connection_key(path: Path, busy_seconds: float) -> ConnectionKey:
 
 
 def take_idle(key: ConnectionKey) -> sqlite3.Connection | None:
-    """Return a kept connection with this key, or None if there is none.
-
-    The connection is removed from the kept connections.
-    """
+    """Remove a connection with this key from the kept connections and return it, or None if none is kept."""
     for _ in range(len(_idle)):
         with suppress(IndexError):  # another thread may have taken the last connection
             kept, connection = _idle.popleft()
@@ -121,7 +118,7 @@ def take_idle(key: ConnectionKey) -> sqlite3.Connection | None:
 
 
 def keep_idle(used: ConnectionKey, connection: sqlite3.Connection) -> None:
-    """Keep a connection without an open transaction for the next snapshot or transaction.
+    """Keep a connection without an open transaction for later use; ``used`` is its key.
 
     If more than `IDLE_LIMIT` connections are kept, the oldest connections are closed.
     """
@@ -181,8 +178,8 @@ class SqliteStore:
     def stamp(self) -> object:
         """Return a value that changes whenever a process writes to the store; the cost is two stat calls.
 
-        Because two writes within one tick of the kernel's clock can give a file the same time (until Linux 6.13), the
-        stamp is equal to no other stamp if the last write was less than `TICK_NANOSECONDS` ago.
+        Until Linux 6.13, two writes within one tick of the kernel's clock can give a file the same time. Therefore, if
+        the last write was less than `TICK_NANOSECONDS` ago, the returned stamp is equal to no other stamp.
         """
         stamps: list[object] = []
         for path in (self.path, f"{self.path}-wal"):
@@ -195,7 +192,7 @@ class SqliteStore:
 
     @contextmanager
     def _connection(self, begin: str) -> Iterator[sqlite3.Connection]:
-        """Yield a connection on which a transaction has begun.
+        """Yield a connection on which a transaction has begun with the SQL statement ``begin``.
 
         The caller's ``with`` block commits the transaction. If the block raises an exception, the connection is closed,
         which rolls the transaction back.
@@ -215,7 +212,10 @@ class SqliteStore:
             raise translate(self.path, error) from error
 
     def _begun(self, begin: str) -> tuple[ConnectionKey | None, sqlite3.Connection]:
-        """Return a connection on which a transaction has begun, and its key (None if it must not be kept)."""
+        """Return two values: the key for keeping a connection, and the connection, on which a transaction has begun.
+
+        ``begin`` is the SQL statement that begins the transaction. The key is None if the connection must not be kept.
+        """
         try:
             return self._begun_with_log(begin)
         except sqlite3.OperationalError as error:
@@ -245,7 +245,10 @@ class SqliteStore:
             connection.close()  # a repair has replaced the file meanwhile
 
     def _wait_for_lock(self, connection: sqlite3.Connection, begin: str) -> None:
-        """Begin a transaction. Raises SQLite's error after ``busy_seconds``, or if a stopped process holds the lock."""
+        """Begin a transaction with the SQL statement ``begin``, and wait for the store's lock if necessary.
+
+        Raises SQLite's error after ``busy_seconds``, or if a stopped process holds the lock.
+        """
         with Wait("another command that writes the store", lambda: lock_holder.writer(self.path)) as wait:
             while True:
                 try:
@@ -319,7 +322,7 @@ class SqliteStore:
                     os.close(log)
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
-        """If the disk is almost full, move the write-ahead log's contents into the store's file.
+        """Move the write-ahead log's contents into the store's file, if the disk is almost full.
 
         SQLite can then reuse the space of the log.
         """
@@ -329,7 +332,7 @@ class SqliteStore:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _objection(self) -> Unavailable | None:
-        """Return the error for a new object if the disk is almost full, or None if there is enough space."""
+        """Return the error for new objects if the disk is almost full, or None if the disk has enough space."""
         with suppress(OSError):
             disk = os.statvfs(self.path)
             if disk.f_bfree * disk.f_frsize < RESERVE:

@@ -52,7 +52,7 @@ def translate(path: Path, error: Exception) -> EngineError:
 
 
 def _translate_code(path: Path, error: Exception, code: int) -> EngineError:
-    """Return the engine error for an error of SQLite with this primary error code."""
+    """Return the engine error for an error of SQLite; ``code`` is its primary error code."""
     if code in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return _not_allowed(path)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

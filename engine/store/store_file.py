@@ -72,7 +72,10 @@ def write_new(path: Path) -> None:
 
 
 def remains(path: Path) -> list[str]:
-    """Return the parts of a deleted store that still exist, such as ["the log", "a backup", "the repaired file"]."""
+    """Return the parts of a deleted store that still exist, such as ["the log", "a backup", "the repaired file"].
+
+    ``path`` is the path of the store.
+    """
     parts = ["the log"] if has_log(path) else []
     parts += ["a backup"] if os.path.lexists(f"{path}{BACKUP}") else []
     return parts + (["the repaired file"] if os.path.lexists(f"{path}{REPAIRED}") else [])
@@ -86,7 +89,10 @@ def has_log(path: Path) -> bool:
 
 
 def blocked_log(path: Path) -> str:
-    """Return the name of a directory, link or device at the path of a file that SQLite needs (`SUFFIXES`), or ""."""
+    """Return the name of a directory, link or device that is in the place of a file that SQLite needs, or "".
+
+    The files are those next to the store's file (`SUFFIXES`).
+    """
     blocking = (Path(f"{path}{suffix}") for suffix in SUFFIXES)
     return next((log.name for log in blocking if log.is_symlink() or (log.exists() and not log.is_file())), "")
 

@@ -74,7 +74,7 @@ def _port_row(port: PortRecord, endpoint_id: str) -> tuple[str | int, ...]:
 
 
 class SqliteReader:
-    """Implements `engine.store.api.Reader`. With ``recall``, all records of a table are read through this cache."""
+    """Implements `engine.store.api.Reader`. If ``recall`` is given, reads of all records of a table use this cache."""
 
     def __init__(self, connection: sqlite3.Connection, recall: RecordCache | None = None) -> None:
         self._connection, self._recall = connection, recall
@@ -89,7 +89,7 @@ class SqliteReader:
         return self._select(NetworkRecord, "networks", where, *filter(None, [driver]))
 
     def network_summaries(self, phases: Sequence[str]) -> list[NetworkSummary]:
-        """Return summaries of all networks in these phases, sorted by name in natural order.
+        """Return summaries of all networks whose phase is in ``phases``, sorted by name in natural order.
 
         This method is faster than `networks`, because it does not read the JSON documents of the records.
         """
@@ -116,14 +116,14 @@ class SqliteReader:
         return [(int.from_bytes(first), int.from_bytes(last)) for first, last in rows]
 
     def network(self, network_id: str) -> NetworkRecord | None:
-        """Return the network with this full id."""
+        """Return the network with this full id, or None if there is none."""
         return self._one(NetworkRecord, "networks", network_id)
 
     def find_networks(self, reference: str) -> list[NetworkRecord]:
-        """Return the networks whose id is ``reference``.
+        """Return the networks that ``reference`` means, sorted by creation.
 
-        If no id is ``reference``, return the networks whose name is ``reference``. If no name matches either, return
-        the networks with this id prefix.
+        These are the networks with this id. If there are none, they are the networks with this name. If there are none
+        either, they are the networks with this id prefix.
         """
         return self._find(NetworkRecord, "networks", reference, reference)
 
@@ -134,7 +134,7 @@ class SqliteReader:
         )
 
     def container(self, container_id: str) -> ContainerRecord | None:
-        """Return the container with this full id."""
+        """Return the container with this full id, or None if there is none."""
         return self._one(ContainerRecord, "containers", container_id)
 
     def has_containers(self) -> bool:
@@ -142,10 +142,10 @@ class SqliteReader:
         return self._value("SELECT 1 FROM containers LIMIT 1") is not None
 
     def find_containers(self, reference: str) -> list[ContainerRecord]:
-        """Return the containers whose id is ``reference``.
+        """Return the containers that ``reference`` means, sorted by creation.
 
-        If no id is ``reference``, return the containers whose name is ``reference``; a leading slash is ignored. If no
-        name matches either, return the containers with this id prefix.
+        These are the containers with this id. If there are none, they are the containers with this name; a leading
+        slash is ignored. If there are none either, they are the containers with this id prefix.
         """
         return self._find(ContainerRecord, "containers", reference, reference.removeprefix("/"))
 
@@ -166,7 +166,7 @@ class SqliteReader:
         return dict(rows.fetchall())
 
     def publishing_endpoints(self) -> Iterator[EndpointRecord]:
-        """Yield the endpoints for which host ports are published; reads each record when it is needed."""
+        """Yield the endpoints that have published host ports. Each record is read only when it is needed."""
         rows = self._connection.execute(
             "SELECT body FROM endpoints "
             "WHERE EXISTS (SELECT 1 FROM ports WHERE endpoint_id = endpoints.id) ORDER BY seq"
@@ -174,7 +174,7 @@ class SqliteReader:
         return (decode(EndpointRecord, body) for (body,) in rows)
 
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
-        """Return the endpoint with this full id."""
+        """Return the endpoint with this full id, or None if there is none."""
         return self._one(EndpointRecord, "endpoints", endpoint_id)
 
     def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
@@ -200,9 +200,9 @@ class SqliteReader:
         return [Intent(*row) for row in rows]
 
     def meta(self, key: str) -> str | None:
-        """Return a small value that is stored outside the records, such as the last allocated subnet.
+        """Return a small value that is stored outside the records, or None if the store has no value for ``key``.
 
-        Returns None if the store has no such value for ``key``.
+        An example is the last allocated subnet.
         """
         value: str | None = self._value("SELECT value FROM meta WHERE key = ?", key)
         return value
@@ -307,7 +307,10 @@ class SqliteTransaction(SqliteReader):
         self.release_addresses(endpoint_id)
 
     def reserve_address(self, pool: str, address: int, holder: str) -> None:
-        """Reserve one address for ``holder``; idempotent. Raises `Taken` if another holder has the address."""
+        """Reserve one address for ``holder``; idempotent. Raises `Taken` if another holder has the address.
+
+        A holder is an endpoint id, or ``gateway:ID`` or ``aux:ID:NAME`` with the id of a network.
+        """
         packed = _pack(address)
         present = self._value("SELECT holder FROM addresses WHERE pool = ? AND address = ?", pool, packed)
         if present is None:
@@ -328,7 +331,7 @@ class SqliteTransaction(SqliteReader):
         self._delete("images", image_id)
 
     def put_intent(self, intent: Intent) -> None:
-        """Record that work has begun on an object; replaces an earlier intent of this kind for the same object."""
+        """Record that work has begun on an object; replaces an earlier intent of the same kind for this object."""
         self._execute(
             "INSERT INTO intents (kind, object_id, owner) VALUES (?, ?, ?) "
             "ON CONFLICT (kind, object_id) DO UPDATE SET owner = excluded.owner",
