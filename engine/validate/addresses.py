@@ -12,7 +12,7 @@ PREFIX = re.compile(r"(?P<address>[^/%]+)/(?P<bits>0|[1-9][0-9]{0,2})")
 
 
 def parse_prefix(text: str) -> IPInterface | None:
-    """Parse ``address/bits`` like Go's netip.ParsePrefix; return None for any other text.
+    """Parse ``address/bits`` as Go's netip.ParsePrefix does; return None if the text has another form.
 
     The host bits of the address (those after the prefix) are kept.
     """
@@ -26,7 +26,7 @@ def parse_prefix(text: str) -> IPInterface | None:
 
 
 def parse_address(text: str) -> IPAddress | None:
-    """Parse an IP address without a zone like Go's net.ParseIP; return None for any other text.
+    """Parse an IP address without a zone as Go's net.ParseIP does; return None if the text is no such address.
 
     As in Go, ::ffff:1.2.3.4 is an IPv4 address.
     """

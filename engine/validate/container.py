@@ -70,11 +70,11 @@ These options are for Linux security modules (such as AppArmor), which hawse doe
 
 
 def check_container_create(request: ContainerCreate) -> list[str]:
-    """Raise the errors that dockerd raises before it looks for the image; return the warnings for the user.
+    """Check a request to create a container as dockerd does before it looks for the image; return the warnings.
 
-    Six checks follow after the image is found: the networks (`check_networks`), the command ("no command specified"),
-    the name (`check_name`), whether the name is taken, the binds (`check_binds`) and the links
-    (`engine.names.parse_link`).
+    Raises Docker's errors. Six checks follow after the image is found: the networks (`check_networks`), the command
+    ("no command specified"), the name (`check_name`), whether the name is taken, the binds (`check_binds`) and the
+    links (`engine.names.parse_link`).
     """
     check_network_mode(request.config, request.host)
     _main_network_settings(request)
@@ -89,7 +89,7 @@ def check_container_create(request: ContainerCreate) -> list[str]:
 
 
 def check_networks(request: ContainerCreate, networks: Mapping[str, NetworkRecord | None]) -> None:
-    """Raise InvalidSettings for invalid network settings of a new container.
+    """Check the network settings of a new container; raises InvalidSettings.
 
     ``networks`` maps the names in ``request.networks`` to records, or to None for a missing network. A missing network
     is an error only at the container's start.
@@ -98,7 +98,7 @@ def check_networks(request: ContainerCreate, networks: Mapping[str, NetworkRecor
 
 
 def check_config(config: ContainerConfig) -> None:
-    """Raise InvalidArgument for an invalid working directory, stop signal or environment variable.
+    """Check the working directory, the stop signal and the environment variables; raises InvalidArgument.
 
     The working directory must be absolute, and every variable must have a name.
     """
@@ -122,7 +122,7 @@ def check_name(request: ContainerCreate) -> str:
 
 
 def _main_network_settings(request: ContainerCreate) -> dict[str, EndpointSettings]:
-    """Return the network settings of a new container.
+    """Return the network settings of a new container, by network name.
 
     The request has an old field for the MAC address of the whole container. This MAC address is copied into the
     settings of the main network (the network that the network mode names).
@@ -150,7 +150,7 @@ def _main_network_settings(request: ContainerCreate) -> dict[str, EndpointSettin
 
 
 def check_network_mode(config: ContainerConfig, host: HostConfig) -> None:
-    """Raise InvalidArgument for options that conflict with the network mode.
+    """Check that no option conflicts with the network mode; raises InvalidArgument.
 
     In ``container:`` mode, options that configure the sandbox are refused. The sandbox belongs to the other container,
     and that container's options configure it.
@@ -184,7 +184,7 @@ def _check_shared_sandbox(config: ContainerConfig, host: HostConfig) -> None:
 
 
 def check_host_config(host: HostConfig) -> None:
-    """Raise InvalidArgument for an invalid HostConfig.
+    """Check the HostConfig of a new container; raises InvalidArgument.
 
     The checks cover restart policies, hosts entries, ports, capabilities, PID modes and security options.
     """
@@ -203,7 +203,7 @@ def check_host_config(host: HostConfig) -> None:
 
 
 def check_extra_host(entry: str) -> None:
-    """Raise InvalidArgument unless the --add-host entry is ``name:address`` or ``name:host-gateway``."""
+    """Check that an --add-host entry is ``name:address`` or ``name:host-gateway``; raises InvalidArgument."""
     name, colon, address = entry.partition(":")
     if not name or not colon:
         raise InvalidArgument(f'bad format for add-host: "{entry}"')
@@ -212,7 +212,7 @@ def check_extra_host(entry: str) -> None:
 
 
 def check_port_bindings(bindings: Sequence[PortSpec]) -> None:
-    """Raise InvalidArgument for container ports above 65535 and for invalid host ports or ranges."""
+    """Check that container ports and host ports are valid, none above 65535; raises InvalidArgument."""
     for binding in bindings:
         for text in (str(binding.ports[-1]), binding.host_port):
             if not _is_port_range(text.partition("/")[0]):
@@ -228,7 +228,7 @@ def _is_port_range(text: str) -> bool:
 
 
 def check_restart_policy(policy: RestartPolicy) -> None:
-    """Raise InvalidArgument for an unknown restart policy or an invalid retry count."""
+    """Check the name and the retry count of a restart policy; raises InvalidArgument."""
     if (policy.name or "no") not in RESTART_POLICIES:
         raise InvalidArgument(
             f"invalid restart policy: unknown policy '{policy.name}'; "
@@ -245,7 +245,7 @@ def check_restart_policy(policy: RestartPolicy) -> None:
 
 
 def check_capabilities(field: str, names: Sequence[str] | None) -> None:
-    """Raise InvalidArgument for an unknown capability name; ``field`` is CapAdd or CapDrop."""
+    """Check that all capability names are known; raises InvalidArgument. ``field`` is CapAdd or CapDrop."""
     for name in names or ():
         full = name.upper() if name.upper().startswith("CAP_") else f"CAP_{name.upper()}"
         if name.upper() != ALL_CAPABILITIES and full not in KNOWN_CAPABILITIES:
@@ -253,7 +253,7 @@ def check_capabilities(field: str, names: Sequence[str] | None) -> None:
 
 
 def check_binds(binds: Sequence[str] | None) -> list[Mount]:
-    """Parse all binds of a container; raises an `EngineError` with Docker's message.
+    """Parse all binds of a container; raises `EngineError` with Docker's message.
 
     Two binds with the same target are an error too.
     """
@@ -267,7 +267,10 @@ def check_binds(binds: Sequence[str] | None) -> list[Mount]:
 
 
 def check_mounts(binds: Sequence[str]) -> None:
-    """Check binds of ``--mount``, whose sources must exist, unlike those of ``-v``; raises InvalidArgument."""
+    """Check the binds of ``--mount``; raises InvalidArgument.
+
+    Their sources must exist, unlike those of ``-v``.
+    """
     for bind in binds:
         source, target, modes = [*bind.split(":"), ""][:3]
         propagation = next((mode for mode in modes.split(",") if mode not in ("", "ro", *PROPAGATIONS)), "")
@@ -320,7 +323,7 @@ def _split(bind: str) -> tuple[str, str, str]:
 
 
 def clean_path(path: str) -> str:
-    """Return the absolute path without ``.``, ``..`` and double slashes, as Docker shows the target of a mount."""
+    """Return an absolute path without ``.``, ``..`` and double slashes, as Docker shows the target of a mount."""
     return "/" + posixpath.normpath(path).lstrip("/")
 
 
@@ -365,9 +368,10 @@ def parse_security_options(options: Sequence[str]) -> Security:
 
 
 def link_target(matches: Sequence[ContainerRecord], name: str) -> ContainerRecord:
-    """Return the one container that a legacy link on the default bridge names.
+    """Return the only container in ``matches``, the target of a legacy link on the default bridge.
 
-    Raises `InvalidArgument` unless exactly one container matches the name.
+    ``matches`` are the containers that the link's ``name`` may mean. Raises `InvalidArgument` unless there is exactly
+    one.
     """
     if len(matches) == 1 and name:
         return matches[0]
@@ -376,7 +380,10 @@ def link_target(matches: Sequence[ContainerRecord], name: str) -> ContainerRecor
 
 
 def check_link_at_start(target: ContainerRecord, parent: str, alias: str) -> None:
-    """Raise EngineError if the target container of a link is not on the default bridge or is not running."""
+    """Check that the target container of a link is on the default bridge and is running; raises EngineError.
+
+    ``parent`` is the name of the linking container, and ``alias`` the target's name in the link.
+    """
     if not any(attachment.network == "bridge" for attachment in target.attachments):
         raise EngineError(f"Cannot link to /{target.name}, as it does not belong to the default network")
     if target.status != "running":

@@ -16,7 +16,7 @@ from engine.validate.addresses import bullets, join_errors, parse_address
 
 
 def check_endpoint_settings(name: str, settings: EndpointSettings, network: NetworkRecord | None) -> None:
-    """Raise InvalidSettings if the settings are invalid on the network.
+    """Check a container's settings for one network; raises InvalidSettings.
 
     ``name`` is the network's name as the user typed it. ``network`` is None if the network is missing.
     """
@@ -27,9 +27,9 @@ def check_endpoint_settings(name: str, settings: EndpointSettings, network: Netw
 def check_networking_config(
     settings: Mapping[str, EndpointSettings], networks: Mapping[str, NetworkRecord | None]
 ) -> None:
-    """Raise InvalidSettings for invalid network settings of a new container.
+    """Check the network settings of a new container; raises InvalidSettings with all errors.
 
-    ``networks`` maps the names in ``settings`` to records.
+    ``networks`` maps the names in ``settings`` to records, or to None for a missing network.
     """
     errors = [
         f"invalid config for network {name}: {fault}"
@@ -109,11 +109,11 @@ PRIVATE = "container cannot be connected to multiple networks with one of the ne
 def check_connect(
     record: ContainerRecord, network: NetworkRecord, settings: EndpointSettings, joined: Sequence[NetworkRecord]
 ) -> None:
-    """Raise an error if dockerd would refuse to connect the container to the network.
+    """Check whether dockerd would connect the container to the network; raises dockerd's error if not.
 
-    ``joined`` has the networks of a running container; it is empty for a stopped container. The checks are in
-    dockerd's order: shared sandbox, settings, host and none networks, configuration-only network, links, already
-    connected. dockerd checks for a shared sandbox before it looks up the network. Therefore the caller also calls
+    ``joined`` has the networks of a running container; it is empty for a stopped container. The checks are in dockerd's
+    order: shared sandbox, settings, host and none networks, configuration-only network, links, already connected.
+    dockerd checks for a shared sandbox before it looks up the network. Therefore the caller also calls
     `check_own_sandbox` before it looks up the network.
 
     For a stopped container, only the settings and the host and none networks are checked. It can be connected to a
@@ -136,21 +136,27 @@ def check_connect(
 
 
 def check_not_config_only(network: NetworkRecord) -> None:
-    """Raise Forbidden for a configuration-only network, which only holds settings for other networks."""
+    """Check that a network is not configuration-only; raises Forbidden.
+
+    A configuration-only network only holds settings for other networks.
+    """
     if network.config_only:
         raise Forbidden("cannot create endpoint on configuration-only network")
 
 
 def check_own_sandbox(record: ContainerRecord) -> None:
-    """Raise InvalidArgument if the container shares another container's sandbox (``--network container:NAME``)."""
+    """Check that the container has a sandbox of its own; raises InvalidArgument.
+
+    With ``--network container:NAME``, it shares another container's sandbox.
+    """
     if is_container_mode(record.host.network_mode):
         raise InvalidArgument(SHARED)
 
 
 def check_no_adoption(record: ContainerRecord, adoption: Adoption) -> None:
-    """Raise InvalidArgument if ``adoption`` has a name or a restart policy, because ``record`` already has both.
+    """Check that ``adoption`` has no name and no restart policy; raises InvalidArgument.
 
-    Only a request that adopts a new namespace may have these settings.
+    Only a request that adopts a new namespace may have these settings. An existing ``record`` already has both.
     """
     if adoption.name or adoption.restart:
         flag = "--name" if adoption.name else "--restart"
@@ -160,10 +166,10 @@ def check_no_adoption(record: ContainerRecord, adoption: Adoption) -> None:
 
 
 def check_disconnect(record: ContainerRecord, network: NetworkRecord, *, connected: bool) -> None:
-    """Raise an error if dockerd would refuse to disconnect the container from the network.
+    """Check whether dockerd would disconnect the container from the network; raises dockerd's error if not.
 
     dockerd refuses for the network ``host`` of a running container, and for a network to which the container is not
-    connected. The message depends on whether the container is running.
+    connected. The error's text depends on whether the container is running.
     """
     running = record.status == "running"
     if running and record.host.network_mode == "host" and network.driver == "host":
@@ -173,7 +179,7 @@ def check_disconnect(record: ContainerRecord, network: NetworkRecord, *, connect
 
 
 def not_connected(record: ContainerRecord, network: str, *, running: bool) -> EngineError:
-    """Return the error for disconnecting a container from a network on which it has no endpoint.
+    """Return the error for a request to disconnect a container from a network on which it has no endpoint.
 
     If the container is not running, Docker's message has "the" before "network".
     """

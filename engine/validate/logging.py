@@ -39,9 +39,7 @@ Options = Mapping[str, str]
 
 
 class Rotation(Struct, frozen=True):
-    """The size limits of a log. A log file of ``max_size`` bytes or more is rotated; with 0, no file is ever
-    rotated.
-    """
+    """The size limits of a log. A log file of ``max_size`` bytes or more is rotated; with 0, none is rotated."""
 
     max_size: int = 0
     max_files: int = 1
@@ -51,8 +49,9 @@ class Rotation(Struct, frozen=True):
 def choose_driver(driver: str, options: Options, default: str, default_options: Options) -> tuple[str, Options]:
     """Return the logging driver and options of a new container.
 
-    The daemon's defaults replace a missing driver and missing options of the container's request. Raises
-    `InvalidArgument` as Docker does.
+    The daemon's ``default`` driver replaces a missing driver of the container's request. With this driver,
+    ``default_options`` replace missing options. hawse uses json-file instead of a driver that it lacks
+    (`OTHER_DRIVERS`). Raises `InvalidArgument` as Docker does.
     """
     if default in OTHER_DRIVERS:
         default, default_options = JSON_FILE, {}
@@ -66,7 +65,7 @@ def choose_driver(driver: str, options: Options, default: str, default_options: 
 
 
 def check_options(driver: str, options: Options) -> None:
-    """Raise InvalidArgument for an unknown logging driver or option, in Docker's order."""
+    """Check a logging driver and its options, in Docker's order; raises InvalidArgument."""
     if driver == NONE:
         return
     mode = options.get("mode", "")
@@ -87,7 +86,7 @@ def check_options(driver: str, options: Options) -> None:
 
 
 def check_default_options(driver: str, options: Options) -> None:
-    """Raise InvalidArgument for default logging options that Docker refuses when the daemon starts.
+    """Check the default logging options as Docker does when the daemon starts; raises InvalidArgument.
 
     An unknown driver is reported only when the first container is created.
     """

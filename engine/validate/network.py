@@ -27,11 +27,11 @@ def check_network_create(
     *,
     clustered: bool,
 ) -> NetworkCreate:
-    """Raise the errors that dockerd raises before it allocates subnets; return the completed request.
+    """Check a request to create a network as dockerd does before it allocates subnets; return the completed request.
 
-    If the request names a configuration network, the settings of that network are copied into the returned request.
-    ``drivers`` maps each known driver type to the driver's properties. With ``clustered``, this host can have
-    swarm-scoped networks.
+    Raises Docker's errors. If the request names a configuration network, the settings of that network are copied into
+    the returned request. ``existing`` are networks that may conflict with the request. ``drivers`` maps each known
+    driver type to the driver's properties. With ``clustered``, this host can have swarm-scoped networks.
     """
     driver = request.driver or "bridge"
     if request.name in PREDEFINED_NAMES:
@@ -72,9 +72,10 @@ def network_name_taken(name: str) -> Conflict:
 def check_network_remove(
     network: NetworkRecord, endpoints: Sequence[EndpointRecord], existing: Sequence[NetworkRecord]
 ) -> None:
-    """Raise Forbidden for a network that Docker would not remove.
+    """Check that a network may be removed, by Docker's rules; raises Forbidden.
 
-    Such a network is predefined, has endpoints, or holds the settings of other networks (configuration-only).
+    A network may not be removed if it is predefined, has endpoints, or holds the settings of other networks
+    (configuration-only).
     """
     if network.predefined:
         raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
@@ -105,7 +106,7 @@ def _check_configuration(request: NetworkCreate) -> None:
 
 
 def _check_own_options(options: Mapping[str, str], drivers: Mapping[str, DriverFacts]) -> None:
-    """Raise InvalidArgument for an unknown option that begins with one of hawse's own prefixes.
+    """Check that all options with one of hawse's own prefixes are known; raises InvalidArgument.
 
     If hawse ignored a mistyped option, the network could be less protected than the user expects. Unknown options
     without these prefixes are accepted, as in Docker.
@@ -177,7 +178,7 @@ def _null_ipam_error(request: NetworkCreate) -> str:
 
 
 def check_ipam(configs: Sequence[IPAMConfig], *, enable_ipv6: bool) -> None:
-    """Raise InvalidSettings with all errors of the IPAM configuration.
+    """Check the IPAM configuration of a network; raises InvalidSettings with all errors.
 
     IPv6 entries are checked only if IPv6 is enabled on the network.
     """

@@ -10,7 +10,7 @@ ALLOCATING = "Error when allocating new name: "
 
 
 def check_rename_not_empty(name: str) -> None:
-    """Raise InvalidArgument if the new name is empty.
+    """Check that the new name is not empty; raises InvalidArgument.
 
     The caller calls this function before it looks up the container.
     """
@@ -19,7 +19,7 @@ def check_rename_not_empty(name: str) -> None:
 
 
 def check_rename(record: ContainerRecord, name: str) -> str:
-    """Return the new name of a container without the leading slash.
+    """Check the new name of a container, and return it without the leading slash.
 
     Raises `InvalidArgument` if the name is invalid or is the container's current name.
     """
@@ -33,5 +33,5 @@ def check_rename(record: ContainerRecord, name: str) -> str:
 
 
 def rename_conflict(name: str, holder_id: str) -> Conflict:
-    """Return the error for renaming a container to a name that another container has."""
+    """Return the error for renaming a container to a name that the container ``holder_id`` has."""
     return Conflict(f"{ALLOCATING}{container_name_taken(name, holder_id)}")

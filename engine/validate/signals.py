@@ -17,7 +17,8 @@ REALTIME = re.compile(r"RTM(?P<base>IN|AX)(?P<offset>[+-][0-9]+)?")
 def parse_signal(text: str) -> int:
     """Return the number of a signal given as ``15``, ``TERM``, ``sigterm`` or ``SIGRTMIN+3``.
 
-    Raises `InvalidArgument` for other texts and for 0.
+    Raises `InvalidArgument` for 0, for numbers that are too large, and for names that are no signals. A negative number
+    is returned unchanged (`check_supported` refuses it).
     """
     if re.fullmatch(r"[+-]?[0-9]+", text):
         value = whole_number(text)
@@ -31,7 +32,7 @@ def parse_signal(text: str) -> int:
 
 
 def check_supported(number: int) -> int:
-    """Return the signal number if Linux supports it; raises `InvalidArgument` for other numbers."""
+    """Check that Linux has a signal of this number, and return the number; raises `InvalidArgument`."""
     if not 0 < number <= RTMAX:
         raise InvalidArgument(f"the linux daemon does not support signal {number}")
     return number
