@@ -86,7 +86,7 @@ class _Target(Struct, frozen=True):
 
 @contextmanager
 def _locked_target(host: Host, container: str, adoption: Adoption) -> Iterator[_Target]:
-    """Yield the container to connect, and lock it until the end of the block.
+    """Yield the container to connect, and lock it until the end of the block; ``adoption`` has the user's settings.
 
     If an adopted namespace has no container record yet, yield a new record, which is not stored. In this case, only the
     namespace itself is locked (`adopted.held`), until `_Target.take_lock` also takes the container lock.

@@ -350,8 +350,9 @@ def hosts_file(
     """Return the whole text of a container's /etc/hosts file.
 
     ``addresses`` are the container's own addresses without prefix length, in the order of its interfaces.
-    ``host_gateway`` is the address that replaces the word ``host-gateway`` in an --add-host entry
-    ``name:host-gateway``. ``ipv6`` is False if the sandbox has IPv6 disabled: then no line has an IPv6 address.
+    ``extra_hosts`` are the --add-host entries. ``host_gateway`` is the address that replaces the word ``host-gateway``
+    in such an entry (``name:host-gateway``). ``ipv6`` is False if the sandbox has IPv6 disabled: then no line has an
+    IPv6 address.
     """
     lines = [*LOCAL_HOSTS, *(LOCAL_HOSTS_IPV6 if ipv6 else ())]
     lines += [_extra_line(entry, host_gateway) for entry in extra_hosts]
@@ -361,7 +362,10 @@ def hosts_file(
 
 
 def own_lines(config: ContainerConfig, addresses: Sequence[str], *, ipv6: bool = True) -> str:
-    """Return the /etc/hosts lines for a container's own addresses, which `network connect` appends to the file."""
+    """Return the /etc/hosts lines for a container's own addresses, which `network connect` appends to the file.
+
+    ``ipv6`` is False if the sandbox has IPv6 disabled: then no line has an IPv6 address.
+    """
     names = own_names(config)
     return _hosts_text([(address, names) for address in addresses if ipv6 or ":" not in address])
 

@@ -155,7 +155,7 @@ def ran_before_boot(record: ContainerRecord) -> bool:
 
 
 def with_end(record: ContainerRecord, state: ProcessState) -> ContainerRecord:
-    """Return the record with the exit code, the end time and the OOM flag that the runtime has observed."""
+    """Return the record with the exit code, the end time and the OOM flag of ``state``, which the runtime observed."""
     finished_at = timestamps.from_seconds(state.finished_at)
     return replace(record, exit_code=state.exit_code, oom_killed=state.oom_killed, finished_at=finished_at)
 

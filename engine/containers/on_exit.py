@@ -72,11 +72,10 @@ def record_end(host: Host, container_id: str) -> ContainerRecord | None:
 
 
 def _restart_later(host: Host, record: ContainerRecord, delay: float) -> None:
-    """Let the supervisor start a container again after the backoff time (the wait before an automatic restart).
+    """Let the supervisor start a container again after ``delay`` seconds, the wait before an automatic restart.
 
-    If the user stops or starts the container during the backoff time, the supervisor does not restart it. The intent (a
-    record of unfinished work) names the supervisor. If the supervisor is killed, the next command restarts the
-    container.
+    If the user stops or starts the container during this wait, the supervisor does not restart it. The intent (a record
+    of unfinished work) names the supervisor. If the supervisor is killed, the next command restarts the container.
     """
     owner = host.runtime.restart_later(record.id, delay, *host.callback("__exited", record.id, record.finished_at))
     with host.store.write() as tx:

@@ -151,7 +151,11 @@ def _remove_locked(host: Host, ids: Sequence[str], *, force: bool) -> dict[str, 
 
 
 def _removable(host: Host, container_id: str, *, force: bool) -> ContainerRecord:
-    """Return the container's record; raises NotFound if it has no record, and Conflict if it must be stopped first."""
+    """Return the record of a container that may be removed.
+
+    Raises NotFound if the container has no record. Raises Conflict if the container is running and ``force`` is not
+    set.
+    """
     record = finalize_exit(host, container_id)
     if record is None:
         raise NotFound(f"No such container: {container_id}")

@@ -32,7 +32,7 @@ INIT_NAMESPACE = "/proc/1/ns/net"
 
 
 def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
-    """Create the symbolic link to a process's network namespace, and return the path of the link.
+    """Create the symbolic link to ``namespace``, a process's network namespace, and return the path of the link.
 
     The command inspect shows this path as SandboxKey. When the process ends, the link stays, but its target is gone.
     """

@@ -39,10 +39,11 @@ def error_prefix(what: str) -> Iterator[None]:
 
 
 def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> bool:
-    """Stop a container's process, with SIGKILL after ``timeout``; return whether it was running or restarting.
+    """Stop a container's process with a signal, then with SIGKILL; return whether it was running or restarting.
 
-    On return, the endpoints and ports of the container are released. If this command is killed, the supervisor finishes
-    the stop.
+    ``signal`` is by default the container's stop signal. SIGKILL is sent after ``timeout`` seconds, by default the
+    container's stop timeout. On return, the endpoints and ports of the container are released. If this command is
+    killed, the supervisor finishes the stop.
     """
     was_running = False
     while True:
@@ -119,9 +120,9 @@ def stop_request(
 ) -> StopRequest:
     """Return the request to end a process by the signal ``number``, and by SIGKILL after ``timeout`` seconds.
 
-    Without a ``timeout``, the container's own stop timeout is used, else `DEFAULT_TIMEOUT`. A negative value means no
-    SIGKILL. If Linux has no signal ``number``, SIGKILL is sent after `UNKNOWN_SIGNAL_WAIT_SECONDS`, without another
-    signal before it.
+    If ``timeout`` is None, the container's own stop timeout is used, else `DEFAULT_TIMEOUT`. A negative value means no
+    SIGKILL. With ``restart``, the container is started again. If Linux has no signal ``number``, SIGKILL is sent after
+    `UNKNOWN_SIGNAL_WAIT_SECONDS`, without another signal before it.
     """
     chosen = timeout if timeout is not None else record.config.stop_timeout
     seconds = DEFAULT_TIMEOUT if chosen is None else chosen
@@ -171,7 +172,7 @@ def kill(host: Host, reference: str, signal: str) -> None:
 
 
 def _request_stop(host: Host, record: ContainerRecord, number: int) -> None:
-    """Send a signal to the container's process, and prevent an automatic restart after its end."""
+    """Send the signal ``number`` to the container's process, and prevent an automatic restart after its end."""
     try:
         host.runtime.request_stop(record.id, StopRequest(number))
     except RuntimeFailure as error:
@@ -179,7 +180,7 @@ def _request_stop(host: Host, record: ContainerRecord, number: int) -> None:
 
 
 def restart(host: Host, reference: str, timeout: int | None, signal: str) -> None:
-    """Stop a container, reset its count of automatic restarts, then start it.
+    """Stop a container as `stop` does, reset its count of automatic restarts, then start it.
 
     If this command is killed, the supervisor finishes the stop and the start.
     """
