@@ -57,8 +57,8 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
 def lock_open_file(descriptor: int, name: str, timeout: float = LOCK_TIMEOUT_SECONDS, *, shared: bool = False) -> None:
     """Lock an open file whose inode does not change, such as a directory. Closing the file releases the lock.
 
-    ``name`` names the file in the error message. Raises Unavailable after ``timeout`` seconds of waiting, or earlier if
-    a stopped process holds the lock.
+    ``name`` names the file in the error message. With ``shared``, several processes may hold the lock. Raises
+    Unavailable after ``timeout`` seconds of waiting, or earlier if a stopped process holds the lock.
     """
     _lock(descriptor, timeout, name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
@@ -105,7 +105,7 @@ def _still_named(descriptor: int, path: Path) -> bool:
 
 
 def set_notice(notice: Notice | None) -> None:
-    """Set the function that tells the user which command holds a lock; with None, the user is told nothing."""
+    """Set the function that tells the user which command holds a lock; None means that the user is told nothing."""
     global _notice  # noqa: PLW0603
     _notice = notice
 
@@ -139,7 +139,7 @@ class Wait:
     def is_in_vain(self) -> bool:
         """Return whether the holder of the lock is stopped, so that waiting is useless.
 
-        Checks this at most once in `lock_holder.STOP_CHECK_SECONDS`.
+        Checks this at most once in `lock_holder.STOP_CHECK_SECONDS`, and otherwise returns False.
         """
         now = time.monotonic()
         if now - self._looked < lock_holder.STOP_CHECK_SECONDS:
