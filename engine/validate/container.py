@@ -391,5 +391,9 @@ def check_link_at_start(target: ContainerRecord, parent: str, alias: str) -> Non
 
 
 def link_to_stopped(target: str, parent: str, alias: str) -> EngineError:
-    """Return the error for a link of the container ``parent`` to a container that does not run or was removed."""
+    """Return the error for a link to a container that does not run or was removed.
+
+    ``parent`` is the name of the linking container, ``target`` that of the stopped one, and ``alias`` its name in the
+    link.
+    """
     return EngineError(f"Cannot link to a non running container: /{target} AS /{parent}/{alias}")
