@@ -73,7 +73,7 @@ def record(host: Host) -> str:
 
 
 def follow_settings(host: Host, recorded: str) -> None:
-    """Record the default bridge again if its settings in the configuration file have changed.
+    """Record the default bridge again if its settings in the configuration file differ from ``recorded``.
 
     Removes the kernel objects with the old settings; the next container that uses the network creates the new ones. A
     default bridge that is in use stays unchanged until a later command finds it unused.
@@ -205,7 +205,10 @@ def _pools(
     before: NetworkRecord | None,
     on_host: Mapping[int, Sequence[Range]],
 ) -> Sequence[PoolRecord]:
-    """Return the default bridge's subnets: those of its last record if `_keeps_pools` allows it, else new subnets."""
+    """Return the default bridge's subnets: those of its record ``before`` if `_keeps_pools` allows it, else new ones.
+
+    ``on_host`` has the address ranges of the host's interfaces by IP version; new subnets do not overlap them.
+    """
     if before is not None and _keeps_pools(before, request):
         return before.pools
     for version in (4, 6):  # search all pools from the beginning, as dockerd does at its start
