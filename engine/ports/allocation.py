@@ -117,9 +117,10 @@ def allocate_ports(
 ) -> list[PortRecord]:
     """Choose host addresses and ports for ``specs``, in Docker's order; raises `PortConflict`.
 
-    ``taken`` are the records of all other endpoints (`engine.store.api.Reader.ports`). Fixed ports are allocated first,
-    so that a random port never takes one of them. Consecutive host ports of consecutive container ports become one
-    record. Allocating a range takes as much time as allocating a single port.
+    ``taken`` are the records of all other endpoints (`engine.store.api.Reader.ports`). ``cursor`` knows the last port
+    chosen from each range. Fixed ports are allocated first, so that a random port never takes one of them. Consecutive
+    host ports of consecutive container ports become one record. Allocating a range takes as much time as allocating a
+    single port.
     """
     parsed = (_port_request(spec, host) for spec in _in_dockers_order(specs))
     requests = [request for request in parsed if request.addresses or request.untranslated]
