@@ -53,7 +53,8 @@ def container_document(
     """Render a container's document for GET /containers/{id}/json.
 
     ``endpoints`` are the container's live endpoints. ``networks`` maps network ids to records, at least for the
-    networks of ``endpoints``.
+    networks of ``endpoints``. ``files`` has the paths of the container's files. ``sizes`` has the disk usage, if it is
+    requested (`NO_SIZES`).
     """
     files = files or ContainerFiles()
     return {
