@@ -107,9 +107,10 @@ def reserve(
 ) -> EndpointRecord:
     """Reserve an id, addresses and a MAC address for a new endpoint, in the caller's transaction.
 
-    If the user chose no address, the endpoint gets the address of the container's earlier endpoint (``former``), if
-    this address is still free. Raises Forbidden, KernelFailure or Unavailable with Docker's error text if an address is
-    not available. Raises InvalidArgument if an address of ``--link-local-ip`` is in no link-local range.
+    ``attachment`` has the user's settings. If the user chose no address, the endpoint gets the address of the
+    container's earlier endpoint (``former``), if this address is still free. Raises Forbidden, KernelFailure or
+    Unavailable with Docker's error text if an address is not available. Raises InvalidArgument if an address of
+    ``--link-local-ip`` is in no link-local range.
     """
     endpoint_id = names.generate_id()
     settings = attachment.settings
