@@ -157,7 +157,10 @@ class Networks(Protocol):
         """
 
     def inspect(self, reference: str, *, verbose: bool = False) -> Json:
-        """Return the NetworkResource document of one network, including its Containers."""
+        """Return the NetworkResource document of one network, including its Containers.
+
+        With ``verbose``, the document also has the numbers of used and available addresses.
+        """
 
     def remove(self, reference: str) -> None:
         """Remove a network that has no active endpoints."""
@@ -414,7 +417,9 @@ class Images(Protocol):
     def remove(self, reference: str, *, force: bool = False) -> Documents:
         """Remove an image or one of its tags.
 
-        Returns entries {"Untagged": ...} and {"Deleted": ...} in Docker's order.
+        With ``force``, this is done even if an image has several names, or a container uses it. An id of an image that
+        a running container uses is always refused. Returns entries {"Untagged": ...} and {"Deleted": ...} in Docker's
+        order.
         """
 
 

@@ -189,7 +189,7 @@ class NetworkVerbs(_Verbs):
         return networks_query.list_summaries(self.reading(), filters)
 
     def inspect(self, reference: str, *, verbose: bool = False) -> Json:
-        """Return the document of one network."""
+        """Return the document of one network; with ``verbose``, also the numbers of used and available addresses."""
         return networks_query.inspect(self.reading(), reference, verbose=verbose)
 
     def remove(self, reference: str) -> None:
@@ -274,7 +274,10 @@ class ContainerVerbs(_Verbs):
         stop.kill(self.changing(), reference, signal)
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
-        """Remove a container; ``volumes`` has no effect, because hawse has no volumes."""
+        """Remove a container; with ``force``, also a running container.
+
+        ``volumes`` has no effect, because hawse has no volumes.
+        """
         for error in self.remove_each([reference], force=force, volumes=volumes):
             if error is not None:
                 raise error
@@ -316,12 +319,16 @@ class ContainerVerbs(_Verbs):
     def list(
         self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False, networks: bool = True
     ) -> Documents:
-        """List containers."""
+        """List containers, newest first; without ``all``, a ``limit`` or a ``status`` filter, only running containers.
+
+        With ``size``, the documents contain the disk usage. Without ``networks``, their NetworkSettings.Networks is
+        empty.
+        """
         shown = query.Shown(size, networks)
         return query.list_documents(self.reading(), filters, everything=all, limit=limit, shown=shown)
 
     def inspect(self, reference: str, *, size: bool = False) -> Json:
-        """Return the document of one container."""
+        """Return the document of one container; with ``size``, it contains the container's disk usage."""
         return query.inspect(self.reading(), reference, size=size)
 
     def gateway_priorities(self, container_ids: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
@@ -352,7 +359,10 @@ class ContainerVerbs(_Verbs):
         return containers_stats.current_stats(self.reading(), references)
 
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
-        """Yield the resource usage of a container each second."""
+        """Yield a document with the resource usage of a container every second.
+
+        With ``once``, yield only one document, after a second. With ``one_shot``, yield one document immediately.
+        """
         return containers_stats.stream(self.reading(), reference, once=once, one_shot=one_shot)
 
     def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:
@@ -395,7 +405,8 @@ class ContainerVerbs(_Verbs):
     def exited(self, container_id: str, finished_at: str = "") -> None:
         """Handle the end of a container's process, or the end of the wait before an automatic restart.
 
-        The container's supervisor starts a new hawse process, which calls this method.
+        The container's supervisor starts a new hawse process, which calls this method. After the wait, ``finished_at``
+        is the end of the last run.
         """
         host = self.changing()
         on_exit.exited(host, container_id, finished_at)

@@ -174,9 +174,10 @@ Resolver = Callable[[Host, str], None]
 
 
 def begin_intent(tx: Transaction, kind: str, object_id: str, owner: str = "") -> None:
-    """Record an intent for an object; its owner is this process, or the process with the identity ``owner``.
+    """Record that work of a ``kind`` begins on an object (an intent).
 
-    Call this function in the transaction that also reserves the object.
+    The owner of the intent is this process, or the process with the identity ``owner``. Call this function in the
+    transaction that also reserves the object.
     """
     tx.put_intent(Intent(kind, object_id, owner or process.identity()))
 
@@ -388,7 +389,7 @@ def _guarded(items: Iterator[Any], places: Iterable[Path]) -> Iterator[Any]:
 def translate_failures(places: Iterable[Path]) -> Iterator[None]:
     """Convert an OSError, MemoryError, DriverError or RuntimeFailure of the block to an engine error.
 
-    BrokenPipeError is not converted.
+    The error for a full disk names one of the directories ``places``. BrokenPipeError is not converted.
     """
     try:
         yield

@@ -133,9 +133,10 @@ def allocate_pool(
 ) -> IPNetwork:
     """Return the next free subnet of IP version ``version`` after ``last``, the subnet that was allocated last.
 
-    ``in_use`` are the used address ranges of this IP version. ``size`` is a prefix length that the user requested, as
-    in ``0.0.0.0/24``. If ``size`` is None, each pool's own prefix length applies. A search with ``size`` always begins
-    with the first pool. Raises `PoolsExhausted` if there is no free subnet.
+    ``defaults`` are the address pools to choose from. ``in_use`` are the used address ranges of this IP version.
+    ``size`` is a prefix length that the user requested, as in ``0.0.0.0/24``. If ``size`` is None, each pool's own
+    prefix length applies. A search with ``size`` always begins with the first pool. Raises `PoolsExhausted` if there is
+    no free subnet.
     """
     pools = [pool for pool in defaults if pool.base.version == version]
     if size is not None:
@@ -227,8 +228,9 @@ def usable(subnet: IPNetwork) -> tuple[int, int]:
 def _automatic(subnet: IPNetwork, ip_range: IPNetwork | None) -> Range:
     """Return the first and the last address that automatic allocation can choose, as integers.
 
-    As in Docker, only the host part of a range outside the subnet counts: 10.6.0.128/25 means 10.5.0.128/25 in
-    10.5.0.0/24. Only the key fixed-cidr of daemon.json can give such a range.
+    If ``ip_range`` is given, only its addresses are chosen. As in Docker, only the host part of a range outside the
+    subnet counts: 10.6.0.128/25 means 10.5.0.128/25 in 10.5.0.0/24. Only the key fixed-cidr of daemon.json can give
+    such a range.
     """
     first, last = usable(subnet)
     if ip_range is None:
