@@ -65,10 +65,11 @@ class NamespaceReference(Struct, frozen=True):
 
 @contextmanager
 def held(run: Path, reference: str, *, force: bool) -> Iterator[NamespaceReference]:
-    """Find a network namespace that hawse did not create, and hold a lock on the namespace inside the block.
+    """Yield a network namespace that hawse did not create, and hold its lock inside the block.
 
-    Does not change the namespace. Raises Forbidden for a host's own network namespace, such as that of PID 1, unless
-    ``force`` is set.
+    ``reference`` is ``netns:NAME``, ``netns:/path`` or ``pid:N``, and the lock is in the directory ``run``. Does not
+    change the namespace. Raises Forbidden for a host's own network namespace, such as that of PID 1, unless ``force``
+    is set.
     """
     name, path, pid = _parsed(reference)
     with _opened(path, reference) as namespace:

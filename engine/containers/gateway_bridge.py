@@ -115,9 +115,9 @@ def sync_gateway_bridge(
 ) -> tuple[list[JoinedEndpoint], Mapping[str, int]]:
     """Connect a running container to docker_gwbridge, or disconnect it, as its other networks require.
 
-    An endpoint on docker_gwbridge that a killed command was adding or removing is replaced. ``numbers`` has the numbers
-    for the container's next interfaces, by prefix. Returns the container's endpoints after the change, and the new
-    numbers.
+    An endpoint on docker_gwbridge that a killed command was adding or removing is replaced. ``numbers`` has, for each
+    name prefix, the number of the container's next interface. Returns the container's endpoints and these numbers after
+    the change.
     """
     gateway = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
     joined = [m for m in members if m is not gateway]

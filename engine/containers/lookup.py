@@ -124,7 +124,7 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
 
 
 def with_stored_links(reader: Reader, record: ContainerRecord) -> ContainerRecord:
-    """Return a container's record with the links (``--link``) of the record in the store.
+    """Return a container's record, but with the legacy links (``--link``) of its stored record.
 
     A command calls this before it stores a record that it read earlier. A rename of a linked container changes the
     stored links, and does not hold the lock of this container.
