@@ -38,8 +38,9 @@ _notice: Notice | None = None
 def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
     """Hold the lock of one object inside the block; blocks up to ``timeout`` seconds, then raises Unavailable.
 
-    ``object_id`` is an id that hawse generated, an inode number or a constant, never a string from the user. The lock
-    file exists only while a process holds or wants the lock.
+    ``kind`` is the kind of the object, such as "container". ``object_id`` is an id that hawse generated, an inode
+    number or a constant, never a string from the user. The lock file exists only while a process holds the lock or
+    waits for it.
     """
     directory = run / "locks"
     make_private_directory(directory)
