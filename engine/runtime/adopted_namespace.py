@@ -1,7 +1,7 @@
 """Check whether a network namespace that hawse did not create still exists.
 
-If the answer is unknown, both functions return False. The namespace may be mounted in another mount namespace, where
-this process cannot see it.
+Both functions return False if the answer is unknown. For example, the namespace may be mounted in another mount
+namespace, where this process cannot see it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from engine.model import ContainerRecord
 
 
 def still_exists(record: ContainerRecord) -> bool:
-    """Return whether the path in the record still refers to the adopted network namespace of the record.
+    """Return whether the path in a container's record still refers to the adopted network namespace of the container.
 
     If the record names a process, the result is False after the end of this process.
     """
@@ -28,7 +28,7 @@ def still_exists(record: ContainerRecord) -> bool:
 
 
 def has_certainly_ended(record: ContainerRecord) -> bool:
-    """Return whether an adopted namespace certainly no longer exists.
+    """Return whether the network namespace that a container has adopted certainly no longer exists.
 
     If the record names a process, the end of the process is the end of the namespace. Otherwise the namespace has ended
     if its path is missing or refers to another namespace. If the path has a file that is not a namespace, the result is

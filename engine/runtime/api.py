@@ -156,19 +156,19 @@ class Runtime(Protocol):
     """The interface of the runtime, the part of hawse that runs the container processes of one host."""
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
-        """Create the namespaces and the waiting process of a container.
+        """Create the namespaces of a container, and the process that waits in them for `start`.
 
-        Raises `RuntimeFailure`; everything that was created is then removed.
+        Raises `RuntimeFailure` after the removal of everything that was created.
         """
 
     def prepared(self, container_id: str) -> CreatedProcess:
-        """Wait until the container is ready except for its network; return the process that will run the command.
+        """Wait until all of the container except its network is ready; return the process that will run the command.
 
         Raises `RuntimeFailure`.
         """
 
     def start(self, container_id: str) -> None:
-        """Let the waiting process execute the command; raises `RuntimeFailure` if the command cannot be executed."""
+        """Let the waiting process execute the container's command; raises `RuntimeFailure` if the execution fails."""
 
     def state(self, container_id: str) -> ProcessState:
         """Return the state of the container's process.
@@ -177,25 +177,26 @@ class Runtime(Protocol):
         """
 
     def knows(self, container_id: str) -> bool:
-        """Return whether the container has a running process, even if the container's files were deleted."""
+        """Return whether the container has a running process. The container's files may have been deleted."""
 
     def signal(self, container_id: str, number: int) -> None:
         """Send a signal to the container's first process; does nothing if the process has ended."""
 
     def request_stop(self, container_id: str, request: StopRequest) -> None:
-        """Let the supervisor end the container's process. Does not wait for the end. Raises `RuntimeFailure`."""
+        """Ask the supervisor to end the container's process; raises `RuntimeFailure`. Does not wait for the end."""
 
     def stop(self, container_id: str, request: StopRequest, *, hold: bool) -> AbstractContextManager[None]:
-        """Let the supervisor end the container's process; the ``with`` block runs after the process has ended.
+        """Ask the supervisor to end the container's process; the ``with`` block runs after the process has ended.
 
-        The supervisor ends the process even if the caller is killed. With ``hold``, the caller handles the end in the
-        block, and ``on_exit`` does not run. If the caller is killed or raises an error in the block, ``on_exit`` runs.
+        The supervisor ends the process even if the caller is killed. Afterwards it runs the container's command
+        ``on_exit`` (`ProcessSpec`). With ``hold``, the caller does the work of ``on_exit`` in the block, and
+        ``on_exit`` runs only if the caller is killed or raises an error in the block.
         """
 
     def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
         """Let the supervisor execute a program for the container after ``delay`` seconds.
 
-        The supervisor executes the program again until the program succeeds. Returns the identity of the supervisor
+        If the program fails, the supervisor executes it again. Returns the identity of the supervisor
         (`process.identity`). Raises `RuntimeFailure`.
         """
 
@@ -203,10 +204,10 @@ class Runtime(Protocol):
         """Undo `restart_later`; idempotent. Does nothing if no supervisor runs."""
 
     def keep_supervisor(self) -> None:
-        """Start a supervisor if none runs; never raises."""
+        """Start a supervisor if none runs, and ignore errors. Does nothing after a supervisor that did not answer."""
 
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:
-        """Wait for the end of the container's process, and return its exit code (128+N for signal N).
+        """Wait for the end of the container's process, and return its exit code (128+N after signal N).
 
         Returns None if the process still runs after ``timeout`` seconds.
         """
@@ -218,14 +219,14 @@ class Runtime(Protocol):
         """
 
     def ending(self, container_id: str) -> AbstractContextManager[object]:
-        """Return a context in which the caller does the work of the command ``on_exit``, which then does not run.
+        """Return a context in which the caller, not the container's command ``on_exit``, handles the container's end.
 
         The caller releases what the container used, and calls `delete`. If the caller leaves the context without
         calling `delete`, ``on_exit`` still runs after the container's end.
         """
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
-        """Connect to the container's streams now; copy no data until the caller calls `Attachment.run`."""
+        """Connect to the container's streams now, but copy no data until the caller calls `Attachment.run`."""
 
     def open_streams(self, container_id: str, *, stdin: bool) -> ContainerStreams:
         """Connect to the container's streams now, for a caller that copies the data itself."""
@@ -243,10 +244,10 @@ class Runtime(Protocol):
         stdio: Stdio,
         ended: Callable[[int], object] | None = None,
     ) -> int:
-        """Run another command in the container's namespaces; return its exit code, or `LEFT` (-1) if the user detaches.
+        """Run another command in the container's namespaces, and return its exit code.
 
-        Returns 0 immediately if the request is to run detached. If the user has detached, another
-        process calls ``ended`` with the exit code at the end of the command. Raises `RuntimeFailure`.
+        Returns `LEFT` (-1) if the user detaches. Another process then calls ``ended`` with the exit code at the end of
+        the command. Returns 0 immediately if the request is to run detached. Raises `RuntimeFailure`.
         """
 
     def logs(
@@ -286,8 +287,8 @@ class Attachment(Protocol):
 class ContainerStreams(Protocol):
     """An open connection to a container's streams, for a caller that copies the data itself. Sending never blocks.
 
-    ``exit_code`` is the container's exit code after its end. ``is_open`` is False after the container's end, or if the
-    supervisor was killed. ``has_unsent`` is True if input waits until the descriptor is writable.
+    ``exit_code`` is the container's exit code, or None before its end. ``is_open`` is False after the container's end,
+    and after a kill of the supervisor.
     """
 
     exit_code: int | None
@@ -295,7 +296,7 @@ class ContainerStreams(Protocol):
 
     @property
     def has_unsent(self) -> bool:
-        """Whether input waits to be sent with `flush`."""
+        """Whether input could not be sent yet. The caller calls `flush` when the descriptor is writable."""
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when output has arrived or the connection has ended."""

@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 
 INIT = 1  # the pid of the init program
 OPEN_FILES = 1024
-"""The least soft limit of open files (RLIMIT_NOFILE) that a resident process passes on to containers.
+"""The lowest soft limit of open files (RLIMIT_NOFILE) that a resident process passes on to containers.
 
-This is the value of services of systemd. Process 1 itself often has a million, with which some programs become slow.
+systemd gives its services the same limit. Process 1 itself often has a limit of a million, which makes some programs
+slow.
 """
 
 
 def become_service() -> None:
     """Copy the attributes of process 1 to this process; idempotent.
 
-    A limit is only raised, so that no container gets a lower limit than in the shell. If the kernel refuses a change,
-    the attribute stays unchanged. For example, only a process with CAP_SYS_RESOURCE can raise a hard limit.
+    Resource limits are only raised, never lowered. Otherwise a container could get a lower limit than the user's shell
+    has. If the kernel refuses a change, the attribute stays unchanged. For example, only a process with
+    CAP_SYS_RESOURCE can raise a hard limit.
     """
     for kind in _limits():
         with contextlib.suppress(OSError, ValueError):

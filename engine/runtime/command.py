@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def environment(entries: Sequence[str]) -> dict[str, str]:
-    """Convert "K=V" entries to a mapping; if a name is repeated, its last entry is used."""
+    """Convert "K=V" entries to a mapping. Of several entries with the same name, the last is used."""
     return {name: value for name, equals, value in (entry.partition("=") for entry in entries) if name and equals}
 
 

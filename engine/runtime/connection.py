@@ -39,7 +39,7 @@ class Connection:
 
     @property
     def full(self) -> bool:
-        """Whether more than 1 MiB waits to be sent to the client."""
+        """Whether more than 1 MiB of data waits in this process to be sent to the client."""
         return len(self._outgoing) > _FULL
 
     def reply(self, document: dict[str, Any]) -> None:
@@ -59,7 +59,7 @@ class Connection:
             self._watch()
 
     def finish(self) -> None:
-        """Close the connection after all pending data has been sent."""
+        """Send all pending data, then close the connection; does not block."""
         self._closing = True
         self._flush()
 

@@ -74,7 +74,7 @@ class Container:
     # -------------------------------------------------------------------------------- creation and start
 
     def create(self, connection: Connection, mounts: int, network: int, own_pid_namespace: int) -> None:
-        """Fork the container's first process. ``connection`` gets a reply when the process's namespaces exist.
+        """Fork the container's first process; ``connection`` gets a reply when the process's namespaces exist.
 
         ``mounts`` and ``network`` are descriptors of the client's mount and network namespaces. ``own_pid_namespace``
         is a descriptor of the supervisor's pid namespace.
@@ -106,7 +106,7 @@ class Container:
         return pid
 
     def abandon(self) -> None:
-        """Kill the process of a creation that has failed; idempotent."""
+        """End a failed creation: kill the container's process; idempotent."""
         self._close_channel()
         if self.pid:
             self._children.forget(self.pid)
@@ -124,7 +124,7 @@ class Container:
             self._kept = crun.keep_state(self.directory)
 
     def restore(self, present: Set[str]) -> None:
-        """Write the container's files in HAWSE_RUN again, if they are missing and the container runs; idempotent.
+        """Write the container's missing files in HAWSE_RUN again if the container runs; idempotent.
 
         ``present`` has the paths of all entries of HAWSE_RUN's directories. The caller lists these directories once for
         all containers, because to look for two files of each of a thousand containers takes 7 ms.
@@ -146,11 +146,11 @@ class Container:
         crun.restore_state(self._kept)
 
     def adopt(self) -> bool:
-        """Take over a container's process from an ended supervisor; return False if there is nothing to take over.
+        """Take over a container's process from an ended supervisor, and return whether this supervisor now handles it.
 
-        The result is False if the end of the process is recorded, or if the process never executed the command. A
-        process that never executed the command is killed. If a started process has ended meanwhile, the exit code
-        `LOST` is recorded. Raises OSError, and ValueError, KeyError or TypeError if a file of the container is damaged.
+        Returns False if the end of the process is recorded, or if the process never executed the command. In the second
+        case, the process is killed. If a started process has ended meanwhile, the exit code `LOST` is recorded. Raises
+        OSError, and ValueError, KeyError or TypeError if a file of the container is damaged.
         """
         known = self.directory.read("process")
         if known is None or self.directory.read("exit") is not None:
@@ -189,7 +189,7 @@ class Container:
         return {"ok": True, "pid": self.pid, "start": self.pid_start}
 
     def start(self, connection: Connection) -> None:
-        """Let the process execute the command. ``connection`` gets a reply after the execution or its failure."""
+        """Let the process execute the command; ``connection`` gets a reply after the execution or its failure."""
         if self.stage != "waiting":
             connection.reply({"ok": True})
             return
@@ -275,10 +275,11 @@ class Container:
             self._channel = None
 
     def _hold_mounts(self, fds: list[int], pid: int) -> None:
-        """Keep the mount namespace open whose descriptor a child has sent (`MountNamespace`).
+        """Keep a container's mount namespace open (`MountNamespace`).
 
-        Only the child of a container with ``--pid host`` sends a descriptor. Its first process ``pid`` gets a control
-        group of its own. For other containers, ``fds`` is empty.
+        ``fds`` has the descriptor of the namespace, which a child has sent. Only the child of a container with ``--pid
+        host`` sends a descriptor. Its first process ``pid`` gets a control group of its own. For other containers,
+        ``fds`` is empty.
         """
         for fd in fds:
             self._mounts.take(fd)
@@ -357,10 +358,10 @@ class Container:
         cgroup.remove(self.directory.path)
 
     def _cause(self) -> dict[str, bool]:
-        """Return the fields of the file ``exit`` that say why the process ended.
+        """Return the fields of the container's file ``exit`` that say why the process ended.
 
         The kernel log is read only after a SIGKILL. It is not read if a client has requested the end, or does the work
-        of ``on_exit``.
+        of the command ``on_exit``.
         """
         ordered = self.stop_order.outcome()
         if self.exit_code != 128 + signal.SIGKILL or ordered or self.on_exit.is_held:
@@ -375,8 +376,8 @@ class Container:
     def _record(self, name: str, document: dict[str, Any], retry: float = 0.0) -> None:
         """Write ``document`` to the container's file ``name``; after an error, try again later.
 
-        ``retry`` is the number of seconds since the previous attempt, or 0 for the first attempt. The next attempt does
-        nothing if the container has been removed or started again.
+        ``retry`` is the number of seconds since the previous attempt, or 0 for the first attempt. A later attempt does
+        nothing if the container has been removed or started again meanwhile.
         """
         known = (self.directory.read("process") or {}) if retry else {}
         if retry and (known.get("pid"), known.get("start")) != (self.pid, self.pid_start):
@@ -390,9 +391,9 @@ class Container:
 
 
 def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace: int) -> int:
-    """Fork a child and return its pid to the parent. Without ``--pid host``, the child is in a new pid namespace.
+    """Fork a child and return its pid. Without ``--pid host``, the child is in a new pid namespace.
 
-    The parent does not enter the new pid namespace, and sets its own pid namespace again for later forks.
+    The parent does not enter the new pid namespace. For later forks, it sets its own pid namespace again.
     """
     if not spec["pid_host"]:
         syscalls.unshare(syscalls.CLONE_NEWPID)
@@ -407,7 +408,7 @@ def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace
 
 
 def _never_executed(pid: int, bundle: str) -> bool:
-    """Return whether a process has not executed the container's command yet.
+    """Return whether a process has not executed the container's command yet; ``bundle`` is the container's directory.
 
     Such a process is a fork of a supervisor, or the first process of a container that crun created but did not start.
     """

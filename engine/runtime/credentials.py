@@ -78,10 +78,9 @@ def _find_group(group: str, root: int) -> int:
 
 
 def _look_up(entries: Iterator[list[str]], reference: str) -> tuple[list[str] | None, int | None]:
-    """Return the first passwd or group entry that ``reference`` names, and the number in ``reference``.
+    """Return the first passwd or group entry that ``reference`` names, and the number that ``reference`` states.
 
-    ``reference`` is a name or a number. For a name, the returned number is None. If no entry matches, the returned
-    entry is None.
+    ``reference`` is a name or a number. The number is None for a name. The entry is None if no entry matches.
     """
     number = _number(reference)
     matching = (e for e in entries if (e[0] == reference if number is None else _id(e[2]) == number))
@@ -89,7 +88,7 @@ def _look_up(entries: Iterator[list[str]], reference: str) -> tuple[list[str] | 
 
 
 def _id(digits: str) -> int:
-    """Return a number of passwd or group. It is cut to 19 digits, because int() refuses more than 4,300 digits."""
+    """Convert a user or group id to an integer; only 19 digits are used, because int() refuses over 4,300 digits."""
     return int(digits.lstrip("0")[:_TOO_LONG] or "0")
 
 
@@ -105,7 +104,7 @@ def _checked(number: int | None) -> int:
 
 
 def _entries(root: int, path: str, *, numeric: int) -> Iterator[list[str]]:
-    """Yield the valid lines of passwd or group, split into fields.
+    """Yield the valid lines of the file ``path`` (passwd or group), split into fields.
 
     The fields are a name, a password, ``numeric`` numbers, and more fields. Lines of passwd have three more fields,
     lines of group have one more.
@@ -147,7 +146,7 @@ def _mask(names: set[str] | Sequence[str]) -> int:
 
 
 def assume(identity: Identity, capabilities: int) -> None:
-    """Switch this process to the user ``identity``, and limit its capabilities to the mask ``capabilities``.
+    """Switch this process to the user ``identity``, and limit its capabilities to the bit mask ``capabilities``.
 
     The limit also holds for all programs that this process executes.
     """

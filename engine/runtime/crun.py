@@ -66,9 +66,10 @@ def sealed_program() -> int:
 
 @cache
 def _sealed_copy(path: str, _version: tuple[int, ...]) -> int:
-    """Return a descriptor of a sealed copy of a program in memory; ``_version`` changes if the program's file changes.
+    """Return a descriptor of a sealed copy of a program in memory.
 
-    Copies of older versions of the program remain until this process ends.
+    ``_version`` is the cache key: it changes if the program's file changes. Copies of older versions of the program
+    remain until this process ends.
     """
     copy = os.memfd_create(PROGRAM, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
@@ -86,7 +87,11 @@ _STATE = ("status", "config.json", "seccomp.bpf")
 
 
 def create_arguments(run: str, container_id: str, *, bundle: str, log: str, pid_file: str, console: str) -> list[str]:
-    """Return the crun command line that creates a container whose first process waits for ``start``."""
+    """Return the crun command line that creates a container whose first process waits for ``start``.
+
+    ``bundle`` is the directory with crun's input. ``log`` and ``pid_file`` are files that crun writes. ``console`` is
+    the socket to which crun sends the terminal, or "" without a terminal.
+    """
     terminal = ["--console-socket", console] if console else []
     return [*_begin(run, log), "create", "--bundle", bundle, "--pid-file", pid_file, *terminal, container_id]
 
@@ -99,7 +104,8 @@ def start_arguments(run: str, container_id: str) -> list[str]:
 def exec_arguments(run: str, container_id: str, *, process: str, log: str, console: str, detach: bool) -> list[str]:
     """Return the crun command line that executes another process in a container.
 
-    The file ``process`` describes that process.
+    The file ``process`` describes that process; crun writes its errors to ``log``. ``console`` is the socket to which
+    crun sends the terminal, or "" without a terminal.
     """
     terminal = ["--console-socket", console] if console else []
     leave = ["--detach"] if detach else []
@@ -127,7 +133,7 @@ def keep_state(directory: ContainerDirectory) -> dict[str, int]:
 
 
 def restore_state(kept: Mapping[str, int]) -> None:
-    """Write the deleted ones of crun's files again; idempotent. ``kept`` is the result of `keep_state`."""
+    """Write those files of crun again that were deleted; idempotent. ``kept`` is the result of `keep_state`."""
     for path, fd in kept.items():
         if not os.path.exists(path):
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
@@ -138,7 +144,7 @@ def restore_state(kept: Mapping[str, int]) -> None:
 
 
 def unstarted(bundle: str) -> list[int]:
-    """Return the pids of the processes that still run crun to create the container of a bundle.
+    """Return the pids of the processes that still run crun to create a container; ``bundle`` is its directory.
 
     The container's first process is one of these processes, because until ``start`` it still executes crun.
     """
@@ -156,7 +162,7 @@ def unstarted(bundle: str) -> list[int]:
 
 
 def kill_unstarted(bundle: str) -> None:
-    """Kill the processes that are creating the container of a bundle, and the container's waiting first process.
+    """Kill the processes that are creating a container, and its waiting first process; ``bundle`` is its directory.
 
     Blocks until all these processes have ended, but at most `KILL_SECONDS`. The time is limited, because a hostile
     container can start processes with the same command line again and again.
@@ -213,9 +219,10 @@ _REASON = re.compile(rb"[A-Z][^\n:]+\n?")
 
 
 def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> SetupFailed | None:
-    """Return the error that crun's log reports, in Docker's words, or None if the log has no error.
+    """Return the error that crun's log file ``log`` reports, in Docker's words, or None if the log has no error.
 
-    ``targets`` maps canonical mount points to the paths that the user gave.
+    ``command`` and ``cwd`` are the container's command and working directory. ``targets`` maps canonical mount points
+    to the paths that the user gave.
     """
     text = next(_errors(log), None)
     if text is None:
@@ -236,7 +243,7 @@ def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> 
 
 
 def mount_failure(source: str, target: str, why: str) -> SetupFailed:
-    """Return the error for a mount that failed, with the message that runc prints."""
+    """Return the error for a mount that failed, with the message that runc prints; ``why`` is the reason."""
     return SetupFailed(OTHER, f'error during container init: error mounting "{source}" to rootfs at "{target}": {why}')
 
 
@@ -257,9 +264,9 @@ def may_be_error(output: bytes) -> bool:
 
 
 def refusal(output: bytes, argv: Sequence[str]) -> bytes:
-    """Convert an error message of crun to the message that runc prints for a file that the kernel refused to execute.
+    """Convert crun's error message for a command that the kernel refused to execute to the message that runc prints.
 
-    Output that is not such a message is returned unchanged.
+    ``output`` is returned unchanged if it is no such message.
     """
     words = output
     if output.startswith(b'{"msg":"exec container process'):

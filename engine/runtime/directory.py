@@ -29,7 +29,7 @@ _MOUNT_POINTS = ("rootfs", "dev")
 CONTAINERS = "containers"
 """The subdirectory of HAWSE_RUN that holds the directories of all containers."""
 ENDED = "ended"
-"""The subdirectory of HAWSE_RUN that has an empty file for each container with a file ``exit``.
+"""The subdirectory of HAWSE_RUN that has an empty file for each ended container, named after the container's id.
 
 Every command searches for ended containers. Because of these files, the command need not read the directories of all
 running containers.

@@ -34,7 +34,7 @@ class SetupFailed(Exception):
 
 
 def reason(error: OSError) -> str:
-    """Return the text of an errno as Go prints it."""
+    """Return the text of an error number (errno) as Go prints it."""
     return os.strerror(error.errno or 0).lower()
 
 
@@ -52,7 +52,7 @@ def hook_error(text: str) -> str:
 
 
 def message(failure: SetupFailed, prefix: str) -> str:
-    """Return the complete error message that dockerd prints; ``prefix`` is the constant `CREATE` or `EXEC`."""
+    """Return the complete error message that dockerd prints; ``prefix`` is its first part (`CREATE` or `EXEC`)."""
     if failure.plain:
         return failure.text
     text = f"{prefix}unable to start container process: {failure.text}: unknown"

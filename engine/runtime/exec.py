@@ -74,7 +74,7 @@ def execute_in(
 
 
 def _await_exec(channel: socket.socket) -> int:
-    """Wait until the command is executed; return the master of the command's terminal, or -1 without a terminal.
+    """Wait until the command is executed; return the master side of its terminal, or -1 without a terminal.
 
     Raises `RuntimeFailure` if the command cannot be executed.
     """
@@ -152,9 +152,10 @@ def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
 
 
 def exec_environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
-    """Return a command's environment: the container's variables, TERM (with a terminal), HOME, and the request's.
+    """Return the environment of a command in a container.
 
-    A variable of the request replaces a variable of the same name. If the request names a variable without a value, the
+    It has the container's variables, HOME and, with a terminal, TERM. The variables of the request are added last. A
+    variable of the request replaces a variable of the same name. If the request names a variable without a value, the
     container's variable is left out.
     """
     terminal = {"TERM": "xterm"} if request.tty else {}

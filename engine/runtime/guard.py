@@ -176,7 +176,7 @@ class GuardedProcess:
 
 
 class Liveness:
-    """The observed state of a connected process: stops, unanswered pings, and sleep without processor time."""
+    """What the guard observes of a connected process: stops, unanswered pings, and sleep without processor time."""
 
     def __init__(self) -> None:
         self._stopped = False
@@ -189,22 +189,22 @@ class Liveness:
         self._unanswered = False
 
     def is_ping_due(self) -> bool:
-        """Return whether to send a ping now, and record the ping."""
+        """Return whether a ping must be sent now. If so, record that the ping was sent."""
         if self._unanswered or time.monotonic() < self._asked + PING_INTERVAL_SECONDS:
             return False
         self._asked, self._unanswered, self._used = time.monotonic(), True, b""
         return True
 
     def is_stuck(self, pid: int) -> bool:
-        """Return whether the process hangs, or whether SIGSTOP has stopped it at this check and at the check before."""
+        """Return whether the process hangs, or has been stopped by SIGSTOP both now and at the previous check."""
         state = (process.stat_fields(pid) or [b""])[0]
         stopped, self._stopped = self._stopped and state == b"T", state == b"T"
         return stopped or (self._unanswered and self._hangs(pid, state))
 
     def _hangs(self, pid: int, state: bytes) -> bool:
-        """Return whether the main thread has slept for `HANG_SECONDS` without processor time.
+        """Return whether the process's main thread has slept for `HANG_SECONDS` without processor time.
 
-        Waiting for a disk does not count as sleep.
+        ``state`` is the letter that the kernel shows for the process. Waiting for a disk does not count as sleep.
         """
         used = _processor_time(pid)
         if state != b"S" or used != self._used:
@@ -213,7 +213,7 @@ class Liveness:
 
 
 def _processor_time(pid: int) -> bytes:
-    """Return the nanoseconds for which the main thread has run, as the text that the kernel writes."""
+    """Return how many nanoseconds the process's main thread has run, as the text that the kernel writes."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/schedstat", "rb") as file:
         return file.read().split()[0]
     return b""

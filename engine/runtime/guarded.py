@@ -120,10 +120,10 @@ def start_guard(run: str) -> int:
 
 
 def needs_guard(run: str) -> bool:
-    """Return whether the agent or the supervisor must run but was killed together with the guard.
+    """Return whether the agent or the supervisor must run, but was killed together with the guard.
 
-    Returns False if this process is in another network namespace than agent and supervisor. Takes some microseconds if
-    the guard runs.
+    Returns False if this process is in another network namespace than agent and supervisor. If the guard runs, the call
+    takes only some microseconds.
     """
     saved = [name for name in (AGENT, SUPERVISOR) if is_saved(run, name)]
     if not saved or not _is_free(run, GUARD) or not any(_is_free(run, name) for name in saved):
@@ -133,7 +133,7 @@ def needs_guard(run: str) -> bool:
 
 
 def _is_free(run: str, name: str) -> bool:
-    """Return whether the resident process ``name`` does not run: no process holds its lock."""
+    """Return whether the resident process ``name`` does not run, because no process holds its lock."""
     try:
         lock = os.open(os.path.join(run, f"{name}.lock"), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
@@ -174,10 +174,10 @@ class Guarded:
         self._closed = True
 
     def _check(self) -> None:
-        """Start a guard if none has connected, and kill a guard that is stopped during two checks in a row.
+        """Start a guard if none has connected, and kill a guard that SIGSTOP has stopped at two checks in a row.
 
-        Also write the record again if it is missing or damaged, such as after a full disk, or after another program has
-        changed HAWSE_RUN.
+        Also write this process's record again if it is missing or damaged, for example by a full disk or another
+        program.
         """
         if self._closed:
             return
@@ -201,7 +201,7 @@ class Guarded:
         self._child = start_guard(self._run) or self._child
 
     def _reap(self) -> None:
-        """Reap the guard that this process has started, if the guard has ended and other code has not reaped it."""
+        """Reap the guard that this process has started, if the guard has ended and was not reaped by other code."""
         with contextlib.suppress(ChildProcessError):
             if self._child:
                 os.waitpid(self._child, os.WNOHANG)

@@ -24,14 +24,14 @@ _FLAGS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 Mount = tuple[str, str, str]
-"""A mount: the device, the mounted directory of its file system, and the path of the mount point."""
+"""A mount: its device, the directory of the device's file system that is mounted, and the path of the mount point."""
 
 
 def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
     """Hide each of ``directories`` that exists, by mounting an empty read-only directory over it.
 
-    The empty directory is mounted at every path where the hidden directory is visible. Returns the device and inode of
-    each hidden directory.
+    The empty directory is mounted at every path where the hidden directory is visible. Returns the pair (device, inode)
+    of each hidden directory.
     """
     hidden = set()
     mounts = _mounts() if directories else []
@@ -44,10 +44,10 @@ def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
 
 
 def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
-    """Show a hidden directory at ``target``, where the user has bind-mounted the directory.
+    """Show a hidden directory at ``target``, to which the user has bound the directory ``source``.
 
     A hidden directory is covered by a mount of an empty directory. The user's bind copied this covering mount too, so
-    the copy is removed at ``target``.
+    the copy is removed at ``target``. ``hidden`` is the result of `hide`.
     """
     status = os.stat(source)
     if (status.st_dev, status.st_ino) in hidden:

@@ -65,7 +65,11 @@ def run(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDirector
 
 
 def _may_start(setup: ChildSetup, first: int) -> bool:
-    """Wait for the message ``G``; return False if the container's first process or the supervisor ends first."""
+    """Wait for the supervisor's message ``G``, which allows the start of the container.
+
+    Returns False if the supervisor or the container's first process (the pid ``first``) ends before the message
+    arrives.
+    """
     channel, pidfd = setup.channel.fileno(), os.pidfd_open(first)
     ready, _, _ = select.select([channel, pidfd], [], [])
     os.close(pidfd)
@@ -124,8 +128,8 @@ def _create(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDire
 def _seal(first: int, place: str) -> None:
     """Set the mount flags of the container's root again, because crun drops these flags.
 
-    This process enters the container's mount namespace for a moment. Raises `SetupFailed` if the container's root has
-    more than one mount, or is not the directory ``place``.
+    This process enters the mount namespace of the container's first process (the pid ``first``) for a moment. Raises
+    `SetupFailed` if the container's root has more than one mount, or is not the directory ``place``.
     """
     flags = os.statvfs(place).f_flag & (os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC)
     namespace, pidfd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), os.pidfd_open(first)
@@ -181,7 +185,8 @@ def _configure(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Mount the container's root and device tree, and make crun's configuration.
 
-    Returns the configuration, and a map from canonical mount points to the paths that the user gave.
+    ``devices`` is a descriptor of the host's /dev. Returns the configuration, and a map from canonical mount points to
+    the paths that the user gave.
     """
     place = os.path.realpath(directory.file("rootfs"))
     rootfs.mount_root(spec, place)
@@ -218,9 +223,9 @@ def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, pri
 class Targets:
     """Makes the mount points in a container's root directory, and returns their canonical paths.
 
-    Symbolic links in the path of a user's mount point are resolved with the container's root directory as "/". A
-    container with a writable layer has ``replace``. With ``replace``, a symbolic link in the path of one of Docker's
-    own mount points, such as /etc/hosts, is replaced by a real directory or file, as in Docker.
+    Symbolic links in the path of a user's mount point are resolved with the container's root directory as "/".
+    ``replace`` is True for a container with a writable layer. A symbolic link in the path of one of Docker's own mount
+    points, such as /etc/hosts, is then replaced by a real directory or file, as in Docker.
     """
 
     def __init__(self, root: int, place: str, *, replace: bool) -> None:
@@ -267,7 +272,10 @@ class Targets:
         return root_paths.ensure(self._root, path, directory=directory, replace=replace, mounted=self._mounted)
 
     def _check(self, target: str, path: str, source: str) -> None:
-        """Raise SetupFailed for a mount whose target is the container's root directory itself or is inside /proc."""
+        """Check the mount point ``path``; raises SetupFailed if it is the container's root directory or inside /proc.
+
+        ``target`` is the canonical path of the mount point. ``source`` appears only in the error message.
+        """
         if target == "/":
             text = f"change mount propagation through procfd: open o_path procfd: open {self._place}{path}: "
             raise crun.mount_failure(source, path, f"{text}no such file or directory")

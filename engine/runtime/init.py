@@ -37,7 +37,7 @@ READY, GO, TERMINAL, FAILED = b"R", b"G", b"T", b"E"
 class ChildSetup:
     """The file descriptors that a container's forked process gets from the supervisor.
 
-    They are the supervisor's socket, the mount and network namespaces of the caller, and the standard streams. For a
+    They are a socket to the supervisor, the mount and network namespaces of the client, and the standard streams. For a
     container of an image, ``program`` is the sealed copy of crun; otherwise ``program`` is -1.
     """
 
@@ -68,9 +68,10 @@ def run(spec: Mapping[str, Any], setup: ChildSetup) -> NoReturn:
 
 
 def send_mounts(spec: Mapping[str, Any], setup: ChildSetup, text: bytes, pid: int | str = "self") -> None:
-    """Send a message to the supervisor; with ``--pid host``, also send the mount namespace of the process ``pid``.
+    """Send the message ``text`` to the supervisor. With ``--pid host``, also send a descriptor of a mount namespace.
 
-    The supervisor may lack the right to open this namespace, because the process ``pid`` hides itself.
+    It is the mount namespace of the process ``pid``. The supervisor may lack the right to open this namespace itself,
+    because that process hides itself.
     """
     if not spec["pid_host"]:
         setup.channel.send(text)

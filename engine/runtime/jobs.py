@@ -94,7 +94,7 @@ class Jobs:
         self._start()
 
     def drop(self, job: Job | None) -> None:
-        """Remove a job that is done or not needed; idempotent. A program that already runs is not ended."""
+        """Remove a job that is done or not needed; idempotent. The job's program continues if it already runs."""
         if job is None or self._jobs.get(job.container_id) is not job:
             return
         del self._jobs[job.container_id]
@@ -136,8 +136,8 @@ class Jobs:
     def _fail(self, job: Job) -> None:
         """Schedule another execution of a failed job's program, unless the job was replaced or removed.
 
-        The program may have been killed after it deleted the container's files, before it scheduled the restart. A job
-        without these files is therefore executed again too, but at most `_ATTEMPTS_WITHOUT_FILES` times.
+        If the container's files were deleted, the program is executed again at most `_ATTEMPTS_WITHOUT_FILES` times. It
+        may have been killed after it deleted the files, but before it scheduled the container's restart.
         """
         if self._jobs.get(job.container_id) is not job:
             return

@@ -59,7 +59,7 @@ class LogWriter:
         self._begin()
 
     def write(self, stream: str, data: bytes) -> None:
-        """Append the data of a stream to the log; write complete lines now, and buffer an incomplete line."""
+        """Append the data of a stream to the log: write complete lines now, and buffer an incomplete line."""
         if not self._path:
             return
         pending = self._partial.get(stream, b"") + data
@@ -95,7 +95,7 @@ class LogWriter:
                 self._write_rotating(entries)
 
     def _begin(self) -> None:
-        """Open the log. If the disk is full, the log is opened before the next entry is written."""
+        """Open the log. If that fails because the disk is full, the log is opened before the next entry is written."""
         if not self._path:
             return
         try:
@@ -201,6 +201,9 @@ def _names(path: str, number: int) -> tuple[str, str]:
 
 
 def _split(lines: bytes) -> list[bytes]:
-    """Split lines into entries that keep their newlines (bytes.splitlines would also split at a carriage return)."""
+    """Split lines into entries. Each entry keeps its newline.
+
+    bytes.splitlines is not used, because it also splits at a carriage return.
+    """
     entries = [line + b"\n" for line in lines.split(b"\n")[:-1]]
     return [entry[start : start + _LONGEST] for entry in entries for start in range(0, len(entry), _LONGEST)]

@@ -1,7 +1,7 @@
-"""Fork a command of ``exec -t`` below a keeper: a process that waits for the command's end.
+"""Start a command of ``exec -t`` below a keeper, a process that waits for the end of the command.
 
-The user may leave the command with the detach keys, which ends the caller. Because only a parent gets the exit code of
-a command, the keeper then reports the end.
+The user may leave the command with the detach keys. The caller then ends, but only a parent gets the exit code of a
+command. Therefore the keeper is the command's parent, and reports the end of the command.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from engine.runtime.init import close_all_but, silence
 
 
 def fork(become: Callable[[], NoReturn], ended: Callable[[int], object] | None, stack: ExitStack) -> int:
-    """Run ``become`` in a child process, and return the pid of a child that ends with the command's exit code.
+    """Start a command in a new process; return the pid of a child process that ends with the command's exit code.
 
-    With ``ended``, this child is a keeper. If the exit stack ``stack`` has been closed before the command ends, the
-    keeper calls ``ended`` with the exit code. Without ``ended``, this child is the command.
+    ``become`` turns the new process into the command. Without ``ended``, the child process is the command itself. With
+    ``ended``, the child process is a keeper. The keeper calls ``ended`` with the exit code if the exit stack ``stack``
+    was closed before the command's end.
     """
     if ended is None:
         child = os.fork()
@@ -37,7 +38,10 @@ def fork(become: Callable[[], NoReturn], ended: Callable[[int], object] | None, 
 
 
 def detach(kept: list[int]) -> None:
-    """Make this process independent of its caller's terminal, output, cgroup and descriptors, except ``kept``."""
+    """Make this process independent of its caller: of its terminal, output, cgroup and file descriptors.
+
+    The file descriptors ``kept`` stay open.
+    """
     os.setsid()
     recording.stop()
     silence()
@@ -46,7 +50,7 @@ def detach(kept: list[int]) -> None:
 
 
 def _keep(become: Callable[[], NoReturn], ended: Callable[[int], object], caller: int) -> NoReturn:
-    """Start the command and wait for its end; call ``ended`` with its exit code if the caller has left the command.
+    """Start the command and wait for its end. Call ``ended`` with its exit code if the caller has left the command.
 
     ``caller`` is the read end of a pipe. The caller closes the other end when it leaves the command or ends.
     """

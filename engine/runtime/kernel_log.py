@@ -34,7 +34,7 @@ class KernelLog:
         return self._fd >= 0
 
     def killed_for_memory(self, pid: int, start: int) -> bool:
-        """Return whether the kernel killed a process because memory ran out; False if the log cannot be read.
+        """Return whether the kernel killed a process because memory ran out, or False if the log cannot be read.
 
         ``start`` is the start time of the process in clock ticks since boot.
         """

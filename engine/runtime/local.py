@@ -129,7 +129,10 @@ class LocalRuntime(Struct, eq=False):
         return self.state(container_id).running
 
     def _await_files(self, directory: ContainerDirectory) -> None:
-        """Wait for the supervisor if the container's files are missing, because the supervisor writes them again."""
+        """Connect to the supervisor if the container's files are missing, because the supervisor writes them again.
+
+        Starts a supervisor if none runs. Blocks up to 10 s. Raises `RuntimeFailure`.
+        """
         if not directory.exists():
             supervisor_client.connect(self.run).close()
 
@@ -146,15 +149,15 @@ class LocalRuntime(Struct, eq=False):
             os.close(pidfd)
 
     def request_stop(self, container_id: str, request: StopRequest) -> None:
-        """Let the supervisor end the container's process; raises `RuntimeFailure`. Does not wait for the end."""
+        """Ask the supervisor to end the container's process; raises `RuntimeFailure`. Does not wait for the end."""
         self._ask({"op": "stop", "id": container_id, "hold": False, **asdict(request)})
 
     @contextmanager
     def stop(self, container_id: str, request: StopRequest, *, hold: bool) -> Iterator[None]:
-        """Let the supervisor end the container's process, and yield when it has ended; raises `RuntimeFailure`.
+        """Ask the supervisor to end the container's process, and yield after its end; raises `RuntimeFailure`.
 
-        With ``hold``, the caller handles the end in the ``with`` block. The supervisor runs ``on_exit`` if the caller
-        is killed in the block or leaves the block with an error.
+        With ``hold``, the caller does the work of the container's command ``on_exit`` in the ``with`` block.
+        ``on_exit`` runs only if the caller is killed in the block or leaves the block with an error.
         """
         connection, answer = self._converse({"op": "stop", "id": container_id, "hold": hold, **asdict(request)})
         with connection:
@@ -166,7 +169,11 @@ class LocalRuntime(Struct, eq=False):
                     protocol.send(connection, {"op": "settled"})
 
     def _await_end(self, connection: socket.socket, container_id: str, seconds: float | None) -> None:
-        """Wait until the supervisor reports the container's end; send SIGKILL if the supervisor fails to send it."""
+        """Wait until the supervisor reports the container's end on ``connection``.
+
+        The supervisor must send SIGKILL after ``seconds`` (None: never). If no report arrives some seconds after this
+        time, this process sends SIGKILL instead.
+        """
         limit = None if seconds is None else seconds + _ANSWER_SECONDS
         if not select.select([connection], [], [], limit)[0]:
             self.signal(container_id, signal.SIGKILL)
@@ -180,7 +187,7 @@ class LocalRuntime(Struct, eq=False):
     def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
         """Let the supervisor execute a program for the container after ``delay`` seconds.
 
-        The supervisor executes the program again until the program succeeds. Returns the supervisor's identity. Raises
+        If the program fails, the supervisor executes it again. Returns the supervisor's identity. Raises
         `RuntimeFailure`.
         """
         request = {"op": "schedule", "id": container_id, "delay": delay, "argv": list(argv), "env": dict(env)}
@@ -194,9 +201,9 @@ class LocalRuntime(Struct, eq=False):
                 protocol.send(connection, {"op": "cancel", "id": container_id})
 
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:
-        """Wait for the end of the container's process and return the exit code, or 0 if there has been no process.
+        """Wait for the end of the container's process, and return its exit code, or 0 if there has been no process.
 
-        Returns None after ``timeout`` seconds. Raises `RuntimeFailure`.
+        Returns None if the process still runs after ``timeout`` seconds. Raises `RuntimeFailure`.
         """
         end = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -217,9 +224,10 @@ class LocalRuntime(Struct, eq=False):
             return int(code)
 
     def delete(self, container_id: str) -> None:
-        """Kill a container's processes and remove the runtime's files; idempotent, works without a supervisor.
+        """Kill a container's processes and remove the runtime's files of the container; idempotent.
 
-        Mounts vanish with the container's mount namespace. The writable layer and the log are kept.
+        Works without a supervisor. The mounts vanish together with the container's mount namespace. The writable layer
+        and the log are kept.
         """
         directory = self._directory(container_id)
         pidfd = self._pidfd(directory)
@@ -236,7 +244,7 @@ class LocalRuntime(Struct, eq=False):
         directory.remove()
 
     def _has_begun(self, directory: ContainerDirectory) -> bool:
-        """Return whether crun has created and started a container.
+        """Return whether crun has started the container.
 
         Returns True also for a hostfs container (a container on the host's own files), which does not use crun.
         """
@@ -245,7 +253,7 @@ class LocalRuntime(Struct, eq=False):
 
     @contextmanager
     def ending(self, container_id: str) -> Iterator[socket.socket | None]:
-        """Keep the supervisor from running ``on_exit``, because the caller does its work in the ``with`` block.
+        """Let the caller, not the container's command ``on_exit``, handle the container's end in the ``with`` block.
 
         The supervisor still runs ``on_exit`` if this process is killed, or leaves the block without deleting the
         container. Yields a connection that becomes readable at the container's end, or None if no supervisor has a
@@ -321,15 +329,16 @@ class LocalRuntime(Struct, eq=False):
         return process.open_pidfd(known["pid"], known["start"]) if known else None
 
     def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
-        """Send a request to the supervisor, wait for the reply, close the connection, and return the reply."""
+        """Send a request to the supervisor, and return the reply; raises `RuntimeFailure`."""
         connection, answer = self._converse(request, fds)
         connection.close()
         return answer
 
     def _converse(self, request: dict[str, Any], fds: Sequence[int] = ()) -> tuple[socket.socket, dict[str, Any]]:
-        """Send a request to the supervisor; return the connection and the reply. Raises `RuntimeFailure`.
+        """Send a request to the supervisor, and return the open connection and the reply; raises `RuntimeFailure`.
 
-        The request is sent a second time if the first supervisor ends before it replies (idle or killed).
+        If the supervisor ends before it replies (because it is idle or was killed), the request is sent to the next
+        one.
         """
         for _ in range(_ATTEMPTS):
             connection = supervisor_client.connect(self.run)
@@ -363,16 +372,17 @@ class LocalRuntime(Struct, eq=False):
     def keep_supervisor(self) -> None:
         """Start a supervisor if none runs, because only a supervisor handles the output and the end of containers.
 
-        Does nothing if a supervisor did not answer an earlier request, so that a command on many containers stays fast.
+        Ignores errors. Does nothing if a supervisor did not answer an earlier request, so that a command on many
+        containers stays fast.
         """
         if self._answers:
             with suppress(RuntimeFailure, OSError, subprocess.TimeoutExpired):
                 supervisor_client.revive(self.run)
 
     def _ask_for_end(self, container_id: str) -> dict[str, Any] | None:
-        """Ask the supervisor for the end of a process that has died; return its code and time, or None if unknown.
+        """Ask the supervisor for the end of a dead process; return the exit code and the time, or None if unknown.
 
-        The supervisor knows the end even if a full disk prevents it from writing the file with the end.
+        The supervisor knows the end even if a full disk prevents it from writing the container's file ``exit``.
         """
         if not self._answers:
             return None
@@ -386,7 +396,7 @@ class LocalRuntime(Struct, eq=False):
 
 
 def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
-    """Return the spec as JSON, and create missing bind sources as directories, as Docker does.
+    """Return a process description as JSON values, and create missing bind sources as directories, as Docker does.
 
     The runtime hides the directories ``hidden`` from a hostfs container (a container on the host's own files).
     """
@@ -405,9 +415,10 @@ def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
 
 
 def _layer(rootfs: str, layer: str) -> tuple[str, str]:
-    """Return the root and the overlay directory that a container uses.
+    """Return the root directory that a container uses, and its overlay directory (``layer``, for a writable layer).
 
-    If the kernel has no overlayfs, the root is a full copy, and the overlay directory is "". Raises `RuntimeFailure`.
+    If the kernel has no overlayfs, the root is a full copy of ``rootfs``, and the overlay directory is "". Raises
+    `RuntimeFailure`.
     """
     with open("/proc/filesystems", encoding="ascii") as file:
         if any(line.split()[-1] == "overlay" for line in file):

@@ -55,10 +55,10 @@ class Compressor:
         self._children.expect(pid, lambda status: self._finish(status, source))
 
     def _finish(self, status: int, source: int) -> None:
-        """Rename the compressed file to the current name of its original plus ``.gz``, and start with the next file.
+        """Rename the compressed file to the name of its original plus ``.gz``, and start with the next file.
 
-        The original may have been rotated again, so it is found by its inode. ``source`` keeps the original open, so
-        no other file can have its inode.
+        ``status`` is the wait status of the compressing process. The original may have been rotated again meanwhile, so
+        it is found by its inode. ``source`` is a descriptor of the original, so no other file can have its inode.
         """
         self._busy, inode = False, os.fstat(source).st_ino
         name = next((name for n in self._uncompressed() if _inode(name := f"{self._path}.{n}") == inode), "")
@@ -104,7 +104,11 @@ def _inode(path: str) -> int:
 
 
 def _compress(source: int, target: str, parent: int) -> NoReturn:
-    """Compress a rotated log in the child process; exit with 0 if all data was written."""
+    """Compress a rotated log in the child process, then exit: with 0 if all data was written, else with 1.
+
+    ``source`` is a descriptor of the log, ``target`` the path of the compressed file, ``parent`` the pid of the
+    supervisor.
+    """
     try:
         leave_parent()
         syscalls.die_with_parent(parent)

@@ -38,7 +38,7 @@ def read(
     ask_to_wait: Callable[[], socket.socket],
     wait: WaitReadable = wait_readable,
 ) -> Iterator[LogLine]:
-    """Yield the entries of the log at ``path``, oldest first; yield nothing if the file is missing.
+    """Yield the entries of the log at ``path``, the oldest first; yield nothing if the file is missing.
 
     ``ask_to_wait`` is called only if the caller also wants new lines (as ``logs --follow``). ``ask_to_wait`` returns a
     connection that becomes readable when the container has ended and its log is complete. ``wait`` waits for new lines.
@@ -95,7 +95,7 @@ class _File:
         self.file.close()
 
     def lines(self, skipped: int = 0) -> Iterator[bytes]:
-        """Yield the complete lines added to the file since the last call, without the first ``skipped`` lines."""
+        """Yield the complete lines added to the file since the last call; omit the first ``skipped`` of these lines."""
         if self.compressed:
             yield from islice(self._decompressed(), skipped, None)
             return
@@ -104,10 +104,10 @@ class _File:
             yield from lines
 
     def skip(self, count: int) -> tuple[int, int]:
-        """Seek to the last ``count`` lines of the file; return two numbers.
+        """Seek to the last ``count`` lines of the file.
 
-        The first number says how many of these lines the file has. The second number is the argument ``skipped`` for
-        `lines`. If the file is not compressed, the second number is 0.
+        Returns how many of these lines the file has, and the argument ``skipped`` for `lines`. The second number is 0
+        for a file that is not compressed.
         """
         if self.compressed:
             total = sum(1 for _ in self._decompressed())

@@ -53,8 +53,8 @@ def configuration(
 ) -> Json:
     """Return the whole OCI configuration of a container.
 
-    ``dev`` holds the directory that is mounted at /dev, and the canonical path of /dev in the container's root
-    directory.
+    ``root`` is the container's root directory. ``dev`` holds the directory that is mounted at /dev, and the canonical
+    path of /dev in ``root``. ``cwd`` is the working directory.
     """
     capabilities = capability_mask(spec["cap_add"], spec["cap_drop"], privileged=spec["privileged"])
     namespaces = ["ipc", "uts", "mount", "cgroup", *([] if spec["pid_host"] else ["pid"])]
@@ -81,7 +81,7 @@ def configuration(
 def process(
     argv: Sequence[str], env: Mapping[str, str], cwd: str, identity: Identity, capabilities: int, *, tty: bool
 ) -> Json:
-    """Return the OCI description of a process.
+    """Return the OCI description of a process; ``capabilities`` is a bit mask.
 
     A process of a user other than root has no capabilities at first. It may gain capabilities of the bounding set when
     it executes a set-user-ID file, or a file with capabilities.

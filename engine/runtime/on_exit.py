@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class OnExit:
-    """The command ``on_exit`` of one container, and the number of clients that do its work themselves (`hold`)."""
+    """The command ``on_exit`` of one container, and the number of clients that do its work themselves (`hold`).
+
+    The command releases what the ended container used.
+    """
 
     def __init__(
         self, directory: ContainerDirectory, spec: Mapping[str, Any], stop_order: StopOrder, jobs: Jobs
@@ -37,7 +40,7 @@ class OnExit:
         self._holders += 1
 
     def release(self) -> None:
-        """Undo one call of `hold`. If no other hold remains, run the command, unless the end has been handled.
+        """Undo one call of `hold`. If no hold remains, run the command, unless a client has handled the end.
 
         The end has been handled if the container's files have been deleted and no restart is due.
         """
@@ -50,9 +53,10 @@ class OnExit:
             self.cancel()
 
     def register(self) -> None:
-        """Register the job for the command, because the container has ended; do not run the job yet.
+        """Register the command as a job, because the container has ended; do not run the job yet.
 
-        If the user has requested a restart, the job is durable: after a kill of this supervisor, the next one runs it.
+        If the user has requested a restart, the job is durable: after a kill of this supervisor, the next supervisor
+        runs it.
         """
         if self._spec["on_exit"]:
             self._job = Job(self._container_id(), self._spec["on_exit"], self._spec["on_exit_env"])
@@ -70,7 +74,10 @@ class OnExit:
         self._job = None
 
     def handle_recorded_end(self) -> None:
-        """Run the command if an earlier supervisor has recorded the container's end and there is no job for it yet."""
+        """Run the command ``on_exit`` for a container's end that an earlier supervisor recorded.
+
+        Does nothing if no end is recorded, or if a job for the container exists.
+        """
         if self._directory.read("exit") is not None and not self._jobs.has(self._container_id()):
             self.register()
             self.run()

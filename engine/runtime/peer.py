@@ -89,7 +89,7 @@ def own_rights(*, any_network: bool = False) -> Rights:
 
 
 def credentials(connection: socket.socket) -> tuple[int, int, int]:
-    """Return the pid, user and group that the peer had when it connected.
+    """Return the pid, the user id and the group id that the peer had when it connected.
 
     The pid is 0 if the peer is not in this pid namespace.
     """
@@ -99,7 +99,7 @@ def credentials(connection: socket.socket) -> tuple[int, int, int]:
 
 @contextlib.contextmanager
 def process(connection: socket.socket) -> Iterator[int]:
-    """Yield the peer's pid; raises OSError at the end of the block if the peer has ended.
+    """Yield the peer's pid in a ``with`` block; raises OSError at the end of the block if the peer has ended.
 
     After the peer's end, another process may get the same pid. On Linux 6.5 and later, a pidfd of the peer detects
     this. On older kernels, a process that got the pid before this call is mistaken for the peer.
@@ -149,8 +149,8 @@ def is_genuine(connection: socket.socket) -> bool:
     """Return whether the peer can be a server of hawse: it has the same user and user namespace, and CAP_SYS_ADMIN.
 
     The server may have fewer capabilities than this process, because the command that started it may have had fewer. If
-    the server has more, this process cannot read which user namespace the server is in. Then only the server compares
-    the user namespaces.
+    the server has more capabilities, this process cannot read which user namespace the server is in. Then only the
+    server compares the user namespaces.
     """
     try:
         with process(connection) as pid:
@@ -189,9 +189,10 @@ def is_listening(run: str, name: str) -> bool:
 
 
 def connect(run: str, name: str, timeout: float = CONNECT_TIMEOUT_SECONDS) -> socket.socket:
-    """Connect to the socket ``name`` in the directory ``run``; the connection gets the time-out ``timeout``.
+    """Connect to the socket ``name`` in the directory ``run``.
 
-    Raises OSError if no process listens, or if the listening process cannot be a server of hawse (`is_genuine`).
+    ``timeout`` is in seconds, and also holds for each later wait on the connection. Raises OSError if no process
+    listens, or if the listening process cannot be a server of hawse (`is_genuine`).
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout)
@@ -207,7 +208,7 @@ def connect(run: str, name: str, timeout: float = CONNECT_TIMEOUT_SECONDS) -> so
 
 
 def await_answer(connection: socket.socket, seconds: float | None) -> bool:
-    """Wait until the server's answer or the end of the connection can be read; return False after ``seconds``.
+    """Wait for the server's answer or the end of the connection; return False if neither comes within ``seconds``.
 
     A server that a signal has stopped (SIGSTOP) is killed. The connection then ends, and the caller can start another
     server. If the server was stopped before this call, the kill comes after `STOPPED_SECONDS`. A server that is only
@@ -225,10 +226,10 @@ def await_answer(connection: socket.socket, seconds: float | None) -> bool:
 
 
 def kill_if_stopped(connection: socket.socket, *, before: bool) -> bool:
-    """Return whether a signal has stopped the peer; kill the peer if the caller's previous check saw it stopped too.
+    """Return whether a signal (SIGSTOP) has stopped the peer. Kill the peer if ``before`` is also True.
 
-    ``before`` is the result of the previous check. The kill is safe, because the next agent or supervisor finds all
-    data in files and in the kernel.
+    ``before`` is the result of the caller's previous call. The kill is safe, because the next agent or supervisor finds
+    all data in files and in the kernel.
     """
     stopped = processes.is_stopped(credentials(connection)[0])
     if stopped and before:
@@ -242,7 +243,7 @@ def kill_if_stopped(connection: socket.socket, *, before: bool) -> bool:
 def identity(pid: int) -> Identity:
     """Return all values that determine the rights of the process ``pid``; raises OSError.
 
-    A process may run commands in place of ``pid`` only if its values are equal.
+    This process may run commands in place of ``pid`` only if the values of both processes are equal.
     """
     status = _status(pid)
     spaces = tuple(os.stat(f"/proc/{pid}/ns/{kind}").st_ino for kind in _NAMESPACES)
@@ -286,7 +287,7 @@ def _permitted(status: bytes) -> int:
 
 
 def _user_namespace(pid: int) -> int:
-    """Return the inode of a process's user namespace, or 0 if the process has rights that this process lacks."""
+    """Return the inode of a process's user namespace, or 0 if this process is not allowed to read it."""
     try:
         return os.stat(f"/proc/{pid}/ns/user").st_ino
     except PermissionError:

@@ -1,6 +1,7 @@
-"""Fork an idle child process in advance. Later, the parent sends a file descriptor, from which the child gets its work.
+"""Fork an idle child process in advance, so that it can start its work without the delay of a fork.
 
-The parent has one thread. The child exits when the parent has ended or has dismissed the child.
+The parent, which must have only one thread, later sends a file descriptor to the child, which gets its work from it.
+The child exits when the parent has ended or has dismissed the child.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class IdleChild:
 
 
 def has_work(channel: socket.socket) -> bool:
-    """Return whether work waits in the channel of an idle child, or the parent has closed the channel."""
+    """Return whether an idle child must wake up: work waits in its channel, or the parent has closed the channel."""
     return bool(select.select([channel], [], [], 0)[0])
 
 

@@ -33,7 +33,7 @@ def exit_code(status: int) -> int:
 
 
 def foreign_exit_status(pid: int, pidfd: int) -> int | None:
-    """Return the wait status of an ended process that is not our child, or None if the status is unknown.
+    """Return the wait status of an ended process that is no child of this process, or None if the status is unknown.
 
     The status is read from the pidfd, or from /proc while the process is a zombie (not reaped yet).
     """

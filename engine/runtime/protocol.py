@@ -32,7 +32,7 @@ class Broken(Exception):
 
 
 def frame(kind: int, payload: bytes) -> bytes:
-    """Return the bytes of one frame of the protocol."""
+    """Return the bytes of one frame of the protocol; ``kind`` is the frame's type."""
     return _HEADER.pack(kind, len(payload)) + payload
 
 
@@ -70,7 +70,7 @@ def send(connection: socket.socket, document: dict[str, Any], fds: Sequence[int]
 
 
 def receive(connection: socket.socket) -> dict[str, Any]:
-    """Return the document of the next control frame; blocks until the frame arrives, and reads no byte after it.
+    """Return the document of the next control frame. Blocks until the frame arrives, and reads no byte after it.
 
     Raises `Broken` if the connection ends or another kind of frame arrives.
     """
@@ -94,7 +94,7 @@ def receive_with_fds(connection: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def exactly(connection: socket.socket, length: int) -> bytes:
-    """Return the next ``length`` bytes; blocks until they arrive, or raises EOFError if the connection ends earlier."""
+    """Return the next ``length`` bytes of a connection; raises EOFError if the connection ends earlier. Blocks."""
     data = bytearray()
     while len(data) < length:
         chunk = connection.recv(min(_CHUNK, length - len(data)))

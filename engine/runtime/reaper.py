@@ -19,9 +19,7 @@ _BYTES = 4096
 
 
 class Children:
-    """Calls a registered function when an expected child of the supervisor ends. The wait status of any other child is
-    ignored.
-    """
+    """Calls a registered function when an expected child of the supervisor ends; other children are only reaped."""
 
     def __init__(self, loop: Loop) -> None:
         self._expected: dict[int, Callable[[int], None]] = {}

@@ -15,10 +15,11 @@ _CHUNK = 32768
 
 
 def relay(master: int, child: int, stdio: Stdio, request: ExecCreate) -> bool:
-    """Copy between the user's terminal and the terminal of a command until the command (``child``) has ended.
+    """Copy between the user's terminal and the terminal of a command, whose master is ``master``.
 
-    Returns False after all output was read. Returns True if the user has detached, or if the command was started
-    detached. The command then continues and keeps its terminal. Closes ``master``, the master of this terminal.
+    Returns False after the command (the process ``child``) has ended and all its output was read. Returns True if the
+    user has detached, or if the command was started detached. The command then continues and keeps its terminal. Closes
+    ``master`` in all cases.
     """
     with ExitStack() as stack:
         stack.callback(os.close, master)
@@ -59,9 +60,9 @@ def _copy(master: int, ended: int, stdio: Stdio, request: ExecCreate) -> bool:
 def _leave_reader(master: int, *, own_session: bool) -> None:
     """Fork a process that reads the output of the command's terminal until no process has the terminal open.
 
-    Without this process, the kernel would send SIGHUP to the command when the terminal's master is closed. With
-    ``own_session``, the process leaves the session of the user's terminal. For a detached command, it stays in the
-    session of its parent, by which `engine.containers.detached_exec` tells it from the command.
+    Without this process, the kernel would send SIGHUP to the command when ``master``, the terminal's master, is closed.
+    With ``own_session``, the process leaves the session of the user's terminal. For a detached command, it stays in the
+    session of its parent, because `engine.containers.detached_exec` tells it from the command by its session.
     """
     if os.fork():
         return

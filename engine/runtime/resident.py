@@ -35,8 +35,8 @@ def open_lock(run: str, name: str) -> int:
 def move_foreign_file(run: str, name: str, is_right: Callable[[int], bool]) -> None:
     """Rename the file ``name`` in ``run`` if it has the wrong type for a lock file or a socket; idempotent.
 
-    Another program may have created the file. ``is_right`` gets the file's mode and returns whether the type is right,
-    such as `stat.S_ISREG` for a lock file.
+    Another program may have created the file. ``is_right`` gets the file's mode (st_mode) and returns whether the type
+    is right, such as `stat.S_ISREG` for a lock file.
     """
     path = os.path.join(run, name)
     with contextlib.suppress(OSError):
@@ -154,11 +154,13 @@ def _inode(run: str, name: str) -> int:
 
 
 def claim(run: str, name: str) -> socket.socket | None:
-    """Reserve an abstract socket address for the resident process ``name`` of ``run``; return the socket that has it.
+    """Reserve an abstract socket address for the resident process ``name`` of ``run``; return the socket bound to it.
 
-    When another program deletes a lock file, the lock no longer prevents a second process. The address is not a file,
-    so it cannot be deleted. Closing the socket releases the address. Returns None if a process of the same directory
-    has the address. If a foreign process has the address, returns an unbound socket, so that the start can continue.
+    Returns None if a process with the same directory ``run`` has the address already. If a foreign process has the
+    address, returns an unbound socket, so that the start can continue.
+
+    Another program may delete a lock file, which then no longer prevents a second process. The address is not a file,
+    so it cannot be deleted. Closing the socket releases the address.
     """
     holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     address = f"\0hawse/{name}/{zlib.crc32(os.fsencode(run)):08x}{run[-64:]}".encode("utf-8", "surrogateescape")[:107]
@@ -188,9 +190,10 @@ def _is_claimed(run: str, address: bytes) -> bool:
 
 
 def close_probe(holder: socket.socket) -> None:
-    """Close the connection of a process that only checks a claimed address (`claim`).
+    """Accept and close a connection to the claimed address; ``holder`` is the socket that `claim` has returned.
 
-    The event loop calls this function when ``holder`` is readable.
+    The peer only checks whether this process is hawse's own. The event loop calls this function when ``holder`` is
+    readable.
     """
     with contextlib.suppress(OSError):
         holder.accept()[0].close()

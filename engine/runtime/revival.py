@@ -15,9 +15,9 @@ from engine.runtime import guarded
 
 
 def revive() -> None:
-    """Start a guard if the agent or the supervisor must run and was killed together with the guard.
+    """Start a guard if the agent or the supervisor must run, but was killed together with the guard.
 
-    The guard then starts them. Takes some microseconds if no guard is needed.
+    The guard then starts the agent and the supervisor. If no guard is needed, the call takes only some microseconds.
     """
     if guarded.needs_guard(os.environ.get("HAWSE_RUN") or DEFAULT_RUN):
         with suppress(PermissionDenied):

@@ -31,7 +31,7 @@ def open_root(path: str) -> int:
 
 
 def is_blocked(directory: str, path: str) -> bool:
-    """Return whether ``path`` or one of its parents exists but is not a directory; ``directory`` is the root."""
+    """Return whether ``path`` below the root ``directory``, or one of its parents, exists but is no directory."""
     try:
         root = open_root(directory)
     except OSError:
@@ -69,10 +69,11 @@ def read_lines(root: int, path: str) -> Iterator[str]:
 
 
 def ensure(root: int, path: str, *, directory: bool, replace: bool = False, mounted: Collection[str] = ()) -> str:
-    """Create ``path`` if it is missing; return its canonical path, which has no symbolic link.
+    """Create ``path`` as a file or directory if it is missing; return its canonical path, without symbolic links.
 
-    With ``replace``, a path component that is not a directory is removed and created again, as Docker does in the
-    writable layer. Nothing is created at or below a path in ``mounted``, because a mount will cover that path.
+    ``root`` is a descriptor of the root directory. With ``replace``, a path component that is not a directory is
+    removed and created again, as Docker does in the writable layer. Nothing is created at or below a path in
+    ``mounted``, because a mount will cover that path.
     """
     todo, done, links = deque(path.split("/")), list[str](), 0
     while todo:
@@ -102,9 +103,9 @@ def ensure(root: int, path: str, *, directory: bool, replace: bool = False, moun
 
 
 def _step(parent: int, name: str, *, directory: bool, replace: bool) -> str | None:
-    """Create one component of a path if it is missing.
+    """Create one component of a path if it is missing; return the target of a symbolic link, or None.
 
-    If the component is a symbolic link and is kept, return the target of the link. Otherwise return None.
+    The result is None if the component is no symbolic link, or was replaced because of ``replace``.
     """
     try:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)

@@ -63,10 +63,11 @@ def enter_root(*, read_only: bool) -> int:
 
 
 def show_unified_groups() -> None:
-    """Mount only the unified control groups (cgroup2), because crun refuses the version 1 hierarchies.
+    """Mount only the unified control groups (cgroup2) at /sys/fs/cgroup, because crun refuses version 1 hierarchies.
 
-    If the host has a cgroup2 mount, that mount is bound. Otherwise cgroup2 is mounted in a new control group namespace.
-    In the initial namespace, the kernel would apply the mount options to all groups, which takes 5 to 30 milliseconds.
+    If the host has a cgroup2 mount elsewhere, that mount is bound. Otherwise cgroup2 is mounted in a new control group
+    namespace. In the initial namespace, the kernel would apply the mount options to all groups, which takes 5 to 30
+    milliseconds.
     """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         mounts = [line.split()[4] for line in file if " - cgroup2 " in line and line.split()[3] == "/"]
@@ -80,7 +81,7 @@ def show_unified_groups() -> None:
 
 
 def mount_root(spec: Mapping[str, Any], place: str) -> None:
-    """Mount the root of an image or a directory at ``place``.
+    """Mount the root file system of an image or a directory at the path ``place``.
 
     If the container is not privileged, device files in the root cannot be opened.
     """
@@ -107,7 +108,10 @@ def _escape(path: str) -> str:
 
 
 def populate(spec: Mapping[str, Any], sources: Sources) -> None:
-    """Mount /proc, /dev, /sys and the user's binds; needs new pid, network and IPC namespaces."""
+    """Mount /proc, /dev, /sys and the user's binds.
+
+    This process must already be in new pid, network and IPC namespaces.
+    """
     _mount_fresh("proc", "/proc", "proc", _STRICT)
     _populate_dev(sources.devices, privileged=spec["privileged"])
     _mount_sysfs(privileged=spec["privileged"])
@@ -121,9 +125,10 @@ def populate(spec: Mapping[str, Any], sources: Sources) -> None:
 
 
 def shows_devices(status: os.stat_result, devices: int) -> bool:
-    """Return whether devices work in a bind mount of a source: the source must be a device or be on the host's /dev.
+    """Return whether the container can use device files in a bind mount of a source.
 
-    ``status`` is the source's status, and ``devices`` is a file descriptor of the host's /dev.
+    The source must be a device itself or be on the host's /dev. ``status`` is the source's status, and ``devices`` is a
+    file descriptor of the host's /dev.
     """
     return status.st_dev == os.stat(devices).st_dev or stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
 
@@ -149,10 +154,10 @@ def _mount_fresh(source: str, target: str, fstype: str, flags: int, data: str = 
 
 
 def make_devices(devices: int, dev: str, *, privileged: bool, console: bool) -> None:
-    """Mount a /dev at ``dev`` with a few devices, or with all devices for a privileged container.
+    """Mount a /dev at the path ``dev`` with a few devices, or with all devices for a privileged container.
 
-    ``devices`` is a descriptor of the host's /dev. An unprivileged container has CAP_MKNOD as in Docker. It can make
-    other devices, but it cannot open them (MS_NODEV).
+    ``devices`` is a descriptor of the host's /dev. With ``console``, the container has a terminal. An unprivileged
+    container has CAP_MKNOD as in Docker. It can make other devices, but it cannot open them (MS_NODEV).
     """
     flags = MS_NOSUID | (0 if privileged else MS_NODEV)
     syscalls.mount("tmpfs", dev, "tmpfs", flags, "size=65536k,mode=755")
@@ -197,7 +202,7 @@ def bind_files(sources: Sources, *, read_only: bool) -> None:
 
 
 def _shadow(directory: str, without: str) -> None:
-    """Mount a tmpfs over ``directory``, and bind into it all entries of the directory except ``without``.
+    """Mount a tmpfs over ``directory``, and bind all entries of the directory except ``without`` into the tmpfs.
 
     The entry ``without`` can then be created in the tmpfs.
     """
@@ -229,7 +234,7 @@ def apply_default_sysctls() -> None:
 
 
 def apply_sysctls(sysctls: Mapping[str, str], netns: str) -> None:
-    """Write the values of ``--sysctl``; raises `SetupFailed` for a network sysctl in the host's network namespace."""
+    """Write the values of ``--sysctl``; raises `SetupFailed` for a network sysctl if ``netns`` is "host"."""
     for key, value in sysctls.items():
         if netns == "host" and key.startswith("net."):
             text = f'{CREATE}sysctl "{key}" not allowed in host network namespace: unknown'

@@ -39,7 +39,10 @@ _MACHINES = {
 
 
 def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | None:
-    """Return the filter for a process with ``capabilities`` ("CAP_…") in its bounding set, or None for no filter."""
+    """Return the system call filter that a profile gives to a process, or None for no filter.
+
+    ``capabilities`` are the names ("CAP_…") in the process's bounding set.
+    """
     if profile == UNCONFINED:
         return None
     if profile in ("", BUILTIN):

@@ -25,9 +25,9 @@ class MountNamespace:
         self._fd = -1
 
     def take(self, fd: int) -> None:
-        """Hold the namespace of the file descriptor ``fd``, unless the supervisor or process 1 is in this namespace.
+        """Hold the mount namespace to which the descriptor ``fd`` refers; `close` closes ``fd``.
 
-        The file descriptor then belongs to this object, which closes it.
+        If the supervisor or process 1 is in this namespace, ``fd`` is closed at once and nothing is held.
         """
         self.close()
         self._fd = fd

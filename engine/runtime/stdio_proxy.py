@@ -26,10 +26,10 @@ _CHUNK = 32768
 class StdioProxy:
     """Replaces each standard stream that is a terminal by a pipe; passes on other streams unchanged.
 
-    For a container of an image, the constructor gets the function ``may_say``. Then files are replaced by pipes too,
-    and the error stream is always replaced. ``may_say`` returns whether the first error output may be a message of
-    crun. Such output is kept in ``held`` until the caller knows who has written it: crun or the command. If output and
-    errors go to the same file, both use the same pipe, so that their order stays the same.
+    ``may_say`` is a function that the constructor gets only for a container of an image. Then files are replaced by
+    pipes too, and the error stream is always replaced. ``may_say`` returns whether the first error output may be a
+    message of crun. Such output is kept in ``held`` until the caller knows who has written it: crun or the command. If
+    output and errors go to the same file, both use the same pipe, so that their order stays the same.
     """
 
     def __init__(self, streams: list[int], may_say: Callable[[bytes], bool] | None = None) -> None:
@@ -98,7 +98,7 @@ class StdioProxy:
         terminal.write_all(target, data)
 
     def release(self, data: bytes) -> None:
-        """Write ``data`` to the error stream, instead of the possible message of crun that was kept in ``held``."""
+        """Write ``data`` to the error stream: the output kept in ``held``, or a text that replaces it."""
         terminal.write_all(self._error_target, data)
 
     def _read_input(self) -> None:
@@ -123,10 +123,9 @@ class StdioProxy:
 
 
 def _is_exposed(fd: int, *, files: bool) -> bool:
-    """Return whether a stream must be replaced by a pipe.
+    """Return whether a stream must be replaced by a pipe, because a container must not get its file descriptor.
 
-    A terminal must always be replaced. With ``files``, everything except a pipe, a socket and /dev/null must be
-    replaced.
+    This holds for every terminal. With ``files``, it holds for everything except a pipe, a socket and /dev/null.
     """
     if not files:
         return os.isatty(fd)

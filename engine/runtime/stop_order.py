@@ -31,9 +31,10 @@ class StopOrder:
         self._timer: Timer | None = None
 
     def give(self, number: int, seconds: float | None, *, restart: bool | None) -> None:
-        """Send the signal ``number``, and SIGKILL after ``seconds``; None means never. The number 0 sends no signal.
+        """Send the signal ``number`` (0: no signal) now, and SIGKILL after ``seconds`` (None: never).
 
-        A second request replaces ``restart`` unless its value is None. Of both deadlines, the earlier is used.
+        If there is an earlier request, the earlier of both deadlines is used. ``restart`` replaces the earlier value
+        unless it is None.
         """
         self._requested, self.restart = True, self.restart if restart is None else restart
         self._stopping = self._stopping or restart is not None

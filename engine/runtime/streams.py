@@ -66,9 +66,9 @@ class Streams:
     def open_fifos(self, *, adopted: int = 0) -> None:
         """Open the supervisor's ends of the FIFOs; does nothing if the container has a terminal.
 
-        ``adopted`` is the pid of a process that an earlier supervisor started. The option stdin_once closes standard
-        input when the first client's input ends. With this option, an adopted container gets no standard input,
-        because the connection of its first client ended with the earlier supervisor.
+        ``adopted`` is the pid of a process that an earlier supervisor started, or 0. The option stdin_once closes
+        standard input when the first client's input ends. With this option, an adopted container gets no standard
+        input, because the connection of its first client ended with the earlier supervisor.
         """
         if self._spec["tty"]:
             return
@@ -81,7 +81,10 @@ class Streams:
             self.begin()
 
     def _open_fifo(self, name: str, adopted: int, number: int, mode: int) -> int:
-        """Open a FIFO; if its file was deleted, open the FIFO that the adopted process has as descriptor ``number``."""
+        """Open the FIFO ``name`` with ``mode``, the flags of open(2), and return its descriptor.
+
+        If the FIFO's file was deleted, open the FIFO that the process ``adopted`` has as descriptor ``number``.
+        """
         if adopted and not os.path.lexists(self._directory.file(name)):
             with contextlib.suppress(OSError):
                 place = os.open(f"/proc/{adopted}/fd/{number}", os.O_PATH | os.O_CLOEXEC)
@@ -193,7 +196,10 @@ class Streams:
             self.resume()
 
     def _copy(self, fd: int, kind: int) -> int:
-        """Copy available data of a stream; return its size in bytes, or 0 if the stream has ended or has no data."""
+        """Copy available data of the stream ``fd``; return its number of bytes, or 0 at the end or without data.
+
+        ``kind`` is the type of the frames that clients get.
+        """
         try:
             data = os.read(fd, _CHUNK)
         except OSError:
@@ -207,9 +213,9 @@ class Streams:
         return size
 
     def _first_words(self, data: bytes, kind: int) -> bytes:
-        """If ``data`` is crun's message that the command cannot be executed, return the message of runc instead.
+        """Replace crun's message that the command cannot be executed by the message of runc.
 
-        Only the first output of a container can be such a message. All other output is returned unchanged.
+        Only the first output of a container can be such a message. All other ``data`` is returned unchanged.
         """
         fresh, self._fresh = self._fresh, False
         if not fresh or self._spec["rootfs"] == "/" or (kind == protocol.STDOUT and not self._spec["tty"]):

@@ -43,7 +43,7 @@ _DIRECTORIES = (CONTAINERS, "netns", "crun")
 
 
 class PendingClient:
-    """A client that attached to a container before the supervisor got the request ``create`` for the container.
+    """A client that attached to a container before the supervisor got the request to create the container.
 
     The client's frames are kept until this request arrives.
     """
@@ -54,7 +54,7 @@ class PendingClient:
         self._size = 0
 
     def keep_frame(self, client: Connection, kind: int, payload: bytes) -> None:
-        """Keep a frame until the request ``create`` arrives; pause reading from the client if many bytes are kept."""
+        """Keep a frame until the container is created; pause reading from the client if many bytes are kept."""
         self.frames.append((kind, payload))
         self._size += len(payload)
         client.pause(self._size > FULL_BYTES)
@@ -241,10 +241,10 @@ class Supervisor:
         client.reply(ending if "kind" in ending else {"kind": OTHER, "message": text})
 
     def _wait(self, client: Connection, request: dict[str, Any]) -> None:
-        """Reply to the client when the container's process has ended.
+        """Reply to the client when the container's process has ended, or immediately if the container has no process.
 
-        If the container has no process, the client gets a reply immediately. With ``next``, the client instead waits
-        for the next start and for the end after it.
+        If the request has ``next`` and there is no process, the client instead waits for the next start and the end
+        after it.
         """
         container = self._containers.get(request["id"])
         if container is not None:
@@ -277,8 +277,8 @@ class Supervisor:
     def _stop(self, client: Connection, request: dict[str, Any]) -> None:
         """Stop a container as `StopOrder` describes, and report its end to the client.
 
-        With ``hold``, the client handles the end and then sends any frame. If the client closes the connection instead,
-        ``on_exit`` runs.
+        If the request has ``hold``, the client handles the end and then sends any frame. If the client closes the
+        connection instead, the command ``on_exit`` runs.
         """
         container = self._containers.get(request["id"])
         if container is None or container.stage != "running":

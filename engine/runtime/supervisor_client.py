@@ -39,7 +39,7 @@ def is_there(run: Path) -> bool:
 
 
 def revive(run: Path) -> None:
-    """Start a supervisor unless one listens; raises OSError, or TimeoutExpired if the supervisor takes over 10 s."""
+    """Start a supervisor unless one listens; raises OSError, or TimeoutExpired if the start takes over 10 s."""
     if not peer.is_listening(str(run), SOCKET):
         _start(run)
 
@@ -60,10 +60,10 @@ def connect(run: Path) -> socket.socket:
 
 
 def _start(run: Path) -> None:
-    """Start a supervisor, and wait until the new supervisor listens or finds another running supervisor.
+    """Start a supervisor, and wait until it listens or ends; raises OSError or TimeoutExpired.
 
-    The supervisor runs without site packages and without the user's PYTHON… variables, because it needs only the
-    standard library.
+    It ends at once if another supervisor runs. The supervisor runs without site packages and without the user's PYTHON…
+    variables, because it needs only the standard library.
     """
     make_private_directory(run)
     subprocess.run(
