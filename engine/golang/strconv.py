@@ -15,7 +15,10 @@ ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t"
 
 
 def quote(text: str, ascii_only: bool = False, mark: str = '"') -> str:
-    """Return ``text`` as a quoted Go string literal, or as a character literal if ``mark`` is ``'``."""
+    """Return ``text`` as a quoted Go string literal, or as a character literal if ``mark`` is ``'``.
+
+    With ``ascii_only``, all characters beyond ASCII are escaped.
+    """
     if text.isascii() and text.isprintable() and mark not in text and "\\" not in text:
         return mark + text + mark
     return mark + "".join(_escape(c, mark, ascii_only) for c in text) + mark
@@ -45,7 +48,7 @@ def parse_bool(text: str) -> bool:
 
 
 def parse_int(text: str, bits: int = 64, *, base: int = 0) -> int:
-    """Parse a signed integer like strconv.ParseInt; raises ValueError with the error text that Go prints.
+    """Parse an integer of ``bits`` bits like strconv.ParseInt; raises ValueError with the error text that Go prints.
 
     ``base`` is 0 or 10. With base 0, the prefixes 0x, 0b, 0o and 0 (octal) are accepted.
     """
@@ -53,7 +56,10 @@ def parse_int(text: str, bits: int = 64, *, base: int = 0) -> int:
 
 
 def parse_uint(text: str, bits: int = 64, *, base: int = 0) -> int:
-    """Parse an unsigned integer like strconv.ParseUint; raises ValueError with the error text that Go prints."""
+    """Parse an unsigned integer of ``bits`` bits like strconv.ParseUint; raises ValueError with Go's error text.
+
+    ``base`` is 0 or 10, as in `parse_int`.
+    """
     if text[:1] in ("+", "-"):
         raise ValueError(f"strconv.ParseUint: parsing {quote(text)}: invalid syntax")
     return _integer("ParseUint", text, base, 0, (1 << bits) - 1)
@@ -65,7 +71,7 @@ def atoi(text: str) -> int:
 
 
 def _integer(function: str, text: str, base: int, low: int, high: int) -> int:
-    """Parse an integer between ``low`` and ``high``; ``base`` is 0 or 10.
+    """Parse an integer between ``low`` and ``high``; ``base`` is 0 or 10, as in `parse_int`.
 
     Raises ValueError with the error text that Go prints, which names the Go function ``function``.
     """

@@ -26,8 +26,7 @@ LIMITS = {
     "01": [("month", 0, 1, 12)], "15": [("hour", 0, 0, 23)], "04": [("minute", 0, 0, 59)], "05": [("second", 0, 0, 59)],
     "Z07:00": [("time zone offset minute", 4, 0, 60), ("time zone offset hour", 1, 0, 24)],
 }  # fmt: skip
-"""Maps elements of Go's time layouts to their numbers: name, position in the element's text, lowest and highest value.
-"""
+"""Maps an element of Go's time layouts to the numbers in its text: name, position, lowest and highest value of each."""
 UTC = timezone.utc  # noqa: UP017
 
 
@@ -72,7 +71,7 @@ def parse_moment(text: str, now: float) -> float:
 
 
 def moment(text: str, now: datetime) -> float:
-    """Parse a time like `parse_moment`, but raise ValueError for an invalid text.
+    """Parse a time as `parse_moment` does (into Unix seconds), but raise ValueError for an invalid text.
 
     A date without a zone is in the zone of ``now``. For a duration, the result is rounded down to a whole second, as in
     Docker. The text ``0`` is Unix seconds, not a duration.
@@ -92,7 +91,10 @@ def moment(text: str, now: datetime) -> float:
 
 
 def nanoseconds(text: str, now: datetime) -> int:
-    """Parse a time like `moment`, but return nanoseconds since 1970 without a loss of digits."""
+    """Parse a time as `moment` does, but return nanoseconds since 1970; raises ValueError.
+
+    Unix seconds and RFC 3339 times with a zone keep all digits. Other dates are exact only to about a microsecond.
+    """
     if "-" not in text:
         with suppress(ValueError):
             return unix_nanoseconds(text)
@@ -104,7 +106,7 @@ def nanoseconds(text: str, now: datetime) -> int:
 def unix_nanoseconds(text: str) -> int:
     """Parse Unix seconds with an optional fraction into nanoseconds since 1970.
 
-    Raises ValueError with the error text that Go prints. As in Docker, a sign counts as a digit of the fraction.
+    Raises ValueError with the error text that Go prints. A sign in the fraction counts as a digit, as in Docker.
     """
     whole, point, fraction = text.partition(".")
     seconds, number = parse_int(whole, base=10), parse_int(fraction, base=10) if point else 0
@@ -144,7 +146,7 @@ def _is_zoned(text: str) -> bool:
 
 
 def _pieces(text: str, *, zoned: bool) -> list[str]:
-    """Return the elements of the Go time layout that Docker guesses for a date.
+    """Return the elements of the Go time layout that Docker guesses for a date; ``zoned`` says whether it has a zone.
 
     Docker guesses the layout from the dots, the letter T and the number of colons in the date.
     """
@@ -179,8 +181,9 @@ def _read(text: str, pieces: list[str]) -> dict[str, str]:
 
 
 def _offset(zone: str) -> int:
-    """Return the offset from UTC in seconds of ``Z`` or ``±HH:MM``. Go's largest offset, +24:60, is too large for
-    Python's class timezone.
+    """Return the offset from UTC in seconds of the time zone ``zone``, which is ``Z`` or ``±HH:MM``.
+
+    Python's class timezone is not used, because Go's largest offset, +24:60, is too large for it.
     """
     if zone == "Z":
         return 0

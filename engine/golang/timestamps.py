@@ -17,7 +17,7 @@ def now() -> str:
 
 
 def from_seconds(seconds: float) -> str:
-    """Convert Unix seconds to an RFC 3339 text; 0 becomes `NEVER`."""
+    """Convert Unix seconds to an RFC 3339 text; 0 becomes `NEVER` (Go's zero time)."""
     return from_nanoseconds(int(seconds * 1_000_000_000)) if seconds else NEVER
 
 
@@ -30,5 +30,5 @@ def from_nanoseconds(nanoseconds: int) -> str:
 
 
 def to_seconds(text: str) -> float:
-    """Convert an RFC 3339 text to Unix seconds, with a precision of a microsecond; `NEVER` becomes 0.0."""
+    """Convert an RFC 3339 text to Unix seconds, exact to a microsecond; `NEVER` (Go's zero time) becomes 0.0."""
     return 0.0 if text == NEVER else datetime.fromisoformat(text).timestamp()

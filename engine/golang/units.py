@@ -49,7 +49,7 @@ def binary_size(size: float) -> str:
 
 
 def parse_size(text: str, base: int) -> int:
-    """Parse ``512m`` or ``1.5 GiB`` into bytes; units are powers of ``base``.
+    """Parse a size such as ``512m`` or ``1.5 GiB`` into bytes; ``base`` is the factor between two units (1000 or 1024).
 
     Raises ValueError with the error text that Go prints. A size beyond Go's int64 becomes negative, as in Go.
     """
