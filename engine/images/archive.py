@@ -54,7 +54,10 @@ _INDEX_DEPTH = 3  # maximum depth of OCI indexes that are nested in the archive'
 
 
 class ArchivedImage(Struct, frozen=True):
-    """One image of an archive. ``config`` is the image configuration in bytes, or b"" for a plain root file system."""
+    """One image of an archive; ``references`` are the names that the archive gives it.
+
+    ``config`` is the image configuration in bytes, or b"" for a plain root file system.
+    """
 
     layers: Sequence[Layer]
     config: bytes = b""
@@ -103,7 +106,7 @@ class _Files(ABC):
         """Open a file; raises `InvalidArgument` if the file is missing."""
 
     def read(self, name: str, digest: str = "", size: int = -1) -> bytes:
-        """Return the content of a small file of the archive after checking its size and digest.
+        """Return the content of a small file of the image after checking its size in bytes and its digest.
 
         A ``digest`` of "" or a ``size`` of -1 means that the value is unknown. If ``digest`` is unknown but the file's
         name contains a digest, the content is compared with the digest in the name. Raises `InvalidArgument`.
@@ -122,7 +125,7 @@ class _Files(ABC):
         return data
 
     def document(self, name: str, digest: str = "", size: int = -1) -> Any:
-        """Return the parsed content of a JSON file of the archive; size and digest are checked as in `read`."""
+        """Return the parsed content of a JSON file of the image; size and digest are checked as in `read`."""
         return parse_document(self.read(name, digest, size), name)
 
 
@@ -235,7 +238,7 @@ def _saved(archive: _Archive, entry: Any) -> ArchivedImage:
 
 
 def _from_index(archive: _Files, index: Mapping[str, Any], name: str = "", depth: int = 0) -> Iterator[ArchivedImage]:
-    """Yield the images of an OCI index.
+    """Yield the images of an OCI index, and of the indexes nested in it.
 
     A nested index lists one image for several platforms. `_of_this_platform` chooses from the entries of a nested
     index. ``name`` is the image name in the outer index, or "". ``depth`` is 0 for the archive's own index.
@@ -303,12 +306,15 @@ def _platform(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _of_this_platform(entries: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return the entries of an OCI index for this machine's platform, or all entries if none of them matches."""
+    """Return those entries of an OCI index that are for this machine's platform, or all entries if there are none."""
     fitting = [entry for entry in entries if _platform(entry) in (("linux", architecture()), ("", ""))]
     return fitting or entries
 
 
 def _digest_of(pattern: re.Pattern[str], name: str) -> str:
-    """Return the digest that a file name contains, or "" if the name does not match ``pattern``."""
+    """Return the digest that a file name contains, or "" if the name does not match ``pattern``.
+
+    The first group of ``pattern`` matches the digest.
+    """
     match = pattern.fullmatch(name)
     return match[1] if match else ""

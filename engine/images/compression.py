@@ -79,7 +79,7 @@ _FORMATS: Sequence[tuple[Callable[[bytes], bool], Callable[[], Decompressor]]] =
 class Bounded(io.RawIOBase):
     """A stream that counts the bytes read from its source.
 
-    Raises `InvalidArgument` with the message ``too_large`` when more than ``limit`` bytes have been read.
+    Raises `InvalidArgument` with the text ``too_large`` when more than ``limit`` bytes have been read.
     """
 
     def __init__(self, source: BinaryIO | io.RawIOBase, limit: int, too_large: str) -> None:
@@ -101,7 +101,7 @@ class Bounded(io.RawIOBase):
         return len(data)
 
     def _take(self, data: bytes) -> None:
-        """Receive the data that was read from the source; subclasses override this method to use the data."""
+        """Receive the data that was read from the source. Subclasses override this method to use the data."""
 
 
 class Measured(Bounded):
@@ -196,7 +196,7 @@ def _attempt(step: Callable[[], T]) -> T:
 
 
 def find_format(head: bytes) -> Callable[[], Decompressor] | None:
-    """Return the class or function that makes the decompressor for a stream, or None if the stream is not compressed.
+    """Return what makes the decompressor for a stream (a class or function), or None for an uncompressed stream.
 
     ``head`` is the first bytes of the stream, which identify the format.
     """

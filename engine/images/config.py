@@ -48,7 +48,7 @@ def plain_config(created: str, architecture: str, diff_ids: Sequence[str]) -> by
 
 
 def read_record(image_id: str, config: bytes) -> ImageRecord:
-    """Make the record of an image from its configuration; raises `InvalidArgument`.
+    """Make the record of an image from its configuration, a JSON text; raises `InvalidArgument`.
 
     The caller adds the names, the root directory and the size to the record.
     """
@@ -87,7 +87,7 @@ def parse_config(config: bytes) -> dict[str, Any]:
 
 
 def stored_config(record: ImageRecord) -> dict[str, Any]:
-    """Return the configuration of a stored image; raises `InvalidArgument` and OSError."""
+    """Return the image configuration of a stored image; raises `InvalidArgument` and OSError."""
     return parse_config((Path(record.rootfs).parent / "config.json").read_bytes())
 
 
@@ -129,9 +129,10 @@ def _created(value: object) -> str:
 
 
 def _arguments(inner: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
-    """Return the arguments that the image configuration has under ``key``, or None if it has none.
+    """Return the arguments that the field ``key`` of the image configuration has, or None if it has none.
 
-    A single string in the configuration is converted to a list.
+    ``inner`` is the object ``config`` in the image configuration. A single string is converted to a list. Raises
+    InvalidArgument.
     """
     value, where = inner.get(key), f"{_IN_CONFIG}{key}"
     if isinstance(value, str):
@@ -155,9 +156,10 @@ def _environment(inner: Mapping[str, Any]) -> list[str]:
 
 
 def _check_arguments(key: str, values: Iterable[str]) -> None:
-    """Raise InvalidArgument for arguments or environment variables that execve(2) cannot pass.
+    """Check an image's arguments or environment variables; raises InvalidArgument if execve(2) cannot pass one of them.
 
-    Newlines and escape characters are allowed, because they are common in scripts and prompts.
+    ``key`` is their key in the image configuration, for the error message. Newlines and escape characters are allowed,
+    because they are common in scripts and prompts.
     """
     for value in values:
         if "\0" in value:
@@ -220,7 +222,10 @@ def _stop_signal(inner: Mapping[str, Any]) -> str:
 
 
 def _check_unused(inner: Mapping[str, Any]) -> None:
-    """Check the types of those fields of the configuration that only ``image inspect`` shows."""
+    """Check the types of those fields of an image configuration that only ``image inspect`` shows.
+
+    ``inner`` is the object ``config`` in the image configuration. Raises InvalidArgument.
+    """
     _printable("Image", text_at(inner.get("Image"), f"{_IN_CONFIG}Image"))
     for path, value in object_at(inner.get("Volumes"), f"{_IN_CONFIG}Volumes", "map[string]struct {}").items():
         _printable("Volumes", path)
@@ -266,7 +271,7 @@ def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any
 
 
 def _layer(rootfs: str) -> dict[str, str]:
-    """Return the directories of an image's only layer under Docker's names.
+    """Return the directories of an image's only layer, under the names that Docker's inspect document has for them.
 
     As in Docker, the directories ``MergedDir`` and ``WorkDir`` do not exist.
     """
@@ -277,9 +282,9 @@ def _layer(rootfs: str) -> dict[str, str]:
 
 
 def _created_as_go_writes(config: dict[str, Any], record: ImageRecord) -> str:
-    """Return the image's creation time as Go prints it, in the time zone that the image configuration uses.
+    """Return the image's creation time as Go prints it, or "" if the image configuration has no creation time.
 
-    Returns "" if the configuration has no creation time.
+    The result is in the time zone that the image configuration uses.
     """
     match = _GO_TIME.fullmatch(str(config.get("created") or ""))
     if match is None:

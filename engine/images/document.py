@@ -20,7 +20,7 @@ _KINDS = {dict: "object", list: "array", str: "string", bool: "bool", int: "numb
 
 
 def parse_document(data: bytes, name: str) -> Any:
-    """Parse a JSON document; raises `InvalidArgument` with the name of the document and a description of the error."""
+    """Parse a JSON document; raises `InvalidArgument` with ``name``, the document's name, and the reason."""
     if len(data) > SIZE_LIMIT:
         raise InvalidArgument(f"{shown(name)} is larger than {SIZE_LIMIT} bytes")
     text = data.decode("utf-8", "replace")  # as in Go, U+FFFD replaces invalid bytes, and later also lone surrogates
@@ -40,7 +40,7 @@ def mismatch(value: object, where: str, kind: str) -> InvalidArgument:
 def text_at(value: object, where: str) -> str:
     """Return a JSON value as a string; null becomes "", as in Go.
 
-    Raises `InvalidArgument`, which names the JSON field ``where``, for any other type.
+    For any other type, raises `InvalidArgument`, which names the JSON field ``where``.
     """
     if value is None:
         return ""
@@ -52,7 +52,7 @@ def text_at(value: object, where: str) -> str:
 def texts_at(value: object, where: str) -> list[str] | None:
     """Return a JSON value as a list of strings, or None for null.
 
-    Raises `InvalidArgument`, which names the JSON field ``where``, for any other type.
+    For any other type, raises `InvalidArgument`, which names the JSON field ``where``.
     """
     if value is None:
         return None
@@ -64,7 +64,7 @@ def texts_at(value: object, where: str) -> list[str] | None:
 def object_at(value: object, where: str, kind: str) -> dict[str, Any]:
     """Return a JSON value as an object; null becomes an empty object.
 
-    Raises `InvalidArgument`, which names the JSON field ``where`` and the Go type ``kind``, for any other type.
+    For any other type, raises `InvalidArgument`, which names the JSON field ``where`` and its Go type ``kind``.
     """
     if value is None:
         return {}
@@ -76,7 +76,7 @@ def object_at(value: object, where: str, kind: str) -> dict[str, Any]:
 def list_at(value: object, where: str, kind: str) -> list[Any]:
     """Return a JSON value as a list; null becomes an empty list.
 
-    Raises `InvalidArgument`, which names the JSON field ``where`` and the Go type ``kind``, for any other type.
+    For any other type, raises `InvalidArgument`, which names the JSON field ``where`` and its Go type ``kind``.
     """
     if value is None:
         return []
@@ -86,9 +86,9 @@ def list_at(value: object, where: str, kind: str) -> list[Any]:
 
 
 def _check_depth(text: str, name: str) -> None:
-    """Raise InvalidArgument for JSON that is nested too deeply.
+    """Check that a JSON document is not nested too deeply; raises InvalidArgument with ``name``, the document's name.
 
-    The check comes before the parsing, because the parser is recursive and needs stack memory for each level.
+    The caller checks before it parses, because the parser is recursive and needs stack memory for each level.
     """
     depth = 0
     for token in _TOKEN.finditer(text):

@@ -143,9 +143,10 @@ def _unpack_one(stream: io.RawIOBase, placer: Placer, limits: Limits) -> None:
 
 
 def _verify(layer: Layer, number: int, blob: Measured, diff_id: str) -> None:
-    """Compare an unpacked layer with the size and digests that its archive states.
+    """Compare an unpacked layer with the size and digests that its archive states; raises `InvalidArgument`.
 
-    Raises `InvalidArgument` if they differ, with Docker's message if Docker has one.
+    ``number`` is the layer's position, ``blob`` the layer as stored, and ``diff_id`` the digest of its uncompressed
+    form. The error has Docker's message if Docker has one.
     """
     if layer.size not in (-1, blob.size):
         raise InvalidArgument(f"{shown(layer.name)} has {blob.size} bytes instead of {layer.size}")

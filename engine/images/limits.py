@@ -30,7 +30,7 @@ class Limits(Struct, frozen=True):
     why: str = SIZE_VARIABLE
 
     def too_large(self, what: str) -> str:
-        """Return the error message for an archive or image (``what``) that exceeds the limit ``size``."""
+        """Return the error message for an archive that exceeds the limit ``size``; ``what`` is "archive" or "image"."""
         return f"the {what} is larger than {self.size} bytes ({self.why})"
 
 
@@ -44,7 +44,10 @@ def limits_for(directory: str) -> Limits:
 
 
 def within_free_space(limits: Limits, directory: str) -> Limits:
-    """Return the limits, lowered to nine tenths of the free bytes and inodes in the file system of ``directory``."""
+    """Return the limits, lowered to nine tenths of the free bytes and inodes if they exceed these numbers.
+
+    ``directory`` is on the examined disk.
+    """
     status = os.statvfs(directory)
     size, members = limits.size, limits.members
     free = int(status.f_bavail * status.f_frsize * _USABLE)

@@ -50,7 +50,7 @@ class Placer:
         self._times: tuple[bytes, tuple[int, int]] | None = None
 
     def begin_layer(self, reader: TarReader) -> None:
-        """Start a layer, whose members ``reader`` reads.
+        """Start a layer, whose members the caller reads from ``reader``.
 
         Only a hash of each path in the layer is stored, because the long names of a malicious archive would fill the
         memory.
@@ -123,7 +123,7 @@ class Placer:
     def _keep_times(self, directory: bytes) -> None:
         """Save the times of a directory, because the following members change its content; see `_restore_times`.
 
-        As in Docker, a directory that is no member of the current layer does not keep its times. Only one directory's
+        As in Docker, the times of a directory are lost if it is no member of the current layer. Only one directory's
         times are saved, because the times of all directories of a malicious archive would fill the memory.
         """
         self._restore_times()
@@ -243,7 +243,7 @@ class Placer:
             os.close(fd)
 
     def _pieces(self, member: TarMember) -> Iterator[tuple[int, bytes]]:
-        """Yield the content of a member in pieces, each with its offset in the file."""
+        """Yield the content of a member in pieces, each as (offset in the file, data)."""
         assert self._reader is not None
         chunks = self._reader.chunks()
         if member.sparse is None:

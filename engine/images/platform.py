@@ -49,10 +49,10 @@ class Platform(Struct, frozen=True):
         )  # fmt: skip
 
     def runs(self, other: Platform) -> bool:
-        """Return whether programs for the platform ``other`` run on this one.
+        """Return whether programs for the platform ``other`` run on this platform.
 
-        A higher variant of an architecture runs programs for a lower variant. An image without an architecture runs
-        everywhere.
+        A higher variant of an architecture runs programs for a lower variant. If ``other`` has no architecture, its
+        programs run on every architecture.
         """
         if not other.architecture:
             return self.system == other.system
@@ -108,7 +108,7 @@ def mismatch(reference: str, requested: Platform, actual: Platform) -> NotFound:
 
 
 def choose(manifests: Any, requested: Platform) -> Mapping[str, Any]:
-    """Return the entry of a manifest list for a platform; raises `NotFound` with Docker's message."""
+    """Return the entry of a manifest list for the platform ``requested``; raises `NotFound` with Docker's message."""
     entries = [object_at(e, _WHERE, "v1.Descriptor") for e in list_at(manifests, _WHERE, "[]v1.Descriptor")]
     for entry in entries:
         if requested.fits(platform_of(object_at(entry.get("platform"), _WHERE, "v1.Platform"))):

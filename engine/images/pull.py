@@ -75,7 +75,7 @@ class Pull:
         yield from (_layer_message("Pull complete", digest) for digest in dict(self._layers()))
 
     def check_platform(self, config: Mapping[str, Any]) -> None:
-        """Raise NotFound if the image's configuration states another platform than the requested platform."""
+        """Check that the image's configuration states the requested platform; raises NotFound for another platform."""
         actual = platform_of(config)
         if not self._platform.fits(actual):
             raise mismatch(str(self.reference), self._platform, actual)
@@ -89,7 +89,7 @@ class Pull:
         self._manifest, self.manifest_digest = _parsed(data), digest
 
     def _layers(self) -> Sequence[tuple[str, int]]:
-        """Return the digest and the size in bytes of each layer; raises `InvalidArgument` if they exceed the limits."""
+        """Return the digest and the size in bytes of each layer; raises `InvalidArgument` beyond the limits."""
         if "config" not in self._manifest:
             raise InvalidArgument(
                 f"{self.reference}: its manifest has no configuration (schema 1 manifests are not supported)"
@@ -130,7 +130,7 @@ class _Progress:
                 yield _layer_message("Downloading", digest, {"current": current, "total": total})
 
     def completed(self) -> Iterator[Message]:
-        """Yield the messages of the layers that were not yet complete in the last call of `messages`."""
+        """Yield a message for each layer that was not yet complete in the last call of `messages`."""
         yield from self._complete(list(self._missing))
 
     def _complete(self, digests: Sequence[str]) -> Iterator[Message]:

@@ -13,7 +13,7 @@ _IDENTIFIER = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 
 
 def normalise(reference: str) -> str:
-    """Return a reference as ``name:tag``, with the default tag ``latest``; raises `InvalidArgument`.
+    """Return a reference as ``name:tag`` or with its digest; the default tag is ``latest``. Raises `InvalidArgument`.
 
     A digest in the reference is kept, so that the reference never matches an image that only has the same name.
     """
@@ -21,7 +21,10 @@ def normalise(reference: str) -> str:
 
 
 def new_name(reference: str) -> str:
-    """Return ``name:tag`` for a new name of an image; raises `InvalidArgument` with Docker's message."""
+    """Check the new name of an image, and return it as ``name:tag``; the default tag is ``latest``.
+
+    Raises `InvalidArgument` with Docker's message if the name is invalid or has a digest.
+    """
     parsed = parse_reference(reference)
     if parsed.digest:
         raise InvalidArgument("cannot import digest reference")
@@ -31,7 +34,10 @@ def new_name(reference: str) -> str:
 
 
 def archived_name(reference: str) -> str:
-    """Return an image name from an archive in its stored form; raises `InvalidArgument` if the name has no tag."""
+    """Check an image name from an archive, and return it in its stored form; raises `InvalidArgument`.
+
+    The name must have a tag and no digest.
+    """
     parsed = parse_reference(reference)
     if parsed.digest or not parsed.tag:
         raise InvalidArgument(f"invalid tag {quoted(reference)}")
@@ -45,9 +51,9 @@ def id_prefix(reference: str) -> str | None:
 
 
 def find(images: Sequence[ImageRecord], reference: str) -> tuple[ImageRecord | None, str]:
-    """Return the image that a name or an id prefix refers to (or None), together with the name of the image.
+    """Return the image that a name or an id prefix refers to, and the name by which it was found.
 
-    The returned name is "" if the image was found by its id.
+    The image is None if there is none. The name is "" if the image was found by its id.
     """
     try:
         name = normalise(reference)
@@ -62,7 +68,7 @@ def find(images: Sequence[ImageRecord], reference: str) -> tuple[ImageRecord | N
 
 
 def missing(reference: str) -> NotFound:
-    """Return Docker's error for a missing image; raises `InvalidArgument` for an invalid reference."""
+    """Return Docker's error for a missing image. Raises `InvalidArgument` if ``reference`` is invalid."""
     digits = id_prefix(reference) or ""
     whole_id = len(digits) == 64 or reference.startswith("sha256:")
     return NotFound(f"No such image: {f'sha256:{digits}' if whole_id and digits else normalise(reference)}")

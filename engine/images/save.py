@@ -40,7 +40,7 @@ class SavedImage(Struct, frozen=True):
 
 
 def tags_of_repository(images: Iterable[ImageRecord], reference: str) -> Mapping[str, list[str]]:
-    """Return a map from image id to the image's names in the repository ``reference``.
+    """Return a map from the id of each image to its names in the repository ``reference``.
 
     Images without a name in the repository are left out. If ``reference`` is invalid, or has a tag or a digest, the map
     is empty.
@@ -80,7 +80,7 @@ def write_archive(images: Sequence[SavedImage], target: BinaryIO, work: Path) ->
 
 
 def _config(record: ImageRecord, diff_id: str) -> bytes:
-    """Return the configuration of an image, with one layer instead of its own layers."""
+    """Return the configuration of an image for the archive, in which the image has only the layer ``diff_id``."""
     document = stored_config(record)
     document["rootfs"] = {"type": "layers", "diff_ids": [f"sha256:{diff_id}"]}
     document["history"] = [{"created": document.get("created"), "comment": "hawse save: all layers as one"}]

@@ -73,8 +73,8 @@ class Skopeo:
     def download(self, digest: str, directory: Path) -> Iterator[Mapping[str, int]]:
         """Download an image by the digest of its manifest; yield the sizes of its files several times a second.
 
-        ``directory`` is a new directory for the manifest and the blobs. Each result maps the names of the files to
-        their sizes in bytes. Raises `EngineError`. If the caller closes the iterator, the download ends.
+        ``directory`` is created, and gets the manifest and the blobs. Each result maps the names of the files to their
+        sizes in bytes. Raises `EngineError`. If the caller closes the iterator, the download ends.
         """
         directory.mkdir(mode=0o700)
         secure = f"--src-tls-verify={self._verification()}"
@@ -125,7 +125,10 @@ class Skopeo:
         return f"docker://{self._reference.domain}/{self._reference.path}{tag}"
 
     def _verification(self) -> str:
-        """Return "false" for a registry on loopback, which may use plain HTTP, as with Docker; otherwise "true"."""
+        """Return "false" for a registry on loopback, otherwise "true": whether skopeo must use and verify TLS.
+
+        A registry on loopback may use plain HTTP, as with Docker.
+        """
         host = re.sub(r":[0-9]+$", "", self._reference.domain).strip("[]")
         try:
             insecure = ipaddress.ip_address(host).is_loopback
@@ -134,7 +137,7 @@ class Skopeo:
         return "false" if insecure else "true"
 
     def _failure(self, messages: Any) -> EngineError:
-        """Return the error for skopeo's last message, in Docker's words if Docker has such an error."""
+        """Return the error for skopeo's last message in the file ``messages``, if possible in Docker's words."""
         size = messages.seek(0, os.SEEK_END)
         messages.seek(max(0, size - _MESSAGES_LIMIT))
         text = messages.read().decode("utf-8", "replace")

@@ -48,8 +48,8 @@ PULL = "pull"
 class ImageStore:
     """Implements `engine.api.Images`.
 
-    The ``limits`` that are passed to the constructor apply to every import. Without ``limits``, the environment
-    variables and the free space set the limits.
+    ``limits``, which the constructor gets, applies to every import. Without ``limits``, the environment variables and
+    the free space set the limits.
     """
 
     def __init__(self, store: Store, root: Path, limits: Limits | None = None) -> None:
@@ -68,8 +68,8 @@ class ImageStore:
     def load(self, source: BinaryIO) -> Sequence[ImageRecord]:
         """Import all images of an archive, as `import_archive` does.
 
-        Returns a record of each image, with only the names that the archive gives it. As in Docker, an archive
-        without a manifest raises InvalidArgument: a plain root file system, or an empty file.
+        Returns a record of each image, with only the names that the archive gives it. As in Docker, raises
+        InvalidArgument for an archive without a manifest: a plain root file system, or an empty file.
         """
         return self._import(source, "", plain=False)
 
@@ -150,10 +150,10 @@ class ImageStore:
             pull.check_platform(stored_config(self._get(str(name))))
 
     def check_platform(self, record: ImageRecord, reference: str, platform: str) -> str:
-        """Check that an image runs on ``platform``; return a warning for the user, or "".
+        """Check that an image runs on ``platform``; return a warning for the user, or "" for no warning.
 
-        If ``platform`` is "", an image for another platform than this host's gives a warning. Otherwise, an image for
-        another platform raises NotFound, as in Docker.
+        If ``platform`` is "", the result is a warning if the image is for another platform than this host's. Otherwise,
+        an image for another platform raises NotFound, as in Docker.
         """
         requested, actual = parse_platform(platform), platform_of(stored_config(record))
         if requested.runs(actual):
@@ -192,7 +192,7 @@ class ImageStore:
     def prune(self, filters: Filters) -> tuple[Documents, int]:
         """Remove unused images; return the entries as `remove` does, and the size of the removed images in bytes.
 
-        Only images without a tag are removed, or all unused images with the filter ``dangling=false``. Raises
+        Removes only images without a tag. With the filter ``dangling=false``, removes all unused images. Raises
         `InvalidArgument`.
         """
         check_image_prune(filters)
@@ -210,7 +210,10 @@ class ImageStore:
         return removed, size
 
     def remove(self, reference: str, *, force: bool = False) -> Documents:
-        """Remove an image or one of its names; return an entry for each image or name removed, in Docker's order."""
+        """Remove an image or one of its names; return an entry for each removed name or image, in Docker's order.
+
+        An entry is ``{"Untagged": name}`` or ``{"Deleted": id}``. Raises NotFound, and Conflict if the image is in use.
+        """
         with self._store.write() as transaction:
             record, name = find(transaction.images(), reference)
             if record is None:
@@ -268,8 +271,8 @@ class ImageStore:
         """Move the directories of images without a record into ``work``, so that no partial image remains.
 
         Each directory is moved by one rename. This method holds a write transaction of the local store. `_store_images`
-        holds one too while it moves images and stores their records. Therefore this method never moves an image that
-        another command is storing.
+        holds one too while it moves images and stores their records. Therefore no image is moved that another command
+        is storing.
         """
         with self._store.write() as transaction:
             known = {image.id.removeprefix("sha256:") for image in transaction.images()}
@@ -304,7 +307,7 @@ class ImageStore:
 
 
 def _is_needed(transaction: Transaction, image_id: str) -> bool:
-    """Return whether an import must move the files of an image to the image's final directory.
+    """Return whether an import must move an image's files to their final directory.
 
     The move is needed if the image has no record, or if its present files were never verified. Raises `Conflict` if a
     container uses unverified files, because files in use cannot be replaced.
@@ -361,9 +364,10 @@ def _dropped_names(record: ImageRecord, name: str) -> list[str]:
 def _check_removal(
     record: ImageRecord, reference: str, name: str, users: Sequence[ContainerRecord], *, force: bool
 ) -> None:
-    """Raise Conflict if Docker would refuse to remove the image.
+    """Check that Docker would allow to remove an image; raises Conflict if Docker would refuse.
 
-    Docker refuses these removals:
+    ``name`` is the name to remove, or "" for a removal by id. ``users`` are the containers that use the image. Docker
+    refuses these removals:
 
     - By id, if a running container uses the image. This holds even with ``force``.
     - By id, without ``force``, if the image has several names or a stopped container uses it.

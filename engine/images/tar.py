@@ -91,8 +91,8 @@ class TarReader:
     def _skip(self) -> None:
         """Skip the rest of the current member; raises `InvalidArgument` if its content is cut off.
 
-        As in Go, the padding may be missing at the end. The last byte of the content is always read, because a seek
-        beyond the end of a file is no error.
+        A seek beyond the end of a file is no error. Therefore the last byte of the content is read, not skipped.
+        Missing padding at the end is accepted, as in Go.
         """
         if self._left > 1 and self._stream.seekable():
             self._stream.seek(self._left - 1, 1)
@@ -127,8 +127,9 @@ class TarReader:
         return None
 
     def _begin(self, member: TarMember, pax: Pax, regions: list[bytes]) -> None:
-        """Prepare to read the content of a member: record the content's size and, for a sparse file, its data regions.
+        """Prepare to read the content of a member: store the content's size and, for a sparse file, its data regions.
 
+        ``pax`` are the member's pax records. ``regions`` are the numbers of a sparse map that the headers contained.
         Raises `InvalidArgument` for an unknown type of member and for a path that is too long.
         """
         if member.type == b"\0":
@@ -194,7 +195,7 @@ class TarReader:
         return block
 
     def _special(self, block: bytes) -> bytes:
-        """Return the content of a special header, for example a pax header or a long name for the next member."""
+        """Return the content of the special header ``block``: a pax header or a long name for the next member."""
         _check_sum(block)
         size = _natural(_number(block[124:136]))
         if size > _SPECIAL_LIMIT_BYTES:
@@ -209,9 +210,9 @@ class TarReader:
 
 
 def parse_pax(data: bytes) -> tuple[Pax, list[bytes]]:
-    """Return the records of a pax header as a dictionary, and the numbers of a sparse map in format 0.0 as a list.
+    """Return the records of a pax header, and the numbers of its sparse map in format 0.0.
 
-    The numbers of a sparse map cannot be in the dictionary, because the header repeats their keys.
+    The header repeats the keys of these numbers, so the numbers cannot be in the dictionary of records.
     """
     pax: Pax = {}
     regions: list[bytes] = []
@@ -284,9 +285,10 @@ def _check_sum(block: bytes) -> None:
 
 
 def _check_regions(numbers: list[int], size: int, stored: int) -> list[tuple[int, int]]:
-    """Return the regions of a sparse map as pairs of offset and length; in ``numbers``, offsets and lengths alternate.
+    """Return the regions of a sparse map as (offset, length); in ``numbers``, offsets and lengths alternate.
 
-    Raises `InvalidArgument` unless the regions ascend, lie within the file, and have the total length ``stored``.
+    ``size`` is the size of the unpacked file, ``stored`` the size of the stored content, both in bytes. Raises
+    `InvalidArgument` unless the regions ascend, lie within the file, and have the total length ``stored``.
     """
     if len(numbers) % 2 or len(numbers) > 2 * _SPARSE_LIMIT or size < 0:
         raise _invalid()

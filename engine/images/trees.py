@@ -33,8 +33,8 @@ def tree_size(path: str | os.PathLike[str]) -> int:
     """Return the size in bytes of all files below a directory, or 0 if the directory is missing.
 
     The directories themselves are not counted. Like `remove_tree`, the function needs one open file descriptor and no
-    recursion. A container may change the tree meanwhile: files that vanish are not counted. If a directory is moved
-    while it is read, the rest of the tree is not counted.
+    recursion. A container may change the tree meanwhile. Then files that vanish are not counted. If a directory is
+    moved while it is read, the rest of the tree is not counted.
     """
     try:
         fd = os.open(path, _DIRECTORY)
@@ -106,7 +106,7 @@ def _empty(fd: int) -> None:
 
 
 def _replace(fd: int, name: bytes) -> int:
-    """Open the directory ``name`` inside the directory ``fd``, close ``fd``, and return the new file descriptor."""
+    """Open the directory ``name`` inside the directory ``fd``, then close ``fd``; return the new file descriptor."""
     opened = os.open(name, _DIRECTORY, dir_fd=fd)
     os.close(fd)
     return opened

@@ -22,7 +22,7 @@ def is_frame(head: bytes) -> bool:
 
 @cache
 def load() -> ctypes.CDLL | None:
-    """Load libzstd; return None if libzstd is not installed.
+    """Load libzstd, or return None if libzstd is not installed.
 
     The caller must load libzstd before it changes its root directory, because the library cannot be found afterwards.
     """
