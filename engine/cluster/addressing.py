@@ -23,7 +23,8 @@ NO_ADDRESS = (
 def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tuple[PoolRecord, str]]:
     """Return the pools from which an endpoint gets its addresses, at most one pool per address family.
 
-    With each pool, return the address that the user requested from this pool, or "" if none was requested.
+    Each pool comes with the address that the user requested from it (``ipv4`` or ``ipv6``), or "" if none was
+    requested.
     """
     chosen: dict[int, tuple[PoolRecord, str]] = {}
     for pool in network.pools:
@@ -38,9 +39,9 @@ def pick_address(pool: PoolRecord, last: int, used: Collection[str], requested: 
     """Return the address ``requested``, or the next free address after ``last`` if ``requested`` is empty.
 
     ``last`` is the address that was allocated last, as an integer. ``used`` has the addresses in use. The first
-    ``skip`` free addresses are passed over. If no more addresses are free, the last free one is returned. After a
-    conflict, each host skips a random number of addresses, so that two hosts do not choose the same address again.
-    Raises Forbidden if the requested address is taken, or if no address is free.
+    ``skip`` free addresses are passed over; if there are fewer, the last free one is returned. After a conflict, each
+    host skips a random number of addresses, so that two hosts do not choose the same address again. Raises Forbidden if
+    the requested address is taken, or if no address is free.
     """
     taken = {pool.gateway, *pool.aux_addresses.values(), *used}
     if requested:
@@ -54,9 +55,9 @@ def pick_address(pool: PoolRecord, last: int, used: Collection[str], requested: 
 
 
 def candidates(pool: PoolRecord, last: int) -> Iterator[str]:
-    """Yield all usable addresses of a pool in ascending order, from the address after ``last``, then from the start.
+    """Yield all usable addresses of a pool in ascending order.
 
-    ``last`` is an address as an integer.
+    They begin after ``last`` (an address as an integer), and continue from the start of the pool.
     """
     subnet = ip_network(pool.subnet)
     span = ip_network(pool.ip_range) if pool.ip_range else subnet

@@ -29,7 +29,10 @@ def is_encrypted(record: NetworkRecord) -> bool:
 
 
 def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
-    """Return a network's specification for this host's driver; for an encrypted network, include its tunnels."""
+    """Return a network's specification for this host's driver, with the tunnels of an encrypted network.
+
+    ``nodes`` are the nodes of the cluster's hosts.
+    """
     seen = network_spec(record)
     if not is_encrypted(record):
         return seen
@@ -37,7 +40,10 @@ def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[N
 
 
 def configuration(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> str:
-    """Return a network's tunnels on this host as JSON text, which is the value of a driver option."""
+    """Return a network's tunnels on this host as JSON text, the value of a driver option.
+
+    ``nodes`` are the nodes of the cluster's hosts.
+    """
     peers = [
         {"public_key": n.wireguard_key, "endpoint": n.data_address, "address": tunnel_address(n.index)}
         for n in sorted(nodes, key=lambda n: n.index)
@@ -53,7 +59,7 @@ def configuration(record: NetworkRecord, membership: ClusterMembership, nodes: I
 
 
 def port(record: NetworkRecord) -> int:
-    """Return the UDP port of a network's tunnels, which is the same on all hosts."""
+    """Return the UDP port of a network's tunnels. All hosts compute the same port."""
     return port_of(vnis_of(record)[0])
 
 

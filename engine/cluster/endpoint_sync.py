@@ -23,7 +23,8 @@ def own_endpoints(host: Host) -> dict[str, EndpointRecord]:
 def differences(host: Host, view: View, network: NetworkRecord, membership: ClusterMembership) -> list[str]:
     """Return a line of text for each endpoint of ``network`` that only this host or only the etcd store has.
 
-    Only this host's own endpoints are compared. Endpoints that are being created are ignored.
+    ``view`` is the snapshot of the etcd store. Only this host's own endpoints are compared. Endpoints that are being
+    created are ignored.
     """
     here = {i: e for i, e in own_endpoints(host).items() if e.network_id == network.id}
     there = {e.id: e for e in view.endpoints(network.id) if e.node == membership.node_id}
@@ -52,7 +53,7 @@ def sync_endpoints(host: Host, client: Client, membership: ClusterMembership) ->
 
 
 def shared_endpoint(endpoint: EndpointRecord, membership: ClusterMembership) -> SharedEndpoint:
-    """Return an endpoint of this host as the record that all hosts share."""
+    """Return this host's endpoint as the record that all hosts can read in the etcd store."""
     return SharedEndpoint(
         id=endpoint.id,
         network_id=endpoint.network_id,

@@ -53,7 +53,7 @@ GATEWAY_BRIDGE = "docker_gwbridge"
 def is_cluster_network(host: Host, request: NetworkCreate) -> bool:
     """Return whether the network that the user wants to create is a cluster network.
 
-    On a host in no cluster, returns False. The caller then refuses a request for an overlay network.
+    The result is False on a host in no cluster. The caller then refuses a request for an overlay network.
     """
     wide = request.driver == "overlay" or request.scope == SWARM
     return wide and not request.config_only and host.is_clustered
@@ -129,8 +129,9 @@ def remove_network(host: Host, record: NetworkRecord) -> None:
 def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
     """Record a cluster network on this host, so that the caller finds the network in the local store.
 
-    With ``attach``, the caller will attach a container. In this case, the function raises Forbidden with Docker's
-    message if the network is not attachable. It raises NotFound if neither the host nor the cluster has the network.
+    ``reference`` is the network's name or id. With ``attach``, the caller will attach a container. The function then
+    raises NotFound if neither the host nor the cluster has the network, and Forbidden if the network is not attachable,
+    with Docker's messages.
 
     Without ``attach``, the caller will remove the network. A worker then records nothing, because only managers remove
     networks.
@@ -164,7 +165,7 @@ def _shared(host: Host, reference: str) -> list[NetworkRecord]:
 
 
 def check_attachable(record: NetworkRecord) -> None:
-    """Raise Forbidden for a cluster network that was created without ``--attachable``."""
+    """Check that containers may join a network; raises Forbidden for a cluster network without ``--attachable``."""
     if record.scope == SWARM and not record.attachable:
         refusal = Forbidden(
             f"Could not attach to network {record.name}: rpc error: code = PermissionDenied "
@@ -174,7 +175,10 @@ def check_attachable(record: NetworkRecord) -> None:
 
 
 def check_used_here(host: Host, record: NetworkRecord) -> None:
-    """Raise NotFound, as Docker does, for a cluster network that no container of this host uses."""
+    """Check that a container of this host uses a cluster network; raises NotFound, as Docker does, if not.
+
+    Other networks are not checked.
+    """
     if record.scope == SWARM:
         with host.store.read() as reader:
             if not reader.endpoints(network_id=record.id):
@@ -182,7 +186,10 @@ def check_used_here(host: Host, record: NetworkRecord) -> None:
 
 
 def after_activate(host: Host, record: NetworkRecord) -> None:
-    """Program the endpoints of other hosts as peers of a network whose kernel objects this host has just created."""
+    """Program the endpoints of other hosts as peers of a network that this host has just activated.
+
+    To activate a network is to create its kernel objects on this host.
+    """
     driver = host.driver(record.driver)
     if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
         return
@@ -203,7 +210,7 @@ def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Jso
 
 
 def used_addresses(host: Host, record: NetworkRecord) -> list[IPAddress]:
-    """Return the addresses of a cluster network that are reserved or in use on any host, or [] for another network."""
+    """Return the addresses of a cluster network that are reserved or in use on any host; [] for any other network."""
     if record.scope != SWARM:
         return []
     view, _ = current_view(host)
@@ -214,7 +221,7 @@ def used_addresses(host: Host, record: NetworkRecord) -> list[IPAddress]:
 def current_view(host: Host) -> tuple[View | None, ClusterMembership | None]:
     """Return the current snapshot of the etcd store's records and this host's membership.
 
-    The snapshot is read from the etcd store. If the store does not answer, the last snapshot saved on disk is returned.
+    The snapshot is read from the etcd store. If the store does not answer, it is the last snapshot saved on disk.
     """
     try:
         with connected(host) as (client, membership):
@@ -264,8 +271,8 @@ def reserve_endpoints(
 def _shut(host: Host, network: NetworkRecord) -> None:
     """Make the driver accept the network's tunnel packets only from programmed peers, and never from a bridge.
 
-    After the reservation of the endpoint, other hosts accept VXLAN packets from this host. Therefore the caller calls
-    this function before the reservation.
+    The caller calls this function before it reserves an endpoint. After the reservation, other hosts accept VXLAN
+    packets from this host.
     """
     driver = host.driver(network.driver)
     if isinstance(driver, TunnelGuard):
@@ -274,7 +281,7 @@ def _shut(host: Host, network: NetworkRecord) -> None:
 
 
 def _import_again(host: Host, networks: Sequence[NetworkRecord], membership: ClusterMembership) -> None:
-    """Record ``networks`` on this host again if other commands have deleted their records, because they were unused."""
+    """Record those ``networks`` on this host again whose records other commands have deleted as unused."""
     with host.store.read() as reader:
         dropped = [n for n in networks if reader.network(n.id) is None]
     for network in dropped:
@@ -294,7 +301,7 @@ def _reserve(
     network: NetworkRecord,
     former: EndpointRecord | None,
 ) -> SharedEndpoint:
-    """Reserve an endpoint, if possible with the addresses of the endpoint ``former`` from before the reboot."""
+    """Reserve an endpoint. If ``former`` is the endpoint from before the reboot, keep its addresses if possible."""
     settings = attachment(container, network).settings
     ipam = settings.ipam
     endpoint = SharedEndpoint(
@@ -322,14 +329,14 @@ def _reserve(
 
 
 def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment:
-    """Return the container's configuration for a network. The container's record names the network by id or by name."""
+    """Return the container's settings for a network; the container's record names the network by id or by name."""
     return next(
         a for a in container.attachments if network.id == a.network_id or a.network in (network.name, network.id)
     )
 
 
 def release_endpoint(host: Host, network: NetworkRecord, endpoint: EndpointRecord) -> None:
-    """Release an endpoint in the etcd store; if this store is unreachable, the agent releases the endpoint later.
+    """Release an endpoint in the etcd store. If the store is unreachable, the agent releases the endpoint later.
 
     If no endpoint on this host uses the network any more, this host's kernel objects of the network are deleted too.
     """
@@ -358,7 +365,7 @@ def needs_gateway(joined: Sequence[NetworkRecord]) -> bool:
 
 
 def shown_name(network: NetworkRecord, container: ContainerRecord) -> str:
-    """Return the endpoint's name that inspect shows for a container on ``network``.
+    """Return the endpoint name that inspect shows for a container on ``network``.
 
     On the gateway bridge, the name is built from the sandbox id. On other networks, the container's name is shown.
     """

@@ -70,7 +70,7 @@ def node(node_id: str) -> str:
 
 
 def alive(node_id: str) -> str:
-    """Return the etcd key that exists while a host's lease is alive: etcd deletes the key when the lease expires."""
+    """Return the etcd key that exists while a host's lease is alive. etcd deletes the key when the lease expires."""
     return ALIVE + node_id
 
 

@@ -36,9 +36,9 @@ The time is short, because the agent has to renew its lease. The agent tries aga
 
 
 def with_host_options(record: NetworkRecord, membership: ClusterMembership) -> NetworkRecord:
-    """Return a cluster network's record in phase ``planned``, with the driver options of this host.
+    """Return a cluster network's record in phase ``planned``, with the driver options that are valid on this host.
 
-    The options have this host's VXLAN address and WireGuard tunnels.
+    These options have this host's VXLAN address and WireGuard tunnels.
     """
     options = {**(record.host_options or {}), VTEP: membership.data_address}
     if encryption.is_encrypted(record) and record.driver == "overlay":
@@ -67,8 +67,8 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
     A manager adds all missing networks, a worker only ingress. A copy is deleted if the cluster no longer has the
     network and no endpoint on this host uses the copy.
 
-    ``networks`` is a function that reads the cluster's networks from etcd. It is called after the local store is read,
-    so that a network which a command has just created is not deleted. Raises `Unavailable` if commands hold the
+    ``networks`` is a function that reads the cluster's networks from etcd. It is called after the local store is read.
+    Otherwise a network that a command has just created could be deleted. Raises `Unavailable` if commands hold the
     networks lock for longer than `AGENT_LOCK_TIMEOUT`.
     """
     with host.store.read() as reader:
@@ -150,7 +150,7 @@ def deactivate_if_unused(host: Host, network_id: str, timeout: float = LOCK_TIME
 
 
 def deactivate_all_unused(host: Host, timeout: float) -> bool:
-    """Delete this host's kernel objects of unused cluster networks that killed commands left active.
+    """Delete this host's kernel objects of unused cluster networks. Killed commands have left these networks active.
 
     Returns whether there were any such networks. Waits up to ``timeout`` seconds for running commands, then raises
     `Unavailable`.

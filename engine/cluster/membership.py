@@ -41,12 +41,12 @@ OTHER_LAYOUT = (
 
 
 def directory(root: Path) -> Path:
-    """Return the directory of a host's cluster files (mode 0700)."""
+    """Return the directory of a host's cluster files (mode 0700); ``root`` is HAWSE_ROOT."""
     return root / CLUSTER_DIRECTORY
 
 
 def load(root: Path) -> ClusterMembership | None:
-    """Return this host's membership, or None if the host is in no cluster.
+    """Return this host's membership, or None if the host is in no cluster; ``root`` is HAWSE_ROOT.
 
     Raises `Unavailable` if another version of hawse wrote the record in another format.
     """
@@ -86,7 +86,7 @@ def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership])
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Hold the lock of the cluster directory inside the block; raises FileNotFoundError if the directory is missing.
+    """Hold the lock of the cluster directory in the ``with`` block; raises FileNotFoundError without this directory.
 
     The lock serialises changes by the agent's threads and by commands. Without the lock, the agent could write the
     membership record again after ``swarm leave`` has deleted it.
@@ -151,7 +151,7 @@ def socket_url(root: Path) -> str:
 
 
 def preferred_url(hint: Path, membership: ClusterMembership) -> str:
-    """Return the URL that answered last, read from the file ``hint``, or "" if no such URL is saved.
+    """Return the URL that answered last, which is saved in the file ``hint``, or "" if no such URL is saved.
 
     A manager ignores the saved URL after `DETOUR_SECONDS` seconds, and tries its own etcd member again.
     """
@@ -220,7 +220,7 @@ def connected(host: Host) -> Iterator[tuple[Client, ClusterMembership]]:
 
 @contextmanager
 def managing(host: Host, refusal: str = WORKER) -> Iterator[tuple[Client, ClusterMembership]]:
-    """Yield a client of the etcd store and this host's membership; raise Unavailable unless this host is a manager.
+    """Yield a client of the etcd store and this host's membership; raises Unavailable unless this host is a manager.
 
     ``refusal`` is the error message on a worker.
     """

@@ -32,7 +32,7 @@ class Cluster(Struct, frozen=True, omit_defaults=True):
 
 
 class AdmittedHost(Struct, frozen=True, omit_defaults=True):
-    """A host that a manager has admitted. ``index`` is a small number that no other host has."""
+    """The record with which a manager admitted a host. ``index`` is a small number that no other host has."""
 
     id: str
     role: str
@@ -63,7 +63,7 @@ class Node(Struct, frozen=True, omit_defaults=True):
 
 
 class SharedEndpoint(Struct, frozen=True, omit_defaults=True):
-    """The record of an endpoint that all hosts can read.
+    """The record of an endpoint in the etcd store, where all hosts can read it.
 
     ``owner`` names the process that created the endpoint; only the endpoint's own host uses this field.
     """
@@ -99,8 +99,9 @@ class Question(Struct, frozen=True, omit_defaults=True):
 
 
 class Cursor(Struct, frozen=True, omit_defaults=True):
-    """The last allocated subnet, VXLAN id and node index. The next allocation takes values after these, so that a
-    released value is not reused soon.
+    """The last allocated subnet, VXLAN id and node index.
+
+    The next allocation takes values after these, so that a released value is not reused soon.
     """
 
     subnet: str = ""
@@ -148,7 +149,7 @@ class ClusterMembership(Struct, frozen=True, omit_defaults=True):
 
 
 def vnis_of(record: NetworkRecord) -> list[str]:
-    """Return all VXLAN ids of a network."""
+    """Return all VXLAN ids of a network, as decimal texts."""
     shown = (record.options or {}).get(VNIS, "")
     return [v for v in f"{shown},{(record.host_options or {}).get(VNIS, '')}".split(",") if v]
 
@@ -165,7 +166,7 @@ def new_id() -> str:
 
 
 def derived_id(hexadecimal: str) -> str:
-    """Return an id in the format of Docker's swarm, computed from a hexadecimal id."""
+    """Return an id in the format of Docker's swarm that is computed from ``hexadecimal``, another id."""
     return base36(int(hexadecimal[:32], 16), ID_LENGTH)
 
 

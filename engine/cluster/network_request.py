@@ -19,9 +19,9 @@ Docker's inspect shows this option only if the user has set other IPAM options.
 
 
 def check_name(name: str) -> None:
-    """Raise InvalidArgument for a network name that cannot be part of a DNS name.
+    """Check that a network name can be part of a DNS name, as Docker requires for cluster networks.
 
-    Docker has the same rule for cluster networks.
+    Raises InvalidArgument.
     """
     problem = ""
     if not NAME.fullmatch(name):

@@ -39,8 +39,8 @@ MOST_LONG_NAMED, SHORT_NAMES = 1000, 512
 def perform(client: Client, membership: ClusterMembership, act: str, **arguments: object) -> Json:
     """Run the operation ``act`` for this host; return the operation's result.
 
-    A manager runs the operation itself. A worker sends the operation to the manager's server to which ``client`` is
-    connected. Raises InvalidArgument for malformed arguments.
+    ``act`` is the operation's name, such as "reserve". A manager runs the operation itself. A worker sends the
+    operation to the manager's server to which ``client`` is connected. Raises InvalidArgument for malformed arguments.
     """
     if not membership.is_manager:
         return client.call(PATH + act, arguments)
@@ -54,7 +54,7 @@ def perform(client: Client, membership: ClusterMembership, act: str, **arguments
 
 
 def _reserve(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Reserve an endpoint of the host ``member`` with its addresses; return the endpoint's record.
+    """Reserve an endpoint of the host ``member`` with its addresses; return its record as ``{"endpoint": text}``.
 
     With ``without_ipv6`` in the arguments, the endpoint gets no IPv6 address.
     """
@@ -69,7 +69,7 @@ def _reserve(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _release(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Release one endpoint of the host ``member``."""
+    """Release the endpoint of the host ``member`` that the arguments name; return {}."""
     shared_endpoints.release(client, _id(arguments, "network"), member.id, _id(arguments, "endpoint"))
     return {}
 
@@ -77,7 +77,7 @@ def _release(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Write an endpoint of the host ``member`` to etcd again after etcd has lost it; the addresses stay the same.
 
-    Also used to change an endpoint's names. If the endpoint could not be written, ``done`` in the result is False.
+    Also used to change an endpoint's names. Returns ``{"done": False}`` if the endpoint could not be written.
     """
     endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
@@ -86,18 +86,18 @@ def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _balancer(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Reserve the address that the host ``member`` itself has on a network; return the address."""
+    """Reserve the address that the host ``member`` itself has on a network; return it as ``{"address": text}``."""
     network = _usable(client, member, _id(arguments, "network"))
     return {"address": shared_endpoints.reserve_balancer(client, network, member.id)}
 
 
 def _endpoint(member: AdmittedHost, arguments: Mapping[str, Any]) -> SharedEndpoint:
-    """Return the endpoint in the arguments; its owner is always the host that makes the request."""
+    """Return the endpoint in the arguments. Its host is set to ``member``, the host that makes the request."""
     return record_checks.check_endpoint(replace(decode(SharedEndpoint, str(arguments["endpoint"])), node=member.id))
 
 
 def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRecord:
-    """Return the network with the id ``network_id``; raise an error if ``member`` may not have endpoints on it.
+    """Return the network ``network_id`` after checking that ``member`` may have endpoints on it.
 
     Managers may use any network, workers only attachable networks and ingress. Raises NotFound for an unknown network,
     and Forbidden for a network that workers must not use.
@@ -112,7 +112,10 @@ def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRec
 
 
 def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord, endpoint: SharedEndpoint) -> None:
-    """Raise Forbidden if the host is a worker and its endpoints on the network would be too many or too large."""
+    """Check that a worker may have one more endpoint on the network; raises Forbidden if not.
+
+    A worker with `MOST_LONG_NAMED` endpoints gets only endpoints with short names, with `MOST_ENDPOINTS` none at all.
+    """
     if member.role != WORKER:
         return
     number = client.count(keys.endpoint(network.id, member.id, ""))
@@ -123,7 +126,7 @@ def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord, 
 
 
 def _id(arguments: Mapping[str, Any], name: str) -> str:
-    """Return the id that the arguments hold under ``name``; raises InvalidArgument if the value is not an id.
+    """Return the id that is the argument ``name``; raises InvalidArgument if the value is not an id.
 
     The check is needed because the id becomes part of an etcd key.
     """
@@ -139,8 +142,8 @@ def _id(arguments: Mapping[str, Any], name: str) -> str:
 def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Write the node record of the host ``member`` to etcd.
 
-    With the argument ``revision``, the record is written only if etcd's copy still has that revision. If etcd's copy
-    has another revision, nothing is written and ``done`` in the result is False.
+    With the argument ``revision``, the record is written only if etcd's copy still has that revision. Otherwise,
+    nothing is written and the result is ``{"done": False}``.
     """
     record = replace(decode(Node, str(arguments["node"])), id=member.id, role=member.role, index=member.index)
     node = record_checks.check_node(record)
@@ -163,7 +166,7 @@ def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _check_unique(node: Node, others: list[Node]) -> None:
-    """Raise Conflict if another node has the node's WireGuard key.
+    """Check that no other node has the node's WireGuard key; raises Conflict if one has it.
 
     The key must be unique, because WireGuard sends the packets for a key to one host only.
     """

@@ -25,9 +25,9 @@ def programming(run: Path) -> AbstractContextManager[None]:
 def of(view: View, network_id: str, node: str) -> list[Peer]:
     """Return the peers of a network for the host ``node``: the endpoints on all other hosts that have a lease.
 
-    Hosts with the same underlay address (``data_address``) as ``node`` are excluded, because frames sent to that
-    address would come back to ``node``. Hosts whose underlay address has another IP version are excluded too, because
-    a VXLAN device sends with one IP version.
+    Some of these hosts are excluded. Frames to a host with the same underlay address (``data_address``) as ``node``
+    would come back to ``node``. A VXLAN device sends with one IP version only, so hosts whose underlay address has
+    another IP version are excluded too.
     """
     nodes = view.nodes
     own = nodes.get(node)
@@ -36,7 +36,7 @@ def of(view: View, network_id: str, node: str) -> list[Peer]:
 
 
 def _reaches(own: Node, other: Node) -> bool:
-    """Return whether VXLAN packets of the host ``own`` can reach another host, by the hosts' underlay addresses."""
+    """Return whether the underlay addresses of two hosts let VXLAN packets of the host ``own`` reach ``other``."""
     same_version = (":" in own.data_address) == (":" in other.data_address)
     return same_version and own.data_address != other.data_address
 

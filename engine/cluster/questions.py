@@ -30,11 +30,11 @@ LONGEST_ANSWER = 16 << 10
 
 
 def ask(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Ask another host a question; return its answer as ``{"answer": text}``.
+    """Ask another host a question of ``hawse trace``; return its answer as ``{"answer": text}``.
 
-    Blocks up to `WAIT_SECONDS`. If no answer arrives in this time, the text is "". Raises NotFound if the question's
-    source or target endpoint is not in the etcd store. Raises Unavailable if the host ``member`` has too many open
-    questions.
+    ``member`` is the asking host. Blocks up to `WAIT_SECONDS`. If no answer arrives in this time, the text is "".
+    Raises NotFound if the question's source or target endpoint is not in the etcd store. Raises Unavailable if the host
+    ``member`` has too many open questions.
     """
     requested = decode(Question, str(arguments["question"]))
     question = record_checks.check_question(replace(requested, id=new_id(), asker=member.id, lease=0))
@@ -55,7 +55,7 @@ def ask(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> J
 
 
 def _awaited(client: Client, key: str) -> str:
-    """Return the value of a key as soon as it exists, or "" after `WAIT_SECONDS`."""
+    """Return the value of an etcd key as soon as it exists, or "" after `WAIT_SECONDS`."""
     pairs, revision = client.range(key, prefix=False)
     if pairs:
         return pairs[0].value

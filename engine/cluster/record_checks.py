@@ -41,7 +41,7 @@ Values = Iterable[tuple[str, str]]
 
 
 def check_node(node: Node) -> Node:
-    """Return ``node`` unchanged; raises ValueError if other hosts could not use the record."""
+    """Check a node record, and return it unchanged; raises ValueError if other hosts could not use the record."""
     _require(ID.fullmatch(node.id), "id")
     _require(node.role in (MANAGER, WORKER), "role")
     _require(0 < node.index <= HIGHEST_INDEX, "index")
@@ -59,7 +59,7 @@ def check_node(node: Node) -> Node:
 
 
 def _check_key(text: str) -> None:
-    """Raise ValueError unless ``text`` is a WireGuard key in canonical base64.
+    """Check that ``text`` is a WireGuard key in canonical base64; raises ValueError if not.
 
     The last digit of the base64 text has two bits that decoders ignore. Therefore one key has four texts. Only the
     canonical text is accepted, because wg(8) refuses the others and because keys are compared as texts.
@@ -69,7 +69,7 @@ def _check_key(text: str) -> None:
 
 
 def check_endpoint(endpoint: SharedEndpoint) -> SharedEndpoint:
-    """Return ``endpoint`` unchanged; raises ValueError if other hosts could not use the record."""
+    """Check an endpoint record, and return it unchanged; raises ValueError if other hosts could not use the record."""
     _require(ENDPOINT_ID.fullmatch(endpoint.id), "id")
     for identity in (endpoint.network_id, endpoint.node):
         _require(ID.fullmatch(identity), "id")
@@ -86,7 +86,7 @@ def check_endpoint(endpoint: SharedEndpoint) -> SharedEndpoint:
 
 
 def check_question(question: Question) -> Question:
-    """Return ``question`` unchanged; raises ValueError if no host could answer it."""
+    """Check a question, and return it unchanged; raises ValueError if no host could answer it."""
     for identity in (question.node, question.network_id, question.source, question.target, question.id, question.asker):
         _require(ID.fullmatch(identity), "id")
     _require(question.protocol in PROTOCOLS, "protocol")
@@ -97,10 +97,10 @@ def check_question(question: Question) -> Question:
 
 
 def _check_interface(text: str, family: int, longest: int) -> None:
-    """Raise ValueError unless ``text`` is an address of the address family in the form ``ADDRESS/LENGTH``.
+    """Check that ``text`` is ``ADDRESS/LENGTH`` with an address of the address family; raises ValueError if not.
 
-    The function does not use the module `ipaddress`, because a joining host checks about a thousand addresses and
-    `ipaddress` is too slow.
+    ``longest`` is the greatest valid LENGTH. The function does not use the module `ipaddress`, because a joining host
+    checks about a thousand addresses and `ipaddress` is too slow.
     """
     address, slash, length = text.partition("/")
     try:
@@ -116,28 +116,40 @@ def _require(truth: object, what: str) -> None:
 
 
 def read_node(key: str, value: str) -> Node:
-    """Return a node's record; raises ValueError if the record is invalid or does not match the etcd key."""
+    """Return a node's record from an etcd key and its value; raises ValueError if the record is invalid.
+
+    A record that does not match its key is invalid too.
+    """
     node = check_node(decode(Node, value))
     _require(key == keys.node(node.id), "key")
     return node
 
 
 def read_endpoint(key: str, value: str) -> SharedEndpoint:
-    """Return an endpoint's record; raises ValueError if the record is invalid or does not match the etcd key."""
+    """Return an endpoint's record from an etcd key and its value; raises ValueError if the record is invalid.
+
+    A record that does not match its key is invalid too.
+    """
     endpoint = check_endpoint(decode(SharedEndpoint, value))
     _require(key == keys.endpoint(endpoint.network_id, endpoint.node, endpoint.id), "key")
     return endpoint
 
 
 def read_question(key: str, value: str) -> Question:
-    """Return a question to a host; raises ValueError if the question is invalid or does not match the etcd key."""
+    """Return a question to a host from an etcd key and its value; raises ValueError if the question is invalid.
+
+    A question that does not match its key is invalid too.
+    """
     question = check_question(decode(Question, value))
     _require(key == keys.question(question.asker, question.node, question.id), "key")
     return question
 
 
 def read_network(key: str, value: str) -> NetworkRecord:
-    """Return a network's record; raises ValueError if the record is invalid or does not match the etcd key."""
+    """Return a network's record from an etcd key and its value; raises ValueError if the record is invalid.
+
+    A record that does not match its key is invalid too.
+    """
     network = decode(NetworkRecord, value)
     _require(key == keys.network(network.id), "key")
     return network
@@ -151,7 +163,10 @@ def read_balancer(key: str, value: str) -> str:
 def readable(
     values: Values, read: Callable[[str, str], T], refused: Callable[[str, str], None] = lambda key, why: None
 ) -> dict[str, T]:
-    """Return the valid records by etcd key; for each invalid record, call ``refused`` with the key and the reason."""
+    """Return the valid records by etcd key; for each invalid record, call ``refused`` with the key and the reason.
+
+    ``values`` are pairs of key and value. ``read`` makes a record of a key and a value, or raises ValueError.
+    """
     records = {}
     for key, value in values:
         try:
@@ -164,6 +179,7 @@ def readable(
 def all_readable(pairs: Iterable[KeyValue], read: Callable[[str, str], T]) -> list[T]:
     """Return the valid records among the keys and values that an etcd client has read.
 
-    Invalid records are ignored without a message here, because the agent logs them.
+    ``read`` makes a record of a key and a value, or raises ValueError. Invalid records are left out without a message,
+    because the agent logs them.
     """
     return list(readable(((kv.key, kv.value) for kv in pairs), read).values())

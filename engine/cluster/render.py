@@ -37,7 +37,7 @@ def completed(document: Json, record: NetworkRecord, view: View | None, membersh
 
 
 def _own_member(record: NetworkRecord, address: str) -> Json:
-    """Return the ``Containers`` entry for the host's own address, where Docker shows its load balancer's address."""
+    """Return the entry of ``Containers`` for the host's own address. Docker shows its load balancer's address there."""
     name = "ingress" if record.ingress else record.name
     key = INGRESS_SANDBOX if record.ingress else f"lb-{name}"
     ip = ip_address(address)
@@ -55,5 +55,5 @@ def _own_member(record: NetworkRecord, address: str) -> Json:
 
 
 def _short(node_id: str) -> str:
-    """Return the name of a node in the network document: twelve hexadecimal digits of a hash of the node id."""
+    """Return the node's name in the network document: twelve hexadecimal digits of a hash of the node id."""
     return sha256(node_id.encode()).hexdigest()[:12]

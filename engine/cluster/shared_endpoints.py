@@ -75,9 +75,9 @@ def _read(
 ) -> tuple[list[int], str, KeyValue | None, KeyValue | None]:
     """Return each pool's last allocated address, the host's own address, and two etcd records of ``endpoint``.
 
-    The host's own address is "" if the host has none. The first record reserves the endpoint's MAC address; it is None
-    if the MAC address is free. The second is an earlier record of the endpoint, or None. Raises NotFound if the network
-    no longer exists, and Unavailable if the node has been removed.
+    The host's own address is "" if the host has none. The first record reserves the endpoint's MAC address, and is None
+    if the MAC address is free. The second record is an earlier record of the endpoint, or None. Raises NotFound if the
+    network no longer exists, and Unavailable if the node has been removed.
     """
     mac, identity = (endpoint.mac, endpoint.id) if endpoint else ("", "")
     required = [keys.network(network.id), keys.member(node), keys.balancer(network.id, node)]
@@ -93,7 +93,7 @@ def _read(
 
 
 def _mac_claim(endpoint: SharedEndpoint, entry: KeyValue | None) -> dict[str, Any]:
-    """Return the transaction's condition for using the endpoint's MAC address.
+    """Return the transaction condition under which the endpoint may use its MAC address.
 
     ``entry`` is the etcd record that reserves the MAC address now, or None. The MAC address must be free or belong to
     the same host. Raises `Conflict` if another host has the MAC address, because frames to the address would reach only
@@ -138,10 +138,10 @@ def _claims(network: NetworkRecord, endpoint: SharedEndpoint, chosen: Sequence[s
 
 
 def _unused_claims(client: Client, endpoint: SharedEndpoint, earlier: KeyValue | None) -> Claims:
-    """Return the conditions and changes of a transaction that release the old addresses of ``endpoint``.
+    """Return the conditions and changes of a transaction that releases the old addresses of ``endpoint``.
 
-    An old address is in ``earlier``, the endpoint's earlier record in etcd, but not in ``endpoint``. Because a release
-    finds the addresses only by the endpoint's record, no later release would find the old addresses.
+    An old address is in ``earlier``, the endpoint's earlier record in etcd, but not in ``endpoint``. No later release
+    would find the old addresses, because a release finds the addresses only by the endpoint's record.
     """
     if earlier is None:
         return [absent(_key(endpoint))], []
@@ -202,7 +202,7 @@ def _claimed(endpoint: SharedEndpoint) -> list[str]:
 
 
 def release(client: Client, network_id: str, node: str, identity: str) -> None:
-    """Delete an endpoint and release its addresses; idempotent.
+    """Delete the endpoint with the id ``identity`` and release its addresses; idempotent.
 
     If no endpoint of the host is left on the network, the host's own address is released too.
     """
@@ -259,7 +259,7 @@ def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) ->
 
 
 def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
-    """Raise InvalidArgument if an address of the endpoint is in no pool of the network or is reserved.
+    """Check that each address of the endpoint is in a pool of the network and not reserved; raises InvalidArgument.
 
     On a network with an IPv4 pool, an endpoint without an IPv4 address is refused too, because the pool would not limit
     the number of such endpoints.

@@ -36,10 +36,9 @@ def all_networks(client: Client) -> list[NetworkRecord]:
 
 
 def find(client: Client, reference: str) -> list[NetworkRecord]:
-    """Return the networks with the id ``reference``.
+    """Return the networks with the id ``reference``, else with this name, else with this start of the id.
 
-    If no network has this id, return the networks with the name ``reference``. If no network has this name either,
-    return the networks whose id starts with ``reference``.
+    Only the first of these three searches that has a result counts.
     """
     networks = all_networks(client)
     return (
@@ -86,7 +85,8 @@ def allocate(
 ) -> tuple[NetworkRecord, Cursor]:
     """Return the record with subnets, gateways and VXLAN ids, and the new cursor (the last allocated values).
 
-    The function has no side effects. Raises EngineError if there is no free subnet, or no address for a gateway.
+    ``others`` are the existing networks. The function has no side effects. Raises EngineError if there is no free
+    subnet, or no address for a gateway.
     """
     pools = list(record.pools)
     if record.enable_ipv4 and not any(ip_network(p.subnet).version == 4 for p in pools):
@@ -114,9 +114,9 @@ def with_gateway(pool: PoolRecord) -> PoolRecord:
 
 
 def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Network:
-    """Return the next free subnet after ``last``, wrapping around at the end of the pools.
+    """Return the next free subnet after ``last``; the search continues from the start of the pools after their end.
 
-    Raises Forbidden if no subnet is free.
+    ``taken`` are the subnets in use. Raises Forbidden if no subnet is free.
     """
     used = [n for n in map(ip_network, taken) if isinstance(n, IPv4Network)]
     after = int(ip_network(last).network_address) if last else -1
@@ -134,7 +134,7 @@ def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Networ
 
 
 def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRecord]) -> tuple[NetworkRecord, Cursor]:
-    """Assign a VXLAN id to each subnet; return the new record and the new cursor.
+    """Assign a VXLAN id to each subnet; return the new record and the new cursor (the last allocated values).
 
     IPv4 subnets first get the ids that the user requested. All other subnets get unused ids. The options that Docker's
     inspect shows have only the ids of IPv4 subnets. The option for the driver has all ids, in the order of the pools.
@@ -168,13 +168,13 @@ def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRe
 
 
 def _tunnel_ports(networks: Iterable[NetworkRecord]) -> dict[int, str]:
-    """Return the UDP port of each encrypted network, with the network's name."""
+    """Return a map from the UDP port of each encrypted network to the network's name."""
     encrypted = [n for n in networks if n.driver == "overlay" and encryption.is_encrypted(n)]
     return {encryption.port_of(vni): n.name for n in encrypted for vni in vnis_of(n)[:1]}
 
 
 def _next_vni(last: int, taken: Collection[str], ports: Collection[int]) -> str:
-    """Return the next VXLAN id after ``last`` that is not taken and gives none of the UDP ports ``ports``.
+    """Return the next VXLAN id after ``last`` that is not in ``taken`` and gives none of the UDP ports ``ports``.
 
     Raises Forbidden if there is no such id.
     """
@@ -210,7 +210,10 @@ def remove(client: Client, record: NetworkRecord) -> None:
 
 
 def _user(client: Client, entry: KeyValue) -> str:
-    """Return a hint that names the container and the host of an endpoint; "" if the endpoint's record is unreadable."""
+    """Return a hint that names the container and the host of an endpoint, or "" if its record is unreadable.
+
+    ``entry`` is the endpoint's record in etcd.
+    """
     for endpoint in record_checks.all_readable([entry], record_checks.read_endpoint):
         entries = [node for node in [client.get(keys.node(endpoint.node))] if node is not None]
         nodes = record_checks.all_readable(entries, record_checks.read_node)
@@ -221,7 +224,7 @@ def _user(client: Client, entry: KeyValue) -> str:
 
 
 def update(client: Client, key: str, change: Callable[[str], str]) -> str:
-    """Replace the value of an etcd key with ``change(value)``; return the new value.
+    """Replace the value of an etcd key with ``change(value)``, and return the new value.
 
     If another host changes the key meanwhile, the function reads the key again and repeats the replacement.
     """

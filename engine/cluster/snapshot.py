@@ -84,13 +84,13 @@ class View(Struct, frozen=True, dict=True):
         return list(self._endpoints.get(network_id, {}).values())
 
     def addresses(self, network_id: str) -> list[IPAddress]:
-        """Return the addresses of a network's endpoints and of the hosts on it, including hosts without a lease."""
+        """Return the addresses of a network's endpoints and of the hosts on the network, also without a lease."""
         texts = [text for e in self.all_endpoints(network_id) for text in (e.ipv4, e.ipv6) if text]
         texts += [text for (network, _), text in self.balancers.items() if network == network_id]
         return [ip_interface(text).ip for text in texts]
 
     def differing(self, other: View) -> set[str]:
-        """Return the ids of networks whose endpoints may differ between this snapshot and the snapshot ``other``.
+        """Return the ids of the networks whose endpoints may differ between this snapshot and ``other``.
 
         If hosts or leases have changed, return the ids of all networks.
         """
@@ -100,12 +100,12 @@ class View(Struct, frozen=True, dict=True):
         return {i for i in {*here, *there} if here.get(i) is not there.get(i)}
 
     def endpoints_on_other_hosts(self, network_id: str, node: str) -> list[SharedEndpoint]:
-        """Return the endpoints of a network on hosts that have a lease, without those on the host ``node``."""
+        """Return the endpoints of a network on all hosts that have a lease, except the host ``node``."""
         return [e for e in self.endpoints(network_id) if e.node != node]
 
 
 def make(revision: int, values: Values) -> View:
-    """Return a snapshot with the values of etcd keys at ``revision``."""
+    """Return a snapshot of ``values``, the values at ``revision`` by etcd key."""
     endpoints: dict[str, dict[str, SharedEndpoint]] = {}
     refused: dict[str, str] = {}
     stored = ((k, v) for k, v in values.items() if k.startswith(keys.ENDPOINTS))
@@ -115,13 +115,13 @@ def make(revision: int, values: Values) -> View:
 
 
 def load(client: Client) -> View:
-    """Read all values under ``shared/`` from the etcd store and return them as a snapshot, without the questions."""
+    """Read all values under ``shared/`` except the questions from the etcd store, and return them as a snapshot."""
     pairs, revision = client.range(keys.SHARED)
     return make(revision, {kv.key: kv.value for kv in pairs if not kv.key.startswith(keys.QUESTIONS)})
 
 
 def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
-    """Return the snapshot that follows ``view`` after the changes in ``events``.
+    """Return the snapshot that follows ``view`` after the changes ``events``; ``revision`` is its revision.
 
     The new snapshot shares the unchanged parts of ``view``.
     """
@@ -149,8 +149,8 @@ def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
 def _share(view: View, changed: View, touched: set[str]) -> None:
     """Copy parsed records from the old snapshot ``view`` to the new snapshot ``changed``, to save time.
 
-    ``touched`` has the etcd keys that have changed. If one of these keys is the key of a node, lease or network, the
-    records of the same type are not copied.
+    ``touched`` has the etcd keys that have changed. If one of them is the key of a node, no nodes are copied. The same
+    holds for leases and for networks.
     """
     for prefix, name in ((keys.NODES, "nodes"), (keys.ALIVE, "alive"), (keys.NETWORKS, "networks")):
         if name in view.__dict__ and not any(key.startswith(prefix) for key in touched):

@@ -32,8 +32,9 @@ EXPIRED = (
     'a host that was off for longer than its certificate lives has to use "hawse swarm leave", and join again'
 )
 SILENT_PENALTY_SECONDS = 1.0
-"""Seconds for which all calls fail immediately after no etcd member has answered in time. Otherwise a command would
-wait for the members again at each call.
+"""Seconds for which all calls fail immediately after no etcd member has answered in time.
+
+Otherwise a command would wait for the members again at each call.
 """
 _silences: dict[tuple[str, ...], tuple[float, EngineError]] = {}
 """For each list of member URLs: the last time at which no member answered, and the error that was raised."""
@@ -63,7 +64,7 @@ class Outcome(Struct, frozen=True):
 
 
 def b64(text: str) -> str:
-    """Return text in base64, as etcd's JSON gateway requires."""
+    """Encode a text in base64, as etcd's JSON gateway requires."""
     return b64encode(text.encode()).decode()
 
 
@@ -73,40 +74,40 @@ def end_of(prefix: str) -> str:
 
 
 def absent(key: str, *, prefix: bool = False) -> Json:
-    """Return the condition that the key does not exist; with ``prefix``, that no key begins with ``key``."""
+    """Return the transaction condition that a key does not exist; with ``prefix``, that no key begins with ``key``."""
     span = {"range_end": b64(end_of(key))} if prefix else {}
     return {"key": b64(key), "target": "CREATE", "result": "EQUAL", "create_revision": 0, **span}
 
 
 def present(key: str) -> Json:
-    """Return the condition that the key exists."""
+    """Return the transaction condition that the key exists."""
     return {"key": b64(key), "target": "CREATE", "result": "GREATER", "create_revision": 0}
 
 
 def unchanged(key: str, revision: int) -> Json:
-    """Return the condition that the key was last written at ``revision``; 0 means that the key does not exist."""
+    """Return the transaction condition that the key was last written at ``revision``, or does not exist if it is 0."""
     return {"key": b64(key), "target": "MOD", "result": "EQUAL", "mod_revision": revision}
 
 
 def none_since(prefix: str, revision: int) -> Json:
-    """Return the condition that no key beginning with ``prefix`` was written after ``revision``."""
+    """Return the transaction condition that no key beginning with ``prefix`` was written after ``revision``."""
     span = {"key": b64(prefix), "range_end": b64(end_of(prefix))}
     return {**span, "target": "MOD", "result": "LESS", "mod_revision": revision + 1}
 
 
 def put(key: str, value: str, lease: int = 0) -> Json:
-    """Return the operation that writes a key, bound to ``lease`` unless ``lease`` is 0."""
+    """Return the transaction operation that writes a key, bound to the lease with the id ``lease`` unless it is 0."""
     return {"request_put": {"key": b64(key), "value": b64(value), **({"lease": lease} if lease else {})}}
 
 
 def delete(key: str, *, prefix: bool = False) -> Json:
-    """Return the operation that deletes a key; with ``prefix``, all keys that begin with ``key``."""
+    """Return the transaction operation that deletes a key; with ``prefix``, all keys that begin with ``key``."""
     span = {"range_end": b64(end_of(key))} if prefix else {}
     return {"request_delete_range": {"key": b64(key), **span}}
 
 
 def read(key: str, *, prefix: bool = False) -> Json:
-    """Return the operation that reads a key; with ``prefix``, all keys that begin with ``key``."""
+    """Return the transaction operation that reads a key; with ``prefix``, all keys that begin with ``key``."""
     return {"request_range": _range(key, prefix=prefix)}
 
 
@@ -159,7 +160,7 @@ class Client:
     def range(self, key: str, *, prefix: bool = True) -> tuple[list[KeyValue], int]:
         """Return the keys that begin with ``key``, in order and with their values, and the revision of the read.
 
-        If ``prefix`` is False, only the key ``key`` itself is returned.
+        With ``prefix`` False, only the key ``key`` itself is returned.
         """
         answer = self.call("/v3/kv/range", _range(key, prefix=prefix))
         return [_pair(item) for item in answer.get("kvs", [])], int(answer["header"]["revision"])
@@ -169,11 +170,11 @@ class Client:
         return int(self.call("/v3/kv/range", {**_range(prefix, prefix=True), "count_only": True}).get("count", 0))
 
     def put(self, key: str, value: str, lease: int = 0) -> None:
-        """Write one key, bound to ``lease`` unless ``lease`` is 0."""
+        """Write one key, bound to the lease with the id ``lease`` unless it is 0."""
         self.call("/v3/kv/put", put(key, value, lease)["request_put"])
 
     def transact(self, conditions: Sequence[Json], success: Sequence[Json], failure: Sequence[Json] = ()) -> Outcome:
-        """Run the operations ``success`` if all conditions hold, else ``failure``, in one atomic transaction."""
+        """Run the operations ``success`` if all conditions are true, else ``failure``, in one atomic transaction."""
         body = {"compare": list(conditions), "success": list(success), "failure": list(failure)}
         answer = self.call("/v3/kv/txn", body)
         reads = (r["response_range"] for r in answer.get("responses", []) if "response_range" in r)
@@ -181,14 +182,14 @@ class Client:
         return Outcome(bool(answer.get("succeeded")), pairs)
 
     def read_all(self, *keys: str) -> Sequence[KeyValue | None]:
-        """Return several keys with their values, all read at one revision; None for a missing key."""
+        """Return several keys with their values, all read at one revision. A missing key gives None."""
         results = self.transact([], [read(key) for key in keys]).values
         return [next(iter(part), None) for part in results]
 
     # ---------------------------------------------------------------------------------------------- leases
 
     def grant(self, seconds: int) -> int:
-        """Create a lease that expires ``seconds`` after its last renewal; return its id."""
+        """Create a lease, and return its id. The lease expires ``seconds`` after its last renewal."""
         return int(self.call("/v3/lease/grant", {"TTL": seconds})["ID"])
 
     def renew(self, lease: int) -> bool:
@@ -202,7 +203,7 @@ class Client:
     # --------------------------------------------------------------------------------------------- watching
 
     def watch(self, prefix: str, revision: int, silence: float) -> Iterator[tuple[int, list[KeyValue]]]:
-        """Yield (revision, events) for each change of the keys under ``prefix``, from ``revision`` on.
+        """Yield (revision, events) for each change of the keys that begin with ``prefix``, from ``revision`` on.
 
         An event is a written or deleted key. ``events`` is empty if etcd sends a message without changes, to show that
         the watch works. Raises `Compacted` if etcd no longer has the revision ``revision``, and EtcdUnavailable after
@@ -227,14 +228,14 @@ class Client:
     # ----------------------------------------------------------------------------------------------- calls
 
     def call(self, path: str, body: Json) -> Json:
-        """Post one call to any ready member and return the member's JSON answer.
+        """Post the call ``path`` (such as /v3/kv/range) to any ready member, and return the JSON answer.
 
         If the token has expired, the client gets a new token and repeats the call.
         """
         return self._answered(lambda connection: connection.post(path, body))
 
     def fetch(self, path: str, body: Json) -> bytes:
-        """Post one call to any ready member and return the bytes of the answer without parsing them.
+        """Post a call as `call` does, but return the bytes of the answer without parsing them.
 
         The caller forwards these bytes to another host.
         """
@@ -255,7 +256,7 @@ class Client:
         raise AssertionError("unreachable")
 
     def take(self) -> EtcdConnection:
-        """Give the client's connection to the caller, who must close it; the next call opens another connection."""
+        """Give the client's connection to the caller, who must close it. The next call opens another connection."""
         connection = self._ready()
         self._connection = None
         return connection
@@ -290,7 +291,7 @@ class Client:
     def _open(self, url: str) -> EtcdConnection:
         """Connect to one member and make a first call; raises an error if the member is not ready.
 
-        The first call needs a quorum, so a member that cannot reach the others is not ready.
+        The first call needs a quorum. Therefore a member that cannot reach the other members is not ready.
         """
         connection = EtcdConnection(url, self._context, CONNECT_SECONDS, self._name)
         try:
@@ -317,7 +318,7 @@ def _event(event: Json) -> KeyValue:
 
 
 def _meaning(error: NobodyReady) -> EngineError:
-    """Return the error to raise if no member was ready: a member's refusal, or EtcdUnavailable."""
+    """Return the error to raise if no member was ready: the refusal of a member, or else EtcdUnavailable."""
     for problem in error.problems.values():
         if isinstance(problem, EngineError) and not isinstance(problem, EtcdUnavailable):
             return problem
@@ -330,7 +331,7 @@ def _place(url: str) -> str:
 
 
 def _is_outdated(error: EtcdError) -> bool:
-    """Return whether the call failed because the token has expired or is older than the last change of etcd's users.
+    """Return whether a call failed because its token has expired or is older than the last change of etcd's users.
 
     A token can become too old at any time, because etcd's users change whenever a manager admits another host.
     """
@@ -340,7 +341,7 @@ def _is_outdated(error: EtcdError) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """Return the reason of an error in one phrase.
+    """Return the reason of an error as one phrase for an error message.
 
     For a certificate that has expired or is not valid yet, the phrase says to compare the hosts' clocks.
     """

@@ -38,9 +38,9 @@ class NobodyReady(Exception):
 def first(urls: Sequence[str], ready: Callable[[str], T], timeout: float) -> tuple[str, T]:
     """Return the first URL for which ``ready`` returns within ``timeout`` seconds, and the result of ``ready``.
 
-    A URL that is in the list twice is asked once. ``ready`` is called in threads, which inherit the calling thread's
-    network namespace. Results that arrive too late, or after the first result, are closed. Raises `NobodyReady` if no
-    call of ``ready`` succeeds in time.
+    ``ready`` connects to a URL, or raises an exception. It is called in threads, which inherit the calling thread's
+    network namespace. A URL that is in the list twice is asked once. Results that arrive too late, or after the first
+    result, are closed. Raises `NobodyReady` if no call of ``ready`` succeeds in time.
     """
     answers: Answers[T] = SimpleQueue()
     over = threading.Event()

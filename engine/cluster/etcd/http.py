@@ -46,7 +46,7 @@ With these options, the connection fails if the other host does not answer for 5
 
 
 class EtcdConnection:
-    """A connection to the member at ``url`` (https or a Unix socket); each wait takes up to ``timeout`` seconds.
+    """A connection to the etcd member at ``url`` (https or a Unix socket); each wait takes up to ``timeout`` seconds.
 
     ``context`` is a function that makes the ssl.SSLContext for https. The member must have a certificate for ``name``,
     or for the URL's host if ``name`` is empty. If ``token`` is not empty, every request includes the token.
@@ -155,7 +155,10 @@ class EtcdConnection:
         return line.strip()
 
     def _content(self, chunked: bool, length: int) -> bytes:
-        """Read the body of an answer; raises ConnectionError if the body is longer than ``largest`` or cut off."""
+        """Read the body of an answer; ``length`` is its number of bytes, unless the body is ``chunked``.
+
+        Raises ConnectionError if the body is cut off, or longer than ``self.largest``.
+        """
         if not chunked:
             return self._read(length)
         content = bytearray()
@@ -218,7 +221,7 @@ def _connected_locally(path: str, timeout: float) -> socket.socket:
 
 
 def _number(text: bytes, base: int) -> int:
-    """Return the number of bytes that a header or a chunk declares; raises ConnectionError if it is no number."""
+    """Return the number that a header or a chunk declares, in base ``base``; raises ConnectionError for other text."""
     try:
         return int(text, base)
     except ValueError as error:
@@ -244,6 +247,6 @@ def _checked(status: int, data: bytes) -> Json:
 
 
 def _code(document: Json, name: str) -> int:
-    """Return the gRPC status that a refusal has under ``name``; 0 if it is missing or is no number."""
+    """Return the gRPC status in the field ``name`` of an error answer, or 0 if it is missing or no number."""
     code = document.get(name, 0)
     return code if isinstance(code, int) else 0
