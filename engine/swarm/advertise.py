@@ -1,4 +1,4 @@
-"""Chooses the addresses that other hosts use to reach this host: Docker's --advertise-addr and its defaults."""
+"""Choose the addresses that other hosts use to reach this host: Docker's --advertise-addr and its defaults."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ BAD_DATA_PATH = "data path address must be a non-zero IP address or network inte
 
 
 def advertise_address(text: str) -> tuple[str, int]:
-    """Return the address and port of ``IP|INTERFACE[:PORT]``.
+    """Return the address and port of ``IP|INTERFACE[:PORT]``; raises InvalidArgument.
 
-    If the text names no IP or interface, the address is the host's only address.
+    If the text has only a port or is empty, the address is this host's only address.
     """
     host, port = split(text)
     return _resolved(host, BAD_ADVERTISED) if host else sole_address(), port
 
 
 def data_path(text: str) -> str:
-    """Return the address for ``text`` (``IP|INTERFACE``): the IP address itself, or the address of the interface."""
+    """Return the address for ``text``, an IP address or the name of an interface; raises InvalidArgument.
+
+    The address of an interface is the address that `of_interface` returns.
+    """
     return _resolved(text, BAD_DATA_PATH)
 
 
 def _resolved(host: str, refusal: str) -> str:
-    """Return the address for ``host``, which is an IP address or the name of an interface.
+    """Return the address for ``host``, an IP address or the name of an interface.
 
     Raises InvalidArgument with the message ``refusal`` for anything else.
     """
@@ -44,7 +47,7 @@ def _resolved(host: str, refusal: str) -> str:
 
 
 def split(text: str) -> tuple[str, int]:
-    """Split ``HOST[:PORT]`` into host and port; without a port, return `DEFAULT_PORT`."""
+    """Split ``HOST[:PORT]`` into host and port; the default port is `DEFAULT_PORT`. Raises InvalidArgument."""
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]") or (":" in host and not text.startswith("[")):
         return text.strip("[]"), DEFAULT_PORT
@@ -67,8 +70,8 @@ def of_interface(name: str, refusal: str) -> str:
 def sole_address() -> str:
     """Return the only address of this host that other hosts can use.
 
-    Raises InvalidArgument with Docker's message if the host has several or no such addresses. Ignores loopback and
-    link-local addresses, and the addresses of hawse's own bridges.
+    Raises InvalidArgument with Docker's message if the host has several or no such addresses. Loopback and link-local
+    addresses and the addresses of hawse's own bridges do not count.
     """
     hawse_links = {link.name for link in marked_links.of_host()}
     candidates = [

@@ -21,20 +21,23 @@ LOCALHOST = "127.0.0.1"
 
 
 def authority(root: Path) -> str:
-    """Return the certificate of the cluster's certificate authority (PEM)."""
+    """Return the certificate of the cluster's certificate authority (PEM); ``root`` is HAWSE_ROOT."""
     return (memberships.directory(root) / memberships.AUTHORITY).read_text()
 
 
 def of_node(root: Path, request: str, node: str) -> str:
-    """Sign a host's certificate request with the key of the cluster's certificate authority; return the certificate.
+    """Sign the certificate request of the host with the node id ``node``; return the certificate.
 
-    Every manager has the authority's key.
+    The certificate is signed with the key of the cluster's certificate authority, which every manager has.
     """
     return pki.issue(authority(root), _authority_key(root), request, node)
 
 
 def of_manager(root: Path, request: str, address: str) -> str:
-    """Sign the certificate request of another manager for its server and etcd member; return the certificate."""
+    """Sign the certificate request of another manager for its server and etcd member; return the certificate.
+
+    ``address`` is the other manager's address.
+    """
     return pki.issue(authority(root), _authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
 
 
@@ -45,7 +48,7 @@ def _authority_key(root: Path) -> str:
 def is_due(root: Path) -> bool:
     """Return whether this host's certificates must be renewed, because half of their lifetime is over.
 
-    Certificates that are not valid yet must be renewed too. A manager has issued them while its clock was wrong.
+    Certificates that are not valid yet must be renewed too: a manager has issued them while its clock was wrong.
     Returns False if the certificate cannot be read.
     """
     with suppress(OSError, ValueError):
@@ -55,7 +58,10 @@ def is_due(root: Path) -> bool:
 
 
 def issue_own(authority: str, authority_key: str, node: str, address: str) -> dict[str, str]:
-    """Return the certificates that a manager issues to itself, each with its new private key, by file name."""
+    """Return the certificates that a manager issues to itself, as a map from file name to content.
+
+    Each file has a certificate and its new private key. ``node`` is the manager's node id, ``address`` its address.
+    """
     key, manager_key = pki.new_key(), pki.new_key()
     request = pki.request(manager_key)
     return {

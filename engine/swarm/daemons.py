@@ -24,7 +24,10 @@ STOP_TIMEOUT_SECONDS = 5.0
 LONG_LOG = 1 << 20
 """Maximum bytes of a process's log; a longer log is emptied."""
 GATE = 'read -r go && exec "$@" < /dev/null'
-"""A script of sh that executes a program as soon as it can read a line, and ends if its standard input ends before."""
+"""A script of sh that executes a program as soon as it can read a line from its standard input.
+
+If its standard input ends earlier, the script ends without executing the program.
+"""
 
 
 def run_directory(run: Path) -> Path:
@@ -49,10 +52,10 @@ def pid_of(run: Path, name: str) -> int:
 
 
 def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/")) -> bool:
-    """Start the process ``name`` in its own session unless it is running; return whether it was started.
+    """Start the process ``name`` in its own session unless it runs; return whether it was started.
 
-    A lock prevents two callers from starting the process twice. Because a killed caller must not leave a process
-    without a pid file, the process executes its program only after the file is written.
+    A lock prevents two callers from starting the process twice. The process executes the program of ``argv`` only after
+    its pid file is written. Therefore a killed caller cannot leave a process without a pid file.
     """
     with locked(run, "process", name):
         if is_running(run, name):
@@ -75,7 +78,7 @@ def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/"
 
 
 def reap(run: Path, name: str) -> None:
-    """Collect the exit status of the child ``name`` if it has ended, so that it does not remain a zombie."""
+    """Collect the exit status of the child process ``name`` if it has ended, so that it does not remain a zombie."""
     pid = _note(run, name).partition(":")[0]
     if pid.isdigit():
         with suppress(ChildProcessError):
@@ -104,7 +107,10 @@ def stop(run: Path, name: str, timeout: float = STOP_TIMEOUT_SECONDS) -> None:
 
 
 def last_log_line(run: Path, name: str) -> str:
-    """Return the last line of a process's log, or "" without a log. The error for a failed start shows this line."""
+    """Return the last line of a process's log, or "" without a log; the error for a failed start shows this line.
+
+    Of a JSON line, only the error or the message is returned. The result has at most 500 characters.
+    """
     with suppress(OSError):
         lines = (run_directory(run) / f"{name}.log").read_text(errors="replace").strip().splitlines()
         return _plain(lines[-1])[:500] if lines else ""
@@ -112,7 +118,7 @@ def last_log_line(run: Path, name: str) -> str:
 
 
 def _plain(line: str) -> str:
-    """Return the message of a JSON log line, or the line itself if the line is not JSON."""
+    """Return the error or the message of a JSON log line, or the line itself if it is not JSON."""
     try:
         entry = json.loads(line)
         return str(entry.get("error") or entry["msg"])

@@ -48,9 +48,10 @@ def parse_manager(text: str) -> Manager:
 
 
 def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask a manager for admission to the cluster; return its answer, with the CA's certificate as ``authority``.
+    """Ask a manager for admission to the cluster; return the manager's answer.
 
-    Raises EngineError if this certificate does not match the token.
+    ``request`` describes this host. The answer also has the CA's certificate as ``authority``. Raises EngineError if
+    this certificate does not match the token.
     """
     unverified = ssl._create_unverified_context()
     authority = str(_ask(manager, unverified, "/hawse/authority", {}).get("authority", ""))
@@ -62,7 +63,7 @@ def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> di
 
 
 def wait_until_open(manager: Manager) -> None:
-    """Wait up to `OPENING_SECONDS` seconds until a manager's server accepts connections, so that other hosts can join.
+    """Wait up to `OPENING_SECONDS` until a manager's server accepts connections, so that other hosts can join.
 
     Raises no error if the server does not accept connections in time.
     """
@@ -74,10 +75,10 @@ def wait_until_open(manager: Manager) -> None:
 
 
 def _ask(manager: Manager, context: ssl.SSLContext, path: str, question: Mapping[str, Any]) -> dict[str, Any]:
-    """Post one request and return the answer.
+    """Post one request to a manager's server and return the answer; raises Unavailable if the connection fails.
 
-    The manager's certificate is checked for `MANAGER_NAME`, not for the manager's address. Raises Unavailable if the
-    connection fails.
+    ``question`` is the request's JSON body. The manager's certificate is checked for `MANAGER_NAME`, not for the
+    manager's address.
     """
     try:
         connection = EtcdConnection(f"https://{manager}", lambda: context, CONNECT_SECONDS, MANAGER_NAME)

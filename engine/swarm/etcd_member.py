@@ -57,9 +57,10 @@ def url(address: str, port: int) -> str:
 
 
 def arguments(where: Path, member: EtcdMember) -> list[str]:
-    """Return the command line of etcd, to be run in the directory ``where``.
+    """Return the command line that starts the etcd member; ``where`` is the directory of the cluster's files.
 
-    Members of other hosts must show a manager's certificate. Raises Unavailable if etcd is not installed.
+    etcd must run in this directory. Members of other hosts must show a manager's certificate. Raises Unavailable if
+    etcd is not installed.
     """
     program = shutil.which("etcd")
     if program is None:
@@ -79,7 +80,10 @@ def arguments(where: Path, member: EtcdMember) -> list[str]:
 
 
 def start(run: Path, where: Path, member: EtcdMember) -> None:
-    """Start the etcd member unless the member is running, and save the command line for later starts."""
+    """Start the etcd member unless it runs, and save the command line for later starts.
+
+    ``where`` is the directory of the cluster's files.
+    """
     command = arguments(where, member)
     membership.write_private(where / "etcd.argv", "\0".join(command))
     daemons.ensure(run, NAME, command, directory=where)
@@ -97,9 +101,10 @@ def keep_running(run: Path, root: Path) -> None:
 
 
 def wait_until_ready(run: Path, client: Client) -> None:
-    """Wait until the etcd member answers, up to `READY_TIMEOUT_SECONDS` seconds.
+    """Wait up to `READY_TIMEOUT_SECONDS` until the etcd member answers.
 
-    If the member has ended, raises Unavailable with the last line of the member's log.
+    Raises Unavailable with the last line of the member's log if the member has ended, and the last error after this
+    time.
     """
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while True:
@@ -118,8 +123,8 @@ def wait_until_ready(run: Path, client: Client) -> None:
 def add(client: Client, name: str, address: str) -> list[str]:
     """Announce another host's new member to etcd; return ``name=peer URL`` of all members, including the new one.
 
-    The new member starts as a learner, which has no vote. Therefore, if the new host fails to start its member, the
-    other members still have a majority.
+    The new member starts as a learner, which has no vote. If the new host fails to start it, the other members
+    therefore still have a majority.
     """
     peer = url(address, PEER_PORT)
     answer = _add_learner(client, peer)
@@ -128,10 +133,11 @@ def add(client: Client, name: str, address: str) -> list[str]:
 
 
 def _add_learner(client: Client, peer: str) -> dict[str, Any]:
-    """Add a learner (a member without a vote); first wait up to `LEARNING_SECONDS` seconds for an earlier learner.
+    """Add a learner (a member without a vote) with the URL ``peer``, and return etcd's answer.
 
-    Because etcd allows only one learner, an earlier learner is removed if it does not become a voting member in time.
-    An earlier learner with the URL ``peer`` is removed at once, because it is from a failed attempt of the same host.
+    etcd allows only one learner. Therefore the function first waits up to `LEARNING_SECONDS` until an earlier learner
+    becomes a voting member, and otherwise removes the earlier learner. An earlier learner with the URL ``peer`` is
+    removed at once, because it is from a failed attempt of the same host.
     """
     deadline = time.monotonic() + LEARNING_SECONDS
     while True:
@@ -148,9 +154,9 @@ def _add_learner(client: Client, peer: str) -> dict[str, Any]:
 
 
 def promote(run: Path, client: Client, name: str) -> None:
-    """Make this host's etcd member a voting member as soon as the member has all data of the other members.
+    """Make this host's etcd member a voting member as soon as it has all data of the other members.
 
-    Waits up to `READY_TIMEOUT_SECONDS` seconds, then raises the last error or Unavailable.
+    Waits up to `READY_TIMEOUT_SECONDS`, then raises the last error or Unavailable.
     """
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while True:
@@ -185,7 +191,7 @@ def remove(client: Client, name: str) -> None:
 def leader(client: Client, managers: Sequence[str]) -> str:
     """Return the name of the leader among the etcd members, as reported by the member that answers.
 
-    Returns "" if the leader is unknown or is not one of ``managers``.
+    Returns "" if the leader is unknown or not in ``managers`` (node ids).
     """
     status = client.call("/v3/maintenance/status", {})
     names = {m["ID"]: str(m.get("name", "")) for m in members(client)}

@@ -62,7 +62,11 @@ def _nodes(client: Client) -> list[Node]:
 
 
 def node_document(node: Node, authority: str, *, alive: bool, leader: bool) -> Json:
-    """Return Docker's document of a node; ``authority`` is the certificate of the cluster's authority (PEM)."""
+    """Return Docker's document of a node.
+
+    ``authority`` is the certificate of the cluster's authority (PEM). ``alive`` says whether the node has a lease, and
+    ``leader`` whether its etcd member is the leader.
+    """
     subject, public = pki.describe(authority)
     document: Json = {
         "ID": node.id,
@@ -103,7 +107,7 @@ def inspect(host: Host, reference: str) -> Json:
 
 
 def pick(documents: Documents, reference: str) -> Json:
-    """Return the one node document that matches ``reference``.
+    """Return the one node document that matches ``reference``, an id, a host name or the start of an id.
 
     Raises NotFound if no node matches and Conflict if several match, with Docker's messages.
     """
@@ -118,10 +122,10 @@ def pick(documents: Documents, reference: str) -> Json:
 
 
 def remove(host: Host, reference: str, *, force: bool) -> None:
-    """Remove a node that is down, with all its endpoints and addresses; remove a live worker only with ``force``.
+    """Remove a node that is down, with all its endpoints and addresses.
 
-    As the first step, managers stop accepting the node's certificate. Raises Forbidden for a manager, unless the
-    manager is down and ``force`` is True.
+    With ``force``, a worker is removed even if it is not down. Raises Forbidden for a manager, unless the manager is
+    down and ``force`` is True. As the first step, managers stop accepting the node's certificate.
     """
     with managing(host) as (client, membership):
         document = pick(_documents(host, client, membership), reference)
@@ -173,7 +177,7 @@ def summary(host: Host) -> Json:
 
 
 def cluster_document(cluster: Cluster) -> Json:
-    """Return the part of Docker's /info document that describes the cluster."""
+    """Return the object ``Cluster`` of Docker's /info document, which describes the cluster."""
     return {
         "ID": cluster.id,
         "CreatedAt": cluster.created,

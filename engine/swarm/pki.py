@@ -46,7 +46,7 @@ The usual error at a boot is a hardware clock in local time, which differs from 
 
 
 def lifetime() -> int:
-    """Return HAWSE_CERTIFICATE_LIFETIME in seconds, at least 2; without the variable, return `LIFETIME`."""
+    """Return the lifetime of a certificate in seconds: HAWSE_CERTIFICATE_LIFETIME (at least 2), or else `LIFETIME`."""
     text = os.environ.get("HAWSE_CERTIFICATE_LIFETIME", "")
     return max(2, whole_number(text)) if text.isascii() and text.isdigit() else LIFETIME
 
@@ -68,18 +68,16 @@ def new_authority(key: str) -> str:
 
 
 def request(key: str) -> str:
-    """Return a certificate signing request for ``key`` (PEM); the authority ignores the request's subject."""
+    """Return a certificate signing request (PEM) for the private key ``key``; the authority ignores its subject."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(_name("hawse"))
     return builder.sign(_private(key), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Sequence[str] = ()) -> str:
-    """Return a certificate for the certificate request ``pem``.
+    """Return a certificate for the certificate request ``pem``; raises ValueError for an invalid request.
 
-    Raises ValueError if the request is not signed by its own key.
-
-    With ``addresses``, the certificate is a manager certificate, otherwise a client certificate. ``name`` is the
-    client's node id or the manager's name.
+    The request must be signed by its own key. With ``addresses``, the certificate is a manager certificate, otherwise a
+    client certificate. ``name`` is the client's node id or the manager's name.
     """
     csr = x509.load_pem_x509_csr(pem.encode())
     if not csr.is_signature_valid:

@@ -40,7 +40,7 @@ def warning(reachable: int, unreachable: int) -> str:
 
 
 def hint(text: str) -> str:
-    """Return a hint on how to restore a swarm, or "" if the warning ``text`` does not name ``--force-new-cluster``.
+    """Return a hint on how to restore a swarm, or "" if the message ``text`` does not name ``--force-new-cluster``.
 
     Docker has this option, but hawse lacks it.
     """

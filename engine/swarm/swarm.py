@@ -80,9 +80,9 @@ def init(host: Host, request: SwarmInit) -> str:
 
 
 def _parse_pools(pools: Sequence[str], size: int) -> tuple[str, ...]:
-    """Return the address ranges ``pools`` without host bits.
+    """Return the address ranges ``pools`` in canonical form, without host bits.
 
-    Raises InvalidArgument unless each is an IPv4 range with subnets of the prefix length ``size``.
+    Raises InvalidArgument unless each is an IPv4 range with room for subnets of the prefix length ``size``.
     """
     if size > LONGEST_SUBNET:
         raise InvalidArgument(f"subnet size is out of range: {size}")
@@ -100,12 +100,18 @@ def _parse_pools(pools: Sequence[str], size: int) -> tuple[str, ...]:
 
 
 def _take_store_files(where: Path, files: Mapping[str, str]) -> None:
-    """Write the user's certificate files for an external etcd store into the directory ``where``."""
+    """Write the user's certificate files for an external etcd store into the directory ``where``.
+
+    ``files`` are the contents of the files by name: "cacert", "cert" and "key".
+    """
     _write(where, {n: files[k] for n, k in zip(memberships.STORE_FILES, STORE_KEYS, strict=True) if files.get(k)})
 
 
 def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
-    """Return the URLs of an external etcd store, and the user and password that the first URL contains."""
+    """Return the URLs of an external etcd store, and the user and password that the first URL contains, or "".
+
+    Raises InvalidArgument if a URL is not https.
+    """
     parts = [urlsplit(url if "://" in url else f"https://{url}") for url in store]
     for part in parts:
         if part.scheme != "https" or not part.hostname:
@@ -118,9 +124,9 @@ def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
 
 
 def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster: Cluster) -> ClusterMembership:
-    """Start etcd unless the etcd store is external, and write the cluster's first records.
+    """Start etcd unless the etcd store is external, and write the first records of a new cluster to it.
 
-    Returns the membership with this host's WireGuard key.
+    ``where`` is the directory of the cluster's files. Returns the membership with this host's WireGuard key.
     """
     _publish_directory(host, where)
     if not membership.external:
@@ -254,11 +260,11 @@ def leave(host: Host, *, force: bool) -> None:
 
 
 def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
-    """Return the membership record of this host, or None if another version of hawse wrote the record.
+    """Return this host's membership, or None if another version of hawse wrote the membership record.
 
     If the result is None, the caller ends the membership on this host only, and does not notify the cluster. Raises
-    Unavailable if this host is in no cluster. Without ``force``, a manager and a record of another version also raise
-    Unavailable.
+    Unavailable if this host is in no cluster. Without ``force``, raises Unavailable also if this host is a manager, or
+    if another version of hawse wrote the record.
     """
     try:
         membership = memberships.load(host.root)
@@ -302,9 +308,9 @@ def _disconnect_all(host: Host) -> None:
 
 
 def join_token(host: Host, role: str, *, rotate: bool) -> tuple[str, str]:
-    """Return the token for joining with a role, and the address of a manager.
+    """Return the token for joining with a role ("worker" or "manager"), and the address of a manager.
 
-    With ``rotate``, the function first replaces the role's token by a new token.
+    With ``rotate``, the role's token is first replaced by a new token.
     """
     with managing(host) as (client, membership):
         if rotate:
@@ -332,10 +338,10 @@ def _require_outside(host: Host) -> None:
 
 @contextmanager
 def _workplace(host: Host) -> Iterator[Path]:
-    """Yield an empty directory for the cluster's files; `MEMBERSHIP_LOCK` is held meanwhile.
+    """Yield an empty directory for the cluster's files; `MEMBERSHIP_LOCK` is held during the ``with`` block.
 
-    If the ``with`` block fails, the files are deleted, so that this host is in no cluster. Raises Unavailable if
-    another command has made this host a member.
+    If the block fails, the files are deleted, so that this host is in no cluster. Raises Unavailable if another command
+    has made this host a member.
     """
     with locked(host.run, *MEMBERSHIP_LOCK):
         _require_outside(host)
@@ -379,7 +385,7 @@ def _enter(host: Host, membership: ClusterMembership) -> None:
 
 
 def _abandon(host: Host) -> None:
-    """End a membership of this host, even an incomplete one: stop its cluster processes, and delete their files."""
+    """End a membership of this host, even an incomplete one: stop the cluster's processes and delete its files."""
     where = memberships.directory(host.root)
     with suppress(FileNotFoundError, NotADirectoryError), memberships.locked(host.root):
         (where / MEMBERSHIP_FILE).unlink()

@@ -19,7 +19,7 @@ DIGEST_LENGTH, SECRET_LENGTH = 50, 25
 class JoinToken(Struct, frozen=True):
     """The content of a join token: the certificate authority to trust, and the secret to send to a manager.
 
-    The authority is given as the SHA-256 digest of its certificate in hexadecimal.
+    ``digest`` identifies the authority: the SHA-256 digest of its certificate in hexadecimal.
     """
 
     digest: str
@@ -41,10 +41,10 @@ def parse(text: str) -> JoinToken:
 
 
 def digest_of(certificate: str) -> str:
-    """Return the digest of a certificate (PEM) in the form that tokens contain."""
+    """Return the digest of a certificate (PEM) in the form that `JoinToken` contains."""
     return sha256(certificate.encode()).hexdigest()
 
 
 def new_secret() -> str:
-    """Return a random secret of 128 bits."""
+    """Return a random secret of 128 bits for a join token."""
     return base36(secrets.randbits(128), SECRET_LENGTH)

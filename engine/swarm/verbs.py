@@ -34,7 +34,10 @@ class SwarmVerbs:
         swarm.leave(self._prepare(), force=force)
 
     def join_token(self, role: str, *, rotate: bool = False) -> tuple[str, str]:
-        """Return the token for joining with a role, and the address of a manager."""
+        """Return the token for joining with a role, and the address of a manager.
+
+        With ``rotate``, the role's token is first replaced by a new token.
+        """
         return swarm.join_token(self.host, role, rotate=rotate)
 
     def nodes(self, filters: Filters) -> Documents:

@@ -17,7 +17,7 @@ from engine.model import NetworkRecord
 
 
 def find(host: Host, reference: str) -> list[NetworkRecord]:
-    """Return the cluster's networks with the name, id or id prefix ``reference``, or [] if this host is in no cluster.
+    """Return the cluster's networks with the name, id or id prefix ``reference``; [] on a host in no cluster.
 
     The records come from etcd and have the phase ``planned``, as for a network that is not active on this host.
     """
@@ -28,11 +28,10 @@ def find(host: Host, reference: str) -> list[NetworkRecord]:
 
 
 def verify(host: Host, record: NetworkRecord, *, fix: bool) -> list[str]:
-    """Compare this host's objects of a network with the etcd store; return a line for each difference.
+    """Compare this host's objects of a network with the etcd store; return a line of text for each difference.
 
-    The objects are the host's endpoints and its peer tables (FDB and neighbour tables).
-
-    With ``fix``, the differences are repaired. Raises NotFound if the network is not a cluster network.
+    The objects are the host's endpoints and its peer tables (FDB and neighbour tables). With ``fix``, the differences
+    are repaired. Raises NotFound if the network is not a cluster network.
     """
     if not spans_hosts(host, record):
         raise NotFound(f"network {record.name} does not span hosts: there is nothing to compare")
@@ -41,16 +40,17 @@ def verify(host: Host, record: NetworkRecord, *, fix: bool) -> list[str]:
 
 
 def spans_hosts(host: Host, record: NetworkRecord) -> bool:
-    """Return whether the network can have endpoints on other hosts, for which its driver keeps peer tables."""
+    """Return whether the network can have endpoints on other hosts. Its driver then keeps peer tables for them."""
     return record.scope == SWARM and isinstance(host.driver(record.driver), PeerProgrammer)
 
 
 def compare(
     host: Host, record: NetworkRecord, membership: ClusterMembership, view: View, client: Client | None = None
 ) -> list[str]:
-    """Return a line for each difference between a network on this host and a snapshot of the cluster's records.
+    """Return a line of text for each difference between a network on this host and ``view``.
 
-    With a ``client``, the differences are also repaired. The caller holds the lock `peers.programming`.
+    ``view`` is a snapshot of the etcd store. With a ``client``, the differences are also repaired. The caller holds the
+    lock `peers.programming`.
     """
     driver = host.driver(record.driver)
     assert isinstance(driver, PeerProgrammer)

@@ -26,10 +26,7 @@ OTHER_LAYOUT = "the manager's hawse keeps the cluster's records in another way t
 
 
 def node_of(certificate: Mapping[str, Any] | None) -> str:
-    """Return the id of the node that a verified certificate names.
-
-    Returns "" if there is no certificate, or if the certificate names no node.
-    """
+    """Return the id of the node that a verified certificate names, or "" if it names none or is None."""
     subject = (certificate or {}).get("subject", ())
     return next((str(value) for part in subject for name, value in part if name == "serialNumber"), "")
 
@@ -40,7 +37,7 @@ def expiry_of(certificate: Mapping[str, Any] | None) -> float:
 
 
 def member_of(client: Client, node: str) -> AdmittedHost:
-    """Return the record with which a manager admitted the node.
+    """Return the record with which a manager admitted the node with the id ``node``.
 
     Raises Unavailable if the node was removed, even if its certificate is still valid.
     """
@@ -51,7 +48,7 @@ def member_of(client: Client, node: str) -> AdmittedHost:
 
 
 def check_layout(layout: str) -> None:
-    """Raise Unavailable if a host uses another layout of the keys in etcd (`keys.LAYOUT`) than this host."""
+    """Check that a host uses the same layout of the keys in etcd (`keys.LAYOUT`) as this host; raises Unavailable."""
     if layout != str(LAYOUT):
         raise Unavailable(OTHER_LAYOUT)
 
@@ -81,9 +78,10 @@ def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Js
 
 
 def watch_request(member: AdmittedHost, body: Json) -> Json:
-    """Return a cluster host's watch request; a worker's request keeps only the allowed fields.
+    """Return the request that passes a cluster host's watch on to etcd.
 
-    Raises InvalidArgument for a malformed request, and Forbidden for keys that a worker is not allowed to watch.
+    A worker's request keeps only the allowed fields. Raises InvalidArgument for a malformed request, and Forbidden for
+    keys that a worker is not allowed to watch.
     """
     try:
         return body if member.role == MANAGER else store_calls.checked_watch(body)

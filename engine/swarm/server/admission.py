@@ -30,7 +30,7 @@ JOINING = 600
 
 
 def role_of(tokens: Tokens, secret: str) -> str:
-    """Return the role that a token's secret gives, or "" if the secret matches no token."""
+    """Return the role that the secret of a join token gives, or "" if the secret is not in ``tokens``."""
     for role, known in ((WORKER, tokens.worker), (MANAGER, tokens.manager)):
         if known and hmac.compare_digest(secret.encode(), known.encode()):
             return role
@@ -38,9 +38,9 @@ def role_of(tokens: Tokens, secret: str) -> str:
 
 
 def admitted_role(client: Client, request: Json) -> str:
-    """Return the role that the token in a joining host's request gives.
+    """Return the role that the token in a joining host's request gives, or "" if the host must be refused.
 
-    Returns "" if the token is invalid, or if the host asked for another role than the token gives.
+    A host is refused if its token is invalid, or if it asks for another role than the token gives.
     """
     entry = client.get(keys.TOKENS)
     role = role_of(decode(Tokens, entry.value), str(request.get("secret", ""))) if entry else ""
@@ -79,7 +79,7 @@ def _certificates(root: Path, request: Json, member: AdmittedHost, address: str)
 
 
 def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
-    """Sign the certificate request of a host; return the new certificate (PEM) under the key ``certificate``."""
+    """Sign the certificate request of a host; return the new certificate as ``{"certificate": PEM text}``."""
     return {"certificate": certificates.of_node(root, str(request["request"]), member.id)}
 
 
@@ -103,7 +103,7 @@ def _next_index(client: Client) -> int:
 
 
 def next_free(last: int, used: Collection[int]) -> int:
-    """Return the next unused number after ``last``; the search continues from 1 after the highest number.
+    """Return the next number after ``last`` that is not in ``used``; after the highest number, continue from 1.
 
     Raises InvalidArgument if all numbers are used.
     """

@@ -41,7 +41,8 @@ SITE = 2**64 - 1
 class Visit(Struct, eq=False):
     """One connection to a manager's server; ``node`` is "" for a guest (a client without certificate or token).
 
-    ``until`` is the connection's deadline on the monotonic clock.
+    ``place`` is the client's address or /64 (`place_of`). ``until`` is the connection's deadline on the monotonic
+    clock.
     """
 
     socket: socket.socket
@@ -94,10 +95,11 @@ class Visits:
         return visit
 
     def _surplus(self, place: str) -> Visit | None:
-        """Return the guest to disconnect before a new guest from ``place`` (an address or a /64) is added, or None.
+        """Return the guest to disconnect before a new guest is added, or None if there is room for the new guest.
 
-        If ``place`` has too many guests, this is the oldest guest from ``place``. If all places together have too many,
-        it is the oldest guest from the place with the most guests. The caller holds the lock.
+        ``place`` is the new guest's address or /64. If ``place`` has too many guests, the result is the oldest guest
+        from ``place``. If all places together have too many, it is the oldest guest from the place with the most
+        guests. The caller holds the lock.
         """
         counted = Counter(v.place for v in self._visits if not v.node)
         if counted[place] >= GUESTS_EACH:
@@ -109,7 +111,10 @@ class Visits:
         return min((v for v in self._visits if not v.node and v.place == crowded), key=lambda v: v.until)
 
     def know(self, visit: Visit, node: str, expires: float = float("inf")) -> bool:
-        """Record that a connection belongs to the host ``node``; return False if the host has too many connections."""
+        """Record that a connection belongs to the host ``node``; return False if the host has too many connections.
+
+        ``expires`` is the time when the host's certificate expires, in seconds since 1970.
+        """
         with self._lock:
             if sum(v.node == node for v in self._visits) >= CONNECTIONS_EACH:
                 return False

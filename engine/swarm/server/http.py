@@ -33,9 +33,9 @@ class HttpRequest(Struct, frozen=True):
 
 
 def read(file: BinaryIO, largest: int) -> HttpRequest | None:
-    """Read the next request; return None at the end of the connection.
+    """Read the next request, or return None at the end of the connection.
 
-    Raises `InvalidArgument` for a malformed request.
+    ``largest`` is the maximum number of bytes of the body. Raises `InvalidArgument` for a malformed request.
     """
     line = file.readline(LONGEST_LINE)
     if not line:

@@ -34,7 +34,8 @@ class Budgets:
     def spend(self, node: str, cost: int, now: float | None = None) -> float | None:
         """Take the cost of a request in bytes from a node's budget; return the seconds by which to delay the request.
 
-        If the delay would be longer than `LONGEST_WAIT_SECONDS`, the function takes nothing and returns None.
+        If the delay would be longer than `LONGEST_WAIT_SECONDS`, the function takes nothing and returns None. ``now``
+        is the time on the monotonic clock.
         """
         now = time.monotonic() if now is None else now
         with self._lock:

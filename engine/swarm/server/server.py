@@ -105,9 +105,10 @@ class ManagerServer:
             self._end(visit)
 
     def _linger(self, visit: Visit) -> None:
-        """Close the sending side; read until the other side closes, but at most `CLOSE_DELAY_SECONDS` seconds.
+        """Close the sending side of a connection, and wait up to `CLOSE_DELAY_SECONDS` until the other side closes too.
 
-        Without this wait, the kernel would drop the last answer if the other side has sent data that is still unread.
+        Data that arrives meanwhile is dropped. Without this wait, the kernel would drop the last answer if the other
+        side has sent data that is still unread.
         """
         visit.allow(CLOSE_DELAY_SECONDS)
         with suppress(OSError):
@@ -125,7 +126,7 @@ class ManagerServer:
     def _converse(self, visit: Visit, secure: ssl.SSLSocket) -> None:
         """Answer the requests of a connection until the host disconnects or a watch ends.
 
-        Also ends after an error for a guest, which is a client without a certificate or valid token.
+        For a guest (a client without a certificate or valid token), an error ends the connection too.
         """
         certificate = secure.getpeercert()
         node = access.node_of(certificate)
@@ -153,7 +154,7 @@ class ManagerServer:
                         return
 
     def _guest(self, visit: Visit, client: Client, request: http.HttpRequest) -> Json:
-        """Answer a host without a certificate; raises Forbidden for any request that is not part of joining."""
+        """Answer a host without a certificate, which can only join; raises Forbidden for any other request."""
         if request.path != JOIN:
             raise Forbidden("this takes a certificate of the cluster's authority")
         role = admission.admitted_role(client, request.body)
@@ -173,7 +174,10 @@ class ManagerServer:
             raise InvalidArgument(f"the request is not as it should be: {error}") from error
 
     def _known(self, visit: Visit, client: Client, node: str, expires: float, request: http.HttpRequest) -> bool:
-        """Answer a host that has shown a certificate; return whether the connection can be used for more requests."""
+        """Answer a host that has shown a certificate; return whether the connection can be used for more requests.
+
+        ``node`` is the host's node id, ``expires`` the time when its certificate expires, in seconds since 1970.
+        """
         member = self._admitted(visit, client, node, expires)
         visit.allow(KNOWN_SECONDS)
         self._charge(member, request)

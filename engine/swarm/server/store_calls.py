@@ -41,7 +41,7 @@ def checked_watch(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_span(body: dict[str, Any]) -> None:
-    """Raise Forbidden unless the request's key range is completely below ``shared/``."""
+    """Check that the request's key range is completely below ``shared/``; raises Forbidden if not."""
     prefix, end = keys.SHARED.encode(), end_of(keys.SHARED).encode()
     key = b64decode(str(body.get("key", "")), validate=True)
     last = b64decode(str(body.get("range_end", "")), validate=True)
