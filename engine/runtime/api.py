@@ -180,7 +180,7 @@ class Runtime(Protocol):
         """Return whether the container has a running process. The container's files may have been deleted."""
 
     def signal(self, container_id: str, number: int) -> None:
-        """Send a signal to the container's first process; does nothing if the process has ended."""
+        """Send the signal ``number`` to the container's first process; does nothing if the process has ended."""
 
     def request_stop(self, container_id: str, request: StopRequest) -> None:
         """Ask the supervisor to end the container's process; raises `RuntimeFailure`. Does not wait for the end."""
@@ -204,7 +204,10 @@ class Runtime(Protocol):
         """Undo `restart_later`; idempotent. Does nothing if no supervisor runs."""
 
     def keep_supervisor(self) -> None:
-        """Start a supervisor if none runs, and ignore errors. Does nothing after a supervisor that did not answer."""
+        """Start a supervisor if none runs; never raises.
+
+        Does nothing if a supervisor did not answer an earlier request.
+        """
 
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:
         """Wait for the end of the container's process, and return its exit code (128+N after signal N).
@@ -226,10 +229,16 @@ class Runtime(Protocol):
         """
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
-        """Connect to the container's streams now, but copy no data until the caller calls `Attachment.run`."""
+        """Connect to the container's streams now, but copy no data until the caller calls `Attachment.run`.
+
+        With ``stdin``, `run` also copies standard input. ``tty`` says whether the container has a terminal.
+        """
 
     def open_streams(self, container_id: str, *, stdin: bool) -> ContainerStreams:
-        """Connect to the container's streams now, for a caller that copies the data itself."""
+        """Connect to the container's streams now, for a caller that copies the data itself.
+
+        With ``stdin``, the caller may also send input.
+        """
 
     def watch_end(self, container_id: str, *, next_run: bool) -> EndWatch:
         """Return an object whose descriptor is readable at the end of the container's run.

@@ -108,8 +108,8 @@ class SupervisedAttachment:
     """Implements `engine.runtime.api.Attachment`.
 
     ``exit_code`` is the container's exit code if the container ended during `run`. ``detached`` is True if the user
-    typed ctrl-p ctrl-q. `run` calls ``tell`` with "resize" and the new size when the size of the terminal changes, and
-    with "detach" when the user detaches.
+    typed the detach keys. `run` calls ``tell`` with "resize" and the new size when the size of the terminal changes,
+    and with "detach" when the user detaches.
     """
 
     tell: Callable[[str, Mapping[str, str]], None] = staticmethod(lambda *_: None)

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 _GROUP = "hawse/shared"
 _HIERARCHIES = {"": ("cgroup2", ""), "name=systemd": ("cgroup", "systemd")}
-"""The hierarchies by which systemd finds the processes of a unit: their names in /proc/self/cgroup, and how to mount
-them. A host with systemd has the second one only if it still uses version 1 of control groups.
+"""The control group hierarchies by which systemd finds the processes of a unit.
+
+A key is the hierarchy's name in /proc/self/cgroup. A value has the file system type and the mount option ``name`` with
+which the hierarchy can be mounted. A host with systemd has the second hierarchy only if it still uses version 1 of
+control groups.
 """
 REMOVAL_SECONDS = 1.0
 """Maximum seconds to wait until the killed processes of a control group have ended."""

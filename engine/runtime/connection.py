@@ -39,15 +39,15 @@ class Connection:
 
     @property
     def full(self) -> bool:
-        """Whether more than 1 MiB of data waits in this process to be sent to the client."""
+        """Whether more than 1 MiB of data for the client waits in this process."""
         return len(self._outgoing) > _FULL
 
     def reply(self, document: dict[str, Any]) -> None:
-        """Send a control frame to the client."""
+        """Send ``document`` to the client as a control frame."""
         self.send(protocol.control(document))
 
     def send(self, data: bytes) -> None:
-        """Send bytes to the client; bytes that the client's socket cannot accept yet are queued and sent later."""
+        """Send bytes to the client without blocking. Bytes that the client's socket cannot accept yet are queued."""
         if not self._closed:
             self._outgoing += data
             self._flush()

@@ -391,9 +391,10 @@ class Container:
 
 
 def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace: int) -> int:
-    """Fork a child and return its pid. Without ``--pid host``, the child is in a new pid namespace.
+    """Fork a child that becomes the container's first process, and return its pid.
 
-    The parent does not enter the new pid namespace. For later forks, it sets its own pid namespace again.
+    Without ``--pid host``, the child is in a new pid namespace. The parent does not enter this namespace: it sets its
+    own pid namespace again for later forks. The child gets the descriptors ``inherited``.
     """
     if not spec["pid_host"]:
         syscalls.unshare(syscalls.CLONE_NEWPID)

@@ -78,7 +78,7 @@ def _find_group(group: str, root: int) -> int:
 
 
 def _look_up(entries: Iterator[list[str]], reference: str) -> tuple[list[str] | None, int | None]:
-    """Return the first passwd or group entry that ``reference`` names, and the number that ``reference`` states.
+    """Return the first of ``entries`` (of passwd or group) that ``reference`` names, and the number in ``reference``.
 
     ``reference`` is a name or a number. The number is None for a name. The entry is None if no entry matches.
     """
@@ -116,10 +116,10 @@ def _entries(root: int, path: str, *, numeric: int) -> Iterator[list[str]]:
 
 
 def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> int:
-    """Return a container's capabilities as a bit mask.
+    """Return a container's capabilities as a bit mask; raises `SetupFailed` for an unknown name.
 
-    The mask has Docker's default capabilities with ``--cap-add`` and ``--cap-drop`` applied, but no capability that
-    this process lacks. Raises `SetupFailed` for an unknown name.
+    With ``privileged``, the mask has all capabilities of this process. Otherwise it has Docker's default capabilities
+    with ``--cap-add`` and ``--cap-drop`` applied, but no capability that this process lacks.
     """
     known = syscalls.permitted_capabilities()
     if privileged:

@@ -243,7 +243,7 @@ def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> 
 
 
 def mount_failure(source: str, target: str, why: str) -> SetupFailed:
-    """Return the error for a mount that failed, with the message that runc prints; ``why`` is the reason."""
+    """Return the error for a failed mount of ``source`` at ``target``, as runc prints it; ``why`` is the reason."""
     return SetupFailed(OTHER, f'error during container init: error mounting "{source}" to rootfs at "{target}": {why}')
 
 

@@ -65,7 +65,7 @@ class DocumentDirectory:
         return os.path.join(self.path, name)
 
     def write(self, name: str, document: dict[str, Any]) -> None:
-        """Write a document to a file atomically; does nothing if the directory has been removed.
+        """Write a document to the file ``name`` atomically; does nothing if the directory has been removed.
 
         Raises OSError if the disk is full; an older file is then kept.
         """
@@ -131,7 +131,7 @@ class ContainerDirectory(DocumentDirectory):
         self.write("spec", spec)
 
     def write(self, name: str, document: dict[str, Any]) -> None:
-        """Write a document as `DocumentDirectory.write` does; for ``exit``, also make the file in `ENDED`."""
+        """Write a document as `DocumentDirectory.write` does. For the name ``exit``, also make the file in `ENDED`."""
         if name == "exit":
             self._note_end()
         super().write(name, document)
@@ -139,7 +139,7 @@ class ContainerDirectory(DocumentDirectory):
             self._forget_end()
 
     def make_fifo(self, name: str) -> str:
-        """Create a FIFO in the container's directory if it does not exist, and return its path."""
+        """Create the FIFO ``name`` in the container's directory if it does not exist, and return its path."""
         path = self.file(name)
         with contextlib.suppress(FileExistsError):
             os.mkfifo(path, 0o600)

@@ -76,7 +76,8 @@ def execute_in(
 def _await_exec(channel: socket.socket) -> int:
     """Wait until the command is executed; return the master side of its terminal, or -1 without a terminal.
 
-    Raises `RuntimeFailure` if the command cannot be executed.
+    ``channel`` is the socket on which the child sends the terminal or an error. Raises `RuntimeFailure` if the command
+    cannot be executed.
     """
     master = -1
     while True:
@@ -97,7 +98,11 @@ def _enter(
     request: ExecCreate,
     streams: Sequence[int],
 ) -> NoReturn:
-    """Enter the container's namespaces, fork the command in them, and exit with the command's exit code."""
+    """Enter the container's namespaces, fork the command in them, and exit with the command's exit code.
+
+    ``pidfd`` refers to the container's first process. ``streams`` are the command's standard streams. On ``channel``,
+    the caller gets the command's terminal, or an error.
+    """
     try:
         os.setsid()
         syscalls.hide_process()
@@ -152,7 +157,7 @@ def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
 
 
 def exec_environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
-    """Return the environment of a command in a container.
+    """Return the environment of a command in a container; ``identity`` is the command's user.
 
     It has the container's variables, HOME and, with a terminal, TERM. The variables of the request are added last. A
     variable of the request replaces a variable of the same name. If the request names a variable without a value, the

@@ -150,9 +150,9 @@ class GuardedProcess:
                 return
 
     def _await(self, deadline: float) -> None:
-        """Wait until the started process listens.
+        """Check repeatedly, without blocking, until the started process listens.
 
-        If the process does not listen in time or has ended, schedule another start.
+        If the process has ended, or does not listen by ``deadline`` (monotonic clock), schedule another start.
         """
         if self._connect():
             return

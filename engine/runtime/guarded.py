@@ -56,7 +56,8 @@ def is_run_by_systemd() -> bool:
 def save(run: str, name: str, log: str = "/dev/null") -> None:
     """Record in the directory ``run`` how this process was started, so that the guard can start it again.
 
-    A new process appends its output to the file ``log``. If the disk is full, an older record stays.
+    ``name`` says whether this process is the agent or the supervisor. When the guard starts it again, its output is
+    appended to the file ``log``. If the disk is full, an older record stays.
     """
     document = {
         "argv": [sys.executable, *sys.orig_argv[1:]],
@@ -76,7 +77,7 @@ def save(run: str, name: str, log: str = "/dev/null") -> None:
 
 
 def load(run: str, name: str) -> dict[str, Any] | None:
-    """Return the record of a process, or None if there is none or another program has damaged it."""
+    """Return the record of the agent or supervisor (``name``), or None if it is missing or damaged."""
     try:
         with open(open_own(_path(run, name)), encoding="utf-8") as file:
             document: dict[str, Any] = json.load(file)
@@ -87,12 +88,12 @@ def load(run: str, name: str) -> dict[str, Any] | None:
 
 
 def is_saved(run: str, name: str) -> bool:
-    """Return whether a process has a record. The guard starts a process that has a record but does not run."""
+    """Return whether the agent or supervisor (``name``) has a record; the guard then keeps it running."""
     return os.path.lexists(_path(run, name))
 
 
 def forget(run: str, name: str) -> None:
-    """Remove the record of this process, because it ends and must not be restarted; idempotent."""
+    """Remove the record of this process (``name``), because it ends and must not be restarted; idempotent."""
     with contextlib.suppress(OSError):
         os.unlink(_path(run, name))
 

@@ -44,10 +44,10 @@ def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
 
 
 def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
-    """Show a hidden directory at ``target``, to which the user has bound the directory ``source``.
+    """Show a hidden directory at ``target``, where the user has bind-mounted it.
 
-    A hidden directory is covered by a mount of an empty directory. The user's bind copied this covering mount too, so
-    the copy is removed at ``target``. ``hidden`` is the result of `hide`.
+    ``source`` is a descriptor of the directory. ``hidden`` is the result of `hide`. A hidden directory is covered by a
+    mount of an empty directory. The user's bind copied this covering mount too, so the copy is removed at ``target``.
     """
     status = os.stat(source)
     if (status.st_dev, status.st_ino) in hidden:
@@ -55,7 +55,10 @@ def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
 
 
 def _paths(directory: str, mounts: list[Mount]) -> Iterator[str]:
-    """Yield every path at which a directory is visible; ``directory`` is a path without symbolic links."""
+    """Yield every path at which a directory is visible in ``mounts``, the mounts of this mount namespace.
+
+    ``directory`` is a path without symbolic links.
+    """
     status = os.stat(directory)
     device, root, at = max((m for m in mounts if _is_below(directory, m[2])), key=lambda m: len(m[2]))
     inside = _joined(root, directory[len(at.rstrip("/")) :])

@@ -138,9 +138,9 @@ def _open_streams(stack: ExitStack, request: ExecCreate, stdio: Stdio) -> StdioP
 
 
 def _relay_terminal(terminal: Terminal, child: int, request: ExecCreate, stdio: Stdio) -> bool:
-    """Copy between the user's terminal and the terminal of the command until the command ends or the user detaches.
+    """Copy between the user's terminal and the command's terminal until the command ends or the user detaches.
 
-    Returns True if the user detached.
+    ``child`` is the pid of crun. Returns True if the user detached.
     """
     master = terminal.receive(child)
     left = master >= 0 and relay(master, child, stdio, request)

@@ -37,7 +37,10 @@ def format_time(nanoseconds: int) -> str:
 
 
 def encode_entry(stream: str, data: bytes, nanoseconds: int) -> bytes:
-    """Return one line of the log file; bytes that are not UTF-8 become U+FFFD."""
+    """Return the line of the log file for ``data``, an output of ``stream`` at the time ``nanoseconds`` (since 1970).
+
+    Bytes that are not UTF-8 become U+FFFD.
+    """
     text = data.decode("utf-8", "replace").translate(_ESCAPES)
     return f'{{"log":"{text}","stream":"{stream}","time":"{format_time(nanoseconds)}"}}\n'.encode()
 
@@ -196,7 +199,7 @@ class LogWriter:
 
 
 def _names(path: str, number: int) -> tuple[str, str]:
-    """Return the two possible paths of a rotated file: uncompressed and compressed."""
+    """Return the two possible paths of the rotated file with a number: uncompressed and compressed."""
     return f"{path}.{number}", f"{path}.{number}{COMPRESSED}"
 
 

@@ -50,7 +50,7 @@ def detach(kept: list[int]) -> None:
 
 
 def _keep(become: Callable[[], NoReturn], ended: Callable[[int], object], caller: int) -> NoReturn:
-    """Start the command and wait for its end. Call ``ended`` with its exit code if the caller has left the command.
+    """Start the command (`become`) and wait for its end. Call ``ended`` with its exit code if the caller has left it.
 
     ``caller`` is the read end of a pipe. The caller closes the other end when it leaves the command or ends.
     """

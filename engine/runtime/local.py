@@ -137,7 +137,7 @@ class LocalRuntime(Struct, eq=False):
             supervisor_client.connect(self.run).close()
 
     def signal(self, container_id: str, number: int) -> None:
-        """Send a signal to the container's first process; does nothing if the process has ended."""
+        """Send the signal ``number`` to the container's first process; does nothing if the process has ended."""
         pidfd = self._pidfd(self._directory(container_id))
         if pidfd is None:
             return
@@ -272,11 +272,17 @@ class LocalRuntime(Struct, eq=False):
             yield connection if held else None
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> SupervisedAttachment:
-        """Connect to the container's streams now; no data is copied before `SupervisedAttachment.run`."""
+        """Connect to the container's streams now, but copy no data until `SupervisedAttachment.run`.
+
+        With ``stdin``, `run` also copies standard input. ``tty`` says whether the container has a terminal.
+        """
         return SupervisedAttachment(self.open_streams(container_id, stdin=stdin), stdio, stdin=stdin, tty=tty)
 
     def open_streams(self, container_id: str, *, stdin: bool) -> SupervisedStreams:
-        """Connect to the container's streams now, for a caller that copies the data itself."""
+        """Connect to the container's streams now, for a caller that copies the data itself.
+
+        With ``stdin``, the caller may also send input.
+        """
         self._directory(container_id)
         connection, _ = self._converse({"op": "attach", "id": container_id, "stdin": stdin})
         connection.settimeout(None)
@@ -317,7 +323,10 @@ class LocalRuntime(Struct, eq=False):
     def logs(
         self, path: str, options: LogOptions, container_id: str, wait: WaitReadable | None = None
     ) -> Iterator[LogLine]:
-        """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended."""
+        """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended.
+
+        ``wait`` waits for new lines; it may raise an error to end the iteration.
+        """
         return logs.read(path, options, lambda: self._ask_to_wait(container_id), wait or logs.wait_readable)
 
     def _directory(self, container_id: str) -> ContainerDirectory:
@@ -329,16 +338,16 @@ class LocalRuntime(Struct, eq=False):
         return process.open_pidfd(known["pid"], known["start"]) if known else None
 
     def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
-        """Send a request to the supervisor, and return the reply; raises `RuntimeFailure`."""
+        """Send a request and the descriptors ``fds`` to the supervisor; return the reply. Raises `RuntimeFailure`."""
         connection, answer = self._converse(request, fds)
         connection.close()
         return answer
 
     def _converse(self, request: dict[str, Any], fds: Sequence[int] = ()) -> tuple[socket.socket, dict[str, Any]]:
-        """Send a request to the supervisor, and return the open connection and the reply; raises `RuntimeFailure`.
+        """Send a request with the file descriptors ``fds`` to the supervisor; return the open connection and the reply.
 
         If the supervisor ends before it replies (because it is idle or was killed), the request is sent to the next
-        one.
+        one. Raises `RuntimeFailure`.
         """
         for _ in range(_ATTEMPTS):
             connection = supervisor_client.connect(self.run)

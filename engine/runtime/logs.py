@@ -268,7 +268,10 @@ class _Follower:
 
 
 def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket], wait: WaitReadable) -> Iterator[bytes]:
-    """Yield the existing lines of a log, then each new line, until the container has ended."""
+    """Yield the last ``tail`` existing lines of a log (-1: all), then each new line, until the container has ended.
+
+    ``ask_to_wait`` and ``wait`` are the same as for `read`.
+    """
     with ExitStack() as stack:
         ended = stack.enter_context(ask_to_wait())
         try:

@@ -81,7 +81,7 @@ def configuration(
 def process(
     argv: Sequence[str], env: Mapping[str, str], cwd: str, identity: Identity, capabilities: int, *, tty: bool
 ) -> Json:
-    """Return the OCI description of a process; ``capabilities`` is a bit mask.
+    """Return the OCI description of a process; ``capabilities`` is a bit mask, ``cwd`` the working directory.
 
     A process of a user other than root has no capabilities at first. It may gain capabilities of the bounding set when
     it executes a set-user-ID file, or a file with capabilities.

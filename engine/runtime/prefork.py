@@ -1,7 +1,7 @@
-"""Fork an idle child process in advance, so that it can start its work without the delay of a fork.
+"""Fork an idle child process in advance, so that its work can start later without the delay of a fork.
 
-The parent, which must have only one thread, later sends a file descriptor to the child, which gets its work from it.
-The child exits when the parent has ended or has dismissed the child.
+When there is work, the parent sends a file descriptor to the child. The child gets its work from this descriptor. The
+parent must have only one thread. The child exits when the parent has ended or has dismissed the child.
 """
 
 from __future__ import annotations
@@ -73,9 +73,10 @@ def has_work(channel: socket.socket) -> bool:
 
 
 def receive(channel: socket.socket) -> int:
-    """Wait in an idle child for the descriptor of its work, and return the descriptor.
+    """Wait in an idle child until the parent sends the descriptor of the child's work, and return the descriptor.
 
-    Exits the process if the parent no longer needs the child.
+    ``channel`` is the child's end of the channel to the parent. Exits the process if the parent no longer needs the
+    child.
     """
     _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
     if not descriptors:

@@ -63,7 +63,7 @@ class Decoder:
 
 
 def send(connection: socket.socket, document: dict[str, Any], fds: Sequence[int] = ()) -> None:
-    """Send a control frame together with file descriptors."""
+    """Send ``document`` as a control frame, together with the file descriptors ``fds``."""
     data = control(document)
     sent = socket.send_fds(connection, [data], list(fds)) if fds else 0
     connection.sendall(data[sent:])

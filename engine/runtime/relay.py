@@ -15,7 +15,7 @@ _CHUNK = 32768
 
 
 def relay(master: int, child: int, stdio: Stdio, request: ExecCreate) -> bool:
-    """Copy between the user's terminal and the terminal of a command, whose master is ``master``.
+    """Copy between the user's terminal and a command's terminal; ``master`` is the master of the command's terminal.
 
     Returns False after the command (the process ``child``) has ended and all its output was read. Returns True if the
     user has detached, or if the command was started detached. The command then continues and keeps its terminal. Closes
@@ -37,7 +37,10 @@ def relay(master: int, child: int, stdio: Stdio, request: ExecCreate) -> bool:
 
 
 def _copy(master: int, ended: int, stdio: Stdio, request: ExecCreate) -> bool:
-    """Copy between both terminals until the command ends or the user detaches; return whether the user detached."""
+    """Copy between both terminals until the command ends or the user detaches; return whether the user detached.
+
+    ``master`` is the master of the command's terminal. ``ended`` is a pidfd of the command.
+    """
     keys = terminal.DetachKeys() if request.detach_keys else None
     stdin, open_output = request.attach_stdin, True
     while True:
@@ -77,7 +80,7 @@ def _leave_reader(master: int, *, own_session: bool) -> None:
 
 
 def _copy_output(master: int, stdout: int) -> bool:
-    """Copy the available output of the command's terminal to ``stdout``.
+    """Copy the available output of the command's terminal to ``stdout``; ``master`` is the master of this terminal.
 
     Returns False if no process has the terminal open.
     """

@@ -103,9 +103,10 @@ def ensure(root: int, path: str, *, directory: bool, replace: bool = False, moun
 
 
 def _step(parent: int, name: str, *, directory: bool, replace: bool) -> str | None:
-    """Create one component of a path if it is missing; return the target of a symbolic link, or None.
+    """Create the path component ``name`` in the directory ``parent`` if it is missing.
 
-    The result is None if the component is no symbolic link, or was replaced because of ``replace``.
+    If a symbolic link has this name and is kept, returns the target of the link, otherwise None. With ``replace``, a
+    symbolic link, or a file where a directory is needed, is replaced.
     """
     try:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)

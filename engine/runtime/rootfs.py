@@ -55,7 +55,10 @@ class Sources:
 
 
 def enter_root(*, read_only: bool) -> int:
-    """Separate a hostfs container's mounts from the host's; return a file descriptor of the container's root."""
+    """Separate a hostfs container's mounts from the host's; return a file descriptor of the container's root.
+
+    With ``read_only``, all mounts become read-only.
+    """
     syscalls.mount("", "/", flags=MS_REC | MS_PRIVATE)
     if read_only:
         syscalls.make_read_only("/")

@@ -52,9 +52,10 @@ def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | 
 
 
 def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict[str, Any] | None:
-    """Return a profile in OCI form with only the rules that apply on this host, as Docker does.
+    """Return a seccomp profile in OCI form, with only the rules that apply on this host, as in Docker.
 
-    Raises `SetupFailed` for an invalid profile. Returns None if the profile is empty, which means no filter.
+    ``capabilities`` are the names ("CAP_…") in the process's bounding set. Raises `SetupFailed` for an invalid profile.
+    Returns None for an empty profile, which means no filter.
     """
     if not isinstance(profile, dict):
         kind = "array" if isinstance(profile, list) else "string" if isinstance(profile, str) else "number"

@@ -70,7 +70,7 @@ class StopOrder:
             self._timer = None
 
     def outcome(self) -> dict[str, bool]:
-        """Return the fields of the file ``exit`` that describe the request, or {} if there was no request."""
+        """Return the fields of the file ``exit`` that describe the request to stop, or {} without a request."""
         if not self._requested:
             return {}
         return {"stopped": True, "restart": self.restart, "killed": self._killed, "stopping": self._stopping}

@@ -102,7 +102,7 @@ class Supervisor:
         return bool(self._containers or self._clients or self._jobs)
 
     def _put_back(self, residence: resident.Residence) -> None:
-        """Create the lock, the socket and the files of running containers again, if other programs have deleted them.
+        """Create the lock, the socket and the files of running containers again if other programs have deleted them.
 
         A supervisor without containers ends instead, because the next command starts another one. After an error (a
         full disk), the next check tries again. The socket is created last, because a command that can connect must find
@@ -169,11 +169,11 @@ class Supervisor:
         self._clients.add(client)
 
     def _refuse(self, client: Connection, objection: str) -> None:
-        """Send the client the reason of the refusal, and close the connection; a client of another user gets no reply.
+        """Refuse to act for a client: send it the reason ``objection``, and close the connection.
 
-        If a client is in another network namespace, an idle supervisor ends without a reply. Such a client belongs to a
-        host whose network namespace was deleted and created again with the same directories. That host needs a new
-        supervisor.
+        A client of another user gets no reply. If a client is in another network namespace, an idle supervisor ends
+        without a reply. Such a client belongs to a host whose network namespace was deleted and created again with the
+        same directories. That host needs a new supervisor.
         """
         if objection == peer.OTHER_NETWORK and not self._is_needed():
             self._leaving = True

@@ -60,12 +60,12 @@ def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str 
 
 
 def bind(source: str, target: str) -> None:
-    """Make a bind mount of a file, or of a directory with all mounts below it."""
+    """Mount ``source`` at ``target`` with a bind mount: a file, or a directory with all mounts below it."""
     mount(source, target, flags=MS_BIND | MS_REC)
 
 
 def restrict(target: str, attributes: int, *, tree: bool = True) -> None:
-    """Add ``MOUNT_ATTR_…`` flags to the topmost mount at ``target``; other flags of the mount are kept.
+    """Add ``attributes`` (flags ``MOUNT_ATTR_…``) to the topmost mount at ``target``; its other flags are kept.
 
     With ``tree``, the flags are also added to all mounts below that mount.
     """
@@ -104,9 +104,10 @@ def set_process_name(name: str) -> None:
 
 
 def open_in_root(root: int, path: str, flags: int, *, links: bool = True) -> int:
-    """Open ``path``, with the directory ``root`` as the root directory for the path and its symbolic links.
+    """Open ``path`` inside the root directory with the descriptor ``root``; ``flags`` are those of open(2).
 
-    If ``links`` is False, opening fails for a path that has a symbolic link.
+    Absolute paths and symbolic links cannot leave this directory. If ``links`` is False, opening fails for a path that
+    has a symbolic link.
     """
     resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (0 if links else RESOLVE_NO_SYMLINKS)
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, resolve)

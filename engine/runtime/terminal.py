@@ -80,7 +80,7 @@ class DetachKeys:
         self._keys, self._held = keys, b""
 
     def filter(self, data: bytes) -> tuple[bytes, bool]:
-        """Return the bytes to send to the container, and whether the user has typed the detach keys completely.
+        """Return the bytes of ``data`` to send to the container, and whether the user has typed all detach keys.
 
         The last bytes may be the first of the detach keys, such as ctrl-p. These bytes are kept until the next call.
         """
