@@ -168,9 +168,9 @@ class _Archive(_Files):
                 self._links[name] = posixpath.join(start, member.linkname.decode("utf-8", "replace"))
 
     def open(self, name: str) -> _Slice:
-        """Open a file of the archive, following links to other members only.
+        """Open a file of the archive; raises `InvalidArgument` if it is missing.
 
-        Raises `InvalidArgument` if the file is missing.
+        Links are followed, but only to other members of the archive.
         """
         path = posixpath.normpath(name.lstrip("/"))
         for _ in range(_LINKS_LIMIT):
@@ -267,7 +267,7 @@ def _from_manifest(archive: _Files, manifest: Mapping[str, Any], reference: str)
 
 
 def _with_diff_ids(archive: _Files, layers: Sequence[tuple[str, str, int]], config: bytes) -> list[Layer]:
-    """Return a `Layer` for each of ``layers``, with the digest of the uncompressed layer from the image configuration.
+    """Return a `Layer` for each of ``layers``; the digest of the uncompressed layer is from the image configuration.
 
     An item of ``layers`` has the file name, the digest and the size in bytes (-1 if unknown) of one layer.
     """
@@ -281,7 +281,7 @@ def _with_diff_ids(archive: _Files, layers: Sequence[tuple[str, str, int]], conf
 
 
 def _descriptor(entry: Mapping[str, Any]) -> tuple[str, str, int]:
-    """Return the file name, the digest and the size (-1 if unknown) of the blob that a descriptor refers to."""
+    """Return the file name, the digest and the size (-1 if unknown) of the blob that the descriptor ``entry`` names."""
     text = text_at(entry.get("digest"), "struct field Descriptor.digest")
     match = DIGEST.fullmatch(text)
     if match is None:

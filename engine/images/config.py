@@ -34,7 +34,10 @@ _PATH_LIMIT = 4095  # maximum bytes of a path: PATH_MAX without the NUL
 
 
 def plain_config(created: str, architecture: str, diff_ids: Sequence[str]) -> bytes:
-    """Return an image configuration for an imported root file system, whose archive contains no configuration."""
+    """Return an image configuration for an imported root file system, whose archive contains no configuration.
+
+    ``created`` is the creation time (RFC 3339). ``diff_ids`` are the hexadecimal digests of the uncompressed layers.
+    """
     document = {
         "architecture": architecture,
         "comment": "Imported from -",
@@ -92,7 +95,7 @@ def stored_config(record: ImageRecord) -> dict[str, Any]:
 
 
 def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
-    """Return the hexadecimal digests of the uncompressed layers, as stated in the image configuration.
+    """Return the hexadecimal digests of the uncompressed layers that an image configuration states.
 
     Raises `InvalidArgument`.
     """

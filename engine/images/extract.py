@@ -125,7 +125,7 @@ def _unpack_all(layers: Sequence[Layer], limits: Limits) -> Unpacked:
 
 
 def _unpack_one(stream: io.RawIOBase, placer: Placer, limits: Limits) -> None:
-    """Unpack one layer, then read the rest of its stream, because the layer's digest covers the whole stream."""
+    """Unpack one layer from ``stream``, then read the rest of the stream, which the layer's digest covers too."""
     buffered = io.BufferedReader(stream, _BUFFER_BYTES)
     reader = TarReader(buffered, limits.members - placer.members)
     placer.begin_layer(reader)

@@ -42,7 +42,7 @@ class Platform(Struct, frozen=True):
         return "/".join(filter(None, (self.system, self.architecture, self.variant)))
 
     def fits(self, other: Platform) -> bool:
-        """Return whether both platforms are the same. A missing variant means the usual variant of the architecture."""
+        """Return whether both platforms are the same; a missing variant means the usual variant of the architecture."""
         usual = _DEFAULT_VARIANTS.get(self.architecture, "")
         return (self.system, self.architecture, self.variant or usual) == (
             other.system, other.architecture, other.variant or usual,
@@ -100,7 +100,7 @@ def platform_of(document: Mapping[str, Any]) -> Platform:
 
 
 def mismatch(reference: str, requested: Platform, actual: Platform) -> NotFound:
-    """Return Docker's error for an image that is present, but for another platform."""
+    """Return Docker's error for an image that is present, but for the platform ``actual`` instead of ``requested``."""
     return NotFound(
         f"image with reference {reference} was found but does not match the specified platform: "
         f"wanted {requested}, actual: {shown(str(actual))}"

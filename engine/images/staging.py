@@ -55,7 +55,7 @@ def spool(source: BinaryIO, target: BinaryIO, limits: Limits) -> None:
 
 
 def stage_download(pull: Pull, work: Path, limits: Limits) -> Staged:
-    """Check and unpack the image that ``pull`` has downloaded."""
+    """Check and unpack the image that ``pull`` has downloaded into the working directory ``work``."""
     manifest_digest = pull.manifest_digest.removeprefix("sha256:")
     with downloaded_image(str(work / "download"), manifest_digest) as image:
         (staged,) = stage([image], work, limits)
@@ -63,7 +63,10 @@ def stage_download(pull: Pull, work: Path, limits: Limits) -> Staged:
 
 
 def stage(images: Sequence[ArchivedImage], work: Path, limits: Limits) -> Sequence[Staged]:
-    """Check and unpack all images of an archive. The limits apply to the sum of all images."""
+    """Check and unpack all images of an archive into new directories below ``work``.
+
+    The limits apply to the sum of all images. Raises `InvalidArgument`.
+    """
     records = [read_record(_id_of(image.config), image.config) if image.config else None for image in images]
     names = [[archived_name(name) for name in image.references] for image in images]
     staged = []

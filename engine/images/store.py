@@ -93,7 +93,7 @@ class ImageStore:
         return [replace(image.record, references=image.names) for image in staged]
 
     def save(self, references: Sequence[str], target: BinaryIO) -> None:
-        """Write images as an archive for `load`; raises NotFound before anything is written.
+        """Write images to ``target`` as an archive for `load`; raises NotFound before anything is written.
 
         A name without a tag means all tags of the repository. An image given by its id is written without names.
         """
@@ -124,8 +124,9 @@ class ImageStore:
     def pull(self, reference: str, platform: str = "", auth: Mapping[str, Any] | None = None) -> Iterator[Json]:
         """Download an image from a registry and store it; yield the messages of Docker's POST /images/create.
 
-        ``auth`` is the content of a docker ``config.json``. The limits of an import apply. The download begins after
-        the first message. Raises `EngineError`.
+        ``platform`` is ``[os/]architecture[/variant]``, or "" for this host's. ``auth`` is the content of a docker
+        ``config.json``. The limits of an import apply. The download begins after the first message. Raises
+        `EngineError`.
         """
         name, requested = parse_reference(reference), parse_platform(platform)
         with self._incoming() as work:
@@ -180,7 +181,7 @@ class ImageStore:
         return render_inspect(record, stored_config(record))
 
     def tag(self, reference: str, name: str) -> None:
-        """Give an image one more name; if another image has the name, that image loses it."""
+        """Give the image ``reference`` one more name; if another image has the name, that image loses it."""
         new = new_name(name)
         with self._store.write() as transaction:
             record, _ = find(transaction.images(), reference)
@@ -281,7 +282,10 @@ class ImageStore:
                     entry.rename(work / entry.name)
 
     def _store_images(self, staged: Sequence[Staged], work: Path) -> None:
-        """Move each image to its final directory by one rename, and record all images in one transaction."""
+        """Move each image to its final directory by one rename, and record all images in one transaction.
+
+        ``work`` is the working directory, which is deleted afterwards.
+        """
         with self._store.write() as transaction:
             for image in staged:
                 digest = image.record.id.removeprefix("sha256:")
