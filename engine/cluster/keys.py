@@ -124,7 +124,7 @@ def balancer(network_id: str, node_id: str) -> str:
 
 
 def questions(asker_id: str) -> str:
-    """Return the prefix of the etcd keys of the open questions that one host has asked (`engine.cluster.questions`)."""
+    """Return the prefix of the etcd keys of the open questions that a host has asked (`engine.cluster.questions`)."""
     return f"{QUESTIONS}{asker_id}/"
 
 

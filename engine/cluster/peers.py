@@ -42,7 +42,7 @@ def _reaches(own: Node, other: Node) -> bool:
 
 
 def peer(endpoint: SharedEndpoint, host: Node) -> Peer:
-    """Return an endpoint of another host as a peer; VXLAN packets for the peer go to ``host``."""
+    """Return another host's endpoint as a peer. VXLAN packets for the peer go to ``host``."""
     return Peer(
         endpoint_id=endpoint.id,
         mac=endpoint.mac,

@@ -35,9 +35,9 @@ KINDS: dict[str, type[EngineError]] = {
 
 
 def refusal(message: str, code: int) -> Unavailable:
-    """Return the exception for an error answer of etcd.
+    """Return the exception for an error answer of etcd with the gRPC status ``code``.
 
-    The exception is EtcdUnavailable if the gRPC status ``code`` means that etcd is unavailable, or else EtcdError.
+    It is EtcdUnavailable if the status means that etcd is unavailable, and otherwise EtcdError.
     """
     if code == UNAVAILABLE:
         return EtcdUnavailable(f"the cluster's store does not answer: {message}")
@@ -45,7 +45,7 @@ def refusal(message: str, code: int) -> Unavailable:
 
 
 def named(kind: str, message: str) -> EngineError:
-    """Return the error of the class that a manager's server sent by name; an unknown class name becomes Unavailable."""
+    """Return an error of the class ``kind``, a name that a manager's server sent; an unknown name gives Unavailable."""
     return KINDS.get(kind, Unavailable)(message)
 
 

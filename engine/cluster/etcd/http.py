@@ -72,7 +72,7 @@ class EtcdConnection:
             raise
 
     def post(self, path: str, body: Json) -> Json:
-        """Post a request and return the JSON answer.
+        """Post the request ``body`` to the URL path ``path``, and return the JSON answer.
 
         Raises EtcdError if etcd refuses the request. If a manager's server refuses, raises the error class that the
         server names. Raises OSError if the connection fails.
@@ -119,7 +119,7 @@ class EtcdConnection:
     def pieces(self, size: int, until: socket.socket) -> Iterator[bytes]:
         """Yield the received bytes, at most ``size`` at a time, until the other side closes the connection.
 
-        Also ends when the socket ``until`` becomes readable or is closed.
+        Ends also when the socket ``until`` can be read or is closed.
         """
         waiting = select.poll()
         waiting.register(self._socket, select.POLLIN)
