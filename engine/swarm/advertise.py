@@ -98,7 +98,7 @@ def sole_address() -> str:
 
 
 def source_address_for(host: str, port: int) -> str:
-    """Return the address from which this host sends to the host ``host``.
+    """Return the address from which this host sends to the port ``port`` of the host ``host``.
 
     Raises InvalidArgument if this host has no route to ``host``.
     """

@@ -220,7 +220,8 @@ def _take_place(
 ) -> ClusterMembership:
     """Write this host's own node record to the etcd store; return the membership with this host's WireGuard key.
 
-    A new manager first starts its etcd member. ``members`` lists all members, or is None if hawse runs no member here.
+    ``where`` is the directory of the cluster's files. A new manager first starts its etcd member. ``members`` lists all
+    members, or is None if hawse runs no member here.
     """
     membership, public = _with_tunnel_key(membership)
     _publish_directory(host, where)
@@ -241,7 +242,10 @@ def _take_place(
 
 
 def leave(host: Host, *, force: bool) -> None:
-    """Leave the cluster: disconnect containers from cluster networks and mark this host's record as down."""
+    """Leave the cluster: disconnect containers from cluster networks and mark this host's record as down.
+
+    Raises Unavailable if this host is in no cluster, or without ``force`` if this host is a manager.
+    """
     with locked(host.run, *MEMBERSHIP_LOCK):
         membership = _leaving(host, force=force)
         _disconnect_all(host)

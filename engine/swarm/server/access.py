@@ -54,7 +54,7 @@ def check_layout(layout: str) -> None:
 
 
 def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Json) -> bytes:
-    """Run a cluster host's request, limited to the host's rights; return the answer as JSON bytes.
+    """Run the request ``body`` of a cluster host, limited to the host's rights; return the answer as JSON bytes.
 
     Raises InvalidArgument for a malformed request, and Forbidden for a request that workers are not allowed to make.
     """

@@ -48,7 +48,7 @@ def admitted_role(client: Client, request: Json) -> str:
 
 
 def admit(root: Path, client: Client, membership: ClusterMembership, request: Json, role: str) -> Json:
-    """Admit a host to the cluster; return the cluster's settings and the host's certificates.
+    """Admit a host to the cluster with ``role``; return the cluster's settings and the host's certificates.
 
     A new manager is also announced to etcd as a member. If the etcd store is external, the new manager gets access to
     this store instead.

@@ -84,7 +84,7 @@ class Visits:
         threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
 
     def enter(self, connection: socket.socket, address: str) -> Visit:
-        """Add the connection of a guest; if there are too many guests, disconnect the oldest guest."""
+        """Add the connection of a guest at ``address``; if there are too many guests, disconnect the oldest guest."""
         visit = Visit(connection, place_of(address), time.monotonic() + GUEST_SECONDS)
         with self._lock:
             surplus = self._surplus(visit.place)

@@ -52,7 +52,7 @@ class ManagerServer:
     # ------------------------------------------------------------------------------------------- connections
 
     def serve(self, listener: socket.socket) -> None:
-        """Accept connections forever."""
+        """Accept connections from the listening socket ``listener`` forever."""
         threading.stack_size(STACK)
         self.visits.start()
         threading.Thread(target=self._follow_members, name="members", daemon=True).start()
