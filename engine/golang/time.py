@@ -160,7 +160,7 @@ def _pieces(text: str, *, zoned: bool) -> list[str]:
 
 
 def _read(text: str, pieces: list[str]) -> dict[str, str]:
-    """Split a date by the elements of its Go time layout; return the text of each element by name.
+    """Split a date by the elements ``pieces`` of its Go time layout; return the text of each element by name.
 
     Raises ValueError with the error texts of Go's time.Parse.
     """
