@@ -137,7 +137,7 @@ def shows_devices(status: os.stat_result, devices: int) -> bool:
 
 
 def _mount_sysfs(*, privileged: bool) -> None:
-    """Mount the /sys of this network namespace.
+    """Mount the /sys of this network namespace, read-only unless ``privileged``.
 
     Only this mount is made read-only, not the sysfs file system, because other mounts share the file system.
     """

@@ -241,10 +241,10 @@ class Supervisor:
         client.reply(ending if "kind" in ending else {"kind": OTHER, "message": text})
 
     def _wait(self, client: Connection, request: dict[str, Any]) -> None:
-        """Reply to the client when the container's process has ended, or immediately if the container has no process.
+        """Reply to the client when the container's process has ended.
 
-        If the request has ``next`` and there is no process, the client instead waits for the next start and the end
-        after it.
+        If the container has no process, the client gets a reply immediately. With ``next`` in the request, the client
+        instead waits for the next start and for the end after it.
         """
         container = self._containers.get(request["id"])
         if container is not None:

@@ -45,9 +45,9 @@ def revive(run: Path) -> None:
 
 
 def connect(run: Path) -> socket.socket:
-    """Connect to the supervisor, and start a supervisor if none runs; raises `RuntimeFailure` if the start fails.
+    """Connect to the supervisor, and start a supervisor if none runs; raises `RuntimeFailure` if none answers.
 
-    Blocks up to 10 s.
+    Blocks up to 10 s. Raises OSError or TimeoutExpired if the program of the supervisor cannot be started.
     """
     end = time.monotonic() + _CONNECT_TIMEOUT_SECONDS
     while time.monotonic() < end:

@@ -182,9 +182,9 @@ def open_terminal() -> tuple[int, int]:
 
 
 def pidfd_exit_status(pidfd: int) -> int | None:
-    """Return the wait status of an ended process, or None if the kernel cannot report the status (yet).
+    """Return the wait status of an ended process, or None if the kernel does not report the status (yet).
 
-    The process need not be a child of this process.
+    ``pidfd`` refers to the process, which need not be a child of this process.
     """
     buffer = bytearray(struct.pack("=Q", _PIDFD_INFO_EXIT).ljust(_PIDFD_INFO_SIZE, b"\0"))
     try:
