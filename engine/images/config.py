@@ -274,7 +274,7 @@ def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any
 
 
 def _layer(rootfs: str) -> dict[str, str]:
-    """Return the directories of an image's only layer, under the names that Docker's inspect document has for them.
+    """Return the directories of an image's only layer in the form of Docker's inspect document.
 
     As in Docker, the directories ``MergedDir`` and ``WorkDir`` do not exist.
     """

@@ -272,8 +272,8 @@ class ImageStore:
         """Move the directories of images without a record into ``work``, so that no partial image remains.
 
         Each directory is moved by one rename. This method holds a write transaction of the local store. `_store_images`
-        holds one too while it moves images and stores their records. Therefore no image is moved that another command
-        is storing.
+        holds one too while it moves images and stores their records. Therefore an image that another command is storing
+        is never moved.
         """
         with self._store.write() as transaction:
             known = {image.id.removeprefix("sha256:") for image in transaction.images()}
