@@ -329,7 +329,10 @@ def _reserve(
 
 
 def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment:
-    """Return the container's settings for a network; the container's record names the network by id or by name."""
+    """Return the container's settings for a network.
+
+    The container's record names the network by id or by name.
+    """
     return next(
         a for a in container.attachments if network.id == a.network_id or a.network in (network.name, network.id)
     )
