@@ -1,5 +1,6 @@
-"""Compares this host's peer tables (FDB and neighbour tables) and endpoints for a cluster network with the
-etcd store.
+"""Compare this host's endpoints and peer tables (FDB and neighbour tables) with the etcd store.
+
+Each comparison is for one cluster network.
 """
 
 from __future__ import annotations
