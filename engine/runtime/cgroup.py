@@ -62,9 +62,9 @@ def _move(kind: str, name: str) -> None:
 def enter(container: str, first: int = 0) -> None:
     """Move a process to a container's own control group, with all children that it forks later.
 
-    ``container`` is the path of the container's directory. ``first`` is the container's first process, for which the
-    group is created. The value 0 means the calling process, which enters an existing group. Does nothing if this
-    process is not allowed to change control groups.
+    ``container`` is the path of the container's directory. ``first`` is the pid of the container's first process, for
+    which the group is created. The value 0 means the calling process, which enters an existing group. Does nothing if
+    this process is not allowed to change control groups.
     """
     with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
         if first:
@@ -87,7 +87,11 @@ def remove(container: str) -> None:
 
 
 def _own_group(container: str) -> str:
-    """Return a name that no container of another HAWSE_RUN has, because tests and users may choose equal ids."""
+    """Return the name of a container's own control group; ``container`` is the path of the container's directory.
+
+    Users and tests may choose equal ids below different HAWSE_RUN directories. Therefore the name depends on the whole
+    path.
+    """
     return f"hawse/{os.path.basename(container)}-{zlib.crc32(os.fsencode(container)):08x}"
 
 
@@ -95,7 +99,8 @@ def _own_group(container: str) -> str:
 def _hierarchy(kind: str, options: Mapping[str, str | None]) -> Iterator[int]:
     """Mount a hierarchy again, without a mount point; yield a descriptor of its root directory.
 
-    The host's mounts are not used, because ``ip netns exec`` hides those below /sys.
+    ``kind`` is the file system type, and ``options`` are the mount options. The host's own mounts are not used, because
+    ``ip netns exec`` hides the host's mounts below /sys.
     """
     root = namespaces.open_file_system(kind, options)
     try:
@@ -119,7 +124,7 @@ def _write(root: int, path: str, text: str) -> None:
 
 
 def _is_busy(root: int, group: str) -> bool:
-    """Remove a control group; return True if it still has processes. Raises OSError."""
+    """Remove a control group; return False if it was removed, or True if it still has processes. Raises OSError."""
     try:
         os.rmdir(group, dir_fd=root)
     except OSError as error:

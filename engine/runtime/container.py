@@ -352,7 +352,10 @@ class Container:
             waiter.reply(self.ending)
 
     def _end_others(self) -> None:
-        """End the other processes of a container with ``--pid host``; blocks for up to 3 s if they cannot be ended."""
+        """End all processes of a container with ``--pid host`` except the first, which has ended already.
+
+        Blocks for up to 3 s if they cannot be ended.
+        """
         cgroup.kill(self.directory.path)
         self._mounts.end()
         cgroup.remove(self.directory.path)
