@@ -31,8 +31,10 @@ SHORTEST, LONGEST = 2, 300
 MOST_ENDPOINTS = 20_000
 """Maximum number of endpoints of one worker on one network."""
 MOST_LONG_NAMED, SHORT_NAMES = 1000, 512
-"""If a worker has more than `MOST_LONG_NAMED` endpoints on a network, all names of a further one together have at most
-`SHORT_NAMES` characters. Every host stores all records, so that long names of all endpoints would be 160 MB.
+"""A worker with `MOST_LONG_NAMED` endpoints on a network gets further endpoints only with short names.
+
+All names of such an endpoint together have at most `SHORT_NAMES` characters. Every host stores all records, so that
+long names of all endpoints would be 160 MB.
 """
 
 

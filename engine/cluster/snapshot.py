@@ -161,8 +161,8 @@ def _share(view: View, changed: View, touched: set[str]) -> None:
 def save(root: Path, view: View) -> None:
     """Save the snapshot to disk, so that the next agent can load it.
 
-    Because ``json.dumps`` would stop the other threads of the agent until it has encoded all records, the records are
-    encoded one after another.
+    The records are encoded one after another. ``json.dumps`` would stop the other threads of the agent until it has
+    encoded all records.
     """
     text = "".join(json.JSONEncoder().iterencode({"revision": view.revision, "values": dict(view.values)}))
     membership.write_private(membership.directory(root) / FILE, text)
