@@ -21,6 +21,7 @@ from drivers.linux.conntrack import (
     PROTO_SOURCE_PORT,
     PROTOCOLS,
     SOURCE,
+    STATUS,
     TUPLE_IP,
     TUPLE_ORIG,
     TUPLE_PROTO,
@@ -73,7 +74,7 @@ def conntrack(message: Message) -> list[str]:
             chosen = read(attributes[direction])
             words += _addresses(chosen.get(TUPLE_IP, b""), source, destination)
             words += _ports(chosen.get(TUPLE_PROTO, b""), filtered=FILTER in attributes)
-    return words
+    return [*words, "--dst-nat"] if STATUS in attributes else words
 
 
 def _addresses(data: bytes, source: str, destination: str) -> list[str]:

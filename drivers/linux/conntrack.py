@@ -14,13 +14,13 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Iterable, Sequence, Set
-from functools import partial
-from ipaddress import IPv6Address
+from functools import cache, partial
+from ipaddress import IPv6Address, ip_address
 
 from msgspec import Struct
 
 from drivers.errors import KernelError
-from drivers.linux import sysctl
+from drivers.linux import path_lookup, sysctl
 from drivers.linux.attributes import attribute, nested, read
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
@@ -30,6 +30,8 @@ from drivers.model import IPAddress, PortBinding
 GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # message types (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, _DELETE)
 GET_STATS, INSERT_FAILED = (1 << 8) | 4, 9  # message type IPCTNL_MSG_CT_GET_STATS_CPU; attribute of one CPU's answer
 TUPLE_ORIG, TUPLE_REPLY, FILTER = 1, 2, 25  # attributes CTA_*; 1, 2 are also CTA_FILTER_ORIG_FLAGS, _REPLY_FLAGS
+STATUS, STATUS_MASK = 3, 26  # attributes CTA_*; older kernels ignore them in filters
+IS_SNAT, IS_DNAT = 1 << 4, 1 << 5  # bits of an entry's status (kernel constants IPS_SRC_NAT, IPS_DST_NAT)
 TUPLE_IP, TUPLE_PROTO = 1, 2
 SOURCE, DESTINATION = (1, 3), (2, 4)  # attributes CTA_IP_V4_SRC, CTA_IP_V6_SRC; CTA_IP_V4_DST, CTA_IP_V6_DST
 PROTO_NUMBER, PROTO_SOURCE_PORT, PROTO_DESTINATION_PORT = 1, 2, 3
@@ -68,17 +70,21 @@ class ConntrackFlow(Struct, frozen=True):
 
 
 def forget_ports(ports: Iterable[PortBinding]) -> None:
-    """Delete the conntrack entries of connections to published host ports; idempotent."""
-    _forget_ports(ports, _leads_to_any)
+    """Delete the conntrack entries of connections to published host ports; idempotent.
+
+    DNAT translates every flow to a port that is published on all addresses. The untranslated flows to such a port
+    number are kept, because they lead to other machines.
+    """
+    _forget_ports(ports, _are_published, b"")
 
 
 def forget_untranslated(ports: Iterable[PortBinding]) -> None:
     """Delete conntrack entries of flows that reach the host itself at a published port; idempotent.
 
     The kernel makes such an entry while the port is not published, or while the firewall's rules are missing. The entry
-    would deliver all later packets of the flow to the host too.
+    would deliver all later packets of the flow to the host too. Flows that this host routes to other machines are kept.
     """
-    _forget_ports(ports, _leads_to_host, at_once=False)
+    _forget_ports(ports, partial(_reach_host, cache(_is_local)), _status(0, IS_SNAT | IS_DNAT))
 
 
 def forget_addresses(addresses: Iterable[IPAddress]) -> None:
@@ -150,22 +156,20 @@ def failed_insertions() -> int:
 
 
 def _forget_ports(
-    ports: Iterable[PortBinding],
-    matches: Callable[[Sequence[PortBinding], ConntrackFlow], bool],
-    *,
-    at_once: bool = True,
+    ports: Iterable[PortBinding], matches: Callable[[Sequence[PortBinding], ConntrackFlow], bool], status: bytes
 ) -> None:
-    """Delete the conntrack entries to published host ports for which ``matches`` returns True.
+    """Delete the conntrack entries to host ports for which ``matches`` returns True.
 
-    ``matches`` gets the port bindings of one IP version, and an entry. ``at_once`` is that of `_forget`.
+    ``matches`` gets the port bindings of one IP version, and an entry. ``status`` is a kernel filter that also matches
+    other entries, or empty for the entries of published ports.
     """
     bindings = list(ports)
     for version in FAMILY:
         chosen = [binding for binding in bindings if binding.host_ip.version == version]
         if chosen:
             few = sum(map(len, map(_numbers, chosen))) <= FEW_FILTERS
-            filters = [_port_filter(b, port) for b in chosen for port in _numbers(b)] if few else [b""]
-            _forget(version, partial(matches, chosen), filters, at_once=at_once)
+            filters = [_port_filter(b, port, status) for b in chosen for port in _numbers(b)] if few else [status]
+            _forget(version, partial(matches, chosen), filters, at_once=not status)
 
 
 def _packed(address: str) -> bytes:
@@ -238,12 +242,24 @@ def _involves_any(addresses: Set[bytes], flow: ConntrackFlow) -> bool:
     return flow.source in addresses or flow.answering in addresses
 
 
-def _leads_to_any(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:
-    return any(_leads_to(binding, flow) for binding in bindings)
+def _are_published(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:
+    """Return whether the flow belongs to one of the published ports.
+
+    At a port that is published on one address, the flow may be untranslated, because the address may be the endpoint's.
+    """
+    return any(
+        _leads_to(binding, flow) and (flow.is_translated or not binding.host_ip.is_unspecified) for binding in bindings
+    )
 
 
-def _leads_to_host(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:
-    return not flow.is_translated and _leads_to_any(bindings, flow)
+def _reach_host(is_local: Callable[[bytes], bool], bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:
+    """Return whether the flow leads to the host itself at one of the ports."""
+    untranslated = not flow.is_translated and any(_leads_to(binding, flow) for binding in bindings)
+    return untranslated and is_local(flow.destination)
+
+
+def _is_local(address: bytes) -> bool:
+    return path_lookup.route(ip_address(address)).kind == "local"
 
 
 def _leads_to(binding: PortBinding, flow: ConntrackFlow) -> bool:
@@ -251,16 +267,25 @@ def _leads_to(binding: PortBinding, flow: ConntrackFlow) -> bool:
     return same and (binding.host_ip.is_unspecified or flow.destination == binding.host_ip.packed)
 
 
-def _port_filter(binding: PortBinding, port: int) -> bytes:
+def _port_filter(binding: PortBinding, port: int, status: bytes) -> bytes:
+    """Return the kernel filter for flows to one port of the binding, or b"" if there is none.
+
+    ``status`` is the filter's part for the status. If it is empty, the filter selects the flows of the published port.
+    """
     host = binding.host_ip
     number = attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[binding.protocol]))
     proto = nested(TUPLE_PROTO, number + attribute(PROTO_DESTINATION_PORT, struct.pack("!H", port)))
     if host.is_unspecified:
-        return _filter(TUPLE_ORIG, proto, PROTO_AND_DESTINATION_PORT)
+        return _filter(TUPLE_ORIG, proto, PROTO_AND_DESTINATION_PORT) + (status or _status(IS_DNAT, IS_DNAT))
     if host.version == 6:
         return b""
     address = nested(TUPLE_IP, attribute(DESTINATION[0], host.packed))
-    return _filter(TUPLE_ORIG, address + proto, PROTO_AND_DESTINATION_PORT | DESTINATION_ADDRESS)
+    return _filter(TUPLE_ORIG, address + proto, PROTO_AND_DESTINATION_PORT | DESTINATION_ADDRESS) + status
+
+
+def _status(value: int, mask: int) -> bytes:
+    """Return the netlink attributes that select the flows whose status has the bits ``value`` out of ``mask``."""
+    return attribute(STATUS, struct.pack("!I", value)) + attribute(STATUS_MASK, struct.pack("!I", mask))
 
 
 def _source_filter(direction: int, address: IPAddress) -> bytes:

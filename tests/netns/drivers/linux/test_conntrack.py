@@ -76,6 +76,30 @@ def asked(lab):
     return {(source, int(port)) for source, port in matches}
 
 
+def test_flows_to_other_machines_at_a_published_port_number_are_kept(lab, peer, deletion):
+    """Of the two networks, only n1 masquerades its containers' packets."""
+    n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
+    n2 = lab.network(
+        "n2", "172.31.0.0/16", "fd00:31::/64", options={"com.docker.network.bridge.enable_ip_masquerade": "false"}
+    )
+    peer.sh(f"ip route add 172.31.0.0/16 via {HOST}; ip route add fd00:31::/64 via {HOST6}")
+    clients = [lab.container(n1, 2), lab.container(n2, 2)]
+    for address in (PEER, PEER6):
+        lab.serve(peer, 8080, "udp", address)
+    for address in (HOST, HOST6, "127.0.0.5"):
+        lab.serve(lab.host, 8080, "udp", address)
+    outgoing = {(ip, 8080) for ip in ("172.30.0.2", "fd00:30::2", "172.31.0.2", "fd00:31::2")}
+    assert all(lab.ask(client, address, 8080, "udp") for client in clients for address in (PEER, PEER6))
+    incoming = {(PEER, 8080), (PEER6, 8080), ("127.0.0.1", 8080)}
+    assert lab.ask(peer, HOST, 8080, "udp") and lab.ask(peer, HOST6, 8080, "udp")
+    assert lab.ask(lab.host, "127.0.0.5", 8080, "udp")
+    ports = [lab.binding(8080, 80, "udp", ip) for ip in ("0.0.0.0", "::")]
+    lab.on_host(lambda: conntrack.forget_ports(ports))
+    assert asked(lab) == outgoing | incoming
+    lab.on_host(lambda: conntrack.forget_untranslated(ports))
+    assert asked(lab) == outgoing
+
+
 def test_only_flows_of_an_address_are_removed(lab, peer, deletion):
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
     first, second = lab.container(n1, 2), lab.container(n1, 3)

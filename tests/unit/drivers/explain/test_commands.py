@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import socket
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -10,10 +11,12 @@ import pytest
 from drivers.explain import links, netfilter, routes
 from drivers.explain.links import NameLookup
 from drivers.firewall.encoding import ruleset
-from drivers.linux import link, neighbor, route
+from drivers.linux import conntrack, link, neighbor, route
 from drivers.linux.neighbor import Row
 from drivers.linux.netlink import Message
+from drivers.linux.nfnetlink import NFGENMSG
 from drivers.linux.route import Route
+from drivers.model import PortBinding
 
 MAC = "02:00:00:00:00:01"
 NAMES = NameLookup(lambda index: f"link{index}", lambda _: "/run/netns/c1")
@@ -117,6 +120,16 @@ def test_rows_of_the_forwarding_table_are_shown():
     }
     for row, command in rows.items():
         assert shlex.join(routes.neighbour(neighbor._added(row), NAMES)) == command
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [("0.0.0.0", "-p udp --dport 80 --dst-nat"), ("10.0.0.1", "--orig-dst 10.0.0.1 -p udp --dport 80")],
+)
+def test_deleted_flows_of_a_published_port_are_shown_with_the_filter(address, words):
+    published = PortBinding("udp", ip_address(address), 80, 80, 8080, 8080)
+    body = NFGENMSG.pack(socket.AF_INET, 0, 0) + conntrack._port_filter(published, 80, b"")
+    assert shlex.join(netfilter.conntrack(Message(conntrack.DELETE, 0, body))) == f"conntrack -D -f ipv4 {words}"
 
 
 def test_the_static_rules_appear_as_their_file_name():
