@@ -209,12 +209,14 @@ class BridgeDriver:
             teardown((Step("veth pair", port.delete), Step("spoof guard", port.release)))
 
     def publish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
-        """Publish host ports of the endpoint, and delete old conntrack entries of UDP flows to these ports."""
+        """Publish host ports of the endpoint, and delete the conntrack entries of flows that reached the host there."""
         options = bridge_options.parse(network)
         table.change(add=self._of_ports(network, endpoint, ports))
         if bridge_loopback.is_needed(network, options, endpoint, ports):
             bridge_loopback.switch_on(options.bridge)
-        conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # UDP only: a TCP connection gets a new entry
+        # Because the agent's socket at a held port drops packets without an answer, a client that connected too early
+        # sends its SYN again. Without its old entry, this SYN reaches the container.
+        conntrack.forget_untranslated(ports)
 
     def unpublish(
         self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding], *, leaving: bool = False

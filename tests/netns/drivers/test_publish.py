@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
+
+from drivers.linux import socket_filter
+from tests.conftest import until
+from tests.netns.drivers.conftest import a_socket
 
 pytestmark = pytest.mark.netns
 
@@ -206,6 +212,23 @@ def test_a_udp_flow_that_began_before_publishing_is_led_to_the_container(lab, pe
         with pytest.raises(ConnectionRefusedError):
             client.recv(100)
         client.send(b"?")
+        assert client.recv(100) == b"192.168.99.99"
+
+
+def test_a_tcp_client_that_connects_before_publishing_reaches_the_container(lab, peer):
+    """The agent's socket at the held port drops the client's first SYN."""
+    n1 = lab.network("n1", "172.30.0.0/16")
+    web = lab.container(n1, 2)
+    lab.serve(web, 80)
+    with a_socket(lab.host.path, socket.AF_INET, "tcp") as held, a_socket(peer.path, socket.AF_INET, "tcp") as client:
+        socket_filter.attach(held, [socket_filter.DROP])
+        held.bind((HOST, 8080))
+        held.listen()
+        client.setblocking(False)
+        client.connect_ex((HOST, 8080))
+        until(lambda: "dport=8080" in lab.host.sh("conntrack -L 2>/dev/null"))
+        lab.on_host(lambda: lab.driver.publish(n1, web.endpoint, [lab.binding(8080, 80)]))
+        client.settimeout(5)
         assert client.recv(100) == b"192.168.99.99"
 
 
