@@ -12,6 +12,7 @@ from drivers.firewall import table, transaction
 from drivers.firewall.elements import Element
 from drivers.firewall.encoding import NUMBERS
 from drivers.firewall.proxied_ports import PROTOCOLS
+from drivers.linux import conntrack
 
 PORTS, SOCKETS = "relay", "relay_sockets"
 STATE_SETS = (PORTS, SOCKETS)
@@ -20,11 +21,16 @@ STATE_SETS = (PORTS, SOCKETS)
 def redirect_to(ports: Mapping[str, int]) -> None:
     """Redirect the proxied ports to the agent's sockets in ``ports``, and to no other sockets; idempotent.
 
-    ``ports`` maps each protocol to the port of the agent's socket for that protocol.
+    ``ports`` maps each protocol to the port of the agent's socket for that protocol. The conntrack entries of UDP flows
+    to earlier sockets are deleted, because they would send the clients' next packets to a closed port.
     """
     unused = [Element(PORTS, protocol) for protocol in PROTOCOLS if protocol not in ports]
-    old = [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in sockets() - ports.items()]
-    table.change(add=elements(ports), remove=[*unused, *old])
+    old = sockets() - ports.items()
+    closed = [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in old]
+    table.change(add=elements(ports), remove=[*unused, *closed])
+    for protocol, port in old:
+        if protocol == "udp":  # a TCP connection ends with the socket
+            conntrack.forget_redirected(port)
 
 
 def elements(ports: Mapping[str, int]) -> list[Element]:

@@ -35,7 +35,8 @@ IS_SNAT, IS_DNAT = 1 << 4, 1 << 5  # bits of an entry's status (kernel constants
 TUPLE_IP, TUPLE_PROTO = 1, 2
 SOURCE, DESTINATION = (1, 3), (2, 4)  # attributes CTA_IP_V4_SRC, CTA_IP_V6_SRC; CTA_IP_V4_DST, CTA_IP_V6_DST
 PROTO_NUMBER, PROTO_SOURCE_PORT, PROTO_DESTINATION_PORT = 1, 2, 3
-SOURCE_ADDRESS, DESTINATION_ADDRESS, PROTO_AND_DESTINATION_PORT = 1 << 0, 1 << 1, 1 << 3 | 1 << 5
+SOURCE_ADDRESS, DESTINATION_ADDRESS = 1 << 0, 1 << 1  # flags: the fields that a filter compares
+PROTO_AND_SOURCE_PORT, PROTO_AND_DESTINATION_PORT = 1 << 3 | 1 << 4, 1 << 3 | 1 << 5
 FEW_FLOWS = 1000  # up to this number of conntrack entries, one full list is faster than several filtered lists
 FEW_FILTERS = 16  # up to this number of ports, filtered requests are faster than one full list of entries
 UNABLE = (errno.EINVAL, errno.EOPNOTSUPP)  # errors of kernels that cannot delete entries by filter
@@ -85,6 +86,14 @@ def forget_untranslated(ports: Iterable[PortBinding]) -> None:
     would deliver all later packets of the flow to the host too. Flows that this host routes to other machines are kept.
     """
     _forget_ports(ports, partial(_reach_host, cache(_is_local)), _status(0, IS_SNAT | IS_DNAT))
+
+
+def forget_redirected(port: int) -> None:
+    """Delete the conntrack entries of IPv6 UDP flows that DNAT leads to this port of the host; idempotent."""
+    number = attribute(PROTO_NUMBER, struct.pack("B", socket.IPPROTO_UDP))
+    proto = nested(TUPLE_PROTO, number + attribute(PROTO_SOURCE_PORT, struct.pack("!H", port)))
+    led = _filter(TUPLE_REPLY, proto, PROTO_AND_SOURCE_PORT) + _status(IS_DNAT, IS_DNAT)
+    _forget(6, partial(_is_redirected, port), [led])
 
 
 def forget_addresses(addresses: Iterable[IPAddress]) -> None:
@@ -256,6 +265,10 @@ def _reach_host(is_local: Callable[[bytes], bool], bindings: Iterable[PortBindin
     """Return whether the flow leads to the host itself at one of the ports."""
     untranslated = not flow.is_translated and any(_leads_to(binding, flow) for binding in bindings)
     return untranslated and is_local(flow.destination)
+
+
+def _is_redirected(port: int, flow: ConntrackFlow) -> bool:
+    return flow.is_translated and (flow.protocol, flow.answering_port) == (socket.IPPROTO_UDP, port)
 
 
 def _is_local(address: bytes) -> bool:

@@ -284,6 +284,19 @@ def test_killed_agent_is_replaced_and_leaves_nothing(place):
     assert namespaces.run_in_netns(place.host.path, table.elements) == []
 
 
+def test_a_datagram_client_reaches_the_next_agent_too(place):
+    server = place.serve("192.168.99.99", 53, socket.SOCK_DGRAM)
+    published = PortRecord("udp", "::", 5300, 5300, 53, 53)
+    place.publish(published)
+    asking = place.dial("fd99::11", 5300, socket.SOCK_DGRAM, outside=True)
+    asking.send(b"one")
+    assert server.recv(10) == b"one"
+    os.kill(json.loads(client.ask(place.host.run_dir, "status", 5))["pid"], signal.SIGKILL)
+    place.publish(published)
+    asking.send(b"two")
+    assert server.recv(10) == b"two"
+
+
 def test_packets_reach_the_agent_again_after_the_firewall_was_flushed(place):
     server = place.serve("192.168.99.99", 80)
     place.publish(tcp("::1", 8080, 80))

@@ -145,6 +145,24 @@ def test_flows_of_published_ports_end_when_the_endpoint_leaves(lab, peer):
     assert asked(lab) == {(PEER, 8081)}
 
 
+def test_flows_to_a_former_socket_of_the_agent_end(lab, peer, deletion):
+    n1 = lab.network("n1", "172.30.0.0/16")
+    lab.container(n1, 2, [lab.binding(port, 80, "udp", "::") for port in (8080, 8081)])
+    for port in (40000, 40001):
+        lab.serve(lab.host, port, "udp", "::")
+        lab.serve(peer, port, "udp", "::")
+    lab.on_host(lambda: proxy_redirect.redirect_to({"udp": 40000}))
+    lab.serve(lab.host, 8082, "udp", "::")
+    assert all(lab.ask(peer, HOST6, port, "udp") == PEER6 for port in (8080, 8081, 8082))
+    assert lab.ask(lab.host, PEER6, 40000, "udp") == HOST6
+    lab.on_host(lambda: proxy_redirect.redirect_to({"udp": 40001}))
+    assert asked(lab) == {(PEER6, 8082)}
+    assert f"dst={PEER6} sport=" in flows(lab), "a flow to the same port number of another machine is kept"
+    assert lab.ask(peer, HOST6, 8080, "udp") == PEER6
+    lab.on_host(lambda: proxy_redirect.redirect_to({}))
+    assert asked(lab) == {(PEER6, 8082)}
+
+
 def test_a_wide_port_range_needs_one_dump(lab, lists):
     lab.serve(lab.host, 9999, "udp", HOST)
     assert lab.ask(lab.host, HOST, 9999, "udp")
