@@ -54,10 +54,16 @@ class Port:
     def attach(self) -> None:
         """Put the port back on the bridge, and set it up again; idempotent. A missing port is ignored."""
         self.name = self.present()
-        if self.name:
-            link.change(self.session, link.index(self.name), master=link.index(self.options.bridge))
-            self.set_up()
-            port_flags.restore(self.session, self.name, self.options.bridge, self._flags())
+        port = link.find(self.session, self.name) if self.name else None
+        bridge = link.index(self.options.bridge)
+        if port is None:
+            return
+        if port.master != bridge:
+            # Because the kernel does not isolate a new port, the port is down until `set_up` has set its flags.
+            link.change(self.session, port.index, state="down")
+            link.change(self.session, port.index, master=bridge)
+        self.set_up()
+        port_flags.restore(self.session, self.name, self.options.bridge, self._flags())
 
     def compare(self) -> list[Difference]:
         """Return how the port differs from the port that `create` and `set_up` make."""

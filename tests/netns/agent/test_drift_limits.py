@@ -6,14 +6,40 @@ The agent also reports another program that undoes each repair.
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
+from drivers.linux import netns as namespaces
+from tests import packets
 from tests.conftest import Netns, until
 from tests.netns.agent.conftest import BOUND, GATEWAY, PEER, WEB
 
 pytestmark = pytest.mark.netns
+
+
+class Repeated:
+    """A context in which a thread repeats a call without a pause; errors of the system are ignored."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call, self._ended = call, threading.Event()
+        self._thread = threading.Thread(target=self._repeat)
+
+    def _repeat(self) -> None:
+        while not self._ended.is_set():
+            with suppress(OSError):
+                self._call()
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
 
 
 def test_changes_by_the_containers_user_stay(world, traffic):
@@ -100,6 +126,38 @@ def test_isolated_ports_stay_isolated(world, traffic):
     world.host.sh(f"ip link set {port} type bridge_slave isolated off")
     until(lambda: "isolated on" in world.host.sh(f"ip -d link show {port}"), BOUND)
     world.hawse("rm", "-f", "alone")
+    world.hawse("network", "rm", "closed")
+
+
+def test_a_port_that_is_put_back_is_isolated_from_its_first_frame(world, traffic):
+    """A container sends frames to its neighbour all the time; while their ports are put back, none arrives."""
+    world.calm_down()
+    filtered = "net.bridge.bridge-nf-call-iptables"  # with this sysctl on, the firewall drops these frames too
+    world.host.sh(f"sysctl -qew {filtered}=0")
+    world.hawse("network", "create", "-o", "com.docker.network.bridge.enable_icc=false", "closed")
+    paths = world.containers(near=["--network", "closed"], far=["--network", "closed"])
+    members = json.loads(world.hawse("network", "inspect", "closed"))[0]["Containers"].values()
+    near, far = sorted(members, key=lambda member: member["Name"], reverse=True)
+    ports = [f"veth{member['EndpointID'][:7]}" for member in members]
+    (source, target) = (member["IPv4Address"].partition("/")[0] for member in (near, far))
+    receiver = namespaces.run_in_netns(paths["far"], lambda: socket.socket(type=socket.SOCK_DGRAM))
+    receiver.bind((target, 5555))
+    sender = namespaces.run_in_netns(paths["near"], lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
+    sender.bind(("eth0", 0))
+    frame = packets.ethernet(far["MacAddress"], near["MacAddress"], packets.udp(source, 1, target, 5555))
+    with receiver, sender, Repeated(lambda: sender.send(frame)):
+        for _ in range(3):
+            world.damaged += 1
+            for port in ports:
+                world.host.sh(f"ip link set {port} nomaster")
+            for port in ports:
+                until(lambda port=port: "isolated on" in world.host.sh(f"ip -d link show {port}"), BOUND)
+            time.sleep(0.2)
+        receiver.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            receiver.recv(100)
+    world.host.sh(f"sysctl -qew {filtered}=1")
+    world.hawse("rm", "-f", "near", "far")
     world.hawse("network", "rm", "closed")
 
 
