@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_interface
 
 from msgspec import Struct
 
+from drivers import bridge_options
 from drivers.errors import DriverError
 from drivers.linux import features, netns, path_lookup
 from drivers.linux import obstacles as linux_obstacles
@@ -21,6 +22,7 @@ from drivers.registry import facts
 from engine.api import Check
 from engine.diagnosis.doctor import obstacles
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
+from engine.host import network_spec
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
 
@@ -236,10 +238,12 @@ def _neighbours(
     gateways = member.gateways
     for entry in neighbours:
         holder = holders.get((member.network.id, entry.address))
-        expected = holder.endpoint.link_mac if holder is not None else ""
+        expected = {holder.endpoint.link_mac} if holder is not None else set()
         if member.bridge is not None and entry.address in gateways:
-            expected = member.bridge.mac
-        if expected and entry.mac != expected and not facts(member.network.driver).shares_mac:
+            expected = {member.bridge.mac}
+        elif member.bridge is not None and expected and not bridge_options.parse(network_spec(member.network)).icc:
+            expected.add(member.bridge.mac)  # with icc=false, the bridge answers ARP requests between its ports
+        if any(expected) and entry.mac not in expected and not facts(member.network.driver).shares_mac:
             fix = f"{member.enter}ip neigh del {entry.address} dev {member.endpoint.interface}"
             yield _stale(member.name, f"it takes {entry.address} for", entry, fix)
 

@@ -469,3 +469,14 @@ def test_network_verify_reports_and_repairs_faults_of_one_network(patient):
     assert repaired.stdout.splitlines() == [f"repaired: {line}" for line in verified.stdout.splitlines()]
     assert patient.hawse("network", "verify", "app").stdout == "ok\n"
     assert patient.hawse("network", "verify", "nosuch", check=False).stderr.endswith("network nosuch not found\n")
+
+
+def test_a_bridge_that_answers_arp_for_its_isolated_containers_is_no_fault(patient):
+    patient.hawse("network", "create", "-o", "com.docker.network.bridge.enable_icc=false", "apart")
+    for name in ("one", "two"):
+        patient.hawse("run", "-d", "--network", "apart", "--name", name, "hostfs", "sleep", "1d")
+    two = patient.member("apart", "two")["IPv4Address"].partition("/")[0]
+    patient.inside("one", f"ping -c1 -W1 {two} || ip neigh show {two} | grep -q lladdr")
+    assert not patient.faults()
+    patient.hawse("rm", "-f", "one", "two")
+    patient.hawse("network", "rm", "apart")
