@@ -191,7 +191,7 @@ class World:
         Also add firewall elements that the driver does not add for these networks, to the sets trusted, bound,
         siblings and tunnels.
         """
-        n1, n2, _, sourced = (f"br-{network.id[:12]}" for network in self.lab.networks[:4])
+        n1, n2, _, sourced, _, _, bare = (f"br-{network.id[:12]}" for network in self.lab.networks)
         self.friend.run("sh", "-ec", f"for a in {BEHIND} {BY_MARK} {MARKED}; do ip addr add $a/32 dev lo; done")
         self.friend.run("ip", "addr", "add", f"{NEXT_TO}/24", "dev", "eth0")
         self.host.sh(f"ip addr add 10.78.0.1/24 dev {n1}; ip -6 addr flush dev {sourced} scope link")
@@ -210,6 +210,10 @@ class World:
             Element("bound6", f"{FRIEND6} . udp . {PLAIN + 1}"),
         ]
         extra += [Element("siblings4", f"{FRIEND} . {name(n2)}"), Element("siblings6", f"fd00:33::2 . {name(n1)}")]
+        extra += [
+            Element("siblings4", f"172.30.0.2 . {name(bare)}"),
+            Element("siblings6", f"fd00:30::2 . {name(bare)}"),
+        ]
         extra += [Element("tunnels", f"{VXLAN_PORT} . {VNI}")]
         self.lab.on_host(lambda: table.change(add=extra))
         self.bound, self.bound6 = (self.lab.serve(self.friend, PLAIN + 1, "udp", a) for a in (FRIEND, FRIEND6))

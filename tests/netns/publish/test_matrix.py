@@ -1,13 +1,14 @@
 """Published ports: the tests try every combination of host address, protocol, client and target address.
 
 The tests check which clients get an answer, and which client address the server sees. The server sees the true client
-address, with three exceptions:
+address, with four exceptions:
 
 - a true hairpin: a network that reaches itself through the host
+- a client on another network of the server's container
 - a client on the host's loopback
 - an IPv6 client of a container without IPv6
 
-In these three cases the server sees the network's gateway.
+In these cases the server sees the gateway of the network that publishes its ports.
 """
 
 from __future__ import annotations
@@ -139,6 +140,40 @@ def test_a_published_port_answers_exactly_the_expected_clients(matrix, answers, 
     assert cells
     seen = {(cell.client, cell.address): answers[cell] for cell in cells}
     assert seen == {(cell.client, cell.address): matrix.seen(cell) for cell in cells}
+
+
+@pytest.mark.parametrize("filtered", [True, False], ids=["bridged packets filtered", "bridged packets not filtered"])
+def test_a_server_on_two_networks_answers_clients_on_both(matrix, filtered):
+    """The server's answer must not go directly to a client on the network that does not publish the ports."""
+    world = matrix.world
+    world.filter_bridged(filtered)
+    world.hawse(
+        "create",
+        "--name",
+        "both",
+        "--network",
+        "elsewhere",
+        "-p",
+        "7000:80",
+        "-p",
+        "7000:80/udp",
+        "hostfs",
+        "sleep",
+        "1d",
+    )
+    world.hawse("network", "connect", "--gw-priority", "1", "dual", "both")
+    world.hawse("start", "both")
+    try:
+        world.serve(world.paths("both")["both"], 80)
+        questions = {
+            world.question(matrix.places[client], address, 7000, protocol): gateway
+            for client in ("stranger", "neighbour dual")
+            for address, gateway in zip((HOST, HOST6), GATEWAYS["dual"], strict=True)
+            for protocol in ("tcp", "udp")
+        }
+        assert world.ask(questions) == questions
+    finally:
+        world.hawse("rm", "-f", "both")
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])

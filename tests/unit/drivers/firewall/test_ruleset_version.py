@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from drivers.firewall import encoding, spoof_guard, table
 
-RULES = {"ruleset_8": "e443632eaadc1c3df48234eb1d0e23693c81e6ba7c5b14db4ed0ec165a46d204"}
+RULES = {"ruleset_9": "0c90a88c9cfe2e6dabf8323fca2f7c081936f82f3083755220f0530a330d15c9"}
 """The version set of the rules, and the digest of all statements of both tables."""
 
 

@@ -23,7 +23,7 @@ from engine.store.sqlite import SqliteStore
 HARMLESS = Difference("missing", "set", "element")
 OPEN = Difference("changed", "chain", "the rules", opens=True)
 UPKEEP = Difference("upkeep", "route_localnet", "br0")
-SUPERSEDED = Difference("superseded", "table", "set ruleset_9", opens=True)
+SUPERSEDED = Difference("superseded", "table", "set ruleset_99", opens=True)
 
 
 class StandIn:
