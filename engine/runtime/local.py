@@ -45,6 +45,7 @@ from engine.runtime.image_exec import execute_in_image
 _DEATH_SECONDS = 10.0  # seconds to wait until a killed process has vanished
 _ANSWER_SECONDS = 5.0  # seconds to wait for the supervisor's reply to a request that needs no other process
 _CREATION_SECONDS = 60.0  # seconds to wait for the supervisor's reply while it creates a process on a busy host
+RESTORE_SECONDS = 1.0  # seconds in which a supervisor writes the files of a running container again
 _RECORD_SECONDS = 2.0  # seconds to wait until the supervisor has recorded the end of a process
 _ATTEMPTS = 2
 
@@ -129,12 +130,17 @@ class LocalRuntime(Struct, eq=False):
         return self.state(container_id).running
 
     def _await_files(self, directory: ContainerDirectory) -> None:
-        """Connect to the supervisor if the container's files are missing, because the supervisor writes them again.
+        """If the container's files are missing, wait until the supervisor has written them again.
 
-        Starts a supervisor if none runs. Blocks up to 10 s. Raises `RuntimeFailure`.
+        Starts a supervisor if none runs. A running supervisor needs up to `RESTORE_SECONDS`; without an entry for the
+        container, it writes nothing. Raises `RuntimeFailure` if no supervisor answers within 20 s.
         """
-        if not directory.exists():
-            supervisor_client.connect(self.run).close()
+        if directory.exists():
+            return
+        supervisor_client.connect(self.run).close()
+        end = time.monotonic() + RESTORE_SECONDS
+        while not directory.exists() and time.monotonic() < end:
+            time.sleep(0.01)
 
     def signal(self, container_id: str, number: int) -> None:
         """Send the signal ``number`` to the container's first process; does nothing if the process has ended."""
@@ -385,7 +391,7 @@ class LocalRuntime(Struct, eq=False):
         containers stays fast.
         """
         if self._answers:
-            with suppress(RuntimeFailure, OSError, subprocess.TimeoutExpired):
+            with suppress(RuntimeFailure, OSError):
                 supervisor_client.revive(self.run)
 
     def _ask_for_end(self, container_id: str) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from engine import PACKAGES
@@ -39,7 +40,7 @@ def is_there(run: Path) -> bool:
 
 
 def revive(run: Path) -> None:
-    """Start a supervisor unless one listens; raises OSError, or TimeoutExpired if the start takes over 10 s."""
+    """Start a supervisor unless one listens; raises OSError."""
     if not peer.is_listening(str(run), SOCKET):
         _start(run)
 
@@ -47,7 +48,7 @@ def revive(run: Path) -> None:
 def connect(run: Path) -> socket.socket:
     """Connect to the supervisor, and start a supervisor if none runs; raises `RuntimeFailure` if none answers.
 
-    Blocks up to 10 s. Raises OSError or TimeoutExpired if the program of the supervisor cannot be started.
+    Blocks up to 20 s. Raises OSError if the program of the supervisor cannot be started.
     """
     end = time.monotonic() + _CONNECT_TIMEOUT_SECONDS
     while time.monotonic() < end:
@@ -60,18 +61,20 @@ def connect(run: Path) -> socket.socket:
 
 
 def _start(run: Path) -> None:
-    """Start a supervisor, and wait until it listens or ends; raises OSError or TimeoutExpired.
+    """Start a supervisor, and wait up to 10 s until it listens or ends; raises OSError.
 
-    It ends at once if another supervisor runs. The supervisor runs without site packages and without the user's PYTHON…
-    variables, because it needs only the standard library.
+    A program that does neither in time is killed. The supervisor ends at once if another supervisor runs. The
+    supervisor runs without site packages and without the user's PYTHON… variables, because it needs only the standard
+    library.
     """
     make_private_directory(run)
-    subprocess.run(
-        [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, PACKAGES, str(run.resolve())],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        timeout=_CONNECT_TIMEOUT_SECONDS,
-        check=False,
-    )
+    with suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, PACKAGES, str(run.resolve())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            timeout=_CONNECT_TIMEOUT_SECONDS,
+            check=False,
+        )

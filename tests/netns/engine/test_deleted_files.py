@@ -117,6 +117,16 @@ def test_everything_works_on_the_containers_that_ran(busy, peer, tmp_path):
     assert list((busy.run_dir / "netns").iterdir()) == []
 
 
+def test_commands_wait_for_the_files_of_one_container(busy):
+    """Only the files of one container are deleted, so that the supervisor still answers at once."""
+    identity = busy.hawse("inspect", "-f", "{{.Id}}", "talk").stdout.strip()
+    wipe(busy.run_dir / "containers" / identity)
+    busy.hawse("exec", "talk", "true")
+    wipe(busy.run_dir / "containers" / identity)
+    busy.hawse("stop", "-t0", "talk")
+    assert busy.hawse("inspect", "-f", "{{.State.ExitCode}}", "talk").stdout == "137\n"
+
+
 def test_the_next_supervisor_continues_the_logs(busy):
     before = tree(busy)
     wipe(busy.run_dir)
