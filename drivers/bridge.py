@@ -210,8 +210,8 @@ class BridgeDriver:
 
     def publish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
         """Publish host ports of the endpoint, and delete the conntrack entries of flows that reached the host there."""
-        options = bridge_options.parse(network)
-        table.change(add=self._of_ports(network, endpoint, ports))
+        options, others = bridge_options.parse(network), without(endpoint.ports, ports)
+        self._replace_ports(network, endpoint, others, [*others, *ports])
         if bridge_loopback.is_needed(network, options, endpoint, ports):
             bridge_loopback.switch_on(options.bridge)
         # Because the agent's socket at a held port drops packets without an answer, a client that connected too early
@@ -226,14 +226,10 @@ class BridgeDriver:
         If ``ports`` is part of a range, one transaction replaces the range by the other ports of the range. With
         ``leaving``, the conntrack entries remain until `delete_endpoint`.
         """
-        of_ports = partial(self._of_ports, network, endpoint)
-        if ports == endpoint.ports:  # fast path: usually all ports of the endpoint are unpublished
-            added, gone = [], list(of_ports(ports))
-        else:
-            before = dict.fromkeys(of_ports([*endpoint.ports, *ports]))
-            after = dict.fromkeys(of_ports(without(endpoint.ports, ports)))
-            added, gone = [e for e in after if e not in before], [e for e in before if e not in after]
-        firewall = Step("firewall", lambda: table.change(added, gone))
+        # fast path: usually all ports of the endpoint are unpublished
+        before = ports if ports == endpoint.ports else [*endpoint.ports, *ports]
+        after = without(endpoint.ports, ports)
+        firewall = Step("firewall", lambda: self._replace_ports(network, endpoint, before, after))
         flows = Step("connections", lambda: conntrack.forget_ports(_destinations(endpoint, ports)))
         teardown([firewall] if leaving else [firewall, flows])
 
@@ -411,6 +407,13 @@ class BridgeDriver:
     def _accept_mark(self) -> None:
         if self.settings.accept_mark and table.whole(self.settings) not in table.read_state():
             table.accept_mark(self.settings.accept_mark)
+
+    def _replace_ports(
+        self, network: NetworkSpec, endpoint: EndpointSpec, before: Sequence[PortBinding], after: Sequence[PortBinding]
+    ) -> None:
+        """Replace the elements for the published ports ``before`` by those for ``after``, in one transaction."""
+        present, required = (dict.fromkeys(self._of_ports(network, endpoint, ports)) for ports in (before, after))
+        table.change([e for e in required if e not in present], [e for e in present if e not in required])
 
     def _of_ports(
         self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]

@@ -1,4 +1,4 @@
-"""Functions that select or remove container ports in published port ranges. The functions have no side effects."""
+"""Functions that select, remove or merge ports in port ranges. The functions have no side effects."""
 
 from __future__ import annotations
 
@@ -28,11 +28,26 @@ class PortRange(Protocol):
 
 
 R = TypeVar("R", bound=PortRange)
+Kind = TypeVar("Kind", str, tuple[str, str])
 
 
 def range_text(first: int, last: int) -> str:
     """Return a port range as text, such as "8000-8010", or a single port such as "80"."""
     return str(first) if first == last else f"{first}-{last}"
+
+
+def merged(ranges: Iterable[tuple[Kind, int, int]], *, touching: bool = False) -> list[tuple[Kind, int, int]]:
+    """Return sorted port ranges, with one range in place of each group of ranges of one kind that overlap.
+
+    A range is a kind, a first port and a last port. With ``touching``, adjacent ranges are merged too.
+    """
+    gap, left = int(touching), list[tuple[Kind, int, int]]()
+    for kind, first, last in sorted(ranges):
+        if left and left[-1][0] == kind and first <= left[-1][2] + gap:
+            left[-1] = (kind, left[-1][1], max(last, left[-1][2]))
+        else:
+            left.append((kind, first, last))
+    return left
 
 
 def part(held: R, first: int, last: int) -> list[R]:

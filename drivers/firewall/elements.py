@@ -14,7 +14,7 @@ from msgspec import Struct
 from drivers.bridge_options import BridgeOptions
 from drivers.firewall.proxied_ports import proxied_prefixes
 from drivers.model import EndpointSpec, IPAddress, NetworkSpec, Pool, PortBinding
-from drivers.port_ranges import range_text
+from drivers.port_ranges import merged, range_text
 
 EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 ICMP = {4: "icmp", 6: "ipv6-icmp"}
@@ -92,13 +92,20 @@ def of_ports(
     redirect TCP and UDP ports to the agent's proxy instead. If ``direct`` is True, other machines on the host's
     networks can reach every published port at the container's own address. This includes ports that are published on a
     single host address, and excludes ports that are published on a loopback address.
+
+    Because the kernel refuses overlapping intervals in one set, ranges with common container ports have one element
+    that opens all their container ports. ``ports`` must therefore be all ports of the endpoint.
     """
     routes: dict[tuple[str, IPAddress], _Route] = {}
+    allowed: list[tuple[tuple[str, str], int, int]] = []
     for binding in ports:
         kind = binding.protocol, binding.host_ip
         if kind not in routes:
             routes[kind] = _route(network, options, endpoint, *kind, direct=direct)
         yield from _by(routes[kind], binding)
+        allowed += _allowed(routes[kind], binding)
+    for (set_name, place), first, last in merged(allowed):
+        yield Element(set_name, f"{place} . {range_text(first, last)}")
 
 
 def is_open_at_own_address(
@@ -179,19 +186,20 @@ def _proxied(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host
 
 
 def _by(route: _Route, binding: PortBinding) -> Iterator[Element]:
-    """Yield the set elements that publish one port range.
-
-    ``route`` says how packets reach the endpoint: by the agent's proxy, by DNAT, or directly.
-    """
+    """Yield the set elements that lead packets for one port range to the agent's proxy or to the endpoint (DNAT)."""
     for place in route.carried:
         yield _relaying(place, binding)
     if route.rewritten:
         yield from _dnat_target(route.host, route.rewritten, binding)
-    if route.opened:
-        kind = "open" if binding.port == binding.port_end else "open_range"
-        yield _allow_target(f"{kind}{route.host.version}", route.opened, binding)
-    if route.bound:
-        yield _allow_target(f"bound{route.host.version}", route.bound, binding)
+
+
+def _allowed(route: _Route, binding: PortBinding) -> Iterator[tuple[tuple[str, str], int, int]]:
+    """Yield the container ports of one range to which clients may send directly: set, address and protocol, ports."""
+    kind = "open" if binding.port == binding.port_end else "open_range"
+    for set_name, address in ((kind, route.opened), ("bound", route.bound)):
+        if address:
+            place = f"{address} . {binding.protocol}"
+            yield (f"{set_name}{route.host.version}", place), binding.port, binding.port_end
 
 
 def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
@@ -245,10 +253,6 @@ def _relaying(place: str, binding: PortBinding) -> Element:
     if place == EVERYWHERE[6] and binding.host_port == binding.host_port_end:
         return Element("relayed_any", ports)  # a change is 100 times faster than in "relayed", a set with intervals
     return Element("relayed", f"{place} . {ports}")
-
-
-def _allow_target(set_name: str, target: str, binding: PortBinding) -> Element:
-    return Element(set_name, f"{target} . {binding.protocol} . {range_text(binding.port, binding.port_end)}")
 
 
 def _is_v6_loopback(address: IPAddress) -> bool:

@@ -21,7 +21,7 @@ from typing import Protocol
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from drivers.port_ranges import range_text
+from drivers.port_ranges import merged, range_text
 from engine.model import NetworkRecord, PortRecord, PortSpec
 
 _WILDCARDS = ("0.0.0.0", "::")
@@ -438,13 +438,7 @@ Span = tuple[str, int, int]
 
 def exposed_ranges(entries: Iterable[str]) -> list[Span]:
     """Convert exposed-port entries to sorted ranges that neither overlap nor touch."""
-    ranges: list[Span] = []
-    for protocol, first, last in sorted(map(_span, entries)):
-        if ranges and ranges[-1][0] == protocol and first <= ranges[-1][2] + 1:
-            ranges[-1] = (protocol, ranges[-1][1], max(last, ranges[-1][2]))
-        else:
-            ranges.append((protocol, first, last))
-    return ranges
+    return merged(map(_span, entries), touching=True)
 
 
 def expand_exposed(entries: Iterable[str]) -> Iterator[str]:

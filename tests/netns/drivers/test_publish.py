@@ -5,6 +5,9 @@ from __future__ import annotations
 import socket
 
 import pytest
+from msgspec.structs import replace
+
+from drivers.port_ranges import around
 
 from drivers.linux import socket_filter
 from tests.conftest import until
@@ -135,6 +138,27 @@ def test_a_range_is_one_element_and_keeps_its_port_numbers(lab, peer):
     peer.sh(f"ip route add 172.30.0.0/16 via {HOST}; ip route add fd00:30::/64 via {HOST6}")
     assert lab.ask(peer, "172.30.0.2", 7500) == "192.168.99.99"
     assert lab.ask(peer, "fd00:30::2", 7500) == "fd99::99"
+
+
+def test_ranges_with_common_container_ports_are_published_and_unpublished(lab, peer):
+    n1 = lab.network("n1", "172.30.0.0/16")
+    first, second = (lab.binding(at, 8000, host_port_end=at + 9, port_end=8009) for at in (8000, 9000))
+    third = lab.binding(9105, 8005, host_port_end=9114, port_end=8014)
+    web = lab.container(n1, 2, [first, second])
+    for port in (8003, 8012):
+        lab.serve(web, port)
+    lab.on_host(lambda: lab.driver.publish(n1, web.endpoint, [third]))
+    assert [e.key for e in lab.elements("open_range4")] == ["172.30.0.2 . tcp . 8000-8014"]
+    assert lab.ask(peer, HOST, 9112) == "192.168.99.99"
+    endpoint = replace(web.endpoint, ports=(first, second, third))
+    lab.on_host(lambda: lab.driver.unpublish(n1, endpoint, [lab.binding(9003, 8003)]))
+    assert lab.silent(peer, HOST, 9003)
+    assert lab.ask(peer, HOST, 8003) == "192.168.99.99"
+    endpoint = replace(endpoint, ports=(first, *around(second, 8003, 8003), third))
+    lab.on_host(lambda: lab.driver.unpublish(n1, endpoint, [third]))
+    assert [e.key for e in lab.elements("open_range4")] == ["172.30.0.2 . tcp . 8000-8009"]
+    lab.on_host(lambda: lab.driver.unpublish(n1, endpoint, [third, *endpoint.ports]))
+    assert lab.elements("open_range4") == []
 
 
 def test_a_shifted_range_maps_port_by_port(lab, peer):

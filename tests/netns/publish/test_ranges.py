@@ -99,6 +99,26 @@ def test_unpublishing_ports_in_the_middle_of_a_range_does_not_affect_the_others(
     assert elements(world)["range4"] == 2
 
 
+@pytest.mark.parametrize("address", ["", f"{HOST}:"])
+def test_ranges_with_common_container_ports_do_not_stop_later_commands(world, ranged, address):
+    """A network with a trusted interface also has elements for ports on one host address."""
+    world.networks(trusting=["-o", "com.docker.network.bridge.trusted_host_interfaces=ext0"])
+    flags = (
+        ["-p", f"{address}8000-8010:8000-8010", "-p", f"{address}:8005"] if address else ["-p", "8000-8010:8000-8010"]
+    )
+    paths = world.containers(both=["--network", "trusting", *flags])
+    world.serve(paths["both"], 8012)
+    world.hawse("publish", "both", f"{address}9005-9012:8005-8012")
+    assert world.reaches(world.peer.path, HOST, 9012)
+    world.hawse("unpublish", "both", f"{address}9006:8006")
+    world.host.sh("nft flush ruleset")
+    world.hawse("network", "create", "later")
+    assert world.reaches(world.peer.path, HOST, 9012)
+    assert world.silent(world.question(world.peer.path, HOST, 9006))
+    world.hawse("rm", "-f", "both")
+    world.hawse("network", "rm", "later", "trusting")
+
+
 def test_one_of_several_host_ports_of_a_port_is_unpublished(world, ranged):
     world.hawse("publish", "web", "1234:90", "127.0.0.1:1235:90", "91")
     chosen = world.hawse("port", "web", "91").rpartition(":")[2].strip()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from drivers.model import PortBinding
-from drivers.port_ranges import around, part, without
+from drivers.port_ranges import around, merged, part, without
 
 ANY, ONE = ip_address("0.0.0.0"), ip_address("192.0.2.1")
 RANGE = PortBinding("tcp", ANY, 8000, 8009, 80, 89)
@@ -40,6 +40,12 @@ def test_only_ranges_with_the_removed_ports_are_cut():
     held = [RANGE, *others, shifted]
     assert without(held, [RANGE]) == [*others, shifted]
     assert without(held, part(RANGE, 80, 88)) == [PortBinding("tcp", ANY, 8009, 8009, 89, 89), *others, shifted]
+
+
+def test_overlapping_ranges_of_one_kind_are_merged():
+    ranges = [("udp", 80, 89), ("tcp", 95, 95), ("tcp", 85, 94), ("tcp", 80, 89), ("tcp", 82, 83), ("tcp", 95, 95)]
+    assert merged(ranges) == [("tcp", 80, 94), ("tcp", 95, 95), ("udp", 80, 89)]
+    assert merged(ranges, touching=True) == [("tcp", 80, 95), ("udp", 80, 89)]
 
 
 def test_thousands_of_whole_ranges_can_be_removed():

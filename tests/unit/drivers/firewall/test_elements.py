@@ -94,6 +94,15 @@ def test_a_port_on_one_address_is_opened_to_trusted_interfaces_or_to_all_with_di
     assert {e.set for e in ports(everywhere, options=trusting)} == {"any4", "open4"}
 
 
+@pytest.mark.parametrize(("host_ip", "allowed"), [("0.0.0.0", "open_range4"), ("192.0.2.1", "bound4")])
+def test_ranges_with_common_container_ports_have_one_element_that_opens_them(host_ip, allowed):
+    several = [binding(host_ip, (8000, 8009), (80, 89)), binding(host_ip, (9000, 9009), (85, 94))]
+    entries = ports(
+        *several, binding(host_ip, (7000, 7009), (80, 89), "udp"), options=BridgeOptions("br0", trusted=("a",))
+    )
+    assert {e.key for e in entries if e.set == allowed} == {"172.30.0.2 . tcp . 80-94", "172.30.0.2 . udp . 80-89"}
+
+
 def test_trust_is_between_an_interface_and_a_bridge():
     options = BridgeOptions(bridge="br0", trusted=("eth1", "eth2"))
     expected = {Element("trusted", f'"{interface}" . "br0"') for interface in ("eth1", "eth2")}
