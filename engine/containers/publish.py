@@ -15,8 +15,8 @@ from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import Forbidden, NotFound
 from engine.events import record as events
-from engine.host import Host, begin_intent, end_intent
-from engine.model import PortRecord, PortSpec
+from engine.host import Host, begin_intent, end_intent, rollback_on_error
+from engine.model import ContainerRecord, PortRecord, PortSpec
 from engine.ports.allocation import around, exposed_port, includes
 from engine.store.api import IntentKind, Transaction
 from engine.store.locks import locked
@@ -36,9 +36,9 @@ def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
 def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> None:
     """Publish additional ports as `publish` does; the caller holds the container lock.
 
-    The caller notifies the agent after the call.
+    The caller notifies the agent after the call. If the driver refuses the ports, the records stay as they were.
     """
-    record = lookup.resolve(host, container_id)
+    former = record = lookup.resolve(host, container_id)
     known = record.host.port_bindings
     bindings = (*known, *(spec for spec in specs if not any(includes(binding, spec) for binding in known)))
     exposed = {*record.config.exposed_ports, *map(exposed_port, specs)}
@@ -64,9 +64,28 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
         for spec in specs:
             events.container(tx, record, "publish", {"port": exposed_port(spec)})
     if member is not None:
-        sandbox.publish(host, record, member, added)
+        with rollback_on_error(
+            host, IntentKind.SANDBOX_CHANGE, record.id, lambda *_: _withdraw(host, former, member, added, specs)
+        ):
+            sandbox.publish(host, record, member, added)
         with host.store.write() as tx:
             end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
+
+
+def _withdraw(
+    host: Host, former: ContainerRecord, member: JoinedEndpoint, added: Sequence[PortRecord], specs: Sequence[PortSpec]
+) -> None:
+    """Undo a publication: restore the container's record ``former``, and remove the ports ``added`` from its endpoint.
+
+    ``member`` is the endpoint with these ports.
+    """
+    kept = tuple(port for port in member.endpoint.ports if port not in added)
+    with host.store.write() as tx:
+        tx.put_endpoint(replace(member.endpoint, ports=kept))
+        tx.put_container(former)
+        for spec in specs:
+            events.container(tx, former, "unpublish", {"port": exposed_port(spec)})
+    sandbox.unpublish(host, former, member, added)
 
 
 def unpublish(host: Host, reference: str, requested: PortSpec) -> None:

@@ -10,10 +10,15 @@ import time
 
 import pytest
 
+from drivers.bridge import BridgeDriver
+from drivers.errors import KernelError
 from drivers.linux import host as linux_host
 from drivers.linux.process import start_time
+from engine.containers import publish as publishing
 from engine.core import open_engine
 from engine.endpoints.boots import BOOT
+from engine.errors import KernelFailure
+from engine.model import PortSpec
 from engine.recovery import recover
 from engine.runtime import syscalls
 from engine.store.api import Intent, IntentKind
@@ -206,6 +211,24 @@ def engine(host, monkeypatch):
         syscalls.setns(inside.fileno(), syscalls.CLONE_NEWNET)
         yield open_engine().host
         syscalls.setns(before.fileno(), syscalls.CLONE_NEWNET)
+
+
+def test_a_publish_that_the_driver_refuses_changes_nothing(web, engine, monkeypatch):
+    publish = BridgeDriver.publish
+
+    def refuse(*args):
+        publish(*args)
+        raise KernelError("add", "element", 5)
+
+    shown = [("port", "web"), ("inspect", "-f", "{{.HostConfig.PortBindings}} {{.Config.ExposedPorts}}", "web")]
+    before = [web.hawse(*command).stdout for command in shown]
+    monkeypatch.setattr(BridgeDriver, "publish", refuse)
+    with pytest.raises(KernelFailure, match="add element"):
+        publishing.publish(engine, "web", [PortSpec("tcp", 71, "", "7100")])
+    assert [web.hawse(*command).stdout for command in shown] == before
+    assert "7100" not in web.sh("nft list table inet hawse")
+    with engine.store.read() as reader:
+        assert reader.intents() == []
 
 
 def test_undoing_a_killed_start_does_not_stop_a_new_run(host, engine):
