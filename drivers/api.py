@@ -169,7 +169,7 @@ class Linker(Protocol, metaclass=_ExaminedOnce):
     """
 
     def link(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
-        """Allow ``source`` to reach the exposed ports of ``target``; idempotent."""
+        """Allow ``source`` to reach the exposed ports of ``target``, and no others of its ports; idempotent."""
 
     def unlink(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
         """Stop ``source`` from reaching the exposed ports of ``target``; idempotent."""

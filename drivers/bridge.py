@@ -234,15 +234,19 @@ class BridgeDriver:
         teardown([firewall] if leaving else [firewall, flows])
 
     def link(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
-        """Allow ``source`` to reach the exposed ports of ``target`` on a network with icc=false; idempotent."""
-        table.change(add=elements.of_link(source, target))
+        """Allow ``source`` to reach the exposed ports of ``target`` on a network with icc=false; idempotent.
+
+        Because ``target`` may expose other ports than before, and the kernel refuses overlapping intervals, all earlier
+        permissions are replaced.
+        """
+        table.change(add=elements.of_link(source, target), remove=_permissions(source, target))
 
     def unlink(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
         """Remove all permissions of ``source`` to reach ports of ``target``; idempotent.
 
         This includes ports that ``target`` no longer exposes.
         """
-        table.change(remove=elements.between(source, target, table.elements()))
+        table.change(remove=_permissions(source, target))
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
         """Accept packets that a container sends with source addresses from its other networks; idempotent.
@@ -434,6 +438,11 @@ def _destinations(endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> list[
         if port.host_ip.version in addresses
     ]
     return [*(port for port in ports if port.host_port), *direct]
+
+
+def _permissions(source: EndpointSpec, target: EndpointSpec) -> list[elements.Element]:
+    """Return the elements of the kernel that allow ``source`` to reach ports of ``target`` by a legacy link."""
+    return elements.between(source, target, [*table.elements("linked4"), *table.elements("linked6")])
 
 
 def _siblings(siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> list[elements.Element]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from drivers import port_ranges
 from engine.agent.client import announce
 from engine.containers import lookup, port_assignment
-from engine.endpoints import reservation, sandbox
+from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import Forbidden, NotFound
 from engine.events import record as events
@@ -38,15 +38,8 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
 
     The caller notifies the agent after the call. If the driver refuses the ports, the records stay as they were.
     """
-    former = record = lookup.resolve(host, container_id)
-    known = record.host.port_bindings
-    bindings = (*known, *(spec for spec in specs if not any(includes(binding, spec) for binding in known)))
-    exposed = {*record.config.exposed_ports, *map(exposed_port, specs)}
-    record = replace(
-        record,
-        host=replace(record.host, port_bindings=bindings),
-        config=replace(record.config, exposed_ports=tuple(sorted(exposed))),
-    )
+    former = lookup.resolve(host, container_id)
+    record = _with_ports(former, specs)
     member = None
     if lookup.is_running(host, record):
         member = port_assignment.holder(host, record, reservation.memberships(host, record.id))
@@ -68,8 +61,27 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
             host, IntentKind.SANDBOX_CHANGE, record.id, lambda *_: _withdraw(host, former, member, added, specs)
         ):
             sandbox.publish(host, record, member, added)
+            _open_links(host, record)
         with host.store.write() as tx:
             end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
+
+
+def _with_ports(record: ContainerRecord, specs: Sequence[PortSpec]) -> ContainerRecord:
+    """Return the container's record with additional published ports, which are exposed too."""
+    known = record.host.port_bindings
+    bindings = (*known, *(spec for spec in specs if not any(includes(binding, spec) for binding in known)))
+    exposed = {*record.config.exposed_ports, *map(exposed_port, specs)}
+    return replace(
+        record,
+        host=replace(record.host, port_bindings=bindings),
+        config=replace(record.config, exposed_ports=tuple(sorted(exposed))),
+    )
+
+
+def _open_links(host: Host, record: ContainerRecord) -> None:
+    """Open the container's exposed ports to the containers that link to it; idempotent."""
+    for member in reservation.memberships(host, record.id):
+        links.open_links(host, record, member)
 
 
 def _withdraw(
@@ -86,6 +98,7 @@ def _withdraw(
         for spec in specs:
             events.container(tx, former, "unpublish", {"port": exposed_port(spec)})
     sandbox.unpublish(host, former, member, added)
+    _open_links(host, former)
 
 
 def unpublish(host: Host, reference: str, requested: PortSpec) -> None:

@@ -10,6 +10,7 @@ import socket
 import struct
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.linux import netns as namespaces
 from tests.packets import broadcast, icmp, ip, udp
@@ -157,6 +158,11 @@ def test_a_link_opens_the_exposed_ports_of_one_container_to_another(lab, br_netf
     assert lab.ask(client, "172.30.0.3", 80) == "172.30.0.2"
     assert lab.silent(client, "172.30.0.3", 81)
     assert lab.silent(other, "172.30.0.3", 80)
+    more = replace(server.endpoint, exposed=(("tcp", 80, 81),))
+    lab.on_host(lambda: lab.driver.link(n1, client.endpoint, more))
+    assert lab.ask(client, "172.30.0.3", 80) == lab.ask(client, "172.30.0.3", 81) == "172.30.0.2"
+    lab.on_host(lambda: lab.driver.link(n1, client.endpoint, server.endpoint))
+    assert lab.silent(client, "172.30.0.3", 81)
     for _ in range(2):
         lab.on_host(lambda: lab.driver.unlink(n1, client.endpoint, server.endpoint))
     assert lab.silent(client, "172.30.0.3", 80)

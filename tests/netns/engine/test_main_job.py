@@ -101,6 +101,9 @@ def test_a_legacy_link_reaches_exposed_ports_where_containers_are_kept_apart(hos
     host.hawse("run", "-d", "--name", "other", "hostfs", "sleep", "1d", env=env)
     get = ("busybox", "wget", "-T2", "-qO-")
     assert "localhost" in host.hawse("exec", "app", *get, "http://store/hosts", env=env).stdout
+    host.hawse("exec", "-d", "db", "busybox", "httpd", "-f", "-p", "81", "-h", "/etc", env=env)
+    host.hawse("publish", "db", "8181:81", env=env)
+    assert "localhost" in host.hawse("exec", "app", *get, "http://store:81/hosts", env=env).stdout
     address = host.hawse("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "db", env=env).stdout.strip()
     assert host.hawse("exec", "other", *get, f"http://{address}/hosts", check=False, env=env).returncode != 0
     host.hawse("rm", "--link", "app/x", env=env)
