@@ -7,9 +7,8 @@ import socket
 import pytest
 from msgspec.structs import replace
 
-from drivers.port_ranges import around
-
 from drivers.linux import socket_filter
+from drivers.port_ranges import around
 from tests.conftest import until
 from tests.netns.drivers.conftest import a_socket
 
