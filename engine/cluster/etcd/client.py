@@ -206,8 +206,9 @@ class Client:
         """Yield (revision, events) for each change of the keys that begin with ``prefix``, from ``revision`` on.
 
         An event is a written or deleted key. ``events`` is empty if etcd sends a message without changes, to show that
-        the watch works. Raises `Compacted` if etcd no longer has the revision ``revision``, and EtcdUnavailable after
-        ``silence`` seconds without a message.
+        the watch works. All events up to the yielded revision have been yielded, so that a later watch may continue
+        after this revision. Raises `Compacted` if etcd no longer has the revision ``revision``, and EtcdUnavailable
+        after ``silence`` seconds without a message.
         """
         connection = self.take()
         request = {**_range(prefix, prefix=True), "start_revision": revision, "progress_notify": True}
@@ -219,7 +220,8 @@ class Client:
                     raise Compacted("the revision has been compacted", 11)
                 if result.get("canceled"):
                     raise EtcdError(str(result.get("cancel_reason", "the watch was ended")))
-                yield int(result["header"]["revision"]), [_event(e) for e in result.get("events", [])]
+                events = [_event(e) for e in result.get("events", [])]
+                yield _seen_revision(result, events, revision), events
         except OSError as error:
             raise EtcdUnavailable(f"the cluster's store went silent: {reason(error)}") from error
         finally:
@@ -311,6 +313,17 @@ class Client:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
+
+
+def _seen_revision(result: Json, events: Sequence[KeyValue], start: int) -> int:
+    """Return the revision up to which a watch from the revision ``start`` has delivered all events.
+
+    Only the header of a progress message has this revision. In other messages, the header has the store's current
+    revision, and events of earlier revisions may follow.
+    """
+    if events:
+        return max(event.revision for event in events)
+    return start - 1 if result.get("created") else int(result["header"]["revision"])
 
 
 def _event(event: Json) -> KeyValue:
