@@ -37,7 +37,7 @@ from drivers.model import (
 )
 from drivers.overlay import options as overlay_options
 from drivers.overlay import port, vxlan
-from drivers.overlay.forwarding_tables import Tables
+from drivers.overlay.forwarding_tables import RowDifference, Tables
 from drivers.overlay.namespace import OverlayNamespace
 from drivers.overlay.options import OverlayOptions
 from drivers.overlay.vxlan import BRIDGE
@@ -339,15 +339,17 @@ def _add(tables: Tables, peer: Peer) -> None:
     announce(BRIDGE, _holders([peer]))
 
 
-def _reconcile(tables: Tables, peers: Sequence[Peer]) -> None:
-    """Program exactly these peers (endpoints on other hosts) into the tables.
+def _reconcile(tables: Tables, peers: Sequence[Peer]) -> RowDifference:
+    """Program exactly these peers (endpoints on other hosts) into the tables; return how the tables differed before.
 
-    If an address has moved to another host, announce the new MAC to this host's sandboxes.
+    Announce new MACs to this host's sandboxes. A sandbox may know an earlier MAC of an address, even if an earlier call
+    has already removed the earlier peer from the tables.
     """
     difference = tables.difference(peers)
     difference.apply()
-    moved = difference.replaced()
-    announce(BRIDGE, _holders(p for p in peers if str(p.ipv4) in moved or str(p.ipv6) in moved))
+    announced = difference.announced()
+    announce(BRIDGE, _holders(p for p in peers if str(p.ipv4) in announced or str(p.ipv6) in announced))
+    return difference
 
 
 def _holders(peers: Iterable[Peer]) -> Iterator[tuple[str, IPAddress]]:
@@ -358,10 +360,8 @@ def _holders(peers: Iterable[Peer]) -> Iterator[tuple[str, IPAddress]]:
     return ((peer.mac, address) for peer in peers for address in (peer.ipv4, peer.ipv6) if address is not None)
 
 
-def _compared(tables: Tables, peers: Iterable[Peer], fix: bool) -> list[Difference]:
-    difference = tables.difference(peers)
-    if fix:
-        difference.apply()
+def _compared(tables: Tables, peers: Sequence[Peer], fix: bool) -> list[Difference]:
+    difference = _reconcile(tables, peers) if fix else tables.difference(peers)
     return difference.differences(tables.names)
 
 

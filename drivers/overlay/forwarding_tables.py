@@ -31,6 +31,7 @@ ROW_TEXT = {
     "port": "the bridge sends frames for {0.key} this way",
     "neighbor": "{0.key} is at {0.value}",
 }
+ANNOUNCEMENTS_LIMIT = 100  # new neighbour entries
 
 
 class RowDifference(Struct, frozen=True):
@@ -47,10 +48,15 @@ class RowDifference(Struct, frozen=True):
         gone = [r for r in self.unexpected if r.kind != "neighbor" or (r.link, r.key) not in replaced]
         neighbor.change(self.missing, gone)
 
-    def replaced(self) -> set[str]:
-        """Return the addresses whose neighbour entry changes to another MAC."""
+    def announced(self) -> set[str]:
+        """Return the addresses whose MAC is announced: those with a new neighbour entry, or with a changed MAC.
+
+        If more than `ANNOUNCEMENTS_LIMIT` entries are new, return only the addresses with a changed MAC. A host that
+        fills a large network's tables for the first time then sends no announcement for each peer.
+        """
+        added = {row.key for row in self.missing if row.kind == "neighbor"}
         before = {row.key for row in self.unexpected if row.kind == "neighbor"}
-        return {row.key for row in self.missing if row.kind == "neighbor"} & before
+        return added if len(added) <= ANNOUNCEMENTS_LIMIT else added & before
 
     def differences(self, names: dict[int, str]) -> list[Difference]:
         """Return a difference for each missing or unexpected entry; ``names`` maps link indexes to device names."""

@@ -9,6 +9,7 @@ import re
 import subprocess
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.errors import Exists, KernelError, Missing
 from drivers.linux import names
@@ -88,6 +89,17 @@ def test_arp_is_answered_in_the_peers_place(cluster):
     here.sh(f"ping -c1 -W0.1 {there.ipv4}; ping -c1 -W0.1 {there.ipv6}; true")
     assert re.search(rf"{there.ipv4} .*{there.mac}", here.sh("ip neigh"))
     assert re.search(rf"{there.ipv6} .*{there.mac}", here.sh("ip neigh"))
+
+
+def test_a_sandbox_learns_the_new_mac_of_an_address_at_once(cluster):
+    o1 = cluster.network("o1", "10.1.0.0/24", "fd01::/64")
+    here, there = (o1.container(host) for host in (0, 1))
+    assert here.pings(there.ipv4) and here.pings(there.ipv6)
+    member, moved = o1.members[0], replace(o1.peer(there), mac="02:00:00:00:00:99")
+    member.act("program_peers", [])
+    member.act("program_peers", [moved])
+    for address in (there.ipv4, there.ipv6):
+        assert re.search(rf"{address} .*{moved.mac}", here.sh("ip neigh"))
 
 
 def test_an_mtu_option_counts_the_overhead_and_an_unknown_underlay_is_refused(cluster):
