@@ -9,7 +9,7 @@ from engine.cluster.local_networks import SWARM
 from engine.cluster.model import ClusterMembership, SharedEndpoint
 from engine.cluster.snapshot import View
 from engine.host import Host
-from engine.model import EndpointRecord, NetworkRecord
+from engine.model import FORMER, EndpointRecord, NetworkRecord
 from engine.store.codec import encode
 
 
@@ -46,10 +46,14 @@ def sync_endpoints(host: Host, client: Client, membership: ClusterMembership) ->
                 client, membership, "release", network=there[identity].network_id, endpoint=identity
             )
     for identity, endpoint in here.items():
-        if identity not in there or tuple(there[identity].names) != tuple(endpoint.names):
-            node_operations.perform(
-                client, membership, "restore", endpoint=encode(shared_endpoint(endpoint, membership))
-            )
+        shared = shared_endpoint(endpoint, membership)
+        if identity not in there or published(there[identity]) != published(shared):
+            node_operations.perform(client, membership, "restore", endpoint=encode(shared))
+
+
+def published(endpoint: SharedEndpoint) -> tuple[tuple[str, ...], bool]:
+    """Return the values of an endpoint that may change after its reservation: its names, and whether it is former."""
+    return endpoint.names, endpoint.former
 
 
 def shared_endpoint(endpoint: EndpointRecord, membership: ClusterMembership) -> SharedEndpoint:
@@ -64,4 +68,5 @@ def shared_endpoint(endpoint: EndpointRecord, membership: ClusterMembership) -> 
         ipv6=endpoint.ipv6,
         names=endpoint.names,
         owner=endpoint.owner,
+        former=endpoint.phase == FORMER,
     )

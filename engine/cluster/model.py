@@ -77,6 +77,7 @@ class SharedEndpoint(Struct, frozen=True, omit_defaults=True):
     ipv6: str = ""
     names: tuple[str, ...] = ()
     owner: str = ""
+    former: bool = False  # true if the endpoint is in no sandbox, and only keeps its addresses (phase `FORMER`)
 
 
 class Question(Struct, frozen=True, omit_defaults=True):

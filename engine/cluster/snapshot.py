@@ -100,8 +100,8 @@ class View(Struct, frozen=True, dict=True):
         return {i for i in {*here, *there} if here.get(i) is not there.get(i)}
 
     def endpoints_on_other_hosts(self, network_id: str, node: str) -> list[SharedEndpoint]:
-        """Return the endpoints of a network on all hosts that have a lease, except the host ``node``."""
-        return [e for e in self.endpoints(network_id) if e.node != node]
+        """Return a network's endpoints in sandboxes of all hosts that have a lease, except the host ``node``."""
+        return [e for e in self.endpoints(network_id) if e.node != node and not e.former]
 
 
 def make(revision: int, values: Values) -> View:

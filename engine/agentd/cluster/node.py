@@ -49,7 +49,7 @@ class ClusterNode:
         self._mirrored = False
         self._unreadable: dict[str, str] = {}
         self._updating = threading.Lock()
-        self._names: dict[str, tuple[str, ...]] = {}
+        self._published: dict[str, tuple[tuple[str, ...], bool]] = {}
         self._view = views.saved(root)
         self._peer_sync = PeerSync(self._host.driver("overlay"), membership.node_id, run)
         self._saver = SnapshotSaver(root)
@@ -153,17 +153,18 @@ class ClusterNode:
     def follow(self, state: Snapshot) -> None:
         """Pass this host's active overlay networks to the peer thread.
 
-        If endpoint names have changed, make the lease thread write the names to etcd.
+        If published values of endpoints have changed, make the lease thread write the values to etcd.
 
         Runs in the thread of the agent's loop, and does not wait for etcd.
         """
         shared = {n.id: n for n in state.networks if n.scope == local_networks.SWARM}
         self._live = [n for n in shared.values() if n.phase == "live" and n.driver == "overlay"]
         self._update_networks()
-        names = {e.id: tuple(e.names) for e in state.endpoints if e.network_id in shared}
-        if any(self._names.get(i, n) != n for i, n in names.items()):
+        own = [e for e in state.endpoints if e.network_id in shared]
+        published = {e.id: endpoint_sync.published(endpoint_sync.shared_endpoint(e, self._membership)) for e in own}
+        if any(self._published.get(i, value) != value for i, value in published.items()):
             self._lease_keeper.request_sync()
-        self._names = names
+        self._published = published
 
     def _update_networks(self) -> None:
         """Pass the active networks to the peer thread, with the current WireGuard tunnels of the encrypted networks.

@@ -65,7 +65,7 @@ class OverlaySide:
             return
         for network in overlays:
             for endpoint in self.view.all_endpoints(network.id):
-                if endpoint.node != self._membership.node_id:
+                if endpoint.node != self._membership.node_id and not endpoint.former:
                     record = snapshot.record_of(endpoint)
                     self._records.endpoints.append(record)
                     if endpoint.node not in self.view.alive:

@@ -1,3 +1,7 @@
+from ipaddress import ip_address
+
+from msgspec.structs import replace
+
 from engine.cluster import keys, snapshot
 from engine.cluster.etcd import KeyValue
 from engine.cluster.model import Node, SharedEndpoint
@@ -30,6 +34,13 @@ def test_endpoints_of_hosts_without_a_lease_are_left_out_and_come_back_with_it()
     assert [e.id for e in back.endpoints("n1")] == ["e1", "e2"]
     assert [e.id for e in back.endpoints_on_other_hosts("n1", "a")] == ["e2"]
     assert [e.id for e in first.endpoints("n1")] == ["e1"], "a view never changes"
+
+
+def test_a_former_endpoint_keeps_its_address_and_is_no_peer():
+    former = KeyValue(keys.endpoint("n1", "a", "e1"), encode(replace(endpoint("e1", "a"), former=True)))
+    after = snapshot.after(start(), 6, [former])
+    assert after.endpoints_on_other_hosts("n1", "b") == []
+    assert ip_address("10.0.1.2") in after.addresses("n1")
 
 
 def test_events_add_and_remove_endpoints():
