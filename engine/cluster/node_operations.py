@@ -203,13 +203,13 @@ def _leave(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -
     """End the host's membership.
 
     The host's node record remains in etcd, shown as down, until a manager removes the record. If the host was a
-    manager, the role in the record becomes worker.
+    manager, the role in the record becomes worker. The record loses the WireGuard key, so that the other hosts remove
+    their tunnels to the host.
     """
     changes = [delete(keys.alive(member.id)), delete(keys.member(member.id))]
     entry = client.get(keys.node(member.id))
-    if entry is not None and member.role == MANAGER:
-        left = replace(record_checks.read_node(entry.key, entry.value), role=WORKER)
-        changes.append(put(entry.key, encode(left)))
+    for node in record_checks.all_readable([entry] if entry else [], record_checks.read_node):
+        changes.append(put(keys.node(member.id), encode(replace(node, role=WORKER, wireguard_key=""))))
     client.transact([], changes)
     return {}
 

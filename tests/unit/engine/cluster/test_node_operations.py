@@ -1,16 +1,18 @@
-"""A manager limits the records that a worker can write, because every host stores them."""
+"""What a host's operations write, and how a manager limits the records of a worker, because every host stores them."""
 
 from __future__ import annotations
+
+from base64 import b64decode, b64encode
 
 import pytest
 from msgspec.structs import replace
 
 from engine.cluster import keys, node_operations
 from engine.cluster.etcd import KeyValue
-from engine.cluster.model import AdmittedHost, SharedEndpoint
+from engine.cluster.model import AdmittedHost, Node, SharedEndpoint
 from engine.errors import Forbidden, InvalidArgument
 from engine.model import NetworkRecord, PoolRecord
-from engine.store.codec import encode
+from engine.store.codec import decode, encode
 
 WORKER = AdmittedHost("w", "worker", 3)
 IPV6 = PoolRecord("fd00::/64", gateway="fd00::1")
@@ -26,13 +28,19 @@ class Result:
 
 
 class Store:
-    """An etcd client double that holds one network; the worker already has ``number`` endpoints on it."""
+    """An etcd client double that holds one network and at most one node.
 
-    def __init__(self, number: int = 0, network: NetworkRecord = NETWORK) -> None:
-        self.number, self.network, self.changes = number, network, []
+    The worker already has ``number`` endpoints on the network.
+    """
+
+    def __init__(self, number: int = 0, network: NetworkRecord = NETWORK, node: Node | None = None) -> None:
+        self.number, self.changes = number, []
+        self.records = {keys.network("n"): encode(network)}
+        if node is not None:
+            self.records[keys.node(node.id)] = encode(node)
 
     def get(self, key):
-        return KeyValue(key, encode(self.network)) if key == keys.network("n") else None
+        return KeyValue(key, self.records[key]) if key in self.records else None
 
     def count(self, _prefix):
         return self.number
@@ -68,3 +76,14 @@ def test_only_the_first_endpoints_of_a_worker_may_have_long_names():
         restore(Store(1000), names=LONG_NAMES)
     with pytest.raises(Forbidden, match="node w has too many endpoints on network app"):
         restore(Store(20_000))
+
+
+@pytest.mark.parametrize("role", ["worker", "manager"])
+def test_a_host_that_leaves_loses_its_role_and_its_tunnel_key(role):
+    key = b64encode(bytes(32)).decode()
+    store = Store(node=Node("w", "now", "host", role, "192.0.2.1", "192.0.2.1", 3, wireguard_key=key))
+    node_operations.ACTS["leave"](store, replace(WORKER, role=role), {})
+    (written,) = (change["request_put"] for change in store.changes if "request_put" in change)
+    assert b64decode(written["key"]).decode() == keys.node("w")
+    left = decode(Node, b64decode(written["value"]).decode())
+    assert (left.role, left.wireguard_key) == ("worker", "")
