@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Network
 
 from msgspec.structs import replace
 
@@ -20,7 +20,7 @@ from engine.host import network_spec
 from engine.model import NetworkRecord
 
 FIRST_PORT, PORTS = 51820, 8192  # the first UDP port of the tunnels, and the number of ports
-TUNNELS = IPv4Address("100.127.0.0")
+TUNNELS = IPv4Network("100.127.0.0/16")  # the addresses of the hosts inside the tunnels
 
 
 def is_encrypted(record: NetworkRecord) -> bool:
@@ -70,4 +70,4 @@ def port_of(vni: str) -> int:
 
 def tunnel_address(index: int) -> str:
     """Return the address that the host with the node index ``index`` has inside every tunnel."""
-    return str(TUNNELS + index)
+    return str(TUNNELS[index])

@@ -15,7 +15,7 @@ from engine.cluster import encryption, keys, record_checks
 from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
 from engine.cluster.etcd.client import read
 from engine.cluster.model import FIRST_VNI, LAST_VNI, Cluster, Cursor, derived_id, vnis_of
-from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable, hinted
+from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable, hinted
 from engine.ipam import NoFreeAddress, lowest_free
 from engine.model import NetworkRecord, PoolRecord
 from engine.names import short_id
@@ -86,11 +86,19 @@ def allocate(
     """Return the record with subnets, gateways and VXLAN ids, and the new cursor (the last allocated values).
 
     ``others`` are the existing networks. The function has no side effects. Raises EngineError if there is no free
-    subnet, or no address for a gateway.
+    subnet, or no address for a gateway. Raises InvalidArgument if an encrypted network has a subnet with tunnel
+    addresses.
     """
     pools = list(record.pools)
+    reserved = [str(encryption.TUNNELS)] if encryption.is_encrypted(record) else []
+    for pool in pools:
+        if reserved and encryption.TUNNELS.overlaps(ip_network(pool.subnet)):
+            raise InvalidArgument(
+                f"subnet {pool.subnet} is refused for the encrypted network {record.name}: the addresses in "
+                f"{encryption.TUNNELS} are used inside the tunnels between hosts (choose another subnet)"
+            )
     if record.enable_ipv4 and not any(ip_network(p.subnet).version == 4 for p in pools):
-        subnet = next_subnet(cluster, cursor.subnet, [p.subnet for n in others for p in n.pools])
+        subnet = next_subnet(cluster, cursor.subnet, [*reserved, *(p.subnet for n in others for p in n.pools)])
         cursor = replace(cursor, subnet=str(subnet))
         pools.insert(0, PoolRecord(subnet=str(subnet)))
     record = replace(record, pools=tuple(with_gateway(p) for p in pools))

@@ -6,7 +6,7 @@ from engine.cluster import encryption
 from engine.cluster.addressing import pick_address, pools_for_endpoint
 from engine.cluster.model import Cluster, Cursor, vnis_of
 from engine.cluster.shared_networks import allocate, next_subnet
-from engine.errors import Conflict, EngineError, Forbidden
+from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument
 from engine.model import NetworkRecord, PoolRecord
 
 CLUSTER = Cluster("c", "now")
@@ -61,6 +61,18 @@ def test_ids_of_the_user_are_used_and_never_given_to_other_networks():
 
 
 ENCRYPTED_ONE = replace(PLAIN, name="one", options={ENCRYPTED: "", VNIS: "4097"})
+
+
+def test_an_encrypted_network_has_no_subnet_with_tunnel_addresses():
+    encrypted = replace(PLAIN, options={ENCRYPTED: ""})
+    inside, outside = (PoolRecord("100.127.1.0/24"), PoolRecord("fd00::/64"))
+    with pytest.raises(InvalidArgument, match=r"^subnet 100\.127\.1\.0/24 is refused for the encrypted network n: "):
+        made(replace(encrypted, pools=[outside, inside]))
+    assert made(replace(PLAIN, pools=[inside]))[0].pools[0].subnet == inside.subnet
+    cluster = replace(CLUSTER, pools=("100.64.0.0/10",))
+    after = replace(FIRST, subnet="100.126.255.0/24")
+    assert allocate(encrypted, cluster, after, 0, ())[0].pools[0].subnet == "100.64.0.0/24"
+    assert allocate(PLAIN, cluster, after, 0, ())[0].pools[0].subnet == "100.127.0.0/24"
 
 
 def test_two_encrypted_networks_never_get_one_udp_port():
