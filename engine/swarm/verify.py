@@ -5,16 +5,19 @@ Each comparison is for one cluster network.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from drivers.api import PeerProgrammer
 from engine.cluster import encryption, endpoint_sync, peers, shared_networks, snapshot
 from engine.cluster.etcd import Client
-from engine.cluster.local_networks import SWARM, with_host_options
+from engine.cluster.local_networks import NETWORKS_LOCK, SWARM, with_host_options
 from engine.cluster.membership import connected
 from engine.cluster.model import ClusterMembership
 from engine.cluster.snapshot import View
 from engine.errors import NotFound
 from engine.host import Host, translate_driver_errors
 from engine.model import NetworkRecord
+from engine.store.locks import locked
 
 
 def find(host: Host, reference: str) -> list[NetworkRecord]:
@@ -36,8 +39,23 @@ def verify(host: Host, record: NetworkRecord, *, fix: bool) -> list[str]:
     """
     if not spans_hosts(host, record):
         raise NotFound(f"network {record.name} does not span hosts: there is nothing to compare")
-    with peers.programming(host.run), connected(host) as (client, membership):
-        return compare(host, record, membership, snapshot.load(client), client if fix else None)
+    with connected(host) as (client, membership):
+        if fix:
+            return repair(host, record, membership, client)
+        with peers.programming(host.run):
+            return compare(host, record, membership, snapshot.load(client))
+
+
+def repair(host: Host, record: NetworkRecord, membership: ClusterMembership, client: Client) -> list[str]:
+    """Repair this host's objects of a network; return a line of text for each difference.
+
+    Another command may have deleted the network since the caller read ``record``. `NETWORKS_LOCK` prevents a later
+    deletion, and only a network that is still active gets kernel objects.
+    """
+    with locked(host.run, *NETWORKS_LOCK), peers.programming(host.run):
+        with host.store.read() as reader:
+            current = reader.network(record.id) or replace(record, phase="planned")
+        return compare(host, current, membership, snapshot.load(client), client)
 
 
 def spans_hosts(host: Host, record: NetworkRecord) -> bool:
@@ -51,7 +69,7 @@ def compare(
     """Return a line of text for each difference between a network on this host and ``view``.
 
     ``view`` is a snapshot of the etcd store. With a ``client``, the differences are also repaired. The caller holds the
-    lock `peers.programming`.
+    lock `peers.programming`, and for a repair also `NETWORKS_LOCK`.
     """
     driver = host.driver(record.driver)
     assert isinstance(driver, PeerProgrammer)

@@ -246,5 +246,4 @@ def _repair_with_store(examined: Examined) -> None:
             certificates.renew_worker(host.root, client)
         for network in examined.networks:
             if swarm_verify.spans_hosts(host, network):
-                with peers.programming(host.run):
-                    swarm_verify.compare(host, network, membership, snapshot.load(client), client)
+                swarm_verify.repair(host, network, membership, client)
