@@ -21,7 +21,11 @@ NO_VOLUMES = "hawse keeps no volumes. Mount a directory of this host: /srv/data:
 def container_create(
     body: Fields, name: str, version: Version, platform: str = ""
 ) -> tuple[ContainerCreate, list[str]]:
-    """Return the request for the engine, and a warning for each ignored setting; raises ApiError and EngineError."""
+    """Convert the body of POST /containers/create; return the engine's request and the warnings.
+
+    There is one warning for each setting that hawse ignores. Raises ApiError for a body that Docker refuses. Raises
+    NotImplementedByHawse for a setting that hawse must not ignore.
+    """
     if not body.has_other_than("HostConfig", "NetworkingConfig"):
         raise bad_request("config cannot be empty in order to create a container")
     settings = body.child("HostConfig")

@@ -158,7 +158,10 @@ class Request(msgspec.Struct):
         return self.workers.start(job, arguments, files=files, counted=False)
 
     def open_stream(self, content_type: str = "application/json", status: int = 200) -> ChunkedStream:
-        """Send the head of a chunked answer now; the handler then writes the body to the stream, and returns None."""
+        """Send the head of a chunked answer now, and return the stream for its body; raises ClientGone.
+
+        The handler writes the body to the stream. Then the handler returns None instead of a Response.
+        """
         return self.exchange.open_stream(status, (("Content-Type", content_type),))
 
     def hijack(self, content_type: str = RAW_STREAM) -> Hijacked:
