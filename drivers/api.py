@@ -202,7 +202,10 @@ class Repairer(Protocol, metaclass=_ExaminedOnce):
         """Return whether another program has removed shared kernel state since the last `repair`. The check is fast."""
 
     def watch(self) -> Watch:
-        """Start to watch the shared kernel state of the calling thread's network namespace, and return the watch."""
+        """Start to watch the kernel state that a driver's networks share, and return the watch.
+
+        Firewall rules are an example of such state. Only the calling thread's network namespace is watched.
+        """
 
 
 class Watch(Protocol, metaclass=_ExaminedOnce):

@@ -205,9 +205,12 @@ class SubinterfaceBase:
         return self.modes[choice]
 
     def _make_parent(self, opened: Session, network: NetworkSpec, parent: str) -> None:
-        """Create the parent with a temporary name, then give it its mark and its final name in one request.
+        """Create the network's parent interface: a VLAN interface, or a dummy if the user names no parent.
 
-        If this process is killed before that request, the temporary name shows that hawse made the link.
+        The new link first has a temporary name. One later request gives it the final name and hawse's mark (its alias).
+        If this process is killed before that request, the temporary name shows that hawse made the link. Raises
+        `Missing` if the user's own parent interface no longer exists. Raises another `DriverError` if the kernel
+        refuses the link.
         """
         if network.options.get(PARENT):
             if "." not in parent:  # the parent was removed after the network's creation, for example by a boot

@@ -86,15 +86,17 @@ def of_ports(
     *,
     direct: bool = False,
 ) -> Iterator[Element]:
-    """Yield the set elements for published ports.
+    """Yield the elements of nftables sets that make an endpoint's published ports reachable.
 
-    DNAT cannot serve a binding on ::1, or an IPv6 binding of an endpoint without IPv6. For such a binding, the elements
-    redirect TCP and UDP ports to the agent's proxy instead. If ``direct`` is True, other machines on the host's
-    networks can reach every published port at the container's own address. This includes ports that are published on a
-    single host address, and excludes ports that are published on a loopback address.
+    DNAT serves most ports. It cannot serve a binding on ::1. It also cannot serve an IPv6 binding of an endpoint
+    without IPv6. For such a binding, the elements redirect TCP and UDP ports to the agent's proxy.
 
-    Because the kernel refuses overlapping intervals in one set, ranges with common container ports have one element
-    that opens all their container ports. ``ports`` must therefore be all ports of the endpoint.
+    With ``direct``, other machines on the host's networks also reach the ports at the container's own address. This is
+    also true for a port that is published on one host address. It is not true for a port that is published on a
+    loopback address.
+
+    ``ports`` must be all ports of the endpoint. Ranges with common container ports have one common element, because the
+    kernel refuses overlapping intervals in one set.
     """
     routes: dict[tuple[str, IPAddress], _Route] = {}
     allowed: list[tuple[tuple[str, str], int, int]] = []

@@ -76,7 +76,12 @@ class Entry(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table: its entries by offset, and the offsets of the first rule and of the policy of each base chain."""
+    """One table of iptables-legacy, as read from the kernel.
+
+    ``program`` is ``iptables-legacy`` or ``ip6tables-legacy``. ``name`` is the table's name. ``entries`` maps each
+    offset to the rule or policy at this offset. ``starts`` maps each base chain to the offset of its first rule.
+    ``policies`` maps each base chain to the offset of its policy.
+    """
 
     program: str
     name: str

@@ -74,7 +74,11 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
 
 
 def _for_port(message: Message, port: int) -> Message:
-    """Return a message of `_sample` with ``port`` in place of `SAMPLE_PORT`; a rule with the port gets a comment."""
+    """Return a message of `_sample` with ``port`` in place of `SAMPLE_PORT`.
+
+    A message that contains `SAMPLE_PORT` is a rule. It also gets a comment with the port number, which `bound_port`
+    reads. Other messages are returned unchanged.
+    """
     if SAMPLE_PORT.to_bytes(2) not in message.body:
         return message
     return message._replace(body=_with_port(message.body, port) + nfnetlink.comment(str(port)))

@@ -46,10 +46,11 @@ def frame(probe: Tuple, source: IPAddress, target: IPAddress, port: int, flags: 
 
 
 def deliver(interface: str, mac: str, sender_mac: str, packet: bytes, version: int) -> None:
-    """Deliver an IP packet to an interface of the calling thread's network namespace, as received from the wire.
+    """Deliver an IP packet to an interface, as if it had arrived from the wire.
 
-    ``mac`` is the frame's destination, and ``sender_mac`` its source. ``version`` is the IP version. Raises
-    `Unsupported` if the kernel does not allow the BPF program.
+    The interface is in the calling thread's network namespace. ``mac`` is the destination of the frame, and
+    ``sender_mac`` its source. ``version`` is 4 or 6. A small BPF program delivers the frame. Raises `Unsupported` if
+    the kernel does not allow this program, and OSError if there is no such interface.
     """
     program = _load(socket.if_nametoindex(interface))
     try:
