@@ -26,10 +26,14 @@ GROUP_LIMIT = 5
 @flag("--format", kind=STRING, usage='"json": one JSON document')
 @click.pass_obj
 def doctor(app: App, fix: bool, format: str) -> None:
-    """Print one line for each check: ok, warning or fault, with its cause and the remedy.
+    """Print the results of all checks, as a table or as one JSON document (``--format json``).
 
-    With ``fix``, also print the repairs; the other lines then show the state after the repair. The exit code is 1 if
-    there is a fault.
+    The table has one line for each result: ok, warning or fault, the object, the finding, its cause and the remedy. On
+    a terminal, the cause and the remedy are on lines of their own. At least `GROUP_LIMIT` good results with the same
+    finding about one kind of object share one line.
+
+    With ``fix``, also print the repairs; the results then show the state after the repair. The exit code is 1 if there
+    is a fault.
     """
     if format not in ("", "table", "json"):
         raise StatusError(f"unknown format {format}: use json, or none for a table")

@@ -32,7 +32,7 @@ EMPTY: Document = {
 
 
 def row(container: Document, *, trunc: bool) -> FormatContext:
-    """Return the fields of one container for a template; ``trunc`` shortens ids, commands and mounts."""
+    """Return the fields of one container for a template; ``trunc`` shortens some of them (see `readers`)."""
     labels: Mapping[str, str] = container["Labels"] or {}
     fields = {name: partial(read, container) for name, read in readers(trunc=trunc).items()}
     return FormatContext(TYPE, fields, lookups={"Label": lambda key: labels.get(key, "")})
@@ -41,7 +41,8 @@ def row(container: Document, *, trunc: bool) -> FormatContext:
 def readers(*, trunc: bool) -> Mapping[str, Callable[[Document], str]]:
     """Return the functions that compute the fields of a template from a container's document, by field.
 
-    ``trunc`` shortens ids, commands and mounts.
+    ``trunc`` shortens ids, commands and mounts. It also leaves out the digest of the image, and the names that legacy
+    links give to the container.
     """
     return {
         "Command": lambda c: quote(ellipsis(c["Command"], COMMAND_WIDTH) if trunc else c["Command"]),

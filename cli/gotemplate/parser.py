@@ -98,7 +98,11 @@ class Parser(Lookahead):
         self._add(root)
 
     def parse_definition(self) -> None:
-        """Parse the rest of ``{{define "name"}} … {{end}}``; the word ``define`` has already been read."""
+        """Parse the rest of ``{{define "name"}} … {{end}}``, and add the template to ``trees``.
+
+        The word ``define`` has already been read. Raises TemplateSyntaxError for wrong syntax. Also raises it if
+        ``trees`` already has a template of this name, and neither template is empty.
+        """
         context = "define clause"
         token = self._next_non_space()
         if token.kind not in _STRINGS:

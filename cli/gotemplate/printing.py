@@ -33,7 +33,10 @@ class Printer:
         self._erroring = False
 
     def write(self, data: bytes) -> None:
-        """Append printed text; the length of this text counts against the budget of output bytes."""
+        """Append ``data`` to the printed text.
+
+        The length of ``data`` counts against the budget of output bytes. Raises Fault if the budget is exhausted.
+        """
         self.budget.produce(len(data))
         self.parts.append(data)
 
@@ -57,7 +60,10 @@ class Printer:
             self._value(value, verb, 0)
 
     def bad_verb(self, value: Value | None, verb: str) -> None:
-        """Print ``%!verb(type=value)``, Go's text for a verb that does not fit the value."""
+        """Print ``%!verb(type=value)``, Go's text for a verb that does not fit the value.
+
+        If ``value`` is None, the text is ``%!verb(<nil>)``.
+        """
         self.write(encode(f"%!{verb}("))
         if value is None:
             self.write(_NIL)

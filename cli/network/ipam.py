@@ -27,8 +27,13 @@ def ipam_configs(
 ) -> tuple[IPAMConfig, ...]:
     """Return one IPAM configuration per subnet, with the options that belong to this subnet.
 
-    ``aux_addresses`` maps names to addresses. Raises StatusError for overlapping subnets, for an option that matches no
-    subnet, and for two ranges or two gateways in one subnet.
+    ``aux_addresses`` maps names to addresses. Raises StatusError in these cases:
+
+    - there are more ranges or more gateways than subnets
+    - a subnet is invalid, or an address with a prefix length is invalid
+    - two subnets overlap
+    - an option matches no subnet
+    - a subnet has two ranges or two gateways
     """
     if len(subnets) < max(len(ranges), len(gateways)):
         raise StatusError("every ip-range or gateway must have a corresponding subnet")

@@ -18,9 +18,10 @@ def is_identifier(text: str) -> bool:
 
 
 def check_reference(text: str) -> str:
-    """Check an image reference, which is an image's name or id; raises ValueError.
+    """Check an image reference, which is an image's name or full id; raises ValueError.
 
-    A name is returned in the short form with a tag: ``app`` becomes ``app:latest``. An id is returned unchanged.
+    Return a name in its short form. A name with neither tag nor digest gets the tag latest: ``docker.io/library/app``
+    becomes ``app:latest``. A full id is returned unchanged.
     """
     if is_identifier(text):
         return text

@@ -65,8 +65,8 @@ def watch(inotify: Inotify, changed: Callable[[], None]) -> None:
 def directories() -> Iterator[str]:
     """Yield hawse's directories with all subdirectories, and the directories in which libraries are installed.
 
-    The directories of libraries are watched without subdirectories, because an upgrade of a library changes entries
-    directly in these directories.
+    The subdirectories ``__pycache__`` are left out. The directories of libraries are watched without subdirectories,
+    because an upgrade of a library changes entries directly in these directories.
     """
     for package in OURS:
         for path, below, _ in os.walk(os.path.join(PACKAGES, package)):
