@@ -71,7 +71,11 @@ def _settled(host: Host) -> list[Check]:
 
 
 def examine(host: Host) -> list[Check]:
-    """Return the results of all checks; changes nothing. If a check raises an error, its area gets one fault."""
+    """Return the results of all checks; changes nothing. If a check raises an error, its area gets one fault.
+
+    If the store is missing or has a fault or warning, only the checks of the store and the host are made. If the
+    records cannot be read, only the results about the store are returned.
+    """
     of_store = list(_each([("store", lambda _: store.check(host))], Examined(host, Snapshot())))
     if any(check.object == "store" and check.status != OK for check in of_store) or not (host.root / NAME).exists():
         return [*of_store, *_each([("host", host_checks.check)], Examined(host, Snapshot()))]

@@ -135,7 +135,11 @@ def _bridge(member: Joined) -> str:
 
 
 def _inside(member: Joined, packet: Packet, near: str, far: str) -> Iterator[Step]:
-    """Yield the hooks that packets pass from one container to another container of the same network."""
+    """Yield the netfilter hooks that ``packet`` passes from one container to another container of the same network.
+
+    ``member`` is the sender's endpoint. ``near`` and ``far`` are the bridge ports of the sender and of the receiver.
+    For IPv4, the hooks of the ARP request come first.
+    """
     if packet.version == 4:
         request = Packet(ARP_PACKET, packet.source, packet.destination, 0)
         for hook in ("prerouting", "forward", "postrouting"):

@@ -68,7 +68,10 @@ class Joined(Struct, frozen=True):
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield a finding for each obstacle on the way to a container, or one result `OK` if there is no obstacle."""
+    """Yield a finding for each obstacle on the way to a container, or one result `OK` if there is no obstacle.
+
+    Yields nothing if no running container has an endpoint on an undamaged network.
+    """
     interfaces = features.interfaces()
     joined = list(joined_endpoints(examined, interfaces))
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}

@@ -28,9 +28,15 @@ WARM_LOCK = "warm.lock"  # the same name as in cli/launcher/launch.py
 
 
 def agent_state(host: Host) -> tuple[str, Sequence[str]]:
-    """Return the agent's state (`RUNNING`, `STOPPED`, `SILENT` or `ENDED`) and its warnings about other programs.
+    """Return the agent's state and the agent's warnings about other programs.
 
-    Waits up to `STARTING_SECONDS` for an agent that is starting. Does not replace an agent that SIGSTOP has stopped.
+    - `RUNNING`: the agent answers; only then are there warnings
+    - `SILENT`: the agent accepts the connection, but gives no usable answer in time
+    - `STOPPED`: a signal has stopped the agent
+    - `ENDED`: no agent accepts the connection, or the connection ends without an answer
+
+    Waits up to `STARTING_SECONDS` for an agent that is starting. A stopped agent is not asked, because `client.ask`
+    would kill it.
     """
     deadline = time.monotonic() + STARTING_SECONDS
     while True:
