@@ -303,8 +303,8 @@ class Containers(Protocol):
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
         """Yield a document of GET /containers/{id}/stats every second; raises NotFound when the container is removed.
 
-        With ``once`` (``stream=false``), yield only one document, after a second. With ``one_shot``, yield one document
-        immediately.
+        With ``once`` (``stream=false``), yield only one document, after a second, or immediately if the container is
+        not running. With ``one_shot``, yield one document immediately.
         """
 
     def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:

@@ -137,7 +137,12 @@ class Preparation:
         return self.host
 
     def booting(self) -> None:
-        """Prepare the host for the restoration after a boot; raises PermissionDenied without CAP_NET_ADMIN."""
+        """Prepare the host for `SystemVerbs.boot`, which restores networks and containers after a boot.
+
+        Takes the host lock in shared mode. Records the predefined networks (bridge, host and none) if they are missing.
+        On a cluster host, also starts the agent. Unlike `changing`, it repairs nothing. Raises PermissionDenied without
+        CAP_NET_ADMIN.
+        """
         require_net_admin("change networks")
         recover.hold_shared_lock(self.host)
         predefined.ensure(self.host)
@@ -361,7 +366,8 @@ class ContainerVerbs(_Verbs):
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
         """Yield a document with the resource usage of a container every second.
 
-        With ``once``, yield only one document, after a second. With ``one_shot``, yield one document immediately.
+        With ``once``, yield only one document, after a second, or immediately if the container is not running. With
+        ``one_shot``, yield one document immediately.
         """
         return containers_stats.stream(self.reading(), reference, once=once, one_shot=one_shot)
 

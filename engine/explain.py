@@ -76,7 +76,7 @@ class DryRun:
         self.scratch = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{process.identity()}-", dir=self.run))
 
     def open(self) -> Engine:
-        """Return the engine of the dry run.
+        """Return the engine of the dry run; raises PermissionDenied without CAP_NET_ADMIN.
 
         Raises Forbidden if the next command on this host would first restore the host. Raises NotImplementedByHawse if
         this host is in a cluster.

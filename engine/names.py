@@ -282,9 +282,11 @@ def interface_numbers(container: ContainerRecord) -> Mapping[str, int]:
 
 
 def count_interfaces(numbers: Mapping[str, int], *networks: NetworkRecord) -> Mapping[str, int]:
-    """Return the numbers of the next interfaces, by prefix, after one interface on each network has got a name.
+    """Return the next interface number of each name prefix, after each of ``networks`` has got one more interface.
 
-    Each prefix has its own numbers, as in Docker: two networks with the prefixes lan and wan give lan0 and wan0.
+    ``numbers`` has the next numbers before, as `interface_numbers` returns them. Both mappings have the prefix as key.
+    Each prefix is counted separately, as in Docker. Example: ``numbers`` is {}, and two networks have the prefixes lan
+    and wan. The result is {"lan": 1, "wan": 1}. Networks of the driver null are not counted.
     """
     taken = Counter(interface_prefix(network) for network in networks if network.driver != "null")
     return {**numbers, **{prefix: interface_number(numbers, prefix) + count for prefix, count in taken.items()}}

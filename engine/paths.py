@@ -128,10 +128,10 @@ def _check_path(path: str) -> None:
 
 
 def _status(place: str, *, make: bool) -> os.stat_result:
-    """Return the lstat result of a path.
+    """Return the lstat result of a path; raises OSError if there is none.
 
-    With ``make``, a missing directory is created first, so that no other user can create it. If another user removes a
-    file at this path before lstat, the creation is repeated.
+    With ``make``, a missing directory is first created with mode 0700. No other user can then create anything at this
+    path. If another user removes a file at this path before lstat, the creation is tried again.
     """
     for _ in range(_CREATIONS_LIMIT if make else 0):
         try:

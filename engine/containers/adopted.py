@@ -210,9 +210,10 @@ def _at(reader: Reader, path: str) -> list[ContainerRecord]:
 
 
 def _inside(reader: Reader, path: str, *, adopted: bool = False) -> list[ContainerRecord]:
-    """Return a list with the running container whose sandbox is the namespace at ``path``, or [] if there is none.
+    """Return the running container that owns the network namespace at ``path``, as a list of one record.
 
-    With ``adopted``, only adopted namespaces are searched.
+    The list is empty if there is no such container, or if ``path`` does not exist. With ``adopted``, only the records
+    of adopted namespaces are searched.
     """
     try:
         inode = os.stat(path).st_ino

@@ -19,9 +19,9 @@ DISCARDED = ".discarded"
 def remove(host: Host, ids: Iterable[str]) -> None:
     """Remove the directories of containers; idempotent.
 
-    This function only renames the directories. A separate process deletes the contents, so that the command does not
-    wait for the deletion. The separate process also deletes directories that were renamed by commands which were then
-    killed.
+    This function only renames the directories. The program rm deletes the contents in a separate process, so that the
+    command does not wait for the deletion. If rm is not installed, this process deletes the contents itself.
+    Directories that were renamed by commands which were then killed are also deleted.
     """
     # HAWSE_ROOT/containers may be a mount point, and a rename does not work across mounts. Therefore the directory for
     # discarded files is in HAWSE_ROOT/containers too.

@@ -1,13 +1,12 @@
-"""Move a resident process to a separate control group, and give each container with ``--pid host`` a group of its own.
+"""Move hawse's resident processes, and each container with ``--pid host``, to control groups of their own.
 
-Otherwise a resident process, and every container that it starts, would stay in the control group of the command that
-started the process. The end of that command's session or systemd unit would then kill them all. The control group
-``/hawse/shared`` is outside the groups of systemd, as Docker's ``/docker`` is. ``/hawse`` itself has no processes, so
-that its subgroups can have controllers (cgroups(7)).
+A resident process is a background process of hawse, such as the supervisor. It starts in the control group of the
+command that started it. The end of that command's session or systemd unit would kill it, with all its containers.
+Therefore it moves to ``/hawse/shared``, which is outside the groups of systemd, as Docker's ``/docker`` is. ``/hawse``
+itself has no processes, so that its subgroups can have controllers (cgroups(7)).
 
-The kernel ends all processes of a control group at once, even if they fork meanwhile. A container with ``--pid host``
-has a group for this purpose only. This module has few imports, because the supervisor uses it and
-must use little memory.
+A container with ``--pid host`` has its own group, so that the kernel can kill all its processes at once. This works
+even if they fork meanwhile. This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations

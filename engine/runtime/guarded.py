@@ -149,9 +149,11 @@ def _is_free(run: str, name: str) -> bool:
 
 
 class Guarded:
-    """The record and the guard of this process; ``name`` says whether this process is the agent or the supervisor.
+    """Keep this process restartable: renew its record, and start a guard if none is connected.
 
-    The process calls `joined` when a guard has connected, and `left` when the guard's connection has closed.
+    The record says how this process was started. The guard restarts this process after a kill. ``name`` is `AGENT` or
+    `SUPERVISOR`. After a restart by the guard, output is appended to the file ``log``. The process calls `joined` when
+    a guard has connected. The process calls `left` when the guard's connection has closed.
     """
 
     def __init__(self, loop: Loop, run: str, name: str, log: str = "/dev/null") -> None:

@@ -139,7 +139,8 @@ def shows_devices(status: os.stat_result, devices: int) -> bool:
 def _mount_sysfs(*, privileged: bool) -> None:
     """Mount the /sys of this network namespace, read-only unless ``privileged``.
 
-    Only this mount is made read-only, not the sysfs file system, because other mounts share the file system.
+    In the host's network namespace, the kernel refuses a new mount, and the existing mount at /sys is used. Only the
+    mount at /sys is made read-only, not the sysfs file system, because other mounts share the file system.
     """
     try:
         _mount_fresh("sysfs", "/sys", "sysfs", _STRICT)

@@ -55,7 +55,10 @@ class MountNamespace:
         self.close()
 
     def _kill(self, pid: int) -> None:
-        """Kill a process if it is still in the namespace, because its pid may belong to another process meanwhile."""
+        """Kill a process if it is still in the container's mount namespace.
+
+        The check is needed because the process may have ended. Another process may then have its pid.
+        """
         with contextlib.suppress(OSError):
             pidfd = os.pidfd_open(pid)
             try:

@@ -46,7 +46,10 @@ class StopOrder:
             self._send(number)
 
     def resume(self) -> None:
-        """Continue with the request in the file ``stop``, if an earlier supervisor has received one."""
+        """Continue the request to stop that an earlier supervisor has written to the file ``stop``.
+
+        SIGKILL is sent at the deadline in the file, if it has one. Without the file, nothing happens.
+        """
         document = self._directory.read("stop")
         if document is not None:
             self._requested, self.restart = True, document["restart"]
