@@ -40,7 +40,7 @@ def plugins(request: Request) -> Response:
 
 
 def no_services(request: Request) -> Response:
-    """Answer GET /services, /tasks, /secrets or /configs with an empty list; without a cluster, with an error."""
+    """Answer GET /services, /tasks, /secrets or /configs with an empty list; an error on a host that is no manager."""
     request.engine.swarm.nodes({})
     return json_response([])
 
@@ -68,33 +68,36 @@ def pruned_cache(request: Request) -> Response:
 
 
 def volume(request: Request) -> Response:
-    """Answer a request for a volume with an error that names the volume."""
+    """Answer a request for a volume with NotFound and the volume's name, because there are no volumes."""
     raise NotFound(f"get {request.parameters['name']}: no such volume")
 
 
 def remove_volume(request: Request) -> Response:
-    """Answer DELETE /volumes/{name}: with ``force``, a missing volume is no error."""
+    """Answer DELETE /volumes/{name} as `volume` does; with ``force``, a missing volume is no error."""
     return NO_CONTENT if request.flag("force") else volume(request)
 
 
 def plugin(request: Request) -> Response:
-    """Answer a request for a plugin with an error that names the plugin."""
+    """Answer a request for a plugin with NotFound and the plugin's name, because there are no plugins."""
     raise NotFound(f'plugin "{request.parameters["name"]}" not found')
 
 
 def service(request: Request) -> Response:
-    """Answer a request for a service, task, secret or config with an error that names the object."""
+    """Answer a request for a service, task, secret or config with NotFound and the object's name.
+
+    On a host that is no manager, the answer is Docker's error for this case.
+    """
     request.engine.swarm.nodes({})
     raise NotFound(f"{_kind(request)} {request.parameters['name']} not found")
 
 
 def session(_: Request) -> Response:
-    """Refuse the session that BuildKit asks for."""
+    """Refuse POST /session, by which BuildKit asks for a connection, with ApiError (501)."""
     raise ApiError(501, BUILD)
 
 
 def search(request: Request) -> Response:
-    """Refuse GET /images/search after a check of its parameters."""
+    """Refuse GET /images/search with NotImplementedByHawse, after a check of its parameters."""
     limit, filters = 0, request.filters()
     if text := request.value("limit"):
         try:
@@ -116,13 +119,16 @@ def search(request: Request) -> Response:
 
 
 def distribution(request: Request) -> Response:
-    """Refuse GET /distribution/{name}/json; a name that is no image reference is an error."""
+    """Refuse GET /distribution/{name}/json with NotImplementedByHawse.
+
+    A name that is no image reference gets Docker's error first.
+    """
     parse_reference(request.parameters["name"])
     raise NotImplementedByHawse(DISTRIBUTION)
 
 
 def history(request: Request) -> Response:
-    """Refuse GET /images/{name}/history; a missing image is an error."""
+    """Refuse GET /images/{name}/history with NotImplementedByHawse; NotFound for a missing image."""
     request.engine.images.inspect(request.parameters["name"])
     raise NotImplementedByHawse(LAYERS)
 
@@ -140,7 +146,7 @@ def commit(request: Request) -> Response:
 
 
 def archive(request: Request) -> Response:
-    """Refuse /containers/{id}/archive after a check of the path and of the container."""
+    """Refuse /containers/{id}/archive with NotImplementedByHawse, after a check of the path and of the container."""
     if not request.value("path"):
         raise bad_request("bad parameter: pathcannot be empty")  # Docker's text, without the space
     request.engine.containers.inspect(request.parameters["id"])
@@ -148,26 +154,32 @@ def archive(request: Request) -> Response:
 
 
 def create_volume(request: Request) -> Response:
-    """Refuse POST /volumes/create after a check of the body."""
+    """Refuse POST /volumes/create with NotImplementedByHawse, after a check of the body."""
     request.json(VOLUME_CREATE)
     raise NotImplementedByHawse(VOLUMES)
 
 
 def create_service(request: Request) -> Response:
-    """Refuse a new service, secret or config. An invalid body, or a host without a cluster, is an error."""
+    """Refuse a new service, secret or config with NotImplementedByHawse.
+
+    An invalid body, or a host that is no manager, gets Docker's error first.
+    """
     request.json(EMPTY)
     request.engine.swarm.nodes({})
     raise NotImplementedByHawse(SERVICES)
 
 
 def update_service(request: Request) -> Response:
-    """Refuse the update of a service, secret or config after a check of the version."""
+    """Answer the update of a service, secret or config as `service` does, after a check of the version."""
     check_version(request, _kind(request))
     return service(request)
 
 
 def service_logs(request: Request) -> Response:
-    """Refuse the logs of a service or task; a request that chooses no stream is an error."""
+    """Refuse the logs of a service or task with NotImplementedByHawse.
+
+    A request that chooses no stream, or a host that is no manager, gets Docker's error first.
+    """
     if not (request.flag("stdout") or request.flag("stderr")):
         raise ApiError(500, "Bad parameters: you must choose at least one stream")
     request.engine.swarm.nodes({})
@@ -175,14 +187,17 @@ def service_logs(request: Request) -> Response:
 
 
 def cancel_build(request: Request) -> Response:
-    """Refuse POST /build/cancel; a client must name a build."""
+    """Refuse POST /build/cancel with NotImplementedByHawse; ApiError (400) for a request that names no build."""
     if not request.value("id"):
         raise bad_request("build ID not provided")
     raise NotImplementedByHawse(BUILD)
 
 
 def refused(text: str) -> Handler:
-    """Return a handler that refuses every request with ``text``, or with Docker's error for a missing container."""
+    """Return a handler that refuses every request with NotImplementedByHawse and ``text``.
+
+    If the path has a container's id, a missing container gets Docker's error first.
+    """
 
     def refuse(request: Request) -> Response:
         if "id" in request.parameters:
@@ -193,7 +208,7 @@ def refused(text: str) -> Handler:
 
 
 def refuse_checkpoint(_: Request) -> Response:
-    """Refuse DELETE /containers/{id}/checkpoints/{name}."""
+    """Refuse DELETE /containers/{id}/checkpoints/{name} with NotImplementedByHawse."""
     raise NotImplementedByHawse(CHECKPOINTS)
 
 

@@ -65,8 +65,9 @@ def create(request: Request) -> Response:
 def start(request: Request) -> Response | None:
     """Answer POST /exec/{id}/start; the connection then carries the command's streams.
 
-    With ``Detach``, the connection carries no streams. A second start of an instance fails. As in Docker, the answer to
-    a second start has an error status with ``Detach``. Without ``Detach``, the client gets the error as output.
+    With ``Detach``, the connection carries no streams. An exec instance (a created command) can be started only once.
+    As in Docker, the answer to a second start has an error status with ``Detach``. Without ``Detach``, the client gets
+    the error as output.
     """
     body = request.json(EXEC_START)
     instance = EXECS.get(request.parameters["id"])
@@ -116,7 +117,7 @@ def inspect(request: Request) -> Response:
 
 
 def _known(request: Request) -> Exec:
-    """Return the instance that the request names; raises ApiError (404).
+    """Return the exec instance (a created command) that the request names; raises ApiError (404).
 
     As in Docker, an instance that was never started ends with the run of its container.
     """
@@ -127,7 +128,7 @@ def _known(request: Request) -> Exec:
 
 
 def _run_has_ended(request: Request, instance: Exec) -> bool:
-    """Return whether the container's run in which the instance was created has ended."""
+    """Return whether the container's run in which the exec instance was created has ended."""
     try:
         document = request.engine.containers.inspect(instance.container_id)
     except NotFound:
@@ -245,7 +246,10 @@ def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked, *, 
 
 
 def _job(request: Request, instance: Exec, files: list[int]) -> Job:
-    """Start the command in a worker, then close ``files``, because the worker has copies."""
+    """Start the instance's command in a worker, then close ``files``, because the worker has copies of the descriptors.
+
+    If no worker can be started, records the end of the command, and raises ApiError.
+    """
     try:
         command = replace(instance.command, exec_id=instance.id)
         job = request.start_session(_execute, instance.container_id, command, files=files)
@@ -265,7 +269,7 @@ def _close(files: list[int]) -> None:
 
 
 def _finish(instance: Exec, job: Job, client: Client) -> None:
-    """Record the exit code. If the command could not be executed, send the reason to the client."""
+    """Record the exit code of the command. If it could not be executed, send the reason to the client as output."""
     code, text = _outcome(job)
     instance.finish(code, executed=not text)
     if text:
@@ -273,7 +277,7 @@ def _finish(instance: Exec, job: Job, client: Client) -> None:
 
 
 def _outcome(job: Job) -> tuple[int, str]:
-    """Return the exit code, and "" or the error if the command could not be executed."""
+    """Return the exit code of the job's command, and "" or the error if the command could not be executed."""
     try:
         code, text = job.result()
     except ApiError as error:

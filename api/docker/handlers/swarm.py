@@ -20,7 +20,7 @@ NO_TASKS = "hawse's cluster shares networks, not services: a node has no tasks a
 
 
 def inspect(request: Request) -> Response:
-    """Answer GET /swarm: the cluster with its join tokens, on a manager."""
+    """Answer GET /swarm with the cluster and its join tokens; an error on a host that is no manager."""
     swarm = request.engine.swarm
     tokens = {role: swarm.join_token(role.lower())[0] for role in ROLES}  # raises on a host that is no manager
     cluster: Json = request.engine.system.info()["Swarm"].get("Cluster", {})

@@ -63,9 +63,10 @@ class _Waiting:
         self._end.close()
 
     def for_end(self, stream: ChunkedStream, code: int) -> int:
-        """Wait until the run has ended and its addresses and ports are released; return the exit code.
+        """Wait until the container's run has ended and its addresses and ports are released; return the exit code.
 
-        If the container is removed before it runs, return ``code``. Raises ClientGone.
+        If the container is removed before the run begins, return ``code``, the exit code of the earlier run. Raises
+        ClientGone if the client disconnects.
         """
         while True:
             if not stream.wait(LOOK_SECONDS if self._next_run else None, self._end.fileno()):
@@ -80,7 +81,7 @@ class _Waiting:
             self._end = self._containers.watch_end(self._id, next_run=self._next_run)
 
     def for_removal(self, stream: ChunkedStream) -> None:
-        """Wait until the container has been removed; raises ClientGone."""
+        """Wait until the container has been removed; raises ClientGone if the client disconnects."""
         while self._exists():
             stream.wait(REMOVAL_LOOK_SECONDS)
 
