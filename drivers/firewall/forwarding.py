@@ -66,7 +66,10 @@ def switch_on(planned: Sequence[Element]) -> None:
 
 
 def restore() -> None:
-    """Switch off the forwarding that `switch_on` switched on, as recorded in the table; idempotent."""
+    """Switch off the IP forwarding that `switch_on` switched on; idempotent.
+
+    The elements in the table ``inet hawse`` show which address families and interfaces were changed.
+    """
     for version, path in SWITCH.items():
         if Element("forwarding", f"ipv{version}") in table.elements("forwarding"):
             sysctl.write(path, "0")

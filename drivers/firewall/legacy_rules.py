@@ -87,9 +87,10 @@ class _Reader:
         return self._table.dropping(decision) if decision is not None and decision.decides else None
 
     def _walk(self, at: int, depth: int = 0) -> Entry | None:
-        """Return the entry that decides about the packet, from the offset ``at`` on, or None if the chain returns.
+        """Return the rule or policy that decides about the packet, or None if the chain returns without a decision.
 
-        The entry accepts, drops or translates the packet. Raises Unproven if an unknown condition may decide.
+        The search begins at the offset ``at``; ``depth`` is the number of jumps so far. The result accepts, drops or
+        translates the packet. Raises Unproven if an unknown condition may decide.
         """
         while (entry := self._table.entries.get(at)) is not None and depth <= DEPTH_LIMIT and self._steps < STEP_LIMIT:
             self._steps += 1

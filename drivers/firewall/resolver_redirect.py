@@ -56,11 +56,11 @@ def serving_port(address: IPv4Address) -> int:
 
 
 def redirect(address: IPv4Address, public: int, bound: int) -> None:
-    """Redirect ``address``:``public`` to port ``bound``, replacing an earlier redirection.
+    """Redirect the resolver's address and public port (53) to port ``bound``, replacing an earlier redirection.
 
-    Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the
-    redirection. libnftables is not used, because it takes tens of milliseconds, and because it could crash on tables
-    that a hostile program has made in the namespace.
+    Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the redirection.
+    libnftables is not used, because it takes tens of milliseconds, and because it could crash on tables that a hostile
+    program has made in the namespace.
     """
     messages = [_for_port(message, bound) for message in _sample(address, public).messages]
     try:
@@ -94,9 +94,10 @@ def remove(bound: int) -> None:
 
 
 def compare(address: IPv4Address, public: int, bound: int) -> list[Difference]:
-    """Return one difference if the redirection of ``address``:``public`` to port ``bound`` is missing or changed.
+    """Return one difference if the redirection to port ``bound`` is missing or changed, otherwise an empty list.
 
-    Otherwise, the list is empty. Runs in the calling thread's network namespace.
+    ``address`` and ``public`` are the resolver's address and public port (53). Runs in the calling thread's network
+    namespace.
     """
     structure = table_structure.find(f"ip {TABLE}", LIMIT)
     if structure is None:
@@ -163,7 +164,7 @@ class RedirectWatch:
 
 
 def script(address: IPv4Address, public: int, bound: int) -> str:
-    """Return the nftables script that redirects ``address``:``public`` to port ``bound``.
+    """Return the nftables script that redirects the resolver's address and public port (53) to port ``bound``.
 
     The script fails if the table exists.
     """

@@ -92,7 +92,7 @@ Proven = tuple[Packet, Drop]
 class _Table(NamedTuple):
     """The content of a table: chains and sets (also maps) by name, and each chain's rules.
 
-    ``is_newer`` says whether the table was created after hawse's.
+    ``is_newer`` says whether the table was created after hawse's table ``inet hawse``.
     """
 
     is_newer: bool
@@ -238,7 +238,11 @@ class _Reader:
         return sorted(chosen, key=lambda c: int(c.get("prio", 0)))
 
     def walk(self, chain: str, depth: int = 0) -> tuple[str, str, int] | None:
-        """Return (verdict, chain, handle of the rule), or None if the chain has no verdict for the packet."""
+        """Return the verdict for the packet, the chain with the deciding rule, and the handle of this rule.
+
+        Returns None if ``chain`` and the chains that it calls have no verdict for the packet. ``depth`` is the number
+        of calls so far.
+        """
         for rule in self._table.rules.get(chain, ()) if depth <= DEPTH_LIMIT else ():
             self._steps += 1
             if self._steps > STEP_LIMIT:

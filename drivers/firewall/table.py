@@ -84,7 +84,10 @@ def whole(settings: Settings) -> str:
 
 
 def record_state(what: str) -> None:
-    """Record a setting or state: add a rule with the comment ``what``. Without the table, nothing is added."""
+    """Record a setting or state in the table ``inet hawse``: add a rule with the comment ``what``.
+
+    If the table does not exist, nothing is added.
+    """
     try:
         libnftables.run(_marking(what))
     except libnftables.Refused as error:

@@ -26,9 +26,10 @@ WHOLE = f"tunnels, as of {table.VERSION_SET}"
 
 
 class Gate(Struct, frozen=True):
-    """The firewall's elements for the VXLAN packets of one network, which its UDP port and VXLAN ids identify.
+    """The firewall's elements for the VXLAN packets of one network.
 
-    All calls act in the host's network namespace.
+    The UDP port ``port`` and the VXLAN ids ``vnis`` identify the network. All calls act in the host's network
+    namespace.
     """
 
     port: int
@@ -64,7 +65,7 @@ class Gate(Struct, frozen=True):
         return sorted(expected - present), sorted(present - expected)
 
     def concerns(self, element: Element) -> bool:
-        """Return whether a set element belongs to this network, by its UDP port and VXLAN id."""
+        """Return whether a set element has the UDP port and a VXLAN id of this network."""
         *_, port, vni = element.key.split(" . ")
         return int(port) == self.port and int(vni) in self.vnis
 
