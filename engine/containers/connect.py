@@ -257,7 +257,11 @@ def _is_for(attachment: NetworkAttachment, network: NetworkRecord) -> bool:
 
 
 def rollback(host: Host, endpoint_id: str) -> None:
-    """Remove an endpoint whose creation was interrupted; idempotent."""
+    """Remove an endpoint whose creation was interrupted, and its traces in the container; idempotent.
+
+    The network is removed from the container's configuration. If the container runs, its published ports, default
+    routes and files in /etc become as before.
+    """
     with host.store.read() as reader:
         endpoint = reader.endpoint(endpoint_id)
         if endpoint is None:
@@ -284,7 +288,11 @@ def rollback(host: Host, endpoint_id: str) -> None:
 
 
 def resync_routes_and_ports(host: Host, container_id: str) -> None:
-    """Set the default routes and the published ports of a running sandbox as its endpoints require; idempotent."""
+    """Set the default routes and the published ports of a running sandbox as its endpoints require; idempotent.
+
+    Also repairs the links to the sandbox, and removes addresses that the container no longer has from its /etc/hosts.
+    The record of an adopted namespace without endpoints is deleted.
+    """
     with host.store.read() as reader:
         container = reader.container(container_id)
     if container is None:

@@ -175,9 +175,10 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
 
 
 def _checked_links(reader: Reader, links: Sequence[str]) -> list[str]:
-    """Return the legacy links (``--link``), each with the container that owns its target's sandbox as the target.
+    """Check legacy links (``--link``), and return them; of several links with the same alias, only the first.
 
-    Of several links with the same alias, only the first is returned.
+    If the target of a link uses another container's sandbox, that other container becomes the target. Raises
+    InvalidArgument for a target that does not exist or is in host mode.
     """
     by_alias: dict[str, str] = {}
     for link in links:

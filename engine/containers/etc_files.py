@@ -254,9 +254,9 @@ def _default_bridge_address(host: Host) -> str:
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
     """Return the texts that hawse may have written to resolv.conf while the container had the endpoints ``members``.
 
-    The caller needs these texts if an older version of hawse wrote the file, because that version kept no copy
-    (`WRITTEN`). Without ``members``, there are two texts: for a container that never had a network, and for a container
-    that has left a predefined network.
+    Newer versions of hawse keep a copy of the text that they wrote (the file `WRITTEN`). The caller needs these texts
+    if an older version wrote the file without a copy. Without ``members``, there are two texts: for a container that
+    never had a network, and for a container that has left a predefined network.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]
@@ -312,7 +312,10 @@ def _write(path: Path, text: str, mode: int = 0o644) -> None:
 
 @contextmanager
 def _unless_held() -> Iterator[None]:
-    """Suppress the errors of `_HELD`, because a container must not make the commands on other containers fail."""
+    """Suppress the errors `_HELD`, by which a container prevents that its /etc files are opened or written.
+
+    A container must not make the commands on other containers fail.
+    """
     try:
         yield
     except OSError as error:

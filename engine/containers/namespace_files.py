@@ -44,8 +44,8 @@ def path(host: Host, record: ContainerRecord) -> Path:
 def user_text(sandbox_path: str) -> str:
     """Return the text of the user's own resolv.conf for the namespace at a path, or "" if there is none.
 
-    The user's file in /etc/netns/NAME takes precedence over a file in `KEPT`. After an error, `restore` leaves the file
-    in `KEPT`, and the user may have written a newer one since.
+    While hawse has a file in /etc/netns/NAME, the user's file is in the directory `KEPT`. After an error, `restore`
+    leaves it there. The user may have written a newer file in /etc/netns/NAME since, so this file takes precedence.
     """
     place = _of_name(sandbox_path)
     if place is None:

@@ -56,7 +56,7 @@ def _is_shutting_down(host: Host) -> bool:
 def record_end(host: Host, container_id: str) -> ContainerRecord | None:
     """Record the end of a container's process. Also remove the container if it was started with --rm.
 
-    Return the container's record, or None if the container has been removed or is running.
+    Return the container's record, or None if the container runs, or is removed now or before.
     """
     with locked(host.run, "container", container_id):
         record = finalize_exit(host, container_id)

@@ -42,11 +42,14 @@ class StoredCursor(Struct, frozen=True):
     tx: Transaction
 
     def last(self, protocol: str, address: str, ports: range) -> int:
-        """Return the stored last port of the range, or 0 if none is stored."""
+        """Return the port that was chosen last from the port range ``ports``, or 0 if the store does not know it."""
         return self._read().get(_key(protocol, address, ports), 0)
 
     def move(self, protocol: str, address: str, ports: range, port: int) -> None:
-        """Store ``port`` as the last port of the range. The ports of at most `CURSOR_LIMIT` ranges are kept."""
+        """Store ``port`` as the port that was chosen last from the port range ``ports``.
+
+        The last ports of at most `CURSOR_LIMIT` ranges are kept.
+        """
         cursors = self._read()
         cursors.pop(_key(protocol, address, ports), None)  # the range that was used last comes last
         cursors[_key(protocol, address, ports)] = port
@@ -61,7 +64,10 @@ def _key(protocol: str, address: str, ports: range) -> str:
 
 
 def forget_cursors(tx: Transaction) -> None:
-    """Delete the stored last ports of all ranges, so that the next container gets the first free port of its range."""
+    """Delete the stored last ports of all port ranges.
+
+    The next container then gets the first free port of its range.
+    """
     if tx.meta(CURSORS):
         tx.set_meta(CURSORS, "{}")
 

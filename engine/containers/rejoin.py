@@ -41,7 +41,7 @@ def follow_all(host: Host) -> None:
 
 
 def rejoin(host: Host, container_id: str) -> None:
-    """Connect a namespace to all its networks, and publish its ports; idempotent.
+    """Connect an adopted namespace that waits for its name to all its networks, and publish its ports; idempotent.
 
     The namespace gets its former addresses if they are still reserved for it. Raises NotFound if no namespace has the
     name now, and Forbidden if the name now means a host's own namespace.
