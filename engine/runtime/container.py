@@ -363,8 +363,8 @@ class Container:
     def _cause(self) -> dict[str, bool]:
         """Return the fields of the container's file ``exit`` that say why the process ended.
 
-        The kernel log is read only after a SIGKILL. It is not read if a client has requested the end, or does the work
-        of the command ``on_exit``.
+        The kernel log is read only after a SIGKILL. It is not read if a client has requested the end, or if a client
+        does the work of the container's command ``on_exit``.
         """
         ordered = self.stop_order.outcome()
         if self.exit_code != 128 + signal.SIGKILL or ordered or self.on_exit.is_held:

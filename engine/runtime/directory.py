@@ -131,7 +131,10 @@ class ContainerDirectory(DocumentDirectory):
         self.write("spec", spec)
 
     def write(self, name: str, document: dict[str, Any]) -> None:
-        """Write a document as `DocumentDirectory.write` does. For the name ``exit``, also make the file in `ENDED`."""
+        """Write a document to the file ``name`` as `DocumentDirectory.write` does.
+
+        For the name ``exit``, also make a file in the directory `ENDED`, by which commands find ended containers.
+        """
         if name == "exit":
             self._note_end()
         super().write(name, document)

@@ -54,7 +54,10 @@ def delay_seconds(failures: int) -> float:
 
 
 class GuardedProcess:
-    """One process that the guard keeps running; ``hello`` and ``ping`` are messages that the process answers."""
+    """One process that the guard keeps running: the agent or the supervisor (``name``).
+
+    ``hello`` and ``ping`` are messages that the process answers.
+    """
 
     def __init__(self, loop: Loop, run: str, name: str, hello: bytes, ping: bytes) -> None:
         self._loop, self._run, self._name, self._hello, self._ping = loop, run, name, hello, ping
@@ -66,7 +69,7 @@ class GuardedProcess:
 
     @property
     def needed(self) -> bool:
-        """Whether the guard has a connection to the process, or the record of the process says that it must run."""
+        """Whether the guard has a connection to the process, or the process has a start record (`guarded.save`)."""
         return self._connection is not None or guarded.is_saved(self._run, self._name)
 
     def look(self) -> None:
@@ -114,7 +117,7 @@ class GuardedProcess:
         self._start_later()
 
     def _load(self) -> dict[str, Any] | None:
-        """Return the record of the process, or None if the process need not run.
+        """Return the start record of the process (`guarded.save`), or None if the process need not run.
 
         If another program has damaged the record, return the last undamaged record.
         """
@@ -129,7 +132,7 @@ class GuardedProcess:
             self._loop.after(delay_seconds(self._failures) + record["delay"], self._start)
 
     def _start(self) -> None:
-        """Start the process if it must run but does not accept a connection."""
+        """Start the process if it has a start record (`guarded.save`) but does not accept a connection."""
         record = self._load()
         self._starting = record is not None and not self._connect()
         if record is not None and self._starting:

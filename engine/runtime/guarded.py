@@ -77,7 +77,10 @@ def save(run: str, name: str, log: str = "/dev/null") -> None:
 
 
 def load(run: str, name: str) -> dict[str, Any] | None:
-    """Return the record of the agent or supervisor (``name``), or None if it is missing or damaged."""
+    """Return the record that says how to start the agent or supervisor (``name``) again.
+
+    Returns None if the record is missing or damaged.
+    """
     try:
         with open(open_own(_path(run, name)), encoding="utf-8") as file:
             document: dict[str, Any] = json.load(file)
@@ -88,12 +91,15 @@ def load(run: str, name: str) -> dict[str, Any] | None:
 
 
 def is_saved(run: str, name: str) -> bool:
-    """Return whether the agent or supervisor (``name``) has a record; the guard then keeps it running."""
+    """Return whether the agent or supervisor (``name``) has a start record (`save`).
+
+    The guard restarts only a process that has a record.
+    """
     return os.path.lexists(_path(run, name))
 
 
 def forget(run: str, name: str) -> None:
-    """Remove the record of this process (``name``), because it ends and must not be restarted; idempotent."""
+    """Remove the start record of this process (`save`), because it ends and must not be restarted; idempotent."""
     with contextlib.suppress(OSError):
         os.unlink(_path(run, name))
 
@@ -123,8 +129,8 @@ def start_guard(run: str) -> int:
 def needs_guard(run: str) -> bool:
     """Return whether the agent or the supervisor must run, but was killed together with the guard.
 
-    Returns False if this process is in another network namespace than agent and supervisor. If the guard runs, the call
-    takes only some microseconds.
+    A process must run if it has a start record (`save`). Returns False if this process is in another network namespace
+    than agent and supervisor. If the guard runs, the call takes only some microseconds.
     """
     saved = [name for name in (AGENT, SUPERVISOR) if is_saved(run, name)]
     if not saved or not _is_free(run, GUARD) or not any(_is_free(run, name) for name in saved):
@@ -179,8 +185,8 @@ class Guarded:
     def _check(self) -> None:
         """Start a guard if none has connected, and kill a guard that SIGSTOP has stopped at two checks in a row.
 
-        Also write this process's record again if it is missing or damaged, for example by a full disk or another
-        program.
+        Also write this process's start record (`save`) again if it is missing or damaged, for example by a full disk or
+        another program.
         """
         if self._closed:
             return

@@ -132,8 +132,8 @@ class LocalRuntime(Struct, eq=False):
     def _await_files(self, directory: ContainerDirectory) -> None:
         """If the container's files are missing, wait until the supervisor has written them again.
 
-        Starts a supervisor if none runs. A running supervisor needs up to `RESTORE_SECONDS`; without an entry for the
-        container, it writes nothing. Raises `RuntimeFailure` if no supervisor answers within 20 s.
+        Starts a supervisor if none runs. The wait ends after `RESTORE_SECONDS`, for example if the supervisor does not
+        know the container. Raises `RuntimeFailure` if no supervisor answers within 20 s.
         """
         if directory.exists():
             return
@@ -252,7 +252,8 @@ class LocalRuntime(Struct, eq=False):
     def _has_begun(self, directory: ContainerDirectory) -> bool:
         """Return whether crun has started the container.
 
-        Returns True also for a hostfs container (a container on the host's own files), which does not use crun.
+        Returns True also for a hostfs container (a container on the host's own files), which does not use crun, and if
+        the container's file ``spec`` is missing.
         """
         spec = directory.read("spec")
         return directory.read("started") is not None or spec is None or spec["rootfs"] == "/"

@@ -36,11 +36,14 @@ class OnExit:
         return self._holders > 0
 
     def hold(self) -> None:
-        """Prevent the command from running until `release` is called, because a client does its work."""
+        """Prevent the command ``on_exit`` from running until `release` is called.
+
+        The caller's client does the work of the command itself.
+        """
         self._holders += 1
 
     def release(self) -> None:
-        """Undo one call of `hold`. If no hold remains, run the command, unless a client has handled the end.
+        """Undo one call of `hold`. After the last one, run the command ``on_exit`` unless a client has handled the end.
 
         The end has been handled if the container's files have been deleted and no restart is due.
         """
@@ -53,7 +56,7 @@ class OnExit:
             self.cancel()
 
     def register(self) -> None:
-        """Register the command as a job, because the container has ended; do not run the job yet.
+        """Register the command ``on_exit`` as a job, because the container has ended; do not run the job yet.
 
         If the user has requested a restart, the job is durable: after a kill of this supervisor, the next supervisor
         runs it.
@@ -63,13 +66,13 @@ class OnExit:
             self._jobs.add(self._job, durable=self._stop_order.restart)
 
     def run(self) -> None:
-        """Run the registered command as a separate process; later calls of this method do nothing."""
+        """Run the registered command ``on_exit`` as a separate process; later calls of this method do nothing."""
         job, self._job = self._job, None
         if job is not None:
             self._jobs.run(job)
 
     def cancel(self) -> None:
-        """Cancel the registered command, because a client has handled the container's end; idempotent."""
+        """Cancel the registered command ``on_exit``, because a client has handled the container's end; idempotent."""
         self._jobs.drop(self._job)
         self._job = None
 

@@ -25,7 +25,7 @@ class MountNamespace:
         self._fd = -1
 
     def take(self, fd: int) -> None:
-        """Hold the mount namespace to which the descriptor ``fd`` refers; `close` closes ``fd``.
+        """Hold the container's mount namespace, to which the descriptor ``fd`` refers; `close` closes ``fd``.
 
         If the supervisor or process 1 is in this namespace, ``fd`` is closed at once and nothing is held.
         """
@@ -41,7 +41,7 @@ class MountNamespace:
             self.take(open_of(pid))
 
     def end(self) -> None:
-        """Kill all processes in the namespace, and release the namespace.
+        """Kill all processes in the container's mount namespace, and release the namespace.
 
         A process may fork while it is being killed. Therefore /proc is read until it shows no new process, for up to
         `SCAN_SECONDS`.
@@ -68,7 +68,7 @@ class MountNamespace:
                 os.close(pidfd)
 
     def close(self) -> None:
-        """Release the namespace; idempotent."""
+        """Release the container's mount namespace; idempotent."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -64,9 +64,10 @@ class StdioProxy:
         self._end_input()
 
     def relay(self, child: int) -> None:
-        """Copy between the caller's streams and the pipes until ``child`` has ended and its output is written.
+        """Copy between the caller's streams and the pipes until the process ``child`` has ended.
 
-        Input is written without blocking. Therefore output is copied even if the command reads no input.
+        All output of the process is written before the return. Input is written without blocking. Therefore output is
+        copied even if the command reads no input.
         """
         if not self._outputs and self._typed < 0:
             return

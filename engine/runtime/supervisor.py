@@ -267,7 +267,11 @@ class Supervisor:
         client.on_close = close
 
     def _hold(self, client: Connection, request: dict[str, Any]) -> None:
-        """Report the container's end to the client; ``on_exit`` does not run while the client is connected."""
+        """Report the container's end to the client.
+
+        While the client is connected, the container's command ``on_exit`` does not run, because the client does its
+        work.
+        """
         container = self._containers.get(request["id"])
         if container is not None:
             container.on_exit.hold()
@@ -278,7 +282,7 @@ class Supervisor:
         """Stop a container as `StopOrder` describes, and report its end to the client.
 
         If the request has ``hold``, the client handles the end and then sends any frame. If the client closes the
-        connection instead, the command ``on_exit`` runs.
+        connection instead, the container's command ``on_exit`` runs.
         """
         container = self._containers.get(request["id"])
         if container is None or container.stage != "running":
