@@ -46,8 +46,8 @@ def change(
     """Remove existing elements, then add others, in one transaction; on failure nothing changes.
 
     ``table`` is family and name (``inet hawse``). The elements in ``destroy`` and ``unwanted`` are removed. Those in
-    ``unwanted`` have the form that `held` returns, each with the name of its set. Raises `Refused`. Runs in the calling
-    thread's network namespace.
+    ``unwanted`` have the form that `held` returns, each with the name of its set. Raises `Refused`, or `NoPermission`
+    for a process without CAP_NET_ADMIN. Runs in the calling thread's network namespace.
     """
     known = shapes(table)
     gone = [(e.set, encoded(e, with_value=False, table=table)) for e in destroy]
@@ -57,9 +57,10 @@ def change(
 
 
 def send(messages: list[Message]) -> None:
-    """Send messages to nftables as one transaction; on failure nothing changes. Raises `Refused`.
+    """Send messages to nftables as one transaction; on failure nothing changes.
 
-    Runs in the calling thread's network namespace.
+    Raises `Refused`, or `NoPermission` for a process without CAP_NET_ADMIN. Runs in the calling thread's network
+    namespace.
     """
     with open_session() as session:
         try:
