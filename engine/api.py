@@ -205,7 +205,7 @@ class Containers(Protocol):
         """Create a container without starting it."""
 
     def start(self, reference: str) -> bool:
-        """Start a container; return False, without effect, if the container is running.
+        """Start a container; return False, without effect, if it is running or waits for an automatic restart.
 
         Raises `StartFailure` with exit code 126 or 127 if the container's command cannot be executed.
         """
@@ -220,7 +220,7 @@ class Containers(Protocol):
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> bool:
         """Stop a container with a signal, then with SIGKILL after ``timeout`` seconds.
 
-        Return False, without effect, if the container is not running.
+        Return False, without effect, if the container neither runs nor waits for an automatic restart.
 
         If ``signal`` is "", the container's stop signal is sent. If ``timeout`` is None, the stop timeout of the
         container's configuration applies. If the configuration has no stop timeout, 10 seconds apply.

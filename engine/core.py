@@ -54,7 +54,8 @@ from engine.system import SystemVerbs
 def open_engine() -> LocalEngine:
     """Create the engine from HAWSE_ROOT, HAWSE_RUN, the configuration file and the current network namespace.
 
-    Does not open the store.
+    Does not open the store. Raises PermissionDenied if another user can change one of the directories, and
+    InvalidArgument for an invalid configuration file.
     """
     root, run = root_directory(), run_directory()
     return LocalEngine(Host(root, run, load_config(), SqliteStore(root / NAME), LocalRuntime(root, run)))
@@ -204,7 +205,10 @@ class NetworkVerbs(_Verbs):
                 raise error
 
     def remove_each(self, references: Sequence[str]) -> Iterator[EngineError | None]:
-        """Remove several networks together; yield None or the error for each reference, in order."""
+        """Remove several networks together; yield None or the error for each reference, in order.
+
+        First releases the endpoints of containers that were removed or have ended.
+        """
         try:
             host = self.changing()
         except EngineError as error:
@@ -252,7 +256,7 @@ class ContainerVerbs(_Verbs):
         return containers_create.create(self.changing(), request)
 
     def start(self, reference: str) -> bool:
-        """Start a container; return False, without effect, if it is running."""
+        """Start a container; return False, without effect, if it is running or waits for an automatic restart."""
         host = self.changing()
         return containers_start.start_by_user(host, lookup.resolve_own(host, reference).id)
 
@@ -261,9 +265,10 @@ class ContainerVerbs(_Verbs):
         return containers_exec.open_attachment(self.host, reference, stdio, stdin=stdin)
 
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> bool:
-        """Stop a container; return False, without effect, if it is not running.
+        """Stop a container; return False, without effect, if it neither runs nor waits for an automatic restart.
 
         Sends ``signal``, or the container's stop signal if ``signal`` is "". Sends SIGKILL after ``timeout`` seconds.
+        If ``timeout`` is None, the container's own stop timeout applies. If it is negative, no SIGKILL is sent.
         """
         host = self.changing()
         container = lookup.resolve_own(host, reference)
@@ -275,7 +280,7 @@ class ContainerVerbs(_Verbs):
         stop.restart(self.changing(), reference, timeout, signal)
 
     def kill(self, reference: str, signal: str = "") -> None:
-        """Send a signal to a container."""
+        """Send a signal (by default SIGKILL) to a container's process."""
         stop.kill(self.changing(), reference, signal)
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
@@ -307,7 +312,7 @@ class ContainerVerbs(_Verbs):
         containers_rename.rename(self.changing(), reference, name)
 
     def unlink(self, reference: str) -> None:
-        """Remove a legacy link."""
+        """Remove a legacy link (``--link``); the reference "web/db" means the link ``db`` of the container ``web``."""
         containers_unlink.unlink(self.changing(), reference)
 
     def update(self, reference: str, policy: RestartPolicy | None) -> None:
@@ -383,7 +388,7 @@ class ContainerVerbs(_Verbs):
         containers_exec.resize(self.host, reference, rows, columns)
 
     def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
-        """Return a descriptor that is readable at the end of a container's run.
+        """Return an object whose descriptor is readable at the end of a container's run.
 
         With ``next_run``, a container without a process is watched until its next run has ended.
         """

@@ -200,7 +200,7 @@ def resize(host: Host, reference: str, rows: int, columns: int) -> None:
 
 
 def watch_end(host: Host, reference: str, *, next_run: bool) -> EndWatch:
-    """Return a descriptor that is readable at the end of a container's run.
+    """Return an object whose descriptor is readable at the end of a container's run.
 
     With ``next_run``, a container without a process is watched until its next run has ended.
     """

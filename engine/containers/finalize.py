@@ -28,7 +28,8 @@ def finalize_exit(host: Host, container_id: str, *, at_shutdown: bool = False) -
     """Record a container's end and release its endpoints, if its process has ended; return the container's record.
 
     Idempotent; the caller holds the container lock. Returns None if the container has been removed. With
-    ``at_shutdown``, the host's shutdown has stopped the process. The record then does not say that the user stopped it.
+    ``at_shutdown``, the host's shutdown has stopped the process. The container's record then does not say that the user
+    stopped it.
     """
     with host.store.read() as reader:
         record = reader.container(container_id)

@@ -39,7 +39,7 @@ def error_prefix(what: str) -> Iterator[None]:
 
 
 def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> bool:
-    """Stop a container's process with a signal, then with SIGKILL; return whether it was running or restarting.
+    """Stop a container with a signal, then with SIGKILL; return whether it was running or waited for a restart.
 
     ``signal`` is by default the container's stop signal. SIGKILL is sent after ``timeout`` seconds, by default the
     container's stop timeout. On return, the endpoints and ports of the container are released. If this command is
@@ -149,9 +149,10 @@ def _mark_stopped(host: Host, container_id: str, action: str = "") -> None:
 
 
 def kill(host: Host, reference: str, signal: str) -> None:
-    """Send one signal to a container's process.
+    """Send one signal (by default SIGKILL) to a container's process; raises Conflict if the container is not running.
 
-    After SIGKILL, the end of the process is also recorded, so that the next command sees the container as ended.
+    A container that waits for an automatic restart is stopped instead. After SIGKILL, the end of the process is also
+    recorded, so that the next command sees the container as ended.
     """
     with error_prefix(f"cannot kill container: {reference}"):
         number = check_supported(parse_signal(signal or "SIGKILL"))
