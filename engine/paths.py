@@ -48,6 +48,7 @@ def make_private_directory(path: Path) -> None:
     """Create a directory and its missing parents with mode 0700; an existing directory is not changed.
 
     Raises PermissionDenied if the existing directory belongs to another user, or if another user can write to it.
+    Raises NotADirectoryError if a file is at the path.
     """
     if not _make_missing(path) and not is_own(os.stat(path)):
         raise PermissionDenied(f"{path} {_OTHERS}")
@@ -181,7 +182,8 @@ def _is_unmapped(user: int) -> bool:
 def _make_missing(path: Path) -> bool:
     """Create a directory and its missing parents with mode 0700, independent of the umask.
 
-    Return False if the directory already existed.
+    Return False if the directory already existed. Raises PermissionDenied if another user could replace the new
+    directory, and NotADirectoryError if a file is at the path.
     """
     try:
         status = os.stat(path)
@@ -216,7 +218,7 @@ DEFAULT_RUN = "/run/hawse"
 
 
 def root_directory() -> Path:
-    """Return the path HAWSE_ROOT, by default /var/lib/hawse.
+    """Return the path in the environment variable HAWSE_ROOT, by default /var/lib/hawse.
 
     Raises PermissionDenied if another user can change the contents of this directory.
     """
@@ -224,12 +226,18 @@ def root_directory() -> Path:
 
 
 def run_directory() -> Path:
-    """Return the path HAWSE_RUN, by default /run/hawse; raises PermissionDenied as `root_directory` does."""
+    """Return the path in the environment variable HAWSE_RUN, by default /run/hawse.
+
+    Raises PermissionDenied if another user can change the contents of this directory.
+    """
     return _directory("HAWSE_RUN", DEFAULT_RUN)
 
 
 def api_socket() -> Path:
-    """Return the default path of the socket of Docker's API; raises PermissionDenied as `root_directory` does."""
+    """Return the default path of the socket of Docker's API, in the directory HAWSE_RUN.
+
+    Raises PermissionDenied if another user can change the contents of this directory.
+    """
     return run_directory() / "docker.sock"
 
 
