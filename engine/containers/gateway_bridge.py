@@ -7,7 +7,8 @@ outside.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, ip_network
+from contextlib import suppress
+from ipaddress import IPv4Interface, ip_network
 
 from msgspec.structs import replace
 
@@ -17,7 +18,8 @@ from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.containers import port_assignment
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.host import Host, attachment_of, pool_key
+from engine.errors import KernelFailure
+from engine.host import Host, attachment_of
 from engine.model import (
     ContainerRecord,
     EndpointRecord,
@@ -39,8 +41,8 @@ OPTIONS = {
 def recorded_bridge(host: Host) -> NetworkRecord:
     """Create the gateway bridge if this host has no record of it, and return its network record.
 
-    As in Docker, the second address of the gateway bridge's subnet is reserved for the ingress sandbox. The ingress
-    sandbox is Docker's sandbox for service traffic; hawse has no such sandbox.
+    As in Docker, one address of the gateway bridge is reserved for the ingress sandbox. The ingress sandbox is Docker's
+    sandbox for service traffic; hawse has no such sandbox. If no address is free, none is reserved.
     """
     with host.store.read() as reader:
         known = bool(reader.find_networks(GATEWAY_BRIDGE))
@@ -51,22 +53,22 @@ def recorded_bridge(host: Host) -> NetworkRecord:
         if network.ipam_options is not None:  # inspect must show no IPAM options, as for predefined networks
             tx.put_network(replace(network, ipam_options=None))
         if not any(e.container_id == INGRESS_SANDBOX for e in tx.endpoints(network_id=network.id)):
-            tx.put_endpoint(_ingress_endpoint(tx, network))
+            _put_ingress_endpoint(tx, network)
     return network
 
 
-def _ingress_endpoint(tx: Transaction, network: NetworkRecord) -> EndpointRecord:
-    endpoint_id, subnet = names.generate_id(), ip_network(network.pools[0].subnet)
-    address = IPv4Address(int(subnet[2]))
-    tx.reserve_address(pool_key(network, network.pools[0]), int(address), endpoint_id)
-    return EndpointRecord(
-        id=endpoint_id,
-        network_id=network.id,
-        container_id=INGRESS_SANDBOX,
-        mac=names.mac_from_ipv4(address),
-        ipv4=f"{address}/{subnet.prefixlen}",
-        phase="live",
-    )
+def _put_ingress_endpoint(tx: Transaction, network: NetworkRecord) -> None:
+    """Record the endpoint of the ingress sandbox, with the second address of the gateway bridge if it is free.
+
+    Otherwise the endpoint gets the lowest free IPv4 address. Without a free IPv4 address, nothing is recorded.
+    """
+    endpoint_id, subnets = names.generate_id(), [ip_network(pool.subnet) for pool in network.pools]
+    second = next((str(s.network_address + 2) for s in subnets if s.version == 4), "")
+    with suppress(KernelFailure):  # all addresses are in use
+        address = reservation.allocate_in_pools(tx, network, 4, "", endpoint_id, second)
+        if address:
+            mac = names.mac_from_ipv4(IPv4Interface(address).ip)
+            tx.put_endpoint(EndpointRecord(endpoint_id, network.id, INGRESS_SANDBOX, mac, ipv4=address, phase="live"))
 
 
 def release_ingress_address(host: Host) -> None:

@@ -117,13 +117,13 @@ def reserve(
     requested = settings.ipam or EndpointIPAM()
     link_local = tuple(map(_link_local, requested.link_local))
     known = (former.ipv4, former.ipv6) if former else ("", "")
-    ipv4 = _allocate_in_pools(tx, network, 4, requested.ipv4, endpoint_id, known[0])
+    ipv4 = allocate_in_pools(tx, network, 4, requested.ipv4, endpoint_id, known[0])
     mac = _mac(network, settings.mac_address or (former.mac if former and not ipv4 else ""), ipv4)
     chosen = requested.ipv6 or _from_mac(network, mac)
     if kernel.disables_ipv6(settings.driver_opts or {}):
         ipv6, link_local = "", tuple(address for address in link_local if ":" not in address)
     else:
-        ipv6 = _allocate_in_pools(tx, network, 6, chosen, endpoint_id, known[1])
+        ipv6 = allocate_in_pools(tx, network, 6, chosen, endpoint_id, known[1])
     return EndpointRecord(
         id=endpoint_id,
         network_id=network.id,
@@ -165,7 +165,7 @@ def _link_local(text: str) -> str:
     return f"{address}/{16 if address.version == 4 else 64}"
 
 
-def _allocate_in_pools(
+def allocate_in_pools(
     tx: Transaction, network: NetworkRecord, version: int, requested: str, holder: str, former: str
 ) -> str:
     """Reserve the address ``requested``, else ``former``, else any free address of the network's subnets.

@@ -221,6 +221,18 @@ def test_of_several_commands_at_once_one_changes_the_membership(outsider):
     assert_outside(outsider)
 
 
+def test_a_gateway_bridge_that_the_user_made_need_not_have_its_second_address_free(outsider):
+    outsider.hawse("network", "rm", "docker_gwbridge", check=False)  # an earlier test may have left it
+    pools = ("--ipv6", "--subnet", "fd77::/64", "--subnet", "10.77.0.0/29", "--gateway", "10.77.0.2")
+    outsider.hawse("network", "create", *pools, "docker_gwbridge")
+    outsider.hawse("swarm", "init", "--advertise-addr", outsider.underlay)
+    reserved = outsider.hawse("network", "inspect", "-f", "{{json .Containers}}", "docker_gwbridge").stdout
+    assert '"IPv4Address":"10.77.0.1/29"' in reserved
+    outsider.hawse("swarm", "leave", "--force")
+    outsider.hawse("network", "rm", "docker_gwbridge")
+    assert_outside(outsider)
+
+
 def test_init_does_not_advertise_an_address_of_hawse_s_own_bridges(outsider):
     outsider.hawse("network", "create", "mine")
     outsider.start("c1", "mine")
