@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from drivers.linux import process
 from engine.cluster import node_operations, shared_endpoints
-from engine.cluster.etcd import Client
+from engine.cluster.etcd import Client, EtcdUnavailable
 from engine.cluster.local_networks import SWARM
 from engine.cluster.model import ClusterMembership, SharedEndpoint
 from engine.cluster.snapshot import View
+from engine.errors import EngineError
 from engine.host import Host
 from engine.model import FORMER, EndpointRecord, NetworkRecord
 from engine.store.codec import encode
+
+NOT_WRITTEN = "another endpoint has one of its addresses, or the store's records have changed meanwhile"
 
 
 def own_endpoints(host: Host) -> dict[str, EndpointRecord]:
@@ -33,22 +38,42 @@ def differences(host: Host, view: View, network: NetworkRecord, membership: Clus
     return sorted(lines + [f"unexpected in the store: endpoint {i} ({there[i].ipv4})" for i in surplus])
 
 
-def sync_endpoints(host: Host, client: Client, membership: ClusterMembership) -> None:
+def sync_endpoints(host: Host, client: Client, membership: ClusterMembership) -> list[str]:
     """Make the etcd store hold exactly this host's current endpoints; endpoints of other hosts are not changed.
 
-    An endpoint that is only in the etcd store is kept while the process that created the endpoint still runs.
+    An endpoint that is only in the etcd store is kept while the process that created the endpoint still runs. Returns a
+    line of text for each endpoint whose change failed. Raises EtcdUnavailable if the etcd store does not answer, and
+    Unavailable if a manager has removed this host.
     """
     there = {e.id: e for e in shared_endpoints.of_node(client, membership.node_id)}
     here = own_endpoints(host)
+    failures = []
     for identity in there.keys() - here.keys():
         if not process.is_owner_running(there[identity].owner) and identity not in own_endpoints(host):
-            node_operations.perform(
-                client, membership, "release", network=there[identity].network_id, endpoint=identity
-            )
+            arguments = {"network": there[identity].network_id, "endpoint": identity}
+            failures += _attempt(client, membership, "release", identity, arguments)
     for identity, endpoint in here.items():
         shared = shared_endpoint(endpoint, membership)
         if identity not in there or published(there[identity]) != published(shared):
-            node_operations.perform(client, membership, "restore", endpoint=encode(shared))
+            failures += _attempt(client, membership, "restore", identity, {"endpoint": encode(shared)})
+    return failures
+
+
+def _attempt(
+    client: Client, membership: ClusterMembership, act: str, identity: str, arguments: Mapping[str, str]
+) -> list[str]:
+    """Run an operation on one endpoint; return [], or a line of text if the operation failed for this endpoint only."""
+    reason = NOT_WRITTEN
+    try:
+        if node_operations.perform(client, membership, act, **arguments).get("done", True):
+            return []
+    except EtcdUnavailable:
+        raise
+    except EngineError as error:
+        if str(error) == shared_endpoints.REMOVED:
+            raise
+        reason = str(error)
+    return [f"cannot {act} endpoint {identity} in the store: {reason}"]
 
 
 def published(endpoint: SharedEndpoint) -> tuple[tuple[str, ...], bool]:

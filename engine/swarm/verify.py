@@ -75,7 +75,7 @@ def compare(
     assert isinstance(driver, PeerProgrammer)
     lines = endpoint_sync.differences(host, view, record, membership)
     if client is not None and lines:
-        endpoint_sync.sync_endpoints(host, client, membership)
+        lines += endpoint_sync.sync_endpoints(host, client, membership)
     if record.phase == "live":
         with translate_driver_errors():
             spec = encryption.spec(record, membership, view.nodes.values())

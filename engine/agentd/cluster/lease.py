@@ -41,8 +41,9 @@ class LeaseKeeper:
     """A thread that renews this host's lease. The constructor gets two functions.
 
     ``after_renewal`` is called with an etcd client after each renewal. ``sync_records`` compares this host's endpoints
-    with the etcd store. ``sync_records`` is called when the lease is new or regained, after `request_sync`, and every
-    `SYNC_INTERVAL_SECONDS` seconds.
+    with the etcd store, and returns whether all differences were repaired. ``sync_records`` is called when the lease is
+    new or regained, after `request_sync`, and every `SYNC_INTERVAL_SECONDS` seconds. If differences remain, it is
+    called again at the next renewal.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class LeaseKeeper:
         open_client: Callable[[], Client],
         membership: ClusterMembership,
         *,
-        sync_records: Callable[[Client], None],
+        sync_records: Callable[[Client], bool],
         after_renewal: Callable[[Client], None],
     ) -> None:
         self._open_client, self._membership = open_client, membership
@@ -109,5 +110,6 @@ class LeaseKeeper:
             self._synced, self._lease = False, lease
         if not self._synced or time.monotonic() - self._synced_at > SYNC_INTERVAL_SECONDS:
             self._synced, self._synced_at = True, time.monotonic()
-            self._sync_records(client)
+            if not self._sync_records(client):
+                self._synced = False
         self._after_renewal(client)

@@ -48,6 +48,7 @@ class ClusterNode:
         self._live: list[NetworkRecord] = []
         self._mirrored = False
         self._unreadable: dict[str, str] = {}
+        self._sync_failures: list[str] = []
         self._updating = threading.Lock()
         self._published: dict[str, tuple[tuple[str, ...], bool]] = {}
         self._view = views.saved(root)
@@ -111,13 +112,19 @@ class ClusterNode:
         if places or self._membership.is_manager:
             memberships.update(self._root, lambda known: replace(known, managers=places))
 
-    def _sync_records(self, client: Client) -> None:
+    def _sync_records(self, client: Client) -> bool:
         """Write this host's endpoints to the etcd store; then make the agent copy the cluster's networks again.
 
-        The copies are in the local store. Runs in the lease thread.
+        The copies are in the local store. Each failure is logged once. Returns whether all endpoints were written. Runs
+        in the lease thread.
         """
-        endpoint_sync.sync_endpoints(self._host, client, self._membership)
+        failures = endpoint_sync.sync_endpoints(self._host, client, self._membership)
+        for line in failures:
+            if line not in self._sync_failures:
+                print(one_line(line), file=sys.stderr, flush=True)
+        self._sync_failures = failures
         self._mirrored = False
+        return not failures
 
     def _after_renewal(self, client: Client) -> None:
         """Update this host's copies of the cluster's networks; renew due certificates and WireGuard keys.
