@@ -81,8 +81,12 @@ class Tables:
             raise Missing(f"network {network.name} is not up on this host")
 
     def difference(self, peers: Iterable[Peer]) -> RowDifference:
-        """Return how the kernel's tables differ from the entries that ``peers`` need."""
-        expected = {row for peer in peers for row in self.rows(peer)}
+        """Return how the kernel's tables differ from the entries that ``peers`` need.
+
+        If two peers have the same address or MAC, only one of them is expected, because the kernel has one such entry.
+        """
+        rows = sorted(row for peer in peers for row in self.rows(peer))
+        expected = set({(row.kind, row.link, row.key): row for row in rows}.values())
         present = neighbor.rows(self.links)
         return RowDifference(sorted(expected - present), sorted(present - expected))
 

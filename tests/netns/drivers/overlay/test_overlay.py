@@ -238,6 +238,16 @@ def test_an_unchanged_entry_is_not_written(cluster):
     assert there.mac not in seen()
 
 
+def test_of_two_peers_with_one_address_the_same_one_is_always_programmed(cluster):
+    """A store that lost its last records may give an address twice."""
+    o1 = cluster.network("o1", *DUAL, hosts=3)
+    peer, member = o1.peer(o1.container(1)), o1.members[0]
+    twins = [peer, replace(peer, mac="02:00:00:00:00:99"), o1.peer(o1.container(2))]
+    twins[2] = replace(twins[2], mac=peer.mac)
+    member.act("program_peers", twins)
+    assert member.verify(twins) == member.verify(twins[::-1]) == []
+
+
 def test_a_second_network_with_the_same_vni_is_refused(cluster):
     cluster.network("o1", *PLAIN)
     with pytest.raises(Exists) as raised:
