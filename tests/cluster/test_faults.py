@@ -1,6 +1,7 @@
 """Name resolution and traffic in a cluster after some of its processes or hosts were killed."""
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -235,6 +236,27 @@ def test_the_next_agent_learns_changes_that_etcd_no_longer_has_in_its_history(th
     eventually(lambda: b.reaches("c2", "gap"))
     c.hawse("rm", "-f", "gap")
     eventually(lambda: clean(three))
+
+
+def test_a_store_restored_from_a_backup_learns_the_endpoints_that_exist_now(three):
+    a, b, _ = three
+    data, backup = a.root / "cluster" / "etcd", a.root / "backup"
+    with stopped(a):
+        shutil.copytree(data, backup)
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "later")
+    b.start("stranded", "later")  # its network is not in the backup
+    b.start("new", "app")
+    a.tool("app", "30")  # endpoints that only the store has, so that the restored store is many revisions behind
+    eventually(lambda: a.reaches("c1", "new") and knows(b, "c2", "x29-1"))
+    with stopped(a):
+        shutil.rmtree(data)
+        backup.rename(data)
+        kill(a.pid_of("etcd"))
+    eventually(lambda: "later" not in a.hawse("network", "ls", check=False).stdout, 20)
+    eventually(lambda: not knows(b, "c2", "x29-1") and clean(three), 20)
+    assert b.ip("new", "app") in a.hawse("exec", "c1", "busybox", "nslookup", "new", "127.0.0.11").stdout
+    assert (b.run_dir / "agent.log").read_text().count("network later not found") <= 1
+    b.hawse("rm", "-f", "new", "stranded")
 
 
 def test_verify_reports_and_repairs_changes_of_other_programs(three):

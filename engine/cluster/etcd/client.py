@@ -216,6 +216,8 @@ class Client:
             connection.set_timeout(silence)
             for message in connection.stream("/v3/watch", {"create_request": request}):
                 result = message.get("result", {})
+                if result.get("created") and int(result["header"]["revision"]) < revision - 1:
+                    raise Compacted("the store has only earlier revisions")
                 if result.get("canceled") and int(result.get("compact_revision", 0)):
                     raise Compacted("the revision has been compacted", 11)
                 if result.get("canceled"):

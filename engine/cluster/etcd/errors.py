@@ -25,7 +25,10 @@ class EtcdError(Unavailable):
 
 
 class Compacted(EtcdError):
-    """Raised if a watch asks for revisions that etcd no longer has. The caller must read all records again."""
+    """Raised if a watch cannot continue from its revision. The caller must read all records again.
+
+    etcd no longer has the revision, or the etcd store was restored from a backup that does not have the revision.
+    """
 
 
 KINDS: dict[str, type[EngineError]] = {

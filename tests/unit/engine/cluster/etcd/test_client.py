@@ -1,4 +1,7 @@
+import pytest
+
 from engine.cluster import keys
+from engine.cluster.etcd import Compacted
 from engine.cluster.etcd.client import Client, b64
 
 
@@ -34,3 +37,11 @@ def test_a_watch_yields_revisions_whose_events_it_has_all_delivered():
     client.take = lambda: Stream(*results)
     revisions = [revision for revision, _ in client.watch(keys.SHARED, 11, 1.0)]
     assert revisions == [10, 12, 13, 90]
+
+
+def test_a_watch_of_a_store_that_was_restored_from_a_backup_is_refused():
+    client = Client(["unix:none"])
+    client.take = lambda: Stream({"header": {"revision": "9"}, "created": True})
+    with pytest.raises(Compacted):
+        next(client.watch(keys.SHARED, 11, 1.0))
+    assert next(client.watch(keys.SHARED, 10, 1.0)) == (9, [])
