@@ -30,6 +30,10 @@ ADVERTISED = "https://127.0.0.1:2379"
 """The client URL that every etcd member advertises to the other members. etcd requires a URL, but nothing listens
 there.
 """
+LOST = (
+    "etcd is not started, because its data in {} is lost: "
+    'use "hawse swarm leave --force" on this host, then it can join again'
+)
 READY_TIMEOUT_SECONDS = 20.0
 """Maximum seconds to wait for the etcd member's first answer."""
 LEARNING_SECONDS = 12.0
@@ -92,12 +96,16 @@ def start(run: Path, where: Path, member: EtcdMember) -> None:
 def keep_running(run: Path, root: Path) -> None:
     """Restart the etcd member if the member has ended and this host is still in its cluster.
 
-    A host that leaves its cluster stops the member itself.
+    A host that leaves its cluster stops the member itself. If the member's data is lost, raises Unavailable instead of
+    starting the member, because etcd would then start without records.
     """
     daemons.reap(run, NAME)
-    if not daemons.is_running(run, NAME) and is_clustered(root):
-        command = (membership.directory(root) / "etcd.argv").read_text().split("\0")
-        daemons.ensure(run, NAME, command, directory=membership.directory(root))
+    if daemons.is_running(run, NAME) or not is_clustered(root):
+        return
+    where = membership.directory(root)
+    if not any((where / "etcd" / "member" / "wal").glob("*.wal")):
+        raise Unavailable(LOST.format(where / "etcd"))
+    daemons.ensure(run, NAME, (where / "etcd.argv").read_text().split("\0"), directory=where)
 
 
 def wait_until_ready(run: Path, client: Client) -> None:

@@ -212,10 +212,10 @@ class ClusterNode:
             known = memberships.load(self._root)
             if known is not None and certificates.is_due(self._root):
                 certificates.renew_manager(self._root, known)
-            if not self._membership.external:
-                etcd_member.keep_running(self._run, self._root)
             self._keep_module("server", "engine.swarm.server")
         daemons.trim_logs(self._run)
+        if self._membership.is_manager and not self._membership.external:
+            etcd_member.keep_running(self._run, self._root)  # last, because it fails if etcd's data is lost
 
     def _keep_module(self, name: str, module: str) -> None:
         daemons.reap(self._run, name)

@@ -40,6 +40,7 @@ class ClusterService:
     def __init__(self, loop: Loop, root: Path, run: Path) -> None:
         self._loop, self._root, self._run = loop, root, run
         self._node: ClusterNode | None = None
+        self._failure = ""
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.watch(self._wake, lambda _: self._woken())
 
@@ -86,13 +87,20 @@ class ClusterService:
         self.changed()
 
     def _keep(self, node: ClusterNode) -> None:
-        """Keep the processes of a node now and every `CHECK_INTERVAL_SECONDS`, while it is this host's node."""
+        """Keep the processes of a node now and every `CHECK_INTERVAL_SECONDS`, while it is this host's node.
+
+        A failure is logged once, until another failure or a success follows.
+        """
         if node is not self._node:
             return
+        failure = ""
         try:
             node.keep_processes()
         except Exception as error:
-            print(f"cannot keep the cluster's processes: {error}", file=sys.stderr, flush=True)
+            failure = f"cannot keep the cluster's processes: {error}"
+        if failure and failure != self._failure:
+            print(failure, file=sys.stderr, flush=True)
+        self._failure = failure
         self._loop.after(CHECK_INTERVAL_SECONDS, partial(self._keep, node))
 
     def verify(self, network_id: str) -> Sequence[Difference]:

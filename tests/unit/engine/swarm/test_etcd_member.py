@@ -1,19 +1,39 @@
 """The agent guards the host's etcd member; the tests check when the agent restarts the member."""
 
+import shutil
+
+import pytest
+
 from engine.cluster import membership
+from engine.errors import Unavailable
 from engine.host import MEMBERSHIP_FILE
 from engine.swarm import daemons, etcd_member
 
 
-def test_an_ended_member_is_restarted_unless_the_host_has_left(tmp_path):
-    where = membership.directory(tmp_path)
-    where.mkdir()
-    (where / "etcd.argv").write_text("sleep\0" + "60")
-    (where / MEMBERSHIP_FILE).write_text("{}")
+@pytest.fixture
+def where(tmp_path):
+    """The cluster directory of a manager whose etcd member has run."""
+    directory = membership.directory(tmp_path)
+    logs = directory / "etcd" / "member" / "wal"
+    logs.mkdir(parents=True)
+    (logs / "0.wal").touch()
+    (directory / "etcd.argv").write_text("sleep\0" + "60")
+    (directory / MEMBERSHIP_FILE).write_text("{}")
+    return directory
+
+
+def test_an_ended_member_is_restarted_unless_the_host_has_left(tmp_path, where):
     etcd_member.keep_running(tmp_path, tmp_path)
     assert daemons.is_running(tmp_path, etcd_member.NAME)
 
     (where / MEMBERSHIP_FILE).unlink()  # a host that leaves the cluster removes this file, then stops etcd
     daemons.stop(tmp_path, etcd_member.NAME)
     etcd_member.keep_running(tmp_path, tmp_path)
+    assert not daemons.is_running(tmp_path, etcd_member.NAME)
+
+
+def test_a_member_without_its_data_is_not_restarted(tmp_path, where):
+    shutil.rmtree(where / "etcd")
+    with pytest.raises(Unavailable, match=r"its data in .*/cluster/etcd is lost: use \"hawse swarm leave --force\""):
+        etcd_member.keep_running(tmp_path, tmp_path)
     assert not daemons.is_running(tmp_path, etcd_member.NAME)

@@ -45,3 +45,17 @@ def test_only_the_processes_of_the_present_node_are_kept(monkeypatch, tmp_path):
     made.close()
     made._wake_loop()  # as a thread does that has not ended yet
     assert Node.kept == ["first", "second", "second"]
+
+
+def test_a_lasting_failure_is_logged_once(capsys, tmp_path):
+    made = ClusterService(SimpleNamespace(watch=lambda *_: None, after=lambda *_: None), tmp_path, tmp_path)
+    failures = iter(["first", "first", "", "first", "second"])
+
+    def keep_processes():
+        if text := next(failures):
+            raise OSError(text)
+
+    made._node = SimpleNamespace(keep_processes=keep_processes)
+    for _ in range(5):
+        made._keep(made._node)
+    assert [line.rpartition(" ")[2] for line in capsys.readouterr().err.splitlines()] == ["first", "first", "second"]
