@@ -32,10 +32,12 @@ there.
 """
 LOST = (
     "etcd is not started, because its data in {} is lost: "
-    'use "hawse swarm leave --force" on this host, then it can join again'
+    'use "hawse swarm leave --force" on this host and "hawse node rm" on another manager, then it can join again'
 )
 READY_TIMEOUT_SECONDS = 20.0
 """Maximum seconds to wait for the etcd member's first answer."""
+UNHEALTHY_SECONDS = 7.0
+"""Seconds for which a removal is tried again while etcd refuses it because of members that it has just connected to."""
 LEARNING_SECONDS = 12.0
 """Seconds that the join of a manager waits until the member of an earlier manager has become a voting member.
 
@@ -96,25 +98,30 @@ def start(run: Path, where: Path, member: EtcdMember) -> None:
 def keep_running(run: Path, root: Path) -> None:
     """Restart the etcd member if the member has ended and this host is still in its cluster.
 
-    A host that leaves its cluster stops the member itself. If the member's data is lost, raises Unavailable instead of
-    starting the member, because etcd would then start without records.
+    A host that leaves its cluster stops the member itself. Raises Unavailable if the member's data is lost.
     """
     daemons.reap(run, NAME)
-    if daemons.is_running(run, NAME) or not is_clustered(root):
-        return
-    where = membership.directory(root)
+    if not daemons.is_running(run, NAME) and is_clustered(root):
+        restart(run, membership.directory(root))
+
+
+def restart(run: Path, where: Path) -> None:
+    """Start the etcd member again with the command line that `start` saved, unless the member is running.
+
+    Raises Unavailable if the member's data is lost, because etcd would start without records.
+    """
     if not any((where / "etcd" / "member" / "wal").glob("*.wal")):
         raise Unavailable(LOST.format(where / "etcd"))
     daemons.ensure(run, NAME, (where / "etcd.argv").read_text().split("\0"), directory=where)
 
 
-def wait_until_ready(run: Path, client: Client) -> None:
-    """Wait up to `READY_TIMEOUT_SECONDS` until the etcd member answers.
+def wait_until_ready(run: Path, client: Client, timeout: float = READY_TIMEOUT_SECONDS) -> None:
+    """Wait up to ``timeout`` seconds until the etcd member answers.
 
     Raises Unavailable with the last line of the member's log if the member has ended, and the last error after this
     time.
     """
-    deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+    deadline = time.monotonic() + timeout
     while True:
         try:
             client.get(keys.CLUSTER)
@@ -190,10 +197,23 @@ def members(client: Client) -> list[dict[str, Any]]:
 
 
 def remove(client: Client, name: str) -> None:
-    """Remove a member from the etcd store; does nothing if the store has no such member."""
-    for member in members(client):
-        if member.get("name") == name:
-            client.call("/v3/cluster/member/remove", {"ID": member["ID"]})
+    """Remove a member from the etcd store; does nothing if the store has no such member, or no other member.
+
+    etcd refuses the removal until the remaining majority has been connected for 5 s. The function therefore tries again
+    for up to `UNHEALTHY_SECONDS` seconds.
+    """
+    deadline = time.monotonic() + UNHEALTHY_SECONDS
+    while True:
+        try:
+            known = members(client)
+            for member in known:
+                if member.get("name") == name and len(known) > 1:
+                    client.call("/v3/cluster/member/remove", {"ID": member["ID"]})
+            return
+        except (EtcdError, EtcdUnavailable) as error:
+            if "unhealthy cluster" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
 
 
 def leader(client: Client, managers: Sequence[str]) -> str:

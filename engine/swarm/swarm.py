@@ -19,7 +19,7 @@ from engine.agent.client import notify
 from engine.api import SwarmInit, SwarmJoin
 from engine.cluster import keys, local_networks, node_operations, shared_networks
 from engine.cluster import membership as memberships
-from engine.cluster.etcd import Client, EtcdError, absent, put
+from engine.cluster.etcd import Client, absent, delete, put
 from engine.cluster.membership import connected, managing
 from engine.cluster.model import MANAGER, AdmittedHost, Cluster, ClusterMembership, Cursor, Tokens, new_id
 from engine.cluster.network_request import new_record
@@ -28,7 +28,7 @@ from engine.errors import EngineError, InvalidArgument, Unavailable, hinted
 from engine.golang import timestamps
 from engine.host import MEMBERSHIP_FILE, Host
 from engine.model import NetworkCreate
-from engine.store.codec import decode, encode
+from engine.store.codec import CodecError, decode, encode
 from engine.store.locks import locked
 from engine.swarm import advertise, certificates, daemons, etcd_member, pki, quorum
 from engine.swarm.enrollment import Manager, enroll, parse_manager, wait_until_open
@@ -44,6 +44,10 @@ DEFAULT_POOLS, DEFAULT_SUBNET_SIZE = ("10.0.0.0/8",), 24
 STORE_KEYS = ("cacert", "cert", "key")
 INGRESS = NetworkCreate("ingress", driver="overlay", ingress=True)
 LONGEST_SUBNET = 29  # the prefix length of the smallest subnet, as in Docker
+JOINING = "joining.json"
+"""The file with the membership of an incomplete join. A failed join, or the next one, then removes this host again."""
+WITHDRAWAL_TIMEOUT_SECONDS = 5.0
+"""Maximum seconds to wait for the etcd member of an incomplete join."""
 MEMBERSHIP_LOCK = ("cluster", "membership")
 """The lock that a command holds while it creates, joins or leaves a cluster."""
 
@@ -74,8 +78,13 @@ def init(host: Host, request: SwarmInit) -> str:
             external=bool(store), port=port, index=1, layout=keys.LAYOUT,
         )  # fmt: skip
         cluster = Cluster(membership.cluster_id, timestamps.now(), pools, size, layout=keys.LAYOUT)
+        gateway_bridge.recorded_bridge(host)
         membership = _with_store(host, where, membership, cluster)
-        _enter(host, membership)
+        try:
+            _enter(host, membership)
+        except BaseException:
+            _empty_external_store(host, membership)
+            raise
     return node
 
 
@@ -133,13 +142,10 @@ def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster:
         peer = etcd_member.url(membership.address, etcd_member.PEER_PORT)
         member = etcd_member.EtcdMember(membership.node_id, membership.address, [f"{membership.node_id}={peer}"])
         etcd_member.start(host.run, memberships.directory(host.root), member)
-    client = memberships.open_client(host.root, membership)
-    try:
+    with _store(host, membership) as client:
         if not membership.external:
             etcd_member.wait_until_ready(host.run, client)
         return _write_first_records(client, cluster, membership)
-    finally:
-        client.close()
 
 
 def _write_first_records(client: Client, cluster: Cluster, membership: ClusterMembership) -> ClusterMembership:
@@ -162,6 +168,13 @@ def _write_first_records(client: Client, cluster: Cluster, membership: ClusterMe
     with suppress(EngineError):
         shared_networks.create(client, replace(new_record(INGRESS), options=None))
     return membership
+
+
+def _empty_external_store(host: Host, membership: ClusterMembership) -> None:
+    """Delete the records of a cluster that could not be created; does nothing if the etcd store is not external."""
+    if membership.external:
+        with suppress(EngineError), _store(host, membership) as client:
+            client.transact([], [delete(keys.BASE, prefix=True)])
 
 
 def _with_tunnel_key(membership: ClusterMembership) -> tuple[ClusterMembership, str]:
@@ -200,8 +213,10 @@ def join(host: Host, request: SwarmJoin) -> str:
             answer.get("urls", ()), answer.get("user", ""), answer.get("password", ""), external=answer["external"],
             port=port, index=answer["index"], layout=keys.LAYOUT,
         )  # fmt: skip
+        gateway_bridge.recorded_bridge(host)
         membership = _take_place(host, where, membership, answer.get("members"))
         _enter(host, membership)
+        (memberships.directory(host.root) / JOINING).unlink()
     return membership.role
 
 
@@ -228,14 +243,31 @@ def _take_place(
     if members is not None:
         member = etcd_member.EtcdMember(membership.node_id, membership.address, members, existing=True)
         etcd_member.start(host.run, memberships.directory(host.root), member)
-    client = memberships.open_client(host.root, membership)
-    try:
+    _write(memberships.directory(host.root), {JOINING: encode(membership)})
+    with _store(host, membership) as client:
         if members is not None:
             etcd_member.promote(host.run, client, membership.node_id)
         node_operations.perform(client, membership, "publish", node=encode(describe_host(membership, public)))
-    finally:
-        client.close()
     return membership
+
+
+def _withdraw(host: Host) -> None:
+    """Remove this host from the cluster that it has joined incompletely; does nothing without such a join.
+
+    Because the etcd member may already have a vote, the member is removed before its data is deleted. Otherwise the
+    cluster could lose its quorum.
+    """
+    where = memberships.directory(host.root)
+    try:
+        membership = decode(ClusterMembership, (where / JOINING).read_text())
+    except (FileNotFoundError, NotADirectoryError, CodecError):  # CodecError: another version of hawse wrote the file
+        return
+    with suppress(EngineError):
+        if _has_etcd(membership):
+            etcd_member.restart(host.run, where)
+            with _store(host, replace(membership, managers=())) as client:
+                etcd_member.wait_until_ready(host.run, client, WITHDRAWAL_TIMEOUT_SECONDS)
+        _leave_store(host, membership)
 
 
 # -------------------------------------------------------------------------------------------------- leave
@@ -251,11 +283,7 @@ def leave(host: Host, *, force: bool) -> None:
         _disconnect_all(host)
         if membership is not None:
             with suppress(EngineError):
-                client = memberships.open_client(host.root, membership)
-                try:
-                    _leave_store(client, membership)
-                finally:
-                    client.close()
+                _leave_store(host, membership)
         local_networks.delete_all_copies(host)
         gateway_bridge.release_ingress_address(host)
         _abandon(host)
@@ -290,11 +318,21 @@ def _managers(host: Host) -> tuple[int, int]:
     return 0, 0
 
 
-def _leave_store(client: Client, membership: ClusterMembership) -> None:
-    node_operations.perform(client, membership, "leave")
-    if membership.is_manager and not membership.external:
-        with suppress(EtcdError):
+def _leave_store(host: Host, membership: ClusterMembership) -> None:
+    """Mark this host's node record as down, and remove its etcd member from the etcd store.
+
+    Because the other managers refuse the host as soon as it has left, the host uses its own etcd member if it runs.
+    """
+    if _has_etcd(membership) and daemons.is_running(host.run, etcd_member.NAME):
+        membership = replace(membership, managers=())
+    with _store(host, membership) as client:
+        node_operations.perform(client, membership, "leave")
+        if _has_etcd(membership):
             etcd_member.remove(client, membership.node_id)
+
+
+def _has_etcd(membership: ClusterMembership) -> bool:
+    return membership.is_manager and not membership.external
 
 
 def _disconnect_all(host: Host) -> None:
@@ -341,23 +379,36 @@ def _require_outside(host: Host) -> None:
 
 
 @contextmanager
+def _store(host: Host, membership: ClusterMembership) -> Iterator[Client]:
+    """Yield a client of the etcd store; the client is closed at the end of the ``with`` block."""
+    client = memberships.open_client(host.root, membership)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextmanager
 def _workplace(host: Host) -> Iterator[Path]:
     """Yield an empty directory for the cluster's files; `MEMBERSHIP_LOCK` is held during the ``with`` block.
 
-    If the block fails, the files are deleted, so that this host is in no cluster. Raises Unavailable if another command
-    has made this host a member.
+    If the block fails, this host is removed from the cluster and the files are deleted. Raises Unavailable if another
+    command has made this host a member.
     """
     with locked(host.run, *MEMBERSHIP_LOCK):
         _require_outside(host)
+        _withdraw(host)
         _abandon(host)  # remove the remains of a killed attempt
         path = host.root / "cluster.new"
         path.mkdir(mode=0o700, parents=True)
         try:
             yield path
         except BaseException:
+            _withdraw(host)
             _abandon(host)
             local_networks.delete_all_copies(host)
             gateway_bridge.release_ingress_address(host)
+            _tell_agent(host)
             raise
 
 
@@ -371,12 +422,11 @@ def _publish_directory(host: Host, where: Path) -> None:
 
 
 def _enter(host: Host, membership: ClusterMembership) -> None:
-    """Write the membership record, prepare the gateway bridge and the cluster's networks, and notify the agent.
+    """Write the membership record, prepare the cluster's networks, and notify the agent.
 
     The agent then starts its cluster threads.
     """
     memberships.save(memberships.directory(host.root), membership)
-    gateway_bridge.recorded_bridge(host)
     with connected(host) as (client, _):
         known = shared_networks.all_networks(client)
         local_networks.follow(host, lambda: known, membership)

@@ -24,6 +24,15 @@ from tests.conftest import Host, Netns, Peer, require_root, until
 
 LEASE = 4  # seconds until the etcd lease of a dead host expires
 COUNTER = itertools.count(1)
+FAILS_LATE = """from engine.errors import Unavailable
+from engine.swarm import swarm
+
+def fail(manager):
+    raise Unavailable("too late")
+
+swarm.wait_until_open = fail
+"""
+"""A program for `Host.hawse` that makes a ``swarm init`` or ``swarm join`` as manager fail in its last step."""
 
 
 class Member(Host):

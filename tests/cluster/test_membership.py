@@ -13,10 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.cluster.conftest import eventually, processes_of
+from tests.cluster.conftest import FAILS_LATE, eventually, processes_of
 
 pytestmark = pytest.mark.netns
 OUTSIDE = 'This node is not a swarm manager. Use "hawse swarm init" or "hawse swarm join"'
+KILLED_LATE = """import os
+from engine.swarm import swarm
+swarm._enter = lambda *_: os.kill(os.getpid(), 9)
+"""
 WORKER = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state."
 
 
@@ -193,6 +197,31 @@ def test_a_join_that_was_killed_leaves_a_host_that_can_join(cluster, outsider):
     outsider.hawse(*join)
     outsider.hawse("swarm", "leave")
     assert_outside(outsider)
+
+
+def test_a_join_as_manager_that_fails_late_leaves_the_cluster_its_quorum(cluster, first, outsider):
+    join = ("swarm", "join", "--token", cluster.token("manager"), "192.168.99.11:2377")
+    assert "too late" in outsider.hawse(*join, code=FAILS_LATE, check=False).stderr
+    assert_outside(outsider)
+    assert first.tool("-", "members") == ["votes"]
+    forget_down_nodes(first)
+
+
+@pytest.mark.slow
+def test_a_join_as_manager_that_was_killed_late_is_undone_by_the_next(cluster, first, outsider):
+    join = ("swarm", "join", "--token", cluster.token("manager"), "192.168.99.11:2377")
+    outsider.hawse(*join, code=KILLED_LATE, check=False)
+    outsider.kill_processes()  # as a reboot does
+    outsider.hawse(*join)
+    assert first.tool("-", "members") == ["votes", "votes"]
+    outsider.hawse("swarm", "leave", "--force")
+    assert first.tool("-", "members") == ["votes"]
+    forget_down_nodes(first)
+
+
+def forget_down_nodes(manager):
+    rows = [row.split() for row in manager.hawse("node", "ls", "--format", "{{.ID}} {{.Status}}").stdout.splitlines()]
+    manager.hawse("node", "rm", *(identity for identity, status in rows if status == "Down"))
 
 
 def test_init_creates_no_cluster_if_etcd_cannot_start(outsider):
