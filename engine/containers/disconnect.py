@@ -43,12 +43,19 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         try:
             network = lookup.network(host, reference)
         except NotFound as error:
+            if any(a.network == reference for a in record.attachments):
+                _disconnect_stopped(host, record, reference)
+                return
             raise not_connected(record, reference, running=False) if force else error from None
         hooks.check_used_here(host, network)
         _disconnect_running(host, record, network)
 
 
 def _disconnect_stopped(host: Host, record: ContainerRecord, reference: str) -> None:
+    """Remove a network from a container's configuration if the container has ended or the network no longer exists.
+
+    After ``swarm leave --force``, a running container may have a network that no longer exists.
+    """
     with host.store.read() as reader:
         network = names.only_network(reader.find_networks(reference))
     if network is not None:
@@ -60,6 +67,9 @@ def _disconnect_stopped(host: Host, record: ContainerRecord, reference: str) -> 
             raise not_connected(record, reference, running=False)
     with host.store.write() as tx:
         tx.put_container(lookup.with_stored_links(tx, left))
+        for endpoint in tx.endpoints(container_id=record.id):
+            if tx.network(endpoint.network_id) is None:
+                tx.delete_endpoint(endpoint.id)
         if network is not None:
             events.connection(tx, network, "disconnect", record.id)
     if record.kind == "adopted":

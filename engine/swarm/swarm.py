@@ -17,13 +17,13 @@ from msgspec.structs import replace
 
 from engine.agent.client import notify
 from engine.api import SwarmInit, SwarmJoin
-from engine.cluster import keys, local_networks, node_operations, shared_networks
+from engine.cluster import endpoint_sync, keys, local_networks, node_operations, shared_networks
 from engine.cluster import membership as memberships
 from engine.cluster.etcd import Client, absent, delete, put
 from engine.cluster.membership import connected, managing
 from engine.cluster.model import MANAGER, AdmittedHost, Cluster, ClusterMembership, Cursor, Tokens, new_id
 from engine.cluster.network_request import new_record
-from engine.containers import disconnect, gateway_bridge
+from engine.containers import disconnect, gateway_bridge, lookup
 from engine.errors import EngineError, InvalidArgument, Unavailable, hinted
 from engine.golang import timestamps
 from engine.host import MEMBERSHIP_FILE, Host
@@ -39,6 +39,7 @@ from engine.validate.addresses import parse_prefix
 ALREADY = 'This node is already part of a swarm. Use "hawse swarm leave" to leave this swarm and join another one.'
 INVALID = "A valid join token is necessary to join this cluster"
 TOKEN = "A manager prints the line with the valid token: hawse swarm join-token {role}"
+NOT_DISCONNECTED = "container {} cannot be disconnected from the swarm's networks: {} (--force leaves nevertheless)"
 NOT_PART = "This node is not part of a swarm"
 DEFAULT_POOLS, DEFAULT_SUBNET_SIZE = ("10.0.0.0/8",), 24
 STORE_KEYS = ("cacert", "cert", "key")
@@ -276,11 +277,12 @@ def _withdraw(host: Host) -> None:
 def leave(host: Host, *, force: bool) -> None:
     """Leave the cluster: disconnect containers from cluster networks and mark this host's record as down.
 
-    Raises Unavailable if this host is in no cluster, or without ``force`` if this host is a manager.
+    Raises Unavailable if this host is in no cluster. Without ``force``, also raises Unavailable if this host is a
+    manager, or if a container cannot be disconnected.
     """
     with locked(host.run, *MEMBERSHIP_LOCK):
         membership = _leaving(host, force=force)
-        _disconnect_all(host)
+        _disconnect_all(host, force=force)
         if membership is not None:
             with suppress(EngineError):
                 _leave_store(host, membership)
@@ -335,15 +337,24 @@ def _has_etcd(membership: ClusterMembership) -> bool:
     return membership.is_manager and not membership.external
 
 
-def _disconnect_all(host: Host) -> None:
-    """Disconnect all containers from the cluster's networks."""
+def _disconnect_all(host: Host, *, force: bool) -> None:
+    """Disconnect all containers from the cluster's networks.
 
-    with host.store.read() as reader:
-        shared = {n.id: n for n in reader.networks() if n.scope == local_networks.SWARM}
-        used = [e for e in reader.endpoints() if e.network_id in shared]
-    for endpoint in used:
-        with suppress(EngineError):
+    Without ``force``, raises Unavailable if a running container stays connected. After the host has left, the container
+    could not be started again.
+    """
+    failures: dict[str, EngineError] = {}
+    for endpoint in endpoint_sync.own_endpoints(host).values():
+        try:
             disconnect.disconnect(host, endpoint.network_id, endpoint.container_id, force=True)
+        except EngineError as error:
+            failures[endpoint.id] = error
+    left = [e for e in endpoint_sync.own_endpoints(host).values() if e.id in failures and not force]
+    for endpoint in left:
+        with host.store.read() as reader:
+            container = reader.container(endpoint.container_id)
+        if container is not None and lookup.is_running(host, container):
+            raise Unavailable(NOT_DISCONNECTED.format(container.name, failures[endpoint.id]))
 
 
 # -------------------------------------------------------------------------------------------------- tokens

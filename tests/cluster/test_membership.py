@@ -21,6 +21,14 @@ KILLED_LATE = """import os
 from engine.swarm import swarm
 swarm._enter = lambda *_: os.kill(os.getpid(), 9)
 """
+BUSY = """from engine.errors import Unavailable
+from engine.swarm import swarm
+
+def fail(*_, force):
+    raise Unavailable("busy")
+
+swarm.disconnect.disconnect = fail
+"""
 WORKER = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state."
 
 
@@ -315,6 +323,24 @@ def test_a_worker_joins_sees_little_and_leaves_without_a_trace(cluster, first, o
     assert first.hawse("node", "rm", node).stdout == node + "\n"
     first.hawse("network", "rm", "seen")
     outsider.hawse("rm", "-f", "c1")
+
+
+def test_a_container_that_cannot_be_disconnected_stops_a_leave_without_force(cluster, first, outsider):
+    outsider.hawse("swarm", "join", "--token", cluster.token(), "192.168.99.11:2377")
+    first.hawse("network", "create", "-d", "overlay", "--attachable", "held")
+    outsider.start("c1", "held")
+    refused = outsider.hawse("swarm", "leave", code=BUSY, check=False)
+    why = "container c1 cannot be disconnected from the swarm's networks: busy (--force leaves nevertheless)"
+    assert refused.returncode == 1 and why in refused.stderr
+    outsider.hawse("exec", "c1", "ip", "link", "show", "eth0")
+    outsider.hawse("swarm", "leave", "--force", code=BUSY)
+    assert_outside(outsider)
+    outsider.hawse("network", "disconnect", "held", "c1")
+    outsider.hawse("restart", "-t0", "c1")
+    assert outsider.hawse("inspect", "-f", "{{json .NetworkSettings.Networks}}", "c1").stdout == "{}\n"
+    outsider.hawse("rm", "-f", "c1")
+    forget_down_nodes(first)
+    first.hawse("network", "rm", "held")
 
 
 def test_leaving_as_the_last_manager_needs_force(first):
