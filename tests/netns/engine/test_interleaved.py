@@ -51,7 +51,7 @@ def test_disconnect_waits_for_the_start_of_the_container(host):
     shown = ("inspect", "-f", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}", "web")
     until(lambda: host.hawse(*shown).stdout == "app \n")
     assert json.loads(host.hawse("network", "inspect", "zoo").stdout)[0]["Containers"] == {}
-    assert "eth1" not in host.hawse("exec", "web", "ip", "-br", "link").stdout
+    until(lambda: "eth1" not in host.hawse("exec", "web", "ip", "-br", "link").stdout)
 
 
 def test_a_rename_goes_on_from_the_name_that_another_rename_gave(host):
