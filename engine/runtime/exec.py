@@ -27,6 +27,7 @@ from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import BAD_CWD, EXEC, OTHER, SetupFailed, describe, message
 from engine.runtime.init import FAILED, TERMINAL, close_all_but, enter_working_directory
 from engine.runtime.relay import relay
+from engine.runtime.rootfs import own_null
 from engine.runtime.stdio_proxy import StdioProxy
 
 _NAMESPACES = (
@@ -177,7 +178,7 @@ def _connect(channel: socket.socket, streams: Sequence[int], identity: Identity,
         os.fchown(slave, identity.uid, -1)
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         streams = (slave, slave, slave)
-    copies = [os.dup(fd) for fd in streams]  # copy first: dup2 may overwrite a descriptor in ``streams``
+    copies = [os.dup(own_null(fd)) for fd in streams]  # copy first: dup2 may overwrite a descriptor in ``streams``
     for number, fd in enumerate(copies):
         os.dup2(fd, number)
 

@@ -157,7 +157,9 @@ def _become_crun(
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
         rootfs.show_unified_groups()
-        copies = [os.dup(fd) for fd in streams]  # copy first: dup2 may overwrite a descriptor in ``streams``
+        null = rootfs.new_null(directory.path)
+        # copy first: dup2 may overwrite a descriptor in ``streams``
+        copies = [os.dup(null if rootfs.is_null(fd) else fd) for fd in streams]
         for number, fd in enumerate(copies):
             os.dup2(fd, number)
         close_all_but(kept)

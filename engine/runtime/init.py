@@ -214,9 +214,10 @@ def connect_streams(spec: Mapping[str, Any], setup: ChildSetup, identity: Identi
         syscalls.bind(os.ttyname(slave), console)
         stdio = (slave, slave, slave)
     for number, fd in enumerate(stdio):
-        if os.fstat(fd).st_rdev != os.stat("/dev/null").st_rdev:
+        stream = rootfs.own_null(fd)
+        if stream == fd:
             os.fchown(fd, identity.uid, -1)
-        os.dup2(fd, number)
+        os.dup2(stream, number)
 
 
 def make_working_directory(path: str) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _GROUPS = "/sys/fs/cgroup"
 _STRICT = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_NULL = os.makedev(1, 3)
 _DEVICE_LINKS = {
     "fd": "/proc/self/fd",
     "stdin": "/proc/self/fd/0",
@@ -162,15 +163,71 @@ def make_devices(devices: int, dev: str, *, privileged: bool, console: bool) -> 
 
     ``devices`` is a descriptor of the host's /dev. With ``console``, the container has a terminal. An unprivileged
     container has CAP_MKNOD as in Docker. It can make other devices, but it cannot open them (MS_NODEV).
+
+    The device files are new, because the container may change their modes and owners. They are on a file system
+    without MS_NODEV below /dev, and are bound from there.
     """
+    names = list(_all_devices(devices)) if privileged else _DEVICES
+    syscalls.mount("tmpfs", dev, "tmpfs", MS_NOSUID, "size=65536k,mode=755")
+    files = {name: _new_device(devices, dev, name) for name in names}
     flags = MS_NOSUID | (0 if privileged else MS_NODEV)
     syscalls.mount("tmpfs", dev, "tmpfs", flags, "size=65536k,mode=755")
-    for name in _all_devices(devices) if privileged else _DEVICES:
-        _bind(f"{_path_of(devices)}/{name}", f"{dev}/{name}", read_only=False)
+    for name, file in files.items():
+        _bind(_path_of(file), f"{dev}/{name}", read_only=False)
+        os.close(file)
     for name, destination in _DEVICE_LINKS.items():
         os.symlink(destination, f"{dev}/{name}")
     if console:
         os.close(os.open(f"{dev}/console", os.O_WRONLY | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC, 0o620))
+
+
+def _new_device(devices: int, directory: str, name: str) -> int:
+    """Make a device file like the host's in ``directory``, and return a descriptor of it.
+
+    Devices that every container has get Docker's mode and owner. Returns a descriptor of the host's own file if this
+    process may not make devices.
+    """
+    original, path = f"{_path_of(devices)}/{name}", f"{directory}/{name}"
+    status = os.stat(original)
+    try:
+        os.mknod(path, stat.S_IFMT(status.st_mode) | 0o600, status.st_rdev)
+    except PermissionError:
+        return os.open(original, os.O_PATH | os.O_CLOEXEC)
+    common = name in _DEVICES
+    os.chown(path, *((0, 0) if common else (status.st_uid, status.st_gid)))
+    os.chmod(path, 0o666 if common else stat.S_IMODE(status.st_mode))
+    return os.open(path, os.O_PATH | os.O_CLOEXEC)
+
+
+def is_null(fd: int) -> bool:
+    """Return whether a descriptor is a null device.
+
+    The host's /dev/null must not become a stream of a container, because the container may change its mode and owner.
+    """
+    return os.fstat(fd).st_rdev == _NULL
+
+
+def own_null(fd: int) -> int:
+    """Return a descriptor of the container's /dev/null if ``fd`` is a null device, else ``fd`` itself.
+
+    This process is in the container's mount namespace.
+    """
+    return os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC) if is_null(fd) else fd
+
+
+def new_null(directory: str) -> int:
+    """Open a new null device, whose file is on a temporary mount at ``directory``; return the descriptor.
+
+    This process is in a mount namespace of its own. Opens the host's /dev/null if this process may not make devices.
+    """
+    devices = os.open("/dev", os.O_PATH | os.O_CLOEXEC)
+    syscalls.mount("tmpfs", directory, "tmpfs", MS_NOSUID, "size=64k,mode=700")
+    file = _new_device(devices, directory, "null")
+    null = os.open(_path_of(file), os.O_RDWR | os.O_CLOEXEC)
+    syscalls.unmount(directory)
+    os.close(devices)
+    os.close(file)
+    return null
 
 
 def _populate_dev(devices: int, *, privileged: bool) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.model import ExecCreate, Mount
 from engine.runtime.api import RuntimeFailure, Stdio
+from tests.conftest import until
 
 pytestmark = pytest.mark.netns
 
@@ -75,6 +79,38 @@ def test_devices_made_in_a_volume_cannot_be_opened(lab, image, tmp_path):
     output = lab.sh(script, rootfs=str(image), mounts=mounts)
     assert "Permission denied" in output
     assert output.endswith("\n4\n")  # the container may read /dev/zero, which the user mounted on purpose
+
+
+DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty"))
+
+
+@pytest.fixture
+def modes() -> Iterator[Callable[[], list[int]]]:
+    """A function that returns the modes of the host's devices; the modes are restored after the test."""
+    before = [os.stat(path).st_mode for path in DEVICES]
+    yield lambda: [os.stat(path).st_mode for path in DEVICES]
+    for path, mode in zip(DEVICES, before, strict=True):
+        os.chmod(path, stat.S_IMODE(mode))
+
+
+@pytest.mark.parametrize("privileged", [False, True])
+@pytest.mark.usefixtures("either")
+def test_a_container_cannot_change_the_hosts_devices(lab, modes, privileged):
+    """Neither the container's device files nor its streams are files of the host's /dev."""
+    before, change = modes(), f"chmod 604 {' '.join(DEVICES)} /proc/self/fd/0; ls -l /dev/full"
+    assert lab.sh(change, privileged=privileged).startswith("crw----r--")
+    assert modes() == before
+    lab.launch("one", "sleep", "60", privileged=privileged)
+    lab.exec("one", "sh", "-c", "chmod 604 /proc/self/fd/0")
+    null = os.open(os.devnull, os.O_RDWR)
+    script = "chmod 604 /proc/self/fd/0 /proc/self/fd/1; : > /dev/shm/done"
+    request = ExecCreate(cmd=["sh", "-c", script], attach_stdin=True)
+    assert lab.runtime.exec("one", request, Stdio(null, null, null)) == 0
+    os.close(null)
+    lab.exec("one", "rm", "/dev/shm/done")
+    lab.runtime.exec("one", replace(request, detach=True, attach_stdin=False), Stdio(0, 1, 2))
+    until(lambda: lab.exec("one", "ls", "/dev/shm/done")[0] == 0)
+    assert modes() == before
 
 
 def test_root_of_a_container_keeps_the_flags_of_its_mount(lab, image, tmp_path):
