@@ -21,6 +21,9 @@ from engine.store.api import IntentKind
 from engine.store.locks import locked
 from engine.validate.endpoint import check_disconnect, not_connected
 
+ENDING_SECONDS = 5.0
+"""Seconds for which the removal of a network waits until another process has recorded the end of a container."""
+
 
 def disconnect(host: Host, reference: str, container: str, *, force: bool) -> None:
     """Disconnect a container from a network; ``reference`` is the network's name or id.
@@ -142,5 +145,6 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
                 tx.delete_endpoint(endpoint.id)
             continue
         if container is not None and container.status == "running" and not lookup.is_running(host, container):
-            with suppress(Unavailable), locked(host.run, "container", container.id, timeout=0):
-                finalize.finalize_exit(host, container.id)  # a container on which another command works is left out
+            # Another process may just record the same end. A container with longer work is left out.
+            with suppress(Unavailable), locked(host.run, "container", container.id, timeout=ENDING_SECONDS):
+                finalize.finalize_exit(host, container.id)

@@ -2,9 +2,13 @@
 
 import json
 import os
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from engine.store.locks import locked
 from tests.conftest import until
 from tests.netns.engine.conftest import network_actions
 from tests.netns.engine.killing import killed
@@ -111,6 +115,21 @@ def is_running(host, container):
 
 lookup.is_running = is_running
 """
+
+
+def test_network_rm_waits_while_another_process_records_the_end_of_a_container(host):
+    """Another process holds the lock of the ended container for a second."""
+    host.hawse("network", "create", "app")
+    ended = subprocess.Popen(["unshare", "-n", "sleep", "1000"])
+    until(lambda: os.stat(f"/proc/{ended.pid}/ns/net").st_ino != os.stat("/proc/self/ns/net").st_ino)
+    host.hawse("network", "connect", "app", f"pid:{ended.pid}")
+    identity = host.hawse("ps", "-q", "--no-trunc").stdout.strip()
+    with ThreadPoolExecutor(1) as pool, locked(host.run_dir, "container", identity):
+        ended.kill()
+        ended.wait()
+        removal = pool.submit(host.hawse, "network", "rm", "app", check=False)
+        time.sleep(1)
+    assert removal.result().stdout == "app\n"
 
 
 def test_network_rm_takes_no_endpoint_from_a_container_that_has_just_restarted(host):
