@@ -11,7 +11,7 @@ import os
 import select
 import socket
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import Any, NoReturn
 
 from engine.model import ExecCreate
@@ -157,7 +157,7 @@ def _become_crun(
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
         rootfs.show_unified_groups()
-        null = rootfs.new_null(directory.path)
+        null = _open_null(directory)
         # copy first: dup2 may overwrite a descriptor in ``streams``
         copies = [os.dup(null if rootfs.is_null(fd) else fd) for fd in streams]
         for number, fd in enumerate(copies):
@@ -168,6 +168,21 @@ def _become_crun(
         os.execve(crun.find_program(), arguments, crun.ENVIRONMENT)
     finally:
         os._exit(_UNSTARTED)
+
+
+def _open_null(directory: ContainerDirectory) -> int:
+    """Open the container's /dev/null, or a new null device if the container has removed it; return the descriptor.
+
+    This process is in a mount namespace of its own.
+    """
+    with suppress(OSError), ExitStack() as stack:
+        root = root_paths.open_root(f"/proc/{(directory.read('process') or {'pid': 0})['pid']}/root")
+        stack.callback(os.close, root)
+        file = syscalls.open_in_root(root, "dev/null", os.O_PATH)
+        stack.callback(os.close, file)
+        if rootfs.is_null(file):
+            return os.open(f"/proc/self/fd/{file}", os.O_RDWR | os.O_CLOEXEC)
+    return rootfs.new_null(directory.path)
 
 
 class Terminal:

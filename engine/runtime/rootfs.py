@@ -204,7 +204,8 @@ def is_null(fd: int) -> bool:
 
     The host's /dev/null must not become a stream of a container, because the container may change its mode and owner.
     """
-    return os.fstat(fd).st_rdev == _NULL
+    status = os.fstat(fd)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == _NULL
 
 
 def own_null(fd: int) -> int:
