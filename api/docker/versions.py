@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from api.docker.errors import ApiError
+from engine.golang.strconv import whole_number
 from engine.render.version import API_VERSION, MIN_API_VERSION
 
 Version = tuple[int, int]
@@ -15,14 +16,9 @@ _PREFIX = re.compile(r"/v([0-9]+(?:\.[0-9]+)*)(/.*)")
 
 
 def parse(text: str) -> Version:
-    """Return a version such as "1.45" as two numbers; a number of more than nine digits becomes some large number."""
+    """Return a version such as "1.45" as two numbers."""
     major, _, minor = text.partition(".")
-    return _number(major), _number(minor.partition(".")[0])
-
-
-def _number(digits: str) -> int:
-    # Because int() refuses more than 4,300 digits, only the first digits are read.
-    return int(digits.lstrip("0")[:9] or "0")
+    return whole_number(major), whole_number(minor.partition(".")[0])
 
 
 ANNOUNCED = parse(API_VERSION)
