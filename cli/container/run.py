@@ -43,15 +43,14 @@ def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **flags: An
     else:
         check_terminal(app, stdin=request.config.attach_stdin, tty=request.config.tty)
     container_id = create_reported(app, request, pull=flags["pull"], quiet=flags["quiet"])
+    in_background = flags["detach"] or app.is_dry_run
     try:
         if not (request.config.attach_stdout or request.config.attach_stderr):
             app.out(f"{container_id}\n")
     finally:  # as in Docker, a detached container starts even if its id cannot be printed
-        if flags["detach"] or app.is_dry_run:
+        if in_background:
             start_reported(app, container_id)
-    if flags["detach"] or app.is_dry_run:
-        return 0
-    return in_foreground(app, container_id, request, sig_proxy=flags["sig_proxy"])
+    return 0 if in_background else in_foreground(app, container_id, request, sig_proxy=flags["sig_proxy"])
 
 
 def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
