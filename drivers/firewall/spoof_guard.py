@@ -78,7 +78,7 @@ def compare(expected: Contents) -> list[Difference]:
 def repair(expected: Contents, differences: Sequence[Difference]) -> None:
     """Repair the ``differences`` that `compare` found in the table ``bridge hawse``.
 
-    If a chain or set is wrong, the whole table is made anew. Otherwise nothing else is changed.
+    If a chain or set is wrong, the whole table is deleted and created again. Otherwise nothing else is changed.
     """
     if differences:
         table_repair.repair(TABLE, expected, differences)

@@ -65,7 +65,7 @@ def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Diff
 def repair(contents: Contents, differences: Sequence[Difference], marks: Sequence[str] = (COMPLETE,)) -> None:
     """Repair the ``differences`` that `compare` found in the table ``inet hawse``; live connections continue.
 
-    If a chain or set is wrong, the whole table is made anew. Otherwise nothing else is changed.
+    If a chain or set is wrong, the whole table is deleted and created again. Otherwise nothing else is changed.
     """
     if differences:
         table_repair.repair(TABLE, contents, differences, "".join(map(_marking, marks)))
