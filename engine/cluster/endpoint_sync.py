@@ -53,9 +53,9 @@ def sync_endpoints(host: Host, client: Client, membership: ClusterMembership) ->
             arguments = {"network": there[identity].network_id, "endpoint": identity}
             failures += _attempt(client, membership, "release", identity, arguments)
     for identity, endpoint in here.items():
-        shared = shared_endpoint(endpoint, membership)
-        if identity not in there or published(there[identity]) != published(shared):
-            failures += _attempt(client, membership, "restore", identity, {"endpoint": encode(shared)})
+        if identity not in there or published(there[identity]) != published_here(endpoint):
+            arguments = {"endpoint": encode(shared_endpoint(endpoint, membership))}
+            failures += _attempt(client, membership, "restore", identity, arguments)
     return failures
 
 
@@ -79,6 +79,11 @@ def _attempt(
 def published(endpoint: SharedEndpoint) -> tuple[tuple[str, ...], bool]:
     """Return the values of an endpoint that may change after its reservation: its names, and whether it is former."""
     return endpoint.names, endpoint.former
+
+
+def published_here(endpoint: EndpointRecord) -> tuple[tuple[str, ...], bool]:
+    """Return the values of `published` for an endpoint of this host, from the local store's record."""
+    return endpoint.names, endpoint.phase == FORMER
 
 
 def shared_endpoint(endpoint: EndpointRecord, membership: ClusterMembership) -> SharedEndpoint:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -211,11 +211,8 @@ def connected(host: Host) -> Iterator[tuple[Client, ClusterMembership]]:
     membership = load(host.root)
     if membership is None:
         raise Unavailable(NOT_IN_SWARM)
-    client = open_client(host.root, membership)
-    try:
+    with closing(open_client(host.root, membership)) as client:
         yield client, membership
-    finally:
-        client.close()
 
 
 @contextmanager

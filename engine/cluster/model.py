@@ -148,6 +148,11 @@ class ClusterMembership(Struct, frozen=True, omit_defaults=True):
         """Whether this host is a manager. Only managers may change the cluster."""
         return self.role == MANAGER
 
+    @property
+    def has_etcd(self) -> bool:
+        """Whether hawse runs an etcd member on this host: the host is a manager, and the store is not external."""
+        return self.is_manager and not self.external
+
 
 def vnis_of(record: NetworkRecord) -> list[str]:
     """Return all VXLAN ids of a network, as decimal texts."""

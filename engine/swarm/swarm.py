@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -143,7 +143,7 @@ def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster:
         peer = etcd_member.url(membership.address, etcd_member.PEER_PORT)
         member = etcd_member.EtcdMember(membership.node_id, membership.address, [f"{membership.node_id}={peer}"])
         etcd_member.start(host.run, memberships.directory(host.root), member)
-    with _store(host, membership) as client:
+    with closing(memberships.open_client(host.root, membership)) as client:
         if not membership.external:
             etcd_member.wait_until_ready(host.run, client)
         return _write_first_records(client, cluster, membership)
@@ -174,7 +174,7 @@ def _write_first_records(client: Client, cluster: Cluster, membership: ClusterMe
 def _empty_external_store(host: Host, membership: ClusterMembership) -> None:
     """Delete the records of a cluster that could not be created; does nothing if the etcd store is not external."""
     if membership.external:
-        with suppress(EngineError), _store(host, membership) as client:
+        with suppress(EngineError), closing(memberships.open_client(host.root, membership)) as client:
             client.transact([], [delete(keys.BASE, prefix=True)])
 
 
@@ -245,7 +245,7 @@ def _take_place(
         member = etcd_member.EtcdMember(membership.node_id, membership.address, members, existing=True)
         etcd_member.start(host.run, memberships.directory(host.root), member)
     _write(memberships.directory(host.root), {JOINING: encode(membership)})
-    with _store(host, membership) as client:
+    with closing(memberships.open_client(host.root, membership)) as client:
         if members is not None:
             etcd_member.promote(host.run, client, membership.node_id)
         node_operations.perform(client, membership, "publish", node=encode(describe_host(membership, public)))
@@ -264,9 +264,10 @@ def _withdraw(host: Host) -> None:
     except (FileNotFoundError, NotADirectoryError, CodecError):  # CodecError: another version of hawse wrote the file
         return
     with suppress(EngineError):
-        if _has_etcd(membership):
+        if membership.has_etcd:
             etcd_member.restart(host.run, where)
-            with _store(host, replace(membership, managers=())) as client:
+            alone = replace(membership, managers=())
+            with closing(memberships.open_client(host.root, alone)) as client:
                 etcd_member.wait_until_ready(host.run, client, WITHDRAWAL_TIMEOUT_SECONDS)
         _leave_store(host, membership)
 
@@ -325,16 +326,12 @@ def _leave_store(host: Host, membership: ClusterMembership) -> None:
 
     Because the other managers refuse the host as soon as it has left, the host uses its own etcd member if it runs.
     """
-    if _has_etcd(membership) and daemons.is_running(host.run, etcd_member.NAME):
+    if membership.has_etcd and daemons.is_running(host.run, etcd_member.NAME):
         membership = replace(membership, managers=())
-    with _store(host, membership) as client:
+    with closing(memberships.open_client(host.root, membership)) as client:
         node_operations.perform(client, membership, "leave")
-        if _has_etcd(membership):
+        if membership.has_etcd:
             etcd_member.remove(client, membership.node_id)
-
-
-def _has_etcd(membership: ClusterMembership) -> bool:
-    return membership.is_manager and not membership.external
 
 
 def _disconnect_all(host: Host, *, force: bool) -> None:
@@ -387,16 +384,6 @@ def _rotated(tokens: Tokens, role: str) -> Tokens:
 def _require_outside(host: Host) -> None:
     if host.is_clustered:
         raise Unavailable(ALREADY)
-
-
-@contextmanager
-def _store(host: Host, membership: ClusterMembership) -> Iterator[Client]:
-    """Yield a client of the etcd store; the client is closed at the end of the ``with`` block."""
-    client = memberships.open_client(host.root, membership)
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 @contextmanager

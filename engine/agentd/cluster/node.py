@@ -168,7 +168,7 @@ class ClusterNode:
         self._live = [n for n in shared.values() if n.phase == "live" and n.driver == "overlay"]
         self._update_networks()
         own = [e for e in state.endpoints if e.network_id in shared]
-        published = {e.id: endpoint_sync.published(endpoint_sync.shared_endpoint(e, self._membership)) for e in own}
+        published = {e.id: endpoint_sync.published_here(e) for e in own}
         if any(self._published.get(i, value) != value for i, value in published.items()):
             self._lease_keeper.request_sync()
         self._published = published
@@ -214,7 +214,7 @@ class ClusterNode:
                 certificates.renew_manager(self._root, known)
             self._keep_module("server", "engine.swarm.server")
         daemons.trim_logs(self._run)
-        if self._membership.is_manager and not self._membership.external:
+        if self._membership.has_etcd:
             etcd_member.keep_running(self._run, self._root)  # last, because it fails if etcd's data is lost
 
     def _keep_module(self, name: str, module: str) -> None:

@@ -76,7 +76,7 @@ def _own_address(membership: ClusterMembership) -> Check:
 def _daemons(host: Host, membership: ClusterMembership) -> Iterator[Check]:
     """Check the processes that the agent keeps running on a manager: etcd and the manager's server."""
     for name, shown in DAEMONS.items():
-        if not membership.is_manager or (name == "etcd" and membership.external):
+        if not (membership.has_etcd if name == "etcd" else membership.is_manager):
             continue
         pid = daemons.pid_of(host.run, name)
         if not pid:
@@ -98,7 +98,7 @@ def _store(host: Host, membership: ClusterMembership) -> Generator[Check, None, 
     try:
         view = snapshot.load(client)
         yield ok("cluster store", f"answers in {(time.monotonic() - began) * 1000:.0f} ms")
-        if membership.is_manager and not membership.external:
+        if membership.has_etcd:
             yield from _members(client)
         return view
     except EngineError as error:
