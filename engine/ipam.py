@@ -225,7 +225,7 @@ def usable(subnet: IPNetwork) -> tuple[int, int]:
     return (first, last) if subnet.prefixlen >= 31 else (first + 1, last - 1)
 
 
-def _automatic(subnet: IPNetwork, ip_range: IPNetwork | None) -> Range:
+def automatic(subnet: IPNetwork, ip_range: IPNetwork | None) -> Range:
     """Return the first and the last address that automatic allocation can choose, as integers.
 
     If ``ip_range`` is given, only its addresses are chosen. As in Docker, only the host part of a range outside the
@@ -247,11 +247,11 @@ def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | No
     This function also chooses automatic gateways. ``used`` are the used addresses of the subnet, in ascending order and
     without duplicates. Raises `NoFreeAddress` if no address is free.
     """
-    first, last = _automatic(subnet, ip_range)
+    first, last = automatic(subnet, ip_range)
     address = _first_gap(used, first)
     if address > last:
         raise NoFreeAddress(subnet)
-    return _address(subnet, address)
+    return address_of(subnet, address)
 
 
 def check_address(subnet: IPNetwork, used: Sequence[int], address: IPAddress) -> IPAddress:
@@ -281,7 +281,8 @@ def _first_gap(used: Sequence[int], start: int) -> int:
     return start + run
 
 
-def _address(subnet: IPNetwork, value: int) -> IPAddress:
+def address_of(subnet: IPNetwork, value: int) -> IPAddress:
+    """Return an address of the subnet's IP version from its integer."""
     return IPv4Address(value) if subnet.version == 4 else IPv6Address(value)
 
 
@@ -304,6 +305,6 @@ def usage(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = N
     """
     low, high = bounds(subnet)
     first, last = usable(subnet)
-    first_free, last_free = _automatic(subnet, ip_range)
+    first_free, last_free = automatic(subnet, ip_range)
     within = bisect_right(used, last_free) - bisect_left(used, first_free)
     return Usage(len(used) + (first - low) + (high - last), max(0, last_free - first_free + 1 - within))

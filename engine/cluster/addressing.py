@@ -6,11 +6,11 @@ The module has no side effects: the caller passes the addresses that are in use.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from itertools import chain, islice
 
 from engine.errors import Forbidden
-from engine.ipam import usable
+from engine.ipam import address_of, automatic
 from engine.model import NetworkRecord, PoolRecord
 
 NO_ADDRESS = (
@@ -60,14 +60,10 @@ def candidates(pool: PoolRecord, last: int) -> Iterator[str]:
     They begin after ``last`` (an address as an integer), and continue from the start of the pool.
     """
     subnet = ip_network(pool.subnet)
-    span = ip_network(pool.ip_range) if pool.ip_range else subnet
-    first, end = int(span[0]), int(span[-1])
-    lowest, highest = usable(subnet)
-    kind: type[IPv4Address] | type[IPv6Address] = IPv4Address if subnet.version == 4 else IPv6Address
+    first, end = automatic(subnet, ip_network(pool.ip_range) if pool.ip_range else None)
     start = last + 1 if first <= last < end else first
     for number in chain(range(start, end + 1), range(first, start)):
-        if lowest <= number <= highest:
-            yield str(kind(number))
+        yield str(address_of(subnet, number))
 
 
 def is_usable(pool: PoolRecord, interface: str) -> bool:
