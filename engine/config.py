@@ -20,7 +20,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from engine.errors import EngineError, InvalidArgument, PermissionDenied, Unavailable
-from engine.golang.strconv import parse_uint
+from engine.golang.strconv import parse_uint, whole_number
 from engine.golang.units import parse_size
 from engine.ipam import LOCAL_POOLS, DefaultPool
 from engine.paths import is_own
@@ -68,6 +68,12 @@ class _Wrong(Exception):
 def config_path() -> Path:
     """Return the path of the configuration file."""
     return Path(os.environ.get("HAWSE_CONFIG") or DEFAULT_PATH)
+
+
+def number_from_environment(variable: str, default: int) -> int:
+    """Return the whole number in an environment variable; without the variable, or for any other text, ``default``."""
+    text = os.environ.get(variable, "")
+    return whole_number(text) if text.isascii() and text.isdigit() else default
 
 
 def load_config(path: Path | None = None) -> Config:

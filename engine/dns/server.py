@@ -8,7 +8,6 @@ run out, the service tries again later.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import deque
@@ -21,8 +20,8 @@ from msgspec.structs import replace
 
 from drivers.errors import DriverError
 from drivers.firewall.resolver_redirect import remove
-from drivers.options import whole_number
 from engine.agent.service import Snapshot
+from engine.config import number_from_environment
 from engine.dns.file_watch import FileWatch
 from engine.dns.mmsg import Datagrams
 from engine.dns.resolver import SandboxResolver
@@ -251,5 +250,4 @@ def _say_unserved(view: SandboxView, error: Exception) -> None:
 
 def ttl_from_environment() -> int:
     """Return the TTL in HAWSE_DNS_TTL, in seconds; without the variable, return `DEFAULT_TTL`."""
-    text = os.environ.get("HAWSE_DNS_TTL", "")
-    return min(whole_number(text), 0x7FFFFFFF) if text.isascii() and text.isdigit() else DEFAULT_TTL
+    return min(number_from_environment("HAWSE_DNS_TTL", DEFAULT_TTL), 0x7FFFFFFF)

@@ -10,7 +10,6 @@ authority's key is copied, to every manager.
 
 from __future__ import annotations
 
-import os
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -29,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from drivers.options import whole_number
+from engine.config import number_from_environment
 
 AUTHORITY_LIFETIME = timedelta(days=20 * 365)
 LIFETIME = 14 * 86400
@@ -47,8 +46,7 @@ The usual error at a boot is a hardware clock in local time, which differs from 
 
 def lifetime() -> int:
     """Return the lifetime of a certificate in seconds: HAWSE_CERTIFICATE_LIFETIME (at least 2), or else `LIFETIME`."""
-    text = os.environ.get("HAWSE_CERTIFICATE_LIFETIME", "")
-    return max(2, whole_number(text)) if text.isascii() and text.isdigit() else LIFETIME
+    return max(2, number_from_environment("HAWSE_CERTIFICATE_LIFETIME", LIFETIME))
 
 
 def new_key() -> str:

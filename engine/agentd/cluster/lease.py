@@ -8,17 +8,16 @@ etcd store.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
 
-from drivers.options import whole_number
 from engine.cluster import node_operations
 from engine.cluster.etcd import Client
 from engine.cluster.model import ClusterMembership
+from engine.config import number_from_environment
 from engine.errors import EngineError
 
 LEASE_SECONDS = 30
@@ -33,8 +32,7 @@ SYNC_INTERVAL_SECONDS = 60.0
 
 def lease_seconds() -> int:
     """Return the seconds in HAWSE_LEASE, at least 2; without the variable, return `LEASE_SECONDS`."""
-    text = os.environ.get("HAWSE_LEASE", "")
-    return max(2, whole_number(text)) if text.isascii() and text.isdigit() else LEASE_SECONDS
+    return max(2, number_from_environment("HAWSE_LEASE", LEASE_SECONDS))
 
 
 class LeaseKeeper:

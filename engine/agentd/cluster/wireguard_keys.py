@@ -4,7 +4,6 @@ watch.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,19 +15,19 @@ from engine.cluster import membership as memberships
 from engine.cluster.encryption import is_encrypted
 from engine.cluster.etcd import Client
 from engine.cluster.model import ClusterMembership, Node
+from engine.config import number_from_environment
 from engine.golang import timestamps
 from engine.model import NetworkRecord
 from engine.store.codec import decode, encode
 from engine.swarm import pki
 
-LIFETIME = 12 * 3600.0
+LIFETIME = 12 * 3600
 """Seconds after which a WireGuard key is replaced, as in Docker; HAWSE_KEY_LIFETIME overrides this time."""
 
 
-def lifetime() -> float:
+def lifetime() -> int:
     """Return the seconds in HAWSE_KEY_LIFETIME; without the variable, return `LIFETIME`."""
-    text = os.environ.get("HAWSE_KEY_LIFETIME", "")
-    return float(text) if text.isascii() and text.isdigit() else LIFETIME
+    return number_from_environment("HAWSE_KEY_LIFETIME", LIFETIME)
 
 
 def rotated(
