@@ -442,7 +442,7 @@ def _destinations(endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> list[
 
 def _permissions(source: EndpointSpec, target: EndpointSpec) -> list[elements.Element]:
     """Return the elements of the kernel that allow ``source`` to reach ports of ``target`` by a legacy link."""
-    return elements.between(source, target, [*table.elements("linked4"), *table.elements("linked6")])
+    return elements.between(source, target, table.elements("linked4", "linked6"))
 
 
 def _siblings(siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> list[elements.Element]:

@@ -53,11 +53,10 @@ class Port:
 
     def attach(self) -> None:
         """Put the port back on the bridge, and set it up again; idempotent. A missing port is ignored."""
-        self.name = self.present()
-        port = link.find(self.session, self.name) if self.name else None
-        bridge = link.index(self.options.bridge)
+        port = marked_links.host_end(self.session, self.endpoint.id)
         if port is None:
             return
+        self.name, bridge = port.name, link.index(self.options.bridge)
         if port.master != bridge:
             # Because the kernel does not isolate a new port, the port is down until `set_up` has set its flags.
             link.change(self.session, port.index, state="down")

@@ -127,9 +127,9 @@ def remove_all() -> None:
     libnftables.run(f"destroy table {TABLE}")
 
 
-def elements(set_name: str = "") -> list[Element]:
-    """Return the elements that the kernel has in one set or map of the table ``inet hawse``.
+def elements(*sets: str) -> list[Element]:
+    """Return the elements that the kernel has in the named sets and maps of the table ``inet hawse``.
 
-    If ``set_name`` is "", the elements of all sets and maps are returned. The result is empty without the table.
+    Without names, the elements of all sets and maps are returned. The result is empty without the table.
     """
-    return table_repair.held(TABLE, [set_name] if set_name else ())
+    return table_repair.held(TABLE, sets)

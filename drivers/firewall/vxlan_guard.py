@@ -102,7 +102,7 @@ def is_whole() -> bool:
 
 def _present() -> list[Element]:
     """Return the kernel's elements of all sets that concern VXLAN packets."""
-    return [element for name in STATE_SETS for element in table.elements(name)]
+    return table.elements(*STATE_SETS)
 
 
 def _place(element: Element) -> str:
