@@ -122,7 +122,7 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
     The new network is the last item of ``members``. /etc/resolv.conf is not changed if the user has edited it.
     """
     if record.kind == "adopted":
-        namespace_files.write(host, record, _resolv_conf(host, record, members, _transform(record, members)))
+        _follow_adopted(host, record, members)
         return
     directory = host.container_directory(record.id)
     lines = own_lines(record.config, _addresses(members[-1:]), ipv6=_has_ipv6(record))
