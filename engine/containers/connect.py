@@ -184,11 +184,11 @@ def _connect_running(
         record = replace(record, next_interfaces=numbers)
         if published:
             with host.store.write() as tx:
-                tx.put_container(lookup.with_stored_links(tx, record))
+                tx.put_container(record)
             publish.publish_locked(host, record.id, published)
     with host.store.write() as tx:
         if not published:
-            tx.put_container(lookup.with_stored_links(tx, record))
+            tx.put_container(record)
         end_intent(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
     return members
 
@@ -231,7 +231,7 @@ def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settin
         name, named = network.name, True
     attachment = NetworkAttachment(name, settings, named=named)
     with host.store.write() as tx:
-        tx.put_container(lookup.with_stored_links(tx, _with_attachment(record, attachment)))
+        tx.put_container(_with_attachment(record, attachment))
         if network is not None:
             events.connection(tx, network, "connect", record.id)
 
@@ -278,7 +278,7 @@ def rollback(host: Host, endpoint_id: str) -> None:
     left = without_attachment(container, network)
     if len(left.attachments) != len(container.attachments):
         with host.store.write() as tx:
-            tx.put_container(lookup.with_stored_links(tx, left))
+            tx.put_container(left)
     if alive:
         members = _sync_gateways(host, left, members)
         port_assignment.reassign_ports(host, left, members, endpoint.ports)
@@ -321,6 +321,6 @@ def _sync_gateways(host: Host, container: ContainerRecord, members: Sequence[Joi
     """
     joined, numbers = gateway_bridge.sync_gateway_bridge(host, container, members, names.interface_numbers(container))
     with host.store.write() as tx:
-        tx.put_container(lookup.with_stored_links(tx, replace(container, next_interfaces=numbers)))
+        tx.put_container(replace(container, next_interfaces=numbers))
     sandbox.route(container, joined)
     return joined

@@ -45,11 +45,11 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
             return
         try:
             network = lookup.network(host, reference)
-        except NotFound as error:
-            if any(a.network == reference for a in record.attachments):
-                _disconnect_stopped(host, record, reference)
-                return
-            raise not_connected(record, reference, running=False) if force else error from None
+        except NotFound:
+            if not force and all(a.network != reference for a in record.attachments):
+                raise
+            _disconnect_stopped(host, record, reference)
+            return
         hooks.check_used_here(host, network)
         _disconnect_running(host, record, network)
 
@@ -69,7 +69,7 @@ def _disconnect_stopped(host: Host, record: ContainerRecord, reference: str) -> 
         if len(left.attachments) == len(record.attachments):
             raise not_connected(record, reference, running=False)
     with host.store.write() as tx:
-        tx.put_container(lookup.with_stored_links(tx, left))
+        tx.put_container(left)
         for endpoint in tx.endpoints(container_id=record.id):
             if tx.network(endpoint.network_id) is None:
                 tx.delete_endpoint(endpoint.id)
@@ -86,7 +86,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     assert gone is not None
     left = without_attachment(record, network)
     with host.store.write() as tx:
-        tx.put_container(lookup.with_stored_links(tx, left))
+        tx.put_container(left)
         begin_intent(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
         begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     rest = [m for m in members if m is not gone]
@@ -105,7 +105,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
         if forgotten:
             tx.delete_container(record.id)
         else:
-            tx.put_container(lookup.with_stored_links(tx, replace(record, next_interfaces=numbers)))
+            tx.put_container(replace(record, next_interfaces=numbers))
         end_intent(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
         end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     announce(host)

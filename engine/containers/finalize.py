@@ -70,7 +70,7 @@ def _record_end(
     end.
     """
     stopped = ended.stopped_by_user or current.stopped_by_user
-    ended = lookup.with_stored_links(tx, replace(ended, stopped_by_user=stopped, name=current.name))
+    ended = replace(ended, stopped_by_user=stopped, name=current.name)
     if stopped:
         ended = replace(ended, status="exited", restart_count=current.restart_count)
     if at_shutdown:

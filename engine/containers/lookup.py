@@ -123,18 +123,6 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     return restart_policy.after_end(ended, restart_requested=state.restart)
 
 
-def with_stored_links(reader: Reader, record: ContainerRecord) -> ContainerRecord:
-    """Return a container's record, but with the legacy links (``--link``) of its stored record.
-
-    A command calls this before it stores a record that it read earlier. A rename of a linked container changes the
-    stored links, and does not hold the lock of this container.
-    """
-    if not record.host.links:  # no command adds links to an existing container
-        return record
-    stored = reader.container(record.id)
-    return replace(record, host=replace(record.host, links=stored.host.links)) if stored is not None else record
-
-
 def is_running(host: Host, record: ContainerRecord) -> bool:
     """Return whether the container's process really runs now, whatever status its record has (`with_actual_state`)."""
     return with_actual_state(host, record).status == "running"

@@ -53,7 +53,7 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
             port_assignment.record_ports(tx, record, held)
             member = replace(member, endpoint=held)
             begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
-        tx.put_container(lookup.with_stored_links(tx, record))
+        tx.put_container(record)
         for spec in specs:
             events.container(tx, record, "publish", {"port": exposed_port(spec)})
     if member is not None:
@@ -126,7 +126,7 @@ def unpublish(host: Host, reference: str, requested: PortSpec) -> None:
         with host.store.write() as tx:
             gone = [_take_back(tx, member, requested) for member in members]
             left = replace(record, host=replace(record.host, port_bindings=tuple(kept)))
-            tx.put_container(lookup.with_stored_links(tx, left))
+            tx.put_container(left)
             events.container(tx, record, "unpublish", {"port": exposed_port(requested)})
             begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
         for member, cut in zip(members, gone, strict=True):

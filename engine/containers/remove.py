@@ -136,7 +136,7 @@ def _remove_locked(host: Host, ids: Sequence[str], *, force: bool) -> dict[str, 
         return errors
     with host.store.write() as tx:
         for record in records:
-            tx.put_container(lookup.with_stored_links(tx, replace(record, stopped_by_user=True)))
+            tx.put_container(replace(record, stopped_by_user=True))
             if record.status == "running" and record.kind == "process":
                 events.killed(tx, record, signal.SIGKILL)
             begin_intent(tx, IntentKind.CONTAINER_REMOVE, record.id)

@@ -33,7 +33,7 @@ def rename(host: Host, reference: str, name: str) -> None:
                 events.container(tx, record, "rename", {"oldName": f"/{before.name}"})
                 for other in tx.containers():
                     if (linked := links.renamed(tx, other, before, new)) is not other:
-                        tx.put_container(linked)
+                        tx.put_container(linked, relink=True)
                 for endpoint in tx.endpoints(container_id=record.id):
                     if not endpoint.names:
                         continue  # the endpoint on docker_gwbridge has no names

@@ -82,7 +82,7 @@ def _start(host: Host, record: ContainerRecord) -> None:
         live = _plumb(host, reserved, netns)
         _run(host, live)
     with host.store.write() as tx:
-        tx.put_container(lookup.with_stored_links(tx, live.record))
+        tx.put_container(live.record)
         events.container(tx, live.record, "start")
         end_intent(tx, IntentKind.CONTAINER_START, record.id)
         end_intent(tx, IntentKind.CONTAINER_RESTART, record.id)
@@ -190,7 +190,7 @@ def _reserve(
     ``granted`` maps network ids to endpoints that the cluster has already reserved. ``bridge`` is the gateway bridge
     (docker_gwbridge), or None if the container does not need the gateway bridge.
     """
-    record = _prepared(tx, host, lookup.with_stored_links(tx, record))
+    record = _prepared(tx, host, record)
     by_id = {a.network_id: a for a in record.attachments if a.network_id}
     networks = {i: n for i in by_id if (n := tx.network(i)) is not None}
     former = reservation.take_former(tx, record.id)
@@ -215,7 +215,7 @@ def _prepared(tx: Transaction, host: Host, record: ContainerRecord) -> Container
     return replace(
         record,
         attachments=tuple(_resolved(tx, host, record)),
-        host=replace(record.host, network_mode=_whole_mode(tx, record)),
+        host=replace(record.host, network_mode=_whole_mode(tx, record), links=lookup.find(tx, record.id).host.links),
         sandbox_id=names.generate_id(),
         next_interfaces={},
         next_interface=0,
@@ -267,7 +267,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
     with host.store.write() as tx:
         for member in members:
             reservation.record_joined(tx, record, member)
-        tx.put_container(lookup.with_stored_links(tx, _not_yet_running(record, reserved.record)))
+        tx.put_container(_not_yet_running(record, reserved.record))
     sandbox_links.add(host, record)
     return Reserved(record, members)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from engine.agent.client import announce
-from engine.containers import lookup, sandbox_links
+from engine.containers import sandbox_links
 from engine.containers.finalize import close_sandbox
 from engine.endpoints import reservation
 from engine.errors import EngineError, KernelFailure, StartFailure, Unavailable
@@ -51,7 +51,7 @@ def rollback(host: Host, container_id: str) -> None:
         else:
             ended = replace(record, pid=0, pid_start=0, sandbox_path=_past_path(host, record))
         with host.store.write() as tx:
-            tx.put_container(lookup.with_stored_links(tx, ended))
+            tx.put_container(ended)
     announce(host)
 
 

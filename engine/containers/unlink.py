@@ -30,7 +30,7 @@ def unlink(host: Host, reference: str) -> None:
         with host.store.write() as tx:
             before = lookup.find(tx, container.id)
             record = _without(before, alias)
-            tx.put_container(record)
+            tx.put_container(record, relink=True)
         links.end_links(host, before, record, reservation.memberships(host, record.id))
 
 

@@ -183,8 +183,12 @@ class Transaction(Reader, Protocol):
     def delete_network(self, network_id: str) -> None:
         """Delete the network and the reservations of addresses in its subnets."""
 
-    def put_container(self, record: ContainerRecord) -> None:
-        """Insert or replace a container by id; raises `Taken` if another container has the same name."""
+    def put_container(self, record: ContainerRecord, *, relink: bool = False) -> None:
+        """Insert or replace a container by id; raises `Taken` if another container has the same name.
+
+        A rename changes the legacy links (``--link``) of other containers without their locks. Therefore a stored
+        container keeps its links, unless ``relink`` is set.
+        """
 
     def delete_container(self, container_id: str) -> None:
         """Delete the container and its endpoints."""

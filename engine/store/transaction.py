@@ -11,6 +11,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import starmap
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from engine.errors import EngineError
 from engine.model import (
     ContainerRecord,
@@ -279,8 +281,15 @@ class SqliteTransaction(SqliteReader):
         # "<network id>0", because "0" follows "/" in ASCII.
         self._execute("DELETE FROM addresses WHERE pool > ? AND pool < ?", f"{network_id}/", f"{network_id}0")
 
-    def put_container(self, record: ContainerRecord) -> None:
-        """Insert or replace a container by id; raises `Taken` if another container has the same name."""
+    def put_container(self, record: ContainerRecord, *, relink: bool = False) -> None:
+        """Insert or replace a container by id; raises `Taken` if another container has the same name.
+
+        A rename changes the legacy links (``--link``) of other containers without their locks. Therefore a stored
+        container keeps its links, unless ``relink`` is set.
+        """
+        stored = self.container(record.id) if record.host.links and not relink else None
+        if stored is not None:
+            record = replace(record, host=replace(record.host, links=stored.host.links))
         self._put_named(
             "containers", "container-name", record, with_links=bool(record.host.links), adopted=record.kind == "adopted"
         )
