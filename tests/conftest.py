@@ -36,8 +36,8 @@ T = TypeVar("T")
 COUNTER = itertools.count(1)
 WITHOUT_DAD = {"ipv6/conf/default/accept_dad": 0, "ipv6/conf/all/accept_dad": 0}
 """Files below /proc/sys/net by which a namespace uses new IPv6 addresses at once (without duplicate detection)."""
-FAILURE_CHARACTERS = 4000
-"""Characters of a failure's text that the summary shows if the test passed in its second run."""
+FAILURE_LINES = 12
+"""Lines of a failure that the summary shows if the test ran a second time."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -71,17 +71,19 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     try:
         return (yield)
     except BaseException:
-        for value in getattr(item, "funcargs", {}).values():
+        for value in reversed(getattr(item, "funcargs", {}).values()):
             if isinstance(value, Host):
                 value.remove_objects_since(began)
         raise
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show why the first run of each repeated test failed."""
+    """Show why the first run of each repeated test failed: the end of the traceback and pytest's explanation."""
     for report in terminalreporter.stats.get("rerun", ()):
         terminalreporter.section(f"first run of {report.nodeid}")
-        terminalreporter.write_line(report.longreprtext[-FAILURE_CHARACTERS:])
+        lines = [line for line in report.longreprtext.splitlines() if line.startswith(("E ", ">", "tests/"))]
+        for line in lines[-FAILURE_LINES:]:
+            terminalreporter.write_line(line)
 
 
 class Netns:

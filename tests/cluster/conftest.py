@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from engine.agent.client import ask
+from engine.cluster import membership as memberships
 from tests.conftest import Host, Netns, Peer, require_root, until
 
 LEASE = 4  # seconds until the etcd lease of a dead host expires
@@ -55,6 +56,13 @@ class Member(Host):
         return subprocess.Popen(
             self.command(*argv), env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
+
+    def remove_objects_since(self, began):
+        """Remove what was created after ``began``, and leave a cluster that was created or joined after it."""
+        super().remove_objects_since(began)
+        certificate = memberships.directory(self.root) / memberships.AUTHORITY  # written once
+        if certificate.exists() and certificate.stat().st_mtime >= began.timestamp():
+            self.hawse("swarm", "leave", "--force", check=False)
 
     @property
     def underlay(self):
