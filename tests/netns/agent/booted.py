@@ -32,9 +32,10 @@ shift; exec unshare "$@"
 BOOT = """
 cd "$0"; mount -t proc proc proc; mount -t sysfs sysfs sys; mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount -t tmpfs tmpfs dev -o mode=755; mount -t tmpfs tmpfs run
-for device in null zero full random urandom tty; do touch dev/$device; mount --bind /dev/$device dev/$device; done
+for device in null zero full random urandom tty; do cp -a /dev/$device dev/; done
 mkdir dev/pts dev/shm; mount -t devpts devpts dev/pts -o newinstance,ptmxmode=0666
-ln -s pts/ptmx dev/ptmx; ln -s /proc/self/fd dev/fd; ln -s null dev/console
+ln -s pts/ptmx dev/ptmx; ln -s /proc/self/fd dev/fd
+mknod dev/console c 1 3  # a device file of its own, because systemd changes the console's owner and mode
 mount --bind proc/sys proc/sys; mount --bind proc/sys/net proc/sys/net; mount -o remount,bind,ro proc/sys
 hostname booted; pivot_root . mnt; umount -l mnt; mount -o remount,bind,ro /sys; ip link set lo up
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@" \
