@@ -19,7 +19,7 @@ from engine.agent.client import notify
 from engine.api import SwarmInit, SwarmJoin
 from engine.cluster import endpoint_sync, keys, local_networks, node_operations, shared_networks
 from engine.cluster import membership as memberships
-from engine.cluster.etcd import Client, absent, delete, put
+from engine.cluster.etcd import Client, absent, delete, put, unchanged
 from engine.cluster.membership import connected, managing
 from engine.cluster.model import MANAGER, AdmittedHost, Cluster, ClusterMembership, Cursor, Tokens, new_id
 from engine.cluster.network_request import new_record
@@ -45,8 +45,11 @@ DEFAULT_POOLS, DEFAULT_SUBNET_SIZE = ("10.0.0.0/8",), 24
 STORE_KEYS = ("cacert", "cert", "key")
 INGRESS = NetworkCreate("ingress", driver="overlay", ingress=True)
 LONGEST_SUBNET = 29  # the prefix length of the smallest subnet, as in Docker
-JOINING = "joining.json"
-"""The file with the membership of an incomplete join. A failed join, or the next one, then removes this host again."""
+CREATING, JOINING = "creating.json", "joining.json"
+"""The files with the membership of an incomplete init (only with an external etcd store) or join.
+
+A failed command, or the next init or join, then deletes the records of this host from the etcd store.
+"""
 WITHDRAWAL_TIMEOUT_SECONDS = 5.0
 """Maximum seconds to wait for the etcd member of an incomplete join."""
 MEMBERSHIP_LOCK = ("cluster", "membership")
@@ -81,11 +84,8 @@ def init(host: Host, request: SwarmInit) -> str:
         cluster = Cluster(membership.cluster_id, timestamps.now(), pools, size, layout=keys.LAYOUT)
         gateway_bridge.recorded_bridge(host)
         membership = _with_store(host, where, membership, cluster)
-        try:
-            _enter(host, membership)
-        except BaseException:
-            _empty_external_store(host, membership)
-            raise
+        _enter(host, membership)
+        (memberships.directory(host.root) / CREATING).unlink(missing_ok=True)
     return node
 
 
@@ -138,6 +138,8 @@ def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster:
 
     ``where`` is the directory of the cluster's files. Returns the membership with this host's WireGuard key.
     """
+    if membership.external:
+        _write(where, {CREATING: encode(membership)})
     _publish_directory(host, where)
     if not membership.external:
         peer = etcd_member.url(membership.address, etcd_member.PEER_PORT)
@@ -169,13 +171,6 @@ def _write_first_records(client: Client, cluster: Cluster, membership: ClusterMe
     with suppress(EngineError):
         shared_networks.create(client, replace(new_record(INGRESS), options=None))
     return membership
-
-
-def _empty_external_store(host: Host, membership: ClusterMembership) -> None:
-    """Delete the records of a cluster that could not be created; does nothing if the etcd store is not external."""
-    if membership.external:
-        with suppress(EngineError), closing(memberships.open_client(host.root, membership)) as client:
-            client.transact([], [delete(keys.BASE, prefix=True)])
 
 
 def _with_tunnel_key(membership: ClusterMembership) -> tuple[ClusterMembership, str]:
@@ -253,23 +248,42 @@ def _take_place(
 
 
 def _withdraw(host: Host) -> None:
-    """Remove this host from the cluster that it has joined incompletely; does nothing without such a join.
+    """Delete the records of an incomplete init or join from the etcd store; does nothing without one.
 
-    Because the etcd member may already have a vote, the member is removed before its data is deleted. Otherwise the
-    cluster could lose its quorum.
+    Because the etcd member of a join may already have a vote, the member is removed before its data is deleted.
+    Otherwise the cluster could lose its quorum.
     """
     where = memberships.directory(host.root)
+    created, joined = _incomplete(where / CREATING), _incomplete(where / JOINING)
+    with suppress(EngineError, CodecError):  # CodecError: another version of hawse wrote the store's records
+        if created is not None:
+            _empty_external_store(host, created)
+        elif joined is not None:
+            if joined.has_etcd:
+                etcd_member.restart(host.run, where)
+                alone = replace(joined, managers=())
+                with closing(memberships.open_client(host.root, alone)) as client:
+                    etcd_member.wait_until_ready(host.run, client, WITHDRAWAL_TIMEOUT_SECONDS)
+            _leave_store(host, joined)
+
+
+def _incomplete(file: Path) -> ClusterMembership | None:
+    """Return the membership in the file of an incomplete init or join, or None if the file does not exist.
+
+    Also return None if another version of hawse wrote the file.
+    """
     try:
-        membership = decode(ClusterMembership, (where / JOINING).read_text())
-    except (FileNotFoundError, NotADirectoryError, CodecError):  # CodecError: another version of hawse wrote the file
-        return
-    with suppress(EngineError):
-        if membership.has_etcd:
-            etcd_member.restart(host.run, where)
-            alone = replace(membership, managers=())
-            with closing(memberships.open_client(host.root, alone)) as client:
-                etcd_member.wait_until_ready(host.run, client, WITHDRAWAL_TIMEOUT_SECONDS)
-        _leave_store(host, membership)
+        return decode(ClusterMembership, file.read_text())
+    except (FileNotFoundError, NotADirectoryError, CodecError):
+        return None
+
+
+def _empty_external_store(host: Host, membership: ClusterMembership) -> None:
+    """Delete all records of hawse from the external etcd store, unless they belong to another cluster."""
+    with closing(memberships.open_client(host.root, membership)) as client:
+        entry = client.get(keys.CLUSTER)
+        if entry is not None and decode(Cluster, entry.value).id == membership.cluster_id:
+            client.transact([unchanged(keys.CLUSTER, entry.revision)], [delete(keys.BASE, prefix=True)])
 
 
 # -------------------------------------------------------------------------------------------------- leave

@@ -34,6 +34,11 @@ def fail(manager):
 swarm.wait_until_open = fail
 """
 """A program for `Host.hawse` that makes a ``swarm init`` or ``swarm join`` as manager fail in its last step."""
+KILLED_LATE = """import os
+from engine.swarm import swarm
+swarm._enter = lambda *_: os.kill(os.getpid(), 9)
+"""
+"""A program for `Host.hawse` that kills a ``swarm init`` or ``swarm join`` before the host becomes a member."""
 
 
 class Member(Host):

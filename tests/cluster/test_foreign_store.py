@@ -12,7 +12,7 @@ import pytest
 
 from engine.cluster.membership import AUTHORITY_KEY, STORE_FILES, load
 from engine.swarm import pki
-from tests.cluster.conftest import FAILS_LATE, eventually, processes_of
+from tests.cluster.conftest import FAILS_LATE, KILLED_LATE, eventually, processes_of
 
 pytestmark = pytest.mark.netns
 
@@ -54,6 +54,7 @@ def test_hosts_share_an_etcd_that_the_user_runs(cluster, store):
     init = ("swarm", "init", "--advertise-addr", first.underlay, "--store", url)
     eventually(lambda: "certificate" in first.hawse(*init, check=False).stderr, 20)
     assert "too late" in first.hawse(*init, *files, code=FAILS_LATE, check=False).stderr
+    assert first.hawse(*init, *files, code=KILLED_LATE, check=False).returncode
     first.hawse(*init, *files)
     second = cluster.join()
     assert not any(line.startswith("etcd") or "/etcd " in line for h in cluster.hosts for line in processes_of(h))

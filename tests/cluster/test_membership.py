@@ -13,14 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.cluster.conftest import FAILS_LATE, eventually, processes_of
+from tests.cluster.conftest import FAILS_LATE, KILLED_LATE, eventually, processes_of
 
 pytestmark = pytest.mark.netns
 OUTSIDE = 'This node is not a swarm manager. Use "hawse swarm init" or "hawse swarm join"'
-KILLED_LATE = """import os
-from engine.swarm import swarm
-swarm._enter = lambda *_: os.kill(os.getpid(), 9)
-"""
 BUSY = """from engine.errors import Unavailable
 from engine.swarm import swarm
 
