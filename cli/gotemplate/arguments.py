@@ -27,7 +27,8 @@ from cli.gotemplate.nodes import Bool, NumberNode, String, TemplateNode
 def fit(value: Value | None, type_: Type) -> Value | None:
     """Return ``value`` as an argument for a parameter of type ``type_``; raises Fault if the value does not fit.
 
-    If ``value`` is None, the type's nil value is returned.
+    If only the value behind a pointer or inside an interface fits, this inner value is returned. If ``value`` is None,
+    the type's nil is returned: None for ANY and ANY_VALUE, otherwise a Value with the raw value None.
     """
     if value is None:
         if not type_.can_be_nil():
@@ -51,7 +52,10 @@ def fit(value: Value | None, type_: Type) -> Value | None:
 
 
 def nil_argument(type_: Type) -> Value | None:
-    """Return the value for a literal ``nil`` as an argument; raises Fault if the parameter's type has no nil."""
+    """Return the value for a literal ``nil`` as an argument; raises Fault if the parameter's type has no nil.
+
+    The value is None for ANY and ANY_VALUE, otherwise a Value with the raw value None.
+    """
     if not type_.can_be_nil():
         raise Fault(f"cannot assign nil to {type_}")
     return None if type_ is ANY or type_ is ANY_VALUE else Value(type_, None)
@@ -60,7 +64,8 @@ def nil_argument(type_: Type) -> Value | None:
 def constant(node: TemplateNode) -> Value | None:
     """Return the value of a constant that is an argument for a parameter of Go's type ``any``.
 
-    The spelling of the constant decides the type of the value. The literal ``nil`` raises Fault.
+    The spelling of the constant decides the type: ``1`` gives an int, and ``1.0`` gives a float64. Raises Fault for the
+    literal ``nil``, and for an integer that does not fit into an int.
     """
     if isinstance(node, Bool):
         return Value(BOOL, node.value)

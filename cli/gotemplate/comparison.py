@@ -28,9 +28,9 @@ def _shown(value: Value, verb: bytes = b"%s") -> str:
 
 
 def _same_other(left: Value | None, right: Value | None) -> bool:
-    """Return whether two values other than numbers, strings and booleans are equal.
+    """Return whether two values are equal; neither of them is a number, a string or a boolean.
 
-    Raises Fault if the values cannot be compared.
+    None and nil values equal each other, and no other value. Raises Fault if the values cannot be compared.
     """
     if left is not None and right is not None and left.type.kind != right.type.kind:
         other = _shown(right, b"%v")
@@ -56,7 +56,10 @@ def _same(left: Value | None, right: Value | None) -> bool:
 
 
 def equal(left: Value | None, *rights: Value | None) -> bool:
-    """Return whether ``left`` equals one of ``rights``; raises Fault if their types cannot be compared."""
+    """Return whether ``left`` equals one of ``rights``; raises Fault if their types cannot be compared.
+
+    Also raises Fault if ``rights`` is empty.
+    """
     if not rights:
         raise Fault("missing argument for comparison")
     left = unwrap(left)

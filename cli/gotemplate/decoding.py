@@ -24,15 +24,18 @@ class JsonNumber(str):
 
 
 def load(text: str) -> Any:
-    """Parse JSON text and keep the spelling of numbers; raises ValueError."""
+    """Parse JSON text; raises ValueError if it is no valid JSON.
+
+    Each number becomes a JsonNumber, so that its spelling is kept.
+    """
     return json.loads(text, parse_int=JsonNumber, parse_float=JsonNumber)
 
 
 def _grown(items: list[Raw]) -> Slice:
-    """Return a slice of ``items`` with the capacity that Go's append gives to a growing slice.
+    """Return a slice of ``items`` that has the capacity of a slice to which Go's append has added them.
 
-    The template function ``slice`` may reach up to the capacity. Go doubles the capacity up to 512 elements. A longer
-    slice gets no spare capacity in hawse.
+    The capacity is the number of elements up to which the template function ``slice`` may reach. Up to 512 elements, it
+    is the length rounded up to a power of two. In hawse, the capacity of a longer slice is its length.
     """
     size = len(items)
     return Slice(items, (1 << (size - 1).bit_length()) - size if 0 < size <= 512 else 0)
@@ -56,7 +59,8 @@ def untyped(document: Any) -> Value | None:
 def typed(type_: Type, document: Any) -> Raw:
     """Return a JSON document as the raw value (the Python form) of the Go type ``type_``.
 
-    Raises ValueError or TypeError if the document does not fit the type.
+    null gives the zero value of the type. Raises ValueError, TypeError or AttributeError if the document does not fit
+    the type.
     """
     if document is None:
         return type_.zero()

@@ -79,7 +79,7 @@ def _truncate(text: bytes, size: int) -> Value:
 
 
 def docker_functions(budget: Budget) -> Mapping[str, Function]:
-    """Return Docker's template functions by name; ``budget`` limits the results of join and pad."""
+    """Return Docker's template functions by name; ``budget`` limits the bytes that join and pad produce."""
     return {
         "json": Function((ANY,), _json),
         "split": Function((STRING, STRING), _split),

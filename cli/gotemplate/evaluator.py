@@ -36,9 +36,10 @@ Final = Value | None | MissingArgument
 
 
 class EvaluatorSettings(NamedTuple):
-    """The values that all template invocations of one execution share: functions, budget and the missingkey option.
+    """The settings of one execution, which all its template invocations share.
 
-    The budget limits the steps and the output bytes of the execution.
+    ``builtins`` are Go's template functions, and ``functions`` are Docker's. ``budget`` limits the steps and the output
+    bytes. ``missing_key_fails`` says whether a missing map key is an error.
     """
 
     builtins: Mapping[str, Function]
@@ -50,9 +51,9 @@ class EvaluatorSettings(NamedTuple):
 class Evaluator:
     """Evaluates the pipelines of one template invocation.
 
-    The attribute ``variables`` is the stack of the template's variables; the last entry is the innermost variable. In
-    all methods, ``dot`` is the value of ``.`` in the template. ``final`` is the value from the previous stage of the
-    pipeline, which becomes the last argument.
+    The attribute ``variables`` is the stack of the template's variables, as pairs of name and value. The last entry is
+    the innermost variable. In all methods, ``dot`` is the value of ``.`` in the template. ``final`` is the value from
+    the previous stage of the pipeline. It becomes the last argument of this stage.
     """
 
     def __init__(self, settings: EvaluatorSettings, dot: Value | None) -> None:
@@ -69,15 +70,16 @@ class Evaluator:
         raise Fault(f"undefined variable: {name}")
 
     def assign(self, name: str, value: Value | None) -> None:
-        """Assign a value to the innermost variable with this name."""
+        """Assign a value to the innermost variable with this name; raises Fault if there is none."""
         self.variables[self._variable_index(name)] = (name, value)
 
     # ------------------------------------------------------------------------------------------------ pipelines
 
     def pipeline(self, dot: Value | None, pipe: Pipe | None) -> Value | None:
-        """Return a pipeline's value.
+        """Return the value of a pipeline, or None if ``pipe`` is None.
 
-        The variables that the pipeline declares stay on the evaluator's stack of variables.
+        ``dot`` is the value of ``.`` in the template. The variables that the pipeline declares stay on the evaluator's
+        stack of variables. The caller removes them.
         """
         if pipe is None:
             return None
@@ -290,8 +292,11 @@ class Evaluator:
 def _passed(value: Value | None, type_: Type) -> object:
     """Return a template value in the form that a Python function takes for a parameter of type ``type_``.
 
-    For ANY_VALUE, the form is the Value itself. For an interface, it is the Value inside the interface. For any other
-    type, it is the raw value.
+    - ANY_VALUE: the Value itself
+    - an interface type: the Value inside the interface
+    - any other type: the raw value (`Value.raw`)
+
+    None is returned unchanged.
     """
     if type_ is ANY_VALUE:
         return value
@@ -311,9 +316,9 @@ def _call_method(method: Method, receiver: Value, args: tuple[object, ...]) -> V
 
 
 def _described(final: Final) -> str:
-    """Return the text that Go's reflect.Value.String gives for ``final``.
+    """Return the text that Go's reflect.Value.String gives for ``final``, the value from the previous pipeline stage.
 
-    ``final`` is the value from the previous pipeline stage.
+    A string gives itself, an int gives ``<int Value>``. None and MISSING give ``<invalid Value>``.
     """
     if not isinstance(final, Value):
         return "<invalid Value>"

@@ -64,7 +64,10 @@ class Executor(Evaluator):
         self.depth = depth
 
     def run(self, dot: Value | None) -> None:
-        """Execute the template's body; raises TemplateExecError, which names the position of the failure."""
+        """Execute the template's body; raises TemplateExecError, which names the position of the failure.
+
+        ``dot`` is the value of ``.`` in the body.
+        """
         try:
             self._body(dot, self.source.trees[self.name])
         except Fault as fault:
@@ -86,7 +89,7 @@ class Executor(Evaluator):
         self.output.append(data)
 
     def _body(self, dot: Value | None, body: Body) -> str:
-        """Execute the nodes of a template body in order.
+        """Execute the nodes of a template body in order; ``dot`` is the value of ``.`` in the body.
 
         Return "break" or "continue" if an action ``{{break}}`` or ``{{continue}}`` ended the body early. Return "" if
         all nodes were executed.

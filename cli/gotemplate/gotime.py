@@ -60,7 +60,10 @@ class Civil:
 
 
 def parse_rfc3339(text: str) -> Raw:
-    """Parse a time in RFC 3339 form and return it as a raw time; raises ValueError if the text is invalid."""
+    """Parse a time in RFC 3339 form; raises ValueError if the text is invalid.
+
+    Return a raw time: the list that the module's docstring describes.
+    """
     day, _, clock = text.partition("T")
     offset = None
     if clock.endswith("Z"):
@@ -149,7 +152,7 @@ _FORMATTERS = _formatters()
 
 
 def format_time(raw: Raw, layout: str) -> str:
-    """Format a raw time with a Go layout.
+    """Format a raw time (the list that the module's docstring describes) with a Go layout.
 
     As in Go, the layout shows how the reference time Mon Jan 2 15:04:05 MST 2006 would be written.
     """

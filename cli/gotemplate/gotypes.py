@@ -25,7 +25,10 @@ _ZEROS: dict[str, Raw] = {"bool": False, "string": b"", "float64": 0.0, "complex
 
 
 class Slice:
-    """A Go slice: the elements, and the number of further elements in the backing array (here all are zero values)."""
+    """A Go slice: ``items`` are its elements, and ``spare`` is the number of elements after them in the backing array.
+
+    In hawse, the elements after ``items`` are zero values.
+    """
 
     __slots__ = ("items", "spare")
 
@@ -50,11 +53,12 @@ class StructField(NamedTuple):
 
 
 class Function(NamedTuple):
-    """A function that templates can call; ``call`` takes arguments with Go types and returns the result.
+    """A function that templates can call; ``call`` is its Python function, which returns the result.
 
-    ``params`` are the types of the fixed parameters, and ``rest`` is the element type of a variadic parameter. The type
-    ANY_VALUE stands for Go's reflect.Value. A parameter of this type gets a Value, or None for an invalid
-    reflect.Value. ``fault`` is Go's error text if templates cannot use the results of the function.
+    ``params`` are the types of the fixed parameters. ``rest`` is the element type of a variadic parameter, or None
+    without one. ``call`` gets the raw value (the Python form) of each argument. There are two exceptions: interface
+    types, and the type ANY_VALUE (Go's reflect.Value). For these, ``call`` gets a Value, or None for nil. ``fault`` is
+    Go's error text for a function that templates cannot call. For all others, it is "".
     """
 
     params: tuple[Type, ...]
@@ -84,7 +88,7 @@ class Type:
         return self.name
 
     def element(self) -> Type:
-        """Return the element type of a pointer, slice, array or map."""
+        """Return the element type of a pointer, slice, array or map; raises TypeError for any other type."""
         if self.elem is None:
             raise TypeError(self.name)
         return self.elem
@@ -120,8 +124,8 @@ class Type:
     def field_path(self, name: str) -> tuple[int, ...] | None:
         """Return the indexes that lead to the field ``name``, or None if the struct has no such field.
 
-        A field of the struct itself has one index. A field of an embedded struct has more indexes: one for each struct
-        from the outermost to the innermost.
+        A field of the struct itself has one index. Example: (2, 0) is the first field of an embedded struct, which is
+        the third field of the outer struct.
         """
         if self.lookup is None:
             self.lookup = _field_paths(self)
@@ -171,7 +175,7 @@ class Value:
         return None if self.raw is None else Value(self.type.element(), self.raw, True)
 
     def length(self) -> int:
-        """Return the length of a string, array, slice or map."""
+        """Return the length of a string, array, slice or map; a nil slice or map has length 0."""
         if self.raw is None:
             return 0
         return len(self.raw.items) if self.type.kind == "slice" else len(self.raw)
@@ -207,10 +211,10 @@ class Value:
 
 
 def _field_paths(struct: Type) -> dict[str, tuple[int, ...]]:
-    """Return, for the name of each field of ``struct``, the indexes that lead to the field (`Type.field_path`).
+    """Return a map from each field name of ``struct`` to the indexes that lead to the field (`Type.field_path`).
 
-    An outer field hides an inner field with the same name. In Go a field name can be ambiguous, but Docker's structs
-    have no ambiguous names.
+    The fields of embedded structs are included. An outer field hides an inner field with the same name. In Go a field
+    name can be ambiguous, but Docker's structs have no ambiguous names.
     """
     paths: dict[str, tuple[int, ...]] = {}
     level: list[tuple[Type, tuple[int, ...]]] = [(struct, ())]
@@ -227,7 +231,7 @@ def _field_paths(struct: Type) -> dict[str, tuple[int, ...]]:
 
 
 def basic(kind: str, name: str = "", methods: Mapping[str, Method] | None = None) -> Type:
-    """Return a boolean, number or string type."""
+    """Return a boolean, number or string type; without ``name``, its name is ``kind``."""
     type_ = Type(kind, name or kind)
     type_.methods = methods or {}
     return type_
@@ -297,7 +301,8 @@ def integer(value: int) -> Value:
 def indirect(value: Value | None) -> tuple[Value | None, bool]:
     """Follow pointers and interfaces; return the final value, and whether this final value is nil.
 
-    A nil pointer or interface on the way is the final value. A pointer to an opaque Python object is not followed.
+    A nil pointer or interface on the way is the final value. A pointer to an opaque Python object is not followed. For
+    None, the result is None and False.
     """
     while value is not None and value.type.kind in ("ptr", "interface"):
         if value.raw is None:

@@ -25,7 +25,8 @@ class Token(NamedTuple):
     """A token of a template.
 
     ``kind`` is the keyword or a token class such as "field". ``pos`` is the token's position in characters from the
-    start of the source. ``line`` is the token's line number and starts at 1.
+    start of the source. ``value`` is the token's source text. For the kind "error", it is the error text. ``line`` is
+    the token's line number and starts at 1.
     """
 
     kind: str

@@ -28,9 +28,10 @@ class Lookahead:
         return self._tokens[self._peeked]
 
     def _push_back(self, *tokens: Token) -> None:
-        """Push back the last token and ``tokens``, so that the parser reads these tokens again.
+        """Push back the token that was read last and ``tokens``; the parser then reads these tokens again.
 
-        ``tokens`` are the tokens that were read before the last token; the newest of them comes first.
+        ``tokens`` are the tokens that were read directly before the last token, the newest first. At most two are
+        possible.
         """
         for index, token in enumerate(tokens, 1):
             self._tokens[index] = token

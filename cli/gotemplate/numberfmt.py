@@ -15,7 +15,10 @@ def digits_in_base(value: int, base: int) -> str:
 
 
 def _shortest_digits(value: float) -> tuple[str, int]:
-    """Return the shortest digits that identify ``value``, and the position of the decimal point in them."""
+    """Return the shortest digits that identify ``value``, and the position of the decimal point in them.
+
+    The sign is ignored. Examples: 12.5 gives ("125", 2), and 0.05 gives ("5", -1).
+    """
     mantissa, _, exponent = repr(abs(value)).partition("e")
     whole, _, fraction = mantissa.partition(".")
     fraction = "" if fraction == "0" else fraction

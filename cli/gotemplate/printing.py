@@ -45,7 +45,7 @@ class Printer:
         return b"".join(self.parts)
 
     def argument(self, value: Value | None, verb: str) -> None:
-        """Print one argument; a ``value`` of None is a nil interface."""
+        """Print one argument with a format verb such as "v"; None is a nil interface."""
         value = unwrap(value)
         if value is None:
             if verb in "Tv":
@@ -75,9 +75,10 @@ class Printer:
         self.write(b")")
 
     def _by_method(self, value: Value, verb: str) -> bool:
-        """Print the value by its GoString or String method; return False if the value must be printed in another way.
+        """Print the value by its String or GoString method, and return True; return False if nothing was printed.
 
-        The method is used only if the value's type has the method and the verb prints text.
+        GoString is used for ``%#v``, and String for the verbs v, s, x, X and q. Without such a method, nothing is
+        printed. The exception is the verb w, which then prints Go's text for a wrong verb.
         """
         if self._erroring:
             return False
@@ -237,10 +238,14 @@ def sprintln(args: Sequence[Value | None], budget: Budget) -> bytes:
 
 
 def printable(value: Value | None) -> Value | None:
-    """Return the value that a template action prints for the result ``value``.
+    """Return the value that an action ``{{pipeline}}`` prints; ``value`` is the value of the pipeline.
 
-    None gives the text ``<no value>``. A pointer gives the value that it refers to. A pointer is returned unchanged if
-    it is nil, or if only the pointer type has a String method.
+    - None: a string with the text ``<no value>``
+    - a pointer: the value that it refers to, or the pointer itself if it is nil
+    - an addressable value, if only the pointer type has a String method: a pointer to the value
+    - any other value: the value itself
+
+    The value that a pointer refers to is addressable.
     """
     if value is None:
         return string(b"<no value>")

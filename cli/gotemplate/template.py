@@ -35,9 +35,9 @@ class Template:
         """Execute the template with ``data`` and return the output.
 
         A failure raises TemplateExecError, which holds the output up to the failure. ``missing_key_fails`` is Go's
-        option missingkey=error. ``replace`` holds functions that replace Docker's functions. ``budget`` is the number
-        of steps and output bytes that the execution may use. Several executions may share one budget, which then limits
-        them together.
+        option missingkey=error. ``replace`` maps names to functions that replace Docker's functions. ``budget`` limits
+        the steps and the output bytes. Executions that share one budget are limited together. Without ``budget``, this
+        execution has a new budget.
         """
         budget = budget or Budget()
         functions = {**docker_functions(budget), **(replace or {})}

@@ -175,7 +175,10 @@ class Flags:
 
 
 def _with_point(text: str, verb: str, precision: int) -> str:
-    """Add a decimal point if the number has none; for %g and %x, also add zeros up to the precision."""
+    """Return the number ``text`` as Go's flag ``#`` changes it: with a decimal point, also if no digits follow.
+
+    For %g and %x, zeros are added until the number has ``precision`` digits. The precision -1 then means 6.
+    """
     digits = {"g": precision, "G": precision, "x": precision}.get(verb, 0)
     if verb in "gGx" and digits == -1:
         digits = 6
