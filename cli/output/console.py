@@ -23,7 +23,10 @@ NARROWEST, UNKNOWN = 60, 80  # columns of a terminal: the least width, and the w
 
 
 class Cell(NamedTuple):
-    """A cell of a table. ``style`` is a style of rich, such as "bold red"; the lines ``below`` have no style."""
+    """A cell of a table; ``style`` is the style of rich for ``text``, such as "bold red".
+
+    The lines ``below`` follow in the same cell, without a style.
+    """
 
     text: str
     style: str = ""
@@ -31,7 +34,10 @@ class Cell(NamedTuple):
 
 
 def text(data: str, style: str = "") -> Text:
-    """Return the data, such as a name, as a text of rich, in which control characters and markup have no effect."""
+    """Return ``data``, such as a name, as a text of rich; control characters are escaped, and markup has no effect.
+
+    ``style`` is a style of rich, such as "bold red".
+    """
     return Text(escaped_line(data), style=style)
 
 
@@ -53,14 +59,18 @@ def show(app: App, renderable: RenderableType) -> None:
 
 
 def _width(app: App) -> int:
-    """Return the maximum width of the output in columns; a pipe has practically no limit."""
+    """Return the width of the output in columns.
+
+    On a terminal, it is the terminal's width, or `UNKNOWN` if this is unknown, but at least `NARROWEST`. For a pipe, it
+    is `UNLIMITED`.
+    """
     return max(NARROWEST, app.columns or UNKNOWN) if app.on_terminal else UNLIMITED
 
 
 def print_table(app: App, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     """Print rows under a header; all columns except the last are as wide as their widest cell.
 
-    On a terminal, such a column has at most a third of the width, because the last column needs room too.
+    On a terminal, each of these columns has at most a third of the width, because the last column needs room too.
     """
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for place, title in enumerate(header[:-1]):

@@ -85,11 +85,11 @@ class TemplateWriter:
 
 
 def inspect_all(app: App, references: Iterable[str], template: str, kinds: Iterable[str], fetch: Fetch) -> None:
-    """Print the documents of all objects in ``references`` that exist.
+    """Print the documents of the objects with the names or ids in ``references``.
 
-    ``template`` is the value of ``--format``. ``kinds`` has the kinds of objects that ``fetch`` may return. If some
-    objects cannot be fetched or rendered, all other documents are printed, and then one StatusError with the errors is
-    raised.
+    ``template`` is the value of ``--format``. ``kinds`` has the kinds of objects that ``fetch`` may return. An invalid
+    template raises StatusError, and nothing is printed. If objects cannot be fetched or rendered, all other documents
+    are printed. After that, one StatusError with all errors is raised.
     """
     rendered = template not in INDENTS
     writer: Writer = TemplateWriter(template, kinds) if rendered else JsonWriter(INDENTS[template])
@@ -110,7 +110,8 @@ def inspect_all(app: App, references: Iterable[str], template: str, kinds: Itera
 def as_json(value: Any, *, indent: int | None = None) -> str:
     """Return JSON with the same bytes as Go's encoder writes.
 
-    The characters that are special in HTML (``<``, ``>``, ``&``) are not escaped, as in the daemon's answers.
+    ``indent`` is the number of spaces for each level; None means that all JSON is on one line. The characters that are
+    special in HTML (``<``, ``>``, ``&``) are not escaped, as in the daemon's answers.
     """
     separators = (",", ": ") if indent else (",", ":")
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators)

@@ -13,9 +13,10 @@ from cli.output.documents import Json
 
 
 def draw(messages: Iterable[Json], stream: BinaryIO, *, colour: bool) -> None:
-    """Write the messages of a download to a terminal.
+    """Show the progress of a download on a terminal; ``messages`` are the progress messages of Docker's pull.
 
-    A message without a layer is printed as a line. A message about a layer changes the bar of that layer.
+    A message with "progressDetail" is about one layer, and changes the bar of this layer. Any other message is printed
+    as a line.
     """
     text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", write_through=True)
     try:

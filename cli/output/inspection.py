@@ -43,12 +43,12 @@ def document_type(kind: str) -> Type:
 
 
 class Inspector:
-    """Renders the inspect documents of one kind of object.
+    """Renders the inspect documents of one kind of object with a template, as Docker does.
 
-    The template is executed on the document's typed Go values first. If this execution fails, the template is executed
-    on the plain JSON, where a missing key is an error. From then on, a missing key is an error for all later documents
-    too. Docker behaves in the same way, because all documents share one template, and Docker sets the option
-    missingkey=error on this template.
+    ``kind`` is "network", "container", and so on. ``text`` is the value of ``--format``. An invalid template raises
+    TemplateSyntaxError. The template is executed on the document's typed Go values first. If this execution fails, the
+    template is executed on the plain JSON, where a missing key is an error. From then on, a missing key is also an
+    error in the typed values of later documents.
     """
 
     def __init__(self, kind: str, text: str) -> None:
@@ -65,7 +65,8 @@ class Inspector:
     def render(self, document: Document) -> str:
         """Return the text for one document, with a newline; raises TemplateExecError with Docker's error text.
 
-        Without a template, the text is a JSON array that contains only this document.
+        ``document`` is a mapping or JSON text. Without a template (``--format`` is "" or "json"), the text is a JSON
+        array that contains only this document. With a template, JSON text that cannot be parsed raises ValueError.
         """
         if self._template is None:
             source = document if isinstance(document, str) else json.dumps(document, ensure_ascii=False)

@@ -25,11 +25,11 @@ def write_listing(
     *,
     elided: Sequence[str] = (),
 ) -> None:
-    """Print all rows of a list command in the given format; if the template fails for one row, print no rows.
+    """Print all rows of a list command in the given format.
 
     ``template`` is the value of ``--format``, and ``header`` maps each field to the title of its column. ``elided`` has
     the titles of the columns that may be omitted if the table is wider than the terminal (see `fits_terminal`). Raises
-    StatusError for an invalid template.
+    StatusError if the template is invalid, or fails for a row. Then nothing is printed.
     """
     try:
         listing = ListFormat(template)
@@ -80,15 +80,18 @@ def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> 
 
 
 def fits_terminal(app: App, elided: Sequence[str]) -> bool:
-    """Return whether the table must be fitted into the terminal's width.
+    """Return whether a table is fitted into the terminal's width: only a default table, and only with colour.
 
-    Return True only for a command's default table (``elided`` is then not empty), and only on a terminal with colour.
+    ``elided`` is empty for all tables except a command's default table (`omittable`).
     """
     return bool(elided) and app.color
 
 
 def write_fitted(app: App, rows: Sequence[Sequence[str]], elided: Sequence[str]) -> None:
-    """Print a table that is fitted into the terminal's width; the first row has the titles."""
+    """Print a table that is fitted into the terminal's width; the first row has the titles.
+
+    ``elided`` has the titles of the columns that may be omitted, the first to omit first.
+    """
     room = app.columns
     shown = [[revealed(cell) for cell in row] for row in rows]
     app.out_rendered("".join(f"{line}\n" for line in table_lines(shown, elided, room)))
@@ -105,10 +108,9 @@ def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
 
 
 def shown(app: App, row: FormatContext) -> FormatContext:
-    """Return the row; on a terminal, a one-character mark replaces each control character in the row's values.
+    """Return the row; on a terminal, a mark of one character replaces each control character in the row's values.
 
-    When the row is printed, an escape sequence is printed for each mark. A pipe gets every byte unchanged and needs no
-    marks.
+    `write` prints an escape sequence for each mark. In a pipe, control characters are printed unchanged.
     """
     if app.on_terminal:
         row.protect = app.protected

@@ -17,7 +17,8 @@ FIELD = re.compile(r"\{\{ *\.([A-Za-z]\w*) *\}\}", re.ASCII)
 def fields_of(text: str) -> tuple[str, tuple[str, ...]] | None:
     """Split a list format into a pattern for ``str.format`` and the names of its fields, or return None.
 
-    None means that the format contains anything except fields and literal text.
+    None means that the format contains anything except fields and literal text. Example: "{{.ID}}: {{.Name}}" gives
+    ("{}: {}", ("ID", "Name")).
     """
     pieces = FIELD.split(text)
     texts, names = pieces[::2], pieces[1::2]

@@ -25,7 +25,11 @@ MESSAGE_BYTES = 4096
 
 
 class Progress:
-    """The progress line of one command; ``total`` is the size of the whole work in bytes, or 0 if it is unknown."""
+    """The progress line of one command, which a child process draws on a terminal.
+
+    ``terminal`` is the terminal's file descriptor, and ``text`` is the text of the line. ``total`` is the size of the
+    whole work in bytes, or 0 if it is unknown.
+    """
 
     def __init__(self, terminal: int, text: str, total: int = 0) -> None:
         self.text, self._sent = text, 0
@@ -36,7 +40,10 @@ class Progress:
         theirs.close()
 
     def pause(self) -> None:
-        """Remove the line before the command prints; half a second after the last output, the child draws it again."""
+        """Remove the line, so that the command can print; blocks until the child has removed it or has ended.
+
+        The child draws the line again half a second after the last call.
+        """
         self._send(PAUSE)
         with suppress(OSError):
             while self._connection.recv(MESSAGE_BYTES) not in (PAUSED, b""):
@@ -56,7 +63,7 @@ class Progress:
     def close(self) -> None:
         """Remove the line and wait until the child has ended; idempotent.
 
-        A child that has not drawn yet is killed, because it may still be importing rich, which takes long.
+        A child that has not drawn since the last `pause` is killed. It may still be importing rich, which takes long.
         """
         if self._child and not self._has_drawn():
             os.kill(self._child, signal.SIGKILL)
@@ -131,7 +138,10 @@ class _Line:
 
 
 def _become_child(connection: socket.socket, terminal: int, text: str, total: int) -> NoReturn:
-    """Draw the line until the command closes the connection, then exit; never returns."""
+    """Draw the line on ``terminal`` (a file descriptor), then exit; never returns.
+
+    The process exits when the command closes the connection or dies.
+    """
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)
@@ -148,9 +158,10 @@ def _become_child(connection: socket.socket, terminal: int, text: str, total: in
 
 
 def draw(connection: socket.socket, line: _Line) -> None:
-    """Draw the line when the command has printed nothing for half a second.
+    """Draw the line when the command has sent no message for half a second.
 
-    Hide the line while ctrl-Z has stopped the command. Return when the command closes the connection or dies.
+    The message `PAUSE` hides the line, and the half second starts again. The line is also hidden while ctrl-Z has
+    stopped the command. Return when the command closes the connection or dies.
     """
     command, quiet = os.getppid(), 0.0
     connection.settimeout(LOOK_SECONDS)

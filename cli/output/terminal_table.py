@@ -61,10 +61,11 @@ def coloured(state: str, shown: str = "") -> str:
 
 
 def _least(title: str, width: int, elided: Sequence[str]) -> int:
-    """Return the least useful width of a column in terminal columns; ``width`` is the width of its widest cell.
+    """Return the least width, in terminal columns, with which a column is useful.
 
-    If the columns do not fit at their least widths, a column is omitted. ``elided`` has the titles of the columns that
-    may be omitted.
+    ``width`` is the width of its widest cell. If the least widths of all columns do not fit into the terminal, columns
+    are omitted. ``elided`` has the titles of the columns that may be omitted. A column with ids is only useful with its
+    full width.
     """
     if title.split()[-1:] == ["ID"]:
         return width
@@ -136,7 +137,7 @@ def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[i
 def _joined(rows: Sequence[Row], widths: Sequence[int], gap: int) -> list[str]:
     """Return the rows as lines with columns of these widths and ``gap`` spaces between the columns.
 
-    The titles are bold and the states are coloured.
+    A cell that is wider than its column is cut. The titles are bold and the states are coloured.
     """
     states = {place for place, title in enumerate(rows[0]) if title in STATE_TITLES}
     last, lines = len(widths) - 1, []
