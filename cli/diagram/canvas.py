@@ -32,7 +32,7 @@ class Canvas:
         dashed: bool = False,
         opacity: float = 1,
     ) -> None:
-        """Add a rectangle with round corners."""
+        """Add a rectangle; ``radius`` is the radius of its corners."""
         line = f' stroke="{stroke}" stroke-width="{stroke_width:g}"' if stroke else ""
         dashes = ' stroke-dasharray="7 5"' if dashed else ""
         solid = f' fill-opacity="{opacity:g}"' if opacity < 1 else ""
@@ -71,7 +71,7 @@ class Canvas:
         self._elements.append(f"<text {place}{weight}{anchor}>{safe}</text>")
 
     def document(self, width: float, height: float, background: str) -> str:
-        """Return the SVG document."""
+        """Return the SVG document with all elements on a ``background`` of this colour."""
         size = f'width="{width:g}" height="{height:g}"'
         head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width:g} {height:g}">'
         return "\n".join([head, f'<rect {size} fill="{background}"/>', *self._elements, "</svg>"]) + "\n"

@@ -30,7 +30,11 @@ class HostGroup(NamedTuple):
 
 
 def groups(network: Json) -> list[HostGroup]:
-    """Return the containers of a network by host, in the order of the hosts' names."""
+    """Return the containers of a network by host, in the order of the hosts' names.
+
+    A title has the host's name and address, such as "web1 (192.0.2.7, this host)". If the map has no hosts for the
+    network, there is one group with the title "".
+    """
     if not network["Hosts"]:
         return [HostGroup("", network["Containers"])]
     named = []
@@ -48,7 +52,10 @@ def clean(data: str, longest: int = LONGEST) -> str:
 
 
 def addresses(container: Json) -> list[str]:
-    """Return the addresses of an endpoint, without prefix lengths."""
+    """Return the IPv4 and IPv6 address of a container on one network, without prefix lengths.
+
+    ``container`` is an element of the network's list of containers in the network map.
+    """
     interfaces = (container["IPv4Address"], container["IPv6Address"])
     return [address.partition("/")[0] for address in interfaces if address]
 
@@ -59,12 +66,15 @@ def subnets(network: Json) -> list[str]:
 
 
 def facts(network: Json) -> list[str]:
-    """Return the words that a drawing shows with a network's name: the driver, the subnets and "internal"."""
+    """Return the words beside a network's name: the driver, the subnets, and "internal" for an internal network."""
     return [network["Driver"], *subnets(network), *(["internal"] if network["Internal"] else [])]
 
 
 def ports(container: Json) -> list[str]:
-    """Return short texts of the published ports, without the addresses 0.0.0.0 and [::]; equal texts appear once."""
+    """Return short texts of the published ports, without the addresses 0.0.0.0 and [::]; equal texts appear once.
+
+    Example: "0.0.0.0:8080->80/tcp" gives "8080 → 80/tcp".
+    """
     return list(dict.fromkeys(_short(port) for port in container["Ports"]))
 
 
@@ -84,7 +94,7 @@ def also_on(document: Json) -> dict[str, list[str]]:
 
 
 def colour(driver: str) -> str:
-    """Return the colour of a driver's networks."""
+    """Return the colour of a driver's networks, such as "#2563eb"; a driver from another vendor has `OTHER_COLOUR`."""
     return COLOURS.get(driver, OTHER_COLOUR)
 
 

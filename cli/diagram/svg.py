@@ -66,17 +66,17 @@ def _panels(canvas: Canvas, document: Json) -> float:
 
 
 class _Panel:
-    """The panel of one network. The drawing methods, except `card`, return the height of the drawing."""
+    """The panel of one network. The drawing methods, except `card`, return the height of the drawing in pixels."""
 
     def __init__(self, canvas: Canvas, network: Json, joined: Mapping[str, Sequence[str]]) -> None:
         self.canvas, self.network, self.joined = canvas, network, joined
         self.paint = colour(network["Driver"])
 
     def draw(self, area: Area) -> float:
-        """Draw the frame, then the contents, because later elements cover earlier ones.
+        """Draw the frame, then the contents, and return the height of the panel.
 
-        Because the frame needs the height of the contents, the contents are drawn twice: the first drawing only
-        measures.
+        The frame comes first, because later elements cover earlier ones. Because the frame needs the height of the
+        contents, the contents are first drawn on another canvas, which is discarded.
         """
         canvas, dashed, inner = self.canvas, self.network["Internal"], area.width - 2 * PAD
         place = Area(area.x + PAD, area.y + HEADER + PAD, inner)
@@ -91,7 +91,7 @@ class _Panel:
         return height
 
     def contents(self, area: Area) -> float:
-        """Draw the containers; on a cluster network, draw the containers of each host in a box."""
+        """Draw the containers and return the height; on a cluster network, each host has a box with its containers."""
         height = 0.0
         for title, containers in groups(self.network):
             place = Area(area.x, area.y + height, area.width)
@@ -102,7 +102,7 @@ class _Panel:
         return height
 
     def group(self, area: Area, title: str, containers: Sequence[Json]) -> float:
-        """Draw a box with the containers of one host."""
+        """Draw a box with the containers of one host, and return its height."""
         inner = Area(area.x + PAD / 2, area.y + GROUP_TITLE, area.width - PAD)
         height = GROUP_TITLE + max(_Panel(Canvas(), self.network, self.joined).cards(inner, containers), PAD / 2)
         self.canvas.box(*area, height - 4, radius=10, fill=self.paint, opacity=0.08)
@@ -111,7 +111,7 @@ class _Panel:
         return height + PAD / 2
 
     def cards(self, area: Area, containers: Sequence[Json]) -> float:
-        """Draw the containers' cards in rows; the cards of a row are equally high."""
+        """Draw the containers' cards in rows, and return the height; the cards of a row are equally high."""
         number = max(1, int((area.width + CARD_GAP) // (SMALLEST_CARD + CARD_GAP)))
         width = (area.width - CARD_GAP * (number - 1)) / number
         height = 0.0
