@@ -213,7 +213,10 @@ class App:
         return self.stdout.isatty()
 
     def has_color(self, stream: BinaryIO) -> bool:
-        """Return whether the stream is a terminal and gets colour, which NO_COLOR and TERM=dumb switch off."""
+        """Return whether the stream is a terminal and may have colour.
+
+        ``--no-color``, NO_COLOR and TERM=dumb switch colour off.
+        """
         return not self.no_color and stream.isatty() and self.environ.get("TERM") != "dumb"
 
     @property
@@ -297,7 +300,7 @@ class App:
         self.write(self.stdout, text.encode("utf-8", "surrogateescape"))
 
     def draw_progress(self, messages: Iterable[dict[str, Any]], stream: BinaryIO) -> None:
-        """Draw the progress of a download on a terminal.
+        """Draw the progress of a download on a terminal; ``messages`` are the progress messages of Docker's pull.
 
         The function imports rich only when it is called, because only output to a terminal needs rich.
         """

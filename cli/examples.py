@@ -301,7 +301,10 @@ OTHER_NAMES = {"image import": "import"}
 
 
 def notes(line: str) -> str:
-    """Return the notes and examples of a command; ``line`` is its path, such as ``hawse network create``."""
+    """Return the notes and examples of a command, or "" if it has none.
+
+    ``line`` is the command's path, such as ``hawse network create``.
+    """
     path = line.partition(" ")[2]
     short = path.partition(" ")[2]
     key = next((key for key in (path, OTHER_NAMES.get(path, ""), short) if key in EXAMPLES), "")

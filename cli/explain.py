@@ -33,7 +33,10 @@ def dry_engine(app: App) -> Engine:
 
 
 def show(app: App) -> None:
-    """Print the recorded changes as shell commands on stderr, in colour on a terminal; end the recording."""
+    """Print the recorded changes as shell commands on stderr, in colour on a terminal; end the recording.
+
+    If an error ended the command before its dry run began, nothing is printed.
+    """
     commands = explain.stop()
     if app.is_dry_run and not _dry_runs:
         return  # an error ended the command before its dry run began

@@ -53,7 +53,7 @@ def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
     """Return one function for each kind of object, in the order in which Docker searches the kinds.
 
     The kinds are container, image and network. Each function returns the document of the object with a given name. The
-    engine is opened only when such a function is called.
+    engine is opened only when such a function is called. ``size`` is the flag ``--size``.
     """
     return {
         "container": lambda name: app.engine.containers.inspect(path_segment(name), size=size),
@@ -76,11 +76,16 @@ def absent(app: App, kind: str, name: str) -> Json:
 
 
 def find(inspectors: dict[str, Callable[[str], Json]], kind: str, name: str, *, only: bool) -> Json | None:
-    """Return the document of the object with this kind and name, or None if the object does not exist.
+    """Return the document of the object with this kind and name; None tells the caller to try the next kind.
 
-    ``inspectors`` is the result of `inspectors_of`. ``only`` means that the user chose this kind with ``--type``: every
-    error is then raised. Without ``only``, an error with a text in SKIPPABLE also gives None, and the caller searches
-    for an object of the next kind. Any other error is raised.
+    ``inspectors`` maps each kind to a function, as `inspectors_of` does. With ``only``, the user chose this kind with
+    ``--type``: None is never returned, and every error is raised. Without ``only``, None is returned in three cases:
+
+    - there is no such object
+    - ``name`` is empty
+    - an error has a text of SKIPPABLE
+
+    Any other error is raised.
     """
     if not name:
         if only:

@@ -105,7 +105,7 @@ class Root(Group):
     """The command ``hawse`` itself: it handles the global flags and reports unknown commands."""
 
     def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
-        """Return Docker's error for an unknown command."""
+        """Return Docker's error for an unknown command; with ``--version``, print the version and exit with code 0."""
         self.version_if_requested(ctx)
         return StatusError(f"hawse: '{args[0]}' is not a hawse command.\nSee 'hawse --help'")
 
@@ -122,9 +122,9 @@ class Root(Group):
         return examples.notes(line)
 
     def check(self, ctx: click.Context) -> None:
-        """Check the global flags against the command; raises StatusError.
+        """Check that this command may have the given global flags; raises StatusError.
 
-        Another host is not allowed, and ``--dry-run`` is not allowed for a command that lacks dry runs.
+        The flags must not name another host. ``--dry-run`` is only for commands that support dry runs.
         """
         name = ctx.command.name or ""
         if not (isinstance(ctx.command, Group) or name in NEED_NO_HOST or name.startswith("__")):
@@ -134,13 +134,19 @@ class Root(Group):
             raise StatusError(f"hawse: --dry-run works with {', '.join(DRY_RUNS)}, not with {line}", FLAG_ERROR)
 
     def version_if_requested(self, ctx: click.Context) -> None:
-        """If the user gave ``--version``, print the version and exit with code 0; the command line names no command."""
+        """If the user gave ``--version``, print the version and exit with code 0; otherwise do nothing.
+
+        This is called if the command line names no command, or an unknown one.
+        """
         if ctx.params.get("version"):
             ctx.obj.out(version_line(readable=ctx.obj.on_terminal) + "\n")
             raise click.exceptions.Exit(0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Copy the values of the global flags to the `App`, then run the command that the arguments name."""
+        """Copy the values of the global flags to the `App`, then run the command that the arguments name.
+
+        Raises StatusError if both ``--host`` and ``--context`` are given, or if the log level is unknown.
+        """
         app: App = ctx.obj
         app.debug = app.debug or ctx.params["debug"]
         app.no_color = app.no_color or ctx.params["no_color"]
@@ -195,7 +201,10 @@ def run_and_revive(argv: Sequence[str]) -> int:
 
 
 def run(argv: Sequence[str], app: App) -> int:
-    """Run one command line and return its exit code; errors are printed and not raised."""
+    """Run one command line and return its exit code; errors are printed and not raised.
+
+    A broken pipe gives the exit code 141 without an error text.
+    """
     try:
         return _run(argv, app)
     except BrokenPipeError:
@@ -239,7 +248,7 @@ def fail(app: App, text: str, exit_code: int) -> int:
 
 
 def crashed(app: App, error: Exception) -> int:
-    """Print an unexpected exception in one line and return the exit code.
+    """Print an unexpected exception in one line and return the exit code 1.
 
     With ``--debug``, print the traceback too.
     """

@@ -22,7 +22,7 @@ def endpoint(app: App) -> str:
 
 
 def check_name(name: str) -> None:
-    """Check that ``name`` is the name of the only context; raises StatusError."""
+    """Check that ``name`` is the name of the only context; raises StatusError for any other name."""
     if not name:
         raise StatusError("context name cannot be empty")
     if name != DEFAULT:

@@ -4,9 +4,8 @@ An `Evaluator` computes the values of the pipelines in one invocation of a templ
 structures and output. A failure raises Fault. The evaluator's attribute ``node`` is then the node whose evaluation
 failed. The error message names this node.
 
-The functions here call each other as plain Python and never through C code such as ``map``. Deeply nested templates
-therefore use Python's own stack only. Python's recursion limit bounds the nesting of templates; the size of the
-thread's C stack does not matter.
+The functions here never call each other through C code such as ``map``. Therefore deeply nested templates do not use
+the C stack, which could overflow. Only Python's recursion limit bounds the nesting of templates.
 """
 
 from __future__ import annotations

@@ -133,10 +133,7 @@ class _Format:
         self._after_index = False
 
     def _number_argument(self) -> int | None:
-        """Return the next argument as a width or precision, or None if it is no integer.
-
-        Also return None if the argument is missing or too large.
-        """
+        """Return the next argument as a width or precision; None if it is missing, no integer, or too large."""
         if self.arg >= len(self.args):
             return None
         value = unwrap(self.args[self.arg])

@@ -21,8 +21,8 @@ class TemplateNode:
     def source(self) -> str:
         """Return the normal form of the node's source text.
 
-        Nodes call ``source()`` of their parts directly, and not through ``str()``. The function ``str()`` uses the C
-        stack, and deeply nested templates could overflow the C stack.
+        A node calls ``source()`` of its parts, and not ``str()``. Because ``str()`` uses the C stack, deeply nested
+        templates could overflow that stack.
         """
         return ""
 
@@ -116,7 +116,10 @@ class Identifier(TemplateNode):
 
 
 class Variable(TemplateNode):
-    """A variable, which field names may follow, such as ``$x.A.B``; ``idents`` is the list ``$x``, ``A``, ``B``."""
+    """A variable such as ``$x``, or a field of a variable such as ``$x.A.B``.
+
+    ``idents`` is the list of the names: ``$x``, ``A``, ``B``.
+    """
 
     __slots__ = ("idents",)
 
