@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
@@ -143,9 +144,8 @@ def _become_child(connection: socket.socket, terminal: int, text: str, total: in
     The process exits when the command closes the connection or dies.
     """
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU):
             signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         os.dup2(terminal, 1)
         os.dup2(terminal, 2)
         kept = connection.fileno()
@@ -158,34 +158,34 @@ def _become_child(connection: socket.socket, terminal: int, text: str, total: in
 
 
 def draw(connection: socket.socket, line: _Line) -> None:
-    """Draw the line when the command has sent no message for half a second.
+    """Draw the line when the command has printed nothing for half a second.
 
-    The message `PAUSE` hides the line, and the half second starts again. The line is also hidden while ctrl-Z has
+    Before the command prints, it sends the message `PAUSE`. `PAUSE` hides the line, and the half second starts again.
+    The line is also hidden while ctrl-Z has
     stopped the command. Return when the command closes the connection or dies.
     """
-    command, quiet = os.getppid(), 0.0
+    command, paused = os.getppid(), time.monotonic()
     connection.settimeout(LOOK_SECONDS)
     try:
         while True:
             try:
                 message = connection.recv(MESSAGE_BYTES)
             except TimeoutError:
-                quiet += LOOK_SECONDS
                 if os.getppid() != command:
                     return
                 if lock_holder.is_stopped(command):
                     line.hide()
-                    quiet = 0.0
-                elif quiet >= DELAY_SECONDS:
-                    line.show()
-                continue
-            if not message:
-                return
-            if message == PAUSE:
-                line.hide()
-                quiet = 0.0
-                connection.send(PAUSED)
+                    paused = time.monotonic()
             else:
-                line.take(message)
+                if not message:
+                    return
+                if message == PAUSE:
+                    line.hide()
+                    paused = time.monotonic()
+                    connection.send(PAUSED)
+                else:
+                    line.take(message)
+            if time.monotonic() - paused >= DELAY_SECONDS:
+                line.show()
     finally:
         line.hide()

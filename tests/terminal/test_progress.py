@@ -105,6 +105,23 @@ def test_an_import_shows_how_much_it_has_read(tmp_path):
     child.expect(pexpect.EOF)
 
 
+STEADY = """
+import time
+from cli.app import App
+with App().waiting("Counting", 1 << 30) as done:
+    for step in range(40):
+        time.sleep(0.05)
+        done(step << 20)
+"""
+
+
+def test_steady_work_shows_the_line_too():
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    child = pexpect.spawn(sys.executable, ["-c", STEADY], encoding="utf-8", timeout=60, env=env)
+    child.expect("Counting")
+    child.expect(pexpect.EOF)
+
+
 def program(seconds: float) -> pexpect.spawn:
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
     return pexpect.spawn(sys.executable, ["-c", SLOW, str(seconds)], encoding="utf-8", timeout=60, env=env)

@@ -43,7 +43,16 @@ def test_plain_formats_give_the_output_of_the_interpreter(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["{{- .Name}}", "{{.Name -}} x", '{{.Label "a"}}', "{{upper .Name}}", "{{.Name.Nope}}", "{{/* c */}}", "{{.}}"],
+    [
+        "{{- .Name}}",
+        "{{.Name -}} x",
+        '{{.Label "a"}}',
+        "{{upper .Name}}",
+        "{{.Name.Nope}}",
+        "{{/* c */}}",
+        "{{.}}",
+        "{{{.Name}}",
+    ],
 )
 def test_anything_more_than_fields_is_not_plain(text):
     assert fields_of(text) is None
