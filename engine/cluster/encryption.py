@@ -29,7 +29,7 @@ def is_encrypted(record: NetworkRecord) -> bool:
 
 
 def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
-    """Return a network's specification for this host's driver, with the tunnels of an encrypted network.
+    """Return a network's specification for this host's driver; for an encrypted network, it includes the tunnels.
 
     ``nodes`` are the nodes of the cluster's hosts.
     """
@@ -40,9 +40,10 @@ def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[N
 
 
 def configuration(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> str:
-    """Return a network's tunnels on this host as JSON text, the value of a driver option.
+    """Return the WireGuard settings of an encrypted network on this host as JSON text, the value of a driver option.
 
-    ``nodes`` are the nodes of the cluster's hosts.
+    The text has this host's private key, UDP port and tunnel address. It has one peer for each other node in ``nodes``
+    that has a public key.
     """
     peers = [
         {"public_key": n.wireguard_key, "endpoint": n.data_address, "address": tunnel_address(n.index)}

@@ -28,8 +28,8 @@ def own_endpoints(host: Host) -> dict[str, EndpointRecord]:
 def differences(host: Host, view: View, network: NetworkRecord, membership: ClusterMembership) -> list[str]:
     """Return a line of text for each endpoint of ``network`` that only this host or only the etcd store has.
 
-    ``view`` is the snapshot of the etcd store. Only this host's own endpoints are compared. Endpoints that are being
-    created are ignored.
+    ``view`` is the snapshot of the etcd store. Only this host's own endpoints are compared. An endpoint that only the
+    etcd store has is ignored while the process that created it still runs.
     """
     here = {i: e for i, e in own_endpoints(host).items() if e.network_id == network.id}
     there = {e.id: e for e in view.endpoints(network.id) if e.node == membership.node_id}
@@ -62,7 +62,11 @@ def sync_endpoints(host: Host, client: Client, membership: ClusterMembership) ->
 def _attempt(
     client: Client, membership: ClusterMembership, act: str, identity: str, arguments: Mapping[str, str]
 ) -> list[str]:
-    """Run an operation on one endpoint; return [], or a line of text if the operation failed for this endpoint only."""
+    """Run the operation ``act`` on one endpoint; return [], or one line of text with the reason of the failure.
+
+    Raises EtcdUnavailable if the etcd store does not answer. Raises Unavailable if a manager has removed this host. In
+    these two cases, the operation would fail for every endpoint.
+    """
     reason = NOT_WRITTEN
     try:
         if node_operations.perform(client, membership, act, **arguments).get("done", True):
@@ -77,12 +81,15 @@ def _attempt(
 
 
 def published(endpoint: SharedEndpoint) -> tuple[tuple[str, ...], bool]:
-    """Return the values of an endpoint that may change after its reservation: its names, and whether it is former."""
+    """Return the values of an endpoint that may change after its reservation: its names, and whether it is former.
+
+    A former endpoint is in no sandbox, and only keeps its addresses.
+    """
     return endpoint.names, endpoint.former
 
 
 def published_here(endpoint: EndpointRecord) -> tuple[tuple[str, ...], bool]:
-    """Return the values of `published` for an endpoint of this host, from the local store's record."""
+    """Return the same values as `published`, from the local store's record of an endpoint."""
     return endpoint.names, endpoint.phase == FORMER
 
 

@@ -221,7 +221,8 @@ def used_addresses(host: Host, record: NetworkRecord) -> list[IPAddress]:
 def current_view(host: Host) -> tuple[View | None, ClusterMembership | None]:
     """Return the current snapshot of the etcd store's records and this host's membership.
 
-    The snapshot is read from the etcd store. If the store does not answer, it is the last snapshot saved on disk.
+    If the store does not answer, the snapshot is the last one saved on disk, or None without a saved one. The
+    membership is None on a host in no cluster.
     """
     try:
         with connected(host) as (client, membership):
@@ -269,10 +270,10 @@ def reserve_endpoints(
 
 
 def _shut(host: Host, network: NetworkRecord) -> None:
-    """Make the driver accept the network's tunnel packets only from programmed peers, and never from a bridge.
+    """Make the driver block the network's VXLAN packets from every host, except from the hosts of programmed peers.
 
-    The caller calls this function before it reserves an endpoint. After the reservation, other hosts accept VXLAN
-    packets from this host.
+    Packets from this host's bridges are always blocked, because a container may have forged them. The caller reserves
+    an endpoint only after this call, because other hosts then accept VXLAN packets from this host.
     """
     driver = host.driver(network.driver)
     if isinstance(driver, TunnelGuard):
@@ -281,7 +282,10 @@ def _shut(host: Host, network: NetworkRecord) -> None:
 
 
 def _import_again(host: Host, networks: Sequence[NetworkRecord], membership: ClusterMembership) -> None:
-    """Record those ``networks`` on this host again whose records other commands have deleted as unused."""
+    """Record again those of ``networks`` that have no record on this host any more.
+
+    Another command has deleted such a record, because no endpoint on this host used the network.
+    """
     with host.store.read() as reader:
         dropped = [n for n in networks if reader.network(n.id) is None]
     for network in dropped:
@@ -289,7 +293,7 @@ def _import_again(host: Host, networks: Sequence[NetworkRecord], membership: Clu
 
 
 def _record(endpoint: SharedEndpoint) -> EndpointRecord:
-    """Return a reserved endpoint of this host as an endpoint record."""
+    """Convert a reserved endpoint of this host from the etcd store's record to a record of the local store."""
     remote = snapshot.record_of(endpoint)
     return replace(remote, container_id=endpoint.container_id, phase="reserved", granted=True)
 
@@ -301,7 +305,11 @@ def _reserve(
     network: NetworkRecord,
     former: EndpointRecord | None,
 ) -> SharedEndpoint:
-    """Reserve an endpoint. If ``former`` is the endpoint from before the reboot, keep its addresses if possible."""
+    """Reserve an endpoint of ``container`` on ``network``; return its record in the etcd store.
+
+    ``former`` is the container's endpoint from before the reboot, or None. It is released first. The new endpoint gets
+    its addresses, if they are still free and the user has requested no others.
+    """
     settings = attachment(container, network).settings
     ipam = settings.ipam
     endpoint = SharedEndpoint(

@@ -36,9 +36,10 @@ The time is short, because the agent has to renew its lease. The agent tries aga
 
 
 def with_host_options(record: NetworkRecord, membership: ClusterMembership) -> NetworkRecord:
-    """Return a cluster network's record in phase ``planned``, with the driver options that are valid on this host.
+    """Return a cluster network's record with this host's driver options, in phase ``planned``.
 
-    These options have this host's VXLAN address and WireGuard tunnels.
+    This phase means that no container on this host uses the network. The options have this host's VXLAN address. For an
+    encrypted network, they also have this host's WireGuard settings, without peers.
     """
     options = {**(record.host_options or {}), VTEP: membership.data_address}
     if encryption.is_encrypted(record) and record.driver == "overlay":
@@ -64,8 +65,9 @@ def _import(tx: Transaction, record: NetworkRecord, membership: ClusterMembershi
 def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membership: ClusterMembership) -> None:
     """Update this host's copies of the cluster's networks.
 
-    A manager adds all missing networks, a worker only ingress. A copy is deleted if the cluster no longer has the
-    network and no endpoint on this host uses the copy.
+    A manager adds all missing networks, a worker only ingress. The function deletes the copy of a network that the
+    cluster no longer has. It keeps such a copy while an endpoint on this host uses it, or while its phase is not
+    ``planned``.
 
     ``networks`` is a function that reads the cluster's networks from etcd. It is called after the local store is read.
     Otherwise a network that a command has just created could be deleted. Raises `Unavailable` if commands hold the

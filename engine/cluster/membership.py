@@ -112,10 +112,9 @@ def write_private(path: Path, text: str) -> None:
 
 
 def open_client(root: Path, membership: ClusterMembership) -> Client:
-    """Return a client of the etcd store.
+    """Return a client of the etcd store that uses the URLs of `_urls`.
 
-    A manager's client connects to the etcd members, a worker's client to the managers' servers. The client first tries
-    the URL that answered last, so that an unreachable member delays only one command.
+    The client first tries the URL that answered last, so that an unreachable member delays only one command.
     """
     from engine.cluster.etcd import Client
 
@@ -135,9 +134,11 @@ def open_client(root: Path, membership: ClusterMembership) -> Client:
 
 
 def _urls(root: Path, membership: ClusterMembership) -> list[str]:
-    """Return the URLs through which this host reaches the etcd store.
+    """Return the URLs through which this host reaches the etcd store, in the order in which they are tried.
 
-    On a manager, the URL of its own etcd member comes first, then the URLs of the other managers' servers.
+    - A manager: its own etcd member, then the servers of the other managers.
+    - A manager, if the user runs the etcd store: the URLs of this external store.
+    - A worker: the servers of the managers.
     """
     if membership.external and membership.is_manager:
         return list(membership.urls)

@@ -116,7 +116,8 @@ def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRec
 def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord, endpoint: SharedEndpoint) -> None:
     """Check that a worker may have one more endpoint on the network; raises Forbidden if not.
 
-    A worker with `MOST_LONG_NAMED` endpoints gets only endpoints with short names, with `MOST_ENDPOINTS` none at all.
+    From `MOST_LONG_NAMED` endpoints on, a new endpoint must have short names. From `MOST_ENDPOINTS` endpoints on, the
+    worker gets no new endpoint. Managers are not limited.
     """
     if member.role != WORKER:
         return
@@ -128,7 +129,7 @@ def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord, 
 
 
 def _id(arguments: Mapping[str, Any], name: str) -> str:
-    """Return the id that is the argument ``name``; raises InvalidArgument if the value is not an id.
+    """Return the argument ``name`` after checking that its value is an id; raises InvalidArgument if not.
 
     The check is needed because the id becomes part of an etcd key.
     """
@@ -177,10 +178,10 @@ def _check_unique(node: Node, others: list[Node]) -> None:
 
 
 def _renew_lease(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Renew the host's lease and return the lease id.
+    """Renew the host's lease, or create a new one; return ``{"lease": id}``.
 
-    A new lease is created if the arguments do not have the id of the host's present lease, or if this lease has
-    expired. Raises Unavailable if a manager has removed the host.
+    A new lease is created if the argument ``lease`` is not the id of the host's present lease. It is also created if
+    the present lease has expired. Raises Unavailable if a manager has removed the host.
     """
     seconds = min(max(int(arguments["seconds"]), SHORTEST), LONGEST)
     key = keys.alive(member.id)

@@ -14,9 +14,9 @@ from engine.store.locks import locked
 
 
 def programming(run: Path) -> AbstractContextManager[None]:
-    """Hold the lock of this host's peer tables (FDB and neighbour tables).
+    """Return a context manager that holds the lock of this host's peer tables (FDB and neighbour tables).
 
-    A command reads the etcd store inside this lock, so that the command does not overwrite newer table entries of the
+    A command reads the etcd store while it holds this lock. Otherwise it could overwrite newer table entries of the
     agent.
     """
     return locked(run, "cluster", "tables")

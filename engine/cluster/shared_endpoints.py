@@ -42,8 +42,8 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
     """Reserve an endpoint with its addresses; return the endpoint's record.
 
     The addresses are ``ipv4`` and ``ipv6``, or the next free addresses if these arguments are empty. As in Docker, the
-    host's first endpoint on a network also reserves an address for the host itself. Raises Forbidden if no address is
-    free, and Conflict if another host has the MAC address.
+    host's first endpoint on a network also reserves an address for the host itself. Raises Forbidden if a requested
+    address is taken, or if no address is free. Raises Conflict if another host has the MAC address.
     """
     pools = pools_for_endpoint(network, ipv4, ipv6)
     used: Collection[str] = ()
@@ -73,11 +73,14 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
 def _read(
     client: Client, network: NetworkRecord, node: str, pools: Pools, endpoint: SharedEndpoint | None = None
 ) -> tuple[list[int], str, KeyValue | None, KeyValue | None]:
-    """Return each pool's last allocated address, the host's own address, and two etcd records of ``endpoint``.
+    """Read from etcd what the reservation of an address needs; return four values.
 
-    The host's own address is "" if the host has none. The first record reserves the endpoint's MAC address, and is None
-    if the MAC address is free. The second record is an earlier record of the endpoint, or None. Raises NotFound if the
-    network no longer exists, and Unavailable if the node has been removed.
+    - the last allocated address of each pool, as an integer
+    - the address that the host itself has on the network, or ""
+    - the etcd record that reserves the MAC address of ``endpoint``, or None
+    - an earlier etcd record of ``endpoint``, or None
+
+    Raises NotFound if the network no longer exists, and Unavailable if the node has been removed.
     """
     mac, identity = (endpoint.mac, endpoint.id) if endpoint else ("", "")
     required = [keys.network(network.id), keys.member(node), keys.balancer(network.id, node)]
@@ -138,10 +141,10 @@ def _claims(network: NetworkRecord, endpoint: SharedEndpoint, chosen: Sequence[s
 
 
 def _unused_claims(client: Client, endpoint: SharedEndpoint, earlier: KeyValue | None) -> Claims:
-    """Return the conditions and changes of a transaction that releases the old addresses of ``endpoint``.
+    """Return the conditions and changes of a transaction that releases addresses which ``endpoint`` no longer has.
 
-    An old address is in ``earlier``, the endpoint's earlier record in etcd, but not in ``endpoint``. No later release
-    would find the old addresses, because a release finds the addresses only by the endpoint's record.
+    ``earlier`` is the endpoint's earlier record in etcd, or None. The addresses in it that ``endpoint`` lacks are
+    released. Otherwise they would stay reserved, because `release` finds addresses only by the endpoint's record.
     """
     if earlier is None:
         return [absent(_key(endpoint))], []
@@ -221,7 +224,8 @@ def release(client: Client, network_id: str, node: str, identity: str) -> None:
 def _claims_of(client: Client, entry: KeyValue, mark: str) -> list[KeyValue]:
     """Return the etcd records with the value ``mark`` that reserve the addresses of an endpoint.
 
-    ``entry`` is the endpoint's record in etcd. If it is unreadable, the list is empty.
+    ``entry`` is the endpoint's record in etcd. If it is unreadable, the list is empty. ``mark`` is the value that
+    `_mark` returns for the endpoint.
     """
     readable = record_checks.all_readable([entry], record_checks.read_endpoint)
     claimed = [key for endpoint in readable for key in _claimed(endpoint)]
@@ -238,9 +242,11 @@ def _release_balancer(client: Client, network_id: str, node: str) -> None:
 
 
 def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) -> bool:
-    """Write an endpoint that the etcd store has lost.
+    """Write an endpoint's record to etcd again, with the same addresses; return whether this succeeded.
 
-    Returns False if the network or the node no longer exists, or if another endpoint has one of the addresses.
+    Returns False if the network or the node no longer exists, or if another endpoint has one of the addresses. Also
+    returns False if another host changes one of the records meanwhile. Raises InvalidArgument for an address that the
+    network cannot have.
     """
     _check_addresses(network, endpoint)
     claimed = _claimed(endpoint)
@@ -259,10 +265,10 @@ def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) ->
 
 
 def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
-    """Check that each address of the endpoint is in a pool of the network and not reserved; raises InvalidArgument.
+    """Check that an endpoint on the network may have the endpoint's addresses; raises InvalidArgument if not.
 
-    On a network with an IPv4 pool, an endpoint without an IPv4 address is refused too, because the pool would not limit
-    the number of such endpoints.
+    Each address must be in a pool of the network. It must not be a gateway or an auxiliary address. On a network with
+    an IPv4 pool, the endpoint must have an IPv4 address, because the pool then limits the number of endpoints.
     """
     pools = [p for p in network.pools if not p.unused]
     if not endpoint.ipv4 and any(":" not in pool.subnet for pool in pools):

@@ -36,9 +36,9 @@ def all_networks(client: Client) -> list[NetworkRecord]:
 
 
 def find(client: Client, reference: str) -> list[NetworkRecord]:
-    """Return the networks with the id ``reference``, else with this name, else with this start of the id.
+    """Return the networks with the id ``reference``; if there are none, search by name, then by the start of the id.
 
-    Only the first of these three searches that has a result counts.
+    The list is empty if no search has a result.
     """
     networks = all_networks(client)
     return (
@@ -49,7 +49,7 @@ def find(client: Client, reference: str) -> list[NetworkRecord]:
 
 
 def create(client: Client, record: NetworkRecord) -> NetworkRecord:
-    """Allocate subnets, gateways and VXLAN ids for a network, and record it.
+    """Allocate subnets, gateways and VXLAN ids for a network, write its record to etcd, and return the record.
 
     Raises `Conflict` if the name is taken.
     """
@@ -122,9 +122,10 @@ def with_gateway(pool: PoolRecord) -> PoolRecord:
 
 
 def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Network:
-    """Return the next free subnet after ``last``; the search continues from the start of the pools after their end.
+    """Return the next free subnet after the subnet ``last``, from the address ranges of the cluster.
 
-    ``taken`` are the subnets in use. Raises Forbidden if no subnet is free.
+    If ``last`` is "", the search begins at the start of the ranges. It also continues there after their end. ``taken``
+    are the subnets in use. Raises Forbidden if no subnet is free.
     """
     used = [n for n in map(ip_network, taken) if isinstance(n, IPv4Network)]
     after = int(ip_network(last).network_address) if last else -1
@@ -182,9 +183,10 @@ def _tunnel_ports(networks: Iterable[NetworkRecord]) -> dict[int, str]:
 
 
 def _next_vni(last: int, taken: Collection[str], ports: Collection[int]) -> str:
-    """Return the next VXLAN id after ``last`` that is not in ``taken`` and gives none of the UDP ports ``ports``.
+    """Return the next VXLAN id after ``last`` that is not in ``taken``, and whose tunnel port is not in ``ports``.
 
-    Raises Forbidden if there is no such id.
+    `encryption.port_of` computes the tunnel port. After the highest id, the search continues from the lowest. Raises
+    Forbidden if there is no such id.
     """
     for number in chain(range(last + 1, LAST_VNI + 1), range(FIRST_VNI, last + 1)):
         vni = str(number)
@@ -234,7 +236,8 @@ def _user(client: Client, entry: KeyValue) -> str:
 def update(client: Client, key: str, change: Callable[[str], str]) -> str:
     """Replace the value of an etcd key with ``change(value)``, and return the new value.
 
-    If another host changes the key meanwhile, the function reads the key again and repeats the replacement.
+    ``change`` gets "" if the key does not exist. If another host changes the key meanwhile, the function reads the key
+    again and repeats the replacement.
     """
     for _ in range(ATTEMPTS):
         entry = client.get(key)

@@ -84,7 +84,10 @@ class View(Struct, frozen=True, dict=True):
         return list(self._endpoints.get(network_id, {}).values())
 
     def addresses(self, network_id: str) -> list[IPAddress]:
-        """Return the addresses of a network's endpoints and of the hosts on the network, also without a lease."""
+        """Return the addresses of a network's endpoints, and the addresses that hosts themselves have on the network.
+
+        Hosts without a lease are included.
+        """
         texts = [text for e in self.all_endpoints(network_id) for text in (e.ipv4, e.ipv6) if text]
         texts += [text for (network, _), text in self.balancers.items() if network == network_id]
         return [ip_interface(text).ip for text in texts]
@@ -121,9 +124,9 @@ def load(client: Client) -> View:
 
 
 def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
-    """Return the snapshot that follows ``view`` after the changes ``events``; ``revision`` is its revision.
+    """Return the snapshot that follows ``view`` after the changes ``events``.
 
-    The new snapshot shares the unchanged parts of ``view``.
+    ``revision`` is the revision of the new snapshot. The new snapshot shares the unchanged parts of ``view``.
     """
     values = dict(view.values)
     endpoints, refused = dict(view._endpoints), dict(view.refused)

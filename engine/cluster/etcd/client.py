@@ -55,8 +55,8 @@ class KeyValue(Struct, frozen=True):
 class Outcome(Struct, frozen=True):
     """The result of a transaction.
 
-    ``succeeded`` is True if all conditions were true. ``values`` has, for each read operation, the keys with their
-    values.
+    ``succeeded`` is True if all conditions were true. ``values`` has one list for each read operation that was run. The
+    list has the keys that this operation found, with their values.
     """
 
     succeeded: bool
@@ -85,7 +85,10 @@ def present(key: str) -> Json:
 
 
 def unchanged(key: str, revision: int) -> Json:
-    """Return the transaction condition that the key was last written at ``revision``, or does not exist if it is 0."""
+    """Return the transaction condition that the key was last written at ``revision``.
+
+    With ``revision`` 0, the condition is that the key does not exist.
+    """
     return {"key": b64(key), "target": "MOD", "result": "EQUAL", "mod_revision": revision}
 
 
@@ -96,7 +99,10 @@ def none_since(prefix: str, revision: int) -> Json:
 
 
 def put(key: str, value: str, lease: int = 0) -> Json:
-    """Return the transaction operation that writes a key, bound to the lease with the id ``lease`` unless it is 0."""
+    """Return the transaction operation that writes a key.
+
+    If ``lease`` (the id of a lease) is not 0, etcd deletes the key when this lease ends.
+    """
     return {"request_put": {"key": b64(key), "value": b64(value), **({"lease": lease} if lease else {})}}
 
 
@@ -170,11 +176,14 @@ class Client:
         return int(self.call("/v3/kv/range", {**_range(prefix, prefix=True), "count_only": True}).get("count", 0))
 
     def put(self, key: str, value: str, lease: int = 0) -> None:
-        """Write one key, bound to the lease with the id ``lease`` unless it is 0."""
+        """Write one key.
+
+        If ``lease`` (the id of a lease) is not 0, etcd deletes the key when this lease ends.
+        """
         self.call("/v3/kv/put", put(key, value, lease)["request_put"])
 
     def transact(self, conditions: Sequence[Json], success: Sequence[Json], failure: Sequence[Json] = ()) -> Outcome:
-        """Run the operations ``success`` if all conditions are true, else ``failure``, in one atomic transaction."""
+        """Run one atomic transaction: the operations ``success`` if all conditions are true, otherwise ``failure``."""
         body = {"compare": list(conditions), "success": list(success), "failure": list(failure)}
         answer = self.call("/v3/kv/txn", body)
         reads = (r["response_range"] for r in answer.get("responses", []) if "response_range" in r)
@@ -205,10 +214,13 @@ class Client:
     def watch(self, prefix: str, revision: int, silence: float) -> Iterator[tuple[int, list[KeyValue]]]:
         """Yield (revision, events) for each change of the keys that begin with ``prefix``, from ``revision`` on.
 
-        An event is a written or deleted key. ``events`` is empty if etcd sends a message without changes, to show that
-        the watch works. All events up to the yielded revision have been yielded, so that a later watch may continue
-        after this revision. Raises `Compacted` if etcd no longer has the revision ``revision``, and EtcdUnavailable
-        after ``silence`` seconds without a message.
+        An event is a written or deleted key. If etcd sends a message without changes, ``events`` is empty. Such a
+        message shows that the watch works. A later watch can continue after the yielded revision, because all events up
+        to it have been yielded. The iteration ends if the member ends the watch, for example after the loss of its
+        quorum.
+
+        Raises `Compacted` if etcd no longer has the revision ``revision``. Raises EtcdUnavailable after ``silence``
+        seconds without a message, and if the connection fails.
         """
         connection = self.take()
         request = {**_range(prefix, prefix=True), "start_revision": revision, "progress_notify": True}
@@ -318,10 +330,12 @@ class Client:
 
 
 def _seen_revision(result: Json, events: Sequence[KeyValue], start: int) -> int:
-    """Return the revision up to which a watch from the revision ``start`` has delivered all events.
+    """Return the revision up to which a watch has delivered all events; ``start`` is the first watched revision.
 
-    Only the header of a progress message has this revision. In other messages, the header has the store's current
-    revision, and events of earlier revisions may follow.
+    - A message with events: the highest revision of these events. The revision in the header may be higher, and events
+      of earlier revisions may follow.
+    - The first message of the watch: the revision before ``start``.
+    - Any other message: the revision in its header.
     """
     if events:
         return max(event.revision for event in events)
@@ -333,7 +347,11 @@ def _event(event: Json) -> KeyValue:
 
 
 def _meaning(error: NobodyReady) -> EngineError:
-    """Return the error to raise if no member was ready: the refusal of a member, or else EtcdUnavailable."""
+    """Return the error to raise if no member was ready.
+
+    If a member refused the first call, this is the member's error. Otherwise, it is EtcdUnavailable, and its text has
+    the reason for each member.
+    """
     for problem in error.problems.values():
         if isinstance(problem, EngineError) and not isinstance(problem, EtcdUnavailable):
             return problem

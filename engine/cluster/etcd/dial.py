@@ -17,7 +17,7 @@ HEAD_START_SECONDS = 0.3
 
 
 class Closable(Protocol):
-    """A result of the caller's function ``ready``. If the result arrives too late, this module closes it."""
+    """The type of object that the function ``ready`` of `first` returns, such as a connection."""
 
     def close(self) -> None:
         """Close the result."""

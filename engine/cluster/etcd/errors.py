@@ -48,7 +48,10 @@ def refusal(message: str, code: int) -> Unavailable:
 
 
 def named(kind: str, message: str) -> EngineError:
-    """Return an error of the class ``kind``, a name that a manager's server sent; an unknown name gives Unavailable."""
+    """Return an error of the class with the name ``kind``; a name that is not in `KINDS` gives Unavailable.
+
+    A manager's server has sent the name.
+    """
     return KINDS.get(kind, Unavailable)(message)
 
 

@@ -89,9 +89,9 @@ class EtcdConnection:
         return data
 
     def stream(self, path: str, body: Json) -> Iterator[Json]:
-        """Post a request and yield the JSON lines of the answer until the member closes the connection.
+        """Post a request and yield the JSON lines of the answer until the member ends the answer.
 
-        A member also closes the connection when it loses its quorum.
+        A member also ends the answer when it loses its quorum. Raises OSError if the connection fails.
         """
         self.send(path, body)
         status, chunked, length = self._head()
