@@ -52,7 +52,7 @@ def pid_of(run: Path, name: str) -> int:
 
 
 def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/")) -> bool:
-    """Start the process ``name`` in its own session unless it runs; return whether it was started.
+    """Start the process ``name`` in its own session, if it does not run; return whether it was started.
 
     A lock prevents two callers from starting the process twice. The process executes the program of ``argv`` only after
     its pid file is written. Therefore a killed caller cannot leave a process without a pid file.

@@ -40,7 +40,10 @@ class Manager(Struct, frozen=True):
 
 
 def parse_manager(text: str) -> Manager:
-    """Parse ``HOST[:PORT]``; an IPv6 address with a port needs brackets."""
+    """Parse ``HOST[:PORT]``; raises InvalidArgument if the port is not valid.
+
+    An IPv6 address with a port needs brackets.
+    """
     try:
         return Manager(*split(text))
     except InvalidArgument as error:

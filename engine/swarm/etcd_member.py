@@ -116,10 +116,9 @@ def restart(run: Path, where: Path) -> None:
 
 
 def wait_until_ready(run: Path, client: Client, timeout: float = READY_TIMEOUT_SECONDS) -> None:
-    """Wait up to ``timeout`` seconds until the etcd member answers.
+    """Wait up to ``timeout`` seconds until the etcd member answers; after this time, raises the last error.
 
-    Raises Unavailable with the last line of the member's log if the member has ended, and the last error after this
-    time.
+    If the member's process has ended, raises Unavailable with the last line of its log.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -150,9 +149,9 @@ def add(client: Client, name: str, address: str) -> list[str]:
 def _add_learner(client: Client, peer: str) -> dict[str, Any]:
     """Add a learner (a member without a vote) with the URL ``peer``, and return etcd's answer.
 
-    etcd allows only one learner. Therefore the function first waits up to `LEARNING_SECONDS` until an earlier learner
-    becomes a voting member, and otherwise removes the earlier learner. An earlier learner with the URL ``peer`` is
-    removed at once, because it is from a failed attempt of the same host.
+    etcd allows only one learner. If there is an earlier one, the function waits up to `LEARNING_SECONDS` until it
+    becomes a voting member. After this time, the earlier learner is removed. An earlier learner with the URL ``peer``
+    is removed at once, because it is from a failed attempt of the same host.
     """
     deadline = time.monotonic() + LEARNING_SECONDS
     while True:
@@ -171,7 +170,8 @@ def _add_learner(client: Client, peer: str) -> dict[str, Any]:
 def promote(run: Path, client: Client, name: str) -> None:
     """Make this host's etcd member a voting member as soon as it has all data of the other members.
 
-    Waits up to `READY_TIMEOUT_SECONDS`, then raises the last error or Unavailable.
+    Tries for up to `READY_TIMEOUT_SECONDS`, then raises the last error or Unavailable. Raises Unavailable at once if
+    the member's process has ended. An error while the members are listed is also raised at once.
     """
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while True:

@@ -74,8 +74,8 @@ def request(key: str) -> str:
 def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Sequence[str] = ()) -> str:
     """Return a certificate for the certificate request ``pem``; raises ValueError for an invalid request.
 
-    The request must be signed by its own key. With ``addresses``, the certificate is a manager certificate, otherwise a
-    client certificate. ``name`` is the client's node id or the manager's name.
+    The request must be signed by its own key. With ``addresses``, the certificate is a manager certificate for these
+    addresses, and ``name`` is `keys.MANAGER_NAME`. Otherwise, it is a client certificate, and ``name`` is the node id.
     """
     csr = x509.load_pem_x509_csr(pem.encode())
     if not csr.is_signature_valid:

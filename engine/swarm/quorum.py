@@ -40,8 +40,8 @@ def warning(reachable: int, unreachable: int) -> str:
 
 
 def hint(text: str) -> str:
-    """Return a hint on how to restore a swarm, or "" if the message ``text`` does not name ``--force-new-cluster``.
+    """Return a hint on how to restore a swarm without ``--force-new-cluster``, an option that hawse does not have.
 
-    Docker has this option, but hawse lacks it.
+    Returns "" if the message ``text`` does not name this option.
     """
     return NEW_CLUSTER if RESTORE in text else ""

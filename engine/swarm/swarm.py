@@ -118,9 +118,9 @@ def _take_store_files(where: Path, files: Mapping[str, str]) -> None:
 
 
 def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
-    """Return the URLs of an external etcd store, and the user and password that the first URL contains, or "".
+    """Return the URLs of an external etcd store without credentials, and the user and password in the first URL.
 
-    Raises InvalidArgument if a URL is not https.
+    User and password are "" if the URL has none. Raises InvalidArgument if a URL is not https.
     """
     parts = [urlsplit(url if "://" in url else f"https://{url}") for url in store]
     for part in parts:
@@ -231,8 +231,8 @@ def _take_place(
 ) -> ClusterMembership:
     """Write this host's own node record to the etcd store; return the membership with this host's WireGuard key.
 
-    ``where`` is the directory of the cluster's files. A new manager first starts its etcd member. ``members`` lists all
-    members, or is None if hawse runs no member here.
+    A new manager first starts its etcd member. ``members`` then lists all etcd members as ``name=peer URL``. Otherwise,
+    it is None. ``where`` is the directory of the cluster's files.
     """
     membership, public = _with_tunnel_key(membership)
     _publish_directory(host, where)
@@ -338,7 +338,7 @@ def _managers(host: Host) -> tuple[int, int]:
 def _leave_store(host: Host, membership: ClusterMembership) -> None:
     """Mark this host's node record as down, and remove its etcd member from the etcd store.
 
-    Because the other managers refuse the host as soon as it has left, the host uses its own etcd member if it runs.
+    A manager uses its own etcd member if it runs, because the other managers refuse a host that has left.
     """
     if membership.has_etcd and daemons.is_running(host.run, etcd_member.NAME):
         membership = replace(membership, managers=())

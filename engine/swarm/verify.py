@@ -23,7 +23,7 @@ from engine.store.locks import locked
 def find(host: Host, reference: str) -> list[NetworkRecord]:
     """Return the cluster's networks with the name, id or id prefix ``reference``; [] on a host in no cluster.
 
-    The records come from etcd and have the phase ``planned``, as for a network that is not active on this host.
+    The records come from etcd. Their phase is ``planned``, even if a container on this host uses the network.
     """
     if not host.is_clustered:
         return []
@@ -47,10 +47,10 @@ def verify(host: Host, record: NetworkRecord, *, fix: bool) -> list[str]:
 
 
 def repair(host: Host, record: NetworkRecord, membership: ClusterMembership, client: Client) -> list[str]:
-    """Repair this host's objects of a network; return a line of text for each difference.
+    """Repair this host's endpoints and peer tables of a network; return a line of text for each difference.
 
-    Another command may have deleted the network since the caller read ``record``. `NETWORKS_LOCK` prevents a later
-    deletion, and only a network that is still active gets kernel objects.
+    Another command may have deleted the network since the caller read ``record``. Therefore the record is read again
+    under `NETWORKS_LOCK`, which prevents a later deletion. Only a network that is still active gets kernel objects.
     """
     with locked(host.run, *NETWORKS_LOCK), peers.programming(host.run):
         with host.store.read() as reader:

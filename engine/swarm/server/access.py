@@ -54,9 +54,10 @@ def check_layout(layout: str) -> None:
 
 
 def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Json) -> bytes:
-    """Run the request ``body`` of a cluster host, limited to the host's rights; return the answer as JSON bytes.
+    """Run the request ``body`` of a cluster host; return the answer as JSON bytes.
 
-    Raises InvalidArgument for a malformed request, and Forbidden for a request that workers are not allowed to make.
+    ``path`` is the request's URL path. ``member`` is the record of the host, whose role decides what it may do. Raises
+    InvalidArgument for a malformed request, and Forbidden for a request that workers are not allowed to make.
     """
     act = (
         node_operations.ACTS.get(path.removeprefix(node_operations.PATH))
@@ -78,10 +79,10 @@ def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Js
 
 
 def watch_request(member: AdmittedHost, body: Json) -> Json:
-    """Return the request that passes a cluster host's watch on to etcd.
+    """Return the watch request that the server sends to etcd for a cluster host; ``body`` is the host's own request.
 
-    A worker's request keeps only the allowed fields. Raises InvalidArgument for a malformed request, and Forbidden for
-    keys that a worker is not allowed to watch.
+    A manager's request is unchanged. A worker's request keeps only the allowed fields. Raises InvalidArgument for a
+    malformed request, and Forbidden for keys that a worker is not allowed to watch.
     """
     try:
         return body if member.role == MANAGER else store_calls.checked_watch(body)

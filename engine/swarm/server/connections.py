@@ -122,7 +122,7 @@ class Visits:
             return True
 
     def leave(self, visit: Visit) -> None:
-        """Remove a connection."""
+        """Remove a connection that has ended, so that it does not count against the limits."""
         with self._lock:
             self._visits.discard(visit)
 

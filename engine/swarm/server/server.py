@@ -154,7 +154,10 @@ class ManagerServer:
                         return
 
     def _guest(self, visit: Visit, client: Client, request: http.HttpRequest) -> Json:
-        """Answer a host without a certificate, which can only join; raises Forbidden for any other request."""
+        """Admit a host without a certificate that asks to join; return its settings and certificates.
+
+        Raises InvalidArgument for an invalid token, after a delay. Raises Forbidden for any other request.
+        """
         if request.path != JOIN:
             raise Forbidden("this takes a certificate of the cluster's authority")
         role = admission.admitted_role(client, request.body)
