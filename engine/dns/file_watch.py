@@ -26,11 +26,11 @@ GONE = DELETE_SELF | MOVE_SELF
 
 
 class FileWatch:
-    """A watch of the file to which ``path`` leads, and of each symbolic link on the way.
+    """A watch of a file; calls ``changed`` after a possible change of the file to which ``path`` leads.
 
-    The watch calls ``changed`` after a possible change. The watch covers the file itself, and the directories of the
-    file and the links. Instead of a missing directory, it covers the nearest parent directory that exists. The file
-    needs its own watch, because its directory reports no changes if the file is bind-mounted (``ip netns exec``).
+    The watch covers the file, each symbolic link in ``path``, and the directories of both. Instead of a missing
+    directory, it covers the nearest parent directory that exists. The file needs its own watch, because its directory
+    reports no changes if the file is bind-mounted (``ip netns exec``).
     """
 
     def __init__(self, loop: Loop, inotify: Inotify, path: str, changed: Callable[[], None]) -> None:
@@ -81,9 +81,10 @@ class FileWatch:
 
 
 def _passed(path: str) -> list[str]:
-    """Return the path of each symbolic link on the way to a file, and then the path of the file.
+    """Return the symbolic links that the kernel follows to open ``path``, and at the end the file itself.
 
-    A link may also be a directory of the path, such as /etc/resolvconf/run.
+    Example: /etc/resolv.conf is a link to /run/stub.conf. The result is ["/etc/resolv.conf", "/run/stub.conf"]. A link
+    may also be a directory of the path, such as /etc/resolvconf/run.
     """
     links, place, rest = list[str](), "/", path.split("/")
     while rest and len(links) < LINKS_LIMIT:

@@ -32,7 +32,10 @@ SILENT_PENALTY_SECONDS = 15.0
 
 
 class Asker(Protocol):
-    """The sandbox that sent a query: its network namespace (a file descriptor), its queries and its DNS settings."""
+    """The sandbox that sent a query.
+
+    ``netns`` is a file descriptor of its network namespace. ``outstanding`` has its unanswered queries.
+    """
 
     netns: int
     outstanding: Outstanding
@@ -45,7 +48,8 @@ class Asker(Protocol):
 class Outstanding:
     """The forwarded queries of one sandbox that have no reply yet.
 
-    ``quota`` limits the number of unanswered queries of all sandboxes together.
+    ``quota`` limits the number of unanswered queries of all sandboxes together. ``claims`` names the sandbox in this
+    quota.
     """
 
     __slots__ = ("_claims", "_quota", "forwards", "silent", "sockets", "streams")
@@ -59,7 +63,10 @@ class Outstanding:
         self.silent: dict[Upstream, float] = {}
 
     def begin(self, forward: ForwardedQuery) -> bool:
-        """Count a query that is to be forwarded; return False if the sandbox has too many unanswered queries."""
+        """Count a query that is to be forwarded; return False if there are too many unanswered queries.
+
+        The limits are `LIMIT` for this sandbox, and the quota for all sandboxes.
+        """
         if len(self.forwards) >= LIMIT or not self._quota.take(self._claims):
             return False
         self.forwards.add(forward)

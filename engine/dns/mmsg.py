@@ -1,8 +1,8 @@
 """Receives and sends many datagrams per call, with recvmmsg(2) and sendmmsg(2), which Python's sockets do not offer.
 
-A reply is written over its query in memory, after the query's id (the first `ID` bytes), so that it has the same id.
-``recvmmsg`` stores the sender's address of each query in a second buffer, and ``sendmmsg`` sends the reply to this
-address. This module does not interpret the content of datagrams.
+In memory, a reply overwrites its query, except the first `ID` bytes. These bytes are the id, which is the same in query
+and reply. ``recvmmsg`` stores the sender's address of each query in a second buffer, and ``sendmmsg`` sends the reply
+to this address. This module does not interpret the content of datagrams.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ _send.argtypes = (c_int, c_void_p, c_uint, c_int)
 class _Messages:
     """An array of the C struct mmsghdr, with one iovec for each element.
 
-    Fields that change are accessed by memoryview, because access by ctypes is slow.
+    ``names`` and ``buffer`` are the addresses of the memory for the senders' addresses and for the datagrams. Fields
+    that change are accessed by memoryview, because access by ctypes is slow.
     """
 
     def __init__(self, names: int, buffer: int) -> None:

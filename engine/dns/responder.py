@@ -34,10 +34,11 @@ class Responder:
                 self._links.add(link.alias, link.target, networks[link.network_id])
 
     def find(self, key: bytes) -> Answer | None:
-        """Return the answer to the question with the lookup key ``key``.
+        """Return the answer to a question from the links and the DNS tables.
 
-        Links are searched first, then the DNS tables until one has records. If a table knows the name but none has
-        records for this question, the answer is empty. If no table knows the name, the result is None.
+        ``key`` is the question's lookup key (`wire.Query.key`). Links are searched first, then the DNS tables until one
+        has records. If a table knows the name but none has records for this question, the answer is empty. If no table
+        knows the name, the result is None.
         """
         if self._links is not None:
             linked = self._links.answers.get(key)
@@ -79,7 +80,10 @@ class Responder:
     def _implicit(self, query: wire.Query) -> Answer | None:
         """Return an empty answer for a query that must not be forwarded, or None if it may be forwarded.
 
-        The query's name is in no DNS table.
+        The query's name and type are in no DNS table. Two kinds of query must not be forwarded:
+
+        - An MX query for a name that has an A record.
+        - An A or AAAA query for a name of one label, if the user has set the option ndots.
         """
         name = query.key[:-4]
         if query.type == wire.MX and self.find(wire.question(name, wire.A)) is not None:

@@ -77,8 +77,8 @@ class Defaults(Struct, frozen=True):
 class ContainerView(NamedTuple):
     """The DNS settings of a container's sandbox.
 
-    ``is_named`` is True if the sandbox is on a network whose containers have names. Any other sandbox gets no new
-    resolver, but keeps a resolver that it already has.
+    ``is_named`` is True if the sandbox is on a network where containers find each other by name. Any other sandbox gets
+    no new resolver, but keeps a resolver that it already has.
     """
 
     view: SandboxView
@@ -86,13 +86,19 @@ class ContainerView(NamedTuple):
 
 
 class Views(ResultCache[ContainerView]):
-    """The DNS settings of all open sandboxes; ``results`` maps the ids of the containers to them."""
+    """The DNS settings of all sandboxes that exist now, except those in the host's network namespace.
+
+    ``results`` maps a container's id to the settings.
+    """
 
     def __init__(self) -> None:
         super().__init__(_view)
 
     def follow(self, state: Snapshot, defaults: Defaults) -> dict[str, ContainerView]:
-        """Update ``results`` from a snapshot; return the new and different settings by container id."""
+        """Update ``results`` from a snapshot of the local store; return the settings that are new or have changed.
+
+        The result maps container ids to settings.
+        """
         return self.update(state.joined, {network.id: network for network in state.networks}, defaults)
 
 
@@ -178,9 +184,10 @@ def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Ite
 
 
 def servers(container: ContainerRecord, defaults: Defaults, *, ipv4: bool = True, ipv6: bool) -> ResolvConf:
-    """Return a container's upstream servers by its flags, daemon.json and the host's resolv.conf.
+    """Return a container's upstream servers: its own, or else those of daemon.json, or else those of the host's files.
 
-    ``ipv4`` and ``ipv6`` say whether the sandbox has addresses of this IP version.
+    The host's files are resolv.conf files. ``ipv4`` and ``ipv6`` say whether the sandbox has addresses of this IP
+    version.
     """
     dns, options = tuple(container.host.dns or defaults.dns), tuple(container.host.dns_options or defaults.options)
     return _servers(defaults.host, reaches_stub(container.host.network_mode), dns, options, ipv4, ipv6)
@@ -190,7 +197,12 @@ def servers(container: ContainerRecord, defaults: Defaults, *, ipv4: bool = True
 def _servers(
     host: HostFiles, reaches_stub: bool, dns: tuple[str, ...], options: tuple[str, ...], ipv4: bool, ipv6: bool
 ) -> ResolvConf:
-    """Return the upstream servers for these settings; cached, because many containers have the same settings."""
+    """Return the upstream servers for these settings, or none if the address of a server is invalid.
+
+    The results are cached, because many containers have the same settings. ``host`` has the host's resolv.conf files.
+    ``dns`` and ``options`` are the settings that replace parts of them. ``reaches_stub`` says whether the container's
+    queries reach a server on the host's loopback interface.
+    """
     _, text = host.chosen(reaches_stub=reaches_stub)
     try:
         return resolv_conf(text, Transform.INTERNAL, Overrides(dns, (), options), ipv4=ipv4, ipv6=ipv6)

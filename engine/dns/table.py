@@ -23,8 +23,8 @@ Table = dict[bytes, "Answer"]
 class Answer(NamedTuple):
     """The DNS records that answer one question.
 
-    ``records`` are all records as the bytes that follow the question in the reply. If there are several records,
-    ``several`` has them one by one, so that they can be shuffled for each reply.
+    ``records`` has all records, encoded one after another as in a reply. If there are several records, ``several`` also
+    has them one by one, so that they can be shuffled for each reply.
     """
 
     records: bytes
@@ -68,8 +68,8 @@ def member(endpoint: EndpointRecord) -> MemberNames:
 class NetworkTable:
     """All DNS answers of one network.
 
-    The table ``plain`` maps names and addresses to answers. The table ``qualified`` maps names of the form
-    ``name.network`` to answers.
+    The table ``plain`` maps questions for names and addresses to answers. The table ``qualified`` maps questions for
+    names of the form ``name.network`` to answers.
     """
 
     def __init__(self, network: str, ttl: int) -> None:
@@ -159,8 +159,8 @@ def _set(table: Table, encoded: bytes, answers: Mapping[int, Answer] | None) -> 
 class LinkTable:
     """The DNS answers for the aliases (legacy links) of one sandbox.
 
-    An alias has priority over an endpoint of the same name. This is true even if the alias's target has no endpoint on
-    the network; then the alias is in ``hidden`` and has no answer.
+    An alias has priority over an endpoint of the same name, even if the alias's target has no endpoint on the network.
+    In this case, ``hidden`` has the questions for the alias. They are not answered from the network's table.
     """
 
     def __init__(self) -> None:
@@ -168,7 +168,7 @@ class LinkTable:
         self.hidden: set[bytes] = set()
 
     def add(self, alias: str, target: str, network: NetworkTable) -> None:
-        """Make ``alias`` another name of ``target`` on one network.
+        """Make ``alias`` another name for the endpoints of ``network`` that have the name ``target``.
 
         If the alias already has addresses from an earlier network, those addresses are kept.
         """

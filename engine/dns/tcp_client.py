@@ -37,11 +37,11 @@ Respond = Callable[[bytes, Callable[[bytes], None]], None]
 
 
 class StreamClient:
-    """The resolver's side of a TCP connection: reads the client's queries, calls ``respond`` for each, sends the
-    replies.
+    """The resolver's side of one TCP connection: reads the queries of a client, and sends the replies.
 
-    For every query, ``respond`` delivers exactly one reply, immediately or later. If the delivered reply is empty,
-    nothing is sent to the client. ``closed`` is called with this object when the connection ends.
+    For each query, it calls ``respond`` with the query and a function. ``respond`` calls this function exactly once,
+    immediately or later, with the reply. If the reply is empty, nothing is sent to the client. ``closed`` is called
+    with this object when the connection ends.
     """
 
     __slots__ = ("_answering", "_closed", "_due", "_ended", "_events", "_last", "_loop", "_out", "_read", "_respond",

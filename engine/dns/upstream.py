@@ -54,8 +54,9 @@ class FreshSockets:
     def take(self, netns: int | None, family: int, unanswered: int) -> socket.SocketType:
         """Return a UDP socket for one query; raises OSError if no socket can be made.
 
-        In a sandbox's namespace, several sockets are made together: one for each unanswered query (``unanswered``), at
-        most `AHEAD`. If ``netns`` is None, one socket is made in the host's namespace.
+        ``netns`` is the sandbox's network namespace (a file descriptor). Several sockets are made in it together: one
+        for each unanswered query (``unanswered``), at most `AHEAD`. If ``netns`` is None, one socket is made in the
+        host's namespace.
         """
         ready = self._ready.get((netns, family))
         if not ready:
@@ -102,7 +103,7 @@ def connect(sock: socket.SocketType, upstream: Upstream) -> None:
 
 
 def answers(query: wire.Query, message: bytes) -> bool:
-    """Return whether a message is a reply to this query.
+    """Return whether a message is a reply to this query; the id is not checked.
 
     In an error reply the question may be missing.
     """

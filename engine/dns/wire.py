@@ -101,7 +101,7 @@ def encode_name(name: str) -> bytes | None:
 
 
 def question(name: bytes, kind: int) -> bytes:
-    """Return the lookup key of an encoded name and a type, in class IN."""
+    """Return the lookup key in the DNS tables for an encoded name and a record type; the class is IN."""
     return name.lower() + kind.to_bytes(2, "big") + CLASS_IN
 
 
