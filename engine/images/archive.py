@@ -65,7 +65,10 @@ class ArchivedImage(Struct, frozen=True):
 
 
 def read_archive(file: io.BufferedRandom, limits: Limits) -> list[ArchivedImage]:
-    """Return the images of an uncompressed, seekable archive file; raises `InvalidArgument`."""
+    """Return the images of an archive file, which must be uncompressed and seekable.
+
+    Raises `InvalidArgument` if the archive is invalid or exceeds a limit. No layer is unpacked.
+    """
     names = {name.encode(): name for name in (_MANIFESTS, _LAYOUT, _INDEX)}
     present: set[str] = set()
     for member in _members(file, limits.members):
@@ -183,7 +186,7 @@ class _Archive(_Files):
 
 
 class _Slice(io.RawIOBase):
-    """A part of an archive file.
+    """A part of an archive file, as a stream.
 
     The part is read with pread(2), because the parent and the unpacking child process share the position of the open
     file.
@@ -267,9 +270,10 @@ def _from_manifest(archive: _Files, manifest: Mapping[str, Any], reference: str)
 
 
 def _with_diff_ids(archive: _Files, layers: Sequence[tuple[str, str, int]], config: bytes) -> list[Layer]:
-    """Return a `Layer` for each of ``layers``; the digest of the uncompressed layer is from the image configuration.
+    """Return a `Layer` for each of ``layers``, with the digest of the uncompressed layer from the image configuration.
 
-    An item of ``layers`` has the file name, the digest and the size in bytes (-1 if unknown) of one layer.
+    An item of ``layers`` has the file name, the digest and the size in bytes (-1 if unknown) of one layer. Raises
+    InvalidArgument if ``config`` states another number of layers.
     """
     diff_ids = diff_ids_of(parse_config(config))
     if len(diff_ids) != len(layers):
@@ -306,7 +310,7 @@ def _platform(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _of_this_platform(entries: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return those entries of an OCI index that are for this machine's platform, or all entries if there are none."""
+    """Return the entries of an OCI index for this machine's platform, or all entries if no entry is for it."""
     fitting = [entry for entry in entries if _platform(entry) in (("linux", architecture()), ("", ""))]
     return fitting or entries
 

@@ -28,7 +28,10 @@ T = TypeVar("T")
 
 
 class Decompressor(Protocol):
-    """The interface that the decompressors of bz2 and lzma have. An instance decompresses one member of a stream."""
+    """The interface that the decompressors of bz2 and lzma have.
+
+    An instance decompresses one member of a stream. A member is a part that was compressed separately.
+    """
 
     @property
     def eof(self) -> bool:
@@ -139,8 +142,9 @@ class _Rejoined(io.RawIOBase):
 
 
 class _Decompressed(io.RawIOBase):
-    """The decompressed content of a compressed stream, with all its members joined.
+    """The decompressed content of a compressed stream.
 
+    A compressed stream has one or more members (parts that were compressed separately). Their contents are joined.
     After the last member, only zero bytes may follow.
     """
 
@@ -196,7 +200,7 @@ def _attempt(step: Callable[[], T]) -> T:
 
 
 def find_format(head: bytes) -> Callable[[], Decompressor] | None:
-    """Return what makes the decompressor for a stream (a class or function), or None for an uncompressed stream.
+    """Return a function that makes a decompressor for a stream, or None if the stream is not compressed.
 
     ``head`` is the first bytes of the stream, which identify the format.
     """
@@ -204,7 +208,7 @@ def find_format(head: bytes) -> Callable[[], Decompressor] | None:
 
 
 def decompressed(source: BinaryIO | io.RawIOBase) -> tuple[io.RawIOBase, bool]:
-    """Return the decompressed content of a stream, and whether the stream was compressed."""
+    """Return a stream with the decompressed content of ``source``, and whether ``source`` was compressed."""
     head = b""
     while len(head) < _HEAD_BYTES and (more := source.read(_HEAD_BYTES - len(head))):
         head += more

@@ -113,10 +113,11 @@ def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
 
 
 def _created(value: object) -> str:
-    """Return the creation time in UTC (RFC 3339) from ``value``, the field ``created`` of the image configuration.
+    """Return an image's creation time in UTC (RFC 3339); ``value`` is the field ``created`` of the image configuration.
 
-    Raises `InvalidArgument` if ``value`` is not a time, or if the time is outside the years 1 to 9999 in some time
-    zone.
+    If ``value`` is None, the result is the start of the year 1, as in Go. Raises `InvalidArgument` if ``value`` is not
+    a time. Also raises it for a time that is outside the years 1 to 9999, or less than two days inside. In another time
+    zone, the year of such a time could be 0 or 10000.
     """
     if value is None:
         return timestamps.NEVER
@@ -132,10 +133,10 @@ def _created(value: object) -> str:
 
 
 def _arguments(inner: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
-    """Return the arguments that the field ``key`` of the image configuration has, or None if it has none.
+    """Return the arguments in the field ``key`` of an image configuration, or None if the field is missing or null.
 
-    ``inner`` is the object ``config`` in the image configuration. A single string is converted to a list. Raises
-    InvalidArgument.
+    ``inner`` is the object ``config`` in the image configuration. A single string becomes a list of one string. Raises
+    InvalidArgument for any other type, and for arguments that execve(2) cannot pass.
     """
     value, where = inner.get(key), f"{_IN_CONFIG}{key}"
     if isinstance(value, str):
@@ -287,7 +288,8 @@ def _layer(rootfs: str) -> dict[str, str]:
 def _created_as_go_writes(config: dict[str, Any], record: ImageRecord) -> str:
     """Return the image's creation time as Go prints it, or "" if the image configuration has no creation time.
 
-    The result is in the time zone that the image configuration uses.
+    The result is in the time zone that the image configuration uses. If the time has an unusual form, the result is
+    ``record.created``, in UTC.
     """
     match = _GO_TIME.fullmatch(str(config.get("created") or ""))
     if match is None:

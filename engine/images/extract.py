@@ -47,8 +47,9 @@ class Unpacked(Struct, frozen=True):
 
     - ``size`` is the number of bytes in all unpacked files.
     - ``read`` is the number of bytes in all layers; `Limits.size` is its maximum. A layer counts with its compressed or
-      its decompressed size, whichever is larger, because zeros after the compressed data decompress to nothing.
-    - ``members`` is the number that `Placer.members` describes; `Limits.members` is its maximum.
+      its decompressed size, whichever is larger. Zeros after the compressed data decompress to nothing, but must count.
+    - ``members`` is the number of members, of missing parent directories and of layers; `Limits.members` is its
+      maximum.
     - ``diff_ids`` are the hexadecimal SHA-256 digests of the uncompressed layers.
     """
 
@@ -61,8 +62,9 @@ class Unpacked(Struct, frozen=True):
 def unpack(layers: Sequence[Layer], root: str, limits: Limits) -> Unpacked:
     """Unpack layers into ``root``, the lowest layer first, and verify them.
 
-    Needs root privileges. Raises `InvalidArgument` for archives that are broken, malicious or too large. Archives whose
-    content differs from their stated digests or sizes are refused too.
+    Needs root privileges. Raises `InvalidArgument` for archives that are broken, malicious or too large. Also raises it
+    if the content differs from the stated digests or sizes. Raises EngineError if the host is the cause, for example a
+    full disk.
     """
     read_end, write_end = os.pipe()
     parent = os.getpid()

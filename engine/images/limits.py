@@ -44,9 +44,9 @@ def limits_for(directory: str) -> Limits:
 
 
 def within_free_space(limits: Limits, directory: str) -> Limits:
-    """Return the limits, lowered to nine tenths of the free bytes and inodes if they exceed these numbers.
+    """Return the limits, lowered to nine tenths of the disk's free bytes and inodes if they are higher.
 
-    ``directory`` is on the examined disk.
+    ``directory`` is on this disk.
     """
     status = os.statvfs(directory)
     size, members = limits.size, limits.members

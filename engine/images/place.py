@@ -52,8 +52,8 @@ class Placer:
     def begin_layer(self, reader: TarReader) -> None:
         """Start a layer, whose members the caller reads from ``reader``.
 
-        Only a hash of each path in the layer is stored, because the long names of a malicious archive would fill the
-        memory.
+        For each path in the layer, only a hash is stored. Whole paths could fill the memory, because a malicious
+        archive may have many long names.
         """
         self._reader, self._before, self._made = reader, self.members, 0
         self._named, self._own, self._parent = set(), {hash(b"/")}, b""
@@ -65,9 +65,9 @@ class Placer:
         self._count()
 
     def place(self, member: TarMember) -> None:
-        """Create one member of a layer as a file, or remove the files of lower layers that a whiteout names.
+        """Create one member of a layer as a file; if it is a whiteout, remove the files of lower layers that it names.
 
-        Raises OSError and `InvalidArgument`.
+        Raises OSError if a system call fails. Raises `InvalidArgument` for an invalid member, and beyond a limit.
         """
         self._count()
         path = inside(member.name)
@@ -178,7 +178,8 @@ class Placer:
     def _hide_lower(self, directory: bytes) -> None:
         """Remove the content of ``directory`` that lower layers created, but keep the content of the current layer.
 
-        The kept files count as members once more, because nested directories with whiteouts list the same files again.
+        Each kept file is counted as a member once more. This limits the work, because each whiteout in nested
+        directories lists the same files again.
         """
         waiting = [directory]
         while waiting:
@@ -275,7 +276,10 @@ def inside(name: bytes) -> bytes:
 
 
 def _make_directory(name: bytes, parent: int) -> None:
-    """Create the directory ``name`` in ``parent``; raises NotADirectoryError for a dangling symbolic link."""
+    """Create the directory ``name`` in ``parent``; raises NotADirectoryError if ``name`` exists.
+
+    The caller could not open ``name`` as a directory. If it exists, it is therefore a dangling symbolic link.
+    """
     try:
         os.mkdir(name, 0o755, dir_fd=parent)
     except FileExistsError as error:
@@ -321,11 +325,14 @@ def _set_attributes(member: TarMember, path: bytes, fd: int | None = None) -> No
 
 
 def _is_kept(xattr: bytes) -> bool:
-    """Return whether a layer may set an extended attribute.
+    """Return whether a layer may set an extended attribute; these are allowed:
 
-    - Attributes in ``trusted.`` and ``user.overlay.`` are refused, because the kernel's overlayfs uses them internally.
-    - Attributes in ``security.`` are refused, because only the host's security modules may set them. Only file
-      capabilities (``security.capability``) are allowed.
+    - ``user.*``, except ``user.overlay.*``, which the kernel's overlayfs uses internally
+    - file capabilities (``security.capability``)
+    - POSIX ACLs (``system.posix_acl_access`` and ``system.posix_acl_default``)
+
+    All others are refused. Overlayfs uses ``trusted.*`` internally. The other attributes in ``security.*`` belong to
+    the host's security modules.
     """
     if xattr.startswith(b"user."):
         return not xattr.startswith(b"user.overlay.")

@@ -51,8 +51,8 @@ class Platform(Struct, frozen=True):
     def runs(self, other: Platform) -> bool:
         """Return whether programs for the platform ``other`` run on this platform.
 
-        A higher variant of an architecture runs programs for a lower variant. If ``other`` has no architecture, its
-        programs run on every architecture.
+        A higher variant of an architecture runs programs for a lower variant. If this platform has no variant, it runs
+        all variants. If ``other`` has no architecture, its programs run on every architecture.
         """
         if not other.architecture:
             return self.system == other.system

@@ -25,9 +25,9 @@ _ALGORITHM = "sha256:"
 class Pull:
     """The download of one image.
 
-    ``digest`` is the digest (``sha256:…``) of the manifest or manifest list that the reference names.
-    ``manifest_digest`` is the digest of the image's own manifest. `resolve` sets both. If the reference names a list,
-    `download` replaces ``manifest_digest`` by the digest for the requested platform.
+    ``digest`` is the digest (``sha256:…``) of the manifest that the reference names. This manifest may be a list of
+    manifests for several platforms. ``manifest_digest`` is the digest of the manifest for the requested platform.
+    `resolve` sets both to the same value. For a list, `download` then replaces ``manifest_digest``.
     """
 
     def __init__(self, reference: ImageReference, platform: Platform, skopeo: Skopeo, limits: Limits) -> None:
@@ -75,7 +75,10 @@ class Pull:
         yield from (_layer_message("Pull complete", digest) for digest in dict(self._layers()))
 
     def check_platform(self, config: Mapping[str, Any]) -> None:
-        """Check that the image's configuration states the requested platform; raises NotFound for another platform."""
+        """Check that the image is for the requested platform; raises NotFound if not.
+
+        ``config`` is the image configuration, which states the image's platform.
+        """
         actual = platform_of(config)
         if not self._platform.fits(actual):
             raise mismatch(str(self.reference), self._platform, actual)
@@ -89,7 +92,11 @@ class Pull:
         self._manifest, self.manifest_digest = _parsed(data), digest
 
     def _layers(self) -> Sequence[tuple[str, int]]:
-        """Return the digest and the size in bytes of each layer; raises `InvalidArgument` beyond the limits."""
+        """Return the digest and the size in bytes of each layer of the image.
+
+        Raises `InvalidArgument` if the manifest is invalid, or if the number or the total size of the layers is above a
+        limit.
+        """
         if "config" not in self._manifest:
             raise InvalidArgument(
                 f"{self.reference}: its manifest has no configuration (schema 1 manifests are not supported)"
@@ -118,9 +125,9 @@ class _Progress:
     def messages(self, sizes: Mapping[str, int]) -> Iterator[Message]:
         """Yield a message for each layer that has grown or is complete since the last call.
 
-        ``sizes`` maps the name of each file of the download to its size in bytes. skopeo writes each layer to a file
-        ``dir-put-blob…`` first, whose name does not tell the layer. Therefore the largest file counts as the first
-        missing layer.
+        ``sizes`` maps the name of each file of the download to its size in bytes. skopeo first writes each layer to a
+        file ``dir-put-blob…``. The name does not tell the layer. Therefore the sizes of these files are a guess: the
+        largest file counts as the first missing layer, the next one as the second.
         """
         yield from self._complete([d for d in self._missing if d.removeprefix(_ALGORITHM) in sizes])
         growing = sorted((size for name, size in sizes.items() if name.startswith("dir-put-blob")), reverse=True)

@@ -53,7 +53,8 @@ def id_prefix(reference: str) -> str | None:
 def find(images: Sequence[ImageRecord], reference: str) -> tuple[ImageRecord | None, str]:
     """Return the image that a name or an id prefix refers to, and the name by which it was found.
 
-    The image is None if there is none. The name is "" if the image was found by its id.
+    The image is None if no image matches, or if the id prefix matches several. The name is "" if the image was found by
+    its id.
     """
     try:
         name = normalise(reference)
@@ -68,7 +69,7 @@ def find(images: Sequence[ImageRecord], reference: str) -> tuple[ImageRecord | N
 
 
 def missing(reference: str) -> NotFound:
-    """Return Docker's error for a missing image. Raises `InvalidArgument` if ``reference`` is invalid."""
+    """Return Docker's error for the missing image ``reference``; raises `InvalidArgument` if this name is invalid."""
     digits = id_prefix(reference) or ""
     whole_id = len(digits) == 64 or reference.startswith("sha256:")
     return NotFound(f"No such image: {f'sha256:{digits}' if whole_id and digits else normalise(reference)}")

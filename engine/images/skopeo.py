@@ -60,7 +60,10 @@ class Skopeo:
             json.dump(auth or {"auths": {}}, file)
 
     def manifest(self, tag: str) -> bytes:
-        """Return the manifest of a tag (``:latest``) or digest (``@sha256:…``), as the registry sends it."""
+        """Return the manifest of a tag (``:latest``) or digest (``@sha256:…``), as the registry sends it.
+
+        Raises `EngineError` if skopeo fails.
+        """
         secure = f"--tls-verify={self._verification()}"
         arguments = ["inspect", "--raw", "--no-tags", secure, f"--authfile={self._auth_file}", self._source(tag)]
         with tempfile.TemporaryFile(dir=self._work) as output:
@@ -125,9 +128,9 @@ class Skopeo:
         return f"docker://{self._reference.domain}/{self._reference.path}{tag}"
 
     def _verification(self) -> str:
-        """Return "false" for a registry on loopback, otherwise "true": whether skopeo must use and verify TLS.
+        """Return the value of skopeo's option ``--tls-verify``: "false" for a registry on loopback, otherwise "true".
 
-        A registry on loopback may use plain HTTP, as with Docker.
+        With "false", the registry may use plain HTTP, as with Docker.
         """
         host = re.sub(r":[0-9]+$", "", self._reference.domain).strip("[]")
         try:

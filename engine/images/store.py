@@ -153,8 +153,8 @@ class ImageStore:
     def check_platform(self, record: ImageRecord, reference: str, platform: str) -> str:
         """Check that an image runs on ``platform``; return a warning for the user, or "" for no warning.
 
-        If ``platform`` is "", the result is a warning if the image is for another platform than this host's. Otherwise,
-        an image for another platform raises NotFound, as in Docker.
+        ``reference`` is the image's name for the error text. If ``platform`` is not "", an image for another platform
+        raises NotFound, as in Docker. If it is "", an image for another platform than this host's gives the warning.
         """
         requested, actual = parse_platform(platform), platform_of(stored_config(record))
         if requested.runs(actual):
@@ -336,9 +336,9 @@ def _discard(directory: Path) -> None:
 
 
 def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -> None:
-    """Store an image's record with its present names and with the new names ``names``.
+    """Store an image's record; the image keeps its present names and also gets the new names ``names``.
 
-    If another image has a name in ``names``, the name is removed from the other image.
+    If another image has one of the new names, that image loses it.
     """
     digests = list(record.digests)
     for other in transaction.images():

@@ -57,9 +57,10 @@ class TarMember(Struct):
 
 
 class TarReader:
-    """Iterates over the members of a tar stream. The content of a member must be read before the next member.
+    """Iterates over the members of a tar stream.
 
-    ``limit`` is the maximum number of headers in the stream. Raises `InvalidArgument`.
+    The caller reads the content of a member (`chunks`) before it takes the next member. ``limit`` is the maximum number
+    of headers in the stream. Raises `InvalidArgument` for an invalid archive.
     """
 
     def __init__(self, stream: BinaryIO, limit: int) -> None:
@@ -129,8 +130,8 @@ class TarReader:
     def _begin(self, member: TarMember, pax: Pax, regions: list[bytes]) -> None:
         """Prepare to read the content of a member: store the content's size and, for a sparse file, its data regions.
 
-        ``pax`` are the member's pax records. ``regions`` are the numbers of a sparse map that the headers contained.
-        Raises `InvalidArgument` for an unknown type of member and for a path that is too long.
+        ``pax`` and ``regions`` are the values that `parse_pax` returned for the member's pax header. Raises
+        `InvalidArgument` for an unknown type of member and for a path that is too long.
         """
         if member.type == b"\0":
             member.type = DIRECTORY if member.name.endswith(b"/") else REGULAR
@@ -212,7 +213,8 @@ class TarReader:
 def parse_pax(data: bytes) -> tuple[Pax, list[bytes]]:
     """Return the records of a pax header, and the numbers of its sparse map in format 0.0.
 
-    The header repeats the keys of these numbers, so the numbers cannot be in the dictionary of records.
+    The numbers are offsets and lengths of data regions. The header has the same two keys for every region. Therefore
+    the numbers cannot be in the dictionary of records.
     """
     pax: Pax = {}
     regions: list[bytes] = []
@@ -285,10 +287,11 @@ def _check_sum(block: bytes) -> None:
 
 
 def _check_regions(numbers: list[int], size: int, stored: int) -> list[tuple[int, int]]:
-    """Return the regions of a sparse map as (offset, length); in ``numbers``, offsets and lengths alternate.
+    """Convert the numbers of a sparse map to data regions, each as (offset, length).
 
-    ``size`` is the size of the unpacked file, ``stored`` the size of the stored content, both in bytes. Raises
-    `InvalidArgument` unless the regions ascend, lie within the file, and have the total length ``stored``.
+    In ``numbers``, offsets and lengths alternate. ``size`` is the size of the unpacked file, ``stored`` the size of the
+    stored content, both in bytes. Raises `InvalidArgument` unless the regions ascend, lie within the file, and have the
+    total length ``stored``.
     """
     if len(numbers) % 2 or len(numbers) > 2 * _SPARSE_LIMIT or size < 0:
         raise _invalid()
