@@ -1,7 +1,6 @@
-"""A host's part in a cluster: its membership, the records shared through etcd, and the overlay networks built from
-these records.
+"""A host's part in a cluster: its membership, the records in etcd, and the overlay networks built from these records.
 
 Commands on a manager write to etcd directly. Commands on a worker ask a manager's server to write. The agent watches
-etcd, programs peers and supplies names to DNS. On a host in no cluster, this code only checks whether a membership
-record exists.
+etcd. It writes the endpoints of other hosts to this host's forwarding tables, and supplies their names to DNS. On a
+host in no cluster, this code only checks whether a membership record exists.
 """

@@ -24,7 +24,7 @@ def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tup
     """Return the pools from which an endpoint gets its addresses, at most one pool per address family.
 
     Each pool comes with the address that the user requested from it (``ipv4`` or ``ipv6``), or "" if none was
-    requested.
+    requested. If no pool contains a requested address, the result has no pool of this family.
     """
     chosen: dict[int, tuple[PoolRecord, str]] = {}
     for pool in network.pools:

@@ -91,7 +91,10 @@ def wait_for_store(host: Host, timeout: float = 15.0) -> None:
 
 
 def create_network(host: Host, request: NetworkCreate) -> Created:
-    """Create a cluster network in the etcd store; the kernel is not changed until a container uses the network."""
+    """Create a cluster network in the etcd store; raises Unavailable unless this host is a manager.
+
+    The kernel is not changed until a container uses the network.
+    """
     with managing(host, NOT_IN_SWARM) as (client, membership):
         record = _checked(host, request, shared_networks.all_networks(client))
         record = shared_networks.create(client, record)
@@ -120,7 +123,10 @@ def _checked(host: Host, request: NetworkCreate, shared: Sequence[NetworkRecord]
 
 
 def remove_network(host: Host, record: NetworkRecord) -> None:
-    """Remove a cluster network that no endpoint of any host uses."""
+    """Remove a cluster network; raises Forbidden if an endpoint of any host uses it.
+
+    Raises Unavailable unless this host is a manager.
+    """
     with managing(host) as (client, _):
         shared_networks.remove(client, record)
     local_networks.delete_copy(host, record.id)

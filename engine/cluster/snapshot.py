@@ -108,7 +108,7 @@ class View(Struct, frozen=True, dict=True):
 
 
 def make(revision: int, values: Values) -> View:
-    """Return a snapshot of ``values``, the values at ``revision`` by etcd key."""
+    """Return a snapshot of the etcd store's records at ``revision``; ``values`` maps etcd keys to values."""
     endpoints: dict[str, dict[str, SharedEndpoint]] = {}
     refused: dict[str, str] = {}
     stored = ((k, v) for k, v in values.items() if k.startswith(keys.ENDPOINTS))

@@ -56,5 +56,8 @@ def named(kind: str, message: str) -> EngineError:
 
 
 def kind_of(error: EngineError) -> str:
-    """Return the name under which a manager's server sends ``error``: its nearest base class in `KINDS`."""
+    """Return the class name that a manager's server sends for ``error``.
+
+    It is the error's own class or its nearest base class, among the classes in `KINDS`.
+    """
     return next((k.__name__ for k in type(error).__mro__ if k.__name__ in KINDS), "Unavailable")

@@ -32,7 +32,7 @@ class Budgets:
         self._left: dict[str, tuple[float, float]] = {}  # by node id: the bytes left, and the time of this value
 
     def spend(self, node: str, cost: int, now: float | None = None) -> float | None:
-        """Take the cost of a request in bytes from a node's budget; return the seconds by which to delay the request.
+        """Take ``cost`` bytes from the budget of ``node``; return the seconds by which to delay the node's request.
 
         If the delay would be longer than `LONGEST_WAIT_SECONDS`, the function takes nothing and returns None. ``now``
         is the time on the monotonic clock.
