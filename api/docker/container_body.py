@@ -45,7 +45,7 @@ def container_create(
 
 
 def _networks(body: Fields) -> dict[str, EndpointSettings]:
-    """Return the settings of each network in Docker's NetworkingConfig; raises ApiError for a null."""
+    """Return the settings of each network in Docker's NetworkingConfig; raises ApiError for settings that are null."""
     for network, settings in (body.value("EndpointsConfig") or {}).items():
         if settings is None:
             raise bad_request(f"invalid config for network {network}: EndpointsConfig is nil")
@@ -53,7 +53,7 @@ def _networks(body: Fields) -> dict[str, EndpointSettings]:
 
 
 def container_config(body: Fields) -> ContainerConfig:
-    """Return the engine's configuration for the fields of Docker's Config; raises ApiError."""
+    """Convert the fields of Docker's Config to the engine's; raises ApiError for an invalid port in ExposedPorts."""
     return ContainerConfig(
         image=body.text("Image"),
         cmd=body.texts("Cmd") or None,
@@ -93,10 +93,12 @@ def endpoint_settings(body: Fields) -> EndpointSettings:
 
 
 def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
-    """Return the request as the client's version of the API defines it; raises ApiError.
+    """Return the request with the meaning that it has in the client's API version; raises ApiError (400).
 
-    Before 1.44, a container starts on one network, and Config.MacAddress applies to this network. Since 1.44,
-    Config.MacAddress applies to the main network if the settings of this network have no MAC address.
+    Before 1.44, a container starts on one network, and Config.MacAddress applies to this network. A request with
+    several networks is refused. Config.MacAddress is also refused if the container has no network of its own. Since
+    1.44, Config.MacAddress applies to the main network if the settings of this network have no MAC address. The main
+    network is the one that HostConfig.NetworkMode names.
     """
     if version >= SEVERAL_NETWORKS:
         return _with_main_mac(request)
@@ -112,7 +114,15 @@ def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
 
 
 def _with_main_mac(request: ContainerCreate) -> ContainerCreate:
-    """Return the request with Config's MAC address in the main network's settings, unless these have one."""
+    """Return the request with Config's MAC address also in the settings of the main network.
+
+    The main network is the one that HostConfig.NetworkMode names. The request is returned unchanged in these cases:
+
+    - Config has no MAC address.
+    - The main network's settings already have a MAC address.
+    - The request has settings for other networks only.
+    - The container has no network of its own (host, none, container:NAME).
+    """
     mac, mode = request.config.mac_address, request.host.network_mode
     if not mac or is_container_mode(mode) or mode in ("host", "none"):
         return request

@@ -22,7 +22,7 @@ _GONE = select.POLLHUP | select.POLLERR
 
 
 class Sink(Protocol):
-    """Receives the client's input; while `has_unsent` is True, it accepts no more input."""
+    """A receiver of the client's input. While `has_unsent` is True, the caller must send no more input."""
 
     @property
     def has_unsent(self) -> bool:
@@ -35,9 +35,10 @@ class Sink(Protocol):
 class Client:
     """The client's side of a hijacked connection, which no longer speaks HTTP.
 
-    ``sink`` receives the client's input; without a sink, the input is discarded. The detach keys ``keys`` end the
-    connection. With ``stays``, the end of the input is passed to the sink, and the output continues. Without
-    ``stays``, the end of the input detaches the client, as in Docker for a terminal.
+    ``sink`` receives the client's input. Without a sink, the input is discarded. If the client types the detach keys
+    ``keys``, `detached` becomes True. With ``tty``, output has no frames. ``stays`` says what the end of the input
+    means. With ``stays``, the end is passed to the sink, and the output continues. Without ``stays``, the end detaches
+    the client, as in Docker for a terminal.
     """
 
     def __init__(
@@ -130,7 +131,9 @@ def attach(client: Client, streams: ContainerStreams, requested: Iterable[str]) 
 
 
 class InputPipe:
-    """The writing end of a pipe or a terminal, as a `Sink`. The object owns ``descriptor``."""
+    """A `Sink` that writes to ``descriptor``, a pipe or a terminal. It closes the descriptor after the end of the
+    input.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor, self._unsent, self._ended = descriptor, bytearray(), False

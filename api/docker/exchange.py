@@ -132,9 +132,10 @@ class Exchange:
             yield bytes(event.data)
 
     def read_body(self, limit: int) -> tuple[bytes, str]:
-        """Return the request's body, and the text of the error that ended it too early, or "" for a complete body.
+        """Read the request's body; return the bytes that arrived, and an error text, or "" if the body is complete.
 
-        Raises ApiError (413) for a body of more than ``limit`` bytes.
+        The error text says why the body ended too early. Raises ApiError (413) for a body of more than ``limit`` bytes,
+        and ClientGone.
         """
         pieces, size = [], 0
         try:
@@ -150,7 +151,8 @@ class Exchange:
     def answer(self, status: int, headers: Headers, body: bytes, *, common: bool = True) -> None:
         """Send a complete answer; raises ClientGone.
 
-        Without ``common``, the answer lacks the constant headers that other answers have.
+        With ``common``, the answer also has the constant headers that most answers have, such as Server and
+        Api-Version.
         """
         self.answered = True
         sized = [] if status in (204, 304) else [("Content-Length", str(len(body)))]
@@ -172,10 +174,11 @@ class Exchange:
         self._linger()
 
     def refuse_hijack(self, status: int, message: str) -> None:
-        """Answer a refused hijack with plain text, after which the connection is closed; raises ClientGone.
+        """Answer a refused hijack with plain text, after which the connection must be closed; raises ClientGone.
 
-        The bytes are those of dockerd, which sends no length and no other headers (``postContainersAttach``). Does
-        nothing after the head of the hijack, because the bytes would be output of the container.
+        The bytes are those of dockerd, which sends no length and no other headers (``postContainersAttach``). If the
+        head of the hijack has already been sent, the function sends nothing. The client would take the text for output
+        of the container.
         """
         if self.answered:
             return
@@ -213,10 +216,10 @@ class Exchange:
         )
 
     def hijack(self, content_type: str) -> Hijacked:
-        """Answer 101 if the client asks for an upgrade, else 200, and return the bare connection; raises ClientGone.
+        """Answer 101 if the client asks for an upgrade, else 200; return the connection without HTTP.
 
-        ``content_type`` is the media type of an answer 101. As in Docker, an answer 200 always has the type of a stream
-        without frames, also if the output has frames.
+        ``content_type`` is the media type of an answer 101. As in Docker, an answer 200 always has the media type of a
+        stream without frames. This is also true if the output has frames. Raises ClientGone.
         """
         for _ in self.body():
             pass  # discard the rest of the body; the client's input follows it
@@ -231,9 +234,10 @@ class Exchange:
         return Hijacked(plain, self._http.trailing_data[0], finish)
 
     def open_websocket(self, *, binary: bool) -> Hijacked:
-        """Open the WebSocket that the client asks for, and return a plain connection to it.
+        """Open the WebSocket that the client asks for; return a connection that carries the contents of its messages.
 
-        With ``binary``, output is sent as binary messages, else as text. Raises ApiError (400) and ClientGone.
+        With ``binary``, output is sent as binary messages, else as text. Raises ApiError (400) for a bad handshake, and
+        ClientGone.
         """
         from api.docker.websocket import WebSocket, accept
 
@@ -315,9 +319,9 @@ def reason(status: int) -> bytes:
 
 
 def _escape_line(data: bytes) -> bytes:
-    """Escape the bytes that are not ASCII in the first line of ``data``.
+    """Percent-encode the bytes that are not ASCII in the first line of ``data``. Example: "é" becomes "%C3%A9".
 
-    curl sends a path as the user typed it.
+    The first line has the path, and curl sends a path as the user typed it.
     """
     line, end, rest = data.partition(_LINE_END)
     return NOT_ASCII.sub(lambda match: b"%%%02X" % match[0][0], line) + end + rest
@@ -369,9 +373,10 @@ def _shared(connection: socket.socket) -> Stream | None:
 
 
 def _bridged(stream: Stream) -> tuple[socket.socket, Callable[[], None]]:
-    """Return a plain socket to a TLS client, and a function to call after the socket is closed.
+    """Return a plain socket that carries the data of ``stream``, and a function to call after the socket is closed.
 
-    Two threads copy between the socket and ``stream``. The function waits until they have sent all output.
+    ``stream`` is a TLS connection or a WebSocket. Two threads copy between the socket and ``stream``. The function
+    waits until they have sent all output.
     """
     ours, theirs = socket.socketpair()
 

@@ -28,16 +28,27 @@ REMEMBERED_LIMIT = 4096
 
 
 def run_of(document: dict[str, Any]) -> str:
-    """Return the start time of the container's present run, which identifies the run, or "" without a present run.
+    """Return the start time of the container's present run, or "" if the container does not run.
 
-    ``document`` is the container's inspect document. A container that waits for its restart has no present run.
+    The time identifies the run. ``document`` is the container's inspect document. A container that waits for a restart
+    does not run.
     """
     state = document["State"]
     return str(state["StartedAt"]) if state["Running"] and not state["Restarting"] else ""
 
 
 class Exec(Struct):
-    """One exec instance. ``exit_code`` is None until the command has ended."""
+    """One exec instance: a command that runs, has run or will run in a container.
+
+    - ``run``: the run of the container in which the instance was created, see `run_of`
+    - ``attached``: whether the client gets stdout, and whether it gets stderr
+    - ``keys``: the detach keys
+    - ``size``: rows and columns of the terminal
+    - ``exit_code``: None until the command has ended
+    - ``executed``: False if the command could not be executed
+    - ``terminal``: descriptor of the pseudo-terminal's master, or -1
+    - ``job``: the job that runs the command, or None
+    """
 
     id: str
     container_id: str

@@ -82,5 +82,5 @@ class Fields:
         return self._values.get(key)
 
     def truthy(self, *keys: str) -> Iterator[str]:
-        """Yield the keys whose values are not empty (0, "", [] and {} are empty)."""
+        """Yield those of ``keys`` whose values are not empty; null, False, 0, "", [] and {} are empty."""
         yield from (key for key in keys if self._values.get(key))

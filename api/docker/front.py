@@ -120,7 +120,7 @@ class Front:
         self._ended = 0  # number of connections that have ended since memory was given back to the system
 
     def run(self, listeners: Sequence[socket.socket]) -> NoReturn:
-        """Accept connections; ends the process when the parent has ended."""
+        """Serve the API on the listening sockets until the parent process ends; then end this process."""
         raise_descriptor_limit()  # only of the front, because containers inherit the limit of the workers
         gc.set_threshold(COLLECTED_OBJECTS)
         libc = ctypes.CDLL(None)

@@ -90,7 +90,7 @@ class _Scanner:
         self._data, self._at = data, 0
 
     def value(self) -> None:
-        """Read the value; ``opened`` holds the brackets that are open at the present position."""
+        """Read one value, with all that it contains; raises `InvalidJson` at the first wrong byte."""
         opened: list[int] = []
         while True:
             byte = self._next()

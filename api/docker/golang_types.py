@@ -83,8 +83,9 @@ class GoType(ABC):
     def decode(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
         """Return the Python value for a JSON value that is not null.
 
-        For a value of a wrong type, add an error to ``errors`` and return ``before``. In a struct, ``before`` is the
-        value of an earlier equal key. In a list or a map, it is `zero`.
+        ``place`` is the position of the value, for the error text. For a value of a wrong type, add an error to
+        ``errors`` and return ``before``. In a struct, ``before`` is the value of an earlier equal key. In a list or a
+        map, it is `zero`.
         """
         if self._fits(value):
             return self._converted(value, place, errors, before)
@@ -141,7 +142,7 @@ class Int(GoType):
 
 
 class ListOf(GoType):
-    """A list. An array has a ``length``, and ignores further members; for a slice, ``length`` is None."""
+    """A Go slice, or a Go array if ``length`` is given. An array ignores the members after ``length``."""
 
     def __init__(self, item: GoType, name: str = "", length: int | None = None) -> None:
         self.item, self._length, self.name = item, length, name or f"[]{item.name}"

@@ -57,9 +57,10 @@ def host_config(body: Fields) -> HostConfig:
 
 
 def mounts(body: Fields) -> list[str]:
-    """Return the entries of ``Mounts`` without ``CreateMountpoint``, as binds; raises ApiError and EngineError.
+    """Return the bind mounts in ``Mounts`` whose source must exist, in the text form of ``Binds``.
 
-    The sources of these binds must exist: Docker creates a missing source only with ``CreateMountpoint``.
+    These are the entries without ``CreateMountpoint``. As in Docker, a missing source is created only if the entry has
+    this option. Raises ApiError and EngineError for a wrong entry.
     """
     return [_mounted(m) for m in body.children("Mounts") if not m.child("BindOptions").flag("CreateMountpoint")]
 
@@ -70,9 +71,10 @@ def restart_policy(body: Fields) -> RestartPolicy:
 
 
 def port_specs(bindings: Mapping[str, Sequence[Fields]]) -> list[PortSpec]:
-    """Return the published ports; consecutive ports with consecutive host ports become one range; raises ApiError.
+    """Return the published ports of ``PortBindings``; raises ApiError for an invalid port or host address.
 
-    The bindings of one port keep their order.
+    Consecutive ports with consecutive host ports become one range. Example: 80/tcp with host port 8080, and 81/tcp with
+    host port 8081, become the ports 80-81 with the host ports 8080-8081. The bindings of one port keep their order.
     """
     columns = [pair for port, entries in bindings.items() for pair in enumerate(_port(port, entries))]
     columns.sort(key=lambda pair: _order(*pair))
@@ -99,7 +101,7 @@ def _port(text: str, entries: Sequence[Fields]) -> Iterator[PortSpec]:
 
 
 def _empty_bindings(body: Fields) -> dict[str, tuple[str, ...] | None]:
-    """Return the ports of ``PortBindings`` without a binding, each with the value that the client has sent."""
+    """Return the ports in ``PortBindings`` that have no binding, with None for null and () for an empty list."""
     empty: dict[str, tuple[str, ...] | None] = {}
     for text, entries in (body.value("PortBindings") or {}).items():
         if not entries:
@@ -109,7 +111,7 @@ def _empty_bindings(body: Fields) -> dict[str, tuple[str, ...] | None]:
 
 
 def _single(text: str) -> tuple[int, str]:
-    """Return the number and the protocol of one port, such as "80/tcp"; raises ApiError."""
+    """Return the number and the protocol of one port, such as "80/tcp"; raises ApiError for a range or a wrong text."""
     first, last, protocol = _parts(text)
     if first != last:
         raise bad_request(f'invalid port specification: "{text.partition("/")[0]}"')

@@ -76,8 +76,8 @@ def _open_to_group(path: Path, group: int) -> None:
     """Give the new socket to root and a group, with mode 0660; raises OSError.
 
     Without a group in the settings, ``group`` is 0, the group of root. It must be set too, because a directory with the
-    set-group-ID bit gives its own group to new files. The descriptor makes sure that no other file is changed, even if
-    a user who owns the directory exchanges the socket.
+    set-group-ID bit gives its own group to new files. The function changes the file through a descriptor. The owner of
+    the directory may replace the socket by another file meanwhile, and that file is then not changed.
     """
     file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -101,7 +101,7 @@ def tcp_listener(settings: Settings) -> socket.socket:
 
 
 def _group(name: str) -> int | None:
-    """Return the id of a group that is given by name or number, or None without a group; raises EngineError."""
+    """Return the id of the group with this name or number, or None for ""; raises EngineError for an unknown group."""
     if not name:
         return None
     with suppress(KeyError, ValueError):

@@ -103,7 +103,8 @@ class Request(msgspec.Struct):
     def filters(self) -> dict[str, list[str]]:
         """Return the values of each filter in the query parameter ``filters``; raises ApiError (400).
 
-        In the form {"name": {"web": true}}, the values are the keys. As in Docker, ``true`` and ``false`` are the same.
+        Example: {"name": {"web": true}} and the older form {"name": ["web"]} give {"name": ["web"]}. As in Docker,
+        ``false`` counts as ``true``.
         """
         text = self.value("filters")
         if not text:

@@ -28,7 +28,10 @@ COMMITS = ("ContainerdCommit", "RuncCommit", "InitCommit")
 
 
 def network_of(document: Json, version: Version) -> Json:
-    """Return a network's document for an API version. A network without IPv4 has only IPv6 subnets."""
+    """Return a network's document for an API version; from 1.48, it has the field EnableIPv4.
+
+    EnableIPv4 is False if all subnets of the network are IPv6.
+    """
     if version < NETWORK_FIELDS:
         return document
     families = [ip_network(pool["Subnet"], strict=False).version for pool in document["IPAM"]["Config"] or ()]
@@ -42,7 +45,7 @@ def add_priorities(document: Json, priorities: Mapping[str, int]) -> None:
 
 
 def image_of(document: Json, version: Version) -> Json:
-    """Return an image's document for an API version."""
+    """Return an image's document for an API version; from 1.50, its Config lacks the fields of a container."""
     if version < NO_RUNTIME_CONFIG:
         return document
     config = {name: value for name, value in document["Config"].items() if name not in NOT_OF_AN_IMAGE}
@@ -50,7 +53,13 @@ def image_of(document: Json, version: Version) -> Json:
 
 
 def info_of(document: Json, version: Version) -> Json:
-    """Return the document of /info for an API version."""
+    """Return the document of /info for an API version.
+
+    - From 1.48, BridgeNfIptables and BridgeNfIp6tables are False.
+    - From 1.49, FirewallBackend is added. The fields AllowNondistributable… and the field Expected of each commit are
+      missing.
+    - From 1.50, BridgeNfIptables and BridgeNfIp6tables are missing.
+    """
     if version >= NETWORK_FIELDS:
         document = {**document, **dict.fromkeys(NETFILTER_FIELDS, False)}
     if version >= FIREWALL:

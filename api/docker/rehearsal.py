@@ -21,14 +21,15 @@ NAME = "rehearsal"
 
 
 def scratch() -> str:
-    """Return the directory of the scratch host."""
+    """Return the directory of the scratch host, a database with one container that idle workers read."""
     return str(run_directory() / SCRATCH)
 
 
 def create_scratch_host() -> int:
-    """Create the scratch host with one container, in a child process; return the child's pid without waiting for it.
+    """Create the scratch host in a child process; return the child's pid without waiting for it.
 
-    The child has its own network namespace, because the engine changes the namespace in which it runs.
+    The scratch host is a database with one container, which idle workers read. The child has its own network namespace,
+    because the engine changes the namespace in which it runs.
     """
     compile_tables()
     pid = os.fork()
@@ -44,10 +45,10 @@ def create_scratch_host() -> int:
 
 
 def warm_up(until: Callable[[], bool]) -> None:
-    """Read the scratch host, and open the libraries that jobs use; stop early when ``until`` returns True.
+    """Read the scratch host, and load the libraries that jobs use; stop early when ``until`` returns True.
 
-    ``until`` returns True when a job has come, because the job must not wait. Errors are ignored, because the job will
-    report them.
+    The scratch host is a database with one container. ``until`` returns True when a job has come, because the job must
+    not wait. Errors are ignored, because the job will report them.
     """
     with suppress(Exception), scratch_host(scratch()):
         engine = open_engine()
@@ -65,5 +66,5 @@ def warm_up(until: Callable[[], bool]) -> None:
 
 
 def forget() -> None:
-    """Remove the scratch host; idempotent."""
+    """Remove the directory of the scratch host (see `scratch`); idempotent."""
     shutil.rmtree(scratch(), ignore_errors=True)

@@ -18,7 +18,10 @@ def _fields(kind: GoType, names: str) -> dict[str, GoType]:
 
 
 def _modes(*names: str) -> dict[str, GoType]:
-    """Return string fields whose Go types have the fields' names: ``NetworkMode`` is a container.NetworkMode."""
+    """Return a string field for each name; the Go type in error texts is ``container.`` and the same name.
+
+    Example: the field NetworkMode has the Go type container.NetworkMode.
+    """
     return {name: Text(f"container.{name}") for name in names}
 
 

@@ -66,8 +66,8 @@ def _pattern(path: str) -> re.Pattern[str]:
 def location(path: str) -> str | None:
     """Return the path to which Docker's router redirects a client, or None for a clean path.
 
-    ``path`` and the result are escaped. A path is not clean if it is empty, is "*", or has "//", "/./" or "/../". The
-    escapes "%2F" and "%2E" count as "/" and "." (gorilla/mux, cleanPath).
+    ``path`` and the result are escaped. A clean path begins with "/", and has no empty, "." or ".." element. A slash at
+    the end is allowed. The escapes "%2F" and "%2E" count as "/" and "." (gorilla/mux, cleanPath).
     """
     unescaped = unquote(path, "latin-1")
     if unescaped.startswith("/") and "//" not in unescaped and "/." not in unescaped:

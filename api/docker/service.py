@@ -98,7 +98,10 @@ class Service:
         return True
 
     def _start_worker(self) -> None:
-        """Pass the channel of a job to the idle worker; if there is none, fork a worker."""
+        """Receive a socket from the front, over which a job will come; pass it to the idle worker.
+
+        If there is no idle worker, fork a worker.
+        """
         try:
             _, descriptors, _, _ = socket.recv_fds(self._channel, 1, 1)
         except OSError:
@@ -136,9 +139,10 @@ class Service:
                     self._front_ended(os.waitstatus_to_exitcode(ended[1]))
 
     def _front_ended(self, code: int) -> None:
-        """Start the front (the process that answers the clients) again; with the exit code `OUTDATED`, end the parent.
+        """Start the front (the process that answers the clients) again, after it has ended with ``code``.
 
-        If the kernel cannot start the front now, the function tries again until it can.
+        If ``code`` is `OUTDATED`, end the service instead. If the kernel cannot start the front, try again until it
+        can.
         """
         self._front = 0
         if code == OUTDATED:

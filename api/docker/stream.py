@@ -40,6 +40,7 @@ class Stream(Protocol):
 class ChunkedStream:
     """A chunked answer whose head has been sent. The end of the ``with`` block ends the answer.
 
+    After an error in the block, the last chunk is not sent. The client then sees that the answer is incomplete.
     ``send`` writes one piece as a chunk; ``finish`` writes the last chunk.
     """
 
@@ -96,10 +97,14 @@ class Hijacked:
 
 
 def framed(stream: str, data: bytes) -> bytes:
-    """Return data of a stream ("stdout" or "stderr") as one frame."""
+    """Return data of a stream ("stdout" or "stderr") as one frame of Docker's stdcopy format."""
     return _FRAME_HEADER.pack(_NUMBERS[stream], len(data)) + data
 
 
 def media_type(version: Version, *, tty: bool) -> str:
-    """Return the media type of a container's output; the output of a terminal has no frames."""
+    """Return the media type of a container's output for an API version.
+
+    It is `MULTIPLEXED_STREAM` for output with frames, from version 1.42. It is `RAW_STREAM` for a terminal, whose
+    output has no frames, and in older versions.
+    """
     return MULTIPLEXED_STREAM if not tty and version >= _NAMED_SINCE else RAW_STREAM

@@ -52,7 +52,7 @@ class SharedTls:
             rest = rest[self._when_ready(partial(self._connection.send, rest)) :]
 
     def shutdown(self, how: int) -> None:
-        """End one direction; at the end of the output, send the client TLS's close_notify."""
+        """Shut down the direction ``how`` of the connection; before ``SHUT_WR``, send the client TLS's close_notify."""
         if how == socket.SHUT_WR:
             with suppress(OSError):
                 self._when_ready(self._tell_end)

@@ -23,7 +23,10 @@ Pairs = Sequence[tuple[bytes, bytes]]
 
 
 def accept(target: str, headers: Pairs, own_headers: Iterable[tuple[str, str]]) -> tuple[Connection, bytes]:
-    """Return the protocol state of a new WebSocket, and the answer to the client; raises ApiError (400)."""
+    """Return the protocol state of a new WebSocket, and the answer to the client; raises ApiError (400).
+
+    ``target`` and ``headers`` are those of the request. ``own_headers`` are added to the answer.
+    """
     handshake = H11Handshake(ConnectionType.SERVER)
     try:
         handshake.initiate_upgrade_connection(list(headers), target)

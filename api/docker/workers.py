@@ -139,7 +139,11 @@ class Workers:
 
 
 def wait_for_job(idle: socket.socket) -> NoReturn:
-    """Warm up the worker, wait until the channel of a job comes, and run the job; does not return."""
+    """Warm up this idle worker, wait for a job, and run it; does not return.
+
+    ``idle`` is the connection to the parent. It delivers the channel of the job, a socket whose other end the front
+    has.
+    """
     try:
         rehearsal.warm_up(until=lambda: prefork.has_work(idle))
         channel = socket.socket(fileno=prefork.receive(idle))
@@ -150,7 +154,10 @@ def wait_for_job(idle: socket.socket) -> NoReturn:
 
 
 def serve(channel: socket.socket) -> NoReturn:
-    """Run the job that comes over the channel in this process, which is a new worker; does not return."""
+    """Run the job that comes over ``channel`` in this process, which is a new worker; does not return.
+
+    The front, which answers the clients, has the other end of the channel. It sends the job and gets the result.
+    """
     code = 1
     try:
         with suppress(OSError):

@@ -40,7 +40,10 @@ def plugins(request: Request) -> Response:
 
 
 def no_services(request: Request) -> Response:
-    """Answer GET /services, /tasks, /secrets or /configs with an empty list; an error on a host that is no manager."""
+    """Answer GET /services, /tasks, /secrets or /configs with an empty list.
+
+    Raises Unavailable with Docker's text on a host that is no manager.
+    """
     request.engine.swarm.nodes({})
     return json_response([])
 
@@ -73,7 +76,7 @@ def volume(request: Request) -> Response:
 
 
 def remove_volume(request: Request) -> Response:
-    """Answer DELETE /volumes/{name} as `volume` does; with ``force``, a missing volume is no error."""
+    """Answer DELETE /volumes/{name} with NotFound, or with 204 if ``force`` is set; there are no volumes."""
     return NO_CONTENT if request.flag("force") else volume(request)
 
 
@@ -85,7 +88,7 @@ def plugin(request: Request) -> Response:
 def service(request: Request) -> Response:
     """Answer a request for a service, task, secret or config with NotFound and the object's name.
 
-    On a host that is no manager, the answer is Docker's error for this case.
+    Raises Unavailable with Docker's text on a host that is no manager.
     """
     request.engine.swarm.nodes({})
     raise NotFound(f"{_kind(request)} {request.parameters['name']} not found")
@@ -170,7 +173,10 @@ def create_service(request: Request) -> Response:
 
 
 def update_service(request: Request) -> Response:
-    """Answer the update of a service, secret or config as `service` does, after a check of the version."""
+    """Refuse the update of a service, secret or config with NotFound, after a check of the parameter ``version``.
+
+    Raises Unavailable with Docker's text on a host that is no manager.
+    """
     check_version(request, _kind(request))
     return service(request)
 

@@ -48,7 +48,7 @@ def inspect(request: Request) -> Response:
 
 
 def _add_newer_fields(request: Request, documents: Documents) -> None:
-    """Add the fields that Docker has added after version 1.45 to the documents of containers."""
+    """Add GwPriority to the documents of containers if the client's API version is 1.48 or newer."""
     if request.version >= NETWORK_FIELDS:
         priorities = request.engine.containers.gateway_priorities([document["Id"] for document in documents])
         for document in documents:
@@ -64,7 +64,10 @@ def create(request: Request) -> Response:
 
 
 def start(request: Request) -> Response:
-    """Answer POST /containers/{id}/start; a body is refused, because old clients sent settings in it."""
+    """Answer POST /containers/{id}/start; raises ApiError (400) for a body of more than `EMPTY_BODY_BYTES`.
+
+    Old clients sent settings in the body, which Docker refuses too.
+    """
     if "transfer-encoding" in request.headers or int(request.headers.get("content-length", 0)) > EMPTY_BODY_BYTES:
         raise bad_request(NO_BODY)
     return NO_CONTENT if request.change(_start, request.parameters["id"]) else NOT_MODIFIED
@@ -119,7 +122,7 @@ def prune(request: Request) -> Response:
 
 
 def with_old_aliases(document: Json) -> Json:
-    """Return a container's document for versions before 1.45: Aliases also has the container's own names."""
+    """Return a container's document for API versions before 1.45: Aliases also has the short id and the host name."""
     aliases = [document["Id"][:SHORT_ID], document["Config"]["Hostname"]]
     for network, settings in document["NetworkSettings"]["Networks"].items():
         if is_user_defined(network):

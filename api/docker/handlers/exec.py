@@ -117,9 +117,9 @@ def inspect(request: Request) -> Response:
 
 
 def _known(request: Request) -> Exec:
-    """Return the exec instance (a created command) that the request names; raises ApiError (404).
+    """Return the exec instance (a created command) that the request names; raises ApiError (404) for an unknown one.
 
-    As in Docker, an instance that was never started ends with the run of its container.
+    As in Docker, an instance that was never started is unknown after the end of the container's run.
     """
     instance = EXECS.get(request.parameters["id"])
     if not instance.started.is_set() and _run_has_ended(request, instance):

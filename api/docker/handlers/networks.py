@@ -37,7 +37,10 @@ def inspect(request: Request) -> Response:
 
 
 def verbose(text: str) -> bool:
-    """Return the value of the query parameter ``verbose``, a boolean in Go's spelling; raises ApiError."""
+    """Return the boolean ``text`` of the query parameter ``verbose``; raises ApiError (400) if it is no boolean of Go.
+
+    The empty text means False.
+    """
     try:
         return bool(text) and parse_bool(text)
     except ValueError as error:

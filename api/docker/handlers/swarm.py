@@ -20,7 +20,7 @@ NO_TASKS = "hawse's cluster shares networks, not services: a node has no tasks a
 
 
 def inspect(request: Request) -> Response:
-    """Answer GET /swarm with the cluster and its join tokens; an error on a host that is no manager."""
+    """Answer GET /swarm with the cluster and its join tokens; raises Unavailable on a host that is no manager."""
     swarm = request.engine.swarm
     tokens = {role: swarm.join_token(role.lower())[0] for role in ROLES}  # raises on a host that is no manager
     cluster: Json = request.engine.system.info()["Swarm"].get("Cluster", {})
@@ -86,22 +86,25 @@ def remove_node(request: Request) -> Response:
 
 
 def update_node(request: Request) -> Response:
-    """Refuse POST /nodes/{id}/update."""
+    """Refuse POST /nodes/{id}/update with NotImplementedByHawse, after a check of the parameter ``version``."""
     check_version(request, "node")
     raise NotImplementedByHawse(NO_TASKS)
 
 
 def unlock(request: Request) -> Response:
-    """Refuse /swarm/unlock and /swarm/unlockkey."""
+    """Refuse /swarm/unlock and /swarm/unlockkey with NotImplementedByHawse.
+
+    Raises Unavailable with Docker's text on a host that is no manager.
+    """
     request.engine.swarm.nodes({})
     raise NotImplementedByHawse(UNCHANGEABLE)
 
 
 def check_version(request: Request, kind: str) -> None:
-    """Check that the parameter ``version`` is a number; raises ApiError (400). hawse does not compare the number.
+    """Check that the parameter ``version`` is a whole number without a sign; raises ApiError (400).
 
-    ``kind`` is the kind of object, such as "service". As in Docker, the error for a secret or a config does not show
-    the version.
+    hawse does not compare the number. ``kind`` is the kind of object, such as "service". As in Docker, the error for a
+    secret or a config does not show the version.
     """
     version = request.value("version")
     try:
@@ -112,7 +115,10 @@ def check_version(request: Request, kind: str) -> None:
 
 
 def _require_listen_address(body: Fields) -> None:
-    """Check that the body has a ListenAddr, as Docker does; raises InvalidArgument. hawse does not use it."""
+    """Check that the body has a ListenAddr; raises InvalidArgument.
+
+    Docker requires the address, and hawse does not use it.
+    """
     if not body.text("ListenAddr"):
         raise InvalidArgument('invalid ListenAddr "": invalid empty address')
 

@@ -53,7 +53,7 @@ def options(_: Request) -> Response:
 
 
 def auth(_: Request) -> Response:
-    """Refuse POST /auth."""
+    """Refuse POST /auth with NotImplementedByHawse."""
     raise NotImplementedByHawse(NO_LOGIN)
 
 
