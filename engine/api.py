@@ -142,7 +142,10 @@ class Networks(Protocol):
         """Create a network."""
 
     def advice(self, request: NetworkCreate) -> Strings:
-        """Return advice for the user about the network that `create` made from ``request``, one line for each fact."""
+        """Return a line for each setting in ``request`` that has no effect, or that makes other addresses unreachable.
+
+        ``request`` is the one with which `create` made the network.
+        """
 
     def list(self, filters: Filters) -> Documents:
         """Return the NetworkResource documents of all networks that match the filters.
@@ -223,14 +226,18 @@ class Containers(Protocol):
         Return False, without effect, if the container neither runs nor waits for an automatic restart.
 
         If ``signal`` is "", the container's stop signal is sent. If ``timeout`` is None, the stop timeout of the
-        container's configuration applies. If the configuration has no stop timeout, 10 seconds apply.
+        container's configuration applies. If the configuration has no stop timeout, 10 seconds apply. If ``timeout`` is
+        negative, no SIGKILL is sent.
         """
 
     def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
         """Stop a container as `stop` does, with the same ``timeout`` and ``signal``; then start it."""
 
     def kill(self, reference: str, signal: str = "") -> None:
-        """Send a signal to a container (SIGKILL by default)."""
+        """Send a signal (by default SIGKILL) to a container's process; raises Conflict if the container does not run.
+
+        A container that waits for an automatic restart is stopped instead.
+        """
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container. A running container is removed only if ``force`` is set. ``volumes`` has no effect."""
@@ -256,10 +263,10 @@ class Containers(Protocol):
         """
 
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
-        """Wait for a container and return its exit code.
+        """Wait until a container does not run ("not-running") or is removed ("removed"); return its exit code.
 
-        ``condition`` names the event to wait for: "not-running" or "removed". To wait for the end of the next run, use
-        `watch_end`.
+        ``condition`` is one of these two words. With "not-running", the call returns at once if the container does not
+        run. To wait for the end of the next run, use `watch_end`.
         """
 
     def list(
@@ -288,14 +295,18 @@ class Containers(Protocol):
         """Run a command in a running container and return the exit code of the command.
 
         For a detached command, returns 0 immediately. If the user detaches while the command runs, returns `LEFT` (-1)
-        instead of an exit code.
+        instead of an exit code. Raises Conflict if the container is not running. Raises `StartFailure` with exit code
+        126 if the command cannot be executed.
         """
 
     def top(self, reference: str, arguments: str = "") -> Json:
         """Return the document of GET /containers/{id}/top; ``arguments`` are options of ps(1), such as "aux"."""
 
     def exec_pid(self, reference: str, runner: int) -> int:
-        """Return the pid of the command that the process ``runner`` executes with `exec`, or 0 if there is none."""
+        """Return the pid of the command that a process runs with `exec` in a container, or 0 if there is none.
+
+        ``runner`` is the pid of the process that called `exec`.
+        """
 
     def current_stats(self, references: Sequence[str]) -> Documents:
         """Return each container's current document of GET /containers/{id}/stats, without ``precpu_stats``."""
@@ -317,7 +328,7 @@ class Containers(Protocol):
         """Set the size of a running container's terminal."""
 
     def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
-        """Return a descriptor that is readable at the end of a container's run.
+        """Return an object whose descriptor is readable at the end of a container's run.
 
         With ``next_run``, a container without a process is watched until its next run has ended. The caller calls
         `finalize_exit` afterwards.
@@ -326,7 +337,8 @@ class Containers(Protocol):
     def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
         """Return the lines of a container's log.
 
-        ``wait`` waits for new lines; it may raise an error to end the iteration.
+        With ``options.follow``, the iteration waits for new lines, until the container has ended. ``wait`` is the
+        function that waits, or None for the default. It may raise an error to end the iteration.
         """
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
@@ -363,10 +375,11 @@ class Containers(Protocol):
         """
 
     def rejoin(self) -> None:
-        """Record the end of adopted namespaces; after a boot, connect them again if their names exist again.
+        """Record the end of adopted namespaces, and connect those again that have come back after a boot.
 
-        When an adopted namespace ends, or its name appears again, the agent starts a new hawse process, which calls
-        this method.
+        An adopted namespace is a network namespace that hawse did not create, but that is on a network of hawse. After
+        a boot, it has come back if its name exists again. When such a namespace ends or comes back, the agent starts a
+        new hawse process, which calls this method.
         """
 
 
@@ -444,8 +457,12 @@ class System(Protocol):
     def trace(self, source: str, target: str, *, dry: bool = False) -> Json:
         """Find out whether ``source`` can reach ``target``, and if not, the cause; changes nothing (a hawse extension).
 
-        The result has the keys ``reachable`` (None if it is unknown), ``hops`` and ``culprit``. ``source`` is a
-        container, ``host``, ``outside[:IFACE]``, ``netns:NAME`` or ``pid:N``. With ``dry``, no probe is sent.
+        ``source`` is a container, ``host``, ``outside[:IFACE]``, ``netns:NAME`` or ``pid:N``. With ``dry``, no probe is
+        sent. The result has these keys:
+
+        - ``reachable``: True, False, or None if it is unknown
+        - ``hops``: the places that a packet passes, in order
+        - ``culprit``: the cause of the failure, or None; if ``reachable`` is True, it is only a warning
         """
 
     def answer(self, question: str) -> str:
@@ -507,9 +524,11 @@ class Swarm(Protocol):
         """Return the document of one node, found by id, id prefix, host name or ``self``."""
 
     def remove_node(self, reference: str, *, force: bool = False) -> None:
-        """Remove a node that is down, and all records of the node.
+        """Remove a node and all its records from the cluster; raises Forbidden in these cases:
 
-        A worker that is not down is removed only if ``force`` is set.
+        - The node is a worker, is not down, and ``force`` is not set.
+        - The node is a manager that is not down.
+        - The node is a manager, and ``force`` is not set.
         """
 
     def node_id(self) -> str:

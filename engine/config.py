@@ -71,7 +71,7 @@ def config_path() -> Path:
 
 
 def number_from_environment(variable: str, default: int) -> int:
-    """Return the whole number in an environment variable; without the variable, or for any other text, ``default``."""
+    """Return the whole number in an environment variable, or ``default`` if it is unset or is no whole number."""
     text = os.environ.get(variable, "")
     return whole_number(text) if text.isascii() and text.isdigit() else default
 
@@ -127,9 +127,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _parsed(data: bytes) -> Any:
-    """Return the value of a JSON document; raises ValueError or RecursionError.
+    """Return the value of a JSON document; raises ValueError or RecursionError if it cannot be read.
 
-    A string with half of a surrogate pair is an error, because no file or program accepts it.
+    A document of more than `LIMIT_BYTES` is an error. A string with half of a surrogate pair is also an error, because
+    no file or program accepts it.
     """
     if len(data) > LIMIT_BYTES:
         raise ValueError(f"the file is larger than {LIMIT_BYTES} bytes")

@@ -183,7 +183,10 @@ class NetworkVerbs(_Verbs):
         return networks_create.create(host, networks_create.with_default_options(request, host.config))
 
     def advice(self, request: NetworkCreate) -> Strings:
-        """Return advice for the user about the network that `create` made from ``request``, one line for each fact."""
+        """Return a line for each setting in ``request`` that has no effect, or that makes other addresses unreachable.
+
+        ``request`` is the one with which `create` made the network.
+        """
         return networks_advice.lines(self.host, request)
 
     def list(self, filters: Filters) -> Documents:
@@ -280,7 +283,10 @@ class ContainerVerbs(_Verbs):
         stop.restart(self.changing(), reference, timeout, signal)
 
     def kill(self, reference: str, signal: str = "") -> None:
-        """Send a signal (by default SIGKILL) to a container's process."""
+        """Send a signal (by default SIGKILL) to a container's process; raises Conflict if the container does not run.
+
+        A container that waits for an automatic restart is stopped instead.
+        """
         stop.kill(self.changing(), reference, signal)
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
@@ -361,7 +367,10 @@ class ContainerVerbs(_Verbs):
         return processes.top(self.reading(), reference, arguments)
 
     def exec_pid(self, reference: str, runner: int) -> int:
-        """Return the pid of the command that the process ``runner`` executes with `exec`, or 0 if there is none."""
+        """Return the pid of the command that a process runs with `exec` in a container, or 0 if there is none.
+
+        ``runner`` is the pid of the process that called `exec`.
+        """
         return processes.exec_pid(self.reading(), reference, runner)
 
     def current_stats(self, references: Sequence[str]) -> Documents:
@@ -395,7 +404,7 @@ class ContainerVerbs(_Verbs):
         return containers_exec.watch_end(self.host, reference, next_run=next_run)
 
     def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
-        """Return the lines of a container's log; ``wait`` waits for new lines."""
+        """Return the lines of a container's log; ``wait`` is the function that waits for new lines, or None."""
         return containers_exec.logs(self.host, reference, options, wait)
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
@@ -416,8 +425,8 @@ class ContainerVerbs(_Verbs):
     def exited(self, container_id: str, finished_at: str = "") -> None:
         """Handle the end of a container's process, or the end of the wait before an automatic restart.
 
-        The container's supervisor starts a new hawse process, which calls this method. After the wait, ``finished_at``
-        is the end of the last run.
+        The container's supervisor starts a new hawse process, which calls this method. At the end of the process,
+        ``finished_at`` is "". After the wait, it is the time at which the last run ended.
         """
         host = self.changing()
         on_exit.exited(host, container_id, finished_at)
@@ -430,8 +439,8 @@ class ContainerVerbs(_Verbs):
         recover.schedule_cleanup(host)
 
     def rejoin(self) -> None:
-        """Record the end of adopted namespaces that no longer exist.
+        """Record the end of adopted namespaces, and connect those again that have come back after a boot.
 
-        Also connects namespaces again that lost their networks at a boot, if their names exist again.
+        An adopted namespace is a network namespace that hawse did not create, but that is on a network of hawse.
         """
         containers_rejoin.follow_all(self.changing())

@@ -96,7 +96,7 @@ class DryRun:
         return cast(Engine, _Engine(host))
 
     def shown(self, text: str) -> str:
-        """Return ``text`` for the user: HAWSE_ROOT and HAWSE_RUN replace the paths of the copy's directories."""
+        """Return ``text`` with the real paths HAWSE_ROOT and HAWSE_RUN in place of the dry run's own directories."""
         for name, real in (("root", self.root), ("run", self.run)):
             text = text.replace(str(self.scratch / name), str(real))
         return text
@@ -149,7 +149,10 @@ class _Engine:
 
 class _Preparation(Preparation):
     def changing(self) -> Host:
-        """Return the host. The first call also records the repairs that precede a real command."""
+        """Return the dry run's host.
+
+        The first call also records the repairs that a real command would make first.
+        """
         if not self._ready:
             recover.repair(self.host)
             self._ready = True
@@ -170,7 +173,10 @@ class _Runtime:
         self._created: dict[str, CreatedProcess] = {}
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
-        """Return this process as the container's process. A new network namespace ends together with this process."""
+        """Return this process in place of the container's process, which a dry run does not start.
+
+        If the container gets a new network namespace, the namespace is created. It ends together with this process.
+        """
         pid, path = os.getpid(), spec.netns
         if path == "":
             with netns.new_netns():

@@ -174,10 +174,10 @@ Resolver = Callable[[Host, str], None]
 
 
 def begin_intent(tx: Transaction, kind: str, object_id: str, owner: str = "") -> None:
-    """Record that work of a ``kind`` begins on an object (an intent).
+    """Record an intent: work of the kind ``kind`` begins on an object.
 
-    The owner of the intent is this process, or the process with the identity ``owner``. Call this function in the
-    transaction that also reserves the object.
+    The owner of the intent is the process that does the work: this process, or the process ``owner`` ("pid:start
+    time"). Call this function in the transaction that also reserves the object.
     """
     tx.put_intent(Intent(kind, object_id, owner or process.identity()))
 
@@ -191,7 +191,7 @@ def end_intent(tx: Transaction, kind: str, object_id: str) -> None:
 
 
 def orphaned_intents(begun: Iterable[Intent]) -> list[Intent]:
-    """Return those of the intents ``begun`` whose process no longer runs."""
+    """Return those intents (records of unfinished work) in ``begun`` whose process no longer runs."""
     return [intent for intent in begun if not process.is_owner_running(intent.owner)]
 
 
@@ -298,7 +298,7 @@ def pool_key(network: NetworkRecord, pool: PoolRecord) -> str:
 
 
 def save_driver_state(tx: Transaction, driver: Driver) -> None:
-    """Add to the store the data that a driver needs in later hawse processes. Most drivers have no such data."""
+    """Store the data that a driver needs in later hawse processes; most drivers have no such data."""
     state = driver.saved_state() if isinstance(driver, Repairer) else ()
     if state:
         known = _driver_states(tx)
@@ -356,12 +356,13 @@ def _from_driver(error: driver_errors.DriverError) -> EngineError:
 
 
 def raises_engine_errors(verbs: Verbs) -> Verbs:
-    """Make the public methods of a class raise EngineError instead of the errors that `translate_failures` converts.
+    """Make the public methods of a class raise EngineError in place of other errors.
+
+    The other errors are OSError, MemoryError, DriverError and RuntimeFailure. BrokenPipeError is not converted, because
+    it means that the reader of the command's output has ended.
 
     The error for a full disk names a directory of hawse on that disk (see `engine_error`). For this, an object of the
     class has an attribute ``places`` (the directories that hawse writes to), or an attribute ``host`` with ``places``.
-
-    BrokenPipeError is not converted, because it means that the reader of the command's output has ended.
     """
     for name, method in list(vars(verbs).items()):
         if callable(method) and not name.startswith("_"):

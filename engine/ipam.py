@@ -153,7 +153,8 @@ def _after(pools: Sequence[DefaultPool], last: IPNetwork | None) -> Iterator[tup
     """Yield the address ranges to search: first the addresses after the subnet ``last``, then the other pools in turn.
 
     After the last pool, the search continues with the first pool. The pool that contains ``last`` is yielded again at
-    the end. Each yielded tuple is (range, prefix length, first address to try).
+    the end. If no pool contains ``last``, the search begins with the first pool. Each yielded tuple is (range, prefix
+    length, first address to try).
     """
     home = next((i for i, p in enumerate(pools) if last and p.size == last.prefixlen and _holds(p, last)), None)
     if home is not None and last is not None:
@@ -257,9 +258,12 @@ def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | No
 def check_address(subnet: IPNetwork, used: Sequence[int], address: IPAddress) -> IPAddress:
     """Check that an address is free in a subnet, and return the address.
 
-    Raises `OutOfPool`, `AddressInUse`, or, if the whole subnet is in use, `NoFreeAddress`. An address outside the
-    network's ip range is accepted, because an ip range limits only automatic addresses. ``used`` are the used addresses
-    in ascending order.
+    An address outside the network's ip range is accepted, because an ip range limits only automatic addresses. ``used``
+    are the used addresses in ascending order.
+
+    - Raises `OutOfPool` if the address is not in the subnet.
+    - Raises `NoFreeAddress` if the address is not free, and no other address of the subnet is free either.
+    - Raises `AddressInUse` if the address is not free, but another address is.
     """
     if address not in subnet:
         raise OutOfPool(address, subnet)

@@ -80,9 +80,9 @@ class EndpointSettings(Struct, frozen=True, omit_defaults=True):
 class Adoption(Struct, frozen=True):
     """The user's settings when a namespace that hawse did not create joins a network.
 
-    ``name`` is the container name, or "" for the default name. ``restart`` is a restart policy: "" or
-    "unless-stopped" if the namespace is connected again after a boot, or "no". With ``force``, the namespace may be
-    that of a host (the namespace of PID 1).
+    ``name`` is the container name, or "" for the default name. With the ``restart`` value "" or "unless-stopped", the
+    namespace is connected again after a boot; with "no", it is not. With ``force``, the namespace may be that of a host
+    (the namespace of PID 1).
     """
 
     name: str = ""
@@ -270,7 +270,12 @@ class PoolRecord(Struct, frozen=True, omit_defaults=True):
 
 
 class NetworkRecord(Struct, frozen=True, omit_defaults=True):
-    """A network. ``phase`` is "planned", "creating", "live" or "removing".
+    """A network. ``phase`` is one of these:
+
+    - "planned": the network has no kernel objects yet; they are created before the first use
+    - "creating": a command creates the kernel objects
+    - "live": the kernel objects exist
+    - "removing": a command removes the network
 
     ``owner`` is the process that is creating or removing the network.
     """
@@ -332,10 +337,14 @@ The endpoint keeps its addresses and ports for the next run of its container.
 
 
 class EndpointRecord(Struct, frozen=True, omit_defaults=True):
-    """An endpoint. The record is made when the endpoint is reserved.
+    """An endpoint. The record is made when the endpoint is reserved. ``phase`` is one of these:
 
-    ``phase`` is "reserved", "live", "leaving" or `FORMER`. The record is deleted when the endpoint is released, or it
-    remains with the phase `FORMER`.
+    - "reserved": a command creates the endpoint in its sandbox
+    - "live": the endpoint is in its sandbox
+    - "leaving": a command removes the endpoint from its sandbox
+    - `FORMER`: the endpoint has left its sandbox, but keeps its addresses and ports
+
+    The record is deleted when the endpoint is released.
     """
 
     id: str

@@ -170,10 +170,10 @@ def is_user_defined(mode: str) -> bool:
 
 
 def reaches_stub(mode: str) -> bool:
-    """Return whether DNS queries of a container with this network mode reach a server on the host's loopback interface.
+    """Return whether a container with this network mode can use a DNS server on the host's loopback interface.
 
-    For a container that was created on a user-defined network, they do: the internal resolver sends its queries from
-    the host's network namespace.
+    For a container that was created on a user-defined network, this is true. The internal resolver sends its queries
+    from the host's network namespace.
     """
     return mode == "host" or is_user_defined(mode)
 
@@ -218,8 +218,8 @@ def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: b
 def only_network(matches: Sequence[NetworkRecord]) -> NetworkRecord | None:
     """Return the only network in ``matches``, or None if there is no network or several.
 
-    Networks that are being created or removed do not count. As in Docker, the settings of a container may name no
-    network, or be a prefix of several ids; only the container's start then fails.
+    Networks that are being created or removed do not count. A container's settings may name a network that does not
+    exist, or match several networks. As in Docker, only the start of such a container fails.
     """
     present = [network for network in matches if network.phase in PRESENT]
     return present[0] if len(present) == 1 else None
@@ -273,8 +273,8 @@ def interface_prefix(network: NetworkRecord) -> str:
 def interface_numbers(container: ContainerRecord) -> Mapping[str, int]:
     """Return the number of a container's next interface for each name prefix, such as {"eth": 2}.
 
-    The key "" has the number for all prefixes that are not keys. Without the key "", this number is 0. The key exists
-    only for a record of an older version of hawse, which has one number for all prefixes.
+    A prefix that is no key has the number of the key "", or 0 without this key. Only a record of an older version of
+    hawse has the key "", because it has one number for all prefixes.
     """
     if not container.next_interface:
         return container.next_interfaces

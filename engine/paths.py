@@ -173,7 +173,10 @@ def _check_owner(place: str, status: os.stat_result, *, in_sticky: bool) -> None
 
 
 def _is_unmapped(user: int) -> bool:
-    """Return whether a user id means a user outside this user namespace, normally the host's root."""
+    """Return whether the kernel shows this user id in place of a user outside this user namespace.
+
+    The user outside is normally the host's root.
+    """
     if user != int(Path("/proc/sys/kernel/overflowuid").read_text()):
         return False
     return Path("/proc/self/uid_map").read_text().split() != _WHOLE_MAP

@@ -55,9 +55,10 @@ def open_libraries(until: Callable[[], bool]) -> None:
 
 @contextmanager
 def scratch_host(place: str) -> Iterator[None]:
-    """Use the directories of a scratch host below ``place`` while the context manager is active.
+    """Let HAWSE_ROOT and HAWSE_RUN name directories below ``place`` in the ``with`` block.
 
-    The environment variables HAWSE_ROOT, HAWSE_RUN and HAWSE_CONFIG are restored at the end.
+    HAWSE_CONFIG names an empty file meanwhile. At the end, the three environment variables get their previous values.
+    The scratch host is a directory with the records of a host that does not exist.
     """
     saved = {name: os.environ.get(name) for name in VARIABLES}
     os.environ.update(HAWSE_ROOT=f"{place}/root", HAWSE_RUN=f"{place}/run", HAWSE_CONFIG=os.devnull)

@@ -270,7 +270,10 @@ def _parse_server(text: str) -> IPAddress | None:
 
 
 class HostFiles(Struct, frozen=True):
-    """The texts of the host's files `SYSTEM` and `BEHIND_STUB`; a missing file has the text ""."""
+    """The texts of two files of the host; a missing file has the text "".
+
+    ``system`` is /etc/resolv.conf. ``behind_stub`` is the file in which systemd-resolved lists its DNS servers.
+    """
 
     system: str = ""
     behind_stub: str = ""
@@ -278,8 +281,9 @@ class HostFiles(Struct, frozen=True):
     def chosen(self, *, reaches_stub: bool) -> tuple[Path, str]:
         """Return the path and the text of the file that lists the DNS servers for a container or for the host itself.
 
-        As in Docker, this is `BEHIND_STUB` if `SYSTEM` has no other server than the stub listener, and ``reaches_stub``
-        is False (the container does not reach the stub listener). Otherwise it is `SYSTEM`.
+        This is /etc/resolv.conf, except if the only server in it is systemd-resolved's stub listener (127.0.0.53). As
+        in Docker, the result is then the file with the servers behind the stub listener. With ``reaches_stub``, the
+        container reaches the stub listener, and the result is always /etc/resolv.conf.
         """
         if reaches_stub or list(parse_resolv_conf(self.system).servers) != [STUB]:
             return SYSTEM, self.system

@@ -157,8 +157,9 @@ class SystemVerbs:
     def trace(self, source: str, target: str, *, dry: bool = False) -> Json:
         """Find out whether ``source`` can reach ``target``, and if not, the cause; changes nothing.
 
-        The result has the keys ``reachable`` (None if it is unknown), ``hops`` and ``culprit``. With ``dry``, no probe
-        is sent.
+        The result has the keys ``reachable`` (None if it is unknown), ``hops`` (the places that a packet passes) and
+        ``culprit`` (the cause of the failure, or None). With ``dry``, no probe is sent. Raises PermissionDenied without
+        root rights.
         """
         from engine.diagnosis.trace.run import trace
 
