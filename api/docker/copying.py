@@ -54,7 +54,7 @@ class Client:
             self._pass_on(self._connection.received)
 
     def register(self, poll: select.poll) -> None:
-        """Register the connection with ``poll``, for input only while the sink accepts more input."""
+        """Register the connection with ``poll``; its input is polled only while the sink accepts more input."""
         if self.is_there:
             waiting = self._reading and not (self._sink is not None and self._sink.has_unsent)
             poll.register(self._connection.socket.fileno(), select.POLLIN if waiting else 0)

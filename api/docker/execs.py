@@ -125,7 +125,7 @@ class Exec(Struct):
             return 0 if self.job is None else max(self.job.pid(), 0)
 
     def document(self, pid: int) -> dict[str, Any]:
-        """Return the document of GET /exec/{id}/json; ``pid`` is the command's pid, or 0."""
+        """Return the document of GET /exec/{id}/json; ``pid`` is the command's pid, or 0 if it does not run."""
         command = self.command
         return {
             "ID": self.id,

@@ -36,7 +36,7 @@ class Settings(Struct, frozen=True):
 
 
 def inherited_listeners() -> list[socket.socket]:
-    """Return the listening sockets that systemd passed to this process."""
+    """Return the listening sockets that systemd passed to this process, or [] without socket activation."""
     if not resident.is_socket_activated():
         return []
     del os.environ["LISTEN_PID"]

@@ -78,7 +78,7 @@ class Hijacked:
     """A connection that no longer speaks HTTP.
 
     ``socket`` is a plain socket, also for a TLS client. ``received`` holds the bytes that the client has already sent
-    after its request. ``finish`` is called when the connection has ended.
+    after its request. `close` calls the function ``finish`` after it has closed the socket.
     """
 
     def __init__(self, connection: socket.socket, received: bytes, finish: Callable[[], None]) -> None:

@@ -36,7 +36,7 @@ _LENGTH = struct.Struct("!Q")
 
 
 class Job:
-    """A job that runs in a worker. The descriptor of `fileno` is readable when the result has arrived."""
+    """A job that runs in a worker, a process for one request. `fileno` is readable when the result has arrived."""
 
     def __init__(self, channel: socket.socket, pidfd: int, turn: threading.Semaphore) -> None:
         self._channel, self._pidfd, self._turn = channel, pidfd, turn
@@ -85,7 +85,10 @@ class Job:
 
 
 class Workers:
-    """Starts jobs in workers, on behalf of the front. All threads of the front share one object of this class."""
+    """Starts jobs in workers, for the front (the process that answers the clients).
+
+    A worker is a process for one job. All threads of the front share one object of this class.
+    """
 
     def __init__(self, parent: socket.socket) -> None:
         self._parent = parent

@@ -210,11 +210,12 @@ def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
 
 @contextmanager
 def _to_front(output: int) -> Iterator[BinaryIO]:
-    """Yield the pipe from this worker to the front as a file; ``output`` is the pipe's descriptor.
+    """Yield a pipe as a file; the front, which answers the client, reads at the other end.
 
-    If the front closes the pipe or is killed, the ``with`` block raises `EngineError`. The programs that this worker
-    has started then end too. The kernel sends SIGIO when the front closes the pipe, and also when the front reads from
-    the pipe. The signal handler therefore checks whether the pipe is closed.
+    ``output`` is the descriptor of the pipe in this worker. If the front closes the pipe or is killed, the ``with``
+    block raises `EngineError`. The programs that this worker has started then end too. The kernel sends SIGIO when the
+    front closes the pipe, and also when the front reads from the pipe. The signal handler therefore checks whether the
+    pipe is closed.
     """
 
     def look(*_: object) -> None:
@@ -237,7 +238,7 @@ def _to_front(output: int) -> Iterator[BinaryIO]:
 
 
 def _tell(pipe: BinaryIO, message: Json) -> None:
-    """Send a message to the front."""
+    """Send a message to the front, the process that answers the client."""
     pipe.write(encode(message))
     pipe.flush()
 
