@@ -362,9 +362,10 @@ class Containers(Protocol):
 
         Addresses and ports are released too. The restart policy and --rm decide about the restart and the removal.
 
-        When the process ends, the container's supervisor starts a new hawse process, which calls this method. If an
-        automatic restart must wait, the supervisor starts a second process after the wait. The second process passes
-        ``finished_at``, the end of the last run. The container is restarted only if no other run has ended since.
+        When the process ends, the supervisor (the parent process of containers) starts a new hawse process, which calls
+        this method. If an automatic restart must wait, the supervisor starts a second process after the wait. The
+        second process passes ``finished_at``, the end of the last run. The container is restarted only if no other run
+        has ended since.
         """
 
     def finalize_exit(self, container_id: str) -> None:
@@ -489,7 +490,8 @@ class System(Protocol):
     def boot(self, timeout: float) -> BootReport:
         """Restore networks, containers and adopted namespaces after a boot of the host; idempotent.
 
-        On a cluster host, waits up to ``timeout`` seconds until the etcd store answers.
+        An adopted namespace is a network namespace that hawse did not create. On a cluster host, waits up to
+        ``timeout`` seconds until the etcd store answers.
         """
 
     def shut_down(self) -> tuple[int, list[str]]:

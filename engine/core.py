@@ -131,7 +131,7 @@ class Preparation:
         """Return the host for an operation that only reads.
 
         Records the predefined networks (bridge, host and none) if their records are missing. On a cluster host, also
-        starts the agent if the agent is not running.
+        starts the agent, hawse's background process, if it is not running.
         """
         predefined.ensure(self.host)
         hooks.ensure_agent(self.host)
@@ -140,9 +140,12 @@ class Preparation:
     def booting(self) -> None:
         """Prepare the host for `SystemVerbs.boot`, which restores networks and containers after a boot.
 
-        Takes the host lock in shared mode. Records the predefined networks (bridge, host and none) if they are missing.
-        On a cluster host, also starts the agent. Unlike `changing`, it repairs nothing. Raises PermissionDenied without
-        CAP_NET_ADMIN.
+        Unlike `changing`, it repairs nothing. Raises PermissionDenied without CAP_NET_ADMIN.
+
+        - Takes the host lock in shared mode until this process ends. Meanwhile, no process removes hawse's kernel state
+          from an unused host.
+        - Records the predefined networks (bridge, host and none) if they are missing.
+        - On a cluster host, starts the agent, hawse's background process.
         """
         require_net_admin("change networks")
         recover.hold_shared_lock(self.host)
@@ -425,8 +428,9 @@ class ContainerVerbs(_Verbs):
     def exited(self, container_id: str, finished_at: str = "") -> None:
         """Handle the end of a container's process, or the end of the wait before an automatic restart.
 
-        The container's supervisor starts a new hawse process, which calls this method. At the end of the process,
-        ``finished_at`` is "". After the wait, it is the time at which the last run ended.
+        The supervisor (the parent process of containers) starts a new hawse process, which calls this method. At the
+        end of the container's process, ``finished_at`` is "". After the wait, it is the time at which the last run
+        ended.
         """
         host = self.changing()
         on_exit.exited(host, container_id, finished_at)

@@ -140,7 +140,7 @@ def _require_restored(host: Host) -> None:
 
 
 class _Engine:
-    """The verbs of the engine that a dry run supports: those of networks and containers."""
+    """The operations of the engine that a dry run supports: those on networks and containers."""
 
     def __init__(self, host: Host) -> None:
         preparation = _Preparation(host)

@@ -197,10 +197,10 @@ def orphaned_intents(begun: Iterable[Intent]) -> list[Intent]:
 
 @contextmanager
 def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> Iterator[None]:
-    """Run a block that changes the kernel. If the block fails, call ``undo`` and raise the block's error again.
+    """Run a block that changes the kernel; if the block fails, call ``undo`` and raise the block's error again.
 
-    ``kind`` and ``object_id`` identify the intent of the block's work; the intent is deleted after ``undo``. If the
-    process dies inside the block, a later command resolves the intent with the same function ``undo``.
+    ``kind`` and ``object_id`` identify the intent, the record of the block's unfinished work. After ``undo``, the
+    intent is deleted. If the process dies inside the block, a later command calls the same function ``undo``.
     """
     try:
         yield

@@ -486,7 +486,8 @@ class EventOptions(Struct, frozen=True):
 class BootReport(Struct, frozen=True):
     """The result of the restoration after a boot: the numbers of restored objects, and what could not be restored.
 
-    ``absent`` has the names of adopted namespaces that do not exist yet. ``problems`` has one line for each failure.
+    ``namespaces`` counts the adopted namespaces, which hawse did not create. ``absent`` has the names of those that do
+    not exist yet. ``problems`` has one line for each failure.
     """
 
     networks: int

@@ -80,8 +80,8 @@ def short_id(full: str) -> str:
 def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
     """Return the names of a container on a user-defined network, without duplicates.
 
-    The order is: container name, aliases, short id, host name. For an adopted namespace, the result of `plain_name`
-    comes before the container name.
+    The order is: container name, aliases, short id, host name. For a namespace that hawse did not create, the result of
+    `plain_name` comes before the container name.
     """
     short = short_id(container.id)
     primary = [container.name] if container.kind == "process" else [plain_name(container.name), container.name]
@@ -89,7 +89,10 @@ def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[st
 
 
 def plain_name(name: str) -> str:
-    """Return the host name of an adopted namespace: ``lab1`` for ``netns:lab1``, ``pid-7`` for ``pid:7``."""
+    """Return the host name of a namespace that hawse did not create, from its container name.
+
+    Examples: ``netns:lab1`` gives ``lab1``, and ``pid:7`` gives ``pid-7``.
+    """
     return name.removeprefix(ADOPTED).replace(":", "-")
 
 

@@ -55,7 +55,7 @@ class Transform(StrEnum):
 
 
 class Upstream(Struct, frozen=True):
-    """A DNS server to which the internal resolver sends queries.
+    """A DNS server to which hawse's internal resolver (127.0.0.11) sends queries.
 
     ``on_host`` is True if only the host's network namespace can reach the server.
     """

@@ -187,7 +187,8 @@ class SystemVerbs:
     def boot(self, timeout: float) -> BootReport:
         """Restore networks, containers and adopted namespaces after a boot of the host; idempotent.
 
-        On a cluster host, waits up to ``timeout`` seconds until the etcd store answers.
+        An adopted namespace is a network namespace that hawse did not create. On a cluster host, waits up to
+        ``timeout`` seconds until the etcd store answers.
         """
         self._prepare()
         return recover.boot(self.host, timeout)
