@@ -63,9 +63,11 @@ def notify(run_dir: Path, root: Path, *, start: bool = True, wait: bool = True) 
 def ask(run_dir: Path, line: str, patience: float) -> str | None:
     """Send one line to the agent and return the agent's answer.
 
-    Returns "late" if no answer arrives within ``patience`` seconds. Returns None if no agent is listening, or if the
-    connection ended without an answer. An agent that SIGSTOP has stopped is killed; the result is then also None. If
-    ``patience`` is 0 or less, the function does not wait for the answer and returns "".
+    - "late": no answer came within ``patience`` seconds
+    - None: no agent listens, or the connection ended without an answer
+    - "": ``patience`` is 0 or less, so the function did not wait
+
+    If SIGSTOP has stopped the agent, the function kills it while it waits. The result is then None.
     """
     try:
         sock = connect(run_dir, peer.CONNECT_TIMEOUT_SECONDS)
@@ -132,7 +134,7 @@ def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
 
 
 def connect(run_dir: Path, timeout: float) -> socket.socket:
-    """Connect to the agent.
+    """Connect to the agent; ``timeout`` is in seconds, and also holds for each later wait on the connection.
 
     Raises OSError if no agent listens, or if the listening process belongs to another user.
     """
@@ -260,9 +262,13 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
 def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
     """Notify the agent that the local store has changed; wait for the agent's services if the command needs them.
 
-    ``joined`` has the networks that a container has just joined. The agent is started only if one of them has DNS
-    names, or if a published port needs the agent. The default bridge has no DNS names. If ``joined`` is not empty and
-    the agent is not needed, the command does not wait.
+    ``joined`` has the networks that a container has just joined. The agent is needed in two cases:
+
+    - one of these networks has DNS names (all networks except the predefined ones)
+    - a published port of any container needs the agent
+
+    If the agent is needed and does not run, it is started. If ``joined`` is not empty and the agent is not needed, the
+    command does not wait.
     """
     start = any(not network.predefined for network in joined) or _publishes(host)
     notify(host.run, host.root, start=start, wait=start or not joined)

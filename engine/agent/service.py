@@ -49,13 +49,12 @@ class Service(Protocol):
 
 
 class ResultCache(Generic[T]):
-    """The results of a function for many records, such as all containers of the host.
+    """The results of one function for many records, such as all containers of the host.
 
-    ``results`` has the results by the record's id. Records without a result are missing in it.
+    ``results`` maps a record's id to its result. A record for which the function returned None is missing in it.
 
-    Because few records change between two snapshots, `update` computes only the results of changed records. Records
-    that have not changed are the same objects in both snapshots (`engine.store.record_cache`), so comparing them is
-    fast.
+    Because few records change between two snapshots, `update` computes only the results of changed records. Both
+    snapshots have the same object for an unchanged record (`engine.store.record_cache`), so the comparison is fast.
     """
 
     def __init__(self, function: Callable[..., T | None]) -> None:
@@ -78,12 +77,17 @@ class ResultCache(Generic[T]):
         self.results, self._inputs = {}, {}
 
     def update(self, pairs: Iterable[tuple[Any, Any]], *shared: Any) -> dict[str, T]:
-        """Compute the results of new and changed records; return the new and different results by record id.
+        """Compute the results of new and changed records; return the results that differ, by record id.
 
-        A pair has a record and a value that belongs to it, such as the endpoints of a container. The function gets
-        both, and then ``shared``. The function is called only for a new or changed record, for another value, or for
-        all pairs if ``shared`` differs from that of the last call. If the function raises an exception, ``results``
-        stays unchanged.
+        Each of ``pairs`` is a record and a value that belongs to it, such as a container and its endpoints. The
+        function is called with the record, the value and ``shared``. It is called for these pairs:
+
+        - pairs with a new or changed record
+        - pairs whose value has changed
+        - all pairs, if ``shared`` has changed since the last call
+
+        Results of records that are not in ``pairs`` are removed. If the function raises an exception, ``results`` stays
+        unchanged.
         """
         last, inputs = self._inputs if shared == self._shared else {}, dict[str, tuple[Any, Any]]()
         computed: dict[str, T | None] = {}

@@ -1,6 +1,7 @@
 """``python -m engine.agentd``: run the agent of the host given by HAWSE_ROOT and HAWSE_RUN, in the foreground.
 
-The process ends immediately if another agent already runs for this host. The process reads these environment variables:
+If another agent already runs for this host, the process ends. As a unit of systemd, it waits for the other agent's end
+instead. The process reads these environment variables:
 
 - HAWSE_AGENT_IDLE: seconds without work after which the agent ends.
 - HAWSE_DNS_TTL: seconds for which a client may cache a name (the TTL of DNS answers).
@@ -61,7 +62,10 @@ and replaces that table at its first comparison.
 
 
 def main() -> int:
-    """Run the agent until no service needs it; return the exit code."""
+    """Run the agent until a signal ends it or no service needs it; return the exit code.
+
+    Returns 0 at once if another agent runs. Returns 1 if HAWSE_ROOT or HAWSE_RUN cannot be used.
+    """
     try:
         run_dir, root = run_directory(), root_directory()
     except PermissionDenied as error:
@@ -110,8 +114,9 @@ def collect_rarely() -> None:
 def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, claimed: socket, unit: Unit) -> Agent:
     """Create the agent with all its services.
 
-    The agent answers commands on the listener of ``place``. It keeps ``claimed`` open, a socket at an abstract address,
-    which prevents the start of a second agent. ``unit`` is the systemd unit of this process.
+    ``place`` has the socket on which the agent answers commands. ``claimed`` is a listening socket at an abstract
+    address. The agent keeps it open, because it prevents the start of a second agent. ``unit`` is the systemd unit of
+    this process.
     """
     home()
     libnftables.reserve_fds()  # reserve low descriptor numbers for libnftables before the agent opens many sockets
@@ -154,7 +159,10 @@ def heals() -> bool:
 
 
 def execute(argv: list[str], environment: dict[str, str]) -> None:
-    """Start a detached process in its own session. It writes to the agent's log and is not a child of the agent."""
+    """Run the program ``argv`` as a detached process in its own session; does not wait for it.
+
+    The process is no child of the agent. It writes to the agent's log. A failed start is ignored.
+    """
     null = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
     shell = ["/bin/sh", "-c", '"$@" &', "sh", *argv]
     with suppress(OSError):
@@ -162,7 +170,7 @@ def execute(argv: list[str], environment: dict[str, str]) -> None:
 
 
 def inherited_descriptor(variable: str) -> int:
-    """Remove the environment variable ``variable``; return the file descriptor whose number was the variable's value.
+    """Return the file descriptor that the environment variable ``variable`` names, and remove the variable.
 
     Returns -1 if the variable is unset. Child processes do not inherit the descriptor.
     """

@@ -28,7 +28,7 @@ IDLE_SECONDS = 10.0
 
 
 class Agent:
-    """The agent. It ends after a signal, or when no service has been needed for ``idle`` seconds.
+    """The agent. It ends after a signal, or if two checks find that nothing needs it (``idle`` / 2 seconds apart).
 
     The services in ``later`` are updated last. Because commands do not need these services, waiting commands get their
     answer before that. With ``stays``, the agent ends only after a signal. ``signalled`` is True after a signal, and
@@ -115,9 +115,10 @@ class Agent:
         self._loop.stop()
 
     def overlooks(self) -> bool:
-        """Return whether the agent ended because no service was needed, but the store has changed since its last read.
+        """Return whether a new agent must be started, because this agent may have ended too early.
 
-        If True, the caller starts a new agent, because this change may make a service needed.
+        This is the case if two conditions hold. This agent ended because no service was needed. The store has changed
+        since this agent's last read, so a service may be needed again.
         """
         if not self._unneeded or self._store.stamp() == self._read:
             return False

@@ -22,10 +22,10 @@ inotify(7) reports only changes by programs that use the same /proc as the agent
 
 
 class HostLinks:
-    """The watch on the host's namespace, in which the agent runs.
+    """The watch on the host's network namespace, in which the agent runs.
 
-    It calls ``suspect`` with the networks and endpoints that a change may have damaged, and the program that changed
-    them.
+    After a change, it calls ``suspect`` with the networks and endpoints that may be damaged. The second argument names
+    the program that made the change, or is "".
     """
 
     def __init__(self, loop: Loop, inotify: Inotify, suspect: Callable[[Iterable[Subject], str], None]) -> None:
@@ -91,10 +91,10 @@ class HostLinks:
         return change.name not in self._names and subject in self._names.values()
 
     def _learn(self, change: Change) -> None:
-        """Record the link index of the changed network or endpoint, or forget a deleted link.
+        """Record the link index of the network or endpoint that ``change`` concerns, or forget a deleted link.
 
-        For a network, also record the MAC address and watch the sysctls. For an endpoint, also record the link's first
-        name.
+        For a network, also record the MAC address and watch the sysctls. For an endpoint, also record the name that its
+        link had first.
         """
         subject = marked(change) or self._bridges.get(change.link)
         if subject is None:
@@ -143,7 +143,10 @@ class HostLinks:
 
 
 def marked(change: Change) -> Subject | None:
-    """Return the network or endpoint whose mark is in the alias of the changed link, or None without a mark."""
+    """Return the network or endpoint that the alias of the changed link names, or None for another alias.
+
+    hawse writes the id of the network or endpoint into the alias of each link that it makes.
+    """
     for mark, kind in ((NETWORK_MARK, NETWORK), (ENDPOINT_MARK, ENDPOINT)):
         if change.alias.startswith(mark):
             return Subject(kind, change.alias.removeprefix(mark))

@@ -50,9 +50,9 @@ PATIENCE_SECONDS = 5.0
 class LinkThread:
     """The thread that compares and repairs networks and containers; it runs until `close`.
 
-    The function ``put_right`` compares and repairs a network or container. Its second argument is the program that made
-    the change. The function ``tell_resting`` records which program repeatedly undoes a repair, and the seconds until
-    the next repair.
+    ``put_right`` is a function that compares and repairs a network or container. Its second argument names the program
+    that made the change, or is "". ``tell_resting`` is called if a program repeatedly undoes a repair. Its arguments
+    are the network or container, the program, and the seconds until the next repair.
     """
 
     def __init__(
@@ -183,9 +183,10 @@ class LinkThread:
             self._tell_resting(subject, by, rest)
 
     def _record(self, subject: Subject, compared: Comparison, began: float, now: float) -> tuple[float, str]:
-        """Record a comparison in the schedule of its network or container.
+        """Record a comparison in the schedule of its network or container; return the next repair's delay in seconds.
 
-        Return the delay of the next repair in seconds, and the program that caused the delay by its repeated changes.
+        The delay is 0.0 if the next repair is not delayed. The second value names the program whose repeated changes
+        cause the delay, or is "".
         """
         schedule = self._schedules.get(subject)
         if compared.busy:

@@ -36,9 +36,10 @@ from engine.recovery.link_repair import CONTAINER, ENDPOINT, NETWORK, LinkRepair
 
 
 class Place(NamedTuple):
-    """A watched namespace: its path and inode number, and a process in it with its start time (or zeros).
+    """A watched network namespace: its path, its inode number, and a process in it with the process's start time.
 
-    ``resolves`` is True if the redirection of DNS queries to hawse's resolver is also watched.
+    Inode, pid and start time are 0 if they are unknown. ``resolves`` is True if the redirection of DNS queries to
+    hawse's resolver is also watched.
     """
 
     path: str
@@ -49,7 +50,10 @@ class Place(NamedTuple):
 
 
 class KnownNetwork(Struct, frozen=True):
-    """A network, its link on the host and the path of its own namespace. A missing value is ""."""
+    """A network, its link on the host (``link``), and the path of its own network namespace (``path``).
+
+    ``link`` or ``path`` is "" if the network has none.
+    """
 
     record: NetworkRecord
     link: str
@@ -57,15 +61,15 @@ class KnownNetwork(Struct, frozen=True):
 
     @property
     def subject(self) -> Subject:
-        """The kind and the id by which a comparison identifies this network."""
+        """This network, as a `Subject` (kind and id) for the thread that compares it."""
         return Subject(NETWORK, self.record.id)
 
 
 class Watched(Struct):
-    """A watched namespace, and the objects that watch it.
+    """A watched network namespace, and the objects that watch it.
 
-    ``listener`` receives the kernel's reports of changes. ``concerns`` returns the object to check after a change, or
-    None if the change does not matter to hawse.
+    ``listener`` receives the kernel's reports of changes. ``concerns`` returns the network, endpoint or container that
+    must be compared after a change. It returns None if the change does not matter to hawse.
     """
 
     place: Place
@@ -158,7 +162,10 @@ class LinkService:
         self._drivers: dict[str, Driver | None] = {}
 
     def reconcile(self, state: Snapshot) -> None:
-        """Watch the host and the namespaces of the networks and containers in ``state``, and no others."""
+        """Watch the host and the namespaces of the networks and containers in ``state``, and no others.
+
+        If daemon.json switches repairs off, or no network is active, nothing is watched.
+        """
         self._networks = self._known_networks(state) if state.of_this_boot and self._heal() else {}
         if not self._networks:
             self._stop()

@@ -22,10 +22,10 @@ DELETED = " (deleted)"
 
 
 class OwnFiles:
-    """Watches the agent's lock, socket and log, and restores them if one of them was deleted.
+    """Watches the agent's lock, socket and log, and restores deleted ones.
 
-    If the socket was deleted, ``moved`` is called with the listener of the new socket. If ``needed`` returns False, the
-    agent ends and restores nothing, because the next command starts another agent.
+    If the socket was deleted, ``moved`` is called with the new listening socket. If a file was deleted and ``needed``
+    returns False, the agent ends and restores nothing. The next command then starts another agent.
     """
 
     def __init__(

@@ -44,7 +44,7 @@ class RejoinService:
         self._looking = False
 
     def reconcile(self, state: Snapshot) -> None:
-        """Check the names of the missing namespaces in the snapshot, and watch the namespaces that are on networks."""
+        """Watch the adopted namespaces that are on networks, and wait for those that are missing since a boot."""
         present = [r for r in state.containers if r.kind == "adopted" and r.status == "running"]
         self._follow({_place(record): record for record in present} if state.of_this_boot else {})
         waiting = [record for record in state.containers if adopted.is_waiting(record)]

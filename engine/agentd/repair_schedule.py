@@ -31,8 +31,8 @@ FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
 class Schedule:
     """The schedule of comparisons of kernel state and records. ``due`` is the time of the next comparison.
 
-    ``rest`` is the present delay in seconds, which another program's repeated changes cause, or 0. All times are read
-    from the same clock.
+    If another program's repeated changes delay the next comparison, ``rest`` is this delay in seconds. Otherwise it is
+    0. All times are read from the same clock.
     """
 
     def __init__(self, now: float) -> None:

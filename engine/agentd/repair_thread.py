@@ -43,10 +43,10 @@ Word = Literal["unneeded", "superseded"]
 
 
 class RepairThread:
-    """The repair thread of one driver, running until `close`.
+    """The repair thread of one driver; it runs until `close`.
 
     ``relay`` returns the port of the agent's port proxy for each protocol. ``configure`` applies the current
-    daemon.json to the driver. ``tell`` passes a message to the agent.
+    daemon.json to the driver. ``tell`` passes a message (`Word`) to the agent.
     """
 
     def __init__(
@@ -199,8 +199,13 @@ class RepairThread:
         """Repair the differences that need no second comparison; return the repaired differences.
 
         After a change by another program, all differences are repaired. After other changes, a difference is repaired
-        in three cases: the last comparison also found it, it lets forbidden packets pass, or it is a normal update
-        (nothing is damaged).
+        in three cases:
+
+        - the last comparison also found it
+        - it lets forbidden packets pass
+        - it is a normal update (nothing is damaged)
+
+        If a command has locked the store, only differences that let forbidden packets pass are repaired.
         """
         certain: Callable[[Difference], bool] = _always
         if not self._foreign:

@@ -20,9 +20,9 @@ OF_NAMESPACE = ("ipv4/conf/all", "ipv6/conf/all", "bridge")
 class SwitchLinks:
     """The links in one overlay network's namespace: the network's own devices, and the ports of endpoints.
 
-    Because the kernel reports the flags of a bridge port without the endpoint's mark, the indexes of the marked ports
-    are recorded. ``present`` are the links that exist already. ``sysctls`` watches the sysctls of the network's own
-    devices.
+    hawse marks an endpoint's port by the link's alias. Because the kernel reports a port's flags without the alias,
+    this object records the link indexes of the marked ports. ``present`` are the links that exist already. ``sysctls``
+    watches the sysctls of the network's own devices.
     """
 
     def __init__(self, network: Subject, present: Iterable[Change], sysctls: SwitchSysctls) -> None:
@@ -48,7 +48,10 @@ class SwitchLinks:
         return self._network if is_lost else None
 
     def _learn(self, change: Change) -> Subject | None:
-        """Record the index of an endpoint's port; return the endpoint or network of a marked link, else None."""
+        """Record the link index of an endpoint's port and the names of the network's own devices.
+
+        Returns the endpoint or network in the link's alias, or None for another alias.
+        """
         subject = marked(change)
         if change.gone and change.kind == "link":
             self._ports.pop(change.link, None)

@@ -1,3 +1,8 @@
-"""The agent's cluster service and its four threads: the first renews this host's lease, the second watches the etcd
-store, the third programs the endpoints of other hosts (peers), the fourth answers the questions of other hosts.
+"""The agent's cluster service and its five threads:
+
+- `lease`: renews this host's lease
+- `watcher`: watches the etcd store
+- `peer_sync`: programs the endpoints of other hosts (peers)
+- `responder`: answers the questions of other hosts
+- `snapshot_saver`: saves the etcd store's records to disk
 """

@@ -105,7 +105,8 @@ class ClusterNode:
     def _learn_managers(self, view: View) -> None:
         """Save the current addresses of the other managers in this host's membership record.
 
-        The role in a node's record can be trusted, because only managers write this role.
+        On a worker, an empty list is not saved, because a worker needs the address of a manager. The role in a node's
+        record can be trusted, because only managers write it.
         """
         managers = sorted((n for n in view.nodes.values() if n.role == MANAGER), key=lambda n: n.id)
         places = tuple(str(Manager(n.address, n.enrollment_port)) for n in managers if n.id != self.node_id)
@@ -113,10 +114,10 @@ class ClusterNode:
             memberships.update(self._root, lambda known: replace(known, managers=places))
 
     def _sync_records(self, client: Client) -> bool:
-        """Write this host's endpoints to the etcd store; then make the agent copy the cluster's networks again.
+        """Write this host's endpoints to the etcd store; return whether all endpoints were written.
 
-        The copies are in the local store. Each failure is logged once. Returns whether all endpoints were written. Runs
-        in the lease thread.
+        Each failure is logged once. After this call, `_mirror` copies the cluster's networks again. Runs in the lease
+        thread.
         """
         failures = endpoint_sync.sync_endpoints(self._host, client, self._membership)
         for line in failures:
@@ -127,9 +128,10 @@ class ClusterNode:
         return not failures
 
     def _after_renewal(self, client: Client) -> None:
-        """Update this host's copies of the cluster's networks; renew due certificates and WireGuard keys.
+        """Update this host's copies of the cluster's networks, and renew what is due.
 
-        Runs in the lease thread after each renewal of the lease.
+        This can be the WireGuard key and, on a worker, the certificate. `keep_processes` renews a manager's
+        certificate. Runs in the lease thread after each renewal of the lease.
         """
         self._mirror(client)
         known = memberships.load(self._root)
@@ -141,7 +143,7 @@ class ClusterNode:
             self._update_networks()
 
     def _mirror(self, client: Client) -> None:
-        """Copy the records of the cluster's networks from etcd to the local store.
+        """Copy the records of the cluster's networks from etcd to the local store, unless they are up to date.
 
         First deletes this host's kernel objects of networks that no endpoint on this host uses. The networks are read
         from etcd itself, because the cached snapshot may lack the latest changes of commands.
@@ -160,7 +162,8 @@ class ClusterNode:
     def follow(self, state: Snapshot) -> None:
         """Pass this host's active overlay networks to the peer thread.
 
-        If published values of endpoints have changed, make the lease thread write the values to etcd.
+        If the DNS names of an endpoint have changed, the lease thread writes the new names to etcd. The same applies if
+        an endpoint waits for its restoration after a boot, or no longer waits.
 
         Runs in the thread of the agent's loop, and does not wait for etcd.
         """
@@ -204,9 +207,9 @@ class ClusterNode:
         return [views.record_of(e) for i in used for e in view.endpoints_on_other_hosts(i, self.node_id)]
 
     def keep_processes(self) -> None:
-        """Restart ended processes (etcd member, manager's server), renew certificates, and trim logs.
+        """Restart a manager's ended processes (etcd member, manager's server), and renew its certificate if due.
 
-        On a worker, only the logs are trimmed.
+        Also trims the logs of these processes. On a worker, only the logs are trimmed.
         """
         if self._membership.is_manager:
             known = memberships.load(self._root)

@@ -46,7 +46,10 @@ class PeerSync:
         threading.Thread(target=self._run, name="peer-sync", daemon=True).start()
 
     def update(self, *, view: View | None = None, networks: Mapping[str, NetworkSpec] | None = None) -> None:
-        """Pass a new snapshot of the cluster's records to the thread, or the networks that are active on this host."""
+        """Pass a new snapshot of the cluster's records, or the networks that are active on this host, to the thread.
+
+        A value of None means no change. ``networks`` maps a network's id to the network.
+        """
         with self._condition:
             if view is not None and self._view is not None and self._dirty:
                 # This call replaces a snapshot that the thread has perhaps not programmed yet. A command may already
@@ -62,8 +65,8 @@ class PeerSync:
     def verify(self, identity: str) -> Sequence[Difference]:
         """Repair the devices and tables of the network ``identity`` on this host; return the differences.
 
-        Other threads call this method after the kernel reported a change. A missing tunnel is not returned. Nothing
-        removed it from the kernel: it is missing until the records have the other host's public key.
+        Other threads call this method after the kernel reported a change. A missing WireGuard tunnel is not returned.
+        No program has removed it: it is missing until the other host's public key is known.
         """
         with self._condition:
             view, spec = self._view, self._networks.get(identity)

@@ -66,9 +66,10 @@ class ClusterService:
             self._node.follow(state)
 
     def _membership(self) -> ClusterMembership | None:
-        """Return this host's membership; None if the host has none, or if another version of hawse wrote the record.
+        """Return this host's record of its cluster membership, or None if the host is in no cluster.
 
-        A record of another version is not reported here, because every command reports it.
+        Also returns None if another version of hawse wrote the record. This is not logged, because every command
+        reports it.
         """
         try:
             return memberships.load(self._root)
@@ -87,7 +88,7 @@ class ClusterService:
         self.changed()
 
     def _keep(self, node: ClusterNode) -> None:
-        """Keep the processes of a node now and every `CHECK_INTERVAL_SECONDS`, while it is this host's node.
+        """Call ``node.keep_processes`` now and every `CHECK_INTERVAL_SECONDS`, until ``node`` is replaced or removed.
 
         A failure is logged once, until another failure or a success follows.
         """

@@ -18,7 +18,10 @@ PAUSE_PER_SAVE = 20
 
 
 class SnapshotSaver:
-    """A thread that saves the newest snapshot; snapshots that come during a pause replace each other."""
+    """A thread that saves the newest snapshot, with a pause after each save.
+
+    Of several snapshots that come during a pause, only the last is saved.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root

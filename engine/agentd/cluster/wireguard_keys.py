@@ -33,11 +33,15 @@ def lifetime() -> int:
 def rotated(
     root: Path, client: Client, membership: ClusterMembership, live: Iterable[NetworkRecord]
 ) -> ClusterMembership:
-    """Return this host's membership record, with a new WireGuard key if the old key has expired.
+    """Return this host's membership record, with a new WireGuard key if one is due and could be published.
 
-    A key is replaced only if one of the active networks ``live`` is encrypted. A new key is also made if the published
-    key is not the key that this host saved. The two keys differ if the agent was killed after publishing a key and
-    before saving it. The keys also differ if the answer of the etcd store was lost.
+    Nothing is due if none of the active networks ``live`` is encrypted. Otherwise, a new key is due in two cases:
+
+    - the published key is older than `lifetime`
+    - the published key differs from the key in ``membership``
+
+    The keys differ if the agent was killed between publishing a key and saving it. They also differ if etcd's answer
+    was lost.
     """
     if not any(map(is_encrypted, live)):
         return membership
