@@ -13,9 +13,10 @@ from engine.host import Host, raises_engine_errors
 
 @raises_engine_errors
 class DiagnosisVerbs:
-    """The diagnosis of one host: the commands doctor, verify and map.
+    """The commands of one host that show or check it as a whole: doctor, verify and map.
 
-    ``reading`` returns the host, prepared for an operation that only reads. ``changing`` prepares it for changes.
+    ``reading`` prepares the host for an operation that only reads, and returns it. ``changing`` prepares it for
+    changes, and returns it.
     """
 
     def __init__(self, host: Host, reading: Callable[[], Host], changing: Callable[[], Host]) -> None:
@@ -33,8 +34,8 @@ class DiagnosisVerbs:
         return verify(self.host, self._changing, reference, fix=fix)
 
     def map(self, references: Sequence[str]) -> Json:
-        """Return the networks with their containers, addresses, names and ports.
+        """Return a JSON document about the networks, with their containers, addresses, names and ports.
 
-        Without references, return the networks that are in use or that the user created.
+        Without references, it has the networks that are in use or that the user created.
         """
         return network_map.document(self._reading(), references)

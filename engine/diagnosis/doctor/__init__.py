@@ -1,4 +1,5 @@
-"""The checks of ``hawse doctor``: records against the kernel, the host, hawse's processes, the store and the cluster.
+"""The checks of ``hawse doctor``.
 
-Each module checks one area and yields `engine.api.Check` values. Without ``--fix``, nothing is changed.
+They compare the kernel with the records, and check the host, hawse's processes, the store and the cluster. Each module
+checks one area and yields `engine.api.Check` values. Without ``--fix``, nothing is changed.
 """

@@ -22,7 +22,10 @@ REPAIR = "hawse doctor --fix"
 
 
 def ok(name: str, what: str) -> Check:
-    """Return the result of a check that found nothing wrong with the object ``name``; ``what`` describes it."""
+    """Return the result of a check that found nothing wrong with the object ``name``.
+
+    ``what`` is the text about its good state, such as "is valid for 40 days".
+    """
     return Check(OK, name, what)
 
 
@@ -46,7 +49,8 @@ class Examined(Struct, frozen=True, dict=True):
     """A host with its records at one moment.
 
     ``ask_agent`` returns the agent's state (`processes.agent_state`). It is called once, by the first check that needs
-    the state. ``damaged`` has the objects that differ from their records.
+    the state. ``damaged`` has the names of objects that differ from their records, such as "container web". The check
+    of links fills it, and later checks read it.
     """
 
     host: Host
@@ -70,7 +74,7 @@ class Examined(Struct, frozen=True, dict=True):
 
     @cached_property
     def networks(self) -> Sequence[NetworkRecord]:
-        """The networks whose kernel objects must exist now."""
+        """The active networks, whose kernel objects must exist; empty if the records are from before the last boot."""
         live = [n for n in self.records.networks if n.phase == "live" and not n.config_only]
         return live if self.records.of_this_boot else []
 
@@ -87,7 +91,11 @@ class Examined(Struct, frozen=True, dict=True):
         return running if self.records.of_this_boot else []
 
     def cause(self, *records: NetworkRecord | ContainerRecord) -> str:
-        """Return the reason why the agent has not repaired the objects that these records describe."""
+        """Return the text that says why damage to the objects of ``records`` exists and is not repaired yet.
+
+        The reason is a repair that the user has disabled, the state of the agent, or a conflict with another program.
+        Without ``records``, the text is about state that all networks share, such as the firewall.
+        """
         if not self.host.config.heal:
             return "another program changed it; daemon.json switches repairs off (heal: false)"
         for record in records:
@@ -101,7 +109,7 @@ class Examined(Struct, frozen=True, dict=True):
 
 
 def of_differences(name: str, differences: Iterable[Difference], cause: str) -> Iterator[Check]:
-    """Yield one fault for each kind and place (`Difference`) that occurs in ``differences``.
+    """Yield one fault for each group of ``differences`` with the same kind and place, such as "missing address".
 
     ``name`` is the examined object. ``cause`` is the reason why the damage exists. Routine updates are left out,
     because they are not damage.

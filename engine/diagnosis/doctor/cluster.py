@@ -89,9 +89,9 @@ def _daemons(host: Host, membership: ClusterMembership) -> Iterator[Check]:
 
 
 def _store(host: Host, membership: ClusterMembership) -> Generator[Check, None, View | None]:
-    """Yield the result for the cluster's store; on a manager, also yield the results for the store's members.
+    """Yield the result for the cluster's store; on a manager with etcd, also the results for the store's members.
 
-    Returns the cluster's records, or this host's saved copy if the store does not answer.
+    Returns the cluster's records. If the store does not answer, returns this host's saved copy, or None without a copy.
     """
     client = memberships.open_client(host.root, membership)
     began = time.monotonic()
@@ -202,7 +202,10 @@ def _overlays(examined: Examined, membership: ClusterMembership, view: View) -> 
 
 
 def _tunnel_ports(examined: Examined) -> Iterator[Check]:
-    """Yield a finding for each chain of another program that drops packets of other hosts to an overlay network."""
+    """Yield a finding for each chain of another program that drops tunnel packets (VXLAN or WireGuard) of other hosts.
+
+    It is a fault if a rule drops them, and a warning if the chain's policy may drop them.
+    """
     host = examined.host
     overlays = [network for network in examined.networks if swarm_verify.spans_hosts(host, network)]
     ports = {encryption.port(n) if encryption.is_encrypted(n) else VXLAN_PORT for n in overlays}
@@ -214,9 +217,9 @@ def _tunnel_ports(examined: Examined) -> Iterator[Check]:
 
 
 def repair(examined: Examined) -> None:
-    """Restart the cluster processes that have ended, and renew certificates.
+    """Continue a manager's stopped processes, start an etcd member that has ended, and renew late certificates.
 
-    If the etcd store answers, also repair the overlay networks.
+    If the etcd store answers, also repair the overlay networks. The agent restarts an ended manager's server.
     """
     host = examined.host
     membership = memberships.load(host.root)

@@ -42,7 +42,8 @@ examination.
 def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnosis:
     """Check everything on this host; with ``fix``, also repair hawse's own objects, and check again.
 
-    ``prepare`` makes the host ready for changes, as every changing command does.
+    ``prepare`` makes the host ready for changes, as every changing command does. Raises PermissionDenied without
+    CAP_NET_ADMIN.
     """
     require_net_admin("look at networks")
     before = examine(host)
@@ -54,14 +55,20 @@ def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnos
 
 
 def repaired(before: Iterable[Check], after: Iterable[Check]) -> list[str]:
-    """Return a line for each finding about hawse's own objects that only the first examination has."""
+    """Return a line for each repaired fault: a finding in ``before`` that is not in ``after``.
+
+    Only findings about hawse's own objects count.
+    """
     left = {(check.object, check.what) for check in after}
     gone = [c for c in before if c.status != OK and c.fix.startswith(REPAIRING) and (c.object, c.what) not in left]
     return [f"{check.object}: {check.what}" for check in gone]
 
 
 def _settled(host: Host) -> list[Check]:
-    """Examine the host until the processes that the repair has started are ready; blocks up to `SETTLE_SECONDS`."""
+    """Examine the host repeatedly until the processes that the repair has started are ready; return the last results.
+
+    Ends after about `SETTLE_SECONDS`, even if they are not ready.
+    """
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
         after = examine(host)
@@ -71,10 +78,11 @@ def _settled(host: Host) -> list[Check]:
 
 
 def examine(host: Host) -> list[Check]:
-    """Return the results of all checks; changes nothing. If a check raises an error, its area gets one fault.
+    """Return the results of all checks; changes nothing.
 
-    If the store is missing or has a fault or warning, only the checks of the store and the host are made. If the
-    records cannot be read, only the results about the store are returned.
+    If a check raises an error, its results end with a fault that names the error. If the store is missing, or has a
+    fault or warning, only the store and the host are checked. If the records cannot be read, only the results about the
+    store are returned.
     """
     of_store = list(_each([("store", lambda _: store.check(host))], Examined(host, Snapshot())))
     if any(check.object == "store" and check.status != OK for check in of_store) or not (host.root / NAME).exists():
@@ -89,7 +97,8 @@ def examine(host: Host) -> list[Check]:
 def _compared(host: Host) -> tuple[Examined, list[Check]]:
     """Compare the kernel with the records; return the compared records and the results.
 
-    A comparison with findings is repeated if a command changed the records during the comparison.
+    If there are findings and a command has changed the records meanwhile, compares again. Makes at most `COMPARISONS`
+    comparisons.
     """
     for attempt in range(COMPARISONS):
         stamp = host.store.stamp()
@@ -109,7 +118,10 @@ def _compared(host: Host) -> tuple[Examined, list[Check]]:
 
 
 def areas(host: Host) -> list[Area]:
-    """Return the checks that follow the comparison of the kernel with the records, each with its area's name."""
+    """Return the checks that `examine` makes after the comparison with the records, each with its name, such as "mtu".
+
+    The check "cluster" is included only on a host of a cluster.
+    """
     checked: list[Area] = [
         ("mtu", mtu.check),
         ("host", host_checks.check),

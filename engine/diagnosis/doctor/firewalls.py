@@ -43,7 +43,10 @@ Step = tuple[tuple[str, ...], str, Packet, str]
 
 
 class Probe(NamedTuple):
-    """A packet at a hook, the table families that see it, its network, and its kind of traffic (such as `INSIDE`)."""
+    """A packet to examine at a netfilter hook, and the table families that see it there.
+
+    ``network`` is the network's name. ``traffic`` begins the text about such packets, such as "packets within".
+    """
 
     families: tuple[str, ...]
     hook: str
@@ -109,7 +112,10 @@ def _finding(decision: Drop | Dropping, dropped: Sequence[Probe]) -> Check:
 
 
 def _probes(members: Sequence[Joined], ports: Mapping[str, str]) -> Iterator[Probe]:
-    """Yield a `Probe` for each hook at which a packet of one network is examined, in each of its IP versions."""
+    """Yield the packets to examine for one bridge network, for IPv4 and IPv6, each at one netfilter hook.
+
+    ``members`` are the network's endpoints. ``ports`` maps an endpoint's id to the name of its bridge port.
+    """
     network = members[0].network
     for version in (4, 6):
         held = [(member, a) for member in members for a in member.addresses if a.version == version]
@@ -153,7 +159,7 @@ def _inside(member: Joined, packet: Packet, near: str, far: str) -> Iterator[Ste
 
 
 def _beside(member: Joined, address: IPAddress) -> Iterator[Step]:
-    """Yield the hooks that packets pass between this host and a container."""
+    """Yield the netfilter hooks that packets pass between this host and the container with ``address``."""
     bridge = _bridge(member)
     if address.version == 4:
         request = Packet(ARP_PACKET, address, address, 0)
@@ -166,7 +172,11 @@ def _beside(member: Joined, address: IPAddress) -> Iterator[Step]:
 
 
 def _outside(members: Sequence[Joined], address: IPAddress) -> Iterator[Step]:
-    """Yield the hooks that packets pass between the containers of a network and other machines."""
+    """Yield the netfilter hooks that packets pass between the containers of a network and other machines.
+
+    ``address`` is a container's address, and chooses the IP version. Yields nothing if the host has no route to the
+    outside.
+    """
     outside, bridge = OUTSIDE[address.version], _bridge(members[0])
     route = path_lookup.route(outside)
     if route.kind != "unicast" or not route.interface:

@@ -83,9 +83,10 @@ def _programs(examined: Examined) -> Iterator[Check]:
 
 
 def _forwarding(examined: Examined) -> Iterator[Check]:
-    """Check IP forwarding.
+    """Yield the result for IPv4 forwarding, on the whole host and at its outgoing interface.
 
-    If forwarding is off although daemon.json allows hawse to enable it, the comparison of the networks reports this.
+    Yields nothing if forwarding is off although daemon.json allows hawse to enable it. In this case, the comparison of
+    the networks reports it.
     """
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
     uplink, _ = features.uplink() if outward else ("", 0)
@@ -121,7 +122,10 @@ def _tracking() -> Check:
 
 
 def _source_ports(examined: Examined) -> Iterator[Check]:
-    """Check the source ports that programs use. For a container, yield a result only if there is a problem."""
+    """Yield the results for the source ports in use, on the host and in each container.
+
+    For a container, yield a result only if there is a problem.
+    """
     uses = [("source ports", source_ports.use())]
     for container in examined.records.containers:
         if container.sandbox_path and lookup.is_alive(container):
@@ -141,7 +145,7 @@ def _source_ports(examined: Examined) -> Iterator[Check]:
 
 
 def _overlaps(examined: Examined) -> Iterator[Check]:
-    """Find interfaces of other programs whose subnets overlap with a network, for example those of a VPN."""
+    """Yield a warning if the subnet of another program's interface, such as a VPN's, overlaps with a bridge network."""
     bridged = [n for n in examined.networks if n.driver == "bridge"]
     bridges = set(examined.bridges.values())
     foreign = [pair for pair in features.foreign_subnets() if pair[0] not in bridges] if bridged else []

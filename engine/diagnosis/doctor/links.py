@@ -42,7 +42,8 @@ def check(examined: Examined, reader: Reader) -> Iterator[Check]:
 def comparison(host: Host, containers: Sequence[ContainerRecord]) -> LinkRepair:
     """Return the object that compares and repairs networks and containers as the agent does.
 
-    It also repairs objects whose automatic repair the user has disabled.
+    It also repairs objects whose automatic repair the user has disabled. ``containers`` must have all containers that
+    will be compared, because the redirection of their DNS queries is compared too.
     """
     by_sandbox = {container.sandbox_id or container.id: container for container in containers}
     return LinkRepair(
@@ -74,7 +75,7 @@ def _resolver_port(by_sandbox: Mapping[str, ContainerRecord], sandbox_id: str) -
 
 
 def _shared(examined: Examined, reader: Reader) -> Iterator[Check]:
-    """Compare the firewall's rules and elements, which all networks of a driver share."""
+    """Yield the results for the firewall's rules and elements, which all networks of a driver share."""
     for name in sorted({network.driver for network in examined.networks}):
         driver = examined.host.driver(name)
         if not isinstance(driver, Repairer):

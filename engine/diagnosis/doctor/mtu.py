@@ -1,4 +1,4 @@
-"""Check that packets of each network's MTU fit through the host's interfaces that send these packets on."""
+"""Check that the MTU of each network is not too large for the host's interface that sends its packets on."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ FRAGMENTS = "large packets are split or lost on the way out"
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield a finding for each network whose packets are too large for the host's interface that sends them on.
+    """Yield a finding for each network whose MTU is too large for the host's interface that sends its packets on.
 
-    The finding is a warning for a bridge network, because its packets may be split, and a fault for an overlay network.
+    For a bridge network, this is the interface of the default route. The finding is a warning, because packets may be
+    split. For an overlay network, it is the interface with the underlay address. The finding is a fault.
     """
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
     overlays = [n for n in examined.networks if n.driver == "overlay"]

@@ -20,8 +20,8 @@ BY_OTHERS = "another program changed it"
 def at(name: str, interface: str, obstacles_here: Iterable[Obstacle], prefix: str = "") -> Iterator[Check]:
     """Yield a finding for each obstacle at one interface, such as ARP off, no carrier or an XDP program.
 
-    ``name`` is the examined object. ``prefix`` is the command that enters the interface's namespace. The flags of
-    bridge ports are omitted, because the comparison with the records reports them.
+    ``name`` is the examined object. ``prefix`` begins the remedy's command, such as "nsenter -t 71 -n ", or is "". The
+    flags of bridge ports are omitted, because the comparison with the records reports them.
     """
     for obstacle in obstacles_here:
         if obstacle.kind == obstacles.NO_CARRIER:
@@ -45,9 +45,9 @@ def at(name: str, interface: str, obstacles_here: Iterable[Obstacle], prefix: st
 
 
 def silence_on_arp(name: str, interface: str, prefix: str) -> Iterator[Check]:
-    """Yield a fault if a sysctl of the calling thread's namespace keeps an interface from answering ARP requests.
+    """Yield a fault for each sysctl of the calling thread's namespace that forbids an interface to answer ARP requests.
 
-    ``name`` is the examined object. ``prefix`` is the command that enters this namespace.
+    ``name`` is the examined object. ``prefix`` begins the remedy's command, such as "nsenter -t 71 -n ", or is "".
     """
     for key in obstacles.silencing_sysctls(interface):
         yield fault(name, f"{key} lets {interface} answer no ARP request", BY_OTHERS, f"{prefix}sysctl -w {key}=0")
@@ -56,7 +56,8 @@ def silence_on_arp(name: str, interface: str, prefix: str) -> Iterator[Check]:
 def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
     """Yield a fault if routing rules drop packets from a bridge's containers to other networks.
 
-    ``name`` is the examined object. ``sender`` is the address of a container at the bridge.
+    ``name`` is the examined object. ``sender`` is the address of a container at the bridge. Yields nothing if
+    forwarding is off, because another check reports this.
     """
     outside = path_lookup.anywhere(sender.version)
     family = f"ipv{sender.version}"
@@ -92,7 +93,8 @@ def towards_outside(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterab
 def loopback(name: str, prefix: str = "") -> Iterator[Check]:
     """Yield a fault if lo is down in the calling thread's namespace.
 
-    ``name`` is the examined object. ``prefix`` is the command that enters this namespace, or "" on the host.
+    ``name`` is the examined object. ``prefix`` begins the remedy's command, such as "nsenter -t 71 -n ". It is "" if
+    the namespace is the host's.
     """
     if obstacles.is_down("lo"):
         what = f"lo is down: {'its resolver and its' if prefix else 'its'} own addresses do not answer"
@@ -100,9 +102,10 @@ def loopback(name: str, prefix: str = "") -> Iterator[Check]:
 
 
 def blocking_policies(name: str, pairs: Iterable[tuple[IPAddress, IPAddress]], prefix: str = "") -> Iterator[Check]:
-    """Yield a fault if an IPsec policy of the calling thread's namespace blocks TCP between two addresses of ``pairs``.
+    """Yield a fault if an IPsec policy of the calling thread's namespace blocks TCP between the addresses of a pair.
 
-    ``name`` is the examined object. ``prefix`` is the command that enters this namespace.
+    Both directions of each of ``pairs`` are checked. ``name`` is the examined object. ``prefix`` begins the remedy's
+    command, such as "nsenter -t 71 -n ", or is "".
     """
     directions = (direction for source, target in pairs for direction in ((source, target), (target, source)))
     policy = ipsec_policies.blocking(Packet("tcp", *direction, 0) for direction in directions)

@@ -27,7 +27,7 @@ from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
 
 class Joined(Struct, frozen=True):
-    """A running container's endpoint on an undamaged network.
+    """A running container's endpoint. Neither the container nor the network differs from its record.
 
     ``bridge`` is None if the network is not a bridge network.
     """
@@ -44,7 +44,7 @@ class Joined(Struct, frozen=True):
 
     @property
     def enter(self) -> str:
-        """The beginning of a shell command that runs in the container's network namespace."""
+        """The beginning of a shell command to run in the container's network namespace, such as "nsenter -t 71 -n "."""
         return f"nsenter -t {self.container.pid} -n "
 
     @property
@@ -70,7 +70,7 @@ class Joined(Struct, frozen=True):
 def check(examined: Examined) -> Iterator[Check]:
     """Yield a finding for each obstacle on the way to a container, or one result `OK` if there is no obstacle.
 
-    Yields nothing if no running container has an endpoint on an undamaged network.
+    Containers and networks that differ from their records are not checked. Yields nothing if no other is left.
     """
     interfaces = features.interfaces()
     joined = list(joined_endpoints(examined, interfaces))
@@ -135,7 +135,10 @@ def _on_host(bridge: str, members: Sequence[Joined]) -> Iterator[Check]:
 
 
 def _pairs(member: Joined) -> Sequence[tuple[IPAddress, IPAddress]]:
-    """Return an endpoint's addresses, each with its gateway and with an address outside of this host."""
+    """Return the pairs of addresses between which packets must pass: the endpoint's address and a peer's address.
+
+    The peers are the gateways and an arbitrary external machine of the same IP version.
+    """
     others = [*member.gateways, *(path_lookup.anywhere(version) for version in (4, 6))]
     return [(address, other) for address in member.addresses for other in others if address.version == other.version]
 
@@ -143,7 +146,10 @@ def _pairs(member: Joined) -> Sequence[tuple[IPAddress, IPAddress]]:
 def _static_entries(
     bridge: str, members: Sequence[Joined], static: Mapping[str, str], ports: Mapping[str, Interface]
 ) -> Iterator[Check]:
-    """Check that no static forwarding entry of the bridge sends a container's frames to another port."""
+    """Check that no static forwarding entry of the bridge sends a container's frames to another port.
+
+    ``static`` maps the MAC of each static entry to the port's name. ``ports`` maps an endpoint's id to its bridge port.
+    """
     for member in members:
         right, present = ports.get(member.endpoint.id), static.get(member.endpoint.link_mac)
         if right is not None and present not in (None, right.name):

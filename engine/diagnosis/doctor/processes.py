@@ -55,7 +55,10 @@ def agent_state(host: Host) -> tuple[str, Sequence[str]]:
 
 
 def _is_locked(host: Host, name: str) -> bool:
-    """Return whether a process holds a lock in HAWSE_RUN. A starting process holds the lock before it listens."""
+    """Return whether a process holds the lock file ``name`` in HAWSE_RUN.
+
+    A starting process holds its lock before it listens.
+    """
     try:
         descriptor = open_private(host.run / name, os.O_RDWR)
     except OSError:
@@ -146,7 +149,10 @@ def _warm(host: Host) -> Check:
 
 
 def repair(examined: Examined) -> None:
-    """Start the agent and the supervisor if they must run; replace a stopped agent. Both start their guard."""
+    """Start the agent and the supervisor if they must run and do not run; replace a stopped agent.
+
+    Each of them also starts the guard.
+    """
     host = examined.host
     if agent_is_needed(examined):
         client.ask(host.run, "status", ANSWER_SECONDS)  # replaces a stopped agent

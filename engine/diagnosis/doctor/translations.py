@@ -107,7 +107,10 @@ def _untracked(steps: dict[Step, str], tables: Tables) -> Iterator[Check]:
 
 
 def _grouped(steps: dict[Step, str], changes: Iterable[tuple[Packet, Rule]]) -> dict[Rule, list[str]]:
-    """Return the names of the packets that each rule changes, without duplicates."""
+    """Return the names of the packets that each rule changes, without duplicates.
+
+    ``steps`` has the name of each packet. ``changes`` are pairs of a packet and a rule that changes it.
+    """
     by_packet = {packet: name for (_, packet), name in steps.items()}
     by_rule: dict[Rule, list[str]] = {}
     for packet, rule in changes:
