@@ -140,7 +140,7 @@ def _parts(side: OverlaySide, checks: Checks, back: PacketPath, forth: PacketPat
 
 
 def _each(parts: Iterable[Part]) -> Iterator[Culprit]:
-    """Yield the culprits of all checks. A check that raises an error yields nothing."""
+    """Yield the culprits of all checks. If a check raises an error, continue with the next check."""
     for part in parts:
         try:
             yield from part()

@@ -36,7 +36,11 @@ class Checks:
     # --------------------------------------------------------------------------------------- neighbours
 
     def neighbours(self) -> Iterator[Culprit]:
-        """Yield a culprit for each neighbour entry with a wrong MAC on the path, and each wrong forwarding entry."""
+        """Yield a culprit for each entry on the path that sends packets to a wrong machine.
+
+        A neighbour entry is wrong if it has a wrong MAC. A static forwarding entry of a bridge is wrong if it has a
+        wrong port.
+        """
         path, near, far = self._path, self._path.source_member, self._path.target_member
         source_address = self._path.source_address
         if path.kind == REMOTE and near is not None and far is not None:
@@ -236,7 +240,7 @@ class Checks:
                 yield from place.inside(partial(_reverse, place, interface, sender))
 
     def port_states(self) -> Iterator[Culprit]:
-        """Yield a culprit for each bridge port on the path that does not forward, although it is up."""
+        """Yield a culprit for each bridge port on the path that is in another state than forwarding."""
         for member in self._path.members:
             if member.network.driver == "bridge" and self._path.kind != LOCAL:
                 port, name = port_of(member), self._records.name_of(member)
@@ -259,7 +263,11 @@ class Checks:
     # ---------------------------------------------------------------------------------------------- MTU
 
     def mtu(self) -> Iterator[Culprit]:
-        """Yield a culprit for each MTU on the path at which full-size packets are lost and small packets pass."""
+        """Yield a culprit for each interface on the path whose MTU is smaller than that of its neighbour on the path.
+
+        Large packets are lost there, and small packets pass. Only endpoints of bridge networks are checked. Because TCP
+        adapts to the MTU of a container's interface, only bridge ports are checked for TCP.
+        """
         path, sizes = self._path, dict[str, tuple[int, str, str]]()
         for side, place, member in (
             ("source", path.source, path.source_member),
@@ -292,7 +300,10 @@ class Checks:
     # ---------------------------------------------------------------------------------------- listening
 
     def listening(self) -> Iterator[Culprit]:
-        """Yield a culprit if no socket of the target listens on the port."""
+        """Yield a culprit if no socket of the target listens on the path's port at the packet's address.
+
+        Yields nothing for ICMP and for external targets.
+        """
         path = self._path
         if path.target is None or not path.inner_port or path.protocol not in ("tcp", "udp"):
             return
@@ -330,7 +341,10 @@ class Checks:
                 yield Culprit("conntrack-full", f"connection tracking of {place.name}", str(place), detail, fix)
 
     def conntrack_stale(self) -> Iterator[Culprit]:
-        """Yield a culprit for each tracked UDP flow to the target's port that leads to another address."""
+        """Yield a culprit for each tracked UDP flow to the path's port that leads to a wrong address.
+
+        The right address is that of the target's endpoint.
+        """
         path = self._path
         if path.protocol != "udp" or path.target_member is None or path.inner_address.version != path.address.version:
             return

@@ -34,9 +34,10 @@ class Destinations:
         self._host_addresses = {ip_interface(text).ip: name for name, text in interface_addresses()}
 
     def published(self, target: Target) -> PacketPath:
-        """Return the path to ``published:PORT``.
+        """Return the path to the target ``published:PORT``: a published port of this host.
 
-        Raises `CulpritFound` if the port is not published, or not reachable.
+        Raises `CulpritFound` if the port is not published, or if the source reaches no address on which it is
+        published.
         """
         published = self._publishing(target.port, target.protocol)
         if not published:
@@ -48,10 +49,10 @@ class Destinations:
         return self._through(endpoint, binding, address, target.port)
 
     def path(self, target: Target, addresses: Sequence[IPAddress]) -> PacketPath:
-        """Return the path to the target at one of ``addresses`` (see `_best`).
+        """Return the path to the target at one of its ``addresses``, which `_best` chooses.
 
-        Raises `CulpritFound` if the target has no usable path, for example because its port is published only
-        elsewhere.
+        Raises `CulpritFound` if the target has no usable path. Example: the target's port is published only on
+        addresses that the source does not reach.
         """
         address = self._best(addresses)
         if self._source.kind == OUTSIDE:
@@ -70,10 +71,10 @@ class Destinations:
         return self._elsewhere_or_outside(target, address)
 
     def _best(self, addresses: Sequence[IPAddress]) -> IPAddress:
-        """Return the address to trace: the first address on a network of the source.
+        """Return the address to trace: the first of ``addresses`` that is on a network of the source.
 
-        If no address is on such a network, return the first address of an IP version that the source has, or else the
-        first address.
+        If there is none, return the first address of an IP version that the source has. Otherwise, return the first
+        address.
         """
         shared = {m.network.id for m in self._members}
         for address in addresses:
@@ -109,10 +110,15 @@ class Destinations:
         return self._made(target, address, kind, HOST)
 
     def _require_no_other_binding(self, target: Target, address: IPAddress) -> None:
-        """Check whether the target's port is published only on other addresses; raises `CulpritFound` if it is.
+        """Check that no container publishes the target's port in a way that excludes ``address``.
 
-        Also raises it if the network's settings do not publish the port on the host. Raises nothing if another program
-        listens at ``address``. The agent's sockets, which hold the published ports, do not count as such a program.
+        Raises `CulpritFound` in two cases:
+
+        - the port is published only on other addresses
+        - the container asks for the port at ``address``, but the network's settings publish no port on the host
+
+        Raises nothing if another program listens at ``address``. The agent's sockets, which hold the published ports,
+        do not count as such a program.
         """
         recorded = list(self._recorded(target.port, target.protocol))
         others = self._publishing(target.port, target.protocol)
@@ -158,8 +164,8 @@ class Destinations:
         """Return the path from an external machine to a container; raises `CulpritFound` if there is none.
 
         If the user named an address, the path leads directly to it, even if hawse's rules block this path. If the user
-        named the container, the path leads through a published port that the machine can reach, or else directly to
-        the container if hawse's rules permit this.
+        named the container, the path leads through a published port that the machine can reach. Without such a port, it
+        leads directly to the container, but only if hawse's rules permit this.
         """
         container = self._records.container_of(member)
         place = of_container(self._records, container) if container is not None else None
@@ -188,7 +194,10 @@ class Destinations:
         ]
 
     def _through(self, endpoint: EndpointRecord, binding: PortRecord, address: IPAddress, port: int) -> PacketPath:
-        """Return the path through a published port."""
+        """Return the path through the published port ``binding`` of ``endpoint``.
+
+        ``address`` and ``port`` are the host's address and port to which the source sends.
+        """
         member = self._records.joined(endpoint)
         container = self._records.container_of(member)
         place = of_container(self._records, container) if container is not None else None
@@ -218,9 +227,10 @@ class Destinations:
         )
 
     def _leaving(self, version: int) -> JoinedEndpoint | None:
-        """Return the endpoint that has the source's default route for an IP version, or else the first endpoint.
+        """Return the endpoint by which the source sends to other networks: the one with the default route.
 
-        Returns None if the source has no endpoint.
+        ``version`` is the IP version. Without a default route, returns the source's first endpoint. Returns None if the
+        source has no endpoint.
         """
         if self._source.record is None or not self._members:
             return None
@@ -240,7 +250,11 @@ class Destinations:
                     yield endpoint, binding
 
     def _requested(self, endpoint: EndpointRecord, binding: PortRecord) -> PortRecord:
-        """Return ``binding``; if its network uses no host port, fill in the host port that the user asked for."""
+        """Return ``binding``; if it has no host port, fill in the host port that the user asked for.
+
+        A record has no host port if the gateway mode of its network publishes none. Without a request for a host port,
+        ``binding`` is returned unchanged.
+        """
         container = self._records.containers.get(endpoint.container_id)
         if binding.host_port or container is None:
             return binding

@@ -86,9 +86,10 @@ class Explanation:
     def _state_faults(self, *, is_lost: bool = True) -> Iterator[Culprit]:
         """Yield the faults that a comparison of kernel objects with the records finds on the path.
 
-        ``is_lost`` says whether the probe was lost. A changed MAC stops only packets of machines that do not know it
-        yet, so it is a fault only if the probe was lost. An isolated bridge port gets all packets except those of other
-        isolated ports.
+        ``is_lost`` says whether the probe was lost. Two differences are a fault only under a condition:
+
+        - a changed MAC, only if the probe was lost, because machines may still use the old MAC
+        - an isolated bridge port, only if the other port is isolated too, because it gets all other packets
         """
         path = self._path
         if path.source.kind == OUTSIDE and is_down(path.source.interface):
@@ -132,8 +133,8 @@ class Explanation:
     def soft_faults(self, *, sending: bool) -> Iterator[Culprit]:
         """Yield faults that do not stop a small probe: a duplicate address, small MTUs, stale flows.
 
-        With ``sending``, some checks send packets. If the source is outside, they also examine the host's external
-        interface, because the injected probe did not pass it.
+        Without ``sending``, no packets are sent. With ``sending`` and a source outside, the host's external interface
+        is also checked, because the injected probe has not passed it.
         """
         yield from self._checks.duplicates(sending=sending)
         if sending and self._path.source.kind == OUTSIDE:  # the injected probe did not pass the external link
@@ -179,7 +180,7 @@ class Explanation:
         return None
 
     def _at_gateway(self) -> bool:
-        """Return whether the target is the host's own address on the source's network."""
+        """Return whether the target is this host, at an address in a subnet of the source's network."""
         path = self._path
         pools = path.source_member.network.pools if path.source_member is not None and path.target is HOST else ()
         return any(path.address in ip_network(pool.subnet) for pool in pools if not pool.unused)

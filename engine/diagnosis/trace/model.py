@@ -56,7 +56,10 @@ class Trace(Struct, frozen=True):
 
 
 class CulpritFound(Exception):
-    """The exception that ends a trace early, because the culprit is proven."""
+    """The exception that ends a trace early, because the culprit is proven.
+
+    ``reachable`` is the result of the trace (`Trace.reachable`).
+    """
 
     def __init__(self, culprit: Culprit, *, reachable: bool | None = False) -> None:
         super().__init__(culprit.detail)
@@ -76,7 +79,7 @@ class Log:
     def ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
         """Add the culprit as the last hop, and return the result of the trace.
 
-        Removes the earlier hops of the culprit's object at which the probe was not seen.
+        Earlier hops of the culprit's object are removed, unless the probe was seen there.
         """
         self.hops = [
             hop
@@ -87,7 +90,11 @@ class Log:
         return Trace(reachable, self.hops, culprit)
 
     def add_at(self, where: str, what: str, detail: str) -> None:
-        """Insert a hop that the probe has passed, after the first group of successive hops in the place ``where``."""
+        """Insert a hop that the probe has passed, after the first hops in the place ``where``.
+
+        Successive hops in this place stay together: the new hop follows the last of them. Without such a hop, the new
+        hop is added at the end.
+        """
         places = [number for number, hop in enumerate(self.hops) if hop.where == where]
         end = next((n for n in places if n + 1 not in places), len(self.hops) - 1)
         self.hops.insert(end + 1, Hop(what, where, True, detail, True))

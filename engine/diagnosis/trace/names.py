@@ -40,7 +40,7 @@ LOCAL = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 
 
 class Names:
-    """The resolution of one name for one source. With ``dry``, no query is sent."""
+    """The resolution of names for one source, as the source itself resolves them. With ``dry``, no query is sent."""
 
     def __init__(self, host: Host, records: Records, source: Place, log: Log, *, dry: bool) -> None:
         self._host, self._records, self._source, self._log, self._dry = host, records, source, log, dry
@@ -119,7 +119,8 @@ class Names:
         """Return those of the ``recorded`` addresses that the source gets when it resolves ``name``.
 
         The source resolves by its /etc/hosts (``listed``) or by its resolver. Raises `CulpritFound` if the source gets
-        only other addresses, or an address that no endpoint has. With ``dry``, the resolver is not asked.
+        only other addresses, or an address that no endpoint has. The resolver is not asked with ``dry``. It is also not
+        asked if the leases of all hosts with these addresses have expired.
         """
         used = [a for a in recorded if a in listed] if listed else recorded
         if not used:
@@ -242,14 +243,21 @@ class Names:
             raise CulpritFound(Culprit("name-unknown", f"name {name}", self._where, detail, fix))
 
     def _own_addresses(self) -> list[IPAddress]:
-        """Return the host's addresses at which the source reaches a process in the host's namespace."""
+        """Return the host's addresses at which the source reaches a process in the host's namespace.
+
+        For a source outside, these are the addresses of the host's external interface. For any other source, they are
+        the loopback addresses.
+        """
         if self._source.kind != "outside":
             return [ip_address("127.0.0.1"), ip_address("::1")]
         held = [ip_interface(text).ip for name, text in interface_addresses() if name == self._source.interface]
         return [a for a in held if not a.is_link_local] or [ip_address("127.0.0.1")]
 
     def _on_other_hosts(self, name: str) -> Iterator[tuple[str, NetworkRecord]]:
-        """Yield each container on other hosts that has the name ``name``: a text for it, and its overlay network."""
+        """Yield the containers on other hosts that have the name ``name``.
+
+        Each value is a text that names the container and its host, and the overlay network.
+        """
         view, membership = current_view(self._host) if self._host.is_clustered else (None, None)
         if view is None or membership is None:
             return

@@ -47,7 +47,8 @@ def _between(
 ) -> Iterator[Step]:
     """Yield the hooks of a neighbour search between two containers of one network.
 
-    The container in ``place`` searches for the address ``target`` of the container in ``other``.
+    The container in ``place`` searches for the address ``target`` of the container in ``other``. Yields nothing if it
+    has a neighbour entry for this address.
     """
     if _has_entry(place, near.endpoint.interface, target):
         return
@@ -65,7 +66,10 @@ def _between(
 
 
 def _with_host(place: Place, member: JoinedEndpoint, address: IPAddress) -> Iterator[Step]:
-    """Yield the hooks of a neighbour search from the host for a container's address."""
+    """Yield the hooks of a neighbour search from the host for a container's address.
+
+    Yields nothing if the host has a neighbour entry for ``address``.
+    """
     bridge, port, families = bridge_of(member.network), port_of(member), _families(address)
     if _has_entry(HOST, bridge, address):
         return
@@ -81,7 +85,10 @@ def _with_host(place: Place, member: JoinedEndpoint, address: IPAddress) -> Iter
 
 
 def is_known(path: PacketPath, member: JoinedEndpoint) -> bool:
-    """Return whether the opposite end of a path has a neighbour entry for the address of the endpoint ``member``."""
+    """Return whether the opposite end of a path has a neighbour entry for the address of the endpoint ``member``.
+
+    On a path within one network, the opposite end is the other endpoint. On any other path, it is the host.
+    """
     address = address_of(member.endpoint, path.inner_address.version)
     if address is None or member.network.driver != "bridge":
         return False

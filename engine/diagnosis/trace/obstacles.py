@@ -105,7 +105,7 @@ class Obstacles:
         return self._path.kind == EXTERNAL and seen.saw(HOST, outer) and not seen.saw(HOST, outer, reply=True)
 
     def _outer(self) -> str:
-        """Return the host's interface to the external machine that is the target or the source, or ""."""
+        """Return the host's interface to the external machine at one end of the path, or "" without such a machine."""
         if self._path.kind != EXTERNAL:
             return self._path.source.interface
         return path_lookup.route(self._path.address).interface
@@ -246,7 +246,10 @@ class Obstacles:
 
 
 def _of_program(obstacle: Obstacle, place: Place, interface: str, whose: str) -> Culprit | None:
-    """Return the culprit for a program or a queue at an interface, or None for another obstacle."""
+    """Return the culprit for a program or a queue at an interface, or None for another kind of obstacle.
+
+    ``whose`` is the container's name for a bridge port, and "" for any other interface.
+    """
     if obstacle.kind == obstacles.FILTER:
         what, name = f"traffic control filter on {interface}", "a filter of traffic control (tc)"
         fix = f"look at it: tc filter show dev {interface} ingress; tc filter show dev {interface} egress"

@@ -92,7 +92,8 @@ class Overlay:
     def _soft(self, path: PacketPath, report: Report | None, narrow: Culprit | None) -> Trace | None:
         """Return the result if the path loses large packets or two machines have the target's address, else None.
 
-        ``report`` is the other host's report. ``narrow`` is the culprit if large pings to the target are lost.
+        ``report`` is the other host's report. ``narrow`` is the culprit if large pings to the target are lost, else
+        None.
         """
         there = report.first(*SOFT) if report is not None else None
         culprit = self._side.small_underlay(path) or there or narrow

@@ -50,7 +50,11 @@ class OverlaySide:
         self.learn([m.network for m in members if m.network.driver == "overlay"])
 
     def learn(self, overlays: Sequence[NetworkRecord]) -> None:
-        """Add the endpoints of other hosts on the networks ``overlays`` to the records."""
+        """Add the endpoints of other hosts on the networks ``overlays`` to the records.
+
+        If the cluster's store does not answer, this host's saved copy of its records is used, and `store_down` returns
+        a culprit.
+        """
         if not overlays or not self._host.is_clustered:
             return
         try:
@@ -91,7 +95,10 @@ class OverlaySide:
         return self.view.nodes.get(path.target_member.endpoint.container_id.partition("/")[0])
 
     def dropped_in_network(self, path: PacketPath, client: IPAddress | None) -> Culprit | None:
-        """Return the culprit if a rule in the network's namespace on this host drops packets of ``client``, or None."""
+        """Return the culprit if a rule in the network's namespace on this host drops packets of ``client``, or None.
+
+        The answers to these packets are checked too.
+        """
         place = self.namespace(path)
         return rules.dropping_in_network(path, client, place) if place is not None and client is not None else None
 
@@ -194,9 +201,9 @@ class OverlaySide:
         return None
 
     def moved_port(self, path: PacketPath) -> Culprit | None:
-        """Return the culprit if a forwarding entry sends the source's frames to a wrong port of the network's bridge.
+        """Return the culprit if a static forwarding entry sends frames for the source's MAC to a wrong port, else None.
 
-        Returns None if there is no such entry.
+        The entry is in the network's bridge on this host.
         """
         place, member = self.namespace(path), path.source_member
         if place is None or member is None:

@@ -19,7 +19,10 @@ FIX = "the agent repairs this within a second unless heal is off; or run any haw
 
 
 def damage(differences: Sequence[Difference], path: PacketPath) -> Culprit | None:
-    """Return the culprit for the differences that can stop packets of a path, or None if no difference can."""
+    """Return the culprit for damage to hawse's firewall that can stop packets of a path, or None without such damage.
+
+    ``differences`` are all differences of the firewall from the records. The culprit names those that match the path.
+    """
     concerned = [difference for difference in differences if _concerns(difference, path)]
     if not concerned:
         return None

@@ -33,7 +33,10 @@ class PacketPath(Struct, frozen=True):
 
     @property
     def inner_address(self) -> IPAddress:
-        """The address of the target's endpoint; the packet's destination after DNAT."""
+        """The packet's destination after DNAT: the address of the target's endpoint.
+
+        If the target has no endpoint, such as an external machine, this is ``address``.
+        """
         if self.target_member is None:
             return self.address
         endpoint = self.target_member.endpoint

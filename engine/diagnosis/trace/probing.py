@@ -37,11 +37,15 @@ NEAR_PORTS = (33000, 28000)  # first source port of injected probes, and the num
 
 
 class Observation(Struct):
-    """The observation of a probe.
+    """The observation of a probe, and of its answer.
 
-    ``result`` is the value of `Probe.poll`; "" means that no answer came. ``client`` is the source address of an
-    injected probe. ``impossible`` is the reason why the probe could not be sent, or "". ``legacy`` are the rules of
-    iptables-legacy that dropped or translated packets during the probe.
+    - ``result``: the value of `Probe.poll`; "" means that no answer came
+    - ``events``: nftables' trace events, in the order in which they were read
+    - ``sights``: the packets that packet sockets have seen
+    - ``client``: the source address of an injected probe
+    - ``impossible``: the reason why the probe could not be sent, or ""
+    - ``legacy``: the rules of iptables-legacy that dropped or translated packets during the probe
+    - ``answers``: answers that nftables has seen on the host
     """
 
     result: str = ""
@@ -55,7 +59,7 @@ class Observation(Struct):
     """Places where connection tracking has dropped a packet during the probe, because no translated port was free."""
 
     def drops(self) -> list[tuple[Place, Event]]:
-        """Return the drops in the order in which they were seen; drops of the probe come before drops of answers."""
+        """Return the drops of the probe, and then the drops of its answer, in the order in which they were read."""
         return sorted((pair for pair in self.events if pair[1].dropped), key=lambda pair: pair[1].reply)
 
     def saw(self, place: Place | None, interface: str = "", *, reply: bool = False) -> bool:
@@ -106,7 +110,7 @@ class Watching:
                 yield interface
 
     def descriptors(self) -> list[int]:
-        """Return the file descriptors of all traces and taps."""
+        """Return the file descriptors of all nftables traces and packet sockets."""
         return list(self._readers)
 
     def read(self) -> None:
@@ -168,7 +172,8 @@ def _wait(
 ) -> None:
     """Wait until the probe has a result or counts as lost.
 
-    Repeats an unanswered datagram. Answers a UDP datagram that has reached the target (`_answer`).
+    ``poll`` returns the result, or "". ``send`` sends the probe again; a probe without an answer is repeated, except
+    for TCP. If a UDP probe has reached the target, the trace answers it (`_answer`).
     """
     began = time.monotonic()
     repeated, answered, dropped = began, 0.0, 0.0
@@ -188,7 +193,7 @@ def _wait(
 
 
 def _answer(path: PacketPath, seen: Observation, probe: Tuple) -> bool:
-    """If the probe has reached the target, answer in place of the UDP service; return whether an answer was sent.
+    """Answer a probe that has reached the target, in place of the UDP service; return whether an answer was sent.
 
     The answer tests the path back, because a UDP service may receive a packet and send no answer.
     """
@@ -239,7 +244,7 @@ def _injected(path: PacketPath) -> Observation:
 
 
 def _result_outside(path: PacketPath, seen: Observation, probe: Tuple, *, late: bool) -> str:
-    """Return the result of an injected probe, or "" without an answer.
+    """Return the result of an injected probe: "open", "refused", or "" without an answer.
 
     An answer is accepted only from the address and port to which the probe was sent. With ``late``, an answer that has
     not left the host is accepted too.
@@ -263,9 +268,9 @@ def _result_outside(path: PacketPath, seen: Observation, probe: Tuple, *, late: 
 def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | None, str, str]:
     """Return the address and MAC of a machine on an interface's network, and the interface's own MAC.
 
-    A machine with a neighbour entry is preferred, because the host can then send the answer to it. Otherwise the
-    default gateway or another address of the subnet is used. The address is None if the interface has no address of the
-    target's IP version.
+    A machine with a neighbour entry is preferred, because the host can then send the answer to it. Otherwise, the
+    default gateway or another address of the subnet is returned, with an invented MAC. The address is None if the
+    interface has no address of the target's IP version.
     """
     own_mac, held = features.mac_and_addresses(interface)
     subnets = [item for item in held if item.version == target.version and not item.ip.is_link_local]

@@ -22,7 +22,14 @@ T = TypeVar("T")
 class Place:
     """A network namespace in which packets start or end.
 
-    ``kind`` is ``container``, ``host``, ``netns``, ``outside``, or ``network`` for the namespace of an overlay network.
+    ``kind`` is one of:
+
+    - ``container``
+    - ``host``
+    - ``netns``: a namespace that is on no network of hawse
+    - ``outside``: an external machine
+    - ``network``: the namespace of an overlay network
+
     ``netns_path`` is the file that opens the namespace; "" means the host's namespace. ``interface`` is set only for
     ``outside``: packets from outside arrive at this interface of the host.
     """
@@ -50,7 +57,8 @@ HOST = Place("host", "host")
 class Records:
     """The networks, containers and endpoints, as they were when the trace began.
 
-    ``direct_routing`` is the value of ``allow-direct-routing`` in daemon.json.
+    `OverlaySide.learn` adds the endpoints of other hosts. ``direct_routing`` is the value of ``allow-direct-routing``
+    in daemon.json.
     """
 
     def __init__(self, reader: Reader, *, direct_routing: bool = False) -> None:
@@ -84,7 +92,8 @@ class Records:
     def of_subnet(self, address: IPAddress) -> list[NetworkRecord]:
         """Return the networks that have a subnet with this address.
 
-        Networks whose subnets also have addresses of other machines (macvlan, ipvlan) are left out.
+        Networks of drivers such as macvlan and ipvlan are left out, because other machines also have addresses in their
+        subnets.
         """
         pools = ((n, p) for n in self.networks.values() for p in n.pools if not p.unused)
         return [n for n, p in pools if address in ip_network(p.subnet) and facts(n.driver).owns_subnets]

@@ -232,9 +232,9 @@ def _host_steps(path: PacketPath, first: Packet, last: Packet) -> Iterator[Step]
 
 
 def _translated(path: PacketPath, packet: Packet, after: Packet) -> Packet:
-    """Return ``packet``; if the path leads through a published port, add its form ``after`` DNAT.
+    """Return ``packet``, at a hook with DNAT rules, with the form ``after`` that hawse's DNAT gives it.
 
-    The packet is at a hook with DNAT rules.
+    ``packet`` is returned unchanged if the path leads through no published port, or if the IP version changes.
     """
     if path.binding is None or packet.version != after.version:
         return packet
@@ -300,7 +300,10 @@ def _culprit(place: Place, drop: Drop | Dropping, packet: Packet, *, bridged: bo
 
 
 def rule_in(place: Place, decision: Drop | Dropping | Event | Changed) -> str:
-    """Return the text of the rule that made a decision, or "its policy" if the chain's policy made the decision."""
+    """Return the text of the rule that made a decision, or "its policy" if the chain's policy made the decision.
+
+    Returns "rule NUMBER" for a rule of iptables-legacy, and for a rule whose text cannot be read.
+    """
     if isinstance(decision, Dropping):
         return f"rule {decision.number}" if decision.number else "its policy"
     if not decision.handle:
@@ -350,15 +353,15 @@ def letting_search(decision: Drop | Event) -> str:
 
 
 def _any_of(values: Iterable[str]) -> str:
-    """Return nftables' expression for one value or for a set of values."""
+    """Return nftables' expression for one value or for a set of values. Example: 80 and 443 give "{ 80, 443 }"."""
     known = list(values)
     return known[0] if len(known) == 1 else f"{{ {', '.join(known)} }}"
 
 
 def in_shell(table: str, chain: str) -> str:
-    """Quote the names of a table (with its family) and of a chain for a shell command.
+    """Return the names of a table (with its family) and of a chain, quoted for a shell command.
 
-    The kernel allows any characters in these names.
+    The kernel allows any characters in these names. Example: "inet a" and "b;c" give "inet a 'b;c'".
     """
     return shlex.join([*table.split(" ", 1), chain])
 

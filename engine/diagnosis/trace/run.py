@@ -71,7 +71,10 @@ class _Tracer:
         return self._log.ended(False, devices) if devices is not None else result
 
     def _addresses(self, target: Target) -> list[IPAddress]:
-        """Return the addresses of a target, in order of preference; raises `CulpritFound` if there is none."""
+        """Return the addresses of a target, in order of preference; raises `CulpritFound` if there is none.
+
+        An address is returned as it is. A name is resolved as the source resolves it.
+        """
         if target.address is not None:
             return [target.address]
         names = Names(self._host, self._records, self._place, self._log, dry=self._dry)

@@ -63,7 +63,7 @@ def _interface(name: str) -> str:
     """Return the interface by which packets from outside arrive; raises `InvalidArgument` if there is none.
 
     An empty ``name`` means the interface of the default route. Without a default route, it means the first link that is
-    up and is no bridge and no loopback.
+    up and may lead to other machines. Loopback, bridges and hawse's own links do not.
     """
     if name and not link.index(name):
         raise InvalidArgument(f"no such interface: {name}")
@@ -79,9 +79,9 @@ def _interface(name: str) -> str:
 
 
 def again(place: Place, network: str) -> str:
-    """Return the command that sets up a container's interfaces again.
+    """Return the command that sets up a container's interfaces again, by a restart of the container.
 
-    The command restarts the container. An adopted namespace (not made by hawse) is connected to the network again.
+    An adopted namespace (not made by hawse) cannot be restarted. For it, the command connects it to the network again.
     """
     if place.record is not None and place.record.kind != "adopted":
         return f"hawse restart {place.name}"

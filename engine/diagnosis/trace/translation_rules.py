@@ -59,7 +59,7 @@ def changing(path: PacketPath) -> Culprit | None:
 def of_legacy(path: PacketPath) -> tuple[Translating, Culprit] | None:
     """Find a rule of iptables-legacy that may change where the packets go; return it and its culprit, or None.
 
-    The kernel does not list whether this rule comes before hawse's rules, or after them.
+    It is not certain that the rule takes effect. The kernel does not list whether it comes before hawse's rules.
     """
     if path.kind not in (ROUTED, EXTERNAL) or path.target_member is None:
         return None
@@ -74,7 +74,12 @@ def of_legacy(path: PacketPath) -> tuple[Translating, Culprit] | None:
 
 
 def _precedes(rule: Changed, statements: Sequence[str], *, is_published: bool) -> bool:
-    """Return whether the kernel uses a rule before it tracks the packets, or before hawse translates them."""
+    """Return whether the kernel uses a rule early enough to change where packets go.
+
+    ``statements`` are those for which the rule was found. An exemption from tracking (`UNTRACKED`) must come before the
+    connection tracking. A DNAT rule must come before hawse's DNAT rules. If the port is not published, it may also have
+    the same priority.
+    """
     if statements == UNTRACKED:
         return rule.priority < TRACKING_PRIORITY
     return rule.precedes_dnat or (rule.priority == DNAT_PRIORITY and not is_published)
