@@ -182,7 +182,7 @@ def inherited_descriptor(variable: str) -> int:
 
 
 def tell_ready() -> None:
-    """Notify the process which started the agent that the agent's socket is ready."""
+    """Notify the process that started the agent that the agent listens; does nothing without HAWSE_AGENT_READY."""
     ready_fd = inherited_descriptor("HAWSE_AGENT_READY")
     if ready_fd >= 0:
         with suppress(OSError):  # ignore the error: the starting process may have stopped waiting

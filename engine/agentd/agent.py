@@ -88,7 +88,10 @@ class Agent:
         _update(self._later, state)
 
     def status(self) -> str:
-        """Return one line of JSON: the agent's pid, whether each service is needed, and the warnings for ``info``."""
+        """Return the agent's status as one line of JSON: its pid, whether each service is needed, and its warnings.
+
+        The warnings are about other programs that repeatedly undo the agent's repairs.
+        """
         needed = {s.name: s.needed() for s in self._all()}
         return json.dumps({"pid": os.getpid(), "services": needed, "warnings": list(self._warnings())})
 

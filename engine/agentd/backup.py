@@ -40,7 +40,7 @@ class BackupService:
             self._timer = self._loop.after(max(DELAY_SECONDS, INTERVAL_SECONDS - since), self._begin)
 
     def needed(self) -> bool:
-        """Return False: the agent need not run until a scheduled backup, because `close` makes this backup."""
+        """Return False. The agent may end before a scheduled backup, because `close` makes this backup."""
         return False
 
     def close(self) -> None:

@@ -81,7 +81,7 @@ class OwnFiles:
 
 
 def _is_log_deleted(run: str) -> bool:
-    """Return whether stderr of this process is the agent's log and the log file was deleted."""
+    """Return whether this process writes stderr to the agent's log, and the log file was deleted."""
     return os.readlink("/proc/self/fd/2") == os.path.join(run, LOG) + DELETED
 
 

@@ -66,8 +66,8 @@ class SwitchLinks:
 class SwitchSysctls:
     """The watch on the sysctls of an overlay network, which calls ``changed`` after each change.
 
-    ``path`` is the path of the network's namespace. The kernel does not report most of these changes by netlink.
-    inotify(7) reports only changes by programs that use the same /proc as the agent.
+    ``path`` is the path of the network's namespace. Because netlink reports few changes of sysctls, inotify(7) is used.
+    It reports only changes by programs that use the same /proc as the agent.
     """
 
     def __init__(self, inotify: Inotify, path: str, changed: Callable[[], None]) -> None:
