@@ -191,7 +191,10 @@ def _rules(examined: Examined) -> Iterator[Check]:
 
 
 def _is_routed(options: BridgeOptions) -> bool:
-    """Return whether hawse's firewall lets other machines send packets to the containers' own addresses."""
+    """Return whether hawse's firewall lets other machines send packets to the containers' own addresses.
+
+    One IP version for which it does is enough.
+    """
     return any(options.mode(version) in ("routed", "nat-unprotected") for version in (4, 6))
 
 

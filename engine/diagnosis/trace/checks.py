@@ -251,7 +251,7 @@ class Checks:
                     yield Culprit("not-in-bridge", f"bridge port {port} of {name}", "host", detail, fix)
 
     def ignores_ping(self) -> Iterator[Culprit]:
-        """Yield a culprit if the target ignores echo requests by a sysctl."""
+        """Yield a culprit if the target ignores echo requests because of a sysctl."""
         key = {4: "net/ipv4/icmp_echo_ignore_all", 6: "net/ipv6/icmp/echo_ignore_all"}[self._version]
         target = self._path.target
         if target is not None and self._path.protocol == "icmp" and target.inside(lambda: sysctl.read(key)) == "1":

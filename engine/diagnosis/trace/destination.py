@@ -265,7 +265,7 @@ class Destinations:
         return binding
 
     def _is_translated(self, endpoint: EndpointRecord, binding: PortRecord) -> bool:
-        """Return whether a recorded port is published on the host, which depends on the network's gateway mode."""
+        """Return whether a recorded port is published on the host; the gateway mode of its network decides this."""
         network, version = self._records.networks[endpoint.network_id], ip_address(binding.host_ip).version
         inside = endpoint.ipv4 or version == 6
         return bool(inside) and is_translated(network, version, has_ipv6=bool(endpoint.ipv6))
@@ -336,7 +336,7 @@ class Destinations:
     def _elsewhere(
         self, port: int, published: Sequence[tuple[EndpointRecord, PortRecord]], asked: IPAddress | None = None
     ) -> Culprit:
-        """Return the culprit for a port that is published on other addresses than ``asked``.
+        """Return the culprit for a port that is published, but not on the address ``asked``.
 
         If ``asked`` is None, the source reaches none of the addresses on which the port is published.
         """

@@ -47,8 +47,8 @@ def _between(
 ) -> Iterator[Step]:
     """Yield the hooks of a neighbour search between two containers of one network.
 
-    The container in ``place`` searches for the address ``target`` of the container in ``other``. Yields nothing if it
-    has a neighbour entry for this address.
+    The container in ``place`` searches for the address ``target`` of the container in ``other``. Yields nothing if the
+    searching container has a neighbour entry for this address.
     """
     if _has_entry(place, near.endpoint.interface, target):
         return

@@ -93,7 +93,7 @@ class Inquiry:
 
 
 def place_of(node: Node) -> str:
-    """Return the text that names another host as the place of a hop."""
+    """Return the text that names another host as the place of a hop, such as "host b (192.0.2.2)"."""
     return f"host {node.hostname} ({node.data_address})"
 
 

@@ -51,7 +51,7 @@ def dropping(path: PacketPath) -> Culprit | None:
 
 
 def dropping_at_source(path: PacketPath) -> Culprit | None:
-    """Return the culprit for a rule in the source's namespace that drops the packet or its answer, or None.
+    """Return the culprit if a rule in the source's namespace drops the packet or its answer, else None.
 
     The target is an endpoint on another host.
     """
@@ -63,10 +63,7 @@ def dropping_at_source(path: PacketPath) -> Culprit | None:
 
 
 def dropping_at_target(path: PacketPath, client: IPAddress) -> Culprit | None:
-    """Return the culprit for a rule in the target's namespace that drops a packet of ``client`` or its answer.
-
-    Returns None if no rule drops them.
-    """
+    """Return the culprit if a rule in the target's namespace drops a packet of ``client`` or its answer, else None."""
     if path.target is None or path.target_member is None:
         return None
     request, answer = exchange(path, client)

@@ -48,10 +48,10 @@ def of_sockets(path: PacketPath) -> Culprit | None:
 
 
 def of_ranges(path: PacketPath) -> Culprit | None:
-    """Return the culprit if an nftables rule for source translation has no free port left for the target, or None.
+    """Return the culprit if an nftables SNAT rule with a range of ports has no free port for the target, or None.
 
-    The rule limits the source ports to a range. The range is full if flows to the target use all its ports. Examines
-    only TCP and UDP paths to external targets. Sends nothing. Returns None if the rules cannot be read.
+    The range is full if flows to the target use all its ports. Examines only TCP and UDP paths to external targets.
+    Sends nothing. Returns None if the rules cannot be read.
     """
     if path.kind != EXTERNAL or path.protocol not in ("tcp", "udp"):
         return None
