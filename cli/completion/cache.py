@@ -25,10 +25,11 @@ The kernel's file times are coarse: two writes within this interval may have the
 
 
 def is_cacheable(kinds: str) -> bool:
-    """Return whether an answer of ``hawse __complete`` depends only on the local store, so that it may be cached.
+    """Return whether the names of these ``kinds`` are all in this host's local store (the SQLite file).
 
-    ``kinds`` lists the kinds of names in the answer, such as ``networks,images``. Answers with other kinds depend on
-    the host's files or on the words of the command line.
+    ``kinds`` is a list such as ``networks,images``. Only names from the local store may be cached. Names of other kinds
+    come from this host's files or from the environment. The caller checks that no words of a command line limit the
+    names.
     """
     return all(kind.removesuffix("+") in FINDERS for kind in kinds.split(","))
 

@@ -28,9 +28,10 @@ from cli.pflag import at_least, command
 @click.argument("words", nargs=-1)
 @click.pass_obj
 def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
-    """Print the names that can complete one argument of a command line.
+    """Print the names that can complete one argument of a command line; after an error, print nothing.
 
-    ``index`` is the position of the completed argument, and ``words`` are all other arguments.
+    ``words`` are the other arguments of the command line. ``index`` is a decimal number: how many of these words come
+    before the completed argument.
     """
     with suppress(Exception):
         place = int(index)
@@ -41,9 +42,10 @@ def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
 
 
 def answer_and_keep(app: App, kinds: str) -> None:
-    """Print the names of these kinds, and cache the output for the shells.
+    """Print the names of these kinds, and cache the output for the shells, unless it is empty.
 
-    The caller has checked that the names do not depend on the words of the command line.
+    The caller has checked that the names depend only on the local store (the SQLite file). Raises OSError if the file
+    is missing.
     """
     from engine.paths import root_directory
     from engine.store.store_file import NAME
@@ -68,8 +70,8 @@ def answer(kinds: str, index: int, words: Sequence[str]) -> str:
 def answers(kind: str, index: int, words: Sequence[str]) -> Iterator[str]:
     """Yield the lines to print for one kind of name, such as ``networks``.
 
-    If the kind ends with ``+``, names that are already on the command line are omitted. `answer` explains ``index`` and
-    ``words``.
+    If the kind ends with ``+``, names that are already on the command line are omitted. ``words`` are the other
+    arguments of the command line. The first ``index`` of them come before the argument that is completed.
     """
     for name, description in find(kind.removesuffix("+"), index, words):
         if can_be_typed(name) and not (kind.endswith("+") and name in words):
@@ -87,8 +89,8 @@ def can_be_typed(name: str) -> bool:
 def find(kind: str, index: int, words: Sequence[str]) -> Names:
     """Return the names of one kind, such as ``networks``, with their descriptions.
 
-    If this host has no local store (the SQLite file), it has no networks, containers and images. `answer` explains
-    ``index`` and ``words``.
+    Without a local store (the SQLite file), there are no networks, containers and images. ``words`` are the other
+    arguments of the command line. The first ``index`` of them come before the argument that is completed.
     """
     if kind in MACHINE:
         return sorted(MACHINE[kind]())
@@ -115,10 +117,10 @@ def namespaces() -> Iterator[tuple[str, str]]:
 
 
 def processes() -> Iterator[tuple[str, str]]:
-    """Yield the pid and the name of each process that is in no host namespace.
+    """Yield the pid and the name of each process that is in none of the host's network namespaces.
 
-    The host namespaces are the network namespaces of this process and of PID 1. Kernel threads are left out, because
-    they have no program.
+    These are the network namespaces of this process and of PID 1. Kernel threads are left out, because they have no
+    program.
     """
     hosts = set()
     for process in ("self", "1"):

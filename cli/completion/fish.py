@@ -19,7 +19,7 @@ def render(nodes: list[CommandNode]) -> str:
 
 
 def quoted(word: str) -> str:
-    """Quote a word for fish."""
+    """Return the word in quotes for a fish script."""
     return "'" + word.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 

@@ -135,7 +135,10 @@ def labels(holders: Iterable[Mapping[str, str] | None]) -> Names:
 
 
 def images(reader: Reader, *_: Any) -> Names:
-    """Return the names of the images in the shortest form, each with the image's short id as description."""
+    """Return the names of the images, each with the image's short id as description.
+
+    The tag ``latest`` is left out: ``app:latest`` gives ``app``.
+    """
     return (
         (reference.removesuffix(":latest"), image.id.removeprefix("sha256:")[:12])
         for image in reader.images()

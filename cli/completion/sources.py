@@ -48,9 +48,10 @@ class Source(Struct, frozen=True):
 
 
 def described_keys(source: Source) -> Iterator[str]:
-    """Yield three words for each key of the source: the key, the name of its own source, and its description.
+    """Yield three words for each key of a completion source.
 
-    The description is "" if the key has none.
+    The words are the key, the name of the source for the text after the key, and the key's description. A key is the
+    start of a value, such as ``label=``. The description is "" if the key has none.
     """
     for key, values in source.keys.items():
         yield from (key, values, source.summaries.get(key, ""))

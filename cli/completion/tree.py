@@ -49,7 +49,7 @@ class CommandNode(Struct, frozen=True):
 
     The path of ``hawse`` itself is "". ``commands`` maps the subcommands of a group to their descriptions. ``aliases``
     maps each alias of a subcommand to the subcommand's own name. ``interspersed`` says whether flags are still
-    recognised after the first argument.
+    recognised after the first argument; it is False for a group.
     """
 
     paths: tuple[str, ...]
@@ -61,7 +61,7 @@ class CommandNode(Struct, frozen=True):
 
 
 def nodes(root: Group) -> list[CommandNode]:
-    """Return a `CommandNode` for every visible command of the tree, sorted by paths.
+    """Return a `CommandNode` for ``root`` and for each command that completion offers, sorted by paths.
 
     A command with several paths gets only one `CommandNode`.
     """

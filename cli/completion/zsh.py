@@ -23,7 +23,7 @@ def render(nodes: list[CommandNode]) -> str:
 
 
 def quoted(word: str) -> str:
-    """Quote a word for zsh."""
+    """Return the word in quotes for a zsh script."""
     return "'" + word.replace("'", "'\\''") + "'"
 
 
