@@ -56,7 +56,11 @@ def report(verb: str, text: str, exit_code: int = FLAG_ERROR, *, advice: bool = 
 def make_request(
     ctx: click.Context, verb: str, image: str, command: Sequence[str], flags: Mapping[str, Any]
 ) -> ContainerCreate:
-    """Build the request for a new container from the command line; print a warning for each flag that hawse ignores."""
+    """Build the request for a new container from the command line; print one warning with all flags that hawse ignores.
+
+    ``verb`` is "run" or "create". Raises StatusError if Docker's client refuses a flag. If dockerd refuses a flag,
+    raises StatusError for "run" and InvalidArgument for "create".
+    """
     app: App = ctx.obj
     changed_flags = {name for name in flags if changed(ctx, name)}
     try:
@@ -156,9 +160,8 @@ def reference(image: str) -> str:
 def id_file(path: str) -> Iterator[Callable[[str], object]]:
     """Create the file of ``--cidfile`` and yield a function that writes the container's id to the file.
 
-    Raises StatusError if the file exists already, even as a symbolic link. The file stays open in the ``with`` block,
-    so that the function writes to no other file. If the caller raises an exception, the file is deleted. If ``path`` is
-    empty, the yielded function does nothing.
+    If ``path`` is empty, no file is created, and the function does nothing. If the ``with`` block raises an exception,
+    the file is deleted. Raises StatusError if the file exists already, even as a symbolic link, or cannot be created.
     """
     if not path:
         yield lambda _: None
@@ -176,7 +179,7 @@ def id_file(path: str) -> Iterator[Callable[[str], object]]:
         raise StatusError(f"failed to create the container ID file: {problem}") from error
     try:
         with open(descriptor, "w") as file:
-            yield file.write
+            yield file.write  # another program may replace the file at ``path``; that file is not written
     except BaseException:
         Path(path).unlink(missing_ok=True)
         raise

@@ -40,8 +40,9 @@ def for_each(app: App, containers: Iterable[str], act: Callable[[str], None]) ->
 def report(app: App, outcomes: Iterable[tuple[str, Outcome]], *, forgiven: tuple[type[EngineError], ...] = ()) -> None:
     """Print the name of each container for which the command succeeded, as soon as the container's outcome is known.
 
-    ``outcomes`` has pairs of a container's name and the outcome. Errors of the ``forgiven`` types are printed to stderr
-    but do not make the command fail. All other errors are joined into one StatusError, which is raised at the end.
+    ``outcomes`` has pairs of a container's name and the outcome: None, or the error. Errors of the ``forgiven`` types
+    are printed to stderr but do not make the command fail. All other errors are joined into one StatusError, which is
+    raised at the end.
     """
     problems = []
     for container, outcome in outcomes:
@@ -58,10 +59,10 @@ def report(app: App, outcomes: Iterable[tuple[str, Outcome]], *, forgiven: tuple
 
 
 def print_name(app: App, container: str) -> list[str]:
-    """Print a container's name; return a list with the error text if stdout is unwritable, otherwise an empty list.
+    """Print a container's name; return [], or a list with the error text if stdout cannot be written.
 
-    Because no error is raised, the caller can continue with the other containers. `App.write` discards all further
-    output.
+    Because this error is not raised, the caller can continue with the other containers. After it, `App.write` discards
+    all further output. A broken pipe raises BrokenPipeError.
     """
     try:
         app.out_lines([container])
@@ -77,7 +78,10 @@ signal.
 
 
 def stopping_command(verb: str, short: str) -> Callable[[Stop], click.Command]:
-    """Return a decorator that makes the click command ``verb`` from a function that stops one container."""
+    """Return a decorator that makes the click command ``verb`` from a function that stops one container.
+
+    ``short`` is the command's help text. The command calls the function for each container that the user names.
+    """
 
     def made(stop: Stop) -> click.Command:
         @command(

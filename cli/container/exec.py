@@ -56,7 +56,7 @@ def exec_(app: App, /, container: str, command: tuple[str, ...], **flags: Any) -
 
 
 def exec_request(app: App, command: Sequence[str], flags: dict[str, Any]) -> ExecCreate:
-    """Build the request for the engine from the flags.
+    """Build the request that runs a command in a container from the values of the flags.
 
     Raises StatusError if an environment variable is invalid, or an environment file cannot be read or parsed.
     """

@@ -175,9 +175,9 @@ CREATION = (
 
 
 def container_flags(function: F) -> F:
-    """Add every flag that describes a container to a command.
+    """Add every flag that describes a container to the function of a click command, and return the function.
 
-    The command's function gets the values of these flags as keyword arguments.
+    The function gets the values of these flags as keyword arguments.
     """
     for group in (GENERAL, NETWORK_FLAGS, LIMITS, HEALTH, SURROUNDINGS, CREATION):
         for declare in group:

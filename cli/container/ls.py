@@ -28,7 +28,7 @@ FAILED = "failed to execute template: "
 
 
 def list_flags(function: Any) -> Any:
-    """Add the flags of a command that lists containers."""
+    """Add the flags of ``ps`` to the function of a click command, and return the function."""
     for declare in (
         flag("--all", "-a", usage="Show all containers (default shows just running)"),
         flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided"),
@@ -83,8 +83,12 @@ def list_containers(ctx: click.Context, flags: dict[str, Any]) -> None:
 def template(format: str, *, quiet: bool, size: bool) -> str:
     """Return the Go template with which the list of containers is printed.
 
-    An empty ``--format``, "table" and "raw" select Docker's templates. Any other ``--format`` is a template itself.
-    With ``quiet``, the template shows only the ids, whatever the ``--format`` is.
+    - "raw" selects Docker's template with one field per line; with ``quiet``, only the ids.
+    - With ``quiet``, any other ``--format`` selects a template that shows only the ids.
+    - An empty ``--format`` and "table" select Docker's table.
+    - Any other ``--format`` is returned unchanged: a template, or "json".
+
+    With ``size``, Docker's two templates also show the size.
     """
     if format == "raw":
         return "container_id: {{.ID}}" if quiet else RAW + ("size: {{.Size}}\n" if size else "")
@@ -98,8 +102,8 @@ def template(format: str, *, quiet: bool, size: bool) -> str:
 def uses_size(format: str) -> bool:
     """Return whether a ``--format`` shows container sizes; raises StatusError if the format is invalid.
 
-    The function renders the format for an empty container and watches whether the size is used. The engine computes
-    sizes only if they are shown, because this takes long.
+    The function renders the template for an empty container and watches whether the size is used. "table", "raw" and
+    "json" do not count as showing sizes. The engine computes sizes only if they are shown, because this takes long.
     """
     used: list[bool] = []
     sample = empty_row(lambda: used.append(True))

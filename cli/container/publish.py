@@ -19,7 +19,7 @@ from cli.pflag import LIST, at_least, command, flag
 @click.argument("ports", nargs=-1)
 @click.pass_obj
 def publish(app: App, container: str, ports: tuple[str, ...], publish: tuple[str, ...]) -> None:
-    """Publish ports, given as arguments or with ``-p``, and print the container's name as the user typed it."""
+    """Publish the ports given as arguments or with ``-p``; print the container's name as the user typed it."""
     try:
         specs = published_ports([*ports, *publish])
     except ValueError as error:

@@ -21,10 +21,11 @@ from engine.model import ContainerConfig, ContainerCreate, HostConfig
 def container_create(
     image: str, command: Sequence[str], flags: FlagValues, changed: Collection[str], environ: Mapping[str, str]
 ) -> ContainerCreate:
-    """Build the request that creates a container; check the flags in Docker's order.
+    """Build the request that creates a container; check the flags in the order in which Docker's client checks them.
 
-    ``changed`` has the names of the flags that the user gave. ``environ`` holds the values for ``--env NAME``. Raises
-    ValueError with the error text of Docker's client, and InvalidArgument with the error text of dockerd.
+    ``changed`` has the names of the flags that the user gave. ``environ`` is the environment from which ``--env NAME``
+    takes its value. Raises ValueError with the error text of Docker's client, and InvalidArgument with the error text
+    of dockerd.
     """
     if flags["mac_address"]:
         mac_address(flags["mac_address"])

@@ -32,17 +32,21 @@ EMPTY: Document = {
 
 
 def row(container: Document, *, trunc: bool) -> FormatContext:
-    """Return the fields of one container for a template; ``trunc`` shortens some of them (see `readers`)."""
+    """Return the fields of one container for a template.
+
+    With ``trunc``, ids, commands and mounts are shortened. The image's digest and the names from legacy links are left
+    out.
+    """
     labels: Mapping[str, str] = container["Labels"] or {}
     fields = {name: partial(read, container) for name, read in readers(trunc=trunc).items()}
     return FormatContext(TYPE, fields, lookups={"Label": lambda key: labels.get(key, "")})
 
 
 def readers(*, trunc: bool) -> Mapping[str, Callable[[Document], str]]:
-    """Return the functions that compute the fields of a template from a container's document, by field.
+    """Return a map from each template field to the function that computes it from a container's document.
 
-    ``trunc`` shortens ids, commands and mounts. It also leaves out the digest of the image, and the names that legacy
-    links give to the container.
+    With ``trunc``, ids, commands and mounts are shortened. The image's digest and the names that legacy links give to
+    the container are left out.
     """
     return {
         "Command": lambda c: quote(ellipsis(c["Command"], COMMAND_WIDTH) if trunc else c["Command"]),
@@ -83,7 +87,7 @@ def moment(seconds: float) -> str:
 
 
 def image(container: Document, *, trunc: bool) -> str:
-    """Return the name of a container's image.
+    """Return the name of a container's image, or "<no image>" if the document names none.
 
     With ``trunc``, an image id is shortened, and a digest (``@sha256:...``) after the name is omitted.
     """
@@ -109,12 +113,19 @@ def names(full_names: list[str], *, trunc: bool) -> str:
 
 
 def mounts(container: Document, *, trunc: bool) -> str:
-    """Return the names of the container's mounts, joined by commas; a mount without a name is shown by its source."""
+    """Return the names of the container's mounts, joined by commas; a mount without a name is shown by its source.
+
+    With ``trunc``, each name has at most 15 characters.
+    """
     sources = [mount.get("Name") or mount["Source"] for mount in container.get("Mounts") or ()]
     return ",".join(ellipsis(name, MOUNT_WIDTH) if trunc else name for name in sources)
 
 
 def size(container: Document) -> str:
-    """Return the size of the container's writable layer, then in brackets the size of all layers if it is known."""
+    """Return the sizes of a container as text, such as ``2B (virtual 7.8MB)``.
+
+    The first size is that of the writable layer. The size of all layers is in brackets, and is left out if it is
+    unknown.
+    """
     writable, whole = container.get("SizeRw", 0), container.get("SizeRootFs", 0)
     return human_size(writable, 3) + (f" (virtual {human_size(whole, 3)})" if whole > 0 else "")

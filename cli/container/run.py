@@ -56,7 +56,7 @@ def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **flags: An
 def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
     """Create the container and return its id; an error becomes a StatusError with the text of Docker's ``run``.
 
-    `create_container` explains ``pull`` and ``quiet``.
+    ``pull`` is the value of ``--pull``. ``quiet`` hides the progress of a download.
     """
     try:
         return create_container(app, request, pull=pull, quiet=quiet)

@@ -47,7 +47,7 @@ def streams(*, stdout: bool = True, stderr: bool = True) -> Iterator[Stdio]:
 
 
 def proxied(app: App, container_id: str, *, enabled: bool) -> AbstractContextManager[SignalProxy | None]:
-    """Return a context manager that forwards this process's signals to the container.
+    """Return a context manager that yields a `SignalProxy`, which forwards this process's signals to the container.
 
     If ``enabled`` is false, the context manager does nothing and yields None.
     """
@@ -66,9 +66,9 @@ def attached(
 ) -> Attachment:
     """Attach to the container and call ``start``; copy the streams until the container ends or the user detaches.
 
-    After ``start``, ``proxy`` forwards the signals that this process gets. Raises StatusError if the output cannot be
-    written. Without ``proxy``, a broken pipe raises BrokenPipeError, because Docker's client then lets SIGPIPE end the
-    process.
+    ``start`` starts the container, or does nothing if the container runs already. Afterwards, ``proxy`` forwards the
+    signals that this process gets. Raises StatusError if the output cannot be written. Without ``proxy``, a broken pipe
+    raises BrokenPipeError, because Docker's client then lets SIGPIPE end the process.
     """
     attachment = app.engine.containers.open_attachment(container_id, stdio, stdin=stdin)
     try:

@@ -18,9 +18,9 @@ FORWARDED = (
 class SignalProxy:
     """A context manager that catches the signals of this process and forwards them to the container.
 
-    Before `open` is called, signals are queued, because the container does not run yet and cannot receive signals. No
-    signal is lost, and no signal interrupts hawse. Python allows signal handlers only in the main thread; in other
-    threads this class does nothing.
+    ``send`` sends a signal to the container; it gets the name without "SIG". Before `open` is called, signals are
+    queued, because the container does not run yet and cannot receive signals. No signal is lost, and no signal
+    interrupts hawse. Python allows signal handlers only in the main thread; in other threads this class does nothing.
     """
 
     def __init__(self, send: Callable[[str], None]) -> None:

@@ -22,7 +22,10 @@ from engine.errors import EngineError
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str, interactive: bool) -> int:
-    """Start the containers; with ``--attach``, only one container is allowed and its exit code is returned."""
+    """Start the containers; with ``--attach`` or ``--interactive``, start one container and return its exit code.
+
+    Raises StatusError if the user gives one of these flags and several containers. Without these flags, return 0.
+    """
     if attach or interactive:
         if len(containers) > 1:
             raise StatusError("you cannot start and attach multiple containers at once")
@@ -44,7 +47,7 @@ def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str,
 
 
 def start_attached(app: App, container: str, *, interactive: bool) -> int:
-    """Attach to one container and start it; return its exit code."""
+    """Attach to one container and start it; return its exit code. With ``interactive``, attach its stdin too."""
     document = app.engine.containers.inspect(container_path_segment(container))
     container_id, config = document["Id"], document["Config"]
     if document["State"]["Restarting"]:

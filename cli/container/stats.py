@@ -56,10 +56,15 @@ def readings(
 ) -> Iterator[list[tuple[str, Mapping[str, Json], Json]]]:
     """Read the containers' resource usage repeatedly; yield a list with one entry for each container.
 
-    An entry is a tuple: the container's name in the table, the documents of the previous reading by container id, and
-    the container's document of this reading. Because percentages need two readings, the first reading is not yielded.
-    If the first reading has no containers, an empty list is yielded at once. `read` explains ``containers`` and
-    ``everything``.
+    An entry is a tuple of three items:
+
+    - the container's name in the table
+    - the documents of the previous reading, by container id
+    - the container's document of this reading
+
+    ``containers`` has the names that the user typed. Without names, the running containers are read; with
+    ``everything``, all containers. Because percentages need two readings, the first reading is not yielded. A reading
+    without containers is yielded at once, as an empty list.
     """
     before: dict[str, Json] = {}
     pause = FIRST_SECONDS
@@ -73,10 +78,10 @@ def readings(
 
 
 def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple[str, Json]]:
-    """Return, for each container, a name and the document with the container's resource usage.
+    """Return a name and the document with the current resource usage for each container.
 
-    ``containers`` has names that the user typed; they are returned unchanged. If it is empty, the running containers
-    are read, or all containers with ``everything``. The name is then the short id.
+    ``containers`` has the names that the user typed; they are returned unchanged. Without names, the running containers
+    are read; with ``everything``, all containers. The returned name is then the short id.
     """
     if containers:
         names = list(map(path_segment, containers))
@@ -89,9 +94,9 @@ def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple
 
 
 def row(name: str, before: Mapping[str, Json], now: Json, *, trunc: bool) -> FormatContext:
-    """Return the row of a container; ``now`` is its document of this reading.
+    """Return the table row of a container; ``now`` is its document of this reading.
 
-    ``before`` holds the documents of the previous reading by container id.
+    ``before`` holds the documents of the previous reading by container id. ``trunc`` shortens the id.
     """
     used, limit = memory(now)
     received, sent = (sum(n[key] for n in now.get("networks", {}).values()) for key in ("rx_bytes", "tx_bytes"))
@@ -110,7 +115,11 @@ def row(name: str, before: Mapping[str, Json], now: Json, *, trunc: bool) -> For
 
 
 def share(before: Json, now: Json) -> float:
-    """Return the percentage of one processor that a container has used between two readings."""
+    """Return the processor time that a container has used between two readings, in percent of one processor.
+
+    Example: 200.0 means that the container has used two processors all the time. The result is 0.0 if no time has
+    passed.
+    """
     old, new = before["cpu_stats"], now["cpu_stats"]
     spent = new["cpu_usage"]["total_usage"] - old["cpu_usage"]["total_usage"]
     passed = new.get("system_cpu_usage", 0) - old.get("system_cpu_usage", 0)

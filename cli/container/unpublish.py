@@ -37,7 +37,7 @@ def unpublish(app: App, container: str, ports: tuple[str, ...], publish: tuple[s
 
 
 def port_spec(text: str) -> PortSpec:
-    """Parse ``80/udp``, ``8000-8002`` or a publication such as ``8080:80``.
+    """Parse one argument of ``unpublish``: ``80/udp``, ``8000-8002`` or a publication such as ``8080:80``.
 
     Raises ValueError for an invalid publication, and StatusError for an invalid container port.
     """
@@ -48,7 +48,10 @@ def port_spec(text: str) -> PortSpec:
 
 
 def container_ports(text: str) -> tuple[int, int, str]:
-    """Parse ``80``, ``53/udp`` or ``8000-8002`` into first port, last port and protocol; raises StatusError."""
+    """Parse ``80``, ``53/udp`` or ``8000-8002`` into first port, last port and protocol; raises StatusError.
+
+    Without a protocol, the protocol is tcp. For a single port, the first and the last port are equal.
+    """
     protocol, port = split_protocol(text)
     try:
         start, end = port_range(port)
