@@ -15,7 +15,7 @@ from cli.app import App, StatusError
 def opened_archive(app: App, path: str | None) -> Iterator[BinaryIO]:
     """Open an archive, or standard input if ``path`` is None; a terminal shows how many bytes have been read.
 
-    An OSError of the file becomes a StatusError, even if the OSError is raised inside the ``with`` block.
+    With a ``path``, every OSError becomes a StatusError, even if the ``with`` block raises the OSError.
     """
     if path is None:
         with shown_reading(app, app.stdin, "standard input") as archive:
@@ -30,7 +30,7 @@ def opened_archive(app: App, path: str | None) -> Iterator[BinaryIO]:
 
 @contextmanager
 def shown_reading(app: App, archive: BinaryIO, name: str) -> Iterator[BinaryIO]:
-    """Yield a stream that reads the archive; a terminal shows ``name`` and the number of bytes."""
+    """Yield a stream that reads ``archive``; a terminal shows ``name`` and the number of bytes read so far."""
     if not app.has_color(app.stderr):
         yield archive
         return
@@ -40,7 +40,10 @@ def shown_reading(app: App, archive: BinaryIO, name: str) -> Iterator[BinaryIO]:
 
 
 class Counted:
-    """A stream for reading that reports how many bytes were read."""
+    """A stream for reading that counts the bytes.
+
+    After each read, ``done`` is called with the number of bytes that were read in all.
+    """
 
     def __init__(self, stream: BinaryIO, done: Callable[[int], None]) -> None:
         self.stream, self.done, self.count = stream, done, 0

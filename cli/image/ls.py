@@ -32,7 +32,7 @@ RAW = (
 
 
 def list_flags(function: Any) -> Any:
-    """Add the flags of a command that lists images."""
+    """Add the flags and the argument of ``images`` to the function of a click command, and return the function."""
     for declare in (
         flag("--all", "-a", usage="Show all images (default hides intermediate images)"),
         flag("--digests", usage="Show digests"),
@@ -79,7 +79,8 @@ def template(format: str, *, quiet: bool, digests: bool) -> str:
     """Return the Go template with which the list of images is printed.
 
     An empty ``--format``, "table" and "raw" select Docker's templates. With ``quiet``, these templates show only the
-    ids. Any other ``--format`` is a template itself.
+    ids. Otherwise, ``digests`` adds a column to the table. Any other ``--format`` is returned unchanged: a template, or
+    "json".
     """
     if format == "raw":
         return "image_id: {{.ID}}" if quiet else RAW

@@ -19,7 +19,10 @@ DANGLING = "all dangling images"
 @flag("--force", "-f", usage="Do not prompt for confirmation")
 @click.pass_obj
 def prune(app: App, all: bool, filter: Filters, force: bool) -> None:
-    """Remove images without a name, or with ``all`` every unused image; print the names and the freed disk space."""
+    """Remove the unused images that have no name; with ``all``, remove every unused image.
+
+    Prints the names of the removed images and the freed disk space. Without ``force``, the user is asked first.
+    """
     if not (force or may_remove(app, ALL if all else DANGLING)):
         return
     with app.waiting("Removing unused images"):
@@ -30,7 +33,10 @@ def prune(app: App, all: bool, filter: Filters, force: bool) -> None:
 
 
 def remove_unused(app: App, filters: Filters, *, all: bool) -> tuple[list[str], int]:
-    """Remove unused images; return the lines that name the removed images, and the size of these images in bytes."""
+    """Remove unused images; return lines that name the removed images, and the size of these images in bytes.
+
+    Without ``all``, only images without a name are removed. A line is ``untagged: NAME`` or ``deleted: ID``.
+    """
     dangling = (*filters.get("dangling", ()), "false" if all else "true")
     removed, reclaimed = app.engine.images.prune({**filters, "dangling": dangling})
     return [f"{what.lower()}: {name}" for entry in removed for what, name in entry.items()], reclaimed

@@ -16,7 +16,7 @@ SHORT = "Remove one or more images"
 
 
 def removal_flags(function: Any) -> Any:
-    """Add the flags of a command that removes images."""
+    """Add the flags and the argument of ``rmi`` to the function of a click command, and return the function."""
     for declare in (
         flag("--force", "-f", usage="Force removal of the image"),
         flag("--no-prune", usage="Do not delete untagged parents", effect="ignored"),
