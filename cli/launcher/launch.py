@@ -90,7 +90,10 @@ class ServerStopped(Exception):
 
 
 def main() -> None:
-    """Run the command of this process and exit; the command runs in the warm server if possible."""
+    """Run the command of this process and exit; the command runs in the warm server if possible.
+
+    The warm server is a resident process that has already imported hawse's modules.
+    """
     mode = posix.environ.get(MODE_VARIABLE)
     if mode == b"off" or names_descriptor(sys.argv[1:]) or in_background() or UNINSTALL in sys.argv:
         run_cold(leave_server=False)
@@ -117,7 +120,7 @@ def names_descriptor(arguments: list[str]) -> bool:
 
 
 def in_background() -> bool:
-    """Return whether this process is a background job of its terminal.
+    """Return whether this process is a background job of its terminal; return False if stdin is not that terminal.
 
     A background job must not use the warm server. When a background job reads the terminal, the kernel stops the job.
     If the warm server's child read the terminal instead, the kernel would not stop the job.
@@ -129,9 +132,10 @@ def in_background() -> bool:
 
 
 def run_warm() -> None:
-    """Run the command in the warm server and exit with the command's status.
+    """Run the command in the warm server (a resident process) and exit with the command's status.
 
-    Raises OSError, `ServerRefused` or `ServerStopped` if the command was not started: the message GO was not sent.
+    Raises OSError, `ServerRefused` or `ServerStopped` if the server has not started the command. The caller may then
+    run the command itself.
     """
     streams = [
         fd for fd in range(3) if is_open(fd)
@@ -174,10 +178,10 @@ def connect() -> _socket.socket:
 
 
 def await_answer(server: _socket.socket) -> None:
-    """Wait until the warm server answers or closes the connection.
+    """Wait until the warm server answers or closes the connection; the caller then reads the answer.
 
-    Raises `ServerStopped` after two checks in a row that find the server stopped. At the time-out, raises
-    `ServerStopped` if the server hangs, else TimeoutError.
+    Raises `ServerStopped` if two checks in a row find that a signal has stopped the server. Raises `ServerStopped`
+    after the time-out if the server hangs, and TimeoutError if the server is only slow.
     """
     only = posix.environ.get(MODE_VARIABLE) == b"only"
     limit, waited, checks = SERVER_TIMEOUT_SECONDS if only else ANSWER_TIMEOUT_SECONDS, 0.0, []
@@ -261,7 +265,10 @@ def identity() -> bytes:
 
 
 def message(kind: bytes, number: int = 0) -> bytes:
-    """Return the bytes of one message of the protocol between launcher and server."""
+    """Return the bytes of one message of the protocol between launcher and server.
+
+    ``kind`` is the letter of the message, such as `EXITED`. ``number`` is an exit code or a signal, or 0.
+    """
     return kind + number.to_bytes(4, "big")
 
 
@@ -281,9 +288,9 @@ def receive_pidfd(server: _socket.socket) -> int:
 def relay_until_exit(server: _socket.socket, process: int, mask: "set[int]") -> None:
     """Wait until the command in the warm server ends, and exit with the command's exit code or signal.
 
-    ``process`` is the pidfd of the command, and ``mask`` the signal mask to restore. Meanwhile, this process's signals
-    are forwarded to the command. When the command is stopped, this process stops too. When this process is continued,
-    it continues the command.
+    ``process`` is the pidfd of the command, and ``mask`` the signal mask to restore. Until the end, signals to this
+    process are forwarded to the command. When the command is stopped, this process stops too. When this process is
+    continued, it continues the command.
     """
 
     def forward(number: int, _frame: object) -> None:
@@ -365,7 +372,7 @@ def run_cold(*, leave_server: bool) -> None:
 
 
 def start_server() -> None:
-    """Start a warm server that outlives this process.
+    """Start a warm server (a resident process that runs commands), which outlives this process.
 
     The new server ends immediately if another warm server is running.
     """

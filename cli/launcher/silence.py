@@ -20,7 +20,7 @@ SPIN_TICKS = 20
 
 
 def activity_of(pid: int) -> Activity:
-    """Return the state and the processor time of a process, or (b"", 0) if the process does not exist."""
+    """Return the state of a process and its processor time in 1/100 s, or (b"", 0) if the process does not exist."""
     try:
         fields = stat(pid)
         return fields[0], int(fields[11]) + int(fields[12])
@@ -29,7 +29,7 @@ def activity_of(pid: int) -> Activity:
 
 
 def server_pid() -> int:
-    """Return the pid of the warm server from the server's lock file, or 0 if that process has ended."""
+    """Return the pid of the warm server from the server's lock file, or 0 if no running process has signed the file."""
     try:
         signature = read_file((posix.environ.get(b"HAWSE_RUN") or DEFAULT_RUN) + b"/" + LOCK)
         pid, _, started = signature.partition(b":")
@@ -87,7 +87,8 @@ def read_file(path: bytes) -> bytes:
 def end_server() -> bool:
     """Kill a warm server that is stopped or hangs; return whether this process must start the next warm server.
 
-    Return False if something still listens: another server, or systemd, which starts the next server.
+    The caller has found that the server does not answer. Return False if something still listens: another server, or
+    systemd, which starts the next server.
     """
     try:
         pid = server_pid()
