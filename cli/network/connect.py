@@ -16,9 +16,9 @@ from engine.model import Adoption, EndpointIPAM, EndpointSettings, PortSpec
 
 
 def default_route(word: str) -> str:
-    """Parse a ``--default-route`` value; raises ValueError if the value is invalid.
+    """Parse a ``--default-route`` value: return "yes", "no", or "" for "auto"; raises ValueError for any other value.
 
-    The value "auto" has the same effect as no flag.
+    The result "" is the same as without the flag.
     """
     if word not in ("yes", "no", "auto"):
         raise ValueError('must be "yes", "no" or "auto"')
@@ -84,7 +84,7 @@ def driver_options(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def ports(values: Sequence[str]) -> tuple[PortSpec, ...]:
-    """Parse the ``-p`` values; raises StatusError."""
+    """Parse the ``-p`` values; raises StatusError if a value is invalid."""
     try:
         return published_ports(values)
     except ValueError as error:

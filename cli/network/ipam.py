@@ -25,14 +25,14 @@ MAPPED_BITS = 96  # number of bits before the IPv4 address in an IPv4-mapped IPv
 def ipam_configs(
     subnets: Sequence[str], ranges: Sequence[str], gateways: Sequence[str], aux_addresses: Mapping[str, str]
 ) -> tuple[IPAMConfig, ...]:
-    """Return one IPAM configuration per subnet, with the options that belong to this subnet.
+    """Return one IPAM configuration per subnet, with the range, the gateway and the auxiliary addresses of this subnet.
 
     ``aux_addresses`` maps names to addresses. Raises StatusError in these cases:
 
     - there are more ranges or more gateways than subnets
     - a subnet is invalid, or an address with a prefix length is invalid
     - two subnets overlap
-    - an option matches no subnet
+    - a range, a gateway or an auxiliary address is in no subnet
     - a subnet has two ranges or two gateways
     """
     if len(subnets) < max(len(ranges), len(gateways)):

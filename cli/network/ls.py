@@ -47,7 +47,7 @@ def template(format: str, *, quiet: bool) -> str:
     """Return the Go template with which the list of networks is printed.
 
     An empty ``--format``, "table" and "raw" select Docker's templates. With ``quiet``, these templates show only the
-    ids. Any other ``--format`` is a template itself.
+    ids. Any other ``--format`` is returned unchanged: a template, or "json".
     """
     if format in ("", "table"):
         return "{{.ID}}" if quiet else TABLE
@@ -71,7 +71,7 @@ def columns(networks: Sequence[NetworkSummary], *, no_trunc: bool) -> dict[str, 
 
 
 def row(network: Mapping[str, Any], *, no_trunc: bool) -> FormatContext:
-    """Return a network's fields for a template."""
+    """Return the fields of a network's document for a template; with ``no_trunc``, the id is not shortened."""
     labels: Mapping[str, str] = network["Labels"] or {}
     return FormatContext(
         "*network.networkContext",
@@ -107,7 +107,10 @@ def word(value: bool) -> str:
 
 
 def created_at(timestamp: str) -> str:
-    """Format an RFC 3339 time like Go's Time.String: ``2026-01-02 03:04:05.6 +0000 UTC``."""
+    """Format an RFC 3339 time like Go's Time.String: ``2026-01-02 03:04:05.6 +0000 UTC``.
+
+    A text in any other form is returned unchanged.
+    """
     parts = TIMESTAMP.fullmatch(timestamp)
     if not parts:
         return timestamp

@@ -69,7 +69,10 @@ def remove(app: App, networks: Sequence[str], *, force: bool) -> bool:
 
 
 def reference_of(name: str) -> str | EngineError:
-    """Return the name that the engine looks up, or the error that Docker prints for the name."""
+    """Return a network's name without leading slashes, or Docker's error for an invalid name.
+
+    An invalid name is empty, or leads out of the URL of a request, such as ``../web``.
+    """
     try:
         return path_segment(name)
     except EngineError as error:

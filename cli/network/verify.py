@@ -23,7 +23,7 @@ from cli.pflag import command, exactly, flag
 @click.argument("network")
 @click.pass_obj
 def verify(app: App, network: str, fix: bool) -> None:
-    """Print a line for each difference between a network's kernel objects on this host and the records.
+    """Print a line for each difference between a network's kernel objects on this host and hawse's records.
 
     Without a difference, print "ok". With ``fix``, repair the differences and compare again. A difference that has
     disappeared is printed as repaired. The exit code is 1 if a difference is left.
