@@ -47,7 +47,7 @@ def template(format: str, *, quiet: bool) -> str:
     """Return the Go template with which the list of nodes is printed.
 
     An empty ``--format``, "table" and "raw" select Docker's templates. With ``quiet``, these templates show only the
-    ids. Any other ``--format`` is a template itself.
+    ids. Any other ``--format`` is returned unchanged: a template, or "json".
     """
     if format in ("", "table"):
         return "{{.ID}}" if quiet else TABLE

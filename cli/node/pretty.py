@@ -12,8 +12,8 @@ from engine.golang.units import binary_size
 def text(document: dict[str, Any], protected: Callable[[Any], Any]) -> str:
     """Return one node's document as readable text.
 
-    ``protected`` is a function that marks control characters, so that they are escaped on a terminal. Line breaks are
-    kept only in the certificate.
+    ``protected`` is the method `App.protected`, which marks control characters. `App.out_rendered` later prints an
+    escape sequence for each mark. Line breaks in the document are marked too, except in the certificate.
     """
     trust_root = document["Description"]["TLSInfo"]["TrustRoot"].split("\n")
     document = protected(document)
