@@ -13,7 +13,7 @@ _QUADS = re.compile(r"[0-9a-fA-F]{4}(\.[0-9a-fA-F]{4})+")
 def parse_ip(text: str) -> str | None:
     """Return the canonical form of an IP address, or None if the text is invalid or has a zone.
 
-    An IPv4-mapped address becomes an IPv4 address.
+    An IPv4-mapped address becomes an IPv4 address: ``::ffff:10.0.0.1`` gives ``10.0.0.1``.
     """
     if "%" in text:
         return None
@@ -52,9 +52,10 @@ def _octets(text: str) -> int:
 
 
 def strip_brackets(text: str) -> str:
-    """Return the host from ``host`` or ``[host]``; the text has no port.
+    """Return a host without the brackets around it: ``[::1]`` gives ``::1``; return a host without brackets unchanged.
 
-    Raises ValueError with the error texts of Go's SplitHostPort.
+    Raises ValueError with the error text of Go's SplitHostPort if ``text`` has a colon outside of brackets, or wrong
+    brackets.
     """
     address = text + ":"
 

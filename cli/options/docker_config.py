@@ -14,8 +14,9 @@ def registry_credentials(environ: Mapping[str, str], domain: str) -> dict[str, A
     """Return docker's credentials for registries: a dict with the keys auths and credHelpers, or {} without the file.
 
     The file is config.json in DOCKER_CONFIG or in ``HOME/.docker``, both from ``environ``. ``domain`` is the registry
-    of the command's image. If ``credsStore`` names a credential program for all registries, the result names this
-    program for ``domain``. Raises ValueError for a file that cannot be read or parsed.
+    of the command's image. The file's ``credsStore`` names a credential program for all registries. In the result, this
+    program is the entry of ``domain`` in credHelpers, unless the file has another entry for ``domain``. Raises
+    ValueError if the file cannot be read or parsed.
     """
     directory = environ.get("DOCKER_CONFIG") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".docker")
     path = os.path.join(directory, "config.json")

@@ -28,7 +28,7 @@ def env_value(text: str, environ: Mapping[str, str]) -> str:
 def latest(pairs: Iterable[str]) -> list[str]:
     """Return the ``name=value`` pairs without repeated names.
 
-    Of several pairs with the same name, keep the last pair, at the position of the first pair.
+    The last pair with a name is kept, at the position of the first. Example: A=1, B=2, A=3 gives ["A=3", "B=2"].
     """
     return list({pair.partition("=")[0]: pair for pair in pairs}.values())
 
@@ -64,6 +64,7 @@ def read_pairs(file: str, environ: Mapping[str, str] = _NOTHING) -> Iterator[str
     """Yield the ``key=value`` pairs of a file; raises ValueError if the file cannot be read or parsed.
 
     A name without ``=`` gets its value from ``environ``. If ``environ`` does not contain the name, the name is omitted.
+    Empty lines, and lines that start with ``#``, are ignored.
     """
     if not file:
         raise ValueError("open : no such file or directory")

@@ -13,7 +13,7 @@ _IDENTIFIER = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
 
 def is_identifier(text: str) -> bool:
-    """Return whether the text is a full image id and not a name."""
+    """Return whether the text is a full image id: 64 hexadecimal digits, with or without ``sha256:`` before them."""
     return bool(_IDENTIFIER.fullmatch(text))
 
 
@@ -44,9 +44,10 @@ def path_segment(reference: str) -> str:
 
 
 def container_path_segment(container: str) -> str:
-    """Check a container's name or id, and return it without leading slashes, as `path_segment` does.
+    """Check a container's name or id, and return it without leading slashes.
 
-    Raises the StatusError of Docker's client for an empty name.
+    Raises the StatusError of Docker's client for an empty name. Raises NotFound for a name such as ``.``, ``../web`` or
+    ``web/..``, because Docker's daemon has no URL for such a name.
     """
     if not container:
         raise StatusError("Error: No such container: ")

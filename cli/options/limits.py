@@ -51,7 +51,10 @@ def _low_bits(number: int) -> int:
 
 
 def ulimit(text: str) -> tuple[str, int, int]:
-    """Parse ``name=soft[:hard]`` into name, soft limit and hard limit; raises ValueError."""
+    """Parse ``name=soft[:hard]`` into name, soft limit and hard limit; raises ValueError.
+
+    Without a hard limit, the soft limit is used for both. The limit -1 means "unlimited".
+    """
     name, equals, values = text.partition("=")
     if not equals:
         raise ValueError(f"invalid ulimit argument: {text}")

@@ -51,8 +51,9 @@ def bind(spec: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
 def mount(value: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
     """Convert one ``--mount type=bind,source=…,target=…[,readonly]`` to the form of a ``-v`` value; raises ValueError.
 
-    If Docker has no mount type of this name, the result is ``type=NAME``, for which `check_types` raises an error.
-    ``absolute`` is the function that makes a relative source (``.`` or ``./path``) absolute.
+    For a type that Docker does not have, such as ``type=nfs``, the result is the text ``type=nfs``. `check_types` later
+    raises an error for this result. ``absolute`` is the function that makes a relative source (``.`` or ``./path``)
+    absolute.
     """
     fields = dict(_mount_field(entry) for entry in csv_fields(value))
     kind = fields.get("type", "volume")
@@ -71,7 +72,10 @@ def mount(value: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
 
 
 def check_types(mounts: Iterable[str]) -> None:
-    """Check that the results of `mount` have no unknown type; raises InvalidArgument with dockerd's text."""
+    """Check that no ``--mount`` has a type that Docker does not have; raises InvalidArgument with dockerd's text.
+
+    ``mounts`` are results of `mount`.
+    """
     for mounted in mounts:
         if mounted.startswith(_UNKNOWN):
             kind = quote(mounted.removeprefix(_UNKNOWN))
@@ -79,7 +83,7 @@ def check_types(mounts: Iterable[str]) -> None:
 
 
 def mount_entry(mounted: str) -> str:
-    """Return the result of `mount` as the JSON that Docker keeps in HostConfig.Mounts."""
+    """Convert ``mounted``, a result of `mount`, to the JSON text that Docker keeps in HostConfig.Mounts."""
     source, target, modes = [*mounted.split(":"), "", ""][:3]
     propagation = next((mode for mode in modes.split(",") if mode not in ("", "ro")), "")
     entry = {"Type": "bind", "Source": source, "Target": target, "ReadOnly": "ro" in modes.split(",")}
@@ -88,9 +92,9 @@ def mount_entry(mounted: str) -> str:
 
 
 def _check_fields(kind: str, fields: Mapping[str, str]) -> None:
-    """Check the fields of a mount of type ``kind`` in Docker's order; raises ValueError.
+    """Check the fields of one ``--mount`` in the order in which Docker checks them; raises ValueError.
 
-    A field may be missing, belong to another type, or not be supported.
+    ``kind`` is the mount's type. The error says that a field is missing, belongs to another type, or is not supported.
     """
     for name, content in (("type", kind), ("target", fields.get("target"))):
         if not content:

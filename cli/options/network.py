@@ -49,7 +49,8 @@ _CONFLICTS = (
 def parse_network(value: str) -> NetworkOption:
     """Parse one ``--network`` value; raises ValueError.
 
-    In the form ``key=value,…``, keys and values are converted to lower case, as in Docker.
+    The value is a network's name, or has the form ``key=value,…``. In this form, keys and values are converted to lower
+    case, as in Docker.
     """
     if not _LONG_SYNTAX.search(value):
         return NetworkOption(value)
@@ -102,7 +103,8 @@ def network_mode(networks: Sequence[NetworkOption]) -> str:
 def endpoint_settings(networks: Sequence[NetworkOption], flags: NetworkOption) -> dict[str, EndpointSettings]:
     """Return the value for NetworkingConfig.EndpointsConfig, the settings by network; raises ValueError for a conflict.
 
-    ``flags`` holds the values of ``--ip`` and similar flags. These values apply to the first network only.
+    ``flags`` holds the values of ``--ip`` and similar flags. These values apply to the first network only. If there is
+    only one network and it has no settings, the result is empty.
     """
     if not networks:
         return {"default": _settings(_combine(NetworkOption("default"), flags))}

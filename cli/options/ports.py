@@ -30,7 +30,10 @@ def exposed_ports(published: Iterable[PortSpec], expose: Iterable[str]) -> tuple
 
 
 def parse_port_spec(value: str) -> PortSpec:
-    """Parse one ``-p`` value in the colon notation; the protocol becomes lower case; raises ValueError."""
+    """Parse one ``-p`` value such as ``127.0.0.1:8080:80/tcp``; raises ValueError. The protocol becomes lower case.
+
+    The form ``key=value,…`` is not accepted here.
+    """
     *before, container = value.split(":")
     host_port = before.pop() if before else ""
     host_ip = _host_ip(":".join(before))
@@ -47,7 +50,10 @@ def parse_port_spec(value: str) -> PortSpec:
 
 
 def split_protocol(value: str) -> tuple[str, str]:
-    """Split ``80/udp`` into the protocol and the port; without a protocol, the protocol is tcp."""
+    """Split a port with a protocol, such as ``80/udp``, into the protocol and the port: ("udp", "80").
+
+    Without a protocol, the protocol is tcp. Without a port, both results are "".
+    """
     port, _, rest = value.partition("/")
     if not port:
         return "", ""
