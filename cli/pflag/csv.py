@@ -39,10 +39,11 @@ def _lines(data: bytes) -> list[bytes]:
 
 
 def _quoted_field(lines: list[bytes], start: int, number: int, at: int) -> tuple[bytes, int, int]:
-    """Parse a quoted field whose first byte is ``at`` in the line ``number``; raises ValueError.
+    """Parse a quoted field of a CSV record; raises ValueError if the closing quote is missing or misplaced.
 
-    The record begins in the line ``start``. The field may end in a later line. Returns the field, the number of the
-    line in which the field ends, and the index after the field.
+    The first byte after the opening quote is at index ``at`` of line ``number``. The record begins in the line
+    ``start``. The field may end in a later line. Returns the field, the number of the line in which the field ends, and
+    the index after the closing quote.
     """
     field = b""
     while True:
@@ -63,9 +64,10 @@ def _quoted_field(lines: list[bytes], start: int, number: int, at: int) -> tuple
 
 
 def _error(start: int, number: int, at: int, problem: str) -> ValueError:
-    """Return the error that Go's encoding/csv reports for the byte ``at`` in the line ``number``.
+    """Return the error that Go's encoding/csv reports for a byte of a CSV record.
 
-    The record begins in the line ``start``. All three numbers count from 0.
+    The byte is at index ``at`` of line ``number``. The record begins in the line ``start``. All three numbers count
+    from 0.
     """
     record = f"record on line {start + 1}; " if number != start else ""
     return ValueError(f"{record}parse error on line {number + 1}, column {at + 1}: {problem}")

@@ -60,9 +60,11 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the name, the command and the remaining arguments of a command line without the group's flags.
+        """Find the command that the first argument names; return its name, the command and the remaining arguments.
 
-        The first argument is the command's name or an alias. Raises StatusError if no command has this name or alias.
+        ``args`` begins after the group's flags. The first argument may be an alias; the returned name is the command's
+        own name. Raises StatusError if no command has this name or alias. With such a name, ``--help`` prints the
+        group's help instead.
         """
         command = self.get_command(ctx, args[0])
         if command is None and not ctx.resilient_parsing:
@@ -75,22 +77,28 @@ class Group(click.Group):
         return (command.name if command else None), command, args[1:]
 
     def refuse_absent(self, ctx: click.Context, name: str) -> None:
-        """If Docker has the command ``name`` in this group, raise StatusError with the reason why hawse lacks it."""
+        """Raise StatusError if Docker has the command ``name`` in this group, but hawse lacks it.
+
+        The error text says why hawse lacks the command.
+        """
         root, line = ctx.find_root().command, path(ctx)
         why = root.absent(f"{line} {name}") if isinstance(root, Group) else ""
         if why:
             raise StatusError(f"{line}: '{name}' is not a hawse command.\n{why}\nSee '{line} --help'")
 
     def absent(self, line: str) -> str:
-        """Return the reason why the command ``line`` does not exist, or "" if no reason is known."""
+        """Return the reason why hawse lacks a command of Docker, or "" if no reason is known.
+
+        ``line`` is the command's full name, such as ``hawse image push``. This class knows no reason.
+        """
         return ""
 
     def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
-        """Return the error for a command line whose first argument names no command."""
+        """Return the error for a command line whose first argument names no command; its text is the group's help."""
         return StatusError("\n" + self.get_help(ctx).strip("\n"))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the group's flags, which come before the command's name."""
+        """Parse the group's flags, which come before the command's name; return the remaining arguments."""
         ctx.args = parse_flags(self, ctx, args, interspersed=False)
         if not ctx.args and not ctx.resilient_parsing:
             help_if_requested(ctx)
@@ -117,7 +125,10 @@ class Group(click.Group):
         """
 
     def notes(self, line: str) -> str:
-        """Return the notes at the end of the help of the command ``line``; only a terminal gets these notes."""
+        """Return the notes at the end of a command's help; only a terminal gets these notes.
+
+        ``line`` is the command's full name, such as ``hawse network create``. This class has no notes and returns "".
+        """
         return ""
 
     def get_help(self, ctx: click.Context) -> str:

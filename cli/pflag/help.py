@@ -44,8 +44,8 @@ def leaf_help(
 ) -> str:
     """Return the help text of one command, without a newline at the end.
 
-    ``notes`` come after the options. With ``complete``, the options include the flags that only hawse has, and flags
-    without effect are marked.
+    ``use`` is the usage line without "Usage:". ``notes`` come after the options. With ``complete``, the options include
+    the flags that only hawse has, and flags without effect are marked.
     """
     parts = [f"\nUsage:  {use}", description.strip()]
     if aliases:
@@ -66,7 +66,11 @@ def parent_path(ctx: click.Context) -> str:
 def group_help(
     group: click.Group, ctx: click.Context, flags: Iterable[Flag], sections: Mapping[str, Sequence[str]] | None
 ) -> str:
-    """Return the help text of a group, without a newline at the end; `listing` explains ``sections``."""
+    """Return the help text of a group, without a newline at the end.
+
+    ``sections`` maps the title of each section to the names of its commands. Without ``sections``, one section lists
+    all visible commands.
+    """
     line = path(ctx)
     options = flag_usages(flags, columns(), complete=on_terminal(ctx))
     parts = [f"\nUsage:  {line} {'[OPTIONS] ' if options else ''}COMMAND", (group.help or "").strip()]
@@ -80,10 +84,10 @@ def group_help(
 
 
 def listing(group: click.Group, ctx: click.Context, sections: Mapping[str, Sequence[str]] | None) -> list[str]:
-    """Return the sections of the help text that list the commands, each command with a short description.
+    """Return the sections of a group's help text that list the commands, each command with a short description.
 
-    ``sections`` maps the title of each section to its commands. Without ``sections``, one section lists all visible
-    commands.
+    ``sections`` maps the title of each section to the names of its commands. Without ``sections``, one section lists
+    all visible commands.
     """
     every = {name: c for name in group.list_commands(ctx) if (c := group.get_command(ctx, name))}
     hidden = {n for n, c in every.items() if c.hidden and not (on_terminal(ctx) and getattr(c, "beyond_docker", False))}

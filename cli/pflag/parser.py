@@ -71,7 +71,11 @@ class FlagSet:
         return arguments
 
     def read_long(self, text: str, rest: deque[str]) -> None:
-        """Parse ``--flag``; the flag's value comes after ``=`` or is taken from ``rest``; raises FlagError."""
+        """Parse one word of the form ``--flag`` or ``--flag=value``; raises FlagError.
+
+        ``rest`` has the words after it. If the flag needs a value and the word has none, the next word is removed from
+        ``rest`` and is the value.
+        """
         name, equals, value = text.partition("=")
         if text[2:3] in ("-", "="):
             raise FlagError(f"bad flag syntax: {text}")
@@ -85,7 +89,12 @@ class FlagSet:
         self.set(flag, value)
 
     def read_short(self, letters: str, rest: deque[str]) -> None:
-        """Parse a group of short flags such as ``-abc``; only the last flag may take a value; raises FlagError."""
+        """Parse a group of short flags such as ``-abc``; raises FlagError.
+
+        ``letters`` is the group without the hyphen. Only the last flag may take a value. The value is the remaining
+        text of the group (``-p80``, ``-p=80``). Without such a text, the next word is removed from ``rest`` and is the
+        value.
+        """
         whole = letters
         while letters:
             flag = self.short.get("-" + letters[0])

@@ -31,8 +31,8 @@ def changed(ctx: click.Context, key: str) -> bool:
 def help_flag(flags: Iterable[Flag]) -> Flag:
     """Return the flag ``--help`` for a command with these flags.
 
-    If no other flag of the command uses ``-h``, ``-h`` is the deprecated short form of ``--help``. In this case the
-    help text does not show ``--help``.
+    If none of these flags has the short name ``-h``, ``-h`` also means ``--help``, but with a warning. The help text
+    then does not show ``--help``.
     """
     if any(f.short == "-h" for f in flags):
         return Flag(["--help"], kind=BOOL, usage="Print usage", expose_value=False)
@@ -79,16 +79,16 @@ def everywhere(node: click.Command, ctx: click.Context) -> list[Flag]:
 
 
 def help_if_requested(ctx: click.Context) -> None:
-    """If ``--help`` was given to this command or to a parent command, print help on stdout and exit with 0."""
+    """Print help on stdout and exit with 0 if ``--help`` was given to this command or to a parent command."""
     if ctx.meta.get(HELP_REQUESTED):
         ctx.obj.help(ctx.command.get_help(ctx) + "\n")
         raise click.exceptions.Exit(0)
 
 
 def fill_arguments(ctx: click.Context, params: Sequence[click.Parameter], rest: Sequence[str]) -> None:
-    """Assign the arguments in ``rest`` to the parameters in ``params``; a missing argument is None.
+    """Assign the arguments in ``rest`` to the parameters in ``params``; the caller has checked their number.
 
-    The caller has checked the number of arguments.
+    A missing argument is None. A parameter for several arguments gets a tuple, which may be empty.
     """
     left = list(rest)
     for param in params:

@@ -51,9 +51,11 @@ def heading(flag: Flag) -> tuple[str, str]:
 
 
 def wrap(indent: int, width: int, text: str) -> str:
-    """Wrap ``text`` at ``width`` columns.
+    """Return ``text`` with line breaks, so that it fits into ``width`` columns.
 
-    The text starts at column ``indent`` of a line whose beginning the caller has already written.
+    The text starts at column ``indent`` of a line whose beginning the caller has already written. If fewer than
+    `NARROWEST` columns remain there, the text starts on a new line at column 16. If fewer remain there too, no line is
+    broken.
     """
     room, result = width - indent, ""
     if room < NARROWEST:
@@ -72,9 +74,10 @@ def wrap(indent: int, width: int, text: str) -> str:
 
 
 def cut(width: int, text: str) -> tuple[str, str]:
-    """Return the first line of the text and the remaining text.
+    """Return the first line of the text and the remaining text, which is "" if nothing remains.
 
-    The line ends at the last space within ``width``, or at a newline before that space.
+    The line ends at the last space within ``width``, or at a newline before that space. A text without such a space is
+    one line, and so is a text that exceeds ``width`` by less than `SLOP` characters.
     """
     if width + SLOP > len(text):
         return text, ""

@@ -80,8 +80,8 @@ def fold_map(pairs: dict[str, str], text: str) -> dict[str, str]:
 def fold_filter(filters: dict[str, tuple[str, ...]], text: str) -> dict[str, tuple[str, ...]]:
     """Return ``filters`` with the ``name=value`` of ``text`` added, for one more use of ``--filter`` (FilterOpt).
 
-    An empty text is ignored. A value that was already given for this name is ignored too. Raises ValueError without
-    ``=``.
+    The name becomes lower case. Spaces around the name and the value are removed. An empty text is ignored. A value
+    that was already given for this name is ignored too. Raises ValueError without ``=``.
     """
     if not text:
         return filters
