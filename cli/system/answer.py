@@ -1,4 +1,4 @@
-"""The hidden ``hawse __answer`` command: the answer to a trace on another host that asks about this host.
+"""The hidden ``hawse __answer`` command: answer a question that ``hawse trace`` on another host asks about this host.
 
 The agent, a resident process of hawse, runs the command.
 """
@@ -18,5 +18,5 @@ LONGEST_QUESTION = 4096  # characters
 @command("__answer", "Answer another host's question about this host's side of a path", exactly(0), hidden=True)
 @click.pass_obj
 def answer(app: App) -> None:
-    """Read another host's question from stdin (JSON) and print the answer (JSON); print nothing to refuse an answer."""
+    """Read another host's question from stdin (JSON) and print the answer (JSON); a refusal prints nothing."""
     app.out(app.engine.system.answer(sys.stdin.read(LONGEST_QUESTION)))

@@ -87,7 +87,7 @@ def total(kind: str, type_: str, count: int, active: int, size: int, reclaimable
     """Return the row of one kind of object in the summary. Sizes are in bytes.
 
     ``kind`` is the row's title, and ``active`` the number of objects in use. ``type_`` is the part of the row's Go type
-    that names the kind.
+    that names the kind: "Images" stands for ``*formatter.diskUsageImagesContext``.
     """
     share = f" ({reclaimable * 100 // size}%)" if size and type_ in ("Images", "Containers") else ""
     return FormatContext(

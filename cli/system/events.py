@@ -70,7 +70,11 @@ def text(event: Event) -> str:
 
 
 def moment(text: str) -> int | None:
-    """Return a time in nanoseconds since 1970, or None if ``text`` is empty; raises StatusError with Docker's text."""
+    """Return the time in ``text`` as nanoseconds since 1970, or None if ``text`` is empty.
+
+    ``text`` is a date, Unix seconds, or a duration before the present such as ``42m``. Raises StatusError with Docker's
+    text if the text is none of these.
+    """
     if not text:
         return None
     try:

@@ -21,9 +21,8 @@ from cli.pflag import between, command
 @click.argument("finished_at")
 @click.pass_obj
 def exited(app: App, container_id: str, finished_at: str | None) -> None:
-    """Release the resources of a container whose process has ended.
+    """Release the resources of a container whose process has ended; then restart or remove it, as its settings say.
 
-    Then restart or remove the container according to the container's settings. With ``finished_at``, the command only
-    restarts the container, and only if the container's last run ended at that time.
+    With ``finished_at``, only restart the container. It is restarted only if its last run ended at that time.
     """
     app.engine.containers.exited(container_id, finished_at or "")

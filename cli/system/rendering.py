@@ -47,5 +47,8 @@ def write_document(app: App, document: Json, type_: Type, format: str, name: str
 
 
 def _named(text: str, name: str) -> str:
-    """Return a template's error text with the template's name at the places where Go writes this name."""
+    """Insert ``name`` into a template's error text, at the two places where Go writes the template's name.
+
+    Example: ``template: :1:2: executing ""`` becomes ``template: version:1:2: executing "version"``.
+    """
     return text.replace("template: :", f"template: {name}:", 1).replace('executing ""', f'executing "{name}"', 1)

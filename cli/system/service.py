@@ -38,7 +38,7 @@ NEEDS_TLS = (
 @flag("--tlskey", kind=STRING, usage="File with the private key of --tlscert")
 @click.pass_obj
 def service(app: App, /, group: str, host: Sequence[str], socket: str, **tls: str) -> None:
-    """Replace this process by the service, which runs in the foreground until SIGTERM or SIGINT."""
+    """Replace this process by the API service, which runs in the foreground until SIGTERM or SIGINT."""
     settings = service_settings(group, host, socket, tls)
     environment = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("HAWSE_")}
     environment["HAWSE_RUN"] = str(run_directory())

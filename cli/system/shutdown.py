@@ -13,8 +13,8 @@ from cli.pflag import command, exactly
 def shutdown(app: App) -> None:
     """End the processes of all containers, as dockerd does before the host shuts down; print their number.
 
-    Each process gets its stop signal, and SIGKILL after its grace period. Until the next boot, no restart policy starts
-    a container again. ``hawse system boot`` then starts these containers, also if the host did not shut down. Each
+    Each process gets its stop signal, and SIGKILL after its grace period. Until ``hawse system boot`` runs, no restart
+    policy starts these containers again. ``hawse system boot`` starts them, even if the host has not shut down. Each
     failure is one line on stderr; the exit code is then 1.
     """
     ended, problems = app.engine.system.shut_down()

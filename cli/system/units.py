@@ -57,9 +57,9 @@ def text(name: str) -> str:
 
 
 def systemctl(root: str, *arguments: str) -> None:
-    """Run systemctl if systemd is running on this host and uses these unit files; an error of systemctl is ignored.
+    """Run systemctl with these arguments if systemd runs on this host; an error of systemctl is ignored.
 
-    If ``root`` names a directory, the running systemd does not use the unit files below it, so systemctl is not run.
+    If ``root`` is not "", systemctl is not run, because the running systemd does not use unit files below ``root``.
     """
     if not root and BOOTED.is_dir():
         subprocess.run(["systemctl", "--quiet", *arguments], check=False, stdin=subprocess.DEVNULL)
