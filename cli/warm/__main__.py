@@ -1,7 +1,7 @@
 """``python -m cli.warm``: run the warm server of the directory HAWSE_RUN in the foreground.
 
-The server exits immediately if the directory already has a running server. HAWSE_WARM_IDLE is the number of seconds
-without a command after which the server exits.
+The server exits immediately if the directory already has a running server. Every HAWSE_WARM_IDLE seconds (default 600),
+the server checks whether a command has come since the last check. If none has come and none is running, it exits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GC_OBJECTS = 100_000
 
 
 def main() -> None:
-    """Run the warm server until the server has received no command for the idle time (HAWSE_WARM_IDLE)."""
+    """Run the warm server until no command comes for the idle time, HAWSE_WARM_IDLE, or until hawse's files change."""
     try:
         lock = socket.lock()
     except PermissionDenied as error:
@@ -36,7 +36,8 @@ def main() -> None:
 def serve(lock: int) -> None:
     """Import the modules that most commands need, then accept commands from launchers.
 
-    ``lock`` is the file descriptor of the lock that only one warm server can hold.
+    A launcher is the process that the user started. ``lock`` is the file descriptor of the lock that only one warm
+    server can hold.
     """
     if not guarded.is_run_by_systemd():
         cgroup.leave()

@@ -47,7 +47,8 @@ def scratch_directory() -> bytes:
 def create_scratch_host() -> None:
     """Create the scratch host with one container, and run the rehearsal commands on it.
 
-    `scratch_directory` says what the scratch host is. The caller is in a network namespace that no other process uses.
+    The scratch host is a directory with the records of a made-up host. The caller is in a network namespace that no
+    other process uses.
     """
     forget()
     pid = os.fork()
@@ -87,11 +88,14 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
 
 
 def scratch_environment() -> AbstractContextManager[None]:
-    """Return a context manager in which commands use the scratch host (see `scratch_directory`)."""
+    """Return a context manager in which commands use the scratch host.
+
+    The scratch host is a directory with the records of a made-up host.
+    """
     scratch: AbstractContextManager[None] = import_module(REHEARSAL).scratch_host(os.fsdecode(scratch_directory()))
     return scratch
 
 
 def forget() -> None:
-    """Remove all files of the scratch host (see `scratch_directory`); idempotent."""
+    """Remove the scratch host, a directory with the records of a made-up host; idempotent."""
     shutil.rmtree(scratch_directory(), ignore_errors=True)

@@ -18,10 +18,10 @@ MOST_GROUPS = 256
 
 
 def apply_process_attributes(launcher: int, connection: socket.socket, group: int) -> None:
-    """Copy the attributes of the process ``launcher`` to this process; raises OSError.
+    """Copy the attributes of a launcher (the process that the user started) to this process; raises OSError.
 
-    ``connection`` is the connection to the launcher, from which the kernel tells the launcher's supplementary groups.
-    ``group`` is the launcher's group id.
+    ``launcher`` is the launcher's pid, and ``group`` its group id. Its supplementary groups are read from
+    ``connection``, the connection to the launcher.
     """
     _take_groups(connection, group)
     attributes.take_limits(launcher)

@@ -38,7 +38,10 @@ class WarmRequest(Struct, frozen=True):
 
 
 def receive(connection: socket.socket) -> WarmRequest:
-    """Read one request from a launcher; raises `MalformedRequest` for an invalid request, and OSError."""
+    """Read one request from a launcher (the process that the user started).
+
+    Raises `MalformedRequest` if the request is invalid, and OSError if the connection fails.
+    """
     head, descriptors, _, _ = socket.recv_fds(connection, 65536, MOST_DESCRIPTORS)
     if len(head) < 4:
         raise MalformedRequest

@@ -29,7 +29,11 @@ Launchers find the server by the socket's path, so a server whose socket was rem
 
 
 class WarmServer:
-    """Runs commands until no command has come for ``idle`` seconds, or until one of hawse's source files changes."""
+    """Run commands in forked children until the server must end.
+
+    The server ends if no command comes for ``idle`` seconds, or if one of hawse's source files changes. It also ends
+    after SIGTERM, or if its socket is removed.
+    """
 
     def __init__(self, loop: Loop, inotify: Inotify, idle: float) -> None:
         self._loop, self._inotify, self._idle = loop, inotify, idle
@@ -40,7 +44,7 @@ class WarmServer:
         self._served, self._leaving = True, False
 
     def run(self, place: WarmSocket) -> None:
-        """Accept commands on the socket ``place``; return when the server must end."""
+        """Accept commands on the socket of ``place``; return when the server must end and all commands have ended."""
         self._place = place
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
@@ -84,7 +88,7 @@ class WarmServer:
     def _hand_over(self, connection: socket.socket) -> int:
         """Pass a launcher's connection to the idle child; if there is no idle child, fork a child for the connection.
 
-        Return the process id of the child.
+        The launcher is the process that the user started. Return the process id of the child.
         """
         pid = self._spare.hand_over(connection.fileno())
         if pid:

@@ -37,7 +37,8 @@ class WarmSocket:
     def is_ours(self) -> bool:
         """Return whether launchers can still find this server by the path of the server's socket.
 
-        If the socket or the socket's directory was removed, return False; the server must then end.
+        If the socket or the socket's directory was removed, return False; the server must then end. For a socket from
+        systemd, always return True.
         """
         if self._path is None:
             return True
@@ -84,8 +85,9 @@ def listen(locked: int) -> WarmSocket:
     """Listen on the socket that systemd passed to this process; without such a socket, listen on a new socket.
 
     The caller holds the lock of HAWSE_RUN; ``locked`` is the file descriptor of this lock. This function writes the
-    server's signature into the lock file. A launcher kills a server that has signed and hangs. Launchers connect to a
-    socket from systemd while the server still imports modules. The server therefore signs only now, when it is ready.
+    server's signature (its pid and start time) into the lock file. A launcher finds a hanging server by its signature,
+    and kills it. Because launchers wait at a socket from systemd while the server imports modules, the server signs
+    only when it is ready.
     """
     resident.sign(locked)
     if resident.is_socket_activated():

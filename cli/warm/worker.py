@@ -33,8 +33,8 @@ MODES = ("r", "w", "w")
 def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
     """Run the command of one launcher in a forked child of the warm server; does not return.
 
-    The child stops using the server's sockets and signal handlers. ``identity`` has the values that determine the
-    server's rights. A launcher with other values is refused.
+    The launcher is the process that the user started. The child stops using the server's sockets and signal handlers.
+    ``identity`` has the values that determine the server's rights. A launcher with other values is refused.
     """
     close_inherited(connection)
     serve_launcher(identity)
@@ -43,8 +43,9 @@ def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
 def wait_for_client(channel: socket.socket, identity: peer.Identity) -> NoReturn:
     """Warm up until the server sends a launcher's connection through ``channel``, then run the launcher's command.
 
-    To warm up, the process runs commands without effect, so that their code and data are in memory. If the server
-    closes the channel, this process exits. `serve` explains ``identity``.
+    The launcher is the process that the user started. To warm up, this process runs commands without effect, so that
+    their code and data are in memory. If the server closes the channel, this process exits. ``identity`` has the values
+    that determine the server's rights. A launcher with other values is refused.
     """
     close_inherited(channel)
     try:
@@ -76,7 +77,8 @@ def close_inherited(kept: socket.socket) -> None:
 def serve_launcher(identity: peer.Identity) -> NoReturn:
     """Run the command of the launcher that is connected on file descriptor 3, then exit.
 
-    `serve` explains ``identity``.
+    The launcher is the process that the user started. ``identity`` has the values that determine the server's rights. A
+    launcher with other values is refused.
     """
     try:
         connection = socket.socket(fileno=CONNECTION)
@@ -95,15 +97,16 @@ def serve_launcher(identity: peer.Identity) -> NoReturn:
 
 
 def max_descriptor() -> int:
-    """Return this process's limit of open files, which is one more than the highest possible file descriptor."""
+    """Return this process's soft limit of open files, which is one more than the highest possible file descriptor."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def negotiate(connection: socket.socket, own_identity: peer.Identity) -> list[str] | None:
     """Take over the launcher's context and wait for the message GO; return the arguments of the command.
 
-    The context is the launcher's streams, directories and namespaces. A launcher whose identity is not ``own_identity``
-    gets a refusal, and so does an invalid request. Return None if the command must not run in this process.
+    The launcher is the process that the user started. Its context is its streams, directories and namespaces.
+    ``own_identity`` has the values that determine this process's rights. A launcher with other values gets a refusal,
+    and so does an invalid request. The result is None after a refusal, or if another message than GO comes.
     """
     try:
         with peer.process(connection) as launcher:
@@ -176,8 +179,8 @@ def same_file(fd: int, path: str) -> bool:
 def take_streams(streams: dict[int, int]) -> None:
     """Move the launcher's streams to the file descriptors 0, 1 and 2, and open Python's file objects on them.
 
-    ``streams`` maps each of these numbers to the descriptor of the received stream. A stream that the launcher's caller
-    had closed is missing, and is closed in this process too.
+    ``streams`` maps the numbers 0, 1 and 2 to the descriptors of the received streams. A number is missing if that
+    stream was closed in the launcher; this process then closes it too.
     """
     for number, mode in enumerate(MODES):
         name = ("stdin", "stdout", "stderr")[number]
