@@ -39,7 +39,7 @@ def server_pid() -> int:
 
 
 def stat(pid: int) -> list[bytes]:
-    """Return the fields of /proc/PID/stat after the name of the program; raises OSError."""
+    """Return the fields of /proc/PID/stat after the program's name; the first is the process state. Raises OSError."""
     return read_file(b"/proc/%d/stat" % pid).rpartition(b")")[2].split()
 
 

@@ -40,7 +40,7 @@ def import_all() -> None:
 
 
 def our_modules() -> Iterator[str]:
-    """Yield the names of hawse's modules, except those in RESIDENT and the ``__main__`` modules."""
+    """Yield the names of hawse's modules; modules in `RESIDENT` and ``__main__`` modules are omitted."""
     for package in OURS:
         yield package
         for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):

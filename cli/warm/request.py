@@ -21,8 +21,9 @@ class MalformedRequest(Exception):
 class WarmRequest(Struct, frozen=True):
     """One command and its context: streams, directories and namespaces.
 
-    ``directory``, ``root``, ``mounts`` and ``network`` are file descriptors of the launcher's current directory, root
-    directory, mount namespace and network namespace. The receiver of the request must close all file descriptors.
+    ``identity`` tells the versions and the files of the launcher's hawse. ``directory``, ``root``, ``mounts`` and
+    ``network`` are file descriptors of the launcher's current directory, root directory, mount namespace and network
+    namespace. The receiver of the request must close all file descriptors.
     """
 
     identity: bytes
