@@ -32,7 +32,10 @@ Take each off: hawse network disconnect {name} CONTAINER"""
 @click.argument("networks", nargs=-1)
 @click.pass_obj
 def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
-    """Remove the networks in order; an error does not prevent the removal of the other networks."""
+    """Remove the networks in order; an error does not prevent the removal of the other networks.
+
+    Before the swarm's ingress network is removed, the user is asked.
+    """
     failed, chosen = False, list[str]()
     for name in networks:
         if is_ingress(app, name):

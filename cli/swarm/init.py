@@ -25,9 +25,9 @@ To add a manager to this swarm, run 'hawse swarm join-token manager' and follow 
 
 
 def _fold_networks(values: tuple[str, ...], text: str) -> tuple[str, ...]:
-    """Return ``values`` followed by the networks in ``text``, for one more use of the flag (pflag's IPNetSlice).
+    """Return ``values`` followed by the networks in ``text``, for one more use of ``--default-addr-pool``.
 
-    ``text`` is a comma-separated list of networks in CIDR notation.
+    ``text`` is a comma-separated list of networks in CIDR notation. Raises ValueError if one of them is invalid.
     """
     return (*values, *map(_network, text.split(","))) if text else values
 
