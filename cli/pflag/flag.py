@@ -16,10 +16,10 @@ UNSET: Any = object()
 class Flag(click.Option):
     """A flag with a long name and possibly a short name. The flag's `Kind` parses the value; click does not.
 
-    ``deprecated_text`` is the end of the warning that is printed when the flag is used. ``short_deprecated`` is the end
-    of the warning that is printed when the flag's short name is used. ``effect`` is "ignored" or "refused" for a flag
-    that is not implemented; help on a terminal shows it. ``everywhere`` is for flags of ``hawse`` itself: the flag is
-    then also accepted after the name of a group or command.
+    - ``deprecated_text`` ends the warning that is printed when the flag is used.
+    - ``short_deprecated`` ends the warning for the flag's short name. Example: "please use --help".
+    - ``effect`` is "ignored" or "refused" for a flag that is not implemented; help on a terminal shows it.
+    - ``everywhere`` is for flags of ``hawse`` itself. They are then also accepted after a command's or group's name.
     """
 
     def __init__(
