@@ -33,7 +33,10 @@ CACHE = "__pycache__"
 
 
 def import_all() -> None:
-    """Import hawse's modules, except those in RESIDENT, and the libraries in LATE."""
+    """Import the libraries in `LATE` and hawse's modules.
+
+    The modules in `RESIDENT` are omitted, because few commands use them.
+    """
     for name in [*our_modules(), *LATE]:
         with suppress(ImportError):  # ignore a missing library: a command that needs the library will report the error
             import_module(name)
