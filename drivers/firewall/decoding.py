@@ -35,7 +35,7 @@ FAMILIES = {NUMBERS[text]: text for text in ("ipv4", "ipv6")}
 
 
 def unpacked(listed: bytes, shape: Shape) -> Packed:
-    """Decode one element of a set with the given ``shape``, from the bytes in which the kernel lists it."""
+    """Return a set element as `Packed`, decoded from the kernel's list; ``shape`` has the types of the set."""
     attributes = read(listed)
     key = read(attributes.get(KEY, b"")).get(VALUE, b"")
     end = read(attributes.get(KEY_END, b"")).get(VALUE, key) if shape.interval else b""
@@ -44,7 +44,10 @@ def unpacked(listed: bytes, shape: Shape) -> Packed:
 
 
 def element(set_name: str, entry: Packed, shape: Shape) -> Element:
-    """Return the element ``entry`` of a set with the given ``shape``, as text in nftables' syntax."""
+    """Return the set element ``entry`` with its key and value as text in nftables' syntax.
+
+    ``shape`` has the types of the set's keys and values. The key of the catch-all element is "*".
+    """
     if not entry.key:
         return Element(set_name, "*")
     key = " . ".join(_between(kind, *ends) for kind, *ends in _parts(shape.key, entry.key, entry.end or entry.key))

@@ -70,9 +70,9 @@ def _members(pool: Pool, options: BridgeOptions) -> Iterator[str]:
 
 
 def of_siblings(options: BridgeOptions, addresses: Iterable[IPAddress]) -> list[Element]:
-    """Return the set elements that let a container send on this network with addresses of its other networks.
+    """Return the set elements that let a container send packets on one network from its addresses on other networks.
 
-    ``options`` are those of this network, and ``addresses`` are the container's addresses on its other networks.
+    ``options`` are the options of the one network. ``addresses`` are the container's addresses on the other networks.
     """
     bridge = name(options.bridge)
     return [Element(f"siblings{address.version}", f"{address} . {bridge}") for address in addresses]
@@ -121,8 +121,8 @@ def is_open_at_own_address(
 ) -> bool:
     """Return whether other machines reach a published port at the container's own address too.
 
-    ``direct`` is True if the host allows this for every published port (see `of_ports`). ``trusted`` is True for
-    machines whose packets arrive at a trusted interface of the network.
+    ``direct`` is True if the host allows this for every published port (see `of_ports`). With ``trusted``, only
+    machines behind the interfaces in the network's option trusted_host_interfaces are considered.
     """
     route = _route(network, options, endpoint, binding.protocol, binding.host_ip, direct=direct)
     return bool(route.opened or (trusted and route.bound))
@@ -196,7 +196,10 @@ def _by(route: _Route, binding: PortBinding) -> Iterator[Element]:
 
 
 def _allowed(route: _Route, binding: PortBinding) -> Iterator[tuple[tuple[str, str], int, int]]:
-    """Yield the container ports of one range to which clients may send directly: set, address and protocol, ports."""
+    """Yield the container ports of ``binding`` to which other machines may send directly, for each set.
+
+    Each item is ((set name, "address . protocol"), first port, last port).
+    """
     kind = "open" if binding.port == binding.port_end else "open_range"
     for set_name, address in ((kind, route.opened), ("bound", route.bound)):
         if address:
@@ -205,7 +208,7 @@ def _allowed(route: _Route, binding: PortBinding) -> Iterator[tuple[tuple[str, s
 
 
 def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
-    """Yield the set elements that allow ``source`` to reach the exposed ports of ``target``."""
+    """Yield the set elements of a legacy link, which lets ``source`` reach the exposed ports of ``target``."""
     for client, server in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)):
         if client is not None and server is not None:
             for protocol, first, last in target.exposed:

@@ -46,7 +46,10 @@ Ends = tuple[bytes, bytes]
 
 
 class Shape(NamedTuple):
-    """The types of a set's key and values, and whether the set's keys are intervals."""
+    """The types of a set's keys and values, and whether its keys are intervals.
+
+    ``key`` and ``value`` have one type for each part of a concatenation. ``value`` is empty if the set is not a map.
+    """
 
     key: tuple[str, ...]
     value: tuple[str, ...]

@@ -46,7 +46,10 @@ Rule = list[tuple[str, dict[int, bytes]]]
 
 
 class Chain(NamedTuple):
-    """A base chain of the type filter in another program's table."""
+    """A base chain of the type filter in another program's table.
+
+    ``family`` is the kernel's number of the table's family. ``policy`` is the verdict code of the chain's policy.
+    """
 
     family: int
     table: str
@@ -109,7 +112,10 @@ def _forwarding(session: Session) -> Iterator[Chain]:
 
 
 def filtering_chains(session: Session, hooks: Collection[bytes]) -> Iterator[Chain]:
-    """Yield other programs' base chains of the type filter at these hooks, in all families that see IP packets."""
+    """Yield other programs' base chains of the type filter at these hooks, in all families that see IP packets.
+
+    Each hook is the kernel's number, as four bytes in network byte order.
+    """
     with kernel_errors("list", "chains"):
         listed = session.dump(GET_CHAIN, NFGENMSG.pack(0, 0, 0))
     for family, attributes in ((message[0], read(message, NFGENMSG.size)) for message in listed):
@@ -160,7 +166,10 @@ def _rule(attributes: dict[int, bytes]) -> Rule:
 
 
 def outcome(rule: Rule) -> bytes | None:
-    """Return the verdict code of a rule without conditions, or None if the verdict depends on the packet."""
+    """Return the verdict code of a rule that only has a verdict, or None for any other rule.
+
+    A counter and a log statement are ignored. A reject statement counts as a drop.
+    """
     acting = [(name, data) for name, data in rule if name not in ("counter", "log")]
     match acting:
         case [("immediate", data)]:
@@ -177,6 +186,9 @@ def _verdict(data: dict[int, bytes]) -> dict[int, bytes]:
 
 
 def _compared(rule: Rule) -> list[bytes]:
-    """Return the values that a rule compares with packet data: interface names and addresses, or their beginnings."""
+    """Return the bytes that a rule compares with packet data, without zero bytes at their ends.
+
+    Among them are interface names and addresses, or the beginnings of these.
+    """
     values = (read(data.get(COMPARED, b"")).get(VALUE, b"") for name, data in rule if name == "cmp")
     return [value.rstrip(b"\0") for value in values]

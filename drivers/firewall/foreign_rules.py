@@ -36,7 +36,11 @@ WITHOUT_CONDITION = ("counter", "log", "immediate", "reject", "bitwise", "cmp", 
 
 
 class DroppingRule(NamedTuple):
-    """A rule that drops packets: its chain, and the networks that the rule names (possibly none)."""
+    """A rule that drops packets.
+
+    ``chain`` is family, table and name of the chain. ``networks`` are the bridges of the networks that the rule names.
+    If the rule compares only protocols and ports, ``networks`` is empty.
+    """
 
     chain: str
     networks: Sequence[str]
@@ -45,8 +49,9 @@ class DroppingRule(NamedTuple):
 class Named(Struct):
     """The values with which a rule compares packets.
 
-    ``ports`` is True if the rule compares ports. ``other`` is True if the rule has a condition that is unknown to this
-    module. ``received`` is True if the rule compares the interface at which packets arrive.
+    ``ports`` is True if the rule compares a field of the transport header, such as a port. ``other`` is True if the
+    rule has a condition that this module does not know. ``received`` is True if the rule compares the interface at
+    which packets arrive.
     """
 
     interfaces: list[str] = field(default_factory=list)
@@ -60,7 +65,8 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collec
     """Return other programs' rules that drop packets of the networks in ``known``.
 
     ``known`` maps the bridge of each network to the network's subnets. ``routed`` are the bridges whose containers get
-    packets from other machines without DNAT. Runs in the calling thread's network namespace.
+    packets from other machines without DNAT. If several rules of a table name the same networks, only one is returned.
+    Runs in the calling thread's network namespace.
     """
     session = Session(NETFILTER)
     try:
@@ -71,10 +77,15 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collec
 
 
 def find_blocking_chains(port: int) -> dict[str, bool]:
-    """Return other programs' chains that drop UDP packets to a port of this host, each with True or False.
+    """Return other programs' chains that drop UDP packets to a port of this host, each with the cause.
 
-    True means that a rule for the port drops the packets. False means that only the chain's policy drops them. A chain
-    of the second kind is omitted if a rule of its table compares the port, or accepts packets by address or interface.
+    The cause is True if a rule for the port drops the packets. It is False if only the chain's policy drops them.
+
+    A chain with the cause False is omitted in these cases:
+
+    - a rule of its table compares the port
+    - a rule of its table accepts all packets
+    - a rule of its table accepts packets by their addresses or interfaces
     """
     number, chains = port.to_bytes(2, "big"), dict[str, bool]()
     session = Session(NETFILTER)
@@ -159,10 +170,10 @@ def _named(rule: Rule) -> Named:
 
 
 def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, value: bytes) -> None:
-    """Add the value of one comparison to ``named``.
+    """Add one comparison of a rule to ``named``.
 
-    ``source`` names the expression that loaded the packet's value, and ``data`` holds its attributes. The rule compares
-    this value, under ``mask``, with ``value``.
+    The rule compares a field of the packet with ``value``, in the bits of ``mask``; an empty ``mask`` means all bits.
+    ``source`` is the expression that loads the field, "meta" or "payload". ``data`` holds its netlink attributes.
     """
     number = int.from_bytes(data.get(KEY if source == "meta" else BASE, b""), "big")
     if source == "meta" and number in INTERFACES:
@@ -183,7 +194,8 @@ def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, 
 def _subnet(version: int, value: bytes, mask: bytes) -> IPNetwork:
     """Return the subnet with which a rule compares an address, from the rule's ``value`` and ``mask``.
 
-    If the prefix length is a multiple of 8, nft compares only the bytes of the prefix, and ``value`` has only these.
+    If the prefix length is a multiple of 8, nft compares only the bytes of the prefix. ``value`` then has only these
+    bytes, and ``mask`` is empty.
     """
     bits = "".join(f"{byte:08b}" for byte in mask or b"\xff" * len(value))
     prefix = len(bits) - len(bits.lstrip("1"))

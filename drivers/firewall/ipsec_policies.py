@@ -1,6 +1,6 @@
 """Find IPsec policies (ip xfrm) that block a packet or require a tunnel, in the calling thread's network namespace.
 
-In each direction, the first policy decides that matches the packet. The policy with the lowest priority number is
+In each direction, the first policy that matches the packet decides. The policy with the lowest priority number is
 first. Of policies with the same priority, the oldest is first.
 """
 
@@ -42,7 +42,7 @@ def blocking(packets: Iterable[Packet]) -> str:
 def stopping(packet: Packet, directions: Iterable[int]) -> str:
     """Return the text of a policy that certainly blocks the packet or requires IPsec; "" without one.
 
-    Only policies for one of the ``directions`` are examined.
+    Only policies for one of the ``directions`` (`IN`, `OUT`, `FORWARD`) are examined.
     """
     return next(_stopping(_policies(), packet, directions), "")
 
@@ -50,8 +50,8 @@ def stopping(packet: Packet, directions: Iterable[int]) -> str:
 def _stopping(policies: Sequence[_Policy], packet: Packet, directions: Iterable[int]) -> Iterator[str]:
     """Yield, for each direction, the text of the policy that decides, unless the policy lets the packet pass.
 
-    It may be unknown whether a policy is for the packet. If such a policy stops packets, it is skipped. If it lets
-    packets pass, the examination of the direction ends, because no later policy certainly decides.
+    For some policies, it is unknown whether they are for the packet. Such a policy is skipped if it stops packets. If
+    it lets packets pass, the direction has no result, because no later policy certainly decides.
     """
     for direction in directions:
         for policy in policies:

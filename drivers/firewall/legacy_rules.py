@@ -1,7 +1,7 @@
 """Determine whether the rules of iptables-legacy drop a packet, without sending the packet.
 
 Each condition of a rule is true, false or unknown for the packet. A dropping rule with an unknown condition is skipped.
-At a rule with an unknown condition that may accept the packet, the examination ends without a result. Runs in the
+If a rule with an unknown condition may accept the packet, the examination ends without a result. Runs in the
 calling thread's network namespace. The structures are those of linux/netfilter_ipv4/ip_tables.h and
 linux/netfilter/x_tables.h.
 """
@@ -40,7 +40,8 @@ class Unproven(Exception):
 def find_drops(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Dropping]]:
     """Yield each packet that is certainly dropped, with the first rule or policy that drops it.
 
-    Each step is a hook and a packet. The tables are read only once.
+    Each step is a netfilter hook, such as "forward", and the packet as it is at this hook. Each IP version's tables are
+    read only once.
     """
     loaded = cache(_by_name)
     for hook, packet in steps:
@@ -54,7 +55,8 @@ def find_drops(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Dr
 def find_translations(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Translating]]:
     """Yield each packet whose destination is certainly changed by a rule, with this rule.
 
-    Each step is a hook and a packet. The tables are read only once.
+    The steps are those of `find_drops`. Only the hooks "prerouting" and "output" are examined, because DNAT is done
+    there. Each IP version's tables are read only once.
     """
     loaded = cache(_by_name)
     for hook, packet in steps:
@@ -90,7 +92,8 @@ class _Reader:
         """Return the rule or policy that decides about the packet, or None if the chain returns without a decision.
 
         The search begins at the offset ``at``; ``depth`` is the number of jumps so far. The result accepts, drops or
-        translates the packet. Raises Unproven if an unknown condition may decide.
+        translates the packet. Raises Unproven if a rule with an unknown condition or target may decide. Also raises it
+        at the `STEP_LIMIT` and at the `DEPTH_LIMIT`.
         """
         while (entry := self._table.entries.get(at)) is not None and depth <= DEPTH_LIMIT and self._steps < STEP_LIMIT:
             self._steps += 1

@@ -1,7 +1,7 @@
-"""Read the tables of iptables-legacy, and the packet counters of rules that drop packets or translate
-their destination.
+"""Read the tables of iptables-legacy, and the packet counters of their rules.
 
-nftables neither lists nor traces these rules.
+Only the counters of rules that drop packets or translate their destination are read. nftables neither lists nor traces
+these rules.
 
 The kernel returns a table as one block of entries (linux/netfilter_ipv4/ip_tables.h). The functions run in the calling
 thread's network namespace, change nothing, and load no table.
@@ -45,10 +45,15 @@ class Translating(Dropping):
 
 
 class Entry(NamedTuple):
-    """One rule: its offset in the table, its chain and number (0 for the policy), and its bytes.
+    """One rule of a table, or the policy of a base chain.
 
-    ``target`` is the offset of the target in ``data``. A standard target has an empty ``name`` and a ``verdict``: the
-    offset of an entry to which it jumps, or a negative number.
+    - ``at``: the offset in the table
+    - ``number``: the rule's number in its chain, or 0 for a policy
+    - ``data``: the bytes of the entry
+    - ``target``: the offset of the target in ``data``
+    - ``name``: the target's name, or "" for a standard target
+    - ``verdict``: what a standard target does. A negative number means accept, drop or return. Any other number is the
+      offset of the entry to which the rule jumps.
     """
 
     at: int
@@ -96,7 +101,10 @@ class Table(NamedTuple):
 
 
 def counters() -> dict[Dropping, int]:
-    """Return how many packets each rule of iptables-legacy or ip6tables-legacy has dropped or translated."""
+    """Return how many packets each rule or policy of iptables-legacy and ip6tables-legacy has dropped or translated.
+
+    Rules and policies that do neither are left out.
+    """
     return {
         table.dropping(entry): struct.unpack_from("=Q", entry.data, COUNTERS[version])[0]
         for version in NAMES
@@ -107,7 +115,10 @@ def counters() -> dict[Dropping, int]:
 
 
 def tables(version: int) -> Iterator[Table]:
-    """Yield the tables of iptables-legacy that the kernel has loaded for an IP version."""
+    """Yield the tables of iptables-legacy that the kernel has loaded for an IP version, 4 or 6.
+
+    A table that the kernel does not let this process read is left out.
+    """
     try:
         with open(NAMES[version], encoding="ascii") as names:
             loaded = names.read().split()

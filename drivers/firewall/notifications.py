@@ -1,8 +1,8 @@
 """Notifications from the kernel about nftables changes in one network namespace (NFNLGRP_NFTABLES).
 
-For every transaction, the kernel sends one message per change. Then the kernel sends a message with the new generation
-number and the process that made the transaction. Other programs may make thousands of changes to their own tables. To
-save time, a message without the name of hawse's table is not parsed.
+For every transaction, the kernel sends one message per change. Then the kernel sends a message with the process that
+made the transaction. This message also has the new generation number, which counts the transactions. Other programs may
+make thousands of changes to their own tables. To save time, a message without the name of hawse's table is not parsed.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ class NftablesListener:
         return self._socket.fileno()
 
     def read(self) -> News:
-        """Return a summary of the nftables changes since the last call of `read`; never blocks.
+        """Return a summary of the changes of hawse's tables since the last call of `read`; never blocks.
 
-        If the kernel dropped notifications (ENOBUFS), ``foreign`` is True, because any program may have made a change.
+        If the kernel dropped notifications (ENOBUFS), `News.foreign` is True, because any program may have made a
+        change.
         """
         news = News()
         for data in pending(self._socket):
@@ -89,10 +90,10 @@ class NftablesListener:
             return True
 
     def _heard(self, news: News, data: bytes) -> News:
-        """Add one datagram from the kernel to ``news``, the summary of the changes so far, and return the result.
+        """Return the summary ``news`` with the changes of one more datagram from the kernel.
 
-        If the datagram ends a transaction that changed hawse's tables, the result also includes that transaction. For
-        all other datagrams, the result is ``news``.
+        Only the datagram that ends a transaction changes the summary, and only if the transaction changed hawse's
+        tables. For any other datagram, ``news`` is returned as it is.
         """
         kind = HEADER.unpack_from(data)[1]
         if kind != NEW_GENERATION:
@@ -144,7 +145,7 @@ def follow(buffer_bytes: int = 0) -> socket.socket:
 class Author(NamedTuple):
     """The thread that made an nftables transaction: its id in the machine's first PID namespace, and its name.
 
-    The id is 0 if this process is in another PID namespace, as in a container, because the id is then useless here.
+    The id is 0 if this process is in another PID namespace, such as in a container. The id is useless there.
     """
 
     thread: int

@@ -75,7 +75,7 @@ class Answer(NamedTuple):
 
 
 class PacketTrace:
-    """The trace of one probe in the network namespace of the calling thread, until `close`.
+    """The trace of one probe (a test packet) in the network namespace of the calling thread, until `close`.
 
     ``devices`` are interfaces whose ingress and egress chains are traced too. ``neighbours`` are addresses whose
     discovery (ARP, neighbour solicitations) is traced too.
@@ -115,7 +115,10 @@ class PacketTrace:
             self._context.run(f"table {family} hawse_trace_{os.getpid()} {{ flags owner;\n{''.join(chains)}}}\n")
 
     def _matches(self, family: str, neighbours: Collection[IPAddress]) -> Iterator[str]:
-        """Yield the family's match expressions for the probe and for the discovery of neighbours."""
+        """Yield the nftables expressions that match the probe, and those for the discovery of ``neighbours``.
+
+        ``family`` is the family of the table for which the expressions are.
+        """
         if family != "arp":
             for match in self._probe.nft_matches():
                 yield f"meta l4proto {self._probe.protocol_name} {match}"

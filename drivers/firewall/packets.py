@@ -19,10 +19,16 @@ ICMP_TYPES = {
 
 
 class Packet(Struct, frozen=True):
-    """The examined packet. ``state`` is its connection tracking state. ``dnat`` says whether DNAT has changed it.
+    """A packet with the values that firewall rules at one hook compare.
 
-    Port 0 means that the port is unknown. Only an answer has a source port. ``translated`` is the packet after DNAT.
-    The chains that run after DNAT at the same hook see this packet. ``translated`` is None without DNAT at the hook.
+    - ``source``: the source address, or None if it is unknown
+    - ``port``: the destination port, or 0 if it is unknown
+    - ``received``, ``sent``: the interfaces at which the packet arrives and leaves, or "" for none
+    - ``state``: the connection tracking state, "new" or "established"
+    - ``dnat``: whether DNAT has changed the packet
+    - ``source_port``: the source port of an answer, or 0 for any other packet
+    - ``translated``: the packet as DNAT at this hook changes it, or None if no DNAT is done at this hook; the chains
+      that run after DNAT see this packet
     """
 
     protocol: str

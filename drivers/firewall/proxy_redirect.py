@@ -22,7 +22,7 @@ def redirect_to(ports: Mapping[str, int]) -> None:
     """Redirect the proxied ports to the agent's sockets in ``ports``, and to no other sockets; idempotent.
 
     ``ports`` maps each protocol to the port of the agent's socket for that protocol. The conntrack entries of UDP flows
-    to earlier sockets are deleted, because they would send the clients' next packets to a closed port.
+    to earlier sockets are deleted. They would send the clients' next packets to a closed port.
     """
     unused = [Element(PORTS, protocol) for protocol in PROTOCOLS if protocol not in ports]
     old = sockets() - ports.items()

@@ -59,8 +59,8 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
     """Redirect the resolver's address and public port (53) to port ``bound``, replacing an earlier redirection.
 
     Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the redirection.
-    libnftables is not used, because it takes tens of milliseconds, and because it could crash on tables that a hostile
-    program has made in the namespace.
+    libnftables is not used, because it takes tens of milliseconds. It could also crash on tables that a hostile program
+    has made in the namespace.
     """
     messages = [_for_port(message, bound) for message in _sample(address, public).messages]
     try:
@@ -85,7 +85,7 @@ def _for_port(message: Message, port: int) -> Message:
 
 
 def remove(bound: int) -> None:
-    """Delete the redirection to port ``bound``; idempotent.
+    """Delete the redirection of the resolver's port 53, if it leads to port ``bound``; idempotent.
 
     Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the deletion.
     """
@@ -94,10 +94,10 @@ def remove(bound: int) -> None:
 
 
 def compare(address: IPv4Address, public: int, bound: int) -> list[Difference]:
-    """Return one difference if the redirection to port ``bound`` is missing or changed, otherwise an empty list.
+    """Return one difference if the resolver's redirection is missing or changed, otherwise an empty list.
 
-    ``address`` and ``public`` are the resolver's address and public port (53). Runs in the calling thread's network
-    namespace.
+    The redirection leads from the resolver's ``address`` and ``public`` port (53) to port ``bound``. Runs in the
+    calling thread's network namespace.
     """
     structure = table_structure.find(f"ip {TABLE}", LIMIT)
     if structure is None:
@@ -110,7 +110,10 @@ def compare(address: IPv4Address, public: int, bound: int) -> list[Difference]:
 
 
 class _Sample(NamedTuple):
-    """The table that redirects to `SAMPLE_PORT`: its structure, and the messages that make it."""
+    """A redirection table with `SAMPLE_PORT` as its port; each sandbox gets the table with another port.
+
+    ``structure`` is the table as the kernel lists it. ``messages`` are the netlink messages that create it.
+    """
 
     structure: Structure
     messages: list[Message]
@@ -118,7 +121,10 @@ class _Sample(NamedTuple):
 
 @cache
 def _sample(address: IPv4Address, public: int) -> _Sample:
-    """Make the table for `SAMPLE_PORT` in an empty namespace with libnftables, and return it as the kernel lists it."""
+    """Return the redirection table for `SAMPLE_PORT`, as the kernel lists it.
+
+    libnftables first creates the table in an empty network namespace.
+    """
     with netns.new_netns():
         libnftables.run(script(address, public, SAMPLE_PORT))
         made, messages = table_structure.find(f"ip {TABLE}"), table_structure.messages(f"ip {TABLE}")
@@ -134,7 +140,10 @@ def _with_port(value: Any, port: int) -> Any:
 
 
 class RedirectWatch:
-    """A watch that reports other programs' changes of the redirection, in the namespace of the creating thread."""
+    """A watch that reports other programs' changes of the redirection of the resolver's port 53.
+
+    It watches the network namespace of the thread that creates it.
+    """
 
     def __init__(self) -> None:
         self._socket = follow()
@@ -145,7 +154,10 @@ class RedirectWatch:
         return self._socket.fileno()
 
     def read(self) -> bool:
-        """Read at most `READS` notifications; return whether another program changed the redirection. Never blocks."""
+        """Read at most `READS` notifications; return whether another program changed the redirection. Never blocks.
+
+        Also returns True if the kernel dropped notifications, because a change may be among them.
+        """
         changed = False
         for data in pending(self._socket, READS):
             if data is None:

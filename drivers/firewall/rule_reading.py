@@ -118,11 +118,16 @@ def read(families: Sequence[str] = IP_FAMILIES) -> Tables:
 
 
 def find_drops(tables: Tables, steps: Iterable[tuple[str, Packet]], *, strict: bool = False) -> Iterator[Proven]:
-    """Yield each packet that is proven to be dropped, with the first proven drop.
+    """Yield each packet that is proven to be dropped, with the rule or policy that drops it.
 
-    Each step is a hook and a packet. ``strict`` is for packets whose fields are partly unknown. With ``strict``, a drop
-    after a skipped rule that might let the packet pass is not proven, and a packet is yielded once for each table that
-    drops it. The rules for a packet without a source address are always evaluated as with ``strict``.
+    Each step is a netfilter hook, such as "forward", and the packet as it is at this hook. Without ``strict``, a step
+    yields only the first drop.
+
+    ``strict`` is for packets whose fields are partly unknown. It has two effects:
+
+    - After a skipped rule that might let the packet pass, no drop of the same table counts as proven. For a packet
+      without a source address, this is so even without ``strict``.
+    - A step yields one drop for each table that drops the packet.
     """
     for hook, packet in steps:
         is_strict = strict or packet.source is None
@@ -136,9 +141,11 @@ def find_drops(tables: Tables, steps: Iterable[tuple[str, Packet]], *, strict: b
 def find_statements(
     tables: Tables, steps: Iterable[tuple[str, Packet]], statements: Sequence[str]
 ) -> Iterator[tuple[Packet, Changed]]:
-    """Yield each packet that certainly reaches a rule with one of the statements, with the first such rule of a table.
+    """Yield each packet that certainly reaches a rule with one of the ``statements``, and the first such rule.
 
-    The steps are those of `find_drops`, and the rules are evaluated as with ``strict``.
+    A packet is yielded once for each table with such a rule. ``statements`` is `TRANSLATIONS`, `SOURCES` or
+    `UNTRACKED`. The steps are those of `find_drops`. A rule does not count after a skipped rule that might let the
+    packet pass.
     """
     for hook, packet in steps:
         for name, table in _seeing(tables, packet):
@@ -189,9 +196,10 @@ def _named(table: str) -> tuple[str, str]:
 
 
 def _objects(family: str, name: str) -> list[dict[str, Any]]:
-    """Return a table's objects in JSON form, with the kernel's structure in the key ``info`` of each `xt` statement.
+    """Return a table's objects in nftables' JSON form, but with complete `xt` statements.
 
-    nftables before 1.0.6 lists such a statement without its name.
+    An `xt` statement is a match or target of iptables-nft. Because nftables lists at most its name, the kernel is asked
+    for the other fields (`xt_expressions.Expression`).
     """
     objects = libnftables.listing_of_others(f"table {family} {name}")
     rules = [item["rule"] for item in objects if "rule" in item]
@@ -222,8 +230,8 @@ def _indexed(objects: Sequence[Json], *, is_newer: bool) -> _Table:
 class _Reader:
     """Evaluates the rules of one table for one packet.
 
-    With ``strict``, ``is_certain`` becomes False when a rule with an unknown condition may let the packet pass. It
-    also becomes False at the `STEP_LIMIT`.
+    ``is_certain`` becomes False at the `STEP_LIMIT`. With ``strict``, it also becomes False when a rule with an
+    unknown condition or target may let the packet pass.
     """
 
     def __init__(self, table: _Table, packet: Packet, *, strict: bool, statements: Sequence[str] = ()) -> None:
@@ -240,8 +248,8 @@ class _Reader:
     def walk(self, chain: str, depth: int = 0) -> tuple[str, str, int] | None:
         """Return the verdict for the packet, the chain with the deciding rule, and the handle of this rule.
 
-        Returns None if ``chain`` and the chains that it calls have no verdict for the packet. ``depth`` is the number
-        of calls so far.
+        The verdict is `PASS`, `DROPPED` or one of the statements that the reader looks for. Returns None if ``chain``
+        and the chains that it calls have no verdict for the packet. ``depth`` is the number of calls so far.
         """
         for rule in self._table.rules.get(chain, ()) if depth <= DEPTH_LIMIT else ():
             self._steps += 1
@@ -335,7 +343,7 @@ class _Reader:
         return any_of(is_equal(value, option) for option in options)
 
     def _value(self, left: Any) -> Any:
-        """Return the packet's value for the left side of a match.
+        """Return the packet's value for the left side of a match, such as the source address for ``ip saddr``.
 
         Returns None if the value is unknown, and False if the packet has no such field.
         """

@@ -1,9 +1,9 @@
 """The table ``bridge hawse``: containers may send only with the MAC and the addresses assigned to them.
 
 hawse creates the table for the first guarded or muted port. A port is guarded if its network has the option
-com.hawse.bridge.spoof_guard. For each guarded port the table has one element in the set ``ports``, one in the set
-``macs``, and one element per address. The rules filter by port name, so they need no kernel support for bridge
-metadata. Muted ports (set ``muted``) may send everything except router advertisements and redirects.
+com.hawse.bridge.spoof_guard. For each guarded port, the sets ``ports`` and ``macs`` have one element each. The sets of
+addresses have one element for each of its addresses. The rules filter by port name, so they need no kernel support for
+bridge metadata. Muted ports (set ``muted``) may send everything except router advertisements and redirects.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ TABLE = "bridge hawse"
 
 
 class Held(Struct, frozen=True):
-    """The names of the bridge ports that the table ``bridge hawse`` filters.
+    """The bridge ports that the table ``bridge hawse`` filters.
 
-    A port in ``guarded`` may send only with the MAC and addresses of its endpoint. A port in ``muted`` may send
-    everything except router advertisements and redirects.
+    ``guarded`` has pairs of port name and endpoint. Such a port may send only with the endpoint's MAC and addresses.
+    ``muted`` has port names. Such a port may send everything except router advertisements and redirects.
     """
 
     guarded: Sequence[tuple[str, EndpointSpec]] = ()
@@ -102,7 +102,10 @@ def link_local(mac: str) -> IPv6Address:
 
 
 def install(elements: Sequence[Element] = ()) -> None:
-    """Rewrite the rules of the table ``bridge hawse`` and add ``elements`` to the table, in one transaction."""
+    """Create the table ``bridge hawse`` or rewrite its rules, and add ``elements``, in one transaction.
+
+    Raises `Unsupported` if nftables refuses the table.
+    """
     try:
         libnftables.run(table_repair.install_script(TABLE) + table_repair.script(TABLE, elements))
     except libnftables.Refused as error:

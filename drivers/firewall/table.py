@@ -1,8 +1,8 @@
 """The table ``inet hawse``: change its set elements, and record settings in rule comments.
 
-Every change is one transaction. If the rules are missing (at first use, or after another program flushed the ruleset),
-the transaction installs the rules first. A flush also removes the elements that other commands had added. `repair`
-restores these elements.
+Every change is one transaction. If the rules are missing, the transaction installs the rules first. They are missing at
+first use, and after another program has flushed the ruleset. A flush also removes the elements that other commands had
+added. `repair` restores these elements.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Diff
 def repair(contents: Contents, differences: Sequence[Difference], marks: Sequence[str] = (COMPLETE,)) -> None:
     """Repair the ``differences`` that `compare` found in the table ``inet hawse``; live connections continue.
 
-    If a chain or set is wrong, the whole table is deleted and created again. Otherwise nothing else is changed.
+    ``marks`` are the rule comments that the table must contain. If a chain or set is wrong, the whole table is deleted
+    and created again. Otherwise nothing else is changed.
     """
     if differences:
         table_repair.repair(TABLE, contents, differences, "".join(map(_marking, marks)))

@@ -1,8 +1,8 @@
 """The structure of a table: chains, rules and sets without their elements, as the kernel lists them.
 
-To learn the structure that a table should have, the code loads the static rules into an empty network namespace, once
-per process, and lists them there. The list can be compared with that of a table in use, because the same kernel and
-library always produce the same list for the same rules.
+A table in use is compared with the structure that it should have. To learn this structure, each process once loads the
+static rules into an empty network namespace, and lists them there. This works because the same kernel and library
+always produce the same list for the same rules.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ Parts = tuple[bytes, ...]
 
 
 class Structure(NamedTuple):
-    """The chains, sets and rules of a table, by name, without counters and handles."""
+    """The flags, chains, sets and rules of a table, in a form that can be compared; without counters and handles.
+
+    ``chains`` and ``sets`` map each name to values of netlink attributes. ``rules`` maps each chain to its rules.
+    """
 
     flags: bytes
     chains: Mapping[str, Parts]
@@ -62,8 +65,8 @@ def expected(table: str, rules: str = "") -> Structure:
 def find(table: str, limit: int = sys.maxsize) -> Structure | None:
     """Return the structure of a table in the calling thread's namespace, or None if it does not exist.
 
-    Raises `KernelError` if the table has more than ``limit`` chains, sets or rules, or a set more than ``limit``
-    messages of elements.
+    Raises `KernelError` if the table has more than ``limit`` chains, sets or rules. Also raises it if the kernel needs
+    more than ``limit`` messages to list the elements of an anonymous set.
     """
     with open_session() as session:
         return _read(session, table, limit)
@@ -81,7 +84,7 @@ def handles() -> dict[tuple[str, str], int]:
 
 
 def messages(table: str) -> list[Message]:
-    """Return the messages that make a copy of a table in another namespace, in the order in which they must be sent.
+    """Return the netlink messages that make a copy of a table in another namespace, in the order to send them.
 
     The table must have no sets. The rules of the copy have no comments.
     """

@@ -95,7 +95,10 @@ def _transaction(messages: list[Message]) -> list[Message]:
 
 
 def _messages(table: str, kind: int, items: Iterable[tuple[str, bytes]]) -> Iterator[Message]:
-    """Yield the netlink messages of the type ``kind`` for some elements; each item is a set's name and an element."""
+    """Yield the netlink messages that add or remove elements; ``kind`` is `ADD` or `DESTROY`.
+
+    Each item is a set's name and an encoded element (`encoding.item`).
+    """
     beginning = table_header(table)
     for set_name, group in groupby(sorted(items, key=SET_OF), key=SET_OF):
         encodings = [encoded_item for _, encoded_item in group]

@@ -101,7 +101,7 @@ def is_whole() -> bool:
 
 
 def _present() -> list[Element]:
-    """Return the kernel's elements of all sets that concern VXLAN packets."""
+    """Return the elements that the kernel has in the VXLAN sets (`STATE_SETS`)."""
     return table.elements(*STATE_SETS)
 
 

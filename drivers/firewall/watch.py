@@ -59,7 +59,10 @@ class FirewallWatch(TableWatch):
         self._standby.block(bridges, (b for b, internal in bridges.items() if internal), families)
 
     def unblock(self) -> None:
-        """Stop the blocking that `block` started; idempotent."""
+        """Stop the blocking that `block` started; idempotent.
+
+        Without the standby table, this does nothing: the repair of the firewall switches route_localnet on again.
+        """
         if self._standby is not None:
             self._standby.unblock()
 

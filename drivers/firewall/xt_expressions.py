@@ -1,6 +1,6 @@
-"""Read the structures of the matches and targets of iptables-nft, of which nftables' JSON form has only the names.
+"""Read the matches and targets of iptables-nft from the kernel, each with its structure in bytes.
 
-Runs in the calling thread's network namespace.
+nftables' JSON form lists at most their names. Runs in the calling thread's network namespace.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ UNKNOWN = Expression("target", "", b"")
 
 
 def read_rules(table: str) -> dict[int, list[Expression]]:
-    """Return the matches and targets of each rule in their order, by the rule's handle.
+    """Return the matches and targets of each rule of a table, in their order, by the rule's handle.
 
     ``table`` is family and name (``ip filter``). Raises `DriverError` if the kernel cannot list the rules.
     """

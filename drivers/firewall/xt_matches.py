@@ -76,9 +76,10 @@ def _one_of_ports(data: bytes, packet: Packet) -> bool | None:
 
 
 def _is_bridged(data: bytes, packet: Packet) -> bool | None:
-    """Return whether the packet stays within a bridge, or None if the rule has another condition on bridge ports.
+    """Return whether a physdev match matches the packet; None if unknown.
 
-    With br_netfilter, such a packet has the bridge as both of its interfaces.
+    Only the condition ``--physdev-is-bridged`` is evaluated: the packet stays within a bridge. With br_netfilter, such
+    a packet has the bridge as both of its interfaces.
     """
     inverted, conditions = data[PHYSDEV_FLAGS : PHYSDEV_FLAGS + 2]
     if conditions != BRIDGED or not packet.received or not packet.sent:
@@ -97,7 +98,7 @@ def _address_types(data: bytes, packet: Packet) -> bool | None:
 def _is_local(address: IPAddress | None, kinds: int) -> bool | None:
     """Return whether an address has a type whose bit is in ``kinds``; None if unknown.
 
-    Only the type LOCAL alone is evaluated. If ``kinds`` is 0, every address matches.
+    If ``kinds`` is 0, every address matches. The only other value that is evaluated is `LOCAL`, an address of the host.
     """
     if not kinds:
         return True
