@@ -37,10 +37,10 @@ Range = tuple[int, int]
 
 
 def ranges(version: int) -> list[Range]:
-    """Return the subnets of all interface addresses of one family (``version`` is 4 or 6), in the kernel's order.
+    """Return the subnets of all interface addresses of one family, as pairs of integers, in the kernel's order.
 
-    Runs in the calling thread's network namespace. Raises `KernelError` with EINTR if the kernel's list changes during
-    every attempt to read it.
+    Each pair is the first and the last address of a subnet. ``version`` is 4 or 6. Runs in the calling thread's network
+    namespace. Raises `KernelError` with EINTR if the kernel's list changes during every attempt to read it.
     """
     family, bits = FAMILIES[version]
     reading = Reading(lambda data, start, end: _of_address(data, start, end, bits), _addresses_alike)
@@ -50,7 +50,8 @@ def ranges(version: int) -> list[Range]:
 def on_link_routes() -> list[Range]:
     """Return the destinations of IPv4 routes that lead directly to an interface, without a gateway.
 
-    Omits default routes. Also omits routes that the kernel made for addresses, because `ranges` returns these subnets.
+    Each destination is a pair of integers: its first and its last address. Omits default routes. Also omits routes that
+    the kernel made for addresses, because `ranges` returns these subnets.
     """
     return _read(RTM_GETROUTE, ROUTE.pack(socket.AF_INET, 0, 0, 0, MAIN, 0, 0, 0, 0), Reading(_of_route, _routes_alike))
 
@@ -95,7 +96,7 @@ def _answer(opened: socket.socket, reading: Reading) -> list[Range]:
 def _size_if_alike(data: bytes) -> int:
     """Return the size of each message if all messages have the same length, type and flags, else 0.
 
-    With alike messages, a slice with the step ``size`` takes the same byte of every message.
+    For such messages, a slice of ``data`` with the step ``size`` takes the same byte of every message.
     """
     length, kind, flags, _, _ = HEADER.unpack_from(data)
     size = _aligned(length)
@@ -111,7 +112,7 @@ def _is_same(data: bytes, size: int, places: Iterable[int]) -> bool:
 
 
 def _addresses_alike(data: bytes, size: int) -> list[Range] | None:
-    """Return the subnets of the IPv4 addresses in ``data``, or None unless all messages have the usual layout.
+    """Return the subnets of the IPv4 addresses in ``data``, or None if the messages do not have the usual layout.
 
     In the usual layout, the first attribute is the other end's address (IFA_ADDRESS), and the second is the own address
     (IFA_LOCAL). ``size`` is the size of each message.

@@ -149,9 +149,10 @@ def reached_limit() -> tuple[int, int] | None:
 
 
 def failed_insertions() -> int:
-    """Return how many packets were dropped because, after translation, another flow had the same addresses and ports.
+    """Return how many packets conntrack has dropped because their flow clashed with another flow.
 
-    The kernel counts since boot. The result is 0 without conntrack.
+    Two flows clash if they have the same addresses and ports after address translation. The kernel counts from the
+    creation of the network namespace on. The result is 0 without conntrack.
     """
     if not sysctl.read("net/netfilter/nf_conntrack_count"):
         return 0  # without conntrack, send no request, because it would load a kernel module
@@ -169,8 +170,9 @@ def _forget_ports(
 ) -> None:
     """Delete the conntrack entries to host ports for which ``matches`` returns True.
 
-    ``matches`` gets the port bindings of one IP version, and an entry. ``status`` is a kernel filter that also matches
-    other entries, or empty for the entries of published ports.
+    ``matches`` gets the port bindings of one IP version, and an entry. With an empty ``status``, the kernel deletes the
+    flows of the published ports by filter, if it can. With a ``status`` (`_status`), each entry is checked with
+    ``matches`` and deleted separately, because other flows may have this status too.
     """
     bindings = list(ports)
     for version in FAMILY:
@@ -254,7 +256,8 @@ def _involves_any(addresses: Set[bytes], flow: ConntrackFlow) -> bool:
 def _are_published(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:
     """Return whether the flow belongs to one of the published ports.
 
-    At a port that is published on one address, the flow may be untranslated, because the address may be the endpoint's.
+    At a port that is published on all addresses, the flow must be translated (DNAT). At a port that is published on one
+    address, it may be untranslated. That address may be the endpoint's own.
     """
     return any(
         _leads_to(binding, flow) and (flow.is_translated or not binding.host_ip.is_unspecified) for binding in bindings
@@ -262,7 +265,10 @@ def _are_published(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool
 
 
 def _reach_host(is_local: Callable[[bytes], bool], bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:
-    """Return whether the flow leads to the host itself at one of the ports."""
+    """Return whether the flow leads to the host itself at one of the published ports, without translation.
+
+    ``is_local`` returns whether a packed address is an address of the host.
+    """
     untranslated = not flow.is_translated and any(_leads_to(binding, flow) for binding in bindings)
     return untranslated and is_local(flow.destination)
 
@@ -281,9 +287,10 @@ def _leads_to(binding: PortBinding, flow: ConntrackFlow) -> bool:
 
 
 def _port_filter(binding: PortBinding, port: int, status: bytes) -> bytes:
-    """Return the kernel filter for flows to one port of the binding, or b"" if there is none.
+    """Return the kernel filter for flows to one port of the binding, or b"" if no filter can express it.
 
-    ``status`` is the filter's part for the status. If it is empty, the filter selects the flows of the published port.
+    No filter can express an IPv6 address. ``status`` is the filter's part for the status (`_status`). If it is empty
+    and the port is published on all addresses, the filter selects only translated flows.
     """
     host = binding.host_ip
     number = attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[binding.protocol]))
@@ -297,7 +304,7 @@ def _port_filter(binding: PortBinding, port: int, status: bytes) -> bytes:
 
 
 def _status(value: int, mask: int) -> bytes:
-    """Return the netlink attributes that select the flows whose status has the bits ``value`` out of ``mask``."""
+    """Return the netlink attributes that select the flows whose status equals ``value`` in the bits of ``mask``."""
     return attribute(STATUS, struct.pack("!I", value)) + attribute(STATUS_MASK, struct.pack("!I", mask))
 
 

@@ -40,7 +40,7 @@ def answering(addresses: Iterable[IPAddress], seconds: float) -> set[IPAddress]:
 
 
 def open_socket(version: int) -> socket.socket:
-    """Open a raw socket for echo requests, in the calling thread's network namespace."""
+    """Open a raw, non-blocking socket for echo requests, in the calling thread's network namespace."""
     family, protocol, _, _ = KINDS[version]
     return socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
 

@@ -11,7 +11,7 @@ from drivers.errors import KernelError, NoPermission
 
 @contextmanager
 def kernel_errors(operation: str, target: str, *, ignore: Collection[int] = ()) -> Iterator[None]:
-    """Convert an OSError that the ``with`` block raises to a driver error.
+    """Convert an OSError that the ``with`` block raises to a driver error (`refusal`).
 
     The error's text contains ``operation`` and ``target``, such as "add address" and "10.0.0.1/8". Errors with an errno
     in ``ignore`` are suppressed.
@@ -25,7 +25,10 @@ def kernel_errors(operation: str, target: str, *, ignore: Collection[int] = ()) 
 
 
 def refusal(operation: str, target: str, code: int) -> KernelError | NoPermission:
-    """Return the driver error for the errno ``code``; its text contains ``operation`` and ``target``."""
+    """Return the driver error for the errno ``code``; its text contains ``operation`` and ``target``.
+
+    This is `NoPermission` for EPERM and EACCES, and `KernelError` for any other code.
+    """
     if code in (errno.EPERM, errno.EACCES):
         return NoPermission(f"{operation} {target}: operation not permitted (root or CAP_NET_ADMIN is needed)")
     return KernelError(operation, target, code)

@@ -45,7 +45,10 @@ def _can_make(opened: Session, kind: str) -> bool:
 
 
 class Interface(NamedTuple):
-    """An interface with its addresses; ``endpoint_id`` comes from hawse's mark, and is "" without a mark."""
+    """An interface with its addresses.
+
+    ``endpoint_id`` is the endpoint that the alias of one of hawse's links names, or "" for any other interface.
+    """
 
     name: str
     mac: str

@@ -29,7 +29,7 @@ _APART = {4: _bounds("127.0.0.0/8", "169.254.0.0/16"), 6: _bounds("::1/128", "fe
 
 
 def interface_ranges(version: int) -> list[Range]:
-    """Return first and last address of each address range in use on the host's interfaces.
+    """Return first and last address, as integers, of each address range in use on the host's interfaces.
 
     The ranges are the interfaces' subnets and, for IPv4, the ranges routed to an interface. Ranges routed through
     gateways are ignored, as in Docker. Loopback and link-local ranges are left out.
@@ -128,7 +128,8 @@ def boot_identity() -> str:
     """Return a string that changes when the machine boots or the host gets a new network namespace.
 
     A container of another program gets a new namespace when it restarts. Because the kernel gives the inode number of a
-    deleted namespace to the next one, the namespace's cookie is used. Linux has cookies since 5.14.
+    deleted namespace to the next one, the namespace's cookie is used. Before Linux 5.14, namespaces have no cookie, and
+    the inode number is used.
     """
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     try:

@@ -26,6 +26,7 @@ SYN, RST = 2, 4
 def frame(probe: Tuple, source: IPAddress, target: IPAddress, port: int, flags: int = SYN, sequence: int = 1) -> bytes:
     """Return the IP packet of a probe (`drivers.linux.probes`) from ``source`` to ``target``.
 
+    ``probe`` gives the protocol, the IP version, and the source port or ICMP id. ``port`` is the destination port.
     ``flags`` and ``sequence`` are for TCP only.
     """
     if probe.protocol == "tcp":

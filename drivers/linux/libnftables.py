@@ -77,7 +77,11 @@ def _reserved_fds_free() -> Iterator[None]:
 
 
 def run(script: str) -> None:
-    """Run a script as one transaction; raises `Refused` with the error text that nftables prints."""
+    """Run a script as one transaction; raises `Refused` with the error text that nftables prints.
+
+    Raises `NoPermission` for a process without CAP_NET_ADMIN. Raises `Unsupported` if both libnftables and the nft
+    program are missing.
+    """
     action = partial(_execute, script, as_json=False)
     if recording.recorder is None:
         action()
@@ -88,7 +92,8 @@ def run(script: str) -> None:
 def listing(what: str, *, apart: bool = False) -> list[dict[str, Any]]:
     """Return the objects that the nftables command ``list <what>`` lists, in JSON form (libnftables-json(5)).
 
-    With ``apart``, the nft program lists them, because libnftables may crash on tables that a container has made.
+    ``what`` is, for example, "table inet hawse". With ``apart``, the nft program lists the objects, because libnftables
+    may crash on tables that a container has made. Raises the errors of `run`.
     """
     output = _execute(f"list {what}", as_json=True, apart=apart)
     objects: list[dict[str, Any]] = json.loads(output)["nftables"]
@@ -98,8 +103,8 @@ def listing(what: str, *, apart: bool = False) -> list[dict[str, Any]]:
 def listing_of_others(what: str) -> list[dict[str, Any]]:
     """Return the objects that ``list <what>`` lists in another program's tables; an empty list if nftables fails.
 
-    Because libnftables aborts its process if a name, a comment or an interface is not UTF-8, the nft program lists the
-    objects. Without that program, this process lists them.
+    The nft program lists the objects, because libnftables aborts its process if a name, a comment or an interface is
+    not UTF-8. If that program is missing, libnftables lists them in this process.
     """
     try:
         return listing(what, apart=True)
@@ -108,10 +113,10 @@ def listing_of_others(what: str) -> list[dict[str, Any]]:
 
 
 def is_plain(name: str) -> bool:
-    """Return whether a name from the kernel can be a part of a script.
+    """Return whether a name from the kernel can be a part of a script: letters, digits and ``_./-`` only.
 
-    Because the kernel allows any character in a name, a name made in a container could otherwise add commands to the
-    script, such as ``include``, which reads files of the host.
+    The kernel allows any character in a name. A name made in a container could otherwise add commands to the script,
+    such as ``include``, which reads files of the host.
     """
     return bool(_PLAIN.fullmatch(name))
 
@@ -128,10 +133,15 @@ def numbered(what: str) -> str:
 def _execute(script: str, *, as_json: bool, apart: bool = False) -> str:
     """Run a script, and return its output, which is JSON with ``as_json``.
 
-    The nft program runs the script with ``apart``, and in a network namespace that belongs to another user namespace.
-    Otherwise libnftables runs the script, if it is usable. Because libnftables crashes when it reads some sets that no
-    correct program makes, the owner of the other user namespace could end this process. Because the owner can also make
-    the nft program slow, other threads do not wait for the program.
+    libnftables runs the script, except in three cases. In these, the nft program runs it:
+
+    - ``apart`` is True.
+    - The network namespace belongs to another user namespace. Its owner could end this process, because libnftables
+      crashes when it reads some sets that no correct program makes.
+    - libnftables is missing, or the number of the next file descriptor is too large (`SELECTABLE`).
+
+    In the first two cases, other threads do not wait meanwhile, because the owner can make the nft program slow. If the
+    program is missing in these cases, libnftables runs the script.
     """
     if apart or netns.is_of_other_user_namespace():
         with suppress(Unsupported):

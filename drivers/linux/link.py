@@ -112,7 +112,7 @@ def find(session: Session, name: str) -> Link | None:
 
 
 def kind_attributes(session: Session, name: str) -> Any:
-    """Return the attributes that are specific to a link's kind (its type, such as vxlan).
+    """Return the attributes that are specific to a link's kind (its type, such as vxlan), as pyroute2 decodes them.
 
     Raises `KernelError` if no link has that name.
     """
@@ -167,8 +167,10 @@ def all_links(session: Session) -> list[Link]:
 def with_alias_or_mac(session: Session, alias: str, mac: str) -> list[Link]:
     """Return the links with this alias or this MAC in the session's network namespace.
 
-    A link with both in other attributes may also be returned. Root in a sandbox can make any number of links. Therefore
-    other links are not decoded, and more than `SANDBOX_LIMIT` such links raise `KernelError`.
+    A link is also returned if another of its attributes contains one of the two values. An empty value is ignored.
+
+    Root in a sandbox can make any number of links. Therefore, other links are not decoded, and more than
+    `SANDBOX_LIMIT` links to return raise `KernelError`.
     """
     parts = [part for part in (alias.encode(), bytes.fromhex(mac.replace(":", ""))) if part]
 
@@ -199,9 +201,9 @@ def add_bridge(session: Session, name: str, **attributes: Any) -> None:
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:
     """Create a veth pair in one request; ``peer`` holds the attributes of the other end.
 
-    The other end is created in the namespace that ``net_ns_fd`` in ``peer`` names. Raises `InterfaceRefused` if the
-    kernel refuses the ``address`` in ``peer``, such as a multicast address. Only the first six bytes of a longer
-    address are used. Both ends have a transmit queue length of 0, as Docker's have.
+    The other end is created in the namespace that ``net_ns_fd`` in ``peer`` names. ``peer`` must contain the MAC
+    ``address``; only its first six bytes are used. Raises `InterfaceRefused` if the kernel refuses this address, such
+    as a multicast address. Both ends have a transmit queue length of 0, as Docker's have.
     """
     other = _attributes({**peer, "address": peer["address"][:MAC_TEXT], "txqlen": 0})
     try:
@@ -313,7 +315,8 @@ def _get(session: Session, name: str) -> Any:
 def _attributes(values: Mapping[str, Any], kind: str = "") -> Attributes:
     """Return link attributes in the form that pyroute2 needs.
 
-    Attributes that only some kinds of links have are nested under the link's ``kind``.
+    Attributes that only some kinds of links have are nested under the link's ``kind``. Without ``kind``, they are left
+    out.
     """
     named = [(key if key.isupper() else f"IFLA_{key.upper()}", value) for key, value in values.items()]
     common = [item for item in named if item[0] in ANY_KIND]

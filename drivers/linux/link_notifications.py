@@ -58,10 +58,12 @@ times a second.
 class Change(NamedTuple):
     """One change of the kernel's state. A field that does not apply to the kind of change has its default.
 
-    ``gone`` is True if the object was removed. ``link`` is the index of the link, or -1 for all links. ``address``
-    is the packed address, or the packed destination of a route (b"" for a default route), and ``prefix`` is the prefix
-    length. ``on`` says whether a link is up with ARP enabled, or whether packets are forwarded. ``author`` is the PID
-    of the process that made the change, or 0 if unknown.
+    - ``gone``: whether the object was removed
+    - ``link``: the index of the link, or -1 for all links
+    - ``address``, ``prefix``: an address, or the destination of a route, packed, and its prefix length; b"" and 0 for a
+      default route
+    - ``on``: whether a link is up with ARP enabled, or whether packets are forwarded
+    - ``author``: the PID of the process that made the change, or 0 if unknown
     """
 
     kind: Kind
@@ -81,7 +83,7 @@ class LinkListener:
     """A listener for the changes in the namespace of the thread that creates the listener.
 
     ``groups`` are the kernel's multicast groups to receive, such as `HOST`. The BPF filter ``accepts`` selects
-    messages.
+    messages; an empty filter selects all.
     """
 
     def __init__(

@@ -22,7 +22,10 @@ WAITING = {"tcp": "0A", "udp": "07"}  # socket states TCP_LISTEN; TCP_CLOSE, whi
 
 
 def at(protocol: str, port: int) -> list[IPAddress]:
-    """Return the local addresses of the sockets that receive packets at a port."""
+    """Return the local addresses of the sockets that receive packets of new clients at a port.
+
+    These are listening TCP sockets and unconnected UDP sockets. The list is empty for SCTP, which is not looked up.
+    """
     ends = ((*_end(fields[1]), fields[3]) for file in FILES[protocol] for fields in _read(file))
     return [_address(place) for place, number, state in ends if (number, state) == (port, WAITING[protocol])]
 
@@ -63,7 +66,10 @@ def accepts(addresses: list[IPAddress], target: IPAddress) -> bool:
 
 
 class Socket(NamedTuple):
-    """A socket in a file of /proc/net: its port and state, and the other end of its connection."""
+    """A socket in a file of /proc/net: its port and state, and the other end of its connection.
+
+    ``state`` is the number that the kernel prints, such as "0A" for a listening TCP socket.
+    """
 
     port: int
     state: str
@@ -72,7 +78,10 @@ class Socket(NamedTuple):
 
 
 def sockets(file: str) -> Iterator[Socket]:
-    """Yield the sockets in a file of /proc/net. An IPv4 address that is mapped to IPv6 is returned as IPv4 address."""
+    """Yield the sockets in a file of /proc/net, such as "tcp6"; nothing if the file is missing.
+
+    An IPv4-mapped IPv6 address (``::ffff:192.0.2.1``) is returned as an IPv4 address.
+    """
     for _, local, other, state, *_ in _read(file):
         (_, port), (place, remote_port) = _end(local), _end(other)
         remote = _address(place)
@@ -81,7 +90,7 @@ def sockets(file: str) -> Iterator[Socket]:
 
 
 def _read(file: str) -> Iterator[list[str]]:
-    """Yield the columns of each socket in a file of /proc/net: number, own end, other end, state and more."""
+    """Yield the columns of each socket in a file of /proc/net: number, local end, remote end, state and more."""
     with suppress(OSError), open(f"/proc/thread-self/net/{file}", encoding="ascii") as table:
         yield from (line.split() for line in table.readlines()[1:])
 

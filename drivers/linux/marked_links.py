@@ -16,8 +16,9 @@ from drivers.model import IPInterface
 class FoundLink(NamedTuple):
     """A link with its addresses, except link-local addresses.
 
-    The mark gives ``network_id`` or ``endpoint_id``; without a mark, both are "". ``number`` is the link's index, and
-    ``master`` is the index of its bridge. ``peer`` is the index of the other end in the other end's namespace.
+    The mark gives ``network_id`` or ``endpoint_id``; without a mark, both are "". ``number`` is the link's index.
+    ``master`` is the index of its bridge, or 0. ``peer`` is the index of the link's other end or parent, in the
+    namespace of that link, or 0.
     """
 
     name: str
@@ -32,7 +33,7 @@ class FoundLink(NamedTuple):
 
 
 def of_host() -> list[FoundLink]:
-    """Return the links in the calling thread's namespace that have hawse's mark."""
+    """Return the links in the calling thread's namespace that have hawse's mark (an alias) of a network or endpoint."""
     return [candidate for candidate in _links() if candidate.network_id or candidate.endpoint_id]
 
 

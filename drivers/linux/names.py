@@ -34,7 +34,7 @@ def host_end_names(endpoint_id: str) -> tuple[str, ...]:
 
 
 def unfinished_name(owner_id: str) -> str:
-    """Return the temporary name that a new link has until the link gets its mark and final name.
+    """Return the temporary name that a new link has until the link gets its final name and hawse's mark (its alias).
 
     The link is an endpoint's sub-interface in its sandbox, or a network's parent interface on the host.
     """

@@ -31,7 +31,7 @@ _libc = ctypes.CDLL(None, use_errno=True)  # loaded once, because a load takes t
 def open_namespace(path: str) -> int:
     """Return a new file descriptor of the namespace at ``path``; raises FileNotFoundError if no namespace is there.
 
-    A file that is not a namespace is not opened. Because the path may belong to an unprivileged user, such a file may
+    A file that is not a namespace is not opened. The path may belong to an unprivileged user. Such a file may therefore
     be a device, or a FIFO, which would block.
     """
     place = os.open(path, os.O_PATH | os.O_CLOEXEC)

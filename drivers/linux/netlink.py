@@ -45,7 +45,8 @@ class Message(NamedTuple):
 class Session:
     """An open netlink socket, by default for rtnetlink.
 
-    The socket stays in the network namespace where it was opened.
+    The socket stays in the network namespace where it was opened. A request blocks until the kernel answers. After
+    `TIMEOUT` seconds without an answer, it raises OSError with EAGAIN.
     """
 
     def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
@@ -61,7 +62,10 @@ class Session:
         self._socket.close()
 
     def request(self, kind: int, body: bytes, flags: int = 0) -> list[bytes]:
-        """Send one message; return the bodies of the answers that precede the acknowledgement. Raises OSError."""
+        """Send one message; return the bodies of the kernel's answers before its acknowledgement.
+
+        Raises OSError if the kernel refuses the message.
+        """
         if recording.recorder is None:
             return self._answers(self._send(kind, body, flags | ACK))
         message, nothing = Message(kind, flags, body), list[bytes]()
@@ -72,8 +76,9 @@ class Session:
     def request_all(self, messages: Sequence[Message], number: int = 0) -> None:
         """Send messages together, as one transaction; return when the kernel acknowledges one of the messages.
 
-        All messages get the same sequence number: ``number`` if it is nonzero, else the session's next number. Raises
-        OSError if the kernel refuses the transaction.
+        One message must have the flag `ACK`, which requests the acknowledgement. All messages get the same sequence
+        number: ``number`` if it is nonzero, else the session's next number. Raises OSError if the kernel refuses the
+        transaction.
         """
         if recording.recorder is None:
             self.transact(messages, number)
@@ -108,10 +113,10 @@ class Session:
         return [(number - first, code) for number, code in self._refusals(first)]
 
     def request_until_visible(self, kind: int, body: bytes, shows: Callable[[], bool]) -> None:
-        """Send one message; return when ``shows`` returns True, even if the kernel has not finished the request.
+        """Send one message; return when the kernel has finished the request or ``shows`` returns True.
 
-        ``shows`` returns whether the effect of the request is visible. The kernel finishes the request even if this
-        process ends. Raises OSError if the kernel refuses the request.
+        ``shows`` returns whether the effect of the request is visible already. After that, the kernel finishes the
+        request even if this process ends. Raises OSError if the kernel refuses the request.
         """
         if recording.recorder is None:
             self._request_until_visible(kind, body, shows)

@@ -36,10 +36,10 @@ SILENT_ON_ARP = (3, 8)  # with these values of arp_ignore, an interface does not
 
 
 class Obstacle(NamedTuple):
-    """A program, queue or flag of an interface that can drop packets. ``kind`` is one of the constants of this module,
-    such as XDP.
+    """A program, queue or flag of an interface that can drop packets.
 
-    ``name`` is the name of a queueing discipline with its counters, or the flags of a bridge port.
+    ``kind`` is one of this module's constants `FILTER` to `NO_FLOODING`. For `DISCIPLINE`, ``name`` is the name of the
+    queueing discipline with its counters. For `NO_FLOODING`, it names the flags of the bridge port. Otherwise it is "".
     """
 
     kind: str

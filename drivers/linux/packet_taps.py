@@ -20,7 +20,7 @@ READS = 500  # maximum packets of one read, because a flood of packets must not 
 
 
 class Sight(NamedTuple):
-    """A packet of the probe with the addresses that it has at one interface.
+    """A packet of a probe (a test packet) or of its answer, with its addresses at one interface.
 
     ``reply`` is True for the answer, and ``reset`` for a TCP reset. ``outgoing`` is True if the packet leaves by the
     interface.
@@ -39,7 +39,7 @@ class Sight(NamedTuple):
 class Tap:
     """A packet socket at an interface of the calling thread's network namespace.
 
-    The socket receives only the packets of one probe.
+    The socket receives only the packets of one probe (a test packet) and of its answer.
     """
 
     def __init__(self, interface: str, probe: Tuple) -> None:

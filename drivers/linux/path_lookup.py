@@ -36,7 +36,11 @@ KIND_OF_ERROR = {
 
 
 class PacketRoute(NamedTuple):
-    """The route of a packet. ``kind`` is ``unicast``, ``local``, ``blackhole`` …, or "" without a route."""
+    """The route of a packet.
+
+    ``kind`` is the route's type, such as ``unicast``, ``local`` or ``blackhole``; "" without a route. ``gateway`` is
+    the next hop, or None for a direct route. ``source`` is the source address that the kernel prefers, or None.
+    """
 
     kind: str
     interface: str = ""
@@ -56,7 +60,7 @@ def route(target: IPAddress, source: IPAddress | None = None, received: str = ""
     """Return the route that a packet from ``source`` to ``target`` takes, by all routing rules and tables.
 
     For a forwarded packet, ``received`` is the interface at which the packet arrives. If forwarding is off at this
-    interface, the kernel finds only local routes.
+    interface, the kernel finds only local routes. Raises OSError if there is no such interface.
     """
     attributes: list[tuple[str, object]] = [("RTA_DST", str(target)), *([("RTA_SRC", str(source))] if source else [])]
     if received:

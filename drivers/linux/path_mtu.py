@@ -28,11 +28,17 @@ ERROR_QUEUE = socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
 
 
 def largest(address: IPAddress, mtu: int) -> int | None:
-    """Return the largest packet size that ``address`` answers, or None unless larger packets are lost silently.
+    """Return the largest packet size that ``address`` answers, if larger packets are lost silently.
 
-    The function sends packets of up to ``mtu`` bytes. The result is None if the largest packet is answered, if no
-    packet is answered, or if a router announces its MTU. Needs CAP_NET_RAW. Runs in the calling thread's network
-    namespace. Blocks up to two seconds, and less than 0.1 s if all packets are answered.
+    Sizes are in bytes and include the IP header. The largest packet that is sent has ``mtu`` bytes, at most 65535. The
+    result is None in these cases:
+
+    - the packet of ``mtu`` bytes is answered
+    - no packet is answered
+    - a router announces its MTU, or the kernel knows a smaller MTU
+
+    Needs CAP_NET_RAW. Runs in the calling thread's network namespace. Blocks up to two seconds, and less than 0.1 s if
+    all packets are answered.
     """
     sizes = [*(size for size in SIZES if size < mtu), mtu]
     with echo.open_socket(address.version) as sock:

@@ -97,7 +97,8 @@ def remove(file: Path) -> None:
 def directory_lock(directory: Path) -> Iterator[None]:
     """Hold an exclusive lock on a directory for the length of a ``with`` block.
 
-    The directory is created if missing, and removed at the end if it is empty.
+    Blocks until no other process holds the lock. The directory is created if missing, and removed at the end if it is
+    empty.
     """
     while True:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -40,10 +40,10 @@ class PortsExhausted(OSError):
 
 
 class Tuple(Struct, frozen=True):
-    """The key of a probe's packets: protocol (``tcp``, ``udp``, ``icmp``), IP version and number.
+    """What identifies the packets of a probe: protocol (``tcp``, ``udp``, ``icmp``), IP version and number.
 
-    ``number`` is the source port of TCP and UDP, or the id of an ICMP echo request. No other flow has this
-    number.
+    A probe is a test packet. ``number`` is the source port of TCP and UDP, or the id of an ICMP echo request. No other
+    flow has this number.
     """
 
     protocol: str
@@ -73,7 +73,7 @@ class Tuple(Struct, frozen=True):
 
 
 class TunnelFlow(Struct, frozen=True):
-    """The VXLAN packets to and from another host, as a flow that can be traced like a probe."""
+    """The VXLAN packets to and from the host ``other``, as a flow that can be traced like a probe (`Tuple`)."""
 
     other: IPAddress
     protocol_name: str = "udp"
@@ -90,8 +90,9 @@ class TunnelFlow(Struct, frozen=True):
 
 
 class Probe:
-    """One probe to ``address`` and ``port`` from the network namespace of the calling thread; port 0 means ICMP.
+    """One probe (a test packet or TCP connection) from the network namespace of the calling thread.
 
+    It goes to ``address`` and ``port``. ``protocol`` is ``tcp``, ``udp`` or ``icmp``. For ICMP, ``port`` is not used.
     The constructor raises PortsExhausted if a program in the namespace would get no source port for this target.
     """
 
@@ -163,7 +164,7 @@ class Probe:
     def poll(self) -> str:
         """Return the probe's result, or "" while there is none.
 
-        A result is ``open``, ``refused`` or the name of an errno, such as ``EHOSTUNREACH``.
+        A result is ``open`` (connected or answered), ``refused``, or the name of an errno, such as ``EHOSTUNREACH``.
         """
         if self.result or self.tuple.protocol == "tcp":
             return self.result or self._poll_tcp()
@@ -197,8 +198,8 @@ class Probe:
     def close(self) -> None:
         """Close the probe's socket.
 
-        An open TCP connection is first shut down. The call then blocks up to `END_SECONDS` until the service closes its
-        side, so that the service sees a normal end of the connection. If the service does not close its side, the
+        An open TCP connection is first shut down, so that the service sees a normal end of the connection. The call
+        then blocks up to `END_SECONDS` until the service closes its side. If the service does not close its side, the
         connection is reset.
         """
         if self.tuple.protocol == "tcp" and self.result == "open":
@@ -215,10 +216,10 @@ class Probe:
 
 
 def answer(probe: Tuple, local: IPAddress, port: int, client: IPAddress, client_port: int) -> None:
-    """Send a UDP answer from ``local``:``port`` to ``client``, the probe's sender, as if the service had answered.
+    """Send a UDP answer from ``local`` and ``port`` to ``client`` and ``client_port``, as if the service had answered.
 
-    The caller tests the path back with this answer, because the service itself may send none. Runs in the network
-    namespace of the service.
+    ``client`` is the sender of ``probe``. The caller tests the path back with this answer, because the service itself
+    may send none. Runs in the network namespace of the service. If the kernel refuses the packet, nothing is sent.
     """
     with socket.socket(FAMILIES[probe.version], socket.SOCK_RAW, socket.IPPROTO_UDP) as raw, suppress(OSError):
         raw.bind((str(local), 0))

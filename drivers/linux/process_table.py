@@ -20,7 +20,7 @@ SECOND = 1_000_000_000  # nanoseconds
 class Process(Struct, frozen=True):
     """One process. ``user`` and ``system`` are CPU times in nanoseconds, including children that have ended.
 
-    ``pid_namespace`` is "" if this process is not allowed to read it.
+    ``pid_namespace`` and ``net_namespace`` are "" if this process is not allowed to read them.
     """
 
     pid: int
@@ -94,7 +94,7 @@ def disk_bytes(pids: Iterable[int]) -> tuple[int, int]:
 
 
 def _labelled(path: str, label: bytes) -> int:
-    """Return the number in the line that begins with ``label``, or 0 if the file has no such line."""
+    """Return the number in the line that begins with ``label``; 0 without such a line or if the file is unreadable."""
     try:
         with open(path, "rb", buffering=0) as file:
             lines = file.read().splitlines()

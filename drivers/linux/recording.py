@@ -16,14 +16,16 @@ T = TypeVar("T")
 class Recorder(Protocol):
     """The interface of recorders. The modules that change the kernel call these methods.
 
-    ``act`` makes the change. A method with ``act`` returns the result of ``act``, or a value of the same type if it
-    does not call ``act``. A change for which ``act`` raises an error is not recorded, and the error is raised.
+    ``act`` makes the change. With ``--explain``, a method calls ``act``. If ``act`` raises an error, the change is not
+    recorded, and the method raises the error. With ``--dry-run``, a method does not call ``act``. Only `netlink` and
+    `nft` still call it for queries and for changes in this process's temporary network namespaces.
     """
 
     def netlink(self, session: Any, messages: Sequence[Any], act: Callable[[], T], nothing: T) -> T:
-        """Record netlink messages that are sent together; ``nothing`` is the result if they are not sent.
+        """Record netlink messages that ``act`` sends together, and return the result of ``act``.
 
-        ``session`` is a `drivers.linux.netlink.Session`, ``messages`` are `drivers.linux.netlink.Message`.
+        If the messages are not sent, the result is ``nothing``, or an answer that the recorder makes. ``session`` is a
+        `drivers.linux.netlink.Session`, ``messages`` are `drivers.linux.netlink.Message`.
         """
 
     def sysctl(self, path: str, value: str, act: Callable[[], object]) -> None:
@@ -57,10 +59,16 @@ class Recorder(Protocol):
         """
 
     def rule_comments(self, table: str, chain: str) -> list[str]:
-        """Return the comments of rules that only the recorder knows, in the calling thread's network namespace."""
+        """Return the comments of the rules that a dry run would have added to a chain.
+
+        ``table`` is family and name. The table is in the calling thread's network namespace.
+        """
 
     def listed(self, session: Any, kind: int, bodies: list[bytes]) -> list[bytes]:
-        """Return the kernel's list of objects, without the objects that a recorded change would have removed."""
+        """Return the kernel's list of objects, without the objects that a recorded change would have removed.
+
+        ``kind`` is the netlink type of the request, and ``bodies`` are the messages of the list.
+        """
 
     @property
     def is_dry_run(self) -> bool:
@@ -72,7 +80,7 @@ recorder: Recorder | None = None
 
 
 def stop() -> None:
-    """Record no further changes. A process that outlives the command calls this function."""
+    """Record no further changes of this process. A process that outlives the command calls this function."""
     global recorder  # noqa: PLW0603
     recorder = None
 
@@ -96,7 +104,8 @@ def comment(text: str) -> None:
 def command(*argv: str, act: Callable[[], object] = lambda: None, secret: bool = False) -> None:
     """Make a change by calling ``act``; with a recorder, also record the equivalent command ``argv``.
 
-    With ``secret``, the command's input contains secrets and is not shown.
+    A dry run only records the command. Without ``act``, the caller makes the change. With ``secret``, the command's
+    input contains secrets and is not shown.
     """
     if recorder is None:
         act()

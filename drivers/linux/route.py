@@ -45,9 +45,10 @@ HIGHEST_METRIC = (1 << 32) - 1
 
 
 class Route(Struct, frozen=True):
-    """A route of the main table that leads out of the link with the index ``link``, with or without a gateway.
+    """A route of the main table that leads out of the link with the index ``link``.
 
-    For a route with several next hops, and for a route that refuses packets, ``gateway`` is None and ``link`` is 0.
+    ``gateway`` is the next hop, or None for a route without one. If a route has several next hops, or refuses packets,
+    ``gateway`` is None and ``link`` is 0.
     """
 
     destination: IPNetwork

@@ -36,8 +36,9 @@ class Use(NamedTuple):
 def use(target: tuple[IPAddress, int] | None = None) -> Use:
     """Count the source ports that sockets in the calling thread's network namespace use.
 
-    Only TCP connections to ``target``, an address and a port, are counted; None means the target with the most
-    connections. A connection in state TIME_WAIT counts too, unless the kernel may use its port again (`_is_reusable`).
+    Of the TCP connections, only those to ``target`` are counted. ``target`` is an address and a port, or None for the
+    target with the most connections. A connection in state TIME_WAIT counts too, except if the kernel may use its port
+    again (`_is_reusable`).
     """
     first, last = map(int, (sysctl.read(RANGE) or "0 65535").split())
     reserved = {port for port in _reserved() if first <= port <= last}

@@ -2,11 +2,13 @@
 
 Paths are relative to /proc/sys. Paths use slashes and not dots, because interface names may contain dots.
 
-For each sysctl name, an instance of procfs has one list of the files that were looked up, in all network namespaces.
-Because the kernel searches this list, a look-up takes 1 to 5 ms with 1,000 namespaces. Therefore each thread mounts a
-procfs instance of its own, which no other process sees, and replaces the instance before its lists become long. The
-thread uses the instance for the sysctls of interfaces (`OF_INTERFACES`). For all other sysctls, it uses /proc/sys,
-because they are rarely used, and because an administrator may have mounted a file over one of them.
+An instance of procfs keeps a list of the looked-up files for each sysctl name. The list has the files of all network
+namespaces. Because the kernel searches this list, a look-up takes 1 to 5 ms with 1,000 namespaces. Therefore each
+thread mounts a procfs instance of its own, which no other process sees. It replaces the instance before its lists
+become long.
+
+The thread uses the instance for the sysctls of interfaces (`OF_INTERFACES`). For all other sysctls, it uses /proc/sys.
+They are rarely used, and an administrator may have mounted a file over one of them.
 """
 
 from __future__ import annotations
@@ -31,9 +33,13 @@ RENEWAL = 256
 class _Procfs:
     """An instance of procfs. ``root`` is its root directory, or None if /proc/sys must be used.
 
-    /proc/sys is used if this process must not mount procfs. It is also used if something is mounted at /proc/sys or
-    /proc/sys/net, or if one of them is read-only, because the administrator then wants to restrict it. ``space`` counts
-    the changes of the process's mount namespace before the mount.
+    /proc/sys is used in these cases:
+
+    - this process must not mount procfs
+    - something is mounted at /proc/sys or /proc/sys/net, or one of them is read-only; the administrator then wants to
+      restrict it
+
+    ``space`` counts the changes of the process's mount namespace before the mount.
     """
 
     def __init__(self) -> None:
@@ -62,7 +68,7 @@ _of_thread = _OfThread()
 
 
 def _place(path: str) -> tuple[str, int | None]:
-    """Return the path of a sysctl's file, and the descriptor of the directory in which the path begins.
+    """Return the path of a sysctl's file, and the descriptor of the directory to which the path is relative.
 
     The descriptor is for the parameter ``dir_fd`` of os.open(). It is None for an absolute path.
     """
@@ -102,7 +108,7 @@ def exists(path: str) -> bool:
 
 
 def write(path: str, value: str) -> None:
-    """Set a sysctl; raises `KernelError`.
+    """Set a sysctl; raises `KernelError` or `NoPermission` if the kernel refuses it.
 
     If the sysctl already has the value, nothing is written, because the sysctl may be read-only.
     """
@@ -152,7 +158,8 @@ def _write(path: str, value: str) -> None:
 def user_path(key: str) -> str:
     """Return the path of a sysctl whose name the user wrote with dots or slashes.
 
-    An example of a name is ``net.ipv4.conf.eth0.forwarding``. Raises `BadOption` for sysctls outside net.
+    Example: ``net.ipv4.conf.eth0.forwarding`` gives ``net/ipv4/conf/eth0/forwarding``. Raises `BadOption` for a sysctl
+    outside net, and for an empty part of the name.
     """
     first = next((c for c in key if c in "./"), ".")
     path = key if first == "/" else key.translate(str.maketrans("./", "/."))
