@@ -1,5 +1,5 @@
-"""Translate the drivers' messages to the kernel into the equivalent shell commands.
+"""Translate the drivers' netlink messages into equivalent shell commands, for ``--explain`` and ``--dry-run``.
 
-`drivers.explain.recorder` collects the changes. Each of the other modules translates the messages about one kind of
-object. The translation does not change the kernel.
+`drivers.explain.recorder` (``--explain``) and `drivers.explain.dry_run` (``--dry-run``) collect the commands. The
+modules `links`, `routes` and `netfilter` translate the messages about one kind of object each.
 """

@@ -1,8 +1,8 @@
 """The recorder of ``--dry-run``: it records the command for each change, and does not make the change.
 
-Reads go to the kernel, except reads of links and sysctls that earlier steps would have made. Each firewall transaction
-is sent without its end mark, so that the kernel checks it and then discards it. To find out whether the kernel supports
-a kind of link, the recorder creates such a link in a scratch namespace.
+Reads go to the kernel. Reads of links and sysctls that an earlier step would have made are answered here. Each firewall
+transaction is sent without its end mark, so that the kernel checks it and then discards it. To find out whether the
+kernel supports a kind of link, the recorder creates such a link in a temporary network namespace.
 """
 
 from __future__ import annotations
@@ -54,9 +54,15 @@ class DryRunRecorder(CommandRecorder):
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
         """Record a change without making it, and return ``nothing``; for a query, return the answer.
 
-        ``act`` sends the messages to the kernel. It is called for queries, and for changes of scratch namespaces. A
-        query for a link that only the dry run has made or deleted is answered from `ImaginedLinks`, because the kernel
-        does not know it.
+        ``act`` sends the messages to the kernel. ``nothing`` is the result for messages that are not sent. Three cases
+        are different:
+
+        - A query is sent to the kernel.
+        - A query for a link that the dry run has made or deleted is answered from `ImaginedLinks`, because the kernel
+          does not know it.
+        - A change in a temporary namespace of this process is made and not recorded.
+
+        Raises OSError for a change that the kernel would refuse.
         """
         namespace = session.namespace()
         if not any(self._changes(session, message) for message in messages):
@@ -75,10 +81,10 @@ class DryRunRecorder(CommandRecorder):
         return nothing
 
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
-        """Return the kernel's list ``bodies`` without the routes of sandbox interfaces that the dry run has deleted.
+        """Return the kernel's answers ``bodies`` without the routes of sandbox interfaces that the dry run has deleted.
 
-        ``kind`` is the type of the netlink request. A deleted interface is one end of a veth pair. The dry run deletes
-        the pair by the end on the host (`_lose`).
+        ``kind`` is the type of the netlink request; only the answers to RTM_GETROUTE are changed. The dry run deletes a
+        veth pair by its end on the host. `_lose` has stored the index of the end in the sandbox.
         """
         if kind != RTM_GETROUTE or not self._lost or session.namespace() == self._home:
             return bodies
@@ -90,7 +96,11 @@ class DryRunRecorder(CommandRecorder):
         self._sysctls[os.stat(HERE).st_ino, path] = value
 
     def sysctl_value(self, path: str) -> str | None:
-        """Return the value that a sysctl has in the dry run, or None if the kernel's value applies."""
+        """Return the value that a sysctl has in the dry run, or None if the kernel's value applies.
+
+        A link that only the dry run has made has the kernel's values for new links, until the dry run sets another
+        value.
+        """
         namespace = os.stat(HERE).st_ino
         value = self._sysctls.get((namespace, path))
         if value is None and self._links.find(namespace, imagined.of_link(path)):
@@ -98,9 +108,10 @@ class DryRunRecorder(CommandRecorder):
         return value
 
     def nft(self, script: str, act: Callable[[], object]) -> None:
-        """Record the command that runs an nftables script; in a scratch namespace, run the script with ``act`` instead.
+        """Record the command that runs an nftables script, without running the script.
 
-        The script and the tables that it makes are kept for later steps of the dry run.
+        The script and the tables that it makes are kept for later steps of the dry run. In a temporary namespace of
+        this process, the script is run by ``act`` and not recorded.
         """
         namespace = os.stat(HERE).st_ino
         if self._prefix(namespace) is None:
@@ -116,11 +127,17 @@ class DryRunRecorder(CommandRecorder):
         return [text for script in self._scripts[os.stat(HERE).st_ino] for text in adding.findall(script)]
 
     def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
-        """Record the command line ``argv``; does not call ``act``, which would make the change."""
+        """Record the command line ``argv``; does not call ``act``, which would make the change.
+
+        With ``secret``, the command line becomes a comment, because the command's input contains secrets.
+        """
         super().command(argv, lambda: None, secret=secret)
 
     def link_index(self, name: str, session: Session | None = None) -> int | None:
-        """Return a link's index if the dry run has made the link, 0 if it has deleted the link, else None."""
+        """Return a link's index if the dry run has made the link, 0 if it has deleted the link, else None.
+
+        The link is in the namespace of ``session``. Without ``session``, it is in the calling thread's namespace.
+        """
         namespace = session.namespace() if session else os.stat(HERE).st_ino
         if not self._links.knows(namespace, name):
             return None
@@ -128,9 +145,10 @@ class DryRunRecorder(CommandRecorder):
         return imagined.index if imagined else 0
 
     def _imagine(self, session: Session, namespace: int, message: Message) -> None:
-        """Record in the imagined links (links that only the dry run has made) what a message would change.
+        """Change the dry run's own links (`ImaginedLinks`) as ``message`` would change the kernel's links.
 
-        Raises OSError if the kernel does not support the kind of a new link.
+        ``namespace`` is the inode number of the session's namespace. Raises OSError if the message creates a link of a
+        kind that the kernel does not support.
         """
         content = decode(ifinfmsg, message.body)
         if message.flags & NLM_F_CREATE:
@@ -140,9 +158,9 @@ class DryRunRecorder(CommandRecorder):
         self._links.apply(namespace, message, name)
 
     def _lose(self, session: Session, message: Message, name: str) -> None:
-        """Record the index of a veth interface's peer if the message deletes the interface.
+        """If ``message`` deletes the veth interface ``name``, store the index of the other end of the veth pair.
 
-        The kernel would delete the peer too. The peer is in the sandbox, and `listed` omits its routes.
+        The kernel would delete the other end too. This end is in the sandbox, and `listed` leaves out its routes.
         """
         if message.kind == RTM_DELLINK and name and (present := link.find(session, name)) and present.kind == "veth":
             self._lost.add(present.peer)
@@ -172,10 +190,10 @@ class DryRunRecorder(CommandRecorder):
         return [imagined.body()]
 
     def _check(self, session: Session, namespace: int, messages: Sequence[Message]) -> None:
-        """Check a transaction without making it; raises OSError if the kernel would refuse it.
+        """Check a firewall transaction without making it; raises OSError if the kernel would refuse it.
 
-        A table that the dry run has made is not checked. Because the kernel has discarded the earlier transactions of
-        the dry run, they are sent again with this transaction.
+        The earlier transactions for the same table are sent again with this one, because the kernel has discarded them.
+        A transaction for a table that only the dry run has made is not checked.
         """
         table, changes = _table(messages), messages[1:-1]
         if (namespace, table) not in self._tables:

@@ -40,7 +40,7 @@ class Imagined(Struct):
 
 
 class ImaginedLinks:
-    """The links of all namespaces that a dry run has made (`Imagined`) or deleted (None)."""
+    """The links that a dry run has made (stored as `Imagined`) or deleted (stored as None), by namespace and name."""
 
     def __init__(self) -> None:
         self._links: defaultdict[int, dict[str, Imagined | None]] = defaultdict(dict)
@@ -69,7 +69,8 @@ class ImaginedLinks:
     def apply(self, namespace: int, message: Message, name: str) -> None:
         """Record what a message about a link would change; ``namespace`` is the namespace's inode number.
 
-        ``name`` is the present name of the link whose index is in the message.
+        ``name`` is the present name of the link whose index is in the message. It is not used if the message creates a
+        link.
         """
         content = decode(ifinfmsg, message.body)
         if message.kind == RTM_DELLINK:
@@ -106,12 +107,18 @@ class ImaginedLinks:
 
 
 def of_link(path: str) -> str:
-    """Return the name of the link that a sysctl belongs to, or "" for a sysctl that belongs to no link."""
+    """Return the name of the link that a sysctl belongs to, or "" for a sysctl that belongs to no link.
+
+    Example: "net/ipv4/conf/eth0/forwarding" gives "eth0".
+    """
     parts = path.split("/")
     return parts[3] if len(parts) == 5 and parts[2] in DEFAULTS else ""
 
 
 def for_new_links(path: str) -> str:
-    """Return the sysctl below ``conf/default`` from which a new link copies the value of its sysctl ``path``."""
+    """Return the path of the sysctl that has the value for new links, for the path of a link's sysctl.
+
+    Example: "net/ipv4/conf/eth0/forwarding" gives "net/ipv4/conf/default/forwarding".
+    """
     parts = path.split("/")
     return "/".join([*parts[:3], "default", *parts[4:]])

@@ -1,4 +1,4 @@
-"""Test whether the kernel supports a kind of link, by creating such a link in a scratch namespace."""
+"""Test whether the kernel supports a kind of link, by creating such a link in a temporary network namespace."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ ALONE: dict[str, dict[str, Any]] = {"bridge": {}, "dummy": {}, "vxlan": {"vxlan_
 
 
 def require(kind: str) -> None:
-    """Check that the kernel supports a kind of link, by making such a link; raises OSError if it does not.
+    """Check that the kernel supports a kind of link, such as "vxlan"; raises OSError if it does not.
 
-    Kinds without an entry in this module are not tested.
+    The check creates such a link in a temporary network namespace. Kinds without an entry in this module are not
+    tested.
     """
     if kind not in (*WITH_PARENT, *ALONE):
         return

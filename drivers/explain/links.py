@@ -140,7 +140,10 @@ def _settings(content: Any, names: NameLookup) -> Iterator[str]:
 
 
 def _special(name: str, value: Any, names: NameLookup) -> Iterator[str]:
-    """Yield the words for the attribute ``name``, which only links of this kind have."""
+    """Yield the words for an attribute ``name`` that only one kind of link has; ``value`` is the attribute's value.
+
+    Example: "IFLA_VXLAN_ID" and 42 give "id", "42".
+    """
     if name == "VETH_INFO_PEER":
         yield from ("peer", "name", value.get_attr("IFLA_IFNAME"), *_settings(value, names))
     elif name in KINDS:

@@ -35,7 +35,7 @@ ADDRESS_WORDS = {TUPLE_ORIG: ("--orig-src", "--orig-dst"), TUPLE_REPLY: ("--repl
 
 
 def script(messages: Iterable[Message]) -> str:
-    """Return the nftables script for a transaction; messages that are not about elements are left out."""
+    """Return the nftables script for a transaction. Only messages that add or remove set elements are translated."""
     changes = [change for message in messages if message.kind in VERBS for change in _changes(message)]
     lines: list[str] = []
     for (verb, table), group in groupby(changes, key=lambda change: change[:2]):
@@ -44,7 +44,7 @@ def script(messages: Iterable[Message]) -> str:
 
 
 def _changes(message: Message) -> list[tuple[str, str, Element]]:
-    """Return verb, table and element for each element of a message."""
+    """Return (verb, table, element) for each set element in a message; the verb is "add" or "destroy"."""
     attributes = read(message.body, NFGENMSG.size)
     table = f"{FAMILY_NAMES[message.body[0]]} {read_text(attributes[TABLE])}"
     name = read_text(attributes[SET])
@@ -54,9 +54,10 @@ def _changes(message: Message) -> list[tuple[str, str, Element]]:
 
 
 def nft(text: str) -> tuple[list[str], str]:
-    """Return the words of the command that runs a script, and its input ("" for a script of one line).
+    """Return the words of the nft(8) command that runs the script ``text``, and the command's standard input.
 
-    In the input, an include statement replaces hawse's static rules, because they would hide the other lines.
+    A script of one line is an argument of the command, and the input is "". In the input, an include statement replaces
+    hawse's static rules, because they would hide the other lines.
     """
     for table, file in FILES.items():
         text = text.replace(ruleset(table), f'include "{rules_file(file)}"')

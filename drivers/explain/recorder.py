@@ -37,8 +37,8 @@ class CommandRecorder:
     """Records the commands for the changes of this process, in order, as a user types them in a shell.
 
     The commands are for a shell in the network namespace where the recorder was created. A change in another namespace
-    is recorded only if that namespace was opened by its path. All other namespaces are scratch namespaces of this
-    process.
+    is recorded only if that namespace was opened by its path (`opened`). All other namespaces are temporary namespaces
+    of this process.
     """
 
     is_dry_run = False
@@ -54,9 +54,10 @@ class CommandRecorder:
         return text.decode("utf-8", "surrogateescape").split(END)[:-1]
 
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
-        """Make the change by calling ``act``, and return its result; record the commands of the change.
+        """Send ``messages`` by calling ``act``, and return its result; record the equivalent commands.
 
-        The commands of messages that the kernel refused are not recorded. ``nothing`` is not used.
+        The commands of messages that the kernel refused are not recorded. ``nothing`` is not used, because only the dry
+        run returns it.
         """
         texts = self._described(session, messages)
         result = act()
@@ -97,7 +98,7 @@ class CommandRecorder:
     def opened(self, path: str, inode: int) -> None:
         """Record the path by which a network namespace can be entered; ``inode`` is its inode number.
 
-        Only the first path of a namespace is used.
+        Only the first path of a namespace is used. A path below /proc/self or /proc/thread-self is ignored.
         """
         if not path.startswith(OWN):
             self._paths.setdefault(inode, path)
@@ -129,9 +130,10 @@ class CommandRecorder:
         os.write(self._log, kept.encode("utf-8", "surrogateescape"))
 
     def _prefix(self, inode: int) -> list[str] | None:
-        """Return the words that run a command in a network namespace, or None for a scratch namespace.
+        """Return the words that run a command in a network namespace, or None for a temporary namespace.
 
-        ``inode`` is the namespace's inode number. The result is empty for the namespace of the shell.
+        ``inode`` is the namespace's inode number. The result is empty for the namespace of the shell. Temporary
+        namespaces are those that this process creates and does not keep.
         """
         path = self._paths.get(inode)
         if path is None:
@@ -147,7 +149,11 @@ class CommandRecorder:
         return NameLookup(session.name, self._path)
 
     def _described(self, session: Session, messages: Sequence[Message]) -> list[str]:
-        """Return the command for each message, or "" for a message that changes nothing."""
+        """Return the command for each message; "" for a message that changes nothing, or in a temporary namespace.
+
+        A firewall transaction gives one command for all its messages. The list is empty if the transaction changes no
+        set element, or is in a temporary namespace.
+        """
         if session.protocol == NETFILTER and not any(message.kind == conntrack.DELETE for message in messages):
             text = netfilter.script(messages)
             prefix = self._prefix(session.namespace()) if text else None
