@@ -131,9 +131,9 @@ class OverlayDriver:
             place.inside(lambda there: port.unplug(there, endpoint))
 
     def watched(self, network: NetworkSpec) -> tuple[str, str]:
-        """Return "", because no link of the network is on the host, and the path of the network's own namespace.
+        """Return ("", path of the network's own namespace); the path is "" if the namespace does not exist.
 
-        The path is "" if the namespace does not exist.
+        The first value is "", because no link of the network is on the host.
         """
         place = self.namespace(network)
         return "", place.sandbox.path if place.exists() else ""
@@ -202,8 +202,9 @@ class OverlayDriver:
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
         """Recreate missing devices, and make the FDB and neighbour tables contain exactly these peers.
 
-        Raises `Missing` immediately if the network is not up. Raises `Missing` at the end if a peer's host has no
-        tunnel.
+        A peer is an endpoint on another host. The firewall then accepts VXLAN packets only from the peers' hosts.
+        Raises `Missing` immediately if the network's namespace does not exist on this host. In an encrypted network,
+        raises `Missing` at the end if this host has no tunnel to a peer's host.
         """
         options = overlay_options.complete(network)
         place = self.namespace(network)
@@ -214,7 +215,12 @@ class OverlayDriver:
         _require_tunnels(options, peers)
 
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Add the table entries of one peer, and replace earlier entries of its MAC and addresses; idempotent."""
+        """Add the table entries of one peer, and replace earlier entries of its MAC and addresses; idempotent.
+
+        Also accepts VXLAN packets from the peer's host, and announces the peer's MAC to this host's sandboxes. Raises
+        `Missing` if the network is not up on this host. Also raises `Missing` if an encrypted network has no tunnel to
+        the peer's host.
+        """
         options = overlay_options.complete(network)
         place = self.namespace(network)
         _require_tunnels(options, [peer])
@@ -238,8 +244,9 @@ class OverlayDriver:
     ) -> list[Difference]:
         """Return how this host's kernel objects and tables differ from the network's required state.
 
-        With ``fix``, the differences are also repaired. With ``tunnels``, a host for which the network's options have
-        no tunnel is also a difference.
+        With ``fix``, the differences are also repaired. Without ``fix``, the tables are compared only if all kernel
+        objects are correct. With ``tunnels``, a peer's host to which an encrypted network has no tunnel is also a
+        difference; ``fix`` cannot repair it.
         """
         options = overlay_options.complete(network)
         place = self.namespace(network)
@@ -253,7 +260,10 @@ class OverlayDriver:
         return differences + [Difference("missing", "tunnel", f"a tunnel to {vtep}") for vtep in lost]
 
     def shut(self, network: NetworkSpec) -> None:
-        """Accept the network's tunnel packets only from the hosts of programmed peers; idempotent."""
+        """Make the firewall drop the network's VXLAN packets, except from the hosts of programmed peers; idempotent.
+
+        Does nothing for an encrypted network.
+        """
         if gate := _gate(network):
             gate.shut()
 
@@ -287,9 +297,10 @@ class OverlayDriver:
 
 
 def _gate(network: NetworkSpec) -> Gate | None:
-    """Return the firewall's `Gate` for the network's VXLAN packets, or None if the network is encrypted.
+    """Return the `Gate` of a network, or None for an encrypted network.
 
-    An encrypted network needs no `Gate`, because the network accepts authenticated packets only.
+    A `Gate` has the firewall elements that say which hosts may send VXLAN packets of the network. An encrypted network
+    needs none, because it accepts authenticated packets only.
     """
     return None if overlay_options.is_encrypted(network) else Gate(link.VXLAN_PORT, overlay_options.vnis(network))
 
@@ -342,8 +353,8 @@ def _add(tables: Tables, peer: Peer) -> None:
 def _reconcile(tables: Tables, peers: Sequence[Peer]) -> RowDifference:
     """Program exactly these peers (endpoints on other hosts) into the tables; return how the tables differed before.
 
-    Announce new MACs to this host's sandboxes. A sandbox may know an earlier MAC of an address, even if an earlier call
-    has already removed the earlier peer from the tables.
+    Announces new MACs to this host's sandboxes. A sandbox may still know another MAC for an address, which an earlier
+    peer had. The tables need not contain that earlier peer any more.
     """
     difference = tables.difference(peers)
     difference.apply()

@@ -49,10 +49,11 @@ class RowDifference(Struct, frozen=True):
         neighbor.change(self.missing, gone)
 
     def announced(self) -> set[str]:
-        """Return the addresses whose MAC is announced: those with a new neighbour entry, or with a changed MAC.
+        """Return the addresses whose MACs must be announced to this host's sandboxes.
 
-        If more than `ANNOUNCEMENTS_LIMIT` entries are new, return only the addresses with a changed MAC. A host that
-        fills a large network's tables for the first time then sends no announcement for each peer.
+        These are the addresses of the missing neighbour entries. If more than `ANNOUNCEMENTS_LIMIT` entries are
+        missing, these are only the addresses whose MAC has changed. Therefore a host that fills a large network's
+        tables for the first time sends no announcements.
         """
         added = {row.key for row in self.missing if row.kind == "neighbor"}
         before = {row.key for row in self.unexpected if row.kind == "neighbor"}
@@ -70,7 +71,8 @@ class RowDifference(Struct, frozen=True):
 class Tables:
     """The FDB and neighbour tables of one network on this host.
 
-    The calling thread must be in the network's namespace.
+    The calling thread must be in the network's namespace. The constructor raises `Missing` if a VXLAN device is
+    missing.
     """
 
     def __init__(self, network: NetworkSpec, options: OverlayOptions) -> None:
@@ -126,10 +128,10 @@ class Tables:
         return [ip_address(row.key) for row in unused if row.kind == "flood"]
 
     def _home(self, peer: Peer) -> int:
-        """Return the index of the VXLAN device for the peer's subnet.
+        """Return the link index of the VXLAN device for the peer's subnet.
 
-        A MAC can be behind only one bridge port. For a peer with two subnets, the function therefore returns the device
-        of the IPv4 subnet.
+        Because a MAC can be behind only one bridge port, a peer with two subnets gets the device of the IPv4 subnet. A
+        peer outside all subnets gets the first device.
         """
         for address in filter(None, (peer.ipv4, peer.ipv6)):
             for number, pool in enumerate(self.network.pools):

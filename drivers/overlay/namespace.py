@@ -60,9 +60,9 @@ class OverlayNamespace(Struct, frozen=True):
         return bridge.mtu if bridge is not None else 0
 
     def inside(self, action: Callable[[Session], T]) -> T:
-        """Run ``action`` in the overlay network's namespace, with a netlink session of that namespace.
+        """Run ``action`` in the overlay network's namespace, and return its result.
 
-        Raises `Missing` if the namespace does not exist.
+        ``action`` gets a netlink session of that namespace. Raises `Missing` if the namespace does not exist.
         """
         self._require()
         return sandboxes.inside(self.sandbox, action)
@@ -70,13 +70,14 @@ class OverlayNamespace(Struct, frozen=True):
     def make(self, options: OverlayOptions) -> None:
         """Create the missing objects of the network; idempotent.
 
-        If an error occurs and the network did not exist before the call, all objects are removed again.
+        If an error occurs and the namespace did not exist before the call, all objects are removed again. Raises
+        `Missing` if no device of the host has this host's underlay address.
         """
         with persistent_netns.directory_lock(self.file.parent):
             self._make(options)
 
     def repair(self, options: OverlayOptions) -> None:
-        """Recreate missing or wrong kernel objects of the network; raises `Missing` if the network is not up."""
+        """Recreate missing or wrong kernel objects of the network; raises `Missing` if its namespace does not exist."""
         with persistent_netns.directory_lock(self.file.parent):
             self._require()
             if self.compare(options):

@@ -25,8 +25,9 @@ WIREGUARD_OVERHEAD = {4: 60, 6: 80}
 class OverlayOptions(Struct, frozen=True):
     """The parsed options of an overlay network; a value that the cluster has not chosen yet is None or empty.
 
-    ``mtu`` is the MTU of the underlay (the network between the hosts); 0 means the MTU of the underlay device. ``vnis``
-    are the VXLAN ids, one per pool.
+    ``vtep`` is this host's address on the underlay, the network between the hosts. ``vnis`` are the VXLAN ids, one per
+    subnet. ``mtu`` is the MTU of the underlay; 0 means the MTU of the device with the address ``vtep``. ``encrypted``
+    is what the user asked for, and ``wireguard`` has this host's keys.
     """
 
     vtep: IPAddress | None
@@ -44,7 +45,7 @@ class OverlayOptions(Struct, frozen=True):
     def tunnel_mtu(self, underlay: int) -> int:
         """Return the MTU of the device that sends VXLAN packets: the tunnel's interface or the underlay device.
 
-        ``underlay`` is the MTU of the underlay device.
+        ``underlay`` is the MTU of the underlay device. The field ``mtu`` replaces it if it is set.
         """
         assert self.vtep is not None
         return (self.mtu or underlay) - (WIREGUARD_OVERHEAD[self.vtep.version] if self.wireguard else 0)
@@ -54,9 +55,9 @@ class OverlayOptions(Struct, frozen=True):
         return self.tunnel_mtu(underlay) - VXLAN_OVERHEAD[self.local.version]
 
     def largest_mtu(self, underlay: int) -> int:
-        """Return the largest MTU of containers' interfaces at which their packets fit through an underlay device.
+        """Return the largest MTU of containers' interfaces that an underlay device with the MTU ``underlay`` can carry.
 
-        ``underlay`` is the MTU of the underlay device. The tunnels of an encrypted network need not exist yet.
+        The field ``mtu`` is ignored. The tunnels of an encrypted network need not exist yet; they have IPv4 addresses.
         """
         assert self.vtep is not None
         tunnel = WIREGUARD_OVERHEAD[self.vtep.version] if self.encrypted else 0

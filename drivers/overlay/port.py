@@ -47,8 +47,8 @@ def _set_up(there: Session, endpoint: EndpointSpec, index: int) -> None:
 def attach(there: Session, endpoint: EndpointSpec, mtu: int) -> None:
     """Put the endpoint's port back on the bridge, and set it up again; idempotent.
 
-    ``mtu`` is the MTU of the network's devices, or 0 if it is unknown. The calling thread is in the network's
-    namespace, and ``there`` is a netlink session in that namespace.
+    Does nothing if the port or the bridge is missing. ``mtu`` is the MTU of the network's devices, or 0 if it is
+    unknown. The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
     """
     port_link, bridge = marked_links.host_end(there, endpoint.id), link.index(BRIDGE)
     if port_link is not None and bridge:
@@ -75,10 +75,10 @@ def compare(there: Session, endpoint: EndpointSpec, mtu: int) -> list[Difference
 
 
 def too_large(opened: Session, interface: str, mtu: int) -> list[Difference]:
-    """Return a difference if the sandbox's interface has a larger MTU than the bridge, which drops larger packets.
+    """Return a difference if the sandbox's interface has a larger MTU than the bridge; an empty list otherwise.
 
-    ``mtu`` is the bridge's MTU, or 0 if it is unknown. A user may choose a smaller MTU for the interface. The calling
-    thread is in the sandbox.
+    The bridge drops packets that are larger than its MTU. A smaller MTU of the interface is correct, because a user may
+    have chosen it. ``mtu`` is the bridge's MTU, or 0 if it is unknown. The calling thread is in the sandbox.
     """
     present = link.find(opened, interface)
     if present is None or not mtu or present.mtu <= mtu:
@@ -107,10 +107,10 @@ def unplug(there: Session, endpoint: EndpointSpec) -> None:
 def route_other_subnets(
     there: Session, network: NetworkSpec, endpoint: EndpointSpec, interface: str, *, keep_existing: bool = False
 ) -> None:
-    """Route the network's other subnets out of the interface, because their endpoints are on the same bridge.
+    """Add a route through ``interface`` for each other subnet of the network, because they are on the same bridge.
 
-    The calling thread is in the sandbox. With ``keep_existing``, routes that exist already are kept.
-    Otherwise such a route raises `KernelError`.
+    The calling thread is in the sandbox, and ``there`` is a netlink session in the sandbox. With ``keep_existing``,
+    routes that exist already are kept. Without it, such a route raises `KernelError`.
     """
     subnets = [a.network for a in (endpoint.ipv4, endpoint.ipv6) if a is not None]
     for subnet in _others(network, subnets):

@@ -51,17 +51,16 @@ def device(number: int) -> str:
 
 
 def devices(network: NetworkSpec) -> Sequence[str]:
-    """Return the names of a network's VXLAN devices, in the order of its pools."""
+    """Return the names of a network's VXLAN devices, in the order of its subnets (``network.pools``)."""
     return [device(number) for number in range(len(network.pools))]
 
 
 def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec, options: OverlayOptions) -> None:
-    """Create missing devices, and create devices with wrong settings again; idempotent.
+    """Create missing devices, and create devices with wrong settings again; idempotent. New devices stay down.
 
-    New devices stay down.
-
-    ``there`` is a netlink session in the network's namespace, and ``underlay`` a session in the underlay's namespace.
-    The calling thread must be in the network's namespace, and ``namespace`` is a file descriptor of that namespace.
+    The calling thread is in the network's namespace. ``there`` is a netlink session in this namespace, and
+    ``namespace`` is a file descriptor of it. ``underlay`` is a netlink session in the namespace that sends the VXLAN
+    packets. This is the host's namespace, or the network's namespace if the network is encrypted.
     """
     _make_bridge(there, network)
     bridge = link.index(BRIDGE)
@@ -114,7 +113,7 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
 def shared_mtu(there: Session, network: NetworkSpec) -> int:
     """Return the common MTU of the network's devices, or 0 if their MTUs differ.
 
-    If they differ, one of the devices must be repaired. The calling thread is in the network's namespace.
+    Different MTUs mean that one of the devices needs a repair. The calling thread is in the network's namespace.
     """
     links = [link.find(there, name) for name in (BRIDGE, *devices(network))]
     values = {device.mtu if device is not None else 0 for device in links}

@@ -78,9 +78,9 @@ class Tunnel:
         return rules == self._rules() and chains == {chain: chain for chain, _ in rules}
 
     def make(self) -> None:
-        """Create the tunnel's interface and move it into the network's namespace; idempotent.
+        """Create the tunnel's interface in the network's namespace; idempotent.
 
-        The interface is created in the host's namespace, so that its UDP socket stays there.
+        The creation starts in the host's namespace, so that the interface's UDP socket stays there.
         """
         if self.is_there():
             return
@@ -153,7 +153,7 @@ class Tunnel:
         return True
 
     def _start_process(self) -> None:
-        """Start wireguard-go in a new process session.
+        """Start wireguard-go in a new process session; raises `Unsupported` if it is missing or does not start.
 
         The started process goes to the background when the tunnel's interface exists.
         """
@@ -186,7 +186,7 @@ class Tunnel:
             raise self._refused(f"wg {argv[0]}: {done.stderr.strip()}")
 
     def _run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[Any]:
-        """Run a program with the ``options`` of subprocess.run(); raises a driver error after `TIMEOUT` seconds."""
+        """Run a program with the ``options`` of subprocess.run(); raises `Unsupported` after `TIMEOUT` seconds."""
         try:
             return subprocess.run(command, timeout=TIMEOUT, check=False, **options)
         except subprocess.TimeoutExpired as error:
