@@ -34,9 +34,10 @@ The number is small because the kernel's list of links is locked during the dele
 
 
 def destroy(host: Host, network_id: str) -> None:
-    """Remove a network's kernel objects, record and intents; idempotent.
+    """Remove a network's kernel objects, its record and its intents (records of unfinished work); idempotent.
 
-    Also removes a network whose creation was interrupted.
+    Also removes a network whose creation was interrupted. Raises EngineError if the driver fails; the record then
+    remains.
     """
     for error in destroy_all(host, [network_id]).values():
         raise error
@@ -45,8 +46,8 @@ def destroy(host: Host, network_id: str) -> None:
 def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     """Remove the kernel objects, records and intents of networks, as `destroy` does; return the errors by network id.
 
-    The networks of a driver that is a `BulkRemover` are removed together. If there are `BACKGROUND_REMOVAL_LIMIT` or
-    more, they are only disabled, and `finish_retired` deletes their links later.
+    The networks of a driver that is a `BulkRemover` are removed together. If one driver has `BACKGROUND_REMOVAL_LIMIT`
+    networks or more, the kernel objects of these networks are only disabled. `finish_retired` then deletes them later.
     """
     by_driver: dict[str, list[NetworkRecord]] = {}
     with host.store.read() as reader:
@@ -71,7 +72,8 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> bool:
     """Disable the networks ``records`` without deleting their links; return False if the driver cannot do this.
 
-    Begins an intent for each network whose kernel objects remain. The caller deletes the records.
+    Begins an intent for each network whose kernel objects remain, so that `finish_retired` deletes them later. The
+    caller deletes the records.
     """
     try:
         driver = host.driver(type_name)
@@ -88,9 +90,10 @@ def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> boo
 
 
 def finish_retired(host: Host, retired: Sequence[str]) -> dict[str, EngineError]:
-    """Delete the kernel objects of networks that have no record any more; return the errors by item. Idempotent.
+    """Delete the kernel objects of networks that `destroy_all` has only disabled; return the errors; idempotent.
 
-    Each item of ``retired`` has the form "driver:network id", as in the intents.
+    Each item of ``retired`` has the form "driver:network id", as in the intents. The networks have no record any more.
+    The errors are by item. If the deletion of one network fails, all items of its batch (`BATCH_LIMIT`) have the error.
     """
     errors: dict[str, EngineError] = {}
     for first in range(0, len(retired), BATCH_LIMIT):
@@ -176,9 +179,9 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
 
 
 def delete_planned(host: Host, network_id: str) -> None:
-    """Remove the kernel objects of a network whose phase is still "planned" (not in use); idempotent.
+    """Remove the kernel objects of a network whose phase is "planned" (recorded, but not in use); idempotent.
 
-    Takes the network lock.
+    Does nothing if the network has another phase or no record. Takes the network lock.
     """
     with locked(host.run, "network", network_id):
         with host.store.read() as reader:
@@ -189,9 +192,10 @@ def delete_planned(host: Host, network_id: str) -> None:
 
 
 def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
-    """Return the drivers' warnings for those networks in ``references`` that do not exist in the kernel yet.
+    """Return warnings about other programs' settings that will stop the traffic of networks after their first use.
 
-    An example of such a network is the default bridge before its first use.
+    ``references`` are names or ids of networks. Only networks that do not exist in the kernel yet are checked, such as
+    the default bridge before its first use.
     """
     with host.store.read() as reader:
         named = [network for reference in references for network in reader.find_networks(reference)]

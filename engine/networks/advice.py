@@ -17,9 +17,9 @@ DOCKERS_OPTIONS = "com.docker.network."
 
 
 def lines(host: Host, request: NetworkCreate) -> Strings:
-    """Return advice about a new network, one line for each fact.
+    """Return one line of advice for each setting in ``request`` that the user perhaps does not want.
 
-    The facts are settings in ``request`` that have no effect, or that make other addresses unreachable.
+    Such a setting has no effect, or makes other addresses unreachable.
     """
     return [*_unknown_options(request), *_overlaps(host, request)]
 

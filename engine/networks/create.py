@@ -62,7 +62,7 @@ def with_default_options(request: NetworkCreate, config: Config) -> NetworkCreat
 def create(host: Host, request: NetworkCreate) -> Created:
     """Create a network: record the network, then let its driver create the network in the kernel.
 
-    If a step fails, all steps are undone.
+    If a step fails, all steps are undone. A cluster network is only recorded, in the cluster's store.
     """
     if hooks.is_cluster_network(host, request):
         return hooks.create_network(host, request)
@@ -177,8 +177,9 @@ def allocate_pools(
     """Yield the subnets of a new network, IPv4 first: the subnets that the user gave, and automatic subnets.
 
     An automatic subnet is allocated for each IP version that the network needs and that has no subnet from the user.
-    ``on_host`` maps each IP version to the address ranges of the host's interfaces. Automatic subnets do not overlap
-    these ranges. Raises Forbidden if a subnet that the user gave overlaps another network.
+    ``on_host`` maps each IP version to the address ranges that the host uses (`used_ranges`). Automatic subnets do not
+    overlap these ranges. Raises Forbidden if a subnet that the user gave overlaps another network. Raises
+    InvalidArgument if no automatic subnet is free.
     """
     requested = [_own_pool(c, request) for c in request.ipam_config if c.subnet and not _is_size_only(c)]
     sized = dict(map(_size, filter(_is_size_only, request.ipam_config)))
@@ -312,7 +313,7 @@ def _size(config: IPAMConfig) -> tuple[int, int]:
 
 
 def used_ranges(versions: Container[int] = (4, 6)) -> dict[int, Sequence[Range]]:
-    """Return, by IP version, the address ranges of this host that automatic subnets must not overlap.
+    """Return the address ranges of this host that automatic subnets must not overlap, by IP version.
 
     The ranges are those of the host's interfaces, and the addresses of the host's name servers. For an IP version that
     is not in ``versions``, the list is empty.

@@ -96,7 +96,7 @@ def follow_settings(host: Host, recorded: str) -> None:
 
 
 def _retire(host: Host, record: NetworkRecord) -> bool:
-    """Remove the default bridge's kernel objects; return False if the network is in use.
+    """Remove the default bridge's kernel objects, and set its phase to "planned"; return False if it is in use.
 
     The caller holds the network lock.
     """
@@ -130,10 +130,10 @@ def _own_addresses(config: Config) -> tuple[str, str]:
 
 
 def signs_of_loss(host: Host) -> list[str]:
-    """Return descriptions of hawse's containers and bridges that exist although the store is new.
+    """Return descriptions of hawse's containers and bridges on this host, such as "the bridge br-3f2a".
 
-    They show that an earlier store was deleted. Bridges are included only if an agent has run for this HAWSE_RUN.
-    Otherwise, they belong to another HAWSE_ROOT.
+    If the store is new, they show that an earlier store was deleted. At most one bridge is described. Bridges are
+    described only if an agent has run for this HAWSE_RUN. Otherwise, they belong to another HAWSE_ROOT.
     """
     signs = []
     for directory, what in ((host.run, "running containers"), (host.root, "files of containers")):

@@ -19,7 +19,10 @@ from engine.store.api import Reader
 
 
 def list_documents(host: Host, filters: Filters) -> Documents:
-    """Return the NetworkResource documents of all networks that match the filters."""
+    """Return the NetworkResource document of each network that matches the filters, without the network's containers.
+
+    A NetworkResource document is the JSON of Docker's API.
+    """
     return [network_document(n, []) for n in _matching(host, filters)]
 
 
