@@ -1,4 +1,4 @@
-"""The boot that the records describe, and whether the host shuts down."""
+"""Record which boot of the host the store's records describe, and whether the host is shutting down."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _SHUTDOWN = "shutdown"
 
 
 def begin_shutdown(tx: Transaction) -> None:
-    """Record that the host shuts down. Until the next boot, no container is started again."""
+    """Record that the host is shutting down. Until the next boot, no container is started again."""
     tx.set_meta(_SHUTDOWN, host.boot_identity())
 
 
 def cancel_shutdown(tx: Transaction) -> None:
-    """Record that the host does not shut down; idempotent."""
+    """Record that the host is not shutting down; idempotent."""
     tx.set_meta(_SHUTDOWN, "")
 
 
 def is_shutting_down(reader: Reader) -> bool:
-    """Return whether the host shuts down."""
+    """Return whether a shutdown of the host has begun since its latest boot."""
     return reader.meta(_SHUTDOWN) == host.boot_identity()
 
 

@@ -61,10 +61,10 @@ def linked(host: Host, record: ContainerRecord) -> list[Linked]:
 
 
 def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerRecord, str, str]]:
-    """Yield each container that has a legacy link (``--link``) to this container on the default bridge.
+    """Yield (linking container, alias, address) for each legacy link (``--link``) to a container on the default bridge.
 
-    Each result is (linking container, this container's alias in the link, this container's address). A link gives one
-    result for the IPv4 address, and one for the IPv6 address if there is one.
+    ``alias`` is the name of this container in the link. ``address`` is this container's address, without a prefix
+    length. A link gives one result for the IPv4 address, and one for the IPv6 address if there is one.
     """
     with host.store.read() as reader:
         for endpoint in reader.endpoints(container_id=record.id):
@@ -153,14 +153,17 @@ def _close(host: Host, member: JoinedEndpoint, links: Sequence[Pair]) -> None:
 
 
 def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
-    """Yield each legacy link between two endpoints of a network. Only the default bridge has such links."""
+    """Yield each legacy link (``--link``) between two endpoints of a network. Only the default bridge has such links.
+
+    A link is (linking container, its endpoint, linked container, its endpoint).
+    """
     for record in reader.containers(with_links=True) if network.predefined else ():
         for endpoint in _on(reader, network, record):
             yield from _outgoing(reader, record, endpoint)
 
 
 def _concerning(reader: Reader, record: ContainerRecord, member: JoinedEndpoint) -> list[Pair]:
-    """Return the legacy links (``--link``) from and to the endpoint ``member``."""
+    """Return the legacy links (``--link``) from and to the endpoint ``member``, in the form of `pairs`."""
     outgoing = _outgoing(reader, record, member.endpoint)
     return [*outgoing, *_incoming(reader, member.network, record, member.endpoint)]
 
@@ -187,10 +190,10 @@ def _on(reader: Reader, network: NetworkRecord, container: ContainerRecord) -> l
 
 
 def _leads_to(reader: Reader, text: str, record: ContainerRecord) -> bool:
-    """Return whether the legacy link ``text`` names the container.
+    """Return whether the legacy link ``text``, such as "db:alias", names the container.
 
-    A link may name a container by a prefix of its id. Because another container may have this prefix as its name, and
-    names have priority, the function then searches the store.
+    The link contains the container's name, its id, or a prefix of its id. Another container may have this prefix as its
+    name. Because names have priority, the function searches the store for a prefix.
     """
     target, _ = parse_link(text)
     if target in (record.name, record.id):

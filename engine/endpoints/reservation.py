@@ -58,8 +58,8 @@ def record_joined(tx: Transaction, container: ContainerRecord, member: JoinedEnd
 def _record_leaving(tx: Transaction, member: JoinedEndpoint) -> None:
     """Set an endpoint's phase to "leaving", so that a concurrent firewall repair does not restore its rules.
 
-    An endpoint in the phase "reserved" keeps this phase, which a repair skips too. If this command is killed, the next
-    one then still sees that the endpoint has had no event "connect".
+    An endpoint in the phase "reserved" keeps this phase. A repair skips this phase too. The phase "reserved" shows that
+    the endpoint has had no event "connect", even if this command is killed.
     """
     if member.endpoint.phase != "reserved":
         tx.put_endpoint(replace(member.endpoint, phase="leaving"))
@@ -158,7 +158,10 @@ def _from_mac(network: NetworkRecord, mac: str) -> str:
 
 
 def _link_local(text: str) -> str:
-    """Return a link-local address with its prefix length; raises InvalidArgument if it is not link-local."""
+    """Return the link-local address ``text`` with its prefix length; raises InvalidArgument for other addresses.
+
+    The prefix length is 16 for IPv4 and 64 for IPv6.
+    """
     address = ip_address(text)
     if not address.is_link_local:
         raise InvalidArgument(f"invalid link local IP address: {address}")
@@ -171,8 +174,8 @@ def allocate_in_pools(
     """Reserve the address ``requested``, else ``former``, else any free address of the network's subnets.
 
     Only subnets of the IP version ``version`` are used; the first with a free address is taken. ``holder`` is the id
-    under which the address is reserved. Return the address with its prefix length, or "" if the network has no such
-    subnet. Raises Forbidden, KernelFailure or Unavailable.
+    under which the address is reserved. Return the address with its prefix length. Return "" if the network has no
+    subnet of this IP version, or none that contains ``requested``. Raises Forbidden, KernelFailure or Unavailable.
     """
     subnets = [(pool, ip_network(pool.subnet)) for pool in network.pools if not pool.unused]
     pools = [pool for pool, subnet in subnets if subnet.version == version]

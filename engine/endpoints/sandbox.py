@@ -63,7 +63,10 @@ class JoinedEndpoint(Struct, frozen=True, dict=True):
         return network_spec(self.network)
 
     def priority(self, container: ContainerRecord) -> tuple[int, Rank]:
-        """Return the endpoint's sort key in the competition for the default route; the best endpoint sorts first."""
+        """Return the sort key that decides which endpoint gets the default route; the first in this order gets it.
+
+        ``container`` is the container to which the endpoint belongs.
+        """
         settings = attachment_of(container, self.network.id).settings
         return DEFAULT_ROUTE.index(self.endpoint.default_route), gateway_priority(self.network, settings.gw_priority)
 
@@ -81,7 +84,7 @@ def sandbox_of(container: ContainerRecord) -> Sandbox:
 def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, numbers: Mapping[str, int]) -> EndpointRecord:
     """Create one endpoint in the sandbox; return its record with the interface name, MAC address and gateways.
 
-    ``numbers`` has, for each name prefix, the number of the container's next interface.
+    ``numbers`` maps a prefix of interface names to the number of the next interface. Example: {"eth": 2} gives eth2.
     """
     driver = host.driver(member.network.driver)
     network, endpoint = member.spec, endpoint_spec(member.endpoint, container)
@@ -272,7 +275,7 @@ def raise_loopback(container: ContainerRecord) -> None:
 
 
 def publish(host: Host, container: ContainerRecord, member: JoinedEndpoint, ports: Sequence[PortRecord]) -> None:
-    """Publish ports of one endpoint."""
+    """Publish ports of one endpoint; does nothing if the network's driver cannot publish ports."""
     driver = host.driver(member.network.driver)
     if ports and isinstance(driver, Publisher):
         spec = endpoint_spec(member.endpoint, container)
@@ -288,9 +291,9 @@ def unpublish(
     *,
     leaving: bool = False,
 ) -> None:
-    """Unpublish ports of one endpoint; idempotent.
+    """Unpublish ports of one endpoint; idempotent. Does nothing if the network's driver cannot publish ports.
 
-    If ``leaving`` is true, the endpoint leaves the sandbox, and established connections stay open until `leave` drops
+    ``leaving`` is True if the endpoint leaves the sandbox. Established connections then stay open until `leave` drops
     them.
     """
     driver = host.driver(member.network.driver)
@@ -302,10 +305,10 @@ def unpublish(
 
 
 def _bindings(member: JoinedEndpoint, spec: EndpointSpec, ports: Sequence[PortRecord]) -> Sequence[PortBinding]:
-    """Return ``ports``, published ports of the endpoint ``member``, in the form that drivers use.
+    """Convert ``ports``, which are published ports of an endpoint, to the form that drivers use.
 
-    ``spec`` already contains all ports of the endpoint in this form. Therefore ``ports`` are converted only if they are
-    not the endpoint's own list.
+    ``spec`` already contains all ports of the endpoint ``member`` in this form. These are returned if ``ports`` is the
+    endpoint's own list.
     """
     return spec.ports if ports is member.endpoint.ports else port_bindings(ports)
 
@@ -320,7 +323,7 @@ Rank = tuple[bool, int, bool, str]
 
 
 def gateway_priority(network: NetworkRecord, gw_priority: int = 0) -> Rank:
-    """Return the network's sort key in the competition for the default route; the best network sorts first.
+    """Return the sort key of a network that decides which endpoint gets the default route; the first gets it.
 
     ``gw_priority`` is the priority that the user gave to the endpoint on the network.
     """
@@ -337,9 +340,10 @@ def _interface_name(
 ) -> str:
     """Return the name for the container's next interface on a network.
 
-    A name that the user chose is used unchanged. Otherwise, the name is the network's interface prefix followed by its
-    number in ``numbers``, with two exceptions. In a network namespace that hawse did not create, the next free name is
-    used. If the user chose names for other interfaces of the container, the lowest free name is used, as in Docker 28.
+    A name that the user chose is used unchanged. Otherwise, the name is the network's prefix and the number of this
+    prefix in ``numbers``, such as eth2. There are two exceptions. In a network namespace that hawse did not create, the
+    next free name is used. If the user chose names for other interfaces of the container, the lowest free name is used,
+    as in Docker 28.
     """
     if chosen := _chosen_name(attachment_of(container, network.id)):
         return chosen
