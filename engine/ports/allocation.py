@@ -65,7 +65,10 @@ class PortProbe(Protocol):
         """
 
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
-        """Try to bind a port; return the error, such as ``address already in use``, or None if the bind succeeds."""
+        """Return why the port is not free, such as ``address already in use``, or None if it is free.
+
+        The answer comes from a bind of the port. The text is the error of bind(2), in lower case.
+        """
 
 
 class RangeCursor(Protocol):
@@ -82,11 +85,12 @@ class RangeCursor(Protocol):
 
 
 class HostAddressing(Struct, frozen=True):
-    """The host's side of published ports: the network's default host address, and the usable IP versions.
+    """What the host offers for published ports: a probe, the default host address, and the usable IP versions.
 
-    An IP version is usable if the host can listen on it, and its packets can be forwarded to an address of the
-    endpoint. If an endpoint has no IPv6 address, IPv6 clients reach the endpoint through its IPv4 address, as with
-    Docker's proxy. ``untranslated`` are the IP versions whose gateway mode uses no host port, such as "routed".
+    ``default_ip`` is the network's setting. ``ipv4`` and ``ipv6`` say whether the IP version is usable: the host can
+    listen on it, and its packets can be forwarded to an address of the endpoint. If an endpoint has no IPv6 address,
+    IPv6 clients reach the endpoint through its IPv4 address, as with Docker's proxy. ``untranslated`` are the IP
+    versions whose gateway mode uses no host port, such as "routed".
     """
 
     probe: PortProbe
@@ -102,10 +106,11 @@ def family(address: str) -> int:
 
 
 def is_translated(network: NetworkRecord, version: int, *, has_ipv6: bool) -> bool:
-    """Return whether an endpoint's ports of an IP version are published on the host, by the network's gateway modes.
+    """Return whether an endpoint's published ports of an IP version get host ports, by the network's gateway modes.
 
-    A network with a routed or isolated gateway mode publishes no ports on the host. IPv6 packets for an endpoint
-    without an IPv6 address are forwarded to its IPv4 address, so the gateway modes of both IP versions must be NAT.
+    A routed or isolated gateway mode gives no host ports. ``has_ipv6`` says whether the endpoint has an IPv6 address.
+    If it has none, IPv6 packets are forwarded to its IPv4 address. In this case, the gateway modes of both IP versions
+    must be NAT.
     """
     options = network.options or {}
     versions = (6, 4) if version == 6 and not has_ipv6 else (version,)
@@ -269,9 +274,9 @@ class _Allocation(Struct):
         return first
 
     def _fixed(self, request: _PortRequest, ports: range) -> int:
-        """Check that the fixed ports ``ports`` are free, and return the lowest port.
+        """Check that the ports ``ports`` are free on all addresses of the request, and return the lowest port.
 
-        The error names the highest port that is not free.
+        Raises `PortConflict`, which names the highest port that is not free.
         """
         for port in self._doubtful(request, ports):
             for address in request.addresses:
@@ -315,9 +320,10 @@ class _Allocation(Struct):
         return self._fixed(request, range(port, port + 1))
 
     def _any(self, request: _PortRequest) -> int:
-        """Choose a port of the kernel's port range (net.ipv4.ip_local_port_range).
+        """Choose a port of the kernel's port range that is free on all addresses of the request.
 
-        All bindings of one container port get the same host port if possible.
+        The range is net.ipv4.ip_local_port_range. All bindings of one container port get the same host port if
+        possible. Raises `PortConflict` if no port is free.
         """
         siblings = self.chosen[request.spec.protocol, request.spec.port]
         for port in chain(siblings, _from_anywhere(self.probe.ephemeral())):
@@ -347,7 +353,7 @@ def _refused(protocol: str, address: str, port: int, reason: str) -> PortConflic
 
 
 def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
-    """Yield each port of the ranges once; start at a random port and continue in turn.
+    """Yield each port of the ranges once, in order from a random port; the first port follows the last port.
 
     With a fixed start, a port that was just freed would be chosen again immediately.
     """
@@ -357,11 +363,11 @@ def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
 
 
 def _merge(records: Iterable[tuple[PortRecord, bool]]) -> list[PortRecord]:
-    """Join records of consecutive ports into one record each. It takes the place of the first of the joined records.
+    """Join records of consecutive ports. A joined record takes the place of the first of its records.
 
-    Each record has a flag, which is True if the record's container port has a single binding. A record whose flag is
-    False is not joined with other records. ``inspect`` shows several bindings of one container port in the order of
-    their records, and joining these records would change the order.
+    ``records`` are pairs of a record and a flag. The flag is True if the record's container port has a single binding.
+    Only records whose flag is True are joined. For a container port with several bindings, ``inspect`` shows the
+    bindings in the order of their records, which joining would change.
     """
     ranked = [(rank, record, single) for rank, (record, single) in enumerate(dict(records).items())]
     ranked.sort(key=lambda r: (r[1].protocol, r[1].host_ip, r[1].host_port - r[1].port, r[1].port))
@@ -384,7 +390,8 @@ def _follows(before: PortRecord, after: PortRecord) -> bool:
 def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
     """Split port ranges so that any two resulting ranges have either the same container ports or none in common.
 
-    The host ports of each resulting range are chosen together.
+    The host ports of each resulting range are chosen together. Example: ``-p 80-90:80-90`` and ``-p 185:85`` give the
+    container ports 80 to 84, 85, and 86 to 90 of the first range, and 85.
     """
     bindings = list(specs)
     protocols = {spec.protocol for spec in bindings}
@@ -396,10 +403,10 @@ def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
 
 
 def _edges(spec: PortSpec) -> Iterable[int]:
-    """Return the container ports at which the range of ``spec`` may be split.
+    """Return the container ports at which overlapping ranges must be split because of ``spec``.
 
-    A range for which the user gave no host ports may be split at every port. Any other range may be split only at its
-    two ends.
+    These are the first port of the range and the port after its last port. If the user gave no host ports, a host port
+    is chosen for each container port. Then all ports from the first to the one after the last are returned.
     """
     whole = spec.ports.start, spec.ports.stop
     return whole if 0 not in (spec.host_ports or (0,)) else range(whole[0], whole[1] + 1)
@@ -437,12 +444,18 @@ Span = tuple[str, int, int]
 
 
 def exposed_ranges(entries: Iterable[str]) -> list[Span]:
-    """Convert exposed-port entries to sorted ranges that neither overlap nor touch."""
+    """Convert exposed-port entries to sorted ranges; ranges that overlap or touch become one range.
+
+    Example: "80/tcp" and "81-90/tcp" give [("tcp", 80, 90)].
+    """
     return merged(map(_span, entries), touching=True)
 
 
 def expand_exposed(entries: Iterable[str]) -> Iterator[str]:
-    """Yield every single port of exposed-port entries; a port in several entries is repeated."""
+    """Yield every single port of exposed-port entries; a port in several entries is repeated.
+
+    Example: "80-81/tcp" gives "80/tcp", "81/tcp".
+    """
     for entry in entries:
         if "-" in entry.partition("/")[0]:
             protocol, first, last = _span(entry)

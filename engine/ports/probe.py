@@ -125,9 +125,10 @@ class HostProbe:
 
 
 def free_ports(local: tuple[int, int], reserved: Iterable[tuple[int, int]]) -> list[range]:
-    """Return the ports from which the kernel chooses: net.ipv4.ip_local_port_range without ip_local_reserved_ports.
+    """Return the port ranges from which the kernel chooses ports for sockets.
 
-    ``local`` and each pair in ``reserved`` are the first and the last port of a range, which includes both.
+    ``local`` is net.ipv4.ip_local_port_range as (first port, last port). ``reserved`` has the ranges of
+    ip_local_reserved_ports in the same form; the kernel does not choose these ports.
     """
     first, last = local
     free = []
