@@ -83,7 +83,7 @@ class Flows:
         return len(self._known)
 
     def add(self, flow: ProxyFlow) -> None:
-        """Add a flow; if a limit is reached, first remove other flows."""
+        """Add a flow. As long as its client or a group of its client has reached a limit, first remove an old flow."""
         while over := self._quota.over(flow.claims):
             self.remove(self._least_used(next((holder for holder in over if holder in self._groups), None)))
         self._quota.take(flow.claims)
@@ -92,9 +92,10 @@ class Flows:
             self._groups.setdefault(holder, {})[flow] = flow.last
 
     def _least_used(self, holder: Hashable) -> ProxyFlow:
-        """Return the first flow of a client or group that was not used since it was added or moved to the end.
+        """Return the flow of a client or group that was not used for the longest time, approximately (CLOCK algorithm).
 
-        Flows that were used since then are moved to the end.
+        ``holder`` is the client or group; None is the group of all flows. The flows are examined in their order in the
+        group. A flow that was used since it got its place moves to the end. The first other flow is returned.
         """
         group = self._groups[holder]
         while True:

@@ -188,7 +188,10 @@ class StreamEnd:
         self.shut = False  # this socket's sending side is shut down
 
     def ready(self, events: int) -> None:
-        """Copy the data that is available; a failure closes both sockets of the connection."""
+        """Copy the data that is available; ``events`` are the socket's epoll events.
+
+        If one of the two sockets has failed, both are closed.
+        """
         try:
             if events & ERROR and (self.ended or self.other.full):
                 raise OSError(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), "connection failed")
@@ -263,9 +266,9 @@ class StreamRelay:
             end.watch()
 
     def settle(self) -> None:
-        """If all data of one socket has been copied, shut down sending on the other socket. Then watch both sockets.
+        """If one side has finished sending, shut down sending on the other side's socket. Then watch both sockets.
 
-        If both directions have ended, close the connection.
+        If both sides have finished sending, close the connection.
         """
         for end in self._ends:
             if end.other.ended and not (end.shut or end.connecting):

@@ -63,9 +63,9 @@ class DatagramListener:
                 continue  # drop the datagram: its port is not published, or the target is down or slow
 
     def _flow(self, peer: tuple[str, int], local: bytes) -> ProxyFlow:
-        """Return the flow of the client ``peer``; raises OSError if the port is not published.
+        """Return the flow of a client, which is created if it is missing; raises OSError if the port is not published.
 
-        ``local`` is the host address to which the client sent.
+        ``peer`` is the client's address and port. ``local`` is the host address to which the client sent, as 16 bytes.
         """
         now, known = time.monotonic(), self._flows.get((peer, local))
         if known is None or known.last < now - TRUST_SECONDS:
