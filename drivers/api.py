@@ -308,7 +308,8 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
         """Add the table entries of one peer (an endpoint on another host); idempotent.
 
-        Older entries for the peer's MAC or addresses are replaced.
+        Older entries for the peer's MAC or addresses are replaced. Raises `Missing` if the network is not up on this
+        host.
         """
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
@@ -322,9 +323,9 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
     ) -> list[Difference]:
         """Return how the network's kernel objects and tables differ from what the network and its ``peers`` require.
 
-        With ``fix``, the driver also repairs the differences. With ``tunnels``, a host for which the network's options
-        have no tunnel is also a difference. No repair removes this difference. `Difference.place` is "namespace",
-        "bridge", "interface", "address", "sysctl", "tunnel", "firewall" or "table".
+        With ``fix``, the driver also repairs the differences. With ``tunnels``, a peer's host to which an encrypted
+        network has no tunnel is also a difference. No repair removes this difference. `Difference.place` is
+        "namespace", "bridge", "interface", "address", "sysctl", "tunnel", "firewall" or "table".
         """
 
 
@@ -335,14 +336,15 @@ class TunnelGuard(Protocol, metaclass=_ExaminedOnce):
     """
 
     def shut(self, network: NetworkSpec) -> None:
-        """Block the network's tunnel packets from every host, except from the hosts of programmed peers; idempotent.
+        """Block the network's tunnel packets, except from the hosts of programmed peers; idempotent.
 
-        The engine calls this method before other hosts learn that this host joins the network.
+        Programmed peers are those of the calls of `PeerProgrammer`. The engine calls this method before other hosts
+        learn that this host joins the network.
         """
 
 
 def examine(driver: object) -> None:
-    """Fill the cache `_examined` for a driver's class, by calling isinstance() with each driver protocol."""
+    """Fill the cache of isinstance() results (`_examined`) for a driver's class and each driver protocol."""
     for protocol in (
         Driver, Publisher, BulkRemover, Configurable, Multihomed, Linker, Repairer, LinkRepairer, HealthReporter,
         PeerProgrammer, TunnelGuard,

@@ -209,7 +209,10 @@ class BridgeDriver:
             teardown((Step("veth pair", port.delete), Step("spoof guard", port.release)))
 
     def publish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
-        """Publish host ports of the endpoint, and delete the conntrack entries of flows that reached the host there."""
+        """Publish host ports of the endpoint, and delete the conntrack entries of earlier flows to these ports.
+
+        The packets of the earlier flows reached the host itself, and not the endpoint.
+        """
         options, others = bridge_options.parse(network), without(endpoint.ports, ports)
         self._replace_ports(network, endpoint, others, [*others, *ports])
         if bridge_loopback.is_needed(network, options, endpoint, ports):
@@ -236,8 +239,8 @@ class BridgeDriver:
     def link(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
         """Allow ``source`` to reach the exposed ports of ``target`` on a network with icc=false; idempotent.
 
-        Because ``target`` may expose other ports than before, and the kernel refuses overlapping intervals, all earlier
-        permissions are replaced.
+        All earlier permissions of this pair are replaced, because ``target`` may have exposed other ports before. The
+        kernel refuses overlapping port ranges in one set.
         """
         table.change(add=elements.of_link(source, target), remove=_permissions(source, target))
 
@@ -427,9 +430,10 @@ class BridgeDriver:
 
 
 def _destinations(endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> list[PortBinding]:
-    """Return the addresses and ports to which clients of published ports send: the host's and the endpoint's own.
+    """Return the destinations of clients' packets to published ports, as bindings: the host's and the endpoint's own.
 
-    In a binding of the endpoint's own ports, ``host_ip`` is the endpoint's address.
+    In a binding of the endpoint's own ports, ``host_ip`` is the endpoint's address, and the host ports are the
+    container ports.
     """
     addresses = {item.version: item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None}
     direct = [
@@ -441,7 +445,7 @@ def _destinations(endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> list[
 
 
 def _permissions(source: EndpointSpec, target: EndpointSpec) -> list[elements.Element]:
-    """Return the elements of the kernel that allow ``source`` to reach ports of ``target`` by a legacy link."""
+    """Return the firewall elements in the kernel by which a legacy link lets ``source`` reach ports of ``target``."""
     return elements.between(source, target, table.elements("linked4", "linked6"))
 
 

@@ -26,7 +26,10 @@ class UnusableOption(BadOption):
 
 
 class Exists(DriverError):
-    """The kernel object to create already exists and was not made by hawse."""
+    """An object to create conflicts with an existing object.
+
+    The existing object is a link of the kernel with the same name or VXLAN id, or another network of hawse.
+    """
 
 
 class Missing(DriverError):

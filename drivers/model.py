@@ -26,8 +26,10 @@ class Pool(Struct, frozen=True):
 
 
 class NetworkSpec(Struct, frozen=True):
-    """The description of a network that the engine gives to the driver. ``options`` are the options that the user gave
-    with -o, unknown keys included.
+    """The description of a network that the engine gives to the driver.
+
+    ``options`` are the options that the user gave with -o, unknown keys included, and the options that the engine adds.
+    ``pools`` are the network's subnets.
     """
 
     id: str
@@ -42,8 +44,9 @@ class NetworkSpec(Struct, frozen=True):
 class PortBinding(Struct, frozen=True):
     """One published port range of the host and the equally long port range of the container.
 
-    The last port of each range is part of the range. ``protocol`` is tcp, udp or sctp. ``host_ip`` is always set;
-    ``0.0.0.0`` and ``::`` mean every local address of the family.
+    The last port of each range is part of the range. ``host_port`` is 0 if the network's gateway mode uses no host
+    port. ``protocol`` is tcp, udp or sctp. ``host_ip`` is always set; ``0.0.0.0`` and ``::`` mean every local address
+    of the family.
     """
 
     protocol: str

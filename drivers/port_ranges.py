@@ -37,9 +37,9 @@ def range_text(first: int, last: int) -> str:
 
 
 def merged(ranges: Iterable[tuple[Kind, int, int]], *, touching: bool = False) -> list[tuple[Kind, int, int]]:
-    """Return sorted port ranges, with one range in place of each group of ranges of one kind that overlap.
+    """Sort port ranges, and merge the ranges of one kind that overlap; with ``touching``, also adjacent ranges.
 
-    A range is a kind, a first port and a last port. With ``touching``, adjacent ranges are merged too.
+    A range is a kind, such as the protocol, a first port and a last port.
     """
     gap, left = int(touching), list[tuple[Kind, int, int]]()
     for kind, first, last in sorted(ranges):

@@ -79,7 +79,7 @@ class _Available(Mapping[str, DriverFacts]):
 
 
 def _declared(factory: type) -> DriverFacts:
-    """Return the `DriverFacts` that a driver class itself declares.
+    """Return the `DriverFacts` that a driver class itself declares, or the defaults with the class's ``scope``.
 
     The ``facts`` of a base class are ignored, because they do not describe the derived driver.
     """

@@ -238,8 +238,9 @@ def _chosen(endpoint: EndpointSpec, interface: str) -> dict[str, str]:
 def _with_chosen_families(endpoint: EndpointSpec, interface: str) -> EndpointSpec:
     """Return the endpoint without IPv6 addresses if the container's sysctls have disabled IPv6 on the interface.
 
-    The sysctl net.ipv6.conf.all.disable_ipv6 acts on the interfaces that exist when the container starts. As in Docker,
-    interfaces that join later have IPv6. The calling thread is in the sandbox.
+    Otherwise, the endpoint is returned unchanged. The sysctl net.ipv6.conf.all.disable_ipv6 acts on the interfaces that
+    exist when the container starts. As in Docker, interfaces that join later have IPv6. The calling thread is in the
+    sandbox.
     """
     chosen = (endpoint.sysctls.get(sysctl.conf("ipv6", name, "disable_ipv6"), "0") for name in ("all", interface))
     if all(value == "0" for value in chosen) or _has_ipv6(interface):
