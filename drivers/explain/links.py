@@ -109,7 +109,10 @@ def _parent(content: Any, names: NameLookup) -> Iterator[str]:
 
 
 def _new(content: Any, names: NameLookup) -> Iterator[str]:
-    """Yield the words for a new link: its name, its settings, its kind and the settings of the kind."""
+    """Yield the words for a new link: its name, its settings, its kind and the settings of the kind.
+
+    ``content`` is the decoded netlink message.
+    """
     yield content.get_attr("IFLA_IFNAME")
     yield from _settings(content, names)
     yield from _kind(content, names)

@@ -104,6 +104,6 @@ def _ports(data: bytes, *, filtered: bool) -> list[str]:
 
 
 def quoted(words: Sequence[str], script: str = "") -> str:
-    """Return a command as a user types it in a shell, with ``script`` as its input."""
+    """Return the command ``words`` as a user types it in a shell, with ``script``, if not "", as a here-document."""
     line = shlex.join(words)
     return f"{line} <<'EOF'\n{script}EOF" if script else line
