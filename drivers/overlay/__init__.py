@@ -353,8 +353,8 @@ def _add(tables: Tables, peer: Peer) -> None:
 def _reconcile(tables: Tables, peers: Sequence[Peer]) -> RowDifference:
     """Program exactly these peers (endpoints on other hosts) into the tables; return how the tables differed before.
 
-    Announces new MACs to this host's sandboxes. A sandbox may still know another MAC for an address, which an earlier
-    peer had. The tables need not contain that earlier peer any more.
+    Also announces new MACs to this host's sandboxes. A sandbox may still know the MAC of an earlier peer with the same
+    address, even if the tables no longer contain that peer.
     """
     difference = tables.difference(peers)
     difference.apply()

@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 
 class OverlayNamespace(Struct, frozen=True):
-    """The namespace of one overlay network on this host. The Python object may exist before the kernel's namespace
-    exists.
+    """The namespace of one overlay network on this host.
 
-    Callers are in the host's namespace. ``run`` is HAWSE_RUN.
+    The Python object may exist before the kernel's namespace exists. Callers are in the host's namespace. ``run`` is
+    HAWSE_RUN.
     """
 
     network: NetworkSpec

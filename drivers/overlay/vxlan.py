@@ -218,7 +218,7 @@ def _add(underlay: Session, namespace: int, name: str, vni: int, options: Overla
 
 
 def _wrong_settings(there: Session, name: str, vni: int, options: OverlayOptions) -> list[str]:
-    """Return each wrong setting of a VXLAN device with its present value, as text.
+    """Return each wrong setting of a VXLAN device with its present value, such as "dstport 8472".
 
     If no link has the name, or if the link has another type, the list has one item that says this.
     """

@@ -111,7 +111,7 @@ class Tunnel:
         return differences
 
     def set_up(self, config: WireguardConfig, mtu: int) -> None:
-        """Give the interface its keys, peers, address and route, and bring it up; idempotent."""
+        """Give the interface its keys, peers, address, MTU and default route, and bring it up; idempotent."""
 
         def configure(there: Session) -> None:
             index = link.index(self.name)
