@@ -1,7 +1,7 @@
-"""Create a network: check the request, allocate subnets, record the network, and let the driver create the network in
-the kernel.
+"""Create a network: check the request, allocate subnets, record the network, and call its driver.
 
-The transaction that records the network also allocates the subnets, gateways and reserved addresses.
+The transaction that records the network also allocates the subnets, gateways and reserved addresses. The driver then
+creates the network in the kernel.
 """
 
 from __future__ import annotations

@@ -174,6 +174,7 @@ def _record_bridge(
     """Record the default bridge; does nothing if the configuration file disables it (the key bridge is "none").
 
     ``before`` is the network's last record. The id stays the same, because containers refer to the network by its id.
+    ``on_host`` has the address ranges that new subnets must not overlap, by IP version.
     """
     config = host.config
     if before is not None:
@@ -230,10 +231,13 @@ def _aux(config: Config, version: int) -> dict[str, str]:
 
 
 def _keeps_pools(before: NetworkRecord, request: NetworkCreate) -> bool:
-    """Return whether the default bridge keeps its subnets, although its settings have changed.
+    """Return whether the default bridge keeps the subnets of its record ``before``, although its settings have changed.
 
-    It keeps them if all of them are automatic, the configuration file names no subnet, and IPv6 was neither enabled nor
-    disabled.
+    It keeps them if all of these are true:
+
+    - All its subnets are automatic.
+    - The configuration file names no subnet.
+    - IPv6 was neither enabled nor disabled.
     """
     automatic = all(pool.automatic for pool in before.pools)
     return automatic and not request.ipam_config and before.enable_ipv6 == request.enable_ipv6

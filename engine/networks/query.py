@@ -46,7 +46,8 @@ def _matching(host: Host, filters: Filters) -> list[NetworkRecord]:
 def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
     """Return the NetworkResource document of one network, including its containers.
 
-    With ``verbose``, the document also has the numbers of used and available addresses.
+    ``reference`` is a name, an id or the beginning of an id. With ``verbose``, the document also has the numbers of
+    used and available addresses. Raises NotFound if no network matches, and InvalidArgument if several match.
     """
     with host.store.read() as reader:
         record = pick_network(reader.find_networks(reference), reference, inspect=True)

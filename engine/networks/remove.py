@@ -27,7 +27,7 @@ The number is limited because the kernel locks its list of links while it delete
 
 
 def remove_each(host: Host, references: Sequence[str]) -> Iterator[EngineError | None]:
-    """Remove networks, up to `BUNCH` of them at once.
+    """Remove networks, up to `BUNCH` of them at once. Each reference is a name, an id or the beginning of an id.
 
     Yields one result for each reference, in order: None if the network has been removed, else the error. The error is
     Forbidden if the network has active endpoints, is predefined, or is the configuration of another network.
