@@ -28,7 +28,7 @@ def is_shutting_down(reader: Reader) -> bool:
 
 
 def is_of_this_boot(reader: Reader) -> bool:
-    """Return whether the store's records describe the kernel since the host's latest boot.
+    """Return whether the store's records describe the kernel state of the host's present boot.
 
     After a reboot, the result is False until a command has recorded what the reboot ended (`engine.recovery.boot`).
     """

@@ -66,9 +66,10 @@ def _record_leaving(tx: Transaction, member: JoinedEndpoint) -> None:
 
 
 def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, *, keep: bool = False) -> None:
-    """Delete the record of an endpoint; with ``keep``, keep its addresses and ports for the container's next run.
+    """Delete the record of an endpoint that has left its sandbox; with ``keep``, set its phase to `FORMER` instead.
 
-    Add the event "disconnect" if the endpoint was in its sandbox.
+    In this phase, the endpoint keeps its addresses and ports for the container's next run. Adds the event "disconnect"
+    if the endpoint was in its sandbox.
     """
     if keep:
         _keep(tx, member.endpoint)
@@ -107,10 +108,10 @@ def reserve(
 ) -> EndpointRecord:
     """Reserve an id, addresses and a MAC address for a new endpoint, in the caller's transaction.
 
-    ``attachment`` has the user's settings. If the user chose no address, the endpoint gets the address of the
-    container's earlier endpoint (``former``), if this address is still free. Raises Forbidden, KernelFailure or
-    Unavailable with Docker's error text if an address is not available. Raises InvalidArgument if an address of
-    ``--link-local-ip`` is in no link-local range.
+    ``attachment`` has the user's settings. ``former`` is the container's earlier endpoint on this network. If the user
+    chose no address, the new endpoint gets the address of ``former`` if it is still free. Raises Forbidden,
+    KernelFailure or Unavailable with Docker's error text if an address is not available. Raises InvalidArgument if an
+    address of ``--link-local-ip`` is in no link-local range.
     """
     endpoint_id = names.generate_id()
     settings = attachment.settings
@@ -247,21 +248,22 @@ Released = Sequence[tuple[ContainerRecord, Sequence[JoinedEndpoint]]]
 
 
 def release_endpoints(host: Host, record: ContainerRecord, *, keep: bool = False) -> None:
-    """Remove all endpoints of a container whose sandbox no longer exists, and delete the endpoints' records.
+    """Remove all endpoints of a container whose sandbox no longer exists.
 
-    With ``keep``, the container keeps its addresses and ports for its next run. If the removal of one endpoint fails,
-    the other endpoints are still removed. The first error is raised at the end.
+    Without ``keep``, the endpoints' records are deleted. With ``keep``, the records remain, and the container keeps its
+    addresses and ports for its next run. If the removal of one endpoint fails, the other endpoints are still removed.
+    The first error is raised at the end.
     """
     for error in release_all(host, [record], keep=keep).values():
         raise error
 
 
 def release_all(host: Host, records: Sequence[ContainerRecord], *, keep: bool = False) -> dict[str, EngineError]:
-    """Remove all endpoints of containers whose sandboxes no longer exist, and delete the endpoints' records.
+    """Remove all endpoints of containers whose sandboxes no longer exist; return the first error of each container.
 
-    The endpoints of all containers are removed together, in few requests to the kernel and two transactions. Returns
-    the first error of each container for which the removal failed, by container id. The records are deleted even then.
-    ``keep`` has the same meaning as in `release_endpoints`.
+    The errors are by container id; a container without an error has no item. The endpoints of all containers are
+    removed together, in few requests to the kernel and two transactions. ``keep`` has the same meaning as in
+    `release_endpoints`. The records are deleted, or kept, even after an error.
     """
     with host.store.read() as reader:
         released = [(record, _members(reader, record.id)) for record in records]

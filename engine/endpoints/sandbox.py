@@ -141,11 +141,10 @@ def _remove_from_host(host: Host, name: str, ends: Sequence[tuple[ContainerRecor
 
 
 def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
-    """Allow a sandbox to send packets through one network from its address on another network; idempotent.
+    """Allow a sandbox to send packets on each of its networks with its addresses of the other networks; idempotent.
 
-    The permission is given for each pair of the sandbox's networks. The permission is needed when the default route
-    moves to another network. Packets of open connections then leave through another interface, with their old source
-    address.
+    ``members`` are the sandbox's endpoints. The permission is needed when the default route moves to another network.
+    Packets of open connections then leave through another interface, with their old source address.
     """
     for driver, crossings in _crossings(host, [(m, o) for m in members for o in members if m is not o]):
         with translate_driver_errors():
@@ -197,7 +196,8 @@ def gateways(
 ) -> tuple[JoinedEndpoint | None, JoinedEndpoint | None]:
     """Return the endpoint that has the sandbox's IPv4 default route, and the endpoint that has its IPv6 default route.
 
-    Each of the two is None if the sandbox has no default route for that IP version.
+    ``members`` are the sandbox's endpoints. Each of the two results is None if the sandbox has no default route for
+    that IP version.
     """
     ranked = sorted(members, key=lambda m: m.priority(container))
     able = [m for m in ranked if m.endpoint.default_route != "no"]
