@@ -34,6 +34,7 @@ PREFIX = 8  # length in bytes of an IPv6 /64
 def claims(address: str, origin: Origin, target: Target) -> tuple[Claim, ...]:
     """Return the limits that apply to a connection or flow: the limits of its client and of the client's groups.
 
+    ``address`` is the client's address, ``origin`` the published port, and ``target`` the container's address and port.
     The limit of the smallest group comes first.
     """
     return (

@@ -1,8 +1,8 @@
-"""Copies TCP data between published ports and containers, in both directions. If one side finishes sending, the other
-side may continue to send.
+"""Copies TCP data between published ports and containers, in both directions.
 
-Data stays in the sender's socket until the receiver's socket accepts the data. The agent buffers nothing. Therefore the
-agent's memory use does not grow with traffic, and a slow reader slows down the sender.
+If one side finishes sending, the other side may continue to send. Data stays in the sender's socket until the
+receiver's socket accepts the data. The agent buffers nothing. Therefore the agent's memory use does not grow with
+traffic, and a slow reader slows down the sender.
 
 As with Docker's proxy, a connection may be idle forever. The kernel ends connections to hosts that have disappeared,
 because keepalive runs on both sockets. Connecting to a container fails after a few retransmissions.

@@ -1,10 +1,9 @@
-"""Copies UDP datagrams between published ports and containers. Each active client has a separate socket to the
-container.
+"""Copies UDP datagrams between published ports and containers.
 
-All published ports share one listening socket, so the proxy gets a datagram's original destination from connection
-tracking. The proxy reuses the destination while datagrams pass in either direction. After a pause, the proxy asks
-connection tracking for the destination again. By then the kernel may have dropped the connection tracking entry, and
-the client may use the same port for another destination.
+Each active client has a separate socket to the container. All published ports share one listening socket, so the proxy
+gets a datagram's original destination from connection tracking. The proxy reuses the destination while datagrams pass
+in either direction. After a pause, the proxy asks connection tracking for the destination again. By then the kernel may
+have dropped the connection tracking entry. The client may also use the same port for another destination.
 """
 
 from __future__ import annotations
