@@ -162,10 +162,10 @@ class Multihomed(Protocol, metaclass=_ExaminedOnce):
 
 @runtime_checkable
 class Linker(Protocol, metaclass=_ExaminedOnce):
-    """Optional driver protocol: legacy links (``--link``) on a network whose containers cannot reach each other
-    (icc=false).
+    """Optional driver protocol: legacy links (``--link``) on a network with icc=false.
 
-    A link allows one endpoint to reach the exposed ports of another endpoint.
+    The containers of such a network cannot reach each other. A link allows one endpoint to reach the exposed ports of
+    another endpoint.
     """
 
     def link(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
@@ -331,9 +331,7 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
 
 @runtime_checkable
 class TunnelGuard(Protocol, metaclass=_ExaminedOnce):
-    """Optional driver protocol: accept a network's tunnel packets only from hosts that have endpoints of that
-    network.
-    """
+    """Optional driver protocol: accept a network's tunnel packets only from hosts with endpoints of the network."""
 
     def shut(self, network: NetworkSpec) -> None:
         """Block the network's tunnel packets, except from the hosts of programmed peers; idempotent.

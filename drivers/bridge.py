@@ -131,8 +131,8 @@ class BridgeDriver:
         """Remove the networks' nftables set elements, and take their bridges down; idempotent.
 
         Returns the ids of the networks whose bridge still exists. A bridge with a generated name still exists, because
-        the kernel needs 10 to 20 ms to delete it (rcu_barrier in br_multicast_dev_del, Linux 6.18). A bridge whose name
-        the user chose is deleted immediately, so that the user can use the name again.
+        its deletion takes 10 to 20 ms (rcu_barrier in br_multicast_dev_del, Linux 6.18). A bridge whose name the user
+        chose is deleted immediately, so that the user can use the name again.
         """
         parsed = [(network, bridge_options.parse(network)) for network in networks]
         named = [network for network, options in parsed if options.bridge != names.bridge_name(network.id)]

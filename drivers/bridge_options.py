@@ -52,11 +52,15 @@ FACTS = {
 class BridgeOptions(Struct, frozen=True):
     """The parsed options of a bridge network.
 
-    ``mtu`` 0 keeps the kernel's default. For packets that leave the host, ``source4`` and ``source6`` are the source
-    addresses that SNAT sets; None means the address of the outgoing interface. ``trusted`` lists host interfaces. Other
-    machines on the networks of these interfaces can reach published ports at the containers' own addresses. This
-    includes ports that are published on a single host address, and excludes ports that are published on a loopback
-    address.
+    - ``bridge`` is the name of the bridge.
+    - ``mtu``: 0 keeps the kernel's default.
+    - ``inhibit_ipv4``: the bridge gets no IPv4 address.
+    - ``mode4`` and ``mode6`` are the gateway modes of the IP versions.
+    - ``source4`` and ``source6`` are the source addresses that SNAT sets in packets that leave the host. None means the
+      address of the outgoing interface.
+    - ``trusted`` are interfaces of the host. Other machines on their networks can reach published ports at the
+      containers' own addresses. This includes ports that are published on a single host address. It excludes ports that
+      are published on a loopback address.
     """
 
     bridge: str

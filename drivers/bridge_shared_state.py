@@ -88,7 +88,7 @@ def _ports(networks: Members) -> spoof_guard.Held:
 def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
     """Yield each network's bridge, with True if published ports on the bridge need route_localnet, else False.
 
-    The value is None if only endpoints need route_localnet that other commands are now creating or removing.
+    The value is None if route_localnet is needed only by endpoints that other commands are now creating or removing.
     """
     unsettled = dict(_needing(desired.unsettled))
     for bridge, needed in _needing(desired.networks):

@@ -37,8 +37,9 @@ class Missing(DriverError):
 
 
 class Busy(DriverError):
-    """An object is in use: the bridge has its maximum number of ports, or the kernel reports the parent interface as
-    busy (EBUSY).
+    """An object is in use.
+
+    The bridge has its maximum number of ports, or the kernel reports the parent interface as busy (EBUSY).
     """
 
 

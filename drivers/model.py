@@ -63,7 +63,12 @@ MAC_TEXT = len("02:42:00:00:00:00")
 class EndpointSpec(Struct, frozen=True):
     """A virtual interface that connects one sandbox to one network.
 
-    ``siblings`` are the addresses that the same sandbox has on other networks.
+    - ``mac`` is "" if the interface has no MAC of its own.
+    - ``link_local`` are the additional link-local addresses that the user chose.
+    - ``options`` are the endpoint's driver options.
+    - ``ports`` are its published ports, and ``exposed`` its exposed ports.
+    - ``siblings`` are the addresses that the same sandbox has on other networks.
+    - ``sysctls`` are those that the user set for the container.
     """
 
     id: str
@@ -168,8 +173,7 @@ class Sandbox(Struct, frozen=True):
 
 
 class JoinInfo(Struct, frozen=True):
-    """The result of a join: the interface's name in the sandbox, the interface's MAC, and the network's gateway
-    addresses.
+    """The result of a join: the interface's name in the sandbox, its MAC, and the network's gateway addresses.
 
     If ``on_link`` is True, the default route leads out of the interface without a next hop.
     """
@@ -215,6 +219,7 @@ class DriverFacts(Struct, frozen=True):
     """The properties of a network type, which the engine reads before it creates networks of that type.
 
     - ``scope`` is ``local`` or ``swarm``.
+    - ``summary`` describes the type in completion and in the reference.
     - ``publishes_ports``: endpoints can publish ports, by the driver itself or through docker_gwbridge.
     - ``offers_gateway``: endpoints can reach other networks through this network.
     - ``singleton``: a host has only one network of this type. That network has no subnet, and its endpoints have no
@@ -225,6 +230,7 @@ class DriverFacts(Struct, frozen=True):
     - ``compares_mac``: `LinkRepairer.compare_endpoint` reports an interface with another MAC address.
     - ``owns_subnets``: only endpoints and gateways have addresses in the subnets of a network.
     - ``link_kinds`` are the kinds of links that the kernel must support.
+    - ``options`` are the options that the driver knows, by name.
     """
 
     scope: str = "local"

@@ -69,9 +69,13 @@ def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> N
 def compare(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> list[Difference]:
     """Return how an interface in the sandbox differs from the state that `configure` makes.
 
-    If the interface is lost, the only difference has the detail `LOST`, and the caller must join the endpoint again. If
-    the interface was renamed, the only difference has the present name as its detail. Raises `Missing` if the sandbox
-    no longer exists.
+    Three results are special:
+
+    - A lost interface gives one difference with the detail `LOST`. The caller must then join the endpoint again.
+    - A renamed interface gives one difference. Its detail is the present name.
+    - An interface that a user of the sandbox has put into a bond or bridge gives no difference.
+
+    Raises `Missing` if the sandbox no longer exists.
     """
     return inside(sandbox, lambda opened: compare_here(opened, endpoint, interface))
 
@@ -120,7 +124,7 @@ def _is_taken_over(present: link.Link | None) -> bool:
 def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences: Sequence[Difference]) -> None:
     """Repair the ``differences`` that `compare` returned, except a lost interface.
 
-    Does nothing if a user of the sandbox has taken over the interface.
+    Does nothing if a user of the sandbox has put the interface into a bond or bridge.
     """
     inside(sandbox, lambda opened: _repair_here(opened, endpoint, interface, differences))
 
@@ -214,9 +218,8 @@ def _addresses(endpoint: EndpointSpec) -> list[IPInterface]:
 def _sysctls(endpoint: EndpointSpec, interface: str) -> dict[str, str]:
     """Return the sysctls that hawse sets for every interface; the kernel may lack some of them.
 
-    The interface ignores router advertisements, unless the user lets all interfaces of the sandbox accept them. With
-    arp_notify and ndisc_notify, the kernel announces the interface's addresses when the interface comes up, by
-    gratuitous ARP and unsolicited neighbour advertisements.
+    The interface ignores router advertisements, unless the user lets all interfaces of the sandbox accept them. Because
+    of arp_notify and ndisc_notify, the kernel announces the interface's addresses when it comes up.
     """
     return {
         sysctl.conf("ipv6", interface, "disable_ipv6"): "0" if _speaks_ipv6(endpoint) else "1",

@@ -35,8 +35,8 @@ MAX_VLAN = 4094
 class SubinterfaceBase:
     """The base class of drivers whose endpoints are sub-interfaces of one host interface, the parent.
 
-    Subclasses define the kind of sub-interface. The name of this class does not end in Driver, because
-    `drivers.registry` takes a file with a class of such a name for a driver.
+    Subclasses define the kind of sub-interface. `drivers.registry` would take a class SubinterfaceDriver in this file
+    for a driver. Therefore, this class has another name.
     """
 
     type: ClassVar[str]
@@ -288,8 +288,11 @@ def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
 def split_vlan(parent: str) -> tuple[str, int]:
     """Return the interface and the VLAN id in a name such as ``eth0.10``.
 
-    Raises `UnusableOption` if the name has another form, if the VLAN id is not between 1 and `MAX_VLAN`, or if the host
-    does not have the interface.
+    Raises `UnusableOption` in three cases:
+
+    - The name has another form.
+    - The VLAN id is not between 1 and `MAX_VLAN`.
+    - The host does not have the interface.
     """
     master, dot, text = parent.partition(".")
     missing = f"The host has no interface {parent}. The interfaces: ip link"
