@@ -57,9 +57,8 @@ class DryRunRecorder(CommandRecorder):
         ``act`` sends the messages to the kernel. ``nothing`` is the result for messages that are not sent. Three cases
         are different:
 
-        - A query is sent to the kernel.
-        - A query for a link that the dry run has made or deleted is answered from `ImaginedLinks`, because the kernel
-          does not know it.
+        - A query for a link that the dry run has made or deleted is answered from `ImaginedLinks`.
+        - Any other query is sent to the kernel.
         - A change in a temporary namespace of this process is made and not recorded.
 
         Raises OSError for a change that the kernel would refuse.

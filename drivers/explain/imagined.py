@@ -116,7 +116,7 @@ def of_link(path: str) -> str:
 
 
 def for_new_links(path: str) -> str:
-    """Return the path of the sysctl that has the value for new links, for the path of a link's sysctl.
+    """Convert the path of a link's sysctl to the path of the sysctl that has the kernel's value for new links.
 
     Example: "net/ipv4/conf/eth0/forwarding" gives "net/ipv4/conf/default/forwarding".
     """

@@ -104,6 +104,9 @@ def _ports(data: bytes, *, filtered: bool) -> list[str]:
 
 
 def quoted(words: Sequence[str], script: str = "") -> str:
-    """Return the command ``words`` as a user types it in a shell, with ``script``, if not "", as a here-document."""
+    """Return a command and its input as a user types them in a shell.
+
+    ``words`` are the words of the command. The input ``script`` becomes a here-document; "" means no input.
+    """
     line = shlex.join(words)
     return f"{line} <<'EOF'\n{script}EOF" if script else line
