@@ -336,8 +336,8 @@ class TunnelGuard(Protocol, metaclass=_ExaminedOnce):
     def shut(self, network: NetworkSpec) -> None:
         """Block the network's tunnel packets, except from the hosts of programmed peers; idempotent.
 
-        Programmed peers are those of the calls of `PeerProgrammer`. The engine calls this method before other hosts
-        learn that this host joins the network.
+        Programmed peers are those that calls of `PeerProgrammer` have added. The engine calls this method before other
+        hosts learn that this host joins the network.
         """
 
 

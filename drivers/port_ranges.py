@@ -39,7 +39,7 @@ def range_text(first: int, last: int) -> str:
 def merged(ranges: Iterable[tuple[Kind, int, int]], *, touching: bool = False) -> list[tuple[Kind, int, int]]:
     """Sort port ranges, and merge the ranges of one kind that overlap; with ``touching``, also adjacent ranges.
 
-    A range is a kind, such as the protocol, a first port and a last port.
+    A range is (kind, first port, last port). The kind is for example the protocol.
     """
     gap, left = int(touching), list[tuple[Kind, int, int]]()
     for kind, first, last in sorted(ranges):
