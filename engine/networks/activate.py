@@ -150,7 +150,7 @@ def activate(host: Host, network_id: str) -> NetworkRecord:
 
 
 def _check_users_bridge(host: Host, record: NetworkRecord) -> None:
-    """Check that the bridge exists that daemon.json names for the default network; raises NotFound."""
+    """Check that the default network's bridge exists if daemon.json names one; raises NotFound if it does not."""
     name = host.config.bridge
     if record.predefined and name and not interface_exists(name):
         raise NotFound(
