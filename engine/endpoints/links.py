@@ -63,8 +63,8 @@ def linked(host: Host, record: ContainerRecord) -> list[Linked]:
 def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerRecord, str, str]]:
     """Yield (linking container, alias, address) for each legacy link (``--link``) to a container on the default bridge.
 
-    ``alias`` is the name of this container in the link. ``address`` is this container's address, without a prefix
-    length. A link gives one result for the IPv4 address, and one for the IPv6 address if there is one.
+    ``alias`` is the linked container's name in the link. ``address`` is the linked container's address, without a
+    prefix length. A link gives one result for the IPv4 address, and one for the IPv6 address if there is one.
     """
     with host.store.read() as reader:
         for endpoint in reader.endpoints(container_id=record.id):
