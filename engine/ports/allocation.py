@@ -67,7 +67,7 @@ class PortProbe(Protocol):
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
         """Return why the port is not free, such as ``address already in use``, or None if it is free.
 
-        The answer comes from a bind of the port. The text is the error of bind(2), in lower case.
+        The answer comes from a bind of the port. The text is the error of bind(2) in lower case, or `NO_PROTOCOL`.
         """
 
 

@@ -1,4 +1,4 @@
-"""Find the published ports that the agent forwards, with their addresses in sandboxes, and the ports that it holds.
+"""Find the published ports that the agent forwards to containers, and the published ports that it holds.
 
 The agent is hawse's background process. To hold a host port means to bind a socket to it, so that no other program can
 use the port. This module only reads the records of the local store, and opens no socket. A port range stays one
