@@ -14,9 +14,10 @@ from engine.model import ContainerRecord
 
 
 def still_exists(record: ContainerRecord) -> bool:
-    """Return whether the path in a container's record still refers to the adopted network namespace of the container.
+    """Return whether a container's adopted network namespace (one that hawse did not create) still exists.
 
-    If the record names a process, the result is False after the end of this process.
+    The path in ``record`` must still refer to this namespace. If ``record`` also names a process, this process must
+    still run. Returns False if the path cannot be read.
     """
     if record.pid and not process.is_running(record.pid, record.pid_start):
         return False
@@ -28,11 +29,13 @@ def still_exists(record: ContainerRecord) -> bool:
 
 
 def has_certainly_ended(record: ContainerRecord) -> bool:
-    """Return whether the network namespace that a container has adopted certainly no longer exists.
+    """Return whether a container's adopted network namespace (one that hawse did not create) has certainly ended.
 
-    If the record names a process, the end of the process is the end of the namespace. Otherwise the namespace has ended
-    if its path is missing or refers to another namespace. If the path has a file that is not a namespace, the result is
-    False, because the namespace may be mounted there in another mount namespace.
+    - If ``record`` names a process: True after the end of this process.
+    - Otherwise: True if the path in ``record`` is missing or refers to another namespace.
+
+    If the path is a file that is no namespace, the result is False. The namespace may be mounted at this path in
+    another mount namespace.
     """
     if record.pid:
         return not process.is_running(record.pid, record.pid_start)

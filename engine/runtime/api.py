@@ -41,9 +41,11 @@ class ProcessSpec(Struct, frozen=True):
       /etc/resolv.conf, /etc/hostname).
     - ``netns`` is "" for a new network namespace, "host" for the caller's, else the path of the namespace to join.
     - ``env`` is the complete environment ("K=V").
+    - ``stdin_once`` closes standard input when the input of the first client ends.
     - ``seccomp`` is "" for Docker's profile, "unconfined", or a profile as JSON.
     - ``system_paths`` is True if the kernel paths that Docker hides (in /proc and /sys) stay visible.
     - ``init_path`` is a program on the host that runs as the first process, or "" if the command itself is first.
+    - ``log_path`` is the log file on the host, or "" for no log. ``log_max_size`` is in bytes; 0 means no limit.
     - ``sandbox`` is the path of the symbolic link to the process's network namespace, or "" without such a link.
     - ``on_exit`` is a command with arguments. The supervisor runs it (detached) on the host after the container's end.
     """
@@ -83,10 +85,11 @@ class ProcessSpec(Struct, frozen=True):
 
 
 class CreatedProcess(Struct, frozen=True):
-    """A process that `Runtime.create` has started in a container's namespaces.
+    """A process in a container's namespaces, which `Runtime.create` or `Runtime.prepared` returns.
 
-    This process may only keep the namespaces open for another process. `Runtime.prepared` returns the process that will
-    execute the command. ``netns`` is a path that opens the process's network namespace.
+    The process of `Runtime.create` may only hold the namespaces until another process is in them. The process of
+    `Runtime.prepared` will execute the command. ``pid_start`` is the start time in clock ticks since boot. ``netns`` is
+    a path that opens the process's network namespace.
     """
 
     pid: int
@@ -158,13 +161,13 @@ class Runtime(Protocol):
     def create(self, spec: ProcessSpec) -> CreatedProcess:
         """Create the namespaces of a container, and the process that waits in them for `start`.
 
-        Raises `RuntimeFailure` after the removal of everything that was created.
+        After a failure, everything that was created is removed, and `RuntimeFailure` is raised.
         """
 
     def prepared(self, container_id: str) -> CreatedProcess:
-        """Wait until all of the container except its network is ready; return the process that will run the command.
+        """Wait until the container is ready for `start`, except for its network; return the process for the command.
 
-        Raises `RuntimeFailure`.
+        Raises `RuntimeFailure` if the creation has failed.
         """
 
     def start(self, container_id: str) -> None:
@@ -177,7 +180,7 @@ class Runtime(Protocol):
         """
 
     def knows(self, container_id: str) -> bool:
-        """Return whether the container has a running process. The container's files may have been deleted."""
+        """Return whether the container has a running process, even if its files in HAWSE_RUN were deleted."""
 
     def signal(self, container_id: str, number: int) -> None:
         """Send the signal ``number`` to the container's first process; does nothing if the process has ended."""
@@ -196,8 +199,8 @@ class Runtime(Protocol):
     def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
         """Let the supervisor execute a program for the container after ``delay`` seconds.
 
-        If the program fails, the supervisor executes it again. Returns the identity of the supervisor
-        (`process.identity`). Raises `RuntimeFailure`.
+        If the program fails, the supervisor executes it again. Returns the supervisor's identity (`process.identity`),
+        a text with its pid and start time. Raises `RuntimeFailure`.
         """
 
     def cancel_restart(self, container_id: str) -> None:
@@ -212,7 +215,8 @@ class Runtime(Protocol):
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:
         """Wait for the end of the container's process, and return its exit code (128+N after signal N).
 
-        Returns None if the process still runs after ``timeout`` seconds.
+        Returns None if the process still runs after ``timeout`` seconds. Returns 0 if the container has had no process.
+        Raises `RuntimeFailure`.
         """
 
     def delete(self, container_id: str) -> None:
@@ -222,10 +226,11 @@ class Runtime(Protocol):
         """
 
     def ending(self, container_id: str) -> AbstractContextManager[object]:
-        """Return a context in which the caller, not the container's command ``on_exit``, handles the container's end.
+        """Return a context manager: in its ``with`` block, the caller does the work of the command ``on_exit``.
 
-        The caller releases what the container used, and calls `delete`. If the caller leaves the context without
-        calling `delete`, ``on_exit`` still runs after the container's end.
+        ``on_exit`` is the command that the supervisor runs after the container's end (`ProcessSpec`). The caller
+        releases what the container used, and calls `delete`. Without this call, ``on_exit`` still runs after the
+        container's end.
         """
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
@@ -241,9 +246,10 @@ class Runtime(Protocol):
         """
 
     def watch_end(self, container_id: str, *, next_run: bool) -> EndWatch:
-        """Return an object whose descriptor is readable at the end of the container's run.
+        """Return an object whose descriptor becomes readable at the end of the container's run.
 
-        With ``next_run``, a container without a process is accepted too; its next run is then watched.
+        If the container has no process, the descriptor is readable immediately. With ``next_run``, it then becomes
+        readable at the end of the container's next run.
         """
 
     def exec(
@@ -264,7 +270,8 @@ class Runtime(Protocol):
     ) -> Iterator[LogLine]:
         """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended.
 
-        ``wait`` waits for new lines; it may raise an error to end the iteration.
+        ``wait`` gets descriptors, waits until one of them is readable, and returns the readable ones. It may raise an
+        error to end the iteration. None means the standard function, which waits without a limit.
         """
 
 
@@ -287,7 +294,7 @@ class Attachment(Protocol):
         """The container's exit code if the container ended during `run`, else None."""
 
     def run(self) -> None:
-        """Copy the streams until the container's process has ended, its output is closed, or the user detaches."""
+        """Copy the streams until the container's process has ended, the supervisor was killed, or the user detaches."""
 
     def close(self) -> None:
         """Close the connection to the container's streams without waiting; idempotent."""
@@ -305,29 +312,32 @@ class ContainerStreams(Protocol):
 
     @property
     def has_unsent(self) -> bool:
-        """Whether input could not be sent yet. The caller calls `flush` when the descriptor is writable."""
+        """Whether some input is not sent yet. The caller then calls `flush` when the descriptor is writable."""
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when output has arrived or the connection has ended."""
 
     def receive(self) -> Sequence[tuple[str, bytes]]:
-        """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks if there is none."""
+        """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks if there is none.
+
+        At the end of the connection, the result is empty, and ``is_open`` becomes False.
+        """
 
     def send_input(self, data: bytes) -> bool:
-        """Send data to the standard input; b"" ends the input. Return False if no process reads the input any more."""
+        """Send data to the standard input; b"" ends the input. Return False if the connection has ended."""
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the size of the container's terminal."""
 
     def flush(self) -> bool:
-        """Send the waiting input; return False if no process reads the input any more."""
+        """Send the waiting input; return False if the connection has ended."""
 
     def close(self) -> None:
         """Close the connection without waiting; idempotent."""
 
 
 class EndWatch(Protocol):
-    """Waits for the end of a container's run. When the descriptor is readable, `exit_code` returns without blocking."""
+    """Waits for the end of a container's run. When the descriptor is readable, `exit_code` does not block."""
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when the run has ended."""

@@ -25,18 +25,19 @@ class SupervisedStreams:
         self._connection, self._decoder, self._unsent = connection, protocol.Decoder(), bytearray()
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable when `receive` does not block."""
+        """Return the descriptor that is readable when `receive` does not block."""
         return self._connection.fileno()
 
     @property
     def has_unsent(self) -> bool:
-        """Whether input waits to be sent; the caller then waits until the descriptor is writable, and calls `flush`."""
+        """Whether some input is not sent yet. The caller then calls `flush` when the descriptor is writable."""
         return bool(self._unsent)
 
     def receive(self) -> Sequence[tuple[str, bytes]]:
         """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks if there is none.
 
-        ``is_open`` is False after the end of the container's process or of its supervisor.
+        After the end of the container's process or of its supervisor, the result is empty, and ``is_open`` becomes
+        False.
         """
         try:
             data = self._connection.recv(_CHUNK)
@@ -52,7 +53,7 @@ class SupervisedStreams:
         return output
 
     def send_input(self, data: bytes) -> bool:
-        """Send data to the standard input; b"" ends the input. Return False if no process reads the input any more."""
+        """Send data to the standard input; b"" ends the input. Return False if the connection has ended."""
         return self._send(protocol.frame(protocol.STDIN, data))
 
     def resize(self, rows: int, columns: int) -> None:
@@ -60,7 +61,7 @@ class SupervisedStreams:
         self._send(protocol.control({"op": "resize", "rows": rows, "columns": columns}))
 
     def flush(self) -> bool:
-        """Send the waiting input; return False if no process reads the input any more."""
+        """Send the waiting input; return False if the connection has ended."""
         return self._send(b"")
 
     def close(self) -> None:
@@ -80,7 +81,7 @@ class SupervisedStreams:
 
 
 class SupervisedEnd:
-    """Implements `engine.runtime.api.EndWatch`."""
+    """Waits for a container's end on a connection to the supervisor; implements `engine.runtime.api.EndWatch`."""
 
     def __init__(self, connection: socket.socket, directory: ContainerDirectory) -> None:
         self._connection, self._directory = connection, directory

@@ -1,10 +1,11 @@
 """Copy attributes of another process to this process: resource limits, processors, priority, OOM score.
 
-Children inherit these attributes. A resident process copies the attributes of process 1, as a service of the init
-program has them. Otherwise the first command would decide for the agent and for all containers. For example, after
-``ulimit -t 60`` in a shell, the agent would be killed after a minute of processor time. After ``nice``, all later
-containers would run with a low priority. This module has few imports, because the supervisor uses it and must use
-little memory.
+A resident process (a background process of hawse) copies the attributes of process 1. It then has the same attributes
+as a service of the init program. Otherwise it would inherit the attributes of the command that starts it, and so would
+all containers. Example: after ``ulimit -t 60`` in a shell, the agent would be killed after a minute of processor time.
+After ``nice``, all later containers would run with a low priority.
+
+This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ slow.
 
 
 def become_service() -> None:
-    """Copy the attributes of process 1 to this process; idempotent.
+    """Copy the resource limits, scheduling and OOM score of process 1 to this process; idempotent.
 
-    Resource limits are only raised, never lowered. Otherwise a container could get a lower limit than the user's shell
-    has. If the kernel refuses a change, the attribute stays unchanged. For example, only a process with
-    CAP_SYS_RESOURCE can raise a hard limit.
+    Scheduling means the processors, the policy and the priority. Resource limits are only raised, never lowered.
+    Otherwise a container could get a lower limit than the user's shell has. The soft limit of open files is raised to
+    `OPEN_FILES` at most. If the kernel refuses a change, the attribute stays unchanged. For example, only a process
+    with CAP_SYS_RESOURCE can raise a hard limit.
     """
     for kind in _limits():
         with contextlib.suppress(OSError, ValueError):

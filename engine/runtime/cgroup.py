@@ -36,7 +36,7 @@ REMOVAL_SECONDS = 1.0
 
 
 def leave() -> None:
-    """Move this process to hawse's control group, with all children that it forks later; idempotent.
+    """Move this process to hawse's control group ``/hawse/shared``, with all children that it forks later; idempotent.
 
     Does nothing in the root group, which no session or unit owns. Also does nothing if this process is not allowed to
     mount or change control groups, as in some containers.
@@ -49,7 +49,7 @@ def leave() -> None:
 
 
 def _move(kind: str, name: str) -> None:
-    """Move this process to hawse's shared control group in one hierarchy; does nothing if this fails.
+    """Move this process to ``/hawse/shared`` in one control group hierarchy; does nothing if this fails.
 
     ``kind`` is the file system type of the hierarchy, and ``name`` is its mount option ``name`` or "".
     """
@@ -96,7 +96,7 @@ def _own_group(container: str) -> str:
 
 @contextlib.contextmanager
 def _hierarchy(kind: str, options: Mapping[str, str | None]) -> Iterator[int]:
-    """Mount a hierarchy again, without a mount point; yield a descriptor of its root directory.
+    """Mount a control group hierarchy without a mount point; yield a descriptor of its root directory.
 
     ``kind`` is the file system type, and ``options`` are the mount options. The host's own mounts are not used, because
     ``ip netns exec`` hides the host's mounts below /sys.

@@ -20,12 +20,18 @@ if TYPE_CHECKING:
 
 
 def environment(entries: Sequence[str]) -> dict[str, str]:
-    """Convert "K=V" entries to a mapping. Of several entries with the same name, the last is used."""
+    """Convert "K=V" entries to a mapping. Of several entries with the same name, the last is used.
+
+    Entries without "=" or without a name are left out.
+    """
     return {name: value for name, equals, value in (entry.partition("=") for entry in entries) if name and equals}
 
 
 def find_executable(name: str, env: Mapping[str, str]) -> str:
-    """Return the path of the executable file ``name``, searched in the container's PATH; raises `SetupFailed`."""
+    """Return the path of the executable file ``name``; raises `SetupFailed` if there is none.
+
+    A name without a slash is searched in the variable PATH of ``env``.
+    """
     if "/" in name:
         _check_executable(name)
         return name

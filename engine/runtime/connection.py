@@ -20,7 +20,7 @@ _FULL = 1 << 20
 
 
 class Connection:
-    """A connection from a client to the supervisor; sends and receives frames without blocking."""
+    """A connection from a client to the supervisor; sends and receives frames (`protocol`) without blocking."""
 
     def __init__(self, loop: Loop, connection: socket.socket) -> None:
         self.on_frame: Callable[[Connection, int, bytes], None] = lambda *_: None

@@ -127,7 +127,7 @@ class Container:
         """Write the container's missing files in HAWSE_RUN again if the container runs; idempotent.
 
         ``present`` has the paths of all entries of HAWSE_RUN's directories. The caller lists these directories once for
-        all containers, because to look for two files of each of a thousand containers takes 7 ms.
+        all containers. Two look-ups for each of a thousand containers would take 7 ms.
         """
         sandbox = self.spec.get("sandbox", "")
         exists = self.directory.path in present or self.directory.exists()
@@ -146,11 +146,14 @@ class Container:
         crun.restore_state(self._kept)
 
     def adopt(self) -> bool:
-        """Take over a container's process from an ended supervisor, and return whether this supervisor now handles it.
+        """Take over a container's process from an ended supervisor; return whether this supervisor now handles it.
 
-        Returns False if the end of the process is recorded, or if the process never executed the command. In the second
-        case, the process is killed. If a started process has ended meanwhile, the exit code `LOST` is recorded. Raises
-        OSError, and ValueError, KeyError or TypeError if a file of the container is damaged.
+        - If the end of the process is recorded: returns False.
+        - If the process never executed the command: kills the process, and returns False.
+        - If the process has ended, but its end is not recorded: records the exit code `LOST`, and returns True.
+        - If the process runs: returns True.
+
+        Raises OSError. Raises ValueError, KeyError or TypeError if a file of the container is damaged.
         """
         known = self.directory.read("process")
         if known is None or self.directory.read("exit") is not None:
@@ -275,11 +278,10 @@ class Container:
             self._channel = None
 
     def _hold_mounts(self, fds: list[int], pid: int) -> None:
-        """Keep a container's mount namespace open (`MountNamespace`).
+        """Keep the mount namespace of a container with ``--pid host`` open, and give the container a control group.
 
-        ``fds`` has the descriptor of the namespace, which a child has sent. Only the child of a container with ``--pid
-        host`` sends a descriptor. Its first process ``pid`` gets a control group of its own. For other containers,
-        ``fds`` is empty.
+        ``fds`` has the descriptor of this namespace, which a child has sent. For other containers, ``fds`` is empty,
+        and nothing happens. ``pid`` is the container's first process.
         """
         for fd in fds:
             self._mounts.take(fd)
@@ -311,7 +313,7 @@ class Container:
         """Return the wait status of a process that an earlier supervisor started.
 
         Blocks up to 2 s until the new parent of the process has reaped the process. If the status is still unknown
-        then, the container's exit code is `LOST`.
+        then, returns a status with the exit code `LOST`.
         """
         for _ in range(200):
             status_of_orphan = process.foreign_exit_status(self.pid, self._pidfd)
@@ -361,10 +363,11 @@ class Container:
         cgroup.remove(self.directory.path)
 
     def _cause(self) -> dict[str, bool]:
-        """Return the fields of the container's file ``exit`` that say why the process ended.
+        """Return the fields of the file ``exit`` that say why the process ended; {} if the reason is unknown.
 
-        The kernel log is read only after a SIGKILL. It is not read if a client has requested the end, or if a client
-        does the work of the container's command ``on_exit``.
+        If a client has requested the end, the fields describe this request. Otherwise the kernel log shows whether the
+        kernel killed the process because memory ran out. The log is read only after a SIGKILL. It is not read while a
+        client does the work of the container's command ``on_exit``.
         """
         ordered = self.stop_order.outcome()
         if self.exit_code != 128 + signal.SIGKILL or ordered or self.on_exit.is_held:
@@ -396,8 +399,8 @@ class Container:
 def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace: int) -> int:
     """Fork a child that becomes the container's first process, and return its pid.
 
-    Without ``--pid host``, the child is in a new pid namespace. The parent does not enter this namespace: it sets its
-    own pid namespace again for later forks. The child gets the descriptors ``inherited``.
+    Without ``--pid host``, the child is in a new pid namespace. Later forks of the parent stay in the parent's own pid
+    namespace, to which ``own_pid_namespace`` refers. The child gets the descriptors ``inherited``.
     """
     if not spec["pid_host"]:
         syscalls.unshare(syscalls.CLONE_NEWPID)

@@ -50,8 +50,8 @@ class Identity:
 def find_identity(user: str, root: int) -> Identity:
     """Return the identity of a user from the passwd and group files of a container; raises `SetupFailed`.
 
-    ``user`` is ``name``, ``uid``, ``name:group`` or ``uid:gid``. An empty name means root. ``root`` is a file
-    descriptor of the container's root directory.
+    ``user`` is ``name``, ``uid``, ``name:group`` or ``uid:gid``. An empty name means root. A number needs no entry in
+    the files, but a name does. ``root`` is a file descriptor of the container's root directory.
     """
     name, group = [*user.split(":"), ""][:2]
     name = name or "0"
@@ -78,9 +78,10 @@ def _find_group(group: str, root: int) -> int:
 
 
 def _look_up(entries: Iterator[list[str]], reference: str) -> tuple[list[str] | None, int | None]:
-    """Return the first of ``entries`` (of passwd or group) that ``reference`` names, and the number in ``reference``.
+    """Find the entry of passwd or group for ``reference``, which is a name or a number.
 
-    ``reference`` is a name or a number. The number is None for a name. The entry is None if no entry matches.
+    Returns (entry, number). The entry is the first that matches, or None. The number is ``reference`` as an integer, or
+    None if ``reference`` is a name.
     """
     number = _number(reference)
     matching = (e for e in entries if (e[0] == reference if number is None else _id(e[2]) == number))
@@ -106,8 +107,8 @@ def _checked(number: int | None) -> int:
 def _entries(root: int, path: str, *, numeric: int) -> Iterator[list[str]]:
     """Yield the valid lines of the file ``path`` (passwd or group), split into fields.
 
-    The fields are a name, a password, ``numeric`` numbers, and more fields. Lines of passwd have three more fields,
-    lines of group have one more.
+    ``numeric`` is the number of fields with ids: 2 for passwd (user id, group id), 1 for group. A valid line of passwd
+    has at least 7 fields, a valid line of group at least 4. Other lines are skipped.
     """
     for line in root_paths.read_lines(root, path):
         fields = line.split(":")
@@ -148,7 +149,7 @@ def _mask(names: set[str] | Sequence[str]) -> int:
 def assume(identity: Identity, capabilities: int) -> None:
     """Switch this process to the user ``identity``, and limit its capabilities to the bit mask ``capabilities``.
 
-    The limit also holds for all programs that this process executes.
+    A user other than root first has no capabilities. The limit also holds for all programs that this process executes.
     """
     for number in range(len(CAPABILITIES)):
         if not capabilities >> number & 1:

@@ -264,9 +264,10 @@ def may_be_error(output: bytes) -> bool:
 
 
 def refusal(output: bytes, argv: Sequence[str]) -> bytes:
-    """Convert crun's error message for a command that the kernel refused to execute to the message that runc prints.
+    """Return runc's message in place of crun's message that the kernel refused to execute the command ``argv``.
 
-    ``output`` is returned unchanged if it is no such message.
+    Example: "exec container process `/x`: Exec format error" gives "exec /x: exec format error". Any other ``output``
+    is returned unchanged.
     """
     words = output
     if output.startswith(b'{"msg":"exec container process'):

@@ -34,12 +34,12 @@ class SetupFailed(Exception):
 
 
 def reason(error: OSError) -> str:
-    """Return the text of an error number (errno) as Go prints it."""
+    """Return the text of an error as Go prints it, such as "permission denied"."""
     return os.strerror(error.errno or 0).lower()
 
 
 def describe(error: Exception) -> str:
-    """Return the message for any error in a child process."""
+    """Return the message for an error in a child process, such as "/x: permission denied" for an OSError."""
     if isinstance(error, OSError):
         return f"{error.filename or 'system call'}: {reason(error)}"
     return f"{type(error).__name__}: {error}"

@@ -160,9 +160,12 @@ def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
 def exec_environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
     """Return the environment of a command in a container; ``identity`` is the command's user.
 
-    It has the container's variables, HOME and, with a terminal, TERM. The variables of the request are added last. A
-    variable of the request replaces a variable of the same name. If the request names a variable without a value, the
-    container's variable is left out.
+    It has these variables. If a name occurs twice, the later variable is used.
+
+    - The container's variables, without HOME and without those that the request names without a value.
+    - With a terminal: TERM=xterm.
+    - HOME, the home directory of the user.
+    - The variables of the request.
     """
     terminal = {"TERM": "xterm"} if request.tty else {}
     unset = {"HOME", *(entry for entry in request.env if "=" not in entry)}

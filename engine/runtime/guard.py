@@ -69,7 +69,11 @@ class GuardedProcess:
 
     @property
     def needed(self) -> bool:
-        """Whether the guard has a connection to the process, or the process has a start record (`guarded.save`)."""
+        """Whether the guard is connected to the process, or the process has a start record.
+
+        A start record (`guarded.save`) is a file that says how to start the process. A process without this file need
+        not run.
+        """
         return self._connection is not None or guarded.is_saved(self._run, self._name)
 
     def look(self) -> None:
@@ -199,7 +203,10 @@ class Liveness:
         return True
 
     def is_stuck(self, pid: int) -> bool:
-        """Return whether the process hangs, or has been stopped by SIGSTOP both now and at the previous check."""
+        """Return whether the process hangs, or SIGSTOP has stopped it both now and at the previous check.
+
+        It hangs if a ping is unanswered and its main thread has slept for a long time (`_hangs`).
+        """
         state = (process.stat_fields(pid) or [b""])[0]
         stopped, self._stopped = self._stopped and state == b"T", state == b"T"
         return stopped or (self._unanswered and self._hangs(pid, state))

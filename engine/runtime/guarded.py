@@ -140,7 +140,10 @@ def needs_guard(run: str) -> bool:
 
 
 def _is_free(run: str, name: str) -> bool:
-    """Return whether the resident process ``name`` does not run, because no process holds its lock."""
+    """Return whether the lock of the resident process ``name`` is free, which means that the process does not run.
+
+    Returns False if the lock file cannot be opened, and True if it does not exist.
+    """
     try:
         lock = os.open(os.path.join(run, f"{name}.lock"), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:

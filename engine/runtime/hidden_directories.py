@@ -46,8 +46,9 @@ def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
 def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
     """Show a hidden directory at ``target``, where the user has bind-mounted it.
 
-    ``source`` is a descriptor of the directory. ``hidden`` is the result of `hide`. A hidden directory is covered by a
-    mount of an empty directory. The user's bind copied this covering mount too, so the copy is removed at ``target``.
+    ``source`` is a descriptor of the directory. ``hidden`` is the result of `hide`. An empty directory is mounted over
+    a hidden directory. The user's bind mount copied this mount to ``target`` too, so it is unmounted there. Nothing
+    happens if ``source`` is not hidden.
     """
     status = os.stat(source)
     if (status.st_dev, status.st_ino) in hidden:

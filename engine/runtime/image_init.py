@@ -243,7 +243,8 @@ class Targets:
     def of(self, path: str, source: str, *, directory: bool) -> str:
         """Make the mount point ``path`` for ``source`` if it is missing, and return its canonical path.
 
-        Raises SetupFailed. crun mounts ``source`` later.
+        With ``directory``, the mount point is a directory, otherwise a file. crun mounts ``source`` later. Raises
+        SetupFailed.
         """
         try:
             target = self._ensure(path, directory=directory)
@@ -256,7 +257,7 @@ class Targets:
         return target
 
     def working_directory(self, path: str) -> str:
-        """Return the canonical path of the working directory.
+        """Return the canonical path of the working directory; raises SetupFailed if ``path`` is not a directory.
 
         A missing directory is created unless the container's root directory is read-only.
         """

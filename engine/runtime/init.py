@@ -171,7 +171,10 @@ def build_mounts(spec: Mapping[str, Any]) -> int:
 
 
 def hide_kernel(spec: Mapping[str, Any]) -> None:
-    """Hide kernel paths as Docker does, unless the container is privileged or the user has turned hiding off."""
+    """Hide the files in /proc and /sys that Docker hides.
+
+    Nothing is hidden if the container is privileged, or if the user has turned hiding off.
+    """
     if not spec["privileged"] and not spec["system_paths"]:
         rootfs.hide_kernel_paths()
 

@@ -204,7 +204,7 @@ def _names(path: str, number: int) -> tuple[str, str]:
 
 
 def _split(lines: bytes) -> list[bytes]:
-    """Split lines into entries. Each entry keeps its newline.
+    """Split complete lines into log entries of at most 16 KiB. Each line's last entry keeps the newline.
 
     bytes.splitlines is not used, because it also splits at a carriage return.
     """

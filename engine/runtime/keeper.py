@@ -1,4 +1,4 @@
-"""Start a command of ``exec -t`` below a keeper, a process that waits for the end of the command.
+"""Start a command of ``exec -t`` as the child of a keeper, a process that waits for the end of the command.
 
 The user may leave the command with the detach keys. The caller then ends, but only a parent gets the exit code of a
 command. Therefore the keeper is the command's parent, and reports the end of the command.

@@ -124,7 +124,8 @@ class LocalRuntime(Struct, eq=False):
     def knows(self, container_id: str) -> bool:
         """Return whether the supervisor has a running process of the container.
 
-        If the container's files were deleted, the supervisor writes them again within a second.
+        If the container's files were deleted, the supervisor writes them again. This call waits up to `RESTORE_SECONDS`
+        for it. Raises `RuntimeFailure` if no supervisor answers within 20 s.
         """
         self._await_files(self._directory(container_id))
         return self.state(container_id).running
@@ -260,7 +261,7 @@ class LocalRuntime(Struct, eq=False):
 
     @contextmanager
     def ending(self, container_id: str) -> Iterator[socket.socket | None]:
-        """Let the caller, not the container's command ``on_exit``, handle the container's end in the ``with`` block.
+        """In the ``with`` block, let the caller do the work of the container's command ``on_exit``.
 
         The supervisor still runs ``on_exit`` if this process is killed, or leaves the block without deleting the
         container. Yields a connection that becomes readable at the container's end, or None if no supervisor has a
@@ -298,7 +299,8 @@ class LocalRuntime(Struct, eq=False):
     def watch_end(self, container_id: str, *, next_run: bool) -> SupervisedEnd:
         """Return an object whose descriptor becomes readable at the end of the container's run.
 
-        With ``next_run``, a container without a process is watched until the end of its next run.
+        If the container has no process, the descriptor is readable immediately. With ``next_run``, it then becomes
+        readable at the end of the container's next run.
         """
         return SupervisedEnd(self._ask_to_wait(container_id, next_run=next_run), self._directory(container_id))
 
@@ -332,7 +334,8 @@ class LocalRuntime(Struct, eq=False):
     ) -> Iterator[LogLine]:
         """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended.
 
-        ``wait`` waits for new lines; it may raise an error to end the iteration.
+        ``wait`` gets descriptors, waits until one of them is readable, and returns the readable ones. It may raise an
+        error to end the iteration. None means `logs.wait_readable`.
         """
         return logs.read(path, options, lambda: self._ask_to_wait(container_id), wait or logs.wait_readable)
 
@@ -412,7 +415,7 @@ class LocalRuntime(Struct, eq=False):
 
 
 def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
-    """Return a process description as JSON values, and create missing bind sources as directories, as Docker does.
+    """Convert ``spec`` to JSON values with absolute paths; create missing bind sources as directories, as Docker does.
 
     The runtime hides the directories ``hidden`` from a hostfs container (a container on the host's own files).
     """
@@ -431,10 +434,11 @@ def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
 
 
 def _layer(rootfs: str, layer: str) -> tuple[str, str]:
-    """Return the root directory that a container uses, and its overlay directory (``layer``, for a writable layer).
+    """Return the root directory and the overlay directory of a container with a writable layer.
 
-    If the kernel has no overlayfs, the root is a full copy of ``rootfs``, and the overlay directory is "". Raises
-    `RuntimeFailure`.
+    ``rootfs`` is the root directory below the layer, and ``layer`` is the layer's directory. If the kernel has
+    overlayfs, both are returned unchanged. Otherwise the root is a full copy of ``rootfs`` in ``layer``, and the
+    overlay directory is "". Raises `RuntimeFailure` if the copy fails.
     """
     with open("/proc/filesystems", encoding="ascii") as file:
         if any(line.split()[-1] == "overlay" for line in file):

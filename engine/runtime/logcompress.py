@@ -57,8 +57,9 @@ class Compressor:
     def _finish(self, status: int, source: int) -> None:
         """Rename the compressed file to the name of its original plus ``.gz``, and start with the next file.
 
-        ``status`` is the wait status of the compressing process. The original may have been rotated again meanwhile, so
-        it is found by its inode. ``source`` is a descriptor of the original, so no other file can have its inode.
+        ``status`` is the wait status of the compressing process. After a failure, the compressed file is deleted
+        instead. The original may have been rotated again meanwhile, so it is found by its inode. ``source`` is a
+        descriptor of the original, so no other file can have its inode.
         """
         self._busy, inode = False, os.fstat(source).st_ino
         name = next((name for n in self._uncompressed() if _inode(name := f"{self._path}.{n}") == inode), "")

@@ -104,10 +104,10 @@ class _File:
             yield from lines
 
     def skip(self, count: int) -> tuple[int, int]:
-        """Seek to the last ``count`` lines of the file.
+        """Seek to the last ``count`` lines of the file; return two numbers.
 
-        Returns how many of these lines the file has, and the argument ``skipped`` for `lines`. The second number is 0
-        for a file that is not compressed.
+        The first number says how many of these lines the file has. The second number is the argument ``skipped`` for
+        the next call of `lines`. It is 0 except for a compressed file, which can only be read from its start.
         """
         if self.compressed:
             total = sum(1 for _ in self._decompressed())

@@ -102,7 +102,8 @@ def process(connection: socket.socket) -> Iterator[int]:
     """Yield the peer's pid in a ``with`` block; raises OSError at the end of the block if the peer has ended.
 
     After the peer's end, another process may get the same pid. On Linux 6.5 and later, a pidfd of the peer detects
-    this. On older kernels, a process that got the pid before this call is mistaken for the peer.
+    this. On older kernels, a process that got the pid before this call is mistaken for the peer. Raises PermissionError
+    if the peer is in another pid namespace.
     """
     pid, _, _ = credentials(connection)
     if pid == 0:
@@ -226,10 +227,10 @@ def await_answer(connection: socket.socket, seconds: float | None) -> bool:
 
 
 def kill_if_stopped(connection: socket.socket, *, before: bool) -> bool:
-    """Return whether a signal (SIGSTOP) has stopped the peer. Kill the peer if ``before`` is also True.
+    """Return whether a signal (SIGSTOP) has stopped the peer; if ``before`` is also True, kill the peer.
 
-    ``before`` is the result of the caller's previous call. The kill is safe, because the next agent or supervisor finds
-    all data in files and in the kernel.
+    ``before`` is the result of the caller's previous call. The kill is safe, because the peer is a resident process.
+    Its successor finds all data in files and in the kernel.
     """
     stopped = processes.is_stopped(credentials(connection)[0])
     if stopped and before:

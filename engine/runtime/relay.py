@@ -64,8 +64,9 @@ def _leave_reader(master: int, *, own_session: bool) -> None:
     """Fork a process that reads the output of the command's terminal until no process has the terminal open.
 
     Without this process, the kernel would send SIGHUP to the command when ``master``, the terminal's master, is closed.
-    With ``own_session``, the process leaves the session of the user's terminal. For a detached command, it stays in the
-    session of its parent, because `engine.containers.detached_exec` tells it from the command by its session.
+    With ``own_session``, the process leaves the session of the user's terminal. Without it, the process stays in its
+    parent's session. There, `engine.containers.detached_exec` can tell it from a detached command, which has a session
+    of its own.
     """
     if os.fork():
         return

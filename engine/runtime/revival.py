@@ -1,7 +1,7 @@
 """Start agent and supervisor again if they were killed together with their guard.
 
-Each command calls `revive` at its end. Because the supervisor loads `engine.runtime.guarded` and must use little
-memory, this module with its imports is not a part of that module.
+Each command calls `revive` at its end. This module is separate from `engine.runtime.guarded`, because the supervisor
+loads `engine.runtime.guarded` and must use little memory.
 """
 
 from __future__ import annotations

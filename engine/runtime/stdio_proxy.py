@@ -24,12 +24,14 @@ _CHUNK = 32768
 
 
 class StdioProxy:
-    """Replaces each standard stream that is a terminal by a pipe; passes on other streams unchanged.
+    """Replaces the standard streams that a container must not get by pipes; passes on other streams unchanged.
 
-    ``may_say`` is a function that the constructor gets only for a container of an image. Then files are replaced by
-    pipes too, and the error stream is always replaced. ``may_say`` returns whether the first error output may be a
-    message of crun. Such output is kept in ``held`` until the caller knows who has written it: crun or the command. If
-    output and errors go to the same file, both use the same pipe, so that their order stays the same.
+    - Without ``may_say`` (for hostfs, a container on the host's own files): only terminals are replaced.
+    - With ``may_say`` (for a container of an image): terminals, files and the error stream are replaced.
+
+    ``may_say`` gets the first error output, and returns whether it may be a message of crun. Such output is kept in
+    ``held`` until the caller knows who has written it: crun or the command. If output and errors go to the same file,
+    both use the same pipe, so that their order stays the same.
     """
 
     def __init__(self, streams: list[int], may_say: Callable[[bytes], bool] | None = None) -> None:

@@ -66,9 +66,9 @@ class Streams:
     def open_fifos(self, *, adopted: int = 0) -> None:
         """Open the supervisor's ends of the FIFOs; does nothing if the container has a terminal.
 
-        ``adopted`` is the pid of a process that an earlier supervisor started, or 0. The option stdin_once closes
-        standard input when the first client's input ends. With this option, an adopted container gets no standard
-        input, because the connection of its first client ended with the earlier supervisor.
+        ``adopted`` is the pid of a process that an earlier supervisor started, or 0. With the option stdin_once, an
+        adopted process gets no standard input. This option closes standard input when the first client's input ends,
+        and that client's connection has ended with the earlier supervisor.
         """
         if self._spec["tty"]:
             return

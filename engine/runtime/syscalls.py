@@ -200,13 +200,13 @@ _original_limits: list[tuple[int, int]] = []
 
 
 def raise_limit() -> None:
-    """Raise this process's limit of open files (RLIMIT_NOFILE) to the maximum."""
+    """Raise this process's soft limit of open files (RLIMIT_NOFILE) to the hard limit."""
     _original_limits[:] = [resource.getrlimit(resource.RLIMIT_NOFILE)]
     _, most = _original_limits[0]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def restore_limit() -> None:
-    """Restore the limit of open files that `raise_limit` changed. A child process calls this function."""
+    """Restore the soft limit of open files that `raise_limit` changed. A child process calls this function."""
     for limits in _original_limits:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
