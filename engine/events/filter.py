@@ -48,6 +48,6 @@ def _matches_image(filters: Filters, event: Event) -> bool:
 
 
 def _bare(name: str) -> str:
-    """Return the name of an image without its tag and digest."""
+    """Return the name of an image without its tag and digest. Example: "a/b:1" gives "a/b"."""
     match = TAG.fullmatch(name)
     return match["name"] if match else name

@@ -1,6 +1,7 @@
 """Add events of repairs to the store.
 
-The event's attribute ``action`` names the repaired differences. ``cause`` names the program that made the differences.
+A repair removes differences between the kernel and hawse's records. The event's attribute ``action`` names the repaired
+differences. The attribute ``cause`` names the program that made them.
 
 The agent's log and ``hawse doctor`` describe differences with the same texts.
 """
@@ -25,14 +26,18 @@ def attributes(by: str, differences: Sequence[Difference]) -> dict[str, str]:
 
 
 def resting(by: str, seconds: float) -> dict[str, str]:
-    """Return the attributes of a "drift" event: the other program, and the seconds to the next repair."""
+    """Return the attributes of a "drift" event: the repair is delayed, because another program repeatedly undoes it.
+
+    ``by`` names this program, or is "". ``seconds`` is the time to the next repair.
+    """
     return {"cause": by or "another program", "action": f"wait {seconds:g} s"}
 
 
 def add(tx: Transaction, kind: str, identity: str, action: str, values: Mapping[str, str]) -> None:
     """Add an event of a network or container (``kind``), or of all networks of a driver (``kind`` is "driver").
 
-    ``identity`` is the object's id, or the driver's type. ``values`` are the event's attributes.
+    ``identity`` is the object's id, or the driver's type. ``values`` are the event's attributes. Does nothing if the
+    network or container does not exist.
     """
     if kind == "network" and (network := tx.network(identity)) is not None:
         events.network(tx, network, action, values)
@@ -48,7 +53,11 @@ def add_alone(store: Store, kind: str, identity: str, action: str, values: Mappi
 
 
 def described(differences: Sequence[Difference]) -> str:
-    """Return a short text that lists differences, grouped by kind and place."""
+    """Return a short text that lists differences. Example: "missing address (10.0.0.2), missing route (default)".
+
+    The differences are grouped by their kind ("missing") and their place ("address"). A group names at most
+    `NAMES_LIMIT` of them.
+    """
     return ", ".join(f"{group} ({brief(whats)})" for group, whats in grouped(differences).items())
 
 
@@ -64,6 +73,6 @@ def grouped(differences: Iterable[Difference]) -> dict[str, list[str]]:
 
 
 def brief(whats: Sequence[str]) -> str:
-    """Return the first `NAMES_LIMIT` items as text, with the number of the other items."""
+    """Return the first `NAMES_LIMIT` items as text, with the number of the other items: "a, b, c and 2 more"."""
     more = len(whats) - NAMES_LIMIT
     return ", ".join(whats[:NAMES_LIMIT]) + (f" and {more} more" if more > 0 else "")

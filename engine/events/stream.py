@@ -23,16 +23,16 @@ LONG_SECONDS = 3600.0  # maximum of one wait, because poll(2) accepts at most 24
 class EventStream:
     """Iterates over the events that match the options, in their order, each once.
 
-    With neither ``since`` nor ``until``, the first event is the next one after the creation of the stream. With
-    ``since``, the past events since then come first. With only ``until``, all past events come first. The iteration
-    ends at ``until``, or earlier when `stop` is called. Other threads may call `stop`. Only one thread may iterate, and
-    then call `close`.
+    - With neither ``since`` nor ``until``, the first event is the next one after the creation of the stream.
+    - With ``since``, the past events since then come first.
+    - With only ``until``, all past events come first.
 
-    ``client`` is the descriptor of a connection, or -1. The iteration also ends when the other side closes this
-    connection.
+    The iteration ends at ``until``, or earlier when `stop` is called or the store's directory is deleted. ``client`` is
+    the descriptor of a connection, or -1. The iteration also ends when the other side closes this connection. Other
+    threads may call `stop`. Only one thread may iterate, and then call `close`.
 
-    The constructor raises InvalidArgument if ``until`` is before ``since``. The iteration raises EngineError if the
-    store cannot be read.
+    The constructor raises InvalidArgument if ``until`` is before ``since``, and OSError if no file descriptor is left.
+    The constructor and the iteration raise EngineError if the store cannot be read.
     """
 
     def __init__(self, store: Store, watch: EventWatch, options: EventOptions, client: int = -1) -> None:
