@@ -1,4 +1,4 @@
-"""Decides how many file descriptors each service of the agent may open for its clients.
+"""Decide how many file descriptors each service of the agent may open for its clients.
 
 All quotas together are smaller than the process limit. Therefore clients of one service cannot use up the descriptors
 of another service. The rest of the limit is for descriptors that do not depend on clients: seven for each sandbox, and

@@ -1,4 +1,4 @@
-"""Reports file changes by inotify(7). Uses ctypes, because Python has no inotify module."""
+"""Report file changes by inotify(7). Because Python has no inotify module, this module uses ctypes."""
 
 from __future__ import annotations
 
@@ -60,9 +60,12 @@ class Inotify:
     def add(self, path: str, mask: int, seen: Seen) -> InotifyWatch:
         """Watch a file or directory and call ``seen`` for each event; raises OSError if the path does not exist.
 
-        If the kernel has no watch left, ``seen`` is called without a name after the watch has begun, because the path
-        may have changed before. The mask is then 0, or `DELETE_SELF` if the path does not exist any more. The same
-        happens after the kernel has dropped events.
+        If the kernel has no watch left, the watch begins later. When it begins, ``seen`` is called with the name "",
+        because the path may have changed before. The mask is then 0, or `DELETE_SELF` if the path does not exist any
+        more. The same call is made after the kernel has dropped events.
+
+        Registrations for the same path share one kernel watch. Therefore ``seen`` is also called for the events that
+        another registration has asked for.
         """
         watch = InotifyWatch(path, mask, seen)
         code = self._register(watch)
@@ -153,12 +156,12 @@ class Inotify:
 
 
 def watch_directory(directory: str | os.PathLike[str], mask: int) -> int:
-    """Return a file descriptor that becomes readable when files in a directory change.
+    """Return a file descriptor that becomes readable when files in a directory change; the caller closes it.
 
-    A read of the descriptor blocks until a file changes. The caller must close it. Raises OSError, for example if the
-    directory is missing. Because a user may open only 128 inotify descriptors by default
-    (fs.inotify.max_user_instances), the function returns a timer if none is left. The timer becomes readable every
-    `TIMER_SECONDS` seconds.
+    ``mask`` has the inotify events to report. A read of the descriptor blocks until a file changes. If the user has no
+    inotify descriptor left, the result is a timer. It becomes readable every `TIMER_SECONDS` seconds. By default, a
+    user may open 128 inotify descriptors (fs.inotify.max_user_instances). Raises OSError, for example if the directory
+    is missing.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(os.O_CLOEXEC)

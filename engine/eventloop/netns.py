@@ -1,4 +1,4 @@
-"""Makes sockets in other network namespaces, and notices when the process or path of a namespace is gone.
+"""Make sockets in other network namespaces, and notice when the process or path of a namespace is gone.
 
 A socket stays in the network namespace where it was made. Therefore the agent's loop thread enters a namespace only for
 a few system calls. An open socket also keeps the namespace alive, so the agent must close the socket when the sandbox
@@ -73,9 +73,10 @@ def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[s
 class PinnedNamespace:
     """An open network namespace, with a watch on the process or path through which it was opened.
 
-    The function ``gone`` is called once, from the loop, when the process has ended or the path was removed. The
-    constructor raises OSError if the path is not a namespace, or if the process or the inode number is not the expected
-    one.
+    The function ``gone`` is called once, from the loop, when the process has ended or the path was removed. ``inode``
+    is the expected inode number, or 0 for any. ``pid`` and ``pid_start`` are a process in the namespace and its start
+    time, or 0. While this process runs, a removed path does not count as the end. The constructor raises OSError if the
+    path is not a namespace, or is not the expected one.
     """
 
     def __init__(
