@@ -21,7 +21,7 @@ def matches(pattern: str, text: str) -> bool:
     try:
         return regexp.is_found(expression, text)
     except regexp.Invalid:
-        return False  # the text is not UTF-8 or is too long, so it is not an image reference
+        return False  # the pattern is not UTF-8 or is too long, so it matches no image reference
 
 
 class _Translator:
@@ -48,8 +48,8 @@ class _Translator:
     def character_class(self) -> str:
         """Translate a character class such as ``[a-z]``, whose "[" was read, into a regular expression.
 
-        Raises `EngineError` for a class without a range. A range whose first character is greater than its last
-        character matches nothing, as in Go.
+        Raises `EngineError` for a class that is empty or has no "]". A range whose first character is greater than its
+        last character matches nothing, as in Go.
         """
         negated, ranges, first = self.takes("^"), [], True
         while first or not self.takes("]"):
