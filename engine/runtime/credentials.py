@@ -131,7 +131,7 @@ def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool
 
 
 def capability_names(mask: int) -> list[str]:
-    """Return the names of the capabilities in a bit mask, as the OCI runtime specification writes them."""
+    """Return the names of the capabilities in a bit mask, such as "CAP_CHOWN"."""
     return [f"CAP_{name}" for number, name in enumerate(CAPABILITIES) if mask >> number & 1]
 
 

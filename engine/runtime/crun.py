@@ -50,11 +50,11 @@ _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_S
 
 
 def sealed_program() -> int:
-    """Return a file descriptor of a sealed copy of crun in memory, or -1 if crun is not installed.
+    """Return a file descriptor of a sealed (unchangeable) copy of crun in memory, or -1 if there is none.
 
     A container must not be able to overwrite the program (CVE-2019-5736). Therefore crun copies itself into a sealed
-    file at each start, and executes the copy. If crun is started from a sealed file, it makes no copy, which saves
-    1 ms.
+    file at each start, and executes the copy. If crun is started from a sealed file, it makes no copy, which saves 1
+    ms. There is no copy if crun is not installed or memory runs out.
     """
     try:
         path = find_program()
@@ -219,10 +219,10 @@ _REASON = re.compile(rb"[A-Z][^\n:]+\n?")
 
 
 def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> SetupFailed | None:
-    """Return the error that crun's log file ``log`` reports, in Docker's words, or None if the log has no error.
+    """Return the first error in crun's log, in Docker's words, or None if the log has no error.
 
-    ``command`` and ``cwd`` are the container's command and working directory. ``targets`` maps canonical mount points
-    to the paths that the user gave.
+    ``log`` is the content of the log file. ``command`` and ``cwd`` are the container's command and working directory.
+    ``targets`` maps canonical mount points to the paths that the user gave.
     """
     text = next(_errors(log), None)
     if text is None:

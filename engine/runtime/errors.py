@@ -24,8 +24,8 @@ _WRONG_TYPE = (
 class SetupFailed(Exception):
     """Raised if a process cannot be created, or cannot execute its command.
 
-    If ``plain`` is set, the text is the complete error message. Otherwise the text becomes part of a longer message, as
-    in runc.
+    ``kind`` has the same values as in `engine.runtime.api.RuntimeFailure`. If ``plain`` is set, the text is the
+    complete error message. Otherwise the text becomes part of a longer message, as in runc.
     """
 
     def __init__(self, kind: str, text: str, *, plain: bool = False) -> None:
@@ -46,7 +46,7 @@ def describe(error: Exception) -> str:
 
 
 def hook_error(text: str) -> str:
-    """Return the error message that dockerd prints if the runc hook that configures the sandbox fails."""
+    """Return the error message that dockerd prints if the runc hook that configures the sandbox fails with ``text``."""
     hook = "error during container init: error running hook #0: error running hook: exit status 1, stdout: , stderr: "
     return message(SetupFailed(OTHER, hook + text), CREATE)
 

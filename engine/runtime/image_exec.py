@@ -76,7 +76,7 @@ def _describe(
 def _check_directory(root: int, path: str) -> None:
     """Check that the working directory ``path`` exists in the container; raises SetupFailed if it is missing.
 
-    Otherwise crun would create the directory. ``root`` is a descriptor of the container's root directory.
+    Without this check, crun would create the directory. ``root`` is a descriptor of the container's root directory.
     """
     try:
         os.close(syscalls.open_in_root(root, path, os.O_PATH))

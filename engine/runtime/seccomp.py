@@ -41,7 +41,12 @@ _MACHINES = {
 def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | None:
     """Return the system call filter that a profile gives to a process, or None for no filter.
 
-    ``capabilities`` are the names ("CAP_…") in the process's bounding set.
+    - ``profile`` is "unconfined": no filter.
+    - ``profile`` is "" or "builtin": Docker's default profile.
+    - Otherwise ``profile`` is the JSON text of a profile.
+
+    ``capabilities`` are the names ("CAP_…") in the process's bounding set. Raises `SetupFailed` for an invalid
+    profile, and ValueError for a text that is not JSON.
     """
     if profile == UNCONFINED:
         return None

@@ -39,7 +39,8 @@ def write_all(fd: int, data: bytes) -> None:
 def raw(fd: int) -> Iterator[None]:
     """Set the terminal to raw mode in the ``with`` block, and restore its earlier mode afterwards.
 
-    The mode is also restored on SIGTERM and SIGHUP. Does nothing if ``fd`` is not a terminal.
+    The mode is also restored on SIGTERM and SIGHUP, which then raise SystemExit with the code 128+N. Does nothing if
+    ``fd`` is not a terminal.
     """
     if not os.isatty(fd):
         yield
