@@ -59,9 +59,10 @@ class EventWatch:
                 os.eventfd_write(self._ended, 1)
 
     def _run(self, changes: int, ended: int) -> None:
-        """Wake the streams up after each change of the newest event, until ``ended`` is readable.
+        """Wake the streams up after each change of the newest event's number, until ``ended`` is readable.
 
-        The streams are also woken up at the start, because events may have been added before the first read.
+        ``changes`` is a descriptor that is readable after a write to the store's directory. The streams are also woken
+        up at the start, because events may have been added before the first read.
         """
         newest, looks = -1, iter(LOOKS_SECONDS)
         poll = select.poll()
