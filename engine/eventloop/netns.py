@@ -52,7 +52,7 @@ def inside(netns: int, action: Callable[[], T]) -> T:
 
 
 def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[socket.SocketType]:
-    """Make ``number`` sockets in a network namespace, or fewer if file descriptors run out.
+    """Make ``number`` non-blocking sockets in a network namespace, or fewer if file descriptors run out.
 
     ``netns`` is the namespace's file descriptor; None means the thread's present namespace. Raises OSError if no socket
     can be made. The sockets have the type of Python's C module (`_socket`), because making an object of the class
