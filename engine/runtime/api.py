@@ -192,8 +192,8 @@ class Runtime(Protocol):
         """Ask the supervisor to end the container's process; the ``with`` block runs after the process has ended.
 
         The supervisor ends the process even if the caller is killed. Afterwards it runs the container's command
-        ``on_exit`` (`ProcessSpec`). With ``hold``, the caller does the work of ``on_exit`` in the block, and
-        ``on_exit`` runs only if the caller is killed or raises an error in the block.
+        ``on_exit`` (`ProcessSpec`). With ``hold``, the caller does the work of ``on_exit`` in the block. ``on_exit``
+        then runs only if the caller is killed or raises an error in the block.
         """
 
     def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
@@ -248,8 +248,8 @@ class Runtime(Protocol):
     def watch_end(self, container_id: str, *, next_run: bool) -> EndWatch:
         """Return an object whose descriptor becomes readable at the end of the container's run.
 
-        If the container has no process, the descriptor is readable immediately. With ``next_run``, it then becomes
-        readable at the end of the container's next run.
+        If the container has no process, the descriptor is readable immediately. With ``next_run``, such a container is
+        watched until the end of its next run.
         """
 
     def exec(
@@ -282,8 +282,10 @@ WaitReadable = Callable[[Sequence[int]], Sequence[int]]
 class Attachment(Protocol):
     """An open connection to a container's streams.
 
-    ``detached`` is True if the user detached. `run` calls ``tell`` with "resize" and the new size when the size of the
-    terminal changes, and with "detach" when the user detaches.
+    ``detached`` is True if the user detached. `run` calls ``tell`` with the name and the attributes of an event:
+
+    - "resize" with the new size, when the size of the terminal changes
+    - "detach", when the user detaches
     """
 
     tell: Callable[[str, Mapping[str, str]], None]

@@ -109,8 +109,10 @@ class SupervisedAttachment:
     """Implements `engine.runtime.api.Attachment`.
 
     ``exit_code`` is the container's exit code if the container ended during `run`. ``detached`` is True if the user
-    typed the detach keys. `run` calls ``tell`` with "resize" and the new size when the size of the terminal changes,
-    and with "detach" when the user detaches.
+    typed the detach keys. `run` calls ``tell`` with the name and the attributes of an event:
+
+    - "resize" with the new size, when the size of the terminal changes
+    - "detach", when the user detaches
     """
 
     tell: Callable[[str, Mapping[str, str]], None] = staticmethod(lambda *_: None)

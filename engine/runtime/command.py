@@ -1,8 +1,7 @@
 """Find and execute the container's command, inside the container and with the container's rights.
 
-If the command is not found, nothing is executed and the caller gets the error. If the kernel refuses to execute a
-command that was found, the error is written to the container's own output (``exec /x: exec format error``), as with
-Docker.
+If the command is not found, nothing is executed and the caller gets the error. If the kernel refuses to execute the
+command, the error is written to the container's own output, as with Docker. Example: ``exec /x: exec format error``.
 """
 
 from __future__ import annotations

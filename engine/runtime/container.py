@@ -417,7 +417,8 @@ def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace
 def _never_executed(pid: int, bundle: str) -> bool:
     """Return whether a process has not executed the container's command yet; ``bundle`` is the container's directory.
 
-    Such a process is a fork of a supervisor, or the first process of a container that crun created but did not start.
+    Such a process is a fork of a supervisor. It may also be the first process of a container that crun created but did
+    not start.
     """
     if pid in crun.unstarted(bundle):
         return True

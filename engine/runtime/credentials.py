@@ -119,8 +119,9 @@ def _entries(root: int, path: str, *, numeric: int) -> Iterator[list[str]]:
 def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> int:
     """Return a container's capabilities as a bit mask; raises `SetupFailed` for an unknown name.
 
-    With ``privileged``, the mask has all capabilities of this process. Otherwise it has Docker's default capabilities
-    with ``--cap-add`` and ``--cap-drop`` applied, but no capability that this process lacks.
+    With ``privileged``, the mask has all capabilities of this process. Otherwise it has Docker's default capabilities,
+    with ``add`` (--cap-add) and without ``drop`` (--cap-drop). It has no capability that this process lacks. The name
+    ALL means all capabilities.
     """
     known = syscalls.permitted_capabilities()
     if privileged:

@@ -1,8 +1,8 @@
 """The guard: a small process that restarts the agent and the supervisor of a HAWSE_RUN after a kill.
 
-Agent and supervisor start the guard (`engine.runtime.guarded`). Without the guard, no process would detect that both
-were killed at once, or that the agent of a host without containers was killed. The guard also replaces an agent or
-supervisor that SIGSTOP has stopped or that hangs. The guard ends when neither process is needed.
+Agent and supervisor start the guard (`engine.runtime.guarded`). The guard also replaces an agent or supervisor that
+SIGSTOP has stopped or that hangs. The guard ends when neither process is needed. Without the guard, nobody would detect
+two cases: both processes are killed at once, or the agent of a host without containers is killed.
 
 The guard holds a connection to each process, so it detects an end immediately. It has no code for networks or
 containers, and imports only what the supervisor imports. It uses 5 MB.

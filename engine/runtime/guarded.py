@@ -176,7 +176,10 @@ class Guarded:
         self._guard, self._stopped = pid, False
 
     def left(self, pid: int) -> None:
-        """Note that the guard's connection has closed, and start another guard."""
+        """Note that the connection of the guard ``pid`` has closed, and start another guard.
+
+        Does nothing if another guard has connected meanwhile.
+        """
         if pid == self._guard:
             self._guard = 0
             self._start()
@@ -188,8 +191,8 @@ class Guarded:
     def _check(self) -> None:
         """Start a guard if none has connected, and kill a guard that SIGSTOP has stopped at two checks in a row.
 
-        Also write this process's start record (`save`) again if it is missing or damaged, for example by a full disk or
-        another program.
+        Also write this process's start record (`save`) again if it is missing or damaged. The cause may be a full disk
+        or another program.
         """
         if self._closed:
             return

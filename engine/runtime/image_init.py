@@ -65,10 +65,9 @@ def run(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDirector
 
 
 def _may_start(setup: ChildSetup, first: int) -> bool:
-    """Wait for the supervisor's message ``G``, which allows the start of the container.
+    """Wait for the supervisor's message ``G``, which allows the start of the container; return whether it has arrived.
 
-    Returns False if the supervisor or the container's first process (the pid ``first``) ends before the message
-    arrives.
+    Returns False if the supervisor or the container's first process (the pid ``first``) ends before.
     """
     channel, pidfd = setup.channel.fileno(), os.pidfd_open(first)
     ready, _, _ = select.select([channel, pidfd], [], [])
@@ -126,7 +125,7 @@ def _create(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDire
 
 
 def _seal(first: int, place: str) -> None:
-    """Set the mount flags of the container's root again, because crun drops these flags.
+    """Set the mount flags (such as nosuid) of the container's root again, because crun drops these flags.
 
     This process enters the mount namespace of the container's first process (the pid ``first``) for a moment. Raises
     `SetupFailed` if the container's root has more than one mount, or is not the directory ``place``.
@@ -223,9 +222,10 @@ def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, pri
 class Targets:
     """Makes the mount points in a container's root directory, and returns their canonical paths.
 
-    Symbolic links in the path of a user's mount point are resolved with the container's root directory as "/".
-    ``replace`` is True for a container with a writable layer. A symbolic link in the path of one of Docker's own mount
-    points, such as /etc/hosts, is then replaced by a real directory or file, as in Docker.
+    Symbolic links in the path of a user's mount point are resolved with the container's root directory as "/". Docker's
+    own mount points, such as /etc/hosts, are treated in the same way if ``replace`` is False. ``replace`` is True for a
+    container with a writable layer. A symbolic link in the path of Docker's own mount points is then replaced by a real
+    directory or file, as in Docker.
     """
 
     def __init__(self, root: int, place: str, *, replace: bool) -> None:

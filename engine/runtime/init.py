@@ -224,7 +224,7 @@ def connect_streams(spec: Mapping[str, Any], setup: ChildSetup, identity: Identi
 
 
 def make_working_directory(path: str) -> None:
-    """Create the working directory if it is missing, as Docker does."""
+    """Create the working directory if it is missing, as Docker does; raises `SetupFailed` if ``path`` is a file."""
     try:
         os.makedirs(path, exist_ok=True)
     except FileExistsError as error:

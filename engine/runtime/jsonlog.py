@@ -164,7 +164,8 @@ class LogWriter:
     def _recover(self) -> None:
         """Finish the rotation of a killed supervisor, or undo it.
 
-        If the log still exists and the rotation's new file has no complete entry, the new file is deleted.
+        If the log still exists and the rotation's new file has no complete entry, the new file is deleted. Otherwise
+        the rotation is finished.
         """
         with open(self._path + NEXT, "rb") as file:
             begun = b"\n" in file.read(_ENTRY_LIMIT) or not os.path.exists(self._path)

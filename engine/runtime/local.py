@@ -253,8 +253,8 @@ class LocalRuntime(Struct, eq=False):
     def _has_begun(self, directory: ContainerDirectory) -> bool:
         """Return whether crun has started the container.
 
-        Returns True also for a hostfs container (a container on the host's own files), which does not use crun, and if
-        the container's file ``spec`` is missing.
+        Also returns True for a hostfs container (a container on the host's own files), which does not use crun. Also
+        returns True if the container's file ``spec`` is missing.
         """
         spec = directory.read("spec")
         return directory.read("started") is not None or spec is None or spec["rootfs"] == "/"
@@ -299,8 +299,8 @@ class LocalRuntime(Struct, eq=False):
     def watch_end(self, container_id: str, *, next_run: bool) -> SupervisedEnd:
         """Return an object whose descriptor becomes readable at the end of the container's run.
 
-        If the container has no process, the descriptor is readable immediately. With ``next_run``, it then becomes
-        readable at the end of the container's next run.
+        If the container has no process, the descriptor is readable immediately. With ``next_run``, such a container is
+        watched until the end of its next run.
         """
         return SupervisedEnd(self._ask_to_wait(container_id, next_run=next_run), self._directory(container_id))
 

@@ -1,6 +1,7 @@
-"""Find the exit status of a process, which need not be a child of this process, and convert it to Docker's exit code.
+"""Find the exit status of a process, and convert it to Docker's exit code.
 
-This module has few imports, because the supervisor uses it and must use little memory.
+The process need not be a child of this process. This module has few imports, because the supervisor uses it and must
+use little memory.
 """
 
 from __future__ import annotations

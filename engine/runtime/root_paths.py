@@ -71,9 +71,9 @@ def read_lines(root: int, path: str) -> Iterator[str]:
 def ensure(root: int, path: str, *, directory: bool, replace: bool = False, mounted: Collection[str] = ()) -> str:
     """Create ``path`` as a file or directory if it is missing; return its canonical path, without symbolic links.
 
-    ``root`` is a descriptor of the root directory. With ``replace``, a path component that is not a directory is
-    removed and created again, as Docker does in the writable layer. Nothing is created at or below a path in
-    ``mounted``, because a mount will cover that path.
+    ``root`` is a descriptor of the root directory. With ``replace``, a symbolic link in ``path``, or a file where a
+    directory is needed, is removed. A real directory or file is created instead, as Docker does in the writable layer.
+    Nothing is created at or below a path in ``mounted``, because a mount will cover that path. Raises OSError.
     """
     todo, done, links = deque(path.split("/")), list[str](), 0
     while todo:

@@ -1,8 +1,8 @@
 """Build the mount tree of a hostfs container, and the root and devices of other containers for crun.
 
-All functions run in a new mount namespace that this process has already entered. They do not change the host's mounts.
-All files of a hostfs container (a container on the host's own files) are trusted. For images, whose paths are not
-trusted, see `root_paths`.
+A hostfs container runs on the host's own files. All these files are trusted. For images, whose paths are not trusted,
+see `root_paths`. All functions run in a new mount namespace that this process has already entered. They do not change
+the host's mounts.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Sources:
 
 
 def enter_root(*, read_only: bool) -> int:
-    """Separate a hostfs container's mounts from the host's; return a file descriptor of the container's root.
+    """Separate the mounts of a hostfs container (on the host's own files) from the host's mounts.
 
-    With ``read_only``, all mounts become read-only.
+    Returns a file descriptor of the container's root. With ``read_only``, all mounts become read-only.
     """
     syscalls.mount("", "/", flags=MS_REC | MS_PRIVATE)
     if read_only:
@@ -250,7 +250,7 @@ def _all_devices(devices: int) -> Iterator[str]:
 
 
 def bind_files(sources: Sources, *, read_only: bool) -> None:
-    """Bind the container's own files (such as /etc/hosts) over the host's files in a hostfs container.
+    """Bind the container's own files (such as /etc/hosts) over the host's files in a container on the host's own files.
 
     A file that the host lacks is not created on the host. A file that the user has bound (-v FILE:/etc/hosts) stays.
     """

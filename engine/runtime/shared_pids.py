@@ -27,7 +27,8 @@ class MountNamespace:
     def take(self, fd: int) -> None:
         """Hold the container's mount namespace, to which the descriptor ``fd`` refers; `close` closes ``fd``.
 
-        If the supervisor or process 1 is in this namespace, ``fd`` is closed at once and nothing is held.
+        If the supervisor or process 1 is in this namespace, ``fd`` is closed at once and nothing is held. Otherwise
+        `end` would kill them.
         """
         self.close()
         self._fd = fd

@@ -267,10 +267,10 @@ class Supervisor:
         client.on_close = close
 
     def _hold(self, client: Connection, request: dict[str, Any]) -> None:
-        """Report the container's end to the client.
+        """Let the client do the work of the container's command ``on_exit``, and report the container's end to it.
 
-        While the client is connected, the container's command ``on_exit`` does not run, because the client does its
-        work.
+        While the client is connected, ``on_exit`` does not run. The first reply says whether the container has a
+        process.
         """
         container = self._containers.get(request["id"])
         if container is not None:
