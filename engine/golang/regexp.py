@@ -22,7 +22,7 @@ class Invalid(ValueError):
 
 
 def is_found(pattern: str, text: str) -> bool:
-    """Return whether a pattern matches anywhere in a text; raises `Invalid`."""
+    """Return whether a pattern matches anywhere in a text; raises `Invalid` for an invalid pattern."""
     if SPECIAL.isdisjoint(pattern):
         return pattern in text
     return _compiled(pattern).search(text) is not None
