@@ -55,8 +55,8 @@ def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[s
     """Make ``number`` non-blocking sockets in a network namespace, or fewer if file descriptors run out.
 
     ``netns`` is the namespace's file descriptor; None means the thread's present namespace. Raises OSError if no socket
-    can be made. The sockets have the type of Python's C module (`_socket`), because making an object of the class
-    socket.socket takes as long as the system call itself.
+    can be made. The sockets have the type of Python's C module (`_socket`). An object of the class socket.socket would
+    double the time, because making it takes as long as the system call.
     """
     kind |= socket.SOCK_NONBLOCK
 
