@@ -50,10 +50,10 @@ OF_PROCESS = re.compile(r"/proc/(\d+)/ns/net")
 
 
 class NamespaceReference(Struct, frozen=True):
-    """A network namespace that hawse did not create: its name, its path, and the values that identify the namespace.
+    """A network namespace that hawse did not create: its default name, its path, its inode and its process.
 
-    For ``pid:N``, ``start`` is the start time of the process in clock ticks since boot. For a named namespace,
-    ``start`` is the inode, and ``pid`` is 0.
+    For ``pid:N``, ``pid`` is N, and ``start`` is the process's start time in clock ticks since boot. For any other
+    namespace, ``pid`` is 0, and ``start`` equals ``inode``.
     """
 
     name: str
@@ -101,9 +101,11 @@ def record_of(
 ) -> ContainerRecord:
     """Return a container record for connecting the namespace ``place``, which hawse did not create.
 
-    ``known`` is the stored record of the namespace, or None. ``requested`` has the user's settings. If the status of
-    ``known`` is "running", returns a copy of ``known``, otherwise a new record. The copy keeps the path and the process
-    of ``known`` if ``place`` has another path. The caller stores the returned record together with the first endpoint.
+    ``known`` is the stored record of the namespace, or None. ``requested`` has the user's settings. If ``known`` is not
+    running, the result is a new record, which keeps the name of ``known``. If ``known`` is running, the result is a
+    copy of ``known`` with the inode and the process of ``place``. ``place`` may also be another path of the same
+    namespace. The copy then keeps the process of ``known``. The caller stores the result together with the first
+    endpoint.
 
     Raises Conflict if the user asks for another name than that of ``known``. Raises InvalidArgument if the name that
     the user asks for is invalid.

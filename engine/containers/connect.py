@@ -74,10 +74,10 @@ def connect(
 
 
 class _Target(Struct, frozen=True):
-    """The container to connect. The caller calls `take_lock` before it stores the record of an adopted namespace.
+    """The record of the container to connect, and the function that takes the container lock if necessary.
 
-    If ``record`` is new, `take_lock` takes the container lock. Otherwise the lock is already held, and `take_lock` does
-    nothing.
+    For a new ``record``, the caller must call ``take_lock`` before it stores the record. Otherwise the lock is already
+    held, and ``take_lock`` does nothing.
     """
 
     record: ContainerRecord
@@ -88,8 +88,9 @@ class _Target(Struct, frozen=True):
 def _locked_target(host: Host, container: str, adoption: Adoption) -> Iterator[_Target]:
     """Yield the container to connect, and lock it until the end of the block; ``adoption`` has the user's settings.
 
-    If an adopted namespace has no container record yet, yield a new record, which is not stored. In this case, only the
-    namespace itself is locked (`adopted.held`), until `_Target.take_lock` also takes the container lock.
+    ``container`` may be an adopted namespace (one that hawse did not create). If this namespace has no container
+    record, the result is a new record, which is not stored. A lock on the namespace is then held (`adopted.held`). The
+    container lock is held only after a call of `_Target.take_lock`.
     """
     existing, reference = _existing(host, container)
     if existing is not None:
@@ -115,8 +116,10 @@ def _locked_target(host: Host, container: str, adoption: Adoption) -> Iterator[_
 def _existing(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
     """Return the record of a container, and the reference that opens its namespace.
 
-    The record is None if the caller must open the namespace first. This is the case for ``netns:`` and ``pid:``, unless
-    hawse created the namespace. It is also the case for the name of an adopted namespace that is not connected now.
+    The record is None in two cases, in which the caller must open the namespace:
+
+    - ``container`` is ``netns:...`` or ``pid:N``, and hawse did not create this namespace.
+    - ``container`` is the name of an adopted namespace that is not connected now.
     """
     if names.is_adoptable(container):
         with host.store.read() as reader:
@@ -132,9 +135,9 @@ def _existing(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
 
 
 def _free_name(host: Host, name: str) -> None:
-    """Remove the record with this name if it describes the namespace of a process, and the namespace has ended.
+    """Remove the record with this name, if it describes the namespace of a process that has ended.
 
-    Such a namespace never returns, so a restarted service can use the name again.
+    The name can then be used again, for example by a restarted service.
     """
     with host.store.read() as reader:
         holders = [record for record in reader.find_containers(name) if record.name == name] if name else []

@@ -118,7 +118,7 @@ def _new_record(
 
 
 def _platform_warnings(host: Host, request: ContainerCreate, root: RootFilesystem) -> list[str]:
-    """Return Docker's warning, as a list, if the image is for another platform than this host's.
+    """Return a list with Docker's warning that the image is for another platform than this host's, else [].
 
     Raises NotFound if the user requested a platform and the image is for another platform.
     """
@@ -129,7 +129,10 @@ def _platform_warnings(host: Host, request: ContainerCreate, root: RootFilesyste
 
 
 def _forwarding_warnings(host: Host, request: ContainerCreate) -> list[str]:
-    """Return Docker's warning, as a list, if IPv4 forwarding is off and daemon.json forbids hawse to enable it."""
+    """Return a list with Docker's warning, if IPv4 forwarding is off and daemon.json forbids to enable it, else [].
+
+    There is no warning for a container in the network mode host or none.
+    """
     if host.config.ip_forward or request.host.network_mode in ("host", "none") or is_forwarding():
         return []
     return ["IPv4 forwarding is disabled. Networking will not work."]
@@ -147,7 +150,7 @@ def _check_hostfs_security(request: ContainerCreate) -> None:
 
 
 def _check_working_directory(root: str, path: str) -> None:
-    """Check that the working directory, if it exists in the root file system, is a directory; raises EngineError."""
+    """Check that an existing working directory in the root file system is a directory; raises EngineError."""
     if path and root_paths.is_blocked(root, path):
         raise EngineError(f"Cannot mkdir: {path} is not a directory")
 
@@ -157,11 +160,10 @@ def _existing_networks(reader: Reader, request: ContainerCreate) -> dict[str, Ne
 
 
 def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
-    """Return the request's host configuration. In a network mode ``container:NAME``, the container's id replaces NAME.
+    """Return the request's host configuration, with names of other containers replaced as in Docker.
 
-    A link may have a target that uses another container's sandbox. The name of that other container then replaces the
-    target's name. Raises InvalidArgument if the name in a link does not match exactly one container, or if the target
-    is in host mode. On a user-defined network, links are not checked at creation.
+    In the network mode ``container:NAME``, the container's id replaces NAME. NAME stays if it does not match exactly
+    one container. Legacy links are checked and replaced by `_checked_links`, except on a user-defined network.
     """
     settings = request.host
     with host.store.read() as reader:
@@ -177,8 +179,8 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
 def _checked_links(reader: Reader, links: Sequence[str]) -> list[str]:
     """Check legacy links (``--link``), and return them; of several links with the same alias, only the first.
 
-    If the target of a link uses another container's sandbox, that other container becomes the target. Raises
-    InvalidArgument for a target that does not exist or is in host mode.
+    The target of a link may use the sandbox of another container. The result then names that other container as the
+    target. Raises InvalidArgument if a target does not match exactly one container, or is in host mode.
     """
     by_alias: dict[str, str] = {}
     for link in links:
@@ -236,9 +238,9 @@ def _names(record: ContainerRecord) -> Iterator[str]:
 
 
 def find_root(host: Host, image: str) -> RootFilesystem:
-    """Return the root file system for the image argument: the host's files, a directory, or an imported image.
+    """Return the root file system for the image argument, which is "hostfs", an image or an absolute directory.
 
-    Raises NotFound if the argument names no directory and no image.
+    "hostfs" means the host's own files. Raises NotFound if there is no such image.
     """
     if image == HOSTFS:
         return RootFilesystem("/")
@@ -313,10 +315,11 @@ def _normalised(request: ContainerCreate) -> ContainerCreate:
 
 
 def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[NetworkAttachment]:
-    """Return one attachment for each network of the request, with the network name that the user typed.
+    """Return one network attachment (a network's name and its endpoint settings) for each network of the request.
 
-    Without a network in the request, the container joins the main network, which the network mode names. The main
-    network's attachment has the network's real name if the request has no networks or names the network by its id.
+    ``main`` is the network that the network mode names, or None if it does not exist. If the request has no networks,
+    the only attachment is to ``main``. An attachment has the network name that the user typed. If the user typed the id
+    of ``main``, the attachment has the name of ``main`` instead.
     """
     mode, networks = request.host.network_mode, request.networks
     if not networks and not is_container_mode(mode):

@@ -68,9 +68,10 @@ It has leased the file, runs it as a program, or has made it immutable (chattr +
 def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
     """Return the files that a container has in /etc, as a mapping from path in the container to path on the host.
 
-    If the container joins another container's sandbox, the result has the files of that other container: the user's
-    binds (-v FILE:/etc/hosts), else hawse's files. If that container was removed, the paths do not change. A namespace
-    that hawse did not create has no files, so a container that joins the namespace has its own files.
+    A container that joins another container's sandbox has the files of that other container. If the user bound a file
+    there (-v FILE:/etc/hosts), the mapping has this file instead of hawse's file. After the removal of that other
+    container, the mapping has the paths of its former files. A namespace that hawse did not create has no such files. A
+    container that joins such a namespace has its own files.
     """
     joined = shared_container(record.host.network_mode)
     if not joined:
@@ -89,7 +90,10 @@ def _paths_in(host: Host, container_id: str) -> dict[str, str]:
 
 
 def shown_paths(host: Host, record: ContainerRecord) -> dict[str, str]:
-    """Return the files of `paths` as inspect shows them, with the container's own binds in place of hawse's files."""
+    """Return the mapping of `paths`, with the files that the user bound into this container (-v FILE:/etc/hosts).
+
+    The command inspect shows these paths.
+    """
     return {**paths(host, record), **_bound(record)}
 
 
@@ -146,7 +150,8 @@ def _update_resolv_conf(
 ) -> None:
     """Write /etc/resolv.conf of a container for its endpoints ``members``, unless the user has edited the file.
 
-    ``former`` are the endpoints for which hawse may have written the file before.
+    ``former`` are the endpoints that the container had when hawse last wrote the file. They serve to recognise an
+    unedited file.
     """
     directory = host.container_directory(record.id)
     present, copy = _present(directory / "resolv.conf"), _present(directory / WRITTEN)
@@ -254,9 +259,9 @@ def _default_bridge_address(host: Host) -> str:
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
     """Return the texts that hawse may have written to resolv.conf while the container had the endpoints ``members``.
 
-    Newer versions of hawse keep a copy of the text that they wrote (the file `WRITTEN`). The caller needs these texts
-    if an older version wrote the file without a copy. Without ``members``, there are two texts: for a container that
-    never had a network, and for a container that has left a predefined network.
+    A file with another text has been edited. The caller needs these texts if an older version of hawse wrote the file.
+    Such a version kept no copy of its text (the file `WRITTEN`). Without ``members``, there are two texts: for a
+    container that never had a network, and for a container that has left a predefined network.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]
@@ -312,9 +317,9 @@ def _write(path: Path, text: str, mode: int = 0o644) -> None:
 
 @contextmanager
 def _unless_held() -> Iterator[None]:
-    """Suppress the errors `_HELD`, by which a container prevents that its /etc files are opened or written.
+    """Ignore the errors by which a container prevents a write to its /etc files (`_HELD`).
 
-    A container must not make the commands on other containers fail.
+    Because one container must not make commands on other containers fail, such a file is left unchanged.
     """
     try:
         yield
@@ -326,8 +331,8 @@ def _unless_held() -> Iterator[None]:
 def _at_once(path: str, flags: int) -> int:
     """Open a file without following a symbolic link; raises BlockingIOError if the container has a lease on the file.
 
-    Without O_NONBLOCK, open(2) would wait until the lease is broken, which takes 45 s by default (fcntl(2),
-    F_SETLEASE). The command does not update a leased file, because the container could repeat this for each file.
+    The open does not wait for the end of the lease (O_NONBLOCK), which takes 45 s by default (fcntl(2), F_SETLEASE).
+    Because a container could lease many files, the command leaves a leased file unchanged.
     """
     return no_follow(path, flags | os.O_NONBLOCK)
 

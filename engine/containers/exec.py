@@ -59,9 +59,9 @@ def running(host: Host, reference: str) -> ContainerRecord:
 def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> int:
     """Run another command in a running container and return its exit code.
 
-    Returns 0 immediately for a detached command, and `LEFT` (-1) if the user detaches from the command. If `announce`
-    has added the event of the command's creation, ``request`` has the command's id. Raises `StartFailure` with exit
-    code 126 if the command cannot be executed.
+    Returns 0 immediately for a detached command, and `LEFT` (-1) if the user detaches from the command.
+    ``request.exec_id`` is "", or the id for which `announce` has already added the event "exec_create". Raises Conflict
+    if the container is not running, and `StartFailure` with exit code 126 if the command cannot be executed.
     """
     record = running(host, reference)
     exec_id = request.exec_id or names.generate_id()
@@ -89,7 +89,7 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
 
 
 def announce(host: Host, reference: str, request: ExecCreate) -> None:
-    """Add the event "exec_create" of a command that `execute` will run later.
+    """Add the event "exec_create" for the command ``request.exec_id``, which `execute` will run later.
 
     Raises Conflict if the container is not running.
     """
@@ -105,9 +105,9 @@ def _runner(
 ) -> Callable[[], int]:
     """Return a function that runs the command and returns its exit code, or 0 at once for a detached command.
 
-    If the user detaches from the command, another process later calls ``ended`` with the exit code. Raises
-    InvalidArgument if the request names a user for an adopted namespace (which hawse did not create). Commands in such
-    a namespace always run as the calling user.
+    If the user detaches from the command, another process calls ``ended`` with the exit code after the command's end.
+    In all other cases, ``ended`` is not called. In an adopted namespace (which hawse did not create), the command runs
+    as the calling user. Raises InvalidArgument if the request names a user for such a namespace.
     """
     if record.kind == "adopted":
         if request.user:
@@ -200,9 +200,9 @@ def resize(host: Host, reference: str, rows: int, columns: int) -> None:
 
 
 def watch_end(host: Host, reference: str, *, next_run: bool) -> EndWatch:
-    """Return an object whose descriptor is readable at the end of a container's run.
+    """Return an object whose descriptor becomes readable when the container's run ends.
 
-    With ``next_run``, a container without a process is watched until its next run has ended.
+    With ``next_run``, the container may have no process: then the end of its next run is watched.
     """
     return host.runtime.watch_end(lookup.resolve_own(host, reference).id, next_run=next_run)
 
@@ -210,9 +210,11 @@ def watch_end(host: Host, reference: str, *, next_run: bool) -> EndWatch:
 def logs(
     host: Host, reference: str, options: LogOptions, wait_readable: WaitReadable | None = None
 ) -> Iterator[LogLine]:
-    """Return the lines of the container's log file; ``wait_readable`` waits for new lines.
+    """Return the lines of the container's log file that ``options`` select.
 
-    Raises EngineError if the log driver writes no file, or if the log options of the container are wrong.
+    If the options say to follow the log, ``wait_readable`` is called to wait for new lines. It may raise an error to
+    end the iteration. Without it, the runtime itself waits. Raises EngineError if the log driver writes no file, or if
+    the log options of the container are wrong.
     """
     record = lookup.resolve_own(host, reference)
     path = log_path(host, record)
@@ -227,9 +229,10 @@ def logs(
 
 
 def wait(host: Host, reference: str, condition: str) -> int:
-    """Wait until a container's process ends, and return its exit code.
+    """Wait until a container has no process and waits for no automatic restart; return its exit code.
 
-    If ``condition`` is "removed", also waits until the container has been removed.
+    Returns immediately if that is already so. If ``condition`` is "removed", also waits until the container has been
+    removed. Any other ``condition`` has no effect.
     """
     record = lookup.with_actual_state(host, lookup.resolve_own(host, reference))
     while record.status == "restarting":

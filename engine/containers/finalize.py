@@ -63,11 +63,11 @@ def finalize_exit(host: Host, container_id: str, *, at_shutdown: bool = False) -
 def _record_end(
     tx: Transaction, ended: ContainerRecord, current: ContainerRecord, state: ProcessState, *, at_shutdown: bool
 ) -> ContainerRecord:
-    """Record the end of a run with its events, and begin the intent of an automatic restart; return the new record.
+    """Record the end of a run with its events, and return the container's new record.
 
     ``ended`` is the caller's record with the end. ``current`` is the record in the store: another command may have
-    renamed or stopped the container since the caller read its record. ``state`` says how the runtime saw the process
-    end.
+    renamed or stopped the container meanwhile. ``state`` says how the runtime saw the process end. If the restart
+    policy requires another run, an intent (a record of unfinished work) for the restart is recorded too.
     """
     stopped = ended.stopped_by_user or current.stopped_by_user
     ended = replace(ended, stopped_by_user=stopped, name=current.name)

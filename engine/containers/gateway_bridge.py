@@ -94,7 +94,8 @@ def reserve(
 ) -> JoinedEndpoint:
     """Reserve an endpoint without DNS names on the gateway bridge ``network`` for a container.
 
-    ``former`` is the endpoint that the container's earlier run had on the gateway bridge (phase `FORMER`).
+    ``former`` is the endpoint of the container's last run, whose addresses are used again if they are free. It is None
+    if there is no such endpoint.
     """
     attachment = NetworkAttachment("", EndpointSettings(default_route=_default_route(tx, container)), network.id)
     return JoinedEndpoint(network, replace(reservation.reserve(tx, network, container, attachment, former), names=()))

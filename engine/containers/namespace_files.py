@@ -36,7 +36,7 @@ FILE_LIMIT_BYTES = 1 << 20
 
 
 def path(host: Host, record: ContainerRecord) -> Path:
-    """Return the path of the resolv.conf of an adopted namespace."""
+    """Return the path of the file in which hawse writes the resolv.conf of an adopted namespace."""
     place = _of_name(record.sandbox_path)
     return place / NAME if place else host.directory_of(record.id) / NAME
 
@@ -44,8 +44,8 @@ def path(host: Host, record: ContainerRecord) -> Path:
 def user_text(sandbox_path: str) -> str:
     """Return the text of the user's own resolv.conf for the namespace at a path, or "" if there is none.
 
-    While hawse has a file in /etc/netns/NAME, the user's file is in the directory `KEPT`. After an error, `restore`
-    leaves it there. The user may have written a newer file in /etc/netns/NAME since, so this file takes precedence.
+    The user's file is in /etc/netns/NAME. While hawse has its own file there, the user's file is in the directory
+    `KEPT`. If both places have a file of the user, the file in /etc/netns/NAME is used, because it is newer.
     """
     place = _of_name(sandbox_path)
     if place is None:
@@ -84,9 +84,9 @@ def write(host: Host, record: ContainerRecord, text: str) -> None:
 def restore(host: Host, record: ContainerRecord) -> None:
     """Remove hawse's resolv.conf of an adopted namespace, and restore the user's file; idempotent.
 
-    A file that the user has written there since `write` is not removed. Because the namespace must leave its networks
-    in any case, errors are ignored. An error occurs if the user has made the file immutable (chattr +i), or has put a
-    file in place of the directory. The user's earlier file then stays in `KEPT`.
+    A file that the user has written in place of hawse's file is not removed. Because the namespace must leave its
+    networks in any case, errors are ignored. An example is a file that the user has made immutable (chattr +i). The
+    user's earlier file then stays in `KEPT`.
     """
     place = _of_name(record.sandbox_path)
     target, kept = path(host, record), KEPT / place.name if place else None

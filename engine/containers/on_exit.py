@@ -54,9 +54,10 @@ def _is_shutting_down(host: Host) -> bool:
 
 
 def record_end(host: Host, container_id: str) -> ContainerRecord | None:
-    """Record the end of a container's process. Also remove the container if it was started with --rm.
+    """Record the end of a container's process; remove the container if it has --rm and is not restarted.
 
-    Return the container's record, or None if the container runs, or is removed now or before.
+    Return the container's record. Return None if the container runs, if this call has removed it, or if it does not
+    exist.
     """
     with locked(host.run, "container", container_id):
         record = finalize_exit(host, container_id)

@@ -37,7 +37,7 @@ CURSOR_LIMIT = 256
 
 
 class StoredCursor(Struct, frozen=True):
-    """Implements `engine.ports.allocation.RangeCursor` with values in the store."""
+    """Keeps in the store which port was chosen last from each port range (`engine.ports.allocation.RangeCursor`)."""
 
     tx: Transaction
 
@@ -64,7 +64,7 @@ def _key(protocol: str, address: str, ports: range) -> str:
 
 
 def forget_cursors(tx: Transaction) -> None:
-    """Delete the stored last ports of all port ranges.
+    """Delete the stored last ports of all port ranges, after a reboot.
 
     The next container then gets the first free port of its range.
     """
@@ -116,10 +116,10 @@ def allocate(
 def _allocate_again(
     tx: Transaction, host: Host, record: ContainerRecord, member: JoinedEndpoint, former: Sequence[PortRecord]
 ) -> list[PortRecord]:
-    """Choose host ports for a container whose ports move to another endpoint.
+    """Choose host ports for a container whose ports move to the endpoint ``member``.
 
-    As in Docker, the container keeps each host port that the user chose. All other host ports differ from those in
-    ``former``, which the container had before.
+    As in Docker, a host port that the user chose stays the same. Any other host port changes: the new port is none of
+    ``former``, the ports before the move.
     """
     specs = requested_ports(record)
     fixed = [spec for spec in specs if len(spec.host_ports) == len(spec.ports)]

@@ -65,11 +65,10 @@ def top(host: Host, reference: str, arguments: str) -> Json:
 
 
 def exec_pid(host: Host, reference: str, runner: int) -> int:
-    """Return the pid of the command that the process ``runner`` executes in a container, or 0 if there is none.
+    """Return the pid of the command that the hawse process ``runner`` executes in a container, or 0 if there is none.
 
-    The command is a grandchild of the runner. The process between them is crun, or waits for the command. In a
-    namespace that hawse did not make, the command is a child of the runner. Raises NotFound if there is no such
-    container, and Conflict if it is not running.
+    The command is the child of a child of ``runner``. In a namespace that hawse did not create, it is a child of
+    ``runner``. Raises NotFound if there is no such container, and Conflict if it is not running.
     """
     adopted = running(host, reference).kind == "adopted"
     parents = {process.pid: process.parent for process in process_table.read().values()}
@@ -78,10 +77,11 @@ def exec_pid(host: Host, reference: str, runner: int) -> int:
 
 
 def _output(pids: set[int], arguments: Sequence[str]) -> str:
-    """Return the output of ps(1) for the processes ``pids``, or for all processes if ``arguments`` conflict with -q.
+    """Return the output of ps(1) with the options ``arguments`` of the user, for the processes ``pids``.
 
-    ``arguments`` are the user's options of ps. The user's COLUMNS and PS_FORMAT have no effect, because Docker's daemon
-    does not get them either.
+    The pids are given to ps with the option -q. If ps refuses this option together with ``arguments``, the output has
+    all processes of the host. The user's variables COLUMNS and PS_FORMAT have no effect, because Docker's daemon does
+    not get them either. Raises EngineError with the error text of ps.
     """
     program = shutil.which("ps")
     if program is None:
@@ -109,8 +109,8 @@ def _output(pids: set[int], arguments: Sequence[str]) -> str:
 def _parsed(output: str, pids: set[int]) -> Json:
     """Return the document of `top` from the output of ps: the titles, and the lines as lists of words.
 
-    The document has the lines of the processes ``pids``. If ps also lists threads, it has the lines of their threads,
-    which follow the line of their process.
+    Only lines of the processes ``pids`` are returned. If ps also lists threads, the lines of a process's threads follow
+    the line of the process, and are returned too. Raises EngineError if the output has no column PID.
     """
     first, *lines = output.split("\n")
     titles = _words(first)

@@ -102,12 +102,10 @@ def _withdraw(
 
 
 def unpublish(host: Host, reference: str, requested: PortSpec) -> None:
-    """Unpublish the container ports of ``requested``.
+    """Unpublish the container ports of ``requested``; other ports of a published port range stay published.
 
-    If a published port range is larger, the range is split, and its other ports stay published.
-
-    If ``requested`` has a host port or a host address, ports that are published at other host ports or addresses stay
-    published. Raises NotFound if one of the ports is not published.
+    If ``requested`` has a host port or a host address, only ports that are published there are unpublished. Raises
+    NotFound if one of the ports is not published.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):
@@ -146,10 +144,10 @@ def _uncovered(ports: range, held: Iterable[range]) -> int | None:
 
 
 def _meant(requested: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortRecord]) -> list[PortSpec]:
-    """Return those of a container's port settings ``specs`` that publish the ports of ``requested``.
+    """Return those of a container's port settings ``specs`` from which `unpublish` takes the ports ``requested``.
 
-    The host address and the host port must match too, if ``requested`` has them. ``published`` has the host ports that
-    hawse has chosen for settings without a host port.
+    If ``requested`` has a host address or a host port, the setting must have it too. If hawse chose the host port of a
+    setting, ``published`` (the published ports) has this host port.
     """
     specs = [s for s in specs if s.protocol == requested.protocol and requested.host_ip in ("", s.host_ip)]
     if not requested.host_ports:
@@ -164,7 +162,10 @@ def _meant(requested: PortSpec, specs: Sequence[PortSpec], published: Sequence[P
 
 
 def _is_part(requested: PortSpec, port: PortRecord) -> bool:
-    """Return whether ``requested`` names ports of the published range ``port``."""
+    """Return whether the published range ``port`` contains at least one port of ``requested``.
+
+    The host address and the host port must match too, if ``requested`` has them.
+    """
     any_host_port = not requested.host_ports or not port.host_port
     is_there = any_host_port or port.host_port - port.port == requested.host_ports[0] - requested.port
     is_overlapping = port.port <= requested.ports[-1] and requested.port <= port.port_end

@@ -67,10 +67,11 @@ def remove_each(host: Host, references: Iterable[str], *, force: bool) -> Iterat
 
 
 def _next_bunch(host: Host, left: deque[str]) -> list[str | EngineError]:
-    """Take references from ``left``; return the container's id for each, or the error if none or several match.
+    """Take up to `BUNCH` references from ``left``; return the container's id for each of them.
 
-    If two references name the same container, the second one stays for the next call. The search then finds no
-    container, because the container has been removed.
+    If a reference matches no container or several, the result has the error instead of an id. If two references name
+    the same container, the second one stays in ``left``. The next call then returns an error for it, because the
+    container has been removed.
     """
     outcomes: list[str | EngineError] = []
     with host.store.read() as reader:
@@ -99,8 +100,8 @@ def _under_locks(
 ) -> dict[str, EngineError]:
     """Call ``act`` with container ids while this command holds the containers' locks; return the errors by id.
 
-    A container that another command has locked comes last, on its own. Therefore no command waits for a lock while it
-    holds another lock, and two commands never wait for each other.
+    ``act`` is called once for all containers whose locks are free, and then once for each other container. Therefore no
+    command waits for a lock while it holds another lock, and two commands never wait for each other.
     """
     with ExitStack() as held:
         free = [container_id for container_id in ids if _try_lock(host, container_id, held)]

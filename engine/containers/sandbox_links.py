@@ -5,7 +5,8 @@ The path is a symbolic link in HAWSE_RUN/netns, which inspect shows as SandboxKe
 no namespace alive. hawse changes only links whose target is in HAWSE_RUN. /etc/netns/NAME has links to the container's
 resolv.conf and hosts. `ip netns exec` mounts both over the host's files.
 
-All hawse hosts of a machine share these names. If /run/netns already has the name, the container gets no name.
+Several instances of hawse on one machine (with different HAWSE_RUN) share these names. If /run/netns already has the
+name, the container gets no name.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
 def open_host_path(run: Path, namespace: str) -> None:
     """Create the symbolic link to the host's network namespace; inspect shows its path as SandboxKey in host mode.
 
-    ``namespace`` is the network namespace of a process in host mode. All containers in host mode share the link. The
-    link leads to PID 1 if PID 1 is in the same network namespace, because PID 1 outlives the containers.
+    ``namespace`` is the path /proc/PID/ns/net of a process in host mode. All containers in host mode share the link. If
+    PID 1 is in the same network namespace, the link leads to that of PID 1, because PID 1 outlives the containers.
     """
     inode = inode_of(namespace)
     if inode_of(path_of(run, HOST_SANDBOX)) != inode:

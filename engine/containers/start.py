@@ -325,8 +325,8 @@ def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, numbers: 
 def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:
     """Return the record that is stored before the container's command is executed.
 
-    ``plumbed`` has the pid of the new process, which is kept. The status, exit code and start time come from
-    ``before``, so they still describe the previous run.
+    It is ``plumbed``, which has the new process, with the status, exit code and start time of ``before``. Therefore
+    these three values still describe the last run.
     """
     return replace(
         plumbed,

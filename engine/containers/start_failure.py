@@ -58,10 +58,9 @@ def rollback(host: Host, container_id: str) -> None:
 def record_failure(host: Host, before: ContainerRecord, error: EngineError) -> None:
     """Record the error and the exit code of a failed start; ``before`` is the container's record before the start.
 
-    A `StartFailure` (the command could not be executed) has an exit code, which is recorded. For any other error, the
-    exit code of the last run is kept. If the last run ended with exit code 0, `UNKNOWN_EXIT` is recorded. The container
-    waits no longer for an automatic restart. Its kept addresses and ports are released, unless ``error`` is
-    `Unavailable`.
+    The recorded exit code is that of a `StartFailure` (the command could not be executed). For any other error, it is
+    the exit code of the last run, or `UNKNOWN_EXIT` if that is 0. The container is not restarted automatically. Its
+    kept addresses and ports are released, unless ``error`` is `Unavailable`.
     """
     code = error.exit_code if isinstance(error, StartFailure) else before.exit_code or UNKNOWN_EXIT
     with host.store.write() as tx:

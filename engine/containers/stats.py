@@ -1,8 +1,8 @@
 """The statistics of containers: network counters of their interfaces, processor time, memory, disk and processes.
 
-Because a container has no cgroup of its own, the values come from /proc. They include the running processes, and ended
-child processes for which their parents have waited. A container's network counters are those of its own interfaces,
-read in its network namespace.
+Because hawse enables no cgroup controllers for containers, the values come from /proc. They include the running
+processes, and ended child processes for which their parents have waited. A container's network counters are those of
+its own interfaces, read in its network namespace.
 """
 
 from __future__ import annotations

@@ -94,9 +94,11 @@ def _ended(
 ) -> Iterator[None]:
     """End the process of a running container; the ``with`` block runs after the process has ended.
 
-    The stop signal is sent, then SIGKILL after ``timeout`` seconds, or never if ``timeout`` is negative. The supervisor
-    sends these signals even if this command is killed. If this command is killed in the block, the supervisor also runs
-    the program that handles the end. With ``restart``, that program starts the container again.
+    ``signal`` is sent (by default the container's stop signal), then SIGKILL after ``timeout`` seconds. Without
+    ``timeout``, the container's stop timeout is used. If it is negative, SIGKILL is never sent. The supervisor sends
+    these signals even if this command is killed. If this command is killed in the block, the supervisor also runs the
+    program that handles the end. With ``restart``, that program starts the container again. An adopted namespace has no
+    process to end.
     """
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
     events.alone(host.store, lambda tx: events.killed(tx, record, number))
@@ -124,9 +126,9 @@ def stop_request(
 ) -> StopRequest:
     """Return the request to end a process by the signal ``number``, and by SIGKILL after ``timeout`` seconds.
 
-    If ``timeout`` is None, the container's own stop timeout is used, else `DEFAULT_TIMEOUT`. A negative value means no
-    SIGKILL. With ``restart``, the container is started again. If Linux has no signal ``number``, SIGKILL is sent after
-    `UNKNOWN_SIGNAL_WAIT_SECONDS`, without another signal before it.
+    If ``timeout`` is None, the container's own stop timeout is used. If the container has none, `DEFAULT_TIMEOUT` is
+    used. A negative timeout means no SIGKILL. With ``restart``, the container is started again after its end. If Linux
+    has no signal ``number``, only SIGKILL is sent, after `UNKNOWN_SIGNAL_WAIT_SECONDS`.
     """
     chosen = timeout if timeout is not None else record.config.stop_timeout
     seconds = DEFAULT_TIMEOUT if chosen is None else chosen
@@ -151,8 +153,8 @@ def _mark_stopped(host: Host, container_id: str, action: str = "") -> None:
 def kill(host: Host, reference: str, signal: str) -> None:
     """Send one signal (by default SIGKILL) to a container's process; raises Conflict if the container is not running.
 
-    A container that waits for an automatic restart is stopped instead. After SIGKILL, the end of the process is also
-    recorded, so that the next command sees the container as ended.
+    A container that waits for an automatic restart is stopped instead. After SIGKILL, blocks up to `DEFAULT_TIMEOUT`
+    seconds until the process has ended, and records the end.
     """
     with error_prefix(f"cannot kill container: {reference}"):
         number = check_supported(parse_signal(signal or "SIGKILL"))
