@@ -31,8 +31,9 @@ from engine.store.api import IntentKind, Reader, Transaction
 def begin(host: Host, *, again: bool = False) -> None:
     """Record that a reboot has ended all earlier runs, and which containers start now; idempotent.
 
-    Only the first call after a boot records the ends. A later call, with ``again``, takes over the unfinished work of a
-    killed process. It also starts containers that are not running although their restart policies require it.
+    Only the first call after a boot records the ends. Without ``again``, a later call changes nothing. With ``again``,
+    a later call also takes over the unfinished work of a killed process. It then also starts containers that are not
+    running although their restart policies require it.
     """
     with host.store.write() as tx:
         booted = not boots.is_of_this_boot(tx)
@@ -166,7 +167,7 @@ def _bring_back(host: Host, record: ContainerRecord) -> None:
 
 
 def restart(host: Host, container_id: str) -> None:
-    """Start a container that waits for its start. After a failure, the container no longer waits."""
+    """Start a container that waits for its start; after any failure, the container no longer waits."""
     try:
         _attempt(host, container_id)
     except Unavailable:
@@ -175,10 +176,10 @@ def restart(host: Host, container_id: str) -> None:
 
 
 def _attempt(host: Host, container_id: str) -> None:
-    """Start a container that waits for its start; make only one attempt.
+    """Try once to start a container that waits for its start.
 
     If something is temporarily unavailable, such as the cluster's store, the container continues to wait. After any
-    other failure, its addresses and ports are released.
+    other failure, its addresses and ports are released. Raises the error of the start in both cases.
     """
     try:
         on_exit.restart_now(host, container_id)

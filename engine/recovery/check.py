@@ -96,8 +96,9 @@ def _settled(network: NetworkRecord, marked: set[str], begun: set[str]) -> Netwo
     """Return the network's record, with the phase "planned" if the network is not complete in the kernel.
 
     hawse creates a planned network in the kernel at its next use. ``marked`` has the ids of the networks with links in
-    the kernel. ``begun`` has the ids of the objects that have an intent. A network with an intent is returned
-    unchanged, because a command will resolve the intent. A config-only network is returned unchanged too.
+    the kernel. ``begun`` has the ids of the objects that have an intent (a record of unfinished work). A network with
+    an intent is returned unchanged, because the next command finishes this work. A config-only network is returned
+    unchanged too.
     """
     if network.id in begun or network.config_only:
         return network
@@ -120,7 +121,7 @@ def _put_network(tx: Transaction, network: NetworkRecord) -> list[str]:
 
 
 def _put_endpoint(tx: Transaction, endpoint: EndpointRecord) -> list[str]:
-    """Record an endpoint with its addresses and ports; return one line for each value that cannot be recorded."""
+    """Record an endpoint with its addresses and ports; return one line for each value that could not be recorded."""
     network, container = tx.network(endpoint.network_id), tx.container(endpoint.container_id)
     what = f"the endpoint {short_id(endpoint.id)}"
     if network is None or (container is None and endpoint.container_id != INGRESS_SANDBOX):

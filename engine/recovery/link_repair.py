@@ -1,4 +1,4 @@
-"""Compares one network or one container with the kernel, and repairs the differences that other programs made.
+"""Compare one network or one container with the kernel, and repair the differences that other programs made.
 
 The agent uses this module after a notification of the kernel, and ``hawse doctor`` uses it for all objects at once. The
 kernel must agree with the records. Three kinds of objects are not repaired:
@@ -54,8 +54,9 @@ class Comparison(Struct, frozen=True):
     """The result of the comparison of a network or container with the kernel.
 
     ``name`` describes the compared object. ``busy`` is True if a command is changing the object. ``has_peers`` is True
-    for a cluster network, whose tables `Verify` compares and repairs. ``members`` are the containers of a damaged
-    network, which must be compared after the network's repair. ``failures`` are the errors of comparisons and repairs.
+    for a cluster network, whose tables a separate function (`Verify`) compares and repairs. ``members`` are the
+    containers of a damaged network. The caller compares them after the network's repair. ``failures`` are the errors of
+    comparisons and repairs.
     """
 
     name: str = ""
@@ -72,7 +73,7 @@ Verify: TypeAlias = Callable[[str], Sequence[Difference]]
 
 
 def heals(record: NetworkRecord | ContainerRecord) -> bool:
-    """Return whether the agent may repair this network or container, by its option or label ``hawse.heal``."""
+    """Return whether the agent may repair this network or container, as its option or label ``hawse.heal`` says."""
     values = record.config.labels if isinstance(record, ContainerRecord) else record.options or {}
     return parse_bool(values.get(HEAL, "true")) is not False
 
@@ -80,7 +81,7 @@ def heals(record: NetworkRecord | ContainerRecord) -> bool:
 class LinkRepair:
     """Compares and repairs single networks and containers; all calls come from one thread.
 
-    ``resolver_port`` returns the port to which port 53 of a sandbox must be redirected, or 0 if it is not redirected.
+    ``resolver_port`` returns the port to which a container's DNS queries (port 53) must be redirected, or 0 for none.
     With ``on_request``, a network or container is repaired even if the user has disabled its automatic repair.
     """
 
@@ -148,11 +149,11 @@ class LinkRepair:
     def compare(
         self, reader: Reader, subject: Subject, tx: Transaction | None = None, *, repairing: bool = False
     ) -> Comparison:
-        """Compare a network or container with the kernel.
+        """Compare a network or container with the kernel; the result is empty if the object has no record.
 
         With ``tx``, the differences of a network are also repaired. ``tx`` is a write transaction, and ``reader`` is
         then the same object. With ``repairing``, the differences of a container are also repaired. The caller then
-        holds the container lock.
+        holds the container lock. After a reboot, the result is empty until a command has recorded the reboot.
         """
         if not boots.is_of_this_boot(reader):
             return NOTHING
@@ -299,8 +300,9 @@ def _members(reader: Reader, network: NetworkRecord) -> list[Subject]:
 
 
 def _in_work(reader: Reader, *ids: str) -> bool:
-    """Return whether a running command works on one of the objects.
+    """Return whether a running command works on one of the objects with these ids.
 
-    The intent of a killed command does not count, because its resolver may need the repaired links.
+    The unfinished work of a killed command does not count. The next command resolves it, and may need the repaired
+    links for this.
     """
     return any(i.object_id in ids and process.is_owner_running(i.owner) for i in reader.intents())

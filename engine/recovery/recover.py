@@ -141,10 +141,11 @@ def _drivers(reader: Reader) -> set[str]:
 def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = True, cause: str = "") -> None:
     """Repair the kernel state that all networks of a driver share, such as a flushed firewall table.
 
-    ``drivers`` are the types of the drivers in use; if None, the types are read from the store. With ``whole``, only
-    the state of drivers that report damage is compared with the records and repaired. Without ``whole``, the state of
-    every driver is compared and repaired. After a killed command, callers pass ``whole=False``, because drivers do not
-    report the partial changes of such a command. The event of a repair names ``cause``; "" means another program.
+    ``drivers`` are driver types. If it is None, all drivers with networks in the store are meant. With ``whole``, only
+    drivers that detect damage are compared with the records and repaired. Without ``whole``, every driver is compared
+    and repaired. Callers pass ``whole=False`` after a killed command, because drivers do not detect the partial changes
+    of such a command. Starts the agent if it is missing. The event of a repair names ``cause``; "" means another
+    program.
     """
     if drivers is None:
         with host.store.read() as reader:
@@ -196,7 +197,8 @@ def _finish(
 ) -> None:
     """Finish the removals of killed commands by ``finish``, which returns the errors by object id.
 
-    After an error, the intent stays in the store.
+    A removal whose intent no longer exists is skipped, because another process has finished it. After an error, the
+    intent stays in the store.
     """
     if not removals:
         return
@@ -215,8 +217,8 @@ def _finish(
 def _locks(host: Host, intent: Intent) -> Iterator[None]:
     """Hold the locks under which an intent is resolved; some kinds of intents need none.
 
-    The locks are those of `adopted.held`, if the container is a network namespace that hawse did not create, and of the
-    container.
+    The first lock is that of the network namespace, if the container is one that hawse did not create. The second lock
+    is the container lock.
     """
     with contextlib.ExitStack() as held:
         container_id = intent.object_id if intent.kind in UNDER_LOCK else ""

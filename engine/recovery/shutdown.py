@@ -28,9 +28,9 @@ MARGIN_SECONDS = 5.0
 def end_all(host: Host) -> tuple[int, list[str]]:
     """End the processes of all running containers; return the number of ended processes, and a line for each failure.
 
-    `engine.containers.on_exit` starts none of these containers before the next boot. Blocks up to the longest grace
-    period of a container, and `MARGIN_SECONDS`. Blocks without a limit if a container has a negative stop timeout: the
-    container then gets no SIGKILL.
+    `engine.containers.on_exit` starts none of these containers before the next boot. Blocks up to the longest stop
+    timeout of a container plus `MARGIN_SECONDS`. Blocks without a limit if a container has a negative stop timeout,
+    because such a container gets no SIGKILL.
     """
     with host.store.write() as tx:
         boots.begin_shutdown(tx)
