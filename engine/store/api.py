@@ -89,9 +89,10 @@ class Reader(Protocol):
         """
 
     def network_summaries(self, phases: Sequence[str]) -> list[NetworkSummary]:
-        """Return summaries of all networks whose phase is in ``phases``, sorted by name in natural order.
+        """Return summaries of all networks whose phase is in ``phases``, sorted by name.
 
-        This method is faster than `networks`, because it does not read the JSON documents of the records.
+        Numbers in names are compared by value ("a2" before "a10"). This method is faster than `networks`, because it
+        does not read the JSON documents of the records.
         """
 
     def has_custom_networks(self) -> bool:
@@ -127,7 +128,10 @@ class Reader(Protocol):
         """
 
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
-        """Return the endpoints of a network or of a container. Without arguments, return all endpoints."""
+        """Return the endpoints of a network, of a container, or of a container on a network.
+
+        Without arguments, return all endpoints.
+        """
 
     def container_names(self, network_id: str) -> dict[str, str]:
         """Return the names of the containers that have an endpoint on a network, by container id.
@@ -186,8 +190,8 @@ class Transaction(Reader, Protocol):
     def put_container(self, record: ContainerRecord, *, relink: bool = False) -> None:
         """Insert or replace a container by id; raises `Taken` if another container has the same name.
 
-        A rename changes the legacy links (``--link``) of other containers without their locks. Therefore a stored
-        container keeps its links, unless ``relink`` is set.
+        The legacy links (``--link``) of a stored container are replaced only with ``relink``. Without ``relink``, the
+        stored links are kept, because a rename of another container may have changed them meanwhile.
         """
 
     def delete_container(self, container_id: str) -> None:
@@ -245,4 +249,4 @@ class Store(Protocol):
         """
 
     def stamp(self) -> object:
-        """Return a value that changes whenever a process writes to the store; fast."""
+        """Return a value that differs from earlier values if a process has written to the store since; fast."""

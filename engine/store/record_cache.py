@@ -1,4 +1,4 @@
-"""Read all records of a table again and again, but only the documents that have changed since the last reading.
+"""Read all records of a table repeatedly, and parse only the documents that have changed since the last reading.
 
 The class is for a process that follows the store, such as the agent. Few records change between two readings.
 """

@@ -45,7 +45,8 @@ def problems(store: Path) -> list[str]:
 def repair(store: Path, build: Build) -> list[str]:
     """Replace the store by the file that ``build`` writes from the readable records; return one line for each action.
 
-    The old file is kept next to the store. Raises Unavailable if a command locks the store for `LOCK_SECONDS`.
+    If a killed repair has already written this file, only the replacement is finished. The old file is kept next to the
+    store. Raises Unavailable if a command locks the store for longer than `LOCK_SECONDS`.
     """
     make_private_directory(store.parent)
     repaired = Path(f"{store}{store_file.REPAIRED}")
@@ -120,8 +121,8 @@ def _lock(store: Path, connection: sqlite3.Connection) -> None:
 def _add_from_backup(store: Path, salvaged: Salvaged, scratch: Path) -> list[str]:
     """Add to ``salvaged`` the records that the store has lost and the backup has; return one line for each action.
 
-    The backup's intents (records of work that a command has begun) are not added, because this work has ended since the
-    backup.
+    ``scratch`` is a directory for temporary files. The backup's intents (records of unfinished work) are not added,
+    because this work has ended since the backup.
     """
     saved = backup.path_of(store)
     if not saved.exists():
@@ -159,7 +160,7 @@ def _subdirectory(scratch: Path) -> Path:
 
 
 def _replace(store: Path, repaired: Path, aside: str) -> list[str]:
-    """Rename the old file and its log to ``aside``; move the repaired file to the store's path; return the actions.
+    """Move the repaired file to the store's path; keep the old file and its log as ``aside``; return the actions.
 
     The old file moves before its log. If a process then closes its connection to the old file, SQLite finds that the
     file has moved, and does not delete the log.
@@ -175,7 +176,7 @@ def _replace(store: Path, repaired: Path, aside: str) -> list[str]:
 
 
 def _started_name(store: Path) -> str:
-    """Return the name under which a killed repair has kept the old file, but not yet its log; "" if there is none."""
+    """Return the name that a killed repair gave to the old file before it could rename the file's log, or ""."""
     kept = sorted(store.parent.glob(f"{store.name}{DAMAGED}*[0-9]"))
     return str(kept[-1]) if kept and not os.path.exists(f"{kept[-1]}-wal") else ""
 

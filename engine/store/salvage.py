@@ -67,10 +67,11 @@ class Salvaged(Struct):
 
 
 def read_store(store: Path, scratch: Path, opened: ExitStack) -> Salvaged:
-    """Return the readable records of the store at ``store``, which may be missing. ``scratch`` is an empty directory.
+    """Return the readable records of the store at ``store``; the file may be missing.
 
-    The caller closes ``opened`` when it no longer needs its locks on the store's files. Until then the files stay open,
-    because a process that closes a file loses its locks on the file.
+    ``scratch`` is an empty directory for copies of the store. The store's files are opened and added to ``opened``,
+    which the caller closes. Until then they stay open, because a process that closes a file loses its locks on the
+    file.
     """
     copy = _copied(store, scratch, opened)
     salvaged = read_file(copy)
@@ -86,7 +87,10 @@ def read_store(store: Path, scratch: Path, opened: ExitStack) -> Salvaged:
 
 
 def _copied(store: Path, scratch: Path, opened: ExitStack) -> Path:
-    """Copy the store and its log; return the path of the copy."""
+    """Copy the store and its log into the directory ``scratch``; return the path of the copy.
+
+    The files of the store stay open until the caller closes ``opened``.
+    """
     copy = scratch / "copy.db"
     store_file.remove_with_logs(copy)
     for suffix in ("", "-wal"):
@@ -170,7 +174,11 @@ def _text(value: object) -> str:
 
 
 def _rows(connection: sqlite3.Connection, table: str, columns: str, salvaged: Salvaged) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a table. After a damaged page, read the rows one by one by their numbers."""
+    """Yield the rows of a table; for a damaged table, only the rows that can be read.
+
+    Damage is added to ``salvaged``. After a damaged page, the rows are read one by one by their numbers. The table
+    ``meta`` has no row numbers, so its rows after the damaged page are lost.
+    """
     key = "key" if table == "meta" else "seq"
     last = 0
     try:

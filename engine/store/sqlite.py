@@ -332,7 +332,7 @@ class SqliteStore:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _objection(self) -> Unavailable | None:
-        """Return the error for new objects if the disk is almost full, or None if the disk has enough space."""
+        """Return the error that refuses the insertion of new objects if the disk is almost full, else None."""
         with suppress(OSError):
             disk = os.statvfs(self.path)
             if disk.f_bfree * disk.f_frsize < RESERVE:

@@ -91,9 +91,10 @@ class SqliteReader:
         return self._select(NetworkRecord, "networks", where, *filter(None, [driver]))
 
     def network_summaries(self, phases: Sequence[str]) -> list[NetworkSummary]:
-        """Return summaries of all networks whose phase is in ``phases``, sorted by name in natural order.
+        """Return summaries of all networks whose phase is in ``phases``, sorted by name.
 
-        This method is faster than `networks`, because it does not read the JSON documents of the records.
+        Numbers in names are compared by value ("a2" before "a10"). This method is faster than `networks`, because it
+        does not read the JSON documents of the records.
         """
         marks = ", ".join("?" * len(phases))
         rows = self._connection.execute(
@@ -152,7 +153,10 @@ class SqliteReader:
         return self._find(ContainerRecord, "containers", reference, reference.removeprefix("/"))
 
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
-        """Return the endpoints of a network or of a container. Without arguments, return all endpoints."""
+        """Return the endpoints of a network, of a container, or of a container on a network.
+
+        Without arguments, return all endpoints.
+        """
         criteria = {"network_id": network_id, "container_id": container_id}
         conditions = {column: value for column, value in criteria.items() if value}
         where = " AND ".join(f"{column} = ?" for column in conditions) or "1"
@@ -284,8 +288,8 @@ class SqliteTransaction(SqliteReader):
     def put_container(self, record: ContainerRecord, *, relink: bool = False) -> None:
         """Insert or replace a container by id; raises `Taken` if another container has the same name.
 
-        A rename changes the legacy links (``--link``) of other containers without their locks. Therefore a stored
-        container keeps its links, unless ``relink`` is set.
+        The legacy links (``--link``) of a stored container are replaced only with ``relink``. Without ``relink``, the
+        stored links are kept, because a rename of another container may have changed them meanwhile.
         """
         stored = self.container(record.id) if record.host.links and not relink else None
         if stored is not None:
@@ -429,9 +433,10 @@ class SqliteTransaction(SqliteReader):
 
 
 def _revision() -> int:
-    """Return a random number of 56 bits, by which a reader recognises that a record was written again.
+    """Return a random number of 56 bits, which changes with each write of a record.
 
-    The number is from the kernel, because forked processes would get equal numbers from a generator of their parent.
+    A reader recognises a changed record by this number. The number is from the kernel, because forked processes would
+    get equal numbers from a generator of their parent.
     """
     return int.from_bytes(os.urandom(7))
 
