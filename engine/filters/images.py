@@ -59,7 +59,10 @@ def _matches(reference: str, pattern: str) -> bool:
 
 
 def _until(filters: Filters) -> float | None:
-    """Return the earliest time of the filter ``until`` in Unix seconds, or None without this filter."""
+    """Return the earliest of the times given for the filter ``until`` in Unix seconds, or None without this filter.
+
+    Raises EngineError for a value that is no time.
+    """
     try:
         return min((parse_moment(value, time.time()) for value in filters.get("until", ())), default=None)
     except InvalidArgument as error:

@@ -44,7 +44,7 @@ def check_image_prune(filters: Filters) -> None:
 
 
 def image_prunable(image: ImageRecord, filters: Filters) -> bool:
-    """Return whether the filters of ``image prune``, which have been checked, allow the removal of an unused image.
+    """Return whether the filters of ``image prune`` allow the removal of an unused image; they have been checked.
 
     An image with a tag is removed only with the filter ``dangling=false``.
     """
@@ -61,10 +61,11 @@ def _prunable(labels: Mapping[str, str], created: str, filters: Filters) -> bool
 
 
 def _until(filters: Filters) -> float | None:
-    """Return the time of the filter ``until`` in Unix seconds, or None without this filter; raises InvalidArgument.
+    """Return the time of the filter ``until`` in Unix seconds, or None if this filter is not given.
 
-    Because a client that sends ``until`` does not mean to remove everything, ``until`` without a value is an error.
-    Docker closes the connection in this case.
+    Raises InvalidArgument if the filter has no value, several values or an invalid value. (For a filter without a
+    value, Docker closes the connection. hawse does not ignore such a filter, because the client does not mean to remove
+    everything.)
     """
     if "until" not in filters:
         return None

@@ -39,8 +39,8 @@ def boolean(filters: Filters, key: str) -> bool | None:
 def truth(filters: Filters, key: str) -> bool | None:
     """Return the value of a boolean filter of containers or images, or None if the filter is not given.
 
-    As in Docker, values other than true, 1, false and 0 are ignored if one of these four is given. Raises
-    InvalidArgument if none of the four is given, or if the values mean both true and false.
+    True is given as "true" or "1", False as "false" or "0". As in Docker, other values are ignored beside one of these
+    four. Raises InvalidArgument if the filter has none of the four values, or values for both true and false.
     """
     if key not in filters:
         return None
