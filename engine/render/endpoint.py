@@ -94,9 +94,10 @@ def _split(interface: str) -> tuple[str, int]:
 
 
 def _shown_ipam(attachment: NetworkAttachment, endpoint: EndpointRecord | None) -> EndpointIPAM | None:
-    """Return the addresses that the user requested, or those that the cluster has allocated to the endpoint.
+    """Return the addresses that a network document shows as requested by the user, or None if there are none.
 
-    Docker shows the cluster's addresses as if the user had requested them.
+    They are the addresses that the user requested. If the cluster has allocated the endpoint's addresses, they are
+    these addresses, as in Docker.
     """
     if endpoint is None or not endpoint.granted:
         return attachment.settings.ipam
@@ -122,7 +123,7 @@ def _dns_names(record: ContainerRecord, attachment: NetworkAttachment) -> list[s
 
 
 def _mac(attachment: NetworkAttachment, endpoint: EndpointRecord | None) -> str:
-    """Return the endpoint's MAC address, or "" for a stopped container.
+    """Return the endpoint's MAC address, or "" for a container that has run and is stopped.
 
     Before the container's first start, the result is the MAC address that the user requested, as typed.
     """

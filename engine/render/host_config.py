@@ -76,7 +76,7 @@ def _security_options(record: ContainerRecord) -> list[str] | None:
 
 
 def _paths(record: ContainerRecord, hidden: Sequence[str]) -> list[str] | None:
-    """Return ``hidden``, a list of kernel paths that Docker masks or makes read-only.
+    """Return the kernel paths that Docker masks or makes read-only, given as ``hidden``.
 
     Returns [] if the user gave ``--security-opt systempaths=unconfined``, and None for a privileged container.
     """
@@ -135,7 +135,10 @@ def _resources(record: ContainerRecord) -> Json:
 
 
 def _links(record: ContainerRecord) -> list[str] | None:
-    """Return the links on the default bridge, or None. Links on a user-defined network are endpoint settings."""
+    """Return the container's legacy links (``--link``), or None on a user-defined network or without links.
+
+    Links on a user-defined network are part of the endpoint settings instead.
+    """
     links = record.host.links
     if links is None or is_user_defined(record.host.network_mode):
         return None

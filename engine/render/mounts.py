@@ -13,7 +13,8 @@ Json = dict[str, Any]
 def mounts_document(host: HostConfig) -> list[Json]:
     """Render binds ``source:target[:mode]`` as Docker's list of mount points.
 
-    As in Docker, mount points from the request's field Mounts (``--mount``) show no mode. They are the last binds.
+    The last binds of ``host.binds`` come from the request's field Mounts (``--mount``). As in Docker, they show no
+    mode.
     """
     binds = host.binds or ()
     listed = len(binds) - len(host.mounts)

@@ -62,8 +62,9 @@ def _keys(spec: PortSpec) -> list[str]:
 def _host_ports(spec: PortSpec) -> list[str]:
     """Return the HostPort text of each container port of ``spec``, in order.
 
-    If there are several container ports, each gets one port of the host range. A single container port gets the text of
-    the whole host range.
+    - Several container ports: each gets one port of the host range.
+    - One container port: it gets the text of the whole host range, such as "8000-8010".
+    - No host port: the text is "".
     """
     together = len(spec.ports) > 1 and spec.host_ports
     return [str(port) for port in spec.host_ports] if together else [spec.host_port] * len(spec.ports)
