@@ -40,7 +40,7 @@ def parse_address(text: str) -> IPAddress | None:
 
 
 def family_name(interface: IPv4Interface | IPv6Interface) -> str:
-    """Return the name of an address's IP version as error messages show it: IPv4 or IPv6."""
+    """Return "IPv4" or "IPv6", the IP version of an address."""
     return f"IPv{interface.version}"
 
 
@@ -50,7 +50,7 @@ def join_errors(title: str, errors: Sequence[str]) -> str:
 
 
 def bullets(errors: Sequence[str]) -> str:
-    """Return a single error as plain text, and several errors as bullets with indented continuation lines."""
+    """Return a single error as plain text, and several errors as a list with the bullet "*"."""
     if len(errors) == 1:
         return errors[0].strip()
     return "\n".join("* " + error.replace("\n", "\n\t") for error in errors)

@@ -114,9 +114,9 @@ def check_config(config: ContainerConfig) -> None:
 
 
 def check_name(request: ContainerCreate) -> str:
-    """Return the container name in the request without the leading slash, or "" if the request has no name.
+    """Check the container name in the request; return it without the leading slash, or "" if there is none.
 
-    The caller generates a name if the result is "".
+    The caller generates a name if the result is "". Raises InvalidArgument for an invalid name.
     """
     return check_container_name(request.name) if request.name else ""
 
@@ -125,11 +125,11 @@ def _main_network_settings(request: ContainerCreate) -> dict[str, EndpointSettin
     """Return the network settings of a new container, by network name.
 
     The request has an old field for the MAC address of the whole container. This MAC address is copied into the
-    settings of the main network (the network that the network mode names).
+    settings of the main network (the network that the network mode names). Raises `InvalidArgument` in three cases:
 
-    Raises `InvalidArgument` in three cases. The main network's settings have a different MAC address. The old field is
-    used, but the request has settings for other networks only. A container in host mode has settings for another
-    network.
+    - The main network's settings have a different MAC address.
+    - The old field is used, but the request has settings for other networks only.
+    - A container in host mode has settings for another network.
     """
     mode, mac = request.host.network_mode, request.config.mac_address
     mode = "bridge" if mode in ("", "default") else mode
@@ -291,7 +291,10 @@ def check_mounts(binds: Sequence[str]) -> None:
 
 
 def parse_mount(bind: str) -> Mount:
-    """Parse one bind of a container; dots and double slashes are removed from the target path."""
+    """Return the mount that one bind ``source:target[:mode]`` describes; raises EngineError with Docker's message.
+
+    Dots and double slashes are removed from the target path.
+    """
     source, target, mode = _split(bind)
     if not posixpath.isabs(target):
         raise _bad_target(bind, f"invalid mount path: '{target}' mount path must be absolute")
@@ -391,9 +394,8 @@ def check_link_at_start(target: ContainerRecord, parent: str, alias: str) -> Non
 
 
 def link_to_stopped(target: str, parent: str, alias: str) -> EngineError:
-    """Return the error for a link to a container that does not run or was removed.
+    """Return the error for a link of the container ``parent`` to the container ``target``, which does not run.
 
-    ``parent`` is the name of the linking container, ``target`` that of the stopped one, and ``alias`` its name in the
-    link.
+    ``alias`` is the name of ``target`` in the link. The error is also used if ``target`` was removed.
     """
     return EngineError(f"Cannot link to a non running container: /{target} AS /{parent}/{alias}")

@@ -112,12 +112,12 @@ def check_connect(
     """Check whether dockerd would connect the container to the network; raises dockerd's error if not.
 
     ``joined`` has the networks of a running container; it is empty for a stopped container. The checks are in dockerd's
-    order: shared sandbox, settings, host and none networks, configuration-only network, links, already connected.
-    dockerd checks for a shared sandbox before it looks up the network. Therefore the caller also calls
-    `check_own_sandbox` before it looks up the network.
+    order: shared sandbox, settings, host and none networks, configuration-only network, links, already connected. For a
+    stopped container, only the settings and the host and none networks are checked.
 
-    For a stopped container, only the settings and the host and none networks are checked. It can be connected to a
-    configuration-only network, but then its next start fails.
+    A stopped container can be connected to a configuration-only network, but then its next start fails. dockerd checks
+    for a shared sandbox before it looks up the network. Therefore the caller also calls `check_own_sandbox` before its
+    own look-up.
     """
     running = record.status == "running"
     if running:
@@ -154,9 +154,9 @@ def check_own_sandbox(record: ContainerRecord) -> None:
 
 
 def check_no_adoption(record: ContainerRecord, adoption: Adoption) -> None:
-    """Check that ``adoption`` has no name and no restart policy; raises InvalidArgument.
+    """Check that a request to connect the existing ``record`` sets no name and no restart policy.
 
-    Only a request that adopts a new namespace may have these settings. An existing ``record`` already has both.
+    Raises InvalidArgument. These two settings (``adoption``) are only for a network namespace that has no record yet.
     """
     if adoption.name or adoption.restart:
         flag = "--name" if adoption.name else "--restart"

@@ -39,7 +39,11 @@ Options = Mapping[str, str]
 
 
 class Rotation(Struct, frozen=True):
-    """The size limits of a log. A log file of ``max_size`` bytes or more is rotated; with 0, none is rotated."""
+    """The size limits of a log, which consists of at most ``max_files`` files.
+
+    A log file of ``max_size`` bytes or more is rotated; 0 means no limit. ``compress`` says whether rotated files are
+    compressed.
+    """
 
     max_size: int = 0
     max_files: int = 1
@@ -47,11 +51,11 @@ class Rotation(Struct, frozen=True):
 
 
 def choose_driver(driver: str, options: Options, default: str, default_options: Options) -> tuple[str, Options]:
-    """Return the logging driver and options of a new container.
+    """Return the logging driver and options of a new container; raises `InvalidArgument` as Docker does.
 
-    The daemon's ``default`` driver replaces a missing driver of the container's request. With this driver,
-    ``default_options`` replace missing options. hawse uses json-file instead of a driver that it lacks
-    (`OTHER_DRIVERS`). Raises `InvalidArgument` as Docker does.
+    ``default`` and ``default_options`` are the driver and options of daemon.json. If the container's ``driver`` is "",
+    it is replaced by ``default``. For this driver, ``default_options`` are added to ``options``, which take precedence.
+    A driver that hawse lacks (`OTHER_DRIVERS`) is replaced by json-file, and its options are dropped.
     """
     if default in OTHER_DRIVERS:
         default, default_options = JSON_FILE, {}
@@ -88,7 +92,7 @@ def check_options(driver: str, options: Options) -> None:
 def check_default_options(driver: str, options: Options) -> None:
     """Check the default logging options as Docker does when the daemon starts; raises InvalidArgument.
 
-    An unknown driver is reported only when the first container is created.
+    For an unknown driver, nothing is checked. The creation of the first container then fails.
     """
     if driver in _ACCEPTED:
         check_options(driver, options)
@@ -97,8 +101,9 @@ def check_default_options(driver: str, options: Options) -> None:
 def rotation(driver: str, options: Options, limit: int) -> Rotation:
     """Return the size limits of a log; raises ValueError with Docker's message.
 
-    Without the option ``max-size``, the log has at most ``limit`` bytes in total. If the option ``max-file`` is not
-    given either, ``limit`` is divided among several files, so that a rotation never empties the log.
+    ``limit`` is in bytes, and 0 means no limit. It applies to a log without the option ``max-size``: all files of the
+    log together have at most ``limit`` bytes. Without the option ``max-file``, such a log has several files, so that a
+    rotation never empties the log. ``limit`` does not apply to the driver "local", which has limits of its own.
     """
     if driver == LOCAL:
         return _local_rotation(options)
@@ -123,7 +128,11 @@ def rotation(driver: str, options: Options, limit: int) -> Rotation:
 
 
 def default_options(driver: str, options: Options, limit: int) -> Options:
-    """Return the daemon's logging options. If the options set no size limit, the default limit is added."""
+    """Return the logging options of daemon.json, with ``limit`` (bytes) as size limit if they set none.
+
+    The added options are ``max-size`` and ``max-file``. If an option has an invalid value, ``options`` are returned
+    unchanged.
+    """
     try:
         bound = rotation(driver, options, limit)
     except ValueError:  # keep the options: Docker reports an invalid value only at a container's start

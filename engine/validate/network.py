@@ -168,7 +168,10 @@ def _check_ipam_driver(request: NetworkCreate, driver: DriverFacts, *, clustered
 
 
 def _null_ipam_error(request: NetworkCreate) -> str:
-    """Return Docker's error text for a network with the IPAM driver ``null``, which allocates no addresses."""
+    """Return Docker's error text for a network with the IPAM driver ``null``, which allocates no addresses.
+
+    Docker refuses this IPAM driver for all network drivers except host and null.
+    """
     subnets = [config.subnet for config in request.ipam_config if config.subnet]
     if any(request.enable_ipv6 or ":" not in subnet for subnet in subnets):
         return "null ipam driver does not handle specific address pool requests"
