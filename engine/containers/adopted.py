@@ -90,8 +90,9 @@ def held(run: Path, reference: str, *, force: bool) -> Iterator[NamespaceReferen
 def locked_namespace(run: Path, inode: int) -> AbstractContextManager[None]:
     """Return a context that holds the lock of a network namespace.
 
-    The lock is named after the inode, so it also excludes commands that use another name for the same namespace. It is
-    in the directory ``run``, because each process in the namespace could lock the namespace file itself.
+    The lock is named after the inode, so it also excludes commands that use another name for the same namespace. The
+    lock is a file in the directory ``run``. It is not the namespace file itself, because any process in the namespace
+    could lock that file.
     """
     return locks.locked(run, "netns", str(inode))
 
@@ -137,7 +138,7 @@ def record_of(
 
 
 def record(tx: Transaction, container: ContainerRecord) -> None:
-    """Store the record of an adopted namespace; raises Conflict if another container has the same name."""
+    """Store the record of a namespace that hawse did not create; raises Conflict if a container has the same name."""
     try:
         tx.put_container(container)
     except Taken as error:
@@ -146,7 +147,7 @@ def record(tx: Transaction, container: ContainerRecord) -> None:
 
 
 def _settings(place: NamespaceReference, requested: Adoption) -> HostConfig:
-    """Return the host configuration of an adopted namespace.
+    """Return the host configuration for a namespace that hawse did not create.
 
     Its DNS settings are those of the user's own resolv.conf for the namespace.
     """
@@ -161,9 +162,10 @@ def _settings(place: NamespaceReference, requested: Adoption) -> HostConfig:
 
 
 def _policy(requested: Adoption, *, of_process: bool) -> RestartPolicy:
-    """Return the restart policy of an adopted namespace, which says whether it is connected again after a boot.
+    """Return the restart policy for a namespace that hawse did not create.
 
-    A namespace given as ``pid:N`` is never connected again.
+    The policy says whether hawse connects the namespace again after a boot. With ``of_process`` (a namespace given as
+    ``pid:N``), it is "no". Otherwise it is the user's policy, by default "unless-stopped".
     """
     return RestartPolicy("no" if of_process else requested.restart or "unless-stopped")
 
@@ -230,10 +232,10 @@ def _has_own_namespace(record: ContainerRecord) -> bool:
 
 
 def ended_at(record: ContainerRecord) -> float:
-    """Return the time at which an adopted namespace ended, as far as it is known, in Unix seconds.
+    """Return the time at which a namespace that hawse did not create ended, as far as it is known, in Unix seconds.
 
-    For a named namespace, the result is the time at which the directory of its name last changed, because the deletion
-    of the name changed the directory. For a process, it is the present time.
+    The deletion of a namespace's name changes the directory of the name. Therefore the result is the time of the
+    directory's last change. For the namespace of a process, it is the present time.
     """
     now = time.time()
     if record.pid:
@@ -246,7 +248,10 @@ def ended_at(record: ContainerRecord) -> float:
 
 
 def is_waiting(record: ContainerRecord) -> bool:
-    """Return whether an adopted namespace lost its networks at a boot and waits to be connected again."""
+    """Return whether an adopted namespace lost its networks at a boot and waits to be connected again.
+
+    An adopted namespace is one that hawse did not create. The result is False for all other containers.
+    """
     return (
         record.kind == "adopted"
         and (record.status, record.exit_code) == ("exited", LOST)
@@ -256,7 +261,7 @@ def is_waiting(record: ContainerRecord) -> bool:
 
 
 def remove_files(host: Host, container: ContainerRecord) -> None:
-    """Remove hawse's files of an adopted namespace, and restore the user's own files; idempotent.
+    """Remove hawse's files of a namespace that hawse did not create, and restore the user's own files; idempotent.
 
     The caller deletes the record after this call. If the caller is killed before the deletion, the next command still
     finds the record and finishes the removal.
@@ -266,7 +271,7 @@ def remove_files(host: Host, container: ContainerRecord) -> None:
 
 
 def forget_if_unused(host: Host, container_id: str) -> None:
-    """Delete the record and the files of an adopted namespace that is connected to no network; idempotent.
+    """Delete the record and the files of a namespace that hawse did not create, if it is on no network; idempotent.
 
     The caller holds the container lock.
     """

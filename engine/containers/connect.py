@@ -199,10 +199,10 @@ def _connect_running(
 def _reserve(
     host: Host, target: _Target, record: ContainerRecord, network: NetworkRecord, attachment: NetworkAttachment
 ) -> JoinedEndpoint:
-    """Reserve the container's endpoint on a network, and record the intent to connect it.
+    """Reserve the container's endpoint on a network, and record an intent (a record of unfinished work) to connect it.
 
-    ``record`` is ``target.record`` with the new attachment. For an adopted namespace, ``target.record`` is stored
-    together with the endpoint, because the store may have no record of the namespace yet.
+    ``record`` is ``target.record`` with the new attachment. For a namespace that hawse did not create, the store may
+    have no record yet. Therefore ``target.record`` is then stored together with the endpoint.
     """
     with hooks.reserve_endpoints(host, record, [network]) as granted:
         activate.activate(host, network.id)
@@ -221,8 +221,8 @@ def _reserve(
 def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settings: EndpointSettings) -> None:
     """Add a network to the configuration of a stopped container, unless the configuration already has it.
 
-    A network that does not exist, and a prefix of several ids, are accepted. As in Docker, the next start of the
-    container then fails. The new network replaces a removed network that had the same name.
+    As in Docker, a ``reference`` that matches no network or several is accepted too. The next start of the container
+    then fails. If the configuration has a removed network of the same name, the new network replaces it.
     """
     name, named = reference, False
     with host.store.read() as reader:
@@ -293,8 +293,9 @@ def rollback(host: Host, endpoint_id: str) -> None:
 def resync_routes_and_ports(host: Host, container_id: str) -> None:
     """Set the default routes and the published ports of a running sandbox as its endpoints require; idempotent.
 
-    Also repairs the links to the sandbox, and removes addresses that the container no longer has from its /etc/hosts.
-    The record of an adopted namespace without endpoints is deleted.
+    Also repairs the symbolic links to the sandbox's network namespace. Also removes addresses that the container no
+    longer has from its /etc/hosts. For a namespace that hawse did not create and that is on no network, only the record
+    is deleted.
     """
     with host.store.read() as reader:
         container = reader.container(container_id)
@@ -320,7 +321,8 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
 def _sync_gateways(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
     """Connect the container to the gateway bridge or disconnect it, as its networks require; set its default routes.
 
-    Returns the container's endpoints after both steps. The gateway bridge is docker_gwbridge.
+    Returns the container's endpoints after both steps. The gateway bridge (docker_gwbridge) connects containers on
+    cluster networks to the outside.
     """
     joined, numbers = gateway_bridge.sync_gateway_bridge(host, container, members, names.interface_numbers(container))
     with host.store.write() as tx:

@@ -218,7 +218,10 @@ def _check_name_is_free(host: Host, name: str) -> None:
 
 
 def _record(host: Host, record: ContainerRecord, *, has_random_name: bool) -> None:
-    """Store the record of a new container. If a random name is taken, try another one, and finally the short id."""
+    """Store the record of a new container; raises Conflict if the user's name is taken.
+
+    With ``has_random_name``, a taken name is replaced by another random name, and finally by the short id.
+    """
     for name in _names(record) if has_random_name else (record.name,):
         named = replace(record, name=name)
         try:
@@ -318,8 +321,8 @@ def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[N
     """Return one network attachment (a network's name and its endpoint settings) for each network of the request.
 
     ``main`` is the network that the network mode names, or None if it does not exist. If the request has no networks,
-    the only attachment is to ``main``. An attachment has the network name that the user typed. If the user typed the id
-    of ``main``, the attachment has the name of ``main`` instead.
+    the only attachment is to ``main``; in the mode ``container:NAME``, there is none. An attachment has the network
+    name that the user typed. If the user typed the id of ``main``, the attachment has the name of ``main`` instead.
     """
     mode, networks = request.host.network_mode, request.networks
     if not networks and not is_container_mode(mode):

@@ -21,7 +21,7 @@ def remove(host: Host, ids: Iterable[str]) -> None:
 
     This function only renames the directories. The program rm deletes the contents in a separate process, so that the
     command does not wait for the deletion. If rm is not installed, this process deletes the contents itself.
-    Directories that were renamed by commands which were then killed are also deleted.
+    Directories that a killed command has only renamed are deleted too.
     """
     # HAWSE_ROOT/containers may be a mount point, and a rename does not work across mounts. Therefore the directory for
     # discarded files is in HAWSE_ROOT/containers too.

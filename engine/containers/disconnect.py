@@ -124,7 +124,8 @@ def _force_out(host: Host, network: NetworkRecord, container: str) -> None:
 def release_orphan_endpoints(host: Host, reference: str) -> None:
     """Release the network's endpoints whose container was removed or has ended.
 
-    Without this step, the removal of the network would fail with Docker's error "has active endpoints".
+    Without this step, the removal of the network would fail with Docker's error "has active endpoints". Waits up to
+    `ENDING_SECONDS` for each container whose end another process is recording.
     """
     with host.store.read() as reader:
         matches = reader.find_networks(reference)

@@ -41,8 +41,9 @@ OPTIONS = {
 def recorded_bridge(host: Host) -> NetworkRecord:
     """Create the gateway bridge if this host has no record of it, and return its network record.
 
-    As in Docker, one address of the gateway bridge is reserved for the ingress sandbox. The ingress sandbox is Docker's
-    sandbox for service traffic; hawse has no such sandbox. If no address is free, none is reserved.
+    The gateway bridge (docker_gwbridge) connects containers on cluster networks to the outside. As in Docker, one of
+    its addresses is reserved for the ingress sandbox. The ingress sandbox is Docker's sandbox for service traffic;
+    hawse has no such sandbox. If no address is free, none is reserved.
     """
     with host.store.read() as reader:
         known = bool(reader.find_networks(GATEWAY_BRIDGE))
@@ -58,9 +59,10 @@ def recorded_bridge(host: Host) -> NetworkRecord:
 
 
 def _put_ingress_endpoint(tx: Transaction, network: NetworkRecord) -> None:
-    """Record the endpoint of the ingress sandbox, with the second address of the gateway bridge if it is free.
+    """Record an endpoint of the ingress sandbox on ``network``, the gateway bridge (docker_gwbridge).
 
-    Otherwise the endpoint gets the lowest free IPv4 address. Without a free IPv4 address, nothing is recorded.
+    The ingress sandbox is Docker's sandbox for service traffic; hawse only reserves its address. It is the second
+    address of the bridge, or else the lowest free IPv4 address. Without a free IPv4 address, nothing is recorded.
     """
     endpoint_id, subnets = names.generate_id(), [ip_network(pool.subnet) for pool in network.pools]
     second = next((str(s.network_address + 2) for s in subnets if s.version == 4), "")
@@ -82,7 +84,7 @@ def release_ingress_address(host: Host) -> None:
 
 
 def active_bridge(host: Host) -> NetworkRecord:
-    """Create the gateway bridge as `recorded_bridge` does, and return its network record.
+    """Create the gateway bridge (docker_gwbridge) as `recorded_bridge` does, and return its network record.
 
     Unlike `recorded_bridge`, also creates the gateway bridge in the kernel if a reboot has removed it.
     """
@@ -92,7 +94,7 @@ def active_bridge(host: Host) -> NetworkRecord:
 def reserve(
     tx: Transaction, container: ContainerRecord, network: NetworkRecord, former: EndpointRecord | None = None
 ) -> JoinedEndpoint:
-    """Reserve an endpoint without DNS names on the gateway bridge ``network`` for a container.
+    """Reserve an endpoint without DNS names on the gateway bridge ``network`` (docker_gwbridge) for a container.
 
     ``former`` is the endpoint of the container's last run, whose addresses are used again if they are free. It is None
     if there is no such endpoint.
@@ -118,9 +120,10 @@ def sync_gateway_bridge(
 ) -> tuple[list[JoinedEndpoint], Mapping[str, int]]:
     """Connect a running container to docker_gwbridge, or disconnect it, as its other networks require.
 
-    An endpoint on docker_gwbridge that a killed command was adding or removing is replaced. ``numbers`` has, for each
-    name prefix, the number of the container's next interface. Returns the container's endpoints and these numbers after
-    the change.
+    A container needs docker_gwbridge if it is on a cluster network and no other network leads to the outside. An
+    endpoint on docker_gwbridge that a killed command was adding or removing is replaced. ``numbers`` has, for each name
+    prefix, the number of the container's next interface. Returns the container's endpoints and these numbers after the
+    change.
     """
     gateway = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
     joined = [m for m in members if m is not gateway]

@@ -31,7 +31,11 @@ def find(reader: Reader, reference: str) -> ContainerRecord:
 
 
 def matches(reader: Reader, reference: str) -> list[ContainerRecord]:
-    """Return the containers that a reference may mean, found by name, id, id prefix or adopted namespace."""
+    """Return the containers that a reference may mean, found by name, id or id prefix.
+
+    If there are none, the reference may be a network namespace: ``netns:NAME``, ``pid:N`` or a name of `ip netns`. The
+    result is then the container of this namespace (`adopted.find`).
+    """
     return reader.find_containers(reference) or adopted.find(reader, reference)
 
 
@@ -172,9 +176,10 @@ def check_not_restarting(record: ContainerRecord) -> None:
 
 
 def is_alive(record: ContainerRecord) -> bool:
-    """Return whether a container's process still runs or, for an adopted namespace, the namespace still exists.
+    """Return whether a container's process still runs.
 
-    Returns False for a new process with the same pid, and for a new namespace at the same path.
+    For a namespace that hawse did not create, returns whether the namespace still exists. Returns False for a new
+    process with the same pid, and for a new namespace at the same path.
     """
     if record.kind == "adopted":
         return still_exists(record)

@@ -36,7 +36,11 @@ FILE_LIMIT_BYTES = 1 << 20
 
 
 def path(host: Host, record: ContainerRecord) -> Path:
-    """Return the path of the file in which hawse writes the resolv.conf of an adopted namespace."""
+    """Return the path of the file in which hawse writes the resolv.conf of a namespace that hawse did not create.
+
+    For a namespace of `ip netns`, it is in /etc/netns/NAME. For any other namespace, it is in the container's
+    directory.
+    """
     place = _of_name(record.sandbox_path)
     return place / NAME if place else host.directory_of(record.id) / NAME
 
@@ -55,7 +59,7 @@ def user_text(sandbox_path: str) -> str:
 
 
 def write(host: Host, record: ContainerRecord, text: str) -> None:
-    """Write the resolv.conf of an adopted namespace; the user's own file is kept.
+    """Write the resolv.conf of a namespace that hawse did not create; the user's own file is kept.
 
     If /etc is read-only, the file is not written. This is not an error, because the network works without names.
     """
@@ -82,7 +86,7 @@ def write(host: Host, record: ContainerRecord, text: str) -> None:
 
 
 def restore(host: Host, record: ContainerRecord) -> None:
-    """Remove hawse's resolv.conf of an adopted namespace, and restore the user's file; idempotent.
+    """Remove hawse's resolv.conf of a namespace that hawse did not create, and restore the user's file; idempotent.
 
     A file that the user has written in place of hawse's file is not removed. Because the namespace must leave its
     networks in any case, errors are ignored. An example is a file that the user has made immutable (chattr +i). The

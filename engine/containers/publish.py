@@ -89,7 +89,8 @@ def _withdraw(
 ) -> None:
     """Undo a publication: restore the container's record ``former``, and remove the ports ``added`` from its endpoint.
 
-    ``member`` is the endpoint with these ports.
+    ``member`` is the endpoint with these ports. ``specs`` are the published port settings; an event reports the end of
+    each.
     """
     kept = tuple(port for port in member.endpoint.ports if port not in added)
     with host.store.write() as tx:

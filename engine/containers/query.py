@@ -36,7 +36,10 @@ def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
 
 
 class Shown(NamedTuple):
-    """The optional parts of a document in a list of containers. Both parts take long for many containers."""
+    """Which optional parts a document in a list of containers has: the disk usage (``size``) and the ``networks``.
+
+    Both parts take long for many containers.
+    """
 
     size: bool = False
     networks: bool = True

@@ -27,7 +27,7 @@ from engine.store.locks import locked
 def follow_all(host: Host) -> None:
     """Record the end of each adopted namespace that has ended. Connect each waiting namespace whose name exists again.
 
-    A namespace that cannot be connected continues to wait.
+    An adopted namespace is one that hawse did not create. A namespace that cannot be connected continues to wait.
     """
     with host.store.read() as reader:
         records = reader.containers(adopted=True)
@@ -41,10 +41,11 @@ def follow_all(host: Host) -> None:
 
 
 def rejoin(host: Host, container_id: str) -> None:
-    """Connect an adopted namespace that waits for its name to all its networks, and publish its ports; idempotent.
+    """Connect a namespace that hawse did not create to all its networks again, and publish its ports; idempotent.
 
-    The namespace gets its former addresses if they are still reserved for it. Raises NotFound if no namespace has the
-    name now, and Forbidden if the name now means a host's own namespace.
+    The namespace lost its networks at a boot and waits for its name. It gets its former addresses if they are still
+    reserved for it. Raises NotFound if no namespace has the name now, and Forbidden if the name now means a host's own
+    namespace.
     """
     with host.store.read() as reader:
         record = reader.container(container_id)

@@ -89,7 +89,7 @@ def _start(host: Host, record: ContainerRecord) -> None:
 
 
 def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
-    """Reserve the endpoints of a container that starts, and begin the intent of the start.
+    """Reserve the endpoints of a container that starts, and record an intent (unfinished work) for the start.
 
     Before this, each network that exists only in the store is created in the kernel.
     """
@@ -187,8 +187,8 @@ def _reserve(
 ) -> Reserved:
     """Record the container's endpoints on all networks, and choose the container's host ports.
 
-    ``granted`` maps network ids to endpoints that the cluster has already reserved. ``bridge`` is the gateway bridge
-    (docker_gwbridge), or None if the container does not need the gateway bridge.
+    ``granted`` has the endpoints for which the cluster has already reserved addresses, by network id. ``bridge`` is the
+    gateway bridge (docker_gwbridge), or None if the container does not need the gateway bridge.
     """
     record = _prepared(tx, host, record)
     by_id = {a.network_id: a for a in record.attachments if a.network_id}
@@ -355,12 +355,10 @@ def _run(host: Host, live: Reserved) -> None:
 
 
 def start_by_user(host: Host, container_id: str) -> bool:
-    """Start a container because the user requests the start.
+    """Start a container because the user requests the start; return False if it is already running or restarting.
 
-    Return False, without effect, if the container is running or restarting. A container whose end has not been recorded
-    is started, because after the loss of HAWSE_RUN no process would record the end.
-
-    If the start fails, a container that was created with --rm is removed.
+    A container whose end has not been recorded is started too, because after the loss of HAWSE_RUN no process would
+    record the end. If the start fails, a container that was created with --rm is removed.
     """
     with locked(host.run, "container", container_id):
         stored = lookup.resolve(host, container_id)
