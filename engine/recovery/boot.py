@@ -1,8 +1,9 @@
 """Record after a reboot which runs have ended, and which networks and containers must start again.
 
-dockerd does the same at its start. `begin` records everything in one transaction, with an intent for each piece of
-work. Therefore no work is lost if the process that restores the host is killed: the next process finds the intents and
-continues. An adopted namespace is a network namespace that hawse connects to networks but did not create.
+dockerd does the same at its start. `begin` records everything in one transaction, with an intent (a record of
+unfinished work) for each container. Therefore no work is lost if the process that restores the host is killed: the next
+process finds the intents and continues. An adopted namespace is a network namespace that hawse connects to networks but
+did not create.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ def begin(host: Host, *, again: bool = False) -> None:
 
 
 def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) -> None:
-    """Record the end of a container's run, and intents for its next start or its removal.
+    """Record the end of a container's run, and an intent (unfinished work) for its next start or its removal.
 
     After a reboot (``booted``), some addresses and ports stay reserved. A container that starts again keeps them until
-    its start. An adopted namespace keeps them until it is connected again.
+    its start. A namespace that hawse did not create keeps them until it is connected again.
     """
     ended = booted and record.status == "running"
     if ended:
@@ -86,10 +87,10 @@ def _is_waited_for(reader: Reader, record: ContainerRecord) -> bool:
 
 
 class Plan(Struct, frozen=True):
-    """The objects to restore: networks that are not in the kernel yet, containers and adopted namespaces.
+    """The objects to restore: networks that are not in the kernel yet, and containers.
 
-    ``soon`` and ``late`` are the containers and namespaces. Those in ``late`` need the cluster's store, or a container
-    that needs the cluster's store.
+    Namespaces that hawse did not create count as containers. The containers in ``late`` need the cluster's store, or
+    another container that needs it. All other containers are in ``soon``.
     """
 
     networks: Sequence[NetworkRecord]
@@ -154,9 +155,10 @@ def _needed(reader: Reader, record: ContainerRecord) -> list[str]:
 
 
 def jobs(host: Host, records: Sequence[ContainerRecord]) -> list[Job]:
-    """Return one job for each record: it starts the container, or connects the adopted namespace again.
+    """Return one job for each record: it starts the container again.
 
-    The job of a container names the jobs that must end first.
+    A namespace that hawse did not create is connected to its networks again instead. The job of a container names the
+    jobs that must end first.
     """
     with host.store.read() as reader:
         return [Job(r.id, partial(_bring_back, host, r), _needed(reader, r)) for r in records]

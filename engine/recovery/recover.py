@@ -90,7 +90,7 @@ STORE_PATIENCE_SECONDS = 15.0
 
 
 def recover(host: Host) -> None:
-    """Resolve the intents of killed commands, and restore the kernel objects that a reboot removed.
+    """Finish or undo the work of killed commands, and restore the kernel objects that a reboot removed.
 
     Also repairs kernel state that networks share, and finishes the run of each container whose process has ended
     without a record of the end.
@@ -168,8 +168,8 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
 def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
     """Finish or undo the work of processes that no longer run.
 
-    ``abandoned`` are the intents of these processes. If resolving an intent fails, the intent stays in the store for
-    the next command.
+    ``abandoned`` are the intents (records of unfinished work) of these processes. If this fails for an intent, the
+    intent stays in the store for the next command.
     """
     for intent in (intent for intent in abandoned if intent.kind in RESOLVERS):
         with contextlib.suppress(EngineError), _locks(host, intent):
@@ -197,8 +197,8 @@ def _finish(
 ) -> None:
     """Finish the removals of killed commands by ``finish``, which returns the errors by object id.
 
-    A removal whose intent no longer exists is skipped, because another process has finished it. After an error, the
-    intent stays in the store.
+    ``removals`` are intents (records of unfinished work). An intent that the store no longer has is skipped, because
+    another process has finished the work. After an error, the intent stays in the store.
     """
     if not removals:
         return
@@ -215,7 +215,7 @@ def _finish(
 
 @contextlib.contextmanager
 def _locks(host: Host, intent: Intent) -> Iterator[None]:
-    """Hold the locks under which an intent is resolved; some kinds of intents need none.
+    """Hold the locks under which an intent (a record of unfinished work) is resolved; some kinds need none.
 
     The first lock is that of the network namespace, if the container is one that hawse did not create. The second lock
     is the container lock.
@@ -235,12 +235,12 @@ def _locks(host: Host, intent: Intent) -> Iterator[None]:
 
 
 def boot(host: Host, timeout: float) -> BootReport:
-    """Restore networks, containers and adopted namespaces after a reboot of the host: ``hawse system boot``.
+    """Restore networks and containers after a reboot of the host: ``hawse system boot``.
 
-    A later call without another reboot continues the work of a killed process. It also starts each container whose
-    restart policy requires this. The objects that need the cluster's store come last. The function waits up to
-    ``timeout`` seconds for this store. If a shutdown of the host was cancelled, the function starts the containers that
-    the shutdown ended.
+    Namespaces that hawse did not create are connected again. A later call without another reboot continues the work of
+    a killed process. It also starts each container whose restart policy requires this. The objects that need the
+    cluster's store come last. The function waits up to ``timeout`` seconds for this store. If a shutdown of the host
+    was cancelled, the function starts the containers that the shutdown ended.
     """
     shutdown.cancel(host)
     after_boot.begin(host, again=True)
@@ -309,8 +309,8 @@ def finish_in_background(host: Host, removed: int) -> None:
     """Start a process that deletes the kernel objects which removed networks have left.
 
     ``removed`` is the number of these networks. If it is small, the function does nothing, because then no kernel
-    objects are left. The new process becomes the owner of the intents. If it is killed, the next command deletes what
-    remains.
+    objects are left. The new process becomes the owner of the networks' intents (records of unfinished work). If it is
+    killed, the next command deletes what remains.
     """
     if removed < activate.BACKGROUND_REMOVAL_LIMIT:
         return
@@ -344,7 +344,7 @@ def finish_in_background(host: Host, removed: int) -> None:
 def schedule_cleanup(host: Host) -> None:
     """Start a process that runs `remove_idle_state` after `IDLE_DELAY_SECONDS` seconds, if the host is unused.
 
-    A host is unused if it has no custom networks, no containers and no intents.
+    A host is unused if it has no custom networks, no containers and no unfinished work (intents).
     """
     with host.store.read() as reader:
         if not _is_unused(reader):
@@ -375,7 +375,8 @@ def _detach() -> None:
 def remove_idle_state(host: Host) -> None:
     """Remove the default bridge and the firewall table, and disable IP forwarding if hawse enabled it.
 
-    Does nothing if the host has custom networks, containers or intents, or if another command holds the host lock.
+    Does nothing if the host has custom networks, containers or unfinished work (intents), or if another command holds
+    the host lock.
     """
     descriptor = open_private(host.run / "locks" / "host", os.O_RDWR)
     try:

@@ -52,7 +52,8 @@ def objects(host: Host, records: Records) -> Iterator[str]:
 def add(host: Host, salvaged: Salvaged) -> list[str]:
     """Add a record to ``salvaged`` for each unrecorded bridge and running container; return one line for each.
 
-    If the backup has a record of the object, that record is used.
+    ``salvaged`` has the records that could be read from the damaged store. If the backup has a record of the object,
+    that record is used.
     """
     records, done = salvaged.records, []
     old = salvaged.backup.records if salvaged.backup else EMPTY
