@@ -82,7 +82,7 @@ class Reader(Protocol):
     """A consistent snapshot of the store. All methods see the same state, even while other processes write."""
 
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
-        """Return all networks, in any phase.
+        """Return all networks, in any phase (planned, creating, live or removing).
 
         ``driver`` limits the result to the networks of that driver. ``with_options`` limits the result to networks that
         have driver options.
@@ -158,7 +158,7 @@ class Reader(Protocol):
         """Return whether there is any container."""
 
     def intents(self) -> list[Intent]:
-        """Return all intents, oldest first; there are normally very few."""
+        """Return all intents (records of unfinished work), oldest first; there are normally very few."""
 
     def meta(self, key: str) -> str | None:
         """Return a small value that is stored outside the records, or None if the store has no value for ``key``.
@@ -224,10 +224,10 @@ class Transaction(Reader, Protocol):
         """Delete the image."""
 
     def put_intent(self, intent: Intent) -> None:
-        """Record that work has begun on an object; replaces an earlier intent of the same kind for this object."""
+        """Record an intent (that work has begun on an object); replaces an intent of the same kind for this object."""
 
     def delete_intent(self, kind: str, object_id: str) -> None:
-        """Delete an intent, because the intent's work is finished or undone."""
+        """Delete the record that work has begun on an object, because the work is finished or undone."""
 
     def put_event(self, event: Event) -> None:
         """Add an event with the current time, and delete the oldest events; about `EVENTS_KEPT` events remain."""

@@ -148,7 +148,7 @@ def _unreadable(salvaged: Salvaged, problem: str) -> Salvaged:
 
 
 def _check_pages(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
-    """Add the faults that SQLite's integrity check finds to ``salvaged.problems``, at most `DAMAGES_LIMIT` lines.
+    """Check the file with SQLite's integrity check; add at most `DAMAGES_LIMIT` faults to ``salvaged.problems``.
 
     A damaged index is a fault too, but it loses no record.
     """

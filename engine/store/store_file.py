@@ -89,9 +89,10 @@ def has_log(path: Path) -> bool:
 
 
 def blocked_log(path: Path) -> str:
-    """Return the name of a directory, link or device that is in the place of a file that SQLite needs, or "".
+    """Return the name of a file that SQLite needs but cannot create, or "" if there is none.
 
-    The files are those next to the store's file (`SUFFIXES`).
+    The files are those next to the store's file (`SUFFIXES`). SQLite cannot create a file if a directory, a link or a
+    device has its name.
     """
     blocking = (Path(f"{path}{suffix}") for suffix in SUFFIXES)
     return next((log.name for log in blocking if log.is_symlink() or (log.exists() and not log.is_file())), "")

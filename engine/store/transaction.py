@@ -82,7 +82,7 @@ class SqliteReader:
         self._connection, self._recall = connection, recall
 
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
-        """Return all networks, in any phase.
+        """Return all networks, in any phase (planned, creating, live or removing).
 
         ``driver`` limits the result to the networks of that driver. ``with_options`` limits the result to networks that
         have driver options.
@@ -201,7 +201,7 @@ class SqliteReader:
         return self._select(ImageRecord, "images")
 
     def intents(self) -> list[Intent]:
-        """Return all intents, oldest first; there are normally very few."""
+        """Return all intents (records of unfinished work), oldest first; there are normally very few."""
         rows = self._connection.execute("SELECT kind, object_id, owner FROM intents ORDER BY seq")
         return [Intent(*row) for row in rows]
 
@@ -344,7 +344,7 @@ class SqliteTransaction(SqliteReader):
         self._delete("images", image_id)
 
     def put_intent(self, intent: Intent) -> None:
-        """Record that work has begun on an object; replaces an earlier intent of the same kind for this object."""
+        """Record an intent (that work has begun on an object); replaces an intent of the same kind for this object."""
         self._execute(
             "INSERT INTO intents (kind, object_id, owner) VALUES (?, ?, ?) "
             "ON CONFLICT (kind, object_id) DO UPDATE SET owner = excluded.owner",
@@ -352,7 +352,7 @@ class SqliteTransaction(SqliteReader):
         )  # fmt: skip
 
     def delete_intent(self, kind: str, object_id: str) -> None:
-        """Delete an intent, because the intent's work is finished or undone."""
+        """Delete the record that work has begun on an object, because the work is finished or undone."""
         self._execute("DELETE FROM intents WHERE kind = ? AND object_id = ?", kind, object_id)
 
     def put_event(self, event: Event) -> None:
@@ -410,8 +410,8 @@ class SqliteTransaction(SqliteReader):
     def _put(self, table: str, **columns: Column) -> None:
         """Insert a row, or update the row that has the same id.
 
-        An updated row keeps its ``seq`` (the number by which listings are sorted). Raises the transaction's objection,
-        if there is one, for a new row of any table except endpoints.
+        An updated row keeps its ``seq`` (the number by which listings are sorted). If the disk is almost full, raises
+        the transaction's error (objection) for a new row of any table except endpoints.
         """
         if self._objection and not self._may_put(table, columns["id"]):
             raise self._objection
