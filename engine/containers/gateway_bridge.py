@@ -104,11 +104,14 @@ def reserve(
 
 
 def _default_route(reader: Reader, container: ContainerRecord) -> str:
-    """Return the ``default_route`` setting of the container's endpoint on the gateway bridge.
+    """Return the ``default_route`` setting ("yes", "no" or "") of the container's endpoint on the gateway bridge.
 
-    The setting depends on the ``default_route`` settings of the container's cluster networks. If at least one of these
-    settings is "yes", the result is "yes". If all these settings are "no", the result is "no". In all other cases, the
-    result is "".
+    The gateway bridge (docker_gwbridge) connects containers on cluster networks to the outside. The result depends on
+    the ``default_route`` settings of the container's cluster networks:
+
+    - "yes" if at least one of them is "yes"
+    - "no" if all of them are "no"
+    - "" in all other cases
     """
     attached = [(reader.network(a.network_id), a.settings.default_route) for a in container.attachments]
     answers = {word for network, word in attached if network is not None and network.scope == "swarm"}

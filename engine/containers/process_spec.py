@@ -103,10 +103,10 @@ def _link_variables(host: Host, record: ContainerRecord) -> list[str]:
 
 
 def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> list[str]:
-    """Return the environment variables of the container's process in Docker's order.
+    """Return the environment variables of the container's process (NAME=value) in Docker's order.
 
-    First come PATH and HOSTNAME, then ``of_links`` (the variables for linked containers), then the variables of the
-    user.
+    First come PATH, HOSTNAME and, with a terminal, TERM. Then come ``of_links`` (the variables for linked containers),
+    then the variables of the user. If the user sets one of the earlier variables, only the user's value is returned.
     """
     variables = list(record.config.env or ())
     defined = {e.partition("=")[0] for e in variables}
