@@ -292,7 +292,10 @@ _held: dict[Path, int] = {}
 
 
 def hold_shared_lock(host: Host) -> None:
-    """Hold the host lock in shared mode until this process ends. Meanwhile, `remove_idle_state` does nothing."""
+    """Hold the host lock in shared mode until this process ends, as every command does that changes the host.
+
+    Meanwhile, `remove_idle_state` does nothing, because it needs the lock alone.
+    """
     path = host.run / "locks" / "host"
     if path not in _held:
         make_private_directory(path.parent)
