@@ -16,7 +16,8 @@ Listed = TypeVar("Listed", NetworkRecord, NetworkSummary)
 def filter_networks(networks: Iterable[NetworkRecord], filters: Filters) -> list[NetworkRecord]:
     """Return the networks that match the filters.
 
-    Raises `InvalidArgument` for unknown filter keys, and EngineError for unknown values of ``type``.
+    Raises `InvalidArgument` for unknown filter keys and wrong values of ``dangling``. Raises EngineError for unknown
+    values of ``type``.
     """
     labels = filters.get("label", ())
     return [n for n in filter_summaries(networks, filters) if matches_labels(labels, n.labels or {})]
