@@ -42,18 +42,24 @@ def report(app: App, outcomes: Iterable[tuple[str, Outcome]], *, forgiven: tuple
 
     ``outcomes`` has pairs of a container's name and the outcome: None, or the error. Errors of the ``forgiven`` types
     are printed to stderr but do not make the command fail. All other errors are joined into one StatusError, which is
-    raised at the end.
+    raised at the end. A broken pipe raises BrokenPipeError at the end.
     """
-    problems = []
+    problems: list[str] = []
+    broken_pipe = None
     for container, outcome in outcomes:
-        if outcome is None:
-            problems += print_name(app, container)
-        elif isinstance(outcome, StatusError):
-            problems.append(outcome.text)
-        elif isinstance(outcome, forgiven):
-            app.error(app.daemon_text(outcome) + "\n")
-        else:
-            problems.append(app.daemon_text(outcome))
+        try:
+            if outcome is None:
+                problems += print_name(app, container)
+            elif isinstance(outcome, StatusError):
+                problems.append(outcome.text)
+            elif isinstance(outcome, forgiven):
+                app.error(app.daemon_text(outcome) + "\n")
+            else:
+                problems.append(app.daemon_text(outcome))
+        except BrokenPipeError as error:
+            broken_pipe = error
+    if broken_pipe:
+        raise broken_pipe
     if problems:
         raise StatusError("\n".join(problems))
 

@@ -47,6 +47,15 @@ def test_a_full_disk_below_stdout_does_not_end_the_command_halfway(cli, verb):
     assert [arguments[0] for _, arguments, _ in cli.engine.calls] == ["c1", "c2"]
 
 
+@pytest.mark.parametrize("verb", ["stop", "restart", "kill"])
+def test_a_closed_stdout_does_not_end_the_command_halfway(cli, verb):
+    """Docker 26.1.5 stops all containers of ``docker stop c1 c2 c3 | true``; the same is true of ``kill``."""
+    cli.engine.answers["containers"][verb], cli.write_error = answer, errno.EPIPE
+    result = cli(verb, "c1", "nosuch", "c2")
+    assert (result.code, result.err) == (141, "")
+    assert [arguments[0] for _, arguments, _ in cli.engine.calls] == ["c1", "nosuch", "c2"]
+
+
 def test_start_ends_with_the_names_of_the_failed_containers(cli):
     cli.engine.answers["containers"]["start"] = answer
     result = cli("start", "nosuch", "c2", "nosuch2")
