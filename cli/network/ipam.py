@@ -6,20 +6,16 @@ properties of the values.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 
 from msgspec.structs import replace
 
 from cli.app import StatusError
-from cli.options.address import parse_ip
+from cli.options.address import parse_cidr, parse_ip
 from engine.model import IPAMConfig
 
 Configs = dict[str, IPAMConfig]
-Network = IPv4Network | IPv6Network
-PREFIX = re.compile("[0-9]{1,3}")
-MAPPED_BITS = 96  # number of bits before the IPv4 address in an IPv4-mapped IPv6 address
 
 
 def ipam_configs(
@@ -96,18 +92,3 @@ def _contains(subnet: str, data: str) -> bool:
     except ValueError as error:
         raise StatusError(str(error)) from error
     return address is not None and ip_address(address) in network
-
-
-def parse_cidr(text: str) -> tuple[str, Network]:
-    """Parse a CIDR as Go's net.ParseCIDR does; return the address and its network.
-
-    Raises ValueError with Go's error text.
-    """
-    host, _, prefix = text.partition("/")
-    address = parse_ip(host)
-    bits = int(prefix) if PREFIX.fullmatch(prefix) else -1
-    if address is not None and ":" in host and ":" not in address:
-        bits -= MAPPED_BITS
-    if address is None or not 0 <= bits <= ip_address(address).max_prefixlen:
-        raise ValueError(f"invalid CIDR address: {text}")
-    return address, ip_network(f"{address}/{bits}", strict=False)

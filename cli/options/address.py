@@ -1,4 +1,4 @@
-"""Parse IP and MAC addresses in the forms that Go's ``net`` package accepts."""
+"""Parse IP addresses, networks and MAC addresses in the forms that Go's ``net`` package accepts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import re
 _MAC_LENGTHS = (6, 8, 20)  # address lengths in bytes: EUI-48, EUI-64, IP over InfiniBand
 _PAIRS = re.compile(r"[0-9a-fA-F]{2}(([:-])[0-9a-fA-F]{2}(\2[0-9a-fA-F]{2})*)")
 _QUADS = re.compile(r"[0-9a-fA-F]{4}(\.[0-9a-fA-F]{4})+")
+_PREFIX = re.compile("[0-9]{1,3}")
+_MAPPED_BITS = 96  # number of bits before the IPv4 address in an IPv4-mapped IPv6 address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def parse_ip(text: str) -> str | None:
@@ -24,6 +27,21 @@ def parse_ip(text: str) -> str | None:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(address)
+
+
+def parse_cidr(text: str) -> tuple[str, Network]:
+    """Parse a CIDR as Go's net.ParseCIDR does; return the address and its network.
+
+    Raises ValueError with Go's error text.
+    """
+    host, _, prefix = text.partition("/")
+    address = parse_ip(host)
+    bits = int(prefix) if _PREFIX.fullmatch(prefix) else -1
+    if address is not None and ":" in host and ":" not in address:
+        bits -= _MAPPED_BITS
+    if address is None or not 0 <= bits <= ipaddress.ip_address(address).max_prefixlen:
+        raise ValueError(f"invalid CIDR address: {text}")
+    return address, ipaddress.ip_network(f"{address}/{bits}", strict=False)
 
 
 def ip_address(text: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cli.app import App, StatusError
+from cli.options.address import parse_cidr
 from cli.pflag import STRING, Kind, command, flag, no_args, scalar
 from engine.api import SwarmInit
 from engine.golang.strconv import parse_uint
@@ -22,23 +22,24 @@ To add a worker to this swarm, run the following command:
 To add a manager to this swarm, run 'hawse swarm join-token manager' and follow the instructions.
 
 """
+_WITHOUT_QUOTES = str.maketrans("", "", "\"'`")
 
 
 def _fold_networks(values: tuple[str, ...], text: str) -> tuple[str, ...]:
     """Return ``values`` followed by the networks in ``text``, for one more use of ``--default-addr-pool``.
 
-    ``text`` is a comma-separated list of networks in CIDR notation. Raises ValueError if one of them is invalid.
+    ``text`` is a comma-separated list of networks in CIDR notation. As in pflag's IPNetSlice, all quote characters in
+    ``text`` are ignored. Raises ValueError if one of the networks is invalid.
     """
+    text = text.translate(_WITHOUT_QUOTES)
     return (*values, *map(_network, text.split(","))) if text else values
 
 
 def _network(text: str) -> str:
     try:
-        if "/" in text:
-            return str(ip_network(text.strip(), strict=False))
+        return str(parse_cidr(text.strip())[1])
     except ValueError:
-        pass
-    raise ValueError(f"invalid string being converted to CIDR: {text.strip()}")
+        raise ValueError(f"invalid string being converted to CIDR: {text}") from None
 
 
 NETWORKS = Kind("ipNetSlice", _fold_networks, (), show=lambda values: f"[{','.join(values)}]")
