@@ -12,9 +12,11 @@ from typing import Any
 from cli.container.ports_column import displayed_ports
 from cli.output.rows import FormatContext
 from cli.output.text import ellipsis
+from engine.errors import InvalidArgument
 from engine.golang.strconv import quote
 from engine.golang.units import human_duration, human_size
 from engine.names import short_id
+from engine.validate.image_reference import parse_reference
 
 HEADER = {
     "ID": "CONTAINER ID", "Names": "NAMES", "Image": "IMAGE", "Command": "COMMAND", "CreatedAt": "CREATED AT",
@@ -34,8 +36,7 @@ EMPTY: Document = {
 def row(container: Document, *, trunc: bool) -> FormatContext:
     """Return the fields of one container for a template.
 
-    With ``trunc``, ids, commands and mounts are shortened. The image's digest and the names from legacy links are left
-    out.
+    With ``trunc``, ids, image names, commands and mounts are shortened. The names from legacy links are left out.
     """
     labels: Mapping[str, str] = container["Labels"] or {}
     fields = {name: partial(read, container) for name, read in readers(trunc=trunc).items()}
@@ -45,8 +46,8 @@ def row(container: Document, *, trunc: bool) -> FormatContext:
 def readers(*, trunc: bool) -> Mapping[str, Callable[[Document], str]]:
     """Return a map from each template field to the function that computes it from a container's document.
 
-    With ``trunc``, ids, commands and mounts are shortened. The image's digest and the names that legacy links give to
-    the container are left out.
+    With ``trunc``, ids, image names, commands and mounts are shortened. The names that legacy links give to the
+    container are left out.
     """
     return {
         "Command": lambda c: quote(ellipsis(c["Command"], COMMAND_WIDTH) if trunc else c["Command"]),
@@ -89,7 +90,8 @@ def moment(seconds: float) -> str:
 def image(container: Document, *, trunc: bool) -> str:
     """Return the name of a container's image, or "<no image>" if the document names none.
 
-    With ``trunc``, an image id is shortened, and a digest (``@sha256:...``) after the name is omitted.
+    With ``trunc``, an image id is shortened. A name gets its short form, without ``docker.io/library/`` and without a
+    digest (``@sha256:...``).
     """
     name: str = container["Image"]
     if not name:
@@ -98,7 +100,11 @@ def image(container: Document, *, trunc: bool) -> str:
         return name
     if container["ImageID"] and short_id(container["ImageID"]) == short_id(name):
         return short_id(name)
-    return name.partition("@")[0]
+    try:
+        reference = parse_reference(name)
+    except InvalidArgument:
+        return name
+    return f"{reference.name}:{reference.tag}" if reference.tag else reference.name
 
 
 def names(full_names: list[str], *, trunc: bool) -> str:

@@ -147,3 +147,22 @@ def test_a_template_that_fails_only_for_a_container_with_settings_is_a_parsing_e
 def test_an_image_given_by_id_is_shortened(cli, ps):
     cli.engine.answers["containers"]["list"][0].update(Image="sha256:" + "e" * 64)
     assert ps("--format", "{{.Image}}").out == "eeeeeeeeeeee\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("alpine", "alpine"),
+        ("docker.io/library/alpine:latest", "alpine:latest"),
+        ("index.docker.io/foo/bar:2", "foo/bar:2"),
+        ("reg.example:5000/x/y:1", "reg.example:5000/x/y:1"),
+        (f"library/alpine@sha256:{'d' * 64}", "alpine"),
+        (f"library/alpine:3@sha256:{'d' * 64}", "alpine:3"),
+        ("Not@a reference", "Not@a reference"),
+        ("f" * 64, "f" * 64),
+    ],
+)
+def test_an_image_is_shown_by_its_short_name_unless_no_trunc_is_set(cli, ps, name, shown):
+    cli.engine.answers["containers"]["list"][0].update(Image=name)
+    assert ps("--format", "{{.Image}}").out == shown + "\n"
+    assert ps("--no-trunc", "--format", "{{.Image}}").out == name + "\n"
