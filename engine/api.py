@@ -350,11 +350,11 @@ class Containers(Protocol):
         The ports are also added to the container's configuration, so that a restart publishes them again.
         """
 
-    def unpublish(self, reference: str, spec: PortSpec) -> None:
-        """Unpublish the container ports of ``spec`` (a hawse extension).
+    def unpublish(self, reference: str, ports: Sequence[PortSpec]) -> None:
+        """Unpublish these ports of a container (a hawse extension).
 
-        If ``spec`` has a host port or a host address, ports that are published at other host ports or addresses stay
-        published. Raises NotFound if one of the ports is not published; no port is unpublished in this case.
+        If one of ``ports`` has a host port or a host address, ports that are published at other host ports or addresses
+        stay published. Raises NotFound if one of the ports is not published; no port is unpublished in this case.
         """
 
     def exited(self, container_id: str, finished_at: str = "") -> None:

@@ -421,9 +421,9 @@ class ContainerVerbs(_Verbs):
         """Publish more ports of a container, which may be running or stopped."""
         containers_publish.publish(self.changing(), reference, ports)
 
-    def unpublish(self, reference: str, spec: PortSpec) -> None:
-        """Unpublish the container ports of ``spec``; raises NotFound if one of them is not published."""
-        containers_publish.unpublish(self.changing(), reference, spec)
+    def unpublish(self, reference: str, ports: Sequence[PortSpec]) -> None:
+        """Unpublish these ports of a container; raises NotFound if one of them is not published."""
+        containers_publish.unpublish(self.changing(), reference, ports)
 
     def exited(self, container_id: str, finished_at: str = "") -> None:
         """Handle the end of a container's process, or the end of the wait before an automatic restart.

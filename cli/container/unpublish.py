@@ -31,8 +31,7 @@ def unpublish(app: App, container: str, ports: tuple[str, ...], publish: tuple[s
         raise StatusError(f"{error}\nSee 'hawse unpublish --help'.", FLAG_ERROR) from error
     if not specs:
         raise StatusError("nothing to unpublish: give at least one port\nSee 'hawse unpublish --help'.", FLAG_ERROR)
-    for spec in specs:
-        app.engine.containers.unpublish(container_path_segment(container), spec)
+    app.engine.containers.unpublish(container_path_segment(container), specs)
     app.out_lines([container])
 
 

@@ -18,7 +18,7 @@ from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent, rollback_on_error
 from engine.model import ContainerRecord, PortRecord, PortSpec
 from engine.ports.allocation import around, exposed_port, includes
-from engine.store.api import IntentKind, Transaction
+from engine.store.api import IntentKind
 from engine.store.locks import locked
 
 
@@ -102,37 +102,52 @@ def _withdraw(
     _open_links(host, former)
 
 
-def unpublish(host: Host, reference: str, requested: PortSpec) -> None:
+def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None:
     """Unpublish the container ports of ``requested``; other ports of a published port range stay published.
 
-    If ``requested`` has a host port or a host address, only ports that are published there are unpublished. Raises
-    NotFound if one of the ports is not published.
+    If one of ``requested`` has a host port or a host address, only ports that are published there are unpublished.
+    Raises NotFound if one of the ports is not published; no port is unpublished in this case.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):
         record = lookup.resolve(host, container.id)
         members = reservation.memberships(host, record.id)
-        specs = record.host.port_bindings
-        meant = _meant(requested, specs, [port for member in members for port in member.endpoint.ports])
-        missing = _uncovered(requested.ports, [s.ports for s in meant])
-        if missing is not None:
-            where = (
-                f"{requested.host_ip and requested.host_ip + ':'}{requested.host_port and requested.host_port + ':'}"
-            )
-            raise NotFound(f"No public port '{where}{missing}/{requested.protocol}' published for {record.name}")
-        first, last = requested.ports[0], requested.ports[-1]
-        kept = [p for s in specs for p in (around(s, first, last) if s in meant else [s])]
+        bindings, left = record.host.port_bindings, list(members)
+        gone: list[list[PortRecord]] = [[] for _ in members]
+        for spec in requested:
+            bindings = _without(record, bindings, spec, [port for member in left for port in member.endpoint.ports])
+            for index, member in enumerate(left):
+                left[index], cut = _take_back(member, spec)
+                gone[index] += cut
         with host.store.write() as tx:
-            gone = [_take_back(tx, member, requested) for member in members]
-            left = replace(record, host=replace(record.host, port_bindings=tuple(kept)))
-            tx.put_container(left)
-            events.container(tx, record, "unpublish", {"port": exposed_port(requested)})
+            for member, cut in zip(left, gone, strict=True):
+                if cut:
+                    tx.put_endpoint(member.endpoint)
+            tx.put_container(replace(record, host=replace(record.host, port_bindings=bindings)))
+            for spec in requested:
+                events.container(tx, record, "unpublish", {"port": exposed_port(spec)})
             begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
         for member, cut in zip(members, gone, strict=True):
             sandbox.unpublish(host, record, member, cut)
         with host.store.write() as tx:
             end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     announce(host)
+
+
+def _without(
+    record: ContainerRecord, bindings: Sequence[PortSpec], requested: PortSpec, published: Sequence[PortRecord]
+) -> tuple[PortSpec, ...]:
+    """Return a container's port settings ``bindings`` without the ports of ``requested``.
+
+    ``published`` has the container's published ports. Raises NotFound if one of the requested ports is not published.
+    """
+    meant = _meant(requested, bindings, published)
+    missing = _uncovered(requested.ports, [s.ports for s in meant])
+    if missing is not None:
+        where = f"{requested.host_ip and requested.host_ip + ':'}{requested.host_port and requested.host_port + ':'}"
+        raise NotFound(f"No public port '{where}{missing}/{requested.protocol}' published for {record.name}")
+    first, last = requested.ports[0], requested.ports[-1]
+    return tuple(p for s in bindings for p in (around(s, first, last) if s in meant else [s]))
 
 
 def _uncovered(ports: range, held: Iterable[range]) -> int | None:
@@ -175,11 +190,9 @@ def _is_part(requested: PortSpec, port: PortRecord) -> bool:
     )
 
 
-def _take_back(tx: Transaction, member: JoinedEndpoint, requested: PortSpec) -> list[PortRecord]:
-    """Remove the ports of ``requested`` from an endpoint's record; return the records of the removed ports."""
+def _take_back(member: JoinedEndpoint, requested: PortSpec) -> tuple[JoinedEndpoint, list[PortRecord]]:
+    """Return the endpoint without the ports of ``requested``, and the records of the removed ports."""
     held, first, last = member.endpoint.ports, requested.ports[0], requested.ports[-1]
     gone = [cut for p in held if _is_part(requested, p) for cut in port_ranges.part(p, first, last)]
-    if gone:
-        kept = [rest for p in held for rest in (port_ranges.around(p, first, last) if _is_part(requested, p) else [p])]
-        tx.put_endpoint(replace(member.endpoint, ports=tuple(kept)))
-    return gone
+    kept = [rest for p in held for rest in (port_ranges.around(p, first, last) if _is_part(requested, p) else [p])]
+    return replace(member, endpoint=replace(member.endpoint, ports=tuple(kept))), gone

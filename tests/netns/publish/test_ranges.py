@@ -123,7 +123,9 @@ def test_one_of_several_host_ports_of_a_port_is_unpublished(world, ranged):
     world.hawse("publish", "web", "1234:90", "127.0.0.1:1235:90", "91")
     chosen = world.hawse("port", "web", "91").rpartition(":")[2].strip()
     for text in ("7777:90", "7777:91", "127.0.0.2:1235:90"):
-        assert f"No public port '{text}/tcp'" in world.host.hawse("unpublish", "web", text, check=False).stderr
+        refused = world.host.hawse("unpublish", "web", "1234:90", text, check=False)
+        assert f"No public port '{text}/tcp'" in refused.stderr
+    assert "90/tcp -> 0.0.0.0:1234" in world.hawse("port", "web")  # a refused command unpublishes no port
     world.hawse("unpublish", "web", "1234:90", f"{chosen}:91")
     assert world.hawse("port", "web", "90") == "127.0.0.1:1235"
     assert "\n91/tcp" not in world.hawse("port", "web")

@@ -71,11 +71,11 @@ def test_start_ends_with_the_names_of_the_failed_containers(cli):
         (("restart", "-t0", "c"), ("restart", ("c", 0, ""), {})),
         (("kill", "-s", "HUP", "c"), ("kill", ("c", "HUP"), {})),
         (("publish", "-p", "8080:80", "c"), ("publish", ("c", (PortSpec("tcp", 80, "", "8080"),)), {})),
-        (("unpublish", "c", "53/UDP"), ("unpublish", ("c", PortSpec("udp", 53)), {})),
+        (("unpublish", "c", "53/UDP"), ("unpublish", ("c", [PortSpec("udp", 53)]), {})),
         (("publish", "c", "8080:80"), ("publish", ("c", (PortSpec("tcp", 80, "", "8080"),)), {})),
-        (("unpublish", "c", "8000-8002"), ("unpublish", ("c", PortSpec("tcp", 8000, port_end=8002)), {})),
-        (("unpublish", "c", "8080:80"), ("unpublish", ("c", PortSpec("tcp", 80, "", "8080")), {})),
-        (("unpublish", "-p", "8080:80", "c"), ("unpublish", ("c", PortSpec("tcp", 80, "", "8080")), {})),
+        (("unpublish", "c", "8000-8002"), ("unpublish", ("c", [PortSpec("tcp", 8000, port_end=8002)]), {})),
+        (("unpublish", "c", "8080:80"), ("unpublish", ("c", [PortSpec("tcp", 80, "", "8080")]), {})),
+        (("unpublish", "-p", "8080:80", "c"), ("unpublish", ("c", [PortSpec("tcp", 80, "", "8080")]), {})),
     ],
 )
 def test_flags_reach_the_engine(cli, argv, call):
