@@ -15,15 +15,19 @@ from cli.app import App, StatusError
 def opened_archive(app: App, path: str | None) -> Iterator[BinaryIO]:
     """Open an archive, or standard input if ``path`` is None; a terminal shows how many bytes have been read.
 
-    With a ``path``, every OSError becomes a StatusError, even if the ``with`` block raises the OSError.
+    Raises StatusError if the file cannot be opened.
     """
     if path is None:
         with shown_reading(app, app.stdin, "standard input") as archive:
             yield archive
         return
+    with _opened(path) as file, shown_reading(app, file, path) as archive:
+        yield archive
+
+
+def _opened(path: str) -> BinaryIO:
     try:
-        with open(path, "rb") as file, shown_reading(app, file, path) as archive:
-            yield archive
+        return open(path, "rb")
     except OSError as error:
         raise StatusError(f"open {path}: {str(error.strerror).lower()}") from error
 

@@ -75,6 +75,15 @@ def test_import_refuses_wrong_arguments_in_dockers_words(cli, argv, text):
     assert (result.code, result.out, result.err) == (1, "", text)
 
 
+@pytest.mark.parametrize("argv", [("import",), ("load", "-i")])
+def test_an_error_after_the_archive_was_opened_does_not_name_the_archive(cli, tmp_path, argv):
+    failure = BrokenPipeError()  # the engine converts all OSErrors except this one
+    cli.engine.answers["images"].update(import_archive=failure, load=failure)
+    (tmp_path / "a.tar").write_bytes(b"file")
+    result = cli(*argv, str(tmp_path / "a.tar"))
+    assert (result.code, result.err) == (141, "")
+
+
 def test_inspect_refuses_a_missing_or_empty_name(cli):
     cli.engine.answers["images"]["inspect"] = NotFound("No such image: x:latest")
     assert cli("image", "inspect", "x").err == "Error response from daemon: No such image: x:latest\n"
