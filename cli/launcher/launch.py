@@ -35,6 +35,9 @@ MODE_VARIABLE = b"HAWSE_WARM"
 - "off": every command runs in its own process, without the warm server.
 - "use": a command uses a warm server that is running, but starts no server.
 - "only": the command fails if no warm server accepts the command.
+
+In each mode, these commands run in their own process: background jobs, `UNINSTALL`, and commands with a path of
+`DESCRIPTORS` in an argument.
 """
 
 LOCK = b"warm.lock"

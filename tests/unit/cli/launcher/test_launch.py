@@ -54,6 +54,11 @@ def test_uninstall_always_runs_in_its_own_process(flags):
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_a_command_that_names_a_file_descriptor_always_runs_in_its_own_process():
+    result = launched("run", "--env-file", "/dev/fd/63", "--help", HAWSE_WARM="only")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_a_command_that_must_be_warm_fails_without_a_server():
     result = launched("--version", HAWSE_WARM="only")
     assert (result.returncode, result.stderr) == (125, "hawse: no warm server accepted the command (HAWSE_WARM=only)\n")
