@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from drivers import sandbox as sandboxes
 from drivers.api import Watch
-from drivers.errors import Missing
+from drivers.errors import BadOption, Missing
 from drivers.firewall import table, vxlan_guard
 from drivers.firewall.elements import Element
 from drivers.firewall.vxlan_guard import Gate
@@ -74,11 +74,15 @@ class OverlayDriver:
         return OverlayNamespace(network, self.settings.run)
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Check the network's options; raises `BadOption`.
+        """Check the network's options; raises `BadOption`, also for a network that can get no subnet.
 
-        As in Docker, another network may have the same VNI (VXLAN id) or subnet.
+        The cluster chooses IPv4 subnets only. As in Docker, another network may have the same VNI (VXLAN id) or subnet.
         """
         overlay_options.parse(network)
+        if not network.ipv4 and not network.ipv6:
+            raise BadOption("IPv4 or IPv6 must be enabled")
+        if not network.ipv4 and not network.pools:
+            raise BadOption(f"network {network.name} has no IPv4 and no subnet (give an IPv6 subnet with --subnet)")
 
     def create_network(self, network: NetworkSpec) -> None:
         """Create the network's namespace and devices on this host; idempotent.

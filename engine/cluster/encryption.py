@@ -28,13 +28,21 @@ def is_encrypted(record: NetworkRecord) -> bool:
     return ENCRYPTED in (record.options or {})
 
 
+def has_tunnels(record: NetworkRecord) -> bool:
+    """Return whether hosts send the network's packets through tunnels.
+
+    An encrypted network without a VXLAN id has no tunnels: the record is invalid, and no driver activates the network.
+    """
+    return is_encrypted(record) and bool(vnis_of(record))
+
+
 def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
     """Return a network's specification for this host's driver; for an encrypted network, it includes the tunnels.
 
     ``nodes`` are the nodes of the cluster's hosts.
     """
     seen = network_spec(record)
-    if not is_encrypted(record):
+    if not has_tunnels(record):
         return seen
     return replace(seen, options={**seen.options, WIREGUARD: configuration(record, membership, nodes)})
 

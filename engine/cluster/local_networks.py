@@ -42,7 +42,7 @@ def with_host_options(record: NetworkRecord, membership: ClusterMembership) -> N
     encrypted network, they also have this host's WireGuard settings, without peers.
     """
     options = {**(record.host_options or {}), VTEP: membership.data_address}
-    if encryption.is_encrypted(record) and record.driver == "overlay":
+    if encryption.has_tunnels(record) and record.driver == "overlay":
         options[WIREGUARD] = encryption.configuration(record, membership, ())
     return replace(record, phase="planned", owner="", host_options=options)
 

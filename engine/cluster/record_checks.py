@@ -10,12 +10,12 @@ import re
 import socket
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
 from engine.cluster import keys
 from engine.cluster.etcd import KeyValue
-from engine.cluster.model import MANAGER, WORKER, Node, Question, SharedEndpoint
+from engine.cluster.model import MANAGER, WORKER, Node, Question, SharedEndpoint, vnis_of
 from engine.model import NetworkRecord
 from engine.store.codec import decode
 
@@ -148,10 +148,14 @@ def read_question(key: str, value: str) -> Question:
 def read_network(key: str, value: str) -> NetworkRecord:
     """Return a network's record from an etcd key and its value; raises ValueError if the record is invalid.
 
-    A record that does not match its key is invalid too.
+    A record that does not match its key is invalid too. So is a record whose subnets or VXLAN ids cannot be parsed.
     """
     network = decode(NetworkRecord, value)
     _require(key == keys.network(network.id), "key")
+    for pool in network.pools:
+        ip_network(pool.subnet)
+    for vni in vnis_of(network) if network.driver == "overlay" else ():
+        int(vni)
     return network
 
 

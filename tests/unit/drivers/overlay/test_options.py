@@ -7,6 +7,7 @@ from base64 import b64encode
 from ipaddress import ip_address, ip_network
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.errors import BadOption, Missing, Unsupported
 from drivers.model import NetworkSpec, Peer, Pool
@@ -74,6 +75,20 @@ def test_wrong_values_are_refused_before_anything_is_made(options, message):
     with pytest.raises(BadOption) as raised:
         OverlayDriver().check_network(network(**options), [])
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ipv4": False}, "IPv4 or IPv6 must be enabled"),
+        ({"ipv4": False, "ipv6": True}, "network o1 has no IPv4 and no subnet (give an IPv6 subnet with --subnet)"),
+    ],
+)
+def test_a_network_that_can_get_no_subnet_is_refused(changes, message):
+    with pytest.raises(BadOption) as raised:
+        OverlayDriver().check_network(replace(network(), pools=(), **changes), [])
+    assert str(raised.value) == message
+    OverlayDriver().check_network(replace(network("fd00::/64"), ipv4=False, ipv6=True), [])
 
 
 @pytest.mark.parametrize(

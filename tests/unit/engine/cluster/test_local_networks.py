@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from engine.cluster import local_networks, membership
+from drivers.options import ENCRYPTED
+from engine.cluster import encryption, local_networks, membership
 from engine.cluster.keys import LAYOUT
 from engine.cluster.model import ClusterMembership
 from engine.config import Config
 from engine.errors import KernelFailure
-from engine.host import MEMBERSHIP_FILE, Host
+from engine.host import MEMBERSHIP_FILE, Host, network_spec
 from engine.model import NetworkRecord
 from engine.runtime.local import LocalRuntime
 from engine.store.api import IntentKind
@@ -41,6 +42,14 @@ def test_networks_of_the_cluster_are_copied_and_removed_networks_deleted(host):
     assert names(host) == {"one", "two"}
     local_networks.follow(host, lambda: [network("two")], ME)
     assert names(host) == {"two"}
+
+
+def test_an_encrypted_network_without_a_vxlan_id_does_not_stop_the_others(host):
+    """Earlier versions recorded such a network for ``--ipv4=false``. Its copy is needed for its removal."""
+    invalid = replace(network("bad"), options={ENCRYPTED: ""})
+    local_networks.follow(host, lambda: [invalid, network("good")], ME)
+    assert names(host) == {"bad", "good"}
+    assert encryption.spec(invalid, ME, ()) == network_spec(invalid)
 
 
 def test_a_network_that_a_command_makes_meanwhile_stays(host):

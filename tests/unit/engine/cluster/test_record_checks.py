@@ -3,9 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
+from drivers.options import VNIS
 from engine.cluster import keys, record_checks, snapshot
 from engine.cluster.etcd import KeyValue
 from engine.cluster.model import Node, SharedEndpoint
+from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import encode
 
 NODE = Node("a", "now", "host", "worker", "192.0.2.1", "192.0.2.1", 1)
@@ -47,6 +49,14 @@ def test_an_invalid_node_record_is_refused(lie):
 def test_an_invalid_endpoint_record_is_refused(lie):
     with pytest.raises(ValueError):
         record_checks.read_endpoint(keys.endpoint("n", "a", "e"), encode(replace(ENDPOINT, **lie)))
+
+
+@pytest.mark.parametrize("changes", [{"pools": (PoolRecord("x"),)}, {"options": {VNIS: "x"}}], ids=str)
+def test_a_network_record_that_no_host_could_copy_is_refused(changes):
+    network = NetworkRecord("n", "app", "now", "overlay")
+    assert record_checks.read_network(keys.network("n"), encode(network)) == network
+    with pytest.raises(ValueError):
+        record_checks.read_network(keys.network("n"), encode(replace(network, **changes)))
 
 
 def test_an_endpoint_id_that_is_not_hexadecimal_is_refused():
