@@ -168,9 +168,12 @@ def _balancer_claims(network: NetworkRecord, node: str, address: str, pool: Pool
 def reserve_balancer(client: Client, network: NetworkRecord, node: str) -> str:
     """Return the address that a host itself has on a network; reserve an address first if the host has none.
 
-    A host needs this address on Docker's ingress network, on which the host has no endpoint.
+    A host needs this address on Docker's ingress network, on which the host has no endpoint. Return "" if the network
+    has no subnet, so that the record of such a network cannot stop the join of a host.
     """
     pools = pools_for_endpoint(network, "", "")[:1]
+    if not pools:
+        return ""
     used: Collection[str] = ()
     for attempt in range(ATTEMPTS):
         serials, balancer, *_ = _read(client, network, node, pools)

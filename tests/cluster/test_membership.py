@@ -25,6 +25,8 @@ def fail(*_, force):
 
 swarm.disconnect.disconnect = fail
 """
+UNCHECKED = "from drivers.overlay import OverlayDriver\nOverlayDriver.check_network = lambda *_: None"
+"""Program for a command that creates overlay networks without the driver's checks, as earlier versions did."""
 WORKER = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state."
 
 
@@ -343,3 +345,21 @@ def test_leaving_as_the_last_manager_needs_force(first):
     assert "participating as a manager" in refused(first, "swarm", "leave")
     first.hawse("swarm", "leave", "--force")
     assert_outside(first)
+
+
+def test_networks_that_have_no_subnet_are_refused_and_stop_no_host(fresh):
+    """Earlier versions recorded such networks. Then no host could join, and the network could not be removed."""
+    first = fresh.init()
+    secret = ("network", "create", "-d", "overlay", "--ipv4=false", "-o", "encrypted", "secret")
+    ingress = ("network", "create", "-d", "overlay", "--ipv4=false", "--ingress", "empty")
+    first.hawse("network", "rm", "ingress", input="y\n")
+    for create in (secret, ingress):
+        assert "IPv4 or IPv6 must be enabled" in refused(first, *create)
+        first.hawse(*create, code=UNCHECKED)
+    second = fresh.join("manager")
+    fresh.join("worker")
+    eventually(lambda: second.hawse("node", "ls", "--format", "{{.Status}}").stdout == "Ready\n" * 3)
+    assert "secret" in second.hawse("network", "ls").stdout
+    second.hawse("network", "rm", "secret")
+    eventually(lambda: "secret" not in first.hawse("network", "ls").stdout)
+    assert not any("Traceback" in (host.run_dir / "agent.log").read_text() for host in fresh.hosts)

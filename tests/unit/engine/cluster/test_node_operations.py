@@ -69,6 +69,13 @@ def test_an_endpoint_without_an_ipv4_address_is_restored_only_on_a_network_witho
     assert restore(Store(network=replace(NETWORK, pools=(IPV6,))), ipv4="") == {"done": True}
 
 
+def test_a_host_gets_no_own_address_on_a_network_without_a_subnet():
+    """A host asks for its address on the ingress network while it joins."""
+    store = Store(network=replace(NETWORK, pools=(), ingress=True))
+    assert node_operations.ACTS["balancer"](store, WORKER, {"network": "n"}) == {"address": ""}
+    assert store.changes == []
+
+
 def test_only_the_first_endpoints_of_a_worker_may_have_long_names():
     assert restore(Store(999), names=LONG_NAMES) == {"done": True}
     assert restore(Store(1000)) == {"done": True}
