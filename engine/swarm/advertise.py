@@ -100,13 +100,15 @@ def sole_address() -> str:
 def source_address_for(host: str, port: int) -> str:
     """Return the address from which this host sends to the port ``port`` of the host ``host``.
 
-    Raises InvalidArgument if this host has no route to ``host``.
+    Raises InvalidArgument if this host has no route to ``host``, or if there is no such host.
     """
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.connect(target)
             return str(probe.getsockname()[0])
+    except UnicodeError as error:  # a name of which DNS cannot have a record: with an empty or too long label
+        raise InvalidArgument(f"could not find local IP address: dial udp: lookup {host}: no such host") from error
     except OSError as error:
         reason = str(error.strerror or error).lower()
         raise InvalidArgument(f"could not find local IP address: dial udp {host}:{port}: connect: {reason}") from error

@@ -41,6 +41,13 @@ def test_the_data_path_address_has_no_port(text):
         advertise.data_path(text)
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "\udc80"], ids=ascii)
+def test_a_manager_s_name_that_cannot_be_encoded_for_dns_does_not_exist(host):
+    with pytest.raises(InvalidArgument) as raised:
+        advertise.source_address_for(host, 2377)
+    assert str(raised.value) == f"could not find local IP address: dial udp: lookup {host}: no such host"
+
+
 @pytest.mark.parametrize(
     ("text", "address", "port"),
     [
