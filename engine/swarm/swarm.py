@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from msgspec.structs import replace
 
@@ -120,17 +120,21 @@ def _take_store_files(where: Path, files: Mapping[str, str]) -> None:
 def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
     """Return the URLs of an external etcd store without credentials, and the user and password in the first URL.
 
-    User and password are "" if the URL has none. Raises InvalidArgument if a URL is not https.
+    User and password are "" if the URL has none. Raises InvalidArgument if a URL is not valid or not https.
     """
-    parts = [urlsplit(url if "://" in url else f"https://{url}") for url in store]
-    for part in parts:
-        if part.scheme != "https" or not part.hostname:
-            raise InvalidArgument(
-                f"invalid store {part.scheme}://{part.netloc.rpartition('@')[2]}: must be https://HOST"
-            )
+    parts = [_parse_store(url if "://" in url else f"https://{url}") for url in store]
     urls = [f"https://{p.netloc.rpartition('@')[2]}" for p in parts]
     first = parts[0] if parts else urlsplit("")
     return urls, unquote(first.username or ""), unquote(first.password or "")
+
+
+def _parse_store(url: str) -> SplitResult:
+    with suppress(ValueError):
+        part = urlsplit(url)
+        if part.scheme == "https" and part.hostname:
+            return part
+    scheme, _, rest = url.partition("://")
+    raise InvalidArgument(f"invalid store {scheme}://{rest.rpartition('@')[2]}: must be https://HOST")
 
 
 def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster: Cluster) -> ClusterMembership:

@@ -71,7 +71,7 @@ def test_hosts_share_an_etcd_that_the_user_runs(cluster, store):
 def test_a_store_without_https_or_with_an_untrusted_certificate_is_refused(cluster, store):
     stranger = cluster.add_host()
     init = ("swarm", "init", "--advertise-addr", stranger.underlay, "--store")
-    for url in ("http://root:secret@192.168.99.99:2399", "unix:///x", "ftp://192.168.99.99"):
+    for url in ("http://root:secret@192.168.99.99:2399", "unix:///x", "ftp://192.168.99.99", "root:secret@[::1"):
         refused = stranger.hawse(*init, url, check=False)
         assert "must be https://HOST" in refused.stderr and "secret" not in refused.stderr
     refused = stranger.hawse(*init, "https://root:secret@192.168.99.99:2379", check=False)  # the host lacks the CA
