@@ -28,11 +28,11 @@ def own_endpoints(host: Host) -> dict[str, EndpointRecord]:
 def differences(host: Host, view: View, network: NetworkRecord, membership: ClusterMembership) -> list[str]:
     """Return a line of text for each endpoint of ``network`` that only this host or only the etcd store has.
 
-    ``view`` is the snapshot of the etcd store. Only this host's own endpoints are compared. An endpoint that only the
-    etcd store has is ignored while the process that created it still runs.
+    ``view`` is the snapshot of the etcd store. Only this host's own endpoints are compared; the host needs no lease. An
+    endpoint that only the etcd store has is ignored while the process that created it still runs.
     """
     here = {i: e for i, e in own_endpoints(host).items() if e.network_id == network.id}
-    there = {e.id: e for e in view.endpoints(network.id) if e.node == membership.node_id}
+    there = {e.id: e for e in view.all_endpoints(network.id) if e.node == membership.node_id}
     lines = [f"missing in the store: endpoint {i} ({here[i].ipv4})" for i in here.keys() - there.keys()]
     surplus = [i for i in there.keys() - here.keys() if not process.is_owner_running(there[i].owner)]
     return sorted(lines + [f"unexpected in the store: endpoint {i} ({there[i].ipv4})" for i in surplus])

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.cluster import endpoint_sync, keys, node_operations, shared_endpoints
+from engine.cluster import endpoint_sync, keys, node_operations, shared_endpoints, snapshot
 from engine.cluster.etcd import EtcdUnavailable, KeyValue
 from engine.cluster.local_networks import SWARM
 from engine.cluster.model import WORKER, ClusterMembership, SharedEndpoint
@@ -80,3 +80,16 @@ def test_an_endpoint_that_cannot_be_written_does_not_stop_the_others(sync):
 def test_a_store_that_refuses_the_whole_host_ends_the_comparison(sync, error):
     with pytest.raises(Unavailable, match=str(error)):
         sync({"a": error})
+
+
+def test_the_comparison_needs_no_lease_of_this_host(monkeypatch):
+    """The lease may have expired while the agent was stopped. The host still owns its endpoints in the store."""
+    network = NetworkRecord("n1", "app", "now", "overlay", scope=SWARM)
+    endpoint = SharedEndpoint("a", "n1", "c", "b", "02:42:00:00:00:01", "10.0.1.2/24")
+    view = snapshot.make(1, {keys.endpoint("n1", "b", "a"): encode(endpoint)})
+    monkeypatch.setattr(endpoint_sync, "own_endpoints", lambda host: {"a": HERE["a"]})
+    assert endpoint_sync.differences(None, view, network, MEMBERSHIP) == []
+    monkeypatch.setattr(endpoint_sync, "own_endpoints", lambda host: {})
+    assert endpoint_sync.differences(None, view, network, MEMBERSHIP) == [
+        "unexpected in the store: endpoint a (10.0.1.2/24)"
+    ]
