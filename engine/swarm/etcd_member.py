@@ -171,12 +171,12 @@ def promote(run: Path, client: Client, name: str) -> None:
     """Make this host's etcd member a voting member as soon as it has all data of the other members.
 
     Tries for up to `READY_TIMEOUT_SECONDS`, then raises the last error or Unavailable. Raises Unavailable at once if
-    the member's process has ended. An error while the members are listed is also raised at once.
+    the member's process has ended.
     """
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while True:
-        mine = next((m for m in members(client) if m.get("name") == name), None)
         try:
+            mine = next((m for m in members(client) if m.get("name") == name), None)
             if mine is not None:
                 client.call("/v3/cluster/member/promote", {"ID": mine["ID"]})
                 return

@@ -1,10 +1,12 @@
 """The agent guards the host's etcd member; the tests check when the agent restarts the member."""
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from engine.cluster import membership
+from engine.cluster.etcd import EtcdError, EtcdUnavailable
 from engine.errors import Unavailable
 from engine.host import MEMBERSHIP_FILE
 from engine.swarm import daemons, etcd_member
@@ -37,3 +39,18 @@ def test_a_member_without_its_data_is_not_restarted(tmp_path, where):
     with pytest.raises(Unavailable, match=r"its data in .*/cluster/etcd is lost: use \"hawse swarm leave --force\""):
         etcd_member.keep_running(tmp_path, tmp_path)
     assert not daemons.is_running(tmp_path, etcd_member.NAME)
+
+
+def test_a_promotion_is_tried_again_while_the_store_elects_a_leader(monkeypatch):
+    answers = [EtcdUnavailable("no leader"), {"members": [{"name": "a", "ID": "1"}]}, EtcdError("not in sync"),
+               {"members": [{"name": "a", "ID": "1"}]}, {}]  # fmt: skip
+
+    def call(path, body):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(daemons, "is_running", lambda run, name: True)
+    etcd_member.promote(None, SimpleNamespace(call=call), "a")
+    assert answers == []
