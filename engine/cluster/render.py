@@ -37,11 +37,16 @@ def completed(document: Json, record: NetworkRecord, view: View | None, membersh
 
 
 def _own_member(record: NetworkRecord, address: str) -> Json:
-    """Return the entry of ``Containers`` for the host's own address. Docker shows its load balancer's address there."""
+    """Return the entry of ``Containers`` for the host's own address. Docker shows its load balancer's address there.
+
+    The result is empty if the address is in no subnet of the network.
+    """
     name = "ingress" if record.ingress else record.name
     key = INGRESS_SANDBOX if record.ingress else f"lb-{name}"
     ip = ip_address(address)
-    length = next(n.prefixlen for n in (ip_network(p.subnet) for p in record.pools) if ip in n)
+    length = next((n.prefixlen for n in (ip_network(p.subnet) for p in record.pools) if ip in n), None)
+    if length is None:
+        return {}
     identity = sha256(f"{record.id}/{address}".encode()).hexdigest()
     return {
         key: {

@@ -27,3 +27,9 @@ def test_the_own_address_has_the_prefix_length_of_its_subnet(address, mac, ipv4,
     document = completed({"Containers": {"c1": {}}, "Labels": None}, record, view, MEMBERSHIP)
     own = document["Containers"]["lb-web"]
     assert (own["MacAddress"], own["IPv4Address"], own["IPv6Address"]) == (mac, ipv4, ipv6)
+
+
+def test_an_own_address_outside_all_subnets_is_left_out():
+    record = NetworkRecord("n", "web", "now", "overlay", scope="swarm", pools=POOLS)
+    view = snapshot.make(1, {keys.balancer("n", "a"): "192.0.2.7"})
+    assert completed({"Containers": {"c1": {}}, "Labels": None}, record, view, MEMBERSHIP)["Containers"] == {"c1": {}}
