@@ -12,6 +12,8 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def remove_tree(path: str | bytes) -> None:
     """Remove a file, or a directory with its content; idempotent.
 
+    Other processes may remove the same tree, or a part of it, at the same time.
+
     The tree is walked with only one open file descriptor and without recursion, because an image may nest directories
     very deeply. The depth may exceed Python's recursion limit, the limit of open files and the maximum length of a
     path.
@@ -89,8 +91,12 @@ def _empty(fd: int) -> None:
         while True:
             name, left = levels[-1]
             if left:
-                fd = _replace(fd, left[-1])
-                levels.append((left.pop(), _remove_files(fd)))
+                name = left.pop()
+                try:
+                    fd = _replace(fd, name)
+                except FileNotFoundError:
+                    continue  # another process has removed the directory
+                levels.append((name, _remove_files(fd)))
                 identities.append(_identity(fd))
             elif len(levels) == 1:
                 return
@@ -100,7 +106,8 @@ def _empty(fd: int) -> None:
                 identities.pop()
                 if _identity(fd) != identities[-1]:
                     raise OSError("a directory was moved while it was being removed")
-                os.rmdir(name, dir_fd=fd)
+                with suppress(FileNotFoundError):
+                    os.rmdir(name, dir_fd=fd)
     finally:
         os.close(fd)
 
@@ -118,13 +125,17 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def _remove_files(fd: int) -> list[bytes]:
-    """Remove the files of a directory. Return the names of its subdirectories, which are not removed."""
-    directories = []
-    with os.scandir(fd) as entries:
+    """Remove the files of a directory. Return the names of its subdirectories, which are not removed.
+
+    A directory that another process has removed counts as empty.
+    """
+    directories, children = [], []
+    with suppress(FileNotFoundError), os.scandir(fd) as entries:
         children = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
     for name, is_directory in children:
         if is_directory:
             directories.append(name)
         else:
-            os.unlink(name, dir_fd=fd)
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=fd)
     return directories

@@ -57,6 +57,32 @@ def test_a_directory_that_is_moved_away_takes_nothing_with_it(tmp_path, monkeypa
     assert (tmp_path / "outside" / "kept").exists()
 
 
+@pytest.mark.parametrize("victim", ["tree", "tree/a", "tree/a/b", "tree/a/b/c"])
+@pytest.mark.parametrize("step", range(1, 6))
+def test_two_removals_of_one_tree_leave_nothing(tmp_path, monkeypatch, victim, step):
+    """The second removal removes ``victim`` before a step of the first."""
+    tree = tmp_path / "tree"
+    for name in ("a/b/c", "a/d"):
+        (tree / name).mkdir(parents=True)
+        for directory in (tree, tree / "a", tree / name):
+            (directory / "file").touch()
+    remove_files = trees._remove_files
+    steps = 0
+
+    def remove_meanwhile(fd: int) -> list[bytes]:
+        nonlocal steps
+        steps += 1
+        if steps == step:
+            with monkeypatch.context() as patched:
+                patched.setattr(trees, "_remove_files", remove_files)
+                remove_tree(os.fspath(tmp_path / victim))
+        return remove_files(fd)
+
+    monkeypatch.setattr(trees, "_remove_files", remove_meanwhile)
+    remove_tree(os.fspath(tree))
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_tree_deeper_than_pythons_recursion_limit_is_measured_and_removed():
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         fd = os.open(directory, os.O_RDONLY)
