@@ -24,6 +24,13 @@ from engine.ipam import IPAddress
 from engine.model import EndpointRecord, NetworkRecord
 
 FILE = "view.json"
+PARSED = (
+    (keys.NODES, "nodes"),
+    (keys.ALIVE, "alive"),
+    (keys.NETWORKS, "networks"),
+    (keys.BALANCERS, "balancers"),
+)
+"""The properties of `View` that parse records, with the prefix of the records' etcd keys."""
 T = TypeVar("T")
 Values = Mapping[str, str]
 
@@ -71,8 +78,8 @@ class View(Struct, frozen=True, dict=True):
 
     def unreadable(self) -> dict[str, str]:
         """Return the reasons why records are left out of the snapshot, by etcd key."""
-        for read in (self.nodes, self.networks):
-            assert read is not None  # ``nodes`` and ``networks`` parse the records and fill `_others`
+        for read in (self.nodes, self.networks, self.balancers):
+            assert read is not None  # these properties parse the records and fill `_others`
         return {**self.refused, **self._others}
 
     def endpoints(self, network_id: str) -> list[SharedEndpoint]:
@@ -153,9 +160,9 @@ def _share(view: View, changed: View, touched: set[str]) -> None:
     """Copy parsed records from the old snapshot ``view`` to the new snapshot ``changed``, to save time.
 
     ``touched`` has the etcd keys that have changed. If one of them is the key of a node, no nodes are copied. The same
-    holds for leases and for networks.
+    holds for each of the other kinds of records.
     """
-    for prefix, name in ((keys.NODES, "nodes"), (keys.ALIVE, "alive"), (keys.NETWORKS, "networks")):
+    for prefix, name in PARSED:
         if name in view.__dict__ and not any(key.startswith(prefix) for key in touched):
             changed.__dict__[name] = view.__dict__[name]
             changed._others.update({k: why for k, why in view._others.items() if k.startswith(prefix)})
