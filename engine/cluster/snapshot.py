@@ -22,6 +22,7 @@ from engine.cluster.etcd import Client, KeyValue
 from engine.cluster.model import Node, SharedEndpoint
 from engine.ipam import IPAddress
 from engine.model import EndpointRecord, NetworkRecord
+from engine.store.codec import decode
 
 FILE = "view.json"
 PARSED = (
@@ -114,6 +115,13 @@ class View(Struct, frozen=True, dict=True):
         return [e for e in self.endpoints(network_id) if e.node != node and not e.former]
 
 
+class Saved(Struct, frozen=True):
+    """The document of the file `FILE`."""
+
+    revision: int
+    values: dict[str, str]
+
+
 def make(revision: int, values: Values) -> View:
     """Return a snapshot of the etcd store's records at ``revision``; ``values`` maps etcd keys to values."""
     endpoints: dict[str, dict[str, SharedEndpoint]] = {}
@@ -181,10 +189,10 @@ def save(root: Path, view: View) -> None:
 def saved(root: Path) -> View | None:
     """Return the snapshot that was saved to disk, or None if no readable snapshot is saved."""
     try:
-        document = json.loads((membership.directory(root) / FILE).read_text(encoding="utf-8"))
-        return make(int(document["revision"]), document["values"])
-    except (OSError, ValueError, KeyError):
+        document = decode(Saved, (membership.directory(root) / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    return make(document.revision, document.values)
 
 
 def record_of(endpoint: SharedEndpoint) -> EndpointRecord:

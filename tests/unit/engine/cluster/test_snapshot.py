@@ -1,5 +1,6 @@
 from ipaddress import ip_address
 
+import pytest
 from msgspec.structs import replace
 
 from engine.cluster import keys, snapshot
@@ -57,7 +58,14 @@ def test_a_saved_snapshot_is_loaded_unchanged(tmp_path):
     assert [e.id for e in again.endpoints("n1")] == ["e1"]
 
 
-def test_a_damaged_saved_snapshot_is_ignored(tmp_path):
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"revision": 5', "[]", "{}", '{"revision": 1, "values": []}', '{"revision": null, "values": {}}',
+        '{"revision": 1, "values": {"/hawse/shared/alive/a": 1}}', "[" * 100_000, "\xff",
+    ],
+)  # fmt: skip
+def test_a_damaged_saved_snapshot_is_ignored(tmp_path, text):
     (tmp_path / "cluster").mkdir()
-    (tmp_path / "cluster" / "view.json").write_text('{"revision": 5')
+    (tmp_path / "cluster" / "view.json").write_text(text, encoding="latin-1")
     assert snapshot.saved(tmp_path) is None
