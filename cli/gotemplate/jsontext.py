@@ -131,7 +131,7 @@ def _is_empty(type_: Type, raw: Raw) -> bool:
 
 
 def _tokens(text: str) -> Iterator[str]:
-    """Split valid JSON text into strings, punctuation and other tokens."""
+    """Split valid JSON text into strings, punctuation and other tokens; raises ValueError for a string without end."""
     at, size = 0, len(text)
     while at < size:
         start = at
@@ -140,9 +140,11 @@ def _tokens(text: str) -> Iterator[str]:
         if rune in " \t\r\n":
             continue
         if rune == '"':
-            while text[at] != '"':
+            while at < size and text[at] != '"':
                 at += 2 if text[at] == "\\" else 1
             at += 1
+            if at > size:
+                raise ValueError("unexpected end of JSON input")
         elif rune not in "{}[]:,":
             while at < size and text[at] not in "{}[]:, \t\r\n":
                 at += 1
