@@ -39,9 +39,9 @@ def groups(network: Json) -> list[HostGroup]:
         return [HostGroup("", network["Containers"])]
     named = []
     for host in network["Hosts"]:
-        host_name = "" if host["Here"] else host["Name"]
+        host_id = "" if host["Here"] else host["Id"]
         here = ", this host" if host["Here"] else ""
-        members = [container for container in network["Containers"] if container["Host"] == host_name]
+        members = [container for container in network["Containers"] if container["HostId"] == host_id]
         named.append(HostGroup(f"{host['Name']} ({host['Address']}{here})", members))
     return named
 

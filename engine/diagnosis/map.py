@@ -10,7 +10,7 @@ from engine.api import Json
 from engine.cluster import hooks
 from engine.cluster.hooks import shown_name
 from engine.cluster.local_networks import SWARM
-from engine.cluster.model import ClusterMembership, SharedEndpoint
+from engine.cluster.model import ClusterMembership, Node, SharedEndpoint
 from engine.cluster.snapshot import View
 from engine.containers.lookup import is_alive
 from engine.host import Host
@@ -55,8 +55,8 @@ def _network(reader: Reader, record: NetworkRecord, view: View | None, membershi
         elsewhere = [_remote(e, view) for e in others if e.node in view.nodes]
         used = {e.node for e in view.endpoints(record.id)} | ({membership.node_id} if here else set())
         nodes = (view.nodes[node] for node in used if node in view.nodes)
-        hosts = [{"Name": n.hostname, "Address": n.data_address, "Here": n.id == membership.node_id} for n in nodes]
-    members = sorted([*here, *elsewhere], key=lambda m: (natural_key(m["Host"]), natural_key(m["Name"])))
+        hosts = [_host(n, membership) for n in nodes]
+    members = sorted([*here, *elsewhere], key=lambda m: (natural_key(m["Host"]), m["HostId"], natural_key(m["Name"])))
     return {
         "Name": record.name,
         "Id": record.id,
@@ -65,9 +65,14 @@ def _network(reader: Reader, record: NetworkRecord, view: View | None, membershi
         "Internal": record.internal,
         "Predefined": record.predefined or record.ingress,
         "Subnets": [{"Subnet": p.subnet, "Gateway": p.gateway} for p in record.pools if not p.unused],
-        "Hosts": sorted(hosts, key=lambda h: natural_key(h["Name"])),
+        "Hosts": sorted(hosts, key=lambda h: (natural_key(h["Name"]), h["Id"])),
         "Containers": members,
     }
+
+
+def _host(node: Node, membership: ClusterMembership) -> Json:
+    here = node.id == membership.node_id
+    return {"Id": node.id, "Name": node.hostname, "Address": node.data_address, "Here": here}
 
 
 def _members(reader: Reader, network: NetworkRecord) -> Iterator[Json]:
@@ -84,6 +89,7 @@ def _member(network: NetworkRecord, endpoint: EndpointRecord, container: Contain
         "Name": name,
         "Id": container.id,
         "Host": "",
+        "HostId": "",
         "Interface": endpoint.interface,
         "MacAddress": endpoint.mac,
         "IPv4Address": endpoint.ipv4,
@@ -100,6 +106,7 @@ def _remote(endpoint: SharedEndpoint, view: View) -> Json:
         "Name": name,
         "Id": endpoint.container_id,
         "Host": view.nodes[endpoint.node].hostname,
+        "HostId": endpoint.node,
         "Interface": "",
         "MacAddress": endpoint.mac,
         "IPv4Address": endpoint.ipv4,

@@ -181,6 +181,9 @@ def test_the_map_shows_the_hosts(pair):
         manager.underlay: True,
         worker.underlay: False,
     }
+    addresses = {"": manager.underlay} | {h["Id"]: h["Address"] for h in network["Hosts"] if not h["Here"]}
+    hosts_of_containers = {c["Name"]: addresses[c["HostId"]] for c in network["Containers"]}
+    assert hosts_of_containers == {"web": manager.underlay, "db": worker.underlay}
     assert {c["Name"]: c["IPv4Address"].partition("/")[0] for c in network["Containers"]} == {
         "web": manager.ip("web", "app"),
         "db": worker.ip("db", "app"),

@@ -33,7 +33,7 @@ TAGS = {"svg", "rect", "path", "text"}
 
 def container(name: str, **other) -> dict:
     known = {
-        "Name": name, "Id": name or "none", "Host": "", "Interface": name, "MacAddress": "",
+        "Name": name, "Id": name or "none", "Host": "", "HostId": "", "Interface": name, "MacAddress": "",
         "IPv4Address": "10.0.0.2/8", "IPv6Address": "", "Names": [name, name], "Ports": ["0.0.0.0:80->80/tcp", name],
     }  # fmt: skip
     return {**known, **other}
@@ -43,7 +43,7 @@ def network(name: str, *, hosts: bool) -> dict:
     return {
         "Name": name, "Id": name, "Driver": name, "Scope": "local", "Internal": True, "Predefined": False,
         "Subnets": [{"Subnet": name, "Gateway": name}],
-        "Hosts": [{"Name": name, "Address": name, "Here": True}] if hosts else [],
+        "Hosts": [{"Id": name, "Name": name, "Address": name, "Here": True}] if hosts else [],
         "Containers": [container(name)],
     }  # fmt: skip
 
