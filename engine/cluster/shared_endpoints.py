@@ -210,7 +210,8 @@ def _claimed(endpoint: SharedEndpoint) -> list[str]:
 def release(client: Client, network_id: str, node: str, identity: str) -> None:
     """Delete the endpoint with the id ``identity`` and release its addresses; idempotent.
 
-    If no endpoint of the host is left on the network, the host's own address is released too.
+    If no endpoint of the host is left on the network, the host's own address is released too. Raises Unavailable if
+    the records change during each attempt.
     """
     key = keys.endpoint(network_id, node, identity)
     for _ in range(ATTEMPTS):
@@ -221,6 +222,8 @@ def release(client: Client, network_id: str, node: str, identity: str) -> None:
         conditions = [unchanged(kv.key, kv.revision) for kv in (entry, *claims)]
         if client.transact(conditions, [delete(key), *(delete(kv.key) for kv in claims)]).succeeded:
             break
+    else:
+        raise Unavailable("the cluster's store is too busy")
     _release_balancer(client, network_id, node)
 
 

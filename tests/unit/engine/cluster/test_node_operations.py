@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from engine.cluster import keys, node_operations
 from engine.cluster.etcd import KeyValue
 from engine.cluster.model import AdmittedHost, Node, SharedEndpoint
-from engine.errors import Forbidden, InvalidArgument
+from engine.errors import Forbidden, InvalidArgument, Unavailable
 from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import decode, encode
 
@@ -67,6 +68,15 @@ def test_an_endpoint_without_an_ipv4_address_is_restored_only_on_a_network_witho
     assert store.changes == []
     assert restore(store) == {"done": True}
     assert restore(Store(network=replace(NETWORK, pools=(IPV6,))), ipv4="") == {"done": True}
+
+
+def test_a_release_that_conflicts_each_time_is_reported():
+    """Otherwise the caller would believe that the addresses are free."""
+    store = Store()
+    store.records[keys.endpoint("n", "w", "e")] = encode(ENDPOINT)
+    store.transact = lambda *_: SimpleNamespace(succeeded=False)
+    with pytest.raises(Unavailable, match="the cluster's store is too busy"):
+        node_operations.ACTS["release"](store, WORKER, {"network": "n", "endpoint": "e"})
 
 
 def test_a_host_gets_no_own_address_on_a_network_without_a_subnet():
