@@ -41,6 +41,7 @@ class Job:
     def __init__(self, channel: socket.socket, pidfd: int, turn: threading.Semaphore) -> None:
         self._channel, self._pidfd, self._turn = channel, pidfd, turn
         self._open = True
+        self._lock = threading.Lock()  # Because another thread may use the pidfd, `close` holds this lock.
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when the job has ended."""
@@ -48,11 +49,11 @@ class Job:
 
     def pid(self) -> int:
         """Return the pid of the worker, or -1 if it has ended."""
-        try:
+        with self._lock:
+            if not self._open:
+                return -1
             with open(f"/proc/self/fdinfo/{self._pidfd}", encoding="ascii") as file:
                 return next((int(line[4:]) for line in file if line.startswith("Pid:")), -1)
-        except OSError:  # another thread has already closed the descriptor
-            return -1
 
     def has_ended(self, seconds: float = 0.0) -> bool:
         """Wait up to ``seconds``, and return whether the job has ended."""
@@ -72,16 +73,18 @@ class Job:
 
     def kill(self, number: int) -> None:
         """Send the signal ``number`` to the worker; does nothing if the worker has ended."""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, number)
+        with self._lock, suppress(ProcessLookupError):
+            if self._open:
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def close(self) -> None:
         """Release the job; idempotent. A worker that still runs continues, and its result is lost."""
-        if self._open:
-            self._open = False
-            self._channel.close()
-            os.close(self._pidfd)
-            self._turn.release()
+        with self._lock:
+            if self._open:
+                self._open = False
+                self._channel.close()
+                os.close(self._pidfd)
+                self._turn.release()
 
 
 class Workers:
