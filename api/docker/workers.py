@@ -128,6 +128,17 @@ class Workers:
         data = pickle.dumps((job, tuple(arguments), keywords, pass_files))
         turn = self._turn if counted else threading.Semaphore(1)
         turn.acquire()
+        try:
+            return Job(*self._start_worker(files, data), turn)
+        except (OSError, EOFError) as error:
+            turn.release()
+            raise ApiError(500, f"no process for the request could be started: {error}") from error
+
+    def _start_worker(self, files: Sequence[int], data: bytes) -> tuple[socket.socket, int]:
+        """Start a worker with the pickled job ``data``; return its channel and its pidfd; raises OSError and EOFError.
+
+        ``files`` are the descriptors for the job.
+        """
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -137,11 +148,10 @@ class Workers:
             _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
             if not descriptors:
                 raise EOFError
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError):
             ours.close()
-            turn.release()
-            raise ApiError(500, f"no process for the request could be started: {error}") from error
-        return Job(ours, descriptors[0], turn)
+            raise
+        return ours, descriptors[0]
 
 
 def wait_for_job(idle: socket.socket) -> NoReturn:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
 import threading
 
-from api.docker.workers import Job
+import pytest
+
+from api.docker.errors import ApiError
+from api.docker.workers import PARALLEL_LIMIT, Job, Workers
 
 
 def test_a_closed_job_does_not_reach_the_process_that_now_has_its_descriptor():
@@ -30,3 +34,19 @@ def test_a_closed_job_does_not_reach_the_process_that_now_has_its_descriptor():
     for descriptor in {pidfd, other}:
         os.close(descriptor)
     theirs.close()
+
+
+def test_a_start_that_fails_releases_its_slot(monkeypatch):
+    def without_descriptors():
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    parent, service = socket.socketpair()
+    service.close()
+    workers = Workers(parent)
+    for attempt in range(PARALLEL_LIMIT + 1):  # without a free slot, the last attempt would block
+        if attempt == 1:
+            monkeypatch.setattr(socket, "socketpair", without_descriptors)
+        reason = "Too many open files" if attempt else "Broken pipe"
+        with pytest.raises(ApiError, match=f"^no process for the request could be started: .*{reason}$"):
+            workers.run(print)
+    parent.close()
