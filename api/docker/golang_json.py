@@ -12,7 +12,7 @@ from typing import Any
 from api.docker.golang_types import Literal, Pairs
 from engine.golang.strconv import quote
 
-DEPTH_LIMIT = 10_000  # levels, as in Go; but Python's decoder refuses more than about 1,000 levels
+DEPTH_LIMIT = 10_000  # levels, as in Go; but Python's recursion limit allows at most about 1,000 levels
 DIGITS_LIMIT = 24  # maximum number of characters of a number that becomes int, with the sign
 UNFINISHED = "unexpected EOF"  # the error for a text that ends within its value
 _SPACE = " \t\r\n"
@@ -42,6 +42,8 @@ def decode(data: bytes, *, whole: bool = False) -> Any:
     text = data.decode("utf-8", "replace")
     try:
         value, end = _DECODER.raw_decode(text, len(text) - len(text.lstrip(_SPACE)))
+        if b"\\ud" in data.lower():
+            value = _repaired(value)
     except (ValueError, RecursionError):
         raise InvalidJson(_first_error(data) or "exceeded max depth") from None
     if not isinstance(value, list | Pairs) and (wrong := _first_error(data)):
@@ -49,7 +51,7 @@ def decode(data: bytes, *, whole: bool = False) -> Any:
     rest = text[end:].lstrip(_SPACE)
     if rest and (whole or rest[0] not in "]}"):
         raise MoreContent("unexpected content after JSON")
-    return _repaired(value) if b"\\ud" in data.lower() else value
+    return value
 
 
 def _whole_number(text: str) -> int | Literal:

@@ -66,6 +66,7 @@ def test_unusual_numbers_are_kept_as_written():
         (b'{"a":"b\x00c"}', "invalid character '\\x00' in string literal"),
         (b"[" * 100_000, "invalid character '[' exceeded max depth"),
         (b'{"x":' * 10_001 + b"1" + b"}" * 10_001, "invalid character '{' exceeded max depth"),
+        (b"[" * 800 + rb'"\ud800"' + b"]" * 800, "exceeded max depth"),  # Go accepts this; Python has less depth
     ],
 )
 def test_syntax_errors_have_the_texts_of_go(data, text):
