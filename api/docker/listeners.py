@@ -122,8 +122,10 @@ def _remove_old_socket(path: Path) -> None:
     except FileNotFoundError:
         return
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    probe.setblocking(False)
     with probe, suppress(ConnectionRefusedError, FileNotFoundError):
-        probe.connect(str(path))
+        with suppress(BlockingIOError):  # the listener's backlog is full
+            probe.connect(str(path))
         raise EngineError(f"cannot listen on {path}: another process listens there")
     with suppress(FileNotFoundError):
         os.unlink(path)
