@@ -110,7 +110,7 @@ class Exchange:
     def has_body(self) -> bool:
         """Whether the request announces a body that is not empty."""
         names = dict(self._head.headers)
-        return b"transfer-encoding" in names or names.get(b"content-length", b"0") != b"0"
+        return b"transfer-encoding" in names or whole_number(names.get(b"content-length", b"0").decode()) > 0
 
     def body(self) -> Iterator[bytes]:
         """Yield the rest of the request's body in pieces; raises BrokenBody and ClientGone."""

@@ -86,6 +86,14 @@ def test_a_client_with_http_1_0_gets_an_answer_of_its_version(ends):
     assert not exchange.next_cycle()
 
 
+@pytest.mark.parametrize(("length", "has_body"), [(b"0", False), (b"00", False), (b"02", True)])
+def test_a_body_is_announced_by_a_length_other_than_zero(ends, length, has_body):
+    exchange, client = ends
+    client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\n")
+    exchange.next_request()
+    assert exchange.has_body is has_body
+
+
 def test_a_body_over_the_limit_is_refused(ends):
     exchange, client = ends
     client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
