@@ -73,9 +73,9 @@ class Fields:
         return {each: Fields(values).children(each) for each in values}
 
     def size(self, key: str) -> tuple[int, int]:
-        """Return the rows and columns of a terminal from a field, or (0, 0) if the field does not have both numbers."""
-        numbers = self._values.get(key) or []
-        return (numbers[0], numbers[1]) if len(numbers) == 2 else (0, 0)
+        """Return the rows and columns of a terminal from a field, or (0, 0) if the field is missing or null."""
+        rows, columns = self._values.get(key) or (0, 0)
+        return rows, columns
 
     def value(self, key: str) -> Any:
         """Return the value of a field, of any type, or None if the field is missing or null."""

@@ -142,7 +142,10 @@ class Int(GoType):
 
 
 class ListOf(GoType):
-    """A Go slice, or a Go array if ``length`` is given. An array ignores the members after ``length``."""
+    """A Go slice, or a Go array if ``length`` is given.
+
+    An array ignores the members after ``length``. Members that the document lacks are `zero` of ``item``.
+    """
 
     def __init__(self, item: GoType, name: str = "", length: int | None = None) -> None:
         self.item, self._length, self.name = item, length, name or f"[]{item.name}"
@@ -151,10 +154,11 @@ class ListOf(GoType):
         return isinstance(value, list)
 
     def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
-        return [
+        members = [
             self.item.zero if each is None else self.item.decode(each, place, errors, self.item.zero)
             for each in value[: self._length]
         ]
+        return members + [self.item.zero] * ((self._length or 0) - len(members))
 
 
 class MapOf(GoType):

@@ -26,6 +26,8 @@ def test_keys_in_any_case_null_and_repeated_keys_count_as_in_go():
         "Cmd": None, "Env": [""], "Entrypoint": ["sh"]
     }  # fmt: skip
     assert read(EXEC_CREATE, {"ConsoleSize": [1, None, "ignored"]}) == {"ConsoleSize": [1, 0]}
+    assert read(EXEC_CREATE, {"ConsoleSize": [30]}) == {"ConsoleSize": [30, 0]}
+    assert read(EXEC_CREATE, {"ConsoleSize": []}) == {"ConsoleSize": [0, 0]}
 
 
 @pytest.mark.parametrize(
