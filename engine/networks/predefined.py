@@ -196,7 +196,8 @@ def _record_bridge(
         pools = [_with_default_gateway(pool, config) for pool in _pools(tx, config, request, before, on_host)]
         tx.put_network(create.reserve_fixed(tx, replace(record, pools=tuple(pools))))
     except EngineError as error:
-        raise type(error)(f'error creating default "bridge" network: {error}') from error
+        error.args = (f'error creating default "bridge" network: {error}',)  # a new error would lose the hint
+        raise
 
 
 def _pools(
