@@ -198,6 +198,20 @@ def _interface(value: object) -> str:
     return str(ip_interface(text)) if text else ""
 
 
+def _interface4(value: object) -> str:
+    interface = _interface(value)
+    if ":" in interface:
+        raise _Wrong(f"expected an IPv4 address, found {interface}")
+    return interface
+
+
+def _interface6(value: object) -> str:
+    interface = _interface(value)
+    if interface and ":" not in interface:
+        raise _Wrong(f"expected an IPv6 address, found {interface}")
+    return interface
+
+
 def _network(value: object) -> str:
     text = _text(value)
     return str(ip_network(text, strict=False)) if text else ""
@@ -288,8 +302,8 @@ def _unsigned(text: str, title: str) -> int:
 _KEYS: dict[str, Callable[[object], Any]] = {
     "default-address-pools": _pools,
     "bridge": _text,
-    "bip": _interface,
-    "bip6": _interface,
+    "bip": _interface4,
+    "bip6": _interface6,
     "fixed-cidr": _network4,
     "fixed-cidr-v6": _network6,
     "default-gateway": _address,

@@ -147,6 +147,8 @@ def test_logging_that_docker_accepts_and_hawse_lacks(tmp_path):
         ({"bip": "192.168.5.1/24", "bridge": "br0"}, "You specified -b & --bip, mutually exclusive options."),
         ({"fixed-cidr": "fd00::/64"}, "fixed-cidr: expected an IPv4 subnet, found fd00::/64"),
         ({"fixed-cidr-v6": "10.0.0.0/24"}, "fixed-cidr-v6: fixed-cidr-v6 is not an IPv6 subnet"),
+        ({"bip": "fd00::1/64"}, "bip: expected an IPv4 address, found fd00::1/64"),
+        ({"bip6": "10.1.0.1/24"}, "bip6: expected an IPv6 address, found 10.1.0.1/24"),
         ({"bip": "192.168.5.1"}, "bip: expected an address with its prefix length"),
         ({"bip": "192.168.5.1/33"}, "bip: '192.168.5.1/33' does not appear"),
         ({"dns": "192.0.2.1"}, "dns: expected a list of strings"),
