@@ -13,7 +13,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -27,10 +27,9 @@ from engine.api import Engine
 from engine.config import load_config
 from engine.core import ContainerVerbs, NetworkVerbs, Preparation
 from engine.endpoints import boots
-from engine.errors import EngineError, Forbidden, NotImplementedByHawse
-from engine.host import Host, is_clustered, orphaned_intents, raises_engine_errors, require_net_admin
+from engine.errors import Forbidden, NotImplementedByHawse
+from engine.host import Host, is_clustered, orphaned_intents, require_net_admin
 from engine.networks import predefined
-from engine.networks import remove as networks_remove
 from engine.paths import make_private_directory, open_private, root_directory, run_directory
 from engine.recovery import recover
 from engine.runtime.api import CreatedProcess, ProcessSpec, Runtime
@@ -144,7 +143,7 @@ class _Engine:
 
     def __init__(self, host: Host) -> None:
         preparation = _Preparation(host)
-        self.networks, self.containers = _Networks(preparation), ContainerVerbs(preparation)
+        self.networks, self.containers = NetworkVerbs(preparation), ContainerVerbs(preparation)
 
 
 class _Preparation(Preparation):
@@ -157,12 +156,6 @@ class _Preparation(Preparation):
             recover.repair(self.host)
             self._ready = True
         return self.host
-
-
-@raises_engine_errors
-class _Networks(NetworkVerbs):
-    def remove_each(self, references: Sequence[str]) -> Iterator[EngineError | None]:
-        return networks_remove.remove_each(self.changing(), references)
 
 
 class _Runtime:

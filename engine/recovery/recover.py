@@ -312,10 +312,10 @@ def finish_in_background(host: Host, removed: int) -> None:
     """Start a process that deletes the kernel objects which removed networks have left.
 
     ``removed`` is the number of these networks. If it is small, the function does nothing, because then no kernel
-    objects are left. The new process becomes the owner of the networks' intents (records of unfinished work). If it is
-    killed, the next command deletes what remains.
+    objects are left. In a dry run, it does nothing either. The new process becomes the owner of the networks' intents
+    (records of unfinished work). If it is killed, the next command deletes what remains.
     """
-    if removed < activate.BACKGROUND_REMOVAL_LIMIT:
+    if removed < activate.BACKGROUND_REMOVAL_LIMIT or recording.is_dry_run():
         return
     with host.store.read() as reader:
         identity = process.identity()
@@ -347,8 +347,11 @@ def finish_in_background(host: Host, removed: int) -> None:
 def schedule_cleanup(host: Host) -> None:
     """Start a process that runs `remove_idle_state` after `IDLE_DELAY_SECONDS` seconds, if the host is unused.
 
-    A host is unused if it has no custom networks, no containers and no unfinished work (intents).
+    A host is unused if it has no custom networks, no containers and no unfinished work (intents). In a dry run, does
+    nothing.
     """
+    if recording.is_dry_run():
+        return
     with host.store.read() as reader:
         if not _is_unused(reader):
             return
