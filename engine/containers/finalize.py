@@ -95,7 +95,8 @@ def close_sandbox(host: Host, record: ContainerRecord) -> None:
         sandbox_links.remove(host, record)
     path = Path(record.sandbox_path)
     if path.is_symlink():
-        path.unlink(missing_ok=True)
+        if not recording.is_dry_run():
+            path.unlink(missing_ok=True)
         recording.comment(SANDBOX_ENDS)
 
 
