@@ -133,8 +133,10 @@ def test_a_named_namespace_is_entered_by_its_name(twin: Twin) -> None:
 def test_the_explained_commands_remove_alike(twin: Twin) -> None:
     twin.run("rm", "-f", "web")
     twin.check()
+    twin.run("network", "create", "kept")  # because hawse deletes what it shares between networks with the last one
     twin.run("network", "rm", "app", "guarded", "inside", "wire")
     twin.check()
+    twin.run("network", "rm", "kept")
 
 
 def test_only_commands_that_the_kernel_accepted_are_shown(twin: Twin) -> None:
