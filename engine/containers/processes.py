@@ -16,6 +16,8 @@ from engine.errors import EngineError, InvalidArgument
 from engine.events import record as events
 from engine.host import Host
 from engine.model import ContainerRecord
+from engine.runtime import cgroup
+from engine.runtime.directory import ContainerDirectory
 
 RENAMED = re.compile(r"(?<!\s)\s+(\S*)=\s*(PID\S*)", re.ASCII)
 """A ps option that gives another column the title PID. The column of the process ids would then be ambiguous.
@@ -25,25 +27,25 @@ The pattern begins only at the first of several spaces, because the time would o
 SPACES = re.compile("[\t\n\f\r ]+")
 
 
-def pids_of(record: ContainerRecord, processes: dict[int, Process]) -> set[int]:
+def pids_of(host: Host, record: ContainerRecord, processes: dict[int, Process]) -> set[int]:
     """Return the pids of a running container's processes.
 
     - With a pid namespace of its own: the descendants of its first process, and all processes in this pid namespace.
-    - With the host's pid namespace: the descendants of its first process, and all processes in the container's network
-      namespace, unless that is the host's.
+    - With the host's pid namespace: the descendants of its first process, and all processes in the container's own
+      control group. The control group is missing if hawse cannot change control groups.
     - For a network namespace that hawse did not make: all processes in it.
     """
-    namespace = f"net:[{record.sandbox_inode}]"
-    inside = {p.pid for p in processes.values() if p.net_namespace == namespace}
     if record.kind == "adopted":
-        return inside
-    descendants = process_table.descendants(processes, record.pid)
+        namespace = f"net:[{record.sandbox_inode}]"
+        return {p.pid for p in processes.values() if p.net_namespace == namespace}
     first = processes.get(record.pid)
     if first is None:
         return set()
     if first.pid_namespace != process_table.namespace("self", "pid"):
-        return descendants | {p.pid for p in processes.values() if p.pid_namespace == first.pid_namespace}
-    return descendants if record.host.network_mode == "host" else descendants | inside
+        inside = {p.pid for p in processes.values() if p.pid_namespace == first.pid_namespace}
+    else:
+        inside = cgroup.members(ContainerDirectory(os.fspath(host.run), record.id).path) & processes.keys()
+    return process_table.descendants(processes, record.pid) | inside
 
 
 def top(host: Host, reference: str, arguments: str) -> Json:
@@ -58,7 +60,7 @@ def top(host: Host, reference: str, arguments: str) -> Json:
         if column != "pid":
             raise InvalidArgument(f'specifying "{column}={title}" is not allowed')
     record = running(host, reference)
-    pids = pids_of(record, process_table.read())
+    pids = pids_of(host, record, process_table.read())
     document = _parsed(_output(pids, arguments.split(" ")), pids)
     events.alone(host.store, lambda tx: events.container(tx, record, "top"))
     return document

@@ -44,7 +44,7 @@ def current_stats(host: Host, references: Sequence[str]) -> list[Json]:
         containers = [(record, _place(reader, record)) for record in (lookup.find(reader, r) for r in references)]
     records = [(lookup.with_actual_state(host, record), *place) for record, place in containers]
     processes = process_table.read() if any(record.status == "running" for record, *_ in records) else {}
-    return [_document(record, owner, names, processes) for record, owner, names in records]
+    return [_document(host, record, owner, names, processes) for record, owner, names in records]
 
 
 def stream(host: Host, reference: str, *, once: bool, one_shot: bool) -> Iterator[Json]:
@@ -79,10 +79,14 @@ def _place(reader: Reader, record: ContainerRecord) -> tuple[ContainerRecord, li
 
 
 def _document(
-    record: ContainerRecord, owner: ContainerRecord, interfaces: Sequence[str], processes: dict[int, Process]
+    host: Host,
+    record: ContainerRecord,
+    owner: ContainerRecord,
+    interfaces: Sequence[str],
+    processes: dict[int, Process],
 ) -> Json:
     running = record.status == "running"
-    pids = pids_of(record, processes) if running else set()
+    pids = pids_of(host, record, processes) if running else set()
     members = [processes[pid] for pid in pids]
     document: Json = {
         "read": timestamps.now() if running else timestamps.NEVER,

@@ -71,6 +71,18 @@ def enter(container: str, first: int = 0) -> None:
         _write(root, f"{_own_group(container)}/cgroup.procs", str(first))
 
 
+def members(container: str) -> set[int]:
+    """Return the pids of the processes in a container's own control group; empty without the group.
+
+    ``container`` is the path of the container's directory. Processes outside the caller's pid namespace have the pid 0.
+    """
+    with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
+        fd = os.open(f"{_own_group(container)}/cgroup.procs", os.O_RDONLY | os.O_CLOEXEC, dir_fd=root)
+        with open(fd, encoding="ascii") as file:
+            return set(map(int, file))
+    return set()
+
+
 def kill(container: str) -> None:
     """Kill all processes in a container's own control group; does nothing without the group, or before Linux 5.14."""
     with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:

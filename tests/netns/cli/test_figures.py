@@ -116,6 +116,24 @@ def test_stats_are_those_of_the_kernel(machine: Host) -> None:
     assert figures(machine, "idle")["idle"]["Container"] == "idle"
 
 
+def test_containers_that_share_the_hosts_pids_and_a_network_have_their_own_processes(machine: Host) -> None:
+    """The processes are the first, one that it left to process 1, and one of exec."""
+    orphan = ["hostfs", "sh", "-c", "(setsid sleep 1001 &); exec sleep 1002"]
+    machine.hawse("run", "-d", "--name", "web", "--network", "app", "--pid", "host", *orphan)
+    machine.hawse("run", "-d", "--name", "side", "--network", "container:web", "--pid", "host", *orphan)
+    machine.hawse("run", "-d", "--name", "own", "--network", "container:web", "hostfs", "sleep", "1003")
+    try:
+        for name in ("web", "side"):
+            machine.hawse("exec", "-d", name, "sleep", "1004")
+        expected = {"web": ["1001", "1002", "1004"], "side": ["1001", "1002", "1004"], "own": ["1003"]}
+        for name, seconds in expected.items():
+            lines = machine.hawse("top", name, "-o", "pid,args").stdout.splitlines()[1:]
+            assert sorted(line.split()[-1] for line in lines) == seconds
+            assert figures(machine, name)[name]["PIDs"] == str(len(seconds))
+    finally:
+        machine.hawse("rm", "-f", "own", "side", "web")
+
+
 def test_an_adopted_namespace_has_figures_too(machine: Host) -> None:
     lab = f"{machine.name}lab"
     subprocess.run(["ip", "netns", "add", lab], check=True)
