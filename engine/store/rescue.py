@@ -52,7 +52,7 @@ def repair(store: Path, build: Build) -> list[str]:
     repaired = Path(f"{store}{store_file.REPAIRED}")
     with store_file.locked(store):
         if repaired.exists() and not store.exists():
-            aside = _started_name(store) or _free_name(store)
+            aside = _started_name(store, repaired) or _free_name(store)
             return [*_replace(store, repaired, aside), "finished a repair that was interrupted"]
         scratch = Path(f"{store}{SCRATCH}")
         shutil.rmtree(scratch, ignore_errors=True)
@@ -175,10 +175,15 @@ def _replace(store: Path, repaired: Path, aside: str) -> list[str]:
     return [f"kept the old file as {aside}"] if moved else []
 
 
-def _started_name(store: Path) -> str:
-    """Return the name that a killed repair gave to the old file before it could rename the file's log, or ""."""
-    kept = sorted(store.parent.glob(f"{store.name}{DAMAGED}*[0-9]"))
-    return str(kept[-1]) if kept and not os.path.exists(f"{kept[-1]}-wal") else ""
+def _started_name(store: Path, repaired: Path) -> str:
+    """Return the name that a killed repair gave to the old file before it could rename the file's log, or "".
+
+    Files from earlier repairs were renamed before ``repaired`` was. The time of a rename is the file's ctime.
+    """
+    renamed = {os.stat(kept).st_ctime_ns: kept for kept in store.parent.glob(f"{store.name}{DAMAGED}*[0-9]")}
+    last = max(renamed, default=0)
+    is_started = last >= os.stat(repaired).st_ctime_ns and not os.path.exists(f"{renamed[last]}-wal")
+    return str(renamed[last]) if is_started else ""
 
 
 def _free_name(store: Path) -> str:

@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from contextlib import ExitStack
+from unittest.mock import Mock
 
 import pytest
 
@@ -279,17 +280,46 @@ def test_a_repair_that_was_killed_is_finished_by_the_next(logged, monkeypatch, a
         assert salvage.read_file(kept).records["containers"]
 
 
-def test_the_log_of_a_lost_file_is_not_moved_beside_an_older_damaged_file(logged):
-    """Because SQLite applies a log to the file of the same name, the log would change the older file."""
+@pytest.mark.parametrize("is_killed", [False, True], ids=["finished", "killed"])
+def test_the_log_of_a_lost_file_is_not_moved_beside_an_older_damaged_file(logged, monkeypatch, is_killed):
+    """Because SQLite applies a log to the file of the same name, the log would change the older file.
+
+    The first repair may be killed before it moves the log.
+    """
     older = logged.path.with_name("hawse.db.damaged-20200101T000000.1")
     older.write_bytes(b"older")
+    time.sleep(0.02)  # the kernel's clock for files has steps of up to 10 ms
     log = logged.path.with_name("hawse.db-wal").read_bytes()
     logged.path.unlink()
+    if is_killed:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(rescue, "_replace", Mock(side_effect=KeyboardInterrupt))
+            rescue.repair(logged.path, build)
     done = rescue.repair(logged.path, build)
     assert listed(logged) == everything("containers")
     assert not older.with_name(f"{older.name}-wal").exists()
     (moved,) = logged.path.parent.glob("hawse.db.damaged-*-wal")
-    assert moved.read_bytes() == log and done[-1] == f"kept the old file as {str(moved).removesuffix('-wal')}"
+    assert moved.read_bytes() == log and f"kept the old file as {str(moved).removesuffix('-wal')}" in done
+
+
+def test_the_log_follows_the_file_that_a_killed_repair_moved_last(logged, monkeypatch):
+    """Ten older files have names of the same second, so the name with .10 comes before .2 in the alphabet."""
+    monkeypatch.setattr(rescue.time, "strftime", lambda text: "20200101T000000")
+    for number in range(1, 10):
+        logged.path.with_name(f"hawse.db.damaged-20200101T000000.{number}").write_bytes(b"older")
+    rename = rescue.os.rename
+
+    def killed(old, new):
+        if str(old).endswith("-wal"):
+            raise KeyboardInterrupt
+        rename(old, new)
+
+    time.sleep(0.02)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(rescue.os, "rename", killed)
+        rescue.repair(logged.path, build)
+    rescue.repair(logged.path, build)
+    assert [p.name for p in logged.path.parent.glob("*damaged*-wal")] == ["hawse.db.damaged-20200101T000000.10-wal"]
 
 
 def test_a_writer_that_waits_writes_to_the_repaired_file(store):
