@@ -166,6 +166,7 @@ def _meant(requested: PortSpec, specs: Sequence[PortSpec], published: Sequence[P
     setting, ``published`` (the published ports) has this host port.
     """
     specs = [s for s in specs if s.protocol == requested.protocol and requested.host_ip in ("", s.host_ip)]
+    specs = [s for s in specs if s.port <= requested.ports[-1] and requested.port <= s.ports[-1]]
     if not requested.host_ports:
         return specs
     shift = requested.host_ports[0] - requested.port
