@@ -146,8 +146,11 @@ def _without(
     if missing is not None:
         where = f"{requested.host_ip and requested.host_ip + ':'}{requested.host_port and requested.host_port + ':'}"
         raise NotFound(f"No public port '{where}{missing}/{requested.protocol}' published for {record.name}")
-    first, last = requested.ports[0], requested.ports[-1]
-    return tuple(p for s in bindings for p in (around(s, first, last) if s in meant else [s]))
+    kept = list(bindings)
+    for spec in meant:
+        place = kept.index(spec)  # another setting may be equal, and stays
+        kept[place : place + 1] = around(spec, requested.ports[0], requested.ports[-1])
+    return tuple(kept)
 
 
 def _uncovered(ports: range, held: Iterable[range]) -> int | None:
@@ -163,7 +166,8 @@ def _meant(requested: PortSpec, specs: Sequence[PortSpec], published: Sequence[P
     """Return those of a container's port settings ``specs`` from which `unpublish` takes the ports ``requested``.
 
     If ``requested`` has a host address or a host port, the setting must have it too. If hawse chose the host port of a
-    setting, ``published`` (the published ports) has this host port.
+    setting, ``published`` (the published ports) has this host port. One setting is returned then: a setting whose range
+    contains the host port, or else a setting that allows any host port.
     """
     specs = [s for s in specs if s.protocol == requested.protocol and requested.host_ip in ("", s.host_ip)]
     specs = [s for s in specs if s.port <= requested.ports[-1] and requested.port <= s.ports[-1]]
@@ -171,11 +175,13 @@ def _meant(requested: PortSpec, specs: Sequence[PortSpec], published: Sequence[P
         return specs
     shift = requested.host_ports[0] - requested.port
     fixed = [s for s in specs if len(s.host_ports) == len(s.ports)]
-    if chosen := [s for s in fixed if s.host_ports[0] - s.port == shift]:
-        return chosen
+    if same := [s for s in fixed if s.host_ports[0] - s.port == shift]:
+        return same
     if not any(_is_part(requested, port) for port in published):
         return []
-    return [s for s in specs if s not in fixed and requested.port in s.ports][:1]
+    chosen = [s for s in specs if s not in fixed and requested.port in s.ports]
+    in_range = [s for s in chosen if requested.host_ports[0] in s.host_ports]
+    return (in_range or [s for s in chosen if not s.host_ports])[:1]
 
 
 def _is_part(requested: PortSpec, port: PortRecord) -> bool:

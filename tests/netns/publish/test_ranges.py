@@ -132,3 +132,16 @@ def test_one_of_several_host_ports_of_a_port_is_unpublished(world, ranged):
     world.hawse("unpublish", "-p", "127.0.0.1:1235:90", "web")
     assert not world.hawse("port", "web").startswith("90/tcp")
     assert "\n90/tcp" not in world.hawse("port", "web")
+
+
+def test_a_restart_publishes_the_ports_that_were_not_unpublished(world, ranged):
+    """The container has two ranges for one port, and two equal settings for another."""
+    settings = ["-p", "8100-8110:80", "-p", "9100-9110:80", "-p", "81", "-p", "81"]
+    world.containers(several=["--network", "dual", *settings])
+    chosen = world.hawse("port", "several", "81").splitlines()[0].rpartition(":")[2]
+    world.hawse("unpublish", "several", "9100:80", f"{chosen}:81")
+    world.hawse("restart", "-t", "0", "several")
+    kept = [int(line.rpartition(":")[2]) for line in world.hawse("port", "several", "80").splitlines()]
+    assert len(kept) == 2 and all(8100 <= port <= 8110 for port in kept)
+    assert len(world.hawse("port", "several", "81").splitlines()) == 2
+    world.hawse("rm", "-f", "several")
