@@ -17,9 +17,11 @@ from engine.errors import Forbidden, NotFound
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent, rollback_on_error
 from engine.model import ContainerRecord, PortRecord, PortSpec
-from engine.ports.allocation import around, exposed_port, includes
+from engine.ports.allocation import around, exposed_port, includes, part
 from engine.store.api import IntentKind
 from engine.store.locks import locked
+
+OTHER_WILDCARD = {"0.0.0.0": "::", "::": "0.0.0.0"}
 
 
 def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
@@ -105,8 +107,9 @@ def _withdraw(
 def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None:
     """Unpublish the container ports of ``requested``; other ports of a published port range stay published.
 
-    If one of ``requested`` has a host port or a host address, only ports that are published there are unpublished.
-    Raises NotFound if one of the ports is not published; no port is unpublished in this case.
+    If one of ``requested`` has a host port or a host address, only ports that are published there are unpublished. A
+    port that is published at 0.0.0.0 and :: stays published at the other address. Raises NotFound if one of the ports
+    is not published; no port is unpublished in this case.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):
@@ -149,7 +152,7 @@ def _without(
     kept = list(bindings)
     for spec in meant:
         place = kept.index(spec)  # another setting may be equal, and stays
-        kept[place : place + 1] = around(spec, requested.ports[0], requested.ports[-1])
+        kept[place : place + 1] = _left(spec, requested, published)
     return tuple(kept)
 
 
@@ -165,14 +168,25 @@ def _uncovered(ports: range, held: Iterable[range]) -> int | None:
 def _meant(requested: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortRecord]) -> list[PortSpec]:
     """Return those of a container's port settings ``specs`` from which `unpublish` takes the ports ``requested``.
 
-    If ``requested`` has a host address or a host port, the setting must have it too. If hawse chose the host port of a
-    setting, ``published`` (the published ports) has this host port. One setting is returned then: a setting whose range
-    contains the host port, or else a setting that allows any host port.
+    If ``requested`` has a host address, the setting must have it too. If no such setting has the ports, a setting
+    without a host address counts if its ports are published at this address. ``published`` are the published ports.
     """
-    specs = [s for s in specs if s.protocol == requested.protocol and requested.host_ip in ("", s.host_ip)]
+    specs = [s for s in specs if s.protocol == requested.protocol]
     specs = [s for s in specs if s.port <= requested.ports[-1] and requested.port <= s.ports[-1]]
+    same = _at_host_port(requested, [s for s in specs if requested.host_ip in ("", s.host_ip)], published)
+    if same or not any(_is_part(requested, port) for port in published):
+        return same
+    return _at_host_port(requested, [s for s in specs if not s.host_ip], published)
+
+
+def _at_host_port(requested: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortRecord]) -> list[PortSpec]:
+    """Return those port settings in ``specs`` that have the host port of ``requested``, or all without a host port.
+
+    If hawse chose the host port of a setting, ``published`` (the published ports) has this host port. One setting is
+    returned then: a setting whose range contains the host port, or else a setting that allows any host port.
+    """
     if not requested.host_ports:
-        return specs
+        return list(specs)
     shift = requested.host_ports[0] - requested.port
     fixed = [s for s in specs if len(s.host_ports) == len(s.ports)]
     if same := [s for s in fixed if s.host_ports[0] - s.port == shift]:
@@ -182,6 +196,19 @@ def _meant(requested: PortSpec, specs: Sequence[PortSpec], published: Sequence[P
     chosen = [s for s in specs if s not in fixed and requested.port in s.ports]
     in_range = [s for s in chosen if requested.host_ports[0] in s.host_ports]
     return (in_range or [s for s in chosen if not s.host_ports])[:1]
+
+
+def _left(spec: PortSpec, requested: PortSpec, published: Sequence[PortRecord]) -> list[PortSpec]:
+    """Return what is left of a container's port setting ``spec`` without the ports ``requested``.
+
+    A setting without a host address is published at the wildcards of both IP versions. If ``requested`` has only one of
+    them, the ports stay published at the other. ``published`` are the published ports.
+    """
+    first, last = max(spec.port, requested.port), min(spec.ports[-1], requested.ports[-1])
+    left, other = around(spec, first, last), OTHER_WILDCARD.get(requested.host_ip, "")
+    if not spec.host_ip and other and any(_is_part(replace(requested, host_ip=other), port) for port in published):
+        left.append(replace(part(spec, first, last), host_ip=other))
+    return left
 
 
 def _is_part(requested: PortSpec, port: PortRecord) -> bool:

@@ -145,3 +145,18 @@ def test_a_restart_publishes_the_ports_that_were_not_unpublished(world, ranged):
     assert len(kept) == 2 and all(8100 <= port <= 8110 for port in kept)
     assert len(world.hawse("port", "several", "81").splitlines()) == 2
     world.hawse("rm", "-f", "several")
+
+
+def test_one_address_of_the_listing_is_unpublished(world, ranged):
+    world.containers(listed=["--network", "dual", "-p", "8200:80"])
+    world.hawse("unpublish", "listed", "0.0.0.0:8200:80")
+    for after in ("unpublish", "restart"):
+        if after == "restart":
+            world.hawse("restart", "-t", "0", "listed")
+        world.serve(world.paths("listed")["listed"], 80)
+        assert world.hawse("port", "listed") == "80/tcp -> [::]:8200"
+        assert world.reaches(world.peer.path, HOST6, 8200)
+        assert world.silent(world.question(world.peer.path, HOST, 8200))
+    world.hawse("unpublish", "listed", "[::]:8200:80")
+    assert world.hawse("port", "listed") == ""
+    world.hawse("rm", "-f", "listed")
