@@ -22,6 +22,7 @@ from drivers.linux import netns, recording
 LIBRARY = "libnftables.so.1"
 JSON_OUTPUT = 1 << 4  # libnftables flag NFT_CTX_OUTPUT_JSON: print JSON
 WITH_HANDLES = 1 << 3  # libnftables flag NFT_CTX_OUTPUT_HANDLE: print the number of each rule
+OPTIONS = {JSON_OUTPUT: "-j", WITH_HANDLES: "-a"}  # the options of the nft program with the same effect as a flag
 NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: do not look up host names by DNS
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 TIMEOUT = 60  # seconds to wait for the nft program
@@ -82,7 +83,7 @@ def run(script: str) -> None:
     Raises `NoPermission` for a process without CAP_NET_ADMIN. Raises `Unsupported` if both libnftables and the nft
     program are missing.
     """
-    action = partial(_execute, script, as_json=False)
+    action = partial(_execute, script)
     if recording.recorder is None:
         action()
     else:
@@ -95,7 +96,7 @@ def listing(what: str, *, apart: bool = False) -> list[dict[str, Any]]:
     ``what`` is, for example, "table inet hawse". With ``apart``, the nft program lists the objects, because libnftables
     may crash on tables that a container has made. Raises the errors of `run`.
     """
-    output = _execute(f"list {what}", as_json=True, apart=apart)
+    output = _execute(f"list {what}", JSON_OUTPUT, apart=apart)
     objects: list[dict[str, Any]] = json.loads(output)["nftables"]
     return objects
 
@@ -122,16 +123,15 @@ def is_plain(name: str) -> bool:
 
 
 def numbered(what: str) -> str:
-    """Return the output of the nftables command ``list <what>``, with the handle of each rule as a comment."""
-    context = Context()
-    try:
-        return _checked(*context.attempt(f"list {what}", flags=WITH_HANDLES))
-    finally:
-        context.close()
+    """Return what ``list <what>`` prints of another program's tables, with the handle of each rule as a comment.
+
+    The nft program lists the objects, as for `listing_of_others`. Raises the errors of `run`.
+    """
+    return _execute(f"list {what}", WITH_HANDLES, apart=True)
 
 
-def _execute(script: str, *, as_json: bool, apart: bool = False) -> str:
-    """Run a script, and return its output, which is JSON with ``as_json``.
+def _execute(script: str, flags: int = 0, *, apart: bool = False) -> str:
+    """Run a script, and return its output. ``flags`` are those of `Context.attempt`.
 
     libnftables runs the script, except in three cases. In these, the nft program runs it:
 
@@ -145,11 +145,11 @@ def _execute(script: str, *, as_json: bool, apart: bool = False) -> str:
     """
     if apart or netns.is_of_other_user_namespace():
         with suppress(Unsupported):
-            return _checked(*_by_program(script, as_json, FOREIGN_TIMEOUT_SECONDS))
+            return _checked(*_by_program(script, flags, FOREIGN_TIMEOUT_SECONDS))
     with _one_at_a_time, _reserved_fds_free():
         if _library() is not None and _next_descriptor() < SELECTABLE:
-            return _checked(*_in_process(script, as_json))
-        return _checked(*_by_program(script, as_json))
+            return _checked(*_in_process(script, flags))
+        return _checked(*_by_program(script, flags))
 
 
 def _checked(ok: bool, output: str, errors: str) -> str:
@@ -227,16 +227,16 @@ class Context:
                 self._library.nft_ctx_free(context)
 
 
-def _in_process(script: str, as_json: bool) -> tuple[bool, str, str]:
+def _in_process(script: str, flags: int) -> tuple[bool, str, str]:
     context = Context()  # a new context for each call, because a context works in one network namespace only
     try:
-        return context.attempt(script, flags=JSON_OUTPUT if as_json else 0)
+        return context.attempt(script, flags=flags)
     finally:
         context.close()
 
 
-def _by_program(script: str, as_json: bool, seconds: float = TIMEOUT) -> tuple[bool, str, str]:
-    command = ["nft", *(["-j"] if as_json else []), "-f", "-"]
+def _by_program(script: str, flags: int, seconds: float = TIMEOUT) -> tuple[bool, str, str]:
+    command = ["nft", *(option for flag, option in OPTIONS.items() if flags & flag), "-f", "-"]
     try:
         done = subprocess.run(
             command, input=script, capture_output=True, text=True, errors="replace", timeout=seconds, check=False

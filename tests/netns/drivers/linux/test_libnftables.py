@@ -30,19 +30,22 @@ def test_a_script_runs_in_a_process_with_more_descriptors_than_select_supports(n
     assert netns.run(sys.executable, "-c", CROWDED, *kept, cwd=CHECKOUT).stdout == "['crowded']\n"
 
 
-def test_a_list_of_the_nft_program_waits_for_no_call_of_libnftables_in_another_thread(netns):
+LISTS = {
+    "objects": lambda: libnftables.listing("tables", apart=True)[-1]["table"]["name"],
+    "text": lambda: libnftables.numbered("table inet apart").split()[2],
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_of_the_nft_program_waits_for_no_call_of_libnftables_in_another_thread(netns, name):
     """A list that the program nft makes takes no lock. A lock would let other threads wait for the program, which the
     owner of a container's namespace can make slow.
     """
     netns.run("nft", "add table inet apart")
     listed = []
-
-    def list_tables() -> None:
-        listed.extend(namespaces.run_in_netns(netns.path, lambda: libnftables.listing("tables", apart=True)))
-
+    thread = threading.Thread(target=lambda: listed.append(namespaces.run_in_netns(netns.path, LISTS[name])))
     with libnftables._one_at_a_time:
-        thread = threading.Thread(target=list_tables)
         thread.start()
         thread.join(10)
         assert not thread.is_alive()
-    assert [item["table"]["name"] for item in listed if "table" in item] == ["apart"]
+    assert listed == ["apart"]
