@@ -27,6 +27,7 @@ OPERATION, DATA, VALUE, EQUAL = 2, 3, 1, b"\0\0\0\0"  # NFTA_CMP_OP, NFTA_CMP_DA
 BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # NFTA_PAYLOAD_BASE, _OFFSET; two values of the base
 KEY, INTERFACES, PROTOCOLS = 2, (6, 7), (15, 16)  # NFTA_META_KEY; NFT_META_IIFNAME, _OIFNAME; _NFPROTO, _L4PROTO
 CT_KEY, STATUS = 2, b"\0\0\0\2"  # NFTA_CT_KEY, NFT_CT_STATUS
+LOOPBACK = "lo"
 MASK = 4  # attribute NFTA_BITWISE_MASK
 OFFSETS = {12: 4, 16: 4, 8: 6, 24: 6}
 """IP version by the header offset of a source or destination address."""
@@ -103,10 +104,15 @@ def find_blocking_chains(port: int) -> dict[str, bool]:
 
 
 def _may_accept(rule: Rule) -> bool:
-    """Return whether a rule accepts all packets, or all packets with certain addresses or interfaces."""
+    """Return whether a rule accepts all packets, or all packets with certain addresses or interfaces.
+
+    False for the addresses and the interface of the loopback, because packets of other hosts have neither.
+    """
     if not rule or outcome(rule[-1:]) != ACCEPT:
         return False
     named = _named(rule)
+    if LOOPBACK in (name.rstrip("\0") for name in named.interfaces) or any(s.is_loopback for s in named.subnets):
+        return False
     return not named.ports and bool(named.subnets or named.interfaces or not named.other)
 
 

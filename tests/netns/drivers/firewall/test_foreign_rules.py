@@ -1,0 +1,41 @@
+"""hawse finds single rules of other programs that drop packets of its networks, and chains that drop tunnel packets."""
+
+import pytest
+
+from drivers.firewall import foreign_rules
+from drivers.linux import netns as namespaces
+
+pytestmark = pytest.mark.netns
+
+CHAIN = "inet other c"
+MAY_DROP = {
+    "no rule": [],
+    "loopback": ["ct state established accept", 'iifname "lo" accept'],
+    "loopback addresses": ["ip saddr 127.0.0.1 accept", "ip6 saddr ::1 accept"],
+}
+MAY_ACCEPT = {
+    "all": ["counter accept"],
+    "interface": ['iifname "eth0" accept'],
+    "pattern": ['iifname "e*" accept'],
+    "subnet": ["ip saddr 192.168.0.0/16 accept"],
+    "port": ["udp dport 4789 accept"],
+}
+
+
+def blocking(netns, rules, policy="drop"):
+    """Return the chains that `find_blocking_chains` reports for the rules of one chain."""
+    listed = "\n".join(rules)
+    netns.run(
+        "nft", f"table inet other {{ chain c {{ type filter hook input priority 0; policy {policy}\n{listed}\n}}; }}"
+    )
+    try:
+        return namespaces.run_in_netns(netns.path, lambda: foreign_rules.find_blocking_chains(4789))
+    finally:
+        netns.run("nft", "delete table inet other")
+
+
+def test_a_policy_that_may_drop_tunnel_packets_is_found(netns):
+    for name, rules in MAY_DROP.items():
+        assert blocking(netns, rules) == {CHAIN: False}, name
+    for name, rules in MAY_ACCEPT.items():
+        assert blocking(netns, rules) == {}, name
