@@ -25,7 +25,13 @@ HOOKS = (b"\0\0\0\0", FORWARD, b"\0\0\0\4")  # hooks NF_INET_PRE_ROUTING, NF_INE
 INPUT = b"\0\0\0\1"  # hook NF_INET_LOCAL_IN
 OPERATION, DATA, VALUE, EQUAL = 2, 3, 1, b"\0\0\0\0"  # NFTA_CMP_OP, NFTA_CMP_DATA, NFTA_DATA_VALUE, NFT_CMP_EQ
 BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # NFTA_PAYLOAD_BASE, _OFFSET; two values of the base
-KEY, INTERFACES, PROTOCOLS = 2, (6, 7), (15, 16)  # NFTA_META_KEY; NFT_META_IIFNAME, _OIFNAME; _NFPROTO, _L4PROTO
+KEY, INTERFACES, IP_VERSION, PROTOCOL = 2, (6, 7), 15, 16
+"""NFTA_META_KEY; NFT_META_IIFNAME and NFT_META_OIFNAME, NFT_META_NFPROTO, NFT_META_L4PROTO."""
+PROTOCOL_FIELDS = (9, 6)  # offsets of the transport protocol in the headers of IPv4 and IPv6; one byte
+PORT_FIELDS, WITH_PORTS = ((0, 2), (2, 2), (0, 4)), (0, 6, 17, 33, 132, 136)
+"""Offset and size of the source port, the destination port, and both; the protocols that have them. The protocol 0
+stands for a rule that compares no protocol.
+"""
 CT_KEY, STATUS = 2, b"\0\0\0\2"  # NFTA_CT_KEY, NFT_CT_STATUS
 LOOPBACK = "lo"
 MASK = 4  # attribute NFTA_BITWISE_MASK
@@ -50,13 +56,14 @@ class DroppingRule(NamedTuple):
 class Named(Struct):
     """The values with which a rule compares packets.
 
-    ``ports`` is True if the rule compares a field of the transport header, such as a port. ``other`` is True if the
-    rule has a condition that this module does not know. ``received`` is True if the rule compares the interface at
-    which packets arrive.
+    ``protocol`` is the number of the transport protocol, or 0 if the rule compares none. ``ports`` is True if the rule
+    compares a port. ``other`` is True if the rule has a condition that this module does not know. ``received`` is True
+    if the rule compares the interface at which packets arrive.
     """
 
     interfaces: list[str] = field(default_factory=list)
     subnets: list[IPNetwork] = field(default_factory=list)
+    protocol: int = 0
     ports: bool = False
     other: bool = False
     received: bool = False
@@ -171,7 +178,7 @@ def _named(rule: Rule) -> Named:
         elif name == "cmp" and attributes.get(OPERATION) == EQUAL:
             _compare(named, source, data, mask, read(attributes.get(DATA, b"")).get(VALUE, b""))
         elif name not in WITHOUT_CONDITION or name == "cmp":
-            named.other = True
+            named.other, source = True, ""
     return named
 
 
@@ -181,20 +188,34 @@ def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, 
     The rule compares a field of the packet with ``value``, in the bits of ``mask``; an empty ``mask`` means all bits.
     ``source`` is the expression that loads the field, "meta" or "payload". ``data`` holds its netlink attributes.
     """
-    number = int.from_bytes(data.get(KEY if source == "meta" else BASE, b""), "big")
-    if source == "meta" and number in INTERFACES:
-        named.interfaces.append(value.decode("utf-8", "surrogateescape"))
-        named.received |= number == INTERFACES[0]
-    elif source == "meta" and number in PROTOCOLS:
+    if source == "payload":
+        _compare_payload(named, _number(data, BASE), _number(data, OFFSET), mask, value)
         return
-    elif source == "payload" and number == TRANSPORT_HEADER:
+    key = _number(data, KEY) if source == "meta" else 0
+    if key in INTERFACES:
+        named.interfaces.append(value.decode("utf-8", "surrogateescape"))
+        named.received |= key == INTERFACES[0]
+    elif key == PROTOCOL:
+        named.protocol = int.from_bytes(value, "big")
+    elif key != IP_VERSION:
+        named.other = True
+
+
+def _compare_payload(named: Named, base: int, offset: int, mask: bytes, value: bytes) -> None:
+    """Add the comparison of a header's field at ``offset`` to ``named``; ``base`` says which header."""
+    version = OFFSETS.get(offset, 0)
+    if base == NETWORK_HEADER and version and SHORTEST <= len(value) <= LENGTH[version]:
+        named.subnets.append(_subnet(version, value, mask))
+    elif base == NETWORK_HEADER and offset in PROTOCOL_FIELDS and len(value) == 1:
+        named.protocol = value[0]
+    elif base == TRANSPORT_HEADER and (offset, len(value)) in PORT_FIELDS and named.protocol in WITH_PORTS:
         named.ports = True
-    elif source == "payload" and number == NETWORK_HEADER and len(value) >= SHORTEST:
-        version = OFFSETS.get(int.from_bytes(data.get(OFFSET, b""), "big"), 0)
-        if version and len(value) <= LENGTH[version]:
-            named.subnets.append(_subnet(version, value, mask))
     else:
         named.other = True
+
+
+def _number(data: Mapping[int, bytes], key: int) -> int:
+    return int.from_bytes(data.get(key, b""), "big")
 
 
 def _subnet(version: int, value: bytes, mask: bytes) -> IPNetwork:

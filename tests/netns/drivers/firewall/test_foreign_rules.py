@@ -39,3 +39,27 @@ def test_a_policy_that_may_drop_tunnel_packets_is_found(netns):
         assert blocking(netns, rules) == {CHAIN: False}, name
     for name, rules in MAY_ACCEPT.items():
         assert blocking(netns, rules) == {}, name
+
+
+OF_PORTS = ["tcp dport 80 drop", "udp sport 53 drop", "udp sport 53 udp dport 53 drop", "th dport 80 reject"]
+NOT_OF_PORTS = [
+    "tcp flags & (fin | syn) == fin | syn drop",
+    "icmp type redirect drop",
+    "icmp type echo-request icmp code 0 drop",
+    "icmpv6 type 137 drop",
+    "udp length 8 drop",
+    "esp spi 100 drop",
+    "tcp dport 80 tcp flags syn drop",
+]
+
+
+def test_only_rules_that_compare_ports_drop_packets_of_some_ports(netns):
+    def find(rule):
+        netns.run("nft", f"table inet other {{ chain c {{ type filter hook forward priority 0; {rule}; }}; }}")
+        try:
+            return namespaces.run_in_netns(netns.path, lambda: foreign_rules.find_dropping_rules({"br-x": []}))
+        finally:
+            netns.run("nft", "delete table inet other")
+
+    assert {rule: find(rule) for rule in OF_PORTS} == {rule: [(CHAIN, [])] for rule in OF_PORTS}
+    assert {rule: find(rule) for rule in NOT_OF_PORTS} == {rule: [] for rule in NOT_OF_PORTS}
