@@ -28,7 +28,8 @@ BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # NFTA_PAYLOAD_BASE
 KEY, INTERFACES, IP_VERSION, PROTOCOL = 2, (6, 7), 15, 16
 """NFTA_META_KEY; NFT_META_IIFNAME and NFT_META_OIFNAME, NFT_META_NFPROTO, NFT_META_L4PROTO."""
 PROTOCOL_FIELDS = (9, 6)  # offsets of the transport protocol in the headers of IPv4 and IPv6; one byte
-PORT_FIELDS, WITH_PORTS = ((0, 2), (2, 2), (0, 4)), (0, 6, 17, 33, 132, 136)
+UDP = 17
+PORT_FIELDS, WITH_PORTS = ((0, 2), (2, 2), (0, 4)), (0, 6, UDP, 33, 132, 136)
 """Offset and size of the source port, the destination port, and both; the protocols that have them. The protocol 0
 stands for a rule that compares no protocol.
 """
@@ -56,15 +57,17 @@ class DroppingRule(NamedTuple):
 class Named(Struct):
     """The values with which a rule compares packets.
 
-    ``protocol`` is the number of the transport protocol, or 0 if the rule compares none. ``ports`` is True if the rule
-    compares a port. ``other`` is True if the rule has a condition that this module does not know. ``received`` is True
-    if the rule compares the interface at which packets arrive.
+    ``protocol`` is the number of the transport protocol, or 0 if the rule compares none. ``port`` is the destination
+    port, or 0 if the rule compares none. ``ports`` is True if the rule compares a source or destination port. ``other``
+    is True if the rule has a condition that this module does not know. ``received`` is True if the rule compares the
+    interface at which packets arrive.
     """
 
     interfaces: list[str] = field(default_factory=list)
     subnets: list[IPNetwork] = field(default_factory=list)
     protocol: int = 0
     ports: bool = False
+    port: int = 0
     other: bool = False
     received: bool = False
 
@@ -95,12 +98,12 @@ def find_blocking_chains(port: int) -> dict[str, bool]:
     - a rule of its table accepts all packets
     - a rule of its table accepts packets by their addresses or interfaces
     """
-    number, chains = port.to_bytes(2, "big"), dict[str, bool]()
+    chains = dict[str, bool]()
     session = Session(NETFILTER)
     try:
         for chain in filtering_chains(session, (INPUT,)):
-            rules = rules_of(session, chain)
-            naming = [rule for rule in rules if number in _compared_ports(rule)]
+            rules = [rule for rule in rules_of(session, chain) if _named(rule).protocol in (0, UDP)]
+            naming = [rule for rule in rules if _named(rule).port == port]
             if any(_drops(rule) for rule in naming):
                 chains[str(chain)] = True
             elif chain.policy == DROP and not naming and not any(_may_accept(rule) for rule in rules):
@@ -121,12 +124,6 @@ def _may_accept(rule: Rule) -> bool:
     if LOOPBACK in (name.rstrip("\0") for name in named.interfaces) or any(s.is_loopback for s in named.subnets):
         return False
     return not named.ports and bool(named.subnets or named.interfaces or not named.other)
-
-
-def _compared_ports(rule: Rule) -> list[bytes]:
-    """Return the two-byte values that a rule compares with packet data; each may be a port."""
-    values = (read(data.get(DATA, b"")).get(VALUE, b"") for name, data in rule if name == "cmp")
-    return [value for value in values if len(value) == 2]
 
 
 def _of_table(
@@ -210,6 +207,7 @@ def _compare_payload(named: Named, base: int, offset: int, mask: bytes, value: b
         named.protocol = value[0]
     elif base == TRANSPORT_HEADER and (offset, len(value)) in PORT_FIELDS and named.protocol in WITH_PORTS:
         named.ports = True
+        named.port = int.from_bytes(value[2 - offset :], "big") or named.port
     else:
         named.other = True
 

@@ -1,5 +1,7 @@
 """hawse finds single rules of other programs that drop packets of its networks, and chains that drop tunnel packets."""
 
+import shutil
+
 import pytest
 
 from drivers.firewall import foreign_rules
@@ -11,6 +13,7 @@ CHAIN = "inet other c"
 MAY_DROP = {
     "no rule": [],
     "loopback": ["ct state established accept", 'iifname "lo" accept'],
+    "protocols": ["meta l4proto ipv6-icmp accept", "meta l4proto tcp accept", "tcp dport 4789 accept"],
     "loopback addresses": ["ip saddr 127.0.0.1 accept", "ip6 saddr ::1 accept"],
 }
 MAY_ACCEPT = {
@@ -19,6 +22,7 @@ MAY_ACCEPT = {
     "pattern": ['iifname "e*" accept'],
     "subnet": ["ip saddr 192.168.0.0/16 accept"],
     "port": ["udp dport 4789 accept"],
+    "protocol": ["meta l4proto udp accept"],
 }
 
 
@@ -39,6 +43,33 @@ def test_a_policy_that_may_drop_tunnel_packets_is_found(netns):
         assert blocking(netns, rules) == {CHAIN: False}, name
     for name, rules in MAY_ACCEPT.items():
         assert blocking(netns, rules) == {}, name
+
+
+DROPPING = ["udp dport 4789 drop", "th dport 4789 reject", "udp dport 4789 udp sport 53 drop"]
+NOT_DROPPING = [
+    "udp dport != 4789 drop",
+    "tcp dport 4789 drop",
+    "udp sport 4789 drop",
+    "udp length 4789 drop",
+    "udp sport 4789 udp dport 53 drop",
+    "ip id 4789 drop",
+]
+
+
+def test_a_rule_that_drops_tunnel_packets_is_found(netns):
+    for rule in DROPPING:
+        assert blocking(netns, [rule], "accept") == {CHAIN: True}, rule
+    for rule in NOT_DROPPING:
+        assert blocking(netns, [rule], "accept") == {}, rule
+
+
+@pytest.mark.skipif(not shutil.which("iptables-nft"), reason="iptables is not installed")
+def test_a_rule_of_iptables_that_drops_tunnel_packets_is_found(netns):
+    netns.sh("iptables-nft -A INPUT -p tcp --dport 4789 -j DROP; iptables-nft -A INPUT -p udp ! --dport 4789 -j DROP")
+    assert namespaces.run_in_netns(netns.path, lambda: foreign_rules.find_blocking_chains(4789)) == {}
+    netns.sh("iptables-nft -A INPUT -p udp --dport 4789 -j DROP")
+    expected = {"ip filter INPUT": True}
+    assert namespaces.run_in_netns(netns.path, lambda: foreign_rules.find_blocking_chains(4789)) == expected
 
 
 OF_PORTS = ["tcp dport 80 drop", "udp sport 53 drop", "udp sport 53 udp dport 53 drop", "th dport 80 reject"]
