@@ -38,6 +38,7 @@ LOOPBACK = "lo"
 MASK = 4  # attribute NFTA_BITWISE_MASK
 OFFSETS = {12: 4, 16: 4, 8: 6, 24: 6}
 """IP version by the header offset of a source or destination address."""
+SOURCES = (12, 8)  # those of source addresses
 LENGTH = {4: 4, 6: 16}  # bytes of an address
 SHORTEST = 2  # in bytes: a rule that compares one byte of an IP header does not compare an address
 WITHOUT_CONDITION = ("counter", "log", "immediate", "reject", "bitwise", "cmp", "meta", "payload", "target")
@@ -60,7 +61,7 @@ class Named(Struct):
     ``protocol`` is the number of the transport protocol, or 0 if the rule compares none. ``port`` is the destination
     port, or 0 if the rule compares none. ``ports`` is True if the rule compares a source or destination port. ``other``
     is True if the rule has a condition that this module does not know. ``received`` is True if the rule compares the
-    interface at which packets arrive.
+    interface at which packets arrive, and ``sources`` if it compares the source address.
     """
 
     interfaces: list[str] = field(default_factory=list)
@@ -70,6 +71,7 @@ class Named(Struct):
     port: int = 0
     other: bool = False
     received: bool = False
+    sources: bool = False
 
 
 def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collection[str] = ()) -> list[DroppingRule]:
@@ -156,8 +158,14 @@ def _drops(rule: Rule) -> bool:
 
 
 def _names(named: Named, bridge: str, subnets: Sequence[IPNetwork]) -> bool:
+    """Return whether a rule concerns the packets of a network by their addresses or interfaces.
+
+    False for a rule against forged packets, which have a source address of the network but arrive at another interface.
+    """
+    if any(_is_pattern(name, bridge) for name in named.interfaces):
+        return True
     by_address = any(a.version == b.version and a.overlaps(b) for a in named.subnets for b in subnets)
-    return by_address or any(_is_pattern(name, bridge) for name in named.interfaces)
+    return by_address and not (named.received and named.sources)
 
 
 def _is_pattern(name: str, bridge: str) -> bool:
@@ -203,6 +211,7 @@ def _compare_payload(named: Named, base: int, offset: int, mask: bytes, value: b
     version = OFFSETS.get(offset, 0)
     if base == NETWORK_HEADER and version and SHORTEST <= len(value) <= LENGTH[version]:
         named.subnets.append(_subnet(version, value, mask))
+        named.sources |= offset in SOURCES
     elif base == NETWORK_HEADER and offset in PROTOCOL_FIELDS and len(value) == 1:
         named.protocol = value[0]
     elif base == TRANSPORT_HEADER and (offset, len(value)) in PORT_FIELDS and named.protocol in WITH_PORTS:

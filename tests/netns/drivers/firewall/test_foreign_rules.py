@@ -1,6 +1,7 @@
 """hawse finds single rules of other programs that drop packets of its networks, and chains that drop tunnel packets."""
 
 import shutil
+from ipaddress import ip_network
 
 import pytest
 
@@ -84,13 +85,33 @@ NOT_OF_PORTS = [
 ]
 
 
-def test_only_rules_that_compare_ports_drop_packets_of_some_ports(netns):
-    def find(rule):
-        netns.run("nft", f"table inet other {{ chain c {{ type filter hook forward priority 0; {rule}; }}; }}")
-        try:
-            return namespaces.run_in_netns(netns.path, lambda: foreign_rules.find_dropping_rules({"br-x": []}))
-        finally:
-            netns.run("nft", "delete table inet other")
+OF_NETWORK = [
+    "ip saddr 172.16.0.0/12 drop",
+    'iifname "br-x" ip saddr 172.16.0.0/12 drop',
+    'oifname "eth0" ip saddr 172.16.0.0/12 drop',
+    'iifname "eth0" ip daddr 172.16.0.0/12 drop',
+]
+NOT_OF_NETWORK = [
+    'iifname "eth0" ip saddr 172.16.0.0/12 drop',
+    "ip saddr 172.16.0.0/16 drop",
+]
 
-    assert {rule: find(rule) for rule in OF_PORTS} == {rule: [(CHAIN, [])] for rule in OF_PORTS}
-    assert {rule: find(rule) for rule in NOT_OF_PORTS} == {rule: [] for rule in NOT_OF_PORTS}
+
+def dropping(netns, rule):
+    """Return the rules that `find_dropping_rules` reports for a rule, if hawse has the network 172.18.0.0/16."""
+    netns.run("nft", f"table inet other {{ chain c {{ type filter hook forward priority 0; {rule}; }}; }}")
+    known = {"br-x": [ip_network("172.18.0.0/16")]}
+    try:
+        return namespaces.run_in_netns(netns.path, lambda: foreign_rules.find_dropping_rules(known))
+    finally:
+        netns.run("nft", "delete table inet other")
+
+
+def test_only_rules_that_compare_ports_drop_packets_of_some_ports(netns):
+    assert {rule: dropping(netns, rule) for rule in OF_PORTS} == {rule: [(CHAIN, [])] for rule in OF_PORTS}
+    assert {rule: dropping(netns, rule) for rule in NOT_OF_PORTS} == {rule: [] for rule in NOT_OF_PORTS}
+
+
+def test_rules_against_forged_packets_drop_no_packets_of_a_network(netns):
+    assert {rule: dropping(netns, rule) for rule in OF_NETWORK} == {rule: [(CHAIN, ["br-x"])] for rule in OF_NETWORK}
+    assert {rule: dropping(netns, rule) for rule in NOT_OF_NETWORK} == {rule: [] for rule in NOT_OF_NETWORK}
