@@ -395,8 +395,7 @@ class BridgeDriver:
         """Return warnings about other programs' rules that drop forwarded packets of these networks."""
         known = {}
         for network in (n for n in networks if not n.internal):
-            bridge = bridge_options.parse(network).bridge
-            known[bridge] = [bridge.encode(), *(pool.subnet.network_address.packed for pool in network.pools)]
+            known[bridge_options.parse(network).bridge] = [pool.subnet for pool in network.pools]
         return [
             f"the chain '{chain}' drops forwarded packets: it has to let through what comes in or goes out by {shown}"
             for chain, bridges in foreign_drops.find_dropping_chains(known).items()

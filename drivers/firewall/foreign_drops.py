@@ -11,15 +11,17 @@ read the contents of sets. The module cannot see the tables of iptables-legacy.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from drivers.firewall import spoof_guard, standby_table
+from drivers.firewall.foreign_conditions import Rule, conditions_of, names
 from drivers.firewall.table import TABLE
 from drivers.linux.attributes import each, read, read_text, text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 from drivers.linux.nfnetlink import FAMILIES, GET_RULE, NETFILTER, NFGENMSG
+from drivers.model import IPNetwork
 
 GET_CHAIN = 10 << 8 | 4  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN
 CHAIN_TABLE, CHAIN_NAME, HOOK, POLICY, KIND = 1, 3, 4, 5, 7  # netlink attribute numbers (NFTA_CHAIN_*)
@@ -27,22 +29,12 @@ HOOK_NUMBER = 1  # netlink attribute number (kernel constant NFTA_HOOK_HOOKNUM)
 RULE_TABLE, RULE_CHAIN, EXPRESSIONS = 1, 2, 4  # netlink attribute numbers (kernel constants NFTA_RULE_*)
 NAME, DATA = 1, 2  # netlink attribute numbers (kernel constants NFTA_EXPR_*)
 IMMEDIATE, VERDICT, CODE, CALLED = 2, 2, 1, 2  # NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT, NFTA_VERDICT_CODE, _CHAIN
-COMPARED, VALUE = 3, 1  # netlink attribute numbers NFTA_CMP_DATA, NFTA_DATA_VALUE
 TARGET = 1  # netlink attribute number NFTA_TARGET_NAME, for targets of iptables rules
 FORWARD, DROP, ACCEPT = b"\0\0\0\2", b"\0\0\0\0", b"\0\0\0\1"  # kernel's NF_INET_FORWARD, NF_DROP, NF_ACCEPT
 JUMP, GOTO = b"\xff\xff\xff\xfd", b"\xff\xff\xff\xfc"  # kernel's NFT_JUMP, NFT_GOTO
 BRIDGE, IP6 = FAMILIES["bridge"], FAMILIES["ip6"]
-IP6_BYTES = 16  # size of an IPv6 address; interface names are shorter
 FAMILY = {FAMILIES[name]: name for name in ("inet", "ip", "ip6", "bridge")}
 OURS = (TABLE, standby_table.TABLE, spoof_guard.TABLE)
-SHORTEST = 2
-"""Minimum length in bytes at which a value in a rule counts as the beginning of an interface name or address.
-
-Shorter values are ignored, because rules compare single bytes for many other reasons.
-"""
-
-Rule = list[tuple[str, dict[int, bytes]]]
-"""A rule as a list of its expressions: the name and the attributes of each expression."""
 
 
 class Chain(NamedTuple):
@@ -60,12 +52,11 @@ class Chain(NamedTuple):
         return f"{FAMILY[self.family]} {self.table} {self.name}"
 
 
-def find_dropping_chains(known: Mapping[str, Collection[bytes]]) -> dict[str, list[str]]:
+def find_dropping_chains(known: Mapping[str, Sequence[IPNetwork]]) -> dict[str, list[str]]:
     """Return other programs' chains that drop forwarded packets, each with the affected networks.
 
-    ``known`` maps each network to the bytes that a rule for that network would contain: the interface name and the
-    addresses. The result maps each chain (family, table and name) to the affected keys of ``known``. Runs in the
-    calling thread's network namespace.
+    ``known`` maps the bridge of each network to the network's subnets. The result maps each chain (family, table and
+    name) to the bridges of the affected networks. Runs in the calling thread's network namespace.
     """
     session = Session(NETFILTER)
     try:
@@ -76,15 +67,17 @@ def find_dropping_chains(known: Mapping[str, Collection[bytes]]) -> dict[str, li
     return {chain: losers for chain, losers in affected.items() if losers}
 
 
-def _affected(chain: Chain, rules: Mapping[str, Collection[Rule]], known: Mapping[str, Collection[bytes]]) -> list[str]:
+def _affected(
+    chain: Chain, rules: Mapping[str, Collection[Rule]], known: Mapping[str, Sequence[IPNetwork]]
+) -> list[str]:
     if _accepts_everything(chain, rules):
         return []
-    compared = {v for listed in rules.values() for rule in listed for v in _compared(rule) if len(v) >= SHORTEST}
-    concerned = {
-        network: words for network, words in known.items() if chain.family != IP6 or IP6_BYTES in map(len, words)
-    }
+    conditions = [conditions_of(rule) for listed in rules.values() for rule in listed]
     return [
-        network for network, words in concerned.items() if not any(w.startswith(v) for v in compared for w in words)
+        bridge
+        for bridge, subnets in known.items()
+        if (chain.family != IP6 or any(subnet.version == 6 for subnet in subnets))
+        and not any(names(named, bridge, subnets) for named in conditions)
     ]
 
 
@@ -183,12 +176,3 @@ def outcome(rule: Rule) -> bytes | None:
 
 def _verdict(data: dict[int, bytes]) -> dict[int, bytes]:
     return read(read(data.get(IMMEDIATE, b"")).get(VERDICT, b""))
-
-
-def _compared(rule: Rule) -> list[bytes]:
-    """Return the bytes that a rule compares with packet data, without zero bytes at their ends.
-
-    Among them are interface names and addresses, or the beginnings of these.
-    """
-    values = (read(data.get(COMPARED, b"")).get(VALUE, b"") for name, data in rule if name == "cmp")
-    return [value.rstrip(b"\0") for value in values]

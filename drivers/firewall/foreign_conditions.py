@@ -1,0 +1,139 @@
+"""The conditions of other programs' firewall rules, as far as hawse reads them, in netlink form.
+
+The module reads interfaces, addresses, transport protocols and ports. It does not read the contents of sets, ranges and
+comparisons other than "equal".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
+
+from msgspec import Struct, field
+
+from drivers.linux.attributes import read
+from drivers.model import IPNetwork
+
+OPERATION, DATA, VALUE, EQUAL = 2, 3, 1, b"\0\0\0\0"  # NFTA_CMP_OP, NFTA_CMP_DATA, NFTA_DATA_VALUE, NFT_CMP_EQ
+BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # NFTA_PAYLOAD_BASE, _OFFSET; two values of the base
+KEY, INTERFACES, IP_VERSION, PROTOCOL = 2, (6, 7), 15, 16
+"""NFTA_META_KEY; NFT_META_IIFNAME and NFT_META_OIFNAME, NFT_META_NFPROTO, NFT_META_L4PROTO."""
+PROTOCOL_FIELDS = (9, 6)  # offsets of the transport protocol in the headers of IPv4 and IPv6; one byte
+UDP = 17
+PORT_FIELDS, WITH_PORTS = ((0, 2), (2, 2), (0, 4)), (0, 6, UDP, 33, 132, 136)
+"""Offset and size of the source port, the destination port, and both; the protocols that have them. The protocol 0
+stands for a rule that compares no protocol.
+"""
+MASK = 4  # attribute NFTA_BITWISE_MASK
+OFFSETS = {12: 4, 16: 4, 8: 6, 24: 6}
+"""IP version by the header offset of a source or destination address."""
+SOURCES = (12, 8)  # those of source addresses
+LENGTH = {4: 4, 6: 16}  # bytes of an address
+TTL = (8, 1)
+"""Offset and size of the TTL in an IPv4 header. A rule for an IPv6 source such as ``fd00::/8`` compares the same place.
+Because rules for the TTL are more frequent, this place is no address.
+"""
+WITHOUT_CONDITION = ("counter", "log", "immediate", "reject", "bitwise", "cmp", "meta", "payload", "target")
+
+Rule = list[tuple[str, dict[int, bytes]]]
+"""A rule as a list of its expressions: the name and the attributes of each expression."""
+
+
+class Named(Struct):
+    """The values with which a rule compares packets.
+
+    ``protocol`` is the number of the transport protocol, or 0 if the rule compares none. ``port`` is the destination
+    port, or 0 if the rule compares none. ``ports`` is True if the rule compares a source or destination port. ``other``
+    is True if the rule has a condition that this module does not know. ``received`` is True if the rule compares the
+    interface at which packets arrive, and ``sources`` if it compares the source address.
+    """
+
+    interfaces: list[str] = field(default_factory=list)
+    subnets: list[IPNetwork] = field(default_factory=list)
+    protocol: int = 0
+    ports: bool = False
+    port: int = 0
+    other: bool = False
+    received: bool = False
+    sources: bool = False
+
+
+def names(named: Named, bridge: str, subnets: Sequence[IPNetwork]) -> bool:
+    """Return whether a rule concerns the packets of a network by their addresses or interfaces.
+
+    False for a rule against forged packets, which have a source address of the network but arrive at another interface.
+    """
+    if any(_is_pattern(name, bridge) for name in named.interfaces):
+        return True
+    by_address = any(a.version == b.version and a.overlaps(b) for a in named.subnets for b in subnets)
+    return by_address and not (named.received and named.sources)
+
+
+def _is_pattern(name: str, bridge: str) -> bool:
+    """Return whether a compared name is the bridge's name, or a pattern that matches it (``br-*``)."""
+    return bridge == name.rstrip("\0") if "\0" in name else bridge.startswith(name)
+
+
+def conditions_of(rule: Rule) -> Named:
+    """Return the values with which a rule compares packets."""
+    named, source, data, mask = Named(), "", dict[int, bytes](), b""
+    for name, attributes in rule:
+        if name in ("meta", "payload"):
+            source, data, mask = name, attributes, b""
+        elif name == "bitwise":
+            mask = read(attributes.get(MASK, b"")).get(VALUE, b"")
+        elif name == "cmp" and attributes.get(OPERATION) == EQUAL:
+            _compare(named, source, data, mask, read(attributes.get(DATA, b"")).get(VALUE, b""))
+        elif name not in WITHOUT_CONDITION or name == "cmp":
+            named.other, source = True, ""
+    return named
+
+
+def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, value: bytes) -> None:
+    """Add one comparison of a rule to ``named``.
+
+    The rule compares a field of the packet with ``value``, in the bits of ``mask``; an empty ``mask`` means all bits.
+    ``source`` is the expression that loads the field, "meta" or "payload". ``data`` holds its netlink attributes.
+    """
+    if source == "payload":
+        _compare_payload(named, _number(data, BASE), _number(data, OFFSET), mask, value)
+        return
+    key = _number(data, KEY) if source == "meta" else 0
+    if key in INTERFACES:
+        named.interfaces.append(value.decode("utf-8", "surrogateescape"))
+        named.received |= key == INTERFACES[0]
+    elif key == PROTOCOL:
+        named.protocol = int.from_bytes(value, "big")
+    elif key != IP_VERSION:
+        named.other = True
+
+
+def _compare_payload(named: Named, base: int, offset: int, mask: bytes, value: bytes) -> None:
+    """Add the comparison of a header's field at ``offset`` to ``named``; ``base`` says which header."""
+    version = OFFSETS.get(offset, 0)
+    if base == NETWORK_HEADER and version and len(value) <= LENGTH[version] and (offset, len(value)) != TTL:
+        named.subnets.append(_subnet(version, value, mask))
+        named.sources |= offset in SOURCES
+    elif base == NETWORK_HEADER and offset in PROTOCOL_FIELDS and len(value) == 1:
+        named.protocol = value[0]
+    elif base == TRANSPORT_HEADER and (offset, len(value)) in PORT_FIELDS and named.protocol in WITH_PORTS:
+        named.ports = True
+        named.port = int.from_bytes(value[2 - offset :], "big") or named.port
+    else:
+        named.other = True
+
+
+def _number(data: Mapping[int, bytes], key: int) -> int:
+    return int.from_bytes(data.get(key, b""), "big")
+
+
+def _subnet(version: int, value: bytes, mask: bytes) -> IPNetwork:
+    """Return the subnet with which a rule compares an address, from the rule's ``value`` and ``mask``.
+
+    If the prefix length is a multiple of 8, nft compares only the bytes of the prefix. ``value`` then has only these
+    bytes, and ``mask`` is empty.
+    """
+    bits = "".join(f"{byte:08b}" for byte in mask or b"\xff" * len(value))
+    prefix = len(bits) - len(bits.lstrip("1"))
+    address = int.from_bytes(value.ljust(LENGTH[version], b"\0"), "big")
+    return ip_network((address.to_bytes(LENGTH[version], "big"), prefix), strict=False)
