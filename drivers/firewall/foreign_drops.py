@@ -4,8 +4,8 @@ Examples are the chain policies of Docker and ufw, and the last rule of firewall
 drops it, even if hawse's table accepts it. This module changes nothing of other programs.
 
 The exact result of a table's rules depends on the packet, so this module uses an approximation. It assumes that a table
-accepts a network's packets if a rule names the network's bridge or subnet, or accepts everything. The module does not
-read the contents of sets. The module cannot see the tables of iptables-legacy.
+accepts a network's packets if a rule that does not drop names the network's bridge or subnet, or if a rule accepts
+everything. The module does not read the contents of sets. The module cannot see the tables of iptables-legacy.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _affected(
 ) -> list[str]:
     if _accepts_everything(chain, rules):
         return []
-    conditions = [conditions_of(rule) for listed in rules.values() for rule in listed]
+    conditions = [conditions_of(rule) for listed in rules.values() for rule in listed if not is_dropping(rule)]
     return [
         bridge
         for bridge, subnets in known.items()
@@ -156,6 +156,11 @@ def _listed(session: Session, chain: Chain, narrowing: bytes = b"") -> list[dict
 def _rule(attributes: dict[int, bytes]) -> Rule:
     parts = (read(part) for _, part in each(attributes.get(EXPRESSIONS, b"")))
     return [(read_text(part[NAME]), read(part.get(DATA, b""))) for part in parts]
+
+
+def is_dropping(rule: Rule) -> bool:
+    """Return whether a rule drops the packets that match its conditions."""
+    return bool(rule) and outcome(rule[-1:]) == DROP
 
 
 def outcome(rule: Rule) -> bytes | None:

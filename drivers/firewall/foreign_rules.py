@@ -13,7 +13,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from drivers.firewall.foreign_conditions import UDP, Rule, conditions_of, names
-from drivers.firewall.foreign_drops import ACCEPT, DROP, FORWARD, Chain, filtering_chains, outcome, rules_of
+from drivers.firewall.foreign_drops import (
+    ACCEPT,
+    DROP,
+    FORWARD,
+    Chain,
+    filtering_chains,
+    is_dropping,
+    outcome,
+    rules_of,
+)
 from drivers.linux.netlink import Session
 from drivers.linux.nfnetlink import NETFILTER
 from drivers.model import IPNetwork
@@ -67,7 +76,7 @@ def find_blocking_chains(port: int) -> dict[str, bool]:
         for chain in filtering_chains(session, (INPUT,)):
             rules = [rule for rule in rules_of(session, chain) if conditions_of(rule).protocol in (0, UDP)]
             naming = [rule for rule in rules if conditions_of(rule).port == port]
-            if any(_drops(rule) for rule in naming):
+            if any(is_dropping(rule) for rule in naming):
                 chains[str(chain)] = True
             elif chain.policy == DROP and not naming and not any(_may_accept(rule) for rule in rules):
                 chains[str(chain)] = False
@@ -95,7 +104,7 @@ def _of_table(
     rules = rules_of(session, chain)
     translated = any(_accepts_translated(rule) for rule in rules)
     for rule in rules:
-        if _drops(rule):
+        if is_dropping(rule):
             named = conditions_of(rule)
             inward = bool(named.interfaces) and not named.received and not named.subnets
             concerned = routed if inward and translated else known
@@ -111,8 +120,3 @@ def _accepts_translated(rule: Rule) -> bool:
     """
     by_status = any(name == "ct" and data.get(CT_KEY) == STATUS for name, data in rule)
     return by_status and outcome(rule[-1:]) == ACCEPT
-
-
-def _drops(rule: Rule) -> bool:
-    """Return whether a rule drops the packets that match its conditions."""
-    return bool(rule) and outcome(rule[-1:]) == DROP

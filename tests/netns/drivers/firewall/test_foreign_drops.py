@@ -30,6 +30,8 @@ NOT_ACCEPTING = [
     "tcp dport 80 accept",
     'iifname "br-" accept',
     'iifname "br-x1" accept',
+    'iifname "br-x" drop',
+    "ip daddr 172.18.0.0/16 counter reject",
 ]
 
 
