@@ -30,7 +30,8 @@ MATCHES = {4: 112, 6: 168}  # size of an entry before its matches, in bytes
 INTERFACES = {4: 16, 6: 64}  # offset of the names of the interfaces; four fields of 16 bytes
 PROTOCOL, FLAGS, INVERTED = {4: 80, 6: 128}, {4: 82, 6: 131}, {4: 83, 6: 132}  # offsets of fields
 FRAGMENTS, GOTO = {4: 1, 6: 0}, {4: 2, 6: 4}  # bits of FLAGS
-IN, OUT, SOURCE, DESTINATION, OTHER = 1, 2, 8, 16, 64  # bits of INVERTED: IPT_INV_VIA_IN to IPT_INV_PROTO
+IN, OUT, SOURCE, DESTINATION, WHOLE, OTHER = 1, 2, 8, 16, 32, 64
+"""Bits of INVERTED: IPT_INV_VIA_IN, _VIA_OUT, _SRCIP, _DSTIP, _FRAG and _PROTO."""
 
 
 class Unproven(Exception):
@@ -129,7 +130,7 @@ class _Reader:
             yield turned(_is_at(name, data[at : at + 16], data[at + 32 : at + 48]), inverted & bit)
         protocol = struct.unpack_from("=H", data, PROTOCOL[version])[0]
         yield turned(protocol in (0, NUMBERS[packet.l4]), inverted & OTHER)
-        yield not data[FLAGS[version]] & FRAGMENTS[version]
+        yield turned(not data[FLAGS[version]] & FRAGMENTS[version], inverted & WHOLE)
 
     def _extensions(self, entry: Entry) -> Iterator[bool | None]:
         at = MATCHES[self._version]

@@ -34,6 +34,7 @@ DROPS = {
     "-A deep -p tcp -j RETURN; -A FORWARD -j deep; -A FORWARD -j DROP": 2,
     "-A deep -p udp -j ACCEPT; -A FORWARD -g deep; -A FORWARD -j ACCEPT; -P FORWARD DROP": 0,
     "-t mangle -A FORWARD -j DROP": 1,
+    "-A FORWARD ! -f -j DROP": 1,
 }
 PASSES = [
     "-A FORWARD -p tcp --dport 80 -j ACCEPT; -P FORWARD DROP",
@@ -47,6 +48,7 @@ PASSES = [
     "-A FORWARD -m mark --mark 7 -j ACCEPT; -A FORWARD -j DROP",
     "-A FORWARD -m conntrack --ctstate DNAT -j ACCEPT; -A FORWARD -j DROP",
     "-A FORWARD -f -j DROP",
+    "-A FORWARD ! -f -j ACCEPT; -P FORWARD DROP",
     "-A deep -j ACCEPT; -A FORWARD -j deep; -P FORWARD DROP",
     "-A INPUT -j DROP",
 ]
