@@ -108,9 +108,11 @@ def _is_local(address: IPAddress | None, kinds: int) -> bool | None:
 
 
 def _is_echo(data: bytes, packet: Packet) -> bool:
-    kind, _, _, inverted = data[:4]  # type, lowest and highest code, flag
+    """Return whether a match for a type and a range of codes matches the packet, an echo message with the code 0."""
+    kind, lowest_code, _, inverted = data[:4]  # the third value is the highest code
     request, reply = echo.KINDS[packet.version][2:]
-    return (kind in (ANY_TYPE, request if packet.state == "new" else reply)) != bool(inverted)
+    is_kind = kind == (request if packet.state == "new" else reply)
+    return (kind == ANY_TYPE or (is_kind and not lowest_code)) != bool(inverted)
 
 
 def _is_between(port: int, low: int, high: int) -> bool | None:

@@ -90,6 +90,10 @@ def test_a_rule_for_answers_or_pings_drops_only_these(netns):
     assert read(netns, "-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT; -P FORWARD DROP", ANSWER) is None
     assert read(netns, "-A FORWARD -p icmp --icmp-type echo-request -j DROP", PING) is not None
     assert read(netns, "-A FORWARD -p icmp --icmp-type echo-reply -j DROP", PING) is None
+    assert read(netns, "-A FORWARD -p icmp --icmp-type 8/0 -j DROP", PING) is not None
+    assert read(netns, "-A FORWARD -p icmp --icmp-type 8/1 -j DROP", PING) is None
+    assert read(netns, "-A FORWARD -p icmp ! --icmp-type 8/1 -j DROP", PING) is not None
+    assert read(netns, "-A FORWARD -p icmp --icmp-type any -j DROP", PING) is not None
     assert read(netns, "-A FORWARD -p tcp -j DROP", PING) is None
 
 
