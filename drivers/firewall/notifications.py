@@ -16,13 +16,13 @@ from typing import NamedTuple
 from drivers.firewall.transaction import SIGNATURE
 from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import HEADER, SOL_NETLINK, Session, messages, open_socket, pending
+from drivers.linux.netlink import HEADER, SOL_NETLINK, Session, messages, open_socket, pending, resize_buffer
 from drivers.linux.nfnetlink import FAMILIES, NETFILTER, NFGENMSG
 from drivers.linux.process import INITIAL_PID_NAMESPACE
 from drivers.model import News
 
 GROUP, ADD_MEMBERSHIP = 7, 1  # kernel constants NFNLGRP_NFTABLES, NETLINK_ADD_MEMBERSHIP
-BUFFER, BUFFER_FORCE = 1 << 22, 33  # size of the receive buffer in bytes; socket option SO_RCVBUFFORCE
+BUFFER = 1 << 22  # size of the receive buffer in bytes
 NEW_ELEMENTS, NEW_GENERATION, GET_GENERATION = 10 << 8 | 12, 10 << 8 | 15, 10 << 8 | 16
 TABLE = 1  # attribute NFTA_TABLE_NAME; messages about chains, sets, rules and elements use the same number
 GENERATION, PROCESS, PROCESS_NAME = 1, 2, 3  # attributes NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME
@@ -130,10 +130,7 @@ def follow(buffer_bytes: int = 0) -> socket.socket:
     opened = open_socket(NETFILTER, socket.SOCK_NONBLOCK)
     try:
         if buffer_bytes:
-            try:
-                opened.setsockopt(socket.SOL_SOCKET, BUFFER_FORCE, buffer_bytes)
-            except PermissionError:
-                opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+            resize_buffer(opened, socket.SO_RCVBUF, buffer_bytes)
         with kernel_errors("follow", "nftables"):
             opened.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, GROUP)
     except BaseException:

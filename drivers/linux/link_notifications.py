@@ -10,16 +10,15 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Literal, NamedTuple
 
 from drivers.linux import attributes, socket_filter
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import SOL_NETLINK, messages, open_socket, pending, session
+from drivers.linux.netlink import SOL_NETLINK, messages, open_socket, pending, resize_buffer, session
 
 Kind = Literal["link", "port", "address", "route", "neighbor", "forwarding"]
 
-ADD_MEMBERSHIP, BUFFER_FORCE = 1, 33  # kernel constants NETLINK_ADD_MEMBERSHIP, SO_RCVBUFFORCE
+ADD_MEMBERSHIP = 1  # kernel constant NETLINK_ADD_MEMBERSHIP
 LINKS, NEIGHBORS, ADDRESSES, ROUTES, FORWARDING = (1,), (3,), (5, 9), (7, 11), (24, 25)  # RTNLGRP_*, IPv4 and IPv6
 HOST = (*LINKS, *ADDRESSES, *ROUTES, *FORWARDING)
 SANDBOX = (*LINKS, *ADDRESSES, *ROUTES)
@@ -92,8 +91,7 @@ class LinkListener:
         self._socket = open_socket(flags=socket.SOCK_NONBLOCK)
         try:
             if buffer_bytes:
-                with suppress(PermissionError):
-                    self._socket.setsockopt(socket.SOL_SOCKET, BUFFER_FORCE, buffer_bytes)
+                resize_buffer(self._socket, socket.SO_RCVBUF, buffer_bytes)
             if accepts:
                 socket_filter.attach(self._socket, accepts)
             with kernel_errors("follow", "links"):

@@ -29,7 +29,9 @@ NAMESPACE_OF_SOCKET = 0x894C  # request number for ioctl(2): SIOCGSKNS
 INDEX_OF_NAME, NAME_OF_INDEX = 0x8933, 0x8910  # request numbers for ioctl(2): SIOCGIFINDEX, SIOCGIFNAME
 IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
 RECEIVE = 1 << 17  # maximum number of bytes of one read
-SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # one send of this size in bytes always fits; socket option SO_SNDBUFFORCE
+SEND = 1 << 16  # one send of this size in bytes always fits
+FORCING = {socket.SO_SNDBUF: 32, socket.SO_RCVBUF: 33}
+"""The socket options SO_SNDBUFFORCE and SO_RCVBUFFORCE, which set the same sizes without the limit for every user."""
 TIMEOUT = 60  # seconds to wait for an answer of the kernel
 POLL_INTERVAL_SECONDS = 0.0003  # seconds between two checks of whether a request has taken effect
 
@@ -90,7 +92,7 @@ class Session:
         self._sent = number or self._sent + 1
         data = b"".join([_packed(message, self._sent) for message in messages])
         if len(data) > SEND:
-            self._make_room(2 * len(data))
+            resize_buffer(self._socket, socket.SO_SNDBUF, 2 * len(data))
         self._socket.send(data)
         self._answers(self._sent)
 
@@ -203,16 +205,6 @@ class Session:
                 continue
         raise OSError(errno.EINTR, "list changed while it was read")
 
-    def _make_room(self, size: int) -> None:
-        """Enlarge the socket's send buffer to ``size`` bytes.
-
-        In a user namespace, root gets only the size that the host allows every user.
-        """
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, SEND_BUFFER_FORCE, size)
-        except PermissionError:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
-
     def _send(self, kind: int, body: bytes, flags: int) -> int:
         self._sent += 1
         self._socket.send(_packed(Message(kind, flags, body), self._sent))
@@ -295,6 +287,17 @@ def open_socket(protocol: int = socket.NETLINK_ROUTE, flags: int = 0) -> socket.
         opened.close()
         raise
     return opened
+
+
+def resize_buffer(opened: socket.socket, option: int, size: int) -> None:
+    """Set the size of a socket's buffer in bytes; ``option`` is SO_SNDBUF or SO_RCVBUF.
+
+    In a user namespace, root gets only the size that the host allows every user.
+    """
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, FORCING[option], size)
+    except PermissionError:
+        opened.setsockopt(socket.SOL_SOCKET, option, size)
 
 
 def pending(opened: socket.socket, limit: int = sys.maxsize) -> Iterator[bytes | None]:

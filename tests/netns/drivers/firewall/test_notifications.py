@@ -16,7 +16,7 @@ from drivers.firewall.elements import Element
 from drivers.firewall.notifications import NftablesListener
 from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
-from drivers.linux.netlink import SOL_NETLINK
+from drivers.linux.netlink import FORCING, SOL_NETLINK
 from drivers.model import News
 from tests.installation import CHECKOUT
 
@@ -124,7 +124,7 @@ def test_thousands_of_elements_of_another_program_are_passed_over(place):
 
 
 def test_lost_notifications_count_as_a_foreign_change(place):
-    place.listener._socket.setsockopt(socket.SOL_SOCKET, notifications.BUFFER_FORCE, 1)
+    place.listener._socket.setsockopt(socket.SOL_SOCKET, FORCING[socket.SO_RCVBUF], 1)
     elements = ", ".join(map(str, range(1, 3000)))
     place.run("nft", "-f", "-", stdin=None, input=f"add element inet other s {{ {elements} }}\n")
     assert place.listener.read().foreign
