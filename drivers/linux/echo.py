@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from drivers.model import IPAddress
 
@@ -25,8 +25,9 @@ def answering(addresses: Iterable[IPAddress], seconds: float) -> set[IPAddress]:
     """
     waiting, answered = set(addresses), set[IPAddress]()
     identifier = os.getpid() & 0xFFFF
-    with selectors.DefaultSelector() as selector:
-        sockets = {version: open_socket(version) for version in {address.version for address in waiting}}
+    with ExitStack() as opened, selectors.DefaultSelector() as selector:
+        versions = {address.version for address in waiting}
+        sockets = {version: opened.enter_context(open_socket(version)) for version in versions}
         for version, sock in sockets.items():
             selector.register(sock, selectors.EVENT_READ, version)
         for attempt in (1, 2):
@@ -34,8 +35,6 @@ def answering(addresses: Iterable[IPAddress], seconds: float) -> set[IPAddress]:
                 with suppress(OSError):
                     sockets[address.version].sendto(request(address.version, identifier, attempt), (str(address), 0))
             _collect(selector, waiting, answered, identifier, time.monotonic() + seconds / 2)
-        for sock in sockets.values():
-            sock.close()
     return answered
 
 
