@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Collection, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -89,18 +89,16 @@ class PacketTrace:
     ) -> None:
         self._probe, self._replies, self._searches = probe, dict[bytes, bool](), set[bytes]()
         self.answers: list[Answer] = []  # answers that are routed and leave the namespace
-        self._context = Context()
-        self._socket = open_socket(NETFILTER, socket.SOCK_NONBLOCK)
-        try:
+        with ExitStack() as opened:
+            self._context = opened.enter_context(closing(Context()))
+            self._socket = opened.enter_context(open_socket(NETFILTER, socket.SOCK_NONBLOCK))
             with kernel_errors("follow", "trace events"):
                 self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, TRACE_GROUP)
             self._add("inet", (), neighbours)
             for family in ("bridge", "arp", "netdev"):
                 with suppress(DriverError):  # this kernel does not support the family
                     self._add(family, devices, neighbours)
-        except BaseException:
-            self.close()
-            raise
+            self._opened = opened.pop_all()
 
     def _add(self, family: str, devices: Collection[str], neighbours: Collection[IPAddress]) -> None:
         rules = "; ".join(f"{match} meta nftrace set 1" for match in self._matches(family, neighbours))
@@ -168,8 +166,7 @@ class PacketTrace:
 
     def close(self) -> None:
         """Remove the trace's tables; idempotent."""
-        self._socket.close()
-        self._context.close()
+        self._opened.close()
 
 
 def rule_text(table: str, chain: str, handle: int) -> str:
