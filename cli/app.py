@@ -53,11 +53,10 @@ def open_default_engine() -> Engine:
 
 
 def standard(stream: TextIO | None, mode: str) -> BinaryIO:
-    """Return the byte stream of a standard stream.
+    """Return the byte stream of a standard stream such as ``sys.stdin``, or of the null device if ``stream`` is None.
 
-    ``stream`` is None if the standard stream was closed when this process started. The result is then a stream of the
-    null device, opened with ``mode``. It takes the closed stream's file descriptor number, so that no later file gets
-    it.
+    ``stream`` is None if the standard stream was closed when this process started. The null device is then opened with
+    ``mode`` ("rb" or "wb"). It gets the closed stream's file descriptor number, so that no later file gets this number.
     """
     if stream is not None:
         return stream.buffer
@@ -165,8 +164,9 @@ class App:
         """Show ``text`` on the terminal if the work in the ``with`` block takes longer than half a second.
 
         ``total`` is the size of the work in bytes, or 0 if it is unknown. The context manager yields a function, to
-        which the caller passes the number of bytes completed so far. Nothing is shown unless `has_color` is True for
-        stderr.
+        which the caller passes the number of bytes completed so far. ``text`` is only shown if stderr is a terminal
+        with colour (`has_color`). Inside another `waiting` block, ``text`` replaces that block's text, and the yielded
+        function does nothing.
         """
         if not self.has_color(self.stderr):
             yield lambda _: None
@@ -190,10 +190,10 @@ class App:
                 self._progress = None
 
     def removing(self, number: int, kind: str) -> AbstractContextManager[object]:
-        """Return a context manager that shows a notice if the command removes at least `NOTICE_LIMIT` objects.
+        """Return a context manager that shows "Removing 12 containers" if the command removes many objects.
 
-        The notice has ``number`` and ``kind``: "Removing 12 containers". It appears only after half a second
-        (`waiting`).
+        ``number`` is the number of objects, and ``kind`` is their plural, such as "containers". Nothing is shown for
+        fewer than `NOTICE_LIMIT` objects. The text appears only after half a second (`waiting`).
         """
         return self.waiting(f"Removing {number} {kind}") if number >= NOTICE_LIMIT else nullcontext()
 
@@ -226,7 +226,7 @@ class App:
 
     @property
     def columns(self) -> int:
-        """The width of the terminal on stdout, or 0 if it is unknown."""
+        """The number of columns of the terminal on stdout; 0 if stdout is no terminal, or if the number is unknown."""
         try:
             return os.get_terminal_size(self.stdout.fileno()).columns
         except (OSError, ValueError):
@@ -249,7 +249,7 @@ class App:
         self._write_text(self.stderr, "".join(f"{self.line(line, self.stderr)}\n" for line in lines))
 
     def help(self, text: str, stream: BinaryIO | None = None) -> None:
-        """Write a help text to ``stream`` or stdout; a terminal gets colours, and lines that fit into its width."""
+        """Write a help text to ``stream``, or to stdout if it is None; on a terminal, wrap and colour the text."""
         stream = stream or self.stdout
         if stream.isatty():
             text = _layout().help_page(text, self.columns, color=self.has_color(stream))
@@ -270,7 +270,10 @@ class App:
         return self.write(self.stderr, shown.encode("utf-8", "surrogateescape"))
 
     def line(self, text: str, stream: BinaryIO) -> str:
-        """Return a text for ``stream``; for a terminal, control characters and line breaks in the text are escaped."""
+        """Return a text that must stay on one line of ``stream``; for a terminal, escape all its control characters.
+
+        Line breaks and tabs are escaped too.
+        """
         return _escaping().escaped_line(text) if stream.isatty() else text
 
     def daemon_text(self, error: EngineError) -> str:
@@ -300,9 +303,10 @@ class App:
         self.write(self.stdout, text.encode("utf-8", "surrogateescape"))
 
     def draw_progress(self, messages: Iterable[dict[str, Any]], stream: BinaryIO) -> None:
-        """Draw the progress of a download on a terminal; ``messages`` are the progress messages of Docker's pull.
+        """Draw the progress of an image download on the terminal ``stream``.
 
-        The function imports rich only when it is called, because only output to a terminal needs rich.
+        ``messages`` are the progress messages that Docker's API sends during a pull. The function imports rich only
+        when it is called, because only output to a terminal needs rich.
         """
         from cli.output.download import draw
 

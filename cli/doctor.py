@@ -49,7 +49,10 @@ def doctor(app: App, fix: bool, format: str) -> None:
 
 
 def diagnosed(app: App, *, fix: bool) -> Diagnosis:
-    """Return the diagnosis; if daemon.json cannot be used, the diagnosis has only one check, with the error."""
+    """Check this host and return the results; with ``fix``, repair hawse's own objects and check again.
+
+    If daemon.json cannot be used, nothing is checked or repaired, and the only result is this fault.
+    """
     try:
         engine = app.engine
     except EngineError as error:
@@ -64,7 +67,8 @@ def diagnosed(app: App, *, fix: bool) -> Diagnosis:
 def write(app: App, diagnosis: Diagnosis, *, fix: bool) -> None:
     """Print the checks as a table, then the repairs and a summary.
 
-    The worst checks come last, because the end of the output is nearest to the prompt.
+    ``fix`` says whether repairs were requested; if none was necessary, a line says so. The worst checks come last,
+    because the end of the output is nearest to the prompt.
     """
     shown = summarised(diagnosis.checks)
     if app.on_terminal:
@@ -83,13 +87,16 @@ def _head(check: Check) -> tuple[Cell, Cell]:
 
 
 def _finding(check: Check) -> Cell:
-    """Return the finding, with its cause and remedy on lines below, because a terminal has no room for more columns."""
+    """Return the table cell with a check's finding, and with the cause and the remedy on the lines below.
+
+    All are in one cell, because a terminal has no room for more columns.
+    """
     named = (("cause", check.cause), ("fix", check.fix))
     return Cell(check.what, below=[f"  {name}: {value}" for name, value in named if value])
 
 
 def summarised(checks: Sequence[Check]) -> list[Check]:
-    """Return the checks, with the warnings and then the faults at the end.
+    """Return the checks in the order good results, warnings, faults.
 
     At least `GROUP_LIMIT` good results with the same finding about one kind of object become one result.
     """

@@ -24,7 +24,7 @@ def record() -> None:
 
 
 def dry_engine(app: App) -> Engine:
-    """Return an engine that records changes and does not make them. The command's own output is discarded."""
+    """Return an engine that records its changes and does not make them; discard the command's output to stdout."""
     app.stdout = io.BytesIO()
     dry_run = DryRun()
     _dry_runs.append(dry_run)

@@ -65,7 +65,7 @@ def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
 def absent(app: App, kind: str, name: str) -> Json:
     """Return the document of the swarm node ``name``; for a ``kind`` other than "node", raise Docker's error.
 
-    The other kinds are those that hawse lacks, such as "volume".
+    The other kinds are objects of Docker that hawse does not have, such as "volume".
     """
     if kind in ABSENT:
         raise NotFound(ABSENT[kind].format(name=name))
@@ -83,7 +83,7 @@ def find(inspectors: dict[str, Callable[[str], Json]], kind: str, name: str, *, 
 
     - there is no such object
     - ``name`` is empty
-    - an error has a text of SKIPPABLE
+    - the error's text contains one of the texts in SKIPPABLE
 
     Any other error is raised.
     """

@@ -42,8 +42,9 @@ def port(app: App, container: str, private_port: str | None) -> None:
 def mappings_of(ports: PortMap, container_port: str, container: str) -> list[str]:
     """Return the host addresses, with their ports, on which one container port is published.
 
-    If ``container_port`` names no protocol, the protocol is tcp. Raises StatusError if the container port is invalid or
-    not published. ``container`` is the container's name in the error text.
+    ``ports`` maps container ports such as "80/tcp" to their bindings (see `addresses`), or to None if a port is not
+    published. If ``container_port`` names no protocol, the protocol is tcp. Raises StatusError if the container port is
+    invalid or not published. ``container`` is the container's name in the error text.
     """
     number, _, protocol = container_port.partition("/")
     try:
@@ -57,7 +58,10 @@ def mappings_of(ports: PortMap, container_port: str, container: str) -> list[str
 
 
 def addresses(bindings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return each host address with its host port, such as ``0.0.0.0:8080``; IPv6 addresses are in brackets."""
+    """Return the host address and port of each binding, such as ``0.0.0.0:8080``; IPv6 addresses are in brackets.
+
+    A binding has the keys "HostIp" and "HostPort".
+    """
     return [
         f"[{b['HostIp']}]:{b['HostPort']}" if ":" in b["HostIp"] else f"{b['HostIp']}:{b['HostPort']}" for b in bindings
     ]

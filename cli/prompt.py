@@ -38,7 +38,8 @@ Filters = Mapping[str, tuple[str, ...]]
 def prune_command(short: str, removed: str) -> Callable[[Callable[[App, Filters], None]], click.Command]:
     """Return a decorator that makes a command ``prune`` from a function that removes unused objects.
 
-    ``short`` is the command's help text. ``removed`` names the removed objects in the question to the user.
+    The function gets the `App` and the values of ``--filter``. ``short`` is the command's help text. ``removed`` names
+    the removed objects in the question to the user.
     """
 
     def made(prune: Callable[[App, Filters], None]) -> click.Command:

@@ -122,7 +122,7 @@ class Root(Group):
         return examples.notes(line)
 
     def check(self, ctx: click.Context) -> None:
-        """Check that this command may have the given global flags; raises StatusError.
+        """Check that the command of ``ctx`` may have the given global flags; raises StatusError.
 
         The flags must not name another host. ``--dry-run`` is only for commands that support dry runs.
         """

@@ -22,8 +22,9 @@ UNKNOWN = 2
 @click.argument("target")
 @click.pass_obj
 def trace(app: App, origin: str, target: str, dry: bool, format: str) -> int:
-    """Print the path from SOURCE to TARGET and the culprit (the first proven fault), if there is one.
+    """Print the path from ``origin`` to ``target``, whether the target is reachable, and the culprit if there is one.
 
+    The culprit is the first proven fault, or only a warning if the target is reachable. With ``dry``, no probe is sent.
     The exit code is 0 for a reachable target, 1 for an unreachable target, and 2 for an unknown result.
     """
     if format not in ("text", "json"):
@@ -41,7 +42,11 @@ def trace(app: App, origin: str, target: str, dry: bool, format: str) -> int:
 
 
 def text(app: App, document: dict[str, Any], origin: str, target: str) -> str:
-    """Return the output for users: the path as a tree, a line about the culprit, and a line with the remedy."""
+    """Return the result of a trace as readable text: the path as a tree, the verdict, the culprit and the remedy.
+
+    ``document`` is the result in the form of ``--format json``. Each of the other parts is one line. If there is no
+    culprit (a proven fault or a warning), the lines about the culprit and the remedy are missing.
+    """
     from rich.console import Console
     from rich.text import Text
     from rich.tree import Tree
