@@ -13,7 +13,7 @@ INK, SOFT, WHITE = "#0f172a", "#475569", "#ffffff"
 
 
 class Canvas:
-    """The elements of an SVG document; all measures are in pixels."""
+    """The elements of an SVG document; all measures are in pixels, and ``y`` increases downwards."""
 
     def __init__(self) -> None:
         self._elements: list[str] = []
@@ -32,7 +32,11 @@ class Canvas:
         dashed: bool = False,
         opacity: float = 1,
     ) -> None:
-        """Add a rectangle; ``radius`` is the radius of its corners."""
+        """Add a rectangle whose upper left corner is at (``x``, ``y``).
+
+        ``radius`` is the radius of its corners. ``fill`` is the colour of its area, with ``opacity`` from 0 to 1.
+        ``stroke`` is the colour of its border; "" means no border. With ``dashed``, the border is a dashed line.
+        """
         line = f' stroke="{stroke}" stroke-width="{stroke_width:g}"' if stroke else ""
         dashes = ' stroke-dasharray="7 5"' if dashed else ""
         solid = f' fill-opacity="{opacity:g}"' if opacity < 1 else ""
@@ -40,7 +44,10 @@ class Canvas:
         self._elements.append(f'<rect {place} fill="{fill}"{solid}{line}{dashes}/>')
 
     def header(self, x: float, y: float, width: float, height: float, radius: float, fill: str) -> None:
-        """Add a rectangle that has round corners only at its top."""
+        """Add a rectangle of the colour ``fill`` that has round corners only at its top.
+
+        Its upper left corner is at (``x``, ``y``). ``radius`` is the radius of the round corners.
+        """
         corner, flat = f"a{radius:g} {radius:g} 0 0 1", width - 2 * radius
         path = f"M{x:g} {y + height:g}v{radius - height:g}{corner} {radius:g}-{radius:g}h{flat:g}"
         self._elements.append(f'<path d="{path}{corner} {radius:g} {radius:g}v{height - radius:g}z" fill="{fill}"/>')
@@ -60,7 +67,8 @@ class Canvas:
     ) -> None:
         """Add a text that is at most ``room`` pixels wide; escape the text, and cut it if it may be wider.
 
-        The text begins at ``x``, or ends there with ``to_the_left``.
+        The text begins at ``x``, or ends at ``x`` with ``to_the_left``. ``y`` is the position of its baseline. ``size``
+        is the font size.
         """
         shown = clean(data, max(1, int(room / (size * LETTER[font]))))
         # Replace U+FFFE and U+FFFF, because XML allows neither of them, not even as an escape.

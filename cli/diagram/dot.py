@@ -8,7 +8,10 @@ from cli.diagram.parts import Json, addresses, clean, colour, facts, groups, por
 
 
 def draw(document: Json) -> str:
-    """Return the graph: an ellipse for each network, a box for each container, an edge for each endpoint."""
+    """Return a network map as text in the DOT language of Graphviz.
+
+    It has an ellipse for each network, a box for each container, and an edge for each endpoint.
+    """
     head = ["graph hawse {", "    rankdir=LR;", '    node [fontname="sans-serif"]; edge [fontname="monospace"];']
     return "\n".join([*head, *_lines(document), "}"]) + "\n"
 
@@ -34,7 +37,7 @@ def _lines(document: Json) -> Iterator[str]:
 
 
 def _quoted(*lines: str) -> str:
-    r"""Return a quoted label of several lines.
+    r"""Return a quoted DOT label with one or more lines; empty lines are omitted.
 
     DOT replaces escapes such as ``\N`` and HTML entities such as ``&lt;``, so backslashes and ampersands are escaped.
     """

@@ -10,7 +10,10 @@ PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 
 def draw(document: Json) -> str:
-    """Return the flowchart: a hexagon for each network, a box for each container, an edge for each endpoint."""
+    """Return a network map as the text of a Mermaid flowchart.
+
+    It has a hexagon for each network, a box for each container, and an edge for each endpoint.
+    """
     return "\n".join(["flowchart LR", *_lines(document)]) + "\n"
 
 
@@ -36,12 +39,15 @@ def _lines(document: Json) -> Iterator[str]:
 
 
 def _class(driver: str) -> str:
-    """Return the name of a driver's style: only ASCII letters and digits, because a driver may have any name."""
+    """Return the name of the Mermaid style for the networks of a driver: "driver_" and a part of the driver's name.
+
+    This part has only the ASCII letters and digits, because a driver may have any name.
+    """
     return f"driver_{''.join(c for c in driver if c.isascii() and c.isalnum())}"
 
 
 def _label(*lines: str) -> str:
-    """Return a quoted label; each character that is special in Mermaid or HTML becomes a numeric entity."""
+    """Return a quoted Mermaid label with these lines; write special characters of Mermaid and HTML as entities."""
     return '"' + "<br/>".join(_escaped(clean(line)) for line in lines) + '"'
 
 

@@ -32,8 +32,8 @@ class HostGroup(NamedTuple):
 def groups(network: Json) -> list[HostGroup]:
     """Return the containers of a network by host, in the order of the hosts' names.
 
-    A title has the host's name and address, such as "web1 (192.0.2.7, this host)". If the map has no hosts for the
-    network, there is one group with the title "".
+    ``network`` is an element of the network map's list of networks. A title has the host's name and address, such as
+    "web1 (192.0.2.7, this host)". If the map has no hosts for the network, there is one group with the title "".
     """
     if not network["Hosts"]:
         return [HostGroup("", network["Containers"])]
@@ -47,7 +47,7 @@ def groups(network: Json) -> list[HostGroup]:
 
 
 def clean(data: str, longest: int = LONGEST) -> str:
-    """Return a name with its control characters escaped, and cut to ``longest`` terminal columns."""
+    """Return the name ``data`` with its control characters escaped, and cut to ``longest`` terminal columns."""
     return ellipsis(escaped_line(data), longest)
 
 
@@ -61,7 +61,7 @@ def addresses(container: Json) -> list[str]:
 
 
 def subnets(network: Json) -> list[str]:
-    """Return the subnets of a network."""
+    """Return the subnets of a network in CIDR notation."""
     return [pool["Subnet"] for pool in network["Subnets"]]
 
 
@@ -71,7 +71,7 @@ def facts(network: Json) -> list[str]:
 
 
 def ports(container: Json) -> list[str]:
-    """Return short texts of the published ports, without the addresses 0.0.0.0 and [::]; equal texts appear once.
+    """Return a container's published ports as short texts, without 0.0.0.0 and [::]; equal texts appear once.
 
     Example: "0.0.0.0:8080->80/tcp" gives "8080 → 80/tcp".
     """
@@ -99,5 +99,5 @@ def colour(driver: str) -> str:
 
 
 def drivers(document: Json) -> Iterable[str]:
-    """Return the drivers of the networks, each once."""
+    """Return the names of the drivers in a network map, each once."""
     return dict.fromkeys(network["Driver"] for network in document["Networks"])

@@ -102,7 +102,7 @@ class _Panel:
         return height
 
     def group(self, area: Area, title: str, containers: Sequence[Json]) -> float:
-        """Draw a box with the containers of one host, and return its height."""
+        """Draw a box with the containers of one host, and return its height; ``title`` names the host."""
         inner = Area(area.x + PAD / 2, area.y + GROUP_TITLE, area.width - PAD)
         height = GROUP_TITLE + max(_Panel(Canvas(), self.network, self.joined).cards(inner, containers), PAD / 2)
         self.canvas.box(*area, height - 4, radius=10, fill=self.paint, opacity=0.08)
@@ -125,7 +125,7 @@ class _Panel:
         return height
 
     def card(self, area: Area, height: float, name: str, lines: Sequence[Line]) -> None:
-        """Draw the card of one container with this ``height``."""
+        """Draw the card of one container: a box of this ``height`` with ``name`` and, below it, ``lines``."""
         x, y, width = area
         self.canvas.box(x, y, width, height, radius=9, stroke=BORDER)
         self.canvas.box(x, y + 9, 4, height - 18, radius=2, fill=self.paint)
@@ -139,7 +139,7 @@ class _Panel:
             self.canvas.text(x + left, base, text, width - left - 12, font=SANS if kind == "name" else MONO, fill=fill)
 
     def lines(self, container: Json) -> list[Line]:
-        """Return the lines below the name in a container's card."""
+        """Return the lines below the name in a container's card: its addresses, names, ports and other networks."""
         interface = f" · {container['Interface']}" if container["Interface"] else ""
         shown = [Line("address", address + interface) for address in addresses(container)]
         if container["Names"]:
