@@ -137,7 +137,10 @@ VOLUME_OPTIONS = struct(
 
 
 def _file_mode(raw: Raw) -> bytes:
-    """Format an os.FileMode as Go prints it: type letters, then the nine permission letters."""
+    """Format an os.FileMode as Go prints it: type letters, then the nine permission letters.
+
+    ``raw`` is the integer with the bits of the mode.
+    """
     letters = "".join(letter for bit, letter in enumerate("dalTLDpSugct?") if raw & 1 << (31 - bit)) or "-"
     bits = "".join(letter if raw & 1 << (8 - bit) else "-" for bit, letter in enumerate("rwxrwxrwx"))
     return (letters + bits).encode()

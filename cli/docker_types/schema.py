@@ -23,7 +23,10 @@ def named(type_: Type, key: str) -> Tagged:
 
 
 def optional(type_: Type, key: str = "") -> Tagged:
-    """Declare a field that is omitted from the JSON text when the field is empty."""
+    """Declare a field that is omitted from the JSON text when the field is empty.
+
+    ``key`` is its name in JSON; "" means the field's own name.
+    """
     return Tagged(type_, key, omit_empty=True)
 
 

@@ -32,7 +32,7 @@ def load(text: str) -> Any:
 
 
 def _grown(items: list[Raw]) -> Slice:
-    """Return a slice of ``items`` that has the capacity of a slice to which Go's append has added them.
+    """Return a Go slice of ``items`` with the capacity that Go's append would give it.
 
     The capacity is the number of elements up to which the template function ``slice`` may reach. Up to 512 elements, it
     is the length rounded up to a power of two. In hawse, the capacity of a longer slice is its length.

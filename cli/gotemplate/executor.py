@@ -158,7 +158,7 @@ class Executor(Evaluator):
         """Set the variables that a range action declares.
 
         If the action declares a single variable, the variable gets the element. Of two variables, the first gets the
-        index and the second gets the element.
+        index (for a map, the key) and the second gets the element.
         """
         decl = branch.pipe.decl
         values = (index, element) if len(decl) > 1 else (element,)

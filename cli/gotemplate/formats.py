@@ -133,7 +133,10 @@ class _Format:
         self._after_index = False
 
     def _number_argument(self) -> int | None:
-        """Return the next argument as a width or precision; None if it is missing, no integer, or too large."""
+        """Return the next argument, which a ``*`` in the format uses as width or precision.
+
+        Return None if the argument is missing, is no integer, or is too large.
+        """
         if self.arg >= len(self.args):
             return None
         value = unwrap(self.args[self.arg])
@@ -179,5 +182,8 @@ class _Format:
 
 
 def sprintf(format_: bytes, args: Sequence[Value | None], budget: Budget) -> bytes:
-    """Return ``args`` printed in the given format (fmt.Sprintf)."""
+    """Return ``args`` printed with the format string ``format_``, as Go's fmt.Sprintf does.
+
+    ``budget`` limits the bytes of the result.
+    """
     return _Format(decode(format_), args, budget).run()

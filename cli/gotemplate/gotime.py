@@ -39,9 +39,9 @@ _FIRST_RUNES = frozenset(element[0] for element in _LAYOUT) | set(".,")
 
 
 class Civil:
-    """The calendar date and the time of day of a raw time (the list that the module's docstring describes).
+    """The calendar date and the time of day of a raw time, both in the time zone of the raw time.
 
-    Both are in the time zone of the raw time.
+    A raw time is the list ``[nanoseconds, seconds since year 1, zone offset in seconds or None for UTC]``.
     """
 
     def __init__(self, raw: Raw) -> None:
@@ -60,9 +60,9 @@ class Civil:
 
 
 def parse_rfc3339(text: str) -> Raw:
-    """Parse a time in RFC 3339 form; raises ValueError if the text is invalid.
+    """Parse a time in RFC 3339 form, and return it as a raw time; raises ValueError if the text is invalid.
 
-    Return a raw time: the list that the module's docstring describes.
+    A raw time is the list ``[nanoseconds, seconds since year 1, zone offset in seconds or None for UTC]``.
     """
     day, _, clock = text.partition("T")
     offset = None
@@ -152,9 +152,10 @@ _FORMATTERS = _formatters()
 
 
 def format_time(raw: Raw, layout: str) -> str:
-    """Format a raw time (the list that the module's docstring describes) with a Go layout.
+    """Format a raw time with a Go layout.
 
-    As in Go, the layout shows how the reference time Mon Jan 2 15:04:05 MST 2006 would be written.
+    ``raw`` is the list ``[nanoseconds, seconds since year 1, zone offset in seconds or None for UTC]``. As in Go, the
+    layout shows how the reference time Mon Jan 2 15:04:05 MST 2006 would be written.
     """
     civil = Civil(raw)
     parts = []

@@ -38,7 +38,11 @@ class Slice:
 
 
 class StructField(NamedTuple):
-    """A struct field: its Go name, its type, its JSON name, and how encoding/json treats the field."""
+    """A struct field; ``name`` is its name in Go, and ``key`` is its name in JSON.
+
+    With ``omit_empty``, encoding/json omits the field if it is empty. ``embedded`` says whether the field is an
+    embedded struct, or an embedded pointer to a struct.
+    """
 
     name: str
     type: Type

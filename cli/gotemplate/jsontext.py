@@ -131,7 +131,10 @@ def _is_empty(type_: Type, raw: Raw) -> bool:
 
 
 def _tokens(text: str) -> Iterator[str]:
-    """Split valid JSON text into strings, punctuation and other tokens; raises ValueError for a string without end."""
+    """Yield the strings, punctuation marks and other tokens of valid JSON text, without the white space between them.
+
+    Raises ValueError for a string without end.
+    """
     at, size = 0, len(text)
     while at < size:
         start = at
@@ -157,7 +160,10 @@ def compact(text: str) -> str:
 
 
 def indent(text: str, step: str = "    ") -> str:
-    """Indent valid JSON text, one member per line; empty objects and arrays stay on one line."""
+    """Indent valid JSON text, one member per line; empty objects and arrays stay on one line.
+
+    ``step`` is the indentation of one level.
+    """
     parts: list[str] = []
     margin = "\n"
     opened = False

@@ -17,9 +17,10 @@ _BASES = {"x": 16, "b": 2, "o": 8}
 
 
 def parse_number(pos: int, text: str, kind: str) -> NumberNode:
-    """Return the node for a token of kind "number", "complex" or "char constant".
+    """Parse a token of kind "number", "complex" or "char constant", and return its node.
 
-    Raises ValueError with Go's error text.
+    ``pos`` is the token's position in characters from the start of the source, and ``text`` is its source text. Raises
+    ValueError with Go's error text.
     """
     number = NumberNode(pos, text)
     if kind == "char constant":

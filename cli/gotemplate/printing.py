@@ -209,7 +209,7 @@ class Printer:
 def sprint(args: Sequence[Value | None], budget: Budget) -> bytes:
     """Return ``args`` printed as text, as Go's fmt.Sprint does.
 
-    Two arguments are separated by a space if neither of the two is a string.
+    Two arguments are separated by a space if neither of the two is a string. ``budget`` limits the bytes of the text.
     """
     printer = Printer(budget)
     after_string = False
@@ -226,7 +226,7 @@ def sprint(args: Sequence[Value | None], budget: Budget) -> bytes:
 def sprintln(args: Sequence[Value | None], budget: Budget) -> bytes:
     """Return ``args`` printed as text, as Go's fmt.Sprintln does.
 
-    Spaces separate the arguments, and a newline ends the text.
+    Spaces separate the arguments, and a newline ends the text. ``budget`` limits the bytes of the text.
     """
     printer = Printer(budget)
     for index, arg in enumerate(args):

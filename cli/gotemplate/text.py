@@ -47,7 +47,7 @@ def rune_to_bytes(code: int) -> bytes:
 
 
 def quote_rune(code: int, ascii_only: bool = False) -> str:
-    """Quote a code point as a Go character literal."""
+    """Quote a code point as a Go character literal; with ``ascii_only``, escape a character beyond ASCII."""
     return quote(rune_to_bytes(code).decode(), ascii_only, "'")
 
 

@@ -115,9 +115,10 @@ def _instant(raw: Raw) -> int:
 
 
 def _to_nearest(instant: int, unit: int) -> int:
-    """Return the signed distance from ``instant`` to the nearest multiple of ``unit``.
+    """Return the signed distance from ``instant`` to the nearest multiple of ``unit``; all three are in nanoseconds.
 
-    An instant halfway between two multiples is rounded up. If ``unit`` is not positive, 0 is returned.
+    ``instant`` counts from the start of year 1. An instant halfway between two multiples is rounded up. If ``unit`` is
+    not positive, 0 is returned.
     """
     if unit <= 0:
         return 0
