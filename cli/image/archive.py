@@ -46,7 +46,7 @@ def shown_reading(app: App, archive: BinaryIO, name: str) -> Iterator[BinaryIO]:
 class Counted:
     """A stream for reading that counts the bytes.
 
-    After each read, ``done`` is called with the number of bytes that were read in all.
+    After each read, ``done`` is called with the number of bytes that have been read so far.
     """
 
     def __init__(self, stream: BinaryIO, done: Callable[[int], None]) -> None:

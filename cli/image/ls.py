@@ -114,7 +114,10 @@ def names_of(image: Mapping[str, Any], *, digests: bool) -> Iterator[tuple[str, 
 
 
 def rows_of(image: Mapping[str, Any], *, trunc: bool, digests: bool = False) -> Iterator[FormatContext]:
-    """Yield one row for each name of an image; an image without a name gives one row with ``<none>``."""
+    """Yield one row for each name of an image; an image without a name gives one row with ``<none>``.
+
+    With ``trunc``, the image's id is shortened. With ``digests``, each digest of a name gives a row of its own.
+    """
     for repository, tag, digest in names_of(image, digests=digests):
         yield FormatContext(
             "*formatter.imageContext",

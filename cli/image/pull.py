@@ -42,7 +42,7 @@ def pull(app: App, name: str, all_tags: bool, disable_content_trust: bool, platf
 def pull_image(app: App, reference: ImageReference, platform: str, stream: BinaryIO | None) -> None:
     """Download an image; write the progress to ``stream``, or nothing if ``stream`` is None.
 
-    Raises EngineError and StatusError.
+    ``platform`` is such as "linux/arm64", or "" for this host's platform. Raises EngineError and StatusError.
     """
     try:
         auth = registry_credentials(app.environ, reference.domain)
@@ -60,11 +60,11 @@ def pull_image(app: App, reference: ImageReference, platform: str, stream: Binar
 
 
 def without_progress(messages: Iterable[Json]) -> Iterable[Json]:
-    """Omit the messages that Docker's client shows only on a terminal."""
+    """Return the messages of a pull, except those about progress, which Docker's client shows only on a terminal."""
     return (message for message in messages if not message.get("progressDetail"))
 
 
 def line(message: Json) -> str:
-    """Return a message as Docker's client prints it into a pipe."""
+    """Return a message of a pull as one line of text, as Docker's client prints it into a pipe."""
     prefix = f"{message['id']}: " if message.get("id") else ""
     return f"{prefix}{message['status']}\n"

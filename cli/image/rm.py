@@ -43,10 +43,9 @@ def rm(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
 
 
 def remove_images(app: App, images: tuple[str, ...], *, force: bool) -> None:
-    """Remove the images; print which names and which images were removed.
+    """Remove the images; print which names and which images were removed, and print all errors.
 
-    With ``force``, a missing image does not make the command fail, but the error is printed. Any other error makes the
-    command fail.
+    An error makes the command fail. Only with ``force``, a missing image does not make it fail.
     """
     problems, fatal = [], not force
     for image in images:
