@@ -26,7 +26,7 @@ def default_route(word: str) -> str:
 
 
 def restart(word: str) -> str:
-    """Parse a ``--restart`` value; raises ValueError if the value is invalid."""
+    """Check that a ``--restart`` value is "no" or "unless-stopped", and return it; raises ValueError otherwise."""
     if word not in ("no", "unless-stopped"):
         raise ValueError('must be "no" or "unless-stopped"')
     return word
@@ -84,7 +84,7 @@ def driver_options(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def ports(values: Sequence[str]) -> tuple[PortSpec, ...]:
-    """Parse the ``-p`` values; raises StatusError if a value is invalid."""
+    """Convert the values of ``-p`` to port specifications; raises StatusError if a value is invalid."""
     try:
         return published_ports(values)
     except ValueError as error:

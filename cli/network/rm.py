@@ -72,9 +72,9 @@ def remove(app: App, networks: Sequence[str], *, force: bool) -> bool:
 
 
 def reference_of(name: str) -> str | EngineError:
-    """Return a network's name without leading slashes, or Docker's error for an invalid name.
+    """Return a network's name without leading slashes; for an invalid name, return Docker's error as a value.
 
-    An invalid name is empty, or leads out of the URL of a request, such as ``../web``.
+    An invalid name is empty, or cannot be part of the URL of a request, such as ``../web``.
     """
     try:
         return path_segment(name)
