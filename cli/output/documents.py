@@ -36,7 +36,10 @@ class Writer(Protocol):
     """Collects the documents of one ``inspect`` command, and returns the text of all documents together."""
 
     def add(self, kind: str, document: Json) -> None:
-        """Add the document of one object; raises StatusError if the document cannot be rendered."""
+        """Add the document of one object; raises StatusError if the document cannot be rendered.
+
+        ``kind`` is the kind of the object, such as "network".
+        """
 
     def text(self) -> str:
         """Return the text of all documents, which is then written to stdout."""
@@ -73,7 +76,7 @@ class TemplateWriter:
         self.parts: list[str] = []
 
     def add(self, kind: str, document: Json) -> None:
-        """Render the template for one document; raises StatusError if the template fails."""
+        """Render the template for the document of an object of this kind; raises StatusError if the template fails."""
         try:
             self.parts.append(self.inspectors[kind].render(document))
         except TemplateExecError as error:
@@ -87,9 +90,10 @@ class TemplateWriter:
 def inspect_all(app: App, references: Iterable[str], template: str, kinds: Iterable[str], fetch: Fetch) -> None:
     """Print the documents of the objects with the names or ids in ``references``.
 
-    ``template`` is the value of ``--format``. ``kinds`` has the kinds of objects that ``fetch`` may return. An invalid
-    template raises StatusError, and nothing is printed. If objects cannot be fetched or rendered, all other documents
-    are printed. After that, one StatusError with all errors is raised.
+    ``template`` is the value of ``--format``. ``fetch`` gets a name or an id, and returns the object's kind and
+    document. ``kinds`` has the kinds of objects that ``fetch`` may return. An invalid template raises StatusError, and
+    nothing is printed. If objects cannot be fetched or rendered, all other documents are printed. After that, one
+    StatusError with all errors is raised.
     """
     rendered = template not in INDENTS
     writer: Writer = TemplateWriter(template, kinds) if rendered else JsonWriter(INDENTS[template])

@@ -80,9 +80,10 @@ def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> 
 
 
 def fits_terminal(app: App, elided: Sequence[str]) -> bool:
-    """Return whether a table is fitted into the terminal's width: only a default table, and only with colour.
+    """Return whether a table is fitted into the terminal's width: a default table, on a terminal with colour.
 
-    ``elided`` is empty for all tables except a command's default table (`omittable`).
+    ``elided`` has the titles of the columns that may be omitted (see `omittable`). It is empty if the table is not the
+    command's default table, for example with ``--no-trunc``.
     """
     return bool(elided) and app.color
 
@@ -98,7 +99,7 @@ def write_fitted(app: App, rows: Sequence[Sequence[str]], elided: Sequence[str])
 
 
 def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
-    """Print the lines of a list command.
+    """Print the lines of a list command; on a terminal, replace the marks in them by escape sequences (see `shown`).
 
     With ``headed``, the first line is a header. The header is bold if the terminal shows colour.
     """

@@ -15,9 +15,9 @@ FIELD = re.compile(r"\{\{ *\.([A-Za-z]\w*) *\}\}", re.ASCII)
 
 
 def fields_of(text: str) -> tuple[str, tuple[str, ...]] | None:
-    """Split a list format into a pattern for ``str.format`` and the names of its fields, or return None.
+    """Split a list format into a pattern for ``str.format`` and the names of its fields.
 
-    None means that the format contains anything except fields and literal text. Example: "{{.ID}}: {{.Name}}" gives
+    Return None if the format contains anything except fields and literal text. Example: "{{.ID}}: {{.Name}}" gives
     ("{}: {}", ("ID", "Name")).
     """
     pieces = FIELD.split(text)
@@ -28,9 +28,10 @@ def fields_of(text: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def fill(pattern: str, names: tuple[str, ...], cell: Callable[[str], Cell]) -> str:
-    """Return the text of one row; ``cell`` is a function that returns the value of a field.
+    """Return the text of one row: ``pattern`` with the values of the fields ``names``, in this order.
 
-    The row must have all fields in ``names``.
+    `fields_of` has made ``pattern`` and ``names``. ``cell`` is a function that returns the row's value of a field. The
+    row must have all fields in ``names``.
     """
     return pattern.format(*map(_written, map(cell, names)))
 

@@ -41,9 +41,9 @@ class Progress:
         theirs.close()
 
     def pause(self) -> None:
-        """Remove the line, so that the command can print; blocks until the child has removed it or has ended.
+        """Remove the line, so that the command can print; blocks until the child process has removed it or has ended.
 
-        The child draws the line again half a second after the last call.
+        The child process draws the line again half a second after the last call of `pause`.
         """
         self._send(PAUSE)
         with suppress(OSError):
@@ -51,7 +51,7 @@ class Progress:
                 pass
 
     def show(self, text: str) -> None:
-        """Replace the text of the line."""
+        """Replace the text of the progress line."""
         self.text = text
         self._send(TEXT + text.encode(errors="replace")[: MESSAGE_BYTES - 1])
 
@@ -62,9 +62,10 @@ class Progress:
             self._send(DONE + b"%d" % amount)
 
     def close(self) -> None:
-        """Remove the line and wait until the child has ended; idempotent.
+        """Remove the line and wait until the child process has ended; idempotent.
 
-        A child that has not drawn since the last `pause` is killed. It may still be importing rich, which takes long.
+        If the child process has not drawn the line since the last `pause`, it is killed. It may still be importing
+        rich, which takes long.
         """
         if self._child and not self._has_drawn():
             os.kill(self._child, signal.SIGKILL)
@@ -79,7 +80,7 @@ class Progress:
                 os.waitpid(child, 0)
 
     def _has_drawn(self) -> bool:
-        """Return whether the child has drawn the line since the last pause."""
+        """Return whether the child process has drawn the line since the last `pause`."""
         try:
             return self._connection.recv(MESSAGE_BYTES, socket.MSG_DONTWAIT) == DRAWING
         except OSError:
@@ -129,7 +130,7 @@ class _Line:
             self._stop = None
 
     def take(self, message: bytes) -> None:
-        """Process a message of the command: TEXT changes the text of the line, DONE the number of completed bytes."""
+        """Process a message of the command: `TEXT` and the new text, or `DONE` and the number of completed bytes."""
         if message[:1] == TEXT:
             self.text = message[1:].decode(errors="replace")
         elif message[:1] == DONE:
@@ -139,9 +140,10 @@ class _Line:
 
 
 def _become_child(connection: socket.socket, terminal: int, text: str, total: int) -> NoReturn:
-    """Draw the line on ``terminal`` (a file descriptor), then exit; never returns.
+    """Run the child process: draw the progress line on ``terminal`` (a file descriptor), then exit; never returns.
 
-    The process exits when the command closes the connection or dies.
+    ``connection`` is the connection to the command. The child process exits when the command closes it or dies.
+    ``text`` and ``total`` are those of `Progress`.
     """
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU):
@@ -158,11 +160,11 @@ def _become_child(connection: socket.socket, terminal: int, text: str, total: in
 
 
 def draw(connection: socket.socket, line: _Line) -> None:
-    """Draw the line when the command has printed nothing for half a second.
+    """Draw the line whenever the command has printed nothing for half a second; runs in the child process.
 
-    Before the command prints, it sends the message `PAUSE`. `PAUSE` hides the line, and the half second starts again.
-    The line is also hidden while ctrl-Z has
-    stopped the command. Return when the command closes the connection or dies.
+    Before the command prints, it sends the message `PAUSE` on ``connection``. `PAUSE` hides the line, and the half
+    second starts again. The line is also hidden while ctrl-Z has stopped the command. Return when the command closes
+    the connection or dies.
     """
     command, paused = os.getppid(), time.monotonic()
     connection.settimeout(LOOK_SECONDS)

@@ -57,7 +57,7 @@ class FormatContext:
         return self.protect(field() if callable(field) else field)
 
     def look_up(self, name: str, key: str) -> str:
-        """Return the result of the row's method ``name`` for the argument ``key``."""
+        """Return the result of the row's method ``name``, such as Label, for the argument ``key``."""
         return str(self.protect(self.lookups[name](key)))
 
     def marshal_json(self) -> str:

@@ -37,7 +37,8 @@ def align(lines: Sequence[str], measure: Measure = width_of, minimum: int = MINI
 def align_columns(columns: Columns, measure: Measure = width_of) -> list[str]:
     """Return the aligned lines of a table; ``columns`` must contain at least one column.
 
-    The result is the same as that of `align` for lines with tabs between the cells.
+    Each column is a sequence of cells, the first of which is in the first line. ``measure`` returns the width of a text
+    in terminal columns. The result is the same as that of `align` for lines with tabs between the cells.
     """
     text = "".join(map("".join, columns))
     if text.isascii() and "\t" not in text and "\n" not in text:
@@ -56,15 +57,16 @@ def filled(columns: Columns, minimum: int = MINIMAL_WIDTH) -> list[str]:
 
 
 def padded(cell: str, width: int, measure: Measure) -> str:
-    """Pad a cell to the width of its column."""
+    """Pad a cell with spaces to ``width`` terminal columns; ``measure`` returns the width of a text."""
     return cell + " " * (width - measure(cell))
 
 
 def column_widths(rows: list[list[str]], measure: Measure, minimum: int = MINIMAL_WIDTH) -> list[list[int]]:
-    """Return the column widths for every row.
+    """Return, for each row, the widths of its columns in terminal columns, with the padding.
 
-    Different rows may have different widths, because a column ends at the first row that has no cell in it. ``measure``
-    is a function that returns the width of a text in terminal columns.
+    The last cell of a row belongs to no column, so a row has one width fewer than cells. Rows may have different
+    widths, because a column ends at the first row that has no cell in it. ``measure`` returns the width of a text.
+    ``minimum`` is the smallest width of a column.
     """
     widths: list[list[int]] = [[] for _ in rows]
     for column in range(max((len(row) for row in rows), default=1) - 1):

@@ -93,7 +93,10 @@ def _kept(titles: Row, widths: Sequence[int], elided: Sequence[str], room: int) 
 
 
 def _without(row: Row, kept: Sequence[bool]) -> list[str]:
-    """Return the row with one mark (`OMITTED`) in place of each group of omitted columns."""
+    """Return the cells of the kept columns, with one mark (`OMITTED`) in place of each group of omitted columns.
+
+    ``kept`` says for each column of ``row`` whether it is kept.
+    """
     cells: list[str] = []
     for place, cell in enumerate(row):
         if kept[place]:

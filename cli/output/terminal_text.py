@@ -44,7 +44,7 @@ def first_word(text: str, colour: str) -> str:
 
 
 def _paragraphs(lines: list[str]) -> Iterator[str]:
-    """Yield the lines; the lines of each indented paragraph are joined to one line."""
+    """Yield the lines of a help text, with the lines of each indented paragraph joined to one line."""
     joined = ""
     for line in lines:
         prose = bool(PROSE.match(line)) and not line.startswith("  hawse ")
@@ -77,7 +77,10 @@ def _wrapped(line: str, width: int) -> Iterator[str]:
 
 
 def _wrapped_command(line: str, width: int) -> Iterator[str]:
-    """Split a shell command, and yield its lines; all lines except the last end with a backslash."""
+    """Split a shell command between words, and yield lines of at most ``width`` columns, if no word is too long.
+
+    All lines except the last end with a backslash.
+    """
     try:
         words = [word.replace("\0", " ") for word in _quoted_blanks(line).split()]
     except ValueError:
@@ -101,7 +104,7 @@ def _quoted_blanks(line: str) -> str:
 
 
 def _help_colours(line: str) -> str:
-    """Return a line of a help text with colours."""
+    """Return a line of a help text with its heading, comment or name in colour or bold."""
     if heading := HEADING.match(line):
         return click.style(heading[1], bold=True) + line[heading.end(1) :]
     if line.startswith("  # "):
