@@ -26,10 +26,11 @@ _WITHOUT_QUOTES = str.maketrans("", "", "\"'`")
 
 
 def _fold_networks(values: tuple[str, ...], text: str) -> tuple[str, ...]:
-    """Return ``values`` followed by the networks in ``text``, for one more use of ``--default-addr-pool``.
+    """Return ``values``, the networks of earlier uses of ``--default-addr-pool``, followed by those in ``text``.
 
-    ``text`` is a comma-separated list of networks in CIDR notation. As in pflag's IPNetSlice, all quote characters in
-    ``text`` are ignored. Raises ValueError if one of the networks is invalid.
+    ``text`` is a comma-separated list of networks in CIDR notation, the value of one more use of the flag. As in
+    pflag's IPNetSlice, all quote characters in ``text`` are ignored. Raises ValueError if one of the networks is
+    invalid.
     """
     text = text.translate(_WITHOUT_QUOTES)
     return (*values, *map(_network, text.split(","))) if text else values

@@ -15,8 +15,9 @@ def boot(app: App, timeout: int) -> None:
     """Restore networks, containers and adopted namespaces after a boot; print how many of each were restored.
 
     Adopted namespaces are namespaces that hawse did not create, but connected to a network. The restart policies decide
-    which containers are restored. Each failure is one line on stderr; the exit code is then 1. The command is
-    idempotent, and continues the work of a killed command.
+    which containers are restored. ``timeout`` is how many seconds the command waits for the cluster's store. Each
+    failure is one line on stderr; the exit code is then 1. An adopted namespace that does not exist yet also gives a
+    line on stderr, but is no failure. The command is idempotent, and continues the work of a killed command.
     """
     done = app.engine.system.boot(max(timeout, 0))
     app.out(f"Networks: {done.networks}, containers: {done.containers}, namespaces: {done.namespaces}\n")

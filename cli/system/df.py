@@ -79,7 +79,7 @@ def totals(images: Sequence[Document], containers: Sequence[Document]) -> list[F
 
 
 def size_of(documents: Sequence[Document], key: str) -> int:
-    """Return the sum of the sizes under ``key`` in bytes; a missing size counts as 0."""
+    """Return the sum in bytes of the sizes that the documents have under ``key``; a missing size counts as 0."""
     return sum(document.get(key) or 0 for document in documents)
 
 

@@ -23,6 +23,7 @@ from cli.pflag import between, command
 def exited(app: App, container_id: str, finished_at: str | None) -> None:
     """Release the resources of a container whose process has ended; then restart or remove it, as its settings say.
 
-    With ``finished_at``, only restart the container. It is restarted only if its last run ended at that time.
+    ``finished_at`` is the time at which a run of the container ended, as in the container's record. With this time,
+    only restart the container, and only if its last run ended at this time.
     """
     app.engine.containers.exited(container_id, finished_at or "")

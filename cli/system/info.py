@@ -52,7 +52,10 @@ def info(app: App, format: str) -> None:
 
 
 def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield the lines that describe the client part and the server part of ``info`` as readable text."""
+    """Yield the lines that describe the client part and the server part of ``info`` as readable text.
+
+    ``server`` is None if the engine could not give the server part.
+    """
     yield title("Client", client)
     yield f" Version:    {client['Version']}"
     yield f" Context:    {client['Context']}"
@@ -91,7 +94,10 @@ def served() -> str:
 
 
 def swarm(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines about the cluster."""
+    """Yield the lines of ``info`` about the cluster.
+
+    ``document`` is the part "Swarm" of the server part. If it is empty, the host counts as a host without a cluster.
+    """
     state = document.get("LocalNodeState", "inactive")
     yield f" Swarm: {state}"
     if state == "inactive":

@@ -15,9 +15,9 @@ from cli.system import units
 def install(app: App, root: str) -> None:
     """Write the systemd unit files, replacing existing files, and print their paths.
 
-    The command enables no unit, because the user decides which units to enable. Raises StatusError if a path is a
-    symbolic link. Because a masked unit is a link to /dev/null, the command would otherwise change the mode of
-    /dev/null.
+    The files are written below the directory ``root``; "" stands for ``/``. The command enables no unit, because the
+    user decides which units to enable. Raises StatusError if a path is a symbolic link. Because a masked unit is a link
+    to /dev/null, the command would otherwise change the mode of /dev/null.
     """
     for path in units.files(root):
         if path.is_symlink():

@@ -30,8 +30,8 @@ def server_document(app: App, ask: Callable[[System], Json]) -> tuple[Json | Non
 def write_document(app: App, document: Json, type_: Type, format: str, name: str = "") -> None:
     """Print the document, which has the Go type ``type_``, as JSON or through a template.
 
-    Raises StatusError with the texts and exit codes that Docker uses. ``name`` is the template's name in these texts.
-    If the template fails, the text before the failure is printed.
+    ``format`` is "json" or a template. Raises StatusError with the texts and exit codes that Docker uses. ``name`` is
+    the template's name in these texts. If the template fails, the text before the failure is printed.
     """
     text = "{{json .}}" if format == "json" else format
     value = Value(type_, typed(type_, app.protected(document)))

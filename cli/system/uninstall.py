@@ -29,7 +29,8 @@ def uninstall(app: App, root: str) -> None:
     """Stop the systemd units, remove their files and print the paths; idempotent.
 
     Running containers and commands continue. If networks or containers remain, a line on standard error names the
-    commands that remove them.
+    commands that remove them. If ``root`` is not "", the files below this directory are removed. In this case, no unit
+    is stopped, and the host is not searched for networks and containers.
     """
     there = [path for path in units.files(root) if path.exists()]
     if there:

@@ -32,12 +32,12 @@ BOOTED = Path("/run/systemd/system")
 
 
 def files(root: str) -> list[Path]:
-    """Return the paths of the unit files below ``root``."""
+    """Return the paths of hawse's unit files below the directory ``root``; "" stands for ``/``."""
     return [Path(root or "/") / DIRECTORY / name for name in UNITS]
 
 
 def text(name: str) -> str:
-    """Return the text of one unit file; raises StatusError if a path cannot be written in a unit file.
+    """Return the text of the unit file ``name``; raises StatusError if a path cannot be written in a unit file.
 
     The text contains the paths of this interpreter, of hawse's packages and of this host's directories.
     """

@@ -72,7 +72,10 @@ def title(side: str, document: Mapping[str, Any]) -> str:
 
 
 def report(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines that describe the client part and the server part of the document as readable text."""
+    """Yield the lines that describe the client part and the server part of the document as readable text.
+
+    If the document's server part is None, only the client part is described.
+    """
     client, server = document["Client"], document["Server"]
     yield title("Client", client)
     yield from facts(client, indent=1)
