@@ -27,9 +27,9 @@ The kernel's file times are coarse: two writes within this interval may have the
 def is_cacheable(kinds: str) -> bool:
     """Return whether the names of these ``kinds`` are all in this host's local store (the SQLite file).
 
-    ``kinds`` is a list such as ``networks,images``. Only names from the local store may be cached. Names of other kinds
-    come from this host's files or from the environment. The caller checks that no words of a command line limit the
-    names.
+    ``kinds`` is a comma-separated list such as ``networks,images``. Only names from the local store may be cached.
+    Names of other kinds come from this host's files or from the environment. The caller checks that the names do not
+    depend on other words of the command line.
     """
     return all(kind.removesuffix("+") in FINDERS for kind in kinds.split(","))
 

@@ -35,6 +35,6 @@ SHELLS: Mapping[str, Callable[[list[CommandNode]], str]] = {"bash": bash.render,
 
 
 def script(shell: str, root: Group) -> str:
-    """Return the completion script of a shell."""
+    """Return the completion script of ``shell`` ("bash", "zsh" or "fish"); ``root`` is the command ``hawse``."""
     fixed = (files("cli.completion") / f"engine.{shell}").read_text(encoding="utf-8")
     return fixed.replace("@TABLES@\n", SHELLS[shell](nodes(root)))

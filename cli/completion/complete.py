@@ -30,8 +30,8 @@ from cli.pflag import at_least, command
 def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
     """Print the names that can complete one argument of a command line; after an error, print nothing.
 
-    ``words`` are the other arguments of the command line. ``index`` is a decimal number: how many of these words come
-    before the completed argument.
+    ``kinds`` lists the kinds of names to print, such as ``networks,images``. ``words`` are the other arguments of the
+    command line. ``index`` is a decimal number: how many of these words come before the completed argument.
     """
     with suppress(Exception):
         place = int(index)
@@ -44,8 +44,8 @@ def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
 def answer_and_keep(app: App, kinds: str) -> None:
     """Print the names of these kinds, and cache the output for the shells, unless it is empty.
 
-    The caller has checked that the names depend only on the local store (the SQLite file). Raises OSError if the file
-    is missing.
+    ``kinds`` is a comma-separated list such as ``networks,images``. The caller has checked that the names depend only
+    on the local store (the SQLite file). Raises OSError if the file is missing.
     """
     from engine.paths import root_directory
     from engine.store.store_file import NAME
@@ -87,7 +87,7 @@ def can_be_typed(name: str) -> bool:
 
 
 def find(kind: str, index: int, words: Sequence[str]) -> Names:
-    """Return the names of one kind, such as ``networks``, with their descriptions.
+    """Return the names of one kind, such as ``networks``; each item is a pair of a name and its description.
 
     Without a local store (the SQLite file), there are no networks, containers and images. ``words`` are the other
     arguments of the command line. The first ``index`` of them come before the argument that is completed.
@@ -103,7 +103,7 @@ def find(kind: str, index: int, words: Sequence[str]) -> Names:
 
 
 def entries(directory: str) -> Callable[[], Names]:
-    """Return a function that lists the names in a directory; a missing directory gives an empty list."""
+    """Return a function that lists the names in a directory; a missing directory has no names."""
     return lambda: ((name, "") for name in (os.listdir(directory) if Path(directory).is_dir() else ()))
 
 
@@ -117,10 +117,10 @@ def namespaces() -> Iterator[tuple[str, str]]:
 
 
 def processes() -> Iterator[tuple[str, str]]:
-    """Yield the pid and the name of each process that is in none of the host's network namespaces.
+    """Yield the pid and the name of each process whose network namespace is not one of the host's.
 
-    These are the network namespaces of this process and of PID 1. Kernel threads are left out, because they have no
-    program.
+    The host's network namespaces are those of this process and of PID 1. Kernel threads are left out, because they have
+    no program.
     """
     hosts = set()
     for process in ("self", "1"):

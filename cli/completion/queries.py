@@ -19,12 +19,19 @@ Finder = Callable[[Reader, Words, Words], Names]
 
 
 def networks(test: Callable[[NetworkRecord], bool] = lambda _: True) -> Finder:
-    """Return a finder function that finds the networks for which ``test`` returns True."""
+    """Return a function that finds the names of the networks for which ``test`` returns True.
+
+    The function searches the local store (the SQLite file). It ignores the other arguments of the command line.
+    """
     return lambda reader, *_: map(network_entry, filter(test, reader.networks()))
 
 
 def containers(*statuses: str) -> Finder:
-    """Return a finder function for the containers with one of ``statuses``; without arguments, for all containers."""
+    """Return a function that finds the names of the containers with one of ``statuses``.
+
+    Without arguments, the function finds all containers. The function searches the local store (the SQLite file). It
+    ignores the other arguments of the command line.
+    """
     return lambda reader, *_: (
         container_entry(container)
         for container in reader.containers()
@@ -54,7 +61,8 @@ def users(reader: Reader, network: NetworkRecord) -> set[str]:
 def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
     """Yield the names of the networks that have containers.
 
-    ``behind`` has the arguments after the completed one. If it names containers, only their networks are yielded.
+    ``behind`` has the arguments after the completed one. If these arguments name containers, only the networks of these
+    containers are yielded.
     """
     named = {container.id for word in behind for container in reader.find_containers(word)}
     for network in reader.networks():

@@ -21,8 +21,8 @@ from cli.pflag.usage import offered
 class FlagEntry(Struct, frozen=True):
     """One flag of a command.
 
-    ``source`` names the completion source of the flag's value, and is "" if the flag takes no value. ``offered`` says
-    whether the scripts offer the flag to the user.
+    ``source`` names the completion source of the flag's value, and is "" if the flag needs no value. ``repeatable``
+    means that every use of the flag adds a value. ``offered`` says whether the scripts offer the flag to the user.
     """
 
     long: str
