@@ -67,8 +67,8 @@ def report(app: App, outcomes: Iterable[tuple[str, Outcome]], *, forgiven: tuple
 def print_name(app: App, container: str) -> list[str]:
     """Print a container's name; return [], or a list with the error text if stdout cannot be written.
 
-    Because this error is not raised, the caller can continue with the other containers. After it, `App.write` discards
-    all further output. A broken pipe raises BrokenPipeError.
+    Because this error is not raised, the caller can continue with the other containers. After the error, `App.write`
+    discards all further output. A broken pipe raises BrokenPipeError.
     """
     try:
         app.out_lines([container])

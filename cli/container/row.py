@@ -34,9 +34,10 @@ EMPTY: Document = {
 
 
 def row(container: Document, *, trunc: bool) -> FormatContext:
-    """Return the fields of one container for a template.
+    """Return the fields of one container for a template; ``container`` is an item of the list of containers.
 
-    With ``trunc``, ids, image names, commands and mounts are shortened. The names from legacy links are left out.
+    With ``trunc``, ids, image names, commands and mounts are shortened. The names that legacy links give to the
+    container are then left out.
     """
     labels: Mapping[str, str] = container["Labels"] or {}
     fields = {name: partial(read, container) for name, read in readers(trunc=trunc).items()}
@@ -47,7 +48,7 @@ def readers(*, trunc: bool) -> Mapping[str, Callable[[Document], str]]:
     """Return a map from each template field to the function that computes it from a container's document.
 
     With ``trunc``, ids, image names, commands and mounts are shortened. The names that legacy links give to the
-    container are left out.
+    container are then left out.
     """
     return {
         "Command": lambda c: quote(ellipsis(c["Command"], COMMAND_WIDTH) if trunc else c["Command"]),
@@ -110,8 +111,8 @@ def image(container: Document, *, trunc: bool) -> str:
 def names(full_names: list[str], *, trunc: bool) -> str:
     """Return the names of a container, joined by commas and without their leading slashes.
 
-    With ``trunc``, only the container's own name is returned. The names that legacy links give to the container are
-    omitted.
+    With ``trunc``, only the container's own name is returned, and the names that legacy links give to the container are
+    left out.
     """
     plain = [name.removeprefix("/") for name in full_names]
     primary = [name for name in plain if "/" not in name]

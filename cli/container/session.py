@@ -66,8 +66,10 @@ def attached(
 ) -> Attachment:
     """Attach to the container and call ``start``; copy the streams until the container ends or the user detaches.
 
-    ``start`` starts the container, or does nothing if the container runs already. Afterwards, ``proxy`` forwards the
-    signals that this process gets. Raises StatusError if the output cannot be written. Without ``proxy``, a broken pipe
+    ``stdio`` has the file descriptors of this process that are attached; ``stdin`` says whether the container's stdin
+    is attached too. ``start`` starts the container, or does nothing if the container runs already. After ``start``,
+    ``proxy`` forwards the signals that this process gets. The returned attachment is closed. It tells the exit code,
+    and whether the user detached. Raises StatusError if the output cannot be written. Without ``proxy``, a broken pipe
     raises BrokenPipeError, because Docker's client then lets SIGPIPE end the process.
     """
     attachment = app.engine.containers.open_attachment(container_id, stdio, stdin=stdin)
@@ -91,9 +93,9 @@ def _copy(attachment: Attachment, proxy: SignalProxy | None) -> None:
 
 
 def exit_code(app: App, container_id: str, attachment: Attachment, *, removed: bool) -> int:
-    """Return the container's exit code; return 0 immediately if the user detached.
+    """Wait until the container has stopped, and return its exit code; return 0 immediately if the user detached.
 
-    The function waits until the container has stopped. With ``removed``, it waits until the container is removed.
+    ``attachment`` is the result of `attached`. With ``removed``, the function waits until the container is removed.
     """
     if attachment.detached:
         return 0

@@ -16,11 +16,12 @@ FORWARDED = (
 
 
 class SignalProxy:
-    """A context manager that catches the signals of this process and forwards them to the container.
+    """A context manager that catches the signals of this process and forwards them to a container.
 
-    ``send`` sends a signal to the container; it gets the name without "SIG". Before `open` is called, signals are
-    queued, because the container does not run yet and cannot receive signals. No signal is lost, and no signal
-    interrupts hawse. Python allows signal handlers only in the main thread; in other threads this class does nothing.
+    ``send`` sends a signal to the container; its argument is the signal's name without "SIG". Before `open` is called,
+    signals are queued, because the container does not run yet and cannot receive signals. No signal is lost, and no
+    signal interrupts hawse. Python allows signal handlers only in the main thread; in other threads this class does
+    nothing.
     """
 
     def __init__(self, send: Callable[[str], None]) -> None:
@@ -50,7 +51,7 @@ class SignalProxy:
             self.pass_on(self.pending.pop(0))
 
     def receive(self, number: int, _: FrameType | None) -> None:
-        """Handle one signal of this process: forward or queue it."""
+        """Handle a signal of this process (``number``): forward it to the container, or queue it before `open`."""
         if self.ready:
             self.pass_on(number)
         else:

@@ -94,9 +94,10 @@ def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple
 
 
 def row(name: str, before: Mapping[str, Json], now: Json, *, trunc: bool) -> FormatContext:
-    """Return the table row of a container; ``now`` is its document of this reading.
+    """Return the table row of a container; ``now`` is the container's document of this reading.
 
-    ``before`` holds the documents of the previous reading by container id. ``trunc`` shortens the id.
+    ``name`` is the text of the field Container. ``before`` holds the documents of the previous reading by container id.
+    For a container that is missing in ``before``, the processor time is 0%. With ``trunc``, the id is shortened.
     """
     used, limit = memory(now)
     received, sent = (sum(n[key] for n in now.get("networks", {}).values()) for key in ("rx_bytes", "tx_bytes"))
@@ -117,8 +118,8 @@ def row(name: str, before: Mapping[str, Json], now: Json, *, trunc: bool) -> For
 def share(before: Json, now: Json) -> float:
     """Return the processor time that a container has used between two readings, in percent of one processor.
 
-    Example: 200.0 means that the container has used two processors all the time. The result is 0.0 if no time has
-    passed.
+    ``before`` and ``now`` are the container's documents of the two readings. Example: 200.0 means that the container
+    has used two processors all the time. The result is 0.0 if no time has passed.
     """
     old, new = before["cpu_stats"], now["cpu_stats"]
     spent = new["cpu_usage"]["total_usage"] - old["cpu_usage"]["total_usage"]
@@ -127,11 +128,17 @@ def share(before: Json, now: Json) -> float:
 
 
 def memory(document: Json) -> tuple[int, int]:
-    """Return the container's used memory and this host's memory in bytes; both are 0 if the container does not run."""
+    """Return the container's used memory and this host's memory in bytes; both are 0 if the container does not run.
+
+    ``document`` is the container's document of one reading.
+    """
     return document["memory_stats"].get("usage", 0), document["memory_stats"].get("limit", 0)
 
 
 def disk(document: Json, word: str) -> int:
-    """Return the number of bytes read from disks if ``word`` is "read", or written to disks if it is "write"."""
+    """Return the number of bytes that a container has read from disks, or has written to disks.
+
+    ``word`` is "read" or "write". ``document`` is the container's document of one reading.
+    """
     entries = document["blkio_stats"]["io_service_bytes_recursive"] or ()
     return sum(entry["value"] for entry in entries if entry["op"] == word)

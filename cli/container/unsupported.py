@@ -37,7 +37,10 @@ If the user gives exactly this value, no warning is printed.
 
 
 def refuse(flags: Mapping[str, Any]) -> None:
-    """Check the flags; raises ValueError for a flag that hawse does not support and must not ignore."""
+    """Check the flags of ``run`` or ``create``; raises ValueError for a flag that hawse lacks and must not ignore.
+
+    ``flags`` maps the name of each flag to its value.
+    """
     for name in NEVER_HONOURED:
         if flags[name]:
             raise ValueError(f"{_flag(name)} is not supported")
