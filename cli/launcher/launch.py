@@ -204,9 +204,9 @@ def await_answer(server: _socket.socket) -> None:
 
 
 def send_request(server: _socket.socket, streams: list[int]) -> None:
-    """Send the request to the warm server.
+    """Send the request to the warm server; ``streams`` lists those of the file descriptors 0, 1 and 2 that are open.
 
-    The request has the file descriptors of the streams, the current directory, the root directory and the namespaces.
+    The request has these file descriptors, and those of the current directory, the root directory and the namespaces.
     """
     opened: list[int] = []
     try:
@@ -222,7 +222,10 @@ def send_request(server: _socket.socket, streams: list[int]) -> None:
 
 
 def request_of_this_process(streams: list[int]) -> bytes:
-    """Return the bytes of the request for the command of this process."""
+    """Return the bytes of the request for the command of this process.
+
+    ``streams`` lists those of the file descriptors 0, 1 and 2 that are open.
+    """
     umask = posix.umask(0o077)
     posix.umask(umask)
     ignored = [number for number in FORWARDED if _signal.getsignal(number) == _signal.SIG_IGN]
@@ -235,10 +238,13 @@ def encoded(
     identity: bytes, umask: int, streams: "range | list[int]", ignored: list[int],
     arguments: list[bytes], variables: list[bytes],
 ) -> bytes:  # fmt: skip
-    """Return the bytes of a request.
+    """Return the bytes of a request to the warm server.
 
-    The request holds the result of `identity`, the umask, the numbers of the open streams and the ignored signals. It
-    also holds the command's arguments and the environment variables (``NAME=value``).
+    - ``identity``: the facts that must be the same for the launcher and the server (result of the function `identity`).
+    - ``streams``: those of the file descriptors 0, 1 and 2 that are open.
+    - ``ignored``: the numbers of the signals that the launcher ignores.
+    - ``arguments``: the command's arguments, without the name of the program.
+    - ``variables``: the environment variables as ``NAME=value``.
     """
     groups = [umask, len(arguments)], streams, ignored
     numbers = b" ".join(b",".join(b"%d" % number for number in group) for group in groups)
@@ -270,7 +276,8 @@ def identity() -> bytes:
 def message(kind: bytes, number: int = 0) -> bytes:
     """Return the bytes of one message of the protocol between launcher and server.
 
-    ``kind`` is the letter of the message, such as `EXITED`. ``number`` is an exit code or a signal, or 0.
+    ``kind`` is the message's letter, one of the constants such as `EXITED`. ``number`` is an exit code or the number of
+    a signal; it is 0 in a message that needs no number.
     """
     return kind + number.to_bytes(4, "big")
 
@@ -321,7 +328,7 @@ def relay_until_exit(server: _socket.socket, process: int, mask: "set[int]") -> 
 
 
 def receive_message(server: _socket.socket) -> bytes:
-    """Receive and return one message; return b"" if the server closed the connection."""
+    """Receive and return one message of the warm server; return b"" if the server has closed the connection."""
     try:
         return server.recv(MESSAGE, _socket.MSG_WAITALL)
     except OSError:
@@ -331,8 +338,8 @@ def receive_message(server: _socket.socket) -> bytes:
 def stop(number: int, forward: "_signal._HANDLER") -> None:
     """Stop this process with the signal that has stopped the command in the warm server.
 
-    When this process is continued, send SIGCONT to the command too, so that the command continues. ``forward`` is the
-    handler that forwards signals to the command.
+    ``number`` is the number of this signal. When this process is continued, it sends SIGCONT to the command, so that
+    the command continues too. ``forward`` is the handler that forwards signals to the command.
     """
     for each in (number, _signal.SIGCONT):
         if each != _signal.SIGSTOP:
@@ -345,7 +352,7 @@ def stop(number: int, forward: "_signal._HANDLER") -> None:
 
 
 def die(number: int) -> None:
-    """End this process with the signal that has ended the command in the warm server."""
+    """End this process with the signal ``number``, which has ended the command in the warm server."""
     if number != _signal.SIGKILL:
         _signal.signal(number, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [number])

@@ -20,7 +20,10 @@ SPIN_TICKS = 20
 
 
 def activity_of(pid: int) -> Activity:
-    """Return the state of a process and its processor time in 1/100 s, or (b"", 0) if the process does not exist."""
+    """Return a process's state and processor time in 1/100 s, or (b"", 0) if the process does not exist.
+
+    The state is a letter as in /proc/PID/stat, such as b"T" after SIGSTOP.
+    """
     try:
         fields = stat(pid)
         return fields[0], int(fields[11]) + int(fields[12])
@@ -29,7 +32,11 @@ def activity_of(pid: int) -> Activity:
 
 
 def server_pid() -> int:
-    """Return the pid of the warm server from the server's lock file, or 0 if no running process has signed the file."""
+    """Return the pid of the warm server, or 0 if no server is running.
+
+    The server has written its pid and its start time into its lock file. The result is 0 if no running process has this
+    pid and this start time.
+    """
     try:
         signature = read_file((posix.environ.get(b"HAWSE_RUN") or DEFAULT_RUN) + b"/" + LOCK)
         pid, _, started = signature.partition(b":")
@@ -44,16 +51,20 @@ def stat(pid: int) -> list[bytes]:
 
 
 def is_stopped(checks: list[Activity]) -> bool:
-    """Return whether a signal (SIGSTOP) had stopped the server at the last two checks."""
+    """Return whether a signal (SIGSTOP) had stopped the warm server at the last two checks.
+
+    ``checks`` has the server's state and processor time at each check, the latest check last.
+    """
     return [state for state, _ in checks[-2:]] == [b"T", b"T"]
 
 
 def hangs(checks: list[Activity]) -> bool:
     """Return whether a silent server hangs, judged by its state and processor time at several checks.
 
-    A server hangs if it has not accepted the connection, and either slept all the time or used much processor time. A
-    sleep that waits for a disk does not count. On an overloaded machine, a working server is ready to run but gets
-    little processor time. Such a server does not count as hanging.
+    ``checks`` has the state and the processor time at each check, the latest check last. A server hangs if it has not
+    accepted the connection, and either slept all the time or used much processor time. A sleep that waits for a disk
+    does not count. On an overloaded machine, a working server is ready to run but gets little processor time. Such a
+    server does not count as hanging.
     """
     used = checks[-1][1] - checks[0][1]
     is_idle = used == 0 and {state for state, _ in checks} == {b"S"}
@@ -87,8 +98,8 @@ def read_file(path: bytes) -> bytes:
 def end_server() -> bool:
     """Kill a warm server that is stopped or hangs; return whether this process must start the next warm server.
 
-    The caller has found that the server does not answer. Return False if something still listens: another server, or
-    systemd, which starts the next server.
+    The caller has found that the server does not answer. The result is False if a process still listens on the server's
+    socket: another server, or systemd, which starts the next server.
     """
     try:
         pid = server_pid()

@@ -33,9 +33,10 @@ CACHE = "__pycache__"
 
 
 def import_all() -> None:
-    """Import the libraries in `LATE` and hawse's modules.
+    """Import the modules that most commands need, so that the warm server's children inherit them.
 
-    The modules in `RESIDENT` are omitted, because few commands use them.
+    These are hawse's modules without those in `RESIDENT`, and the libraries in `LATE`. Few commands use the modules in
+    `RESIDENT`.
     """
     for name in [*our_modules(), *LATE]:
         with suppress(ImportError):  # ignore a missing library: a command that needs the library will report the error

@@ -19,11 +19,15 @@ class MalformedRequest(Exception):
 
 
 class WarmRequest(Struct, frozen=True):
-    """One command and its context: streams, directories and namespaces.
+    """One command and its context, as the launcher (the process that the user started) has sent them.
 
-    ``identity`` tells the versions and the files of the launcher's hawse. ``directory``, ``root``, ``mounts`` and
-    ``network`` are file descriptors of the launcher's current directory, root directory, mount namespace and network
-    namespace. The receiver of the request must close all file descriptors.
+    - ``identity``: the version and the files of the launcher's hawse, as one text.
+    - ``ignored``: the numbers of the signals that the launcher ignores.
+    - ``streams``: maps 0, 1 and 2 to the received file descriptors. A stream that is closed in the launcher is missing.
+    - ``directory`` and ``root``: file descriptors of the launcher's current directory and root directory.
+    - ``mounts`` and ``network``: file descriptors of the launcher's mount namespace and network namespace.
+
+    The receiver of the request must close all file descriptors.
     """
 
     identity: bytes

@@ -109,9 +109,10 @@ class WarmServer:
     def _hung_up(self, pid: int, events: int) -> None:
         """Kill the child whose launcher has closed the connection, and fork the next idle child.
 
-        The child is killed because a command must end when its launcher ends, as it does without the warm server. A
-        launcher that has its result also closes the connection. The child is then exiting, and the kill does no harm.
-        The next idle child is forked immediately, without waiting for the exit of the killed child.
+        ``pid`` is the child's process id. ``events`` are the epoll events of the connection. The child is killed
+        because a command must end when its launcher ends, as it does without the warm server. A launcher that has its
+        result also closes the connection. The child is then exiting, and the kill does no harm. The next idle child is
+        forked immediately, without waiting for the exit of the killed child.
         """
         if pid in self._children and events & (select.EPOLLHUP | select.EPOLLRDHUP):
             self._loop.forget(self._children[pid].fileno())
@@ -153,7 +154,10 @@ class WarmServer:
 
 
 def outcome(status: int) -> bytes:
-    """Return the message that reports a child's wait status (exit code, signal or stop) to the launcher."""
+    """Return the message that tells the launcher how a child has ended or that it was stopped.
+
+    ``status`` is the child's wait status, which has the exit code or the signal.
+    """
     if os.WIFSTOPPED(status):
         return message(STOPPED, os.WSTOPSIG(status))
     if os.WIFSIGNALED(status):
