@@ -76,9 +76,9 @@ def read_pairs(file: str, environ: Mapping[str, str] = _NOTHING) -> Iterator[str
 
 
 def _lines(file: str) -> Iterator[bytes]:
-    """Yield the lines of a file without their line feeds; raises ValueError.
+    """Yield the lines of a file without their line feeds; raises ValueError if the file cannot be read.
 
-    Because the file may be an endless device, a line of `_LINE_LIMIT_BYTES` or more is an error, as in Docker.
+    Because the file may be an endless device, a line of `_LINE_LIMIT_BYTES` or more is an error too, as in Docker.
     """
     try:
         with open(file, "rb") as stream:

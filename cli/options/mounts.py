@@ -74,7 +74,7 @@ def mount(value: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
 def check_types(mounts: Iterable[str]) -> None:
     """Check that no ``--mount`` has a type that Docker does not have; raises InvalidArgument with dockerd's text.
 
-    ``mounts`` are results of `mount`.
+    ``mounts`` has the results of `mount`, the ``--mount`` values in the form of ``-v`` values.
     """
     for mounted in mounts:
         if mounted.startswith(_UNKNOWN):
@@ -83,7 +83,10 @@ def check_types(mounts: Iterable[str]) -> None:
 
 
 def mount_entry(mounted: str) -> str:
-    """Convert ``mounted``, a result of `mount`, to the JSON text that Docker keeps in HostConfig.Mounts."""
+    """Convert one ``--mount`` to the JSON text that Docker keeps in HostConfig.Mounts.
+
+    ``mounted`` is a result of `mount`: the ``--mount`` value in the form of a ``-v`` value.
+    """
     source, target, modes = [*mounted.split(":"), "", ""][:3]
     propagation = next((mode for mode in modes.split(",") if mode not in ("", "ro")), "")
     entry = {"Type": "bind", "Source": source, "Target": target, "ReadOnly": "ro" in modes.split(",")}

@@ -61,7 +61,10 @@ def _profile(path: str) -> str:
 
 
 def _why(error: Exception, text: str) -> str:
-    """Return the error text that Go prints for ``text``, which is not valid JSON."""
+    """Return the error text that Go prints for ``text``, which is not valid JSON.
+
+    ``error`` is the exception that Python's json module has raised for ``text``.
+    """
     if not isinstance(error, json.JSONDecodeError):
         return "exceeded max depth"
     if error.pos >= len(text) or error.msg.startswith("Unterminated string"):

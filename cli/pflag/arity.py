@@ -6,7 +6,10 @@ from msgspec import Struct
 
 
 class Arity(Struct, frozen=True):
-    """A range of allowed argument counts, with Docker's error text for a count outside the range."""
+    """The numbers of arguments that a command allows: ``low`` to ``high``, both included; None means no upper limit.
+
+    ``rule`` is the part of Docker's error text for any other number, such as "requires exactly 1 argument."
+    """
 
     low: int
     high: int | None

@@ -33,7 +33,10 @@ def csv_fields(text: str) -> list[str]:
 
 
 def _lines(data: bytes) -> list[bytes]:
-    """Return the lines with their line breaks; as in Go, a carriage return at the end of a line is removed."""
+    """Split ``data`` into lines that keep their line feeds.
+
+    As in Go, a carriage return at the end of a line is removed.
+    """
     *lines, last = (line.removesuffix(b"\r") for line in data.split(b"\n"))
     return [*(line + b"\n" for line in lines), *([last] if last else [])]
 
@@ -41,9 +44,9 @@ def _lines(data: bytes) -> list[bytes]:
 def _quoted_field(lines: list[bytes], start: int, number: int, at: int) -> tuple[bytes, int, int]:
     """Parse a quoted field of a CSV record; raises ValueError if the closing quote is missing or misplaced.
 
-    The first byte after the opening quote is at index ``at`` of line ``number``. The record begins in the line
-    ``start``. The field may end in a later line. Returns the field, the number of the line in which the field ends, and
-    the index after the closing quote.
+    The first byte after the opening quote is at index ``at`` of ``lines[number]``. The record begins in
+    ``lines[start]``. The field may end in a later line. Returns the field, the index of the line in which the field
+    ends, and the index after the closing quote.
     """
     field = b""
     while True:
@@ -64,7 +67,7 @@ def _quoted_field(lines: list[bytes], start: int, number: int, at: int) -> tuple
 
 
 def _error(start: int, number: int, at: int, problem: str) -> ValueError:
-    """Return the error that Go's encoding/csv reports for a byte of a CSV record.
+    """Return the error that Go's encoding/csv reports for a byte of a CSV record; ``problem`` is the end of Go's text.
 
     The byte is at index ``at`` of line ``number``. The record begins in the line ``start``. All three numbers count
     from 0.

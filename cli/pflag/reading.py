@@ -29,10 +29,10 @@ def changed(ctx: click.Context, key: str) -> bool:
 
 
 def help_flag(flags: Iterable[Flag]) -> Flag:
-    """Return the flag ``--help`` for a command with these flags.
+    """Return the flag ``--help`` for a command with the flags ``flags``.
 
-    If none of these flags has the short name ``-h``, ``-h`` also means ``--help``, but with a warning. The help text
-    then does not show ``--help``.
+    If none of ``flags`` has the short name ``-h``, ``-h`` also means ``--help``, but with a warning. The help text then
+    does not show ``--help``.
     """
     if any(f.short == "-h" for f in flags):
         return Flag(["--help"], kind=BOOL, usage="Print usage", expose_value=False)

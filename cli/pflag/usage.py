@@ -53,9 +53,13 @@ def heading(flag: Flag) -> tuple[str, str]:
 def wrap(indent: int, width: int, text: str) -> str:
     """Return ``text`` with line breaks, so that it fits into ``width`` columns.
 
-    The text starts at column ``indent`` of a line whose beginning the caller has already written. If fewer than
-    `NARROWEST` columns remain there, the text starts on a new line at column 16. If fewer remain there too, no line is
-    broken.
+    The caller has already written the beginning of the first line, up to column ``indent``. The first condition that is
+    true decides the place of the text:
+
+    - At least `NARROWEST` columns remain after column ``indent``: all lines of the text start at this column.
+    - At least `NARROWEST` columns remain after column 16: all lines of the text start at this column, below the first
+      line.
+    - Otherwise, the text starts at column ``indent``, and no line is broken at a space.
     """
     room, result = width - indent, ""
     if room < NARROWEST:
@@ -76,8 +80,8 @@ def wrap(indent: int, width: int, text: str) -> str:
 def cut(width: int, text: str) -> tuple[str, str]:
     """Return the first line of the text and the remaining text, which is "" if nothing remains.
 
-    The line ends at the last space within ``width``, or at a newline before that space. A text without such a space is
-    one line, and so is a text that exceeds ``width`` by less than `SLOP` characters.
+    The line ends at the last space within the first ``width`` characters, or at a newline before that space. The whole
+    text is returned if it has no such space, or if it exceeds ``width`` by less than `SLOP` characters.
     """
     if width + SLOP > len(text):
         return text, ""

@@ -19,6 +19,7 @@ from engine.golang.strconv import parse_bool, parse_int, parse_uint, quote
 class Kind(Struct, frozen=True):
     """A kind of flag value, such as string or list.
 
+    - ``name`` is the word that the help shows after the flag, such as "string"; "" shows none.
     - ``fold`` is called for each use of the flag with the current value and the text after the flag. ``fold`` returns
       the new value, or raises ValueError with the error text that the user sees.
     - ``initial`` is the value before the first use.
