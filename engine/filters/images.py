@@ -22,8 +22,8 @@ def filter_images(
 ) -> list[ImageRecord]:
     """Return the images that match the filters.
 
-    For the filters ``before`` and ``since``, ``created_of`` returns the creation time of the image that a reference
-    names, or raises an error.
+    For the filters ``before`` and ``since``, ``created_of`` gets an image's name or id. It returns the creation time of
+    this image, or raises an error if there is no such image.
     """
     check_keys(filters, _KEYS)
     dangling = truth(filters, "dangling")
@@ -42,9 +42,10 @@ def filter_images(
 
 
 def _by_reference(image: ImageRecord, filters: Filters) -> list[ImageRecord]:
-    """Return the image with only those references that match the filter ``reference``, or [] if none matches.
+    """Return [image] if it matches the filter ``reference``, or if this filter is not given, else [].
 
-    As in Docker, no image matches a filter ``reference`` without values.
+    With the filter, the returned image has only the names that match. As in Docker, no image matches a filter
+    ``reference`` without values.
     """
     if "reference" not in filters:
         return [image]

@@ -16,7 +16,8 @@ VALUES = {"membership": ("accepted", "pending"), "role": ("manager", "worker")}
 def filter_nodes(documents: Iterable[Json], filters: Filters) -> Documents:
     """Return the documents of the nodes that match the filters.
 
-    Raises `InvalidArgument` for unknown filter keys, and `EngineError` for unknown values.
+    Raises `InvalidArgument` for unknown filter keys, and `EngineError` for unknown values of ``role`` and
+    ``membership``.
     """
     check_keys(filters, KEYS)
     for key, known in VALUES.items():

@@ -44,9 +44,10 @@ def check_image_prune(filters: Filters) -> None:
 
 
 def image_prunable(image: ImageRecord, filters: Filters) -> bool:
-    """Return whether the filters of ``image prune`` allow the removal of an unused image; they have been checked.
+    """Return whether the filters of ``image prune`` allow the removal of an unused image.
 
-    An image with a tag is removed only with the filter ``dangling=false``.
+    The caller has checked the filters with `check_image_prune`. An image with a tag is removed only with the filter
+    ``dangling=false``.
     """
     tagged_too = truth(filters, "dangling") is False
     return (tagged_too or not image.references) and _prunable(image.labels, image.created, filters)

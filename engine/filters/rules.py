@@ -22,7 +22,7 @@ def check_keys(filters: Filters, known: frozenset[str]) -> None:
 
 
 def boolean(filters: Filters, key: str) -> bool | None:
-    """Return the value of a boolean filter, or None if the filter is not given.
+    """Return the value of the boolean filter ``key`` as a bool, or None if the filter is not given.
 
     Accepts true, 1, false and 0. Raises InvalidArgument for any other value, or for several values.
     """
@@ -39,8 +39,9 @@ def boolean(filters: Filters, key: str) -> bool | None:
 def truth(filters: Filters, key: str) -> bool | None:
     """Return the value of a boolean filter of containers or images, or None if the filter is not given.
 
-    True is given as "true" or "1", False as "false" or "0". As in Docker, other values are ignored beside one of these
-    four. Raises InvalidArgument if the filter has none of the four values, or values for both true and false.
+    The result is True for the values "true" and "1", and False for "false" and "0". As in Docker, other values are
+    ignored if the filter also has one of these four. Raises InvalidArgument if the filter has none of the four values,
+    or values for both results.
     """
     if key not in filters:
         return None
@@ -66,7 +67,10 @@ def matches_exactly(filters: Filters, key: str, value: str) -> bool:
 
 
 def matches_labels(required: Sequence[str], labels: Mapping[str, str]) -> bool:
-    """Return whether ``labels`` contain every label in ``required``, which are given as ``key`` or ``key=value``."""
+    """Return whether ``labels`` contain all labels in ``required``.
+
+    An item of ``required`` is ``key``, which matches any value, or ``key=value``.
+    """
     return all(_has_label(labels, *label.partition("=")) for label in required)
 
 
