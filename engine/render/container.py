@@ -32,7 +32,8 @@ _SAME_FOR_ALL = {"Driver": "overlay2", "Platform": "linux", "MountLabel": "", "P
 class ContainerFiles(Struct, frozen=True):
     """The paths of a container's files on the host. Each path is "" until the container's first start.
 
-    ``layers`` are the directories of the overlayfs.
+    ``log`` is also "" for a logging driver other than json-file. ``layers`` maps Docker's names, such as "UpperDir", to
+    the directories of the container's overlayfs. It is None for a container without image.
     """
 
     resolv_conf: str = ""
@@ -53,8 +54,8 @@ def container_document(
     """Render a container's document for GET /containers/{id}/json.
 
     ``endpoints`` are the container's live endpoints. ``networks`` maps network ids to records, at least for the
-    networks of ``endpoints``. ``files`` has the paths of the container's files. ``sizes`` has the disk usage, if it is
-    requested (`NO_SIZES`).
+    networks of ``endpoints``. ``files`` has the paths of the container's files. If the client asks for the disk usage,
+    ``sizes`` has SizeRw and SizeRootFs in bytes, else it is empty.
     """
     files = files or ContainerFiles()
     return {
@@ -93,8 +94,10 @@ def container_summary(
 ) -> Json:
     """Render a container's entry in GET /containers/json.
 
-    ``listed`` is the document's NetworkSettings.Networks (`engine.render.endpoint.listed_networks_document`).
-    ``link_names`` has the name "parent/alias" for each legacy link to this container. ``now`` is in Unix seconds.
+    ``endpoints`` are the container's live endpoints, and ``networks`` maps network ids to records. ``listed`` is the
+    value of NetworkSettings.Networks (`engine.render.endpoint.listed_networks_document`). ``link_names`` has the name
+    "parent/alias" for each legacy link to this container. ``now`` is in Unix seconds. If the client asks for the disk
+    usage, ``sizes`` has SizeRw and SizeRootFs in bytes, else it is empty.
     """
     return {
         "Id": record.id,
@@ -168,10 +171,10 @@ def _network_settings(
 
 
 def _sandbox_key(record: ContainerRecord) -> str:
-    """Return the path of the link to the container's network namespace, or "" if the container has no own path.
+    """Return the path of the link to the container's network namespace, or "" if the container has no such link.
 
-    It has none before its first start, and none if it uses another container's sandbox. Containers in host mode share
-    one link.
+    A container has no link before its first start, and none if it uses another container's sandbox. All containers in
+    host mode share one link.
     """
     if is_container_mode(record.host.network_mode) or not record.sandbox_path:
         return ""

@@ -33,7 +33,10 @@ def listed_networks_document(record: ContainerRecord, endpoints: Sequence[Endpoi
 def endpoint_settings_document(
     record: ContainerRecord, attachment: NetworkAttachment, endpoint: EndpointRecord | None
 ) -> Json:
-    """Render one network of a container; ``endpoint`` is None if the container has no endpoint on that network."""
+    """Render one network of a container in the full form; ``attachment`` has the settings for this network.
+
+    ``endpoint`` is None if the container has no endpoint on the network.
+    """
     settings = attachment.settings
     return {
         "IPAMConfig": _ipam(_shown_ipam(attachment, endpoint)),
@@ -94,10 +97,10 @@ def _split(interface: str) -> tuple[str, int]:
 
 
 def _shown_ipam(attachment: NetworkAttachment, endpoint: EndpointRecord | None) -> EndpointIPAM | None:
-    """Return the addresses that a network document shows as requested by the user, or None if there are none.
+    """Return the addresses for the field IPAMConfig of one network, or None if there are none.
 
-    They are the addresses that the user requested. If the cluster has allocated the endpoint's addresses, they are
-    these addresses, as in Docker.
+    These are the addresses that the user requested. If the cluster has allocated the endpoint's addresses, the result
+    has the allocated addresses instead, as in Docker.
     """
     if endpoint is None or not endpoint.granted:
         return attachment.settings.ipam

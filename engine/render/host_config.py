@@ -76,7 +76,7 @@ def _security_options(record: ContainerRecord) -> list[str] | None:
 
 
 def _paths(record: ContainerRecord, hidden: Sequence[str]) -> list[str] | None:
-    """Return the kernel paths that Docker masks or makes read-only, given as ``hidden``.
+    """Return the container's value of MaskedPaths or ReadonlyPaths; ``hidden`` is Docker's default for this field.
 
     Returns [] if the user gave ``--security-opt systempaths=unconfined``, and None for a privileged container.
     """

@@ -11,10 +11,10 @@ Json = dict[str, Any]
 
 
 def mounts_document(host: HostConfig) -> list[Json]:
-    """Render binds ``source:target[:mode]`` as Docker's list of mount points.
+    """Render a container's binds ``source:target[:mode]`` as Docker's list of mount points.
 
-    The last binds of ``host.binds`` come from the request's field Mounts (``--mount``). As in Docker, they show no
-    mode.
+    The last items of ``host.binds`` come from the request's field Mounts (``--mount``). As in Docker, the mode of these
+    items is shown as "".
     """
     binds = host.binds or ()
     listed = len(binds) - len(host.mounts)

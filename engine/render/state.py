@@ -50,8 +50,9 @@ def status_text(record: ContainerRecord, now: float) -> str:
 
 
 def stats_after(before: Json, now: Json) -> Json:
-    """Return the document ``now``, completed with the time and the processor times of the earlier document ``before``.
+    """Return a copy of ``now`` that also has the time and the processor times of ``before``.
 
-    Clients compute CPU percentages from the differences.
+    ``before`` and ``now`` are an earlier and a later document with the statistics of one container. Clients compute CPU
+    percentages from the differences.
     """
     return {**now, "preread": before["read"], "precpu_stats": before["cpu_stats"]}
