@@ -267,9 +267,9 @@ def check_binds(binds: Sequence[str] | None) -> list[Mount]:
 
 
 def check_mounts(binds: Sequence[str]) -> None:
-    """Check the binds of ``--mount``; raises InvalidArgument.
+    """Check the binds that come from ``--mount``; raises InvalidArgument.
 
-    Their sources must exist, unlike those of ``-v``.
+    Each item of ``binds`` has the form ``source:target[:mode]``. The source must exist, unlike the source of ``-v``.
     """
     for bind in binds:
         source, target, modes = [*bind.split(":"), ""][:3]

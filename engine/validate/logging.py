@@ -102,8 +102,9 @@ def rotation(driver: str, options: Options, limit: int) -> Rotation:
     """Return the size limits of a log; raises ValueError with Docker's message.
 
     ``limit`` is in bytes, and 0 means no limit. It applies to a log without the option ``max-size``: all files of the
-    log together have at most ``limit`` bytes. Without the option ``max-file``, such a log has several files, so that a
-    rotation never empties the log. ``limit`` does not apply to the driver "local", which has limits of its own.
+    log together have at most ``limit`` bytes. Without the option ``max-file``, such a log has up to 5 files, so that a
+    rotation does not empty the log. Each of several files has at least 1 MB. A ``limit`` below 2 MB therefore gives
+    only one file. ``limit`` does not apply to the driver "local", which has limits of its own.
     """
     if driver == LOCAL:
         return _local_rotation(options)

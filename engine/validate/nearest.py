@@ -9,7 +9,8 @@ def nearest(word: str, names: Iterable[str]) -> str:
     """Return the name that is most similar to ``word``, or "" if no name is similar.
 
     A name is similar if at most two letters differ (one letter if the word has at most three). If no name is similar in
-    this way, a name that begins with the word is returned.
+    this way, a name that begins with the word is returned, unless the word has only one letter. Hyphens at the
+    beginning of the word do not count as letters.
     """
     limit = 1 if len(word.lstrip("-")) <= 3 else 2
     ranked = sorted((distance(word, name), name) for name in names)
