@@ -33,8 +33,8 @@ def begin(host: Host, *, again: bool = False) -> None:
     """Record that a reboot has ended all earlier runs, and which containers start now; idempotent.
 
     Only the first call after a boot records the ends. Without ``again``, a later call changes nothing. With ``again``,
-    a later call also takes over the unfinished work of a killed process. It then also starts containers that are not
-    running although their restart policies require it.
+    a later call also takes over the unfinished work of a killed process. Such a call also records the start of each
+    container that does not run although its restart policy requires it.
     """
     with host.store.write() as tx:
         booted = not boots.is_of_this_boot(tx)
@@ -124,9 +124,9 @@ def plan(host: Host) -> Plan:
 
 
 def load_drivers(host: Host) -> None:
-    """Load the drivers of all networks in this process.
+    """Load the drivers of all networks in this process, so that the child processes it forks inherit them.
 
-    Because the process of each job inherits the loaded drivers, each job saves 0.1 s.
+    Each child process restores one network or container. It is 0.1 s faster because it need not load drivers.
     """
     with host.store.read() as reader:
         names = {network.driver for network in reader.networks()}
@@ -140,7 +140,7 @@ def _is_ours(owner: str) -> bool:
 
 
 def _references(record: ContainerRecord) -> set[str]:
-    """Return the ids or names of the networks that a container is on."""
+    """Return the id of each network that a container is on; for a network whose id is not known yet, its name."""
     return {attachment.network_id or attachment.network for attachment in record.attachments}
 
 
@@ -155,10 +155,10 @@ def _needed(reader: Reader, record: ContainerRecord) -> list[str]:
 
 
 def jobs(host: Host, records: Sequence[ContainerRecord]) -> list[Job]:
-    """Return one job for each record: it starts the container again.
+    """Return one job (for `engine.recovery.parallel.run`) for each record: the job starts the container again.
 
-    A namespace that hawse did not create is connected to its networks again instead. The job of a container names the
-    jobs that must end first.
+    For a namespace that hawse did not create, the job instead connects the namespace to its networks again. Each job
+    names the jobs that must end before it starts.
     """
     with host.store.read() as reader:
         return [Job(r.id, partial(_bring_back, host, r), _needed(reader, r)) for r in records]
@@ -209,9 +209,10 @@ def give_up(host: Host, container_ids: Iterable[str]) -> None:
 
 
 def report(plan: Plan, failed: Mapping[str, Failure]) -> BootReport:
-    """Return the restored objects, and a line for each object that was not restored.
+    """Return the numbers of restored objects, and a line for each object that was not restored.
 
-    A namespace whose name does not exist yet is not a failure. A later call of `boot` connects it when its name exists.
+    ``failed`` maps the id of each object that was not restored to the reason. A namespace whose name does not exist yet
+    is not a failure. When its name exists, a later ``hawse system boot`` connects it.
     """
     records = [*plan.soon, *plan.late]
     absent = [r for r in records if r.kind == "adopted" and r.id in failed and not os.path.exists(r.sandbox_path)]

@@ -29,7 +29,10 @@ from engine.store.salvage import Salvaged
 
 
 def check(host: Host, store: Path) -> CheckReport:
-    """Return the faults of the store, and hawse's objects that have no record; changes nothing."""
+    """Return the faults of the store, and hawse's objects that have no record; changes nothing.
+
+    ``store`` is the path of the store's file (SQLite).
+    """
     problems = rescue.problems(store)
     if not problems:
         salvaged = salvage.read_file(store) if store.exists() else Salvaged()
@@ -41,7 +44,10 @@ def check(host: Host, store: Path) -> CheckReport:
 
 
 def repair(host: Host, store: Path) -> CheckReport:
-    """Repair the faults that `check` finds; idempotent. ``done`` of the result lists each step."""
+    """Repair the faults that `check` finds; idempotent. ``done`` of the result lists each step.
+
+    ``store`` is the path of the store's file (SQLite).
+    """
     problems = check(host, store).problems
     if not problems:
         return CheckReport([])
@@ -59,7 +65,7 @@ def repair(host: Host, store: Path) -> CheckReport:
 
 
 def _unused_files(host: Host) -> list[str]:
-    """Return one line if HAWSE_ROOT has files of containers that have no record."""
+    """Return one line if HAWSE_ROOT has files of containers that have no record, else []."""
     with suppress(FileNotFoundError), host.store.read() as reader:
         known = {container.id for container in reader.containers()}
         names = [n for n in os.listdir(host.containers_directory) if not n.startswith(".") and n not in known]
@@ -69,7 +75,11 @@ def _unused_files(host: Host) -> list[str]:
 
 
 def _build(host: Host, salvaged: Salvaged, new: Path) -> list[str]:
-    """Write a new store file with the salvaged records, and with new records for objects that had no record."""
+    """Write a new store file with the salvaged records, and with new records for objects that had no record.
+
+    ``salvaged`` has the records that could be read from the damaged store; the new records are added to it. ``new`` is
+    the path of the new file. Returns one line for each new record and for each record that was dropped.
+    """
     done = unrecorded.add(host, salvaged)
     marked = {link.network_id for link in marked_links.of_host()}
     begun = {intent.object_id for intent in salvaged.intents}
@@ -121,7 +131,11 @@ def _put_network(tx: Transaction, network: NetworkRecord) -> list[str]:
 
 
 def _put_endpoint(tx: Transaction, endpoint: EndpointRecord) -> list[str]:
-    """Record an endpoint with its addresses and ports; return one line for each value that could not be recorded."""
+    """Record an endpoint with its addresses and ports; return [], or one line if not everything could be recorded.
+
+    If a port is taken, the endpoint is recorded without ports. If an address is taken, or the network or the container
+    has no record, the endpoint is dropped.
+    """
     network, container = tx.network(endpoint.network_id), tx.container(endpoint.container_id)
     what = f"the endpoint {short_id(endpoint.id)}"
     if network is None or (container is None and endpoint.container_id != INGRESS_SANDBOX):

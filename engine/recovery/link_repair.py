@@ -81,8 +81,11 @@ def heals(record: NetworkRecord | ContainerRecord) -> bool:
 class LinkRepair:
     """Compares and repairs single networks and containers; all calls come from one thread.
 
-    ``resolver_port`` returns the port to which a container's DNS queries (port 53) must be redirected, or 0 for none.
-    With ``on_request``, a network or container is repaired even if the user has disabled its automatic repair.
+    - ``run`` is the directory HAWSE_RUN.
+    - ``verify`` gets the id of a cluster network, repairs the tables of this network and returns the differences.
+    - ``resolver_port`` gets the id of a sandbox. It returns the port to which the DNS queries (port 53) of this sandbox
+      must be redirected, or 0 for none.
+    - ``on_request``: a network or container is repaired even if the user has disabled its automatic repair.
     """
 
     def __init__(
@@ -152,7 +155,7 @@ class LinkRepair:
         """Compare a network or container with the kernel; the result is empty if the object has no record.
 
         With ``tx``, the differences of a network are also repaired. ``tx`` is a write transaction, and ``reader`` is
-        then the same object. With ``repairing``, the differences of a container are also repaired. The caller then
+        then the same object. With ``repairing``, the differences of a container are also repaired; the caller then
         holds the container lock. After a reboot, the result is empty until a command has recorded the reboot.
         """
         if not boots.is_of_this_boot(reader):
@@ -222,10 +225,10 @@ class LinkRepair:
     def _compare_routes(
         self, container: ContainerRecord, members: Sequence[JoinedEndpoint], *, repairing: bool
     ) -> tuple[Sequence[Difference], Sequence[Exception]]:
-        """Compare the default routes of the container's sandbox with those of its endpoints.
+        """Compare the default routes of the container's sandbox with those that its endpoints need.
 
-        With ``repairing``, lost routes are set again. Returns the differences and the errors. Raises `Missing` if the
-        sandbox no longer exists.
+        ``members`` are the container's live endpoints with their networks. With ``repairing``, lost routes are set
+        again. Returns the differences and the errors. Raises `Missing` if the sandbox no longer exists.
         """
         if any(self._driver(m.network) is None for m in members):
             return (), ()
@@ -265,7 +268,11 @@ class LinkRepair:
             return (), [error]
 
     def _driver(self, network: NetworkRecord) -> LinkRepairer | None:
-        """Return the network's driver, or None if the network's links must not or cannot be repaired."""
+        """Return the network's driver, or None if the network's links must not or cannot be repaired.
+
+        They must not be repaired if the network is not complete in the kernel or the user has disabled the repair. They
+        cannot be repaired if the driver is missing or has no such operation.
+        """
         if network.phase != "live" or network.config_only or not self._may_repair(network):
             return None
         if network.driver not in self._drivers:

@@ -51,7 +51,7 @@ class _Pool(Struct):
 
 
 def run(jobs: Iterable[Job], width: int = 0) -> dict[str, Failure]:
-    """Run all jobs and return the errors of those that failed, by name; blocks until every job has ended.
+    """Run jobs in parallel child processes, wait until every job has ended, and return the failures by job name.
 
     If a job fails with `Failure.may_pass`, the jobs that need it are not run, and have the same failure. ``width`` is
     the number of parallel processes; 0 means one for each processor that this process may use. Jobs that need each

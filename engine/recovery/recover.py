@@ -141,11 +141,11 @@ def _drivers(reader: Reader) -> set[str]:
 def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = True, cause: str = "") -> None:
     """Repair the kernel state that all networks of a driver share, such as a flushed firewall table.
 
-    ``drivers`` are driver types. If it is None, all drivers with networks in the store are meant. With ``whole``, only
-    drivers that detect damage are compared with the records and repaired. Without ``whole``, every driver is compared
-    and repaired. Callers pass ``whole=False`` after a killed command, because drivers do not detect the partial changes
-    of such a command. Starts the agent if it is missing. The event of a repair names ``cause``; "" means another
-    program.
+    ``drivers`` are driver types; None means the types of all networks in the store. With ``whole``, a driver's state is
+    compared with the records and repaired only if the driver reports damage. Without ``whole``, the state of every
+    driver is compared and repaired. Callers pass ``whole=False`` after a killed command, because drivers do not detect
+    the partial changes of such a command. Starts the agent if it is missing. ``cause`` is the cause that the repair's
+    event names; "" means another program.
     """
     if drivers is None:
         with host.store.read() as reader:
@@ -195,10 +195,11 @@ def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
 def _finish(
     host: Host, removals: Sequence[Intent], finish: Callable[[Host, Sequence[str]], Mapping[str, EngineError]]
 ) -> None:
-    """Finish the removals of killed commands by ``finish``, which returns the errors by object id.
+    """Finish the removals of killed commands, and delete their intents (records of unfinished work) from the store.
 
-    ``removals`` are intents (records of unfinished work). An intent that the store no longer has is skipped, because
-    another process has finished the work. After an error, the intent stays in the store.
+    ``removals`` are these intents. ``finish`` gets the ids of the objects to remove, and returns the errors by object
+    id. An intent that the store no longer has is skipped, because another process has finished the work. After an
+    error, the intent stays in the store.
     """
     if not removals:
         return
@@ -215,10 +216,11 @@ def _finish(
 
 @contextlib.contextmanager
 def _locks(host: Host, intent: Intent) -> Iterator[None]:
-    """Hold the locks under which an intent (a record of unfinished work) is resolved; some kinds need none.
+    """Hold the locks under which an intent (a record of unfinished work) is resolved.
 
-    The first lock is that of the network namespace, if the container is one that hawse did not create. The second lock
-    is the container lock.
+    Some kinds of intents need the container lock. For the other kinds, no lock is taken here, because the function that
+    resolves the intent takes the locks. If hawse did not create the container's network namespace, the lock of this
+    namespace is taken before the container lock.
     """
     with contextlib.ExitStack() as held:
         container_id = intent.object_id if intent.kind in UNDER_LOCK else ""
@@ -252,7 +254,8 @@ def come_back(host: Host, timeout: float) -> BootReport:
     """Create the recorded networks in the kernel, start the waiting containers, and connect adopted namespaces again.
 
     An adopted namespace is one that hawse did not create. Each step restores its objects in parallel. A failure does
-    not stop the other steps; the report names each failure.
+    not stop the other steps; the report names each failure. Waits up to ``timeout`` seconds for the cluster's store if
+    a container needs it.
     """
     with host.store.read() as reader:
         ended = [i for i in reader.intents() if i.owner == process.identity() and i.kind in ENDINGS]
@@ -268,7 +271,10 @@ def come_back(host: Host, timeout: float) -> BootReport:
 
 
 def _start_late(host: Host, late: Sequence[ContainerRecord], deadline: float) -> dict[str, Failure]:
-    """Start the containers that need the cluster's store. While it is unavailable, try again until the deadline."""
+    """Start the containers that need the cluster's store. While it is unavailable, try again until the deadline.
+
+    ``deadline`` is a time of time.monotonic(). Returns the failures by container id.
+    """
     failed: dict[str, Failure] = {}
     while late:
         hooks.wait_for_store(host, max(0.0, deadline - time.monotonic()))
@@ -292,9 +298,10 @@ _held: dict[Path, int] = {}
 
 
 def hold_shared_lock(host: Host) -> None:
-    """Hold the host lock in shared mode until this process ends, as every command does that changes the host.
+    """Hold the host lock (a file in HAWSE_RUN) in shared mode until this process ends; idempotent.
 
-    Meanwhile, `remove_idle_state` does nothing, because it needs the lock alone.
+    Every command that changes the host holds this lock. Meanwhile, `remove_idle_state` does nothing, because it needs
+    the lock in exclusive mode.
     """
     path = host.run / "locks" / "host"
     if path not in _held:
@@ -311,9 +318,9 @@ def hold_shared_lock(host: Host) -> None:
 def finish_in_background(host: Host, removed: int) -> None:
     """Start a process that deletes the kernel objects which removed networks have left.
 
-    ``removed`` is the number of these networks. If it is small, the function does nothing, because then no kernel
-    objects are left. In a dry run, it does nothing either. The new process becomes the owner of the networks' intents
-    (records of unfinished work). If it is killed, the next command deletes what remains.
+    ``removed`` is the number of these networks. Does nothing below `BACKGROUND_REMOVAL_LIMIT` networks, because then no
+    kernel objects are left. Does nothing in a dry run either. The new process becomes the owner of the networks'
+    intents (records of unfinished work). If it is killed, the next command deletes what remains.
     """
     if removed < activate.BACKGROUND_REMOVAL_LIMIT or recording.is_dry_run():
         return

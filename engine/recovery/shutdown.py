@@ -54,7 +54,10 @@ def end_all(host: Host) -> tuple[int, list[str]]:
 
 
 def _has_ended(host: Host, container_id: str, seconds: float | None) -> bool:
-    """Wait up to ``seconds`` for the end of a container's process, and return whether it has ended."""
+    """Wait up to ``seconds`` for the end of a container's process, and return whether it has ended.
+
+    If ``seconds`` is None, the function waits without a limit.
+    """
     try:
         return host.runtime.wait(container_id, seconds) is not None
     except RuntimeFailure:

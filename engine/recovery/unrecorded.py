@@ -42,7 +42,10 @@ EMPTY: Records = Salvaged().records
 
 
 def objects(host: Host, records: Records) -> Iterator[str]:
-    """Yield one line for each bridge and each running container of hawse that ``records`` does not have."""
+    """Yield one line for each bridge and each running container of hawse that ``records`` does not have.
+
+    ``records`` maps each table of the store ("networks", "containers") to its records by id.
+    """
     for bridge in _bridges(records):
         yield f"the bridge {bridge.name} of network {names.short_id(bridge.network_id)} has no record"
     for container_id, _, _ in _running(host, records):
@@ -79,7 +82,10 @@ def add(host: Host, salvaged: Salvaged) -> list[str]:
 
 
 def _as_running(known: ContainerRecord, bare: ContainerRecord) -> ContainerRecord:
-    """Return a copy of the record ``known`` with the status "running" and the sandbox and process of ``bare``."""
+    """Return a copy of the record ``known`` with the status "running" and the sandbox and process of ``bare``.
+
+    ``known`` is the backup's record of a container. ``bare`` is a record that was made from the container's process.
+    """
     return replace(
         known,
         status="running",
