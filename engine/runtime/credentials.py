@@ -119,16 +119,20 @@ def _entries(root: int, path: str, *, numeric: int) -> Iterator[list[str]]:
 def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> int:
     """Return a container's capabilities as a bit mask; raises `SetupFailed` for an unknown name.
 
-    With ``privileged``, the mask has all capabilities of this process. Otherwise it has Docker's default capabilities,
-    with ``add`` (--cap-add) and without ``drop`` (--cap-drop). It has no capability that this process lacks. The name
-    ALL means all capabilities.
+    With ``privileged``, the mask has all capabilities of this process. Otherwise it has Docker's default capabilities
+    without ``drop`` (--cap-drop), and then ``add`` (--cap-add). Therefore a capability in both lists is in the mask.
+    The name ALL means all capabilities. If ``add`` contains ALL, ``drop`` is applied last. The mask has no capability
+    that this process lacks.
     """
     known = syscalls.permitted_capabilities()
     if privileged:
         return known
     added, dropped = _normalise(add), _normalise(drop)
-    start = known if "ALL" in added else 0 if "ALL" in dropped else _mask(DEFAULT_CAPABILITIES)
-    return (start | _mask(added - {"ALL"})) & ~_mask(dropped - {"ALL"}) & known
+    added_mask, dropped_mask = _mask(added - {"ALL"}), _mask(dropped - {"ALL"})
+    if "ALL" in added:
+        return known & ~dropped_mask
+    start = 0 if "ALL" in dropped else _mask(DEFAULT_CAPABILITIES) & ~dropped_mask
+    return (start | added_mask) & known
 
 
 def capability_names(mask: int) -> list[str]:
