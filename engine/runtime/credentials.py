@@ -37,7 +37,10 @@ _LAST = 2**31 - 1
 The kernel takes the id -1 as "leave the id unchanged", so the process would stay root. As an unsigned number, -1 is
 above this limit and is refused.
 """
+_RANGE = f"uids and gids must be in range 0-{_LAST}"
 _TOO_LONG = 19  # digits; a number with 19 digits or more can exceed Go's int64
+_PASSWD, _GROUP = "etc/passwd", "etc/group"
+_FIELDS = 7  # of an entry of passwd; an entry of group has fewer
 
 
 class Identity:
@@ -55,26 +58,26 @@ def find_identity(user: str, root: int) -> Identity:
     """
     name, group = [*user.split(":"), ""][:2]
     name = name or "0"
-    entry, number = _look_up(_entries(root, "etc/passwd", numeric=2), name)
+    entry, number = _look_up(_entries(root, _PASSWD), name)
     if entry is None and number is None:
         raise SetupFailed(BAD_USER, f"unable to find user {name}: no matching entries in passwd file", plain=True)
     if entry:
-        uid, gid, home = _checked(_id(entry[2])), _checked(_id(entry[3])), entry[5]
+        uid, gid, home = _checked_id(entry[2]), _checked_id(entry[3]), entry[5]
     else:
         uid, gid, home = _checked(number), 0, ""
     more: list[int] = []
     if group:
         gid = _find_group(group, root)
-    elif entry:
-        more = [_id(e[2]) for e in _entries(root, "etc/group", numeric=1) if entry[0] in e[3].split(",")]
+    elif entry and entry[0]:
+        more = [_checked_id(e[2]) for e in _entries(root, _GROUP) if entry[0] in e[3].split(",")]
     return Identity(uid, gid, [gid, *(g for g in more if g != gid)], home or "/")
 
 
 def _find_group(group: str, root: int) -> int:
-    entry, number = _look_up(_entries(root, "etc/group", numeric=1), group)
+    entry, number = _look_up(_entries(root, _GROUP), group)
     if entry is None and number is None:
         raise SetupFailed(BAD_USER, f"unable to find group {group}: no matching entries in group file", plain=True)
-    return _checked(_id(entry[2]) if entry else number)
+    return _checked_id(entry[2]) if entry else _checked(number)
 
 
 def _look_up(entries: Iterator[list[str]], reference: str) -> tuple[list[str] | None, int | None]:
@@ -88,32 +91,47 @@ def _look_up(entries: Iterator[list[str]], reference: str) -> tuple[list[str] | 
     return next(matching, None), number
 
 
-def _id(digits: str) -> int:
-    """Convert a user or group id to an integer; only 19 digits are used, because int() refuses over 4,300 digits."""
-    return int(digits.lstrip("0")[:_TOO_LONG] or "0")
+def _entries(root: int, path: str) -> Iterator[list[str]]:
+    """Yield the entries of the file ``path`` (`_PASSWD` or `_GROUP`), split into fields, as Docker reads them.
+
+    Spaces around a line are removed. A missing field is "". Only the group file has comments.
+    """
+    for line in map(str.strip, root_paths.read_lines(root, path)):
+        if line and not (path == _GROUP and line.startswith("#")):
+            yield [*line.split(":"), *[""] * _FIELDS]
+
+
+def _id(text: str) -> int:
+    """Convert the id of an entry to an integer; return 0 if it is no number, as Docker does.
+
+    Only 19 digits are used, because int() refuses over 4,300 digits.
+    """
+    size = int(_digits(text).lstrip("0")[:_TOO_LONG] or "0")
+    return -size if text.startswith("-") else size
 
 
 def _number(text: str) -> int | None:
+    return int(text) if 0 < len(_digits(text)) < _TOO_LONG else None
+
+
+def _digits(text: str) -> str:
+    """Return the digits of a number with or without a sign, or "" if ``text`` is no number."""
     digits = text[1:] if text[:1] in ("+", "-") else text
-    return int(text) if digits.isascii() and digits.isdigit() and len(digits) < _TOO_LONG else None
+    return digits if digits.isascii() and digits.isdigit() else ""
 
 
 def _checked(number: int | None) -> int:
     if number is None or not 0 <= number <= _LAST:
-        raise SetupFailed(BAD_USER, f"uids and gids must be in range 0-{_LAST}", plain=True)
+        raise SetupFailed(BAD_USER, _RANGE, plain=True)
     return number
 
 
-def _entries(root: int, path: str, *, numeric: int) -> Iterator[list[str]]:
-    """Yield the valid lines of the file ``path`` (passwd or group), split into fields.
-
-    ``numeric`` is the number of fields with ids: 2 for passwd (user id, group id), 1 for group. A valid line of passwd
-    has at least 7 fields, a valid line of group at least 4. Other lines are skipped.
-    """
-    for line in root_paths.read_lines(root, path):
-        fields = line.split(":")
-        if len(fields) >= 3 * numeric + 1 and all(f.isascii() and f.isdigit() for f in fields[2 : 2 + numeric]):
-            yield fields
+def _checked_id(text: str) -> int:
+    """Return the id of an entry as an integer; raises `SetupFailed` with runc's text if it is out of range."""
+    number = _id(text)
+    if not 0 <= number <= _LAST:
+        raise SetupFailed(BAD_USER, f"unable to setup user: {_RANGE}")
+    return number
 
 
 def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> int:

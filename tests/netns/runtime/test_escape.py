@@ -167,9 +167,9 @@ def test_numbers_of_users_and_groups_have_docker_range(lab, image, user):
     (image / "etc").mkdir(exist_ok=True)
     (image / "etc/passwd").write_text(f"huge:x:{'9' * 5000}:0::/:/bin/sh\n")
     lab.launch("one", "busybox", "sleep", "60", rootfs=str(image))
-    with pytest.raises(RuntimeFailure, match=r"^uids and gids must be in range 0-2147483647$"):
+    with pytest.raises(RuntimeFailure, match=r"uids and gids must be in range 0-2147483647(: unknown)?$"):
         lab.run("two", "true", rootfs=str(image), user=user)
-    with pytest.raises(RuntimeFailure, match=r"^uids and gids must be in range 0-2147483647$"):
+    with pytest.raises(RuntimeFailure, match=r"uids and gids must be in range 0-2147483647(: unknown)?$"):
         lab.exec("one", "true", user=user)
 
 
