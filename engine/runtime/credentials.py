@@ -55,22 +55,22 @@ def find_identity(user: str, root: int) -> Identity:
 
     ``user`` is ``name``, ``uid``, ``name:group`` or ``uid:gid``. An empty name means root. A number needs no entry in
     the files, but a name does. ``root`` is a file descriptor of the container's root directory.
+
+    As in runc, the home directory is that of the first entry with the user's id, or "/" without such an entry.
     """
     name, group = [*user.split(":"), ""][:2]
     name = name or "0"
     entry, number = _look_up(_entries(root, _PASSWD), name)
     if entry is None and number is None:
         raise SetupFailed(BAD_USER, f"unable to find user {name}: no matching entries in passwd file", plain=True)
-    if entry:
-        uid, gid, home = _checked_id(entry[2]), _checked_id(entry[3]), entry[5]
-    else:
-        uid, gid, home = _checked(number), 0, ""
+    uid, gid = (_checked_id(entry[2]), _checked_id(entry[3])) if entry else (_checked(number), 0)
     more: list[int] = []
     if group:
         gid = _find_group(group, root)
     elif entry and entry[0]:
         more = [_checked_id(e[2]) for e in _entries(root, _GROUP) if entry[0] in e[3].split(",")]
-    return Identity(uid, gid, [gid, *(g for g in more if g != gid)], home or "/")
+    home = next((e[5] for e in _entries(root, _PASSWD) if _id(e[2]) == uid), "/")
+    return Identity(uid, gid, [gid, *(g for g in more if g != gid)], home)
 
 
 def _find_group(group: str, root: int) -> int:

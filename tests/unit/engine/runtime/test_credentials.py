@@ -41,6 +41,7 @@ wrong:x:a:b::/wrong:/bin/sh
 minus:x:-5:0::/minus:/bin/sh
 huge:x:99999999999999999999:0::/huge:/bin/sh
 odd:x:1013:1013
+toor:x:0:0::/toor:/bin/sh
 """
 GROUP = """\
 adm:x:4
@@ -92,3 +93,10 @@ def test_comments_exist_only_in_the_group_file(root):
 def test_an_entry_whose_id_is_out_of_range_is_refused(root, user):
     with pytest.raises(SetupFailed, match=r"^unable to setup user: uids and gids must be in range 0-2147483647$"):
         credentials.find_identity(user, root)
+
+
+@pytest.mark.parametrize(
+    ("user", "home"), [("app", "/srv"), ("named", "/root"), ("toor", "/root"), ("shorter", ""), ("77", "/")]
+)
+def test_home_is_that_of_the_first_entry_with_the_id(root, user, home):
+    assert credentials.find_identity(user, root).home == home
