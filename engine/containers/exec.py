@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 
+from msgspec.structs import replace
+
 from engine import names
 from engine.containers import detached_exec, lookup, namespace_files
 from engine.containers.finalize import finalize_exit
 from engine.containers.on_exit import finish_overdue_exit
-from engine.containers.process_spec import log_bounds, log_path
+from engine.containers.process_spec import has_default_terminal_type, log_bounds, log_path
 from engine.errors import Conflict, EngineError, InvalidArgument, KernelFailure, NotFound, StartFailure
 from engine.events import record as events
 from engine.host import Host
@@ -115,6 +117,8 @@ def _runner(
             raise InvalidArgument(f"{record.name} {text}")
         return partial(_execute_in_namespace, host, record, request, stdio)
     lookup.keep_supervisor(host, [record])
+    if has_default_terminal_type(record):  # this TERM is for the container's terminal, not for that of the command
+        request = replace(request, env=["TERM", *request.env])
     can_leave = request.tty and not request.detach and request.detach_keys
     return partial(host.runtime.exec, record.id, request, stdio, ended if can_leave else None)
 

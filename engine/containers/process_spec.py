@@ -111,10 +111,15 @@ def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> lis
     variables = list(record.config.env or ())
     defined = {e.partition("=")[0] for e in variables}
     base = [f"PATH={DEFAULT_PATH}", f"HOSTNAME={record.config.hostname}"]
-    if record.config.tty:
+    if has_default_terminal_type(record):
         base.append("TERM=xterm")
     base += of_links
     return [*(e for e in base if e.partition("=")[0] not in defined), *(e for e in variables if "=" in e)]
+
+
+def has_default_terminal_type(record: ContainerRecord) -> bool:
+    """Return whether the container's process gets TERM=xterm: it has a terminal, and no TERM of the user."""
+    return record.config.tty and all(e.partition("=")[0] != "TERM" for e in record.config.env or ())
 
 
 def log_path(host: Host, record: ContainerRecord) -> str:

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
-def environment(entries: Sequence[str]) -> dict[str, str]:
+def environment(entries: Sequence[str], home: str) -> dict[str, str]:
     """Convert "K=V" entries to a mapping. Of several entries with the same name, the last is used.
 
-    Entries without "=" or without a name are left out.
+    Entries without "=" or without a name are left out. If HOME is missing or empty, it becomes ``home``, as in runc.
     """
-    return {name: value for name, equals, value in (entry.partition("=") for entry in entries) if name and equals}
+    env = {name: value for name, equals, value in (entry.partition("=") for entry in entries) if name and equals}
+    return {**env, "HOME": env.get("HOME") or home}
 
 
 def find_executable(name: str, env: Mapping[str, str]) -> str:

@@ -162,15 +162,15 @@ def exec_environment(spec: Mapping[str, Any], request: ExecCreate, identity: Ide
 
     It has these variables. If a name occurs twice, the later variable is used.
 
-    - The container's variables, without HOME and without those that the request names without a value.
     - With a terminal: TERM=xterm.
-    - HOME, the home directory of the user.
+    - The container's variables, without those that the request names without a value.
     - The variables of the request.
+    - If HOME is then missing or empty: HOME, the home directory of the user.
     """
-    terminal = {"TERM": "xterm"} if request.tty else {}
-    unset = {"HOME", *(entry for entry in request.env if "=" not in entry)}
-    container = environment([entry for entry in spec["env"] if entry.partition("=")[0] not in unset])
-    return {**container, **terminal, "HOME": identity.home, **environment(request.env)}
+    terminal = ["TERM=xterm"] if request.tty else []
+    unset = {entry for entry in request.env if "=" not in entry}
+    container = [entry for entry in spec["env"] if entry.partition("=")[0] not in unset]
+    return environment([*terminal, *container, *request.env], identity.home)
 
 
 def _connect(channel: socket.socket, streams: Sequence[int], identity: Identity, *, tty: bool) -> None:

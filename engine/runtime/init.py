@@ -193,8 +193,7 @@ def finish(spec: Mapping[str, Any], setup: ChildSetup, root: int) -> NoReturn:
     os.close(root)
     assume(identity, capability_mask(spec["cap_add"], spec["cap_drop"], privileged=spec["privileged"]))
     enter_working_directory(spec["cwd"])
-    env = environment(spec["env"])
-    env.setdefault("HOME", identity.home)
+    env = environment(spec["env"], identity.home)
     argv = [spec["init_path"], "--", *spec["argv"]] if spec["init_path"] else spec["argv"]
     if spec["no_new_privileges"]:
         syscalls.refuse_new_privileges()

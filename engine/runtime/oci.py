@@ -58,8 +58,7 @@ def configuration(
     """
     capabilities = capability_mask(spec["cap_add"], spec["cap_drop"], privileged=spec["privileged"])
     namespaces = ["ipc", "uts", "mount", "cgroup", *([] if spec["pid_host"] else ["pid"])]
-    env = environment(spec["env"])
-    env.setdefault("HOME", identity.home)
+    env = environment(spec["env"], identity.home)
     argv = [INIT, "--", *spec["argv"]] if spec["init_path"] else list(spec["argv"])
     return {
         "ociVersion": "1.0.2",

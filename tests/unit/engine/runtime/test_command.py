@@ -61,7 +61,13 @@ def test_error_messages_have_dockers_text():
 
 
 def test_environment_uses_the_last_value_and_skips_entries_without_name_or_value():
-    assert environment(["A=1", "B=x=y", "A=2", "C", "=D", "E="]) == {"A": "2", "B": "x=y", "E": ""}
+    variables = environment(["A=1", "B=x=y", "A=2", "C", "=D", "E="], "/home")
+    assert variables == {"A": "2", "B": "x=y", "E": "", "HOME": "/home"}
+
+
+@pytest.mark.parametrize(("given", "home"), [("/data", "/data"), ("", "/root")])
+def test_home_of_the_user_replaces_an_empty_variable_only(given, home):
+    assert environment([f"HOME={given}"], "/root") == {"HOME": home}
 
 
 def test_capabilities_have_the_kernels_numbers():
