@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 LOCK, SOCKET, IDLE_VARIABLE = "supervisor.lock", "supervisor.sock", "HAWSE_SUPERVISOR_IDLE"
-IDLE_SECONDS = "10"
+IDLE_SECONDS = 10.0
 
 _REMEMBERED = 1024  # ended containers
 _ADOPTION_RETRY_SECONDS = 2.0
@@ -405,7 +405,7 @@ def main(run: str) -> None:
         silence()
         supervisor.loop.watch(claimed.fileno(), lambda _: resident.close_probe(claimed))
         residence = resident.Residence(run, (LOCK, SOCKET), lock, listener)
-        supervisor.serve(float(os.environ.get(IDLE_VARIABLE, IDLE_SECONDS)), residence)
+        supervisor.serve(resident.idle_seconds(IDLE_VARIABLE, IDLE_SECONDS), residence)
         guarded.forget(run, guarded.SUPERVISOR)
         if residence.is_intact():
             os.unlink(os.path.join(run, SOCKET))

@@ -101,6 +101,15 @@ def test_supervisor_ends_when_nothing_needs_it(lab, monkeypatch):
     assert lab.run("two", "true")[0] == 0
 
 
+def test_supervisor_ignores_an_idle_time_that_is_no_number(lab, monkeypatch):
+    monkeypatch.setenv("HAWSE_SUPERVISOR_IDLE", "abc")
+    lab.launch("one", "sleep", "60")
+    pid = lab.supervisor_pid()
+    time.sleep(0.5)
+    assert lab.run("two", "true")[0] == 0
+    assert lab.supervisor_pid() == pid
+
+
 def test_containers_survive_their_supervisor_and_the_next_one_records_the_exit_code(lab):
     lab.launch(
         "one",
