@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.golang.json_errors import syntax_error
 from engine.golang.strconv import quote
 
 SEPARATOR = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
@@ -16,14 +17,6 @@ To remove the white space between tokens, the code deletes each match that is wh
 kept, so that white space in a string is kept too.
 """
 
-WHERE = {
-    "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
-    "Expecting value": "looking for beginning of value",
-    "Expecting ':' delimiter": "after object key",
-    "Extra data": "after top-level value",
-    "Invalid control character at": "in string literal",
-    "Invalid \\escape": "in string escape code",
-}
 NAMED_PROFILES = ("unconfined", "builtin")
 SYSTEM_PATHS = "systempaths=unconfined"
 
@@ -56,29 +49,5 @@ def _profile(path: str) -> str:
     try:
         json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"compacting json for seccomp profile ({path}) failed: {_why(error, text)}") from None
+        raise ValueError(f"compacting json for seccomp profile ({path}) failed: {syntax_error(error, text)}") from None
     return SEPARATOR.sub(lambda match: match[1] or "", text)
-
-
-def _why(error: Exception, text: str) -> str:
-    """Return the error text that Go prints for ``text``, which is not valid JSON.
-
-    ``error`` is the exception that Python's json module has raised for ``text``.
-    """
-    if not isinstance(error, json.JSONDecodeError):
-        return "exceeded max depth"
-    if error.pos >= len(text) or error.msg.startswith("Unterminated string"):
-        return "unexpected end of JSON input"
-    container = "array element" if _in_array(text[: error.pos]) else "object key:value pair"
-    return f"invalid character '{text[error.pos]}' {WHERE.get(error.msg, f'after {container}')}"
-
-
-def _in_array(text: str) -> bool:
-    """Return whether the innermost bracket that is still open at the end of ``text`` opens an array."""
-    open_brackets = [""]
-    for match in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
-        if match[0] in ("[", "{"):
-            open_brackets.append(match[0])
-        elif match[0] in ("]", "}"):
-            open_brackets.pop()
-    return open_brackets[-1] == "["

@@ -10,6 +10,7 @@ import json
 import os
 import re
 
+from engine.golang.json_errors import syntax_error
 from engine.runtime.errors import CREATE, OTHER, SetupFailed
 
 TYPE_CHECKING = False
@@ -45,15 +46,18 @@ def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | 
     - ``profile`` is "" or "builtin": Docker's default profile.
     - Otherwise ``profile`` is the JSON text of a profile.
 
-    ``capabilities`` are the names ("CAP_…") in the process's bounding set. Raises `SetupFailed` for an invalid
-    profile, and ValueError for a text that is not JSON.
+    ``capabilities`` are the names ("CAP_…") in the process's bounding set. Raises `SetupFailed` for an invalid profile.
     """
     if profile == UNCONFINED:
         return None
     if profile in ("", BUILTIN):
         with open(_DEFAULT, encoding="utf-8") as file:
             return translate(json.load(file), capabilities)
-    return translate(json.loads(profile), capabilities)
+    try:
+        document = json.loads(profile)
+    except (ValueError, RecursionError) as error:
+        raise _undecodable(syntax_error(error, profile)) from error
+    return translate({} if document is None else document, capabilities)
 
 
 def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict[str, Any] | None:
@@ -63,27 +67,39 @@ def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict
     Returns None for an empty profile, which means no filter.
     """
     if not isinstance(profile, dict):
-        kind = "array" if isinstance(profile, list) else "string" if isinstance(profile, str) else "number"
-        text = f"Decoding seccomp profile failed: json: cannot unmarshal {kind} into Go value of type seccomp.Seccomp"
-        raise SetupFailed(OTHER, text, plain=True)
-    for action in (profile.get("defaultAction") or "", *(r.get("action") for r in profile.get("syscalls") or ())):
-        if action and action not in _ACTIONS:
-            text = f"{CREATE}string {action} is not a valid action for seccomp: unknown"
-            raise SetupFailed(OTHER, text, plain=True)
+        raise _undecodable(f"json: cannot unmarshal {_kind(profile)} into Go value of type seccomp.Seccomp")
     if not profile.get("defaultAction") and not profile.get("syscalls"):
         return None
     machine, native = _MACHINES.get(os.uname().machine, ("", ""))
     architectures = list(profile.get("architectures") or ())
     for entry in profile.get("archMap") or ():
-        if entry["architecture"] == native:
+        if entry.get("architecture") == native:
             architectures = [native, *(entry.get("subArchitectures") or ())]
     rules = [_rule(r) for r in profile.get("syscalls") or () if _holds(r, machine, capabilities)]
+    for action in (profile.get("defaultAction") or "", *(rule.get("action") or "" for rule in rules)):
+        if action not in _ACTIONS:
+            raise SetupFailed(OTHER, f"{CREATE}string {action} is not a valid action for seccomp: unknown", plain=True)
     kept = {k: profile[k] for k in ("defaultAction", "defaultErrnoRet", "flags") if profile.get(k) is not None}
-    return {**kept, **({"architectures": architectures} if architectures else {}), "syscalls": rules}
+    return {
+        **kept,
+        **({"architectures": architectures} if architectures else {}),
+        "syscalls": [rule for rule in rules if rule["names"]],
+    }
+
+
+def _undecodable(why: str) -> SetupFailed:
+    return SetupFailed(OTHER, f"Decoding seccomp profile failed: {why}", plain=True)
+
+
+def _kind(value: object) -> str:
+    """Return Go's name for the type of a JSON value that is neither an object nor null."""
+    if isinstance(value, bool):
+        return "bool"
+    return "array" if isinstance(value, list) else "string" if isinstance(value, str) else "number"
 
 
 def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
-    names = rule.get("names") or [rule["name"]]
+    names = rule.get("names") or ([rule["name"]] if rule.get("name") else [])
     return {"names": names, **{k: rule[k] for k in ("action", "errnoRet", "args") if rule.get(k) is not None}}
 
 

@@ -84,6 +84,7 @@ def test_seccomp_profile_of_the_user_replaces_the_default_profile(lab, image):
     ("profile", "text"),
     [
         ("[1]", "Decoding seccomp profile failed: json: cannot unmarshal array into Go value of type seccomp.Seccomp"),
+        ("{bad", "Decoding seccomp profile failed: invalid character 'b' looking for beginning of object key string"),
         (
             '{"defaultAction":"NOPE","syscalls":[]}',
             "failed to create task for container: failed to create shim task: OCI runtime create failed: "

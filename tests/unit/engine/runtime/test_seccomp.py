@@ -7,6 +7,7 @@ import os
 import pytest
 
 from engine.runtime import seccomp
+from engine.runtime.errors import CREATE, SetupFailed
 
 CALLS = ["mount", "clone3", "keyctl", "bpf", "read"]
 
@@ -32,7 +33,7 @@ def test_rules_follow_the_architecture_and_the_kernel(monkeypatch):
     profile = {
         "defaultAction": "SCMP_ACT_ERRNO",
         "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]},
-                    {"architecture": "SCMP_ARCH_AARCH64"}],
+                    {"architecture": "SCMP_ARCH_AARCH64"}, {}],
         "syscalls": [
             {**rule, "includes": {"arches": ["arm64"]}, "errnoRet": 1},
             {**rule, "excludes": {"arches": ["arm64"]}, "errnoRet": 2},
@@ -54,6 +55,53 @@ def test_rules_follow_the_architecture_and_the_kernel(monkeypatch):
         assert translated["syscalls"][-1]["names"] == ["y"]
 
 
-@pytest.mark.parametrize("profile", ["unconfined", "{}", '{"defaultAction":"","syscalls":[]}'])
+@pytest.mark.parametrize("profile", ["unconfined", "{}", "null", '{"defaultAction":"","syscalls":[]}'])
 def test_an_empty_or_unconfined_profile_gives_no_filter(profile):
     assert seccomp.filter_for(profile, []) is None
+
+
+ALLOW = '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[%s]}'
+INTO = "into Go value of type seccomp.Seccomp"
+NO_ACTION = "string  is not a valid action for seccomp: unknown"
+
+
+@pytest.mark.parametrize(
+    ("profile", "text"),
+    [
+        ("{bad", "invalid character 'b' looking for beginning of object key string"),
+        (" ", "unexpected end of JSON input"),
+        ("{}x", "invalid character 'x' after top-level value"),
+        ("[" * 100_000, "exceeded max depth"),
+        ("true", f"json: cannot unmarshal bool {INTO}"),
+        ("1.5", f"json: cannot unmarshal number {INTO}"),
+        ('"x"', f"json: cannot unmarshal string {INTO}"),
+        ("[]", f"json: cannot unmarshal array {INTO}"),
+    ],
+)
+def test_a_profile_that_cannot_be_decoded_is_refused_in_dockers_words(profile, text):
+    """The texts are those of Docker 26.1.5."""
+    with pytest.raises(SetupFailed) as failure:
+        seccomp.filter_for(profile, [])
+    assert (failure.value.text, failure.value.plain) == (f"Decoding seccomp profile failed: {text}", True)
+
+
+@pytest.mark.parametrize(
+    ("profile", "text"),
+    [
+        ('{"syscalls":[{"action":"SCMP_ACT_ALLOW"}]}', NO_ACTION),
+        (ALLOW % "{}", NO_ACTION),
+        (ALLOW % '{"names":["mkdir"],"action":"nope"}', "string nope is not a valid action for seccomp: unknown"),
+        ('{"defaultAction":"nope"}', "string nope is not a valid action for seccomp: unknown"),
+    ],
+)
+def test_a_missing_or_unknown_action_is_refused_in_runcs_words(profile, text):
+    with pytest.raises(SetupFailed) as failure:
+        seccomp.filter_for(profile, [])
+    assert (failure.value.text, failure.value.plain) == (CREATE + text, True)
+
+
+def test_a_rule_without_names_has_no_effect():
+    assert seccomp.filter_for(ALLOW % '{"action":"SCMP_ACT_ERRNO"}', []) == {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [],
+    }
