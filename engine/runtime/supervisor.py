@@ -214,6 +214,19 @@ class Supervisor:
         container = Container(self.loop, self._children, directory, spec, self._ended, self._jobs)
         self._containers[container_id] = container
         self._endings.pop(container_id, None)
+        try:
+            container.create(client, client.fds[0], client.fds[1], self._pid_namespace)
+        except OSError:
+            container.abandon()
+            self._discard(container_id)
+            raise
+        self._connect_early_clients(container_id, container)
+
+    def _connect_early_clients(self, container_id: str, container: Container) -> None:
+        """Connect the clients that came before the request to create the container.
+
+        Called only after the creation, because after an error these clients must keep waiting for the next run.
+        """
         for waiter in self._waiting.pop(container_id, []):
             self._tell_end(waiter, container)
         for pending in self._pending_clients.pop(container_id, []):
@@ -221,12 +234,6 @@ class Supervisor:
             pending.client.pause(False)
             for frame in pending.frames:
                 pending.client.on_frame(pending.client, *frame)
-        try:
-            container.create(client, client.fds[0], client.fds[1], self._pid_namespace)
-        except OSError:
-            container.abandon()
-            self._discard(container_id)
-            raise
 
     def _discard(self, container_id: str) -> None:
         self._containers.pop(container_id).streams.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import signal
 import socket
 import stat
@@ -17,6 +18,7 @@ import pytest
 from engine.model import LogOptions
 from engine.runtime import protocol
 from engine.runtime.api import RuntimeFailure, Stdio
+from engine.runtime.directory import ContainerDirectory
 from engine.runtime.local import LocalRuntime
 from tests.netns.engine.killing import processes
 
@@ -264,6 +266,27 @@ def test_supervisor_raises_its_descriptor_limit_and_containers_get_the_usual_one
         assert resource.prlimit(lab.supervisor_pid(), resource.RLIMIT_NOFILE) == (hard, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_clients_that_wait_for_the_next_run_outlive_a_failed_creation(lab, monkeypatch, tmp_path):
+    def create(directory: ContainerDirectory, document: dict[str, object]) -> None:
+        original(directory, document)
+        os.symlink("nosuch", directory.file("stdout"))  # the supervisor refuses to open it
+
+    original = ContainerDirectory.create
+    with (tmp_path / "out").open("wb") as out:
+        end = lab.runtime.watch_end("one", next_run=True)
+        attachment = lab.runtime.open_attachment("one", Stdio(stdout=out.fileno()), stdin=False, tty=False)
+        with monkeypatch.context() as patch:
+            patch.setattr(ContainerDirectory, "create", create)
+            with pytest.raises(RuntimeFailure, match="too many levels of symbolic links"):
+                lab.runtime.create(lab.spec("one", "true"))
+        assert not select.select([end], [], [], 0.2)[0]
+        lab.launch("one", "sh", "-c", "echo second; exit 7")
+        attachment.run()
+    assert select.select([end], [], [], 10)[0]
+    assert (end.exit_code(), attachment.exit_code, (tmp_path / "out").read_text()) == (7, 7, "second\n")
+    end.close()
 
 
 FAILED_FORK = """
