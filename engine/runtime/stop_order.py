@@ -39,7 +39,12 @@ class StopOrder:
         self._requested, self.restart = True, self.restart if restart is None else restart
         self._stopping = self._stopping or restart is not None
         self._arm(float("inf") if seconds is None else seconds)
-        document: dict[str, Any] = {"deadline": self._deadline, "restart": self.restart, "stopping": self._stopping}
+        document: dict[str, Any] = {
+            "deadline": self._deadline,
+            "left": self._deadline - time.time(),
+            "restart": self.restart,
+            "stopping": self._stopping,
+        }
         with contextlib.suppress(OSError):  # a full disk must not prevent the stop
             self._directory.write("stop", document)
         if number:
@@ -54,7 +59,9 @@ class StopOrder:
         if document is not None:
             self._requested, self.restart = True, document["restart"]
             self._stopping = document.get("stopping", False)
-            self._arm(max(0.0, document["deadline"] - time.time()))
+            # The clock may have been set back. A file of an older hawse has no "left".
+            left = min(document["deadline"] - time.time(), document.get("left", float("inf")))
+            self._arm(max(0.0, left))
 
     def _arm(self, seconds: float) -> None:
         deadline = time.time() + seconds
