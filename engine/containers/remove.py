@@ -165,11 +165,13 @@ def _removable(host: Host, container_id: str, *, force: bool) -> ContainerRecord
 
 
 def resume_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
-    """Finish the removals that killed commands have begun; idempotent. Takes the container locks.
+    """Finish the removals that killed commands have begun, up to `BUNCH` containers at once; idempotent.
 
-    Returns the errors by container id.
+    Takes the container locks. Returns the errors by container id.
     """
-    errors = _under_locks(host, ids, lambda chosen: _finish_removals(host, chosen))
+    errors: dict[str, EngineError] = {}
+    for first in range(0, len(ids), BUNCH):
+        errors |= _under_locks(host, ids[first : first + BUNCH], lambda chosen: _finish_removals(host, chosen))
     announce(host)
     return errors
 
