@@ -102,11 +102,13 @@ def record_of(
 ) -> ContainerRecord:
     """Return a container record for connecting the namespace ``place``, which hawse did not create.
 
-    ``known`` is the stored record of the namespace, or None. ``requested`` has the user's settings. If ``known`` is not
-    running, the result is a new record, which keeps the name of ``known``. If ``known`` is running, the result is a
-    copy of ``known`` with the inode and the process of ``place``. ``place`` may also be another path of the same
-    namespace. The copy then keeps the process of ``known``. The caller stores the result together with the first
-    endpoint.
+    ``known`` is the stored record of the namespace, or None. ``requested`` has the user's settings. The caller stores
+    the result together with the first endpoint.
+
+    If ``known`` is running, the result is a copy of ``known`` with the inode and the process of ``place``. ``place``
+    may also be another path of the same namespace. The copy then keeps the process of ``known``. If ``known`` is not
+    running, the result is a new record with the id ``container_id`` and the name of ``known``. If ``known`` is None,
+    the new record has the name that the user asks for, or the namespace's default name.
 
     Raises Conflict if the user asks for another name than that of ``known``. Raises InvalidArgument if the name that
     the user asks for is invalid.

@@ -114,12 +114,14 @@ def _locked_target(host: Host, container: str, adoption: Adoption) -> Iterator[_
 
 
 def _existing(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
-    """Return the record of a container, and the reference that opens its namespace.
+    """Return the record of a container, and a reference with which the caller can open its network namespace.
 
     The record is None in two cases, in which the caller must open the namespace:
 
     - ``container`` is ``netns:...`` or ``pid:N``, and hawse did not create this namespace.
     - ``container`` is the name of an adopted namespace that is not connected now.
+
+    If there is a record, the reference is ``container`` itself, and the caller needs no reference.
     """
     if names.is_adoptable(container):
         with host.store.read() as reader:
@@ -164,7 +166,10 @@ def finalized_record(host: Host, container_id: str) -> ContainerRecord:
 def _connect_running(
     host: Host, target: _Target, network: NetworkRecord, settings: EndpointSettings, published: Sequence[PortSpec]
 ) -> Sequence[JoinedEndpoint]:
-    """Connect a running container to a network, and publish the ports ``published``; return all its endpoints."""
+    """Connect a running container to a network, and publish the ports ``published``; return the container's endpoints.
+
+    If a step fails, the finished steps are undone (`rollback`).
+    """
     record, numbers = target.record, names.interface_numbers(target.record)
     members = reservation.memberships(host, record.id)
     check_connect(record, network, settings, [m.network for m in members])
@@ -319,10 +324,10 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
 
 
 def _sync_gateways(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Connect the container to the gateway bridge or disconnect it, as its networks require; set its default routes.
+    """Connect a container to the gateway bridge or disconnect it, as its networks require; set its default routes.
 
-    Returns the container's endpoints after both steps. The gateway bridge (docker_gwbridge) connects containers on
-    cluster networks to the outside.
+    The gateway bridge (docker_gwbridge) connects containers on cluster networks to the outside. ``members`` are the
+    container's endpoints before this change. Returns the container's endpoints after it.
     """
     joined, numbers = gateway_bridge.sync_gateway_bridge(host, container, members, names.interface_numbers(container))
     with host.store.write() as tx:

@@ -179,8 +179,9 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
 def _checked_links(reader: Reader, links: Sequence[str]) -> list[str]:
     """Check legacy links (``--link``), and return them; of several links with the same alias, only the first.
 
-    The target of a link may use the sandbox of another container. The result then names that other container as the
-    target. Raises InvalidArgument if a target does not match exactly one container, or is in host mode.
+    A link has the form "NAME:ALIAS" or "NAME", where NAME is the name or id of the target container. If the target uses
+    the sandbox of another container, the result names this other container as the target. Raises InvalidArgument if a
+    target does not match exactly one container, or is in host mode.
     """
     by_alias: dict[str, str] = {}
     for link in links:

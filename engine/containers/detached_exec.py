@@ -36,7 +36,11 @@ def run(start: Callable[[], object], ended: Callable[[int], object]) -> None:
 
 
 def _wait(start: Callable[[], object], ended: Callable[[int], object], outcome: int) -> NoReturn:
-    """Start the command, wait for its end, and call ``ended``; write a failure to the descriptor ``outcome``."""
+    """Start the command, wait for its end, call ``ended`` with its exit code, and exit this process.
+
+    If the start fails, the error is written as JSON to the file descriptor ``outcome``. After a start without an error,
+    ``outcome`` is closed.
+    """
     try:
         keeper.detach([outcome])
         syscalls.adopt_orphans()
@@ -53,9 +57,10 @@ def _wait(start: Callable[[], object], ended: Callable[[int], object], outcome: 
 
 
 def _command() -> int:
-    """Return the pid of the command, which is a child of this process in a session of its own.
+    """Return the pid of the command: the child of this process that has a session of its own.
 
-    This process may have a second child: a fork of itself in its own session, which reads the command's terminal.
+    This process may have a second child, which reads the command's terminal. The second child is a fork of this
+    process, and is in the session of this process.
     """
     children = Path("/proc/thread-self/children").read_text(encoding="ascii").split()
     own = os.getsid(0)

@@ -36,7 +36,11 @@ def remove(host: Host, ids: Iterable[str]) -> None:
 
 
 def _delete(trees: Sequence[Path]) -> None:
-    """Delete directory trees in a process that inherits no open files and only PATH of the environment."""
+    """Start to delete directory trees in a separate process, without waiting for its end.
+
+    The process inherits no open files, and only PATH of the environment. If the program rm is not installed, this
+    process deletes the trees itself.
+    """
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
     environment = {"PATH": os.environ.get("PATH", os.defpath)}
     try:

@@ -68,9 +68,9 @@ It has leased the file, runs it as a program, or has made it immutable (chattr +
 def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
     """Return the files that a container has in /etc, as a mapping from path in the container to path on the host.
 
-    A container that joins another container's sandbox has the files of that other container. If the user bound a file
-    there (-v FILE:/etc/hosts), the mapping has this file instead of hawse's file. After the removal of that other
-    container, the mapping has the paths of its former files. A namespace that hawse did not create has no such files. A
+    If the container joins the sandbox of another container (the owner), it has the files of the owner. A file that the
+    user bound into the owner (-v FILE:/etc/hosts) replaces hawse's file in the mapping. After the removal of the owner,
+    the mapping has the paths of the owner's former files. A namespace that hawse did not create has no such files. A
     container that joins such a namespace has its own files.
     """
     joined = shared_container(record.host.network_mode)
@@ -317,9 +317,10 @@ def _write(path: Path, text: str, mode: int = 0o644) -> None:
 
 @contextmanager
 def _unless_held() -> Iterator[None]:
-    """Ignore the errors by which a container prevents a write to its /etc files (`_HELD`).
+    """Ignore errors of the ``with`` block by which a container prevents a write to its /etc files (`_HELD`).
 
-    Because one container must not make commands on other containers fail, such a file is left unchanged.
+    For example, the container has leased the file. Because one container must not make commands on other containers
+    fail, such a file is left unchanged.
     """
     try:
         yield
@@ -329,10 +330,11 @@ def _unless_held() -> Iterator[None]:
 
 
 def _at_once(path: str, flags: int) -> int:
-    """Open a file without following a symbolic link; raises BlockingIOError if the container has a lease on the file.
+    """Open a file without following a symbolic link, and return the file descriptor; ``flags`` are those of open(2).
 
-    The open does not wait for the end of the lease (O_NONBLOCK), which takes 45 s by default (fcntl(2), F_SETLEASE).
-    Because a container could lease many files, the command leaves a leased file unchanged.
+    Raises BlockingIOError if the container has a lease on the file. The open does not wait for the end of the lease
+    (O_NONBLOCK), which takes 45 s by default (fcntl(2), F_SETLEASE). Because a container could lease many files, the
+    command leaves a leased file unchanged.
     """
     return no_follow(path, flags | os.O_NONBLOCK)
 
@@ -372,7 +374,8 @@ def hosts_file(
 def own_lines(config: ContainerConfig, addresses: Sequence[str], *, ipv6: bool = True) -> str:
     """Return the /etc/hosts lines for a container's own addresses, which `network connect` appends to the file.
 
-    ``ipv6`` is False if the sandbox has IPv6 disabled: then no line has an IPv6 address.
+    ``addresses`` are without prefix length. ``ipv6`` is False if the sandbox has IPv6 disabled: then no line has an
+    IPv6 address.
     """
     names = own_names(config)
     return _hosts_text([(address, names) for address in addresses if ipv6 or ":" not in address])
@@ -404,9 +407,9 @@ def without_link(text: str, alias: str) -> str:
 
 
 def own_names(config: ContainerConfig) -> str:
-    """Return the names in the /etc/hosts lines of the container's own addresses.
+    """Return the host names in the /etc/hosts lines of the container's own addresses, separated by a space.
 
-    The names are the full host name, and its first label if the label differs from the full name.
+    These are the full host name, and its first label if the label differs from the full name.
     """
     full = f"{config.hostname}.{config.domainname}" if config.domainname else config.hostname
     first, dot, _ = full.partition(".")

@@ -204,9 +204,10 @@ def resize(host: Host, reference: str, rows: int, columns: int) -> None:
 
 
 def watch_end(host: Host, reference: str, *, next_run: bool) -> EndWatch:
-    """Return an object whose descriptor becomes readable when the container's run ends.
+    """Return an object with a file descriptor that becomes readable when the container's present run ends.
 
-    With ``next_run``, the container may have no process: then the end of its next run is watched.
+    If the container has no process, the descriptor is readable immediately. With ``next_run``, the descriptor of such a
+    container becomes readable at the end of the container's next run.
     """
     return host.runtime.watch_end(lookup.resolve_own(host, reference).id, next_run=next_run)
 

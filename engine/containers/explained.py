@@ -24,7 +24,7 @@ SERVES_NAMES = "The agent serves DNS in the container's network namespace, at 12
 
 
 def new_namespace(record: ContainerRecord) -> None:
-    """Record that the container's process has a new network namespace, and the sysctls that the process sets there."""
+    """Record for ``--explain`` the container's new network namespace, and the sysctls that its process sets there."""
     path = record.sandbox_path
     recording.comment(
         f"The supervisor starts the container's process in a new network namespace, as unshare --net: {path}"
@@ -34,9 +34,9 @@ def new_namespace(record: ContainerRecord) -> None:
 
 
 def start(record: ContainerRecord) -> None:
-    """Record the values of ``--sysctl``, which the container's process sets before it executes the command.
+    """Record for ``--explain`` the container's sysctls, which its process sets before it executes the command.
 
-    With ``--rm``, also record which process removes the container.
+    These are the values of the option ``--sysctl``. With ``--rm``, also record which process removes the container.
     """
     for key, value in record.host.sysctls.items():
         _sysctl(record.sandbox_path, key, value)
@@ -50,7 +50,7 @@ def serves_names(record: ContainerRecord) -> bool:
 
 
 def resolver(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Record the redirection of DNS queries that the agent has just made in the container's namespace.
+    """Record for ``--explain`` the redirection of DNS queries that the agent has just made in a container's namespace.
 
     ``members`` are the container's endpoints. Predefined networks (bridge, host and none) have no names, and therefore
     no redirection.

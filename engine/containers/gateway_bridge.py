@@ -123,10 +123,12 @@ def sync_gateway_bridge(
 ) -> tuple[list[JoinedEndpoint], Mapping[str, int]]:
     """Connect a running container to docker_gwbridge, or disconnect it, as its other networks require.
 
-    A container needs docker_gwbridge if it is on a cluster network and no other network leads to the outside. An
-    endpoint on docker_gwbridge that a killed command was adding or removing is replaced. ``numbers`` has, for each name
-    prefix, the number of the container's next interface. Returns the container's endpoints and these numbers after the
-    change.
+    docker_gwbridge connects containers on cluster networks to the outside. A container needs it if it is on a cluster
+    network and no other network leads to the outside. An endpoint on docker_gwbridge that a killed command was adding
+    or removing is replaced.
+
+    ``members`` are the container's endpoints. ``numbers`` maps a prefix of interface names to the number of the
+    container's next interface. Example: {"eth": 2} gives eth2. Returns the endpoints and the numbers after the change.
     """
     gateway = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
     joined = [m for m in members if m is not gateway]

@@ -57,15 +57,19 @@ def linked(reader: Reader, reference: str) -> list[ContainerRecord]:
 
 
 def resolve(host: Host, reference: str) -> ContainerRecord:
-    """Find a container as `find` does; opens a snapshot of the store for the search."""
+    """Return the container with this name, id or unique id prefix, found in a new snapshot of the store.
+
+    The reference may also have the other forms that `find` accepts. Raises the same errors as `find`.
+    """
     with host.store.read() as reader:
         return find(reader, reference)
 
 
 def resolve_own(host: Host, reference: str) -> ContainerRecord:
-    """Find a container as `resolve` does, but only a container that hawse started.
+    """Return the container with this name, id or unique id prefix, if hawse created the container.
 
-    Raises Conflict for a namespace that hawse did not create, because hawse runs no process and keeps no log for it.
+    Accepts the same references and raises the same errors as `find`. Also raises Conflict for a namespace that hawse
+    did not create. For such a namespace, hawse runs no process and keeps no log.
     """
     record = resolve(host, reference)
     if record.kind == "adopted":

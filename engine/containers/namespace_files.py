@@ -111,7 +111,10 @@ def restore(host: Host, record: ContainerRecord) -> None:
 
 
 def _put_back(kept: Path, target: Path) -> None:
-    """Move the user's file ``kept`` to ``target``; if the user has written another file there, remove ``kept``."""
+    """Move the user's file ``kept`` back to ``target``; if the user has written a newer ``target``, remove ``kept``.
+
+    No effect if ``kept`` is missing, or if ``target`` is still hawse's file.
+    """
     if not os.path.lexists(kept) or _is_ours(target):
         return
     if os.path.lexists(target):
@@ -140,7 +143,10 @@ def _fill(file: Path, data: bytes) -> None:
 
 
 def _keep(target: Path, kept: Path) -> None:
-    """Move the user's file ``target`` to ``kept``, and replace an older file there."""
+    """Move the user's file ``target`` to ``kept``, where it replaces an older file.
+
+    No effect if ``target`` is missing or is hawse's file.
+    """
     if os.path.lexists(target) and not _is_ours(target):
         make_private_directory(kept.parent)
         target.replace(kept)
@@ -151,7 +157,7 @@ def _is_ours(target: Path) -> bool:
 
 
 def _text(file: Path) -> str | None:
-    """Return the contents of a file, or None if it is missing, not a regular file or too large."""
+    """Return the contents of a file, or None if it is missing, is no regular file or exceeds `FILE_LIMIT_BYTES`."""
     try:
         fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -17,8 +17,9 @@ def exited(host: Host, container_id: str, finished_at: str = "") -> None:
     """Handle the end of a container's process: record the end, then restart or remove the container as configured.
 
     When the process ends, the container's supervisor starts a new hawse process, which calls this function. If the
-    restart must wait, the supervisor starts a second process after the wait, and passes ``finished_at``, the end of the
-    last run. While the host shuts down, nothing is recorded, so that the next boot starts the container.
+    restart must wait, the supervisor starts a second process after the wait. ``finished_at`` is then the time at which
+    the last run ended; otherwise it is "". While the host shuts down, nothing is recorded, so that the next boot starts
+    the container.
     """
     if _is_shutting_down(host):
         return
@@ -76,7 +77,8 @@ def _restart_later(host: Host, record: ContainerRecord, delay: float) -> None:
     """Let the supervisor start a container again after ``delay`` seconds, the wait before an automatic restart.
 
     If the user stops or starts the container during this wait, the supervisor does not restart it. The intent (a record
-    of unfinished work) names the supervisor. If the supervisor is killed, the next command restarts the container.
+    of unfinished work) for the restart has the supervisor as its owner. Therefore, if the supervisor is killed, the
+    next command restarts the container.
     """
     owner = host.runtime.restart_later(record.id, delay, *host.callback("__exited", record.id, record.finished_at))
     with host.store.write() as tx:
@@ -88,7 +90,8 @@ def _restart_later(host: Host, record: ContainerRecord, delay: float) -> None:
 def restart_now(host: Host, container_id: str, finished_at: str = "") -> None:
     """Start a container that waits for an automatic restart; idempotent.
 
-    If ``finished_at`` is given, the container is started only if the container's last run ended at that time.
+    If ``finished_at`` is not "", the container is started only if its last run ended at that time. The time has the
+    form of ``finished_at`` in the container's record.
     """
     with locked(host.run, "container", container_id):
         with host.store.read() as reader:

@@ -42,13 +42,17 @@ class StoredCursor(Struct, frozen=True):
     tx: Transaction
 
     def last(self, protocol: str, address: str, ports: range) -> int:
-        """Return the port that was chosen last from the port range ``ports``, or 0 if the store does not know it."""
+        """Return the host port that was chosen last from the port range ``ports``, or 0 if none is stored.
+
+        Each combination of protocol (such as "tcp"), host address and range has its own last port.
+        """
         return self._read().get(_key(protocol, address, ports), 0)
 
     def move(self, protocol: str, address: str, ports: range, port: int) -> None:
-        """Store ``port`` as the port that was chosen last from the port range ``ports``.
+        """Store ``port`` as the host port that was chosen last from the port range ``ports``.
 
-        The last ports of at most `CURSOR_LIMIT` ranges are kept.
+        Each combination of protocol (such as "tcp"), host address and range has its own last port. The store keeps the
+        last ports of at most `CURSOR_LIMIT` combinations.
         """
         cursors = self._read()
         cursors.pop(_key(protocol, address, ports), None)  # the range that was used last comes last
@@ -142,10 +146,11 @@ def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRec
 
 
 def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Move a container's published ports to the endpoint that should have them; return its endpoints.
+    """Move a container's published ports to the endpoint that `holder` returns; return the container's endpoints.
 
-    The host ports are allocated from the container's configuration. A host port that the user did not choose changes.
-    If no earlier network of the container could publish ports, the ports are published now.
+    ``members`` are the container's endpoints before the move. The host ports are allocated from the container's
+    configuration. A host port that the user did not choose changes. If no earlier network of the container could
+    publish ports, the ports are published now.
     """
     target = holder(host, record, members)
     current = next((m for m in members if m.endpoint.ports), None)
@@ -213,9 +218,10 @@ def _port_holder(reader: Reader, conflict: allocation.PortConflict) -> str:
 def reassign_ports(
     host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint], former: Sequence[PortRecord]
 ) -> None:
-    """Give the published ports of a removed endpoint to the endpoint that should have the ports now.
+    """Give the published ports of a removed endpoint to the endpoint that should have the ports now (`holder`).
 
-    ``former`` are the ports of the removed endpoint. A host port that the user did not choose changes.
+    ``members`` are the endpoints that the container still has. ``former`` are the ports of the removed endpoint. A host
+    port that the user did not choose changes.
     """
     target = holder(host, record, members)
     if target is None or not former:

@@ -162,7 +162,8 @@ NOT_PASSED_ON = ("HOME", "PATH")
 def link_variables(parent: str, alias: str, address: str, target: ContainerRecord) -> Iterator[str]:
     """Yield the environment variables (NAME=value) for a link of the container ``parent`` to ``target``.
 
-    ``alias`` is the name of ``target`` in the link. A variable may be yielded twice, with the same value.
+    ``parent`` is the name of the container that gets the variables. ``alias`` is the name of ``target`` in the link,
+    and ``address`` is the IP address of ``target``. A variable may be yielded twice, with the same value.
     """
     prefix = alias.rpartition("/")[2].upper().replace("-", "_")
     ports = _exposed(target)

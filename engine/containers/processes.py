@@ -28,7 +28,7 @@ SPACES = re.compile("[\t\n\f\r ]+")
 
 
 def pids_of(host: Host, record: ContainerRecord, processes: dict[int, Process]) -> set[int]:
-    """Return the pids of a running container's processes.
+    """Return the pids of a running container's processes; ``processes`` has all processes of the host by pid.
 
     - With a pid namespace of its own: the descendants of its first process, and all processes in this pid namespace.
     - With the host's pid namespace: the descendants of its first process, and all processes in the container's own
@@ -67,10 +67,11 @@ def top(host: Host, reference: str, arguments: str) -> Json:
 
 
 def exec_pid(host: Host, reference: str, runner: int) -> int:
-    """Return the pid of the command that the hawse process ``runner`` executes in a container, or 0 if there is none.
+    """Return the pid of the command that a hawse process executes in a container, or 0 if there is none.
 
-    The command is the child of a child of ``runner``. In a namespace that hawse did not create, it is a child of
-    ``runner``. Raises NotFound if there is no such container, and Conflict if it is not running.
+    ``runner`` is the pid of the hawse process. The command is a child of a child of ``runner``. In a namespace that
+    hawse did not create, it is a child of ``runner``. Raises NotFound if there is no such container, and Conflict if it
+    is not running.
     """
     adopted = running(host, reference).kind == "adopted"
     parents = {process.pid: process.parent for process in process_table.read().values()}

@@ -89,10 +89,10 @@ def _open_links(host: Host, record: ContainerRecord) -> None:
 def _withdraw(
     host: Host, former: ContainerRecord, member: JoinedEndpoint, added: Sequence[PortRecord], specs: Sequence[PortSpec]
 ) -> None:
-    """Undo a publication: restore the container's record ``former``, and remove the ports ``added`` from its endpoint.
+    """Undo a publication: restore the container's record ``former``, and remove the ports ``added`` from an endpoint.
 
-    ``member`` is the endpoint with these ports. ``specs`` are the published port settings; an event reports the end of
-    each.
+    ``member`` is the endpoint with these ports. For each of ``specs``, the port settings of the publication, an event
+    "unpublish" is added.
     """
     kept = tuple(port for port in member.endpoint.ports if port not in added)
     with host.store.write() as tx:
@@ -107,9 +107,9 @@ def _withdraw(
 def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None:
     """Unpublish the container ports of ``requested``; other ports of a published port range stay published.
 
-    If one of ``requested`` has a host port or a host address, only ports that are published there are unpublished. A
-    port that is published at 0.0.0.0 and :: stays published at the other address. Raises NotFound if one of the ports
-    is not published; no port is unpublished in this case.
+    An item of ``requested`` may have a host port or a host address. Then only ports with this host port or address are
+    unpublished. If the address is 0.0.0.0 or ::, a port that is published at both stays published at the other. Raises
+    NotFound if one of the ports is not published; no port is unpublished in this case.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):
@@ -180,10 +180,11 @@ def _meant(requested: PortSpec, specs: Sequence[PortSpec], published: Sequence[P
 
 
 def _at_host_port(requested: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortRecord]) -> list[PortSpec]:
-    """Return those port settings in ``specs`` that have the host port of ``requested``, or all without a host port.
+    """Return those port settings in ``specs`` that have the host port of ``requested``; all if ``requested`` has none.
 
-    If hawse chose the host port of a setting, ``published`` (the published ports) has this host port. One setting is
-    returned then: a setting whose range contains the host port, or else a setting that allows any host port.
+    If a setting leaves the choice to hawse, ``published`` (the container's published ports) has the chosen host port.
+    In this case, only one setting is returned: a setting whose range contains the host port, or else a setting that
+    allows any host port.
     """
     if not requested.host_ports:
         return list(specs)
@@ -199,10 +200,10 @@ def _at_host_port(requested: PortSpec, specs: Sequence[PortSpec], published: Seq
 
 
 def _left(spec: PortSpec, requested: PortSpec, published: Sequence[PortRecord]) -> list[PortSpec]:
-    """Return what is left of a container's port setting ``spec`` without the ports ``requested``.
+    """Return the port settings that remain of a container's port setting ``spec`` without the ports ``requested``.
 
     A setting without a host address is published at the wildcards of both IP versions. If ``requested`` has only one of
-    them, the ports stay published at the other. ``published`` are the published ports.
+    them, the ports stay published at the other. ``published`` are the container's published ports.
     """
     first, last = max(spec.port, requested.port), min(spec.ports[-1], requested.ports[-1])
     left, other = around(spec, first, last), OTHER_WILDCARD.get(requested.host_ip, "")
@@ -225,7 +226,10 @@ def _is_part(requested: PortSpec, port: PortRecord) -> bool:
 
 
 def _take_back(member: JoinedEndpoint, requested: PortSpec) -> tuple[JoinedEndpoint, list[PortRecord]]:
-    """Return the endpoint without the ports of ``requested``, and the records of the removed ports."""
+    """Return a copy of the endpoint without the ports of ``requested``, and the records of the removed ports.
+
+    Neither the store nor the kernel is changed.
+    """
     held, first, last = member.endpoint.ports, requested.ports[0], requested.ports[-1]
     gone = [cut for p in held if _is_part(requested, p) for cut in port_ranges.part(p, first, last)]
     kept = [rest for p in held for rest in (port_ranges.around(p, first, last) if _is_part(requested, p) else [p])]

@@ -33,9 +33,11 @@ INIT_NAMESPACE = "/proc/1/ns/net"
 
 
 def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
-    """Create the symbolic link to ``namespace``, a process's network namespace, and return the path of the link.
+    """Create the symbolic link to the network namespace of a sandbox, and return the path of the link.
 
-    The command inspect shows this path as SandboxKey. When the process ends, the link stays, but its target is gone.
+    The link is in HAWSE_RUN/netns (``run`` is HAWSE_RUN), and replaces an older link of the same sandbox. ``namespace``
+    is the path /proc/PID/ns/net of a process. The command inspect shows the link's path as SandboxKey. When the process
+    ends, the link stays, but its target is gone.
     """
     path = Path(path_of(run, sandbox_id))
     make_private_directory(path.parent)
@@ -45,10 +47,11 @@ def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
 
 
 def open_host_path(run: Path, namespace: str) -> None:
-    """Create the symbolic link to the host's network namespace; inspect shows its path as SandboxKey in host mode.
+    """Create the symbolic link to the host's network namespace, which inspect shows as SandboxKey in host mode.
 
     ``namespace`` is the path /proc/PID/ns/net of a process in host mode. All containers in host mode share the link. If
-    PID 1 is in the same network namespace, the link leads to that of PID 1, because PID 1 outlives the containers.
+    PID 1 is in the same network namespace, the link leads to that of PID 1. The reason is that PID 1 outlives the
+    containers.
     """
     inode = inode_of(namespace)
     if inode_of(path_of(run, HOST_SANDBOX)) != inode:
@@ -70,10 +73,12 @@ def path_of(run: Path, sandbox_id: str) -> str:
 
 
 def add(host: Host, record: ContainerRecord) -> None:
-    """Create /run/netns/NAME for a running container's sandbox, if no other namespace has this name; idempotent.
+    """Create the symbolic link /run/netns/NAME to a running container's sandbox, where NAME is its name; idempotent.
 
-    If a killed command has left a link of this name into HAWSE_RUN, the link is replaced. Containers in host mode get
-    no link, because the link would lead to the host's own namespace.
+    Then also creates the links in /etc/netns/NAME, unless a user has this directory. If /run/netns/NAME is already in
+    use, it stays unchanged. Only a link whose target is in HAWSE_RUN/netns is replaced, because a killed command has
+    left it. Containers in host mode get no link, because it would lead to the host's own namespace. Does nothing if the
+    setting netns_names is off. Errors of the file system are ignored.
     """
     if not host.config.netns_names or record.host.network_mode == "host":
         return

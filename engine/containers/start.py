@@ -226,7 +226,10 @@ def _prepared(tx: Transaction, host: Host, record: ContainerRecord) -> Container
 
 
 def _resolved(tx: Transaction, host: Host, record: ContainerRecord) -> list[NetworkAttachment]:
-    """Return the container's configuration for each network, with the current names and ids of the networks."""
+    """Return the container's configuration for each network, with the current names and ids of the networks.
+
+    If a network does not exist, its configuration has the network id "".
+    """
     if is_container_mode(record.host.network_mode):
         return list(record.attachments)
     pairs = [(a, None if _is_without_bridge(host, a) else _network(tx, a)) for a in record.attachments]
@@ -313,8 +316,9 @@ def join_all(host: Host, record: ContainerRecord, reserved: Sequence[JoinedEndpo
 def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, numbers: Mapping[str, int]) -> EndpointRecord:
     """Create one endpoint in the sandbox and return its record, with phase "live".
 
-    ``numbers`` has, for each name prefix, the number of the container's next interface. If the interface cannot be
-    created, raises KernelFailure with Docker's error text for a failed process start.
+    ``numbers`` maps a prefix of interface names to the number of the container's next interface. Example: {"eth": 2}
+    gives eth2. If the interface cannot be created, raises KernelFailure with Docker's error text for a failed process
+    start.
     """
     try:
         return replace(sandbox.join(host, record, member, numbers), phase="live")

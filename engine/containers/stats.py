@@ -130,7 +130,10 @@ def _disk(pids: set[int]) -> list[Json] | None:
 
 
 def _networks(owner: ContainerRecord, interfaces: Sequence[str]) -> Json:
-    """Return the counters of a sandbox's interfaces; empty if the sandbox has ended meanwhile."""
+    """Return the counters of a sandbox's interfaces, by interface name; empty if the sandbox has ended meanwhile.
+
+    ``owner`` is the container that owns the sandbox. ``interfaces`` are the names of the interfaces.
+    """
     if not interfaces:
         return {}
     try:

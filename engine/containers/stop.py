@@ -41,9 +41,9 @@ def error_prefix(what: str) -> Iterator[None]:
 def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> bool:
     """Stop a container with a signal, then with SIGKILL; return whether it was running or waited for a restart.
 
-    ``signal`` is by default the container's stop signal. SIGKILL is sent after ``timeout`` seconds, by default the
-    container's stop timeout. On return, the endpoints and ports of the container are released. If this command is
-    killed, the supervisor finishes the stop.
+    If ``signal`` is "", the container's stop signal is sent. SIGKILL is sent after ``timeout`` seconds. If ``timeout``
+    is None, the container's stop timeout is used. If the timeout is negative, SIGKILL is never sent. On return, the
+    endpoints and ports of the container are released. If this command is killed, the supervisor finishes the stop.
     """
     was_running = False
     while True:
@@ -94,11 +94,12 @@ def _ended(
 ) -> Iterator[None]:
     """End the process of a running container; the ``with`` block runs after the process has ended.
 
-    ``signal`` is sent (by default the container's stop signal), then SIGKILL after ``timeout`` seconds. Without
-    ``timeout``, the container's stop timeout is used. If it is negative, SIGKILL is never sent. The supervisor sends
-    these signals even if this command is killed. If this command is killed in the block, the supervisor also runs the
-    program that handles the end. With ``restart``, that program starts the container again. An adopted namespace has no
-    process to end.
+    The process gets ``signal`` (if it is "", the container's stop signal), then SIGKILL after ``timeout`` seconds. If
+    ``timeout`` is None, the container's stop timeout is used. If the timeout is negative, SIGKILL is never sent. The
+    supervisor sends these signals even if this command is killed.
+
+    If this command is killed in the block, the supervisor also runs the program that handles the end. With ``restart``,
+    that program starts the container again. An adopted namespace has no process to end.
     """
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
     events.alone(host.store, lambda tx: events.killed(tx, record, number))
@@ -151,7 +152,7 @@ def _mark_stopped(host: Host, container_id: str, action: str = "") -> None:
 
 
 def kill(host: Host, reference: str, signal: str) -> None:
-    """Send one signal (by default SIGKILL) to a container's process; raises Conflict if the container is not running.
+    """Send one signal to a container's process (SIGKILL if ``signal`` is ""); raises Conflict if it is not running.
 
     A container that waits for an automatic restart is stopped instead. After SIGKILL, blocks up to `DEFAULT_TIMEOUT`
     seconds until the process has ended, and records the end.
@@ -189,7 +190,8 @@ def _request_stop(host: Host, record: ContainerRecord, number: int) -> None:
 def restart(host: Host, reference: str, timeout: int | None, signal: str) -> None:
     """Stop a container as `stop` does, reset its count of automatic restarts, then start it.
 
-    If this command is killed, the supervisor finishes the stop and the start.
+    If the container is not running, nothing is stopped. If this command is killed, the supervisor finishes the stop and
+    the start.
     """
     record = lookup.resolve_own(host, reference)
     with error_prefix(f"Cannot restart container {reference}"):
