@@ -49,7 +49,7 @@ class Taken(Exception):
 
 
 class IntentKind(StrEnum):
-    """The kinds of work. A command records the kind of its work before it begins.
+    """The kinds of unfinished work that an `Intent` records, such as the start of a container.
 
     The store contains these values, so they must not change.
     """
@@ -149,7 +149,10 @@ class Reader(Protocol):
         """Return the host ports of all endpoints except the endpoint ``except_endpoint``."""
 
     def addresses(self, pool: str) -> list[int]:
-        """Return the used addresses of a subnet as integers, ascending; ``pool`` is "network id/subnet"."""
+        """Return the used addresses of a subnet as integers, ascending.
+
+        ``pool`` names the subnet: the network's id, a slash and the subnet, such as "ID/172.18.0.0/16".
+        """
 
     def images(self) -> list[ImageRecord]:
         """Return all images."""
@@ -209,13 +212,14 @@ class Transaction(Reader, Protocol):
         """Delete the endpoint, its addresses and its ports."""
 
     def reserve_address(self, pool: str, address: int, holder: str) -> None:
-        """Reserve one address for ``holder``; raises `Taken` if another holder has the address.
+        """Reserve one address of a subnet for ``holder``; idempotent. Raises `Taken` if another holder has the address.
 
-        A holder is an endpoint id, or ``gateway:ID`` or ``aux:ID:NAME`` with the id of a network.
+        ``pool`` names the subnet: the network's id, a slash and the subnet. ``address`` is the address as an integer.
+        ``holder`` is an endpoint id, or ``gateway:ID`` or ``aux:ID:NAME`` with the id of a network.
         """
 
     def release_addresses(self, holder: str) -> None:
-        """Release all addresses that are reserved for ``holder``."""
+        """Release all addresses that `reserve_address` has reserved for ``holder``; idempotent."""
 
     def put_image(self, record: ImageRecord) -> None:
         """Insert or replace an image by id."""
@@ -227,7 +231,10 @@ class Transaction(Reader, Protocol):
         """Record an intent (that work has begun on an object); replaces an intent of the same kind for this object."""
 
     def delete_intent(self, kind: str, object_id: str) -> None:
-        """Delete the record that work has begun on an object, because the work is finished or undone."""
+        """Delete an intent (the record of unfinished work on an object), because the work is finished or undone.
+
+        ``kind`` is the kind of the work (`IntentKind`).
+        """
 
     def put_event(self, event: Event) -> None:
         """Add an event with the current time, and delete the oldest events; about `EVENTS_KEPT` events remain."""
@@ -249,4 +256,7 @@ class Store(Protocol):
         """
 
     def stamp(self) -> object:
-        """Return a value that differs from earlier values if a process has written to the store since; fast."""
+        """Return a value that shows whether a process has written to the store since an earlier call; fast.
+
+        If the values of two calls are equal, no process has written to the store between the calls.
+        """

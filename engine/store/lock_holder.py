@@ -22,7 +22,7 @@ _COMMAND_LIMIT = 60  # characters of a command line in an error message
 def writer(path: Path) -> int:
     """Return the pid of the process that holds the write lock of the store ``path``, or 0 if none is found.
 
-    A process in a pid namespace that this process cannot see is not found.
+    A process that is in a pid namespace invisible to this process is not found.
     """
     with suppress(OSError):
         return _holder("POSIX", os.stat(f"{path}-shm"), WRITE_LOCK)
@@ -30,7 +30,10 @@ def writer(path: Path) -> int:
 
 
 def of_file(descriptor: int) -> int:
-    """Return the pid of the process that holds the exclusive flock(2) lock of an open file, or 0 if none is found."""
+    """Return the pid of the process that holds the exclusive flock(2) lock of an open file, or 0 if none is found.
+
+    ``descriptor`` is a file descriptor of the file in this process.
+    """
     with suppress(OSError):
         return _holder("FLOCK", os.fstat(descriptor), WHOLE_FILE)
     return 0

@@ -38,9 +38,9 @@ _notice: Notice | None = None
 def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
     """Hold the lock of one object inside the block; blocks up to ``timeout`` seconds, then raises Unavailable.
 
-    ``kind`` is the kind of the object, such as "container". ``object_id`` is an id that hawse generated, an inode
-    number or a constant, never a string from the user. The lock file exists only while a process holds the lock or
-    waits for it.
+    The lock is a file in HAWSE_RUN/locks (``run`` is HAWSE_RUN). ``kind`` is the kind of the object, such as
+    "container". ``object_id`` is an id that hawse generated, an inode number or a constant, never a string from the
+    user. The lock file exists only while a process holds the lock or waits for it.
     """
     directory = run / "locks"
     make_private_directory(directory)
@@ -58,8 +58,9 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
 def lock_open_file(descriptor: int, name: str, timeout: float = LOCK_TIMEOUT_SECONDS, *, shared: bool = False) -> None:
     """Lock an open file whose inode does not change, such as a directory. Closing the file releases the lock.
 
-    ``name`` names the file in the error message. With ``shared``, several processes may hold the lock. Raises
-    Unavailable after ``timeout`` seconds of waiting, or earlier if a stopped process holds the lock.
+    ``descriptor`` is the file descriptor. ``name`` names the file in the error message. With ``shared``, several
+    processes may hold the lock. Raises Unavailable after ``timeout`` seconds of waiting, or earlier if a stopped
+    process holds the lock.
     """
     _lock(descriptor, timeout, name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
@@ -94,10 +95,10 @@ def _lock(descriptor: int, timeout: float, name: str, kind: int = fcntl.LOCK_EX)
 
 
 def _still_named(descriptor: int, path: Path) -> bool:
-    """Return whether the path still names the file that this process has locked.
+    """Return whether ``path`` still names the file that this process has locked.
 
-    The previous holder of the lock may have deleted the file. Other commands would then create and lock a new file at
-    this path.
+    ``descriptor`` is the file descriptor of the locked file. The previous holder of the lock may have deleted the file.
+    Other commands would then create and lock a new file at this path.
     """
     try:
         return os.fstat(descriptor).st_ino == path.stat().st_ino
@@ -138,9 +139,10 @@ class Wait:
             self._shown.enter_context(_notice(f"Waiting for {self.described()}"))
 
     def is_in_vain(self) -> bool:
-        """Return whether the holder of the lock is stopped, so that waiting is useless.
+        """Return whether the process that holds the lock is stopped, so that waiting is useless.
 
-        Checks this at most once in `lock_holder.STOP_CHECK_SECONDS`, and otherwise returns False.
+        The state of the process is read at most once in `lock_holder.STOP_CHECK_SECONDS`. In the time between, the
+        result is False.
         """
         now = time.monotonic()
         if now - self._looked < lock_holder.STOP_CHECK_SECONDS:

@@ -31,7 +31,10 @@ class RecordCache:
         self._tables: dict[str, dict[str, Any]] = {}
 
     def records(self, connection: sqlite3.Connection, kind: type[T], table: str) -> list[T]:
-        """Return all records of a table in the order of their creation; raises `engine.store.codec.CodecError`."""
+        """Return all records of a table in the order of their creation; raises `engine.store.codec.CodecError`.
+
+        ``kind`` is the class of the table's records. Only the documents that have changed since the last call are read.
+        """
         last = self._tables.get(table)
         if last is None:
             last = self._tables[table] = {}

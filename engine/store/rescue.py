@@ -45,7 +45,8 @@ def problems(store: Path) -> list[str]:
 def repair(store: Path, build: Build) -> list[str]:
     """Replace the store by the file that ``build`` writes from the readable records; return one line for each action.
 
-    If a killed repair has already written this file, only the replacement is finished. The old file is kept next to the
+    ``build`` gets the readable records and the path of the new file. It returns one line for each of its actions. If a
+    killed repair has already written this file, only the replacement is finished. The old file is kept next to the
     store. Raises Unavailable if a command locks the store for longer than `LOCK_SECONDS`.
     """
     make_private_directory(store.parent)
@@ -93,7 +94,7 @@ def new_store(path: Path, sequences: Mapping[str, int] = MappingProxyType({})) -
 
 @contextmanager
 def _no_writers(store: Path) -> Iterator[None]:
-    """Prevent commands from writing to the store; no effect for a store that SQLite cannot open."""
+    """Prevent commands from writing to the store inside the block; no effect for a store that SQLite cannot open."""
     if not _has_magic(store):
         yield
         return
@@ -160,10 +161,10 @@ def _subdirectory(scratch: Path) -> Path:
 
 
 def _replace(store: Path, repaired: Path, aside: str) -> list[str]:
-    """Move the repaired file to the store's path; keep the old file and its log as ``aside``; return the actions.
+    """Move the repaired file to the store's path, and keep the old file and its log under the path ``aside``.
 
-    The old file moves before its log. If a process then closes its connection to the old file, SQLite finds that the
-    file has moved, and does not delete the log.
+    Returns one line that names the kept file, or [] if there was no old file. The old file moves before its log. If a
+    process then closes the old file, SQLite finds that the file has moved, and does not delete the log.
     """
     moved = False
     for suffix in ("", "-wal"):

@@ -45,11 +45,16 @@ WAL_HEADER, FRAME_HEADER = struct.Struct(">IIII16x"), struct.Struct(">II16x")
 
 
 class Salvaged(Struct):
-    """The readable contents of a store's file. ``records`` maps each table to its records by id, in order of creation.
+    """The readable contents of a store's file.
 
-    ``broken`` has the names of the tables that have lost unknown rows. ``lost`` has the ids of the unreadable records
-    of each table. ``problems`` has one line for each damage. ``backup`` has the records of the backup. ``sequences``
-    has the highest row number that each table has had; the numbers only grow.
+    - ``records``: for each table, its records by id, in order of creation
+    - ``meta``: the small values that are stored outside the records
+    - ``intents``: the records of unfinished work
+    - ``broken``: the names of the tables that have lost unknown rows
+    - ``lost``: for each table, the ids of its unreadable records
+    - ``problems``: one line for each damage
+    - ``sequences``: for each table, the highest row number that it has had; the numbers only grow
+    - ``backup``: the contents of the store's backup, or None if the backup has not been read
     """
 
     records: dict[str, dict[str, Any]] = field(default_factory=lambda: {table: {} for table in KINDS})
@@ -62,7 +67,7 @@ class Salvaged(Struct):
     backup: Salvaged | None = None
 
     def is_older_than(self, other: Salvaged) -> bool:
-        """Return whether ``other`` has newer changes, which this store has lost."""
+        """Return whether ``other``, such as the backup, has newer rows, which this store has lost."""
         return any(number > self.sequences.get(table, 0) for table, number in other.sequences.items())
 
 
@@ -176,8 +181,9 @@ def _text(value: object) -> str:
 def _rows(connection: sqlite3.Connection, table: str, columns: str, salvaged: Salvaged) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a table; for a damaged table, only the rows that can be read.
 
-    Damage is added to ``salvaged``. After a damaged page, the rows are read one by one by their numbers. The table
-    ``meta`` has no row numbers, so its rows after the damaged page are lost.
+    ``columns`` is a list of columns as in SQL, such as "id, body". Damage is added to ``salvaged``. After a damaged
+    page, the rows are read one by one by their numbers. The table ``meta`` has no row numbers, so its rows after the
+    damaged page are lost.
     """
     key = "key" if table == "meta" else "seq"
     last = 0

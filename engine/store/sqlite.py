@@ -79,7 +79,10 @@ def check_schema(connection: sqlite3.Connection) -> bool:
 
 
 class ConnectionKey(NamedTuple):
-    """The values that a kept connection must match: the store's path, device and inode, and the busy timeout."""
+    """The values that a connection must have to be used again: the store's path, and the busy timeout in seconds.
+
+    ``device`` and ``inode`` are those of the store's file. They differ if another file is now at the path.
+    """
 
     path: Path
     device: int

@@ -76,7 +76,10 @@ def _port_row(port: PortRecord, endpoint_id: str) -> tuple[str | int, ...]:
 
 
 class SqliteReader:
-    """Implements `engine.store.api.Reader`. If ``recall`` is given, reads of all records of a table use this cache."""
+    """Implements `engine.store.api.Reader`.
+
+    ``recall`` is a cache for readings of all records of a table, except the images. It is None if there is no cache.
+    """
 
     def __init__(self, connection: sqlite3.Connection, recall: RecordCache | None = None) -> None:
         self._connection, self._recall = connection, recall
@@ -192,7 +195,10 @@ class SqliteReader:
         return [PortRecord(*row) for row in rows]
 
     def addresses(self, pool: str) -> list[int]:
-        """Return the used addresses of a subnet as integers, ascending; ``pool`` is "network id/subnet"."""
+        """Return the used addresses of a subnet as integers, ascending.
+
+        ``pool`` names the subnet: the network's id, a slash and the subnet, such as "ID/172.18.0.0/16".
+        """
         rows = self._connection.execute("SELECT address FROM addresses WHERE pool = ? ORDER BY address", (pool,))
         return [int.from_bytes(address) for (address,) in rows]
 
@@ -320,9 +326,10 @@ class SqliteTransaction(SqliteReader):
         self.release_addresses(endpoint_id)
 
     def reserve_address(self, pool: str, address: int, holder: str) -> None:
-        """Reserve one address for ``holder``; idempotent. Raises `Taken` if another holder has the address.
+        """Reserve one address of a subnet for ``holder``; idempotent. Raises `Taken` if another holder has the address.
 
-        A holder is an endpoint id, or ``gateway:ID`` or ``aux:ID:NAME`` with the id of a network.
+        ``pool`` names the subnet: the network's id, a slash and the subnet. ``address`` is the address as an integer.
+        ``holder`` is an endpoint id, or ``gateway:ID`` or ``aux:ID:NAME`` with the id of a network.
         """
         packed = _pack(address)
         present = self._value("SELECT holder FROM addresses WHERE pool = ? AND address = ?", pool, packed)
@@ -332,7 +339,7 @@ class SqliteTransaction(SqliteReader):
             raise Taken("address", str(address), present)
 
     def release_addresses(self, holder: str) -> None:
-        """Release all addresses that are reserved for ``holder``."""
+        """Release all addresses that `reserve_address` has reserved for ``holder``; idempotent."""
         self._execute("DELETE FROM addresses WHERE holder = ?", holder)
 
     def put_image(self, record: ImageRecord) -> None:
@@ -352,7 +359,10 @@ class SqliteTransaction(SqliteReader):
         )  # fmt: skip
 
     def delete_intent(self, kind: str, object_id: str) -> None:
-        """Delete the record that work has begun on an object, because the work is finished or undone."""
+        """Delete an intent (the record of unfinished work on an object), because the work is finished or undone.
+
+        ``kind`` is the kind of the work (`IntentKind`).
+        """
         self._execute("DELETE FROM intents WHERE kind = ? AND object_id = ?", kind, object_id)
 
     def put_event(self, event: Event) -> None:
@@ -433,10 +443,9 @@ class SqliteTransaction(SqliteReader):
 
 
 def _revision() -> int:
-    """Return a random number of 56 bits, which changes with each write of a record.
+    """Return a random number of 56 bits, by which a reader recognises that a record has been written again.
 
-    A reader recognises a changed record by this number. The number is from the kernel, because forked processes would
-    get equal numbers from a generator of their parent.
+    Because forked processes would get equal numbers from a generator of their parent, the number is from the kernel.
     """
     return int.from_bytes(os.urandom(7))
 
