@@ -105,7 +105,10 @@ def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, 
 
 
 def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Allow the traffic of all legacy links from and to a container on the default bridge; idempotent."""
+    """Allow the traffic of all legacy links (``--link``) from and to a container on the default bridge; idempotent.
+
+    ``member`` is the container's endpoint. If it is on another network, nothing is changed.
+    """
     driver = host.driver(member.network.driver)
     if not (member.network.predefined and isinstance(driver, Linker)):
         return
@@ -121,16 +124,20 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
 
 
 def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Remove the permissions that `open_links` gave, because the container leaves the default bridge; idempotent."""
+    """Forbid the traffic of all legacy links from and to a container that leaves the default bridge; idempotent.
+
+    `open_links` has allowed this traffic of legacy links (``--link``). ``member`` is the container's endpoint.
+    """
     with host.store.read() as reader:
         links = _concerning(reader, record, member)
     _close(host, member, links)
 
 
 def end_links(host: Host, before: ContainerRecord, after: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Remove the permissions of the links that are in ``before`` but not in ``after``; idempotent.
+    """Forbid the traffic of the legacy links (``--link``) that are in ``before`` but not in ``after``; idempotent.
 
-    ``before`` and ``after`` are two records of one container, and ``members`` are its endpoints.
+    `open_links` has allowed this traffic. ``before`` and ``after`` are two records of one container, and ``members``
+    are its endpoints.
     """
     for member in members:
         with host.store.read() as reader:
@@ -163,7 +170,10 @@ def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
 
 
 def _concerning(reader: Reader, record: ContainerRecord, member: JoinedEndpoint) -> list[Pair]:
-    """Return the legacy links (``--link``) from and to the endpoint ``member``, in the form of `pairs`."""
+    """Return the legacy links (``--link``) from and to the container's endpoint ``member``.
+
+    A link is (linking container, its endpoint, linked container, its endpoint).
+    """
     outgoing = _outgoing(reader, record, member.endpoint)
     return [*outgoing, *_incoming(reader, member.network, record, member.endpoint)]
 

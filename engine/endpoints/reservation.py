@@ -174,9 +174,10 @@ def allocate_in_pools(
 ) -> str:
     """Reserve the address ``requested``, else ``former``, else any free address of the network's subnets.
 
-    Only subnets of the IP version ``version`` are used; the first with a free address is taken. ``holder`` is the id
-    under which the address is reserved. Return the address with its prefix length. Return "" if the network has no
-    subnet of this IP version, or none that contains ``requested``. Raises Forbidden, KernelFailure or Unavailable.
+    ``requested`` and ``former`` are "" if there is no such address. Only subnets of the IP version ``version`` are
+    used; the first with a free address is taken. ``holder`` is the id under which the address is reserved. Return the
+    address with its prefix length. Return "" if the network has no subnet of this IP version, or none that contains
+    ``requested``. Raises Forbidden, KernelFailure or Unavailable if the address is not available.
     """
     subnets = [(pool, ip_network(pool.subnet)) for pool in network.pools if not pool.unused]
     pools = [pool for pool, subnet in subnets if subnet.version == version]
@@ -196,8 +197,9 @@ def _allocate(
 ) -> str:
     """Reserve an address in a subnet: ``requested``, else ``preferred`` if it is free, else the lowest free address.
 
-    ``holder`` is the id under which the address is reserved. Return the reserved address with the subnet's prefix
-    length.
+    ``requested`` and ``preferred`` are "" if there is no such address. ``holder`` is the id under which the address is
+    reserved. Return the reserved address with the subnet's prefix length. Raises Forbidden if ``requested`` is in use.
+    If no address of the subnet is free, raises Unavailable with ``requested``, and KernelFailure without it.
     """
     key, subnet = pool_key(network, pool), ip_network(pool.subnet)
     used = tx.addresses(key)
@@ -285,10 +287,10 @@ def release_all(host: Host, records: Sequence[ContainerRecord], *, keep: bool = 
 
 
 def _remove_from_host(host: Host, released: Released) -> dict[str, EngineError]:
-    """Remove the endpoints of the containers from the host; return the errors by container id.
+    """Remove the endpoints of several containers from the host; return the errors by container id.
 
-    If removing all endpoints together fails, the endpoints of each container are removed on their own. The error of one
-    container then does not affect another container.
+    Each item of ``released`` is a container and its endpoints. If removing all endpoints together fails, the endpoints
+    of each container are removed on their own. The error of one container then does not affect another container.
     """
     ends = [(record, member) for record, members in released for member in members]
     try:

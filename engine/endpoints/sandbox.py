@@ -152,9 +152,10 @@ def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
 
 
 def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[JoinedEndpoint]) -> None:
-    """Remove the permissions that `admit_siblings` gave for packets between ``member`` and ``others``; idempotent.
+    """Forbid packets of a sandbox that mix the network of a leaving endpoint with another network; idempotent.
 
-    ``member`` is the endpoint that leaves the sandbox. ``others`` are the endpoints that stay.
+    Such a packet is sent on one of the two networks with a source address of the other. `admit_siblings` has allowed
+    it. ``member`` is the endpoint that leaves the sandbox. ``others`` are the endpoints that stay.
     """
     for driver, crossings in _crossings(host, [pair for o in others for pair in ((member, o), (o, member))]):
         with translate_driver_errors():
@@ -162,9 +163,9 @@ def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[Joined
 
 
 def dismiss_all_siblings(host: Host, sandboxes: Iterable[Sequence[JoinedEndpoint]]) -> None:
-    """Remove all permissions that `admit_siblings` gave in several sandboxes; idempotent.
+    """Forbid several sandboxes to send packets on a network with a source address of another network; idempotent.
 
-    Each item of ``sandboxes`` has all endpoints of one sandbox.
+    `admit_siblings` has allowed this. Each item of ``sandboxes`` has all endpoints of one sandbox.
     """
     pairs = [(m, o) for members in sandboxes for m in members for o in members if m is not o]
     for driver, crossings in _crossings(host, pairs):
@@ -175,10 +176,12 @@ def dismiss_all_siblings(host: Host, sandboxes: Iterable[Sequence[JoinedEndpoint
 def _crossings(
     host: Host, pairs: Iterable[tuple[JoinedEndpoint, JoinedEndpoint]]
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
-    """Yield each driver that implements `Multihomed`, with its part of ``pairs``.
+    """Yield each driver that must allow or forbid source addresses of other networks, with the addresses by network.
 
-    A pair of endpoints belongs to the driver of its first endpoint's network. Each yielded pair has the network of the
-    first endpoint and the addresses of the second endpoint.
+    Each of ``pairs`` is an endpoint and another endpoint of the same sandbox. It means packets through the first
+    endpoint with a source address of the second endpoint. The driver is that of the first endpoint's network, if it
+    implements `Multihomed`. It is yielded with one item for each pair: this network, and the addresses of the second
+    endpoint.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:
@@ -231,7 +234,7 @@ def route_if_moved(
 
 
 def lost_routes(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[Difference]:
-    """Return the default routes that the sandbox has lost since `route` set them."""
+    """Return one difference for each default route that `route` has set and that the sandbox has lost since."""
     chosen, offered = _default_routes(container, members)
     return kernel.lost_default_routes(sandbox_of(container), chosen, offered, PROTOCOLS[container.kind])
 
@@ -239,7 +242,10 @@ def lost_routes(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -
 def _default_routes(
     container: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> tuple[Sequence[DefaultRoute], Sequence[DefaultRoute]]:
-    """Return two lists: the default routes that the sandbox must have, and all that its endpoints offer."""
+    """Return two lists: the default routes that the sandbox must have, and all default routes that its endpoints offer.
+
+    Both lists have routes of both IP versions.
+    """
     chosen = [
         replace(default_route, takes_over=m.endpoint.default_route == "yes")
         for m, version in zip(gateways(container, members), (4, 6), strict=True)
