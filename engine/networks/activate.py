@@ -70,10 +70,10 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 
 
 def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> bool:
-    """Disable the networks ``records`` without deleting their links; return False if the driver cannot do this.
+    """Disable the networks ``records``, but leave the slow part of their removal to `finish_retired`.
 
-    Begins an intent for each network whose kernel objects remain, so that `finish_retired` deletes them later. The
-    caller deletes the records.
+    ``type_name`` is the name of the networks' driver. Return False if the driver cannot do this. An intent (a record of
+    unfinished work) is begun for each network whose kernel objects remain. The caller deletes the networks' records.
     """
     try:
         driver = host.driver(type_name)

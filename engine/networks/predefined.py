@@ -75,8 +75,9 @@ def record(host: Host) -> str:
 def follow_settings(host: Host, recorded: str) -> None:
     """Record the default bridge again if its settings in the configuration file differ from ``recorded``.
 
-    Removes the kernel objects with the old settings; the next container that uses the network creates the new ones. A
-    default bridge that is in use stays unchanged until a later command finds it unused.
+    ``recorded`` is the result of `ensure`: the settings with which the default bridge was recorded. Removes the kernel
+    objects with the old settings; the next container that uses the network creates the new ones. A default bridge that
+    is in use stays unchanged until a later command finds it unused.
     """
     settings = _settings(host)
     if recorded == settings:
@@ -133,7 +134,8 @@ def signs_of_loss(host: Host) -> list[str]:
     """Return descriptions of hawse's containers and bridges on this host, such as "the bridge br-3f2a".
 
     If the store is new, they show that an earlier store was deleted. At most one bridge is described. Bridges are
-    described only if an agent has run for this HAWSE_RUN. Otherwise, they belong to another HAWSE_ROOT.
+    described only if an agent has run for this HAWSE_RUN. Without such an agent, the bridges belong to another
+    HAWSE_ROOT.
     """
     signs = []
     for directory, what in ((host.run, "running containers"), (host.root, "files of containers")):

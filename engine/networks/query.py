@@ -72,8 +72,9 @@ def _members(reader: Reader, record: NetworkRecord) -> Iterator[tuple[EndpointRe
 def _ipam_status(record: NetworkRecord, local: Mapping[str, Sequence[int]], shared: Collection[IPAddress]) -> Json:
     """Return the numbers of used and available addresses of each subnet, in the form of Engine API 1.52.
 
-    ``local`` has the addresses that this host uses, by subnet, and ``shared`` those of all hosts of a cluster network.
-    Docker 26's document has no key for these numbers, so hawse adds the key only with ``--verbose``.
+    ``local`` maps each subnet, such as "172.18.0.0/16", to the addresses that this host uses, as integers. ``shared``
+    has the addresses that all hosts of a cluster network use. Docker 26's document has no key for these numbers, so
+    hawse adds the key only with ``--verbose``.
     """
     subnets = {}
     for pool in record.pools:
