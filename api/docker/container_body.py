@@ -23,8 +23,9 @@ def container_create(
 ) -> tuple[ContainerCreate, list[str]]:
     """Convert the body of POST /containers/create; return the engine's request and the warnings.
 
-    There is one warning for each setting that hawse ignores. Raises ApiError for a body that Docker refuses. Raises
-    NotImplementedByHawse for a setting that hawse must not ignore.
+    ``name`` is the container's name; if it is "", the engine generates a name. ``platform`` is the platform that the
+    image must have, or "" for any. There is one warning for each setting that hawse ignores. Raises ApiError for a body
+    that Docker refuses. Raises NotImplementedByHawse for a setting that hawse must not ignore.
     """
     if not body.has_other_than("HostConfig", "NetworkingConfig"):
         raise bad_request("config cannot be empty in order to create a container")
@@ -45,7 +46,10 @@ def container_create(
 
 
 def _networks(body: Fields) -> dict[str, EndpointSettings]:
-    """Return the settings of each network in Docker's NetworkingConfig; raises ApiError for settings that are null."""
+    """Return the container's settings on each network in Docker's NetworkingConfig, by the network's name or id.
+
+    Raises ApiError if the settings for a network are null.
+    """
     for network, settings in (body.value("EndpointsConfig") or {}).items():
         if settings is None:
             raise bad_request(f"invalid config for network {network}: EndpointsConfig is nil")

@@ -29,16 +29,16 @@ class Sink(Protocol):
         """Whether accepted input has not been written yet."""
 
     def send_input(self, data: bytes) -> bool:
-        """Accept data; b"" ends the input. Return False if no process reads the input any more."""
+        """Accept input; b"" ends the input. Return False if no process reads the input any more."""
 
 
 class Client:
     """The client's side of a hijacked connection, which no longer speaks HTTP.
 
-    ``sink`` receives the client's input. Without a sink, the input is discarded. If the client types the detach keys
-    ``keys``, `detached` becomes True. With ``tty``, output has no frames. ``stays`` says what the end of the input
-    means. With ``stays``, the end is passed to the sink, and the output continues. Without ``stays``, the end detaches
-    the client, as in Docker for a terminal.
+    ``sink`` receives the client's input. If it is None, the input is discarded. If the client types the detach keys
+    ``keys``, `detached` becomes True; None means that no keys detach. With ``tty``, output has no frames. ``stays``
+    says what the end of the client's input means. With ``stays``, the end is passed to the sink, and the output
+    continues. Without ``stays``, the end detaches the client, as in Docker for a terminal.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Client:
     def handle(self, ready: dict[int, int]) -> None:
         """Read the available input, or close the connection if the client has gone.
 
-        ``ready`` maps descriptors to the events of poll(2).
+        ``ready`` maps each ready file descriptor to its events, as poll(2) reports them.
         """
         events = ready.get(self._connection.socket.fileno(), 0) if self.is_there else 0
         if events & select.POLLIN and self._reading:
@@ -131,8 +131,9 @@ def attach(client: Client, streams: ContainerStreams, requested: Iterable[str]) 
 
 
 class InputPipe:
-    """A `Sink` that writes to ``descriptor``, a pipe or a terminal. It closes the descriptor after the end of the
-    input.
+    """A `Sink` that writes the input to ``descriptor``, the file descriptor of a pipe or a terminal.
+
+    It closes the descriptor after the end of the input.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -145,12 +146,15 @@ class InputPipe:
         return bool(self._unsent)
 
     def register(self, poll: select.poll) -> None:
-        """Register the pipe for writing, if it has unwritten input."""
+        """Register the pipe with ``poll``, so that poll reports when it is writable; only if input is unwritten."""
         if self._unsent:
             poll.register(self._descriptor, select.POLLOUT)
 
     def send_input(self, data: bytes) -> bool:
-        """Write data; b"" ends the input. Return False if no process reads the input any more."""
+        """Write what the pipe accepts now, and keep the rest. Return False if no process reads the input any more.
+
+        ``data`` is input; b"" ends the input.
+        """
         if self._descriptor < 0:
             return False
         self._ended = self._ended or not data
@@ -158,7 +162,7 @@ class InputPipe:
         return self.flush()
 
     def flush(self) -> bool:
-        """Write the waiting input; return False if no process reads the input any more."""
+        """Write the kept input as far as the pipe accepts it; return False if no process reads it any more."""
         try:
             while self._unsent:
                 del self._unsent[: os.write(self._descriptor, self._unsent[:CHUNK_BYTES])]
@@ -173,16 +177,18 @@ class InputPipe:
         return True
 
     def close(self) -> None:
-        """Close the descriptor; idempotent."""
+        """Close the pipe or terminal; idempotent."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
 class Relay:
-    """Copies between a client and the pipes of a command.
+    """Copies between a client and the pipes or the terminal of a command.
 
-    ``outputs`` pairs descriptors with "stdout" or "stderr". ``finished`` is readable when the command has ended.
+    ``source`` receives the client's input; it is None if the command has no input. Each item of ``outputs`` is a file
+    descriptor with output of the command, and the stream's name "stdout" or "stderr". ``finished`` is a file descriptor
+    that is readable when the command has ended.
     """
 
     def __init__(
@@ -223,7 +229,10 @@ class Relay:
         return True
 
     def _copy(self, descriptor: int) -> bool:
-        """Copy the available output of a descriptor to the client; return False if no output is available."""
+        """Copy the available output of a pipe or terminal to the client; return False if no output is available.
+
+        ``descriptor`` is its file descriptor.
+        """
         data = b""
         with suppress(OSError):
             data = os.read(descriptor, CHUNK_BYTES)

@@ -103,7 +103,7 @@ class Exchange:
         return event
 
     def fileno(self) -> int:
-        """Return the descriptor of the connection."""
+        """Return the file descriptor of the connection."""
         return self._socket.fileno()
 
     @property
@@ -176,9 +176,9 @@ class Exchange:
     def refuse_hijack(self, status: int, message: str) -> None:
         """Answer a refused hijack with plain text, after which the connection must be closed; raises ClientGone.
 
-        The bytes are those of dockerd, which sends no length and no other headers (``postContainersAttach``). If the
-        head of the hijack has already been sent, the function sends nothing. The client would take the text for output
-        of the container.
+        The bytes are those of dockerd, which sends no length and only the header Content-Type
+        (``postContainersAttach``). If the head of the hijack has already been sent, nothing is sent. The client would
+        take the text for output of the container.
         """
         if self.answered:
             return
@@ -193,7 +193,8 @@ class Exchange:
     def _linger(self) -> None:
         """Read and discard what the client still sends, at most for `LINGER_SECONDS`.
 
-        If the connection were closed before, the kernel would reset it, and the client might lose the answer.
+        The caller then closes the connection. If it closed the connection while data is unread, the kernel would reset
+        the connection, and the client might lose the answer.
         """
         end = time.monotonic() + LINGER_SECONDS
         with suppress(OSError):
@@ -219,7 +220,7 @@ class Exchange:
         """Answer 101 if the client asks for an upgrade, else 200; return the connection without HTTP.
 
         ``content_type`` is the media type of an answer 101. As in Docker, an answer 200 always has the media type of a
-        stream without frames. This is also true if the output has frames. Raises ClientGone.
+        stream without frames, even if the output has frames. Raises ClientGone.
         """
         for _ in self.body():
             pass  # discard the rest of the body; the client's input follows it
@@ -266,7 +267,7 @@ class Exchange:
         return False
 
     def can_answer(self) -> bool:
-        """Return whether an answer can still be sent."""
+        """Return whether an answer to the present request can still be sent: none was sent or begun."""
         return not self.answered and self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE)
 
     def _head_method(self) -> bytes:
@@ -297,7 +298,7 @@ class Exchange:
 
 @lru_cache(maxsize=8)
 def header_lines(headers: Headers) -> bytes:
-    """Return headers as lines, each with its line end.
+    """Return headers as lines of HTTP, each with its line end.
 
     Because this function does not check for line breaks, no header may contain text from a client.
     """
@@ -343,9 +344,10 @@ def _check_header(name: bytes, value: bytes) -> None:
 def _wait_until_read(connection: socket.socket) -> None:
     """Wait until the client has read everything that was sent, at most for `HEAD_READ_SECONDS`.
 
-    docker-py reads the head of a hijack through a buffer, and loses output that arrives in the same buffer. With
-    dockerd, output arrives later, because dockerd takes longer to start a command. Only a Unix socket reports how many
-    bytes are unread. The ioctl is SIOCOUTQ, which has the same number as TIOCOUTQ (Linux, net/unix/af_unix.c).
+    docker-py reads the head of a hijack's answer through a buffer, and loses output that arrives in the same buffer.
+    With dockerd, output arrives later, because dockerd takes longer to start a command. Does not wait for TCP, because
+    only a Unix socket reports how many bytes are unread. The ioctl is SIOCOUTQ, which has the same number as TIOCOUTQ
+    (Linux, net/unix/af_unix.c).
     """
     if connection.family != socket.AF_UNIX:
         return
@@ -357,7 +359,9 @@ def _wait_until_read(connection: socket.socket) -> None:
 def _plain(connection: socket.socket) -> tuple[socket.socket, Callable[[], None]]:
     """Return a plain socket to the client, and a function to call after the socket is closed.
 
-    Without TLS, the socket is a duplicate of the connection, and the function does nothing. For TLS, see `_bridged`.
+    Without TLS, the socket is a duplicate of the connection, and the returned function does nothing. With TLS, two
+    threads copy between the socket and the connection. The returned function then waits until they have sent all
+    output.
     """
     tls = _shared(connection)
     return (connection.dup(), lambda: None) if tls is None else _bridged(tls)
@@ -375,8 +379,8 @@ def _shared(connection: socket.socket) -> Stream | None:
 def _bridged(stream: Stream) -> tuple[socket.socket, Callable[[], None]]:
     """Return a plain socket that carries the data of ``stream``, and a function to call after the socket is closed.
 
-    ``stream`` is a TLS connection or a WebSocket. Two threads copy between the socket and ``stream``. The function
-    waits until they have sent all output.
+    ``stream`` is a TLS connection or a WebSocket. Two threads copy between the socket and ``stream``. The returned
+    function waits until they have sent all output.
     """
     ours, theirs = socket.socketpair()
 

@@ -28,7 +28,7 @@ REMEMBERED_LIMIT = 4096
 
 
 def run_of(document: dict[str, Any]) -> str:
-    """Return the start time of the container's present run, or "" if the container does not run.
+    """Return the start time (RFC 3339) of the container's present run, or "" if the container does not run.
 
     The time identifies the run. ``document`` is the container's inspect document. A container that waits for a restart
     does not run.
@@ -40,14 +40,16 @@ def run_of(document: dict[str, Any]) -> str:
 class Exec(Struct):
     """One exec instance: a command that runs, has run or will run in a container.
 
-    - ``run``: the run of the container in which the instance was created, see `run_of`
+    - ``run``: start time of the container's run in which the instance was created, see `run_of`
     - ``attached``: whether the client gets stdout, and whether it gets stderr
-    - ``keys``: the detach keys
-    - ``size``: rows and columns of the terminal
+    - ``keys``: the detach keys as the client sent them; "" means the default keys
+    - ``size``: rows and columns of the terminal; (0, 0) if the client gave none
     - ``exit_code``: None until the command has ended
     - ``executed``: False if the command could not be executed
-    - ``terminal``: descriptor of the pseudo-terminal's master, or -1
+    - ``terminal``: file descriptor of the pseudo-terminal's master, or -1
     - ``job``: the job that runs the command, or None
+    - ``lock``: a thread holds it while it changes the other fields
+    - ``started``: is set as soon as a client has started the command
     """
 
     id: str
@@ -98,7 +100,10 @@ class Exec(Struct):
                     self.job.kill(SIGWINCH)
 
     def open_terminal(self) -> tuple[int, int]:
-        """Open a pseudo-terminal; return the descriptors of master and slave. `finish` closes the master."""
+        """Open a pseudo-terminal; return the file descriptors of its master and its slave.
+
+        `finish` closes the master. The caller closes the slave.
+        """
         with self.lock:
             self.terminal, slave = os.openpty()
             return self.terminal, slave
@@ -175,7 +180,10 @@ class Execs:
         return instance
 
     def of_container(self, container_id: str, run: str) -> list[str]:
-        """Return the ids of the exec instances of a container's run (see `run_of`) that have not ended."""
+        """Return the ids of the exec instances that were created in a container's run and have not ended.
+
+        ``run`` is the start time of this run, see `run_of`.
+        """
         with self._lock:
             known = list(self._known.values())
         mine = (each for each in known if (each.container_id, each.run) == (container_id, run))

@@ -52,7 +52,7 @@ class Fields:
         return self._values.get(key)
 
     def keys(self, key: str) -> list[str]:
-        """Return the keys of the map in a field, such as the ports of ExposedPorts."""
+        """Return the keys of the map in a field, such as the ports of ExposedPorts; [] if the field is missing."""
         return list(self._values.get(key) or ())
 
     def child(self, key: str) -> Fields:
@@ -64,11 +64,17 @@ class Fields:
         return [Fields(value or {}) for value in self._values.get(key) or ()]
 
     def objects(self, key: str) -> Mapping[str, Fields]:
-        """Return the map of structs in a field, such as EndpointsConfig; a null value counts as an empty struct."""
+        """Return the map of structs in a field, such as EndpointsConfig, or an empty map if the field is missing.
+
+        A value null in the map counts as an empty struct.
+        """
         return {each: Fields(value or {}) for each, value in (self._values.get(key) or {}).items()}
 
     def lists(self, key: str) -> Mapping[str, Sequence[Fields]]:
-        """Return the map of lists of structs in a field, such as PortBindings; a null list counts as an empty list."""
+        """Return the map of lists of structs in a field, such as PortBindings, or an empty map if it is missing.
+
+        A list null in the map counts as an empty list.
+        """
         values = self._values.get(key) or {}
         return {each: Fields(values).children(each) for each in values}
 

@@ -68,8 +68,9 @@ OUTDATED = 75
 class Acceptors:
     """The threads of one listening socket: each accepts a connection, serves it, and then accepts the next.
 
-    A thread that has accepted a connection first starts another thread if no free thread is left. A new connection
-    therefore never waits for the start of a thread.
+    ``serve`` is the function that serves a connection. A thread that has accepted a connection first starts another
+    thread if no thread is left that waits for a connection. A new connection therefore never waits for the start of a
+    thread.
     """
 
     def __init__(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
@@ -225,14 +226,15 @@ class Front:
 
 
 def _first_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return the headers by name. Of several headers with the same name, the first counts, as in Go."""
+    """Return the values of headers by name. Of several headers with the same name, the first counts, as in Go."""
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(list(headers))}
 
 
 def _before_routes(method: str, target: str, path: str) -> Response | None:
     """Return the answer that Docker gives before it looks for a route, or None if a route must be found.
 
-    ``path`` is the escaped path of ``target``. Raises MalformedRequest for a relative path and for a bad escape.
+    ``target`` is the target in the request line, such as "/v1.45/info?x=1". ``path`` is the path in it, with its
+    escapes. Raises MalformedRequest for a relative path and for a bad escape.
     """
     if BAD_ESCAPE.search(path) or path[:1] not in ("", "/", "*"):
         raise MalformedRequest

@@ -33,8 +33,9 @@ class MoreContent(ValueError):
 def decode(data: bytes, *, whole: bool = False) -> Any:
     """Return the first value of a JSON text; raises `InvalidJson` and `MoreContent`.
 
-    Objects become `Pairs`. Whole numbers of at most `DIGITS_LIMIT` characters become int, and all other numbers become
-    `Literal`. Bytes that are not UTF-8, and halves of surrogate pairs, become U+FFFD.
+    Objects become `Pairs`: their keys and values in order, with repeated keys. Whole numbers of at most `DIGITS_LIMIT`
+    characters become int. All other numbers become `Literal`, which keeps the number as written. Bytes that are not
+    UTF-8, and halves of surrogate pairs, become U+FFFD.
 
     As in Go's Decoder, text after the value is ignored if it begins with a closing bracket. With ``whole``, any text
     after the value raises `MoreContent`.
@@ -68,7 +69,7 @@ _DECODER = json.JSONDecoder(
 
 
 def _repaired(value: Any) -> Any:
-    """Return the value with halves of surrogate pairs replaced by U+FFFD."""
+    """Return a decoded JSON value in which U+FFFD replaces each single half of a surrogate pair in a text."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, Pairs):
@@ -77,7 +78,7 @@ def _repaired(value: Any) -> Any:
 
 
 def _first_error(data: bytes) -> str:
-    """Return Go's text for the first syntax error of the first value, or "" without one."""
+    """Return Go's text for the first syntax error in the first value of a JSON text, or "" if it is valid."""
     try:
         _Scanner(data).value()
     except InvalidJson as error:
@@ -173,7 +174,7 @@ class _Scanner:
         self._at += 1
 
     def _next(self) -> int:
-        """Return the next byte that is not white space."""
+        """Skip white space, and return the next byte, which stays unread; raises `InvalidJson` at the end."""
         while self._skip(_SPACE.encode()):
             pass
         return self._peek()

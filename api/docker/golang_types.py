@@ -57,7 +57,10 @@ class Place:
 
 
 class GoType(ABC):
-    """A Go type. ``name`` is its name in error texts."""
+    """A Go type, which decodes JSON values. ``name`` is its name in error texts.
+
+    ``zero`` is the value for ``null`` in a list or a map.
+    """
 
     name: str
 
@@ -84,8 +87,8 @@ class GoType(ABC):
         """Return the Python value for a JSON value that is not null.
 
         ``place`` is the position of the value, for the error text. For a value of a wrong type, add an error to
-        ``errors`` and return ``before``. In a struct, ``before`` is the value of an earlier equal key. In a list or a
-        map, it is `zero`.
+        ``errors`` and return ``before``. In a struct, ``before`` is the value of the same key earlier in the document.
+        In a list or a map, it is `zero`.
         """
         if self._fits(value):
             return self._converted(value, place, errors, before)
@@ -94,7 +97,7 @@ class GoType(ABC):
 
     @abstractmethod
     def _fits(self, value: Any) -> bool:
-        """Return whether a JSON value has the right kind."""
+        """Return whether a JSON value is of the kind that this Go type accepts, such as a string or a list."""
 
     def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
         return value
@@ -122,7 +125,7 @@ class Bool(GoType):
 
 
 class Int(GoType):
-    """A whole number with a sign or without one."""
+    """A whole number of ``bits`` bits; if ``signed`` is False, it may not be negative."""
 
     zero = 0
 
@@ -144,7 +147,8 @@ class Int(GoType):
 class ListOf(GoType):
     """A Go slice, or a Go array if ``length`` is given.
 
-    An array ignores the members after ``length``. Members that the document lacks are `zero` of ``item``.
+    ``item`` is the type of the members. An array has ``length`` members: later members of the document are ignored.
+    Members that the document lacks get the value `zero` of ``item``.
     """
 
     def __init__(self, item: GoType, name: str = "", length: int | None = None) -> None:
@@ -162,7 +166,7 @@ class ListOf(GoType):
 
 
 class MapOf(GoType):
-    """A map with strings as keys."""
+    """A map with strings as keys, and values of the type ``item``."""
 
     def __init__(self, item: GoType, name: str = "") -> None:
         self.item, self.name = item, name or f"map[string]{item.name}"

@@ -101,7 +101,10 @@ def _port(text: str, entries: Sequence[Fields]) -> Iterator[PortSpec]:
 
 
 def _empty_bindings(body: Fields) -> dict[str, tuple[str, ...] | None]:
-    """Return the ports in ``PortBindings`` that have no binding, with None for null and () for an empty list."""
+    """Return the container ports in ``PortBindings`` that have no host port, such as "80/tcp".
+
+    The value of a port is None if its list of bindings is null, and () if the list is empty.
+    """
     empty: dict[str, tuple[str, ...] | None] = {}
     for text, entries in (body.value("PortBindings") or {}).items():
         if not entries:
@@ -111,7 +114,10 @@ def _empty_bindings(body: Fields) -> dict[str, tuple[str, ...] | None]:
 
 
 def _single(text: str) -> tuple[int, str]:
-    """Return the number and the protocol of one port, such as "80/tcp"; raises ApiError for a range or a wrong text."""
+    """Return the number and the protocol of the port ``text``, such as "80/tcp"; raises ApiError for a range.
+
+    Without a protocol, the port is a TCP port. Also raises ApiError for a text that is no port.
+    """
     first, last, protocol = _parts(text)
     if first != last:
         raise bad_request(f'invalid port specification: "{text.partition("/")[0]}"')
@@ -119,7 +125,10 @@ def _single(text: str) -> tuple[int, str]:
 
 
 def _parts(text: str) -> tuple[int, int, str]:
-    """Return the first and the last number, and the protocol, of "80/tcp" or "80-90/udp"; raises ApiError."""
+    """Return the first port, the last port and the protocol of a text such as "80/tcp" or "80-90/udp".
+
+    For one port, both numbers are the same. Without a protocol, it is "tcp". Raises ApiError for any other text.
+    """
     numbers, _, protocol = text.partition("/")
     first, dash, last = numbers.partition("-")
     last = last if dash else first
@@ -144,7 +153,10 @@ def _host_ip(text: str) -> str:
 
 
 class _Series:
-    """A key function for groupby: consecutive ports with consecutive host ports get the same key."""
+    """A key function for itertools.groupby: neighbours in a sorted list get the same key if they form one range.
+
+    They form a range if their ports and their host ports are consecutive.
+    """
 
     def __init__(self) -> None:
         self._number, self._expected = 0, ("", "", 0, 0)

@@ -66,9 +66,9 @@ EMPTY = Response(200)
 class Request(msgspec.Struct):
     """One request.
 
-    ``path`` has no version. ``parameters`` are the parts of the path that the route names. ``headers`` have names in
-    lower case. ``query`` has all values of each key. ``engine`` only reads; `change` runs the work that changes the
-    host.
+    ``path`` has no version. ``parameters`` are the parts of the path that the route names, such as "id". ``headers``
+    have names in lower case. ``query`` has all values of each key. ``engine`` may only be used to read; `change` runs a
+    function that changes the host.
     """
 
     method: str
@@ -93,7 +93,7 @@ class Request(msgspec.Struct):
         return self.value(name).strip().lower() not in _FALSE if name in self.query else default
 
     def number(self, name: str) -> int | None:
-        """Return a query parameter as a number, or None if it is missing or empty; raises ApiError (500)."""
+        """Return a query parameter as a whole number, or None if it is missing or empty; raises ApiError (500)."""
         text = self.value(name)
         try:
             return atoi(text) if text else None
@@ -151,7 +151,11 @@ class Request(msgspec.Struct):
         return self.workers.run(job, *arguments, **keywords)
 
     def start_job(self, job: Callable[..., Any], *arguments: Any, files: Sequence[int] = ()) -> Job:
-        """Start ``job(engine, files, *arguments)`` in a worker, with copies of ``files``; does not wait for its end."""
+        """Start ``job(engine, files, *arguments)`` in a worker, and return without waiting for its end.
+
+        ``files`` are file descriptors of this process. The job gets copies of them. The call blocks while too many jobs
+        run (`PARALLEL_LIMIT`).
+        """
         return self.workers.start(job, arguments, files=files)
 
     def start_session(self, job: Callable[..., Any], *arguments: Any, files: Sequence[int] = ()) -> Job:

@@ -39,7 +39,10 @@ def network_of(document: Json, version: Version) -> Json:
 
 
 def add_priorities(document: Json, priorities: Mapping[str, int]) -> None:
-    """Add GwPriority to each network of a container's document; ``priorities`` maps a network's name to the value."""
+    """Add GwPriority to each network of a container's document.
+
+    ``priorities`` maps a network's name to the gateway priority. A network that it lacks has the priority 0.
+    """
     for name, settings in document["NetworkSettings"]["Networks"].items():
         settings["GwPriority"] = priorities.get(name, 0)
 

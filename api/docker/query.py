@@ -20,7 +20,8 @@ UNCHECKED = re.compile(
 def parse(text: str, method: str, path: str) -> dict[str, list[str]]:
     """Return all values of each key in a query; raises ApiError (400) for a semicolon and for a bad escape.
 
-    If Docker's handler of ``path`` does not check the query, the wrong parts are left out instead.
+    ``text`` is the query without the "?". For some paths (`UNCHECKED`), Docker does not check the query, except for
+    DELETE. The wrong parts of such a query are left out instead.
     """
     values: dict[str, list[str]] = {}
     semicolon, bad_escape = False, ""

@@ -24,7 +24,7 @@ class Route(NamedTuple):
 
 
 class Match(Struct, frozen=True):
-    """The handler of a request, and the parts of the path that the route names."""
+    """The handler of a request, and the parts of the path by the names in the route, such as {"id": "web"}."""
 
     handler: Handler
     parameters: Mapping[str, str]

@@ -28,13 +28,13 @@ class Stream(Protocol):
     """A connected socket, or an object with the same methods."""
 
     def recv(self, size: int, /) -> bytes:
-        """Wait for data and return it, or b"" at the end."""
+        """Wait for data and return at most ``size`` bytes, or b"" after the end of the input."""
 
     def sendall(self, data: bytes, /) -> None:
         """Send all data."""
 
     def shutdown(self, how: int, /) -> None:
-        """Shut down the direction ``how`` of the connection, as socket.shutdown does."""
+        """Shut down one direction of the connection: ``how`` is a constant of socket.shutdown, such as ``SHUT_WR``."""
 
 
 class ChunkedStream:
@@ -60,9 +60,10 @@ class ChunkedStream:
             self._send(data)
 
     def wait(self, seconds: float | None, *descriptors: int) -> Sequence[int]:
-        """Wait until a descriptor is readable, at most for ``seconds``; return the readable descriptors.
+        """Wait until a file descriptor is readable, at most for ``seconds``; return the readable descriptors.
 
         Raises ClientGone as soon as the client closes its connection. If ``seconds`` is None, there is no time limit.
+        Without ``descriptors``, only waits.
         """
         poll = select.poll()
         poll.register(self._connection.fileno(), select.POLLRDHUP)

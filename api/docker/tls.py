@@ -42,7 +42,7 @@ class SharedTls:
         connection.setblocking(False)
 
     def recv(self, size: int) -> bytes:
-        """Wait for data and return it, or b"" at the end."""
+        """Wait for data and return at most ``size`` bytes, or b"" after the end of the input."""
         return self._when_ready(lambda: self._connection.recv(size))
 
     def sendall(self, data: bytes) -> None:

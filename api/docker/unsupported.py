@@ -82,7 +82,10 @@ def refuse(host: Fields) -> None:
 
 
 def ignored(body: Fields, host: Fields) -> list[str]:
-    """Return a warning for each setting of the request that has no effect."""
+    """Return a warning for each setting of a new container that has no effect.
+
+    ``body`` is the body of POST /containers/create, and ``host`` is the HostConfig in it.
+    """
     names = [*ignored_resources(host, (*_IGNORED, *_SAME_ANYWAY)), *_ignored_logging(host.child("LogConfig"))]
     if (body.child("Healthcheck").texts("Test") or ("NONE",))[0] != "NONE":
         names.append("Healthcheck")
@@ -90,7 +93,7 @@ def ignored(body: Fields, host: Fields) -> list[str]:
 
 
 def ignored_resources(host: Fields, names: tuple[str, ...] = RESOURCES) -> list[str]:
-    """Return those settings of ``names`` whose values ask for something that hawse does not do."""
+    """Return those of ``names`` (settings in HostConfig) whose values ask for something that hawse does not do."""
     return [name for name in names if host.has(name) and not _is_default(name, host.value(name))]
 
 

@@ -16,7 +16,7 @@ _PREFIX = re.compile(r"/v([0-9]+(?:\.[0-9]+)*)(/.*)")
 
 
 def parse(text: str) -> Version:
-    """Return a version such as "1.45" as two numbers."""
+    """Return a version as two numbers: "1.45" becomes (1, 45). Further parts are ignored."""
     major, _, minor = text.partition(".")
     return whole_number(major), whole_number(minor.partition(".")[0])
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 
 
 class Waiting:
-    """The connections that wait for their clients, longest first. Several threads may use one object.
+    """The connections that wait for input from their clients, longest first. Several threads may use one object.
 
-    If there are more than ``limit`` connections, those that have waited longest are shut down. A connection with bytes
+    If there are more than ``limit`` connections, the one that has waited longest is shut down. A connection with bytes
     that its thread has not read yet stays.
     """
 

@@ -23,9 +23,10 @@ Pairs = Sequence[tuple[bytes, bytes]]
 
 
 def accept(target: str, headers: Pairs, own_headers: Iterable[tuple[str, str]]) -> tuple[Connection, bytes]:
-    """Return the protocol state of a new WebSocket, and the answer to the client; raises ApiError (400).
+    """Return the protocol state of a new WebSocket, and the bytes of the answer to the client.
 
-    ``target`` and ``headers`` are those of the request. ``own_headers`` are added to the answer.
+    ``target`` and ``headers`` are those of the client's request. ``own_headers`` are added to the answer. Raises
+    ApiError (400) if the request is no valid WebSocket handshake.
     """
     handshake = H11Handshake(ConnectionType.SERVER)
     try:

@@ -44,7 +44,7 @@ class Job:
         self._lock = threading.Lock()  # Because another thread may use the pidfd, `close` holds this lock.
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable when the job has ended."""
+        """Return a file descriptor that is readable when the job has ended."""
         return self._channel.fileno()
 
     def pid(self) -> int:
@@ -98,14 +98,17 @@ class Workers:
         self._turn = threading.BoundedSemaphore(PARALLEL_LIMIT)
 
     def run(self, job: Callable[Concatenate[Engine, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        """Run ``job(engine, ...)`` in a worker, and return its result; raises ApiError."""
+        """Run ``job(engine, *arguments, **keywords)`` in a worker, wait, and return its result; raises ApiError.
+
+        ``job`` is a function at module level. The call blocks while `PARALLEL_LIMIT` other jobs run.
+        """
         result: T = self._start(job, arguments, keywords, ()).result()
         return result
 
     def start(
         self, job: Callable[..., Any], arguments: Sequence[Any], *, files: Sequence[int] = (), counted: bool = True
     ) -> Job:
-        """Start ``job(engine, files, *arguments)`` in a worker, with copies of the descriptors ``files``.
+        """Start ``job(engine, files, *arguments)`` in a worker, with copies of the file descriptors ``files``.
 
         With ``counted``, the call blocks while `PARALLEL_LIMIT` jobs run. Without it, the job starts at once, and may
         run as long as a container runs. Raises ApiError if no worker can be started, and ValueError for more than
@@ -135,9 +138,10 @@ class Workers:
             raise ApiError(500, f"no process for the request could be started: {error}") from error
 
     def _start_worker(self, files: Sequence[int], data: bytes) -> tuple[socket.socket, int]:
-        """Start a worker with the pickled job ``data``; return its channel and its pidfd; raises OSError and EOFError.
+        """Start a worker with the pickled job ``data``; return a socket to the worker, and the worker's pidfd.
 
-        ``files`` are the descriptors for the job.
+        ``files`` are the file descriptors for the job. The result of the job will come over the socket. Raises OSError
+        or EOFError if the worker cannot be started.
         """
         ours, theirs = socket.socketpair()
         try:
@@ -157,8 +161,8 @@ class Workers:
 def wait_for_job(idle: socket.socket) -> NoReturn:
     """Warm up this idle worker, wait for a job, and run it; does not return.
 
-    ``idle`` is the connection to the parent. It delivers the channel of the job, a socket whose other end the front
-    has.
+    ``idle`` is the connection to the parent process. Over it comes the channel of the job: a socket whose other end
+    the front has, the process that answers the clients.
     """
     try:
         rehearsal.warm_up(until=lambda: prefork.has_work(idle))
@@ -215,6 +219,9 @@ def _send(channel: socket.socket, data: bytes) -> None:
 
 
 def _receive(channel: socket.socket) -> Any:
-    """Return the next object of the channel. Both ends are processes of one service, so pickle is safe here."""
+    """Wait for the next pickled object on the channel, and return it; raises OSError and EOFError.
+
+    Both ends are processes of one service, so pickle is safe here.
+    """
     (length,) = _LENGTH.unpack(protocol.exactly(channel, _LENGTH.size))
     return pickle.loads(protocol.exactly(channel, length))

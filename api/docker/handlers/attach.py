@@ -54,9 +54,10 @@ def attach_websocket(request: Request) -> None:
 def _converse(request: Request, requested: Sequence[str], connect: Callable[[bool], Hijacked], *, framed: bool) -> None:
     """Answer the request, then send the container's logs (flag ``logs``) and copy its streams (flag ``stream``).
 
-    The copying ends with the container, when the client disconnects, or at the detach keys. ``requested`` names the
-    streams that the client asked for: "stdin", "stdout", "stderr". ``connect`` sends the answer; its argument is
-    whether the container has a terminal. Without ``framed``, output has no frames of stdcopy.
+    The copying ends with the container, when the client disconnects, or when the client types the detach keys.
+    ``requested`` names the streams that the client asked for: "stdin", "stdout", "stderr". ``connect`` sends the answer
+    and returns the connection; its argument is whether the container has a terminal. Without ``framed``, output has no
+    frames of stdcopy.
 
     Because clients start the container after the answer, the streams are opened before the answer. The streams
     therefore carry the first output of the container.

@@ -156,7 +156,7 @@ def _require_running(document: Json) -> None:
 def _start_detached(request: Request, instance: Exec) -> None:
     """Start the command without its streams; raises ApiError if it cannot be executed.
 
-    The worker reports only the end of a command, not its start. The function therefore waits up to `REFUSAL_SECONDS`
+    The worker reports only the end of a command, not its start. This function therefore waits up to `REFUSAL_SECONDS`
     for the end, because a command that cannot be executed ends early.
     """
     if instance.command.tty:
@@ -175,9 +175,9 @@ def _start_detached(request: Request, instance: Exec) -> None:
 
 
 def _await_end(instance: Exec, job: Job, master: int) -> None:
-    """Read the terminal output of a detached command to its end, and record its exit code.
+    """Discard the terminal output of a detached command until the command ends, and record its exit code.
 
-    ``master`` is the descriptor of the terminal, or -1 without a terminal.
+    ``master`` is the file descriptor of the pseudo-terminal's master, or -1 without a terminal.
     """
     poll = select.poll()
     poll.register(job.fileno(), select.POLLIN)
@@ -192,9 +192,9 @@ def _await_end(instance: Exec, job: Job, master: int) -> None:
 
 
 def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked, *, raw: bool) -> None:
-    """Run the command with a pipe for each stream that the client wants; with ``raw``, the output has no frames.
+    """Run the command with a pipe for each stream that the client wants, until the command has ended.
 
-    With ``raw``, stderr is not sent.
+    With ``raw``, the output has no frames, and stderr is not sent.
     """
     command = instance.command
     with ExitStack() as stack:
@@ -224,10 +224,10 @@ def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked, *, r
 
 
 def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked, *, raw: bool) -> None:
-    """Run the command with a terminal between the front and the worker; with ``raw``, the output has no frames.
+    """Run the command with a terminal between the front and the worker, until the command has ended.
 
-    The worker copies between this terminal and the container's terminal. Changes of this terminal's size change the
-    size of the container's terminal.
+    With ``raw``, the output has no frames. The worker copies between this terminal and the command's terminal in the
+    container. If this terminal's size changes, the command's terminal gets the same size.
     """
     master, slave = instance.open_terminal()
     with ExitStack() as stack:
@@ -246,9 +246,10 @@ def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked, *, 
 
 
 def _job(request: Request, instance: Exec, files: list[int]) -> Job:
-    """Start the instance's command in a worker, then close ``files``, because the worker has copies of the descriptors.
+    """Start the instance's command in a worker, and close ``files``, because the worker has copies.
 
-    If no worker can be started, records the end of the command, and raises ApiError.
+    ``files`` has the file descriptor of a terminal, or the file descriptors of stdin, stdout and stderr. If no worker
+    can be started, records the end of the command, and raises ApiError.
     """
     try:
         command = replace(instance.command, exec_id=instance.id)
@@ -263,13 +264,16 @@ def _job(request: Request, instance: Exec, files: list[int]) -> Job:
 
 
 def _close(files: list[int]) -> None:
-    """Close the descriptors and empty the list; idempotent."""
+    """Close a list of file descriptors and empty the list; idempotent."""
     while files:
         os.close(files.pop())
 
 
 def _finish(instance: Exec, job: Job, client: Client) -> None:
-    """Record the exit code of the command. If it could not be executed, send the reason to the client as output."""
+    """Wait for the command's end and record its exit code.
+
+    If the command could not be executed, the client gets the reason as output.
+    """
     code, text = _outcome(job)
     instance.finish(code, executed=not text)
     if text:
@@ -277,7 +281,10 @@ def _finish(instance: Exec, job: Job, client: Client) -> None:
 
 
 def _outcome(job: Job) -> tuple[int, str]:
-    """Return the exit code of the job's command, and "" or the error if the command could not be executed."""
+    """Wait for the end of the job's command; return its exit code, and an error text or "".
+
+    The error text says why the command could not be executed. It is "" if the command was executed.
+    """
     try:
         code, text = job.result()
     except ApiError as error:
@@ -286,9 +293,10 @@ def _outcome(job: Job) -> tuple[int, str]:
 
 
 def _execute(engine: Engine, files: list[int], container_id: str, command: ExecCreate) -> tuple[int, str]:
-    """Run a command in a worker; return its exit code, and "" or the error if it could not be executed.
+    """Run a command in a container, as a job of a worker; return its exit code, and an error text or "".
 
-    ``files`` has the descriptor of a terminal, or the descriptors of stdin, stdout and stderr.
+    The error text says why the command could not be executed. It is "" if the command was executed. ``files`` has the
+    file descriptor of a terminal, or the file descriptors of stdin, stdout and stderr.
     """
     stdio = Stdio(files[0], files[0], files[0]) if len(files) == 1 else Stdio(*files)
     try:

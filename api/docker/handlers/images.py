@@ -72,12 +72,12 @@ def count_users(containers: Documents) -> Counter[str]:
 
 
 def with_virtual_size(document: Json, version: Version) -> Json:
-    """Return the document of an image; clients of older versions also get its size as VirtualSize, if it is not 0."""
+    """Return the document of an image; before API version 1.44, with its size also as VirtualSize, if it is not 0."""
     return {**document, "VirtualSize": document["Size"]} if version < NO_VIRTUAL_SIZE and document["Size"] else document
 
 
 def _old_entry(entry: Json, version: Version) -> Json:
-    """Return an entry of the list for an API version. In older versions, an image without names has the name <none>."""
+    """Return an entry of GET /images/json for an API version; before 1.43, an image without names is named <none>."""
     if version < EMPTY_NAMES:
         names, digests = entry["RepoTags"], entry["RepoDigests"]
         none = not (names or digests)
@@ -152,7 +152,10 @@ def save(request: Request) -> Response | None:
 
 
 def _reference(name: str, tag: str) -> ImageReference:
-    """Return the reference of an image; ``tag`` may be a tag, a digest or empty. Raises `InvalidArgument`."""
+    """Return the reference of an image; ``tag`` is a tag, a digest, or "" if ``name`` has it or needs the default.
+
+    Raises `InvalidArgument`.
+    """
     if not tag:
         return parse_reference(name)
     return parse_reference(f"{name}@{tag}" if ":" in tag else f"{parse_reference(name).name}:{tag}")
@@ -176,14 +179,20 @@ class _Output:
             self.writer = -1
 
     def lines(self, client: int) -> Iterator[bytes]:
-        """Yield lines until the worker closes the pipe; raises ClientGone if the client closes socket ``client``."""
+        """Yield the lines that the worker writes, until it closes the pipe; raises ClientGone if the client has gone.
+
+        ``client`` is the file descriptor of the client's connection.
+        """
         unfinished = b""
         for data in self.pieces(client):
             *lines, unfinished = (unfinished + data).split(b"\n")
             yield from lines
 
     def pieces(self, client: int) -> Iterator[bytes]:
-        """Yield the bytes that the worker writes until it closes the pipe; raises ClientGone as `lines` does."""
+        """Yield the bytes that the worker writes, until it closes the pipe; raises ClientGone if the client has gone.
+
+        ``client`` is the file descriptor of the client's connection.
+        """
         poll = select.poll()
         poll.register(self.reader, select.POLLIN)
         poll.register(client, select.POLLRDHUP)
@@ -198,7 +207,7 @@ class _Output:
 
 
 def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
-    """Yield the messages of a job; raises ApiError if the job fails.
+    """Yield the messages that a job writes to ``output``, until the job ends; raises ApiError if the job fails.
 
     If the client disconnects, this process closes the pipe, and the worker ends its work.
     """
@@ -212,10 +221,10 @@ def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
 def _to_front(output: int) -> Iterator[BinaryIO]:
     """Yield a pipe as a file; the front, which answers the client, reads at the other end.
 
-    ``output`` is the descriptor of the pipe in this worker. If the front closes the pipe or is killed, the ``with``
-    block raises `EngineError`. The programs that this worker has started then end too. The kernel sends SIGIO when the
-    front closes the pipe, and also when the front reads from the pipe. The signal handler therefore checks whether the
-    pipe is closed.
+    ``output`` is the file descriptor of the pipe in this worker. If the front closes the pipe or is killed, the
+    ``with`` block raises `EngineError`. The programs that this worker has started then end too. The kernel sends SIGIO
+    when the front closes the pipe, and also when the front reads from the pipe. The signal handler therefore checks
+    whether the pipe is closed.
     """
 
     def look(*_: object) -> None:
@@ -244,7 +253,11 @@ def _tell(pipe: BinaryIO, message: Json) -> None:
 
 
 def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
-    """Run the job ``work``, which reads the body of the request, and yield its messages."""
+    """Run the job ``work``, which reads the body of the request from a pipe, and yield its messages.
+
+    ``work`` is a function that runs in a worker. It gets the engine, the file descriptors of its output and of the
+    body, and ``arguments``.
+    """
     reader, writer = os.pipe()
     with _Output() as output:
         try:
@@ -261,7 +274,10 @@ def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
 
 
 def _pump(request: Request, job: Job, writer: int) -> None:
-    """Copy the body of the request into a pipe; stop if the worker ends earlier."""
+    """Copy the body of the request into the pipe ``writer`` (a file descriptor), and close it.
+
+    Stops if the worker ends earlier.
+    """
     with os.fdopen(writer, "wb", buffering=0) as pipe, suppress(BrokenPipeError):
         for piece in request.body():
             pipe.write(piece)

@@ -49,7 +49,10 @@ def wait(request: Request) -> None:
 
 
 class _Waiting:
-    """A wait for the end of one container's run. The wait begins when the object is created."""
+    """A wait for the end of one container's run. The wait begins when the object is created.
+
+    With ``next_run``, a container that does not run is watched until its next run has ended.
+    """
 
     def __init__(self, request: Request, container_id: str, *, next_run: bool) -> None:
         self._request, self._id, self._next_run = request, container_id, next_run
@@ -65,8 +68,8 @@ class _Waiting:
     def for_end(self, stream: ChunkedStream, code: int) -> int:
         """Wait until the container's run has ended and its addresses and ports are released; return the exit code.
 
-        If the container is removed before the run begins, return ``code``, the exit code of the earlier run. Raises
-        ClientGone if the client disconnects.
+        If the container is removed before the run begins, return ``code``, the exit code of the earlier run.
+        ``stream`` is the open answer to the client. Raises ClientGone if the client disconnects.
         """
         while True:
             if not stream.wait(LOOK_SECONDS if self._next_run else None, self._end.fileno()):
@@ -81,7 +84,10 @@ class _Waiting:
             self._end = self._containers.watch_end(self._id, next_run=self._next_run)
 
     def for_removal(self, stream: ChunkedStream) -> None:
-        """Wait until the container has been removed; raises ClientGone if the client disconnects."""
+        """Wait until the container has been removed; raises ClientGone if the client disconnects.
+
+        ``stream`` is the open answer to the client.
+        """
         while self._exists():
             stream.wait(REMOVAL_LOOK_SECONDS)
 
