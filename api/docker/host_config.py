@@ -101,9 +101,9 @@ def _port(text: str, entries: Sequence[Fields]) -> Iterator[PortSpec]:
 
 
 def _empty_bindings(body: Fields) -> dict[str, tuple[str, ...] | None]:
-    """Return the container ports in ``PortBindings`` that have no host port, such as "80/tcp".
+    """Return the entries of ``PortBindings`` without a binding, by the container port, such as "80/tcp".
 
-    The value of a port is None if its list of bindings is null, and () if the list is empty.
+    The value of an entry is None if its list of bindings is null, and () if the list is empty.
     """
     empty: dict[str, tuple[str, ...] | None] = {}
     for text, entries in (body.value("PortBindings") or {}).items():
