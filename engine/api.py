@@ -49,8 +49,9 @@ class Created(Struct, frozen=True):
 class SwarmInit(Struct, frozen=True):
     """The body of POST /swarm/init, reduced to the fields that hawse uses.
 
-    ``advertise`` and ``data_path`` say which addresses of this host other hosts use. ``pools`` and ``subnet_size`` say
-    which subnets cluster networks get. ``store`` holds the URLs of an etcd that the user runs (a hawse extension).
+    ``advertise`` and ``data_path`` say which addresses of this host other hosts use. ``pools`` are the address ranges
+    from which cluster networks get their subnets; if it is empty, Docker's default applies. ``subnet_size`` is the
+    prefix length of these subnets. ``store`` holds the URLs of an etcd that the user runs (a hawse extension).
     ``store_files`` holds the contents of the TLS files ``cacert``, ``cert`` and ``key`` for the connection to this
     etcd.
     """
@@ -328,7 +329,7 @@ class Containers(Protocol):
         """Set the size of a running container's terminal."""
 
     def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
-        """Return an object whose descriptor is readable at the end of a container's run.
+        """Return an object whose file descriptor is readable at the end of a container's run; does not wait for it.
 
         With ``next_run``, a container without a process is watched until its next run has ended. The caller calls
         `finalize_exit` afterwards.
@@ -338,7 +339,8 @@ class Containers(Protocol):
         """Return the lines of a container's log.
 
         With ``options.follow``, the iteration waits for new lines, until the container has ended. ``wait`` is the
-        function that waits, or None for the default. It may raise an error to end the iteration.
+        function that waits: it gets file descriptors, and returns those that are readable. It may raise an error to end
+        the iteration. None means a function that waits without a limit.
         """
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
@@ -391,7 +393,8 @@ class Images(Protocol):
         """Import an image from a tar archive; return the image id ``sha256:...``.
 
         The archive may be the output of ``docker save``, an OCI image layout, or a plain root file system. It may be
-        compressed with gzip, bzip2, xz or zstd.
+        compressed with gzip, bzip2, xz or zstd. If ``reference`` is not "", only the first image of the archive is
+        imported, with ``reference`` as its name. The result is the id of the first image.
         """
 
     def list(self, filters: Filters) -> Documents:
@@ -483,8 +486,8 @@ class System(Protocol):
         store: no resident process is needed, and events of all processes appear. The store keeps about the last
         `EVENTS_KEPT` events. Raises InvalidArgument with Docker's text if ``until`` is before ``since``.
 
-        ``client`` is the descriptor of a connection, or -1. The stream also ends when the client has closed the
-        connection.
+        ``client`` is the file descriptor of the connection to a client, or -1. The stream also ends when the client has
+        closed this connection.
         """
 
     def boot(self, timeout: float) -> BootReport:

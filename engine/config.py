@@ -31,7 +31,11 @@ LIMIT_BYTES = 1 << 20
 
 
 class Config(Struct, frozen=True):
-    """The complete configuration of a host. Addresses are strings in canonical form; "" means "not given"."""
+    """The complete configuration of a host. Most fields are keys of Docker's daemon.json.
+
+    Addresses are strings in canonical form; "" means "not given". A ``mtu`` of 0 means the kernel's default. A
+    ``default_log_limit`` of 0 means no limit; other values are in bytes.
+    """
 
     default_address_pools: tuple[DefaultPool, ...] = LOCAL_POOLS
     bridge: str = ""  # the user's bridge for the default network; "none": no default network
@@ -266,7 +270,10 @@ def _log_options(value: object) -> dict[str, str]:
 
 
 def _limit(value: object) -> int:
-    """Parse the size limit of a container's log in bytes, given as a number or as a string such as "100m"."""
+    """Parse the size limit of a container's log, a number of bytes or a string such as "100m"; return bytes.
+
+    0 means no limit. Raises ValueError or `_Wrong` for any other value.
+    """
     size = parse_size(str(value) if type(value) is int else _text(value), 1000)
     if size < 0:
         raise _Wrong('expected a size such as "100m", or "0" for no limit')
@@ -274,7 +281,7 @@ def _limit(value: object) -> int:
 
 
 def _firewall_mark(value: object) -> str:
-    """Parse a firewall mark in the form "mark" or "mark/mask", and return it with decimal numbers.
+    """Parse a firewall mark in the form "mark" or "mark/mask", and return it with decimal numbers; "" stays "".
 
     The numbers may have any notation of the Go language, such as 0x1f. Raises `_Wrong` with Docker's error text.
     """
@@ -291,7 +298,7 @@ def _firewall_mark(value: object) -> str:
 def _unsigned(text: str, title: str) -> int:
     """Parse an unsigned 32-bit number as Go's strconv.ParseUint does with base 0.
 
-    Raises `_Wrong` with a message that has ``title`` before Go's error text.
+    Raises `_Wrong` with the message "``title``: Go's error text".
     """
     try:
         return parse_uint(text, 32)

@@ -361,7 +361,7 @@ class ContainerVerbs(_Verbs):
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run a command in a container and return its exit code.
 
-        Returns 0 immediately for a detached command, and `LEFT` (-1) if the user detaches from the command.
+        Returns 0 immediately for a detached command. Returns `LEFT` (-1) if the user detaches while the command runs.
         """
         return containers_exec.execute(self.host, reference, request, stdio)
 
@@ -377,7 +377,7 @@ class ContainerVerbs(_Verbs):
         return processes.exec_pid(self.reading(), reference, runner)
 
     def current_stats(self, references: Sequence[str]) -> Documents:
-        """Return the current resource usage of containers."""
+        """Return each container's current resource usage as the document of GET /containers/{id}/stats."""
         return containers_stats.current_stats(self.reading(), references)
 
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
@@ -400,14 +400,17 @@ class ContainerVerbs(_Verbs):
         containers_exec.resize(self.host, reference, rows, columns)
 
     def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
-        """Return an object whose descriptor is readable at the end of a container's run.
+        """Return an object whose file descriptor is readable at the end of a container's run; does not wait for it.
 
         With ``next_run``, a container without a process is watched until its next run has ended.
         """
         return containers_exec.watch_end(self.host, reference, next_run=next_run)
 
     def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
-        """Return the lines of a container's log; ``wait`` is the function that waits for new lines, or None."""
+        """Return the lines of a container's log.
+
+        ``wait`` is the function that waits for new lines, or None for a function that waits without a limit.
+        """
         return containers_exec.logs(self.host, reference, options, wait)
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
@@ -422,7 +425,7 @@ class ContainerVerbs(_Verbs):
         containers_publish.publish(self.changing(), reference, ports)
 
     def unpublish(self, reference: str, ports: Sequence[PortSpec]) -> None:
-        """Unpublish these ports of a container; raises NotFound if one of them is not published."""
+        """Unpublish ports of a container; raises NotFound, and changes nothing, if one of them is not published."""
         containers_publish.unpublish(self.changing(), reference, ports)
 
     def exited(self, container_id: str, finished_at: str = "") -> None:

@@ -16,6 +16,8 @@ class EngineError(Exception):
     """A failure to report to the user; ``str(error)`` is the text that Docker prints, without a prefix.
 
     ``hint`` explains the cause, or says what the user can do. It is shown only on a terminal, after Docker's text.
+    ``status`` is the HTTP status, and ``exit_code`` the exit code of the command. ``lines`` is True if the text has
+    several lines.
     """
 
     hint: str = ""
@@ -127,18 +129,24 @@ class StartFailure(EngineError):
 
 
 def shown(name: bytes | str) -> str:
-    """Return a name for use in an error message. A name that is too long or not printable is quoted and truncated."""
+    """Return a name for use in an error message; a name that is empty, long or not printable is in double quotes.
+
+    In quotes, characters that are not printable are escaped, and the name is cut to its first 200 characters.
+    """
     text = name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
     return text if len(text) <= _LIMIT and text.isprintable() and text else quoted(text)
 
 
 def one_line(text: str) -> str:
-    """Return the text for a line of a log: characters that are not printable are escaped."""
+    """Escape the characters of a text that are not printable, such as line ends, so that a log shows it on one line."""
     return text if text.isprintable() else "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def quoted(text: str) -> str:
-    """Return the text in double quotes, escaped and truncated."""
+    """Return the first 200 characters of a text in double quotes.
+
+    Quotes, backslashes and characters that are not printable are escaped. "…" marks a longer text.
+    """
     cut = text[:_LIMIT]
     escaped = "".join(one_line(c) if c not in '"\\' else f"\\u{ord(c):04x}" for c in cut)
     return f'"{escaped}…"' if len(text) > _LIMIT else f'"{escaped}"'

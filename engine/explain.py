@@ -61,7 +61,7 @@ def stop() -> Sequence[str]:
 
 
 class DryRun:
-    """A dry run: ``engine`` runs the operation, and `close` removes the copy of the store.
+    """A dry run: the engine that `open` returns runs the operation on a copy of the store; `close` removes the copy.
 
     The copy is in HAWSE_RUN, where other users can create nothing. The next dry run removes the copy of a killed dry
     run.
@@ -109,7 +109,7 @@ class DryRun:
 
 
 def _remove_abandoned(run: Path) -> None:
-    """Remove the directories of dry runs whose process no longer runs."""
+    """Remove the directories of dry runs whose process no longer runs; ``run`` is the directory HAWSE_RUN."""
     for directory in run.glob(f"{PREFIX}*"):
         owner = directory.name.removeprefix(PREFIX).partition("-")[0]
         if not process.is_owner_running(owner):
@@ -117,7 +117,7 @@ def _remove_abandoned(run: Path) -> None:
 
 
 def _copy(store: Path, copy: Path) -> None:
-    """Copy the present records of a store; does nothing if the store is missing."""
+    """Copy the present records of a store to the new file ``copy``; does nothing if the file ``store`` is missing."""
     if not store.exists():
         return
     os.close(open_private(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL))
@@ -166,7 +166,7 @@ class _Runtime:
         self._created: dict[str, CreatedProcess] = {}
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
-        """Return this process in place of the container's process, which a dry run does not start.
+        """Return this process as the container's process, because a dry run does not start the container's process.
 
         If the container gets a new network namespace, the namespace is created. It ends together with this process.
         """

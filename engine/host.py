@@ -93,12 +93,12 @@ class Host(Struct, frozen=True):
 
     @property
     def places(self) -> Sequence[Path]:
-        """The directories that hawse writes to. If a disk is full, the error names the directory on this disk."""
+        """The directories that hawse writes to; the error for a full disk names the one that is on this disk."""
         return self.root, self.containers_directory, self.run
 
     @property
     def containers_directory(self) -> Path:
-        """The directory that holds the directories of all containers under HAWSE_ROOT."""
+        """The directory in HAWSE_ROOT that contains one directory for each container's own files."""
         return self.root / "containers"
 
     def health_warnings(self, networks: Iterable[tuple[str, NetworkSpec]]) -> list[str]:
@@ -146,7 +146,7 @@ def require_net_admin(purpose: str, program: str = "hawse") -> None:
 
 
 def is_clustered(root: Path) -> bool:
-    """Return whether the host with the directory ``root`` is in a cluster."""
+    """Return whether the host whose HAWSE_ROOT is the directory ``root`` is in a cluster."""
     return os.path.exists(f"{root}/{CLUSTER_DIRECTORY}/{MEMBERSHIP_FILE}")
 
 
@@ -174,18 +174,20 @@ Resolver = Callable[[Host, str], None]
 
 
 def begin_intent(tx: Transaction, kind: str, object_id: str, owner: str = "") -> None:
-    """Record an intent: work of the kind ``kind`` begins on an object.
+    """Record that a process begins to work on an object: an intent, which `end_intent` deletes.
 
-    The owner of the intent is the process that does the work: this process, or the process ``owner`` ("pid:start
-    time"). Call this function in the transaction that also reserves the object.
+    ``kind`` is the kind of the work, a constant of `IntentKind`. The owner of the intent is the process that does the
+    work. It is the process ``owner`` ("pid:start time"), or this process if ``owner`` is "". Call this function in the
+    transaction that also reserves the object.
     """
     tx.put_intent(Intent(kind, object_id, owner or process.identity()))
 
 
 def end_intent(tx: Transaction, kind: str, object_id: str) -> None:
-    """Delete an intent, because the intent's work is done or undone.
+    """Delete an intent, the record of unfinished work, because the work is done or undone.
 
-    Call this function in the transaction that also records the result of the work.
+    ``kind`` and ``object_id`` are those of `begin_intent`. Call this function in the transaction that also records the
+    result of the work.
     """
     tx.delete_intent(kind, object_id)
 
@@ -199,8 +201,9 @@ def orphaned_intents(begun: Iterable[Intent]) -> list[Intent]:
 def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> Iterator[None]:
     """Run a block that changes the kernel; if the block fails, call ``undo`` and raise the block's error again.
 
-    ``kind`` and ``object_id`` identify the intent, the record of the block's unfinished work. After ``undo``, the
-    intent is deleted. If the process dies inside the block, a later command calls the same function ``undo``.
+    ``kind`` and ``object_id`` identify the intent, the record of the block's unfinished work. ``undo`` gets the host
+    and ``object_id``, and undoes the block's changes. After ``undo``, the intent is deleted. If the process dies inside
+    the block, a later command calls the same function ``undo``.
     """
     try:
         yield
@@ -248,7 +251,7 @@ def gateway_interface(pool: PoolRecord) -> IPInterface | None:
 def endpoint_spec(
     record: EndpointRecord, container: ContainerRecord, siblings: Iterable[EndpointRecord] = ()
 ) -> EndpointSpec:
-    """Return an endpoint in the form that drivers use.
+    """Return a container's endpoint in the form that drivers use.
 
     ``siblings`` are the other endpoints of the container. Some drivers need the addresses of these endpoints.
     """
@@ -269,14 +272,14 @@ def endpoint_spec(
 
 
 def addresses_of(records: Iterable[EndpointRecord]) -> tuple[IPAddress, ...]:
-    """Return the IPv4 and IPv6 addresses of the endpoints."""
+    """Return the IPv4 and IPv6 addresses of the endpoints, without prefix lengths and link-local addresses."""
     return tuple(ip_interface(text).ip for record in records for text in (record.ipv4, record.ipv6) if text)
 
 
 def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachment:
     """Return the container's configuration for a network.
 
-    The result is an empty configuration if the container has left the network.
+    If the container has left the network, the result is a configuration without any settings.
     """
     for attachment in container.attachments:
         if attachment.network_id == network_id:
@@ -298,7 +301,10 @@ def pool_key(network: NetworkRecord, pool: PoolRecord) -> str:
 
 
 def save_driver_state(tx: Transaction, driver: Driver) -> None:
-    """Store the data that a driver needs in later hawse processes; most drivers have no such data."""
+    """Add to the store what a driver changed in shared kernel state, such as a sysctl, for later hawse processes.
+
+    Most drivers have nothing to store. Lines that the driver stored earlier are kept.
+    """
     state = driver.saved_state() if isinstance(driver, Repairer) else ()
     if state:
         known = _driver_states(tx)
@@ -307,12 +313,12 @@ def save_driver_state(tx: Transaction, driver: Driver) -> None:
 
 
 def load_driver_state(reader: Reader, driver: str) -> Sequence[str]:
-    """Return the data of a driver that `save_driver_state` has stored."""
+    """Return the lines of text that `save_driver_state` has stored for a driver; ``driver`` is the driver's type."""
     return _driver_states(reader).get(driver, ())
 
 
 def clear_driver_state(tx: Transaction) -> None:
-    """Delete the stored data of all drivers."""
+    """Delete from the store what `save_driver_state` has stored, for all drivers."""
     if _driver_states(tx):
         tx.set_meta(DRIVER_STATE_KEY, "{}")
 
@@ -401,8 +407,9 @@ def translate_failures(places: Iterable[Path]) -> Iterator[None]:
 
 
 def engine_error(error: Exception, places: Iterable[Path] = ()) -> EngineError:
-    """Return the engine error for a failure. Its text is Docker's, for example "write /x: no space left on device".
+    """Return the engine error for an OSError, MemoryError, DriverError or RuntimeFailure.
 
+    The text is in Docker's form, for example "write /x: no space left on device".
     Python does not name the file of a failed write. Therefore, if the disk is full, the text names the first of the
     directories ``places`` that is on a full disk.
     """

@@ -27,7 +27,7 @@ Range = tuple[int, int]
 
 
 def bounds(network: IPNetwork) -> Range:
-    """Return a network's first and last address as integers."""
+    """Return a subnet's first address and its last address as integers."""
     return int(network.network_address), int(network.broadcast_address)
 
 
@@ -46,7 +46,7 @@ def overlapping(network: IPNetwork, others: Iterable[IPNetwork]) -> IPNetwork | 
 
 
 class Occupied:
-    """The address ranges of one IP version that are in use.
+    """The address ranges of one IP version that are in use; each range has its first and its last address.
 
     Because most queries are about a free range, a query at first only scans the unsorted list of used ranges. The first
     query that finds an overlap sorts and merges the list for all later queries.
@@ -60,7 +60,8 @@ class Occupied:
     def last_within(self, first: int, last: int) -> int | None:
         """Return the last address of the highest used range that overlaps the range ``first`` to ``last``.
 
-        Returns None if no used range overlaps it.
+        All addresses are integers, and each range includes its last address. Used ranges without a gap between them
+        count as one range. Returns None if no used range overlaps.
         """
         if not self._firsts:
             if all(high < first or last < low for low, high in self._ranges):
@@ -92,7 +93,7 @@ class PoolsExhausted(Exception):
 
 
 class DefaultPool(Struct, frozen=True):
-    """A range of addresses from which subnets of prefix length ``size`` are allocated.
+    """A range of addresses ``base``, from which subnets of prefix length ``size`` are allocated.
 
     Corresponds to one entry of default-address-pools in daemon.json.
     """
@@ -133,10 +134,10 @@ def allocate_pool(
 ) -> IPNetwork:
     """Return the next free subnet of IP version ``version`` after ``last``, the subnet that was allocated last.
 
-    ``defaults`` are the address pools to choose from. ``in_use`` are the used address ranges of this IP version.
-    ``size`` is a prefix length that the user requested, as in ``0.0.0.0/24``. If ``size`` is None, each pool's own
-    prefix length applies. A search with ``size`` always begins with the first pool. Raises `PoolsExhausted` if there is
-    no free subnet.
+    ``last`` is None if no subnet was allocated before. ``defaults`` are the address pools to choose from. ``in_use``
+    has the first and the last address, as integers, of each used range of this IP version. ``size`` is a prefix length
+    that the user requested, as in ``0.0.0.0/24``. If ``size`` is None, each pool's own prefix length applies. A search
+    with ``size`` always begins with the first pool. Raises `PoolsExhausted` if there is no free subnet.
     """
     pools = [pool for pool in defaults if pool.base.version == version]
     if size is not None:
@@ -172,7 +173,7 @@ def _holds(pool: DefaultPool, subnet: IPNetwork) -> bool:
 def _first_free(base: IPNetwork, prefix: int, start: int, occupied: Occupied) -> IPNetwork | None:
     """Return the lowest free subnet of prefix length ``prefix`` in the range ``base``, or None if no subnet is free.
 
-    The search begins at ``start``, which must be the first address of a possible subnet.
+    The search begins at ``start`` (an integer), which must be the first address of a possible subnet.
     """
     block, end = 1 << (base.max_prefixlen - prefix), bounds(base)[1]
     while start + block - 1 <= end:
@@ -245,8 +246,8 @@ def automatic(subnet: IPNetwork, ip_range: IPNetwork | None) -> Range:
 def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = None) -> IPAddress:
     """Return the lowest free address of ``ip_range``, or of the subnet if ``ip_range`` is None.
 
-    This function also chooses automatic gateways. ``used`` are the used addresses of the subnet, in ascending order and
-    without duplicates. Raises `NoFreeAddress` if no address is free.
+    This function also chooses automatic gateways. ``used`` has the used addresses of the subnet as integers, in
+    ascending order and without duplicates. Raises `NoFreeAddress` if no address is free.
     """
     first, last = automatic(subnet, ip_range)
     address = _first_gap(used, first)
@@ -259,7 +260,7 @@ def check_address(subnet: IPNetwork, used: Sequence[int], address: IPAddress) ->
     """Check that an address is free in a subnet, and return the address.
 
     An address outside the network's ip range is accepted, because an ip range limits only automatic addresses. ``used``
-    are the used addresses in ascending order.
+    has the used addresses of the subnet as integers, in ascending order.
 
     - Raises `OutOfPool` if the address is not in the subnet.
     - Raises `NoFreeAddress` if the address is not free, and no other address of the subnet is free either.
@@ -304,8 +305,8 @@ class Usage(Struct, frozen=True):
 def usage(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = None) -> Usage:
     """Return how many addresses of a subnet are used, and how many automatic allocation can still choose.
 
-    ``used`` are the used addresses in ascending order. Automatic allocation chooses only addresses in ``ip_range``, if
-    it is given. The time grows with the logarithm of the number of used addresses.
+    ``used`` has the used addresses as integers, in ascending order. Automatic allocation chooses only addresses in
+    ``ip_range``, if it is given. The time grows with the logarithm of the number of used addresses.
     """
     low, high = bounds(subnet)
     first, last = usable(subnet)

@@ -21,7 +21,10 @@ LINK_MAC_CHARACTERS = len("02:42:ac:11:00:02")
 
 
 class IPAMConfig(Struct, frozen=True, omit_defaults=True):
-    """One entry of a network's IPAM.Config, as the user gave it; an empty string means "not given"."""
+    """One entry of a network's IPAM.Config, as the user gave it; an empty string means "not given".
+
+    ``aux_addresses`` maps the name of each auxiliary address to the address.
+    """
 
     subnet: str = ""
     ip_range: str = ""
@@ -30,7 +33,11 @@ class IPAMConfig(Struct, frozen=True, omit_defaults=True):
 
 
 class NetworkCreate(Struct, frozen=True):
-    """The body of POST /networks/create."""
+    """The body of POST /networks/create.
+
+    ``enable_ipv4`` is None if the user did not choose. ``config_from`` is the name of the network that has the
+    configuration (--config-from), or "". ``options`` are the driver's options.
+    """
 
     name: str
     driver: str = "bridge"
@@ -50,7 +57,7 @@ class NetworkCreate(Struct, frozen=True):
 
 
 class EndpointIPAM(Struct, frozen=True, omit_defaults=True):
-    """EndpointSettings.IPAMConfig: the addresses that the user requested for an endpoint, as typed."""
+    """EndpointSettings.IPAMConfig: the addresses that the user requested for an endpoint, as typed; "" for none."""
 
     ipv4: str = ""
     ipv6: str = ""
@@ -128,14 +135,20 @@ class Mount(Struct, frozen=True):
 
 
 class RestartPolicy(Struct, frozen=True, omit_defaults=True):
-    """HostConfig.RestartPolicy; ``name`` is "no", "on-failure", "always" or "unless-stopped"."""
+    """HostConfig.RestartPolicy; ``name`` is "no", "on-failure", "always" or "unless-stopped".
+
+    ``maximum_retry_count`` is for "on-failure"; 0 means no limit.
+    """
 
     name: str = "no"
     maximum_retry_count: int = 0
 
 
 class ContainerConfig(Struct, frozen=True, omit_defaults=True):
-    """The part ``Config`` of POST /containers/create; ``cmd`` and ``entrypoint`` are None if the user gave none."""
+    """The part ``Config`` of POST /containers/create; ``cmd`` and ``entrypoint`` are None if the user gave none.
+
+    ``stop_timeout`` is in seconds. ``exposed_ports`` has texts such as "80/tcp" or "8000-8010/udp".
+    """
 
     image: str
     cmd: tuple[str, ...] | None = None
@@ -159,7 +172,16 @@ class ContainerConfig(Struct, frozen=True, omit_defaults=True):
 
 
 class HostConfig(Struct, frozen=True, omit_defaults=True):
-    """The ``HostConfig`` part of POST /containers/create, reduced to the fields that hawse uses."""
+    """The ``HostConfig`` part of POST /containers/create, reduced to the fields that hawse uses.
+
+    - ``empty_bindings``: the entries of PortBindings without a binding. A key is a container port such as "80/tcp". The
+      value is None for null, and () for an empty list.
+    - ``system_paths``: True if Docker's lists of hidden and read-only kernel paths are not applied
+    - ``console_size``: rows and columns of the terminal
+    - ``log_driver``: "" means the configured default in a request, and json-file in a record
+    - ``mounts``: Docker's Mounts entries as JSON. The last ``len(mounts)`` items of ``binds`` are the same mounts.
+    - ``null_fields``: keys that a client of the API did not send, and that Docker shows as null
+    """
 
     network_mode: str = "default"
     binds: tuple[str, ...] | None = None
@@ -256,6 +278,11 @@ class PoolRecord(Struct, frozen=True, omit_defaults=True):
 
     ``gateway`` is an address without prefix length, or "" if the subnet has no gateway. If ``gateway_shown`` is false,
     inspect does not print the gateway. As in Docker, an automatic gateway is hidden if the user gave the subnet.
+    ``automatic`` is True if the subnet was allocated from the default pools. ``unused`` is True if only inspect shows
+    the subnet: an IPv6 subnet without --ipv6.
+
+    ``subnet_typed`` and ``gateway_typed`` are the texts that the user typed. They are "" if the value is automatic, or
+    if the text is equal to ``subnet`` or ``gateway``.
     """
 
     subnet: str
@@ -277,7 +304,9 @@ class NetworkRecord(Struct, frozen=True, omit_defaults=True):
     - "live": the kernel objects exist
     - "removing": a command removes the network
 
-    ``owner`` is the process that is creating or removing the network.
+    ``owner`` is the process that is creating or removing the network, as "pid:start time", or "". ``host_options`` are
+    the driver options of a cluster network that apply only on this host. ``config_from`` is the name of the network
+    from which the configuration was copied (--config-from), or "".
     """
 
     id: str
@@ -316,9 +345,9 @@ class NetworkSummary(Struct, frozen=True):
 class PortRecord(Struct, frozen=True, omit_defaults=True):
     """One published range of host ports, and the range of container ports, which has the same length.
 
-    Each range includes its last port. The host addresses ``0.0.0.0`` and ``::`` mean every address of this host in the
-    address family. ``host_port`` and ``host_port_end`` are 0 if the network's gateway mode uses no host port for this
-    address family; clients then send to the container's own address.
+    The container ports are ``port`` to ``port_end``. Each range includes its last port. The host addresses ``0.0.0.0``
+    and ``::`` mean every address of this host in the address family. ``host_port`` and ``host_port_end`` are 0 if the
+    network's gateway mode uses no host port for this address family; clients then send to the container's own address.
     """
 
     protocol: str
@@ -345,6 +374,11 @@ class EndpointRecord(Struct, frozen=True, omit_defaults=True):
     - `FORMER`: the endpoint has left its sandbox, but keeps its addresses and ports
 
     The record is deleted when the endpoint is released.
+
+    ``ipv4`` and ``ipv6`` have a prefix length, such as "172.18.0.2/16"; "" means no address. ``gateway4`` and
+    ``gateway6`` have no prefix length. ``interface`` is the interface's name in the sandbox. ``on_link`` is True if the
+    endpoint's default route has no gateway address. ``names`` are the DNS names on this network, container name first.
+    ``granted`` is True if the cluster has reserved the addresses.
     """
 
     id: str
@@ -383,7 +417,8 @@ def live_by_container(endpoints: Iterable[EndpointRecord]) -> dict[str, list[End
 class NetworkAttachment(Struct, frozen=True, omit_defaults=True):
     """A container's configuration for one network.
 
-    ``network_id`` is "" until the container is started on the network for the first time.
+    ``network`` is the network's name or id as the user typed it. ``network_id`` is "" until the container is started on
+    the network for the first time. ``named`` is True if the network existed when the container was connected.
     """
 
     network: str  # network name or id as typed; the key in NetworkSettings.Networks
@@ -398,9 +433,10 @@ class NetworkAttachment(Struct, frozen=True, omit_defaults=True):
 class ContainerRecord(Struct, frozen=True, omit_defaults=True):
     """A container: a sandbox and, optionally, the process that hawse runs in it.
 
-    ``kind`` is "process", or "adopted" for a network namespace that hawse did not create. ``sandbox_path`` is the file
-    that opens the network namespace while the container runs. ``sandbox_inode`` identifies the namespace, because the
-    same path may later open another namespace.
+    ``kind`` is "process", or "adopted" for a network namespace that hawse did not create. ``status`` is created,
+    running, restarting, exited, removing or dead. ``path`` and ``args`` are the command and its arguments.
+    ``sandbox_path`` is the file that opens the network namespace while the container runs. ``sandbox_inode`` identifies
+    the namespace, because the same path may later open another namespace.
 
     ``pid`` and ``pid_start`` (clock ticks since boot, /proc/PID/stat field 22) together identify the process, so that a
     reused pid is detected.
@@ -438,8 +474,9 @@ class ContainerRecord(Struct, frozen=True, omit_defaults=True):
 class ImageRecord(Struct, frozen=True, omit_defaults=True):
     """An imported root file system.
 
-    ``rootfs`` is the directory with the unpacked files. The configuration fields of the record come from the image
-    archive.
+    ``rootfs`` is the directory with the unpacked files. ``size`` is in bytes. Each of ``references`` is "name:tag", and
+    each of ``digests`` is "name@sha256:…", the manifest digest of a pull. ``verified`` is True if the unpacked files
+    match the digests in the image's configuration. The configuration fields of the record come from the image archive.
     """
 
     id: str  # sha256:<64 hex>

@@ -80,8 +80,9 @@ def short_id(full: str) -> str:
 def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
     """Return the names of a container on a user-defined network, without duplicates.
 
-    The order is: container name, aliases, short id, host name. For a namespace that hawse did not create, the result of
-    `plain_name` comes before the container name.
+    ``settings`` are the container's settings on this network. The order of the names is: container name, aliases, short
+    id, host name. For a namespace that hawse did not create, the result of `plain_name` comes before the container
+    name.
     """
     short = short_id(container.id)
     primary = [container.name] if container.kind == "process" else [plain_name(container.name), container.name]
@@ -269,7 +270,7 @@ def _number(digits: re.Match[bytes]) -> bytes:
 
 
 def interface_prefix(network: NetworkRecord) -> str:
-    """Return the beginning of the names of a network's interfaces in containers."""
+    """Return the beginning of the names of a network's interfaces in containers: an option's value, or "eth"."""
     return (network.options or {}).get(INTERFACE_PREFIX) or "eth"
 
 
@@ -296,5 +297,8 @@ def count_interfaces(numbers: Mapping[str, int], *networks: NetworkRecord) -> Ma
 
 
 def interface_number(numbers: Mapping[str, int], prefix: str) -> int:
-    """Return the number of the next interface with this prefix; ``numbers`` is as in `interface_numbers`."""
+    """Return the number of the next interface whose name begins with ``prefix``.
+
+    ``numbers`` has the next number of each prefix, as `interface_numbers` returns it.
+    """
     return numbers.get(prefix, numbers.get("", 0))

@@ -57,8 +57,8 @@ def make_private_directory(path: Path) -> None:
 def open_private(path: Path | str | bytes, flags: int) -> int:
     """Open one of hawse's own files without following a symbolic link; return the file descriptor.
 
-    The file gets mode 0600, even if it existed with another mode. The caller closes the descriptor. Raises
-    PermissionDenied if the file belongs to another user, or if another user can write to the file.
+    ``flags`` are those of open(2). The file gets mode 0600, even if it existed with another mode. The caller closes the
+    descriptor. Raises PermissionDenied if the file belongs to another user, or if another user can write to the file.
     """
     fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -129,7 +129,7 @@ def _check_path(path: str) -> None:
 
 
 def _status(place: str, *, make: bool) -> os.stat_result:
-    """Return the lstat result of a path; raises OSError if there is none.
+    """Return the result of lstat for the path ``place``; raises OSError if nothing exists at this path.
 
     With ``make``, a missing directory is first created with mode 0700. No other user can then create anything at this
     path. If another user removes a file at this path before lstat, the creation is tried again.
@@ -173,9 +173,10 @@ def _check_owner(place: str, status: os.stat_result, *, in_sticky: bool) -> None
 
 
 def _is_unmapped(user: int) -> bool:
-    """Return whether the kernel shows this user id in place of a user outside this user namespace.
+    """Return whether ``user`` is the id that the kernel shows for all users who have no id in this user namespace.
 
-    The user outside is normally the host's root.
+    The real owner of a file with this id is normally the host's root. In the initial user namespace, the result is
+    False.
     """
     if user != int(Path("/proc/sys/kernel/overflowuid").read_text()):
         return False
@@ -185,8 +186,8 @@ def _is_unmapped(user: int) -> bool:
 def _make_missing(path: Path) -> bool:
     """Create a directory and its missing parents with mode 0700, independent of the umask.
 
-    Return False if the directory already existed. Raises PermissionDenied if another user could replace the new
-    directory, and NotADirectoryError if a file is at the path.
+    Return True if the directory was created, and False if it already existed. Raises PermissionDenied if another user
+    could replace the new directory, and NotADirectoryError if a file is at the path.
     """
     try:
         status = os.stat(path)

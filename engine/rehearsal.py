@@ -40,7 +40,8 @@ def compile_tables() -> None:
 def open_libraries(until: Callable[[], bool]) -> None:
     """Load the libraries that commands use, and send the first requests of a command to the kernel; changes nothing.
 
-    Stops early if ``until`` returns True. Errors are ignored, because the real command will report them.
+    ``until`` returns True when this process has got a command to run. The function then stops early. Errors are
+    ignored, because the real command will report them.
     """
     with suppress(Exception):
         with session() as opened:
@@ -55,10 +56,10 @@ def open_libraries(until: Callable[[], bool]) -> None:
 
 @contextmanager
 def scratch_host(place: str) -> Iterator[None]:
-    """Let HAWSE_ROOT and HAWSE_RUN name directories below ``place`` in the ``with`` block.
+    """Set the environment variables HAWSE_ROOT and HAWSE_RUN to directories below ``place`` in the ``with`` block.
 
     HAWSE_CONFIG names an empty file meanwhile. At the end, the three environment variables get their previous values.
-    The scratch host is a directory with the records of a host that does not exist.
+    ``place`` is the directory of a scratch host: it has the records of a host that does not exist.
     """
     saved = {name: os.environ.get(name) for name in VARIABLES}
     os.environ.update(HAWSE_ROOT=f"{place}/root", HAWSE_RUN=f"{place}/run", HAWSE_CONFIG=os.devnull)

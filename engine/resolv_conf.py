@@ -85,7 +85,12 @@ class Overrides(Struct, frozen=True):
 class ResolvConf(Struct, frozen=True):
     """A parsed or generated resolv.conf, and the origin of each part: the host's file or the user's settings.
 
-    ``source`` is the path of the host's file, or "" if the file is missing.
+    - ``other``: lines that hawse does not know
+    - ``invalid``: servers that are no IP addresses
+    - ``source``: path of the host's file, or "" if the file is missing
+    - ``upstreams``: the servers to which hawse's internal resolver sends queries
+    - ``used_defaults``: True if ``servers`` or ``upstreams`` are Docker's default servers
+    - ``ndots_from``: origin of the option ndots, or ""
     """
 
     servers: Sequence[str] = ()

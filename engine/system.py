@@ -115,7 +115,7 @@ class SystemVerbs:
         return "active/manager" if known and known.is_manager else "active/worker"
 
     def _id(self) -> str:
-        """Return a stable identifier of this host and this HAWSE_ROOT."""
+        """Return an identifier of this host and this HAWSE_ROOT, in the form of a UUID; the same after a reboot."""
         try:
             machine = Path("/etc/machine-id").read_text().strip()
         except OSError:
@@ -169,7 +169,8 @@ class SystemVerbs:
     def answer(self, question: str) -> str:
         """Answer another host's question about this host's side of a traced path; changes nothing.
 
-        The question and the answer are JSON texts.
+        The question and the answer are JSON texts. Returns "" if this host has no such overlay network, or if the other
+        host has no such endpoint on it.
         """
         from engine.diagnosis.trace import answering
 
@@ -179,8 +180,8 @@ class SystemVerbs:
     def events(self, options: EventOptions, client: int = -1) -> EventStream:
         """Return the past events since ``options.since``, and then the future events.
 
-        ``client`` is the descriptor of a connection, or -1; the stream also ends when the client has closed the
-        connection.
+        ``client`` is the file descriptor of the connection to a client, or -1. The stream also ends when the client has
+        closed this connection.
         """
         return EventStream(self.host.store, self._event_watch, options, client)
 
