@@ -19,9 +19,10 @@ NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def container(tx: Transaction, record: ContainerRecord, action: str, attributes: Mapping[str, str] = NONE) -> None:
-    """Add an event of a container; the container's labels, image and name are added to the event's attributes.
+    """Add the event ``action`` (such as "start") of a container to the store.
 
-    As in Docker, a label replaces an attribute with the same name.
+    The container's labels, image and name are added to ``attributes``. As in Docker, a label replaces an attribute with
+    the same name.
     """
     image = {"image": record.config.image} if record.config.image else {}
     tx.put_event(
@@ -41,33 +42,40 @@ def died(tx: Transaction, record: ContainerRecord) -> None:
 
 
 def network(tx: Transaction, record: NetworkRecord, action: str, attributes: Mapping[str, str] = NONE) -> None:
-    """Add an event of a network; the network's name and driver are added to the event's attributes."""
+    """Add the event ``action`` (such as "create") of a network to the store.
+
+    The network's name and driver are added to ``attributes``.
+    """
     driver = "null" if record.config_only else record.driver
     scope = "swarm" if record.scope == "swarm" and action in ("create", "remove") else "local"
     tx.put_event(Event("network", action, record.id, {**attributes, "name": record.name, "type": driver}, scope))
 
 
 def connection(tx: Transaction, record: NetworkRecord, action: str, container_id: str) -> None:
-    """Add the event that a container joins a network ("connect") or leaves it ("disconnect")."""
+    """Add the event that a container joins a network (``action`` is "connect") or leaves it ("disconnect")."""
     network(tx, record, action, {"container": container_id})
 
 
 def image(tx: Transaction, image_id: str, action: str, name: str = "", record: ImageRecord | None = None) -> None:
-    """Add an event of an image; ``name`` is the image's name, or "" for an event without a name.
+    """Add the event ``action`` (such as "pull") of an image; ``name`` is its name, or "" for an event without a name.
 
-    ``record`` gives the labels; it is None if the image does not exist any more.
+    The labels in ``record`` are added to the event's attributes. ``record`` is None if the image does not exist any
+    more.
     """
     labels = record.labels if record is not None else {}
     tx.put_event(Event("image", action, image_id, {**labels, **({"name": name} if name else {})}))
 
 
 def pruned(tx: Transaction, kind: str, reclaimed: int) -> None:
-    """Add the event that unused objects of a kind were removed; ``reclaimed`` is in bytes."""
+    """Add the event that unused objects were removed; ``kind`` is their type in the event, such as "network".
+
+    ``reclaimed`` is the freed disk space in bytes.
+    """
     tx.put_event(Event(kind, "prune", "", {"reclaimed": str(reclaimed)}))
 
 
 def daemon(tx: Transaction, action: str, attributes: Mapping[str, str]) -> None:
-    """Add an event of hawse itself; the event's object has the host name as id and name."""
+    """Add an event of hawse itself, with the host's name as the id and the name of the event's object."""
     name = os.uname().nodename
     tx.put_event(Event("daemon", action, name, {**attributes, "name": name}))
 
@@ -78,7 +86,7 @@ def node(tx: Transaction, node_id: str, name: str, action: str, attributes: Mapp
 
 
 def alone(store: Store, add: Callable[[Transaction], None]) -> None:
-    """Call ``add`` in a separate transaction, for events of a change that itself writes nothing to the store.
+    """Call ``add``, which adds events, in a separate transaction; for a change that writes nothing else to the store.
 
     If the store cannot be written (a full disk), the events are lost, and the user's command still succeeds.
     """

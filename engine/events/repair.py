@@ -21,23 +21,26 @@ REPAIR, DRIFT = "repair", "drift"
 
 
 def attributes(by: str, differences: Sequence[Difference]) -> dict[str, str]:
-    """Return the attributes of a "repair" event; ``by`` names the program that made the differences, or is ""."""
+    """Return the attributes of a "repair" event, which reports the repair of ``differences``.
+
+    ``by`` names the program that made the differences, or is "" if it is unknown.
+    """
     return {"cause": by or "another program", "action": described(differences)}
 
 
 def resting(by: str, seconds: float) -> dict[str, str]:
     """Return the attributes of a "drift" event: the repair is delayed, because another program repeatedly undoes it.
 
-    ``by`` names this program, or is "". ``seconds`` is the time to the next repair.
+    ``by`` names this program, or is "" if it is unknown. ``seconds`` is the time to the next repair.
     """
     return {"cause": by or "another program", "action": f"wait {seconds:g} s"}
 
 
 def add(tx: Transaction, kind: str, identity: str, action: str, values: Mapping[str, str]) -> None:
-    """Add an event of a network or container (``kind``), or of all networks of a driver (``kind`` is "driver").
+    """Add a "repair" or "drift" event (``action``) of a network, of a container, or of all networks of a driver.
 
-    ``identity`` is the object's id, or the driver's type. ``values`` are the event's attributes. Does nothing if the
-    network or container does not exist.
+    ``kind`` is "network", "container" or "driver". ``identity`` is the object's id, or the driver's type. ``values``
+    are the event's attributes. Does nothing if the network or container does not exist.
     """
     if kind == "network" and (network := tx.network(identity)) is not None:
         events.network(tx, network, action, values)
@@ -48,7 +51,10 @@ def add(tx: Transaction, kind: str, identity: str, action: str, values: Mapping[
 
 
 def add_alone(store: Store, kind: str, identity: str, action: str, values: Mapping[str, str]) -> None:
-    """Add an event in a separate transaction; no effect if the store cannot be written."""
+    """Add an event in a transaction of its own; no effect if the store cannot be written.
+
+    `add` explains the other parameters.
+    """
     events.alone(store, lambda tx: add(tx, kind, identity, action, values))
 
 
@@ -62,9 +68,10 @@ def described(differences: Sequence[Difference]) -> str:
 
 
 def grouped(differences: Iterable[Difference]) -> dict[str, list[str]]:
-    """Return the sorted names of the objects that differ, by the kind and place of the difference.
+    """Group differences by their kind and place; return the names of the objects that differ in each group.
 
-    A key is a text such as "missing address". Its value has each `Difference.what` once.
+    A key of the result is a text such as "missing address". Its value has the names (`Difference.what`) of the group,
+    sorted and each once.
     """
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for difference in differences:

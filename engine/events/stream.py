@@ -28,8 +28,8 @@ class EventStream:
     - With only ``until``, all past events come first.
 
     The iteration ends at ``until``, or earlier when `stop` is called or the store's directory is deleted. ``client`` is
-    the descriptor of a connection, or -1. The iteration also ends when the other side closes this connection. Other
-    threads may call `stop`. Only one thread may iterate, and then call `close`.
+    the file descriptor of the connection to a client, or -1. The iteration also ends when the client closes this
+    connection. Other threads may call `stop`. Only one thread may iterate, and then call `close`.
 
     The constructor raises InvalidArgument if ``until`` is before ``since``, and OSError if no file descriptor is left.
     The constructor and the iteration raise EngineError if the store cannot be read.
@@ -75,7 +75,7 @@ class EventStream:
             self._wake = -1
 
     def _look(self) -> Iterator[Event]:
-        """Yield the events since the last read, oldest first."""
+        """Yield the stored events that match and that no earlier call has yielded, oldest first; does not wait."""
         since, until, filters = self._options.since or 0, self._options.until, self._options.filters
         full = True
         while full:
@@ -107,7 +107,10 @@ class EventStream:
         return self._stopping or self._left() <= 0 or not self._watch.directory.exists()
 
     def _left(self) -> float:
-        """Return the seconds until ``until``, or `FOREVER` if the stream has no ``until``."""
+        """Return the seconds from now to the time ``until`` of the options, or `FOREVER` without this time.
+
+        The result is negative after this time.
+        """
         until = self._options.until
         return FOREVER if until is None else (until - time.time_ns()) / SECOND
 
@@ -119,7 +122,7 @@ def _check(options: EventOptions) -> None:
 
 
 def _seconds(moment: int) -> str:
-    """Return a time as Docker's client sends it: seconds since 1970, with a fraction if it is not 0."""
+    """Convert nanoseconds since 1970 to seconds, as Docker's client sends a time: "5", or "5.000000001"."""
     whole, rest = divmod(moment, SECOND)
     return f"{whole}.{rest:09}" if rest else str(whole)
 

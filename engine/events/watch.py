@@ -34,7 +34,7 @@ class EventWatch:
         self._ended = -1  # an eventfd that ends the thread
 
     def join(self) -> int:
-        """Return a new eventfd that becomes readable after new events.
+        """Return a new eventfd that becomes readable after new events, for one stream; `leave` closes it.
 
         It may also become readable without new events, for example when the store cannot be read or its directory is
         deleted. Raises OSError if the directory does not exist or no descriptor is left.
@@ -59,10 +59,11 @@ class EventWatch:
                 os.eventfd_write(self._ended, 1)
 
     def _run(self, changes: int, ended: int) -> None:
-        """Wake the streams up after each change of the newest event's number, until ``ended`` is readable.
+        """Wake up all streams after new events, until the file descriptor ``ended`` is readable.
 
-        ``changes`` is a descriptor that is readable after a write to the store's directory. The streams are also woken
-        up at the start, because events may have been added before the first read.
+        ``changes`` is a file descriptor that is readable after a write to the store's directory. The streams are also
+        woken up at the start, because events may have been added before the first read. They are also woken up while
+        the store cannot be read, so that their own reads raise the error.
         """
         newest, looks = -1, iter(LOOKS_SECONDS)
         poll = select.poll()
@@ -97,7 +98,7 @@ class EventWatch:
 
 
 def _eventfd(opened: ExitStack) -> int:
-    """Return a new eventfd, which ``opened`` closes at its end."""
+    """Return a new non-blocking eventfd, which the exit stack ``opened`` closes when it ends."""
     fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     opened.callback(os.close, fd)
     return fd
