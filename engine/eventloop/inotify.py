@@ -32,7 +32,8 @@ The name is "" if the watched file itself has changed.
 class InotifyWatch:
     """A registration for changes of one path; several registrations may share one kernel watch.
 
-    ``number`` is the number of the kernel watch, or -1 while the kernel has no free watch.
+    ``mask`` has the inotify events to report, such as `CREATE`. ``seen`` is the function to call. ``number`` is the
+    number of the kernel watch, or -1 while the kernel has no free watch.
     """
 
     __slots__ = ("mask", "number", "path", "seen")
@@ -60,6 +61,9 @@ class Inotify:
     def add(self, path: str, mask: int, seen: Seen) -> InotifyWatch:
         """Watch a file or directory and call ``seen`` for each event; raises OSError if the path does not exist.
 
+        ``mask`` has the inotify events to report, such as `CREATE`. ``seen`` gets the name of the changed file in a
+        watched directory, and the mask of the event. The name is "" if the watched path itself has changed.
+
         If the kernel has no watch left, the watch begins later. When it begins, ``seen`` is called with the name "",
         because the path may have changed before. The mask is then 0, or `DELETE_SELF` if the path does not exist any
         more. The same call is made after the kernel has dropped events.
@@ -77,7 +81,7 @@ class Inotify:
         return watch
 
     def _register(self, watch: InotifyWatch) -> int:
-        """Begin a watch; return 0, or the kernel's error number if the watch cannot begin."""
+        """Ask the kernel to watch a path; return 0, or the kernel's error number (errno) if it refuses."""
         if self._fd < 0:
             fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
             if fd < 0:
@@ -97,7 +101,7 @@ class Inotify:
             self._timer = self._loop.after(TIMER_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
-        """Begin the waiting watches, until the kernel has none left."""
+        """Begin the registrations for which the kernel had no watch, until the kernel has no watch left."""
         self._timer = None
         for watch in list(self._waiting):
             if watch not in self._waiting:
@@ -139,7 +143,10 @@ class Inotify:
                 self._watches.pop(number, None)
 
     def _tell_all(self) -> None:
-        """Report a possible change of each path, because the kernel has dropped events."""
+        """Call the function of each registration, because the kernel has dropped events, and any path may have changed.
+
+        The name is "". The mask is 0, or `DELETE_SELF` if the path does not exist.
+        """
         for watch in [watch for sharing in self._watches.values() for watch in sharing]:
             if watch in self._watches.get(watch.number, ()):  # the function of another watch may have removed it
                 watch.seen("", 0 if os.path.exists(watch.path) else DELETE_SELF)
@@ -175,7 +182,7 @@ def watch_directory(directory: str | os.PathLike[str], mask: int) -> int:
 
 
 def _timer(libc: ctypes.CDLL) -> int:
-    """Return the descriptor of a timer that becomes readable every `TIMER_SECONDS` seconds; raises OSError."""
+    """Return a file descriptor (timerfd) that becomes readable every `TIMER_SECONDS` seconds; raises OSError."""
     fd: int = libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_CLOEXEC)
     period = _TIMER.pack(TIMER_SECONDS, 0, TIMER_SECONDS, 0)  # interval, then first expiry
     if fd < 0 or libc.timerfd_settime(fd, 0, period, None) < 0:

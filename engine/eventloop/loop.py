@@ -27,7 +27,7 @@ FEW_TIMERS = 64
 
 
 class Timer:
-    """A scheduled call of a function; `cancel` prevents the call."""
+    """A scheduled call of a function; `cancel` prevents the call. ``call`` is None after the call or `cancel`."""
 
     __slots__ = ("_loop", "call")
 
@@ -52,16 +52,17 @@ class DescriptorWatcher:
         self._catches = catches
 
     def watch(self, fd: int, handler: Handler, events: int = READ) -> None:
-        """Call ``handler`` with the ready events of a file descriptor until `forget` is called for the descriptor.
+        """Call ``handler`` each time when a file descriptor is ready, until `forget` is called for the descriptor.
 
-        A second call for the same descriptor replaces the handler and the events. If ``events`` is 0, the handler is
-        called only when the other end closes the connection or an error occurs.
+        ``events`` are the events to wait for: `READ`, `WRITE` or both. The handler gets the events that have occurred.
+        If ``events`` is 0, the handler is called only when the other end closes the connection or an error occurs. A
+        second call for the same descriptor replaces the handler and the events.
         """
         (self._epoll.modify if fd in self._handlers else self._epoll.register)(fd, events)
         self._handlers[fd] = handler
 
     def change(self, fd: int, events: int) -> None:
-        """Change the events for which a file descriptor is watched."""
+        """Change the events for which a watched file descriptor is watched: `READ`, `WRITE`, both, or 0 for none."""
         self._epoll.modify(fd, events)
 
     def forget(self, fd: int) -> None:
@@ -73,10 +74,10 @@ class DescriptorWatcher:
             self._epoll.unregister(fd)
 
     def rest(self, fd: int, seconds: float) -> None:
-        """Stop watching the listening socket ``fd`` for ``seconds``; has no effect while the socket is paused already.
+        """Stop watching the listening socket ``fd`` for ``seconds``, then watch it for `READ` again.
 
-        The caller does this when file descriptors have run out and no client can be accepted. Without the pause, the
-        listening socket would be ready all the time.
+        Has no effect while the socket is paused already, or is not watched. The caller does this when file descriptors
+        have run out and no client can be accepted. Without the pause, the listening socket would be ready all the time.
         """
         handler = self._handlers.get(fd)
         if handler is not None:
@@ -108,7 +109,7 @@ class DescriptorWatcher:
             sys.excepthook(*sys.exc_info())  # print the traceback without importing the traceback module
 
     def close(self) -> None:
-        """Close the epoll descriptor."""
+        """Close the epoll descriptor; no handler is called any more. The watched descriptors stay open."""
         self._epoll.close()
 
 
@@ -133,7 +134,7 @@ class Loop(DescriptorWatcher):
         return timer
 
     def count_cancelled(self) -> None:
-        """Count a cancelled timer; remove all cancelled timers when they are the majority.
+        """Count a cancelled timer; remove all cancelled timers from the queue when they are most of the timers in it.
 
         Cancelled timers must be removed early, because a busy resolver cancels thousands of timers before they are due.
         """
@@ -156,8 +157,8 @@ class Loop(DescriptorWatcher):
     def turn(self, timeout: float = -1) -> bool:
         """Wait at most ``timeout`` seconds for events and call their handlers; return whether there were any events.
 
-        The function also calls the timers that are due. If ``timeout`` is negative, the function waits for the next
-        timer or event.
+        Also calls the timers that are due. If ``timeout`` is negative, waits until the next timer is due or an event
+        occurs.
         """
         pause = self._pause()
         ready = self._epoll.poll(min(pause, timeout) if pause >= 0 and timeout >= 0 else max(pause, timeout))

@@ -54,9 +54,10 @@ def inside(netns: int, action: Callable[[], T]) -> T:
 def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[socket.SocketType]:
     """Make ``number`` non-blocking sockets in a network namespace, or fewer if file descriptors run out.
 
-    ``netns`` is the namespace's file descriptor; None means the thread's present namespace. Raises OSError if no socket
-    can be made. The sockets have the type of Python's C module (`_socket`). An object of the class socket.socket would
-    double the time, because making it takes as long as the system call.
+    ``netns`` is the namespace's file descriptor; None means the thread's present namespace. ``family`` and ``kind`` are
+    those of socket(2), such as AF_INET and SOCK_DGRAM. Raises OSError if no socket can be made. The sockets have the
+    type of Python's C module (`_socket`). An object of the class socket.socket would double the time, because making it
+    takes as long as the system call.
     """
     kind |= socket.SOCK_NONBLOCK
 
@@ -73,10 +74,11 @@ def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[s
 class PinnedNamespace:
     """An open network namespace, with a watch on the process or path through which it was opened.
 
-    The function ``gone`` is called once, from the loop, when the process has ended or the path was removed. ``inode``
-    is the expected inode number, or 0 for any. ``pid`` and ``pid_start`` are a process in the namespace and its start
-    time, or 0. While this process runs, a removed path does not count as the end. The constructor raises OSError if the
-    path is not a namespace, or is not the expected one.
+    ``path`` is /proc/PID/ns/net or a bind mount such as /run/netns/NAME. The function ``gone`` is called once, from the
+    loop, when the process has ended or the path was removed. ``inode`` is the expected inode number, or 0 for any.
+    ``pid`` and ``pid_start`` are a process in the namespace and its start time, or 0. While this process runs, a
+    removed path does not count as the end. The constructor raises OSError if the path is not a namespace, or is not the
+    expected one.
     """
 
     def __init__(
@@ -119,7 +121,10 @@ class PinnedNamespace:
         self._loop.watch(pidfd, lambda _: self._lost(), select.EPOLLIN)
 
     def _watch_path(self, path: str, pid: int, pid_start: int) -> None:
-        """Watch a path; if the path is removed while the process ``pid`` runs, watch the process instead."""
+        """Watch for the removal of a path; if it is removed while the process ``pid`` runs, watch the process instead.
+
+        ``pid`` is 0 if there is no such process. ``pid_start`` is the process's start time.
+        """
         directory, name = os.path.split(path)
 
         def seen(changed: str, _mask: int) -> None:
@@ -143,12 +148,12 @@ class PinnedNamespace:
         self._gone()
 
     def release(self) -> None:
-        """Close the network namespace, but continue to watch its process or path."""
+        """Close the file descriptor of the network namespace, but continue to watch the process or path."""
         os.close(self.fd)
         self.fd = -1
 
     def close(self) -> None:
-        """Stop watching and close the network namespace."""
+        """Stop watching, and close the file descriptor of the network namespace."""
         stop, self._stop = self._stop, lambda: None
         stop()
         if self.fd >= 0:

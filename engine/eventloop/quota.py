@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 
 class Claim(NamedTuple):
-    """A client, or a group of clients with a common limit.
+    """A client, or a group of clients with a common limit, for whom a place of a `Quota` is taken.
 
-    The client or group may hold at most ``share`` times the number of free places.
+    ``holder`` identifies the client or the group. It may hold at most ``share`` times the number of free places.
     """
 
     holder: Hashable
@@ -23,7 +23,10 @@ class Claim(NamedTuple):
 
 
 class Quota:
-    """A limited number of places (connections, flows or queries), and the number of places that each client holds."""
+    """A limited number of places (connections, flows or queries), and the number of places that each client holds.
+
+    ``total`` is the number of all places, and ``free`` the number of free places.
+    """
 
     __slots__ = ("_held", "free")
 
@@ -32,13 +35,14 @@ class Quota:
         self._held: Counter[Hashable] = Counter()
 
     def over(self, claims: Sequence[Claim]) -> list[Hashable]:
-        """Return the clients and groups among ``claims`` that have reached their limit."""
+        """Return the holders in ``claims`` (clients or groups of clients) that have reached their limit."""
         return [holder for holder, share in claims if self._held[holder] >= share * self.free]
 
     def take(self, claims: Sequence[Claim]) -> bool:
         """Take one place (for a connection, flow or query), which counts for each client and group in ``claims``.
 
-        If one of the claims has reached its limit, the function takes no place and returns False.
+        Returns True if the place was taken. If one of these clients and groups has reached its limit, takes no place
+        and returns False.
         """
         if self.over(claims):
             return False
