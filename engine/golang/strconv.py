@@ -71,7 +71,7 @@ def atoi(text: str) -> int:
 
 
 def _integer(function: str, text: str, base: int, low: int, high: int) -> int:
-    """Parse an integer between ``low`` and ``high``; ``base`` is 0 or 10, as in `parse_int`.
+    """Parse an integer from ``low`` to ``high`` (both included); ``base`` is 0 or 10, as in `parse_int`.
 
     Raises ValueError with the error text that Go prints, which names the Go function ``function``.
     """

@@ -71,7 +71,7 @@ def parse_moment(text: str, now: float) -> float:
 
 
 def moment(text: str, now: datetime) -> float:
-    """Parse a time as `parse_moment` does (into Unix seconds), but raise ValueError for an invalid text.
+    """Parse a time (a duration before ``now``, a date, or Unix seconds) into Unix seconds; raises ValueError.
 
     A date without a zone is in the zone of ``now``. For a duration, the result is rounded down to a whole second, as in
     Docker. The text ``0`` is Unix seconds, not a duration.
@@ -91,9 +91,10 @@ def moment(text: str, now: datetime) -> float:
 
 
 def nanoseconds(text: str, now: datetime) -> int:
-    """Parse a time as `moment` does, but return nanoseconds since 1970; raises ValueError.
+    """Parse a time (a duration before ``now``, a date, or Unix seconds) into nanoseconds since 1970.
 
-    Unix seconds and RFC 3339 times with a zone keep all digits. Other dates are exact only to about a microsecond.
+    A date without a zone is in the zone of ``now``. Raises ValueError. Unix seconds and RFC 3339 times with a zone keep
+    all digits. Other dates are exact only to about a microsecond.
     """
     if "-" not in text:
         with suppress(ValueError):
@@ -146,9 +147,10 @@ def _is_zoned(text: str) -> bool:
 
 
 def _pieces(text: str, *, zoned: bool) -> list[str]:
-    """Return the elements of the Go time layout that Docker guesses for a date; ``zoned`` says whether it has a zone.
+    """Return the elements of the Go time layout that Docker guesses for the date ``text``, such as "2006", "-", "01".
 
-    Docker guesses the layout from the dots, the letter T and the number of colons in the date.
+    ``zoned`` says whether the date has a time zone. Docker guesses the layout from the dots, the letter T and the
+    number of colons in the date.
     """
     pieces = list(DATE)
     if "." in text:
@@ -160,9 +162,10 @@ def _pieces(text: str, *, zoned: bool) -> list[str]:
 
 
 def _read(text: str, pieces: list[str]) -> dict[str, str]:
-    """Split a date by the elements ``pieces`` of its Go time layout; return the text of each element by name.
+    """Split a date by the elements ``pieces`` of its Go time layout; return the text of each element.
 
-    Raises ValueError with the error texts of Go's time.Parse.
+    A key of the result is an element as Go's layout has it, such as "2006" for the year. Raises ValueError with the
+    error texts of Go's time.Parse.
     """
     fields: dict[str, str] = {}
     rest, fault = text, f"parsing time {_quoted(text)}"

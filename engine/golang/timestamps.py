@@ -12,7 +12,7 @@ NEVER = "0001-01-01T00:00:00Z"
 
 
 def now() -> str:
-    """Return the present time as an RFC 3339 text."""
+    """Return the present time as an RFC 3339 text in UTC, exact to a nanosecond."""
     return from_nanoseconds(time.time_ns())
 
 
