@@ -30,7 +30,7 @@ COMMITS = ("ContainerdCommit", "RuncCommit", "InitCommit")
 def network_of(document: Json, version: Version) -> Json:
     """Return a network's document for an API version; from 1.48, it has the field EnableIPv4.
 
-    EnableIPv4 is False if all subnets of the network are IPv6.
+    EnableIPv4 is False if the network has subnets, and all are IPv6.
     """
     if version < NETWORK_FIELDS:
         return document

@@ -21,7 +21,7 @@ NAME = "rehearsal"
 
 
 def scratch() -> str:
-    """Return the directory of the scratch host, a database with one container that idle workers read."""
+    """Return the path of the directory of the scratch host, a database with one container that idle workers read."""
     return str(run_directory() / SCRATCH)
 
 
@@ -66,5 +66,5 @@ def warm_up(until: Callable[[], bool]) -> None:
 
 
 def forget() -> None:
-    """Remove the directory of the scratch host (see `scratch`); idempotent."""
+    """Remove the directory of the scratch host, a database that idle workers read; idempotent."""
     shutil.rmtree(scratch(), ignore_errors=True)
