@@ -236,7 +236,7 @@ def network_spec(record: NetworkRecord) -> NetworkSpec:
 def pool_spec(record: PoolRecord) -> Pool:
     """Return a subnet in the form that drivers use.
 
-    As in Docker, the auxiliary address with a name in `DEFAULT_GATEWAYS` is the next hop of the default route.
+    As in Docker, the auxiliary address DefaultGatewayIPv4 or DefaultGatewayIPv6 is the next hop of the default route.
     """
     subnet = ip_network(record.subnet)
     next_hop = record.aux_addresses.get(DEFAULT_GATEWAYS[subnet.version])

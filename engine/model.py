@@ -218,6 +218,8 @@ class ContainerCreate(Struct, frozen=True):
 
     ``networks`` maps the name of each network, as the user typed it, to the settings for that network. The order is
     that of the command line. ``mounts`` are the entries of ``host.binds`` from ``--mount``: their sources must exist.
+    If ``name`` is "", the engine generates a name. ``platform`` is the platform that the image must have
+    (``[os/]architecture[/variant]``), or "" for any.
     """
 
     config: ContainerConfig
@@ -499,8 +501,9 @@ class ImageRecord(Struct, frozen=True, omit_defaults=True):
 class Event(Struct, frozen=True):
     """An event on this host, with the fields of Docker's events.Message.
 
-    ``time`` is in nanoseconds since 1970. ``number`` grows with each event of a store and is 0 before the event is
-    stored. ``actor`` is the full id of the object.
+    ``type`` is the type of the object: container, network, image, daemon or node. ``action`` is what happened to the
+    object, such as "start" or "exec_create: ls /". ``time`` is in nanoseconds since 1970. ``number`` grows with each
+    event of a store and is 0 before the event is stored. ``actor`` is the full id of the object.
     """
 
     type: str  # container, network, image, daemon or node

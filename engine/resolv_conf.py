@@ -160,7 +160,7 @@ def resolv_conf(
 
 
 def address_families(endpoints: Iterable[EndpointRecord]) -> dict[str, bool]:
-    """Return the arguments ``ipv4`` and ``ipv6`` of `resolv_conf` for a sandbox with these endpoints.
+    """Return whether a sandbox with these endpoints has IPv4 and IPv6 addresses, with the keys "ipv4" and "ipv6".
 
     A sandbox without any address counts as one with IPv4, because its processes may configure an address themselves.
     """
