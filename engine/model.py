@@ -398,7 +398,6 @@ class EndpointRecord(Struct, frozen=True, omit_defaults=True):
     names: tuple[str, ...] = ()  # DNS names on this network, container name first
     ports: tuple[PortRecord, ...] = ()
     phase: str = "reserved"
-    owner: str = ""
     granted: bool = False  # true if the cluster has reserved the endpoint's addresses
 
     @property
@@ -470,7 +469,6 @@ class ContainerRecord(Struct, frozen=True, omit_defaults=True):
     stopped_by_user: bool = False
     next_interfaces: Mapping[str, int] = field(default_factory=dict)  # see `engine.names.interface_numbers`
     next_interface: int = 0  # only in older records: the number of the next interface, for all prefixes
-    owner: str = ""
 
 
 class ImageRecord(Struct, frozen=True, omit_defaults=True):

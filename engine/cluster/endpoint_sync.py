@@ -104,6 +104,5 @@ def shared_endpoint(endpoint: EndpointRecord, membership: ClusterMembership) -> 
         ipv4=endpoint.ipv4,
         ipv6=endpoint.ipv6,
         names=endpoint.names,
-        owner=endpoint.owner,
         former=endpoint.phase == FORMER,
     )

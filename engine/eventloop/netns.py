@@ -157,4 +157,4 @@ class PinnedNamespace:
         stop, self._stop = self._stop, lambda: None
         stop()
         if self.fd >= 0:
-            os.close(self.fd)
+            self.release()

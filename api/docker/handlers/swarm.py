@@ -46,7 +46,7 @@ def join(request: Request) -> Response:
     join = SwarmJoin(
         remotes[0],
         body.text("JoinToken"),
-        advertise=advertised(body.text("AdvertiseAddr")),
+        advertise=body.text("AdvertiseAddr"),
         data_path=body.text("DataPathAddr"),
     )
     request.change(_join, join)
@@ -126,19 +126,11 @@ def _require_listen_address(body: Fields) -> None:
 def swarm_init(body: Fields) -> SwarmInit:
     """Return the engine's request for the body of POST /swarm/init."""
     return SwarmInit(
-        advertise=advertised(body.text("AdvertiseAddr")),
+        advertise=body.text("AdvertiseAddr"),
         data_path=body.text("DataPathAddr"),
         pools=tuple(body.texts("DefaultAddrPool") or ()),
         subnet_size=body.number("SubnetSize") or SUBNET_SIZE,
     )
-
-
-def advertised(address: str) -> str:
-    """Return the address to advertise, without the port 2377.
-
-    Clients add this port by default, because Docker's managers listen on it.
-    """
-    return address.removesuffix(":2377")
 
 
 def _init(engine: Engine, body: SwarmInit) -> str:
