@@ -88,14 +88,9 @@ def remove(session: Session, route: Route) -> None:
         session.request(RTM_DELROUTE, _body(route, scope=NOWHERE))
 
 
-def add_link_default(session: Session, version: int, link_index: int) -> None:
-    """Add a default route that leads out of a link without a next hop; idempotent.
-
-    If a default route with the same metric already exists, nothing is changed.
-    """
-    body = _message(ANYWHERE[version], link_index, scope=LINK_SCOPE)
-    with kernel_errors("set default route through", f"link {link_index}", ignore=(errno.EEXIST,)):
-        session.request(RTM_NEWROUTE, body, NLM_F_CREATE | NLM_F_EXCL)
+def link_default(version: int, link_index: int) -> Route:
+    """Return the default route that leads out of a link without a next hop, with the kernel's usual metric."""
+    return Route(ANYWHERE[version], None, link_index, USUAL_METRIC[version], BOOT)
 
 
 def add_direct(session: Session, destination: IPNetwork, link_index: int, *, keep_existing: bool = False) -> None:

@@ -92,10 +92,10 @@ class OverlayNamespace(Struct, frozen=True):
         """Return a difference for each kernel object of the network that is missing or changed."""
         if not self.exists():
             return [Difference("missing", "namespace", "the network's namespace")]
-        mtu = _required_mtu(options)
+        mtu, tunnel_mtu = _required_mtus(options)
         differences = self.inside(lambda there: vxlan.compare(there, self.network, options, mtu))
         if options.wireguard is not None:
-            differences += self.tunnel.compare()
+            differences += self.tunnel.compare(options.wireguard, tunnel_mtu)
         return differences
 
     def _require(self) -> None:
@@ -142,12 +142,16 @@ class OverlayNamespace(Struct, frozen=True):
         )
 
 
-def _required_mtu(options: OverlayOptions) -> int:
-    """Return the MTU of the network's devices, or 0 if no device of the host has this host's underlay address."""
+def _required_mtus(options: OverlayOptions) -> tuple[int, int]:
+    """Return the MTUs of the network's devices and of its tunnel.
+
+    Returns (0, 0) if no device of the host has this host's underlay address.
+    """
     try:
-        return options.inner_mtu(_underlay_mtu(options))
+        underlay = _underlay_mtu(options)
     except Missing:
-        return 0
+        return 0, 0
+    return options.inner_mtu(underlay), options.tunnel_mtu(underlay)
 
 
 def _underlay_mtu(options: OverlayOptions) -> int:

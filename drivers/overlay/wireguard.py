@@ -25,7 +25,7 @@ from drivers.errors import DriverError, KernelError, Unsupported
 from drivers.linux import address, libnftables, link, netns, recording, route
 from drivers.linux.link import VXLAN_PORT
 from drivers.linux.netlink import Session, session
-from drivers.model import Difference, NetworkSpec, Sandbox
+from drivers.model import MTU, Difference, NetworkSpec, Sandbox
 from drivers.overlay.wireguard_config import WireguardConfig
 
 TABLE = "inet hawse_overlay"
@@ -98,27 +98,45 @@ class Tunnel:
         """Return whether the tunnel's interface is in the network's namespace; False if wireguard-go has died."""
         return netns.run_in_netns(self.place.path, lambda: link.index(self.name)) > 0
 
-    def compare(self) -> list[Difference]:
-        """Return a difference if the tunnel is missing or down, and one if the rules of `guard` are lost."""
-        interface = sandboxes.inside(self.place, lambda there: link.find(there, self.name))
-        differences = []
-        if interface is None:
-            differences.append(Difference("missing", "tunnel", "the encrypting interface"))
-        elif not interface.up:
-            differences.append(Difference("changed", "tunnel", "the encrypting interface is down"))
+    def compare(self, config: WireguardConfig, mtu: int) -> list[Difference]:
+        """Return how the tunnel's interface differs from `set_up`, and a difference if the rules of `guard` are lost.
+
+        The interface's keys and peers are not compared. ``mtu`` is the required MTU, or 0 if it is unknown.
+        """
+        differences = sandboxes.inside(self.place, lambda there: self._compare_interface(there, config, mtu))
         if not self.is_guarded():
             differences.append(Difference("missing", "tunnel", "the rules against packets in clear"))
         return differences
 
+    def _compare_interface(self, there: Session, config: WireguardConfig, mtu: int) -> list[Difference]:
+        interface = link.find(there, self.name)
+        if interface is None:
+            return [Difference("missing", "tunnel", "the encrypting interface")]
+        if not interface.up:  # the kernel has then removed the default route
+            return [Difference("changed", "tunnel", "the encrypting interface is down")]
+        differences = []
+        if mtu not in (0, interface.mtu):
+            what = f"the encrypting interface has the MTU {interface.mtu} instead of {mtu}"
+            differences.append(Difference("changed", "tunnel", what, subject=self.name, setting=MTU))
+        if ip_interface(config.address) not in address.of_link(there, interface.index):
+            what = f"the encrypting interface's address {config.address}"
+            differences.append(Difference("missing", "tunnel", what))
+        if route.link_default(config.address.version, interface.index) not in route.widest(there):
+            differences.append(Difference("missing", "tunnel", "the default route through the encrypting interface"))
+        return differences
+
     def set_up(self, config: WireguardConfig, mtu: int) -> None:
-        """Give the interface its keys, peers, address, MTU and default route, and bring it up; idempotent."""
+        """Give the interface its keys, peers, address, MTU and default route, and bring it up; idempotent.
+
+        The default route replaces another program's default route.
+        """
 
         def configure(there: Session) -> None:
             index = link.index(self.name)
             link.change(there, index, mtu=mtu)
             address.add(there, index, ip_interface(config.address))
             link.change(there, index, state="up")
-            route.add_link_default(there, config.address.version, index)
+            route.add(there, route.link_default(config.address.version, index), replacing=True)
 
         self.synchronise(config)
         sandboxes.inside(self.place, configure)

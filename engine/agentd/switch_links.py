@@ -44,6 +44,8 @@ class SwitchLinks:
             if self._devices != devices:
                 self._sysctls.watch(self._devices.values())
             return concerned
+        if change.kind == "route":  # a new default route may have replaced the route through an encrypted tunnel
+            return None if change.prefix else self._network
         is_lost = change.kind == "neighbor" or (change.kind == "address" and change.gone)
         return self._network if is_lost else None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import Member, eventually
+from tests.cluster.far_host import inside
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
 SECRET = b"hawse-in-clear"
@@ -104,6 +105,16 @@ def test_no_packet_passes_after_the_tunnel_was_killed_until_it_is_repaired(pair)
     assert not a.reaches("v1", there)
     a.verify("vault", "--fix")  # repairs the network at once; the agent would take up to a minute
     eventually(lambda: a.reaches("v1", there), 20)
+
+
+@pytest.mark.parametrize("damage", ["ip route del default", "ip link set {} mtu 1280", "ip addr flush dev {}"])
+def test_the_agent_repairs_the_route_mtu_and_address_of_a_tunnel(pair, damage):
+    a, b = pair
+    there = b.ip("v2", "vault")
+    tunnel = "$(ip -o route show default | sed 's/.* dev \\([^ ]*\\).*/\\1/')"
+    inside(a, damage.format(tunnel), "vault")
+    eventually(lambda: a.verify("vault").stdout == "ok\n", 3)
+    eventually(lambda: a.reaches("v1", there), 3)
 
 
 def test_no_packet_of_the_tests_before_was_on_the_wire_in_clear(cluster, pair, wire):

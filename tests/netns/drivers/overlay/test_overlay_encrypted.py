@@ -21,6 +21,7 @@ pytestmark = pytest.mark.netns
 SUBNET = "10.0.1.0/24"
 PORT = 51820
 KILLS = range(1, 2000, 45)
+LOST_ROUTE = "missing: the default route through the encrypting interface"
 
 
 def wg(*argv: str, stdin: str = "") -> str:
@@ -168,6 +169,28 @@ def test_verify_mends_a_dead_tunnel_and_lost_rules(cluster, encrypted):
     member.verify(fix=True)
     assert member.verify() == []
     assert here.pings(there.ipv4, wait=5)
+
+
+@pytest.mark.parametrize(
+    ("damage", "differences"),
+    [
+        ("ip route del default", [LOST_ROUTE]),
+        ("ip link set lo up; ip route replace default dev lo", [LOST_ROUTE]),
+        ("ip addr flush dev {tunnel}", ["missing: the encrypting interface's address 10.255.0.1", LOST_ROUTE]),
+        ("ip link set {tunnel} mtu 1280", ["changed: the encrypting interface has the MTU 1280 instead of 1440"]),
+    ],
+)
+def test_verify_mends_the_route_address_and_mtu_of_a_tunnel(cluster, encrypted, damage, differences):
+    o1 = encrypted()
+    here, there = o1.container(0), o1.container(1)
+    member = o1.members[0]
+    tunnel = member.place.tunnel.name
+    assert member.verify() == []
+    member.inside(damage.format(tunnel=tunnel))
+    assert member.verify() == differences
+    member.program()
+    assert member.verify() == []
+    assert here.pings(there.ipv4, wait=5, size=1440 - 50 - 28)
 
 
 def test_a_killed_tunnel_is_repaired_when_peers_are_programmed(cluster, encrypted):
