@@ -33,21 +33,25 @@ def remove_each(host: Host, references: Sequence[str]) -> Iterator[EngineError |
     Forbidden if the network has active endpoints, is predefined, or is the configuration of another network.
     """
     for first in range(0, len(references), BUNCH):
-        bunch = references[first : first + BUNCH]
-        try:
-            outcomes = _remove_bunch(host, bunch)
-        except EngineError as error:
-            outcomes = [error] * len(bunch)
-        yield from outcomes
+        yield from _remove_bunch(host, references[first : first + BUNCH])
 
 
-def _remove_bunch(host: Host, references: Sequence[str]) -> list[EngineError | None]:
-    """Remove networks; return None or the error for each reference, in order."""
-    begun: list[str | EngineError | None] = [_remove_shared(host, reference) for reference in references]
+def _remove_bunch(host: Host, references: Sequence[str]) -> Iterator[EngineError | None]:
+    """Remove networks; yield None or the error for each reference, in order."""
+    shared = [_remove_shared(host, reference) for reference in references]
+    left = [reference for reference, outcome in zip(references, shared, strict=True) if outcome == LOCAL]
+    try:
+        local = _remove_local(host, left)
+    except EngineError as error:
+        local = [error] * len(left)
+    outcomes = iter(local)
+    yield from (next(outcomes) if isinstance(outcome, str) else outcome for outcome in shared)
+
+
+def _remove_local(host: Host, references: Sequence[str]) -> list[EngineError | None]:
+    """Remove networks that only this host has; return None or the error for each reference, in order."""
     with host.store.write() as tx:
-        for place, reference in enumerate(references):
-            if begun[place] == LOCAL:
-                begun[place] = _begin(tx, reference)
+        begun = [_begin(tx, reference) for reference in references]
     errors = destroy_all(host, [outcome for outcome in begun if isinstance(outcome, str)])
     return [errors.get(outcome) if isinstance(outcome, str) else outcome for outcome in begun]
 
