@@ -229,10 +229,10 @@ class OverlayDriver:
         place = self.namespace(network)
         _require_tunnels(options, [peer])
         _synchronise_tunnel(place, options)
-        gate = _gate(network)
-        if gate and place.exists():
+        tables = _with_tables(place, options, lambda opened: opened)  # raises Missing before the firewall is changed
+        if gate := _gate(network):
             gate.admit([peer.vtep])
-        _with_tables(place, options, lambda tables: _add(tables, peer))
+        place.inside(lambda _: _add(tables, peer))
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
         """Remove the table entries of one peer; idempotent. Does nothing if the network is not up on this host."""

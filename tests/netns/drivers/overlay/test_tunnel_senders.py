@@ -17,7 +17,7 @@ import pytest
 
 from drivers import sandbox as sandboxes
 from drivers.bridge import BridgeDriver
-from drivers.errors import Exists
+from drivers.errors import Exists, Missing
 from drivers.firewall import table
 from drivers.linux import netns as namespaces
 from drivers.linux.default_routes import DefaultRoute
@@ -186,6 +186,15 @@ def test_hosts_are_let_in_as_long_as_they_have_containers_on_the_network(field):
     member.add_peer(peer)
     assert field.gets_in(field.cluster.hosts[1].path, field.address(1), 0, PATIENCE)
     member.act("program_peers", [])
+    assert field.senders(0) == set()
+
+
+def test_a_host_is_not_let_in_while_the_network_lacks_a_device(field):
+    member, peer = field.members[0], field.overlay.peer(field.second)
+    member.remove_peer(peer)
+    member.inside("ip link delete vxlan0")
+    with pytest.raises(Missing):
+        member.add_peer(peer)
     assert field.senders(0) == set()
 
 
