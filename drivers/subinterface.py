@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from drivers import link_comparison, options
 from drivers import sandbox as sandboxes
-from drivers.errors import Busy, Exists, KernelError, Missing, Unsupported, UnusableOption
+from drivers.errors import BadOption, Busy, Exists, KernelError, Missing, Unsupported, UnusableOption
 from drivers.linux import link, names, netns, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.model import MODE, Difference, DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, OptionFacts, Sandbox
@@ -301,9 +301,10 @@ def split_vlan(parent: str) -> tuple[str, int]:
     if "." in text:
         form = "required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received"
         raise UnusableOption(f"{form} {parent}", missing)
-    vlan = options.whole_number(text) if text.isdecimal() else None
-    if vlan is None or vlan > options.INT64_MAX:
-        raise UnusableOption(f"unable to parse a valid vlan id from: {text} (ex. eth0.10 for vlan 10)")
+    try:
+        vlan = options.integer(PARENT, text)
+    except BadOption:
+        raise UnusableOption(f"unable to parse a valid vlan id from: {text} (ex. eth0.10 for vlan 10)") from None
     if not link.index(master):
         raise UnusableOption(f"-o parent interface was not found on the host: {master}")
     if not 1 <= vlan <= MAX_VLAN:

@@ -14,7 +14,7 @@ from drivers.ipvlan import IpvlanDriver
 from drivers.linux import link, rtnetlink
 from drivers.macvlan import MacvlanDriver
 from drivers.model import EndpointSpec, JoinInfo, NetworkSpec, Pool, Sandbox
-from drivers.subinterface import SubinterfaceBase
+from drivers.subinterface import SubinterfaceBase, split_vlan
 
 
 def network(**options: str) -> NetworkSpec:
@@ -57,6 +57,26 @@ def test_wrong_modes_are_refused_in_dockers_words(driver, options, message):
     with pytest.raises(UnusableOption) as caught:
         driver.check_network(network(**options), [])
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(("parent", "vlan"), [("lo.10", 10), ("lo.010", 10), ("lo.+10", 10)])
+def test_a_vlan_id_is_read_as_docker_26_1_reads_it(parent, vlan):
+    assert split_vlan(parent) == ("lo", vlan)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\N{ARABIC-INDIC DIGIT ONE}", "unable to parse a valid vlan id from: {} (ex. eth0.10 for vlan 10)"),
+        ("+-1", "unable to parse a valid vlan id from: {} (ex. eth0.10 for vlan 10)"),
+        ("-" + "9" * 20, "unable to parse a valid vlan id from: {} (ex. eth0.10 for vlan 10)"),
+        ("-10", "vlan id must be between 1-4094, received: {}"),
+    ],
+)
+def test_a_wrong_vlan_id_is_refused_in_the_words_of_docker_26_1(text, message):
+    with pytest.raises(UnusableOption) as caught:
+        split_vlan(f"lo.{text}")
+    assert str(caught.value) == message.format(text)
 
 
 def test_an_ipvlan_endpoint_carries_mode_and_flag_in_its_netlink_message():
