@@ -97,6 +97,6 @@ def _key(text: Any) -> str:
 
 
 def _port(number: Any) -> int:
-    if not isinstance(number, int) or not 0 < number <= MAX_PORT:
+    if type(number) is not int or not 0 < number <= MAX_PORT:
         raise ValueError(f"no port number: {number}")
     return number
