@@ -53,9 +53,8 @@ def _describe(
     directory: ContainerDirectory, spec: Mapping[str, Any], request: ExecCreate, cwd: str, stdio: Stdio
 ) -> dict[str, Any]:
     """Return the description of the requested process in the form that crun reads."""
-    known = directory.read("process") or {"pid": 0}
     try:
-        root = root_paths.open_root(f"/proc/{known['pid']}/root")
+        root = _open_root(directory)
     except OSError as error:
         raise RuntimeFailure(OTHER, f"container {spec['id']} is not running") from error
     try:
@@ -71,6 +70,12 @@ def _describe(
     if rows and columns:
         document["consoleSize"] = {"height": rows, "width": columns}
     return {**document, "noNewPrivileges": spec["no_new_privileges"]}
+
+
+def _open_root(directory: ContainerDirectory) -> int:
+    """Open the root directory of the container; return the descriptor. Raises OSError if the container is stopped."""
+    known = directory.read("process") or {"pid": 0}
+    return root_paths.open_root(f"/proc/{known['pid']}/root")
 
 
 def _check_directory(root: int, path: str) -> None:
@@ -157,9 +162,8 @@ def _become_crun(
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
         rootfs.show_unified_groups()
-        null = _open_null(directory)
         # copy first: dup2 may overwrite a descriptor in ``streams``
-        copies = [os.dup(null if rootfs.is_null(fd) else fd) for fd in streams]
+        copies = [_open_null(directory) if rootfs.is_null(fd) else os.dup(fd) for fd in streams]
         for number, fd in enumerate(copies):
             os.dup2(fd, number)
         close_all_but(kept)
@@ -176,7 +180,7 @@ def _open_null(directory: ContainerDirectory) -> int:
     This process is in a mount namespace of its own.
     """
     with suppress(OSError), ExitStack() as stack:
-        root = root_paths.open_root(f"/proc/{(directory.read('process') or {'pid': 0})['pid']}/root")
+        root = _open_root(directory)
         stack.callback(os.close, root)
         file = syscalls.open_in_root(root, "dev/null", os.O_PATH)
         stack.callback(os.close, file)
