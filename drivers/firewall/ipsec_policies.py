@@ -24,7 +24,6 @@ NETLINK_XFRM, GET_POLICY, TEMPLATES = 6, 0x15, 5  # kernel constants; XFRM_MSG_G
 NARROWING = (21, 31)  # XFRMA_MARK and XFRMA_IF_ID: the policy is only for packets with a mark or of one interface
 DIRECTIONS = IN, OUT, FORWARD = 0, 1, 2
 """The directions of policies. The kernel also lists policies of single sockets, which have other directions."""
-BLOCKS = "action block"
 POLICY = struct.Struct("=16s16sHHHHHBBB3xi4x96xI4xBB6x")
 """Struct xfrm_userpolicy_info: destination, source, four fields for ports, family, two prefix lengths, protocol,
 interface, priority, direction, action. The addresses to the interface are the selector.
@@ -35,8 +34,8 @@ BLOCK = 1  # XFRM_POLICY_BLOCK
 def blocking(packets: Iterable[Packet]) -> str:
     """Return the text of a policy that certainly blocks one of the packets, in any direction; "" without one."""
     policies = _policies()
-    texts = (text for packet in packets for text in _stopping(policies, packet, DIRECTIONS))
-    return next((text for text in texts if text.endswith(BLOCKS)), "")
+    deciding = (policy for packet in packets for policy in _stopping(policies, packet, DIRECTIONS))
+    return next((str(policy) for policy in deciding if policy.blocks), "")
 
 
 def stopping(packet: Packet, directions: Iterable[int]) -> str:
@@ -44,11 +43,11 @@ def stopping(packet: Packet, directions: Iterable[int]) -> str:
 
     Only policies for one of the ``directions`` (`IN`, `OUT`, `FORWARD`) are examined.
     """
-    return next(_stopping(_policies(), packet, directions), "")
+    return next(map(str, _stopping(_policies(), packet, directions)), "")
 
 
-def _stopping(policies: Sequence[_Policy], packet: Packet, directions: Iterable[int]) -> Iterator[str]:
-    """Yield, for each direction, the text of the policy that decides, unless the policy lets the packet pass.
+def _stopping(policies: Sequence[_Policy], packet: Packet, directions: Iterable[int]) -> Iterator[_Policy]:
+    """Yield, for each direction, the policy that decides, unless it lets the packet pass.
 
     For some policies, it is unknown whether they are for the packet. Such a policy is skipped if it stops packets. If
     it lets packets pass, the direction has no result, because no later policy certainly decides.
@@ -57,7 +56,7 @@ def _stopping(policies: Sequence[_Policy], packet: Packet, directions: Iterable[
         for policy in policies:
             matches = policy.matches(packet) if policy.direction == direction else False
             if matches and not policy.lets_pass:
-                yield str(policy)
+                yield policy
             if matches or (matches is None and policy.lets_pass):
                 break
 
@@ -85,11 +84,11 @@ class _Policy:
         self._is_narrow = bool(interface) or any(kind in attributes for kind in NARROWING)
         self._ports = [socket.ntohs(value) for value in ports]
         self._source, self._destination = _network(by, by_length, family), _network(to, to_length, family)
-        self._blocks = action == BLOCK
-        self.lets_pass = not self._blocks and TEMPLATES not in attributes
+        self.blocks = action == BLOCK
+        self.lets_pass = not self.blocks and TEMPLATES not in attributes
 
     def __str__(self) -> str:
-        effect = f" {BLOCKS}" if self._blocks else ", which requires IPsec"
+        effect = " action block" if self.blocks else ", which requires IPsec"
         return f"src {self._source} dst {self._destination}{effect}"
 
     def matches(self, packet: Packet) -> bool | None:
