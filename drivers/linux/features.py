@@ -103,8 +103,7 @@ def mtu_of(name: str) -> int:
 def holder_of(ip: IPAddress) -> tuple[str, int]:
     """Return the name and MTU of the interface that has an address, or ("", 0) if none has it."""
     with session() as opened:
-        index = address.holder(opened, ip)
-        holder = next((device for device in link.all_links(opened) if index and device.index == index), None)
+        holder = link.at(opened, address.holder(opened, ip))
     return (holder.name, holder.mtu) if holder is not None else ("", 0)
 
 
@@ -112,7 +111,7 @@ def uplink() -> tuple[str, int]:
     """Return the name and MTU of the interface of the default route, or ("", 0) without a default route."""
     with session() as opened:
         index = next((r.link for r in route.widest(opened) if r.destination.prefixlen == 0 and r.link), 0)
-        device = next((candidate for candidate in link.all_links(opened) if index and candidate.index == index), None)
+        device = link.at(opened, index)
     return (device.name, device.mtu) if device is not None else ("", 0)
 
 

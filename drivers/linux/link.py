@@ -111,6 +111,12 @@ def find(session: Session, name: str) -> Link | None:
     return None if message is None else _read(message)
 
 
+def at(session: Session, link_index: int) -> Link | None:
+    """Return the link with that index in the session's namespace, or None if no link has that index."""
+    message = _get(session, "", link_index)
+    return None if message is None else _read(message)
+
+
 def kind_attributes(session: Session, name: str) -> Any:
     """Return the attributes that are specific to a link's kind (its type, such as vxlan), as pyroute2 decodes them.
 
@@ -304,11 +310,12 @@ def delete_all(session: Session, names: Iterable[str]) -> None:
         )
 
 
-def _get(session: Session, name: str) -> Any:
-    """Return the kernel's message about a link, or None if no link has that name."""
+def _get(session: Session, name: str, link_index: int = 0) -> Any:
+    """Return the kernel's message about the link with an index or, if the index is 0, with a name; None without one."""
     bodies: list[bytes] = []
-    with kernel_errors("look up", name, ignore=(*GONE, errno.ERANGE, errno.EINVAL)):
-        bodies = session.request(RTM_GETLINK, encode(ifinfmsg, [("IFLA_IFNAME", name), SKIP_STATISTICS]))
+    body = encode(ifinfmsg, [("IFLA_IFNAME", name), SKIP_STATISTICS], index=link_index)
+    with kernel_errors("look up", name or f"link {link_index}", ignore=(*GONE, errno.ERANGE, errno.EINVAL)):
+        bodies = session.request(RTM_GETLINK, body)
     return decode(ifinfmsg, bodies[0]) if bodies else None
 
 

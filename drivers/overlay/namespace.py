@@ -161,9 +161,7 @@ def _underlay_mtu(options: OverlayOptions) -> int:
     """
     assert options.vtep is not None
     with session() as host:
-        index = address.holder(host, options.vtep)
-        name = host.name(index) if index else ""
-        interface = link.find(host, name) if name else None
+        interface = link.at(host, address.holder(host, options.vtep))
     if interface is None:
         raise Missing(f"no interface of this host has the underlay address {options.vtep}")
     return interface.mtu

@@ -1,5 +1,8 @@
 """hawse reads interfaces of the host for the diagnosis."""
 
+from functools import partial
+from ipaddress import ip_address
+
 import pytest
 
 from drivers.linux import features, names
@@ -16,3 +19,14 @@ def test_an_interface_with_an_alias_of_the_administrator_leads_outside(netns):
         "ip link add br0 type bridge; ip link set br0 up; ip link set lo up"
     )
     assert sorted(namespaces.run_in_netns(netns.path, features.outside_interfaces)) == ["up0", "up1"]
+
+
+def test_the_interfaces_of_an_address_and_of_the_default_route_are_named(netns):
+    assert namespaces.run_in_netns(netns.path, features.uplink) == ("", 0)
+    netns.sh(
+        "ip link add up0 mtu 1400 type veth peer name up1; ip link set up0 up; ip addr add 192.0.2.1/24 dev up0; "
+        "ip route add default via 192.0.2.2"
+    )
+    assert namespaces.run_in_netns(netns.path, features.uplink) == ("up0", 1400)
+    for address, holder in (("192.0.2.1", ("up0", 1400)), ("192.0.2.2", ("", 0))):
+        assert namespaces.run_in_netns(netns.path, partial(features.holder_of, ip_address(address))) == holder

@@ -6,6 +6,8 @@ The function deletes links only in the network namespace of its netlink session.
 from __future__ import annotations
 
 import _thread
+import os
+import subprocess
 import sys
 import time
 
@@ -35,6 +37,14 @@ def test_a_name_is_free_as_soon_as_its_link_is_deleted(session):
         link.delete(session, "br1")
         assert session.index("br1") == link.index("br1") == 0
     link.delete(session, "br1")
+
+
+@pytest.mark.parametrize("name", ["br1", os.fsdecode(b"br\xff")])
+def test_a_link_is_found_by_its_index(host, session, name):
+    subprocess.run(["ip", "-n", host.name, "link", "add", name, "type", "bridge"], check=True)
+    index = next(found.index for found in link.all_links(session) if found.kind == "bridge")
+    assert link.at(session, index).name == name
+    assert link.at(session, 0) is link.at(session, index + 1000) is None
 
 
 def test_deleting_a_missing_link_never_deletes_a_later_link_of_that_name(session):
