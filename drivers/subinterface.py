@@ -114,8 +114,10 @@ class SubinterfaceBase:
             return
 
         def remove(opened: Session) -> None:
-            for child in link.all_links(opened):
-                if child.alias == names.endpoint_mark(endpoint.id) or child.name == names.unfinished_name(endpoint.id):
+            link.delete(opened, names.unfinished_name(endpoint.id))
+            mark = names.endpoint_mark(endpoint.id)
+            for child in link.with_alias_or_mac(opened, mark, ""):
+                if child.alias == mark:
                     link.delete(opened, child.name)
 
         sandboxes.inside(sandbox, remove)
