@@ -35,7 +35,10 @@ FAMILIES = {NUMBERS[text]: text for text in ("ipv4", "ipv6")}
 
 
 def unpacked(listed: bytes, shape: Shape) -> Packed:
-    """Return a set element as `Packed`, decoded from the kernel's list; ``shape`` has the types of the set."""
+    """Return a set element as `Packed`, decoded from ``listed``, the element's bytes in the kernel's list.
+
+    ``shape`` has the types of the set's keys and values.
+    """
     attributes = read(listed)
     key = read(attributes.get(KEY, b"")).get(VALUE, b"")
     end = read(attributes.get(KEY_END, b"")).get(VALUE, key) if shape.interval else b""

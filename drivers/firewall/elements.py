@@ -188,7 +188,10 @@ def _proxied(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host
 
 
 def _by(route: _Route, binding: PortBinding) -> Iterator[Element]:
-    """Yield the set elements that lead packets for one port range to the agent's proxy or to the endpoint (DNAT)."""
+    """Yield the set elements that lead packets for the host ports of ``binding`` to the endpoint.
+
+    DNAT leads the packets there, or the agent's proxy does.
+    """
     for place in route.carried:
         yield _relaying(place, binding)
     if route.rewritten:
@@ -196,9 +199,9 @@ def _by(route: _Route, binding: PortBinding) -> Iterator[Element]:
 
 
 def _allowed(route: _Route, binding: PortBinding) -> Iterator[tuple[tuple[str, str], int, int]]:
-    """Yield the container ports of ``binding`` to which other machines may send directly, for each set.
+    """Yield the container ports of ``binding`` that other machines may reach directly, once for each nftables set.
 
-    Each item is ((set name, "address . protocol"), first port, last port).
+    Each item is ((set name, "address . protocol"), first port, last port). The set needs an element for these ports.
     """
     kind = "open" if binding.port == binding.port_end else "open_range"
     for set_name, address in ((kind, route.opened), ("bound", route.bound)):

@@ -40,12 +40,16 @@ Rule = list[tuple[str, dict[int, bytes]]]
 
 
 class Named(Struct):
-    """The values with which a rule compares packets.
+    """The values with which a rule of another program compares packets.
 
-    ``protocol`` is the number of the transport protocol, or 0 if the rule compares none. ``port`` is the destination
-    port, or 0 if the rule compares none. ``ports`` is True if the rule compares a source or destination port. ``other``
-    is True if the rule has a condition that this module does not know. ``received`` is True if the rule compares the
-    interface at which packets arrive, and ``sources`` if it compares the source address.
+    - ``interfaces``: names or patterns of interfaces
+    - ``subnets``: subnets of source or destination addresses
+    - ``protocol``: the number of the transport protocol, or 0 if the rule compares none
+    - ``ports``: whether the rule compares a source or destination port
+    - ``port``: the destination port, or 0 if the rule compares none
+    - ``other``: whether the rule has a condition that this module does not know
+    - ``received``: whether the rule compares the interface at which packets arrive
+    - ``sources``: whether the rule compares the source address
     """
 
     interfaces: list[str] = field(default_factory=list)
@@ -109,7 +113,11 @@ def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, 
 
 
 def _compare_payload(named: Named, base: int, offset: int, mask: bytes, value: bytes) -> None:
-    """Add the comparison of a header's field at ``offset`` to ``named``; ``base`` says which header."""
+    """Add a rule's comparison of a header's field with ``value`` to ``named``.
+
+    ``base`` is the kernel's number of the header. The field begins at the byte ``offset`` of the header. Only the bits
+    of ``mask`` are compared; an empty ``mask`` means all bits.
+    """
     version = OFFSETS.get(offset, 0)
     if base == NETWORK_HEADER and version and len(value) <= LENGTH[version] and (offset, len(value)) != TTL:
         named.subnets.append(_subnet(version, value, mask))

@@ -53,10 +53,10 @@ class Chain(NamedTuple):
 
 
 def find_dropping_chains(known: Mapping[str, Sequence[IPNetwork]]) -> dict[str, list[str]]:
-    """Return other programs' chains that drop forwarded packets, each with the affected networks.
+    """Return other programs' chains that drop forwarded packets, each with the bridges of the affected networks.
 
-    ``known`` maps the bridge of each network to the network's subnets. The result maps each chain (family, table and
-    name) to the bridges of the affected networks. Runs in the calling thread's network namespace.
+    ``known`` maps the bridge of each network to the network's subnets. The result maps each chain (text of family,
+    table and name) to the bridges. Runs in the calling thread's network namespace.
     """
     session = Session(NETFILTER)
     try:
@@ -84,7 +84,7 @@ def _affected(
 def _accepts_everything(base: Chain, rules: Mapping[str, Collection[Rule]]) -> bool:
     """Return whether a rule without conditions accepts every packet in a chain, or in a chain that it always calls.
 
-    ``rules`` holds the rules of each chain of the table.
+    ``base`` is the chain. ``rules`` holds the rules of each chain of the table, by the chain's name.
     """
     pending, seen = [base.name], {base.name}
     while pending:
@@ -131,7 +131,7 @@ def _drops(session: Session, chain: Chain) -> bool:
 
 
 def rules_of(session: Session, chain: Chain, narrowing: bytes = b"") -> list[Rule]:
-    """Return the rules of the table that contains ``chain``.
+    """Return the rules of the table that contains ``chain``, each as a list of its expressions.
 
     ``narrowing`` holds netlink attributes that limit the result, for example to the rules of one chain.
     """

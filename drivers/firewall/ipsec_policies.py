@@ -32,14 +32,17 @@ BLOCK = 1  # XFRM_POLICY_BLOCK
 
 
 def blocking(packets: Iterable[Packet]) -> str:
-    """Return the text of a policy that certainly blocks one of the packets, in any direction; "" without one."""
+    """Return the text of an IPsec policy that certainly blocks one of the packets, or "" if there is none.
+
+    Policies for all directions (in, out, forward) are examined.
+    """
     policies = _policies()
     deciding = (policy for packet in packets for policy in _stopping(policies, packet, DIRECTIONS))
     return next((str(policy) for policy in deciding if policy.blocks), "")
 
 
 def stopping(packet: Packet, directions: Iterable[int]) -> str:
-    """Return the text of a policy that certainly blocks the packet or requires IPsec; "" without one.
+    """Return the text of an IPsec policy that certainly blocks the packet or requires IPsec, or "" if there is none.
 
     Only policies for one of the ``directions`` (`IN`, `OUT`, `FORWARD`) are examined.
     """

@@ -167,9 +167,10 @@ def _entries(version: int, data: bytes, starts: Mapping[str, int], policies: set
 
 
 def _option(sock: socket.socket, version: int, option: int, request: bytes, size: int) -> bytes | None:
-    """Return the value of a socket option, or None if the kernel refuses it.
+    """Return the value of the socket option with the number ``option``, or None if the kernel refuses it.
 
-    The kernel reads ``request`` from a buffer of ``size`` bytes, and writes the value into the same buffer.
+    ``version`` is 4 or 6. The kernel reads ``request`` from a buffer of ``size`` bytes, and writes the value into the
+    same buffer.
     """
     buffer = ctypes.create_string_buffer(request, size)
     length = ctypes.c_uint32(size)

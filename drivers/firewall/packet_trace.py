@@ -113,9 +113,9 @@ class PacketTrace:
             self._context.run(f"table {family} hawse_trace_{os.getpid()} {{ flags owner;\n{''.join(chains)}}}\n")
 
     def _matches(self, family: str, neighbours: Collection[IPAddress]) -> Iterator[str]:
-        """Yield the nftables expressions that match the probe, and those for the discovery of ``neighbours``.
+        """Yield the nftables expressions that match the probe or a packet that resolves one of ``neighbours`` to a MAC.
 
-        ``family`` is the family of the table for which the expressions are.
+        ``family`` is the family of the table for which the expressions are, such as "inet".
         """
         if family != "arp":
             for match in self._probe.nft_matches():
@@ -196,9 +196,9 @@ def _is_search(network: bytes, transport: bytes) -> bool:
 
 
 def _answers(network: bytes, transport: bytes) -> Iterator[Answer]:
-    """Yield the answer that a packet's headers describe; nothing if a header is missing.
+    """Yield the packet's source address, source port and TCP reset flag; nothing if a header is missing.
 
-    ``network`` and ``transport`` are the headers of these layers.
+    ``network`` and ``transport`` are the packet's headers of these layers.
     """
     if len(network) >= 20 and len(transport) >= 8:
         source = network[12:16] if network[0] >> 4 == 4 else network[8:24]

@@ -121,9 +121,10 @@ class _Sample(NamedTuple):
 
 @cache
 def _sample(address: IPv4Address, public: int) -> _Sample:
-    """Return the redirection table for `SAMPLE_PORT`, as the kernel lists it.
+    """Return the table that redirects the resolver to `SAMPLE_PORT`, with the messages that create the table.
 
-    libnftables first creates the table in an empty network namespace.
+    ``address`` and ``public`` are the resolver's address and public port (53). libnftables first creates the table in
+    an empty network namespace, from which this function reads it.
     """
     with netns.new_netns():
         libnftables.run(script(address, public, SAMPLE_PORT))
@@ -133,7 +134,10 @@ def _sample(address: IPv4Address, public: int) -> _Sample:
 
 
 def _with_port(value: Any, port: int) -> Any:
-    """Return a message, or the rules of a chain, with ``port`` in place of `SAMPLE_PORT`."""
+    """Return ``value`` with ``port`` in place of each `SAMPLE_PORT`.
+
+    ``value`` is the body of a netlink message, or a chain's rules as nested tuples.
+    """
     if isinstance(value, bytes):
         return value.replace(SAMPLE_PORT.to_bytes(2), port.to_bytes(2))
     return tuple(_with_port(part, port) for part in value)

@@ -141,11 +141,11 @@ def find_drops(tables: Tables, steps: Iterable[tuple[str, Packet]], *, strict: b
 def find_statements(
     tables: Tables, steps: Iterable[tuple[str, Packet]], statements: Sequence[str]
 ) -> Iterator[tuple[Packet, Changed]]:
-    """Yield each packet that certainly reaches a rule with one of the ``statements``, and the first such rule.
+    """Yield each packet that certainly reaches a rule with one of the ``statements``, with the first such rule.
 
-    A packet is yielded once for each table with such a rule. ``statements`` is `TRANSLATIONS`, `SOURCES` or
-    `UNTRACKED`. The steps are those of `find_drops`. A rule does not count after a skipped rule that might let the
-    packet pass.
+    Each step is a netfilter hook, such as "forward", and the packet as it is at this hook. ``statements`` are names of
+    nftables statements, such as "dnat" (`TRANSLATIONS`, `SOURCES` or `UNTRACKED`). A packet is yielded once for each
+    table with such a rule. A rule does not count after a skipped rule that might let the packet pass.
     """
     for hook, packet in steps:
         for name, table in _seeing(tables, packet):
@@ -239,7 +239,10 @@ class _Reader:
         self._statements, self._steps = statements, 0
 
     def base_chains(self, hook: str, kind: str = "filter") -> list[Json]:
-        """Return the chains of a type at a hook, in the order of their priorities."""
+        """Return the base chains at a hook that see the packet, in the order of their priorities.
+
+        ``kind`` is the type of the chains, such as "filter" or "nat".
+        """
         chosen = [c for c in self._table.chains.values() if c.get("hook") == hook and c.get("type") == kind]
         device = self._packet.sent if hook == "egress" else self._packet.received
         chosen = [c for c in chosen if "dev" not in c or device in as_list(c["dev"])]
@@ -410,5 +413,8 @@ def _statement_of(target: Json) -> str:
 
 
 def _may_let_pass(kind: str, body: Any) -> bool:
-    """Return whether a packet may pass after a rule's last statement, which has this ``kind`` and ``body``."""
+    """Return whether the packet may pass after a rule that ends with this statement.
+
+    ``kind`` is the statement's name in nftables' JSON form, such as "accept", and ``body`` is its content.
+    """
     return kind in LETTING_PASS or (kind == "xt" and body.get("type") != "match" and body.get("name") not in STAYING)

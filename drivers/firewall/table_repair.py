@@ -147,7 +147,10 @@ def _version(of: Structure) -> int:
 
 
 def _reshaped(structure: Structure, due: Structure) -> str:
-    """Return a text that names the chains and sets in which a table differs from its expected structure ``due``."""
+    """Return a text that names the chains and sets in which a table differs from the structure that it should have.
+
+    ``structure`` is the present structure, and ``due`` is the expected one.
+    """
     parts: Sequence[tuple[str, Mapping[str, object], Mapping[str, object]]] = (
         ("chain", structure.chains, due.chains),
         ("set", structure.sets, due.sets),

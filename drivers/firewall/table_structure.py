@@ -128,10 +128,11 @@ def _read(session: Session, table: str, limit: int) -> Structure | None:
 
 
 def _listed(session: Session, kind: int, table: str, limit: int = sys.maxsize) -> list[dict[int, bytes]]:
-    """Return a table's objects of one kind: its chains, sets or rules.
+    """Return a table's chains, sets or rules, each as a mapping from attribute numbers to values.
 
-    The kernel lists some kinds for all tables of an address family. This function leaves out the objects of other
-    tables. Raises OSError if more than ``limit`` objects would be returned.
+    ``kind`` is the type of the netlink request, which selects chains, sets or rules. The kernel lists some of them for
+    all tables of an address family. The objects of other tables are left out. Raises OSError if more than ``limit``
+    objects would be returned.
     """
     name = text(TABLE, table.partition(" ")[2])
 

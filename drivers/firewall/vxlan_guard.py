@@ -40,7 +40,10 @@ class Gate(Struct, frozen=True):
         table.change(add=self.shutting())
 
     def shutting(self) -> list[Element]:
-        """Return the set elements that `shut` adds."""
+        """Return the set elements by which the firewall checks the senders of the network's VXLAN packets.
+
+        `shut` adds these elements.
+        """
         return [Element(TUNNELS, f"{self.port} . {vni}") for vni in self.vnis]
 
     def admit(self, hosts: Iterable[IPAddress]) -> None:
@@ -52,13 +55,16 @@ class Gate(Struct, frozen=True):
         table.change(remove=self.admitting(hosts))
 
     def admitting(self, hosts: Iterable[IPAddress]) -> list[Element]:
-        """Return the set elements that `admit` adds."""
+        """Return the set elements by which the firewall accepts VXLAN packets from the underlay addresses ``hosts``.
+
+        `admit` adds these elements.
+        """
         return [Element(PEERS[host.version], f"{host} . {self.port} . {vni}") for host in hosts for vni in self.vnis]
 
     def difference(self, hosts: Collection[IPAddress]) -> tuple[Sequence[Element], Sequence[Element]]:
-        """Return the set elements to add, and the set elements to remove.
+        """Return the set elements to add and to remove, so that only ``hosts`` can send VXLAN packets of this network.
 
-        After these changes, only ``hosts`` can send VXLAN packets of this network.
+        ``hosts`` are underlay addresses. The elements are compared with those in the kernel.
         """
         present = {e for e in _present() if self.concerns(e)}
         expected = {*self.shutting(), *self.admitting(hosts)}

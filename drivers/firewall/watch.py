@@ -47,8 +47,8 @@ class FirewallWatch(TableWatch):
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         """Block new connections through these networks' bridges until `unblock` is called.
 
-        Without the standby table, `block` only switches route_localnet off, so that containers cannot reach the host's
-        loopback services.
+        If the kernel or libnftables does not support the table ``inet hawse_standby``, `block` only switches
+        route_localnet off. Containers then cannot reach the host's loopback services.
         """
         bridges = {bridge_options.parse(network).bridge: network.internal for network in networks}
         if self._standby is None:
@@ -61,7 +61,8 @@ class FirewallWatch(TableWatch):
     def unblock(self) -> None:
         """Stop the blocking that `block` started; idempotent.
 
-        Without the standby table, this does nothing: the repair of the firewall switches route_localnet on again.
+        Without the table ``inet hawse_standby``, this does nothing: the repair of the firewall switches route_localnet
+        on again.
         """
         if self._standby is not None:
             self._standby.unblock()

@@ -108,7 +108,10 @@ def _is_local(address: IPAddress | None, kinds: int) -> bool | None:
 
 
 def _is_echo(data: bytes, packet: Packet) -> bool:
-    """Return whether a match for a type and a range of codes matches the packet, an echo message with the code 0."""
+    """Return whether an iptables match of ICMP type and code matches the packet, an echo message with code 0.
+
+    ``data`` is the structure of the match: the type, the lowest code, the highest code, and 1 if the match is inverted.
+    """
     kind, lowest_code, _, inverted = data[:4]  # the third value is the highest code
     request, reply = echo.KINDS[packet.version][2:]
     is_kind = kind == (request if packet.state == "new" else reply)
