@@ -28,7 +28,10 @@ HEADER = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, sco
 
 
 class _LinkAddress(NamedTuple):
-    """An address that the kernel lists; ``link`` is the index of the link that has the address."""
+    """An address that the kernel lists. ``link`` is the index of the link that has the address.
+
+    ``protocol`` is the number that marks who added the address (IFA_PROTO), 0 if there is none. For hawse it is `OURS`.
+    """
 
     link: int
     address: IPInterface
@@ -38,7 +41,7 @@ class _LinkAddress(NamedTuple):
 def add(session: Session, link_index: int, address: IPInterface, *, protocol: int = 0) -> None:
     """Add an address to a link; idempotent: an address that already exists stays unchanged.
 
-    The kernel stores ``protocol`` with the address (IFA_PROTO) if it is not 0.
+    ``protocol`` is a number that marks who adds the address (IFA_PROTO). The kernel stores it unless it is 0.
     """
     attributes: list[tuple[str, object]] = []
     if isinstance(address, IPv4Interface) and address.network.prefixlen < 31:

@@ -106,7 +106,10 @@ def _size_if_alike(data: bytes) -> int:
 
 
 def _is_same(data: bytes, size: int, places: Iterable[int]) -> bool:
-    """Return whether all messages in ``data`` have the same bytes at the offsets ``places``."""
+    """Return whether all messages in ``data`` have the same bytes at the offsets ``places``.
+
+    ``size`` is the size of each message. An offset counts from the message's first byte.
+    """
     count = len(data) // size
     return all(data[place::size] == data[place : place + 1] * count for place in places)
 

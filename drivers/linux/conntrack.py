@@ -143,7 +143,10 @@ def flows_to(protocol: str, address: IPAddress, port: int) -> list[ConntrackFlow
 
 
 def reached_limit() -> tuple[int, int] | None:
-    """Return (number of flows, limit) if the namespace has reached its limit of conntrack entries, otherwise None."""
+    """Return (number of entries, limit) if the namespace has reached its limit of conntrack entries, else None.
+
+    Reads the calling thread's network namespace.
+    """
     used, most = (int(sysctl.read(f"net/netfilter/nf_conntrack_{key}") or 0) for key in ("count", "max"))
     return (used, most) if 0 < most <= used else None
 
@@ -168,11 +171,12 @@ def failed_insertions() -> int:
 def _forget_ports(
     ports: Iterable[PortBinding], matches: Callable[[Sequence[PortBinding], ConntrackFlow], bool], status: bytes
 ) -> None:
-    """Delete the conntrack entries to host ports for which ``matches`` returns True.
+    """Delete the conntrack entries of flows to published host ports for which ``matches`` returns True.
 
-    ``matches`` gets the port bindings of one IP version, and an entry. With an empty ``status``, the kernel deletes the
-    flows of the published ports by filter, if it can. With a ``status`` (`_status`), each entry is checked with
-    ``matches`` and deleted separately, because other flows may have this status too.
+    ``matches`` gets the port bindings of one IP version, and an entry. ``status`` holds the netlink attributes that
+    select entries by their status (`_status`). If ``status`` is empty, the kernel deletes the flows of the published
+    ports by filter, if it can. Otherwise, each entry is checked with ``matches`` and deleted separately, because other
+    flows may have this status too.
     """
     bindings = list(ports)
     for version in FAMILY:
@@ -234,7 +238,8 @@ def _remove_one_by_one(
 def _request(session: Session, kind: int, body: bytes) -> list[ConntrackFlow]:
     """Send a conntrack request to the kernel, and return the flows in the kernel's answers.
 
-    The error ENOENT is ignored, because it means that the flow has already ended.
+    ``kind`` is the type of the netlink message, and ``body`` is its content. The error ENOENT gives an empty list,
+    because it means that the flow has already ended.
     """
     with kernel_errors("forget", "tracked connections", ignore=(errno.ENOENT,)):
         return [_flow(answer) for answer in session.request(kind, body)]
@@ -317,8 +322,8 @@ def _source_filter(direction: int, address: IPAddress) -> bytes:
 def _filter(direction: int, content: bytes, flags: int) -> bytes:
     """Return the netlink attributes with which the kernel selects flows.
 
-    ``direction`` is the tuple to compare, `TUPLE_ORIG` or `TUPLE_REPLY`. ``content`` holds the required values, and
-    ``flags`` select the fields to compare.
+    ``direction`` is the direction of the flow whose addresses and ports are compared, `TUPLE_ORIG` or `TUPLE_REPLY`.
+    ``content`` holds the required values, and ``flags`` select the fields to compare.
     """
     counting = attribute(direction, struct.pack("=I", flags))
     return nested(direction, content) + nested(FILTER, counting)

@@ -45,7 +45,10 @@ def open_socket(version: int) -> socket.socket:
 
 
 def request(version: int, identifier: int, number: int, payload: bytes = b"") -> bytes:
-    """Return the ICMP message of an echo request; ``number`` is its sequence number, and ``identifier`` its id."""
+    """Return the ICMP message of an echo request, without an IP header; ``version`` is 4 or 6.
+
+    ``identifier`` is the id and ``number`` the sequence number in the ICMP header. ``payload`` follows the header.
+    """
     kind = KINDS[version][2]
     message = HEADER.pack(kind, 0, 0, identifier, number) + payload
     if version == 6:
@@ -63,7 +66,10 @@ def checksum(data: bytes) -> int:
 
 
 def number_of_reply(packet: bytes, version: int, identifier: int) -> int | None:
-    """Return the sequence number of an echo reply, or None if ``packet`` is no echo reply to ``identifier``."""
+    """Return an echo reply's sequence number, or None if ``packet`` is no echo reply with the id ``identifier``.
+
+    ``packet`` is the data from a raw socket: for IPv4 it begins with the IP header, for IPv6 with the ICMP header.
+    """
     message = packet[(packet[0] & 15) * 4 :] if version == 4 else packet  # a raw IPv4 socket returns the IP header
     if len(message) < HEADER.size:
         return None

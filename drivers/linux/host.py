@@ -80,7 +80,10 @@ def ephemeral_ports() -> tuple[int, int]:
 
 
 def reserved_ports() -> list[tuple[int, int]]:
-    """Return the port ranges that the administrator reserves with the sysctl net.ipv4.ip_local_reserved_ports."""
+    """Return (first port, last port) of each range in the sysctl net.ipv4.ip_local_reserved_ports.
+
+    The kernel does not choose these ports automatically. The last port belongs to the range.
+    """
     text = sysctl.read("net/ipv4/ip_local_reserved_ports") or ""
     pairs = (item.partition("-") for item in text.split(",") if item)
     return [(int(first), int(last or first)) for first, _, last in pairs]

@@ -47,9 +47,10 @@ def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) ->
 
 
 def _of_identity(namespace: int, processes: Path) -> Iterator[str]:
-    """Yield a sign if the namespace is hawse's own, PID 1's, or the first namespace of the machine.
+    """Yield a sign if the namespace is that of this process or of PID 1, or the first namespace of the machine.
 
-    Namespaces are compared by inode number and not by path, because many paths lead to one namespace.
+    ``namespace`` is a file descriptor, and ``processes`` is the directory /proc. Namespaces are compared by inode
+    number and not by path, because many paths lead to one namespace.
     """
     status = os.fstat(namespace)
     if _is(status, processes / "thread-self/ns/net"):
@@ -68,10 +69,11 @@ def _is(status: os.stat_result, path: Path) -> bool:
 
 
 def _of_residents(sockets: Collection[str]) -> Iterator[str]:
-    """Yield a sign if a resident process of hawse listens on a socket in this namespace.
+    """Yield a sign if a resident process of hawse listens on a socket in the calling thread's network namespace.
 
-    That process may use another HAWSE_RUN directory than this command. Other users can give a socket any name, so only
-    sockets of root count. Nothing is yielded on a kernel without sock_diag(7).
+    ``sockets`` are the names of these sockets. That process may use another HAWSE_RUN directory than this command.
+    Other users can give a socket any name, so only sockets of root count. Nothing is yielded on a kernel without
+    sock_diag(7).
     """
     ours = re.compile(rf"/proc/self/fd/\d+/(?:{'|'.join(map(re.escape, sockets))})\0?".encode())
 

@@ -24,7 +24,7 @@ SYN, RST = 2, 4
 
 
 def frame(probe: Tuple, source: IPAddress, target: IPAddress, port: int, flags: int = SYN, sequence: int = 1) -> bytes:
-    """Return the IP packet of a probe (`drivers.linux.probes`) from ``source`` to ``target``.
+    """Return the IP packet of a probe (a test packet) from ``source`` to ``target``.
 
     ``probe`` gives the protocol, the IP version, and the source port or ICMP id. ``port`` is the destination port.
     ``flags`` and ``sequence`` are for TCP only.
@@ -63,7 +63,10 @@ def deliver(interface: str, mac: str, sender_mac: str, packet: bytes, version: i
 
 
 def _load(index: int) -> int:
-    """Load the program that redirects a frame to the ingress of a link, and return its file descriptor."""
+    """Load the BPF program that redirects a frame to the ingress of a link; return the program's file descriptor.
+
+    ``index`` is the link's index.
+    """
     code = b"".join(
         struct.pack("<BBhi", *instruction)
         for instruction in ((0xB7, 2, 0, index), (0xB7, 3, 0, INGRESS), (0x85, 0, 0, CLONE_REDIRECT), (0x95, 0, 0, 0))

@@ -136,8 +136,8 @@ def _execute(script: str, flags: int = 0, *, apart: bool = False) -> str:
     libnftables runs the script, except in three cases. In these, the nft program runs it:
 
     - ``apart`` is True.
-    - The network namespace belongs to another user namespace. Its owner could end this process, because libnftables
-      crashes when it reads some sets that no correct program makes.
+    - The network namespace belongs to another user namespace. The owner of that user namespace could end this process,
+      because libnftables crashes when it reads some sets that no correct program makes.
     - libnftables is missing, or the number of the next file descriptor is too large (`SELECTABLE`).
 
     In the first two cases, other threads do not wait meanwhile, because the owner can make the nft program slow. If the

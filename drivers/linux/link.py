@@ -200,7 +200,10 @@ def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
 
 
 def add_bridge(session: Session, name: str, **attributes: Any) -> None:
-    """Create a bridge with the `BRIDGE_SETTINGS`; ``attributes`` and errors are those of `add`."""
+    """Create a bridge with a limit of learned MACs and without multicast snooping (`BRIDGE_SETTINGS`).
+
+    ``attributes`` and errors are those of `add`.
+    """
     add(session, name, "bridge", **BRIDGE_SETTINGS, **attributes)
 
 

@@ -59,6 +59,7 @@ class Change(NamedTuple):
 
     - ``gone``: whether the object was removed
     - ``link``: the index of the link, or -1 for all links
+    - ``master``: the index of the bridge (or bond …) that has the link as a port, or 0
     - ``address``, ``prefix``: an address, or the destination of a route, packed, and its prefix length; b"" and 0 for a
       default route
     - ``on``: whether a link is up with ARP enabled, or whether packets are forwarded

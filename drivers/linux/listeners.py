@@ -96,7 +96,10 @@ def _read(file: str) -> Iterator[list[str]]:
 
 
 def _end(text: str) -> tuple[str, int]:
-    """Return the address (as the kernel prints it) and the port of one end of a socket."""
+    """Return the address (as the kernel prints it) and the port of one end of a socket.
+
+    ``text`` is this end in /proc/net, in hexadecimal: "0100007F:0035" gives "0100007F" and 53.
+    """
     place, _, number = text.partition(":")
     return place, int(number, 16)
 

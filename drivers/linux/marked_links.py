@@ -50,7 +50,8 @@ def host_end(opened: Session, endpoint_id: str) -> link.Link | None:
 def of_sandbox(path: str, inode: int = 0) -> list[FoundLink]:
     """Return all links in a sandbox; raises `drivers.errors.Missing` if the sandbox no longer exists.
 
-    ``inode`` is the inode number of the sandbox's network namespace, or 0 if it is unknown.
+    ``path`` opens the sandbox's network namespace. ``inode`` is the inode number of this namespace, or 0 if it is
+    unknown. If ``path`` leads to a namespace with another inode number, the sandbox no longer exists.
     """
     with netns.netns_fd(path, inode) as namespace, netns.enter_netns(namespace):
         return _links()

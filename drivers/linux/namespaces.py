@@ -72,10 +72,10 @@ def mount_changes() -> int:
 
 
 def open_file_system(kind: str, options: Mapping[str, str | None]) -> int:
-    """Mount a file system of a ``kind`` without a mount point; return a file descriptor of its root directory.
+    """Mount a file system without a mount point, and return a file descriptor of its root directory.
 
-    In ``options``, the value None means an option without a value. The caller closes the descriptor, which ends the
-    mount.
+    ``kind`` is the type of the file system, such as "proc". In ``options``, the value None means an option without a
+    value. The caller closes the file descriptor, which ends the mount.
     """
     context: int = _libc.syscall(_FSOPEN, kind.encode(), _CLOEXEC)
     check(context, f"fsopen {kind}")

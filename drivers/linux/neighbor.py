@@ -86,7 +86,10 @@ def rows(vxlans: Iterable[int]) -> set[Row]:
 
 
 def forget_unresolved(opened: Session, link: int) -> None:
-    """Delete a link's unanswered neighbour entries, so that the kernel sends new requests immediately."""
+    """Delete a link's unanswered neighbour entries, so that the kernel sends new requests immediately.
+
+    ``link`` is the link's index.
+    """
 
     def is_unresolved(body: bytes) -> bool:
         index, state = NDMSG.unpack_from(body)
@@ -102,7 +105,10 @@ def forget_unresolved(opened: Session, link: int) -> None:
 
 
 def is_local(opened: Session, bridge: int, mac: str) -> bool:
-    """Return whether a bridge's forwarding database passes frames for the bridge's own MAC to the host."""
+    """Return whether a bridge's forwarding database passes frames for the bridge's own MAC to the host.
+
+    ``bridge`` is the bridge's link index, and ``mac`` is its MAC.
+    """
     body = encode(ndmsg, [("NDA_LLADDR", mac)], family=socket.AF_BRIDGE, ifindex=bridge, flags=NTF_SELF)
     with kernel_errors("look up", f"{mac} on link {bridge}", ignore=(errno.ENOENT,)):
         return bool(opened.request(RTM_GETNEIGH, body))
@@ -110,7 +116,10 @@ def is_local(opened: Session, bridge: int, mac: str) -> bool:
 
 
 def is_forwarded(opened: Session, port: int, mac: str) -> bool:
-    """Return whether the bridge of a port always sends frames for a MAC to this port (an entry of kind ``port``)."""
+    """Return whether the bridge of a port always sends frames for a MAC to this port, because of a static entry.
+
+    ``port`` is the port's link index. A static entry is a `Row` of kind ``port``.
+    """
     body = encode(ndmsg, [("NDA_LLADDR", mac)], family=socket.AF_BRIDGE, ifindex=port, flags=NTF_MASTER)
     with kernel_errors("look up", f"{mac} on link {port}", ignore=(errno.ENOENT,)):
         entries = [decode(ndmsg, answer) for answer in opened.request(RTM_GETNEIGH, body)]
@@ -119,7 +128,10 @@ def is_forwarded(opened: Session, port: int, mac: str) -> bool:
 
 
 def add_local(opened: Session, bridge: int, mac: str) -> None:
-    """Restore the forwarding entry by which a bridge passes frames for its own MAC to the host."""
+    """Restore the forwarding entry by which a bridge passes frames for its own MAC to the host; idempotent.
+
+    ``bridge`` is the bridge's link index, and ``mac`` is its MAC.
+    """
     fields = {"family": socket.AF_BRIDGE, "ifindex": bridge, "state": NUD_PERMANENT, "flags": NTF_SELF}
     with kernel_errors("add", f"{mac} on link {bridge}", ignore=(errno.EEXIST,)):
         opened.request(RTM_NEWNEIGH, encode(ndmsg, [("NDA_LLADDR", mac)], **fields), NLM_F_CREATE)

@@ -66,7 +66,7 @@ class Session:
     def request(self, kind: int, body: bytes, flags: int = 0) -> list[bytes]:
         """Send one message; return the bodies of the kernel's answers before its acknowledgement.
 
-        Raises OSError if the kernel refuses the message.
+        ``kind`` is the type of the message. Raises OSError if the kernel refuses the message.
         """
         if recording.recorder is None:
             return self._answers(self._send(kind, body, flags | ACK))

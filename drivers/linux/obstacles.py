@@ -38,8 +38,11 @@ SILENT_ON_ARP = (3, 8)  # with these values of arp_ignore, an interface does not
 class Obstacle(NamedTuple):
     """A program, queue or flag of an interface that can drop packets.
 
-    ``kind`` is one of this module's constants `FILTER` to `NO_FLOODING`. For `DISCIPLINE`, ``name`` is the name of the
-    queueing discipline with its counters. For `NO_FLOODING`, it names the flags of the bridge port. Otherwise it is "".
+    ``kind`` is one of this module's constants `FILTER` to `NO_FLOODING`. ``name`` depends on ``kind``:
+
+    - `DISCIPLINE`: the name of the queueing discipline, with its counters
+    - `NO_FLOODING`: the names of the flags of the bridge port
+    - any other kind: ""
     """
 
     kind: str
@@ -60,9 +63,9 @@ def silencing_sysctls(interface: str) -> list[str]:
 
 
 def of(interface: str) -> list[Obstacle]:
-    """Return the programs, queues and flags of an interface that can drop packets, the most certain first.
+    """Return the programs, queues and flags of an interface that can drop packets.
 
-    The list is empty if the interface is missing.
+    The first one is the most certain to drop packets. The list is empty if the interface is missing.
     """
     return everywhere().get(interface, [])
 

@@ -58,7 +58,7 @@ class Tap:
         return self._socket.fileno()
 
     def read(self) -> list[Sight]:
-        """Return the packets since the last call; never blocks."""
+        """Return the packets of the probe and its answer that arrived since the last call; never blocks."""
         sights: list[Sight] = []
         for _ in range(READS):
             try:
@@ -84,7 +84,10 @@ class Tap:
 
 
 def _program(probe: Tuple) -> list[Instruction]:
-    """Return the classic BPF program that accepts the probe and its answer; its offsets start at the network header."""
+    """Return the classic BPF program that accepts only the packets of a probe (a test packet) and of its answer.
+
+    The program's offsets start at the network header.
+    """
     load_half, load_byte, equal, accept = 0x28, 0x30, 0x15, (6, 0, 0, LENGTH)
     number = {"tcp": 6, "udp": 17, "icmp": 1 if probe.version == 4 else 58}[probe.protocol]
     places = (4,) if probe.protocol == "icmp" else (0, 2)

@@ -124,12 +124,20 @@ def _entries(opened: Session, interface: str) -> list[ndmsg]:
 
 
 def static_ports(bridge: str) -> dict[str, str]:
-    """Return the bridge port of each MAC that has a static forwarding entry, including the ports' own MACs."""
+    """Return, for one bridge, the port to which each MAC with a static forwarding entry leads.
+
+    The result maps the MAC to the port's interface name. It includes the ports' own MACs, and the bridge's own MAC,
+    whose port is the bridge itself. The result is empty if the bridge is missing.
+    """
     return static_ports_of_bridges().get(bridge, {})
 
 
 def static_ports_of_bridges() -> dict[str, dict[str, str]]:
-    """Return the result of `static_ports` for each bridge, by the bridge's name."""
+    """Return, for each bridge with static forwarding entries, the port to which each static MAC leads.
+
+    The result maps the bridge's name to a dict from MAC to the port's interface name. It includes the ports' own MACs,
+    and the bridge's own MAC, whose port is the bridge itself. Runs in the calling thread's network namespace.
+    """
     with session() as opened, kernel_errors("list", "forwarding entries"):
         listed = dump(opened, RTM_GETNEIGH, ndmsg, family=socket.AF_BRIDGE)
     names, ports = dict(socket.if_nameindex()), defaultdict[str, dict[str, str]](dict)

@@ -67,9 +67,10 @@ def _send(sock: socket.socket, address: IPAddress, sizes: Collection[int]) -> bo
 
 
 def _answers(sock: socket.socket, address: IPAddress, sizes: Collection[int], before: Collection[int]) -> set[int]:
-    """Return the sizes of the echo requests that are answered now; ``before`` are the sizes answered earlier.
+    """Wait for answers to echo requests of the ``sizes``, and return the sizes that were answered during this call.
 
-    Stops after the last answer, after some time without an answer, or when a router reports a smaller MTU.
+    ``before`` are the sizes that were answered earlier. Stops after the last answer, after some time without an answer,
+    or when a router reports a smaller MTU.
     """
     answered: set[int] = set()
     end = time.monotonic() + (MORE_SECONDS if before else FIRST_SECONDS)
@@ -99,7 +100,7 @@ def _received(sock: socket.socket, address: IPAddress) -> Iterator[int]:
 
 
 def _is_announced(sock: socket.socket) -> bool:
-    """Return whether a router has announced its MTU."""
+    """Return whether a router has announced a smaller MTU for packets of this socket."""
     try:
         sock.recvmsg(1, 512, ERROR_QUEUE)
     except OSError:

@@ -115,7 +115,10 @@ def directory_lock(directory: Path) -> Iterator[None]:
 
 
 def _open(path: Path, flags: int) -> int:
-    """Open a file without following a symbolic link; a new file is accessible to root only."""
+    """Open a file, and return the file descriptor; raises OSError if the file is a symbolic link.
+
+    ``flags`` are those of open(2). A new file is accessible to root only.
+    """
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 

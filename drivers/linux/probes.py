@@ -56,7 +56,7 @@ class Tuple(Struct, frozen=True):
         return "ipv6-icmp" if (self.protocol, self.version) == ("icmp", 6) else self.protocol
 
     def nft_matches(self) -> list[str]:
-        """Return the nftables matches for the probe and for its answer."""
+        """Return nftables matches for the probe and its answer; each of the two packets fulfils one match."""
         if self.protocol == "icmp":
             return [f"icmp id {self.number}" if self.version == 4 else f"icmpv6 id {self.number}"]
         return [f"th sport {self.number}", f"th dport {self.number}"]
@@ -79,7 +79,7 @@ class TunnelFlow(Struct, frozen=True):
     protocol_name: str = "udp"
 
     def nft_matches(self) -> list[str]:
-        """Return the nftables matches for both directions."""
+        """Return the nftables matches for VXLAN packets to the host and from the host, in this order."""
         family = "ip" if self.other.version == 4 else "ip6"
         return [f"udp dport {link.VXLAN_PORT} {family} {end} {self.other}" for end in ("daddr", "saddr")]
 

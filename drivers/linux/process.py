@@ -17,7 +17,7 @@ _LONGEST_STAT = 4096  # bytes; 52 numbers and a short name are far shorter
 
 
 def stat_fields(pid: int) -> list[bytes]:
-    """Return the fields of /proc/PID/stat from the state (field 3) on.
+    """Return the fields of /proc/PID/stat from the state (field 3) on, each in bytes.
 
     The list is empty if the process does not exist.
     """

@@ -18,9 +18,10 @@ SECOND = 1_000_000_000  # nanoseconds
 
 
 class Process(Struct, frozen=True):
-    """One process. ``user`` and ``system`` are CPU times in nanoseconds, including children that have ended.
+    """One process of this host; ``parent`` is the PID of its parent process.
 
-    ``pid_namespace`` and ``net_namespace`` are "" if this process is not allowed to read them.
+    ``user`` and ``system`` are CPU times in nanoseconds, including children that have ended. ``pid_namespace`` and
+    ``net_namespace`` are "" if this process is not allowed to read them.
     """
 
     pid: int
@@ -88,7 +89,10 @@ def proportional_memory(pids: Iterable[int]) -> int:
 
 
 def disk_bytes(pids: Iterable[int]) -> tuple[int, int]:
-    """Return the bytes that processes have read from disks and written to disks."""
+    """Return how many bytes the processes together have read from disks, and how many they have written.
+
+    A process whose numbers are not readable counts 0.
+    """
     paths = [f"/proc/{pid}/io" for pid in pids]
     return sum(_labelled(p, b"read_bytes:") for p in paths), sum(_labelled(p, b"write_bytes:") for p in paths)
 

@@ -48,7 +48,7 @@ class Route(Struct, frozen=True):
     """A route of the main table that leads out of the link with the index ``link``.
 
     ``gateway`` is the next hop, or None for a route without one. If a route has several next hops, or refuses packets,
-    ``gateway`` is None and ``link`` is 0.
+    ``gateway`` is None and ``link`` is 0. ``protocol`` is the number that marks who added the route.
     """
 
     destination: IPNetwork
@@ -140,7 +140,10 @@ def _is_listed(session: Session, subnet: IPNetwork, name: str) -> bool:
 
 
 def add_connected(session: Session, interface: IPInterface, link_index: int) -> None:
-    """Add the route to the subnet of an address, as the kernel does when the address is added; idempotent."""
+    """Add the route to the subnet of an address, as the kernel does when the address is added; idempotent.
+
+    ``interface`` is the address with its prefix length.
+    """
     is_ipv4 = interface.version == 4
     attributes = [("RTA_PREFSRC", str(interface.ip))] if is_ipv4 else [("RTA_PRIORITY", KERNEL_METRIC6)]
     scope = LINK_SCOPE if is_ipv4 else UNIVERSE

@@ -57,9 +57,10 @@ ifinfmsg.ifinfo.register_link_kind(module={"bridge": Bridge, "ipvlan": Ipvlan})
 
 
 def encode(layout: Any, attributes: Attributes = (), **fields: Any) -> bytes:
-    """Return the body of a message with the layout of the pyroute2 class ``layout``.
+    """Return the body of a netlink message (without nlmsghdr) in the layout of the pyroute2 class ``layout``.
 
-    ``fields`` are the fields of the message's header.
+    ``fields`` are the fields at the beginning of the body, such as ``family``. ``attributes`` are tuples of name and
+    value.
     """
     message = layout()
     message.update(fields, attrs=list(attributes))

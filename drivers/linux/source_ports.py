@@ -17,9 +17,10 @@ TIME_WAIT = "06"  # socket state in /proc/net/tcp
 
 
 class Use(NamedTuple):
-    """The number of source ports in the range, and how many of them UDP sockets and TCP connections use.
+    """The number of source ports that the kernel may choose, and how many of them sockets use.
 
-    ``tcp`` counts only the ports of connections to ``target`` (address and port as text).
+    ``available`` is that number. ``udp`` counts the ports of UDP sockets. ``tcp`` counts only the ports of connections
+    to ``target`` (address and port as text, or "").
     """
 
     available: int
@@ -34,7 +35,7 @@ class Use(NamedTuple):
 
 
 def use(target: tuple[IPAddress, int] | None = None) -> Use:
-    """Count the source ports that sockets in the calling thread's network namespace use.
+    """Count the source ports that sockets in the calling thread's network namespace use, and return the counts.
 
     Of the TCP connections, only those to ``target`` are counted. ``target`` is an address and a port, or None for the
     target with the most connections. A connection in state TIME_WAIT counts too, except if the kernel may use its port

@@ -31,7 +31,7 @@ RENEWAL = 256
 
 
 class _Procfs:
-    """An instance of procfs. ``root`` is its root directory, or None if /proc/sys must be used.
+    """An instance of procfs. ``root`` is the file descriptor of its root directory, or None if /proc/sys must be used.
 
     /proc/sys is used in these cases:
 
@@ -39,7 +39,7 @@ class _Procfs:
     - something is mounted at /proc/sys or /proc/sys/net, or one of them is read-only; the administrator then wants to
       restrict it
 
-    ``space`` counts the changes of the process's mount namespace before the mount.
+    ``space`` is the number of times that this process had changed its mount namespace before the mount.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class _Procfs:
                 self.root = namespaces.open_file_system("proc", {})
 
     def __del__(self) -> None:
-        """Unmount the instance, except in a forked child, where another file may have the descriptor's number."""
+        """Unmount the instance, except in a forked child, where ``root`` may be the number of another file."""
         if self.root is not None and self.pid == os.getpid():
             os.close(self.root)
 
@@ -68,9 +68,9 @@ _of_thread = _OfThread()
 
 
 def _place(path: str) -> tuple[str, int | None]:
-    """Return the path of a sysctl's file, and the descriptor of the directory to which the path is relative.
+    """Return the path of a sysctl's file, and the file descriptor of the directory to which the path is relative.
 
-    The descriptor is for the parameter ``dir_fd`` of os.open(). It is None for an absolute path.
+    The file descriptor is for the parameter ``dir_fd`` of os.open(). It is None for an absolute path.
     """
     if not path.startswith(OF_INTERFACES):
         return f"{ROOT}/{path}", None
@@ -83,7 +83,10 @@ def _place(path: str) -> tuple[str, int | None]:
 
 
 def conf(family: str, interface: str, key: str) -> str:
-    """Return the path of a sysctl that each interface has; ``family`` is ipv4 or ipv6."""
+    """Return the path of a sysctl that each interface has; ``family`` is ipv4 or ipv6.
+
+    Example: "ipv4", "eth0" and "forwarding" give "net/ipv4/conf/eth0/forwarding".
+    """
     return f"net/{family}/conf/{interface}/{key}"
 
 
