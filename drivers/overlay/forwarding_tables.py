@@ -93,7 +93,10 @@ class Tables:
         return RowDifference(sorted(expected - present), sorted(present - expected))
 
     def rows(self, peer: Peer) -> Iterator[Row]:
-        """Yield the entries that one peer needs; none if an encrypted network has no tunnel to the peer's host."""
+        """Yield the forwarding and neighbour entries that one peer (an endpoint on another host) needs.
+
+        Yields nothing if an encrypted network has no tunnel to the peer's host.
+        """
         remote = self.options.remote(peer)
         if remote is None:
             return
@@ -105,15 +108,19 @@ class Tables:
             yield Row("neighbor", home, str(address), peer.mac)
 
     def add(self, peer: Peer) -> None:
-        """Add to the tables the entries that one peer needs; idempotent."""
+        """Add the forwarding and neighbour entries that one peer needs; idempotent."""
         neighbor.change(self.rows(peer))
 
     def hosts(self) -> set[IPAddress]:
-        """Return the hosts to which the kernel sends the network's broadcast frames: all hosts with a peer."""
+        """Return the addresses of the hosts to which the kernel sends the network's broadcast frames.
+
+        These are all hosts with a peer (an endpoint on another host). In an encrypted network, these are addresses
+        inside the tunnels.
+        """
         return {ip_address(row.key) for row in neighbor.rows(self.links) if row.kind == "flood"}
 
     def remove(self, peer: Peer) -> list[IPAddress]:
-        """Remove the table entries of one peer, and return the hosts that no longer have a peer of this network.
+        """Remove a peer's table entries; return the addresses of the hosts that no longer have a peer of this network.
 
         Keeps entries that other peers need, and entries that another call has changed meanwhile.
         """

@@ -87,7 +87,10 @@ def too_large(opened: Session, interface: str, mtu: int) -> list[Difference]:
 
 
 def shrink(opened: Session, interface: str, mtu: int) -> None:
-    """Give the sandbox's interface the bridge's MTU if its own is larger. The calling thread is in the sandbox."""
+    """Give the sandbox's interface the bridge's MTU if the interface's own MTU is larger.
+
+    ``mtu`` is the bridge's MTU. If it is 0 (unknown), nothing is changed. The calling thread is in the sandbox.
+    """
     if too_large(opened, interface, mtu):
         link.change(opened, link.index(interface), mtu=mtu)
 

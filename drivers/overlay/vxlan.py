@@ -93,7 +93,10 @@ def _make_bridge(there: Session, network: NetworkSpec) -> None:
 
 
 def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
-    """Set the devices' sysctls, MTU and flags and the bridge's addresses, and bring the devices up; idempotent."""
+    """Set the devices' sysctls, MTU and flags and the bridge's addresses, and bring the devices up; idempotent.
+
+    The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
+    """
     for path, value in _sysctls(network).items():
         sysctl.write_if_present(path, value)
     for name in (*devices(network), BRIDGE):
@@ -113,7 +116,8 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
 def shared_mtu(there: Session, network: NetworkSpec) -> int:
     """Return the common MTU of the network's devices, or 0 if their MTUs differ.
 
-    Different MTUs mean that one of the devices needs a repair. The calling thread is in the network's namespace.
+    Different MTUs mean that one of the devices needs a repair. The calling thread is in the network's namespace, and
+    ``there`` is a netlink session in that namespace.
     """
     links = [link.find(there, name) for name in (BRIDGE, *devices(network))]
     values = {device.mtu if device is not None else 0 for device in links}
@@ -123,7 +127,8 @@ def shared_mtu(there: Session, network: NetworkSpec) -> int:
 def compare(there: Session, network: NetworkSpec, options: OverlayOptions, mtu: int) -> list[Difference]:
     """Return a difference for each device, address or setting of the network that is missing or changed.
 
-    ``mtu`` is the required MTU, or 0 if it is unknown. The calling thread is in the network's namespace.
+    ``mtu`` is the required MTU, or 0 if it is unknown. The calling thread is in the network's namespace, and ``there``
+    is a netlink session in that namespace.
     """
     names_of = [BRIDGE, *devices(network)]
     devices_by_name = {name: link.find(there, name) if link.index(name) else None for name in names_of}
@@ -160,7 +165,10 @@ def _wrong_device(there: Session, name: str, vni: int, options: OverlayOptions) 
 def _wrong_bridge(
     there: Session, bridge: link.Link, network: NetworkSpec, ports: Sequence[link.Link]
 ) -> list[Difference]:
-    """Return the differences of the bridge, of its addresses, and of the VXLAN devices as its ports."""
+    """Return the differences of the bridge, of its addresses, and of the VXLAN devices as its ports.
+
+    ``there`` is a netlink session in the network's namespace. ``ports`` are the VXLAN devices.
+    """
     if bridge.kind != "bridge":
         return [link_comparison.no_bridge(BRIDGE, bridge.kind)]
     settings = link.wrong_settings(there, BRIDGE, BRIDGE_SETTINGS)
@@ -202,9 +210,10 @@ def _place(name: str) -> str:
 
 
 def delete(there: Session, network: NetworkSpec) -> None:
-    """Delete all devices of the network; idempotent.
+    """Delete the network's VXLAN devices and bridge; idempotent.
 
-    The removal of the namespace is not enough: the VXLAN ids stay in use while a process holds the namespace open.
+    The removal of the namespace is not enough: the VXLAN ids stay in use while a process holds the namespace open. The
+    calling thread is in that namespace, and ``there`` is a netlink session in it.
     """
     for name in (*devices(network), BRIDGE):
         if link.index(name):
@@ -220,7 +229,8 @@ def _add(underlay: Session, namespace: int, name: str, vni: int, options: Overla
 def _wrong_settings(there: Session, name: str, vni: int, options: OverlayOptions) -> list[str]:
     """Return each wrong setting of a VXLAN device with its present value, such as "dstport 8472".
 
-    If no link has the name, or if the link has another type, the list has one item that says this.
+    ``vni`` is the required VXLAN id. If no link has the name, or if the link has another type, the list has one item
+    that says this. ``there`` is a netlink session in the network's namespace.
     """
     present = link.find(there, name) if link.index(name) else None
     if present is None or present.kind != "vxlan":

@@ -196,7 +196,7 @@ class Tunnel:
         raise self._refused("wireguard-go did not start")
 
     def _wg(self, *argv: str, stdin: str = "") -> None:
-        """Run the program wg(8) with ``stdin`` on its standard input."""
+        """Run wg(8) with ``stdin`` on its standard input; raises `Unsupported` if wg is missing or fails."""
         if shutil.which("wg") is None:
             raise self._refused("the wg program is missing (package wireguard-tools)")
         done = self._run("wg", *argv, input=stdin, capture_output=True, text=True)
