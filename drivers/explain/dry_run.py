@@ -121,7 +121,7 @@ class DryRunRecorder(CommandRecorder):
         self._tables |= {(namespace, table) for table in FILES if f"add table {table}\n" in script}
 
     def rule_comments(self, table: str, chain: str) -> list[str]:
-        """Return the comments of the rules that the dry run would add to a chain."""
+        """Return the comments of the rules that the dry run would add to a chain; ``table`` is family and name."""
         adding = re.compile(rf'^add rule {re.escape(f"{table} {chain}")} .*comment "([^"]*)"$', re.MULTILINE)
         return [text for script in self._scripts[os.stat(HERE).st_ino] for text in adding.findall(script)]
 

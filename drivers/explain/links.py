@@ -77,7 +77,8 @@ def command(message: Message, names: NameLookup) -> list[str]:
 def _port_command(device: list[str], flags: dict[str, int]) -> list[str]:
     """Return the words of the command that sets flags of a bridge port; ``device`` are the words that name the port.
 
-    For the flag proxy_arp, the command is ip-link(8), because bridge(8) has no word for it.
+    ``flags`` maps names of netlink attributes, such as IFLA_BRPORT_STATE, to their values. For the flag proxy_arp, the
+    command is ip-link(8), because bridge(8) has no word for it.
     """
     words = [w for name, word in PORT_FLAGS.items() if name in flags for w in (word, "on" if flags[name] else "off")]
     if "IFLA_BRPORT_STATE" in flags:

@@ -35,7 +35,10 @@ ADDRESS_WORDS = {TUPLE_ORIG: ("--orig-src", "--orig-dst"), TUPLE_REPLY: ("--repl
 
 
 def script(messages: Iterable[Message]) -> str:
-    """Return the nftables script for a transaction. Only messages that add or remove set elements are translated."""
+    """Return the nftables script for a transaction that ``messages`` make together; "" if it changes no set element.
+
+    Only messages that add or remove set elements are translated.
+    """
     changes = [change for message in messages if message.kind in VERBS for change in _changes(message)]
     lines: list[str] = []
     for (verb, table), group in groupby(changes, key=lambda change: change[:2]):

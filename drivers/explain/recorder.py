@@ -54,7 +54,7 @@ class CommandRecorder:
         return text.decode("utf-8", "surrogateescape").split(END)[:-1]
 
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
-        """Send ``messages`` by calling ``act``, and return its result; record the equivalent commands.
+        """Send ``messages`` by calling ``act``, record the equivalent commands, and return the result of ``act``.
 
         The commands of messages that the kernel refused are not recorded. ``nothing`` is not used, because only the dry
         run returns it.
@@ -66,12 +66,12 @@ class CommandRecorder:
         return result
 
     def sysctl(self, path: str, value: str, act: Callable[[], object]) -> None:
-        """Write the sysctl by calling ``act``, and record the command."""
+        """Set a sysctl by calling ``act``, and record the equivalent command; ``path`` is below /proc/sys."""
         name = path if "." in path else path.replace("/", ".")
         self._changed(["sysctl", "-w", f"{name}={value}"], "", act)
 
     def nft(self, script: str, act: Callable[[], object]) -> None:
-        """Run the script by calling ``act``, and record the command."""
+        """Run an nftables script by calling ``act``, and record the equivalent nft(8) command."""
         if script.strip():
             self._changed(*netfilter.nft(script), act)
         else:
@@ -112,11 +112,11 @@ class CommandRecorder:
         return None
 
     def rule_comments(self, table: str, chain: str) -> list[str]:
-        """Return no comments: the kernel has all rules, because this recorder makes each change."""
+        """Return an empty list: the kernel has all rules, because this recorder makes each change."""
         return []
 
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
-        """Return the kernel's list unchanged."""
+        """Return ``bodies``, the kernel's list of objects, unchanged, because this recorder makes each change."""
         return bodies
 
     def _changed(self, words: Sequence[str], script: str, act: Callable[[], object]) -> None:
