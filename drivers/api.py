@@ -78,7 +78,7 @@ class Driver(Protocol, metaclass=_ExaminedOnce):
         """Remove the endpoint's objects outside any sandbox, such as its bridge port; idempotent."""
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Add the endpoint's interface to the sandbox, and return its name, its MAC and the network's gateways.
+        """Add the endpoint's interface to the sandbox; return the interface's name and MAC, and the network's gateways.
 
         The interface gets the name ``interface``. It is up and has its addresses. No default route is added.
         """
@@ -95,12 +95,12 @@ class Publisher(Protocol, metaclass=_ExaminedOnce):
     """Optional driver protocol: publish ports of an endpoint on the host."""
 
     def publish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
-        """Publish ``ports`` in one atomic firewall transaction."""
+        """Make the endpoint reachable at the published ``ports``, in one atomic firewall transaction."""
 
     def unpublish(
         self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding], *, leaving: bool = False
     ) -> None:
-        """Stop publishing ``ports`` and delete their conntrack entries; idempotent.
+        """Stop publishing ``ports``, and delete the conntrack entries of the flows to these ports; idempotent.
 
         A range in ``ports`` may be a part of a published range. ``leaving`` is True if the endpoint is deleted next.
         The conntrack entries then remain, because `Driver.delete_endpoint` deletes all entries of the endpoint.
@@ -148,15 +148,16 @@ class Multihomed(Protocol, metaclass=_ExaminedOnce):
     """
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Accept packets that a container sends with source addresses from its other networks; idempotent.
+        """Accept packets that a container sends on one network with its source address of another network; idempotent.
 
-        Each item of ``siblings`` is a network and the source addresses to accept on it.
+        Each item of ``siblings`` is the network on which the packets are sent, and the source addresses to accept.
         """
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Stop accepting packets that a container sends with source addresses from its other networks; idempotent.
+        """No longer accept packets that a container sends with its source address of another network; idempotent.
 
-        Each item of ``siblings`` is a network and the source addresses that are no longer accepted on it.
+        Each item of ``siblings`` is the network on which the packets are sent, and the source addresses that are no
+        longer accepted.
         """
 
 
@@ -169,7 +170,7 @@ class Linker(Protocol, metaclass=_ExaminedOnce):
     """
 
     def link(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
-        """Allow ``source`` to reach the exposed ports of ``target``, and no others of its ports; idempotent."""
+        """Allow ``source`` to reach the exposed ports of ``target``, but no other ports of ``target``; idempotent."""
 
     def unlink(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
         """Stop ``source`` from reaching the exposed ports of ``target``; idempotent."""

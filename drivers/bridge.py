@@ -187,7 +187,10 @@ class BridgeDriver:
             )
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Connect the sandbox to the bridge; replaces the connection of an earlier join."""
+        """Connect the sandbox to the bridge by a veth pair; return the interface's name and MAC, and the gateways.
+
+        Replaces the veth pair of an earlier join.
+        """
         options = bridge_options.parse(network)
         with session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
             port = Port(opened, endpoint, options)
@@ -252,16 +255,17 @@ class BridgeDriver:
         table.change(remove=_permissions(source, target))
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Accept packets that a container sends with source addresses from its other networks; idempotent.
+        """Accept packets that a container sends on one network with its source address of another network; idempotent.
 
-        Each item of ``siblings`` is a network and the source addresses to accept on it.
+        Each item of ``siblings`` is the network on which the packets are sent, and the source addresses to accept.
         """
         table.change(add=_siblings(siblings))
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Stop accepting packets that a container sends with source addresses from its other networks; idempotent.
+        """No longer accept packets that a container sends with its source address of another network; idempotent.
 
-        Each item of ``siblings`` is a network and the source addresses that are no longer accepted on it.
+        Each item of ``siblings`` is the network on which the packets are sent, and the source addresses that are no
+        longer accepted.
         """
         table.change(remove=_siblings(siblings))
 
@@ -333,7 +337,11 @@ class BridgeDriver:
             yield Step("forwarding of the bridge", partial(sysctl.write_if_present, path, "1"))
 
     def _open_loopback(self, network: NetworkSpec, options: BridgeOptions, endpoints: Sequence[EndpointSpec]) -> None:
-        """Enable route_localnet if published ports need it and the firewall's rules exist."""
+        """Enable route_localnet on the network's bridge if a published port needs it and the firewall's rules exist.
+
+        The published ports are those of ``endpoints``. With route_localnet, the host reaches published ports at
+        127.0.0.1.
+        """
         if self._needs_loopback(network, options, endpoints) and not self.needs_repair():
             bridge_loopback.switch_on(options.bridge)
 
@@ -406,7 +414,7 @@ class BridgeDriver:
         """Return text lines that record the sysctls which this process changed to enable IP forwarding.
 
         hawse restores these sysctls after the last network is removed. Until then, hawse blocks forwarding between
-        interfaces that are not its bridges.
+        interfaces that are not hawse's bridges.
         """
         return forwarding.kept()
 
@@ -417,7 +425,10 @@ class BridgeDriver:
     def _replace_ports(
         self, network: NetworkSpec, endpoint: EndpointSpec, before: Sequence[PortBinding], after: Sequence[PortBinding]
     ) -> None:
-        """Replace the elements for the published ports ``before`` by those for ``after``, in one transaction."""
+        """Replace the firewall's set elements for the ports ``before`` by those for ``after``, in one transaction.
+
+        Both are published ports of the endpoint. Elements that both need are not touched.
+        """
         present, required = (dict.fromkeys(self._of_ports(network, endpoint, ports)) for ports in (before, after))
         table.change([e for e in required if e not in present], [e for e in present if e not in required])
 
@@ -429,10 +440,10 @@ class BridgeDriver:
 
 
 def _destinations(endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> list[PortBinding]:
-    """Return the destinations of clients' packets to published ports, as bindings: the host's and the endpoint's own.
+    """Return where clients send packets to published ports: to ports of the host, and to the endpoint's own ports.
 
-    In a binding of the endpoint's own ports, ``host_ip`` is the endpoint's address, and the host ports are the
-    container ports.
+    Each destination is a `PortBinding`. For the endpoint's own ports, ``host_ip`` is the endpoint's address, and the
+    host ports are the container ports.
     """
     addresses = {item.version: item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None}
     direct = [

@@ -128,9 +128,9 @@ class Bridge:
         return differences + link_comparison.sysctls(self._sysctls(bridge))
 
     def restore_settings(self) -> None:
-        """Restore the settings that `link.add_bridge` gives to hawse's bridges; idempotent.
+        """Restore the limit of learned MACs and the multicast snooping (off) of a bridge that hawse made; idempotent.
 
-        An older version of hawse may have made the bridge without these settings.
+        An older version of hawse may have made the bridge without these settings (`link.BRIDGE_SETTINGS`).
         """
         bridge = link.find(self.session, self.name)
         if bridge is not None and self._wrong_settings(bridge):
@@ -156,7 +156,12 @@ class Bridge:
             link.change(self.session, bridge.index, mtu=self.options.mtu or USUAL_MTU)
 
     def restore_mac_and_arp(self) -> None:
-        """Restore the bridge's MAC, its ARP, and the entry that passes frames for this MAC to the host; idempotent."""
+        """Undo another program's changes of the bridge's MAC and of its ARP flag (NOARP); idempotent.
+
+        Also adds the forwarding entry by which the bridge passes frames for its own MAC to the host, if the entry is
+        missing. The MAC is restored only on a bridge that hawse made. If anything was changed, the bridge's unanswered
+        neighbour entries are deleted, and its MAC is announced to the containers.
+        """
         bridge = link.find(self.session, self.name)
         if bridge is None:
             return

@@ -130,7 +130,10 @@ class Port:
 
 
 def attach_all(opened: Session, endpoints: Iterable[EndpointSpec], options: BridgeOptions) -> None:
-    """Put the existing ports of these endpoints back on their bridge, which may have been created again."""
+    """Put the existing ports of these endpoints back on the bridge that ``options`` names.
+
+    The bridge may have been created again, without its earlier ports.
+    """
     bridge = link.index(options.bridge)
     marks = {names.endpoint_mark(endpoint.id): endpoint for endpoint in endpoints}
     for candidate in link.all_links(opened) if marks else ():
@@ -139,14 +142,18 @@ def attach_all(opened: Session, endpoints: Iterable[EndpointSpec], options: Brid
 
 
 def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
-    """Return name and endpoint of each existing bridge port in the networks that use the spoof guard."""
+    """Return (port name, endpoint) for each existing bridge port whose network uses the spoof guard.
+
+    The spoof guard drops packets with a forged MAC or source address. ``networks`` has each network with its endpoints.
+    """
     return _ports((o, e) for o, endpoints in _parsed(networks) if o.spoof_guard for e in endpoints)
 
 
 def muted(networks: Members) -> list[str]:
     """Return the names of the bridge ports whose router advertisements the firewall must drop.
 
-    These are ports without spoof guard, on bridges where the host accepts router advertisements.
+    Such a port has no spoof guard (which drops forged packets), and the host accepts router advertisements on its
+    bridge.
     """
     mixed = [(o, endpoints) for o, endpoints in _parsed(networks) if endpoints and not o.spoof_guard]
     accepted = [(o, endpoints) for o, endpoints in mixed if router_advertisements.are_accepted(o.bridge)]
@@ -158,7 +165,10 @@ def _parsed(networks: Members) -> list[tuple[BridgeOptions, Sequence[EndpointSpe
 
 
 def _ports(requested: Iterable[tuple[BridgeOptions, EndpointSpec]]) -> list[tuple[str, EndpointSpec]]:
-    """Return name and endpoint of each existing bridge port that belongs to one of the requested endpoints."""
+    """Return (port name, endpoint) for each requested endpoint whose bridge port exists.
+
+    ``requested`` has each endpoint, with the options of the endpoint's network.
+    """
     pairs = list(requested)
     if not pairs:
         return []

@@ -66,9 +66,10 @@ class EndpointSpec(Struct, frozen=True):
     - ``mac`` is "" if the interface has no MAC of its own.
     - ``link_local`` are the additional link-local addresses that the user chose.
     - ``options`` are the endpoint's driver options.
-    - ``ports`` are its published ports, and ``exposed`` its exposed ports.
+    - ``ports`` are the endpoint's published ports.
+    - ``exposed`` are the endpoint's exposed ports, each as (protocol, first port, last port).
     - ``siblings`` are the addresses that the same sandbox has on other networks.
-    - ``sysctls`` are those that the user set for the container.
+    - ``sysctls`` maps the paths of the sysctls that the user set for the container to their values.
     """
 
     id: str
@@ -99,8 +100,11 @@ Members = Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]
 class Desired(Struct, frozen=True):
     """The state that the engine's database requires for all networks of one driver on this host.
 
-    ``networks`` and ``links`` must exist. Other commands are now creating or removing the networks in ``unsettled`` and
-    the links in ``unsettled_links``. A kernel object of such a network or link is correct whether it exists or not.
+    ``networks`` and ``unsettled`` pair each network with some of the network's endpoints. A link is a legacy link
+    (``--link``), a pair of two endpoints. ``networks`` and ``links`` must exist. Other commands are now creating or
+    removing the networks in ``unsettled`` and the links in ``unsettled_links``. A kernel object of such a network or
+    link is correct whether it exists or not.
+
     ``saved_state`` holds the text lines that the driver's method `Repairer.saved_state` returned earlier. ``relay``
     maps a protocol to the port on which the agent's proxy for that protocol listens. ``relay`` is None in a process
     that does not know these ports.
@@ -175,7 +179,8 @@ class Sandbox(Struct, frozen=True):
 class JoinInfo(Struct, frozen=True):
     """The result of a join: the interface's name in the sandbox, its MAC, and the network's gateway addresses.
 
-    If ``on_link`` is True, the default route leads out of the interface without a next hop.
+    ``gateway4`` and ``gateway6`` are None for an address family without a gateway. If ``on_link`` is True, the default
+    route leads out of the interface without a next hop.
     """
 
     interface: str

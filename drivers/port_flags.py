@@ -42,10 +42,11 @@ def compare(
 
 
 def _wrong(opened: Session, port: str, bridge: str, chosen: Mapping[str, int]) -> dict[str, int]:
-    """Return the flags of a port that have a wrong value, with this value; ``chosen`` are the driver's own flags.
+    """Return the bridge flags of a port that have a wrong value, as a mapping to their present values.
 
-    A wrong value blocks packets or lets too many packets pass. The flag "state" is not compared if the kernel controls
-    it: the port has no carrier, the bridge is down, or the bridge runs the spanning tree protocol.
+    ``chosen`` maps the flags that the driver sets to their right values. All other flags must have the values in
+    `USUAL`. A wrong value blocks packets or lets too many packets pass. The flag "state" is not compared if the kernel
+    controls it: the port has no carrier, the bridge is down, or the bridge runs the spanning tree protocol.
     """
     flags, required = link.port_flags(opened, port), {**USUAL, **chosen, "state": link.FORWARDING}
     different = {flag: value for flag, value in flags.items() if value != required[flag]}

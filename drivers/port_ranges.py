@@ -53,7 +53,7 @@ def merged(ranges: Iterable[tuple[Kind, int, int]], *, touching: bool = False) -
 def part(held: R, first: int, last: int) -> list[R]:
     """Return the part of the port range ``held`` that leads to the container ports ``first`` to ``last``.
 
-    The returned list contains one range, or is empty.
+    The port ``last`` is included. The returned list contains one range, or is empty.
     """
     start, end = max(first, held.port), min(last, held.port_end)
     if start > end:
@@ -65,7 +65,10 @@ def part(held: R, first: int, last: int) -> list[R]:
 
 
 def around(held: R, first: int, last: int) -> list[R]:
-    """Return the parts of the port range ``held`` before and after the container ports ``first`` to ``last``."""
+    """Return the parts of the port range ``held`` before and after the container ports ``first`` to ``last``.
+
+    The result has at most two ranges, and contains neither ``first`` nor ``last``.
+    """
     return [*part(held, held.port, first - 1), *part(held, last + 1, held.port_end)]
 
 

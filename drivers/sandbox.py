@@ -147,9 +147,9 @@ def _repair_here(opened: Session, endpoint: EndpointSpec, interface: str, differ
 
 
 def _wrong_attributes(endpoint: EndpointSpec, present: link.Link) -> dict[str, str | int]:
-    """Return the wrong attributes of a veth interface, each with its right value.
+    """Return the right value of each wrong attribute of a veth interface, by the attribute's name.
 
-    The attributes are the MAC, and the MTU if it is so small that the kernel disables IPv6. Because the MTU of a
+    ``address`` is the MAC. ``mtu`` is wrong if it is so small that the kernel disables IPv6. Because the MTU of a
     macvlan or ipvlan interface follows the parent's MTU, such an interface is not compared.
     """
     wrong: dict[str, str | int] = {}
@@ -232,7 +232,11 @@ def _sysctls(endpoint: EndpointSpec, interface: str) -> dict[str, str]:
 
 
 def _chosen(endpoint: EndpointSpec, interface: str) -> dict[str, str]:
-    """Return the sysctls that the user set for this interface, by the container's or by the endpoint's options."""
+    """Return the sysctls that the user set for this interface; they map a path below /proc/sys to a value.
+
+    The user sets sysctls by options of the container or of the endpoint. If both set a sysctl, the endpoint's value
+    applies.
+    """
     of_interface = [f"net/{family}/{kind}/{interface}/" for family in ("ipv4", "ipv6") for kind in ("conf", "neigh")]
     chosen = {path: value for path, value in endpoint.sysctls.items() if path.startswith(tuple(of_interface))}
     return chosen | endpoint_sysctls(endpoint.options, interface)
@@ -340,9 +344,9 @@ def lost_default_routes(
 
 
 def free_name(sandbox: Sandbox, prefix: str, first: int, reserved: Collection[str] = ()) -> str:
-    """Return the first free interface name in the sandbox, counted from number ``first`` (``eth0``, ``eth1`` …).
+    """Return the first unused interface name in the sandbox: ``prefix`` and a number, counted from ``first``.
 
-    The names in ``reserved`` are regarded as taken.
+    Example: "eth0", or "eth1" if the sandbox has an interface eth0. The names in ``reserved`` are regarded as used.
     """
 
     def find() -> str:
@@ -353,9 +357,10 @@ def free_name(sandbox: Sandbox, prefix: str, first: int, reserved: Collection[st
 
 
 def rename(opened: Session, old: str, new: str) -> None:
-    """Rename an interface, which is down for a moment.
+    """Rename the interface ``old`` to ``new``; the interface is down for a moment.
 
-    The kernel then deletes its IPv6 addresses, and its routes through gateways. The calling thread is in the sandbox.
+    Meanwhile, the kernel deletes the interface's IPv6 addresses, and its routes through gateways. The calling thread is
+    in the sandbox.
     """
     index = link.index(old)
     link.change(opened, index, state="down")

@@ -196,9 +196,9 @@ class SubinterfaceBase:
         return sandboxes.first_of_each_version(p.gateway.ip for p in pools if p.gateway is not None)
 
     def mode(self, network: NetworkSpec, label: str) -> Any:
-        """Return the value of the link attribute for the mode that the option ``label`` chooses.
+        """Return the value of the link attribute for the mode that the user chose, else for the default mode.
 
-        Raises `UnusableOption` for an unknown mode.
+        ``label`` is the name of the option that chooses the mode. Raises `UnusableOption` for an unknown mode.
         """
         choice = network.options.get(label) or self.default_mode
         if choice not in self.modes:
@@ -247,9 +247,9 @@ class SubinterfaceBase:
             link.change_kind(opened, link.index(interface), self.type, **required)
 
     def _wrong_mode(self, opened: Session, network: NetworkSpec, interface: str) -> dict[str, tuple[Any, Any]]:
-        """Return (present value, required value) of each wrong mode, by the name of its link attribute.
+        """Return the link attributes of the sub-interface's mode that have a wrong value.
 
-        The calling thread is in the sandbox.
+        The result maps the attribute's name to (present value, required value). The calling thread is in the sandbox.
         """
         present = link.find(opened, interface)
         if present is None or present.kind != self.type:
@@ -273,10 +273,10 @@ class SubinterfaceBase:
 
 
 def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
-    """Give a new sub-interface its alias (the mark) and its final name in one request.
+    """Give a new sub-interface its alias (the mark) and its final name ``interface`` in one request.
 
     Before the request, `leave` finds the sub-interface by its unfinished name. After the request, `leave` finds the
-    sub-interface by its mark.
+    sub-interface by its mark. The calling thread is in the sandbox, and ``there`` is a netlink session in the sandbox.
     """
     try:
         index = link.index(names.unfinished_name(endpoint.id))
