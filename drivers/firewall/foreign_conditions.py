@@ -79,7 +79,7 @@ def _is_pattern(name: str, bridge: str) -> bool:
 
 
 def conditions_of(rule: Rule) -> Named:
-    """Return the values with which a rule compares packets."""
+    """Return the values with which a rule compares packets, read from the rule's expressions."""
     named, source, data, mask = Named(), "", dict[int, bytes](), b""
     for name, attributes in rule:
         if name in ("meta", "payload"):

@@ -95,7 +95,7 @@ class _Policy:
         return f"src {self._source} dst {self._destination}{effect}"
 
     def matches(self, packet: Packet) -> bool | None:
-        """Return whether the policy is for the packet; None if unknown."""
+        """Return whether the policy applies to the packet; None if unknown."""
         port, mask, source_port, source_mask = self._ports
         conditions = [
             packet.source in self._source if packet.source is not None else None,

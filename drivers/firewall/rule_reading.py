@@ -68,10 +68,10 @@ class Drop(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """A rule whose statement changes a packet; ``priority`` is that of the base chain that leads to the rule.
+    """A rule whose statement changes a packet; ``handle`` is the rule's handle.
 
-    ``is_newer`` says whether the rule's table is newer than hawse's table. Of two chains with the same priority, the
-    kernel runs the newer chain first.
+    ``priority`` is that of the base chain that leads to the rule. ``is_newer`` says whether the rule's table is newer
+    than hawse's table. Of two chains with the same priority, the kernel runs the newer chain first.
     """
 
     table: str

@@ -47,8 +47,9 @@ class FirewallWatch(TableWatch):
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         """Block new connections through these networks' bridges until `unblock` is called.
 
-        If the kernel or libnftables does not support the table ``inet hawse_standby``, `block` only switches
-        route_localnet off. Containers then cannot reach the host's loopback services.
+        ``saved_state`` are the lines that `Repairer.saved_state` returned. They name the address families for which
+        hawse enabled IP forwarding. If the kernel or libnftables does not support the table ``inet hawse_standby``,
+        `block` only switches route_localnet off. Containers then cannot reach the host's loopback services.
         """
         bridges = {bridge_options.parse(network).bridge: network.internal for network in networks}
         if self._standby is None:

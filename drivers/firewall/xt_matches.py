@@ -78,8 +78,8 @@ def _one_of_ports(data: bytes, packet: Packet) -> bool | None:
 def _is_bridged(data: bytes, packet: Packet) -> bool | None:
     """Return whether a physdev match matches the packet; None if unknown.
 
-    Only the condition ``--physdev-is-bridged`` is evaluated: the packet stays within a bridge. With br_netfilter, such
-    a packet has the bridge as both of its interfaces.
+    ``data`` is the structure of the match. Only the condition ``--physdev-is-bridged`` is evaluated: the packet stays
+    within a bridge. With br_netfilter, such a packet has the bridge as both of its interfaces.
     """
     inverted, conditions = data[PHYSDEV_FLAGS : PHYSDEV_FLAGS + 2]
     if conditions != BRIDGED or not packet.received or not packet.sent:
