@@ -139,7 +139,8 @@ def _addresses_alike(data: bytes, size: int) -> list[Range] | None:
 def _routes_alike(data: bytes, size: int) -> list[Range] | None:
     """Return an empty list if the kernel made all routes in ``data`` (they are omitted), otherwise None.
 
-    This case is frequent, because the kernel makes one route for each of hawse's bridges.
+    ``size`` is the size of each message. This case is frequent, because the kernel makes one route for each of hawse's
+    bridges.
     """
     return [] if data[PROTOCOL] == KERNEL and _is_same(data, size, (PROTOCOL,)) else None
 

@@ -58,7 +58,7 @@ class Interface(NamedTuple):
 
 
 def interfaces() -> dict[str, Interface]:
-    """Return all interfaces by name."""
+    """Return all interfaces of the calling thread's network namespace, by name."""
     with session() as opened:
         links = link.all_links(opened)
         held: defaultdict[int, list[IPInterface]] = defaultdict(list)
@@ -144,7 +144,7 @@ def mac_and_addresses(name: str) -> tuple[str, list[IPInterface]]:
 
 
 def all_ips() -> set[IPAddress]:
-    """Return the addresses of all interfaces."""
+    """Return the IP addresses of all interfaces in the calling thread's network namespace."""
     with session() as opened:
         return {item.ip for _, item in address.all_addresses(opened)}
 

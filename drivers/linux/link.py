@@ -72,10 +72,10 @@ class Link(Struct, frozen=True):
     """A link as the kernel describes it.
 
     ``kind`` is the kernel's name of the link type (such as "veth"), or "" for hardware. ``alias`` is a free string that
-    the kernel stores. ``master`` is the index of the bridge (or bond …) that has the link as a port. ``device`` is the
-    bus device of a hardware interface. ``peer`` is the index of the link's other end or parent, or 0. ``is_split`` is
-    True if the link's other end or parent is in another namespace. ``has_arp`` is False if ARP and neighbour
-    discovery are off.
+    the kernel stores. ``mac`` is "" if the link has no address. ``up`` says whether the link is set up (IFF_UP).
+    ``master`` is the index of the bridge (or bond …) that has the link as a port, or 0. ``device`` is the bus device of
+    a hardware interface. ``peer`` is the index of the link's other end or parent, or 0. ``is_split`` is True if the
+    link's other end or parent is in another namespace. ``has_arp`` is False if ARP and neighbour discovery are off.
     """
 
     name: str
@@ -210,9 +210,10 @@ def add_bridge(session: Session, name: str, **attributes: Any) -> None:
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:
     """Create a veth pair in one request; ``peer`` holds the attributes of the other end.
 
-    The other end is created in the namespace that ``net_ns_fd`` in ``peer`` names. ``peer`` must contain the MAC
-    ``address``; only its first six bytes are used. Raises `InterfaceRefused` if the kernel refuses this address, such
-    as a multicast address. Both ends have a transmit queue length of 0, as Docker's have.
+    ``attributes`` are those of the end ``name``, with the names that `add` uses. The other end is created in the
+    namespace that ``net_ns_fd`` in ``peer`` names. ``peer`` must contain the MAC ``address``; only its first six bytes
+    are used. Raises `InterfaceRefused` if the kernel refuses this address, such as a multicast address. Both ends have
+    a transmit queue length of 0, as Docker's have.
     """
     other = _attributes({**peer, "address": peer["address"][:MAC_TEXT], "txqlen": 0})
     try:

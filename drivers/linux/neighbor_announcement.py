@@ -32,7 +32,7 @@ def announce(interface: str, holders: Iterable[tuple[str, IPAddress]]) -> None:
 
 
 def frame(mac_text: str, address: IPAddress) -> bytes:
-    """Return the Ethernet frame that announces one address."""
+    """Return the Ethernet frame that tells the neighbours that ``address`` is at the MAC ``mac_text``."""
     mac = bytes.fromhex(mac_text.replace(":", ""))
     if address.version == 4:
         arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + address.packed + bytes(6) + address.packed

@@ -66,7 +66,8 @@ class Session:
     def request(self, kind: int, body: bytes, flags: int = 0) -> list[bytes]:
         """Send one message; return the bodies of the kernel's answers before its acknowledgement.
 
-        ``kind`` is the type of the message. Raises OSError if the kernel refuses the message.
+        ``kind`` is the type of the message. ``flags`` are its flags besides NLM_F_REQUEST. Raises OSError if the kernel
+        refuses the message.
         """
         if recording.recorder is None:
             return self._answers(self._send(kind, body, flags | ACK))
@@ -117,8 +118,9 @@ class Session:
     def request_until_visible(self, kind: int, body: bytes, shows: Callable[[], bool]) -> None:
         """Send one message; return when the kernel has finished the request or ``shows`` returns True.
 
-        ``shows`` returns whether the effect of the request is visible already. After that, the kernel finishes the
-        request even if this process ends. Raises OSError if the kernel refuses the request.
+        ``kind`` is the type of the message. ``shows`` returns whether the effect of the request is visible already.
+        After that, the kernel finishes the request even if this process ends. Raises OSError if the kernel refuses the
+        request.
         """
         if recording.recorder is None:
             self._request_until_visible(kind, body, shows)
@@ -253,7 +255,7 @@ class Session:
 
 
 def _packed(message: Message, number: int) -> bytes:
-    """Return a message with its header, ready to send.
+    """Return a message with its header, ready to send; ``number`` is the sequence number in the header.
 
     The attributes in the body are padded, so another message can directly follow this message.
     """

@@ -123,7 +123,7 @@ def run_in_netns(path: str, action: Callable[[], T], inode: int = 0) -> T:
 
 
 def enter(fd: int) -> None:
-    """Move the calling thread into a network namespace permanently."""
+    """Move the calling thread into the network namespace with the file descriptor ``fd``, permanently."""
     try:
         setns(fd, CLONE_NEWNET)
     except OSError as error:

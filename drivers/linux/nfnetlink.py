@@ -106,7 +106,7 @@ def table_header(table: str) -> bytes:
 
 
 def comment(value: str) -> bytes:
-    """Return the attribute that gives a new rule a comment."""
+    """Return the netlink attribute that gives a new nftables rule the comment ``value``."""
     written = value.encode() + b"\0"
     return attribute(USER_DATA, bytes([COMMENT, len(written)]) + written)
 

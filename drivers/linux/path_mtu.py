@@ -55,7 +55,10 @@ def largest(address: IPAddress, mtu: int) -> int | None:
 
 
 def _send(sock: socket.socket, address: IPAddress, sizes: Collection[int]) -> bool:
-    """Send an echo request of each size; return False if the kernel refuses one because it knows a smaller MTU."""
+    """Send an echo request of each size; return False if the kernel refuses one because it knows a smaller MTU.
+
+    ``sizes`` are in bytes and include the IP header.
+    """
     for size in sizes:
         payload = bytes(size - IP_HEADER[address.version] - echo.HEADER.size)
         try:
@@ -88,7 +91,10 @@ def _answers(sock: socket.socket, address: IPAddress, sizes: Collection[int], be
 
 
 def _received(sock: socket.socket, address: IPAddress) -> Iterator[int]:
-    """Yield the size of each echo request whose answer has arrived. The sequence number of a request is its size."""
+    """Yield the size of each echo request whose answer has arrived at the socket ``sock``; never blocks.
+
+    The sequence number of an echo request is its size in bytes.
+    """
     while True:
         try:
             data, sender = sock.recvfrom(1 << 16)

@@ -137,7 +137,10 @@ def _init_shares(directory: Path) -> bool:
 
 
 def _start_keeper(file: Path) -> None:
-    """Start the idle process that keeps the calling thread's namespace alive; only `remove` ends that process."""
+    """Start the idle process that keeps the calling thread's namespace alive; only `remove` ends that process.
+
+    The PID and the start time of that process are written to ``file``.
+    """
     null, pipe = subprocess.DEVNULL, subprocess.PIPE
     keeper = subprocess.Popen(HOLDER, cwd="/", stdin=pipe, stdout=null, stderr=null, start_new_session=True)
     assert keeper.stdin is not None

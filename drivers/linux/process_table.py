@@ -34,7 +34,7 @@ class Process(Struct, frozen=True):
 
 
 def read() -> dict[int, Process]:
-    """Return all processes by pid."""
+    """Return all processes of this host, by PID."""
     numbers = (int(name) for name in os.listdir("/proc") if name.isdigit())
     return {pid: process for pid in numbers if (process := _read(pid)) is not None}
 
@@ -67,7 +67,10 @@ def namespace(pid: int | str, kind: str) -> str:
 
 
 def descendants(processes: dict[int, Process], first: int) -> set[int]:
-    """Return the pid ``first`` and the pids of all its descendants."""
+    """Return the PID ``first`` and the PIDs of all processes that descend from it.
+
+    ``processes`` maps PIDs to processes (see `read`).
+    """
     children: dict[int, list[int]] = {}
     for process in processes.values():
         children.setdefault(process.parent, []).append(process.pid)

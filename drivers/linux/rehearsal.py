@@ -22,7 +22,7 @@ class _Unsent(Session):
         """Open no socket."""
 
     def request(self, kind: int, body: bytes, flags: int = 0) -> list[bytes]:
-        """Discard the message."""
+        """Discard the message, and return no answers."""
         return []
 
 

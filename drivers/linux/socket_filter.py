@@ -18,7 +18,10 @@ DROP: Instruction = (0x06, 0, 0, 0)
 
 
 def attach(sock: socket.socket, program: Sequence[Instruction]) -> None:
-    """Attach a filter to a socket. The kernel copies the program."""
+    """Let a socket receive only the packets that the BPF filter ``program`` accepts.
+
+    The kernel copies the program.
+    """
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
     buffer = ctypes.create_string_buffer(code, len(code))
     sock.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(buffer)))
