@@ -65,7 +65,10 @@ class BridgeDriver:
         self.settings = settings
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Check a network's options and bridge; raises `BadOption`, or `Exists` if another network uses the bridge."""
+        """Check a network's options, subnets and bridge; raises `BadOption`, or `Exists` if the bridge is taken.
+
+        ``others`` are this driver's existing networks. None of them may use the same bridge.
+        """
         options = bridge_options.parse(network)
         if not network.ipv4 and not network.ipv6:
             raise BadOption("IPv4 or IPv6 must be enabled")

@@ -76,7 +76,7 @@ class BridgeOptions(Struct, frozen=True):
     trusted: tuple[str, ...] = ()
 
     def mode(self, version: int) -> GatewayMode:
-        """Return the gateway mode of an IP version."""
+        """Return the gateway mode of an IP version (4 or 6), such as "nat" or "routed"."""
         return self.mode4 if version == 4 else self.mode6
 
     def host_has_address(self, version: int) -> bool:

@@ -29,7 +29,8 @@ class NetworkSpec(Struct, frozen=True):
     """The description of a network that the engine gives to the driver.
 
     ``options`` are the options that the user gave with -o, unknown keys included, and the options that the engine adds.
-    ``pools`` are the network's subnets.
+    ``pools`` are the network's subnets. ``internal`` is True for a network without a connection to the outside.
+    ``ipv4`` and ``ipv6`` say which address families the network has.
     """
 
     id: str
@@ -44,9 +45,10 @@ class NetworkSpec(Struct, frozen=True):
 class PortBinding(Struct, frozen=True):
     """One published port range of the host and the equally long port range of the container.
 
-    The last port of each range is part of the range. ``host_port`` is 0 if the network's gateway mode uses no host
-    port. ``protocol`` is tcp, udp or sctp. ``host_ip`` is always set; ``0.0.0.0`` and ``::`` mean every local address
-    of the family.
+    ``host_port`` to ``host_port_end`` is the host's range, and ``port`` to ``port_end`` is the container's. The last
+    port of each range is part of the range. ``host_port`` is 0 if the network's gateway mode uses no host port.
+    ``protocol`` is tcp, udp or sctp. ``host_ip`` is always set; ``0.0.0.0`` and ``::`` mean every local address of the
+    family.
     """
 
     protocol: str
@@ -160,7 +162,7 @@ class Difference(Struct, frozen=True):
 
     @property
     def line(self) -> str:
-        """The difference as a line for users, without its place."""
+        """The difference as a line of text for users; the line does not contain ``place``."""
         return f"{self.kind}: {self.what}"
 
 

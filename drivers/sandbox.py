@@ -216,7 +216,7 @@ def _addresses(endpoint: EndpointSpec) -> list[IPInterface]:
 
 
 def _sysctls(endpoint: EndpointSpec, interface: str) -> dict[str, str]:
-    """Return the sysctls that hawse sets for every interface; the kernel may lack some of them.
+    """Return the sysctls that hawse sets for every interface, by path; the kernel may lack some of them.
 
     The interface ignores router advertisements, unless the user lets all interfaces of the sandbox accept them. Because
     of arp_notify and ndisc_notify, the kernel announces the interface's addresses when it comes up.
@@ -263,7 +263,8 @@ def _has_ipv6(interface: str) -> bool:
 def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, str]:
     """Return the sysctls in the endpoint's driver options, with IFNAME replaced by the interface.
 
-    An option has the form ``net.ipv4.conf.IFNAME.log_martians=1,…``. Raises `BadOption` for other forms.
+    The result maps paths below /proc/sys to values. An option has the form ``net.ipv4.conf.IFNAME.log_martians=1,…``.
+    Raises `BadOption` for other forms.
     """
     sysctls = {}
     for item in filter(None, options.get(SYSCTLS_OPTION, "").split(",")):
@@ -292,9 +293,10 @@ def disables_ipv6(options: Mapping[str, str]) -> bool:
 
 
 def set_sysctls(values: Mapping[str, str]) -> None:
-    """Set ``net.*`` sysctls; the calling thread is in the sandbox.
+    """Set the sysctls in ``values``, which maps names to values; the calling thread is in the sandbox.
 
-    Raises `BadOption` for sysctls outside ``net``, and `KernelError` for sysctls that the kernel does not have.
+    A name has dots or slashes. Raises `BadOption` for sysctls outside ``net``, and `KernelError` for sysctls that the
+    kernel does not have.
     """
     paths = {sysctl.user_path(key): value for key, value in values.items()}
     for path, value in paths.items():

@@ -90,7 +90,10 @@ class DryRunRecorder(CommandRecorder):
         return [body for body in bodies if decode(rtmsg, body).get_attr("RTA_OIF") not in self._lost]
 
     def sysctl(self, path: str, value: str, act: Callable[[], object]) -> None:
-        """Record the command that sets a sysctl, and keep the value for later reads; does not set the sysctl."""
+        """Record the command that sets a sysctl, and keep the value for later reads; does not set the sysctl.
+
+        ``path`` is the sysctl's path below /proc/sys.
+        """
         super().sysctl(path, value, lambda: None)
         self._sysctls[os.stat(HERE).st_ino, path] = value
 

@@ -26,7 +26,10 @@ DEFAULTS = ("conf", "neigh")  # directories below net/ipv4 and net/ipv6 with one
 
 
 class Imagined(Struct):
-    """A link that exists only in a dry run; ``attributes`` are the attributes of its netlink messages."""
+    """A link that exists only in a dry run; ``attributes`` are the attributes of its netlink messages.
+
+    ``kind`` is the type of the link, such as "veth". ``flags`` are the flags IFF_* of the link.
+    """
 
     index: int
     kind: str
