@@ -173,10 +173,10 @@ def _forget_ports(
 ) -> None:
     """Delete the conntrack entries of flows to published host ports for which ``matches`` returns True.
 
-    ``matches`` gets the port bindings of one IP version, and an entry. ``status`` holds the netlink attributes that
-    select entries by their status (`_status`). If ``status`` is empty, the kernel deletes the flows of the published
-    ports by filter, if it can. Otherwise, each entry is checked with ``matches`` and deleted separately, because other
-    flows may have this status too.
+    ``matches`` gets the port bindings of one IP version, and an entry. ``status`` holds netlink attributes that select
+    entries by their status (`_status`), or is empty. With an empty ``status``, the kernel deletes the flows of the
+    published ports by filter, if it can. With a ``status``, each entry is checked with ``matches`` and deleted
+    separately, because other flows may have this status too.
     """
     bindings = list(ports)
     for version in FAMILY:
