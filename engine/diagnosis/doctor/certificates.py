@@ -29,7 +29,7 @@ FILES = {
 def check(root: Path, membership: ClusterMembership) -> Iterator[Check]:
     """Yield a result for each certificate of this host: whether it can be read, is valid, and was renewed in time.
 
-    The certificate of a manager is checked only on managers.
+    ``root`` is the directory HAWSE_ROOT. The additional certificate of a manager is checked only on managers.
     """
     directory = memberships.directory(root)
     for file, name in FILES.items():

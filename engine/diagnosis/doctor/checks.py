@@ -32,7 +32,8 @@ def ok(name: str, what: str) -> Check:
 def warning(name: str, what: str, cause: str = "", fix: str = "") -> Check:
     """Return a finding about a problem that does not interrupt hawse's networks, or that may be intended.
 
-    ``name`` is the examined object, ``what`` the problem, ``cause`` its reason, and ``fix`` its remedy.
+    ``name`` is the examined object, ``what`` the problem, ``cause`` the problem's reason, and ``fix`` the remedy. An
+    unknown cause or remedy is "".
     """
     return Check(WARNING, name, what, cause, fix)
 
@@ -40,7 +41,8 @@ def warning(name: str, what: str, cause: str = "", fix: str = "") -> Check:
 def fault(name: str, what: str, cause: str = "", fix: str = REPAIR) -> Check:
     """Return a finding about a problem that stops traffic, name resolution or commands.
 
-    ``name`` is the examined object, ``what`` the problem, ``cause`` its reason, and ``fix`` its remedy.
+    ``name`` is the examined object, ``what`` the problem, ``cause`` the problem's reason, and ``fix`` the remedy. An
+    unknown cause or remedy is "". The default remedy is a repair by hawse (`REPAIR`).
     """
     return Check(FAULT, name, what, cause, fix)
 

@@ -89,9 +89,10 @@ def _daemons(host: Host, membership: ClusterMembership) -> Iterator[Check]:
 
 
 def _store(host: Host, membership: ClusterMembership) -> Generator[Check, None, View | None]:
-    """Yield the result for the cluster's store; on a manager with etcd, also the results for the store's members.
+    """Yield the result for the cluster's store; on a manager with etcd, also a result for each member of etcd.
 
-    Returns the cluster's records. If the store does not answer, returns this host's saved copy, or None without a copy.
+    The generator's return value is the cluster's records. If the store does not answer, it is this host's saved copy of
+    the records, or None without a copy.
     """
     client = memberships.open_client(host.root, membership)
     began = time.monotonic()
@@ -160,9 +161,10 @@ def _version(name: str, node: Node) -> Iterator[Check]:
 
 
 def _clock(host: Host, name: str, node: Node) -> Iterator[Check]:
-    """Compare this host's clock with a manager's clock.
+    """Yield a finding if a manager's clock differs from this host's clock, or if the manager's server does not answer.
 
-    The manager's time is the HTTP header Date of an answer, which has whole seconds.
+    ``name`` is the text that names the manager in a finding. The manager's time is the HTTP header Date of an answer,
+    which has whole seconds.
     """
     url = etcd_member.url(node.address, node.enrollment_port)
     try:

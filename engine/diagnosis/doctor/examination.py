@@ -55,7 +55,7 @@ def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnos
 
 
 def repaired(before: Iterable[Check], after: Iterable[Check]) -> list[str]:
-    """Return a line for each repaired fault: a finding in ``before`` that is not in ``after``.
+    """Return a line of text for each repaired fault: a finding in ``before`` that is not in ``after``.
 
     Only findings about hawse's own objects count.
     """
@@ -143,7 +143,11 @@ def _each(checked: Iterable[Area], examined: Examined) -> Iterator[Check]:
 
 
 def _repair(host: Host, prepare: Callable[[], object]) -> tuple[list[str], list[Check]]:
-    """Repair hawse's own objects. Return the actions of the store's repair, and a fault for each step that failed."""
+    """Repair hawse's own objects; if a step of the repair fails, continue with the next step.
+
+    ``prepare`` makes the host ready for changes. The first value has a line for each change that the repair of the
+    store made. The second value has a fault for each step or object that could not be repaired.
+    """
     done, problems = list[str](), list[Check]()
     steps: list[tuple[str, Callable[[], object]]] = [
         ("store", lambda: done.extend(store.repair(host))),

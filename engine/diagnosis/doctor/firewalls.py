@@ -143,8 +143,8 @@ def _bridge(member: Joined) -> str:
 def _inside(member: Joined, packet: Packet, near: str, far: str) -> Iterator[Step]:
     """Yield the netfilter hooks that ``packet`` passes from one container to another container of the same network.
 
-    ``member`` is the sender's endpoint. ``near`` and ``far`` are the bridge ports of the sender and of the receiver.
-    For IPv4, the hooks of the ARP request come first.
+    ``member`` is the sender's endpoint. ``near`` and ``far`` are the names of the bridge ports of the sender and of the
+    receiver. For IPv4, the hooks of the ARP request come first.
     """
     if packet.version == 4:
         request = Packet(ARP_PACKET, packet.source, packet.destination, 0)
@@ -159,7 +159,10 @@ def _inside(member: Joined, packet: Packet, near: str, far: str) -> Iterator[Ste
 
 
 def _beside(member: Joined, address: IPAddress) -> Iterator[Step]:
-    """Yield the netfilter hooks that packets pass between this host and the container with ``address``."""
+    """Yield the netfilter hooks that packets from this host to a container pass; for IPv4, also those of ARP packets.
+
+    ``member`` is the container's endpoint, and ``address`` one of its addresses.
+    """
     bridge = _bridge(member)
     if address.version == 4:
         request = Packet(ARP_PACKET, address, address, 0)
@@ -174,8 +177,8 @@ def _beside(member: Joined, address: IPAddress) -> Iterator[Step]:
 def _outside(members: Sequence[Joined], address: IPAddress) -> Iterator[Step]:
     """Yield the netfilter hooks that packets pass between the containers of a network and other machines.
 
-    ``address`` is a container's address, and chooses the IP version. Yields nothing if the host has no route to the
-    outside.
+    ``members`` are the network's endpoints. ``address`` is the address of one of them, and chooses the IP version.
+    Yields nothing if the host has no route to other machines.
     """
     outside, bridge = OUTSIDE[address.version], _bridge(members[0])
     route = path_lookup.route(outside)

@@ -193,7 +193,8 @@ def _rules(examined: Examined) -> Iterator[Check]:
 def _is_routed(options: BridgeOptions) -> bool:
     """Return whether hawse's firewall lets other machines send packets to the containers' own addresses.
 
-    One IP version for which it does is enough.
+    The result is True if the firewall permits this for IPv4, for IPv6 or for both. ``options`` are the network's
+    options.
     """
     return any(options.mode(version) in ("routed", "nat-unprotected") for version in (4, 6))
 

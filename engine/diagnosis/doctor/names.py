@@ -80,7 +80,11 @@ def check(examined: Examined) -> Iterator[Check]:
 def _resolvers(
     examined: Examined, served: Sequence[ContainerRecord], joined: Mapping[str, Sequence[EndpointRecord]]
 ) -> Iterator[Check]:
-    """Ask the resolver in each sandbox for the container's own name."""
+    """Yield the result for the resolver of each container, which is asked for the container's own name.
+
+    ``served`` are the containers with a resolver. ``joined`` maps a container's id to the container's endpoints. If the
+    agent does not run, yields one fault for all containers.
+    """
     if examined.agent != "running":
         yield fault("names", f"{len(served)} containers have no resolver", f"the agent is {examined.agent}")
         return
@@ -135,7 +139,10 @@ def _judged(container: ContainerRecord, endpoints: Sequence[EndpointRecord], pro
 
 
 def _dropping(container: ContainerRecord) -> Culprit | None:
-    """Return the culprit if a rule in the container drops its DNS queries or their answers, or None."""
+    """Return the culprit if a firewall rule in a container drops its DNS queries or their answers, or None.
+
+    The culprit names the rule and the remedy.
+    """
     place = Place("container", container.name, container.sandbox_path, container.sandbox_inode)
     try:
         return rules.dropping_resolver(place, IPv4Address(ADDRESS))
@@ -144,9 +151,10 @@ def _dropping(container: ContainerRecord) -> Culprit | None:
 
 
 def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
-    """Ask each upstream server of the containers, from the namespace from which the resolver asks it.
+    """Ask the upstream DNS servers of all containers, and return one result about the servers that do not answer.
 
-    Containers on internal networks only are left out, because they need not reach their servers.
+    ``served`` are the containers with a resolver. Each query is sent from the network namespace from which the resolver
+    asks this server. Containers on internal networks only are left out, because they need not reach their servers.
     """
     config = examined.host.config
     defaults = Defaults(read_host_files(), config.dns, config.dns_opts)
@@ -169,7 +177,7 @@ def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
 
 
 def _outside(container: ContainerRecord, upstream: Upstream) -> Probe | None:
-    """Return a query to an upstream server of a container, or None if the query cannot be made."""
+    """Return a query to an upstream DNS server of a container, or None if the query cannot be made."""
     try:
         family, place = destination(upstream)
         if upstream.on_host:
@@ -182,7 +190,10 @@ def _outside(container: ContainerRecord, upstream: Upstream) -> Probe | None:
 
 
 def ask(probes: Iterable[Probe]) -> None:
-    """Send all queries at once, and wait up to `ANSWER_SECONDS` for their answers; close the sockets."""
+    """Send all queries at once, and store in each of ``probes`` its answer or error; close the sockets.
+
+    Blocks up to `ANSWER_SECONDS`. A query that has no answer after half of this time is sent again.
+    """
     waiting = {probe.sock.fileno(): probe for probe in probes}
     with selectors.DefaultSelector() as selector:
         for probe in waiting.values():

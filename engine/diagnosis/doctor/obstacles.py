@@ -72,8 +72,8 @@ def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
 def towards_outside(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterable[int]) -> Iterator[Check]:
     """Yield a finding if routes drop packets to the outside, or if the host's outgoing interface does not work.
 
-    This interface must have a carrier and ARP. ``versions`` are the IP versions of the networks. ``hindered`` are the
-    obstacles at the host's interfaces (`drivers.linux.obstacles.everywhere`).
+    The interface does not work without a carrier or with ARP off. ``versions`` are the IP versions of the networks.
+    ``hindered`` maps the name of each host interface that has obstacles to its obstacles.
     """
     uplink, _ = features.uplink()
     for version in versions:

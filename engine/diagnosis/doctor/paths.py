@@ -93,7 +93,10 @@ def check(examined: Examined) -> Iterator[Check]:
 
 
 def joined_endpoints(examined: Examined, interfaces: Mapping[str, Interface]) -> Iterator[Joined]:
-    """Yield the endpoints whose container and network do not differ from their records."""
+    """Yield the live endpoints whose container and network do not differ from their records.
+
+    ``interfaces`` maps the name of each interface of the host to the interface.
+    """
     containers = {c.id: c for c in examined.containers if f"container {c.name}" not in examined.damaged}
     networks = {n.id: n for n in examined.networks if f"network {n.name}" not in examined.damaged}
     for endpoint in examined.records.endpoints:
@@ -258,9 +261,10 @@ def _neighbours(
 
 
 def _mtu(member: Joined, present: Interface, port: Interface | None) -> Iterator[Check]:
-    """Check that the bridge, its port and the container's interface have the same MTU.
+    """Yield a warning if the MTUs of the bridge, the bridge port and the container's interface differ.
 
-    Otherwise, large packets are lost.
+    Large packets are lost in this case. ``present`` is the container's interface. ``port`` is the bridge port, which is
+    the host's end of the endpoint's veth pair, or None without one.
     """
     ends = [end for end in (member.bridge, port) if end is not None and end.mtu != present.mtu]
     if member.bridge is not None and ends:

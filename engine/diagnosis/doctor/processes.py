@@ -92,8 +92,9 @@ _FIGHT = "let the other program leave hawse's objects alone, or switch repairs o
 def agent_is_needed(examined: Examined) -> bool:
     """Return whether the agent must run now.
 
-    It must run if the guard has a record of it, or if the host is in a cluster. It must also run to repair a network,
-    to hold or forward a published port, or to answer the DNS queries of a container.
+    It must run if the host is in a cluster, or if the guard (a process that restarts a killed agent) has a record of
+    the agent. It must also run to repair a network, to hold or forward a published port, or to answer the DNS queries
+    of a container.
     """
     host, records = examined.host, examined.records
     if guarded.is_saved(str(host.run), guarded.AGENT) or host.is_clustered:
@@ -149,9 +150,9 @@ def _warm(host: Host) -> Check:
 
 
 def repair(examined: Examined) -> None:
-    """Start the agent and the supervisor if they must run and do not run; replace a stopped agent.
+    """Start the agent and the supervisor if they must run and do not run; replace an agent that a signal has stopped.
 
-    Each of them also starts the guard.
+    The agent and the supervisor start the guard, which restarts them after a kill.
     """
     host = examined.host
     if agent_is_needed(examined):

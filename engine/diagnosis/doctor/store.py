@@ -39,7 +39,7 @@ def integrity(host: Host) -> list[Check]:
 
 
 def repair(host: Host) -> list[str]:
-    """Replace a damaged store by a repaired store, and keep the old file. Return the actions."""
+    """Replace a damaged store by a repaired store, and keep the old file; return a line of text for each change."""
     return list(checks.repair(host, host.root / NAME).done)
 
 
@@ -63,7 +63,7 @@ def _space(name: str, place: Path) -> Check:
 
 
 def _mount(place: Path) -> tuple[int, int]:
-    """Return the device of a directory, and a value that is not 0 if the directory's mount is read-only.
+    """Return the device number of a directory, and a number that is 0 only if the directory's mount is writable.
 
     A device can have several mounts, of which only some are read-only. Returns (0, 0) for a missing directory.
     """

@@ -107,9 +107,10 @@ def _untracked(steps: dict[Step, str], tables: Tables) -> Iterator[Check]:
 
 
 def _grouped(steps: dict[Step, str], changes: Iterable[tuple[Packet, Rule]]) -> dict[Rule, list[str]]:
-    """Return the names of the packets that each rule changes, without duplicates.
+    """Return, for each rule, the names of the packets that the rule changes, without duplicates.
 
-    ``steps`` has the name of each packet. ``changes`` are pairs of a packet and a rule that changes it.
+    ``steps`` maps a hook and a packet to the packet's name, which is a text about a published port or a network.
+    ``changes`` are pairs of a packet and a rule that changes the packet.
     """
     by_packet = {packet: name for (_, packet), name in steps.items()}
     by_rule: dict[Rule, list[str]] = {}
