@@ -36,6 +36,7 @@ class DiagnosisVerbs:
     def map(self, references: Sequence[str]) -> Json:
         """Return a JSON document about the networks, with their containers, addresses, names and ports.
 
-        Without references, it has the networks that are in use or that the user created.
+        ``references`` are names or ids of networks. Without references, the document has the networks that are in use
+        or that the user created.
         """
         return network_map.document(self._reading(), references)

@@ -124,9 +124,10 @@ def _examined(
 
 
 def _parts(side: OverlaySide, checks: Checks, back: PacketPath, forth: PacketPath) -> Iterator[Part]:
-    """Yield the checks of this host's side that `Explanation.faults` does not make; the surest check comes first.
+    """Yield, as functions, the checks of this host's side that `Explanation.faults` does not make.
 
-    ``back`` is the path from this host's endpoint to the asking host's endpoint, and ``forth`` the opposite path.
+    The surest check comes first. Each function returns the culprits that its check finds. ``back`` is the path from
+    this host's endpoint to the asking host's endpoint, and ``forth`` the opposite path.
     """
     client = back.address
     yield partial(side.devices, back)
@@ -140,7 +141,7 @@ def _parts(side: OverlaySide, checks: Checks, back: PacketPath, forth: PacketPat
 
 
 def _each(parts: Iterable[Part]) -> Iterator[Culprit]:
-    """Yield the culprits of all checks. If a check raises an error, continue with the next check."""
+    """Call each check in ``parts`` and yield the culprits; if a check raises an error, continue with the next check."""
     for part in parts:
         try:
             yield from part()

@@ -263,10 +263,10 @@ class Checks:
     # ---------------------------------------------------------------------------------------------- MTU
 
     def mtu(self) -> Iterator[Culprit]:
-        """Yield a culprit for each interface on the path whose MTU is smaller than that of its neighbour on the path.
+        """Yield a culprit for each interface whose MTU is smaller than that of an adjacent interface on the path.
 
-        Large packets are lost there, and small packets pass. Only endpoints of bridge networks are checked. Because TCP
-        adapts to the MTU of a container's interface, only bridge ports are checked for TCP.
+        At such an interface, large packets are lost and small packets pass. Only endpoints of bridge networks are
+        checked. Because TCP adapts to the MTU of a container's interface, only bridge ports are checked for TCP.
         """
         path, sizes = self._path, dict[str, tuple[int, str, str]]()
         for side, place, member in (

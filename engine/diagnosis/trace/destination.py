@@ -73,8 +73,8 @@ class Destinations:
     def _best(self, addresses: Sequence[IPAddress]) -> IPAddress:
         """Return the address to trace: the first of ``addresses`` that is on a network of the source.
 
-        If there is none, return the first address of an IP version that the source has. Otherwise, return the first
-        address.
+        If no address is on such a network, return the first address of an IP version that the source has. If no address
+        has such a version, return the first of ``addresses``.
         """
         shared = {m.network.id for m in self._members}
         for address in addresses:
@@ -317,7 +317,10 @@ class Destinations:
         return Culprit("not-published", what, "host", f"no container publishes the host's {what}", fix)
 
     def _without_port(self, what: str, container: ContainerRecord) -> Culprit:
-        """Return the culprit for a port that a running container asks for, and that none of its networks publishes."""
+        """Return the culprit for a port that a running container asks for, and that none of its networks publishes.
+
+        ``what`` is the text that names the port.
+        """
         name, joined = container.name, self._records.members(container)
         there = ", ".join(sorted(m.network.name for m in joined)) or "no network"
         detail = f"{name} is on {there}, which publishes no port of it"
@@ -336,9 +339,10 @@ class Destinations:
     def _elsewhere(
         self, port: int, published: Sequence[tuple[EndpointRecord, PortRecord]], asked: IPAddress | None = None
     ) -> Culprit:
-        """Return the culprit for a port that is published, but not on the address ``asked``.
+        """Return the culprit for a host port that is published, but not on the address ``asked``.
 
-        If ``asked`` is None, the source reaches none of the addresses on which the port is published.
+        ``published`` has the records that publish ``port``, each with its endpoint. If ``asked`` is None, the source
+        reaches none of the addresses on which the port is published.
         """
         service = f"{port}/{published[0][1].protocol}"
         places = ", ".join(dict.fromkeys(_socket(b.host_ip, port) for _, b in published))
@@ -349,9 +353,10 @@ class Destinations:
         return Culprit("published-elsewhere", f"port {service} on {places}", "host", detail, fix)
 
     def _republishing(self, port: int, published: Sequence[tuple[EndpointRecord, PortRecord]]) -> str:
-        """Return the remedy for a port that is published only on addresses that the source does not reach.
+        """Return the remedy for a host port that is published only on addresses that the source does not reach.
 
-        ``hawse unpublish`` closes all host ports of a container port. Therefore the remedy also publishes the container
+        ``published`` has the records that publish ``port``, each with its endpoint. The remedy is a text with commands.
+        ``hawse unpublish`` closes all host ports of a container port. Therefore the commands also publish the container
         port's other host ports again.
         """
         endpoint, binding = published[0]
@@ -372,7 +377,10 @@ class Destinations:
 
 
 def _shut(container: ContainerRecord, member: JoinedEndpoint, target: Target) -> Culprit:
-    """Return the culprit for a container that publishes no port for ``target``."""
+    """Return the culprit for a container that does not publish the target's port to outside machines.
+
+    ``member`` is the container's endpoint. If its network is internal, the culprit is the network.
+    """
     if member.network.internal:
         detail = f"{container.name} is on network {member.network.name}, which is internal: it has no way in or out"
         fix = f"connect {container.name} to a second network that is not internal, and publish its port there"

@@ -23,7 +23,8 @@ def is_permitted(
     """Return whether hawse's rules let packets reach the endpoint ``far`` at its own address.
 
     The packets come from another machine by the host's interface ``received``, or from a container on another network
-    by its ``bridge``. Only the port and the protocol of ``target`` are used; port 0 means ICMP.
+    by the bridge ``bridge``. The parameter that does not apply is "". Only the port and the protocol of ``target`` are
+    used; port 0 means ICMP. ``version`` is the IP version.
     """
     if far.network.driver != "bridge":
         return True
@@ -56,7 +57,10 @@ def _is_open(
 
 
 def is_isolated(member: JoinedEndpoint, version: int) -> bool:
-    """Return whether the bridge of an endpoint's network has no address, so that the host is not on the network."""
+    """Return whether the gateway mode of an endpoint's network isolates the network from the host, for one IP version.
+
+    The bridge of such a network has no address of this version. ``version`` is 4 or 6.
+    """
     options = options_of(member) if member.network.driver == "bridge" else None
     return options is not None and options.mode(version) == ISOLATED_MODE
 

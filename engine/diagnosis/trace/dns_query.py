@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 1.5
 
 
 class Reply(NamedTuple):
-    """The reply of a server; ``code`` is the response code, or -1 if no reply came in time."""
+    """The reply of a DNS server; ``code`` is the DNS response code (0 is success), or -1 if no reply came in time."""
 
     code: int
     addresses: tuple[IPAddress, ...] = ()

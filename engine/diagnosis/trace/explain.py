@@ -194,7 +194,11 @@ class Explanation:
         return is_permitted(self._records, far, target, path.address.version, received=received, bridge=bridge)
 
     def _address_on_other_network(self, far: JoinedEndpoint, shared: Sequence[JoinedEndpoint]) -> Culprit:
-        """Return the culprit for an address that the target has on a network which the source is not on."""
+        """Return the culprit for an address that the target has on a network which the source is not on.
+
+        ``far`` is the target's endpoint on that network. ``shared`` are the target's endpoints on networks of the
+        source.
+        """
         path, name = self._path, far.network.name
         detail = f"{path.address} is the address of {path.target_name} on {name}, and {path.source.name} is not on it"
         usable = ", ".join(f"{a} (on {m.network.name})" for m in shared for a in addresses(m.endpoint))
@@ -359,10 +363,9 @@ class Explanation:
         )
 
     def _of_remainder(self, seen: Observation, *, arrived: bool) -> Culprit | None:
-        """Return the culprit that the last checks find, or None.
+        """Return the culprit of a lost or refused probe for which no earlier check has proved a cause, or None.
 
-        nftables has reported no drop, and no earlier check has proved a fault. ``arrived`` says whether the probe has
-        reached the target.
+        nftables has reported no drop. ``arrived`` says whether the probe has reached the target.
         """
         path = self._path
         if path.kind == EXTERNAL:

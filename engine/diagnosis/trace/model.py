@@ -73,13 +73,13 @@ class Log:
         self.hops: list[Hop] = []
 
     def add(self, what: str, where: str, detail: str = "", *, ok: bool = True, seen: bool = False) -> None:
-        """Add a hop."""
+        """Add a hop at the end of the log; the parameters are the fields of `Hop`, such as the object ``what``."""
         self.hops.append(Hop(what, where, ok, detail, seen))
 
     def ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
-        """Add the culprit as the last hop, and return the result of the trace.
+        """Add the culprit as the last hop, and return the result of the trace; ``reachable`` as in `Trace`.
 
-        Earlier hops of the culprit's object are removed, unless the probe was seen there.
+        Earlier hops of the culprit's object are removed, unless the probe was seen at them.
         """
         self.hops = [
             hop

@@ -68,9 +68,10 @@ class Names:
         return self._asked(name, members)
 
     def _recorded(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
-        """Return the addresses that the records have for a name.
+        """Return the addresses that the records have for a name; empty if they have none.
 
-        They come from the endpoints on the source's networks, or else from the source's legacy links (``--link``).
+        ``members`` are the source's endpoints. The addresses are those of endpoints on the source's networks. If none
+        has the name, they come from the source's legacy links (``--link``).
         """
         recorded: list[IPAddress] = []
         for member in members:
@@ -118,9 +119,10 @@ class Names:
     def _check(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
         """Return those of the ``recorded`` addresses that the source gets when it resolves ``name``.
 
-        The source resolves by its /etc/hosts (``listed``) or by its resolver. Raises `CulpritFound` if the source gets
-        only other addresses, or an address that no endpoint has. The resolver is not asked with ``dry``. It is also not
-        asked if the leases of all hosts with these addresses have expired.
+        ``listed`` are the addresses in the source's /etc/hosts. If it is empty, the source resolves by its DNS
+        resolver. Raises `CulpritFound` if the source gets only other addresses, or an address that no endpoint has. The
+        resolver is not asked with ``dry``. It is also not asked if the leases of all hosts with the recorded addresses
+        have expired.
         """
         used = [a for a in recorded if a in listed] if listed else recorded
         if not used:
@@ -158,9 +160,9 @@ class Names:
         return self._source.inside(lambda: dns_query.ask(server, name, timeout=timeout))
 
     def _require_resolver(self, name: str) -> None:
-        """Check that the source asks the resolver at 127.0.0.11, and that it can answer; raises `CulpritFound` if not.
+        """Check that the source asks the resolver at 127.0.0.11, and that this resolver can answer; sends no query.
 
-        Sends no query.
+        Raises `CulpritFound` if a check fails. ``name`` is the name that the source resolves.
         """
         server = self._server()
         if server != ADDRESS:
@@ -214,8 +216,8 @@ class Names:
     def _explain_other(self, name: str, members: Sequence[JoinedEndpoint]) -> None:
         """Check whether the records show why the source cannot resolve ``name``; raises `CulpritFound` if they do.
 
-        A container with this name may be stopped, have no network in common with the source, or be only on the default
-        bridge.
+        ``members`` are the source's endpoints. A container with this name may be stopped, have no network in common
+        with the source, or be only on the default bridge.
         """
         for container in self._records.containers.values():
             joined = self._records.members(container)
@@ -270,8 +272,8 @@ class Names:
     def _asked(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
         """Query the source's resolver for a name that no record has; return the addresses of the name.
 
-        Only an upstream server can know such a name. Raises `CulpritFound` if there is no address, and always with
-        ``dry``.
+        ``members`` are the source's endpoints. Only an upstream server can know such a name. Raises `CulpritFound` if
+        there is no address. With ``dry``, always raises it and sends no query.
         """
         fix = "check the spelling: hawse ps lists the names; containers on one network see each other's names"
         unknown = Culprit("name-unknown", f"name {name}", self._where, f"no container and no server knows {name}", fix)
@@ -362,7 +364,10 @@ def _without_address(container: ContainerRecord, networks: Sequence[NetworkRecor
 def not_same_network(
     source: str, target: str, of_source: Sequence[NetworkRecord], of_target: Sequence[NetworkRecord]
 ) -> Culprit:
-    """Return the culprit for two containers without a common network."""
+    """Return the culprit for two containers without a common network.
+
+    ``source`` and ``target`` name the containers. ``of_source`` and ``of_target`` are the networks of each container.
+    """
     here, there = (", ".join(sorted(n.name for n in ns)) or "no network" for ns in (of_source, of_target))
     fix = "use an address of the host, at which it listens"
     if of_target and not facts(of_target[0].driver).singleton:
@@ -372,7 +377,10 @@ def not_same_network(
 
 
 def _redirection_faults() -> Sequence[Difference]:
-    """Return what is wrong with the redirection to the resolver's port, in the calling thread's namespace."""
+    """Return what is wrong with the redirection of DNS queries to the port of the resolver at 127.0.0.11.
+
+    Examines the network namespace of the calling thread.
+    """
     address = IPv4Address(ADDRESS)
     return resolver_redirect.compare(address, wire.PORT, resolver_redirect.serving_port(address))
 

@@ -47,8 +47,9 @@ def _between(
 ) -> Iterator[Step]:
     """Yield the hooks of a neighbour search between two containers of one network.
 
-    The container in ``place`` searches for the address ``target`` of the container in ``other``. Yields nothing if the
-    searching container has a neighbour entry for this address.
+    The container in ``place`` has the endpoint ``near`` and the address ``source``. It searches for the address
+    ``target`` of the container in ``other``, whose endpoint is ``far``. Yields nothing if the searching container has a
+    neighbour entry for ``target``.
     """
     if _has_entry(place, near.endpoint.interface, target):
         return
@@ -68,7 +69,8 @@ def _between(
 def _with_host(place: Place, member: JoinedEndpoint, address: IPAddress) -> Iterator[Step]:
     """Yield the hooks of a neighbour search from the host for a container's address.
 
-    Yields nothing if the host has a neighbour entry for ``address``.
+    ``place`` is the container's network namespace, and ``member`` the endpoint with ``address``. Yields nothing if the
+    host has a neighbour entry for ``address``.
     """
     bridge, port, families = bridge_of(member.network), port_of(member), _families(address)
     if _has_entry(HOST, bridge, address):

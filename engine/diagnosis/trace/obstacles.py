@@ -86,7 +86,10 @@ class Obstacles:
             yield from self._unresolved()
 
     def wrong_source(self, seen: Observation) -> Iterator[Culprit]:
-        """Yield the rules that changed the probe, if the probe has left this host with a wrong source address."""
+        """Yield a culprit for each rule that changed the probe, if the probe left this host with a wrong source.
+
+        A wrong source is an address that is neither the host's nor the expected address of the sender.
+        """
         host_addresses = {address for _, address in interface_addresses()}
         left = [s for p, s in seen.sights if p == HOST and s.outgoing and s.interface == self._outer() and not s.reply]
         inner = None if is_masqueraded(self._path) else self._path.source_address
@@ -177,7 +180,7 @@ class Obstacles:
             yield Culprit("port-not-listening", what, str(path.target), detail, fix)
 
     def _policies(self) -> Iterator[Culprit]:
-        """Yield IPsec policies that stop packets of the path."""
+        """Yield a culprit for each IPsec policy, on the host or in a container, that stops packets of the path."""
         path, source_address = self._path, self._path.source_address
         if path.source == HOST:
             source_address = path_lookup.route(path.inner_address).source
@@ -269,7 +272,7 @@ def _of_program(obstacle: Obstacle, place: Place, interface: str, whose: str) ->
 
 
 def _changing_rules(seen: Observation) -> Iterator[Culprit]:
-    """Yield the rules of other programs that matched the probe or its answer and changed it."""
+    """Yield a culprit for each rule of another program that matched the probe or its answer and changed the packet."""
     for place, event, rule in rules.passed(seen.events, CHANGING):
         what, fix = f"table {event.table} chain {event.chain}", rules.removing(place, event)
         detail = f"{what} changes the {'answer' if event.reply else 'probe'}, which is then lost: {rule}"

@@ -45,7 +45,7 @@ class OverlaySide:
         self.store_error = ""
 
     def learn_peers(self, place: Place) -> None:
-        """Add the endpoints of other hosts on the source's overlay networks to the records."""
+        """Add the endpoints of other hosts on the source's overlay networks to the records; ``place`` is the source."""
         members = self._records.members(place.record) if place.record is not None else []
         self.learn([m.network for m in members if m.network.driver == "overlay"])
 
@@ -95,15 +95,16 @@ class OverlaySide:
         return self.view.nodes.get(path.target_member.endpoint.container_id.partition("/")[0])
 
     def dropped_in_network(self, path: PacketPath, client: IPAddress | None) -> Culprit | None:
-        """Return the culprit if a rule in the network's namespace on this host drops packets of ``client``, or None.
+        """Return the culprit if a rule in the overlay network's own namespace drops packets of ``client``, or None.
 
-        The answers to these packets are checked too.
+        The rules on this host are examined. ``client`` is the address from which the packets come; without one, the
+        result is None. The answers to these packets are checked too.
         """
         place = self.namespace(path)
         return rules.dropping_in_network(path, client, place) if place is not None and client is not None else None
 
     def namespace(self, path: PacketPath) -> Place | None:
-        """Return the namespace of the network on this host, or None if there is none."""
+        """Return the namespace of the path's overlay network on this host, or None if the network has none."""
         member = path.source_member
         driver = self._host.driver(member.network.driver) if member is not None else None
         if member is None or not isinstance(driver, LinkRepairer):
@@ -112,7 +113,7 @@ class OverlaySide:
         return Place("network", member.network.name, netns_path) if netns_path else None
 
     def narrow_interface(self, path: PacketPath) -> Culprit | None:
-        """Return the culprit if the MTU of the source's interface is smaller than that of the network, else None."""
+        """Return the culprit if the source's interface has a smaller MTU than the overlay network, else None."""
         place, member = self.namespace(path), path.source_member
         if place is None or member is None:
             return None
@@ -125,7 +126,10 @@ class OverlaySide:
         return Culprit("mtu", f"interface {interface} of {path.source.name}", str(path.source), detail, fix)
 
     def devices(self, path: PacketPath) -> Iterator[Culprit]:
-        """Yield the faults of the network's devices and tables on this host that concern this path."""
+        """Yield a culprit for each fault of the overlay network's devices and tables that concerns this path.
+
+        This host's devices and tables are examined.
+        """
         member = path.source_member
         if member is None or member.network.driver != "overlay" or self.view is None or self._membership is None:
             return
@@ -174,7 +178,7 @@ class OverlaySide:
         return any(word in line.split() for word in words)
 
     def dropped_tunnel(self, path: PacketPath) -> Culprit | None:
-        """Return the culprit if a rule of this host drops the tunnel's packets to or from the other host, else None.
+        """Return the culprit if a rule of this host drops the tunnel's packets to or from the target's host, else None.
 
         The rules are read, and nothing is sent.
         """

@@ -57,7 +57,10 @@ def is_end(path: PacketPath) -> bool:
 
 
 def private(member: JoinedEndpoint) -> Culprit | None:
-    """Return the culprit if an option of the endpoint's network isolates its containers from each other, or None."""
+    """Return the culprit if an option of a macvlan or ipvlan network isolates its containers from each other, or None.
+
+    The network is that of the endpoint ``member``.
+    """
     network = member.network
     for option in ("macvlan_mode", "ipvlan_flag"):
         if (network.options or {}).get(option) == "private":

@@ -37,15 +37,16 @@ NEAR_PORTS = (33000, 28000)  # first source port of injected probes, and the num
 
 
 class Observation(Struct):
-    """The observation of a probe, and of its answer.
+    """The observation of a probe, and of its answer. Each `Place` is the network namespace of an observation.
 
     - ``result``: the value of `Probe.poll`; "" means that no answer came
     - ``events``: nftables' trace events, in the order in which they were read
     - ``sights``: the packets that packet sockets have seen
-    - ``client``: the source address of an injected probe
+    - ``client``: the source address of an injected probe, or None for any other probe
     - ``impossible``: the reason why the probe could not be sent, or ""
     - ``legacy``: the rules of iptables-legacy that dropped or translated packets during the probe
     - ``answers``: answers that nftables has seen on the host
+    - ``collided``: the places in which connection tracking dropped a packet, because no translated port was free
     """
 
     result: str = ""
@@ -63,7 +64,10 @@ class Observation(Struct):
         return sorted((pair for pair in self.events if pair[1].dropped), key=lambda pair: pair[1].reply)
 
     def saw(self, place: Place | None, interface: str = "", *, reply: bool = False) -> bool:
-        """Return whether the probe was seen at an interface of a place; with ``reply``, whether its answer was seen."""
+        """Return whether the probe was seen at an interface of a place; with ``reply``, whether its answer was seen.
+
+        An empty ``interface`` means any interface. Returns False for the place None.
+        """
         return any(p == place and s.reply == reply and interface in ("", s.interface) for p, s in self.sights)
 
 
@@ -114,7 +118,7 @@ class Watching:
         return list(self._readers)
 
     def read(self) -> None:
-        """Read all events and packets since the last call."""
+        """Read all events and packets that came since the last call, and add them to ``seen``."""
         for reader in self._readers.values():
             reader()
 
@@ -170,10 +174,12 @@ def _wait(
     send: Callable[[], object],
     probe_descriptors: list[int],
 ) -> None:
-    """Wait until the probe has a result or counts as lost.
+    """Wait until the probe has a result or counts as lost; store what is observed meanwhile in ``watching.seen``.
 
-    ``poll`` returns the result, or "". ``send`` sends the probe again; a probe without an answer is repeated, except
-    for TCP. If a UDP probe has reached the target, the trace answers it (`_answer`).
+    ``probe`` has the protocol, addresses and ports of the probe. ``probe_descriptors`` are the file descriptors of its
+    sockets. ``poll`` returns the result, or "" as long as there is none. ``send`` sends the probe again. A probe
+    without an answer is repeated, except for TCP. If a UDP probe has reached the target, the trace answers it
+    (`_answer`).
     """
     began = time.monotonic()
     repeated, answered, dropped = began, 0.0, 0.0
@@ -193,9 +199,10 @@ def _wait(
 
 
 def _answer(path: PacketPath, seen: Observation, probe: Tuple) -> bool:
-    """Answer a probe that has reached the target, in place of the UDP service; return whether an answer was sent.
+    """Send an answer from the target to a UDP probe that has reached it; return whether an answer was sent.
 
-    The answer tests the path back, because a UDP service may receive a packet and send no answer.
+    The answer tests the path back, because a UDP service may receive a packet and send no answer. ``seen`` is the
+    observation so far. ``probe`` has the protocol, addresses and ports of the probe.
     """
     if path.target is None or path.target_member is None:
         return False
@@ -246,8 +253,9 @@ def _injected(path: PacketPath) -> Observation:
 def _result_outside(path: PacketPath, seen: Observation, probe: Tuple, *, late: bool) -> str:
     """Return the result of an injected probe: "open", "refused", or "" without an answer.
 
-    An answer is accepted only from the address and port to which the probe was sent. With ``late``, an answer that has
-    not left the host is accepted too.
+    ``seen`` is the observation so far. ``probe`` has the protocol, addresses and ports of the probe. An answer is
+    accepted only from the address and port to which the probe was sent. With ``late``, an answer that has not left the
+    host is accepted too.
     """
 
     def is_right(source: IPAddress, port: int) -> bool:

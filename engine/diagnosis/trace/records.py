@@ -30,8 +30,9 @@ class Place:
     - ``outside``: an external machine
     - ``network``: the namespace of an overlay network
 
-    ``netns_path`` is the file that opens the namespace; "" means the host's namespace. ``interface`` is set only for
-    ``outside``: packets from outside arrive at this interface of the host.
+    ``netns_path`` is the file that opens the namespace; "" means the host's namespace. ``inode`` is the namespace's
+    inode number, or 0 if it is unknown. ``record`` is the container's record, or None if the place is no container.
+    ``interface`` is set only for ``outside``: packets from outside arrive at this interface of the host.
     """
 
     kind: str
@@ -42,7 +43,10 @@ class Place:
     interface: str = ""
 
     def inside(self, action: Callable[[], T]) -> T:
-        """Run ``action`` in the place's network namespace; raises `Missing` if the namespace is gone."""
+        """Call ``action`` in the place's network namespace and return its result.
+
+        Raises `Missing` if the namespace no longer exists.
+        """
         return netns.run_in_netns(self.netns_path, action, self.inode) if self.netns_path else action()
 
     def __str__(self) -> str:

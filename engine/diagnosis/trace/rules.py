@@ -229,7 +229,7 @@ def _host_steps(path: PacketPath, first: Packet, last: Packet) -> Iterator[Step]
 
 
 def _translated(path: PacketPath, packet: Packet, after: Packet) -> Packet:
-    """Return ``packet``, at a hook with DNAT rules, with the form ``after`` that hawse's DNAT gives it.
+    """Return a copy of ``packet`` which says that hawse's DNAT changes the packet to ``after`` at this hook.
 
     ``packet`` is returned unchanged if the path leads through no published port, or if the IP version changes.
     """
@@ -322,7 +322,7 @@ def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -
 
 
 def removing(place: Place, event: Event | Changed) -> str:
-    """Return the remedy for a rule that changes or redirects packets."""
+    """Return the remedy for a rule that changes or redirects packets, as text; ``place`` is the rule's namespace."""
     if place.netns_path:
         return CHANGE_THERE.format(place.name)
     return f"remove that rule: nft delete rule {in_shell(event.table, event.chain)} handle {event.handle}"

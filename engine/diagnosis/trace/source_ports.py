@@ -28,7 +28,10 @@ TRANSLATING = re.compile(r"\b(snat|masquerade|SNAT|MASQUERADE)\b")
 
 
 def of_programs(place: Place, protocol: str, target: str) -> Culprit:
-    """Return the culprit for a ``place`` whose programs have no free source port for packets to ``target``."""
+    """Return the culprit for a ``place`` whose programs have no free source port for packets to ``target``.
+
+    ``target`` is the text that names the target.
+    """
     what = f"{protocol.upper()} source port"
     name = ports.RANGE.replace("/", ".")
     span = "-".join((place.inside(partial(sysctl.read, ports.RANGE)) or "").split())

@@ -192,7 +192,10 @@ class State:
 def _port_culprit(
     network: NetworkRecord, container: ContainerRecord, port: str, difference: Difference, fix: str
 ) -> Culprit | None:
-    """Return the culprit for a difference of an existing bridge port, or None if the difference stops no packets."""
+    """Return the culprit for a difference of an existing bridge port, or None if the difference stops no packets.
+
+    ``port`` is the bridge port's name. ``fix`` is the remedy, unless the interface is only down.
+    """
     if difference.setting in HARMLESS or (difference.setting == ISOLATED and not difference.value):
         return None
     what = f"bridge port {port} of {container.name}"
