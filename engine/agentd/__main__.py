@@ -106,7 +106,7 @@ def main() -> int:
 
 
 def collect_rarely() -> None:
-    """Exclude all present objects from garbage collection, and look for garbage less often."""
+    """Reduce the time for garbage collection: exclude all present objects, and collect less often from now on."""
     gc.freeze()
     gc.set_threshold(GC_OBJECTS)
 
@@ -151,7 +151,7 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
 
 
 def heals() -> bool:
-    """Return whether daemon.json lets the agent repair; True if the file is invalid."""
+    """Return whether daemon.json lets the agent repair kernel state; True if the file is invalid."""
     try:
         return load_config().heal
     except EngineError:
@@ -161,7 +161,8 @@ def heals() -> bool:
 def execute(argv: list[str], environment: dict[str, str]) -> None:
     """Run the program ``argv`` as a detached process in its own session; does not wait for it.
 
-    The process is no child of the agent. It writes to the agent's log. A failed start is ignored.
+    ``environment`` has the process's environment variables. The process is no child of the agent. It writes to the
+    agent's log. A failed start is ignored.
     """
     null = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
     shell = ["/bin/sh", "-c", '"$@" &', "sh", *argv]
@@ -170,9 +171,9 @@ def execute(argv: list[str], environment: dict[str, str]) -> None:
 
 
 def inherited_descriptor(variable: str) -> int:
-    """Return the file descriptor that the environment variable ``variable`` names, and remove the variable.
+    """Return the file descriptor whose number is in the environment variable ``variable``, and remove the variable.
 
-    Returns -1 if the variable is unset. Child processes do not inherit the descriptor.
+    Returns -1 if the variable is unset or is no number. Child processes do not inherit the descriptor.
     """
     number = os.environ.pop(variable, "")
     if not number.isdigit():

@@ -31,8 +31,8 @@ class Agent:
     """The agent. It ends after a signal, or if two checks find that nothing needs it (``idle`` / 2 seconds apart).
 
     The services in ``later`` are updated last. Because commands do not need these services, waiting commands get their
-    answer before that. With ``stays``, the agent ends only after a signal. ``signalled`` is True after a signal, and
-    ``superseded`` after `leave`.
+    answer before that. With ``stays``, the agent ends only after a signal or `leave`. ``signalled`` is True after a
+    signal. ``superseded`` is True after a call of `leave`.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ class Control:
     """The server of the agent's socket.
 
     The function ``changed`` updates the services. The function ``status`` returns the agent's status line. The object
-    ``guarded`` is notified of the guard's connections.
+    ``guarded`` is notified when the guard (a process that restarts a killed agent) connects or ends.
     """
 
     def __init__(
@@ -101,7 +101,10 @@ class Control:
             self._close(connection, self._status() if line == b"status" else "")
 
     def _answer_guard(self, connection: socket.socket) -> None:
-        """Answer a line of the guard; if the guard has ended, report its end to ``guarded``."""
+        """Answer a line of the guard; if the guard's connection has ended, call ``guarded.left`` with the guard's pid.
+
+        The guard is the process that restarts a killed agent.
+        """
         try:
             data = connection.recv(LINE)
         except BlockingIOError:

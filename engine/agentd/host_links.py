@@ -24,8 +24,8 @@ inotify(7) reports only changes by programs that use the same /proc as the agent
 class HostLinks:
     """The watch on the host's network namespace, in which the agent runs.
 
-    After a change, it calls ``suspect`` with the networks and endpoints that may be damaged. The second argument names
-    the program that made the change, or is "".
+    After a change, it calls ``suspect`` with the networks and endpoints that may be damaged. The second argument of
+    ``suspect`` names the program that made the change, or is "".
     """
 
     def __init__(self, loop: Loop, inotify: Inotify, suspect: Callable[[Iterable[Subject], str], None]) -> None:

@@ -50,9 +50,9 @@ PATIENCE_SECONDS = 5.0
 class LinkThread:
     """The thread that compares and repairs networks and containers; it runs until `close`.
 
-    ``put_right`` is a function that compares and repairs a network or container. Its second argument names the program
-    that made the change, or is "". ``tell_resting`` is called if a program repeatedly undoes a repair. Its arguments
-    are the network or container, the program, and the seconds until the next repair.
+    The function ``put_right`` compares and repairs a network or container. Its second argument names the program that
+    made the change, or is "". The function ``tell_resting`` is called if a program repeatedly undoes a repair. Its
+    arguments are the network or container, the program, and the seconds until the next repair.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class LinkThread:
                 self._compare_in_turn()
 
     def _due(self, now: float) -> list[Subject]:
-        """Return the networks and containers whose comparison is due.
+        """Return the networks and containers whose comparison is due at the time ``now`` (seconds, monotonic clock).
 
         Networks come first, because endpoints need their bridge. Also deletes spent schedules (`Schedule.is_spent`).
         Each wake-up of the thread reads all schedules, so unneeded schedules would slow it down.
@@ -185,8 +185,9 @@ class LinkThread:
     def _record(self, subject: Subject, compared: Comparison, began: float, now: float) -> tuple[float, str]:
         """Record a comparison in the schedule of its network or container; return the next repair's delay in seconds.
 
-        The delay is 0.0 if the next repair is not delayed. The second value names the program whose repeated changes
-        cause the delay, or is "".
+        ``began`` and ``now`` are the start and the end of the comparison (seconds, monotonic clock). The delay is 0.0
+        if the next repair is not delayed. The second value names the program that made the last reported change, or is
+        "" if it is unknown.
         """
         schedule = self._schedules.get(subject)
         if compared.busy:

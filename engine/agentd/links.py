@@ -302,9 +302,9 @@ class LinkService:
             self._thread.suspect(subjects, by)
 
     def _ended(self, subject: Subject) -> None:
-        """Stop watching a namespace that has ended.
+        """Stop watching the ended namespace of a network or container.
 
-        The next snapshot watches the present namespace of this network or container.
+        At the next snapshot, the service watches the namespace that the network or container then has.
         """
         self._forget(subject)
         if subject.id in self._followed:

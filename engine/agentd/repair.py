@@ -74,7 +74,7 @@ class RepairService:
             configure(driver, load_config(), self._run)
 
     def _say(self, word: Word) -> None:
-        """Pass a repair thread's message ``word`` to the agent's loop (called by the threads)."""
+        """Make the agent's loop act on the message ``word`` of a repair thread; called by the threads."""
         with suppress(BlockingIOError):
             os.write(self._waker, b"!" if word == "superseded" else b".")
 

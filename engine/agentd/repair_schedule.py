@@ -32,7 +32,7 @@ class Schedule:
     """The schedule of comparisons of kernel state and records. ``due`` is the time of the next comparison.
 
     If another program's repeated changes delay the next comparison, ``rest`` is this delay in seconds. Otherwise it is
-    0. All times are read from the same clock.
+    0. All times, such as ``now``, are seconds of the same clock.
     """
 
     def __init__(self, now: float) -> None:
@@ -52,19 +52,22 @@ class Schedule:
     def record_own_change(self, now: float, settle_seconds: float | None = None) -> None:
         """Record a change by hawse itself; schedule a comparison in ``settle_seconds`` or later.
 
-        The default is `SETTLE_SECONDS`. The comparison is later if the last comparison took long (see `SHARE`), or
-        during a delay.
+        The default is `SETTLE_SECONDS`. The comparison is later if the last comparison took long, or during a delay
+        because of another program. If a comparison is due earlier already, it stays due at that time.
         """
         settle_seconds = SETTLE_SECONDS if settle_seconds is None else settle_seconds
         self.due = min(self.due, max(now + settle_seconds, self._not_before, self._rest_until))
 
     def record_comparison(self, began: float, now: float, share: float | None = None, cost: float = 1.0) -> None:
-        """Record that a comparison, which started at ``began``, has ended.
+        """Record that a comparison, which started at ``began``, has ended at ``now``.
+
+        After a comparison of T seconds, hawse's own changes cause no comparison for ``share`` * T seconds (default
+        `SHARE`).
 
         A comparison after a change by another program uses up ``cost`` immediate comparisons (see `PATIENCE_ROUNDS`).
-        If none was left, the next comparison is delayed. Each delay is twice as long as the last delay, up to
+        If not enough were left, the next comparison is delayed. Each delay is twice as long as the last delay, up to
         `LONGEST_REST_SECONDS`. When more than half of the immediate comparisons are left again, the next delay is
-        `FIRST_REST_SECONDS`. ``share`` is used in place of `SHARE`.
+        `FIRST_REST_SECONDS`.
         """
         self._not_before = now + (SHARE if share is None else share) * (now - began)
         self.due, self.rest = NEVER, 0.0
@@ -81,13 +84,14 @@ class Schedule:
     def is_spent(self, now: float) -> bool:
         """Return whether the schedule can be deleted, because a new schedule would have the same effect.
 
-        Then no comparison is scheduled, no delay is running, and no immediate comparison is used up.
+        This is the case if no comparison is scheduled, no delay is running, and all immediate comparisons
+        (`PATIENCE_ROUNDS`) are left.
         """
         patience = self._patience + (now - self._last_foreign) / RECOVERY_SECONDS
         return self.due == NEVER and now >= max(self._not_before, self._rest_until) and patience >= PATIENCE_ROUNDS
 
     def resting(self, now: float) -> bool:
-        """Return whether the thread can ignore changes now, because the next comparison is delayed.
+        """Return whether the thread can ignore changes at the time ``now``, because the next comparison is delayed.
 
         The comparison at the end of the delay finds these changes.
         """

@@ -110,9 +110,9 @@ class RepairThread:
             watch.close()
 
     def _read_records(self) -> None:
-        """Read the records of the networks, because `_block` may need them before the first comparison.
+        """Read the records of the networks, because `_block` needs them before the first comparison.
 
-        The first comparison may have to wait for the store's lock.
+        The first comparison also reads the records, but may first have to wait for the store's lock.
         """
         with self._store.read() as reader:
             if boots.is_of_this_boot(reader):
@@ -135,7 +135,7 @@ class RepairThread:
                 self._compare_and_repair(watch)
 
     def _wait(self, seconds: float, *others: int) -> None:
-        """Wait for data in the thread's pipe or at a descriptor in ``others``, for at most ``seconds``."""
+        """Wait for data in the thread's pipe or at one of the file descriptors ``others``, for at most ``seconds``."""
         if self._stopped:
             return
         poll = select.poll()
@@ -230,7 +230,10 @@ class RepairThread:
                 return self._repair(reader, lambda difference: difference.opens)
 
     def _repair(self, reader: Reader, certain: Callable[[Difference], bool]) -> list[Difference]:
-        """Repair the differences for which ``certain`` returns True; keep the others for the next comparison."""
+        """Repair the differences for which ``certain`` returns True; return these differences.
+
+        The other differences are kept for the next comparison.
+        """
         began, differences = time.monotonic(), self._compared(reader)
         chosen = [difference for difference in differences if certain(difference)]
         self._suspects = frozenset(differences) - frozenset(chosen)

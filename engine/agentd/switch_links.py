@@ -77,7 +77,7 @@ class SwitchSysctls:
         self._watches: list[InotifyWatch] = []
 
     def watch(self, devices: Iterable[str]) -> None:
-        """Watch the sysctls of the namespace and of these devices, and no others."""
+        """Watch the sysctls of the network's namespace and of the interfaces named in ``devices``, and no others."""
         self.close()
         with suppress(OSError):  # the namespace has ended
             fd = open_namespace(self._path)

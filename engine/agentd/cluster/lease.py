@@ -31,7 +31,10 @@ SYNC_INTERVAL_SECONDS = 60.0
 
 
 def lease_seconds() -> int:
-    """Return the seconds in HAWSE_LEASE, at least 2; without the variable, return `LEASE_SECONDS`."""
+    """Return for how many seconds this host's lease is valid without renewal.
+
+    This is the value of HAWSE_LEASE, at least 2; without the variable, it is `LEASE_SECONDS`.
+    """
     return max(2, number_from_environment("HAWSE_LEASE", LEASE_SECONDS))
 
 

@@ -128,10 +128,10 @@ class ClusterNode:
         return not failures
 
     def _after_renewal(self, client: Client) -> None:
-        """Update this host's copies of the cluster's networks, and renew what is due.
+        """Update this host's copies of the cluster's networks; renew the WireGuard key and certificate if they are due.
 
-        This can be the WireGuard key and, on a worker, the certificate. `keep_processes` renews a manager's
-        certificate. Runs in the lease thread after each renewal of the lease.
+        The certificate is renewed only on a worker, because `keep_processes` renews a manager's certificate. Runs in
+        the lease thread after each renewal of the lease.
         """
         self._mirror(client)
         known = memberships.load(self._root)

@@ -63,7 +63,7 @@ class PeerSync:
             self._condition.notify()
 
     def verify(self, identity: str) -> Sequence[Difference]:
-        """Repair the devices and tables of the network ``identity`` on this host; return the differences.
+        """Repair this host's devices and tables of the network with the id ``identity``; return the differences.
 
         Other threads call this method after the kernel reported a change. A missing WireGuard tunnel is not returned.
         No program has removed it: it is missing until the other host's public key is known.

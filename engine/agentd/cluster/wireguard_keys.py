@@ -26,7 +26,10 @@ LIFETIME = 12 * 3600
 
 
 def lifetime() -> int:
-    """Return the seconds in HAWSE_KEY_LIFETIME; without the variable, return `LIFETIME`."""
+    """Return after how many seconds this host's WireGuard key is replaced.
+
+    This is the value of HAWSE_KEY_LIFETIME; without the variable, it is `LIFETIME`.
+    """
     return number_from_environment("HAWSE_KEY_LIFETIME", LIFETIME)
 
 
@@ -35,13 +38,14 @@ def rotated(
 ) -> ClusterMembership:
     """Return this host's membership record, with a new WireGuard key if one is due and could be published.
 
-    Nothing is due if none of the active networks ``live`` is encrypted. Otherwise, a new key is due in two cases:
+    ``root`` is the directory HAWSE_ROOT, in which the new key is saved. Nothing is due if none of the active networks
+    ``live`` is encrypted. Otherwise, a new key is due in two cases:
 
     - the published key is older than `lifetime`
     - the published key differs from the key in ``membership``
 
-    The keys differ if the agent was killed between publishing a key and saving it. They also differ if etcd's answer
-    was lost.
+    The keys differ if the agent was killed between publishing a key and saving it. They also differ if etcd's answer to
+    the publication was lost.
     """
     if not any(map(is_encrypted, live)):
         return membership
