@@ -61,13 +61,14 @@ def notify(run_dir: Path, root: Path, *, start: bool = True, wait: bool = True) 
 
 
 def ask(run_dir: Path, line: str, patience: float) -> str | None:
-    """Send one line to the agent and return the agent's answer.
+    """Send one line to the agent and return the agent's answer, or one of these values:
 
     - "late": no answer came within ``patience`` seconds
     - None: no agent listens, or the connection ended without an answer
     - "": ``patience`` is 0 or less, so the function did not wait
 
-    If SIGSTOP has stopped the agent, the function kills it while it waits. The result is then None.
+    If SIGSTOP has stopped the agent, the function kills the agent while it waits for the answer. The result is then
+    None.
     """
     try:
         sock = connect(run_dir, peer.CONNECT_TIMEOUT_SECONDS)
@@ -201,7 +202,8 @@ def _start_and_wait(run_dir: Path, root: Path, timeout: float) -> bool:
 def _start(run_dir: Path, root: Path, ready_fd: int) -> bool:
     """Start an agent that outlives this process; return False if another agent runs or is starting.
 
-    The agent inherits the agent lock. Therefore, if several commands run together, only one of them starts an agent.
+    ``ready_fd`` is the file descriptor to which the agent writes a byte when it listens, or -1 for none. The agent
+    inherits the agent lock. Therefore, if several commands run together, only one of them starts an agent.
     """
     lock = take_lock(run_dir)
     if lock is None:
@@ -218,7 +220,11 @@ def _start(run_dir: Path, root: Path, ready_fd: int) -> bool:
 
 
 def _become_agent(run_dir: Path, root: Path, ready_fd: int, lock: int) -> None:
-    """Detach the forked child from the caller's session and file descriptors, then execute the agent."""
+    """Detach the forked child from the caller's session and file descriptors, then execute the agent; never returns.
+
+    ``ready_fd`` is the file descriptor to which the agent writes a byte when it listens, or -1 for none. ``lock`` is
+    the file descriptor of the locked lock file.
+    """
     try:
         os.setsid()
         if os.fork():
@@ -240,7 +246,10 @@ def _become_agent(run_dir: Path, root: Path, ready_fd: int, lock: int) -> None:
 
 
 def _arrange(descriptors: Sequence[int]) -> None:
-    """Renumber ``descriptors`` to 0, 1, 2 and so on, make them inheritable, and close all other file descriptors."""
+    """Renumber the file descriptors in ``descriptors`` to 0, 1, 2 and so on, in order, and close all others.
+
+    The renumbered descriptors are inheritable.
+    """
     apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, len(descriptors)) for descriptor in descriptors]
     for number, descriptor in enumerate(apart):
         os.dup2(descriptor, number)
@@ -248,7 +257,11 @@ def _arrange(descriptors: Sequence[int]) -> None:
 
 
 def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[str, str]:
-    """Return the agent's environment: the variables of ``caller``, and the agent's directories and descriptors."""
+    """Return the agent's environment variables: those of ``caller``, with the values that the agent needs.
+
+    These are HAWSE_ROOT, HAWSE_RUN, the numbers of the inherited file descriptors, and the path of hawse's Python
+    packages.
+    """
     return {
         **caller,
         "HAWSE_ROOT": str(root),

@@ -65,7 +65,7 @@ class ResultCache(Generic[T]):
 
     @contextmanager
     def emptied_on_error(self) -> Iterator[None]:
-        """Forget all results if the block raises an exception, so that `update` then returns all of them again."""
+        """Forget all results if the ``with`` block raises an exception; the next `update` then returns all of them."""
         try:
             yield
         except BaseException:
@@ -77,17 +77,18 @@ class ResultCache(Generic[T]):
         self.results, self._inputs = {}, {}
 
     def update(self, pairs: Iterable[tuple[Any, Any]], *shared: Any) -> dict[str, T]:
-        """Compute the results of new and changed records; return the results that differ, by record id.
+        """Call the constructor's ``function`` for new and changed records; return the results that differ.
 
-        Each of ``pairs`` is a record and a value that belongs to it, such as a container and its endpoints. The
-        function is called with the record, the value and ``shared``. It is called for these pairs:
+        The result maps a record's id to its new result. Each of ``pairs`` is a record and a value that belongs to it,
+        such as a container and its endpoints. ``function`` gets the record, the value and ``shared``. It is called for
+        these pairs:
 
         - pairs with a new or changed record
         - pairs whose value has changed
         - all pairs, if ``shared`` has changed since the last call
 
-        Results of records that are not in ``pairs`` are removed. If the function raises an exception, ``results`` stays
-        unchanged.
+        A result None is not stored and not returned. The results of records that are no longer in ``pairs`` are
+        removed. If ``function`` raises an exception, ``results`` stays unchanged.
         """
         last, inputs = self._inputs if shared == self._shared else {}, dict[str, tuple[Any, Any]]()
         computed: dict[str, T | None] = {}
