@@ -246,8 +246,8 @@ class _Taken:
     def candidates(self, protocol: str, address: str, ports: range) -> Iterator[int]:
         """Yield the ports in ``ports`` that may collide with a port of another endpoint.
 
-        For each port range of another endpoint, only the highest common port of that range and ``ports`` is yielded. It
-        is the port that Docker's error names.
+        For each port range of another endpoint, only the highest port that the range has in common with ``ports`` is
+        yielded. It is the port that Docker's error names.
         """
         key = protocol, family(address)
         yield from (port for port in self._holders[key] if port in ports)
@@ -256,7 +256,11 @@ class _Taken:
 
 
 class _Allocation(Struct):
-    """The choice of host ports for one endpoint: the ports in use, and the random ports chosen so far (``chosen``)."""
+    """The choice of host ports for one endpoint.
+
+    ``taken`` has the ports in use. ``chosen`` maps a protocol and a container port to the random host ports chosen for
+    it so far.
+    """
 
     probe: PortProbe
     taken: _Taken
@@ -413,7 +417,7 @@ def _edges(spec: PortSpec) -> Iterable[int]:
 
 
 def part(spec: PortSpec, first: int, last: int) -> PortSpec:
-    """Return the part of ``spec`` that publishes container ports ``first`` to ``last``."""
+    """Return the part of ``spec`` that publishes the container ports from ``first`` to ``last``, both included."""
     if last - first == spec.ports[-1] - spec.port:
         return spec
     host = spec.host_ports[first - spec.port : last + 1 - spec.port]
@@ -422,7 +426,10 @@ def part(spec: PortSpec, first: int, last: int) -> PortSpec:
 
 
 def around(spec: PortSpec, first: int, last: int) -> list[PortSpec]:
-    """Return the parts of ``spec`` that publish the container ports below ``first`` and those above ``last``."""
+    """Return the parts of ``spec`` that publish the container ports below ``first`` and those above ``last``.
+
+    The result has 0 to 2 parts.
+    """
     sides = ((spec.port, min(first - 1, spec.ports[-1])), (max(last + 1, spec.port), spec.ports[-1]))
     return [part(spec, start, end) for start, end in sides if start <= end]
 
