@@ -62,7 +62,10 @@ class ProxyFlow:
 
 
 class Flows:
-    """The UDP flows of one listener; ``ended`` is called with each removed flow."""
+    """The UDP flows of one listener; ``ended`` is called with each removed flow before its socket is closed.
+
+    ``quota`` counts the connections and flows of each client and group.
+    """
 
     def __init__(self, quota: Quota, ended: Callable[[ProxyFlow], None]) -> None:
         self._quota, self._ended = quota, ended
@@ -74,7 +77,7 @@ class Flows:
         """
 
     def get(self, key: Key) -> ProxyFlow | None:
-        """Return the flow with this key, or None if there is none."""
+        """Return the flow of the client's and the host's address in ``key`` (see `Key`), or None if there is none."""
         return self._known.get(key)
 
     def __iter__(self) -> Iterator[ProxyFlow]:

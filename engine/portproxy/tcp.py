@@ -228,7 +228,7 @@ class StreamEnd:
             self.socket.recv_into(_buffer, taken, socket.MSG_TRUNC)  # MSG_TRUNC removes the sent bytes from the socket
 
     def requested_events(self) -> int:
-        """Return the socket events that this socket needs next: readable, writable, both, or only failures."""
+        """Return the epoll events for which this socket must be watched: readable, writable, both, or only failures."""
         reading = not (self.ended or self.other.full)
         return (READ if reading else 0) | (WRITE if self.full else 0) or FAILURE
 

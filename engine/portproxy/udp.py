@@ -97,7 +97,9 @@ class DatagramListener:
     def _back(self, flow: ProxyFlow, peer: tuple[str, int], local: bytes) -> Callable[[int], None]:
         """Return a handler that sends the replies of the flow's target to the client ``peer``.
 
-        The replies leave from ``local``, the address to which the client sent. Connection tracking restores the port.
+        The handler is called when the flow's socket has data. ``peer`` is the client's address and port. The replies
+        leave from ``local``, the host address to which the client sent, as 16 bytes. Connection tracking restores the
+        port.
         """
         source = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, local + bytes(4))]
 
