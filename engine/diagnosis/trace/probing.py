@@ -19,7 +19,7 @@ from drivers.firewall.packet_trace import Answer, Event, PacketTrace
 from drivers.linux import conntrack, features, injection, path_lookup
 from drivers.linux.packet_taps import Sight, Tap
 from drivers.linux.probes import PortsExhausted, Probe, Tuple, answer
-from drivers.model import IPAddress
+from drivers.model import IPAddress, IPInterface
 from engine.diagnosis.trace.packet_path import EXTERNAL, PacketPath
 from engine.diagnosis.trace.records import HOST, Place
 from engine.diagnosis.trace.source import OUTSIDE
@@ -277,8 +277,9 @@ def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | No
     """Return the address and MAC of a machine on an interface's network, and the interface's own MAC.
 
     A machine with a neighbour entry is preferred, because the host can then send the answer to it. Otherwise, the
-    default gateway or another address of the subnet is returned, with an invented MAC. The address is None if the
-    interface has no address of the target's IP version.
+    default gateway or another address of the subnet is returned, with an invented MAC. If the subnet has only one
+    address, it is an address beside the subnet. The address is None if the interface has no address of the target's IP
+    version.
     """
     own_mac, held = features.mac_and_addresses(interface)
     subnets = [item for item in held if item.version == target.version and not item.ip.is_link_local]
@@ -289,6 +290,11 @@ def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | No
     if gateway is not None and any(gateway in s.network for s in subnets):
         return gateway, "02:00:00:00:00:01", own_mac
     for subnet in subnets:
-        chosen = next((a for a in (subnet.network[1], subnet.network[2]) if a != subnet.ip), None)
-        return chosen, "02:00:00:00:00:01", own_mac
+        return _other_address(subnet), "02:00:00:00:00:01", own_mac
     return None, "", own_mac
+
+
+def _other_address(subnet: IPInterface) -> IPAddress:
+    if subnet.network.num_addresses > 2:
+        return subnet.network[1] if subnet.ip != subnet.network[1] else subnet.network[2]
+    return subnet.ip - 1 if int(subnet.ip) % 2 else subnet.ip + 1  # a /31 and a /127 begin with an even address

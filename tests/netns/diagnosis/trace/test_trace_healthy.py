@@ -200,3 +200,16 @@ def test_a_healthy_trace_changes_no_record_and_repairs_nothing(lab):
         assert "UP" not in links[0]["flags"]
     finally:
         lab.host.sh(f"ip link set {bridge} up")
+
+
+@pytest.mark.parametrize("flags", [(), ("--dry",)])
+def test_the_external_interface_of_a_cloud_machine_has_a_subnet_of_one_address(lab, flags):
+    lab.at("host", "ip addr del 192.168.99.11/24 dev ext0; ip addr add 192.168.99.11/32 dev ext0; "
+                   "ip route replace 192.168.99.99 dev ext0; ip route replace default via 192.168.99.99")  # fmt: skip
+    try:
+        for target in ("web:80", "published:8080"):
+            traced = lab.trace(*flags, "outside", target)
+            assert traced["reachable"] is True, traced
+    finally:
+        lab.at("host", "ip addr del 192.168.99.11/32 dev ext0; ip addr add 192.168.99.11/24 dev ext0; "
+                       "ip route replace default via 192.168.99.99")  # fmt: skip
