@@ -152,7 +152,9 @@ def test_expired_certificates_are_named_and_renewed(pair):
 def test_a_lost_underlay_address_and_a_peer_without_pings(pair):
     manager, worker = pair
     worker.sh(f"ip addr del {worker.underlay}/24 dev ext0")
-    assert "fault this host no longer has its address" in named(findings(worker), "underlay")
+    checks = findings(worker)
+    assert "fault this host no longer has its address" in named(checks, "underlay")
+    assert "MTU" not in named(checks, "network app")
     worker.sh(f"ip addr add {worker.underlay}/24 dev ext0; ip route replace default via 192.168.99.99")
     # Because the worker's lease must not expire, only pings are dropped. The doctor would report an expired lease. The
     # lease may have expired above, while the address was missing. Therefore the test waits until it is renewed.

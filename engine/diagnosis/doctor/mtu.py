@@ -50,8 +50,9 @@ def _overlays(host: Host, networks: Sequence[NetworkRecord]) -> Iterator[Check]:
         spec = network_spec(network)
         options, place = overlay_options.parse(spec), OverlayNamespace(spec, host.run)
         interface, underlay = features.holder_of(options.vtep) if options.vtep else ("", 0)
-        limit = options.largest_mtu(underlay)
-        mtu = place.mtu() if underlay and place.exists() else 0
+        if not underlay or not place.exists():
+            continue  # the check of the cluster reports a lost underlay address
+        mtu, limit = place.mtu(), options.largest_mtu(underlay)
         if mtu > limit:
             what = f"its MTU {mtu} is larger than {limit}, which fits through {interface} (MTU {underlay})"
             fix = f"raise the MTU of {interface}, or create the network again"
