@@ -167,8 +167,10 @@ class LinkThread:
 
     def _compare(self, subject: Subject) -> None:
         began = time.monotonic()
+        with self._condition:
+            by = self._by.pop(subject, "")  # a report during the comparison is for the next one
         try:
-            compared = self._put_right(subject, self._by.get(subject, ""))
+            compared = self._put_right(subject, by)
         except Unavailable as error:
             self._log_failure(subject, error)
             compared = Comparison(busy=True)
@@ -178,26 +180,27 @@ class LinkThread:
             self._log_failure(subject, failure)
         now = time.monotonic()
         with self._condition:
-            rest, by = self._record(subject, compared, began, now)
+            rest = self._record(subject, compared, by, began, now)
         if rest:
             self._tell_resting(subject, by, rest)
 
-    def _record(self, subject: Subject, compared: Comparison, began: float, now: float) -> tuple[float, str]:
+    def _record(self, subject: Subject, compared: Comparison, by: str, began: float, now: float) -> float:
         """Record a comparison in the schedule of its network or container; return the next repair's delay in seconds.
 
-        ``began`` and ``now`` are the start and the end of the comparison (seconds, monotonic clock). The delay is 0.0
-        if the next repair is not delayed. The second value names the program that made the last reported change, or is
-        "" if it is unknown.
+        ``by`` names the program that made the change, or is "" if it is unknown. ``began`` and ``now`` are the start
+        and the end of the comparison (seconds, monotonic clock). The delay is 0.0 if the next repair is not delayed.
         """
         schedule = self._schedules.get(subject)
         if compared.busy:
+            if by:
+                self._by.setdefault(subject, by)
             schedule = schedule or self._schedules.setdefault(subject, Schedule(began))
             schedule.record_comparison(began, began)
             schedule.record_own_change(now, BUSY_SECONDS)
-            return 0.0, ""
+            return 0.0
         damaged = bool(compared.differences or compared.failures)
         if schedule is None and not damaged:
-            return 0.0, ""
+            return 0.0
         schedule = schedule or self._schedules.setdefault(subject, Schedule(began))
         reported = schedule.due != NEVER
         if damaged:
@@ -209,17 +212,15 @@ class LinkThread:
             schedule.record_own_change(now, DEBOUNCE_SECONDS)
         if compared.failures:
             schedule.record_own_change(now, BUSY_SECONDS)
-        by = self._by.get(subject, "")
         if damaged:
-            self._tell(subject, compared, now - began, schedule.rest)
+            self._tell(subject, compared, by, now - began, schedule.rest)
             for member in compared.members if compared.differences else ():
                 self._schedules.setdefault(member, Schedule(now)).record_own_change(now, 0)
         elif not schedule.rest and subject not in self._known and schedule.due == NEVER:
             del self._schedules[subject]  # the subject is new or deleted, so it needs no schedule
-        return (schedule.rest if compared.differences else 0.0), by
+        return schedule.rest if compared.differences else 0.0
 
-    def _tell(self, subject: Subject, compared: Comparison, seconds: float, rest: float) -> None:
-        by = self._by.pop(subject, "")
+    def _tell(self, subject: Subject, compared: Comparison, by: str, seconds: float, rest: float) -> None:
         if compared.differences:
             repair_log.say_restored(compared.name, by, compared.differences, seconds)
         if rest and compared.differences:  # a repair that fails is no fight with another program

@@ -23,13 +23,15 @@ DAMAGED = Comparison("container web", [Difference("missing", "address", "10.0.0.
 
 
 class Kernel:
-    """A double of `LinkRepair`: it records the compared subjects, and returns the result that the test chooses."""
+    """A double of `LinkRepair`: it records its arguments, and returns the result that the test chooses."""
 
     def __init__(self) -> None:
         self.compared: list[Subject] = []
+        self.blamed: list[str] = []
         self.answer: Callable[[Subject], Comparison] = lambda _: NOTHING
 
-    def put_right(self, subject: Subject, _by: str) -> Comparison:
+    def put_right(self, subject: Subject, by: str) -> Comparison:
+        self.blamed.append(by)
         self.compared.append(subject)
         return self.answer(subject)
 
@@ -88,6 +90,25 @@ def test_a_report_during_a_comparison_is_not_lost(kernel, thread):
     thread.suspect([WEB])
     go.set()
     kernel.until(2)
+
+
+def test_the_author_of_a_harmless_change_is_not_blamed_for_a_later_change(kernel, thread, capfd):
+    thread.suspect([WEB], "ip (7)")
+    kernel.until(1)
+    kernel.answer = lambda _: DAMAGED
+    thread.suspect([WEB])
+    kernel.until(2)
+    until(lambda: "container web: another program made a change" in capfd.readouterr().err)
+    assert kernel.blamed == ["ip (7)", ""]
+
+
+def test_the_author_is_known_after_a_comparison_that_had_to_wait_for_a_command(kernel, thread, monkeypatch):
+    monkeypatch.setattr(link_thread, "BUSY_SECONDS", 0.01)
+    answers = iter((Comparison(busy=True), Comparison(busy=True), NOTHING))
+    kernel.answer = lambda _: next(answers)
+    thread.suspect([WEB], "ip (7)")
+    kernel.until(3)
+    assert kernel.blamed == ["ip (7)"] * 3
 
 
 def test_the_containers_of_a_repaired_network_are_compared_after_it(kernel, thread):
