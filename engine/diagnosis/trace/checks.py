@@ -333,7 +333,8 @@ class Checks:
 
     def conntrack_full(self) -> Iterator[Culprit]:
         """Yield a culprit if a connection tracking table on the path is full."""
-        for place in dict.fromkeys(filter(None, (self._path.source, HOST, self._path.target))):
+        places = dict.fromkeys(filter(None, (self._path.source, HOST, self._path.target)))
+        for place in (place for place in places if place.kind != OUTSIDE):
             full = place.inside(conntrack.reached_limit)
             if full is not None:
                 detail = f"{full[0]} of {full[1]} flows are in use, so new connections are dropped"

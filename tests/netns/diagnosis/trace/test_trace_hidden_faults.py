@@ -203,13 +203,14 @@ def test_a_small_mtu_on_the_way(lab, distant, rule, target, expected):
     assert culprit["kind"] is None or "packets above 1300 bytes" in culprit["detail"]
 
 
-def test_connection_tracking_is_full(lab, tmp_path):
+@pytest.mark.parametrize(("source", "target"), [("db", "192.168.99.99:91"), ("outside", "published:8080")])
+def test_connection_tracking_is_full(lab, tmp_path, source, target):
     """Only the initial network namespace can set the sysctl, so the test mounts a file with a lower limit over it."""
     limit = tmp_path / "limit"
     limit.write_text("1\n")
-    lab.trace("db", "192.168.99.99:91")
+    lab.trace("db", "192.168.99.99:91")  # the host tracks this flow
     script = f'mount --bind {limit} /proc/sys/net/netfilter/nf_conntrack_max; exec "$@"'
-    trace = [*COLD, "trace", "--dry", "--format", "json", "db", "192.168.99.99:91"]
+    trace = [*COLD, "trace", "--dry", "--format", "json", source, target]
     words = ["unshare", "-m", "sh", "-ec", script, "sh", *trace]
     done = lab.host.run(*words, check=False, timeout=30, env=lab.host.env(HAWSE_WARM="off"))
     culprit = json.loads(done.stdout)["culprit"]
