@@ -20,8 +20,8 @@ BY_OTHERS = "another program changed it"
 def at(name: str, interface: str, obstacles_here: Iterable[Obstacle], prefix: str = "") -> Iterator[Check]:
     """Yield a finding for each obstacle at one interface, such as ARP off, no carrier or an XDP program.
 
-    ``name`` is the examined object. ``prefix`` begins the remedy's command, such as "nsenter -t 71 -n ", or is "". The
-    flags of bridge ports are omitted, because the comparison with the records reports them.
+    ``name`` is the examined object. ``prefix`` begins the remedy's command, such as "nsenter --net=PATH ", or is "".
+    The flags of bridge ports are omitted, because the comparison with the records reports them.
     """
     for obstacle in obstacles_here:
         if obstacle.kind == obstacles.NO_CARRIER:
@@ -47,7 +47,7 @@ def at(name: str, interface: str, obstacles_here: Iterable[Obstacle], prefix: st
 def silence_on_arp(name: str, interface: str, prefix: str) -> Iterator[Check]:
     """Yield a fault for each sysctl of the calling thread's namespace that forbids an interface to answer ARP requests.
 
-    ``name`` is the examined object. ``prefix`` begins the remedy's command, such as "nsenter -t 71 -n ", or is "".
+    ``name`` is the examined object. ``prefix`` begins the remedy's command, such as "nsenter --net=PATH ", or is "".
     """
     for key in obstacles.silencing_sysctls(interface):
         yield fault(name, f"{key} lets {interface} answer no ARP request", BY_OTHERS, f"{prefix}sysctl -w {key}=0")
@@ -93,7 +93,7 @@ def towards_outside(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterab
 def loopback(name: str, prefix: str = "") -> Iterator[Check]:
     """Yield a fault if lo is down in the calling thread's namespace.
 
-    ``name`` is the examined object. ``prefix`` begins the remedy's command, such as "nsenter -t 71 -n ". It is "" if
+    ``name`` is the examined object. ``prefix`` begins the remedy's command, such as "nsenter --net=PATH ". It is "" if
     the namespace is the host's.
     """
     if obstacles.is_down("lo"):
@@ -105,7 +105,7 @@ def blocking_policies(name: str, pairs: Iterable[tuple[IPAddress, IPAddress]], p
     """Yield a fault if an IPsec policy of the calling thread's namespace blocks TCP between the addresses of a pair.
 
     Both directions of each of ``pairs`` are checked. ``name`` is the examined object. ``prefix`` begins the remedy's
-    command, such as "nsenter -t 71 -n ", or is "".
+    command, such as "nsenter --net=PATH ", or is "".
     """
     directions = (direction for source, target in pairs for direction in ((source, target), (target, source)))
     policy = ipsec_policies.blocking(Packet("tcp", *direction, 0) for direction in directions)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_interface
+from shlex import quote
 
 from msgspec import Struct
 
@@ -44,8 +45,8 @@ class Joined(Struct, frozen=True):
 
     @property
     def enter(self) -> str:
-        """The beginning of a shell command to run in the container's network namespace, such as "nsenter -t 71 -n "."""
-        return f"nsenter -t {self.container.pid} -n "
+        """The beginning of a shell command that runs in the container's network namespace: "nsenter --net=PATH "."""
+        return f"nsenter --net={quote(self.container.sandbox_path)} "
 
     @property
     def addresses(self) -> list[IPAddress]:

@@ -405,6 +405,19 @@ def test_routes_and_rules_in_a_container_that_drop_its_packets(patient):
     assert patient.findings() == []
 
 
+def test_the_remedy_for_a_container_or_an_adopted_namespace_can_be_pasted(patient, netns):
+    adopted = f"netns:{netns.name}"
+    patient.hawse("network", "connect", "app", adopted)
+    netns.sh("sysctl -qw net.ipv4.conf.eth0.arp_ignore=8")
+    patient.inside("web", "sysctl -qw net.ipv4.conf.eth0.arp_ignore=8")
+    checks = patient.faults()
+    assert {check["object"] for check in checks} == {f"container {adopted}", "container web"}
+    for check in checks:
+        patient.host.sh(check["fix"])
+    assert patient.findings() == []
+    patient.hawse("network", "disconnect", "app", adopted)
+
+
 def test_an_mtu_that_is_too_small_for_ipv6_is_raised(patient):
     patient.inside("web", "ip link set eth0 mtu 600")
     assert is_named(patient.faults(), "fault", "container web", "eth0 has the MTU 600, which is too small for IPv6")
