@@ -363,6 +363,13 @@ def test_an_encrypted_network_on_the_other_host(far):
     assert far.names(traced["culprit"])
     far.host.verify("dusk", "--fix")
     assert far.host.verify("dusk").stdout == "ok\n"
+    far.near.sh("ip link set ext0 mtu 1480")
+    try:
+        named = culprit(far.near, "--dry", "seeker", "hidden")
+    finally:
+        far.near.sh("ip link set ext0 mtu 1500")
+    assert (named["kind"], named["fix"]) == ("mtu", "raise it: ip link set ext0 mtu 1500"), named
+    assert "packets of 1390 bytes and 110 bytes of VXLAN and WireGuard do not fit" in named["detail"]
 
 
 def test_a_stopped_agent_on_the_other_host_does_not_delay_the_trace(far):

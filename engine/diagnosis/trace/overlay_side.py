@@ -20,6 +20,7 @@ from drivers.linux import path_lookup
 from drivers.linux.features import mtu_of
 from drivers.linux.link import VXLAN_PORT
 from drivers.model import ARP, KIND, MASTER, MTU, UP, Difference, IPAddress
+from drivers.overlay import options as overlay_options
 from drivers.overlay.vxlan import BRIDGE
 from engine.cluster import encryption, membership, peers, snapshot
 from engine.cluster.model import ClusterMembership, Node
@@ -198,9 +199,12 @@ class OverlaySide:
             return None
         interface = path_lookup.route(ip_address(node.data_address)).interface
         inner, outer = path.source.inside(partial(mtu_of, member.endpoint.interface)), mtu_of(interface)
-        if inner and outer and outer < inner + 50:
-            detail = f"{interface} has an MTU of {outer}; packets of {inner} bytes and 50 bytes of VXLAN do not fit"
-            fix = f"raise it: ip link set {interface} mtu {inner + 50}"
+        options = overlay_options.parse(network_spec(member.network))
+        headers = outer - options.largest_mtu(outer)
+        if inner and outer and outer < inner + headers:
+            added = f"{headers} bytes of VXLAN" + (" and WireGuard" if options.encrypted else "")
+            detail = f"{interface} has an MTU of {outer}; packets of {inner} bytes and {added} do not fit"
+            fix = f"raise it: ip link set {interface} mtu {inner + headers}"
             return Culprit("mtu", f"interface {interface} of the host", "host", detail, fix)
         return None
 
