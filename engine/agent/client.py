@@ -82,7 +82,10 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
                 return ""
             if not peer.await_answer(sock, patience):
                 return "late"
-            return sock.recv(65536).decode().strip() or None
+            answer = b""
+            while not answer.endswith(b"\n") and (part := sock.recv(65536)):
+                answer += part
+            return answer.decode().strip() or None
         except TimeoutError:
             return "late"
         except OSError:
