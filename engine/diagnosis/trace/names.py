@@ -318,10 +318,11 @@ class Names:
     def _from_host(self, name: str) -> list[IPAddress]:
         """Return a name's addresses if the source is not a container; raises `CulpritFound` if the name is unknown.
 
-        The name is searched in this order: containers, aliases of endpoints, /etc/hosts, the host's DNS servers.
+        The name is searched in this order: containers, aliases of endpoints, /etc/hosts, the host's DNS servers. Its
+        case matters only if several containers have it.
         """
-        for container in self._records.containers.values():
-            if name in (container.name, container.id, container.id[:12]):
+        for container in sorted(self._records.containers.values(), key=lambda c: c.name != name):
+            if name.lower() in (container.name.lower(), container.id, container.id[:12]):
                 return self.of_container(container)
         aliased = [e for e in self._records.endpoints if name.lower() in {n.lower() for n in e.names}]
         if aliased:

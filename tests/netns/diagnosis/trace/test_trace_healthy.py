@@ -213,3 +213,20 @@ def test_the_external_interface_of_a_cloud_machine_has_a_subnet_of_one_address(l
     finally:
         lab.at("host", "ip addr del 192.168.99.11/32 dev ext0; ip addr add 192.168.99.11/24 dev ext0; "
                        "ip route replace default via 192.168.99.99")  # fmt: skip
+
+
+def test_the_case_of_a_name_does_not_matter_to_the_host(lab):
+    """A URL has its host in lower case. A container without an endpoint is found only by its own name."""
+    try:
+        lab.containers(Loud=["--network", "bridge"])
+        lab.containers(loud=["--network", "bridge"])
+        lab.containers(Alone=["--network", "bridge"])
+        for name in ("Loud", "loud", "Alone", "alone"):
+            traced = lab.trace("host", name)
+            target = "Alone" if name == "alone" else name
+            assert (traced["reachable"], traced["hops"][1]["what"]) == (True, f"container {target}"), traced
+        assert lab.trace("host", "http://Alone:80")["culprit"]["kind"] == "port-not-listening"
+        lab.hawse("stop", "-t0", "Alone")
+        assert lab.trace("host", "http://Alone:80")["culprit"]["kind"] == "container-stopped"
+    finally:
+        lab.host.hawse("rm", "-f", "Loud", "loud", "Alone", check=False)
