@@ -116,14 +116,11 @@ def _examined(
     forth = PacketPath(there, server, question.port, question.protocol, REMOTE, source, place, target, question.port)
     explanation, checks = Explanation(reader, records, back, State(host, records)), Checks(records, forth)
     log.add(f"interface {target.endpoint.interface}", str(place), str(server))
-    parts = [explanation.faults, *_parts(side, checks, back, forth)]
-    culprits = list(islice(_each(parts), CULPRITS_LIMIT))
-    if question.port and not any(c.kind in ("port-not-listening", "listening-on-loopback-only") for c in culprits):
-        log.add(f"port {forth.service}", str(place), "a process listens")
-    return _bounded(log.hops, culprits)
+    parts = [explanation.faults, *_parts(side, checks, back, forth, log)]
+    return _bounded(log.hops, list(islice(_each(parts), CULPRITS_LIMIT)))
 
 
-def _parts(side: OverlaySide, checks: Checks, back: PacketPath, forth: PacketPath) -> Iterator[Part]:
+def _parts(side: OverlaySide, checks: Checks, back: PacketPath, forth: PacketPath, log: Log) -> Iterator[Part]:
     """Yield, as functions, the checks of this host's side that `Explanation.faults` does not make.
 
     The surest check comes first. Each function returns the culprits that its check finds. ``back`` is the path from
@@ -135,7 +132,7 @@ def _parts(side: OverlaySide, checks: Checks, back: PacketPath, forth: PacketPat
     yield lambda: filter(None, [rules.dropping_at_target(forth, client)])
     yield lambda: filter(None, [side.moved_port(back), side.dropped_in_network(forth, client)])
     yield checks.ignores_ping
-    yield checks.listening
+    yield partial(_listening, checks, forth, log)
     yield lambda: filter(None, [side.small_underlay(back) or side.narrow_interface(back)])
     yield partial(checks.duplicates, sending=False)
 
@@ -147,6 +144,14 @@ def _each(parts: Iterable[Part]) -> Iterator[Culprit]:
             yield from part()
         except (DriverError, OSError):
             continue
+
+
+def _listening(checks: Checks, forth: PacketPath, log: Log) -> Iterator[Culprit]:
+    """Yield a culprit if no process listens at the path's port; log that a process listens if one does."""
+    culprits = list(checks.listening())
+    if forth.port and not culprits:
+        log.add(f"port {forth.service}", str(forth.target), "a process listens")
+    yield from culprits
 
 
 def _underlay(side: OverlaySide, path: PacketPath) -> Iterator[Culprit]:
