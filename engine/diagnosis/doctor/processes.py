@@ -14,6 +14,7 @@ from engine.agent import client
 from engine.api import Check
 from engine.diagnosis.doctor.checks import REPAIR, Examined, fault, ok, warning
 from engine.dns.sandbox_view import has_names
+from engine.errors import PermissionDenied
 from engine.host import Host
 from engine.paths import open_private
 from engine.ports.proxied import held_ports, publishing
@@ -61,7 +62,7 @@ def _is_locked(host: Host, name: str) -> bool:
     """
     try:
         descriptor = open_private(host.run / name, os.O_RDWR)
-    except OSError:
+    except (OSError, PermissionDenied):  # no file, or another user's file
         return False
     try:
         return not resident.try_lock(descriptor)
