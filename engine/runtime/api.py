@@ -87,9 +87,10 @@ class ProcessSpec(Struct, frozen=True):
 class CreatedProcess(Struct, frozen=True):
     """A process in a container's namespaces, which `Runtime.create` or `Runtime.prepared` returns.
 
-    The process of `Runtime.create` may only hold the namespaces until another process is in them. The process of
-    `Runtime.prepared` will execute the command. ``pid_start`` is the start time in clock ticks since boot. ``netns`` is
-    a path that opens the process's network namespace.
+    For a container of an image or a directory, `Runtime.create` returns the process that creates the container. Of the
+    container's namespaces, this process is only in the network namespace. `Runtime.prepared` returns the process that
+    will execute the command. ``pid_start`` is the start time of the process in clock ticks since boot. ``netns`` is a
+    path that opens the process's network namespace.
     """
 
     pid: int
@@ -136,7 +137,8 @@ class StopRequest(Struct, frozen=True):
 class LogLine(Struct, frozen=True):
     """One entry of a container's log.
 
-    The entry has the stream ("stdout" or "stderr"), the time (RFC 3339 with nanoseconds) and the data.
+    The entry has the stream ("stdout" or "stderr"), the time (RFC 3339 with nanoseconds) and the data. The data ends
+    with a newline if it is the end of a line.
     """
 
     stream: str
@@ -159,15 +161,16 @@ class Runtime(Protocol):
     """The interface of the runtime, the part of hawse that runs the container processes of one host."""
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
-        """Create the namespaces of a container, and the process that waits in them for `start`.
+        """Create a container's namespaces, and a process that waits for `start`.
 
-        After a failure, everything that was created is removed, and `RuntimeFailure` is raised.
+        The caller configures the network before it calls `start`. After a failure, everything that was created is
+        removed, and `RuntimeFailure` is raised.
         """
 
     def prepared(self, container_id: str) -> CreatedProcess:
-        """Wait until the container is ready for `start`, except for its network; return the process for the command.
+        """Wait until the container is ready for `start`, except for its network.
 
-        Raises `RuntimeFailure` if the creation has failed.
+        Returns the process that will execute the command. Raises `RuntimeFailure` if the creation has failed.
         """
 
     def start(self, container_id: str) -> None:
@@ -197,10 +200,11 @@ class Runtime(Protocol):
         """
 
     def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
-        """Let the supervisor execute a program for the container after ``delay`` seconds.
+        """Let the supervisor execute the program ``argv`` for the container after ``delay`` seconds.
 
-        If the program fails, the supervisor executes it again. Returns the supervisor's identity (`process.identity`),
-        a text with its pid and start time. Raises `RuntimeFailure`.
+        The variables ``env`` are added to the supervisor's environment. If the program fails, the supervisor executes
+        it again. Returns the supervisor's identity (`process.identity`), a text with its pid and start time. Raises
+        `RuntimeFailure`.
         """
 
     def cancel_restart(self, container_id: str) -> None:
@@ -246,10 +250,10 @@ class Runtime(Protocol):
         """
 
     def watch_end(self, container_id: str, *, next_run: bool) -> EndWatch:
-        """Return an object whose descriptor becomes readable at the end of the container's run.
+        """Return an object whose file descriptor becomes readable at the end of the container's run.
 
-        If the container has no process, the descriptor is readable immediately. With ``next_run``, such a container is
-        watched until the end of its next run.
+        If the container has no process, the file descriptor is readable immediately. With ``next_run``, a container
+        without a process is watched until the end of its next run.
         """
 
     def exec(
@@ -270,8 +274,9 @@ class Runtime(Protocol):
     ) -> Iterator[LogLine]:
         """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended.
 
-        ``wait`` gets descriptors, waits until one of them is readable, and returns the readable ones. It may raise an
-        error to end the iteration. None means the standard function, which waits without a limit.
+        ``path`` is the path of the log file. ``wait`` gets file descriptors, waits until one of them is readable, and
+        returns the readable ones. It may raise an error to end the iteration. None means the standard function, which
+        waits without a limit.
         """
 
 
@@ -284,8 +289,8 @@ class Attachment(Protocol):
 
     ``detached`` is True if the user detached. `run` calls ``tell`` with the name and the attributes of an event:
 
-    - "resize" with the new size, when the size of the terminal changes
-    - "detach", when the user detaches
+    - "resize" with "height" and "width" in characters, when the size of the user's terminal changes
+    - "detach" without attributes, when the user detaches
     """
 
     tell: Callable[[str, Mapping[str, str]], None]
@@ -314,10 +319,10 @@ class ContainerStreams(Protocol):
 
     @property
     def has_unsent(self) -> bool:
-        """Whether some input is not sent yet. The caller then calls `flush` when the descriptor is writable."""
+        """Whether some input has not been sent yet. If so, the caller calls `flush` when `fileno` is writable."""
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable when output has arrived or the connection has ended."""
+        """Return the file descriptor that is readable when output has arrived or the connection has ended."""
 
     def receive(self) -> Sequence[tuple[str, bytes]]:
         """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks if there is none.
@@ -326,23 +331,26 @@ class ContainerStreams(Protocol):
         """
 
     def send_input(self, data: bytes) -> bool:
-        """Send data to the standard input; b"" ends the input. Return False if the connection has ended."""
+        """Send ``data`` to the container's standard input; return False if the connection has ended.
+
+        With b"", the container's standard input is closed if the container has the option stdin_once and no terminal.
+        """
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the size of the container's terminal."""
 
     def flush(self) -> bool:
-        """Send the waiting input; return False if the connection has ended."""
+        """Send input that has not been sent yet (`has_unsent`); return False if the connection has ended."""
 
     def close(self) -> None:
         """Close the connection without waiting; idempotent."""
 
 
 class EndWatch(Protocol):
-    """Waits for the end of a container's run. When the descriptor is readable, `exit_code` does not block."""
+    """Waits for the end of a container's run. When `fileno` is readable, `exit_code` does not block."""
 
     def fileno(self) -> int:
-        """Return the descriptor that is readable when the run has ended."""
+        """Return the file descriptor that is readable when the run has ended or the supervisor was killed."""
 
     def exit_code(self) -> int | None:
         """Return the exit code of the ended run.

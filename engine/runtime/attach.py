@@ -25,12 +25,12 @@ class SupervisedStreams:
         self._connection, self._decoder, self._unsent = connection, protocol.Decoder(), bytearray()
 
     def fileno(self) -> int:
-        """Return the descriptor that is readable when `receive` does not block."""
+        """Return the connection's file descriptor; when it is readable, `receive` does not block."""
         return self._connection.fileno()
 
     @property
     def has_unsent(self) -> bool:
-        """Whether some input is not sent yet. The caller then calls `flush` when the descriptor is writable."""
+        """Whether some input has not been sent yet. If so, the caller calls `flush` when `fileno` is writable."""
         return bool(self._unsent)
 
     def receive(self) -> Sequence[tuple[str, bytes]]:
@@ -53,7 +53,10 @@ class SupervisedStreams:
         return output
 
     def send_input(self, data: bytes) -> bool:
-        """Send data to the standard input; b"" ends the input. Return False if the connection has ended."""
+        """Send ``data`` to the container's standard input; return False if the connection has ended.
+
+        With b"", the container's standard input is closed if the container has the option stdin_once and no terminal.
+        """
         return self._send(protocol.frame(protocol.STDIN, data))
 
     def resize(self, rows: int, columns: int) -> None:
@@ -61,7 +64,7 @@ class SupervisedStreams:
         self._send(protocol.control({"op": "resize", "rows": rows, "columns": columns}))
 
     def flush(self) -> bool:
-        """Send the waiting input; return False if the connection has ended."""
+        """Send input that has not been sent yet (`has_unsent`); return False if the connection has ended."""
         return self._send(b"")
 
     def close(self) -> None:
@@ -87,7 +90,7 @@ class SupervisedEnd:
         self._connection, self._directory = connection, directory
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable at the end of the container's run."""
+        """Return the file descriptor that is readable when the run has ended or the supervisor was killed."""
         return self._connection.fileno()
 
     def exit_code(self) -> int | None:
@@ -111,8 +114,8 @@ class SupervisedAttachment:
     ``exit_code`` is the container's exit code if the container ended during `run`. ``detached`` is True if the user
     typed the detach keys. `run` calls ``tell`` with the name and the attributes of an event:
 
-    - "resize" with the new size, when the size of the terminal changes
-    - "detach", when the user detaches
+    - "resize" with "height" and "width" in characters, when the size of the user's terminal changes
+    - "detach" without attributes, when the user detaches
     """
 
     tell: Callable[[str, Mapping[str, str]], None] = staticmethod(lambda *_: None)

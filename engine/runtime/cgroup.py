@@ -51,7 +51,8 @@ def leave() -> None:
 def _move(kind: str, name: str) -> None:
     """Move this process to ``/hawse/shared`` in one control group hierarchy; does nothing if this fails.
 
-    ``kind`` is the file system type of the hierarchy, and ``name`` is its mount option ``name`` or "".
+    ``kind`` is the file system type of the hierarchy: "cgroup2", or "cgroup" for version 1. ``name`` is the mount
+    option ``name`` that identifies a hierarchy of version 1; it is "" for cgroup2.
     """
     with contextlib.suppress(OSError), _hierarchy(kind, {"none": None, "name": name} if name else {}) as root:
         _make(root, _GROUP)
@@ -61,9 +62,9 @@ def _move(kind: str, name: str) -> None:
 def enter(container: str, first: int = 0) -> None:
     """Move a process to a container's own control group, with all children that it forks later.
 
-    ``container`` is the path of the container's directory. ``first`` is the pid of the container's first process, for
-    which the group is created. The value 0 means the calling process, which enters an existing group. Does nothing if
-    this process is not allowed to change control groups.
+    ``container`` is the path of the container's directory. If ``first`` is a pid, that process is the container's first
+    process, and the group is created for it. If ``first`` is 0, the calling process enters the existing group. Does
+    nothing if this process is not allowed to change control groups.
     """
     with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
         if first:
@@ -108,10 +109,11 @@ def _own_group(container: str) -> str:
 
 @contextlib.contextmanager
 def _hierarchy(kind: str, options: Mapping[str, str | None]) -> Iterator[int]:
-    """Mount a control group hierarchy without a mount point; yield a descriptor of its root directory.
+    """Mount a control group hierarchy without a mount point; yield a file descriptor of its root directory.
 
-    ``kind`` is the file system type, and ``options`` are the mount options. The host's own mounts are not used, because
-    ``ip netns exec`` hides the host's mounts below /sys.
+    ``kind`` is the file system type: "cgroup2", or "cgroup" for version 1. ``options`` maps each mount option to its
+    value, or to None for an option without a value. The host's own mounts are not used, because ``ip netns exec`` hides
+    the host's mounts below /sys.
     """
     root = namespaces.open_file_system(kind, options)
     try:
@@ -135,7 +137,11 @@ def _write(root: int, path: str, text: str) -> None:
 
 
 def _is_busy(root: int, group: str) -> bool:
-    """Remove a control group; return False if it was removed, or True if it still has processes. Raises OSError."""
+    """Remove a control group if it has no processes; return whether it still has processes. Raises OSError.
+
+    ``root`` is a file descriptor of the hierarchy's root directory. ``group`` is the path of the group below this
+    directory.
+    """
     try:
         os.rmdir(group, dir_fd=root)
     except OSError as error:

@@ -74,10 +74,11 @@ class Container:
     # -------------------------------------------------------------------------------- creation and start
 
     def create(self, connection: Connection, mounts: int, network: int, own_pid_namespace: int) -> None:
-        """Fork the container's first process; ``connection`` gets a reply when the process's namespaces exist.
+        """Fork the process that creates the container; ``connection`` gets a reply when the network namespace exists.
 
-        ``mounts`` and ``network`` are descriptors of the client's mount and network namespaces. ``own_pid_namespace``
-        is a descriptor of the supervisor's pid namespace.
+        For hostfs (a container on the host's own files), the forked process becomes the container's first process. For
+        other containers, it runs crun. ``mounts`` and ``network`` are file descriptors of the client's mount and
+        network namespaces. ``own_pid_namespace`` is a file descriptor of the supervisor's pid namespace.
         """
         self._asked = connection
         self.streams.open_fifos()
@@ -278,10 +279,11 @@ class Container:
             self._channel = None
 
     def _hold_mounts(self, fds: list[int], pid: int) -> None:
-        """Keep the mount namespace of a container with ``--pid host`` open, and give the container a control group.
+        """Hold the mount namespace of a ``--pid host`` container, and create the container's control group.
 
-        ``fds`` has the descriptor of this namespace, which a child has sent. For other containers, ``fds`` is empty,
-        and nothing happens. ``pid`` is the container's first process.
+        ``fds`` has one file descriptor of the mount namespace, which stays open. ``pid`` is the container's first
+        process, which is moved to the control group. For containers without ``--pid host``, ``fds`` is empty, and
+        nothing happens.
         """
         for fd in fds:
             self._mounts.take(fd)
@@ -376,7 +378,7 @@ class Container:
 
     @property
     def ending(self) -> dict[str, Any]:
-        """The exit code and the time of the end in Unix seconds, as clients get them."""
+        """The container's end as clients get it: the exit code ("exit") and the time in Unix seconds ("at")."""
         return {"exit": self.exit_code, "at": self.ended_at}
 
     def _record(self, name: str, document: dict[str, Any], retry: float = 0.0) -> None:
@@ -399,8 +401,9 @@ class Container:
 def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace: int) -> int:
     """Fork a child that becomes the container's first process, and return its pid.
 
-    Without ``--pid host``, the child is in a new pid namespace. Later forks of the parent stay in the parent's own pid
-    namespace, to which ``own_pid_namespace`` refers. The child gets the descriptors ``inherited``.
+    Without ``--pid host``, the child is in a new pid namespace. Later forks of the supervisor stay in the supervisor's
+    pid namespace, to which the file descriptor ``own_pid_namespace`` refers. The child gets the file descriptors in
+    ``inherited``.
     """
     if not spec["pid_host"]:
         syscalls.unshare(syscalls.CLONE_NEWPID)

@@ -83,8 +83,8 @@ def _find_group(group: str, root: int) -> int:
 def _look_up(entries: Iterator[list[str]], reference: str) -> tuple[list[str] | None, int | None]:
     """Find the entry of passwd or group for ``reference``, which is a name or a number.
 
-    Returns (entry, number). The entry is the first that matches, or None. The number is ``reference`` as an integer, or
-    None if ``reference`` is a name.
+    Each of ``entries`` is a line of the file, split into fields. Returns (entry, number). The entry is the first that
+    matches, or None. The number is ``reference`` as an integer, or None if ``reference`` is a name.
     """
     number = _number(reference)
     matching = (e for e in entries if (e[0] == reference if number is None else _id(e[2]) == number))
@@ -94,7 +94,8 @@ def _look_up(entries: Iterator[list[str]], reference: str) -> tuple[list[str] | 
 def _entries(root: int, path: str) -> Iterator[list[str]]:
     """Yield the entries of the file ``path`` (`_PASSWD` or `_GROUP`), split into fields, as Docker reads them.
 
-    Spaces around a line are removed. A missing field is "". Only the group file has comments.
+    ``root`` is a file descriptor of the container's root directory. Spaces around a line are removed. A missing field
+    is "". Only the group file has comments.
     """
     for line in map(str.strip, root_paths.read_lines(root, path)):
         if line and not (path == _GROUP and line.startswith("#")):
@@ -102,9 +103,10 @@ def _entries(root: int, path: str) -> Iterator[list[str]]:
 
 
 def _id(text: str) -> int:
-    """Convert the id of an entry to an integer; return 0 if it is no number, as Docker does.
+    """Convert the user or group id ``text``, with or without a sign, to an integer; return 0 if it is no number.
 
-    Only 19 digits are used, because int() refuses over 4,300 digits.
+    Docker also takes such an id as 0. A number is cut to its first 19 digits, because int() refuses more than 4,300
+    digits. A number that was cut is still outside the range of valid ids (0 to `_LAST`). Leading zeros do not count.
     """
     size = int(_digits(text).lstrip("0")[:_TOO_LONG] or "0")
     return -size if text.startswith("-") else size
@@ -172,7 +174,8 @@ def _mask(names: set[str] | Sequence[str]) -> int:
 def assume(identity: Identity, capabilities: int) -> None:
     """Switch this process to the user ``identity``, and limit its capabilities to the bit mask ``capabilities``.
 
-    A user other than root first has no capabilities. The limit also holds for all programs that this process executes.
+    After this, root has the capabilities of the mask, and another user has none. A program that this process executes
+    can gain capabilities of the mask, but no others.
     """
     for number in range(len(CAPABILITIES)):
         if not capabilities >> number & 1:

@@ -66,7 +66,7 @@ def sealed_program() -> int:
 
 @cache
 def _sealed_copy(path: str, _version: tuple[int, ...]) -> int:
-    """Return a descriptor of a sealed copy of a program in memory.
+    """Return a file descriptor of a sealed (unchangeable) copy of the program ``path`` in memory.
 
     ``_version`` is the cache key: it changes if the program's file changes. Copies of older versions of the program
     remain until this process ends.
@@ -87,25 +87,26 @@ _STATE = ("status", "config.json", "seccomp.bpf")
 
 
 def create_arguments(run: str, container_id: str, *, bundle: str, log: str, pid_file: str, console: str) -> list[str]:
-    """Return the crun command line that creates a container whose first process waits for ``start``.
+    """Return the crun command line that creates a container whose first process waits for ``crun start``.
 
-    ``bundle`` is the directory with crun's input. ``log`` and ``pid_file`` are files that crun writes. ``console`` is
-    the socket to which crun sends the terminal, or "" without a terminal.
+    ``run`` is HAWSE_RUN. ``bundle`` is the directory with crun's input. ``log`` and ``pid_file`` are files that crun
+    writes. ``console`` is the socket to which crun sends the terminal, or "" without a terminal.
     """
     terminal = ["--console-socket", console] if console else []
     return [*_begin(run, log), "create", "--bundle", bundle, "--pid-file", pid_file, *terminal, container_id]
 
 
 def start_arguments(run: str, container_id: str) -> list[str]:
-    """Return the crun command line that lets a created container execute its command."""
+    """Return the crun command line that lets a created container execute its command; ``run`` is HAWSE_RUN."""
     return [PROGRAM, "--root", crun_root(run), "start", container_id]
 
 
 def exec_arguments(run: str, container_id: str, *, process: str, log: str, console: str, detach: bool) -> list[str]:
     """Return the crun command line that executes another process in a container.
 
-    The file ``process`` describes that process; crun writes its errors to ``log``. ``console`` is the socket to which
-    crun sends the terminal, or "" without a terminal.
+    ``run`` is HAWSE_RUN. The file ``process`` describes the process to execute. crun writes its own errors to the file
+    ``log``. ``console`` is the socket to which crun sends the terminal, or "" without a terminal. With ``detach``, crun
+    does not wait for the end of the process.
     """
     terminal = ["--console-socket", console] if console else []
     leave = ["--detach"] if detach else []
@@ -119,10 +120,10 @@ def _begin(run: str, log: str) -> list[str]:
 
 
 def keep_state(directory: ContainerDirectory) -> dict[str, int]:
-    """Open crun's files of a started container, and return a map from path to descriptor.
+    """Open crun's files of a started container, and return a map from each file's path to its open file descriptor.
 
-    The open descriptors keep the files' contents if the files are deleted. ``exec`` needs these files. Without the file
-    ``seccomp.bpf``, a command of ``exec`` could make all system calls.
+    The contents of the files are kept as long as the file descriptors are open, even if the files are deleted. ``exec``
+    needs these files. Without the file ``seccomp.bpf``, a command of ``exec`` could make all system calls.
     """
     state = os.path.join(crun_root(directory.run), os.path.basename(directory.path))
     kept = {}
@@ -144,9 +145,9 @@ def restore_state(kept: Mapping[str, int]) -> None:
 
 
 def unstarted(bundle: str) -> list[int]:
-    """Return the pids of the processes that still run crun to create a container; ``bundle`` is its directory.
+    """Return the pids of the processes that run crun to create a container; ``bundle`` is the container's directory.
 
-    The container's first process is one of these processes, because until ``start`` it still executes crun.
+    The container's first process is one of these processes, because until ``crun start`` it still executes crun.
     """
     option, pids = [b"--bundle", os.fsencode(bundle)], []
     for name in os.listdir("/proc"):
@@ -162,7 +163,7 @@ def unstarted(bundle: str) -> list[int]:
 
 
 def kill_unstarted(bundle: str) -> None:
-    """Kill the processes that are creating a container, and its waiting first process; ``bundle`` is its directory.
+    """Kill the processes that run crun to create a container (`unstarted`); ``bundle`` is the container's directory.
 
     Blocks until all these processes have ended, but at most `KILL_SECONDS`. The time is limited, because a hostile
     container can start processes with the same command line again and again.
@@ -264,7 +265,7 @@ def may_be_error(output: bytes) -> bool:
 
 
 def refusal(output: bytes, argv: Sequence[str]) -> bytes:
-    """Return runc's message in place of crun's message that the kernel refused to execute the command ``argv``.
+    """Translate crun's message that the kernel refused to execute the command ``argv`` into runc's message; return it.
 
     Example: "exec container process `/x`: Exec format error" gives "exec /x: exec format error". Any other ``output``
     is returned unchanged.

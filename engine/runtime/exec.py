@@ -3,8 +3,8 @@
 The calling process forks twice. The first child enters the container's namespaces and exits with the command's exit
 code. The second child is created in the container's pid namespace and becomes the command. Both children have their own
 sessions, so that the command continues if the caller is interrupted, as with Docker. Processes of the container see the
-second child in /proc. They cannot read its memory or its descriptors, because the child hides them until it executes
-the command.
+second child in /proc. They cannot read its memory or its file descriptors, because the child hides both until it
+executes the command.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def execute_in(
 
 
 def _await_exec(channel: socket.socket) -> int:
-    """Wait until the command is executed; return the master side of its terminal, or -1 without a terminal.
+    """Wait until the command has been started; return a file descriptor of its terminal's master, or -1 without it.
 
     ``channel`` is the socket on which the child sends the terminal or an error. Raises `RuntimeFailure` if the command
     cannot be executed.
@@ -160,10 +160,10 @@ def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
 def exec_environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
     """Return the environment of a command in a container; ``identity`` is the command's user.
 
-    It has these variables. If a name occurs twice, the later variable is used.
+    The environment has these variables. If a name occurs twice, the later variable is used.
 
     - With a terminal: TERM=xterm.
-    - The container's variables, without those that the request names without a value.
+    - The container's variables. An entry of the request that is only a name, without "=", removes this variable.
     - The variables of the request.
     - If HOME is then missing or empty: HOME, the home directory of the user.
     """

@@ -56,7 +56,8 @@ def delay_seconds(failures: int) -> float:
 class GuardedProcess:
     """One process that the guard keeps running: the agent or the supervisor (``name``).
 
-    ``hello`` and ``ping`` are messages that the process answers.
+    ``run`` is the directory HAWSE_RUN. The guard sends the message ``hello`` when it connects to the process. The guard
+    then sends ``ping`` regularly, to check that the process answers.
     """
 
     def __init__(self, loop: Loop, run: str, name: str, hello: bytes, ping: bytes) -> None:
@@ -183,7 +184,7 @@ class GuardedProcess:
 
 
 class Liveness:
-    """What the guard observes of a connected process: stops, unanswered pings, and sleep without processor time."""
+    """Detects that a connected process is stopped or hangs, from unanswered pings and the process's state in /proc."""
 
     def __init__(self) -> None:
         self._stopped = False
@@ -223,7 +224,7 @@ class Liveness:
 
 
 def _processor_time(pid: int) -> bytes:
-    """Return how many nanoseconds the process's main thread has run, as the text that the kernel writes."""
+    """Return how many nanoseconds the process's main thread has run, as decimal digits; b"" if this is unknown."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/schedstat", "rb") as file:
         return file.read().split()[0]
     return b""
@@ -254,7 +255,7 @@ def take_lock(run: str) -> int:
 def keep_lock(run: str, lock: int) -> bool:
     """Take the guard's lock again if the lock file was deleted; return False if another guard has the lock.
 
-    ``lock`` is the descriptor of the locked file.
+    ``run`` is the directory HAWSE_RUN. ``lock`` is the file descriptor of the locked file.
     """
     if resident.is_open(run, LOCK, lock):
         return True
@@ -270,7 +271,10 @@ def keep_lock(run: str, lock: int) -> bool:
 
 
 def main(run: str) -> None:
-    """Run as the guard of ``run`` until no process needs a guard; return immediately if another guard runs."""
+    """Run as the guard of the directory ``run`` until no process needs a guard.
+
+    Returns immediately if another guard runs.
+    """
     os.chdir("/")
     os.umask(0o077)
     os.closerange(3, _DESCRIPTORS_LIMIT)  # descriptors of the process that started the guard

@@ -73,7 +73,7 @@ def _describe(
 
 
 def _open_root(directory: ContainerDirectory) -> int:
-    """Open the root directory of the container; return the descriptor. Raises OSError if the container is stopped."""
+    """Open the container's root directory; return its file descriptor. Raises OSError if the container does not run."""
     known = directory.read("process") or {"pid": 0}
     return root_paths.open_root(f"/proc/{known['pid']}/root")
 
@@ -81,7 +81,8 @@ def _open_root(directory: ContainerDirectory) -> int:
 def _check_directory(root: int, path: str) -> None:
     """Check that the working directory ``path`` exists in the container; raises SetupFailed if it is missing.
 
-    Without this check, crun would create the directory. ``root`` is a descriptor of the container's root directory.
+    Without this check, crun would create the directory. ``root`` is a file descriptor of the container's root
+    directory.
     """
     try:
         os.close(syscalls.open_in_root(root, path, os.O_PATH))
@@ -100,7 +101,11 @@ def _execute(
     document: Mapping[str, Any],
     ended: Callable[[int], object] | None,
 ) -> int:
-    """Run crun with the process description ``document``; return the same values as `execute_in_image`."""
+    """Run crun with the process description ``document``, and return the exit code of the command.
+
+    Returns 0 immediately if the request is to run detached. Returns the constant `LEFT` if the user types the detach
+    keys; the exit code is then passed to ``ended`` later. Raises `SetupFailed` if crun cannot execute the command.
+    """
     with ExitStack() as stack:
         log, order = (_memory(stack, name) for name in ("log", "process"))
         os.write(order, json.dumps(document).encode("utf-8", "surrogateescape"))
@@ -175,7 +180,7 @@ def _become_crun(
 
 
 def _open_null(directory: ContainerDirectory) -> int:
-    """Open the container's /dev/null, or a new null device if the container has removed it; return the descriptor.
+    """Open the container's /dev/null, or a new null device if the container has removed it; return its file descriptor.
 
     This process is in a mount namespace of its own.
     """
@@ -211,7 +216,7 @@ class Terminal:
             return
 
     def receive(self, child: int) -> int:
-        """Wait for crun to send the master of the command's terminal, and return the master.
+        """Wait for crun to send the master of the command's terminal, and return it as a file descriptor.
 
         Returns -1 if ``child``, the process of crun, ends without sending the master.
         """

@@ -67,7 +67,8 @@ def run(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDirector
 def _may_start(setup: ChildSetup, first: int) -> bool:
     """Wait for the supervisor's message ``G``, which allows the start of the container; return whether it has arrived.
 
-    Returns False if the supervisor or the container's first process (the pid ``first``) ends before.
+    Returns False if the supervisor or the container's first process (the pid ``first``) ends before the message
+    arrives.
     """
     channel, pidfd = setup.channel.fileno(), os.pidfd_open(first)
     ready, _, _ = select.select([channel, pidfd], [], [])
@@ -86,7 +87,10 @@ def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int, p
 
 
 def _program(setup: ChildSetup) -> int | str:
-    """Return crun as a path or as a file descriptor; raises `SetupFailed` if crun is not installed."""
+    """Return a file descriptor of the sealed copy of crun, or crun's path if the supervisor has passed no copy.
+
+    Raises `SetupFailed` if crun is not installed.
+    """
     return setup.program if setup.program >= 0 else crun.find_program()
 
 
@@ -184,8 +188,8 @@ def _configure(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Mount the container's root and device tree, and make crun's configuration.
 
-    ``devices`` is a descriptor of the host's /dev. Returns the configuration, and a map from canonical mount points to
-    the paths that the user gave.
+    ``devices`` is a file descriptor of the host's /dev. Returns the configuration, and a map from canonical mount
+    points to the paths that the user gave.
     """
     place = os.path.realpath(directory.file("rootfs"))
     rootfs.mount_root(spec, place)
@@ -241,10 +245,10 @@ class Targets:
         self._mounted = {"/proc", "/sys", self.dev}
 
     def of(self, path: str, source: str, *, directory: bool) -> str:
-        """Make the mount point ``path`` for ``source`` if it is missing, and return its canonical path.
+        """Make the mount point ``path`` if it is missing, and return its canonical path.
 
-        With ``directory``, the mount point is a directory, otherwise a file. crun mounts ``source`` later. Raises
-        SetupFailed.
+        With ``directory``, the mount point is a directory, otherwise a file. ``source`` is the path that crun mounts
+        there later; it is used only in the error message. Raises SetupFailed.
         """
         try:
             target = self._ensure(path, directory=directory)
@@ -257,9 +261,10 @@ class Targets:
         return target
 
     def working_directory(self, path: str) -> str:
-        """Return the canonical path of the working directory; raises SetupFailed if ``path`` is not a directory.
+        """Return the canonical path of the working directory ``path``, and create the directory if it is missing.
 
-        A missing directory is created unless the container's root directory is read-only.
+        If the directory cannot be created (for example in a read-only root), returns ``path`` unchanged, and crun later
+        reports the error. Raises SetupFailed if a part of ``path`` exists but is no directory.
         """
         try:
             return root_paths.ensure(self._root, path, directory=True, mounted=self._mounted)

@@ -38,7 +38,8 @@ class ChildSetup:
     """The file descriptors that a container's forked process gets from the supervisor.
 
     They are a socket to the supervisor, the mount and network namespaces of the client, and the standard streams. For a
-    container of an image, ``program`` is the sealed copy of crun; otherwise ``program`` is -1.
+    container of an image or a directory, ``program`` is the sealed copy of crun. Without such a copy, ``program`` is
+    -1.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class ChildSetup:
 
 
 def run(spec: Mapping[str, Any], setup: ChildSetup) -> NoReturn:
-    """Set up and execute the container's command; never returns."""
+    """Create a hostfs container's namespaces and mounts, wait for ``G``, and execute its command; never returns."""
 
     def start() -> None:
         syscalls.hide_process()
@@ -68,10 +69,10 @@ def run(spec: Mapping[str, Any], setup: ChildSetup) -> NoReturn:
 
 
 def send_mounts(spec: Mapping[str, Any], setup: ChildSetup, text: bytes, pid: int | str = "self") -> None:
-    """Send the message ``text`` to the supervisor. With ``--pid host``, also send a descriptor of a mount namespace.
+    """Send the message ``text`` to the supervisor; with ``--pid host``, also send the mount namespace of a process.
 
-    It is the mount namespace of the process ``pid``. The supervisor may lack the right to open this namespace itself,
-    because that process hides itself.
+    The namespace is sent as a file descriptor. ``pid`` is the pid of the process, or "self" for this process. The
+    supervisor may lack the right to open the namespace itself, because the process hides itself (`hide_process`).
     """
     if not spec["pid_host"]:
         setup.channel.send(text)
@@ -129,9 +130,9 @@ def silence() -> None:
 
 
 def enter_namespaces(spec: Mapping[str, Any], setup: ChildSetup) -> None:
-    """Join the requested network namespace, and create new mount, UTS and IPC namespaces.
+    """Join or create the requested network namespace, and create new mount, UTS and IPC namespaces.
 
-    The new mount namespace is a copy of the caller's mount namespace.
+    The new mount namespace is a copy of the client's mount namespace. Also sets the host name and the domain name.
     """
     join_network(spec, setup)
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC)
@@ -142,7 +143,7 @@ def enter_namespaces(spec: Mapping[str, Any], setup: ChildSetup) -> None:
 
 
 def join_network(spec: Mapping[str, Any], setup: ChildSetup) -> None:
-    """Join the caller's mount namespace and the requested network namespace."""
+    """Join the client's mount namespace, and join or create the network namespace that ``spec`` requests."""
     syscalls.setns(setup.mounts, syscalls.CLONE_NEWNS)
     syscalls.setns(setup.network, syscalls.CLONE_NEWNET)
     if spec["netns"] == "":

@@ -74,7 +74,8 @@ class Jobs:
     def add(self, job: Job, *, durable: bool = False, delay: float = 0.0) -> None:
         """Register a job without executing it. The job replaces the container's earlier job.
 
-        With ``durable``, the next supervisor executes the job after ``delay`` seconds if this supervisor is killed.
+        A ``durable`` job is also written to a file. If this supervisor is killed, the next supervisor then executes the
+        job ``delay`` seconds after this call.
         """
         self.drop(self._jobs.get(job.container_id))
         self._jobs[job.container_id], job.durable = job, durable
@@ -94,7 +95,10 @@ class Jobs:
         self._start()
 
     def drop(self, job: Job | None) -> None:
-        """Remove a job that is done or not needed; idempotent. The job's program continues if it already runs."""
+        """Remove a job that is done or not needed; idempotent. The job's program continues if it already runs.
+
+        Nothing happens if ``job`` is None, or is no longer the container's job.
+        """
         if job is None or self._jobs.get(job.container_id) is not job:
             return
         del self._jobs[job.container_id]

@@ -50,7 +50,7 @@ class LogWriter:
 
     If the file has ``max_size`` bytes or more, it is rotated before the next entry: ``PATH`` becomes ``PATH.1``,
     ``PATH.1`` becomes ``PATH.2``, and so on. At most ``max_files`` files are kept. A ``max_size`` of 0 means no limit.
-    ``compress`` is called after each rotation.
+    ``compress`` is called after each rotation, to compress the rotated files. None means that they stay uncompressed.
     """
 
     def __init__(
@@ -62,7 +62,10 @@ class LogWriter:
         self._begin()
 
     def write(self, stream: str, data: bytes) -> None:
-        """Append the data of a stream to the log: write complete lines now, and buffer an incomplete line."""
+        """Append output to the log: write complete lines now, and buffer an incomplete line.
+
+        ``stream`` is "stdout" or "stderr"; each has its own buffer.
+        """
         if not self._path:
             return
         pending = self._partial.get(stream, b"") + data
@@ -98,7 +101,10 @@ class LogWriter:
                 self._write_rotating(entries)
 
     def _begin(self) -> None:
-        """Open the log. If that fails because the disk is full, the log is opened before the next entry is written."""
+        """Open the log, after the rotation of a killed supervisor was finished or undone.
+
+        Does nothing if the path is empty. If the disk is full, the log stays closed until the next entry is written.
+        """
         if not self._path:
             return
         try:
@@ -125,7 +131,10 @@ class LogWriter:
     # -------------------------------------------------------------------------------------------- rotation
 
     def _write_rotating(self, entries: list[bytes]) -> None:
-        """Write entries to the log. If the file is full, rotate the log before the next entry."""
+        """Write entries to the log; rotate the log before each entry for which the file has reached ``max_size``.
+
+        Each of ``entries`` is a line of the log file.
+        """
         group: list[bytes] = []
         size, fits = self._size, True
         for entry in [*entries, b""]:
@@ -140,10 +149,10 @@ class LogWriter:
             group, size, fits = [entry], len(entry), False
 
     def _rotate(self, data: bytes) -> None:
-        """Write ``data`` to a new file and replace the current log by the new file.
+        """Write ``data``, the next entries, to a new file and replace the current log by the new file.
 
         The new file is written before any file is renamed. Therefore no log data is lost if the supervisor is killed
-        during the rotation.
+        during the rotation. If the new file cannot be created, the current log is emptied and gets ``data``.
         """
         try:
             fd = os.open(self._path + NEXT, _FLAGS | os.O_TRUNC, 0o600)

@@ -50,9 +50,10 @@ def detach(kept: list[int]) -> None:
 
 
 def _keep(become: Callable[[], NoReturn], ended: Callable[[int], object], caller: int) -> NoReturn:
-    """Start the command (`become`) and wait for its end. Call ``ended`` with its exit code if the caller has left it.
+    """Start the command with ``become`` and wait for its end. If the caller has left the command, also call ``ended``.
 
-    ``caller`` is the read end of a pipe. The caller closes the other end when it leaves the command or ends.
+    ``ended`` gets the command's exit code. ``caller`` is the read end of a pipe. The caller closes the other end of the
+    pipe when it leaves the command or ends.
     """
     code = 1
     try:

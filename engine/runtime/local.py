@@ -51,16 +51,19 @@ _ATTEMPTS = 2
 
 
 class LocalRuntime(Struct, eq=False):
-    """Implements `engine.runtime.api.Runtime`; ``root`` is HAWSE_ROOT, ``run`` is HAWSE_RUN."""
+    """Implements `engine.runtime.api.Runtime`; ``root`` is HAWSE_ROOT, ``run`` is HAWSE_RUN.
+
+    ``_answers`` is False after a supervisor did not answer a request in time.
+    """
 
     root: Path
     run: Path
     _answers: bool = True  # False after a supervisor did not answer
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
-        """Create the container's namespaces and its first process, which waits for `start`.
+        """Create the container's namespaces, and a process that waits for `start`; raises `RuntimeFailure`.
 
-        The process gets a copy of the caller's mount tree. Raises `RuntimeFailure`.
+        The process gets a copy of the caller's mount tree.
         """
         directory = self._directory(spec.id)
         if self.state(spec.id).running:
@@ -80,7 +83,10 @@ class LocalRuntime(Struct, eq=False):
         return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
     def prepared(self, container_id: str) -> CreatedProcess:
-        """Wait until the container's process is ready for its start, and return it; raises `RuntimeFailure`."""
+        """Wait until the container is ready for `start`, except for its network.
+
+        Returns the process that will execute the command. Raises `RuntimeFailure` if the creation has failed.
+        """
         answer = self._ask({"op": "prepare", "id": container_id})
         return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
@@ -192,10 +198,10 @@ class LocalRuntime(Struct, eq=False):
             self.wait(container_id, None if limit is None else limit + _DEATH_SECONDS)
 
     def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
-        """Let the supervisor execute a program for the container after ``delay`` seconds.
+        """Let the supervisor execute the program ``argv`` for the container after ``delay`` seconds.
 
-        If the program fails, the supervisor executes it again. Returns the supervisor's identity. Raises
-        `RuntimeFailure`.
+        The variables ``env`` are added to the supervisor's environment. If the program fails, the supervisor executes
+        it again. Returns the supervisor's identity, a text with its pid and start time. Raises `RuntimeFailure`.
         """
         request = {"op": "schedule", "id": container_id, "delay": delay, "argv": list(argv), "env": dict(env)}
         return str(self._ask(request)["owner"])
@@ -297,10 +303,10 @@ class LocalRuntime(Struct, eq=False):
         return SupervisedStreams(connection)
 
     def watch_end(self, container_id: str, *, next_run: bool) -> SupervisedEnd:
-        """Return an object whose descriptor becomes readable at the end of the container's run.
+        """Return an object whose file descriptor becomes readable at the end of the container's run.
 
-        If the container has no process, the descriptor is readable immediately. With ``next_run``, such a container is
-        watched until the end of its next run.
+        If the container has no process, the file descriptor is readable immediately. With ``next_run``, a container
+        without a process is watched until the end of its next run.
         """
         return SupervisedEnd(self._ask_to_wait(container_id, next_run=next_run), self._directory(container_id))
 
@@ -334,8 +340,8 @@ class LocalRuntime(Struct, eq=False):
     ) -> Iterator[LogLine]:
         """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended.
 
-        ``wait`` gets descriptors, waits until one of them is readable, and returns the readable ones. It may raise an
-        error to end the iteration. None means `logs.wait_readable`.
+        ``path`` is the path of the log file. ``wait`` gets file descriptors, waits until one of them is readable, and
+        returns the readable ones. It may raise an error to end the iteration. None means `logs.wait_readable`.
         """
         return logs.read(path, options, lambda: self._ask_to_wait(container_id), wait or logs.wait_readable)
 
@@ -348,7 +354,10 @@ class LocalRuntime(Struct, eq=False):
         return process.open_pidfd(known["pid"], known["start"]) if known else None
 
     def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
-        """Send a request and the descriptors ``fds`` to the supervisor; return the reply. Raises `RuntimeFailure`."""
+        """Send a request to the supervisor, with the file descriptors ``fds``; return the reply, a JSON object.
+
+        Raises `RuntimeFailure`, also if the supervisor refuses the request.
+        """
         connection, answer = self._converse(request, fds)
         connection.close()
         return answer
@@ -357,7 +366,7 @@ class LocalRuntime(Struct, eq=False):
         """Send a request with the file descriptors ``fds`` to the supervisor; return the open connection and the reply.
 
         If the supervisor ends before it replies (because it is idle or was killed), the request is sent to the next
-        one. Raises `RuntimeFailure`.
+        supervisor. Raises `RuntimeFailure`, also if the supervisor refuses the request.
         """
         for _ in range(_ATTEMPTS):
             connection = supervisor_client.connect(self.run)
@@ -399,9 +408,10 @@ class LocalRuntime(Struct, eq=False):
                 supervisor_client.revive(self.run)
 
     def _ask_for_end(self, container_id: str) -> dict[str, Any] | None:
-        """Ask the supervisor for the end of a dead process; return the exit code and the time, or None if unknown.
+        """Ask the supervisor for the end of a dead process; return the fields of the file ``exit``, or None if unknown.
 
-        The supervisor knows the end even if a full disk prevents it from writing the container's file ``exit``.
+        The fields are the exit code ("code") and the time in Unix seconds ("at"). The supervisor knows the end even if
+        a full disk prevents it from writing the file.
         """
         if not self._answers:
             return None

@@ -58,8 +58,8 @@ class Compressor:
         """Rename the compressed file to the name of its original plus ``.gz``, and start with the next file.
 
         ``status`` is the wait status of the compressing process. After a failure, the compressed file is deleted
-        instead. The original may have been rotated again meanwhile, so it is found by its inode. ``source`` is a
-        descriptor of the original, so no other file can have its inode.
+        instead. The original may have been rotated again meanwhile, so it is found by its inode. ``source`` is an open
+        file descriptor of the original, so no other file can have its inode.
         """
         self._busy, inode = False, os.fstat(source).st_ino
         name = next((name for n in self._uncompressed() if _inode(name := f"{self._path}.{n}") == inode), "")
@@ -107,7 +107,7 @@ def _inode(path: str) -> int:
 def _compress(source: int, target: str, parent: int) -> NoReturn:
     """Compress a rotated log in the child process, then exit: with 0 if all data was written, else with 1.
 
-    ``source`` is a descriptor of the log, ``target`` the path of the compressed file, ``parent`` the pid of the
+    ``source`` is a file descriptor of the log, ``target`` the path of the compressed file, ``parent`` the pid of the
     supervisor.
     """
     try:

@@ -28,7 +28,7 @@ _ATTEMPTS = 100  # maximum attempts to open all files of a log; if the log is ro
 
 
 def wait_readable(descriptors: Sequence[int]) -> Sequence[int]:
-    """Wait until at least one of the descriptors is readable, and return the readable descriptors."""
+    """Wait until at least one of the file descriptors is readable, and return those that are readable."""
     return select.select(descriptors, [], [])[0]
 
 
@@ -55,9 +55,9 @@ def read(
 
 
 def _parse(line: bytes) -> tuple[LogLine | None, float]:
-    """Parse a line of a log; return the entry and its Unix time.
+    """Parse a line of a log file; return the entry and its time in Unix seconds.
 
-    The entry is None for an incomplete entry, which a full disk or a killed supervisor leaves.
+    Returns (None, 0.0) for an incomplete entry, which a full disk or a killed supervisor leaves.
     """
     try:
         document = json.loads(line)
@@ -183,9 +183,9 @@ def _inode(path: str) -> int:
 
 
 def _from_last(files: list[_File], count: int) -> list[tuple[_File, int]]:
-    """Return the files that hold the last ``count`` lines of a log, or all files if ``count`` is -1.
+    """Return the files that hold the last ``count`` lines of a log, the oldest first; all files if ``count`` is -1.
 
-    Each file is paired with the number of lines to skip in that file.
+    Each file is paired with the number of lines that the first call of `_File.lines` must omit.
     """
     chosen: list[tuple[_File, int]] = []
     for file in reversed(files):
@@ -254,7 +254,7 @@ class _Follower:
             file.close()
 
     def _find_newer(self) -> bool:
-        """Open the log files that are newer than the current one; return whether there are such files."""
+        """Open the log files that are newer than the file being read; return whether there are newer files."""
         current = self._current
         if current is not None and not current.compressed and current.inode == _inode(self._path):
             return False
@@ -294,7 +294,10 @@ def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket], wait
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Return whether the connection reports the container's end; False if only the supervisor has ended."""
+    """Return True if ``connection`` reports the container's end, or False if only the supervisor has ended.
+
+    ``connection`` is a readable result of ``ask_to_wait`` (see `read`).
+    """
     try:
         protocol.receive(connection)
     except (protocol.Broken, OSError):

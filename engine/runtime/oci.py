@@ -54,7 +54,8 @@ def configuration(
     """Return the whole OCI configuration of a container.
 
     ``root`` is the container's root directory. ``dev`` holds the directory that is mounted at /dev, and the canonical
-    path of /dev in ``root``. ``cwd`` is the working directory.
+    path of /dev in ``root``. ``cwd`` is the working directory, ``identity`` is the user of the command. ``mounts`` are
+    the bind mounts.
     """
     capabilities = capability_mask(spec["cap_add"], spec["cap_drop"], privileged=spec["privileged"])
     namespaces = ["ipc", "uts", "mount", "cgroup", *([] if spec["pid_host"] else ["pid"])]

@@ -38,7 +38,7 @@ class OnExit:
     def hold(self) -> None:
         """Prevent the command ``on_exit`` from running until `release` is called.
 
-        The caller's client does the work of the command itself.
+        A client of the supervisor does the work of the command itself.
         """
         self._holders += 1
 

@@ -177,7 +177,7 @@ def socket_address(path: str, name: str) -> Iterator[str]:
 
 
 def is_listening(run: str, name: str) -> bool:
-    """Return whether any process listens on the socket ``name``; this is faster than `connect`."""
+    """Return whether any process listens on the socket ``name`` in ``run``; this is faster than `connect`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection:
         try:
             with socket_address(run, name) as address:
@@ -227,10 +227,10 @@ def await_answer(connection: socket.socket, seconds: float | None) -> bool:
 
 
 def kill_if_stopped(connection: socket.socket, *, before: bool) -> bool:
-    """Return whether a signal (SIGSTOP) has stopped the peer; if ``before`` is also True, kill the peer.
+    """Return whether SIGSTOP has stopped the peer; kill the peer if it was also stopped at the caller's previous call.
 
-    ``before`` is the result of the caller's previous call. The kill is safe, because the peer is a resident process.
-    Its successor finds all data in files and in the kernel.
+    ``before`` is the result of the previous call. The kill is safe, because the peer is a resident process. Its
+    successor finds all data in files and in the kernel.
     """
     stopped = processes.is_stopped(credentials(connection)[0])
     if stopped and before:
@@ -279,7 +279,10 @@ def _status(pid: int) -> bytes:
 
 
 def _value(status: bytes, name: bytes) -> bytes:
-    """Return the value of the line ``name`` of /proc/PID/status, or b"" if the kernel has no such line."""
+    """Return the value of the line ``name`` of /proc/PID/status, or b"" if the kernel has no such line.
+
+    ``status`` is the content of the file.
+    """
     return status.partition(b"\n" + name + b":\t")[2].partition(b"\n")[0]
 
 

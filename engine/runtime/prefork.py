@@ -23,8 +23,8 @@ If the work ends earlier, the next idle child is forked at the end of the work.
 class IdleChild:
     """Forks an idle child in advance, and keeps at most one.
 
-    The function ``work`` runs in the child. Its argument is the child's end of a channel, from which `receive` gets the
-    descriptor.
+    ``work`` is the function that runs in the child. It gets the child's end of a socket pair to the parent. `receive`
+    waits there for a file descriptor, from which the child reads its work.
     """
 
     def __init__(self, work: Callable[[socket.socket], NoReturn]) -> None:
@@ -46,7 +46,10 @@ class IdleChild:
                 self._pid, self._channel = pid, ours
 
     def hand_over(self, descriptor: int) -> int:
-        """Pass a descriptor to the idle child; return the child's process id, or 0 if there is no idle child."""
+        """Pass a file descriptor to the idle child, which then starts its work; return the child's pid.
+
+        Returns 0 if there is no idle child.
+        """
         pid, channel = self._pid, self._channel
         self._pid, self._channel = 0, None
         if channel is not None:
@@ -68,15 +71,18 @@ class IdleChild:
 
 
 def has_work(channel: socket.socket) -> bool:
-    """Return whether an idle child must wake up: work waits in its channel, or the parent has closed the channel."""
+    """Return whether an idle child must wake up: the parent has sent a file descriptor, or has closed the channel.
+
+    ``channel`` is the child's end of the socket pair to the parent.
+    """
     return bool(select.select([channel], [], [], 0)[0])
 
 
 def receive(channel: socket.socket) -> int:
-    """Wait in an idle child until the parent sends the descriptor of the child's work, and return the descriptor.
+    """Wait in an idle child until the parent sends a file descriptor from which the child reads its work; return it.
 
-    ``channel`` is the child's end of the channel to the parent. Exits the process if the parent no longer needs the
-    child.
+    Exits the process if the parent has ended or no longer needs the child. ``channel`` is the child's end of the socket
+    pair to the parent.
     """
     _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
     if not descriptors:

@@ -32,7 +32,7 @@ class Broken(Exception):
 
 
 def frame(kind: int, payload: bytes) -> bytes:
-    """Return the bytes of one frame of the protocol; ``kind`` is the frame's type."""
+    """Return the bytes of one frame of the protocol; ``kind`` is the frame's type, such as `CONTROL` or `STDOUT`."""
     return _HEADER.pack(kind, len(payload)) + payload
 
 
@@ -48,7 +48,10 @@ class Decoder:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Add received data, and yield all frames that are now complete; raises `Broken` for a frame over 16 MiB."""
+        """Add received data, and yield (type, payload) of each frame that is now complete.
+
+        Raises `Broken` for a frame over 16 MiB.
+        """
         self._buffer += data
         while len(self._buffer) >= _HEADER.size:
             kind, length = _HEADER.unpack_from(self._buffer)
@@ -87,7 +90,7 @@ def receive(connection: socket.socket) -> dict[str, Any]:
 def receive_with_fds(connection: socket.socket) -> tuple[bytes, list[int]]:
     """Receive the data that has arrived and the file descriptors that came with it.
 
-    The file descriptors are closed on exec.
+    The data is b"" if the connection has ended. The file descriptors are closed on exec.
     """
     data, ancillary, _, _ = connection.recvmsg(_CHUNK, socket.CMSG_LEN(_MOST_FDS * 4), socket.MSG_CMSG_CLOEXEC)
     return data, [fd for _, _, packed in ancillary for (fd,) in struct.iter_unpack("=i", packed)]

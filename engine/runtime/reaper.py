@@ -37,7 +37,7 @@ class Children:
         self._expected[pid] = ended
 
     def forget(self, pid: int) -> None:
-        """Ignore the wait status of ``pid``; idempotent."""
+        """Remove the function that `expect` registered for ``pid``, so that the process is only reaped; idempotent."""
         self._expected.pop(pid, None)
 
     def _reap(self, _events: int) -> None:
@@ -55,6 +55,10 @@ class Children:
 
 
 def leave_parent() -> None:
-    """Stop writing received signals to the parent's signal pipe. A forked child calls this function first."""
+    """Detach a forked child from the supervisor's signal handling; the child calls this function first.
+
+    The child then writes no received signals to the pipe that it shares with the supervisor. SIGCHLD gets its default
+    handling.
+    """
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -63,10 +63,10 @@ def _copy(master: int, ended: int, stdio: Stdio, request: ExecCreate) -> bool:
 def _leave_reader(master: int, *, own_session: bool) -> None:
     """Fork a process that reads the output of the command's terminal until no process has the terminal open.
 
-    Without this process, the kernel would send SIGHUP to the command when ``master``, the terminal's master, is closed.
-    With ``own_session``, the process leaves the session of the user's terminal. Without it, the process stays in its
-    parent's session. There, `engine.containers.detached_exec` can tell it from a detached command, which has a session
-    of its own.
+    Without this reader, the kernel would send SIGHUP to the command when ``master``, the terminal's master, is closed.
+    With ``own_session``, the reader gets a new session, outside the session of the user's terminal. Otherwise the
+    reader stays in the session of its parent. `engine.containers.detached_exec` can then tell the reader from a
+    detached command, which has a session of its own.
     """
     if os.fork():
         return

@@ -27,7 +27,7 @@ _BACKLOG = 128
 
 
 def open_lock(run: str, name: str) -> int:
-    """Open the lock file ``name`` in the directory ``run``, and create it if it is missing; return its descriptor."""
+    """Open the lock file ``name`` in ``run``, and create it if it is missing; return its file descriptor."""
     move_foreign_file(run, name, stat.S_ISREG)
     return os.open(os.path.join(run, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
@@ -35,8 +35,8 @@ def open_lock(run: str, name: str) -> int:
 def move_foreign_file(run: str, name: str, is_right: Callable[[int], bool]) -> None:
     """Rename the file ``name`` in ``run`` if it has the wrong type for a lock file or a socket; idempotent.
 
-    Another program may have created the file. ``is_right`` gets the file's mode (st_mode) and returns whether the type
-    is right, such as `stat.S_ISREG` for a lock file.
+    Another program may have created the file. Its new name is the old name with a number appended. ``is_right`` gets
+    the file's mode (st_mode) and returns whether the type is right, such as `stat.S_ISREG` for a lock file.
     """
     path = os.path.join(run, name)
     with contextlib.suppress(OSError):
@@ -84,14 +84,17 @@ def idle_seconds(variable: str, default: float) -> float:
 
 
 def sign(lock: int) -> None:
-    """Write this process's identity into the lock file that it has locked, so that `holder` finds this process."""
+    """Write this process's identity into the lock file that it has locked, so that `holder` finds this process.
+
+    ``lock`` is the file descriptor of the locked file.
+    """
     with contextlib.suppress(OSError):  # a full disk must not prevent the start
         os.ftruncate(lock, 0)
         os.pwrite(lock, process.identity().encode(), 0)
 
 
 def holder(run: str, name: str) -> int:
-    """Return the pid of the process that has signed the lock file ``name``, or 0 if that process has ended."""
+    """Return the pid of the process that has signed the lock file ``name`` in ``run``; 0 if it has ended."""
     try:
         with open(os.path.join(run, name), encoding="utf-8", errors="replace") as file:
             signature = file.read(64)
@@ -103,7 +106,7 @@ def holder(run: str, name: str) -> int:
 class Residence:
     """The lock file and the socket of a resident process. `restore` creates them again if they were deleted.
 
-    ``lock`` is the descriptor of the locked file. The caller handles the connections of ``listener``.
+    ``lock`` is the file descriptor of the locked file. The caller handles the connections of ``listener``.
     """
 
     def __init__(self, run: str, names: tuple[str, str], lock: int, listener: socket.socket) -> None:
@@ -176,7 +179,10 @@ def claim(run: str, name: str) -> socket.socket | None:
 
 
 def _is_claimed(run: str, address: bytes) -> bool:
-    """Return whether the process that listens at ``address`` is hawse's own and has the same directory ``run``."""
+    """Return whether the process that listens at ``address`` is hawse's own and has the same directory ``run``.
+
+    ``address`` is the abstract socket address that belongs to ``run`` (`claim`).
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(1)
         try:
@@ -192,8 +198,8 @@ def _is_claimed(run: str, address: bytes) -> bool:
 def close_probe(holder: socket.socket) -> None:
     """Accept and close a connection to the claimed address; ``holder`` is the socket that `claim` has returned.
 
-    The peer only checks whether this process is hawse's own. The event loop calls this function when ``holder`` is
-    readable.
+    Another process connects only to check whether this process is hawse's own. The event loop calls this function when
+    ``holder`` is readable.
     """
     with contextlib.suppress(OSError):
         holder.accept()[0].close()

@@ -48,7 +48,11 @@ def is_blocked(directory: str, path: str) -> bool:
 
 
 def read_lines(root: int, path: str) -> Iterator[str]:
-    """Yield the lines of a regular file, up to `FILE_LIMIT_BYTES`; yield nothing if there is no such file."""
+    """Yield the lines of a regular file in a container's root directory; yield nothing if the file cannot be opened.
+
+    ``root`` is a file descriptor of the root directory, which symbolic links in ``path`` cannot leave. Only the first
+    `FILE_LIMIT_BYTES` bytes of the file are read.
+    """
     try:
         handle = syscalls.open_in_root(root, path, os.O_PATH)
     except OSError:
@@ -71,9 +75,9 @@ def read_lines(root: int, path: str) -> Iterator[str]:
 def ensure(root: int, path: str, *, directory: bool, replace: bool = False, mounted: Collection[str] = ()) -> str:
     """Create ``path`` as a file or directory if it is missing; return its canonical path, without symbolic links.
 
-    ``root`` is a descriptor of the root directory. With ``replace``, a symbolic link in ``path``, or a file where a
-    directory is needed, is removed. A real directory or file is created instead, as Docker does in the writable layer.
-    Nothing is created at or below a path in ``mounted``, because a mount will cover that path. Raises OSError.
+    ``root`` is a file descriptor of the root directory. With ``replace``, a symbolic link in ``path``, or a file where
+    a directory is needed, is removed. A real directory or file is created instead, as Docker does in the writable
+    layer. Nothing is created at or below a path in ``mounted``, because a mount will cover that path. Raises OSError.
     """
     todo, done, links = deque(path.split("/")), list[str](), 0
     while todo:
@@ -103,10 +107,10 @@ def ensure(root: int, path: str, *, directory: bool, replace: bool = False, moun
 
 
 def _step(parent: int, name: str, *, directory: bool, replace: bool) -> str | None:
-    """Create the path component ``name`` in the directory ``parent`` if it is missing.
+    """Create the path component ``name`` in the directory ``parent`` (a file descriptor) if it is missing.
 
     If a symbolic link has this name and is kept, returns the target of the link, otherwise None. With ``replace``, a
-    symbolic link, or a file where a directory is needed, is replaced.
+    symbolic link, or a file where a directory is needed, is replaced. Raises OSError.
     """
     try:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)

@@ -161,11 +161,11 @@ def _mount_fresh(source: str, target: str, fstype: str, flags: int, data: str = 
 def make_devices(devices: int, dev: str, *, privileged: bool, console: bool) -> None:
     """Mount a /dev at the path ``dev`` with a few devices, or with all devices for a privileged container.
 
-    ``devices`` is a descriptor of the host's /dev. With ``console``, the container has a terminal. An unprivileged
+    ``devices`` is a file descriptor of the host's /dev. With ``console``, the container has a terminal. An unprivileged
     container has CAP_MKNOD as in Docker. It can make other devices, but it cannot open them (MS_NODEV).
 
-    The device files are new, because the container may change their modes and owners. They are on a file system
-    without MS_NODEV below /dev, and are bound from there.
+    The device files are new, because the container may change their modes and owners. They are on a file system without
+    MS_NODEV below /dev, and are bound from there.
     """
     names = list(_all_devices(devices)) if privileged else _DEVICES
     syscalls.mount("tmpfs", dev, "tmpfs", MS_NOSUID, "size=65536k,mode=755")
@@ -182,10 +182,10 @@ def make_devices(devices: int, dev: str, *, privileged: bool, console: bool) -> 
 
 
 def _new_device(devices: int, directory: str, name: str) -> int:
-    """Make a device file like the host's in ``directory``, and return a descriptor of it.
+    """Make a copy of the host's device file ``name`` in ``directory``, and return a file descriptor of the copy.
 
-    Devices that every container has get Docker's mode and owner. Returns a descriptor of the host's own file if this
-    process may not make devices.
+    ``devices`` is a file descriptor of the host's /dev. Devices that every container has get Docker's mode and owner.
+    Returns a file descriptor of the host's own file if this process may not make devices.
     """
     original, path = f"{_path_of(devices)}/{name}", f"{directory}/{name}"
     status = os.stat(original)
@@ -200,7 +200,7 @@ def _new_device(devices: int, directory: str, name: str) -> int:
 
 
 def is_null(fd: int) -> bool:
-    """Return whether a descriptor is a null device.
+    """Return whether a file descriptor refers to a null device.
 
     The host's /dev/null must not become a stream of a container, because the container may change its mode and owner.
     """
@@ -209,7 +209,7 @@ def is_null(fd: int) -> bool:
 
 
 def own_null(fd: int) -> int:
-    """Return a descriptor of the container's /dev/null if ``fd`` is a null device, else ``fd`` itself.
+    """Return a new file descriptor of the container's /dev/null if ``fd`` is a null device, else ``fd`` itself.
 
     This process is in the container's mount namespace.
     """
@@ -217,7 +217,7 @@ def own_null(fd: int) -> int:
 
 
 def new_null(directory: str) -> int:
-    """Open a new null device, whose file is on a temporary mount at ``directory``; return the descriptor.
+    """Open a new null device, whose file is on a temporary mount at ``directory``; return its file descriptor.
 
     This process is in a mount namespace of its own. Opens the host's /dev/null if this process may not make devices.
     """

@@ -18,7 +18,10 @@ LOOKS_LIMIT = 2  # maximum number of checks that wait for the end of a change
 
 
 class RunWatch:
-    """Compares the inodes and modification times of directories with those that `accept` has saved."""
+    """Detects that entries of the directory ``run`` and of its directories ``names`` are created or deleted.
+
+    It compares the directories' inodes and modification times with those that `accept` has saved.
+    """
 
     def __init__(self, run: str, names: Sequence[str]) -> None:
         self._paths = [run, *(os.path.join(run, name) for name in names)]
@@ -47,7 +50,7 @@ class RunWatch:
         return True
 
     def entries(self) -> set[str]:
-        """Return the paths of all entries of the directories."""
+        """Return the paths of all entries of the watched directories."""
         paths = set()
         for directory in self._paths:
             with contextlib.suppress(OSError):

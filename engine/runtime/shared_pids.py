@@ -25,7 +25,7 @@ class MountNamespace:
         self._fd = -1
 
     def take(self, fd: int) -> None:
-        """Hold the container's mount namespace, to which the descriptor ``fd`` refers; `close` closes ``fd``.
+        """Hold the container's mount namespace, to which the file descriptor ``fd`` refers; `close` closes ``fd``.
 
         If the supervisor or process 1 is in this namespace, ``fd`` is closed at once and nothing is held. Otherwise
         `end` would kill them.
@@ -80,12 +80,15 @@ class MountNamespace:
 
 
 def open_of(pid: int | str) -> int:
-    """Return a file descriptor of the mount namespace of a process; raises OSError."""
+    """Return a file descriptor of a process's mount namespace; ``pid`` is a pid, or "self". Raises OSError."""
     return os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _is_at(namespace: os.stat_result, entry: str) -> bool:
-    """Return whether the process ``entry`` of /proc is in the mount namespace ``namespace``."""
+    """Return whether the process ``entry`` of /proc is in the mount namespace with the status ``namespace`` (fstat).
+
+    Returns False if the process has ended.
+    """
     try:
         return os.path.samestat(namespace, os.stat(f"/proc/{entry}/ns/mnt"))
     except OSError:

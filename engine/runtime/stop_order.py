@@ -53,7 +53,8 @@ class StopOrder:
     def resume(self) -> None:
         """Continue the request to stop that an earlier supervisor has written to the file ``stop``.
 
-        SIGKILL is sent at the deadline in the file, if it has one. Without the file, nothing happens.
+        If the file has a deadline, SIGKILL is sent at this time. If the clock has been set back, SIGKILL is sent at the
+        end of the grace period in the file, counted from now. Without the file, nothing happens.
         """
         document = self._directory.read("stop")
         if document is not None:

@@ -81,9 +81,10 @@ class Streams:
             self.begin()
 
     def _open_fifo(self, name: str, adopted: int, number: int, mode: int) -> int:
-        """Open the FIFO ``name`` with ``mode``, the flags of open(2), and return its descriptor.
+        """Open the FIFO ``name`` with ``mode``, the flags of open(2), and return its file descriptor.
 
-        If the FIFO's file was deleted, open the FIFO that the process ``adopted`` has as descriptor ``number``.
+        If the FIFO's file was deleted, open the FIFO that the process ``adopted`` has as file descriptor ``number``. An
+        ``adopted`` of 0 means that there is no such process.
         """
         if adopted and not os.path.lexists(self._directory.file(name)):
             with contextlib.suppress(OSError):
@@ -96,9 +97,10 @@ class Streams:
         return os.open(self._directory.make_fifo(name), mode | _FIFO | os.O_NONBLOCK)
 
     def open_for_child(self) -> tuple[int, int, int]:
-        """Open the ends of the standard streams that the container's process gets; the caller closes these ends.
+        """Open the container's ends of its standard input, output and error; return the three file descriptors.
 
-        With a terminal, each end is /dev/null, because the process opens the terminal itself (`init.connect_streams`).
+        The caller closes them. With a terminal, each is /dev/null, because the process opens the terminal itself
+        (`init.connect_streams`).
         """
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         if self._spec["tty"]:
@@ -111,7 +113,7 @@ class Streams:
         return os.open(self._directory.file("stdin"), mode | _FIFO), out, err
 
     def take_terminal(self, master: int) -> None:
-        """Use the master of the container's terminal as the supervisor's end of all streams."""
+        """Use the container's terminal for all streams; ``master`` is a file descriptor of its master."""
         os.set_blocking(master, False)
         self._terminal, self._outputs[master] = master, protocol.STDOUT
         if self._spec["open_stdin"]:
@@ -130,7 +132,10 @@ class Streams:
         self.resume()
 
     def feed(self, data: bytes) -> None:
-        """Write ``data`` to standard input. With b"", close the input if the container has the option stdin_once."""
+        """Write ``data`` to the container's standard input; b"" means that the client's input has ended.
+
+        The container's input is then closed if the container has the option stdin_once and no terminal.
+        """
         if data:
             self._unsent += data
         elif self._spec["stdin_once"] and not self._spec["tty"]:
@@ -196,9 +201,10 @@ class Streams:
             self.resume()
 
     def _copy(self, fd: int, kind: int) -> int:
-        """Copy available data of the stream ``fd``; return its number of bytes, or 0 at the end or without data.
+        """Copy available data of the stream ``fd`` to the log and the clients; return its number of bytes.
 
-        ``kind`` is the type of the frames that clients get.
+        Returns 0 at the end of the stream or if no data is available. ``kind`` is the type of the frames that clients
+        get.
         """
         try:
             data = os.read(fd, _CHUNK)
@@ -213,9 +219,9 @@ class Streams:
         return size
 
     def _first_words(self, data: bytes, kind: int) -> bytes:
-        """Replace crun's message that the command cannot be executed by the message of runc.
+        """Return ``data``, but translate crun's message that the command cannot be executed into the message of runc.
 
-        Only the first output of a container can be such a message. All other ``data`` is returned unchanged.
+        Only the first output of a container can be such a message. ``kind`` is the stream, as a type of frame.
         """
         fresh, self._fresh = self._fresh, False
         if not fresh or self._spec["rootfs"] == "/" or (kind == protocol.STDOUT and not self._spec["tty"]):

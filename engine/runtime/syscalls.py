@@ -46,7 +46,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
-    """Mount a file system or change a mount with the system call mount(2)."""
+    """Mount a file system or change a mount with the system call mount(2).
+
+    ``flags`` are the flags ``MS_…``. ``data`` has the options of the file system, separated by commas.
+    """
     check(
         _libc.mount(
             os.fsencode(source),
@@ -104,10 +107,10 @@ def set_process_name(name: str) -> None:
 
 
 def open_in_root(root: int, path: str, flags: int, *, links: bool = True) -> int:
-    """Open ``path`` inside the root directory with the descriptor ``root``; ``flags`` are those of open(2).
+    """Open ``path`` inside a root directory and return the file descriptor; ``flags`` are those of open(2).
 
-    Absolute paths and symbolic links cannot leave this directory. If ``links`` is False, opening fails for a path that
-    has a symbolic link.
+    ``root`` is a file descriptor of the root directory. Absolute paths and symbolic links cannot leave this directory.
+    If ``links`` is False, opening fails for a path that has a symbolic link.
     """
     resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (0 if links else RESOLVE_NO_SYMLINKS)
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, resolve)
@@ -149,7 +152,7 @@ def refuse_new_privileges() -> None:
 
 
 def drop_from_bounding_set(capability: int) -> None:
-    """Remove a capability from the bounding set.
+    """Remove a capability from the bounding set; ``capability`` is its number, such as 0 for CAP_CHOWN.
 
     This process and all programs that it executes can never gain the capability again.
     """

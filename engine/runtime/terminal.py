@@ -16,7 +16,7 @@ END_OF_INPUT = b"\x04"  # the key ctrl-d
 
 
 def size(fd: int) -> tuple[int, int]:
-    """Return the (rows, columns) of a terminal, or zeros if ``fd`` is not a terminal."""
+    """Return the (rows, columns) of a terminal, or (0, 0) if ``fd`` is not a terminal."""
     try:
         rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(8)))
     except OSError:
