@@ -106,7 +106,7 @@ class _Files(ABC):
 
     @abstractmethod
     def open(self, name: str) -> _Slice:
-        """Open a file; raises `InvalidArgument` if the file is missing."""
+        """Open the file ``name`` of the image for reading; raises `InvalidArgument` if the file is missing."""
 
     def read(self, name: str, digest: str = "", size: int = -1) -> bytes:
         """Return the content of a small file of the image after checking its size in bytes and its digest.
@@ -146,7 +146,7 @@ class _Directory(_Files):
             self._files[name] = stack.enter_context(io.FileIO(descriptor))
 
     def open(self, name: str) -> _Slice:
-        """Open a file; raises `InvalidArgument` if the file is missing."""
+        """Open the file ``name`` of the directory for reading; raises `InvalidArgument` if the file is missing."""
         file = self._files.get(posixpath.basename(name))
         if file is None:
             raise InvalidArgument(f"the download lacks {shown(name)}")
@@ -171,7 +171,7 @@ class _Archive(_Files):
                 self._links[name] = posixpath.join(start, member.linkname.decode("utf-8", "replace"))
 
     def open(self, name: str) -> _Slice:
-        """Open a file of the archive; raises `InvalidArgument` if it is missing.
+        """Open the file ``name`` of the archive for reading; raises `InvalidArgument` if it is missing.
 
         Links are followed, but only to other members of the archive.
         """
@@ -244,7 +244,8 @@ def _from_index(archive: _Files, index: Mapping[str, Any], name: str = "", depth
     """Yield the images of an OCI index, and of the indexes nested in it.
 
     A nested index lists one image for several platforms. `_of_this_platform` chooses from the entries of a nested
-    index. ``name`` is the image name in the outer index, or "". ``depth`` is 0 for the archive's own index.
+    index. Images for another operating system than Linux are left out. ``name`` is the image name in the outer index,
+    or "". ``depth`` is 0 for the archive's own index.
     """
     where = "struct field Index.manifests"
     entries = [object_at(e, where, "v1.Descriptor") for e in list_at(index.get("manifests"), where, "[]v1.Descriptor")]
@@ -310,7 +311,7 @@ def _platform(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _of_this_platform(entries: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return the entries of an OCI index for this machine's platform, or all entries if no entry is for it."""
+    """Return the entries of an OCI index that are for this machine's platform or name no platform; else all entries."""
     fitting = [entry for entry in entries if _platform(entry) in (("linux", architecture()), ("", ""))]
     return fitting or entries
 

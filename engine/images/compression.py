@@ -46,7 +46,7 @@ class Decompressor(Protocol):
         """The input data that follows the end of the compressed member."""
 
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
-        """Decompress ``data`` and return at most ``max_length`` bytes."""
+        """Decompress ``data`` and return at most ``max_length`` bytes; -1 means no limit."""
 
 
 class _Gzip:

@@ -116,8 +116,8 @@ def _created(value: object) -> str:
     """Return an image's creation time in UTC (RFC 3339); ``value`` is the field ``created`` of the image configuration.
 
     If ``value`` is None, the result is the start of the year 1, as in Go. Raises `InvalidArgument` if ``value`` is not
-    a time. Also raises it for a time that is outside the years 1 to 9999, or less than two days inside. In another time
-    zone, the year of such a time could be 0 or 10000.
+    a time, or a time outside the years 1 to 9999. The first two and the last two days of this period are refused too.
+    In another time zone, their year could be 0 or 10000. Only the exact start of the year 1 is accepted.
     """
     if value is None:
         return timestamps.NEVER
@@ -253,7 +253,7 @@ def render_summary(record: ImageRecord, created: int) -> dict[str, Any]:
 
 
 def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any]:
-    """Return the document of GET /images/{name}/json for an image."""
+    """Return the document of GET /images/{name}/json for an image; ``config`` is the image configuration."""
     layers = (config.get("rootfs") or {}).get("diff_ids") or []
     return {
         "Id": record.id,
@@ -277,7 +277,7 @@ def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any
 def _layer(rootfs: str) -> dict[str, str]:
     """Return the directories of an image's only layer in the form of Docker's inspect document.
 
-    As in Docker, the directories ``MergedDir`` and ``WorkDir`` do not exist.
+    ``rootfs`` is the image's root directory. As in Docker, the directories ``MergedDir`` and ``WorkDir`` do not exist.
     """
     place = os.path.dirname(rootfs)
     return {

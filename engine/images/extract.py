@@ -47,7 +47,8 @@ class Unpacked(Struct, frozen=True):
 
     - ``size`` is the number of bytes in all unpacked files.
     - ``read`` is the number of bytes in all layers; `Limits.size` is its maximum. A layer counts with its compressed or
-      its decompressed size, whichever is larger. Zeros after the compressed data decompress to nothing, but must count.
+      its decompressed size, whichever is larger. A large compressed layer can have a small content, because zeros may
+      follow the compressed data.
     - ``members`` is the number of members, of missing parent directories and of layers; `Limits.members` is its
       maximum.
     - ``diff_ids`` are the hexadecimal SHA-256 digests of the uncompressed layers.
@@ -90,9 +91,10 @@ def unpack(layers: Sequence[Layer], root: str, limits: Limits) -> Unpacked:
 
 
 def _unpack_inside(layers: Sequence[Layer], root: str, limits: Limits, report: int, parent: int) -> NoReturn:
-    """Unpack layers in the child process, with ``root`` as its root directory.
+    """Unpack layers in the child process, with ``root`` as its root directory; never returns.
 
-    The result is written to the file descriptor ``report``. ``parent`` is the pid of the parent process.
+    The result, or the error, is written as JSON to the file descriptor ``report``. ``parent`` is the pid of the parent
+    process.
     """
     try:
         syscalls.die_with_parent(parent)
@@ -147,8 +149,8 @@ def _unpack_one(stream: io.RawIOBase, placer: Placer, limits: Limits) -> None:
 def _verify(layer: Layer, number: int, blob: Measured, diff_id: str) -> None:
     """Compare an unpacked layer with the size and digests that its archive states; raises `InvalidArgument`.
 
-    ``number`` is the layer's position, ``blob`` the layer as stored, and ``diff_id`` the digest of its uncompressed
-    form. The error has Docker's message if Docker has one.
+    ``number`` is the layer's position, starting at 0. ``blob`` is the layer as stored, and ``diff_id`` the digest of
+    its uncompressed form. The error has Docker's message if Docker has one.
     """
     if layer.size not in (-1, blob.size):
         raise InvalidArgument(f"{shown(layer.name)} has {blob.size} bytes instead of {layer.size}")

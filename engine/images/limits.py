@@ -20,7 +20,7 @@ _USABLE = 0.9  # share of the free bytes and inodes that an import may use
 
 
 class Limits(Struct, frozen=True):
-    """The maximum bytes and members of an archive.
+    """The maximum size of an archive in bytes (``size``), and its maximum number of members (``members``).
 
     ``why`` is a text for error messages that says where the byte limit comes from.
     """
@@ -44,9 +44,9 @@ def limits_for(directory: str) -> Limits:
 
 
 def within_free_space(limits: Limits, directory: str) -> Limits:
-    """Return the limits, lowered to nine tenths of the disk's free bytes and inodes if they are higher.
+    """Return ``limits``, lowered to at most nine tenths of the free bytes and free inodes of a disk.
 
-    ``directory`` is on this disk.
+    ``directory`` is on this disk. Inodes are not compared if the file system creates inodes when they are needed.
     """
     status = os.statvfs(directory)
     size, members = limits.size, limits.members

@@ -112,7 +112,7 @@ class Placer:
             raise InvalidArgument(self._limits.too_large("image"))
 
     def _make_parents(self, directory: bytes) -> None:
-        """Create the missing directories above a member; each new directory counts as a member."""
+        """Create the missing parts of ``directory``, the parent of a member; each new directory counts as a member."""
         if directory == self._parent:
             return
         if not os.path.isdir(directory):
@@ -121,10 +121,11 @@ class Placer:
         self._parent = directory
 
     def _keep_times(self, directory: bytes) -> None:
-        """Save the times of a directory, because the following members change its content; see `_restore_times`.
+        """Save the times of a directory, because the following members change its content.
 
-        As in Docker, the times of a directory are lost if it is no member of the current layer. Only one directory's
-        times are saved, because the times of all directories of a malicious archive would fill the memory.
+        `_restore_times` restores these times. First restores the times of the directory that was saved before. As in
+        Docker, the times of a directory are lost if it is no member of the current layer. Only one directory's times
+        are saved, because the times of all directories of a malicious archive would fill the memory.
         """
         self._restore_times()
         if hash(directory) in self._named:
@@ -276,7 +277,7 @@ def inside(name: bytes) -> bytes:
 
 
 def _make_directory(name: bytes, parent: int) -> None:
-    """Create the directory ``name`` in ``parent``; raises NotADirectoryError if ``name`` exists.
+    """Create the directory ``name`` in ``parent`` (a file descriptor); raises NotADirectoryError if ``name`` exists.
 
     The caller could not open ``name`` as a directory. If it exists, it is therefore a dangling symbolic link.
     """
@@ -302,9 +303,10 @@ def _is_directory(path: bytes) -> bool:
 
 
 def _set_attributes(member: TarMember, path: bytes, fd: int | None = None) -> None:
-    """Set the owner, extended attributes, mode and time of a file.
+    """Set the owner, extended attributes, mode and time of the file ``path`` to those of ``member``.
 
-    If ``fd`` is given, the file is accessed through ``fd`` instead of ``path``.
+    If the file descriptor ``fd`` is given, the file is accessed through ``fd`` instead of ``path``. Raises OSError, and
+    `InvalidArgument` for an id or an attribute that cannot be set.
     """
     if not (0 <= member.uid <= _LARGEST_ID and 0 <= member.gid <= _LARGEST_ID):
         raise InvalidArgument(f"{shown(path)}: invalid user or group id")

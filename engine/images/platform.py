@@ -108,7 +108,10 @@ def mismatch(reference: str, requested: Platform, actual: Platform) -> NotFound:
 
 
 def choose(manifests: Any, requested: Platform) -> Mapping[str, Any]:
-    """Return the entry of a manifest list for the platform ``requested``; raises `NotFound` with Docker's message."""
+    """Return the entry of a manifest list for the platform ``requested``; raises `NotFound` with Docker's message.
+
+    ``manifests`` is the JSON value of the list's field ``manifests``.
+    """
     entries = [object_at(e, _WHERE, "v1.Descriptor") for e in list_at(manifests, _WHERE, "[]v1.Descriptor")]
     for entry in entries:
         if requested.fits(platform_of(object_at(entry.get("platform"), _WHERE, "v1.Platform"))):

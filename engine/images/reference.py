@@ -13,9 +13,10 @@ _IDENTIFIER = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 
 
 def normalise(reference: str) -> str:
-    """Return a reference as ``name:tag`` or with its digest; the default tag is ``latest``. Raises `InvalidArgument`.
+    """Return an image reference in its stored form: ``name:tag``, with the default tag ``latest``.
 
-    A digest in the reference is kept, so that the reference never matches an image that only has the same name.
+    Raises `InvalidArgument`. A reference with a digest gives ``name@digest`` or ``name:tag@digest``. Because the digest
+    is kept, the reference never matches an image that only has the same name.
     """
     return str(parse_reference(reference))
 

@@ -38,8 +38,8 @@ Pax = dict[bytes, bytes]
 class TarMember(Struct):
     """One member of a tar archive.
 
-    ``size`` is the size of the unpacked file, ``stored`` the size of the content that follows the header; both in
-    bytes.
+    ``type`` is the type flag of the header, one byte. ``size`` is the size of the unpacked file, ``stored`` the size of
+    the content that follows the header; both in bytes.
     """
 
     name: bytes
@@ -159,10 +159,10 @@ class TarReader:
         member.size, member.sparse = size, _check_regions(numbers, size, self._left)
 
     def _stored_map(self) -> list[int]:
-        """Read the sparse map that pax sparse format 1.0 stores before the content.
+        """Read the sparse map that pax sparse format 1.0 stores before the content; return its offsets and lengths.
 
-        The map is the number of regions, followed by the offset and the length of each region. Each number is on its
-        own line, and the map is padded to whole blocks.
+        The map is the number of regions, followed by the offset and the length of each region. In the result, offsets
+        and lengths alternate. Each number is on its own line, and the map is padded to whole blocks.
         """
         blocks: list[bytes] = []
         lines, expected = 0, 1
@@ -211,10 +211,10 @@ class TarReader:
 
 
 def parse_pax(data: bytes) -> tuple[Pax, list[bytes]]:
-    """Return the records of a pax header, and the numbers of its sparse map in format 0.0.
+    """Return the records of a pax header, and the offsets and lengths of its sparse map in format 0.0.
 
-    The numbers are offsets and lengths of data regions. The header has the same two keys for every region. Therefore
-    the numbers cannot be in the dictionary of records.
+    ``data`` is the content of the header. Each data region of a sparse file has two records: its offset and its length.
+    All regions use the same two keys. Therefore these values are returned as a list, in the order of the header.
     """
     pax: Pax = {}
     regions: list[bytes] = []
@@ -311,7 +311,10 @@ def _text(field_bytes: bytes) -> bytes:
 
 
 def _number(field_bytes: bytes) -> int:
-    """Parse a number of a tar header: octal, or the binary form that GNU tar writes for larger numbers."""
+    """Parse a number of a tar header: octal, or the binary form that GNU tar writes for larger numbers.
+
+    ``field_bytes`` is the whole field. Raises `InvalidArgument`.
+    """
     if field_bytes[0] & 0x80:
         bits = 8 * len(field_bytes) - 1
         number = int.from_bytes(field_bytes, "big") & ((1 << bits) - 1)
@@ -332,7 +335,7 @@ def _integer(text: bytes) -> int:
 
 
 def _time(text: bytes) -> int:
-    """Convert a time of a pax header such as ``1234.5`` to nanoseconds."""
+    """Convert a time of a pax header, such as ``1234.5`` seconds, to nanoseconds; raises `InvalidArgument`."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise _invalid()

@@ -70,7 +70,7 @@ def tree_size(path: str | os.PathLike[str]) -> int:
 
 
 def _measure(fd: int) -> tuple[int, list[bytes]]:
-    """Return the size in bytes of the files in a directory, and the names of its subdirectories."""
+    """Return the size in bytes of the files in the directory ``fd``, and the names of its subdirectories."""
     total, directories = 0, []
     with os.scandir(fd) as entries:
         for entry in entries:
@@ -84,7 +84,7 @@ def _measure(fd: int) -> tuple[int, list[bytes]]:
 
 
 def _empty(fd: int) -> None:
-    """Remove the content of the directory that ``fd`` refers to, and close ``fd``."""
+    """Remove the content of the directory to which the file descriptor ``fd`` refers, and close ``fd``."""
     levels = [(b"", _remove_files(fd))]  # for each level: the directory's name and its remaining subdirectories
     identities = [_identity(fd)]
     try:
@@ -125,9 +125,9 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def _remove_files(fd: int) -> list[bytes]:
-    """Remove the files of a directory. Return the names of its subdirectories, which are not removed.
+    """Remove the files of the directory ``fd``; return the names of its subdirectories, which are kept.
 
-    A directory that another process has removed counts as empty.
+    If another process has removed the directory, the result is empty.
     """
     directories, children = [], []
     with suppress(FileNotFoundError), os.scandir(fd) as entries:

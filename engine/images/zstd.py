@@ -66,7 +66,7 @@ class ZstdDecompressor:
             self._library.ZSTD_freeDCtx(self._context)
 
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
-        """Decompress ``data`` and return at most ``max_length`` bytes."""
+        """Decompress ``data`` and return at most ``max_length`` bytes; ``max_length`` must not be negative."""
         if data:
             rest = self._input.raw[self._position :] + data
             self._input, self._position = ctypes.create_string_buffer(rest, len(rest)), 0
