@@ -32,7 +32,7 @@ IMMEDIATE, VERDICT, CODE, CALLED = 2, 2, 1, 2  # NFTA_IMMEDIATE_DATA, NFTA_DATA_
 TARGET = 1  # netlink attribute number NFTA_TARGET_NAME, for targets of iptables rules
 FORWARD, DROP, ACCEPT = b"\0\0\0\2", b"\0\0\0\0", b"\0\0\0\1"  # kernel's NF_INET_FORWARD, NF_DROP, NF_ACCEPT
 JUMP, GOTO = b"\xff\xff\xff\xfd", b"\xff\xff\xff\xfc"  # kernel's NFT_JUMP, NFT_GOTO
-BRIDGE, IP6 = FAMILIES["bridge"], FAMILIES["ip6"]
+BRIDGE, VERSIONS = FAMILIES["bridge"], {FAMILIES["ip"]: 4, FAMILIES["ip6"]: 6}
 FAMILY = {FAMILIES[name]: name for name in ("inet", "ip", "ip6", "bridge")}
 OURS = (TABLE, standby_table.TABLE, spoof_guard.TABLE)
 
@@ -76,7 +76,7 @@ def _affected(
     return [
         bridge
         for bridge, subnets in known.items()
-        if (chain.family != IP6 or any(subnet.version == 6 for subnet in subnets))
+        if VERSIONS.get(chain.family) in (None, *(subnet.version for subnet in subnets))
         and not any(names(named, bridge, subnets) for named in conditions)
     ]
 

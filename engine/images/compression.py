@@ -45,7 +45,7 @@ class Decompressor(Protocol):
     def unused_data(self) -> bytes:
         """The input data that follows the end of the compressed member."""
 
-    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
         """Decompress ``data`` and return at most ``max_length`` bytes; -1 means no limit."""
 
 
@@ -67,7 +67,7 @@ class _Gzip:
     def unused_data(self) -> bytes:
         return self._inner.unused_data
 
-    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
         return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
 
 

@@ -65,7 +65,7 @@ class ZstdDecompressor:
         if getattr(self, "_context", None):
             self._library.ZSTD_freeDCtx(self._context)
 
-    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
         """Decompress ``data`` and return at most ``max_length`` bytes; ``max_length`` must not be negative."""
         if data:
             rest = self._input.raw[self._position :] + data

@@ -50,6 +50,14 @@ def test_a_rule_for_the_addresses_or_the_bridge_of_a_network_accepts_its_packets
     assert {rule: affected(netns, rule) for rule in NOT_ACCEPTING} == dict.fromkeys(NOT_ACCEPTING, expected)
 
 
+@pytest.mark.parametrize(("family", "version"), [("ip", 4), ("ip6", 6)])
+def test_a_chain_affects_the_networks_that_have_subnets_of_its_ip_version(netns, family, version):
+    netns.run("nft", f"table {family} other {{ chain c {{ type filter hook forward priority 0; policy drop; }}; }}")
+    known = {f"br-{subnet.version}": [subnet] for subnet in KNOWN["br-x"]}
+    find = foreign_drops.find_dropping_chains
+    assert namespaces.run_in_netns(netns.path, lambda: find(known)) == {f"{family} other c": [f"br-{version}"]}
+
+
 @pytest.mark.skipif(not shutil.which("iptables-nft"), reason="iptables is not installed")
 @pytest.mark.parametrize("accepting", ["-s 172.16.0.0/12", "-d 172.0.0.0/8", "-i br-x", "-o br+", ""])
 def test_rules_of_iptables_are_read_as_those_of_nft(netns, accepting):
