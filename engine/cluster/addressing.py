@@ -21,10 +21,10 @@ NO_ADDRESS = (
 
 
 def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tuple[PoolRecord, str]]:
-    """Return the pools from which an endpoint gets its addresses, at most one pool per address family.
+    """Return the pools from which an endpoint gets its addresses: at most one IPv4 pool, then at most one IPv6 pool.
 
     Each pool comes with the address that the user requested from it (``ipv4`` or ``ipv6``), or "" if none was
-    requested. If no pool contains a requested address, the result has no pool of this family.
+    requested. If no pool contains a requested address, the result has no pool of this address family.
     """
     chosen: dict[int, tuple[PoolRecord, str]] = {}
     for pool in network.pools:
@@ -55,9 +55,10 @@ def pick_address(pool: PoolRecord, last: int, used: Collection[str], requested: 
 
 
 def candidates(pool: PoolRecord, last: int) -> Iterator[str]:
-    """Yield all usable addresses of a pool in ascending order.
+    """Yield all addresses of a pool that automatic allocation can choose, each once, even those in use.
 
-    They begin after ``last`` (an address as an integer), and continue from the start of the pool.
+    They are in ascending order. They begin after ``last`` (an address as an integer), and continue from the start of
+    the pool. The pool's gateway and auxiliary addresses are included.
     """
     subnet = ip_network(pool.subnet)
     first, end = automatic(subnet, ip_network(pool.ip_range) if pool.ip_range else None)
@@ -67,9 +68,10 @@ def candidates(pool: PoolRecord, last: int) -> Iterator[str]:
 
 
 def is_usable(pool: PoolRecord, interface: str) -> bool:
-    """Return whether ``interface`` is a canonical ``ADDRESS/LENGTH`` that an endpoint of the pool may use.
+    """Return whether an endpoint of the pool may have the address ``interface``, a text ``ADDRESS/LENGTH``.
 
-    The gateway and the auxiliary addresses are not usable.
+    The text must be in canonical form, and LENGTH must be the prefix length of the pool's subnet. The gateway and the
+    auxiliary addresses are not usable. Raises ValueError if the text is no address.
     """
     address = ip_interface(interface)
     reserved = {pool.gateway, *pool.aux_addresses.values()}

@@ -39,7 +39,7 @@ def has_tunnels(record: NetworkRecord) -> bool:
 def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
     """Return a network's specification for this host's driver; for an encrypted network, it includes the tunnels.
 
-    ``nodes`` are the nodes of the cluster's hosts.
+    ``nodes`` are the node records of all hosts of the cluster.
     """
     seen = network_spec(record)
     if not has_tunnels(record):
@@ -68,7 +68,10 @@ def configuration(record: NetworkRecord, membership: ClusterMembership, nodes: I
 
 
 def port(record: NetworkRecord) -> int:
-    """Return the UDP port of a network's tunnels. All hosts compute the same port."""
+    """Return the UDP port of an encrypted network's tunnels, which is the same on all hosts.
+
+    The record must have a VXLAN id (`has_tunnels`).
+    """
     return port_of(vnis_of(record)[0])
 
 

@@ -28,8 +28,8 @@ def own_endpoints(host: Host) -> dict[str, EndpointRecord]:
 def differences(host: Host, view: View, network: NetworkRecord, membership: ClusterMembership) -> list[str]:
     """Return a line of text for each endpoint of ``network`` that only this host or only the etcd store has.
 
-    ``view`` is the snapshot of the etcd store. Only this host's own endpoints are compared; the host needs no lease. An
-    endpoint that only the etcd store has is ignored while the process that created it still runs.
+    ``view`` is a snapshot of the etcd store. Only this host's own endpoints are compared, even if this host has no
+    lease. An endpoint that only the etcd store has is ignored while the process that created it still runs.
     """
     here = {i: e for i, e in own_endpoints(host).items() if e.network_id == network.id}
     there = {e.id: e for e in view.all_endpoints(network.id) if e.node == membership.node_id}
@@ -42,8 +42,8 @@ def sync_endpoints(host: Host, client: Client, membership: ClusterMembership) ->
     """Make the etcd store hold exactly this host's current endpoints; endpoints of other hosts are not changed.
 
     An endpoint that is only in the etcd store is kept while the process that created the endpoint still runs. Returns a
-    line of text for each endpoint whose change failed. Raises EtcdUnavailable if the etcd store does not answer, and
-    Unavailable if a manager has removed this host.
+    line of text for each endpoint that could not be written to the store or released in it. Raises EtcdUnavailable if
+    the etcd store does not answer, and Unavailable if a manager has removed this host.
     """
     there = {e.id: e for e in shared_endpoints.of_node(client, membership.node_id)}
     here = own_endpoints(host)
@@ -62,10 +62,11 @@ def sync_endpoints(host: Host, client: Client, membership: ClusterMembership) ->
 def _attempt(
     client: Client, membership: ClusterMembership, act: str, identity: str, arguments: Mapping[str, str]
 ) -> list[str]:
-    """Run the operation ``act`` on one endpoint; return [], or one line of text with the reason of the failure.
+    """Run the operation ``act`` for one endpoint; return [], or one line of text with the reason of the failure.
 
-    Raises EtcdUnavailable if the etcd store does not answer. Raises Unavailable if a manager has removed this host. In
-    these two cases, the operation would fail for every endpoint.
+    ``act`` is "release" or "restore" of `node_operations`, and ``arguments`` are the operation's arguments.
+    ``identity`` is the endpoint's id for the line of text. Raises EtcdUnavailable if the etcd store does not answer.
+    Raises Unavailable if a manager has removed this host. In both cases, the operation would fail for every endpoint.
     """
     reason = NOT_WRITTEN
     try:
@@ -81,15 +82,16 @@ def _attempt(
 
 
 def published(endpoint: SharedEndpoint) -> tuple[tuple[str, ...], bool]:
-    """Return the values of an endpoint that may change after its reservation: its names, and whether it is former.
+    """Return the values of an endpoint's etcd record that may change after its reservation.
 
-    A former endpoint is in no sandbox, and only keeps its addresses.
+    They are the endpoint's names, and whether the endpoint is former. A former endpoint is in no sandbox, and only
+    keeps its addresses.
     """
     return endpoint.names, endpoint.former
 
 
 def published_here(endpoint: EndpointRecord) -> tuple[tuple[str, ...], bool]:
-    """Return the same values as `published`, from the local store's record of an endpoint."""
+    """Return a local endpoint's names, and whether the endpoint is former, to compare them with `published`."""
     return endpoint.names, endpoint.phase == FORMER
 
 

@@ -60,7 +60,7 @@ def is_cluster_network(host: Host, request: NetworkCreate) -> bool:
 
 
 def ensure_agent(host: Host) -> None:
-    """Start the agent if this host is in a cluster and the agent is not running.
+    """Start the agent if this host is in a cluster and the agent is not running; an OSError is ignored.
 
     The agent must run, because it renews this host's lease.
     """
@@ -72,7 +72,8 @@ def ensure_agent(host: Host) -> None:
 def wait_for_store(host: Host, timeout: float = 15.0) -> None:
     """Wait up to ``timeout`` seconds until the etcd store answers; also start the agent if no agent is running.
 
-    The wait is needed after a reboot, because the agent first has to start this host's etcd member.
+    The wait is needed after a reboot, because the agent first has to start this host's etcd member. Raises no error if
+    the store does not answer in time. Does nothing on a host in no cluster.
     """
     try:
         if memberships.load(host.root) is None:
@@ -192,9 +193,10 @@ def check_used_here(host: Host, record: NetworkRecord) -> None:
 
 
 def after_activate(host: Host, record: NetworkRecord) -> None:
-    """Program the endpoints of other hosts as peers of a network that this host has just activated.
+    """Write the endpoints of other hosts to this host's FDB and neighbour tables, after a network was activated here.
 
-    To activate a network is to create its kernel objects on this host.
+    To activate a network is to create its kernel objects on this host. Does nothing for a network that is not a cluster
+    network.
     """
     driver = host.driver(record.driver)
     if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
@@ -207,7 +209,11 @@ def after_activate(host: Host, record: NetworkRecord) -> None:
 
 
 def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Json:
-    """Return ``document`` (a network's inspect document) with the additional fields that come from the cluster."""
+    """Return ``document`` (a network's inspect document) with the fields of a cluster network.
+
+    They are ``Peers``, and this host's own address in ``Containers`` (see `render.completed`). For any other network,
+    ``document`` is returned unchanged.
+    """
     if record.scope != SWARM:
         return document
 
@@ -216,7 +222,10 @@ def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Jso
 
 
 def used_addresses(host: Host, record: NetworkRecord) -> list[IPAddress]:
-    """Return the addresses of a cluster network that are reserved or in use on any host; [] for any other network."""
+    """Return the addresses of a cluster network that are reserved or in use on any host; [] for any other network.
+
+    Gateways and auxiliary addresses are reserved. The addresses in use are those in `current_view`.
+    """
     if record.scope != SWARM:
         return []
     view, _ = current_view(host)
@@ -278,8 +287,9 @@ def reserve_endpoints(
 def _shut(host: Host, network: NetworkRecord) -> None:
     """Make the driver block the network's VXLAN packets from every host, except from the hosts of programmed peers.
 
-    Packets from this host's bridges are always blocked, because a container may have forged them. The caller reserves
-    an endpoint only after this call, because other hosts then accept VXLAN packets from this host.
+    Packets from this host's bridges are always blocked, because a container may have forged them. Other hosts accept
+    VXLAN packets from this host as soon as it has an endpoint. Therefore the caller reserves an endpoint only after
+    this call.
     """
     driver = host.driver(network.driver)
     if isinstance(driver, TunnelGuard):
@@ -313,8 +323,8 @@ def _reserve(
 ) -> SharedEndpoint:
     """Reserve an endpoint of ``container`` on ``network``; return its record in the etcd store.
 
-    ``former`` is the container's endpoint from before the reboot, or None. It is released first. The new endpoint gets
-    its addresses, if they are still free and the user has requested no others.
+    ``former`` is the container's endpoint from before the reboot, or None. The former endpoint is released first. The
+    new endpoint gets the same addresses, if they are still free and the user has requested no others.
     """
     settings = attachment(container, network).settings
     ipam = settings.ipam
@@ -356,6 +366,7 @@ def release_endpoint(host: Host, network: NetworkRecord, endpoint: EndpointRecor
     """Release an endpoint in the etcd store. If the store is unreachable, the agent releases the endpoint later.
 
     If no endpoint on this host uses the network any more, this host's kernel objects of the network are deleted too.
+    Does nothing for a network that is not a cluster network.
     """
     if network.scope != SWARM:
         return
@@ -376,7 +387,10 @@ def concerns_gateway(joined: Iterable[NetworkRecord]) -> bool:
 
 
 def needs_gateway(joined: Sequence[NetworkRecord]) -> bool:
-    """Return whether a sandbox on the networks ``joined`` needs the gateway bridge (docker_gwbridge)."""
+    """Return whether a sandbox on the networks ``joined`` needs the gateway bridge (docker_gwbridge).
+
+    It does if it has a non-internal overlay network, and no other non-internal network that offers a gateway.
+    """
     outward = [n for n in joined if not n.internal and not is_gateway(n)]
     return any(n.driver == "overlay" for n in outward) and not any(facts(n.driver).offers_gateway for n in outward)
 

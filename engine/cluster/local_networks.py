@@ -95,9 +95,9 @@ def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterM
 
 
 def delete_copy(host: Host, network_id: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
-    """Delete this host's copy of a cluster network: the local record and the kernel objects; idempotent.
+    """Delete this host's copy of a cluster network, in any phase: the local record and the kernel objects; idempotent.
 
-    The phase of the copy does not matter. Waits up to ``timeout`` seconds for `NETWORKS_LOCK`.
+    Waits up to ``timeout`` seconds for `NETWORKS_LOCK`, then raises Unavailable.
     """
     with locked(host.run, *NETWORKS_LOCK, timeout=timeout):
         with host.store.read() as reader:
@@ -131,7 +131,7 @@ def deactivate_if_unused(host: Host, network_id: str, timeout: float = LOCK_TIME
     """Delete a network's kernel objects on this host if no endpoint on this host uses the network.
 
     A worker also deletes the network's record, unless the network is ingress. Waits up to ``timeout`` seconds for the
-    networks lock.
+    networks lock, then raises Unavailable.
     """
     with locked(host.run, *NETWORKS_LOCK, timeout):
         with host.store.read() as reader:
@@ -152,10 +152,10 @@ def deactivate_if_unused(host: Host, network_id: str, timeout: float = LOCK_TIME
 
 
 def deactivate_all_unused(host: Host, timeout: float) -> bool:
-    """Delete this host's kernel objects of unused cluster networks. Killed commands have left these networks active.
+    """Delete this host's kernel objects of cluster networks that are active but have no endpoint on this host.
 
-    Returns whether there were any such networks. Waits up to ``timeout`` seconds for running commands, then raises
-    `Unavailable`.
+    Killed commands have left such networks. Returns whether there were any. Waits up to ``timeout`` seconds for running
+    commands, then raises `Unavailable`.
     """
     with host.store.read() as reader:
         used = {e.network_id for e in reader.endpoints()}

@@ -100,7 +100,7 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace the content of a file (mode 0600) atomically."""
+    """Write ``text`` to the file ``path`` (mode 0600) atomically; an existing file is replaced."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -112,9 +112,11 @@ def write_private(path: Path, text: str) -> None:
 
 
 def open_client(root: Path, membership: ClusterMembership) -> Client:
-    """Return a client of the etcd store that uses the URLs of `_urls`.
+    """Return a client through which this host reaches the etcd store; it connects at the first call.
 
-    The client first tries the URL that answered last, so that an unreachable member delays only one command.
+    On a manager, the client uses this host's etcd member or the external store. On a worker, it uses the managers'
+    servers. `_urls` has the order. The URL that answered last is tried first, so that an unreachable member delays only
+    one command.
     """
     from engine.cluster.etcd import Client
 
@@ -147,7 +149,7 @@ def _urls(root: Path, membership: ClusterMembership) -> list[str]:
 
 
 def socket_url(root: Path) -> str:
-    """Return the URL of this host's own etcd member."""
+    """Return the URL of this host's own etcd member, which is a Unix socket; ``root`` is HAWSE_ROOT."""
     return f"unix:{directory(root) / SOCKET}"
 
 
@@ -165,15 +167,15 @@ def preferred_url(hint: Path, membership: ClusterMembership) -> str:
 
 
 def node_context(root: Path) -> Any:
-    """Return the TLS context for connections between cluster hosts.
+    """Return the ssl.SSLContext with which this host connects to the other hosts of the cluster.
 
-    The other side must show a certificate of the cluster's authority.
+    The other host must show a certificate of the cluster's authority. This host shows its node certificate.
     """
     return _context(directory(root) / AUTHORITY, directory(root) / NODE)
 
 
 def store_context(root: Path) -> Any:
-    """Return the TLS context for an external etcd store.
+    """Return the ssl.SSLContext for an external etcd store.
 
     The context verifies the store with ``store-ca.pem`` (or the system's CAs), and shows ``store.pem`` if that file
     exists.

@@ -20,7 +20,8 @@ FIRST_VNI, LAST_VNI = 4096, 2**24 - 1
 class Cluster(Struct, frozen=True, omit_defaults=True):
     """The settings that all hosts of a cluster share.
 
-    New subnets with the prefix length ``subnet_size`` are taken from the address ranges ``pools``.
+    New subnets with the prefix length ``subnet_size`` are taken from the address ranges ``pools``. VXLAN packets go to
+    the UDP port ``data_path_port``. ``layout`` is the version of the key names in etcd (`keys.LAYOUT`).
     """
 
     id: str
@@ -32,7 +33,10 @@ class Cluster(Struct, frozen=True, omit_defaults=True):
 
 
 class AdmittedHost(Struct, frozen=True, omit_defaults=True):
-    """The record with which a manager admitted a host. ``index`` is a small number that no other host has."""
+    """The record with which a manager admitted a host: node id, role ("worker" or "manager") and node index.
+
+    ``index`` is a small number that no other host has.
+    """
 
     id: str
     role: str
@@ -43,7 +47,7 @@ class Node(Struct, frozen=True, omit_defaults=True):
     """The record in which a host describes itself; a manager sets the fields ``id``, ``role`` and ``index``.
 
     VXLAN packets for the host go to ``data_address``. A manager's server listens at ``address`` and
-    ``enrollment_port``.
+    ``enrollment_port``. ``memory`` is in bytes. ``wireguard_key`` is the host's public key.
     """
 
     id: str
@@ -65,7 +69,9 @@ class Node(Struct, frozen=True, omit_defaults=True):
 class SharedEndpoint(Struct, frozen=True, omit_defaults=True):
     """The record of an endpoint in the etcd store, where all hosts can read it.
 
-    ``owner`` names the process that created the endpoint; only the endpoint's own host uses this field.
+    ``node`` is the id of the endpoint's host. ``ipv4`` and ``ipv6`` are ``ADDRESS/LENGTH``, or "" without an address.
+    ``owner`` names the process that created the endpoint; only the endpoint's own host uses this field. ``former`` is
+    True if the endpoint is in no sandbox, and only keeps its addresses.
     """
 
     id: str
@@ -81,10 +87,12 @@ class SharedEndpoint(Struct, frozen=True, omit_defaults=True):
 
 
 class Question(Struct, frozen=True, omit_defaults=True):
-    """A question of ``hawse trace`` to another host: does its endpoint ``target`` receive and answer packets?
+    """A question of ``hawse trace`` to another host: does this host's endpoint ``target`` receive and answer packets?
 
-    The packets come from ``source``, an endpoint of the asking host on the same network. A manager sets the fields
-    ``id``, ``asker`` and ``lease``.
+    ``node`` is the id of the host that is asked. The packets come from ``source``, an endpoint of the asking host on
+    the same network. ``source`` and ``target`` are endpoint ids. ``protocol`` is tcp, udp or icmp; ``port`` is 0 with
+    icmp. ``version`` is the IP version. A manager sets the fields ``id``, ``asker`` (a node id) and ``lease`` (an etcd
+    lease).
     """
 
     node: str  # id of the host that is asked
@@ -121,7 +129,9 @@ class ClusterMembership(Struct, frozen=True, omit_defaults=True):
     """This host's membership, stored in HAWSE_ROOT/cluster/membership.json (mode 0600).
 
     ``managers`` are the addresses of all managers' servers. ``external`` is True if the user, and not hawse, runs the
-    cluster's etcd store. Only managers have the ``urls``, ``user`` and ``password`` of an external store.
+    cluster's etcd store. Only managers have the ``urls``, ``user`` and ``password`` of an external store. ``address``
+    and ``port`` are this host's own, as other hosts reach it. VXLAN packets go to ``data_address``. ``wireguard_key``
+    is this host's private key.
     """
 
     cluster_id: str
@@ -155,7 +165,7 @@ class ClusterMembership(Struct, frozen=True, omit_defaults=True):
 
 
 def vnis_of(record: NetworkRecord) -> list[str]:
-    """Return all VXLAN ids of a network, as decimal texts."""
+    """Return all VXLAN ids of a network, as decimal texts; an id may be listed twice."""
     shown = (record.options or {}).get(VNIS, "")
     return [v for v in f"{shown},{(record.host_options or {}).get(VNIS, '')}".split(",") if v]
 

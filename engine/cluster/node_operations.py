@@ -39,10 +39,11 @@ long names of all endpoints would be 160 MB.
 
 
 def perform(client: Client, membership: ClusterMembership, act: str, **arguments: object) -> Json:
-    """Run the operation ``act`` for this host; return the operation's result.
+    """Run the operation ``act`` of `ACTS`, such as "reserve", for this host; return the operation's result.
 
-    ``act`` is the operation's name, such as "reserve". A manager runs the operation itself. A worker sends the
-    operation to the manager's server to which ``client`` is connected. Raises InvalidArgument for malformed arguments.
+    ``arguments`` are those that the operation's function describes. A manager runs the operation itself. A worker sends
+    the operation to the manager's server to which ``client`` is connected. Raises InvalidArgument for malformed
+    arguments.
     """
     if not membership.is_manager:
         return client.call(PATH + act, arguments)
@@ -58,7 +59,8 @@ def perform(client: Client, membership: ClusterMembership, act: str, **arguments
 def _reserve(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Reserve an endpoint of the host ``member`` with its addresses; return its record as ``{"endpoint": text}``.
 
-    With ``without_ipv6`` in the arguments, the endpoint gets no IPv6 address.
+    The argument ``endpoint`` is the record without addresses, as text. ``ipv4`` and ``ipv6`` are the requested
+    addresses, or "" for the next free ones. If ``without_ipv6`` is true, the endpoint gets no IPv6 address.
     """
     endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
@@ -71,7 +73,10 @@ def _reserve(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _release(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Release the endpoint of the host ``member`` that the arguments name; return {}."""
+    """Release an endpoint of the host ``member``; return {}.
+
+    The arguments are the ids of the network and the endpoint: ``network`` and ``endpoint``.
+    """
     shared_endpoints.release(client, _id(arguments, "network"), member.id, _id(arguments, "endpoint"))
     return {}
 
@@ -79,7 +84,8 @@ def _release(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Write an endpoint of the host ``member`` to etcd again after etcd has lost it; the addresses stay the same.
 
-    Also used to change an endpoint's names. Returns ``{"done": False}`` if the endpoint could not be written.
+    Also used to change an endpoint's names. The argument ``endpoint`` is the endpoint's record as text. Returns
+    ``{"done": True}``, or ``{"done": False}`` if the endpoint could not be written.
     """
     endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
@@ -88,13 +94,19 @@ def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _balancer(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Reserve the address that the host ``member`` itself has on a network; return it as ``{"address": text}``."""
+    """Reserve the address that the host ``member`` itself has on a network; return it as ``{"address": text}``.
+
+    The argument ``network`` is the network's id. If the host already has an address, that address is returned.
+    """
     network = _usable(client, member, _id(arguments, "network"))
     return {"address": shared_endpoints.reserve_balancer(client, network, member.id)}
 
 
 def _endpoint(member: AdmittedHost, arguments: Mapping[str, Any]) -> SharedEndpoint:
-    """Return the endpoint in the arguments. Its host is set to ``member``, the host that makes the request."""
+    """Return the endpoint whose record is the argument ``endpoint`` (text); raises ValueError if the record is invalid.
+
+    The endpoint's host is set to ``member``, the host that makes the request.
+    """
     return record_checks.check_endpoint(replace(decode(SharedEndpoint, str(arguments["endpoint"])), node=member.id))
 
 
@@ -116,8 +128,8 @@ def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRec
 def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord, endpoint: SharedEndpoint) -> None:
     """Check that a worker may have one more endpoint on the network; raises Forbidden if not.
 
-    From `MOST_LONG_NAMED` endpoints on, a new endpoint must have short names. From `MOST_ENDPOINTS` endpoints on, the
-    worker gets no new endpoint. Managers are not limited.
+    If the worker has `MOST_LONG_NAMED` or more endpoints on this network, the new ``endpoint`` must have short names.
+    If it has `MOST_ENDPOINTS`, it gets no new endpoint. Managers are not limited.
     """
     if member.role != WORKER:
         return
@@ -143,10 +155,10 @@ def _id(arguments: Mapping[str, Any], name: str) -> str:
 
 
 def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Write the node record of the host ``member`` to etcd.
+    """Write the node record of the host ``member`` to etcd; return ``{"done": True}``.
 
-    With the argument ``revision``, the record is written only if etcd's copy still has that revision. Otherwise,
-    nothing is written and the result is ``{"done": False}``.
+    The argument ``node`` is the record as text. With the argument ``revision``, the record is written only if etcd's
+    copy still has that revision. Otherwise, nothing is written and the result is ``{"done": False}``.
     """
     record = replace(decode(Node, str(arguments["node"])), id=member.id, role=member.role, index=member.index)
     node = record_checks.check_node(record)
@@ -178,10 +190,11 @@ def _check_unique(node: Node, others: list[Node]) -> None:
 
 
 def _renew_lease(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Renew the host's lease, or create a new one; return ``{"lease": id}``.
+    """Renew the lease of the host ``member``, or create a new one; return ``{"lease": id}``.
 
-    A new lease is created if the argument ``lease`` is not the id of the host's present lease. It is also created if
-    the present lease has expired. Raises Unavailable if a manager has removed the host.
+    The argument ``lease`` is the id of the lease that the host has, and ``seconds`` the duration of a new lease. A new
+    lease is created if ``lease`` is not the id of the host's present lease in etcd. It is also created if the present
+    lease has expired. Raises Unavailable if a manager has removed the host.
     """
     seconds = min(max(int(arguments["seconds"]), SHORTEST), LONGEST)
     key = keys.alive(member.id)
@@ -201,7 +214,7 @@ def _renew_lease(client: Client, member: AdmittedHost, arguments: Mapping[str, A
 
 
 def _leave(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """End the host's membership.
+    """End the membership of the host ``member``; return {}.
 
     The host's node record remains in etcd, shown as down, until a manager removes the record. If the host was a
     manager, the role in the record becomes worker. The record loses the WireGuard key, so that the other hosts remove

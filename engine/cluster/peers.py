@@ -25,9 +25,10 @@ def programming(run: Path) -> AbstractContextManager[None]:
 def of(view: View, network_id: str, node: str) -> list[Peer]:
     """Return the peers of a network for the host ``node``: the endpoints on all other hosts that have a lease.
 
-    Some of these hosts are excluded. Frames to a host with the same underlay address (``data_address``) as ``node``
-    would come back to ``node``. A VXLAN device sends with one IP version only, so hosts whose underlay address has
-    another IP version are excluded too.
+    ``node`` is a node id. Two kinds of host are excluded:
+
+    - Hosts with the same underlay address (``data_address``) as ``node``. Frames to them would come back to ``node``.
+    - Hosts whose underlay address has another IP version, because a VXLAN device sends with one IP version only.
     """
     nodes = view.nodes
     own = nodes.get(node)

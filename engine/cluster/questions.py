@@ -32,9 +32,9 @@ LONGEST_ANSWER = 16 << 10
 def ask(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Ask another host a question of ``hawse trace``; return its answer as ``{"answer": text}``.
 
-    ``member`` is the asking host. Blocks up to `WAIT_SECONDS`. If no answer arrives in this time, the text is "".
-    Raises NotFound if the question's source or target endpoint is not in the etcd store. Raises Unavailable if the host
-    ``member`` has too many open questions.
+    ``member`` is the asking host. The argument ``question`` is the question's record as text. Blocks up to
+    `WAIT_SECONDS`. If no answer arrives in this time, the answer's text is "". Raises NotFound if the question's source
+    or target endpoint is not in the etcd store. Raises Unavailable if ``member`` has too many open questions.
     """
     requested = decode(Question, str(arguments["question"]))
     question = record_checks.check_question(replace(requested, id=new_id(), asker=member.id, lease=0))
@@ -69,7 +69,8 @@ def _awaited(client: Client, key: str) -> str:
 def answer(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Write the answer of the host ``member`` to a question; does nothing if the question is not open any more.
 
-    Raises Forbidden if another host was asked, and InvalidArgument if the answer is too long.
+    The arguments ``question`` (the question's record) and ``answer`` are texts. Returns {}. Raises Forbidden if another
+    host was asked, and InvalidArgument if the answer is too long.
     """
     answered = record_checks.check_question(decode(Question, str(arguments["question"])))
     text = str(arguments["answer"])

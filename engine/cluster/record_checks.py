@@ -99,8 +99,8 @@ def check_question(question: Question) -> Question:
 def _check_interface(text: str, family: int, longest: int) -> None:
     """Check that ``text`` is ``ADDRESS/LENGTH`` with an address of the address family; raises ValueError if not.
 
-    ``longest`` is the greatest valid LENGTH. The function does not use the module `ipaddress`, because a joining host
-    checks about a thousand addresses and `ipaddress` is too slow.
+    ``family`` is socket.AF_INET or socket.AF_INET6, ``longest`` the greatest valid LENGTH. The function does not use
+    the module `ipaddress`, because a joining host checks about a thousand addresses and `ipaddress` is too slow.
     """
     address, slash, length = text.partition("/")
     try:

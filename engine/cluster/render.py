@@ -16,9 +16,9 @@ from engine.names import mac_from_ipv4
 def completed(document: Json, record: NetworkRecord, view: View | None, membership: ClusterMembership | None) -> Json:
     """Return a network's inspect document with the fields of a cluster network.
 
-    ``Containers`` is None if no container on this host uses the network. Ingress always counts as used. For a used
-    network, ``Containers`` also has this host's own address, and ``Peers`` lists the hosts that use the network. The
-    address and the list are missing if ``view`` or ``membership`` is None.
+    ``view`` is a snapshot of the etcd store. ``Containers`` is None if no container on this host uses the network.
+    Ingress always counts as used. For a used network, ``Containers`` also has this host's own address, and ``Peers``
+    lists the hosts that use the network. The address and the list are missing if ``view`` or ``membership`` is None.
     """
     used = bool(document["Containers"]) or record.ingress
     if not used:
@@ -37,9 +37,9 @@ def completed(document: Json, record: NetworkRecord, view: View | None, membersh
 
 
 def _own_member(record: NetworkRecord, address: str) -> Json:
-    """Return the entry of ``Containers`` for the host's own address. Docker shows its load balancer's address there.
+    """Return a dict with one entry of ``Containers``: that of ``address``, the host's own address on the network.
 
-    The result is empty if the address is in no subnet of the network.
+    Docker shows its load balancer's address there. The dict is empty if the address is in no subnet of the network.
     """
     name = "ingress" if record.ingress else record.name
     key = INGRESS_SANDBOX if record.ingress else f"lb-{name}"

@@ -122,7 +122,7 @@ def _with_prefix(chosen: Sequence[str], pools: Pools, version: int) -> str:
 
 
 def _keys(changes: Sequence[dict[str, Any]]) -> set[str]:
-    """Return the etcd keys that ``changes`` write.
+    """Return the etcd keys (in base64) that the transaction operations ``changes`` write; deleted keys do not count.
 
     The caller checks these keys for double writes, because a transaction may write each key only once.
     """
@@ -141,10 +141,11 @@ def _claims(network: NetworkRecord, endpoint: SharedEndpoint, chosen: Sequence[s
 
 
 def _unused_claims(client: Client, endpoint: SharedEndpoint, earlier: KeyValue | None) -> Claims:
-    """Return the conditions and changes of a transaction that releases addresses which ``endpoint`` no longer has.
+    """Return the conditions and changes of a transaction that releases the addresses which ``endpoint`` no longer has.
 
-    ``earlier`` is the endpoint's earlier record in etcd, or None. The addresses in it that ``endpoint`` lacks are
-    released. Otherwise they would stay reserved, because `release` finds addresses only by the endpoint's record.
+    ``earlier`` is the endpoint's earlier record in etcd. The addresses in it that ``endpoint`` lacks are released.
+    Otherwise they would stay reserved, because `release` finds addresses only by the endpoint's record. If ``earlier``
+    is None, the only condition is that etcd still has no record of the endpoint.
     """
     if earlier is None:
         return [absent(_key(endpoint))], []
@@ -285,7 +286,7 @@ def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
 
 
 def of_node(client: Client, node: str) -> list[SharedEndpoint]:
-    """Return the endpoints of a host. Invalid records are left out."""
+    """Return the endpoints of the host with the node id ``node``, on all networks. Invalid records are left out."""
     entries = client.range(keys.ENDPOINTS)[0]
     return record_checks.all_readable((kv for kv in entries if _owner(kv) == node), record_checks.read_endpoint)
 
@@ -295,7 +296,7 @@ def _owner(kv: KeyValue) -> str:
 
 
 def release_node(client: Client, node: str) -> None:
-    """Release all endpoints and addresses of a removed host."""
+    """Release all endpoints and addresses of a removed host, whose node id is ``node``."""
     for kv in client.range(keys.ENDPOINTS)[0]:
         if _owner(kv) == node:
             network_id, _, identity = kv.key.removeprefix(keys.ENDPOINTS).split("/")

@@ -85,9 +85,9 @@ def allocate(
 ) -> tuple[NetworkRecord, Cursor]:
     """Return the record with subnets, gateways and VXLAN ids, and the new cursor (the last allocated values).
 
-    ``others`` are the existing networks. The function has no side effects. Raises EngineError if there is no free
-    subnet, or no address for a gateway. Raises InvalidArgument if an encrypted network has a subnet with tunnel
-    addresses.
+    ``others`` are the existing networks. ``_revision`` is not used. The function has no side effects. Raises
+    EngineError if there is no free subnet, or no address for a gateway. Raises InvalidArgument if an encrypted network
+    has a subnet with tunnel addresses.
     """
     pools = list(record.pools)
     reserved = [str(encryption.TUNNELS)] if encryption.is_encrypted(record) else []

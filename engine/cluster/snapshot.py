@@ -37,7 +37,11 @@ Values = Mapping[str, str]
 
 
 class View(Struct, frozen=True, dict=True):
-    """A snapshot of the records in the etcd store: all values under ``shared/`` at ``revision``."""
+    """A snapshot of the records in the etcd store: all values under ``shared/`` at ``revision``.
+
+    ``values`` maps etcd keys to values. An endpoint record that is unreadable is left out; ``refused`` maps its key to
+    the reason.
+    """
 
     revision: int
     values: Values
@@ -68,7 +72,7 @@ class View(Struct, frozen=True, dict=True):
 
     @cached_property
     def balancers(self) -> Mapping[tuple[str, str], str]:
-        """Each host's own address on a network, by network id and node id."""
+        """Each host's own address on a network; the key is a pair of network id and node id."""
         records = self._read(keys.BALANCERS, record_checks.read_balancer)
         parts = {k.removeprefix(keys.BALANCERS).partition("/"): v for k, v in records.items()}
         return {(network, node): v for (network, _, node), v in parts.items()}
@@ -103,7 +107,7 @@ class View(Struct, frozen=True, dict=True):
     def differing(self, other: View) -> set[str]:
         """Return the ids of the networks whose endpoints may differ between this snapshot and ``other``.
 
-        If hosts or leases have changed, return the ids of all networks.
+        If hosts or leases have changed, return the ids of all networks that have endpoints in either snapshot.
         """
         here, there = self._endpoints, other._endpoints
         if self.alive != other.alive or self.nodes != other.nodes:
@@ -116,7 +120,7 @@ class View(Struct, frozen=True, dict=True):
 
 
 class Saved(Struct, frozen=True):
-    """The document of the file `FILE`."""
+    """A snapshot as the file `FILE` (view.json) holds it; ``values`` maps etcd keys to values."""
 
     revision: int
     values: dict[str, str]
@@ -196,7 +200,10 @@ def saved(root: Path) -> View | None:
 
 
 def record_of(endpoint: SharedEndpoint) -> EndpointRecord:
-    """Return an endpoint of another host as an endpoint record that the DNS service can use."""
+    """Convert an endpoint's record in the etcd store to an endpoint record of the local store, in phase ``live``.
+
+    The container id in it is ``node id/container id``, because the container is on another host.
+    """
     return EndpointRecord(
         id=endpoint.id,
         network_id=endpoint.network_id,

@@ -135,9 +135,10 @@ class Client:
     - ``context`` is a function that makes the ssl.SSLContext for https.
     - ``name`` is the name that a member's certificate must have, by default the host of the member's URL.
     - ``user``: if set, the client logs in with the password and sends the resulting token with every call.
-    - ``switched`` is called with the URL of the ready member if an earlier member in the list was not ready.
+    - ``switched`` is called with the URL that the client uses, if this is not the first URL in its list.
 
-    A URL may also be the URL of a manager's server, which limits each caller to the caller's rights.
+    A URL may also be the URL of a manager's server, which limits each caller to the caller's rights. The client
+    connects when the first call is made.
     """
 
     answer_seconds = ANSWER_SECONDS
@@ -278,7 +279,10 @@ class Client:
         return connection
 
     def _ready(self) -> EtcdConnection:
-        """Return a working connection, logged in if the client has a user."""
+        """Return the client's connection; open a new one if there is none, or if it was unused for `IDLE_SECONDS`.
+
+        A new connection is logged in if the client has a user.
+        """
         if self._connection is not None and time.monotonic() - self._used > IDLE_SECONDS:
             self.close()
         if self._connection is None:
@@ -287,7 +291,11 @@ class Client:
         return self._connection
 
     def _first(self) -> EtcdConnection:
-        """Connect to the first member that is ready, and put this member first in the list for later calls."""
+        """Connect to the first member that is ready, and put this member first in the list for later calls.
+
+        Raises the error of `_meaning` if no member is ready. If nobody has answered for `CONNECT_SECONDS` or longer,
+        later calls raise the same error at once, for `SILENT_PENALTY_SECONDS`.
+        """
         began = time.monotonic()
         silent, problem = _silences.get(tuple(self._urls), (-SILENT_PENALTY_SECONDS, None))
         if problem is not None and began - silent < SILENT_PENALTY_SECONDS:
@@ -330,7 +338,9 @@ class Client:
 
 
 def _seen_revision(result: Json, events: Sequence[KeyValue], start: int) -> int:
-    """Return the revision up to which a watch has delivered all events; ``start`` is the first watched revision.
+    """Return the revision up to which a watch has delivered all events, after a message of the watch.
+
+    ``result`` is the message, ``events`` are the events in it. ``start`` is the first watched revision.
 
     - A message with events: the highest revision of these events. The revision in the header may be higher, and events
       of earlier revisions may follow.
@@ -349,8 +359,8 @@ def _event(event: Json) -> KeyValue:
 def _meaning(error: NobodyReady) -> EngineError:
     """Return the error to raise if no member was ready.
 
-    If a member refused the first call, this is the member's error. Otherwise, it is EtcdUnavailable, and its text has
-    the reason for each member.
+    If a member refused the first call, the result is the error of this member. Otherwise, it is EtcdUnavailable, and
+    its text has the reason for each member.
     """
     for problem in error.problems.values():
         if isinstance(problem, EngineError) and not isinstance(problem, EtcdUnavailable):

@@ -20,7 +20,7 @@ class Closable(Protocol):
     """The type of object that the function ``ready`` of `first` returns, such as a connection."""
 
     def close(self) -> None:
-        """Close the result."""
+        """Close the object."""
 
 
 T = TypeVar("T", bound=Closable)

@@ -48,9 +48,9 @@ def refusal(message: str, code: int) -> Unavailable:
 
 
 def named(kind: str, message: str) -> EngineError:
-    """Return an error of the class with the name ``kind``; a name that is not in `KINDS` gives Unavailable.
+    """Return the error that a manager's server has sent: ``kind`` is the name of its class, ``message`` its text.
 
-    A manager's server has sent the name.
+    If the name is not in `KINDS`, the class is Unavailable.
     """
     return KINDS.get(kind, Unavailable)(message)
 
@@ -58,6 +58,7 @@ def named(kind: str, message: str) -> EngineError:
 def kind_of(error: EngineError) -> str:
     """Return the class name that a manager's server sends for ``error``.
 
-    It is the error's own class or its nearest base class, among the classes in `KINDS`.
+    It is the error's own class or its nearest base class, among the classes in `KINDS`. If none of them is in `KINDS`,
+    it is "Unavailable".
     """
     return next((k.__name__ for k in type(error).__mro__ if k.__name__ in KINDS), "Unavailable")

@@ -80,7 +80,10 @@ class EtcdConnection:
         return _checked(200, self.fetch(path, body))
 
     def fetch(self, path: str, body: Json) -> bytes:
-        """Post a request and return the bytes of the answer unparsed, so that the caller can forward them."""
+        """Post a request and return the body of the answer as bytes, so that the caller can forward it.
+
+        Raises the same errors as `post`.
+        """
         self.send(path, body)
         status, chunked, length = self._head()
         data = self._content(chunked, length)
@@ -117,9 +120,10 @@ class EtcdConnection:
         self._socket.sendall("\r\n".join([*head, "", ""]).encode() + data)
 
     def pieces(self, size: int, until: socket.socket) -> Iterator[bytes]:
-        """Yield the received bytes, at most ``size`` at a time, until the other side closes the connection.
+        """Yield the bytes of the answer as they arrive, with the HTTP header, until the server closes the connection.
 
-        Ends also when the socket ``until`` can be read or is closed.
+        Each item has at most ``size`` bytes. The iteration also ends when the socket ``until`` can be read or is
+        closed.
         """
         waiting = select.poll()
         waiting.register(self._socket, select.POLLIN)
@@ -193,7 +197,11 @@ class EtcdConnection:
 
 
 def _connected(parts: SplitResult, timeout: float) -> socket.socket:
-    """Connect to the URL ``parts`` over the network; raises ConnectionError if the URL is not https."""
+    """Return a TCP socket connected to the host and port of a URL; raises ConnectionError if the URL is not https.
+
+    ``parts`` is the parsed URL. The socket has no TLS yet. ``timeout`` limits the connecting and each later wait, in
+    seconds.
+    """
     if parts.scheme != "https":
         raise ConnectionError(f"{parts.scheme}:// is not protected by TLS")
     made = socket.create_connection((parts.hostname or "", parts.port or DEFAULT_PORT), timeout)
@@ -208,7 +216,7 @@ def _connected(parts: SplitResult, timeout: float) -> socket.socket:
 
 
 def _connected_locally(path: str, timeout: float) -> socket.socket:
-    """Connect to the Unix socket at ``path``."""
+    """Return a socket connected to the Unix socket at ``path``; each wait takes up to ``timeout`` seconds."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         made.settimeout(timeout)
