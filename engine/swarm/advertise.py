@@ -16,18 +16,19 @@ BAD_DATA_PATH = "data path address must be a non-zero IP address or network inte
 
 
 def advertise_address(text: str) -> tuple[str, int]:
-    """Return the address and port of ``IP|INTERFACE[:PORT]``; raises InvalidArgument.
+    """Return the IP address and the port of ``IP|INTERFACE[:PORT]``; the default port is `DEFAULT_PORT`.
 
-    If the text has only a port or is empty, the address is this host's only address.
+    If the text has only a port or is empty, the address is `sole_address`. Raises InvalidArgument if the text is
+    malformed, or if no address is found.
     """
     host, port = split(text)
     return _resolved(host, BAD_ADVERTISED) if host else sole_address(), port
 
 
 def data_path(text: str) -> str:
-    """Return the address for ``text``, an IP address or the name of an interface; raises InvalidArgument.
+    """Return the IP address for ``text``, an IP address or the name of an interface.
 
-    The address of an interface is the address that `of_interface` returns.
+    For an interface, it is the address that `of_interface` returns. Raises InvalidArgument for any other text.
     """
     return _resolved(text, BAD_DATA_PATH)
 
@@ -47,7 +48,10 @@ def _resolved(host: str, refusal: str) -> str:
 
 
 def split(text: str) -> tuple[str, int]:
-    """Split ``HOST[:PORT]`` into host and port; the default port is `DEFAULT_PORT`. Raises InvalidArgument."""
+    """Split ``HOST[:PORT]`` into host and port; the default port is `DEFAULT_PORT`.
+
+    Brackets around an IPv6 address are removed. Raises InvalidArgument if the port is not a number from 1 to 65535.
+    """
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]") or (":" in host and not text.startswith("[")):
         return text.strip("[]"), DEFAULT_PORT
@@ -68,7 +72,7 @@ def of_interface(name: str, refusal: str) -> str:
 
 
 def sole_address() -> str:
-    """Return the only address of this host that other hosts can use.
+    """Return the only address of this host that other hosts can use; IPv6 addresses count only without an IPv4 address.
 
     Raises InvalidArgument with Docker's message if the host has several or no such addresses. Loopback and link-local
     addresses and the addresses of hawse's own bridges do not count.

@@ -26,7 +26,7 @@ def authority(root: Path) -> str:
 
 
 def of_node(root: Path, request: str, node: str) -> str:
-    """Sign the certificate request of the host with the node id ``node``; return the certificate.
+    """Sign the certificate request of the host with the node id ``node``; return the certificate (both in PEM).
 
     The certificate is signed with the key of the cluster's certificate authority, which every manager has.
     """
@@ -34,9 +34,10 @@ def of_node(root: Path, request: str, node: str) -> str:
 
 
 def of_manager(root: Path, request: str, address: str) -> str:
-    """Sign the certificate request of another manager for its server and etcd member; return the certificate.
+    """Sign the request (PEM) of another manager for its server's certificate; return the certificate (PEM).
 
-    ``address`` is the other manager's address.
+    ``address`` is the other manager's address. The certificate is valid for this address and for 127.0.0.1, and is also
+    used by the manager's etcd member.
     """
     return pki.issue(authority(root), _authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
 
@@ -60,7 +61,9 @@ def is_due(root: Path) -> bool:
 def issue_own(authority: str, authority_key: str, node: str, address: str) -> dict[str, str]:
     """Return the certificates that a manager issues to itself, as a map from file name to content.
 
-    Each file has a certificate and its new private key. ``node`` is the manager's node id, ``address`` its address.
+    Each file has a certificate and its new private key. ``authority`` and ``authority_key`` are the certificate and the
+    private key of the cluster's certificate authority (PEM). ``node`` is the manager's node id, ``address`` its
+    address.
     """
     key, manager_key = pki.new_key(), pki.new_key()
     request = pki.request(manager_key)

@@ -41,12 +41,12 @@ def run_directory(run: Path) -> Path:
 
 
 def is_running(run: Path, name: str) -> bool:
-    """Return whether the process that is recorded under ``name`` is running."""
+    """Return whether the process ``name`` ("etcd" or "server") is running; ``run`` is HAWSE_RUN."""
     return is_owner_running(_note(run, name))
 
 
 def pid_of(run: Path, name: str) -> int:
-    """Return the pid of the process that is recorded under ``name``, or 0 if it does not run."""
+    """Return the pid of the process ``name`` ("etcd" or "server"), or 0 if it does not run; ``run`` is HAWSE_RUN."""
     note = _note(run, name)
     return int(note.partition(":")[0]) if is_owner_running(note) else 0
 
@@ -54,8 +54,9 @@ def pid_of(run: Path, name: str) -> int:
 def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/")) -> bool:
     """Start the process ``name`` in its own session, if it does not run; return whether it was started.
 
-    A lock prevents two callers from starting the process twice. The process executes the program of ``argv`` only after
-    its pid file is written. Therefore a killed caller cannot leave a process without a pid file.
+    ``argv`` is its command line, ``directory`` its working directory. A lock prevents two callers from starting the
+    process twice. The process executes the program of ``argv`` only after its pid file is written. Therefore a killed
+    caller cannot leave a process without a pid file.
     """
     with locked(run, "process", name):
         if is_running(run, name):
@@ -86,7 +87,7 @@ def reap(run: Path, name: str) -> None:
 
 
 def stop(run: Path, name: str, timeout: float = STOP_TIMEOUT_SECONDS) -> None:
-    """End a process with SIGTERM; idempotent.
+    """End the process ``name`` with SIGTERM, wait until it has ended, and delete its pid file; idempotent.
 
     If the process still runs after ``timeout`` seconds, the process gets SIGKILL.
     """
@@ -127,7 +128,10 @@ def _plain(line: str) -> str:
 
 
 def trim_logs(run: Path) -> None:
-    """Empty the logs that have grown too long, because HAWSE_RUN is in main memory (tmpfs) on most systems."""
+    """Empty each process log that is longer than `LONG_LOG` bytes.
+
+    The logs are in HAWSE_RUN (``run``), which is in main memory (tmpfs) on most systems.
+    """
     for log in run_directory(run).glob("*.log"):
         with open(open_private(log, os.O_WRONLY), "ab") as file:
             if file.tell() > LONG_LOG:

@@ -53,8 +53,9 @@ def parse_manager(text: str) -> Manager:
 def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> dict[str, Any]:
     """Ask a manager for admission to the cluster; return the manager's answer.
 
-    ``request`` describes this host. The answer also has the CA's certificate as ``authority``. Raises EngineError if
-    this certificate does not match the token.
+    ``request`` has the host's address, its certificate requests and the role that it asks for. The answer also has the
+    CA's certificate as ``authority``. Raises EngineError if this certificate does not match the token. Raises
+    InvalidArgument if the manager refuses the token.
     """
     unverified = ssl._create_unverified_context()
     authority = str(_ask(manager, unverified, "/hawse/authority", {}).get("authority", ""))

@@ -48,7 +48,8 @@ This time must be shorter than `ENROLL_TIMEOUT_SECONDS`, the time that the joini
 class EtcdMember(Struct, frozen=True):
     """The settings for starting an etcd member.
 
-    ``initial`` lists all members as ``name=peer URL``. ``existing`` is True if the member joins an existing etcd store.
+    ``name`` is the node id of the member's host. The member listens for other members at ``address``. ``initial`` lists
+    all members as ``name=peer URL``. ``existing`` is True if the member joins an existing etcd store.
     """
 
     name: str
@@ -65,8 +66,8 @@ def url(address: str, port: int) -> str:
 def arguments(where: Path, member: EtcdMember) -> list[str]:
     """Return the command line that starts the etcd member; ``where`` is the directory of the cluster's files.
 
-    etcd must run in this directory. Members of other hosts must show a manager's certificate. Raises Unavailable if
-    etcd is not installed.
+    The caller starts etcd with this directory as its working directory. Members of other hosts must show a manager's
+    certificate. Raises Unavailable if etcd is not installed.
     """
     program = shutil.which("etcd")
     if program is None:
@@ -108,7 +109,8 @@ def keep_running(run: Path, root: Path) -> None:
 def restart(run: Path, where: Path) -> None:
     """Start the etcd member again with the command line that `start` saved, unless the member is running.
 
-    Raises Unavailable if the member's data is lost, because etcd would start without records.
+    ``where`` is the directory of the cluster's files. Raises Unavailable if the member's data is lost, because etcd
+    would start without records.
     """
     if not any((where / "etcd" / "member" / "wal").glob("*.wal")):
         raise Unavailable(LOST.format(where / "etcd"))
@@ -116,7 +118,7 @@ def restart(run: Path, where: Path) -> None:
 
 
 def wait_until_ready(run: Path, client: Client, timeout: float = READY_TIMEOUT_SECONDS) -> None:
-    """Wait up to ``timeout`` seconds until the etcd member answers; after this time, raises the last error.
+    """Wait up to ``timeout`` seconds until this host's etcd member answers; after this time, raises the last error.
 
     If the member's process has ended, raises Unavailable with the last line of its log.
     """
@@ -137,8 +139,8 @@ def wait_until_ready(run: Path, client: Client, timeout: float = READY_TIMEOUT_S
 def add(client: Client, name: str, address: str) -> list[str]:
     """Announce another host's new member to etcd; return ``name=peer URL`` of all members, including the new one.
 
-    The new member starts as a learner, which has no vote. If the new host fails to start it, the other members
-    therefore still have a majority.
+    ``name`` is the other host's node id, ``address`` its address. The new member starts as a learner, which has no
+    vote. If the other host fails to start it, the existing members therefore still have a majority.
     """
     peer = url(address, PEER_PORT)
     answer = _add_learner(client, peer)
@@ -149,9 +151,9 @@ def add(client: Client, name: str, address: str) -> list[str]:
 def _add_learner(client: Client, peer: str) -> dict[str, Any]:
     """Add a learner (a member without a vote) with the URL ``peer``, and return etcd's answer.
 
-    etcd allows only one learner. If there is an earlier one, the function waits up to `LEARNING_SECONDS` until it
-    becomes a voting member. After this time, the earlier learner is removed. An earlier learner with the URL ``peer``
-    is removed at once, because it is from a failed attempt of the same host.
+    etcd allows only one learner. If there is an earlier one, the function waits up to `LEARNING_SECONDS` until the
+    earlier learner becomes a voting member. After this time, the earlier learner is removed. An earlier learner with
+    the URL ``peer`` is removed at once, because it is from a failed attempt of the same host.
     """
     deadline = time.monotonic() + LEARNING_SECONDS
     while True:
@@ -191,16 +193,16 @@ def promote(run: Path, client: Client, name: str) -> None:
 
 
 def members(client: Client) -> list[dict[str, Any]]:
-    """Return all members of the etcd store."""
+    """Return all members of the etcd store, each as the JSON object of etcd's member list."""
     entries: list[dict[str, Any]] = client.call("/v3/cluster/member/list", {}).get("members", [])
     return entries
 
 
 def remove(client: Client, name: str) -> None:
-    """Remove a member from the etcd store; does nothing if the store has no such member, or no other member.
+    """Remove the member ``name`` (a node id) from the etcd store.
 
-    etcd refuses the removal until the remaining majority has been connected for 5 s. The function therefore tries again
-    for up to `UNHEALTHY_SECONDS` seconds.
+    Does nothing if the store has no such member, or no other member. The removal is refused until the remaining
+    majority has been connected for 5 s. The function therefore tries again for up to `UNHEALTHY_SECONDS` seconds.
     """
     deadline = time.monotonic() + UNHEALTHY_SECONDS
     while True:
@@ -217,7 +219,7 @@ def remove(client: Client, name: str) -> None:
 
 
 def leader(client: Client, managers: Sequence[str]) -> str:
-    """Return the name of the leader among the etcd members, as reported by the member that answers.
+    """Return the node id of the leader among the etcd members, as reported by the member that answers.
 
     Returns "" if the leader is unknown or not in ``managers`` (node ids).
     """

@@ -22,7 +22,7 @@ from engine.swarm.enrollment import Manager
 
 
 def describe_host(membership: ClusterMembership, tunnel_key: str) -> Node:
-    """Return this host's own node record; ``tunnel_key`` is the host's public WireGuard key."""
+    """Return a new node record of this host; ``tunnel_key`` is the host's public WireGuard key."""
     now = timestamps.now()
     return Node(
         id=membership.node_id,
@@ -43,7 +43,7 @@ def describe_host(membership: ClusterMembership, tunnel_key: str) -> Node:
 
 
 def list_documents(host: Host) -> Documents:
-    """Return the documents of all nodes; raises Unavailable on a host that is not a manager."""
+    """Return Docker's JSON document of each node; raises Unavailable on a host that is not a manager."""
     with managing(host) as (client, membership):
         return _documents(host, client, membership)
 
@@ -62,7 +62,7 @@ def _nodes(client: Client) -> list[Node]:
 
 
 def node_document(node: Node, authority: str, *, alive: bool, leader: bool) -> Json:
-    """Return Docker's document of a node.
+    """Return Docker's JSON document of a node.
 
     ``authority`` is the certificate of the cluster's authority (PEM). ``alive`` says whether the node has a lease, and
     ``leader`` whether its etcd member is the leader.
@@ -98,9 +98,9 @@ def node_document(node: Node, authority: str, *, alive: bool, leader: bool) -> J
 
 
 def inspect(host: Host, reference: str) -> Json:
-    """Return the document of one node.
+    """Return Docker's JSON document of one node; raises NotFound if no node matches, and Conflict if several match.
 
-    ``reference`` is an id, the word ``self``, a host name or the start of an id.
+    ``reference`` is an id, the word ``self`` (this host), a host name or the start of an id.
     """
     with managing(host) as (client, membership):
         return pick(_documents(host, client, membership), membership.node_id if reference == "self" else reference)
@@ -124,8 +124,9 @@ def pick(documents: Documents, reference: str) -> Json:
 def remove(host: Host, reference: str, *, force: bool) -> None:
     """Remove a node that is down, with all its endpoints and addresses.
 
-    With ``force``, a worker is removed even if it is not down. Raises Forbidden for a manager, unless the manager is
-    down and ``force`` is True. As the first step, managers stop accepting the node's certificate.
+    ``reference`` is an id, a host name or the start of an id. With ``force``, a worker is removed even if it is not
+    down. Otherwise, raises Forbidden for a node that is not down. Also raises Forbidden for a manager, unless the
+    manager is down and ``force`` is True. As the first step, managers stop accepting the node's certificate.
     """
     with managing(host) as (client, membership):
         document = pick(_documents(host, client, membership), reference)

@@ -56,7 +56,7 @@ def new_key() -> str:
 
 
 def new_authority(key: str) -> str:
-    """Return the self-signed certificate (PEM) of the cluster's certificate authority."""
+    """Return the self-signed certificate (PEM) of a new certificate authority with the private key ``key`` (PEM)."""
     name = _name("hawse-ca")
     private = _private(key)
     builder = _builder(name, private.public_key(), AUTHORITY_LIFETIME).issuer_name(name)
@@ -66,7 +66,10 @@ def new_authority(key: str) -> str:
 
 
 def request(key: str) -> str:
-    """Return a certificate signing request (PEM) for the private key ``key``; the authority ignores its subject."""
+    """Return a certificate signing request for the private key ``key`` (both PEM).
+
+    The certificate authority ignores the request's subject.
+    """
     builder = x509.CertificateSigningRequestBuilder().subject_name(_name("hawse"))
     return builder.sign(_private(key), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
@@ -74,8 +77,9 @@ def request(key: str) -> str:
 def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Sequence[str] = ()) -> str:
     """Return a certificate for the certificate request ``pem``; raises ValueError for an invalid request.
 
-    The request must be signed by its own key. With ``addresses``, the certificate is a manager certificate for these
-    addresses, and ``name`` is `keys.MANAGER_NAME`. Otherwise, it is a client certificate, and ``name`` is the node id.
+    ``authority`` and ``authority_key`` are the authority's certificate and private key; all texts are PEM. The request
+    must be signed by its own key. With ``addresses``, the certificate is a manager certificate for these addresses, and
+    ``name`` is `keys.MANAGER_NAME`. Otherwise, it is a client certificate, and ``name`` is the node id.
     """
     csr = x509.load_pem_x509_csr(pem.encode())
     if not csr.is_signature_valid:
@@ -98,7 +102,7 @@ def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Se
 
 
 def is_fresh(certificate: str, now: datetime) -> bool:
-    """Return whether a certificate is valid at the time ``now`` and in the first half of its lifetime.
+    """Return whether a certificate (PEM) is valid at the time ``now`` and in the first half of its lifetime.
 
     The lifetime begins at the issue of the certificate, not at the earlier start of its validity (`TOLERANCE`).
     """
@@ -109,7 +113,7 @@ def is_fresh(certificate: str, now: datetime) -> bool:
 
 
 def describe(certificate: str) -> tuple[bytes, bytes]:
-    """Return the subject and the public key of a certificate, both in DER."""
+    """Return the subject and the public key of a certificate (PEM), both in DER."""
     parsed = x509.load_pem_x509_certificate(certificate.encode())
     public = parsed.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return parsed.subject.public_bytes(), public

@@ -138,9 +138,10 @@ def _parse_store(url: str) -> SplitResult:
 
 
 def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster: Cluster) -> ClusterMembership:
-    """Start etcd unless the etcd store is external, and write the first records of a new cluster to it.
+    """Start etcd unless the etcd store is external, and write the first records of a new cluster to the store.
 
-    ``where`` is the directory of the cluster's files. Returns the membership with this host's WireGuard key.
+    ``where`` is the new directory of the cluster's files, which is first renamed to `membership.directory`. Returns the
+    membership with this host's WireGuard key.
     """
     if membership.external:
         _write(where, {CREATING: encode(membership)})
@@ -235,8 +236,9 @@ def _take_place(
 ) -> ClusterMembership:
     """Write this host's own node record to the etcd store; return the membership with this host's WireGuard key.
 
-    A new manager first starts its etcd member. ``members`` then lists all etcd members as ``name=peer URL``. Otherwise,
-    it is None. ``where`` is the directory of the cluster's files.
+    A new manager first starts its etcd member; ``members`` then lists all etcd members as ``name=peer URL``. Otherwise,
+    ``members`` is None. ``where`` is the new directory of the cluster's files, which is first renamed to
+    `membership.directory`.
     """
     membership, public = _with_tunnel_key(membership)
     _publish_directory(host, where)
@@ -252,10 +254,10 @@ def _take_place(
 
 
 def _withdraw(host: Host) -> None:
-    """Delete the records of an incomplete init or join from the etcd store; does nothing without one.
+    """Delete the records of an incomplete init or join from the etcd store, if this host has one.
 
     Because the etcd member of a join may already have a vote, the member is removed before its data is deleted.
-    Otherwise the cluster could lose its quorum.
+    Otherwise the cluster could lose its quorum. EngineError and CodecError are ignored.
     """
     where = memberships.directory(host.root)
     created, joined = _incomplete(where / CREATING), _incomplete(where / JOINING)
@@ -274,7 +276,7 @@ def _withdraw(host: Host) -> None:
 def _incomplete(file: Path) -> ClusterMembership | None:
     """Return the membership in the file of an incomplete init or join, or None if the file does not exist.
 
-    Also return None if another version of hawse wrote the file.
+    Also returns None if another version of hawse wrote the file.
     """
     try:
         return decode(ClusterMembership, file.read_text())
@@ -342,7 +344,7 @@ def _managers(host: Host) -> tuple[int, int]:
 def _leave_store(host: Host, membership: ClusterMembership) -> None:
     """Mark this host's node record as down, and remove its etcd member from the etcd store.
 
-    A manager uses its own etcd member if it runs, because the other managers refuse a host that has left.
+    If this host's etcd member runs, only this member is asked, because the other managers refuse a host that has left.
     """
     if membership.has_etcd and daemons.is_running(host.run, etcd_member.NAME):
         membership = replace(membership, managers=())
@@ -376,9 +378,10 @@ def _disconnect_all(host: Host, *, force: bool) -> None:
 
 
 def join_token(host: Host, role: str, *, rotate: bool) -> tuple[str, str]:
-    """Return the token for joining with a role ("worker" or "manager"), and the address of a manager.
+    """Return the token for joining with a role ("worker" or "manager"), and this manager's address as ``HOST:PORT``.
 
-    With ``rotate``, the role's token is first replaced by a new token.
+    With ``rotate``, the role's token is first replaced by a new token. Raises Unavailable unless this host is a
+    manager.
     """
     with managing(host) as (client, membership):
         if rotate:
@@ -406,7 +409,7 @@ def _require_outside(host: Host) -> None:
 
 @contextmanager
 def _workplace(host: Host) -> Iterator[Path]:
-    """Yield an empty directory for the cluster's files; `MEMBERSHIP_LOCK` is held during the ``with`` block.
+    """Yield a new directory for the cluster's files; `MEMBERSHIP_LOCK` is held during the ``with`` block.
 
     If the block fails, this host is removed from the cluster and the files are deleted. Raises Unavailable if another
     command has made this host a member.
@@ -440,7 +443,8 @@ def _publish_directory(host: Host, where: Path) -> None:
 def _enter(host: Host, membership: ClusterMembership) -> None:
     """Write the membership record, prepare the cluster's networks, and notify the agent.
 
-    The agent then starts its cluster threads.
+    The agent then starts its cluster threads. On a manager, also waits up to `OPENING_SECONDS` until its server accepts
+    connections.
     """
     memberships.save(memberships.directory(host.root), membership)
     with connected(host) as (client, _):

@@ -41,10 +41,10 @@ def parse(text: str) -> JoinToken:
 
 
 def digest_of(certificate: str) -> str:
-    """Return the digest of a certificate (PEM) in the form that `JoinToken` contains."""
+    """Return the SHA-256 digest of a certificate (PEM), in hexadecimal as in `JoinToken`."""
     return sha256(certificate.encode()).hexdigest()
 
 
 def new_secret() -> str:
-    """Return a random secret of 128 bits for a join token."""
+    """Return a random secret of 128 bits for a join token, in base 36."""
     return base36(secrets.randbits(128), SECRET_LENGTH)

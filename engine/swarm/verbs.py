@@ -26,7 +26,7 @@ class SwarmVerbs:
         return swarm.init(self._prepare(), request)
 
     def join(self, request: SwarmJoin) -> str:
-        """Join a cluster; return this host's role."""
+        """Join a cluster; return the role that this host has in the cluster."""
         return swarm.join(self._prepare(), request)
 
     def leave(self, *, force: bool = False) -> None:
@@ -34,18 +34,18 @@ class SwarmVerbs:
         swarm.leave(self._prepare(), force=force)
 
     def join_token(self, role: str, *, rotate: bool = False) -> tuple[str, str]:
-        """Return the token for joining with a role, and the address of a manager.
+        """Return the join token of a role ("worker" or "manager"), and this manager's address as ``HOST:PORT``.
 
         With ``rotate``, the role's token is first replaced by a new token.
         """
         return swarm.join_token(self.host, role, rotate=rotate)
 
     def nodes(self, filters: Filters) -> Documents:
-        """Return the documents of the nodes that match the filters."""
+        """Return Docker's JSON documents of the nodes that match the filters."""
         return filter_nodes(nodes.list_documents(self.host), filters)
 
     def inspect_node(self, reference: str) -> Json:
-        """Return the document of one node."""
+        """Return Docker's JSON document of one node: an id, ``self``, a host name or the start of an id."""
         return nodes.inspect(self.host, reference)
 
     def remove_node(self, reference: str, *, force: bool = False) -> None:

@@ -68,7 +68,8 @@ def compare(
 ) -> list[str]:
     """Return a line of text for each difference between a network on this host and ``view``.
 
-    ``view`` is a snapshot of the etcd store. With a ``client``, the differences are also repaired. The caller holds the
+    ``view`` is a snapshot of the etcd store. This host's endpoints are compared, and for an active network also its
+    peer tables (FDB and neighbour tables). With a ``client``, the differences are also repaired. The caller holds the
     lock `peers.programming`, and for a repair also `NETWORKS_LOCK`.
     """
     driver = host.driver(record.driver)

@@ -14,9 +14,9 @@ BACKLOG = 256
 
 
 def main() -> int:
-    """Accept connections at the address that this manager has published to other hosts.
+    """Run the server at the address that this manager has published to other hosts, until the process is killed.
 
-    Returns 1 if this host is in no cluster.
+    Returns 1 at once if this host is in no cluster.
     """
     root = root_directory()
     membership = memberships.load(root)

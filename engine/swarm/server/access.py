@@ -26,13 +26,19 @@ OTHER_LAYOUT = "the manager's hawse keeps the cluster's records in another way t
 
 
 def node_of(certificate: Mapping[str, Any] | None) -> str:
-    """Return the id of the node that a verified certificate names, or "" if it names none or is None."""
+    """Return the id of the node that a verified certificate names, or "" if it names none or is None.
+
+    ``certificate`` is the result of `ssl.SSLSocket.getpeercert`.
+    """
     subject = (certificate or {}).get("subject", ())
     return next((str(value) for part in subject for name, value in part if name == "serialNumber"), "")
 
 
 def expiry_of(certificate: Mapping[str, Any] | None) -> float:
-    """Return the time when a certificate expires, in seconds since 1970."""
+    """Return the time when a certificate expires, in seconds since 1970; raises KeyError if ``certificate`` is None.
+
+    ``certificate`` is the result of `ssl.SSLSocket.getpeercert`.
+    """
     return float(ssl.cert_time_to_seconds(str((certificate or {})["notAfter"])))
 
 
@@ -48,7 +54,10 @@ def member_of(client: Client, node: str) -> AdmittedHost:
 
 
 def check_layout(layout: str) -> None:
-    """Check that a host uses the same layout of the keys in etcd (`keys.LAYOUT`) as this host; raises Unavailable."""
+    """Check that another host uses the same layout of the keys in etcd as this host; raises Unavailable if not.
+
+    ``layout`` is the number of the layout (`keys.LAYOUT`) that the other host has sent, as text.
+    """
     if layout != str(LAYOUT):
         raise Unavailable(OTHER_LAYOUT)
 

@@ -40,7 +40,8 @@ def role_of(tokens: Tokens, secret: str) -> str:
 def admitted_role(client: Client, request: Json) -> str:
     """Return the role that the token in a joining host's request gives, or "" if the host must be refused.
 
-    A host is refused if its token is invalid, or if it asks for another role than the token gives.
+    ``request`` is the request's JSON body. A host is refused if its token is invalid, or if it asks for another role
+    than the token gives.
     """
     entry = client.get(keys.TOKENS)
     role = role_of(decode(Tokens, entry.value), str(request.get("secret", ""))) if entry else ""
@@ -50,8 +51,9 @@ def admitted_role(client: Client, request: Json) -> str:
 def admit(root: Path, client: Client, membership: ClusterMembership, request: Json, role: str) -> Json:
     """Admit a host to the cluster with ``role``; return the cluster's settings and the host's certificates.
 
-    A new manager is also announced to etcd as a member. If the etcd store is external, the new manager gets access to
-    this store instead.
+    ``request`` is the JSON body of the host's request to join, ``membership`` this manager's membership. A new manager
+    is also announced to etcd as a member. If the etcd store is external, the new manager gets access to this store
+    instead.
     """
     address = str(ip_address(str(request.get("address", ""))))
     member = AdmittedHost(new_id(), role, _next_index(client))
@@ -69,7 +71,11 @@ def admit(root: Path, client: Client, membership: ClusterMembership, request: Js
 
 
 def _certificates(root: Path, request: Json, member: AdmittedHost, address: str) -> Json:
-    """Return the joining host's certificates and, for a manager, the authority's private key."""
+    """Return the certificates for a joining host and, for a manager, the authority's private key.
+
+    ``request`` is the JSON body of the host's request to join, ``member`` its admission record, ``address`` its
+    address.
+    """
     answer: Json = {**renew(root, member, request), "authority": certificates.authority(root)}
     if member.role == MANAGER:
         key = (memberships.directory(root) / memberships.AUTHORITY_KEY).read_text()
@@ -79,7 +85,10 @@ def _certificates(root: Path, request: Json, member: AdmittedHost, address: str)
 
 
 def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
-    """Sign the certificate request of a host; return the new certificate as ``{"certificate": PEM text}``."""
+    """Sign the certificate request of the host ``member``; return the new certificate as ``{"certificate": PEM text}``.
+
+    ``request`` is a JSON body in which ``request`` is the certificate request (PEM).
+    """
     return {"certificate": certificates.of_node(root, str(request["request"]), member.id)}
 
 
@@ -103,9 +112,9 @@ def _next_index(client: Client) -> int:
 
 
 def next_free(last: int, used: Collection[int]) -> int:
-    """Return the next number after ``last`` that is not in ``used``; after the highest number, continue from 1.
+    """Return the next node index after ``last`` that is not in ``used``; after the highest index, continue from 1.
 
-    Raises InvalidArgument if all numbers are used.
+    Raises InvalidArgument if all indexes are used.
     """
     for number in chain(range(last + 1, record_checks.HIGHEST_INDEX + 1), range(1, last + 1)):
         if number not in used:

@@ -84,7 +84,12 @@ class Visits:
         threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
 
     def enter(self, connection: socket.socket, address: str) -> Visit:
-        """Add the connection of a guest at ``address``; if there are too many guests, disconnect the oldest guest."""
+        """Add the connection of a guest: a client that has not yet shown a certificate or a valid token.
+
+        ``address`` is the guest's IP address. If this address (for IPv6, its /64) has too many guests, its oldest guest
+        is disconnected. If there are too many guests in total, it is the oldest guest of the address or /64 with the
+        most guests.
+        """
         visit = Visit(connection, place_of(address), time.monotonic() + GUEST_SECONDS)
         with self._lock:
             surplus = self._surplus(visit.place)

@@ -24,7 +24,10 @@ REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 503: "Service Unavai
 
 
 class HttpRequest(Struct, frozen=True):
-    """One HTTP request: path, body, size of the body in bytes, and the layout of the etcd keys that the sender uses."""
+    """One HTTP request: URL path, JSON body, and the size of the body in bytes.
+
+    ``layout`` is the sender's layout of the keys in etcd (`keys.LAYOUT`) as text, or "" if the sender has not named it.
+    """
 
     path: str
     body: dict[str, Any]

@@ -23,8 +23,9 @@ LONGEST_WAIT_SECONDS = 10.0
 
 
 class Budgets:
-    """The request budgets of all nodes: the bytes that each node may still use without waiting. Safe for several
-    threads.
+    """The request budgets of all nodes; safe for use by several threads.
+
+    A node's budget is the number of bytes that the node may still send without waiting.
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,7 @@ class Budgets:
         """Take ``cost`` bytes from the budget of ``node``; return the seconds by which to delay the node's request.
 
         If the delay would be longer than `LONGEST_WAIT_SECONDS`, the function takes nothing and returns None. ``now``
-        is the time on the monotonic clock.
+        is the time on the monotonic clock, or None for the current time.
         """
         now = time.monotonic() if now is None else now
         with self._lock:

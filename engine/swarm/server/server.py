@@ -126,7 +126,8 @@ class ManagerServer:
     def _converse(self, visit: Visit, secure: ssl.SSLSocket) -> None:
         """Answer the requests of a connection until the host disconnects or a watch ends.
 
-        For a guest (a client without a certificate or valid token), an error ends the connection too.
+        ``secure`` is the connection's TLS socket. An error is sent to the host. For a guest (a client without a
+        certificate or valid token), an error ends the connection too.
         """
         certificate = secure.getpeercert()
         node = access.node_of(certificate)
@@ -154,9 +155,10 @@ class ManagerServer:
                         return
 
     def _guest(self, visit: Visit, client: Client, request: http.HttpRequest) -> Json:
-        """Admit a host without a certificate that asks to join; return its settings and certificates.
+        """Admit a guest that asks to join; return the cluster's settings and the guest's new certificates.
 
-        Raises InvalidArgument for an invalid token, after a delay. Raises Forbidden for any other request.
+        A guest is a client that has not yet shown a certificate or a valid token. Raises InvalidArgument for an invalid
+        token, after a delay. Raises Forbidden for any other request.
         """
         if request.path != JOIN:
             raise Forbidden("this takes a certificate of the cluster's authority")
@@ -167,7 +169,10 @@ class ManagerServer:
         return self._admit(visit, client, request.body, role)
 
     def _admit(self, visit: Visit, client: Client, request: Json, role: str) -> Json:
-        """Admit a host with a valid token; return its settings and certificates."""
+        """Admit a host with a valid token for ``role``; return the cluster's settings and the host's certificates.
+
+        ``request`` is the JSON body of the request to join. Raises Unavailable if too many hosts join at the same time.
+        """
         if not self.visits.know(visit, ADMITTED):
             raise Unavailable("too many hosts join at once")
         visit.allow(KNOWN_SECONDS)

@@ -30,7 +30,10 @@ def checked_range(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def checked_watch(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a worker's watch request with only the allowed fields; raises `Forbidden` for keys outside ``shared/``."""
+    """Return a worker's watch request with only the allowed fields; raises `Forbidden` for keys outside ``shared/``.
+
+    Raises InvalidArgument if ``body`` is not a request to create a watch.
+    """
     request = body.get("create_request")
     if not isinstance(request, dict):
         raise InvalidArgument("a watch begins with create_request")
@@ -50,7 +53,10 @@ def _check_span(body: dict[str, Any]) -> None:
 
 
 def watch(visit: Visit, client: Client, body: dict[str, Any]) -> None:
-    """Pass the data of a watch on to the host until either side closes the connection."""
+    """Start a watch in etcd, and forward its data to a host until etcd or the host closes the connection.
+
+    ``visit`` is the host's connection, ``body`` the watch request for etcd. The connection gets no deadline any more.
+    """
     connection = client.take()
     try:
         visit.socket.settimeout(SENDING_SECONDS)
