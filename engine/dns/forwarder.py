@@ -49,7 +49,7 @@ class Outstanding:
     """The forwarded queries of one sandbox that have no reply yet.
 
     ``quota`` limits the number of unanswered queries of all sandboxes together. ``claims`` names the sandbox in this
-    quota.
+    quota. The attribute ``silent`` maps each server that did not answer to the time until which it is asked last.
     """
 
     __slots__ = ("_claims", "_quota", "forwards", "silent", "sockets", "streams")
@@ -87,9 +87,9 @@ class Outstanding:
 
 
 class ForwardedQuery:
-    """One forwarded query.
+    """A query from a sandbox that is sent to one upstream server after the other, until a reply is usable.
 
-    The query ends when the function ``deliver`` is called with the reply. `abandon` ends it without a reply.
+    The query ends when the function ``deliver`` is called with the reply. `abandon` ends the query without a reply.
     """
 
     __slots__ = (
@@ -156,7 +156,10 @@ class ForwardedQuery:
         self.failed()
 
     def failed(self) -> None:
-        """Ask the next server, because the current server could not be reached or does not answer."""
+        """Ask the next server, because the current server could not be reached or does not answer.
+
+        If the current server was asked again by TCP, its truncated UDP reply is delivered instead.
+        """
         self._withdraw()
         self._next()
 
@@ -172,7 +175,10 @@ class ForwardedQuery:
             self._finish(message)
 
     def _ask_again(self, message: bytes) -> bool:
-        """Ask the same server for the whole reply by TCP; return False if that is not possible."""
+        """Ask the same server for the whole reply by TCP; return False if that is not possible.
+
+        ``message`` is the truncated UDP reply. It is kept, and is delivered if the query by TCP fails.
+        """
         if self._upstream is None or not self._ask(self._upstream, stream=True):
             return False
         self._short = message

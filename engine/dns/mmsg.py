@@ -87,10 +87,11 @@ class Datagrams:
         self._taken, self._replies = (_Messages(self._name, self._buffer) for _ in range(2))
 
     def answer(self, fd: int, known: Callable[[bytes], bytes | None], unknown: Unread) -> None:
-        """Receive up to `SIZE` datagrams, and send the replies that ``known`` returns.
+        """Receive up to `SIZE` DNS queries from the UDP socket ``fd``, and send the replies that ``known`` returns.
 
-        ``known`` maps a query without its id to a reply without its id. For other queries, ``unknown`` is called with
-        the query and the sender's address. Replies that the kernel refuses to send are dropped. IPv4 only.
+        ``known`` maps a query without its id to a reply without its id, or returns None. For each query with None,
+        ``unknown`` is called with the whole query and the sender's address, and must reply itself. Replies that the
+        kernel refuses to send are dropped. IPv4 only. Does not wait if no query has arrived.
         """
         count: int = _receive(fd, self._taken.address, SIZE, socket.MSG_DONTWAIT, None)
         memory, lengths = memoryview(self._memory), self._taken.lengths

@@ -117,9 +117,10 @@ class SandboxResolver:
 
 
 def bound(kind: int, port: int) -> socket.socket:
-    """Return a socket bound to 127.0.0.11, even if the loopback link is still down.
+    """Return a non-blocking socket bound to 127.0.0.11, even if the loopback link is still down.
 
-    Port 0 means any free port. Runs in the calling thread's network namespace.
+    ``kind`` is socket.SOCK_DGRAM or socket.SOCK_STREAM; a TCP socket also listens. Port 0 means any free port. Runs in
+    the calling thread's network namespace.
     """
     sock = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
     try:
@@ -135,7 +136,10 @@ def bound(kind: int, port: int) -> socket.socket:
 
 
 def pair(port: int) -> tuple[socket.socket, socket.socket]:
-    """Return a UDP and a TCP socket on the same port; port 0 means any port that is free for both."""
+    """Return a UDP and a TCP socket bound to the same port of 127.0.0.11; port 0 means any port free for both.
+
+    Runs in the calling thread's network namespace. Raises OSError if the port is not free.
+    """
     tcp = bound(socket.SOCK_STREAM, port)
     try:
         return bound(socket.SOCK_DGRAM, tcp.getsockname()[1]), tcp

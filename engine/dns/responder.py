@@ -16,8 +16,9 @@ MOST_READY = 256
 class Responder:
     """The networks, links and DNS tables from which one sandbox's queries are answered.
 
-    If a network or link of the sandbox changes, a new Responder replaces the old one. DNS tables are changed in place.
-    ``ready`` is a cache that maps queries to replies; queries and replies are stored without their ids.
+    ``networks`` has the DNS tables by network id. If a network or link of the sandbox changes, a new Responder replaces
+    the old one. DNS tables are changed in place. ``ready`` is a cache that maps queries to replies; queries and replies
+    are stored without their ids.
     """
 
     __slots__ = ("_links", "_tables", "ready", "view")
@@ -34,11 +35,11 @@ class Responder:
                 self._links.add(link.alias, link.target, networks[link.network_id])
 
     def find(self, key: bytes) -> Answer | None:
-        """Return the answer to a question from the links and the DNS tables.
+        """Return the answer to a question from the links and the DNS tables, or None if the name is unknown.
 
         ``key`` is the question's lookup key (`wire.Query.key`). Links are searched first, then the DNS tables until one
-        has records. If a table knows the name but none has records for this question, the answer is empty. If no table
-        knows the name, the result is None.
+        has records. If a table knows the name but none has records for this question, the answer is empty. The result
+        is also None for a link whose target has no endpoint; the tables are then not searched.
         """
         if self._links is not None:
             linked = self._links.answers.get(key)
@@ -80,9 +81,9 @@ class Responder:
     def _implicit(self, query: wire.Query) -> Answer | None:
         """Return an empty answer for a query that must not be forwarded, or None if it may be forwarded.
 
-        The query's name and type are in no DNS table. Two kinds of query must not be forwarded:
+        `find` has no answer to the query. Two kinds of query must not be forwarded:
 
-        - An MX query for a name that has an A record.
+        - An MX query for a name that is in the DNS tables.
         - An A or AAAA query for a name of one label, if the user has set the option ndots.
         """
         name = query.key[:-4]

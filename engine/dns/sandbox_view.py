@@ -39,7 +39,7 @@ MAX_UPSTREAMS = 3  # name servers, as many as resolv.conf(5) allows (MAXNS)
 
 
 class LinkAlias(Struct, frozen=True):
-    """A legacy link: for one sandbox only, ``alias`` is another name of ``target`` on one network."""
+    """A legacy link (--link): for one sandbox only, ``alias`` is another name of the name ``target`` on one network."""
 
     alias: str
     target: str
@@ -49,7 +49,10 @@ class LinkAlias(Struct, frozen=True):
 class SandboxView(Struct, frozen=True):
     """The networks, links and upstream servers of one sandbox.
 
-    ``networks`` are network ids in search order. ``pid`` is 0 if no process of the sandbox is known.
+    ``networks`` are network ids in search order. ``pid`` is 0 if no process of the sandbox is known. ``pid_start`` is
+    the start time of this process in clock ticks since boot. ``netns_inode`` is the expected inode of the network
+    namespace, or 0 for any. ``ndots`` is True if the user set ndots; then names of one label are not forwarded.
+    ``adopted`` is True if hawse did not create the namespace, which then remains after the sandbox has ended.
     """
 
     id: str
@@ -65,8 +68,9 @@ class SandboxView(Struct, frozen=True):
 
 
 class Defaults(Struct, frozen=True):
-    """Defaults for containers without DNS settings: the host's resolv.conf, and the keys dns and dns-opts of
-    daemon.json.
+    """The DNS settings for containers that have none of their own.
+
+    ``host`` has the host's resolv.conf files. ``dns`` and ``options`` are the keys dns and dns-opts of daemon.json.
     """
 
     host: HostFiles = HostFiles()
@@ -151,7 +155,8 @@ def _view(
 def _usable(container: ContainerRecord, endpoints: Iterable[EndpointRecord]) -> list[EndpointRecord]:
     """Return the endpoints, without their IPv6 addresses if the container's sysctls disable IPv6 on their interfaces.
 
-    Servers with IPv6 addresses are then asked from the host. Docker 26.1.5 asks them in the container, without success.
+    DNS servers with IPv6 addresses are then asked from the host. Docker 26.1.5 asks them in the container, without
+    success.
     """
     return [replace(e, ipv6="") if disables_ipv6(container, "all", e.interface) else e for e in endpoints]
 
@@ -186,8 +191,8 @@ def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Ite
 def servers(container: ContainerRecord, defaults: Defaults, *, ipv4: bool = True, ipv6: bool) -> ResolvConf:
     """Return a container's upstream servers: its own, or else those of daemon.json, or else those of the host's files.
 
-    The host's files are resolv.conf files. ``ipv4`` and ``ipv6`` say whether the sandbox has addresses of this IP
-    version.
+    The host's files are resolv.conf files. The DNS options of the result are chosen in the same order. ``ipv4`` and
+    ``ipv6`` say whether the sandbox has addresses of this IP version.
     """
     dns, options = tuple(container.host.dns or defaults.dns), tuple(container.host.dns_options or defaults.options)
     return _servers(defaults.host, reaches_stub(container.host.network_mode), dns, options, ipv4, ipv6)
@@ -197,11 +202,12 @@ def servers(container: ContainerRecord, defaults: Defaults, *, ipv4: bool = True
 def _servers(
     host: HostFiles, reaches_stub: bool, dns: tuple[str, ...], options: tuple[str, ...], ipv4: bool, ipv6: bool
 ) -> ResolvConf:
-    """Return the upstream servers for these settings, or none if the address of a server is invalid.
+    """Return the upstream servers for these DNS settings, or none if the address of a server is invalid.
 
     The results are cached, because many containers have the same settings. ``host`` has the host's resolv.conf files.
-    ``dns`` and ``options`` are the settings that replace parts of them. ``reaches_stub`` says whether the container's
-    queries reach a server on the host's loopback interface.
+    ``dns`` are the servers and ``options`` the options that replace those of the host; () keeps those of the host.
+    ``reaches_stub`` says whether the container's queries reach a server on the host's loopback interface. ``ipv4`` and
+    ``ipv6`` say whether the sandbox has addresses of this IP version.
     """
     _, text = host.chosen(reaches_stub=reaches_stub)
     try:

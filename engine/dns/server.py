@@ -68,7 +68,10 @@ class ServedSandbox(Struct):
             print(f"port 53 stays redirected in {self.view.netns_path}: {error}", file=sys.stderr, flush=True)
 
     def use(self, tables: Mapping[str, NetworkTable]) -> None:
-        """Discard the cached replies and rebuild the link aliases, because the DNS tables may have changed."""
+        """Discard the cached replies and rebuild the link aliases, because the DNS tables may have changed.
+
+        ``tables`` has the DNS tables of all networks by network id.
+        """
         if self.view.links:
             self.resolver.responder = Responder(self.view, tables)
         else:
@@ -83,7 +86,7 @@ class ServedSandbox(Struct):
 class DnsService:
     """The DNS service for every sandbox of this host on a user-defined network.
 
-    Answers have a TTL of ``ttl`` seconds.
+    Answers have a TTL of ``ttl`` seconds. ``dns`` and ``options`` are the keys dns and dns-opts of daemon.json.
     """
 
     name = "dns"
@@ -115,7 +118,7 @@ class DnsService:
         self._watches = [FileWatch(loop, inotify, str(f), self._host_changed) for f in (SYSTEM, BEHIND_STUB)]
 
     def reconcile(self, state: Snapshot) -> None:
-        """Update the DNS tables, sandboxes and sockets from the snapshot."""
+        """Update the DNS tables, sandboxes and sockets from a snapshot of the local store."""
         self._state = state
         self._update_tables(state.networks, state.endpoints)
         with self._views.emptied_on_error():
@@ -194,7 +197,10 @@ class DnsService:
         self._drop(view.id)
 
     def _open(self, view: SandboxView) -> bool:
-        """Open the DNS sockets of a new sandbox; return False if the sockets cannot be opened yet."""
+        """Open the DNS sockets of a new sandbox; return False if the sockets cannot be opened yet.
+
+        Returns True without sockets if the sandbox has already ended.
+        """
         try:
             namespace = self._pin(view)
         except (FileNotFoundError, ProcessLookupError):
@@ -228,7 +234,10 @@ class DnsService:
             self.reconcile(self._state)
 
     def redirected(self, sandbox_id: str) -> int:
-        """Return the port to which port 53 of a sandbox is redirected, or 0; safe to call from any thread."""
+        """Return the port to which port 53 of a sandbox is redirected; safe to call from any thread.
+
+        Returns 0 if the sandbox has no resolver, or if the resolver is bound to port 53 itself.
+        """
         served = self._served.get(sandbox_id)
         return served.resolver.redirected if served is not None else 0
 

@@ -42,7 +42,7 @@ EMPTY = Answer(b"")
 
 
 def answer(records: list[bytes]) -> Answer:
-    """Return an Answer with these encoded records."""
+    """Return an Answer with these records, each encoded as in a reply; without records, return the empty answer."""
     if not records:
         return EMPTY
     return Answer(b"".join(records), tuple(records) if len(records) > 1 else ())
@@ -68,8 +68,9 @@ def member(endpoint: EndpointRecord) -> MemberNames:
 class NetworkTable:
     """All DNS answers of one network.
 
-    The table ``plain`` maps questions for names and addresses to answers. The table ``qualified`` maps questions for
-    names of the form ``name.network`` to answers.
+    ``network`` is the network's name, ``ttl`` the TTL of the answers in seconds. The table ``plain`` maps questions for
+    names and addresses to answers. The table ``qualified`` maps questions for names of the form ``name.network`` to
+    answers. The keys are those of `wire.question`.
     """
 
     def __init__(self, network: str, ttl: int) -> None:
@@ -117,7 +118,10 @@ class NetworkTable:
         return names
 
     def _publish(self, name: str) -> None:
-        """Write the answers of a name to the plain and qualified table, or delete them if no endpoint has the name."""
+        """Write the answers of a name to the plain and qualified table, or delete them if no endpoint has the name.
+
+        ``name`` is in lower case.
+        """
         holders = self._holders.get(name, {})
         if not holders:
             self._holders.pop(name, None)
@@ -127,7 +131,10 @@ class NetworkTable:
                 _set(table, encoded, self.addresses(name))
 
     def addresses(self, name: str) -> Mapping[int, Answer] | None:
-        """Return the answers of a name by record type, or None if no endpoint has the name."""
+        """Return the A and AAAA answers of a name, by record type, or None if no endpoint has the name.
+
+        If the endpoints of the name have no address of an IP version, the answer of this type is empty.
+        """
         holders = self._holders.get(name.lower(), {}).values()
         if not holders:
             return None
@@ -159,8 +166,9 @@ def _set(table: Table, encoded: bytes, answers: Mapping[int, Answer] | None) -> 
 class LinkTable:
     """The DNS answers for the aliases (legacy links) of one sandbox.
 
-    An alias has priority over an endpoint of the same name, even if the alias's target has no endpoint on the network.
-    In this case, ``hidden`` has the questions for the alias. They are not answered from the network's table.
+    ``answers`` maps the questions for an alias to answers. An alias has priority over an endpoint of the same name. If
+    the alias's target has no endpoint on the network, ``hidden`` has the questions for the alias. Those are then not
+    answered from the network's table.
     """
 
     def __init__(self) -> None:

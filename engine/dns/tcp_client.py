@@ -39,9 +39,9 @@ Respond = Callable[[bytes, Callable[[bytes], None]], None]
 class StreamClient:
     """The resolver's side of one TCP connection: reads the queries of a client, and sends the replies.
 
-    For each query, it calls ``respond`` with the query and a function. ``respond`` calls this function exactly once,
+    For each query, ``respond`` is called with the query and a function. ``respond`` calls this function exactly once,
     immediately or later, with the reply. If the reply is empty, nothing is sent to the client. ``closed`` is called
-    with this object when the connection ends.
+    with this StreamClient when the connection ends. Queries and replies have no length prefix.
     """
 
     __slots__ = ("_answering", "_closed", "_due", "_ended", "_events", "_last", "_loop", "_out", "_read", "_respond",
@@ -149,7 +149,7 @@ class StreamClient:
         self._watch((READ if reading else 0) | (WRITE if self._out else 0))
 
     def _watch(self, events: int) -> None:
-        """Watch the socket for ``events``; if ``events`` is 0, stop watching the socket.
+        """Watch the socket for ``events``, a bit mask of READ and WRITE; with 0, stop watching the socket.
 
         With 0, the socket is removed from epoll, because epoll would report a closed connection again and again.
         """

@@ -54,9 +54,9 @@ class FreshSockets:
     def take(self, netns: int | None, family: int, unanswered: int) -> socket.SocketType:
         """Return a UDP socket for one query; raises OSError if no socket can be made.
 
-        ``netns`` is the sandbox's network namespace (a file descriptor). Several sockets are made in it together: one
-        for each unanswered query (``unanswered``), at most `AHEAD`. If ``netns`` is None, one socket is made in the
-        host's namespace.
+        ``netns`` is a file descriptor of the sandbox's network namespace, ``family`` socket.AF_INET or socket.AF_INET6.
+        Several sockets are made together in this namespace: one for each of the sandbox's ``unanswered`` queries, at
+        most `AHEAD`. If ``netns`` is None, one socket is made in the host's namespace.
         """
         ready = self._ready.get((netns, family))
         if not ready:
@@ -77,7 +77,11 @@ Destination = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
 
 
 def destination(upstream: Upstream) -> Destination:
-    """Return the socket address of an upstream server; raises OSError if the zone of its IPv6 address is unknown."""
+    """Return the address family and the socket address of an upstream server, with port 53.
+
+    Raises OSError if the zone of its IPv6 address is unknown on the host. For a server that is asked from the sandbox,
+    the zone does not count.
+    """
     host, percent, zone = upstream.address.partition("%")
     if not percent:
         return _plain(host)
@@ -115,9 +119,10 @@ def answers(query: wire.Query, message: bytes) -> bool:
 
 
 class DatagramExchange:
-    """An exchange of one query and its reply by UDP. The socket is closed at the end.
+    """An exchange of one query and its reply by UDP; the constructor sends the query.
 
-    Raises OSError if the server cannot be asked.
+    ``sock`` is a new UDP socket, which is closed at the end. The reply or a failure is passed to ``waiting``. Raises
+    OSError if the query cannot be sent.
     """
 
     __slots__ = ("_id", "_loop", "_socket", "_waiting")
@@ -159,7 +164,11 @@ class DatagramExchange:
 
 
 class StreamExchange:
-    """An exchange of one query and its reply by TCP. Raises OSError if the sandbox has no route to the server."""
+    """An exchange of one query and its reply by TCP; the constructor starts to connect.
+
+    ``netns`` is a file descriptor of the network namespace from which the server is asked, or None for the host's. The
+    reply or a failure is passed to ``waiting``. Raises OSError if this namespace has no route to the server.
+    """
 
     __slots__ = ("_loop", "_out", "_read", "_socket", "_waiting")
 

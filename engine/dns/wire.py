@@ -31,7 +31,11 @@ OPT_REPLY = b"\0" + OPT.to_bytes(2, "big") + EDNS_SIZE.to_bytes(2, "big") + byte
 
 
 class Query(NamedTuple):
-    """A well-formed query: the message, its parts, and the maximum reply size in bytes that its sender accepts."""
+    """A well-formed query: the message, its parts, and the maximum reply size in bytes that its sender accepts.
+
+    ``question`` is the encoded name, type and class. ``type`` is the number of the record type. ``limit`` is the
+    maximum reply size. ``opt`` is the offset of the OPT record in the message, or 0 without one.
+    """
 
     message: bytes
     question: bytes
@@ -67,7 +71,7 @@ class Query(NamedTuple):
 
     @property
     def lowered(self) -> bool:
-        """Whether `for_datagram` lowers the maximum reply size in the query.
+        """Whether `for_datagram` lowers the maximum reply size that the query requests from an upstream server.
 
         The size is lowered if the client accepts larger UDP replies than hawse requests from upstream servers. A signed
         query is never changed.
@@ -101,17 +105,20 @@ def encode_name(name: str) -> bytes | None:
 
 
 def question(name: bytes, kind: int) -> bytes:
-    """Return the lookup key in the DNS tables for an encoded name and a record type; the class is IN."""
+    """Return the lookup key in the DNS tables for an encoded name and the record type ``kind``; the class is IN."""
     return name.lower() + kind.to_bytes(2, "big") + CLASS_IN
 
 
 def make_query(identity: bytes, name: bytes, kind: int) -> bytes:
-    """Return a query for an encoded name and a type, with the two bytes ``identity`` as its id."""
+    """Return a query for an encoded name and the record type ``kind``, with the two bytes ``identity`` as its id."""
     return identity + RD.to_bytes(2, "big") + b"\0\1" + bytes(6) + question(name, kind)
 
 
 def record(kind: int, ttl: int, data: bytes) -> bytes:
-    """Return an encoded record for the name in the question (a pointer to offset 12); ``ttl`` is in seconds."""
+    """Return an encoded record for the name in the question (a pointer to offset 12).
+
+    ``kind`` is the record type, ``ttl`` is in seconds, and ``data`` is the record's encoded value (RDATA).
+    """
     head = b"\xc0\x0c" + kind.to_bytes(2, "big") + CLASS_IN + ttl.to_bytes(4, "big")
     return head + len(data).to_bytes(2, "big") + data
 
@@ -124,7 +131,7 @@ def reverse_name(address: IPv4Address | IPv6Address) -> bytes:
 
 
 def parse_query(message: bytes, *, stream: bool = False) -> Query:
-    """Parse a query; raises `MalformedMessage` with the reply that Docker's resolver would send.
+    """Parse a query; raises `MalformedMessage` with the reply that Docker's resolver would send to a malformed query.
 
     ``stream`` is True if the query came by TCP, so that its reply has no UDP size limit.
     """
@@ -147,13 +154,13 @@ def parse_query(message: bytes, *, stream: bool = False) -> Query:
 
 
 def _bare(message: bytes, code: int) -> bytes:
-    """Return a reply without a question (only a header), for a query whose question cannot be read."""
+    """Return a reply of only a header, with the response code ``code``, for a query whose question cannot be read."""
     flags = int.from_bytes(message[2:4], "big") & (OPCODE | RD if code == NOTIMP else RD)
     return message[:2] + (QR | flags | code).to_bytes(2, "big") + bytes(8)
 
 
 def _end_of_name(message: bytes, at: int) -> int:
-    """Return the offset after the name that starts at ``at``, or -1 if the name is invalid.
+    """Return the offset after the name that starts at the offset ``at``, or -1 if the name is invalid or cut off.
 
     A name with a compression pointer is invalid, because the message has no earlier name as a target.
     """
@@ -169,9 +176,10 @@ def _end_of_name(message: bytes, at: int) -> int:
 
 
 def _find_opt(message: bytes, at: int, others: int, additional: int) -> int:
-    """Return the offset of the OPT record, or 0 if the message has none.
+    """Return the offset of the OPT record, or 0 if the message has none or a record is cut off.
 
-    The OPT record is one of the ``additional`` records, which come after ``others`` records.
+    ``at`` is the offset of the first record after the question. The OPT record is one of the ``additional`` records,
+    which come after ``others`` records.
     """
     for index in range(others + additional):
         end = _end_of_record(message, at)
@@ -184,7 +192,7 @@ def _find_opt(message: bytes, at: int, others: int, additional: int) -> int:
 
 
 def _end_of_record(message: bytes, at: int) -> int:
-    """Return the offset after a record, or -1 if the message ends within the record.
+    """Return the offset after the record that starts at the offset ``at``, or -1 if the record is cut off or malformed.
 
     A compression pointer ends the record's name; the pointer is not followed.
     """
@@ -218,7 +226,10 @@ def shortened(query: Query, message: bytes) -> bytes:
 
 
 def reply(query: Query, code: int, records: list[bytes]) -> bytes:
-    """Return a reply to a query; records that do not fit are left out, and the TC flag is then set."""
+    """Return a reply to a query; records that do not fit are left out, and the TC flag is then set.
+
+    ``code`` is the response code (RCODE). ``records`` are the encoded records of the answer.
+    """
     room = query.limit - HEADER - len(query.question) - (len(OPT_REPLY) if query.edns else 0)
     fitting, size = 0, 0
     for rr in records:
