@@ -461,6 +461,9 @@ def _enter(host: Host, membership: ClusterMembership) -> None:
 def _abandon(host: Host) -> None:
     """End a membership of this host, even an incomplete one: stop the cluster's processes and delete its files."""
     where = memberships.directory(host.root)
+    for file in (CREATING, JOINING):  # first, because a complete cluster's records must not be deleted after a kill
+        with suppress(FileNotFoundError, NotADirectoryError):
+            (where / file).unlink()
     with suppress(FileNotFoundError, NotADirectoryError), memberships.locked(host.root):
         (where / MEMBERSHIP_FILE).unlink()
     for name in ("server", etcd_member.NAME):

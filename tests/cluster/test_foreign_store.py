@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -19,19 +20,34 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture(scope="module")
 def store(cluster):
-    """An etcd on the hosts' virtual wire. It uses TLS and requires client certificates."""
+    """The URL of an etcd on the hosts' virtual wire, and the directory of its certificates."""
     where = cluster.directory / "store"
+    with etcd(cluster, where) as url:
+        yield url, where
+
+
+def files(where):
+    """Return the flags of swarm init for the certificates in ``where``."""
+    return ("--cacert", str(where / "ca.pem"), "--cert", str(where / "client.pem"), "--key", str(where / "client.key"))
+
+
+@contextmanager
+def etcd(cluster, where):
+    """Run an etcd on the hosts' virtual wire; yield its URL. It uses TLS and requires client certificates.
+
+    ``where`` is the directory that the function creates for the certificates and the data.
+    """
     where.mkdir(parents=True)
     authority_key, key, client_key = pki.new_key(), pki.new_key(), pki.new_key()
     authority = pki.new_authority(authority_key)
-    files = {
+    texts = {
         "ca.pem": authority,
         "server.pem": pki.issue(authority, authority_key, pki.request(key), "store", ["192.168.99.99"]),
         "server.key": key,
         "client.pem": pki.issue(authority, authority_key, pki.request(client_key), "user"),
         "client.key": client_key,
     }
-    for name, text in files.items():
+    for name, text in texts.items():
         (where / name).write_text(text)
     url = "https://192.168.99.99:2379"
     process = cluster.peer.popen(
@@ -42,7 +58,7 @@ def store(cluster):
         "--key-file", str(where / "server.key"), "--log-level", "error",
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    yield url, where
+    yield url
     process.kill()
     process.wait()
 
@@ -50,12 +66,11 @@ def store(cluster):
 def test_hosts_share_an_etcd_that_the_user_runs(cluster, store):
     url, where = store
     first = cluster.add_host()
-    files = ("--cacert", str(where / "ca.pem"), "--cert", str(where / "client.pem"), "--key", str(where / "client.key"))
     init = ("swarm", "init", "--advertise-addr", first.underlay, "--store", url)
     eventually(lambda: "certificate" in first.hawse(*init, check=False).stderr, 20)
-    assert "too late" in first.hawse(*init, *files, code=FAILS_LATE, check=False).stderr
-    assert first.hawse(*init, *files, code=KILLED_LATE, check=False).returncode
-    first.hawse(*init, *files)
+    assert "too late" in first.hawse(*init, *files(where), code=FAILS_LATE, check=False).stderr
+    assert first.hawse(*init, *files(where), code=KILLED_LATE, check=False).returncode
+    first.hawse(*init, *files(where))
     second = cluster.join()
     assert not any(line.startswith("etcd") or "/etcd " in line for h in cluster.hosts for line in processes_of(h))
     first.hawse("network", "create", "-d", "overlay", "--attachable", "app")
@@ -63,9 +78,35 @@ def test_hosts_share_an_etcd_that_the_user_runs(cluster, store):
     second.start("c2", "app")
     eventually(lambda: first.reaches("c1", "c2") and second.reaches("c2", "c1"))
     assert first.hawse("node", "ls", "-q").stdout.count("\n") == 2
-    known, files = load(second.root), {path.name for path in (second.root / "cluster").iterdir()}
+    known, names = load(second.root), {path.name for path in (second.root / "cluster").iterdir()}
     assert not known.urls and not known.password, "a worker is not told how the store is reached"
-    assert not files & {*STORE_FILES, AUTHORITY_KEY}
+    assert not names & {*STORE_FILES, AUTHORITY_KEY}
+
+
+LEAVE_KILLED = """import os
+from engine.swarm import swarm
+swarm.daemons.stop = lambda *_: os.kill(os.getpid(), 9)
+"""
+KILLED_AFTER_ENTRY = """import os
+from engine.swarm import swarm
+swarm.wait_until_open = lambda *_: os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_killed_leave_does_not_delete_the_cluster_of_the_other_hosts(fresh):
+    """The leaving host created the cluster with a command that was killed in its last step."""
+    where = fresh.directory / "store"
+    with etcd(fresh, where) as url:
+        first = fresh.add_host()
+        init = ("swarm", "init", "--advertise-addr", first.underlay, "--store", url, *files(where))
+        assert first.hawse(*init, code=KILLED_AFTER_ENTRY, check=False).returncode
+        second = fresh.add_host()
+        join = ("swarm", "join", "--token", fresh.token("manager"), f"{first.underlay}:2377")
+        eventually(lambda: second.hawse(*join, check=False).returncode == 0)  # the agent starts the manager's server
+        assert first.hawse("swarm", "leave", "--force", code=LEAVE_KILLED, check=False).returncode
+        refused = first.hawse(*init, check=False)
+        assert "the store holds a cluster already" in refused.stderr
+        assert second.hawse("node", "ls", "-q").stdout.count("\n") == 2
 
 
 def test_a_store_without_https_or_with_an_untrusted_certificate_is_refused(cluster, store):
@@ -81,10 +122,8 @@ def test_a_store_without_https_or_with_an_untrusted_certificate_is_refused(clust
 def test_another_cluster_in_the_same_store_is_refused(cluster, store):
     url, where = store
     stranger = cluster.add_host()
-    refused = stranger.hawse(
-        "swarm", "init", "--advertise-addr", stranger.underlay, "--store", url, "--cacert", str(where / "ca.pem"),
-        "--cert", str(where / "client.pem"), "--key", str(where / "client.key"), check=False,
-    )  # fmt: skip
+    init = ("swarm", "init", "--advertise-addr", stranger.underlay, "--store", url)
+    refused = stranger.hawse(*init, *files(where), check=False)
     assert "the store holds a cluster already" in refused.stderr
     assert not (stranger.root / "cluster").exists()
 
