@@ -126,18 +126,30 @@ def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRec
 
 
 def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord, endpoint: SharedEndpoint) -> None:
-    """Check that a worker may have one more endpoint on the network; raises Forbidden if not.
+    """Check that a worker may write ``endpoint`` on the network; raises Forbidden if not.
 
-    If the worker has `MOST_LONG_NAMED` or more endpoints on this network, the new ``endpoint`` must have short names.
-    If it has `MOST_ENDPOINTS`, it gets no new endpoint. Managers are not limited.
+    If the worker has `MOST_LONG_NAMED` or more other endpoints on this network, the endpoint must have short names, or
+    names that are no longer than before. If it has `MOST_ENDPOINTS` others, nothing may be written. Managers are not
+    limited.
     """
     if member.role != WORKER:
         return
-    number = client.count(keys.endpoint(network.id, member.id, ""))
-    if number >= MOST_ENDPOINTS:
+    others = client.count(keys.endpoint(network.id, member.id, ""))
+    if others < MOST_LONG_NAMED:
+        return
+    entry = client.get(keys.endpoint(network.id, member.id, endpoint.id))
+    known = decode(SharedEndpoint, entry.value) if entry is not None else None
+    if known is not None:
+        others -= 1
+    if others >= MOST_ENDPOINTS:
         raise Forbidden(f"node {member.id} has too many endpoints on network {network.name}")
-    if number >= MOST_LONG_NAMED and sum(map(len, endpoint.names)) > SHORT_NAMES:
+    longest = max(SHORT_NAMES, _names_length(known) if known is not None else 0)
+    if others >= MOST_LONG_NAMED and _names_length(endpoint) > longest:
         raise Forbidden(f"node {member.id} has too many endpoints with long names on network {network.name}")
+
+
+def _names_length(endpoint: SharedEndpoint) -> int:
+    return sum(map(len, endpoint.names))
 
 
 def _id(arguments: Mapping[str, Any], name: str) -> str:

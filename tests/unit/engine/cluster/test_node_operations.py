@@ -29,14 +29,18 @@ class Result:
 
 
 class Store:
-    """An etcd client double that holds one network and at most one node.
+    """An etcd client double that holds one network, and at most one node and one endpoint.
 
     The worker already has ``number`` endpoints on the network.
     """
 
-    def __init__(self, number: int = 0, network: NetworkRecord = NETWORK, node: Node | None = None) -> None:
+    def __init__(
+        self, number: int = 0, network: NetworkRecord = NETWORK, node: Node | None = None, endpoint: str = ""
+    ) -> None:
         self.number, self.changes = number, []
         self.records = {keys.network("n"): encode(network)}
+        if endpoint:
+            self.records[keys.endpoint("n", "w", "e")] = endpoint
         if node is not None:
             self.records[keys.node(node.id)] = encode(node)
 
@@ -47,7 +51,7 @@ class Store:
         return self.number
 
     def read_all(self, *wanted):
-        return [None] * len(wanted)
+        return [self.get(key) if key == keys.endpoint("n", "w", "e") else None for key in wanted]
 
     def transact(self, _conditions, changes):
         self.changes += changes
@@ -93,6 +97,16 @@ def test_only_the_first_endpoints_of_a_worker_may_have_long_names():
         restore(Store(1000), names=LONG_NAMES)
     with pytest.raises(Forbidden, match="node w has too many endpoints on network app"):
         restore(Store(20_000))
+
+
+def test_an_endpoint_that_is_one_of_the_most_can_still_be_changed():
+    def store(number):
+        return Store(number, endpoint=encode(replace(ENDPOINT, names=LONG_NAMES)))
+
+    assert restore(store(20_000), former=True) == {"done": True}
+    assert restore(store(5000), names=LONG_NAMES, former=True) == {"done": True}
+    with pytest.raises(Forbidden, match="node w has too many endpoints with long names on network app"):
+        restore(store(5000), names=(*LONG_NAMES, "another"))
 
 
 @pytest.mark.parametrize("role", ["worker", "manager"])
