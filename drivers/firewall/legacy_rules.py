@@ -79,7 +79,10 @@ class _Reader:
         self._steps = 0
 
     def decide(self, chain: str) -> Dropping | None:
-        """Return the rule or policy that drops or translates the packet in a base chain, or None if none is proven."""
+        """Return the rule or policy of a base chain that certainly drops or translates the packet, or None.
+
+        ``chain`` is the chain's name. None means that the packet passes unchanged, or that the result is unknown.
+        """
         if chain not in self._table.starts:
             return None
         try:

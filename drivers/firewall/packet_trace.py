@@ -187,7 +187,7 @@ def rule_text(table: str, chain: str, handle: int) -> str:
 def _is_search(network: bytes, transport: bytes) -> bool:
     """Return whether the headers are those of an ARP packet, or of a neighbour solicitation or advertisement.
 
-    ``network`` and ``transport`` are the headers of these layers.
+    ``network`` is the packet's network header, and ``transport`` its transport header.
     """
     version = network[0] >> 4
     if version != 6:
@@ -198,7 +198,7 @@ def _is_search(network: bytes, transport: bytes) -> bool:
 def _answers(network: bytes, transport: bytes) -> Iterator[Answer]:
     """Yield the packet's source address, source port and TCP reset flag; nothing if a header is missing.
 
-    ``network`` and ``transport`` are the packet's headers of these layers.
+    ``network`` is the packet's network header, and ``transport`` its transport header.
     """
     if len(network) >= 20 and len(transport) >= 8:
         source = network[12:16] if network[0] >> 4 == 4 else network[8:24]

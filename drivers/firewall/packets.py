@@ -21,6 +21,7 @@ ICMP_TYPES = {
 class Packet(Struct, frozen=True):
     """A packet with the values that firewall rules at one hook compare.
 
+    - ``protocol``: the protocol, such as "tcp", "udp", "icmp" or "arp"
     - ``source``: the source address, or None if it is unknown
     - ``port``: the destination port, or 0 if it is unknown
     - ``received``, ``sent``: the interfaces at which the packet arrives and leaves, or "" for none

@@ -74,7 +74,7 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
 
 
 def _for_port(message: Message, port: int) -> Message:
-    """Return a message of `_sample` with ``port`` in place of `SAMPLE_PORT`.
+    """Return a netlink message of the sample table (`_sample`) with ``port`` in place of `SAMPLE_PORT`.
 
     A message that contains `SAMPLE_PORT` is a rule. It also gets a comment with the port number, which `bound_port`
     reads. Other messages are returned unchanged.

@@ -199,7 +199,7 @@ def _objects(family: str, name: str) -> list[dict[str, Any]]:
     """Return a table's objects in nftables' JSON form, but with complete `xt` statements.
 
     An `xt` statement is a match or target of iptables-nft. Because nftables lists at most its name, the kernel is asked
-    for the other fields (`xt_expressions.Expression`).
+    for the other fields (`xt_expressions.Expression`). ``family`` and ``name`` are those of the table.
     """
     objects = libnftables.listing_of_others(f"table {family} {name}")
     rules = [item["rule"] for item in objects if "rule" in item]
