@@ -139,8 +139,8 @@ def _addresses_alike(data: bytes, size: int) -> list[Range] | None:
 def _routes_alike(data: bytes, size: int) -> list[Range] | None:
     """Return an empty list if the kernel made all routes in ``data`` (they are omitted), otherwise None.
 
-    ``size`` is the size of each message. This case is frequent, because the kernel makes one route for each of hawse's
-    bridges.
+    Often the kernel made all of them, because it makes one route for each of hawse's bridges. ``size`` is the size of
+    each message.
     """
     return [] if data[PROTOCOL] == KERNEL and _is_same(data, size, (PROTOCOL,)) else None
 

@@ -47,7 +47,7 @@ Address = tuple[str, int]  # IP address and port
 
 
 class ConntrackFlow(Struct, frozen=True):
-    """A conntrack entry; addresses are packed.
+    """A conntrack entry; addresses are packed, and ``protocol`` is the number of the IP protocol.
 
     ``source``, ``destination`` and ``port`` are the addresses and the destination port of the original direction.
     ``answering`` and ``answering_port`` are the source of the reply direction. ``returning_port`` is the destination
@@ -259,7 +259,7 @@ def _involves_any(addresses: Set[bytes], flow: ConntrackFlow) -> bool:
 
 
 def _are_published(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:
-    """Return whether the flow belongs to one of the published ports.
+    """Return whether the flow belongs to one of the published ports ``bindings``.
 
     At a port that is published on all addresses, the flow must be translated (DNAT). At a port that is published on one
     address, it may be untranslated. That address may be the endpoint's own.
@@ -270,7 +270,7 @@ def _are_published(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool
 
 
 def _reach_host(is_local: Callable[[bytes], bool], bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:
-    """Return whether the flow leads to the host itself at one of the published ports, without translation.
+    """Return whether the flow leads to the host itself at one of the published ports ``bindings``, without translation.
 
     ``is_local`` returns whether a packed address is an address of the host.
     """

@@ -47,7 +47,7 @@ def _can_make(opened: Session, kind: str) -> bool:
 class Interface(NamedTuple):
     """An interface with its addresses.
 
-    ``endpoint_id`` is the endpoint that the alias of one of hawse's links names, or "" for any other interface.
+    ``endpoint_id`` is the id of the endpoint that the interface's alias names. It is "" without an alias of hawse.
     """
 
     name: str

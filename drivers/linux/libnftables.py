@@ -60,7 +60,8 @@ global lists.
 def reserve_fds(count: int = 4) -> None:
     """Reserve file descriptors with low numbers for libnftables, because select(2) fails for numbers of 1024 and more.
 
-    Call this function once and early, in a process that will open very many file descriptors.
+    ``count`` file descriptors are kept open, and closed while libnftables runs. Call this function once and early, in a
+    process that will open very many file descriptors.
     """
     _places.extend(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(count))
 

@@ -315,7 +315,10 @@ def delete_all(session: Session, names: Iterable[str]) -> None:
 
 
 def _get(session: Session, name: str, link_index: int = 0) -> Any:
-    """Return the kernel's message about the link with an index or, if the index is 0, with a name; None without one."""
+    """Return the kernel's message about a link, or None if the link does not exist.
+
+    ``link_index`` identifies the link. If it is 0, ``name`` identifies the link.
+    """
     bodies: list[bytes] = []
     body = encode(ifinfmsg, [("IFLA_IFNAME", name), SKIP_STATISTICS], index=link_index)
     with kernel_errors("look up", name or f"link {link_index}", ignore=(*GONE, errno.ERANGE, errno.EINVAL)):
@@ -326,8 +329,8 @@ def _get(session: Session, name: str, link_index: int = 0) -> Any:
 def _attributes(values: Mapping[str, Any], kind: str = "") -> Attributes:
     """Return link attributes in the form that pyroute2 needs.
 
-    Attributes that only some kinds of links have are nested under the link's ``kind``. Without ``kind``, they are left
-    out.
+    ``values`` maps the attributes' names, as `add` uses them, to the attributes' values. Attributes that only some
+    kinds of links have are nested under the link's ``kind``. Without ``kind``, they are left out.
     """
     named = [(key if key.isupper() else f"IFLA_{key.upper()}", value) for key, value in values.items()]
     common = [item for item in named if item[0] in ANY_KIND]

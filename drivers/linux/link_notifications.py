@@ -57,8 +57,9 @@ times a second.
 class Change(NamedTuple):
     """One change of the kernel's state. A field that does not apply to the kind of change has its default.
 
+    - ``kind``: the type of the changed object; "port" is a bridge port, and "forwarding" the IP forwarding of a link
     - ``gone``: whether the object was removed
-    - ``link``: the index of the link, or -1 for all links
+    - ``link``: the index of the link that was changed or that has the changed object, or -1 for all links
     - ``master``: the index of the bridge (or bond …) that has the link as a port, or 0
     - ``address``, ``prefix``: an address, or the destination of a route, packed, and its prefix length; b"" and 0 for a
       default route

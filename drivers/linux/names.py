@@ -19,7 +19,10 @@ def bridge_name(network_id: str) -> str:
 
 
 def dummy_name(kind: str, network_id: str) -> str:
-    """Return the name of the dummy parent of a macvlan or ipvlan network without ``-o parent``, as in Docker."""
+    """Return the name of the dummy parent of a macvlan or ipvlan network without ``-o parent``, as in Docker.
+
+    ``kind`` is "macvlan" or "ipvlan".
+    """
     return f"d{kind[0]}-{network_id[:12]}"
 
 
@@ -36,7 +39,8 @@ def host_end_names(endpoint_id: str) -> tuple[str, ...]:
 def unfinished_name(owner_id: str) -> str:
     """Return the temporary name that a new link has until the link gets its final name and hawse's mark (its alias).
 
-    The link is an endpoint's sub-interface in its sandbox, or a network's parent interface on the host.
+    The link is an endpoint's sub-interface in its sandbox, or a network's parent interface on the host. ``owner_id``
+    is the id of this endpoint or network.
     """
     return f"hw-{owner_id[:12]}"
 

@@ -89,7 +89,7 @@ class Session:
             recording.recorder.netlink(self, messages, lambda: self.transact(messages, number), None)
 
     def transact(self, messages: Sequence[Message], number: int) -> None:
-        """Send messages as `request_all` does, but without asking the recorder (`drivers.linux.recording`)."""
+        """Send messages as `request_all` does, but do not record them; a dry run sends them too."""
         self._sent = number or self._sent + 1
         data = b"".join([_packed(message, self._sent) for message in messages])
         if len(data) > SEND:

@@ -86,8 +86,8 @@ def dump(
 ) -> list[Any]:
     """Return the objects that the kernel lists, decoded as the pyroute2 class ``layout``.
 
-    ``attributes`` and ``fields`` are the content of the request. ``is_kept`` gets the body of each message; if it
-    returns False, the object is left out. If the list changes while the function reads it, the function reads the list
-    again. Raises OSError with EMSGSIZE if more than ``limit`` objects would be returned.
+    ``kind`` is the type of the request, and ``attributes`` and ``fields`` are its content. ``is_kept`` gets the body
+    of each message; if it returns False, the object is left out. If the list changes while the function reads it, the
+    function reads the list again. Raises OSError with EMSGSIZE if more than ``limit`` objects would be returned.
     """
     return [decode(layout, body) for body in session.dump(kind, encode(layout, attributes, **fields), is_kept, limit)]

@@ -19,8 +19,8 @@ TIME_WAIT = "06"  # socket state in /proc/net/tcp
 class Use(NamedTuple):
     """The number of source ports that the kernel may choose, and how many of them sockets use.
 
-    ``available`` is that number. ``udp`` counts the ports of UDP sockets. ``tcp`` counts only the ports of connections
-    to ``target`` (address and port as text, or "").
+    ``available`` is the number that the kernel may choose. ``udp`` counts the ports of UDP sockets. ``tcp`` counts only
+    the ports of connections to ``target`` (address and port as text, or "").
     """
 
     available: int
