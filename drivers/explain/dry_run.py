@@ -80,10 +80,10 @@ class DryRunRecorder(CommandRecorder):
         return nothing
 
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
-        """Return the kernel's answers ``bodies`` without the routes of sandbox interfaces that the dry run has deleted.
+        """Return ``bodies``, the objects that the kernel lists, without the routes that the dry run has removed.
 
-        ``kind`` is the type of the netlink request; only the answers to RTM_GETROUTE are changed. The dry run deletes a
-        veth pair by its end on the host. `_lose` has stored the index of the end in the sandbox.
+        These are routes through a sandbox's end of a veth pair that the dry run has deleted; `_lose` has stored the
+        index of this end. ``kind`` is the type of the netlink request. Only answers to RTM_GETROUTE are changed.
         """
         if kind != RTM_GETROUTE or not self._lost or session.namespace() == self._home:
             return bodies
@@ -179,7 +179,8 @@ class DryRunRecorder(CommandRecorder):
     def _answer(self, session: Session, namespace: int, message: Message) -> list[bytes] | None:
         """Return the answer to a request for a link that only the dry run has made, or None for any other request.
 
-        Raises OSError for a link that the dry run has deleted.
+        ``namespace`` is the inode number of the session's namespace. Raises OSError for a link that the dry run has
+        deleted.
         """
         if session.protocol == NETFILTER or message.kind != RTM_GETLINK:
             return None
@@ -195,7 +196,8 @@ class DryRunRecorder(CommandRecorder):
         """Check a firewall transaction without making it; raises OSError if the kernel would refuse it.
 
         The earlier transactions for the same table are sent again with this one, because the kernel has discarded them.
-        A transaction for a table that only the dry run has made is not checked.
+        A transaction for a table that only the dry run has made is not checked. ``namespace`` is the inode number of
+        the session's namespace.
         """
         table, changes = _table(messages), messages[1:-1]
         if (namespace, table) not in self._tables:

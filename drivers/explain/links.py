@@ -120,7 +120,10 @@ def _new(content: Any, names: NameLookup) -> Iterator[str]:
 
 
 def _kind(content: Any, names: NameLookup) -> Iterator[str]:
-    """Yield the words for the link's kind and the settings of the kind; nothing if the message has no kind."""
+    """Yield the words for the link's kind and the settings of the kind; nothing if the message has no kind.
+
+    ``content`` is the decoded netlink message.
+    """
     kind = content.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND")
     if kind is None:
         return

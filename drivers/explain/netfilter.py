@@ -69,7 +69,7 @@ def nft(text: str) -> tuple[list[str], str]:
 
 
 def conntrack(message: Message) -> list[str]:
-    """Return the words of the command that deletes the same conntrack entries as a DELETE message."""
+    """Return the words of the conntrack(8) command for ``message``, which deletes conntrack entries."""
     assert message.kind == DELETE
     attributes = read(message.body, NFGENMSG.size)
     words = ["conntrack", "-D", "-f", "ipv4" if message.body[0] == socket.AF_INET else "ipv6"]
