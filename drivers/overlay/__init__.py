@@ -109,7 +109,10 @@ class OverlayDriver:
         self.leave(network, endpoint, None)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Connect the sandbox to the network; replaces the connection of an earlier join."""
+        """Connect the sandbox to the network by a veth pair; return the interface's name and MAC.
+
+        Replaces the veth pair of an earlier join. The result has no gateways.
+        """
         place = self.namespace(network)
 
         def configure(opened: Session) -> None:

@@ -99,7 +99,7 @@ class Tunnel:
         return netns.run_in_netns(self.place.path, lambda: link.index(self.name)) > 0
 
     def compare(self, config: WireguardConfig, mtu: int) -> list[Difference]:
-        """Return how the tunnel's interface differs from `set_up`, and a difference if the rules of `guard` are lost.
+        """Return how the tunnel's interface and the rules of `guard` differ from the required state.
 
         The interface's keys and peers are not compared. ``mtu`` is the required MTU, or 0 if it is unknown.
         """
