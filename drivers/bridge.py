@@ -232,8 +232,8 @@ class BridgeDriver:
     ) -> None:
         """Stop publishing host ports and delete their conntrack entries; idempotent.
 
-        If ``ports`` is part of a range, one transaction replaces the range by the other ports of the range. With
-        ``leaving``, the conntrack entries remain until `delete_endpoint`.
+        If ``ports`` is part of a range, one transaction replaces the range by the other ports of the range.
+        ``leaving`` is True if the endpoint is deleted next. The conntrack entries then remain until `delete_endpoint`.
         """
         # fast path: usually all ports of the endpoint are unpublished
         before = ports if ports == endpoint.ports else [*endpoint.ports, *ports]

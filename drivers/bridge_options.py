@@ -54,10 +54,13 @@ class BridgeOptions(Struct, frozen=True):
 
     - ``bridge`` is the name of the bridge.
     - ``mtu``: 0 keeps the kernel's default.
+    - ``icc``: the network's containers can reach each other.
+    - ``masquerade``: hawse replaces the source address of packets that leave the network.
     - ``inhibit_ipv4``: the bridge gets no IPv4 address.
     - ``mode4`` and ``mode6`` are the gateway modes of the IP versions.
     - ``source4`` and ``source6`` are the source addresses that SNAT sets in packets that leave the host. None means the
       address of the outgoing interface.
+    - ``spoof_guard``: the firewall drops packets that containers send with a forged MAC or source address.
     - ``trusted`` are interfaces of the host. Other machines on their networks can reach published ports at the
       containers' own addresses. This includes ports that are published on a single host address. It excludes ports that
       are published on a loopback address.

@@ -86,9 +86,10 @@ def _ports(networks: Members) -> spoof_guard.Held:
 
 
 def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
-    """Yield each network's bridge, with True if published ports on the bridge need route_localnet, else False.
+    """Yield, for each network, its bridge and whether published ports on this bridge need route_localnet.
 
-    The value is None if route_localnet is needed only by endpoints that other commands are now creating or removing.
+    The second item is True or False. It is None if only endpoints that other commands are now creating or removing need
+    route_localnet.
     """
     unsettled = dict(_needing(desired.unsettled))
     for bridge, needed in _needing(desired.networks):

@@ -16,5 +16,5 @@ class HostDriver(NullDriver):
     facts = DriverFacts("local", "The host's network", singleton=True)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Do nothing, because the host itself manages its interfaces and its loopback."""
+        """Do nothing, because the host itself manages its interfaces and its loopback; return an empty result."""
         return JoinInfo("", "")

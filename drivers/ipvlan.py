@@ -67,9 +67,10 @@ class IpvlanDriver(SubinterfaceBase):
         return (None, None) if self._routed(network) else super().gateways(network, endpoint)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Create the endpoint's interface in the sandbox.
+        """Create the endpoint's interface in the sandbox; return the interface's name and the gateways.
 
-        In the l3 modes, the default route leads out of the interface without a next hop.
+        The MAC in the result is "", because all endpoints use the parent's MAC. In the l3 modes, the default route
+        leads out of the interface without a next hop.
         """
         info = super().join(network, endpoint, sandbox, interface)
         return replace(info, mac="", on_link=self._routed(network) and not network.internal)

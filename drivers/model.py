@@ -102,10 +102,12 @@ Members = Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]
 class Desired(Struct, frozen=True):
     """The state that the engine's database requires for all networks of one driver on this host.
 
-    ``networks`` and ``unsettled`` pair each network with some of the network's endpoints. A link is a legacy link
-    (``--link``), a pair of two endpoints. ``networks`` and ``links`` must exist. Other commands are now creating or
-    removing the networks in ``unsettled`` and the links in ``unsettled_links``. A kernel object of such a network or
-    link is correct whether it exists or not.
+    A link is a legacy link (``--link``), a pair of two endpoints. The state has two parts:
+
+    - ``networks`` and ``links`` must exist. Each network is paired with those of its endpoints that must exist.
+    - ``unsettled`` and ``unsettled_links`` may exist or be missing, usually because another command is now creating or
+      removing them. Each network is paired with its endpoints that may exist or be missing. A network that must exist
+      is in ``unsettled`` too if it has such endpoints.
 
     ``saved_state`` holds the text lines that the driver's method `Repairer.saved_state` returned earlier. ``relay``
     maps a protocol to the port on which the agent's proxy for that protocol listens. ``relay`` is None in a process

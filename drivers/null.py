@@ -36,7 +36,7 @@ class NullDriver:
         """Do nothing, because `create_endpoint` reserves nothing."""
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Bring the sandbox's loopback up; no interface is added."""
+        """Bring the sandbox's loopback up; the result is empty, because no interface is added."""
         raise_loopback(sandbox)
         return JoinInfo("", "")
 

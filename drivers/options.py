@@ -56,7 +56,7 @@ def boolean(label: str, value: str) -> bool:
 
 
 def check_heal(options: Mapping[str, str]) -> None:
-    """Check that the option `HEAL`, if given, is a boolean; raises `BadOption`."""
+    """Check that the option `HEAL` (the agent repairs links) is a boolean, if it is given; raises `BadOption`."""
     read(options, HEAL, boolean, True)
 
 

@@ -1,4 +1,8 @@
-"""Comparison of a bridge port (its bridge, flags and state) with the port that a driver made."""
+"""Compare a bridge port with its required bridge, flags and state; restore its flags and its state.
+
+Required are the flags that the driver sets; all other flags must be as the kernel gives them to a new port (`USUAL`).
+The state must be "forwarding".
+"""
 
 from __future__ import annotations
 

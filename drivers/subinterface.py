@@ -90,7 +90,10 @@ class SubinterfaceBase:
         """Do nothing, because `leave` or the end of the sandbox removes the sub-interface."""
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Create the sub-interface in the sandbox; replaces the sub-interface of an earlier join."""
+        """Create the sub-interface in the sandbox; return the interface's name and MAC, and the gateways.
+
+        Replaces the sub-interface of an earlier join.
+        """
         self.leave(network, endpoint, sandbox)
         apply(
             (
