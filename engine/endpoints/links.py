@@ -202,8 +202,8 @@ def _on(reader: Reader, network: NetworkRecord, container: ContainerRecord) -> l
 def _leads_to(reader: Reader, text: str, record: ContainerRecord) -> bool:
     """Return whether the legacy link ``text``, such as "db:alias", names the container.
 
-    The link contains the container's name, its id, or a prefix of its id. Another container may have this prefix as its
-    name. Because names have priority, the function searches the store for a prefix.
+    A link contains the name, the id or a prefix of the id of a container. If another container has this prefix as its
+    name, the link names that container. If several ids have the prefix, the link names the oldest container.
     """
     target, _ = parse_link(text)
     if target in (record.name, record.id):

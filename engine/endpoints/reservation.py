@@ -80,9 +80,10 @@ def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndp
 
 
 def _add_event(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, action: str) -> None:
-    """Add the event ``action``, except when hawse itself connects a container to the gateway bridge (docker_gwbridge).
+    """Add the event ``action`` ("connect" or "disconnect") of an endpoint to the events that hawse records.
 
-    Docker makes no event in this case. If the user connects a container to this bridge, there is an event.
+    As in Docker, there is no event if hawse itself has connected the container to the gateway bridge (docker_gwbridge).
+    There is one if the user has connected it.
     """
     if not hooks.is_gateway(member.network) or attachment_of(container, member.network.id).network:
         events.connection(tx, member.network, action, container.id)
@@ -318,8 +319,8 @@ def release_endpoint(
     """Remove one endpoint from its sandbox and delete the endpoint's record.
 
     The ports are unpublished before the interface is removed, so that no new connections arrive meanwhile. The record
-    is deleted even if a step fails. ``others`` are the endpoints that the container keeps. If ``alive`` is false, the
-    sandbox's network namespace is not entered.
+    is deleted even if a step fails. ``others`` are the endpoints that the container keeps. ``alive`` is False if the
+    sandbox no longer exists; its network namespace is then not entered.
     """
     with host.store.write() as tx:
         _record_leaving(tx, member)

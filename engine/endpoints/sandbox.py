@@ -105,7 +105,7 @@ def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, numbers
 def leave(host: Host, container: ContainerRecord, member: JoinedEndpoint, *, alive: bool) -> None:
     """Remove one endpoint from the sandbox; idempotent, also after an interrupted call.
 
-    If ``alive`` is false, the sandbox's network namespace is not entered.
+    ``alive`` is False if the sandbox no longer exists; its network namespace is then not entered.
     """
     driver = host.driver(member.network.driver)
     network, endpoint = member.spec, endpoint_spec(member.endpoint, container)
@@ -176,12 +176,11 @@ def dismiss_all_siblings(host: Host, sandboxes: Iterable[Sequence[JoinedEndpoint
 def _crossings(
     host: Host, pairs: Iterable[tuple[JoinedEndpoint, JoinedEndpoint]]
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
-    """Yield each driver that must allow or forbid source addresses of other networks, with the addresses by network.
+    """Yield each driver that must allow or forbid source addresses of other networks, with these addresses.
 
-    Each of ``pairs`` is an endpoint and another endpoint of the same sandbox. It means packets through the first
-    endpoint with a source address of the second endpoint. The driver is that of the first endpoint's network, if it
-    implements `Multihomed`. It is yielded with one item for each pair: this network, and the addresses of the second
-    endpoint.
+    Each of ``pairs`` is two endpoints of one sandbox: packets leave through the first endpoint with a source address of
+    the second. The second value is a list with (network of the first endpoint, addresses of the second endpoint) for
+    each pair whose first network belongs to the driver. Drivers that do not implement `Multihomed` are left out.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:
