@@ -326,8 +326,8 @@ class _Allocation(Struct):
     def _any(self, request: _PortRequest) -> int:
         """Choose a port of the kernel's port range that is free on all addresses of the request.
 
-        The range is net.ipv4.ip_local_port_range. All bindings of one container port get the same host port if
-        possible. Raises `PortConflict` if no port is free.
+        The range is net.ipv4.ip_local_port_range without the reserved ports. All bindings of one container port get the
+        same host port if possible. Raises `PortConflict` if no port is free, or if the kernel refuses an address.
         """
         siblings = self.chosen[request.spec.protocol, request.spec.port]
         for port in chain(siblings, _from_anywhere(self.probe.ephemeral())):
