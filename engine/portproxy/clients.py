@@ -77,7 +77,10 @@ class Flows:
         """
 
     def get(self, key: Key) -> ProxyFlow | None:
-        """Return the flow of the client's and the host's address in ``key`` (see `Key`), or None if there is none."""
+        """Return the flow with this key, or None if there is none.
+
+        ``key`` is the client's address and port, and the packed host address to which the client sent.
+        """
         return self._known.get(key)
 
     def __iter__(self) -> Iterator[ProxyFlow]:
@@ -99,7 +102,8 @@ class Flows:
         """Return the flow of a client or group that was not used for the longest time, approximately (CLOCK algorithm).
 
         ``holder`` is the client or group; None is the group of all flows. The flows are examined in their order in the
-        group. A flow that was used since it got its place moves to the end. The first other flow is returned.
+        group. A flow that was used since it got its place moves to the end. The first flow that was not used is
+        returned.
         """
         group = self._groups[holder]
         while True:

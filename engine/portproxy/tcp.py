@@ -238,7 +238,7 @@ class StreamEnd:
         self.relay.watcher.watch(self.socket.fileno(), self.ready, self.events)
 
     def wait(self) -> None:
-        """Watch the socket for the events that it needs now, if these events have changed."""
+        """Change the events for which the socket is watched, if it now needs other events."""
         events = self.requested_events()
         if events != self.events:
             self.relay.watcher.change(self.socket.fileno(), events)

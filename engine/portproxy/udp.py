@@ -62,9 +62,10 @@ class DatagramListener:
                 continue  # drop the datagram: its port is not published, or the target is down or slow
 
     def _flow(self, peer: tuple[str, int], local: bytes) -> ProxyFlow:
-        """Return the flow of a client, which is created if it is missing; raises OSError if the port is not published.
+        """Return the flow of a client; create the flow if it is missing.
 
         ``peer`` is the client's address and port. ``local`` is the host address to which the client sent, as 16 bytes.
+        Raises OSError if the port is not published, or if the host has no route to the container.
         """
         now, known = time.monotonic(), self._flows.get((peer, local))
         if known is None or known.last < now - TRUST_SECONDS:
