@@ -45,7 +45,7 @@ class OverlayOptions(Struct, frozen=True):
     def tunnel_mtu(self, underlay: int) -> int:
         """Return the MTU of the device that sends VXLAN packets: the tunnel's interface or the underlay device.
 
-        ``underlay`` is the MTU of the underlay device. The field ``mtu`` replaces it if it is set.
+        ``underlay`` is the MTU of the underlay device. If the field ``mtu`` is not 0, it is used instead.
         """
         assert self.vtep is not None
         return (self.mtu or underlay) - (WIREGUARD_OVERHEAD[self.vtep.version] if self.wireguard else 0)

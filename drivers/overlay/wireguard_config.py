@@ -47,7 +47,7 @@ class WireguardConfig(Struct, frozen=True):
 
     @property
     def tunnels(self) -> Collection[IPAddress]:
-        """The addresses of all other hosts inside the tunnel, without duplicates."""
+        """The tunnel addresses of all other hosts, without duplicates."""
         return dict.fromkeys(peer.address for peer in self.peers)
 
     def text(self) -> str:
