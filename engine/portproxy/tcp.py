@@ -54,7 +54,7 @@ _view = memoryview(_buffer)
 class StreamListener:
     """The proxy's listening TCP socket, to which the firewall redirects all proxied TCP ports.
 
-    The function ``target_of`` returns the container address and port for a published port.
+    The function ``target_of`` returns the container address and port for a published port, or None for any other port.
     """
 
     def __init__(self, watcher: DescriptorWatcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:

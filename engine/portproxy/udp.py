@@ -36,7 +36,7 @@ PACKET_INFO = 20  # size in bytes of struct in6_pktinfo: an address and an inter
 class DatagramListener:
     """The proxy's UDP socket, to which the firewall redirects all proxied UDP ports.
 
-    The function ``target_of`` returns the container address and port for a published port.
+    The function ``target_of`` returns the container address and port for a published port, or None for any other port.
     """
 
     def __init__(self, watcher: DescriptorWatcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
