@@ -121,7 +121,8 @@ ARGUMENTS: Mapping[str, str] = {
 def flag_source(module: str, flag: str) -> str:
     """Return the name of the completion source for a flag's values; `FREE` if no source is known.
 
-    ``module`` is the command's module below ``cli``, such as "network.ls". ``flag`` is the flag's long name.
+    A completion source is a set of words that the shell offers; `FREE` offers none. ``module`` is the command's module
+    below ``cli``, such as "network.ls". ``flag`` is the flag's long name.
     """
     return FLAGS.get(f"{module} {flag}") or FLAGS.get(flag, FREE)
 
@@ -129,6 +130,7 @@ def flag_source(module: str, flag: str) -> str:
 def argument_source(module: str, argument: str) -> str:
     """Return the name of the completion source for an argument; `FREE` if no source is known.
 
-    ``module`` is the command's module below ``cli``, such as "network.ls".
+    A completion source is a set of words that the shell offers; `FREE` offers none. ``module`` is the command's module
+    below ``cli``, such as "network.ls". ``argument`` is the name of the function's parameter, such as "networks".
     """
     return ARGUMENTS.get(f"{module} {argument}") or ARGUMENTS.get(argument, FREE)

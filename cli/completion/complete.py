@@ -103,7 +103,10 @@ def find(kind: str, index: int, words: Sequence[str]) -> Names:
 
 
 def entries(directory: str) -> Callable[[], Names]:
-    """Return a function that lists the names in a directory; a missing directory has no names."""
+    """Return a function that lists the names in a directory, each in a pair with "" as description.
+
+    The function lists nothing if the directory is missing.
+    """
     return lambda: ((name, "") for name in (os.listdir(directory) if Path(directory).is_dir() else ()))
 
 

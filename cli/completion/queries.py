@@ -62,7 +62,7 @@ def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
     """Yield the names of the networks that have containers.
 
     ``behind`` has the arguments after the completed one. If these arguments name containers, only the networks of these
-    containers are yielded.
+    containers are yielded. ``before``, the arguments before the completed one, has no effect.
     """
     named = {container.id for word in behind for container in reader.find_containers(word)}
     for network in reader.networks():
@@ -121,7 +121,10 @@ def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
 
 
 def published_ports(reader: Reader, *_: Any) -> Names:
-    """Return the host ports that containers publish, such as ``8080`` and ``53/udp``, with the containers' names."""
+    """Return the host ports that containers publish, such as ``8080`` and ``53/udp``.
+
+    The description of each port is the name of the container that publishes it, or "" if the name is unknown.
+    """
     containers = {container.id: container.name for container in reader.containers()}
     ports: dict[str, str] = {}
     for endpoint in reader.endpoints():
@@ -133,9 +136,9 @@ def published_ports(reader: Reader, *_: Any) -> Names:
 
 
 def labels(holders: Iterable[Mapping[str, str] | None]) -> Names:
-    """Return all labels in ``holders`` as ``key=value``, sorted and without duplicates.
+    """Return all labels in ``holders`` as ``key=value``, sorted and without duplicates, with "" as description.
 
-    Each item of ``holders`` holds the labels of one object, or is None.
+    Each item of ``holders`` holds the labels of one object, or is None, which counts as no labels.
     """
     return (
         (text, "") for text in sorted({f"{key}={value}" for holder in holders for key, value in (holder or {}).items()})

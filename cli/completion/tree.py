@@ -21,8 +21,9 @@ from cli.pflag.usage import offered
 class FlagEntry(Struct, frozen=True):
     """One flag of a command.
 
-    ``source`` names the completion source of the flag's value, and is "" if the flag needs no value. ``repeatable``
-    means that every use of the flag adds a value. ``offered`` says whether the scripts offer the flag to the user.
+    ``source`` names the completion source, a set of words that the shell offers for the flag's value. It is "" if the
+    flag needs no value. ``repeatable`` means that every use of the flag adds a value. ``offered`` says whether the
+    scripts offer the flag to the user.
     """
 
     long: str
@@ -34,7 +35,7 @@ class FlagEntry(Struct, frozen=True):
 
 
 class ArgumentEntry(Struct, frozen=True):
-    """One argument of a command; ``source`` names its completion source.
+    """One argument of a command; ``source`` names its completion source, a set of words that the shell offers.
 
     ``repeated`` means that the argument stands for all remaining arguments.
     """
