@@ -298,9 +298,10 @@ def receive_pidfd(server: _socket.socket) -> int:
 def relay_until_exit(server: _socket.socket, process: int, mask: "set[int]") -> None:
     """Wait until the command in the warm server ends, and exit with the command's exit code or signal.
 
-    ``process`` is the pidfd of the command, and ``mask`` the signal mask to restore. Until the end, signals to this
-    process are forwarded to the command. When the command is stopped, this process stops too. When this process is
-    continued, it continues the command.
+    ``process`` is the pidfd of the command. ``mask`` has the signals that were blocked before the caller blocked the
+    signals to forward; this function restores the mask. Until the end, signals to this process are forwarded to the
+    command. When the command is stopped, this process stops too. When this process is continued, it continues the
+    command.
     """
 
     def forward(number: int, _frame: object) -> None:

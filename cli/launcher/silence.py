@@ -59,12 +59,12 @@ def is_stopped(checks: list[Activity]) -> bool:
 
 
 def hangs(checks: list[Activity]) -> bool:
-    """Return whether a silent server hangs, judged by its state and processor time at several checks.
+    """Return whether a silent warm server hangs, judged by its state and processor time at several checks.
 
-    ``checks`` has the state and the processor time at each check, the latest check last. A server hangs if it has not
-    accepted the connection, and either slept all the time or used much processor time. A sleep that waits for a disk
-    does not count. On an overloaded machine, a working server is ready to run but gets little processor time. Such a
-    server does not count as hanging.
+    ``checks`` has the server's state and processor time at each check, the latest check last. A server hangs if it has
+    not accepted the connection, and either slept all the time or used at least `SPIN_TICKS` of processor time. A sleep
+    that waits for a disk does not count. On an overloaded machine, a working server is ready to run but gets little
+    processor time. Such a server does not count as hanging.
     """
     used = checks[-1][1] - checks[0][1]
     is_idle = used == 0 and {state for state, _ in checks} == {b"S"}

@@ -24,7 +24,11 @@ GC_OBJECTS = 100_000
 
 
 def main() -> None:
-    """Run the warm server until no command comes for the idle time, HAWSE_WARM_IDLE, or until hawse's files change."""
+    """Run the warm server until no command comes for a time, or until hawse's files change.
+
+    The time is HAWSE_WARM_IDLE in seconds (default 600). If another process holds the lock of the warm server, return
+    immediately.
+    """
     try:
         lock = socket.lock()
     except PermissionDenied as error:

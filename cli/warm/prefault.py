@@ -45,10 +45,10 @@ def scratch_directory() -> bytes:
 
 
 def create_scratch_host() -> None:
-    """Create the scratch host with one container, and run the rehearsal commands on it.
+    """Create the scratch host with one container, and rehearse on it: run some commands without effect.
 
     The scratch host is a directory with the records of a made-up host. The caller is in a network namespace that no
-    other process uses.
+    other process uses. The memory pages and caches that the commands have filled make the later commands faster.
     """
     forget()
     pid = os.fork()
@@ -74,10 +74,11 @@ def run_silently(command: tuple[str, ...]) -> None:
 
 
 def warm_up(until: Callable[[], bool] = lambda: False) -> None:
-    """Run the rehearsal commands and open the libraries that commands use; stop early when ``until`` returns True.
+    """Rehearse: run some commands without effect, and open libraries; stop early when ``until`` returns True.
 
-    ``until`` returns True when a launcher has connected, because the launcher must not wait. Errors in a rehearsal are
-    ignored, because the launcher's command will report these errors.
+    A real command is then faster, because its code and data are already in memory. ``until`` returns
+    True when a launcher has connected, because the launcher must not wait. Errors in a rehearsal are ignored, because
+    the launcher's command will report these errors.
     """
     with scratch_environment():
         for command in COMMANDS:

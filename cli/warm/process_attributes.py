@@ -20,9 +20,9 @@ MOST_GROUPS = 256
 def apply_process_attributes(launcher: int, connection: socket.socket, group: int) -> None:
     """Give this process the groups, limits and scheduling of a launcher, the process that the user started.
 
-    Also copied are the priority and the OOM score adjustment. ``launcher`` is the launcher's pid, and ``group`` its
-    effective group id. The supplementary groups are read from ``connection``, the connection to the launcher. Raises
-    OSError.
+    Also copied are the priority and the OOM score adjustment. ``launcher`` is the launcher's pid, and ``group`` is the
+    launcher's effective group id. The supplementary groups are read from ``connection``, the connection to the
+    launcher. Raises OSError.
     """
     _take_groups(connection, group)
     attributes.take_limits(launcher)

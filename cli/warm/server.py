@@ -31,8 +31,12 @@ Launchers find the server by the socket's path, so a server whose socket was rem
 class WarmServer:
     """Run commands in forked children until the server must end.
 
-    The server ends if no command comes for ``idle`` seconds, or if one of hawse's source files changes. It also ends
-    after SIGTERM, or if its socket is removed.
+    The server ends in these cases:
+
+    - No command has come since the last check, and none is running. There is a check every ``idle`` seconds.
+    - One of hawse's source files has changed.
+    - The server has received SIGTERM.
+    - The socket of the server has been removed.
     """
 
     def __init__(self, loop: Loop, inotify: Inotify, idle: float) -> None:

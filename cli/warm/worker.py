@@ -34,7 +34,8 @@ def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
     """Run the command of one launcher in a forked child of the warm server; does not return.
 
     The launcher is the process that the user started. The child stops using the server's sockets and signal handlers.
-    ``identity`` has the values that determine the server's rights. A launcher with other values is refused.
+    ``identity`` has the values that determine the server's rights, such as capabilities and namespaces. A launcher with
+    other values is refused.
     """
     close_inherited(connection)
     serve_launcher(identity)
@@ -45,7 +46,7 @@ def wait_for_client(channel: socket.socket, identity: peer.Identity) -> NoReturn
 
     The launcher is the process that the user started. To warm up, this process runs commands without effect, so that
     their code and data are in memory. If the server closes the channel, this process exits. ``identity`` has the values
-    that determine the server's rights. A launcher with other values is refused.
+    that determine the server's rights, such as capabilities and namespaces. A launcher with other values is refused.
     """
     close_inherited(channel)
     try:
@@ -77,8 +78,8 @@ def close_inherited(kept: socket.socket) -> None:
 def serve_launcher(identity: peer.Identity) -> NoReturn:
     """Run the command of the launcher that is connected on file descriptor 3, then exit.
 
-    The launcher is the process that the user started. ``identity`` has the values that determine the server's rights. A
-    launcher with other values is refused.
+    The launcher is the process that the user started. ``identity`` has the values that determine the server's rights,
+    such as capabilities and namespaces. A launcher with other values is refused.
     """
     try:
         connection = socket.socket(fileno=CONNECTION)
@@ -105,8 +106,9 @@ def negotiate(connection: socket.socket, own_identity: peer.Identity) -> list[st
     """Take over the launcher's context and wait for the message GO; return the arguments of the command.
 
     The launcher is the process that the user started. Its context is its streams, directories and namespaces.
-    ``own_identity`` has the values that determine this process's rights. A launcher with other values gets a refusal,
-    and so does an invalid request. The result is None after a refusal, or if another message than GO comes.
+    ``own_identity`` has the values that determine this process's rights, such as capabilities and namespaces. A
+    launcher with other values gets a refusal, and so does an invalid request. The result is None after a refusal, or if
+    another message than GO comes.
     """
     try:
         with peer.process(connection) as launcher:
@@ -152,7 +154,11 @@ def adopt_caller_context(request: WarmRequest) -> None:
 
 
 def take_root(root: int) -> None:
-    """Change to the launcher's root directory, because entering a mount namespace has reset the root directory."""
+    """Change to the launcher's root directory, because entering a mount namespace has reset the root directory.
+
+    ``root`` is a file descriptor of this directory. Raises PermissionError if this process may not change its root
+    directory, unless it already has this root directory.
+    """
     os.fchdir(root)
     try:
         os.chroot(".")
