@@ -39,7 +39,10 @@ def events(app: App, filter: Mapping[str, Sequence[str]], format: str, since: st
 
 
 def writer(app: App, format: str) -> Callable[[Event], None]:
-    """Return the function that prints an event; raises StatusError if the format is not a template for an event."""
+    """Return a function that prints an event; raises StatusError if ``format`` is not a template for an event.
+
+    ``format`` is the value of ``--format``: a template, "json", or "" for a line of plain text.
+    """
     if not format:
         return lambda event: app.out_lines([text(event)])
     try:

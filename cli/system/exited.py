@@ -23,7 +23,7 @@ from cli.pflag import between, command
 def exited(app: App, container_id: str, finished_at: str | None) -> None:
     """Release the resources of a container whose process has ended; then restart or remove it, as its settings say.
 
-    ``finished_at`` is the time at which a run of the container ended, as in the container's record. With this time,
-    only restart the container, and only if its last run ended at this time.
+    ``finished_at`` is given if the restart had to wait: the time at which the process ended, as in the container's
+    record. The command then only restarts the container, and only if the record still has this time.
     """
     app.engine.containers.exited(container_id, finished_at or "")

@@ -20,7 +20,11 @@ from engine.golang.units import human_size
 @flag("--volumes", usage="Prune anonymous volumes", effect="ignored")
 @click.pass_obj
 def prune(app: App, all: bool, filter: Filters, force: bool, volumes: bool) -> None:
-    """Remove stopped containers, unused networks and unused images; print the removed objects."""
+    """Remove stopped containers, unused networks and unused images; print the removed objects.
+
+    Without ``all``, only unused images without a name (dangling images) are removed. Without ``force``, the user is
+    asked first. ``volumes`` removes nothing, because hawse has no volumes.
+    """
     if volumes and "until" in filter:
         raise StatusError('ERROR: The "until" filter is not supported with "--volumes"')
     if not (force or confirmed(app, question(filter, all=all, volumes=volumes))):
@@ -30,7 +34,10 @@ def prune(app: App, all: bool, filter: Filters, force: bool, volumes: bool) -> N
 
 
 def prune_everything(app: App, filter: Filters, *, all: bool) -> None:
-    """Remove stopped containers, unused networks and unused images, in this order; print the removed objects."""
+    """Remove stopped containers, unused networks and unused images, in this order; print them and the reclaimed space.
+
+    Without ``all``, only unused images without a name (dangling images) are removed; with ``all``, every unused image.
+    """
     containers, reclaimed = app.engine.containers.prune(filter)
     write(app, "Deleted Containers:", containers)
     write(app, "Deleted Networks:", app.engine.networks.prune(filter))
@@ -40,7 +47,11 @@ def prune_everything(app: App, filter: Filters, *, all: bool) -> None:
 
 
 def question(filters: Filters, *, all: bool, volumes: bool) -> str:
-    """Return Docker's question, which lists what will be removed."""
+    """Return Docker's question before ``system prune``, which lists the kinds of objects that will be removed.
+
+    ``filters`` has the values of ``--filter``, which the question also lists. ``all`` and ``volumes`` say whether the
+    flags of these names were given.
+    """
     kinds = ["all stopped containers", "all networks not used by at least one container"]
     kinds += ["all anonymous volumes not used by at least one container"] if volumes else []
     kinds += [ALL, "all build cache"] if all else [DANGLING, "unused build cache"]

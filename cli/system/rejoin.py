@@ -1,7 +1,7 @@
 """The hidden ``hawse __rejoin`` command.
 
 An adopted namespace is a network namespace that hawse did not make, but connected to networks. The agent runs the
-command when another program has made an adopted namespace again after a reboot.
+command when an adopted namespace has ended, or when another program has made it again after a reboot.
 """
 
 from __future__ import annotations
@@ -15,5 +15,8 @@ from cli.pflag import command, exactly
 @command("__rejoin", "Connect adopted namespaces whose names exist again", exactly(0), hidden=True)
 @click.pass_obj
 def rejoin(app: App) -> None:
-    """Reconnect the adopted namespaces that were lost at a reboot and now exist again."""
+    """Record which adopted namespaces have ended, and reconnect those that exist again after a reboot.
+
+    An adopted namespace is a network namespace that hawse did not make, but connected to networks.
+    """
     app.engine.containers.rejoin()
