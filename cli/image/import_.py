@@ -25,7 +25,8 @@ URL_SCHEMES = ("http://", "https://")
 def import_(app: App, source: str, name: str | None, change: tuple[str, ...], message: str, platform: str) -> None:
     """Import an image archive and print the image's id.
 
-    The archive is a root file system or the output of ``docker save``.
+    The archive is a root file system or the output of ``docker save``. ``source`` is the archive's path, or "-" for
+    standard input. ``name`` is the name of the new image, or None if the user gave none.
     """
     if change:
         raise StatusError("--change is not supported")

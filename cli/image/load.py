@@ -16,7 +16,10 @@ from cli.pflag import STRING, command, flag, no_args
 @flag("--quiet", "-q", usage="Suppress the load output", effect="ignored")
 @click.pass_obj
 def load(app: App, input: str, quiet: bool) -> None:
-    """Import the images of an archive and print their names."""
+    """Import the images of an archive and print their names.
+
+    ``input`` is the archive's path, or "" for standard input. An image without a name is printed by its id.
+    """
     if not input and app.stdin.isatty():
         raise StatusError("requested load from stdin, but stdin is empty")
     with opened_archive(app, input or None) as archive:

@@ -20,7 +20,10 @@ from cli.pflag import STRING, at_least, command, flag
 @click.argument("images", nargs=-1)
 @click.pass_obj
 def save(app: App, images: tuple[str, ...], output: str) -> None:
-    """Write images as an archive for ``load``; each image has one layer, because hawse keeps no layers."""
+    """Write images as an archive for ``load``; each image has one layer, because hawse keeps no layers.
+
+    ``output`` is the archive's path, or "" for standard output, which must not be a terminal.
+    """
     if not output and app.stdout.isatty():
         raise StatusError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
     if not output:
