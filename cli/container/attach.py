@@ -19,7 +19,10 @@ ATTACH = "Attach local standard input, output, and error streams to a running co
 @click.argument("container")
 @click.pass_obj
 def attach(app: App, container: str, detach_keys: str, no_stdin: bool, sig_proxy: bool) -> int:
-    """Attach to a running container until the container ends; return the container's exit code."""
+    """Attach to a running container until the container ends; return the container's exit code.
+
+    Raises StatusError if the user detaches, and if the container is stopped or restarting.
+    """
     document = app.engine.containers.inspect(container_path_segment(container))
     state, config = document["State"], document["Config"]
     if not state["Running"]:

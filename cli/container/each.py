@@ -22,9 +22,10 @@ Outcome = EngineError | StatusError | None
 
 
 def for_each(app: App, containers: Iterable[str], act: Callable[[str], None]) -> None:
-    """Call ``act`` for each container; an error for one container does not prevent the calls for the others.
+    """Call ``act`` for each container, and print the container's name unless ``act`` has raised an error.
 
-    All errors are joined into one StatusError, which is raised at the end.
+    ``containers`` has the names as the user typed them. After an error, the calls for the other containers follow. All
+    errors are joined into one StatusError, which is raised at the end.
     """
 
     def outcome(container: str) -> Outcome:
@@ -86,7 +87,8 @@ signal.
 def stopping_command(verb: str, short: str) -> Callable[[Stop], click.Command]:
     """Return a decorator that makes the click command ``verb`` from a function that stops one container.
 
-    ``short`` is the command's help text. The command calls the function for each container that the user names.
+    ``short`` is the command's help text. The command calls the function for each container that the user names. The
+    function's arguments are the app, the container's name, the value of ``--time`` and the value of ``--signal``.
     """
 
     def made(stop: Stop) -> click.Command:

@@ -37,7 +37,10 @@ NOT_EXECUTED = 126
 @click.argument("command", nargs=-1)
 @click.pass_obj
 def exec_(app: App, /, container: str, command: tuple[str, ...], **flags: Any) -> int:
-    """Run a command in a running container; return the command's exit code."""
+    """Run a command in a running container; return the command's exit code.
+
+    Raises StatusError if the user detaches from the command.
+    """
     request = exec_request(app, command, flags)
     app.engine.containers.inspect(container_path_segment(container))
     if not request.detach:

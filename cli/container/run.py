@@ -88,7 +88,10 @@ def failure_code(error: EngineError) -> int:
 
 
 def text_code(text: str) -> int:
-    """Return the exit code that Docker derives from the text of an error: 127, 126 or 125, as in `failure_code`."""
+    """Return the exit code that Docker derives from the text of an error about the start of a container.
+
+    127: the container's command is missing. 126: the command cannot be executed. 125: any other failure.
+    """
     if any(phrase in text for phrase in NOT_FOUND):
         return 127
     return 126 if any(phrase in text for phrase in NOT_EXECUTABLE) else FLAG_ERROR

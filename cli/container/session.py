@@ -28,7 +28,7 @@ def check_terminal(app: App, *, stdin: bool, tty: bool) -> None:
 
 
 def console_size(app: App) -> tuple[int, int]:
-    """Return the height and width of the terminal on stdout, or zeros if stdout is not a terminal."""
+    """Return the height and width of the terminal on stdout in characters, or (0, 0) if stdout is not a terminal."""
     try:
         size = os.get_terminal_size(app.stdout.fileno())
     except OSError:

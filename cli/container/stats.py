@@ -40,7 +40,10 @@ CLEAR = "\x1b[2J\x1b[H"
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def stats(app: App, containers: tuple[str, ...], all: bool, format: str, no_stream: bool, no_trunc: bool) -> None:
-    """Print a table of the containers' resource usage, repeatedly until the command is interrupted."""
+    """Print a table of the containers' resource usage, repeatedly until the command is interrupted.
+
+    With ``no_stream``, the table is printed only once. ``all`` includes stopped containers if the user names none.
+    """
     template = TABLE if format in ("", "table") else format
     for documents in readings(app, containers, everything=all):
         rows = [row(name, before, now, trunc=not no_trunc) for name, before, now in documents]
@@ -62,8 +65,8 @@ def readings(
     - the documents of the previous reading, by container id
     - the container's document of this reading
 
-    ``containers`` has the names that the user typed. Without names, the running containers are read; with
-    ``everything``, all containers. Because percentages need two readings, the first reading is not yielded. A reading
+    ``containers`` has the names that the user typed. If it is empty, all running containers are read; with
+    ``everything``, stopped ones too. Because percentages need two readings, the first reading is not yielded. A reading
     without containers is yielded at once, as an empty list.
     """
     before: dict[str, Json] = {}
@@ -80,8 +83,8 @@ def readings(
 def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple[str, Json]]:
     """Return a name and the document with the current resource usage for each container.
 
-    ``containers`` has the names that the user typed; they are returned unchanged. Without names, the running containers
-    are read; with ``everything``, all containers. The returned name is then the short id.
+    ``containers`` has the names that the user typed; they are returned unchanged. If it is empty, all running
+    containers are read; with ``everything``, stopped ones too. Their short ids are then returned in place of names.
     """
     if containers:
         names = list(map(path_segment, containers))

@@ -21,7 +21,10 @@ COLUMN = 20  # the smallest width of a column, in characters
 @click.argument("options", nargs=-1)
 @click.pass_obj
 def top(app: App, container: str, options: tuple[str, ...]) -> None:
-    """Print the processes of a container as ps(1) shows them, with the pids of the host."""
+    """Print the processes of a container as ps(1) shows them, with the pids of the host.
+
+    ``options`` are options of ps, such as "aux".
+    """
     document = app.engine.containers.top(path_segment(container), " ".join(options))
     rows = [app.protected(row) for row in (document["Titles"], *document["Processes"])]
     app.out_rendered("".join(f"{line}\n" for line in align(["\t".join(row) for row in rows], measure(app), COLUMN)))

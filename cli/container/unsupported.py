@@ -39,7 +39,7 @@ If the user gives exactly this value, no warning is printed.
 def refuse(flags: Mapping[str, Any]) -> None:
     """Check the flags of ``run`` or ``create``; raises ValueError for a flag that hawse lacks and must not ignore.
 
-    ``flags`` maps the name of each flag to its value.
+    ``flags`` maps the name of each flag, such as "group_add" for ``--group-add``, to the flag's value.
     """
     for name in NEVER_HONOURED:
         if flags[name]:
@@ -55,9 +55,10 @@ def refuse(flags: Mapping[str, Any]) -> None:
 
 
 def ignored(values: Mapping[str, Any], changed: Collection[str]) -> Sequence[str]:
-    """Return the flags of the command line that have no effect, so that hawse warns about them.
+    """Return the flags of the command line that have no effect, such as "--cpu-shares", for a warning.
 
-    ``changed`` has the names of the flags that the user gave.
+    ``values`` maps the name of each flag, such as "cpu_shares", to the flag's value. ``changed`` has the names of the
+    flags that the user gave.
     """
     flags = [_flag(n) for n in IGNORED if n in changed and values[n] != SAME_ANYWAY.get(n)]
     return flags + _ignored_logging(values)
@@ -66,7 +67,8 @@ def ignored(values: Mapping[str, Any], changed: Collection[str]) -> Sequence[str
 def _ignored_logging(flags: Mapping[str, Any]) -> list[str]:
     """Return the logging flags to warn about: an unsupported log driver, or options that have no effect.
 
-    Invalid options are not returned, because the engine raises an error for them.
+    ``flags`` maps the name of each flag, such as "log_driver", to the flag's value. Invalid options are not returned,
+    because the engine raises an error for them.
     """
     driver, options = flags["log_driver"] or JSON_FILE, pairs_to_map(flags["log_opt"])
     if driver in OTHER_DRIVERS:
