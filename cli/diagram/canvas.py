@@ -44,9 +44,10 @@ class Canvas:
         self._elements.append(f'<rect {place} fill="{fill}"{solid}{line}{dashes}/>')
 
     def header(self, x: float, y: float, width: float, height: float, radius: float, fill: str) -> None:
-        """Add a rectangle of the colour ``fill`` that has round corners only at its top.
+        """Add a filled rectangle whose upper two corners are round and whose lower two corners are not.
 
-        Its upper left corner is at (``x``, ``y``). ``radius`` is the radius of the round corners.
+        The upper left corner is at (``x``, ``y``). ``radius`` is the radius of the round corners, and ``fill`` the
+        colour of the rectangle.
         """
         corner, flat = f"a{radius:g} {radius:g} 0 0 1", width - 2 * radius
         path = f"M{x:g} {y + height:g}v{radius - height:g}{corner} {radius:g}-{radius:g}h{flat:g}"
@@ -67,8 +68,8 @@ class Canvas:
     ) -> None:
         """Add a text that is at most ``room`` pixels wide; escape the text, and cut it if it may be wider.
 
-        The text begins at ``x``, or ends at ``x`` with ``to_the_left``. ``y`` is the position of its baseline. ``size``
-        is the font size.
+        ``data`` is the text. It begins at ``x``; with ``to_the_left``, it ends at ``x``. ``y`` is the position of the
+        text's baseline. ``size`` is the font size in pixels, and ``fill`` the colour.
         """
         shown = clean(data, max(1, int(room / (size * LETTER[font]))))
         # Replace U+FFFE and U+FFFF, because XML allows neither of them, not even as an escape.
