@@ -28,7 +28,8 @@ def fit(value: Value | None, type_: Type) -> Value | None:
     """Return ``value`` as an argument for a parameter of type ``type_``; raises Fault if the value does not fit.
 
     If only the value behind a pointer or inside an interface fits, this inner value is returned. If ``value`` is None,
-    the type's nil is returned: None for ANY and ANY_VALUE, otherwise a Value with the raw value None.
+    the type's nil is returned: None for ANY (Go's ``any``) and ANY_VALUE (Go's reflect.Value), otherwise a Value with
+    the raw value None.
     """
     if value is None:
         if not type_.can_be_nil():
@@ -54,7 +55,8 @@ def fit(value: Value | None, type_: Type) -> Value | None:
 def nil_argument(type_: Type) -> Value | None:
     """Return the value for a literal ``nil`` as an argument; raises Fault if the parameter's type has no nil.
 
-    The value is None for ANY and ANY_VALUE, otherwise a Value with the raw value None.
+    The value is None for the types ANY (Go's ``any``) and ANY_VALUE (Go's reflect.Value). For any other type, it is a
+    Value with the raw value None.
     """
     if not type_.can_be_nil():
         raise Fault(f"cannot assign nil to {type_}")

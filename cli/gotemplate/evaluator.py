@@ -291,7 +291,7 @@ class Evaluator:
 def _passed(value: Value | None, type_: Type) -> object:
     """Return a template value in the form that a Python function takes for a parameter of type ``type_``.
 
-    - ANY_VALUE: the Value itself
+    - ANY_VALUE (Go's reflect.Value): the Value itself
     - an interface type: the Value inside the interface
     - any other type: the raw value (`Value.raw`)
 

@@ -149,7 +149,7 @@ class Method(NamedTuple):
     """A method of a Go type.
 
     The first argument of ``call`` is the raw value on which the method is called. The other arguments are the same as
-    those of a `Function`.
+    those of a `Function`. ``fault`` is Go's error text for a method that templates cannot call; for all others, "".
     """
 
     call: Callable[..., Value | None]

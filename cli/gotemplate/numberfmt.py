@@ -93,7 +93,8 @@ def _hexadecimal(value: float, precision: int, verb: str) -> str:
 def format_float(value: float, verb: str, precision: int = -1) -> str:
     """Format ``value`` as strconv.FormatFloat does, but always with a sign.
 
-    The ``verb`` is one of the letters eEfgGbxX. The ``precision`` -1 means the shortest form that identifies the value.
+    The ``verb`` is one of the letters eEfgGbxX. ``precision`` is the number of digits after the point, for g and G the
+    number of all digits. -1 means the shortest form that identifies the value. The verb b ignores ``precision``.
     """
     if math.isnan(value):
         return "+NaN"
