@@ -16,10 +16,13 @@ UNSET: Any = object()
 class Flag(click.Option):
     """A flag with a long name and possibly a short name. The flag's `Kind` parses the value; click does not.
 
+    - ``usage`` is the flag's text in the help.
+    - ``default_value`` is the value without the flag; if it is not given, ``kind`` decides.
+    - ``default_text`` is the default value as the help shows it; "" shows none, and with None ``kind`` decides.
     - ``deprecated_text`` ends the warning that is printed when the flag is used.
     - ``short_deprecated`` ends the warning for the flag's short name. Example: "please use --help".
     - ``effect`` is "ignored" or "refused" for a flag that is not implemented; help on a terminal shows it.
-    - ``everywhere`` is for flags of ``hawse`` itself. They are then also accepted after a command's or group's name.
+    - ``everywhere`` is for a flag of ``hawse`` itself, which is then also accepted after a command's or group's name.
     """
 
     def __init__(

@@ -89,7 +89,7 @@ class Group(click.Group):
     def absent(self, line: str) -> str:
         """Return the reason why hawse lacks a command of Docker, or "" if no reason is known.
 
-        ``line`` is the command's full name, such as ``hawse image push``. This class knows no reason.
+        ``line`` is the command's full name, such as ``hawse image push``. This class always returns "".
         """
         return ""
 
