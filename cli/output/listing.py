@@ -80,7 +80,7 @@ def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> 
 
 
 def fits_terminal(app: App, elided: Sequence[str]) -> bool:
-    """Return whether a table is fitted into the terminal's width: a default table, on a terminal with colour.
+    """Return whether a table may be narrowed to the terminal's width: a default table, on a terminal with colour.
 
     ``elided`` has the titles of the columns that may be omitted (see `omittable`). It is empty if the table is not the
     command's default table, for example with ``--no-trunc``.
@@ -89,9 +89,10 @@ def fits_terminal(app: App, elided: Sequence[str]) -> bool:
 
 
 def write_fitted(app: App, rows: Sequence[Sequence[str]], elided: Sequence[str]) -> None:
-    """Print a table that is fitted into the terminal's width; the first row has the titles.
+    """Print a table; if it is wider than the terminal, cut its columns and omit some of them.
 
-    ``elided`` has the titles of the columns that may be omitted, the first to omit first.
+    The first of ``rows`` has the titles. ``elided`` has the titles of the columns that may be omitted, the first to
+    omit first.
     """
     room = app.columns
     shown = [[revealed(cell) for cell in row] for row in rows]

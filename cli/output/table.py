@@ -57,7 +57,10 @@ def filled(columns: Columns, minimum: int = MINIMAL_WIDTH) -> list[str]:
 
 
 def padded(cell: str, width: int, measure: Measure) -> str:
-    """Pad a cell with spaces to ``width`` terminal columns; ``measure`` returns the width of a text."""
+    """Pad a cell with spaces to ``width`` terminal columns; a wider cell stays unchanged.
+
+    ``measure`` is a function that returns the width of a text in terminal columns.
+    """
     return cell + " " * (width - measure(cell))
 
 
