@@ -66,7 +66,7 @@ def standard(stream: TextIO | None, mode: str) -> BinaryIO:
 
 
 def shell_colours(text: str) -> str:
-    """Return the lines of a shell script, coloured for a terminal; long lines are not wrapped.
+    """Return the shell script ``text`` coloured for a terminal; long lines are not wrapped.
 
     The function imports rich only when it is called, because only output to a terminal needs rich.
     """

@@ -18,7 +18,7 @@ from engine.errors import EngineError, InvalidArgument
 STYLES = {OK: "green", WARNING: "yellow", FAULT: "bold red"}
 HEADER = ("STATUS", "OBJECT", "FINDING", "CAUSE", "FIX")
 GROUP_LIMIT = 5
-"""If there are at least this many good results about one kind of object, one line shows all of them."""
+"""If at least this many good results have the same finding about one kind of object, one line shows all of them."""
 
 
 @command("doctor [OPTIONS]", "Check everything on this host that hawse's networks need")
@@ -98,7 +98,8 @@ def _finding(check: Check) -> Cell:
 def summarised(checks: Sequence[Check]) -> list[Check]:
     """Return the checks in the order good results, warnings, faults.
 
-    At least `GROUP_LIMIT` good results with the same finding about one kind of object become one result.
+    At least `GROUP_LIMIT` good results with the same finding about one kind of object, such as "network", become one
+    result. The object of this result is a number, such as "12 networks".
     """
     alike: dict[tuple[str, str], list[Check]] = {}
     for check in checks:

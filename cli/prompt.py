@@ -25,9 +25,9 @@ def confirmed(app: App, question: str) -> bool:
 
 
 def may_remove(app: App, objects: str) -> bool:
-    """Ask whether to remove ``objects``, such as "all stopped containers"; return True if the user agrees.
+    """Ask on stdout whether to remove ``objects``, such as "all stopped containers"; return True if the user agrees.
 
-    `confirmed` says what the user types.
+    The user agrees by typing ``y`` or ``Y``. Any other line, or the end of input, gives False.
     """
     return confirmed(app, f"WARNING! This will remove {objects}.\nAre you sure you want to continue?")
 

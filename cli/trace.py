@@ -24,7 +24,7 @@ UNKNOWN = 2
 def trace(app: App, origin: str, target: str, dry: bool, format: str) -> int:
     """Print the path from ``origin`` to ``target``, whether the target is reachable, and the culprit if there is one.
 
-    The culprit is the first proven fault, or only a warning if the target is reachable. With ``dry``, no probe is sent.
+    The culprit is the first proven fault; if the target is reachable, it is a warning. With ``dry``, no probe is sent.
     The exit code is 0 for a reachable target, 1 for an unreachable target, and 2 for an unknown result.
     """
     if format not in ("text", "json"):

@@ -21,7 +21,11 @@ _LISTS = {"alias": "aliases", "link-local-ip": "link_local"}
 
 
 class NetworkOption(Struct, frozen=True):
-    """The settings of one ``--network``, or of separate flags such as ``--ip``; an empty field means "not given"."""
+    """The settings of one ``--network``, or of separate flags such as ``--ip``; an empty field means "not given".
+
+    ``target`` is the name or id of the network; "default" is Docker's default network. ``links`` are legacy links,
+    ``container[:alias]``. The network with the highest ``gw_priority`` has the default gateway.
+    """
 
     target: str = "default"
     aliases: tuple[str, ...] = ()
