@@ -210,7 +210,9 @@ def _tunnel_ports(examined: Examined) -> Iterator[Check]:
     """
     host = examined.host
     overlays = [network for network in examined.networks if swarm_verify.spans_hosts(host, network)]
-    ports = {encryption.port(n) if encryption.has_tunnels(n) else VXLAN_PORT for n in overlays}
+    ports = {encryption.port(n) for n in overlays if encryption.has_tunnels(n)}
+    if not all(map(encryption.is_encrypted, overlays)):
+        ports.add(VXLAN_PORT)
     for port in sorted(ports):
         for chain, by_rule in foreign_rules.find_blocking_chains(port).items():
             make = fault if by_rule else warning
