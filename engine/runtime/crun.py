@@ -249,7 +249,7 @@ def mount_failure(source: str, target: str, why: str) -> SetupFailed:
 
 
 def _errors(log: str) -> Iterator[str]:
-    for line in log.splitlines():
+    for line in filter(None, log.split("\n")):
         entry: dict[str, Any] = json.loads(line)
         if entry["level"] == "error":
             yield entry["msg"]

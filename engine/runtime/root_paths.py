@@ -50,6 +50,7 @@ def is_blocked(directory: str, path: str) -> bool:
 def read_lines(root: int, path: str) -> Iterator[str]:
     """Yield the lines of a regular file in a container's root directory; yield nothing if the file cannot be opened.
 
+    Only a newline ends a line, as in Docker. Other characters at which Python splits text belong to the line.
     ``root`` is a file descriptor of the root directory, which symbolic links in ``path`` cannot leave. Only the first
     `FILE_LIMIT_BYTES` bytes of the file are read.
     """
@@ -69,7 +70,7 @@ def read_lines(root: int, path: str) -> Iterator[str]:
         os.close(handle)
     with open(fd, "rb") as file:
         content = file.read(FILE_LIMIT_BYTES)
-    yield from content.decode("utf-8", "surrogateescape").splitlines()
+    yield from content.decode("utf-8", "surrogateescape").split("\n")
 
 
 def ensure(root: int, path: str, *, directory: bool, replace: bool = False, mounted: Collection[str] = ()) -> str:

@@ -42,6 +42,7 @@ minus:x:-5:0::/minus:/bin/sh
 huge:x:99999999999999999999:0::/huge:/bin/sh
 odd:x:1013:1013
 toor:x:0:0::/toor:/bin/sh
+joined:x:1014:1014:a\x0csplit:\x85split:\u2028split:\rsplit
 """
 GROUP = """\
 adm:x:4
@@ -87,6 +88,12 @@ def test_short_and_wrong_lines_of_passwd_and_group_are_read_as_docker_reads_them
 def test_comments_exist_only_in_the_group_file(root):
     with pytest.raises(SetupFailed, match=r"^unable to find group # note: no matching entries in group file$"):
         credentials.find_identity("0:# note", root)
+
+
+def test_only_a_newline_begins_an_entry(root):
+    """Otherwise a part of an entry would be a user of its own, with the ids of root."""
+    with pytest.raises(SetupFailed, match=r"^unable to find user split: no matching entries in passwd file$"):
+        credentials.find_identity("split", root)
 
 
 @pytest.mark.parametrize("user", ["minus", "-5", "huge", "0:minus", "odd"])
