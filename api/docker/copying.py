@@ -146,7 +146,7 @@ class InputPipe:
         return bool(self._unsent)
 
     def register(self, poll: select.poll) -> None:
-        """Register the pipe with ``poll``, so that poll reports when it is writable; only if input is unwritten."""
+        """If input is unwritten, register the pipe with ``poll``, so that poll reports when the pipe is writable."""
         if self._unsent:
             poll.register(self._descriptor, select.POLLOUT)
 

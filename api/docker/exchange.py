@@ -113,7 +113,10 @@ class Exchange:
         return b"transfer-encoding" in names or whole_number(names.get(b"content-length", b"0").decode()) > 0
 
     def body(self) -> Iterator[bytes]:
-        """Yield the rest of the request's body in pieces; raises BrokenBody and ClientGone."""
+        """Yield the rest of the request's body in pieces; raises BrokenBody if the body is cut off or malformed.
+
+        Raises ClientGone if the connection fails, or if no piece arrives within `BODY_SECONDS`.
+        """
         if self._http.they_are_waiting_for_100_continue:
             self._write(self._http.send(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")))
         while self._http.their_state is h11.SEND_BODY:  # after the body, next_event() would read the next request

@@ -40,7 +40,11 @@ class Mismatch(ValueError):
 
 
 class Place:
-    """The position of a value: the name of the innermost struct, and the names of the fields that lead to the value."""
+    """The position of a value in a JSON document, which an error text names.
+
+    ``struct`` is the name of the innermost struct that contains the value. ``fields`` are the names of the fields that
+    lead to the value. Both are empty for the document itself.
+    """
 
     __slots__ = ("fields", "struct")
 

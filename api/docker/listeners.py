@@ -46,10 +46,10 @@ def inherited_listeners() -> list[socket.socket]:
 
 
 def unix_listener(settings: Settings) -> socket.socket:
-    """Listen on the unix socket, which has mode 0660 and belongs to root and the group; raises EngineError.
+    """Listen on the unix socket, which has mode 0660 and belongs to root and the group.
 
-    A socket on which another process listens is not replaced. If the socket is in HAWSE_RUN, the group also gets the
-    right to enter this directory.
+    Raises EngineError if another process listens on the socket, or if the socket cannot be made. If the socket is in
+    HAWSE_RUN, the group also gets the right to enter this directory.
     """
     path = Path(settings.path).absolute()
     group = _group(settings.group)
@@ -75,9 +75,11 @@ def unix_listener(settings: Settings) -> socket.socket:
 def _open_to_group(path: Path, group: int) -> None:
     """Give the new socket to root and a group, with mode 0660; raises OSError.
 
-    Without a group in the settings, ``group`` is 0, the group of root. It must be set too, because a directory with the
-    set-group-ID bit gives its own group to new files. The function changes the file through a descriptor. The owner of
-    the directory may replace the socket by another file meanwhile, and that file is then not changed.
+    ``group`` is a group id. If the settings name no group, it is 0, the group of root. The group 0 must be set too,
+    because a directory with the set-group-ID bit gives its own group to new files.
+
+    The owner of the directory may replace the socket by another file. Because the socket is changed through a file
+    descriptor, that other file is not changed.
     """
     file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -90,7 +92,7 @@ def _open_to_group(path: Path, group: int) -> None:
 
 
 def tcp_listener(settings: Settings) -> socket.socket:
-    """Listen on a TCP address; raises EngineError."""
+    """Listen on the TCP address in ``settings`` (HOST:PORT); raises EngineError if it is invalid or cannot be used."""
     host, _, port = settings.address.rpartition(":")
     host = host.strip("[]")
     try:

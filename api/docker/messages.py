@@ -93,7 +93,10 @@ class Request(msgspec.Struct):
         return self.value(name).strip().lower() not in _FALSE if name in self.query else default
 
     def number(self, name: str) -> int | None:
-        """Return a query parameter as a whole number, or None if it is missing or empty; raises ApiError (500)."""
+        """Return a query parameter as a whole number, or None if it is missing or empty.
+
+        Raises ApiError (500) if it is not a whole number.
+        """
         text = self.value(name)
         try:
             return atoi(text) if text else None
@@ -101,10 +104,10 @@ class Request(msgspec.Struct):
             raise ApiError(500, str(error)) from None  # Docker's status too
 
     def filters(self) -> dict[str, list[str]]:
-        """Return the values of each filter in the query parameter ``filters``; raises ApiError (400).
+        """Return the values of each filter in the query parameter ``filters``, or {} if it is missing or empty.
 
         Example: {"name": {"web": true}} and the older form {"name": ["web"]} give {"name": ["web"]}. As in Docker,
-        ``false`` counts as ``true``.
+        ``false`` counts as ``true``. Raises ApiError (400) if the parameter has neither form.
         """
         text = self.value("filters")
         if not text:
@@ -139,7 +142,10 @@ class Request(msgspec.Struct):
             raise bad_request(f"invalid JSON: {text}") from None
 
     def body(self) -> Iterator[bytes]:
-        """Yield the body in pieces as they arrive, without a limit; raises BrokenBody and ClientGone."""
+        """Yield the body in pieces as they arrive, without a limit of its size.
+
+        Raises BrokenBody if the body is cut off or malformed, and ClientGone if the client has gone.
+        """
         return self.exchange.body()
 
     def change(self, job: Callable[Concatenate[Engine, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:

@@ -11,7 +11,7 @@ _SECOND = 1_000_000_000  # nanoseconds in a second
 def nanoseconds(text: str) -> int | None:
     """Return the time ``text`` in nanoseconds since 1970, or None for "".
 
-    The text is Unix seconds in the form "seconds[.nanoseconds]", or RFC 3339. Raises ApiError (500).
+    The text is Unix seconds in the form "seconds[.nanoseconds]", or RFC 3339. Raises ApiError (500) for any other text.
     """
     if not text:
         return None

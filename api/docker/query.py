@@ -20,8 +20,9 @@ UNCHECKED = re.compile(
 def parse(text: str, method: str, path: str) -> dict[str, list[str]]:
     """Return all values of each key in a query; raises ApiError (400) for a semicolon and for a bad escape.
 
-    ``text`` is the query without the "?". For some paths (`UNCHECKED`), Docker does not check the query, except for
-    DELETE. The wrong parts of such a query are left out instead.
+    ``text`` is the query without the "?". ``path`` is the path of the request. For the paths that match `UNCHECKED`,
+    Docker checks only the query of a DELETE request. With another method, wrong parts of the query are left out, and no
+    error is raised.
     """
     values: dict[str, list[str]] = {}
     semicolon, bad_escape = False, ""

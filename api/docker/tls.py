@@ -52,7 +52,10 @@ class SharedTls:
             rest = rest[self._when_ready(partial(self._connection.send, rest)) :]
 
     def shutdown(self, how: int) -> None:
-        """Shut down the direction ``how`` of the connection; before ``SHUT_WR``, send the client TLS's close_notify."""
+        """Shut down one direction of the connection: ``how`` is a constant of socket.shutdown, such as ``SHUT_WR``.
+
+        Before ``SHUT_WR``, the client is sent close_notify, the message by which TLS ends the data.
+        """
         if how == socket.SHUT_WR:
             with suppress(OSError):
                 self._when_ready(self._tell_end)

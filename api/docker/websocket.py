@@ -56,7 +56,10 @@ class WebSocket:
             self._feed(received)
 
     def recv(self, size: int) -> bytes:
-        """Wait for the content of messages and return it, or b"" when the client has closed the WebSocket."""
+        """Wait for the content of messages and return it, or b"" when the client has closed the WebSocket.
+
+        ``size`` is the maximum number of bytes of each read from the connection.
+        """
         data = self._received(size)
         if not data:
             self._ended.set()

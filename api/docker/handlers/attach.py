@@ -90,7 +90,11 @@ def resize(request: Request) -> Response:
 
 
 def size(request: Request) -> tuple[int, int]:
-    """Return the query parameters ``h`` and ``w``, the rows and columns of a terminal; raises ApiError (400)."""
+    """Return the query parameters ``h`` and ``w``: the rows and columns of a terminal.
+
+    As in Docker, only the lowest 16 bits of each number count. Raises ApiError (400) if one is missing or no whole
+    number.
+    """
     numbers = []
     for name in ("h", "w"):
         try:
@@ -101,9 +105,9 @@ def size(request: Request) -> tuple[int, int]:
 
 
 def detach_keys(text: str) -> DetachKeys:
-    """Read the parameter ``detachKeys``, a list such as "ctrl-p,ctrl-q" or "a,ctrl-\\"; raises ApiError (400).
+    """Return the keys that end an attachment, from the parameter ``detachKeys``; for "", they are ctrl-p ctrl-q.
 
-    Return the keys that end an attachment, by default ctrl-p ctrl-q.
+    ``text`` is a list such as "ctrl-p,ctrl-q" or "a,ctrl-\\". Raises ApiError (400) if a key in it is invalid.
     """
     if not text:
         return DetachKeys()

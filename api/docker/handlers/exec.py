@@ -307,7 +307,10 @@ def _execute(engine: Engine, files: list[int], container_id: str, command: ExecC
 
 
 def _console_size(body: Fields) -> tuple[int, int]:
-    """Return the rows and columns in the field ConsoleSize, or zeros without this field; raises ApiError (400)."""
+    """Return the rows and columns in the field ConsoleSize, or (0, 0) without this field.
+
+    Raises ApiError (400) if a number is negative or above `SIZE_LIMIT`.
+    """
     rows, columns = body.size("ConsoleSize")
     if not (0 <= rows <= SIZE_LIMIT and 0 <= columns <= SIZE_LIMIT):
         raise bad_request(f"invalid ConsoleSize: [{rows} {columns}]")

@@ -72,7 +72,10 @@ def count_users(containers: Documents) -> Counter[str]:
 
 
 def with_virtual_size(document: Json, version: Version) -> Json:
-    """Return the document of an image; before API version 1.44, with its size also as VirtualSize, if it is not 0."""
+    """Return an image's document for an API version; before 1.44, it also has the size as VirtualSize.
+
+    A size of 0 gives no VirtualSize.
+    """
     return {**document, "VirtualSize": document["Size"]} if version < NO_VIRTUAL_SIZE and document["Size"] else document
 
 
@@ -152,9 +155,10 @@ def save(request: Request) -> Response | None:
 
 
 def _reference(name: str, tag: str) -> ImageReference:
-    """Return the reference of an image; ``tag`` is a tag, a digest, or "" if ``name`` has it or needs the default.
+    """Return the reference of an image from the image's name and ``tag``, a tag or a digest.
 
-    Raises `InvalidArgument`.
+    If ``tag`` is "", the tag or the digest in ``name`` applies, or else the default tag. Raises `InvalidArgument` if
+    the result is no valid reference.
     """
     if not tag:
         return parse_reference(name)

@@ -14,9 +14,9 @@ ONE_SHOT = (1, 41)  # from this API version, with ``one-shot`` the answer has no
 def stats(request: Request) -> Response | None:
     """Answer GET /containers/{id}/stats: send statistics each second, or only once with ``stream=false``.
 
-    The answer ends when the client closes the connection, or when the container is removed. A separate process (a
-    worker) reads the statistics, because the network counters can only be read in the network namespace of the
-    container.
+    The answer ends when the client closes the connection, or when the statistics cannot be read, because the container
+    was removed. A separate process (a worker) reads the statistics, because the network counters can only be read in
+    the network namespace of the container.
     """
     before = _now(request, request.parameters["id"])
     container_id = str(before["id"])

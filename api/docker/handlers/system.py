@@ -84,7 +84,8 @@ def _with_users(image: Json, users: int) -> dict[str, Any]:
 def events(request: Request) -> None:
     """Answer GET /events.
 
-    The answer ends at ``until``; without ``until``, it ends when the client closes the connection.
+    The answer ends at the time in the parameter ``until``. Without ``until``, it ends when the client closes the
+    connection.
     """
     options = EventOptions(nanoseconds(request.value("since")), nanoseconds(request.value("until")), request.filters())
     client = request.exchange.fileno()
