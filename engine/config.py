@@ -33,8 +33,10 @@ LIMIT_BYTES = 1 << 20
 class Config(Struct, frozen=True):
     """The complete configuration of a host. Most fields are keys of Docker's daemon.json.
 
-    Addresses are strings in canonical form; "" means "not given". A ``mtu`` of 0 means the kernel's default. A
-    ``default_log_limit`` of 0 means no limit; other values are in bytes.
+    Addresses are strings in canonical form; "" means "not given". ``bridge`` is the user's bridge for the default
+    network, or "none" for no default network. A ``mtu`` of 0 means the kernel's default. A ``default_log_limit`` of 0
+    means no limit; other values are in bytes. With ``heal``, the agent repairs what other programs change in hawse's
+    networks. With ``netns_names``, the sandbox of each container has a name for ``ip netns``.
     """
 
     default_address_pools: tuple[DefaultPool, ...] = LOCAL_POOLS

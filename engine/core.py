@@ -109,10 +109,9 @@ class LocalEngine:
 def _cleaned_up(host: Host, outcomes: Iterable[EngineError | None], number: int) -> Iterator[EngineError | None]:
     """Yield the outcomes of ``number`` removals; before the last outcome, start two background processes if needed.
 
-    An outcome is None after a removal, or the error.
-    One process deletes the kernel objects of removed networks. The other process removes hawse's kernel state from a
-    host without networks and containers. Because the caller may end the iteration at the last outcome, nothing is done
-    after it.
+    An outcome is None after a removal, or the error. One process deletes the kernel objects of removed networks. The
+    other process removes hawse's kernel state from a host without networks and containers. Because the caller may end
+    the iteration at the last outcome, nothing is done after it.
     """
     for place, outcome in enumerate(outcomes, 1):
         if place == number:

@@ -301,9 +301,10 @@ def pool_key(network: NetworkRecord, pool: PoolRecord) -> str:
 
 
 def save_driver_state(tx: Transaction, driver: Driver) -> None:
-    """Add to the store what a driver changed in shared kernel state, such as a sysctl, for later hawse processes.
+    """Store the lines of text by which a driver describes its changes of kernel state that networks share.
 
-    Most drivers have nothing to store. Lines that the driver stored earlier are kept.
+    An example of such state is a sysctl. Later hawse processes read the lines with `load_driver_state`. Lines that were
+    stored earlier are kept. Most drivers have no such lines.
     """
     state = driver.saved_state() if isinstance(driver, Repairer) else ()
     if state:

@@ -153,9 +153,10 @@ def allocate_pool(
 def _after(pools: Sequence[DefaultPool], last: IPNetwork | None) -> Iterator[tuple[IPNetwork, int, int]]:
     """Yield the address ranges to search: first the addresses after the subnet ``last``, then the other pools in turn.
 
-    After the last pool, the search continues with the first pool. The pool that contains ``last`` is yielded again at
-    the end. If no pool contains ``last``, the search begins with the first pool. Each yielded tuple is (range, prefix
-    length, first address to try).
+    The search begins in the pool that contains ``last`` and allocates subnets of the same size. After the last pool, it
+    continues with the first pool. The pool of ``last`` is yielded again at the end, as a whole. If ``last`` is None or
+    in no such pool, the search begins with the first pool. Each yielded tuple is (range, prefix length, first address
+    to try); the address is an integer.
     """
     home = next((i for i, p in enumerate(pools) if last and p.size == last.prefixlen and _holds(p, last)), None)
     if home is not None and last is not None:
@@ -287,7 +288,7 @@ def _first_gap(used: Sequence[int], start: int) -> int:
 
 
 def address_of(subnet: IPNetwork, value: int) -> IPAddress:
-    """Return an address of the subnet's IP version from its integer."""
+    """Return the address whose integer is ``value``, in the subnet's IP version."""
     return IPv4Address(value) if subnet.version == 4 else IPv6Address(value)
 
 

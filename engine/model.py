@@ -379,8 +379,9 @@ class EndpointRecord(Struct, frozen=True, omit_defaults=True):
 
     ``ipv4`` and ``ipv6`` have a prefix length, such as "172.18.0.2/16"; "" means no address. ``gateway4`` and
     ``gateway6`` have no prefix length. ``interface`` is the interface's name in the sandbox. ``on_link`` is True if the
-    endpoint's default route has no gateway address. ``names`` are the DNS names on this network, container name first.
-    ``granted`` is True if the cluster has reserved the addresses.
+    endpoint's default route has no gateway address. ``default_route`` is the user's setting
+    `EndpointSettings.default_route`. ``names`` are the DNS names on this network, container name first. ``granted`` is
+    True if the cluster has reserved the addresses.
     """
 
     id: str
@@ -440,7 +441,8 @@ class ContainerRecord(Struct, frozen=True, omit_defaults=True):
     the namespace, because the same path may later open another namespace.
 
     ``pid`` and ``pid_start`` (clock ticks since boot, /proc/PID/stat field 22) together identify the process, so that a
-    reused pid is detected.
+    reused pid is detected. ``next_interfaces`` has the number of the next interface for each name prefix, such as
+    {"eth": 2}. ``next_interface`` is such a number for all prefixes; only older records have it.
     """
 
     id: str

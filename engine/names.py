@@ -176,8 +176,10 @@ def is_user_defined(mode: str) -> bool:
 def reaches_stub(mode: str) -> bool:
     """Return whether a container with this network mode can use a DNS server on the host's loopback interface.
 
-    For a container that was created on a user-defined network, this is true. The internal resolver sends its queries
-    from the host's network namespace.
+    This is true in two cases:
+
+    - The mode is host: the container is in the host's network namespace.
+    - The mode names a user-defined network: hawse's internal resolver sends the queries from that namespace.
     """
     return mode == "host" or is_user_defined(mode)
 
@@ -270,7 +272,10 @@ def _number(digits: re.Match[bytes]) -> bytes:
 
 
 def interface_prefix(network: NetworkRecord) -> str:
-    """Return the beginning of the names of a network's interfaces in containers: an option's value, or "eth"."""
+    """Return the first part of the names that a network's interfaces have in containers, such as "eth".
+
+    The network's option `INTERFACE_PREFIX` gives this prefix; by default, it is "eth".
+    """
     return (network.options or {}).get(INTERFACE_PREFIX) or "eth"
 
 
@@ -278,7 +283,7 @@ def interface_numbers(container: ContainerRecord) -> Mapping[str, int]:
     """Return the number of a container's next interface for each name prefix, such as {"eth": 2}.
 
     A prefix that is no key has the number of the key "", or 0 without this key. Only a record of an older version of
-    hawse has the key "", because it has one number for all prefixes.
+    hawse gives the key "". Such a record has only one number, for all prefixes.
     """
     if not container.next_interface:
         return container.next_interfaces
