@@ -195,8 +195,8 @@ class Runtime(Protocol):
         """Ask the supervisor to end the container's process; the ``with`` block runs after the process has ended.
 
         The supervisor ends the process even if the caller is killed. Afterwards it runs the container's command
-        ``on_exit`` (`ProcessSpec`). With ``hold``, the caller does the work of ``on_exit`` in the block. ``on_exit``
-        then runs only if the caller is killed or raises an error in the block.
+        ``on_exit`` (`ProcessSpec`), which releases what the container used. With ``hold``, the caller itself does this
+        in the block. ``on_exit`` then runs only if the caller is killed or raises an error in the block.
         """
 
     def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
@@ -230,11 +230,11 @@ class Runtime(Protocol):
         """
 
     def ending(self, container_id: str) -> AbstractContextManager[object]:
-        """Return a context manager: in its ``with`` block, the caller does the work of the command ``on_exit``.
+        """Return a context manager: in its ``with`` block, the caller replaces the container's command ``on_exit``.
 
-        ``on_exit`` is the command that the supervisor runs after the container's end (`ProcessSpec`). The caller
-        releases what the container used, and calls `delete`. Without this call, ``on_exit`` still runs after the
-        container's end.
+        ``on_exit`` is the command that the supervisor runs after the container's end (`ProcessSpec`). In the block, the
+        caller itself releases what the container used, and calls `delete`. Without this call, ``on_exit`` still runs
+        after the container's end.
         """
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:

@@ -137,10 +137,10 @@ def _write(root: int, path: str, text: str) -> None:
 
 
 def _is_busy(root: int, group: str) -> bool:
-    """Remove a control group if it has no processes; return whether it still has processes. Raises OSError.
+    """Remove a control group if it has no processes; return whether it still has processes.
 
     ``root`` is a file descriptor of the hierarchy's root directory. ``group`` is the path of the group below this
-    directory.
+    directory. Raises OSError, for example if the group does not exist.
     """
     try:
         os.rmdir(group, dir_fd=root)

@@ -369,7 +369,7 @@ class Container:
 
         If a client has requested the end, the fields describe this request. Otherwise the kernel log shows whether the
         kernel killed the process because memory ran out. The log is read only after a SIGKILL. It is not read while a
-        client does the work of the container's command ``on_exit``.
+        client handles the container's end instead of the command ``on_exit``.
         """
         ordered = self.stop_order.outcome()
         if self.exit_code != 128 + signal.SIGKILL or ordered or self.on_exit.is_held:

@@ -51,10 +51,11 @@ class Identity:
 
 
 def find_identity(user: str, root: int) -> Identity:
-    """Return the identity of a user from the passwd and group files of a container; raises `SetupFailed`.
+    """Return the identity of a user from the passwd and group files of a container.
 
     ``user`` is ``name``, ``uid``, ``name:group`` or ``uid:gid``. An empty name means root. A number needs no entry in
-    the files, but a name does. ``root`` is a file descriptor of the container's root directory.
+    the files, but a name does. ``root`` is a file descriptor of the container's root directory. Raises `SetupFailed`
+    for a name without an entry, and for an id that is out of range.
 
     As in runc, the home directory is that of the first entry with the user's id, or "/" without such an entry.
     """

@@ -45,9 +45,9 @@ def execute_in(
 ) -> int:
     """Run ``request`` in a container, and return the exit code of the command.
 
-    ``pidfd`` refers to the container's first process. Returns 0 immediately if the request is to run detached. Returns
-    the constant `LEFT` if the user types the detach keys (ctrl-p ctrl-q) later; the exit code is then passed to
-    ``ended``. Raises `RuntimeFailure`.
+    ``pidfd`` refers to the container's first process. ``stdio`` has the caller's own standard streams. Returns 0
+    immediately if the request is to run detached. Returns the constant `LEFT` if the user types the detach keys (ctrl-p
+    ctrl-q) later; the exit code is then passed to ``ended``. Raises `RuntimeFailure` if the command cannot be executed.
     """
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
@@ -75,10 +75,10 @@ def execute_in(
 
 
 def _await_exec(channel: socket.socket) -> int:
-    """Wait until the command has been started; return a file descriptor of its terminal's master, or -1 without it.
+    """Wait until the command has been started; return a file descriptor of its terminal's master, or -1.
 
-    ``channel`` is the socket on which the child sends the terminal or an error. Raises `RuntimeFailure` if the command
-    cannot be executed.
+    The result is -1 for a command without a terminal. ``channel`` is the socket on which the child sends the terminal
+    or an error. Raises `RuntimeFailure` if the command cannot be executed.
     """
     master = -1
     while True:

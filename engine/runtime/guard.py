@@ -231,7 +231,7 @@ def _processor_time(pid: int) -> bytes:
 
 
 def take_lock(run: str) -> int:
-    """Take the guard's lock and return its file descriptor, or -1 if another guard runs.
+    """Take the guard's lock in the directory ``run``; return its file descriptor, or -1 if another guard runs.
 
     If the other guard is stopped by SIGSTOP, this guard kills it and takes the lock.
     """

@@ -39,8 +39,9 @@ def execute_in_image(
 ) -> int:
     """Run ``request`` in the container, and return the exit code of its command.
 
-    Returns 0 immediately if the request is to run detached. Returns the constant `LEFT` if the user types the detach
-    keys (ctrl-p ctrl-q) later; the exit code is then passed to ``ended``. Raises `RuntimeFailure`.
+    ``stdio`` has the caller's own standard streams. Returns 0 immediately if the request is to run detached. Returns
+    the constant `LEFT` if the user types the detach keys (ctrl-p ctrl-q) later; the exit code is then passed to
+    ``ended``. Raises `RuntimeFailure` if the command cannot be executed.
     """
     try:
         cwd = working_directory(spec, request)

@@ -173,7 +173,10 @@ def _listen(directory: ContainerDirectory) -> socket.socket:
 
 
 def _pass_terminal(listener: socket.socket, channel: socket.socket) -> None:
-    """Receive the container's terminal from crun, and send the terminal to the supervisor."""
+    """Receive the container's terminal from crun, and send the terminal to the supervisor.
+
+    crun connects to ``listener``, the result of `_listen`. ``channel`` is the socket to the supervisor.
+    """
     connection, _ = listener.accept()
     with connection:
         _, fds = protocol.receive_with_fds(connection)
@@ -248,7 +251,8 @@ class Targets:
         """Make the mount point ``path`` if it is missing, and return its canonical path.
 
         With ``directory``, the mount point is a directory, otherwise a file. ``source`` is the path that crun mounts
-        there later; it is used only in the error message. Raises SetupFailed.
+        there later; it is used only in the error message. Raises SetupFailed if the mount point cannot be made, or is
+        the container's root directory or inside /proc.
         """
         try:
             target = self._ensure(path, directory=directory)

@@ -169,8 +169,9 @@ class LocalRuntime(Struct, eq=False):
     def stop(self, container_id: str, request: StopRequest, *, hold: bool) -> Iterator[None]:
         """Ask the supervisor to end the container's process, and yield after its end; raises `RuntimeFailure`.
 
-        With ``hold``, the caller does the work of the container's command ``on_exit`` in the ``with`` block.
-        ``on_exit`` runs only if the caller is killed in the block or leaves the block with an error.
+        With ``hold``, the caller itself releases in the ``with`` block what the container used. The container's command
+        ``on_exit``, which normally does this, runs only if the caller is killed in the block or leaves the block with
+        an error.
         """
         connection, answer = self._converse({"op": "stop", "id": container_id, "hold": hold, **asdict(request)})
         with connection:
@@ -267,11 +268,11 @@ class LocalRuntime(Struct, eq=False):
 
     @contextmanager
     def ending(self, container_id: str) -> Iterator[socket.socket | None]:
-        """In the ``with`` block, let the caller do the work of the container's command ``on_exit``.
+        """Let the caller handle the container's end in the ``with`` block, instead of the command ``on_exit``.
 
-        The supervisor still runs ``on_exit`` if this process is killed, or leaves the block without deleting the
-        container. Yields a connection that becomes readable at the container's end, or None if no supervisor has a
-        process of the container.
+        The caller releases what the container used, and calls `delete`. The supervisor still runs the container's
+        command ``on_exit`` if this process is killed, or leaves the block without this call. Yields a connection that
+        becomes readable at the container's end, or None if no supervisor has a process of the container.
         """
         connection = supervisor_client.try_connect(self.run)
         if connection is None:

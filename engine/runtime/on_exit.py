@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class OnExit:
-    """The command ``on_exit`` of one container, and the number of clients that do its work themselves (`hold`).
+    """The command ``on_exit`` of one container, and the number of clients that handle the container's end (`hold`).
 
-    The command releases what the ended container used.
+    The command releases what the ended container used. A client that handles the end does this itself.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class OnExit:
 
     @property
     def is_held(self) -> bool:
-        """Whether a client does the work of the command ``on_exit``, so that the command must not run."""
+        """Whether a client handles the container's end itself, so that the command ``on_exit`` must not run."""
         return self._holders > 0
 
     def hold(self) -> None:
         """Prevent the command ``on_exit`` from running until `release` is called.
 
-        A client of the supervisor does the work of the command itself.
+        A client of the supervisor itself releases what the container used.
         """
         self._holders += 1
 

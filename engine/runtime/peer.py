@@ -18,10 +18,10 @@ The mount namespace is not compared. Each ``ip netns exec`` creates a new mount 
 enough to enter any other mount namespace. Labels of security modules are not compared, because these modules control
 the connection itself.
 
-The user starts the launcher, but a child of the warm server runs the command. The child enters the launcher's network
-and mount namespaces, but has the rights of the warm server. Therefore the warm server requires that the launcher's
-rights are equal to its own (`identity`). This module has few imports, because the supervisor uses it and must use
-little memory.
+The launcher is the process that the user starts as ``hawse``. A child of the warm server runs the launcher's command.
+The child enters the launcher's network and mount namespaces, but has the rights of the warm server. Therefore the warm
+server requires that the launcher's rights are equal to its own (`identity`). This module has few imports, because the
+supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def is_listening(run: str, name: str) -> bool:
 
 
 def connect(run: str, name: str, timeout: float = CONNECT_TIMEOUT_SECONDS) -> socket.socket:
-    """Connect to the socket ``name`` in the directory ``run``.
+    """Connect to the socket ``name`` of a server of hawse in the directory ``run``; return the connection.
 
     ``timeout`` is in seconds, and also holds for each later wait on the connection. Raises OSError if no process
     listens, or if the listening process cannot be a server of hawse (`is_genuine`).

@@ -15,7 +15,10 @@ _EXIT_CODE = 49  # index of the exit code among the fields after the command nam
 
 
 def open_pidfd(pid: int, started: int) -> int | None:
-    """Open a pidfd of the process with this pid and start time; return None if that process has ended."""
+    """Open a pidfd of the process ``pid`` that started at ``started``; return None if that process has ended.
+
+    ``started`` is in clock ticks since boot. A later process with the same pid has another start time.
+    """
     if pid <= 0:
         return None
     try:

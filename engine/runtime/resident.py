@@ -54,9 +54,10 @@ def try_lock(fd: int) -> bool:
 
 
 def listen(listener: socket.socket, run: str, name: str) -> None:
-    """Listen on the socket ``name`` (mode 0600) in the directory ``run``, replacing an old socket.
+    """Bind the new socket ``listener`` to the path ``name`` in the directory ``run`` (mode 0600), and listen on it.
 
-    The caller holds the lock of the resident process, so an old socket can only belong to a dead process.
+    An old socket at this path is replaced. The caller holds the lock of the resident process, so an old socket can only
+    belong to a dead process.
     """
     move_foreign_file(run, name, stat.S_ISSOCK)
     with peer.socket_address(run, name) as address:
@@ -84,9 +85,10 @@ def idle_seconds(variable: str, default: float) -> float:
 
 
 def sign(lock: int) -> None:
-    """Write this process's identity into the lock file that it has locked, so that `holder` finds this process.
+    """Write the pid and the start time of this process into a lock file, so that `holder` finds this process.
 
-    ``lock`` is the file descriptor of the locked file.
+    ``lock`` is the file descriptor of the file, which this process has locked. Errors, such as a full disk, are
+    ignored.
     """
     with contextlib.suppress(OSError):  # a full disk must not prevent the start
         os.ftruncate(lock, 0)
@@ -94,7 +96,10 @@ def sign(lock: int) -> None:
 
 
 def holder(run: str, name: str) -> int:
-    """Return the pid of the process that has signed the lock file ``name`` in ``run``; 0 if it has ended."""
+    """Return the pid that `sign` wrote into the lock file ``name`` in ``run``, or 0 if that process has ended.
+
+    Also returns 0 if the file cannot be read.
+    """
     try:
         with open(os.path.join(run, name), encoding="utf-8", errors="replace") as file:
             signature = file.read(64)
@@ -157,13 +162,15 @@ def _inode(run: str, name: str) -> int:
 
 
 def claim(run: str, name: str) -> socket.socket | None:
-    """Reserve an abstract socket address for the resident process ``name`` of ``run``; return the socket bound to it.
+    """Reserve an abstract socket address for the resident process ``name``; return the socket bound to the address.
 
-    Returns None if a process with the same directory ``run`` has the address already. If a foreign process has the
-    address, returns an unbound socket, so that the start can continue.
+    ``run`` is the directory HAWSE_RUN of the process. The address makes sure that only one process of this name runs
+    for ``run``. A lock file alone cannot: another program may delete the file. Nothing can delete the address, and
+    closing the socket releases it.
 
-    Another program may delete a lock file, which then no longer prevents a second process. The address is not a file,
-    so it cannot be deleted. Closing the socket releases the address.
+    Returns None if another process of hawse with the same ``run`` has the address already. If the address cannot be
+    bound for another reason (for example, a program that is not hawse's has it), returns an unbound socket. The process
+    then starts without the reservation.
     """
     holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     address = f"\0hawse/{name}/{zlib.crc32(os.fsencode(run)):08x}{run[-64:]}".encode("utf-8", "surrogateescape")[:107]

@@ -31,7 +31,10 @@ def open_root(path: str) -> int:
 
 
 def is_blocked(directory: str, path: str) -> bool:
-    """Return whether ``path`` below the root ``directory``, or one of its parents, exists but is no directory."""
+    """Return whether a file is in the way of the directory ``path`` below the root directory ``directory``.
+
+    This is the case if ``path`` itself, or a directory on the way to it, exists but is no directory.
+    """
     try:
         root = open_root(directory)
     except OSError:

@@ -252,7 +252,8 @@ def _all_devices(devices: int) -> Iterator[str]:
 def bind_files(sources: Sources, *, read_only: bool) -> None:
     """Bind the container's own files (such as /etc/hosts) over the host's files in a container on the host's own files.
 
-    A file that the host lacks is not created on the host. A file that the user has bound (-v FILE:/etc/hosts) stays.
+    With ``read_only``, the bound files are read-only. A file that the host lacks is not created on the host. A file
+    that the user has bound (-v FILE:/etc/hosts) stays.
     """
     bound = {target for _, target, _ in sources.mounts}
     for target, source in sources.files.items():

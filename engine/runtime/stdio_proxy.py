@@ -24,7 +24,7 @@ _CHUNK = 32768
 
 
 class StdioProxy:
-    """Replaces the standard streams that a container must not get by pipes; passes on other streams unchanged.
+    """Uses pipes in place of the standard streams that a container must not get; passes on other streams unchanged.
 
     - Without ``may_say`` (for hostfs, a container on the host's own files): only terminals are replaced.
     - With ``may_say`` (for a container of an image): terminals, files and the error stream are replaced.

@@ -44,7 +44,7 @@ def _capacity(fd: int) -> int:
 def _open_log(children: Children, spec: Mapping[str, Any]) -> LogWriter:
     """Open the container's log with the size limits in ``spec`` (the container's description).
 
-    A description that an older hawse wrote has no limits.
+    A description that an older hawse wrote has no limits. ``children`` reaps the processes that compress rotated logs.
     """
     path = spec["log_path"]
     compress = Compressor(children, path).start if path and spec.get("log_compress") else None
@@ -201,10 +201,10 @@ class Streams:
             self.resume()
 
     def _copy(self, fd: int, kind: int) -> int:
-        """Copy available data of the stream ``fd`` to the log and the clients; return its number of bytes.
+        """Copy the available data of the stream ``fd`` to the log and the clients; return the number of bytes copied.
 
-        Returns 0 at the end of the stream or if no data is available. ``kind`` is the type of the frames that clients
-        get.
+        Returns 0 at the end of the stream or if no data is available. ``kind`` is the type of the frames in which
+        clients get the data, such as `protocol.STDOUT`.
         """
         try:
             data = os.read(fd, _CHUNK)

@@ -54,7 +54,10 @@ class PendingClient:
         self._size = 0
 
     def keep_frame(self, client: Connection, kind: int, payload: bytes) -> None:
-        """Keep a frame until the container is created; pause reading from the client if many bytes are kept."""
+        """Keep a frame of ``client`` until the container is created; pause reading from the client if much is kept.
+
+        ``kind`` is the frame's type, and ``payload`` its content.
+        """
         self.frames.append((kind, payload))
         self._size += len(payload)
         client.pause(self._size > FULL_BYTES)
@@ -274,7 +277,7 @@ class Supervisor:
         client.on_close = close
 
     def _hold(self, client: Connection, request: dict[str, Any]) -> None:
-        """Let the client do the work of the container's command ``on_exit``, and report the container's end to it.
+        """Let the client handle the container's end instead of the command ``on_exit``; report the end to it.
 
         While the client is connected, ``on_exit`` does not run. The first reply says whether the container has a
         process.
@@ -303,7 +306,11 @@ class Supervisor:
         client.reply({"ok": True, "ended": False})
 
     def _schedule(self, client: Connection, request: dict[str, Any]) -> None:
-        """Execute a program for a container after a delay; the reply has the supervisor's identity."""
+        """Execute the program ``argv`` of the request for a container, after the request's ``delay`` in seconds.
+
+        A program that fails is executed again. The reply tells the client which process has taken over the work: its
+        key ``owner`` is the supervisor's identity, a text with its pid and start time.
+        """
         job = Job(request["id"], request["argv"], request["env"])
         self._jobs.add(job, durable=True, delay=request["delay"])
         self._jobs.run(job, request["delay"])
