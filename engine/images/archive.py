@@ -112,7 +112,8 @@ class _Files(ABC):
         """Return the content of a small file of the image after checking its size in bytes and its digest.
 
         A ``digest`` of "" or a ``size`` of -1 means that the value is unknown. If ``digest`` is unknown but the file's
-        name contains a digest, the content is compared with the digest in the name. Raises `InvalidArgument`.
+        name contains a digest, the content is compared with the digest in the name. Raises `InvalidArgument` if the
+        content has another size or digest, or is too large.
         """
         with self.open(name) as file:
             data = file.read(SIZE_LIMIT + 1)
@@ -311,7 +312,10 @@ def _platform(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _of_this_platform(entries: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return the entries of an OCI index that are for this machine's platform or name no platform; else all entries."""
+    """Return the entries of an OCI index that are for this machine's platform or name no platform.
+
+    If there are none, return all entries.
+    """
     fitting = [entry for entry in entries if _platform(entry) in (("linux", architecture()), ("", ""))]
     return fitting or entries
 

@@ -82,7 +82,7 @@ def read_record(image_id: str, config: bytes) -> ImageRecord:
 
 
 def parse_config(config: bytes) -> dict[str, Any]:
-    """Parse an image configuration; raises `InvalidArgument`."""
+    """Parse an image configuration (JSON); raises `InvalidArgument` if it is no JSON object."""
     document = parse_document(config, _NAME)
     if document is None:
         raise InvalidArgument("invalid image JSON, no RootFS key")
@@ -97,7 +97,7 @@ def stored_config(record: ImageRecord) -> dict[str, Any]:
 def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
     """Return the hexadecimal digests of the uncompressed layers that an image configuration states.
 
-    Raises `InvalidArgument`.
+    Raises `InvalidArgument` if the configuration has no field ``rootfs``, or has anything but SHA-256 digests in it.
     """
     if document.get("rootfs") is None:
         raise InvalidArgument("invalid image JSON, no RootFS key")

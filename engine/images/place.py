@@ -112,7 +112,11 @@ class Placer:
             raise InvalidArgument(self._limits.too_large("image"))
 
     def _make_parents(self, directory: bytes) -> None:
-        """Create the missing parts of ``directory``, the parent of a member; each new directory counts as a member."""
+        """Create ``directory``, and the directories above it, if they are missing; ``directory`` is a member's parent.
+
+        Each new directory counts toward `Limits.members`, the maximum number of members. Also saves the times of the
+        directory that gets a new entry (`_keep_times`), because the new entry changes them.
+        """
         if directory == self._parent:
             return
         if not os.path.isdir(directory):
@@ -140,9 +144,10 @@ class Placer:
             self._times = None
 
     def _walk(self, directory: bytes) -> None:
-        """Create the missing parts of a directory's path.
+        """Create the missing directories of the path ``directory``; each new directory counts as a member.
 
-        Each part is opened relative to the directory above it, because the whole path may exceed the kernel's limit.
+        Each directory is opened relative to the directory above it, because the whole path may exceed the kernel's
+        limit.
         """
         fd, names, created = os.open(b"/", _WALK), directory[1:].split(b"/"), False
         try:

@@ -15,8 +15,8 @@ _IDENTIFIER = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 def normalise(reference: str) -> str:
     """Return an image reference in its stored form: ``name:tag``, with the default tag ``latest``.
 
-    Raises `InvalidArgument`. A reference with a digest gives ``name@digest`` or ``name:tag@digest``. Because the digest
-    is kept, the reference never matches an image that only has the same name.
+    A reference with a digest gives ``name@digest`` or ``name:tag@digest``. Because the digest is kept, the reference
+    never matches an image that only has the same name. Raises `InvalidArgument` for an invalid reference.
     """
     return str(parse_reference(reference))
 
@@ -35,9 +35,9 @@ def new_name(reference: str) -> str:
 
 
 def archived_name(reference: str) -> str:
-    """Check an image name from an archive, and return it in its stored form; raises `InvalidArgument`.
+    """Check an image name from an archive, and return it in its stored form ``name:tag``.
 
-    The name must have a tag and no digest.
+    Raises `InvalidArgument` if the name is invalid, has no tag, or has a digest.
     """
     parsed = parse_reference(reference)
     if parsed.digest or not parsed.tag:

@@ -43,9 +43,10 @@ class Staged(Struct, frozen=True):
 
 
 def spool(source: BinaryIO, target: BinaryIO, limits: Limits) -> None:
-    """Decompress an archive from the stream ``source`` into the file ``target``; raises `InvalidArgument`.
+    """Decompress an archive from the stream ``source`` into the file ``target``.
 
-    Because the archive is read more than once, it must be in a file.
+    Because the archive is read more than once, it must be in a file. Raises `InvalidArgument` if the archive is larger
+    than the limit, or cannot be decompressed.
     """
     too_large = limits.too_large("archive")
     stream, _ = decompressed(Bounded(source, limits.size, too_large))
@@ -66,7 +67,7 @@ def stage_download(pull: Pull, work: Path, limits: Limits) -> Staged:
 def stage(images: Sequence[ArchivedImage], work: Path, limits: Limits) -> Sequence[Staged]:
     """Check and unpack all images of an archive into new directories below ``work``.
 
-    The limits apply to the sum of all images. Raises `InvalidArgument`.
+    The limits apply to the sum of all images. Raises `InvalidArgument` for an invalid image, or above a limit.
     """
     records = [read_record(_id_of(image.config), image.config) if image.config else None for image in images]
     names = [[archived_name(name) for name in image.references] for image in images]

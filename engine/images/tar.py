@@ -38,8 +38,11 @@ Pax = dict[bytes, bytes]
 class TarMember(Struct):
     """One member of a tar archive.
 
-    ``type`` is the type flag of the header, one byte. ``size`` is the size of the unpacked file, ``stored`` the size of
-    the content that follows the header; both in bytes.
+    ``type`` is the type flag of the header, one byte. ``size`` is the number of bytes of the unpacked file. ``stored``
+    is the number of bytes of content that follow the header in the archive. ``sparse`` has the offset and the length,
+    in bytes, of each region of a sparse file that has data; the archive contains only these regions. None means that
+    the file is not sparse. ``mtime`` is in nanoseconds since 1970. ``device`` is the major and minor number of a device
+    file.
     """
 
     name: bytes
@@ -211,10 +214,12 @@ class TarReader:
 
 
 def parse_pax(data: bytes) -> tuple[Pax, list[bytes]]:
-    """Return the records of a pax header, and the offsets and lengths of its sparse map in format 0.0.
+    """Return two values: the records of a pax header, and the offsets and lengths of a sparse file's data regions.
 
-    ``data`` is the content of the header. Each data region of a sparse file has two records: its offset and its length.
-    All regions use the same two keys. Therefore these values are returned as a list, in the order of the header.
+    ``data`` is the content of the header. GNU tar's sparse format 0.0 has two records for each data region: its offset
+    and its length. Their keys are the same for all regions, so the dict of records keeps only the last region.
+    Therefore the second value lists the values of all these records, in the order of the header: offset, length,
+    offset, length. It is empty for a file in another format. Raises `InvalidArgument` if the header is invalid.
     """
     pax: Pax = {}
     regions: list[bytes] = []

@@ -70,7 +70,10 @@ def tree_size(path: str | os.PathLike[str]) -> int:
 
 
 def _measure(fd: int) -> tuple[int, list[bytes]]:
-    """Return the size in bytes of the files in the directory ``fd``, and the names of its subdirectories."""
+    """Return the size in bytes of all files in a directory, and the names of its subdirectories.
+
+    ``fd`` is a file descriptor of the directory. The files in the subdirectories are not counted.
+    """
     total, directories = 0, []
     with os.scandir(fd) as entries:
         for entry in entries:
@@ -113,7 +116,10 @@ def _empty(fd: int) -> None:
 
 
 def _replace(fd: int, name: bytes) -> int:
-    """Open the directory ``name`` inside the directory ``fd``, then close ``fd``; return the new file descriptor."""
+    """Open the directory ``name`` inside the directory ``fd``, then close ``fd``; both are file descriptors.
+
+    Returns the new file descriptor.
+    """
     opened = os.open(name, _DIRECTORY, dir_fd=fd)
     os.close(fd)
     return opened
@@ -125,9 +131,9 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def _remove_files(fd: int) -> list[bytes]:
-    """Remove the files of the directory ``fd``; return the names of its subdirectories, which are kept.
+    """Remove the files in a directory; return the names of its subdirectories, which are kept.
 
-    If another process has removed the directory, the result is empty.
+    ``fd`` is a file descriptor of the directory. If another process has removed the directory, the result is empty.
     """
     directories, children = [], []
     with suppress(FileNotFoundError), os.scandir(fd) as entries:
