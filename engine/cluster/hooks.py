@@ -285,11 +285,13 @@ def reserve_endpoints(
 
 
 def _shut(host: Host, network: NetworkRecord) -> None:
-    """Make the driver block the network's VXLAN packets from every host, except from the hosts of programmed peers.
+    """Make the driver block the network's VXLAN packets, except from hosts that are in this host's peer tables.
 
-    Packets from this host's bridges are always blocked, because a container may have forged them. Other hosts accept
-    VXLAN packets from this host as soon as it has an endpoint. Therefore the caller reserves an endpoint only after
-    this call.
+    The peer tables (FDB and neighbour tables) list the endpoints of other hosts. Packets from this host's bridges are
+    always blocked, because a container may have forged them.
+
+    Other hosts accept VXLAN packets from this host as soon as this host has an endpoint on the network. Therefore the
+    caller reserves an endpoint only after this call.
     """
     driver = host.driver(network.driver)
     if isinstance(driver, TunnelGuard):

@@ -128,9 +128,13 @@ def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRec
 def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord, endpoint: SharedEndpoint) -> None:
     """Check that a worker may write ``endpoint`` on the network; raises Forbidden if not.
 
-    If the worker has `MOST_LONG_NAMED` or more other endpoints on this network, the endpoint must have short names, or
-    names that are no longer than before. If it has `MOST_ENDPOINTS` others, nothing may be written. Managers are not
-    limited.
+    The limits depend on the number of other endpoints that the worker has on this network:
+
+    - From `MOST_LONG_NAMED`: the names of ``endpoint`` may have at most `SHORT_NAMES` characters together. If the names
+      in its present record are longer, they may keep that length.
+    - From `MOST_ENDPOINTS`: nothing may be written.
+
+    Managers are not limited.
     """
     if member.role != WORKER:
         return

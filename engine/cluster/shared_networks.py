@@ -143,11 +143,16 @@ def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Networ
 
 
 def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRecord]) -> tuple[NetworkRecord, Cursor]:
-    """Assign a VXLAN id to each subnet; return the new record and the new cursor (the last allocated values).
+    """Assign a VXLAN id to each used subnet; return the new record and the new cursor (the last allocated values).
 
-    IPv4 subnets first get the ids that the user requested. All other subnets get unused ids. The options that Docker's
-    inspect shows have only the ids of IPv4 subnets. The option for the driver has all ids, in the order of the pools.
-    Raises Conflict if a requested id gives an encrypted network the UDP port of another encrypted network.
+    The user may have requested ids (`VNIS` in the record's options). The IPv4 subnets get them in their order. All
+    other subnets get ids that none of the networks ``others`` has. In the new record, ``options`` has the ids that
+    Docker's inspect shows: those of the IPv4 subnets, then requested ids that were left over. ``host_options`` has the
+    ids of all used subnets (IPv4 and IPv6), in the order of ``record.pools``. Subnets that only inspect shows get no
+    id.
+
+    The UDP port of an encrypted network follows from its first id. Raises Conflict if a network in ``others`` has the
+    same port because of a requested id, and Forbidden if no id is free.
     """
     options = dict(record.options or {})
     requested = [v for v in options.get(VNIS, "").split(",") if v]
@@ -237,7 +242,7 @@ def update(client: Client, key: str, change: Callable[[str], str]) -> str:
     """Replace the value of an etcd key with ``change(value)``, and return the new value.
 
     ``change`` gets "" if the key does not exist. If another host changes the key meanwhile, the function reads the key
-    again and repeats the replacement.
+    again and repeats the replacement. Raises Unavailable after `ATTEMPTS` attempts.
     """
     for _ in range(ATTEMPTS):
         entry = client.get(key)

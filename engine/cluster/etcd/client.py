@@ -135,7 +135,7 @@ class Client:
     - ``context`` is a function that makes the ssl.SSLContext for https.
     - ``name`` is the name that a member's certificate must have, by default the host of the member's URL.
     - ``user``: if set, the client logs in with the password and sends the resulting token with every call.
-    - ``switched`` is called with the URL that the client uses, if this is not the first URL in its list.
+    - ``switched`` is called when another member than the first in ``urls`` is used. It gets the URL of this member.
 
     A URL may also be the URL of a manager's server, which limits each caller to the caller's rights. The client
     connects when the first call is made.
@@ -293,8 +293,8 @@ class Client:
     def _first(self) -> EtcdConnection:
         """Connect to the first member that is ready, and put this member first in the list for later calls.
 
-        Raises the error of `_meaning` if no member is ready. If nobody has answered for `CONNECT_SECONDS` or longer,
-        later calls raise the same error at once, for `SILENT_PENALTY_SECONDS`.
+        If no member is ready, raises the error that `_meaning` returns. If nobody has answered for `CONNECT_SECONDS` or
+        longer, later calls raise the same error at once, for `SILENT_PENALTY_SECONDS`.
         """
         began = time.monotonic()
         silent, problem = _silences.get(tuple(self._urls), (-SILENT_PENALTY_SECONDS, None))
