@@ -19,7 +19,7 @@ NEW_CLUSTER = (
 
 
 def managers(client: Client) -> tuple[int, int]:
-    """Return the number of managers that have a lease (are reachable), and the number of the other managers."""
+    """Return the number of managers that have a lease (are reachable), and the number of managers without a lease."""
     nodes = record_checks.all_readable(client.range(keys.NODES)[0], record_checks.read_node)
     alive = {kv.key.removeprefix(keys.ALIVE) for kv in client.range(keys.ALIVE)[0]}
     reachable = [n.id in alive for n in nodes if n.role == MANAGER]

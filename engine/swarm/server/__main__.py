@@ -1,4 +1,8 @@
-"""``python -m engine.swarm.server``: run the server of the host given by HAWSE_ROOT until the process is killed."""
+"""``python -m engine.swarm.server``: run a manager's server, which serves the other hosts of the cluster.
+
+HAWSE_ROOT is the directory with the manager's state. The server runs until the process is killed. The exit code is 1,
+at once, if this host is in no cluster.
+"""
 
 from __future__ import annotations
 

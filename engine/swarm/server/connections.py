@@ -42,7 +42,8 @@ class Visit(Struct, eq=False):
     """One connection to a manager's server; ``node`` is "" for a guest (a client without certificate or token).
 
     ``place`` is the client's address or /64 (`place_of`). ``until`` is the connection's deadline on the monotonic
-    clock.
+    clock. ``expires`` is the time when the client's certificate expires, in seconds since 1970; it is infinite without
+    a certificate.
     """
 
     socket: socket.socket
@@ -86,9 +87,12 @@ class Visits:
     def enter(self, connection: socket.socket, address: str) -> Visit:
         """Add the connection of a guest: a client that has not yet shown a certificate or a valid token.
 
-        ``address`` is the guest's IP address. If this address (for IPv6, its /64) has too many guests, its oldest guest
-        is disconnected. If there are too many guests in total, it is the oldest guest of the address or /64 with the
-        most guests.
+        ``address`` is the guest's IP address. To limit the number of guests, an older guest may be disconnected first:
+
+        - If this address (for IPv6, its /64) has too many guests, the oldest guest of this address or /64 is
+          disconnected.
+        - Otherwise, if the server has too many guests in total, the server finds the address or /64 with the most
+          guests, and disconnects the oldest guest there.
         """
         visit = Visit(connection, place_of(address), time.monotonic() + GUEST_SECONDS)
         with self._lock:
@@ -102,9 +106,11 @@ class Visits:
     def _surplus(self, place: str) -> Visit | None:
         """Return the guest to disconnect before a new guest is added, or None if there is room for the new guest.
 
-        ``place`` is the new guest's address or /64. If ``place`` has too many guests, the result is the oldest guest
-        from ``place``. If all places together have too many, it is the oldest guest from the place with the most
-        guests. The caller holds the lock.
+        ``place`` is the new guest's address or /64. The caller holds the lock.
+
+        - If ``place`` has too many guests, the result is the oldest guest of ``place``.
+        - Otherwise, if the server has too many guests in total, it is the oldest guest of the place with the most
+          guests.
         """
         counted = Counter(v.place for v in self._visits if not v.node)
         if counted[place] >= GUESTS_EACH:
