@@ -48,8 +48,9 @@ class Asker(Protocol):
 class Outstanding:
     """The forwarded queries of one sandbox that have no reply yet.
 
-    ``quota`` limits the number of unanswered queries of all sandboxes together. ``claims`` names the sandbox in this
-    quota. The attribute ``silent`` maps each server that did not answer to the time until which it is asked last.
+    ``quota`` limits the number of unanswered queries of all sandboxes together. In this quota, ``claims`` identify the
+    sandbox. The attribute ``silent`` maps each server that did not answer to the time (`time.monotonic`) until which it
+    is asked last.
     """
 
     __slots__ = ("_claims", "_quota", "forwards", "silent", "sockets", "streams")

@@ -167,8 +167,8 @@ class LinkTable:
     """The DNS answers for the aliases (legacy links) of one sandbox.
 
     ``answers`` maps the questions for an alias to answers. An alias has priority over an endpoint of the same name. If
-    the alias's target has no endpoint on the network, ``hidden`` has the questions for the alias. Those are then not
-    answered from the network's table.
+    the alias's target has no endpoint on the network, ``hidden`` has the questions for the alias. The questions in
+    ``hidden`` are not answered from the network's table either.
     """
 
     def __init__(self) -> None:

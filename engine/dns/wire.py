@@ -33,8 +33,9 @@ OPT_REPLY = b"\0" + OPT.to_bytes(2, "big") + EDNS_SIZE.to_bytes(2, "big") + byte
 class Query(NamedTuple):
     """A well-formed query: the message, its parts, and the maximum reply size in bytes that its sender accepts.
 
-    ``question`` is the encoded name, type and class. ``type`` is the number of the record type. ``limit`` is the
-    maximum reply size. ``opt`` is the offset of the OPT record in the message, or 0 without one.
+    ``question`` is the encoded name, type and class. ``flags`` are the 16 flag bits of the header. ``type`` is the
+    number of the record type. ``limit`` is the maximum reply size. ``opt`` is the offset of the OPT record in the
+    message, or 0 without one.
     """
 
     message: bytes
