@@ -81,14 +81,19 @@ def daemon(tx: Transaction, action: str, attributes: Mapping[str, str]) -> None:
 
 
 def node(tx: Transaction, node_id: str, name: str, action: str, attributes: Mapping[str, str] = NONE) -> None:
-    """Add an event of a cluster node: "create", "remove", or "update" with ``state.new`` and ``state.old``."""
+    """Add the event ``action`` of a cluster node: "create", "remove" or "update"; ``name`` is the node's host name.
+
+    For "update", ``attributes`` has the new and the old value of what has changed, such as ``state.new`` and
+    ``state.old``.
+    """
     tx.put_event(Event("node", action, node_id, {**attributes, "name": name}, scope="swarm"))
 
 
 def alone(store: Store, add: Callable[[Transaction], None]) -> None:
-    """Call ``add``, which adds events, in a separate transaction; for a change that writes nothing else to the store.
+    """Add events in a transaction of their own, because nothing else is written to the store.
 
-    If the store cannot be written (a full disk), the events are lost, and the user's command still succeeds.
+    ``add`` adds the events to the transaction. If the store cannot be written (a full disk), the events are lost, and
+    the user's command still succeeds.
     """
     with suppress(EngineError), store.write() as tx:
         add(tx)

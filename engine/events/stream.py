@@ -91,7 +91,7 @@ class EventStream:
                     yield event
 
     def _wait(self) -> None:
-        """Wait for new events, for `stop`, for ``until``, or until the client closes its connection."""
+        """Wait until new events are possible, `stop` is called, ``until`` is reached, or the client disconnects."""
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
         if self._client >= 0:
