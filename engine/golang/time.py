@@ -62,7 +62,7 @@ def parse_duration(text: str) -> int:
 def parse_moment(text: str, now: float) -> float:
     """Parse a time (a duration before ``now``, a date, or Unix seconds) into Unix seconds.
 
-    A date without a zone is local time. Raises `InvalidArgument`.
+    ``now`` is in Unix seconds. A date without a zone is local time. Raises `InvalidArgument` for any other text.
     """
     try:
         return moment(text, datetime.fromtimestamp(now).astimezone())
@@ -71,10 +71,10 @@ def parse_moment(text: str, now: float) -> float:
 
 
 def moment(text: str, now: datetime) -> float:
-    """Parse a time (a duration before ``now``, a date, or Unix seconds) into Unix seconds; raises ValueError.
+    """Parse a time (a duration before ``now``, a date, or Unix seconds) into Unix seconds.
 
     A date without a zone is in the zone of ``now``. For a duration, the result is rounded down to a whole second, as in
-    Docker. The text ``0`` is Unix seconds, not a duration.
+    Docker. The text ``0`` is Unix seconds, not a duration. Raises ValueError for any other text.
     """
     if text != "0":
         with suppress(ValueError):
@@ -93,8 +93,8 @@ def moment(text: str, now: datetime) -> float:
 def nanoseconds(text: str, now: datetime) -> int:
     """Parse a time (a duration before ``now``, a date, or Unix seconds) into nanoseconds since 1970.
 
-    A date without a zone is in the zone of ``now``. Raises ValueError. Unix seconds and RFC 3339 times with a zone keep
-    all digits. Other dates are exact only to about a microsecond.
+    A date without a zone is in the zone of ``now``. Raises ValueError for any other text. Unix seconds and RFC 3339
+    times with a zone keep all digits. Other dates are exact only to about a microsecond.
     """
     if "-" not in text:
         with suppress(ValueError):
