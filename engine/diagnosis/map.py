@@ -100,7 +100,10 @@ def _member(network: NetworkRecord, endpoint: EndpointRecord, container: Contain
 
 
 def _remote(endpoint: SharedEndpoint, view: View) -> Json:
-    """Return the JSON object for a container on another host; interface and ports are unknown, so they are empty."""
+    """Return the JSON object for a container on another host; interface and ports are unknown, so they are empty.
+
+    ``endpoint`` is the container's endpoint. ``view`` has the cluster's records, such as the hosts.
+    """
     name = endpoint.names[0] if endpoint.names else endpoint.container_id[:SHORT_ID]
     return {
         "Name": name,
@@ -117,7 +120,7 @@ def _remote(endpoint: SharedEndpoint, view: View) -> Json:
 
 
 def _other_names(names: Iterable[str], shown: str, container_id: str) -> list[str]:
-    """Return the DNS names in ``names``, without the name ``shown`` and the container's short id."""
+    """Return a container's DNS names (``names``) without its short id and the name in the map (``shown``)."""
     return [name for name in dict.fromkeys(names) if name not in (shown, container_id[:SHORT_ID])]
 
 

@@ -50,9 +50,9 @@ def fault(name: str, what: str, cause: str = "", fix: str = REPAIR) -> Check:
 class Examined(Struct, frozen=True, dict=True):
     """A host with its records at one moment.
 
-    ``ask_agent`` returns the agent's state (`processes.agent_state`). It is called once, by the first check that needs
-    the state. ``damaged`` has the names of objects that differ from their records, such as "container web". The check
-    of links fills it, and later checks read it.
+    ``ask_agent`` returns the agent's state and the agent's warnings (`processes.agent_state`). It is called once, by
+    the first check that needs them. ``damaged`` has the names of objects that differ from their records, such as
+    "container web". The check of links fills it, and later checks read it.
     """
 
     host: Host

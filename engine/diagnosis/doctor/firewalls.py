@@ -144,7 +144,8 @@ def _inside(member: Joined, packet: Packet, near: str, far: str) -> Iterator[Ste
     """Yield the netfilter hooks that ``packet`` passes from one container to another container of the same network.
 
     ``member`` is the sender's endpoint. ``near`` and ``far`` are the names of the bridge ports of the sender and of the
-    receiver. For IPv4, the hooks of the ARP request come first.
+    receiver. For IPv4, the hooks of the ARP request come first. Each item has the table families that see the packet,
+    the hook, the packet at this hook, and the kind of traffic (such as "packets within").
     """
     if packet.version == 4:
         request = Packet(ARP_PACKET, packet.source, packet.destination, 0)
@@ -161,7 +162,8 @@ def _inside(member: Joined, packet: Packet, near: str, far: str) -> Iterator[Ste
 def _beside(member: Joined, address: IPAddress) -> Iterator[Step]:
     """Yield the netfilter hooks that packets from this host to a container pass; for IPv4, also those of ARP packets.
 
-    ``member`` is the container's endpoint, and ``address`` one of its addresses.
+    ``member`` is the container's endpoint, and ``address`` one of its addresses. Each item has the table families that
+    see the packet, the hook, the packet at this hook, and the kind of traffic (such as "ARP requests of").
     """
     bridge = _bridge(member)
     if address.version == 4:
@@ -178,7 +180,8 @@ def _outside(members: Sequence[Joined], address: IPAddress) -> Iterator[Step]:
     """Yield the netfilter hooks that packets pass between the containers of a network and other machines.
 
     ``members`` are the network's endpoints. ``address`` is the address of one of them, and chooses the IP version.
-    Yields nothing if the host has no route to other machines.
+    Each item has the table families that see the packet, the hook, the packet at this hook, and the kind of traffic
+    (such as "packets to the outside of"). Yields nothing if the host has no route to other machines.
     """
     outside, bridge = OUTSIDE[address.version], _bridge(members[0])
     route = path_lookup.route(outside)

@@ -71,7 +71,8 @@ class Joined(Struct, frozen=True):
 def check(examined: Examined) -> Iterator[Check]:
     """Yield a finding for each obstacle on the way to a container, or one result `OK` if there is no obstacle.
 
-    Containers and networks that differ from their records are not checked. Yields nothing if no other is left.
+    Containers and networks that differ from their records are not checked. Yields nothing if no endpoint is left to
+    check.
     """
     interfaces = features.interfaces()
     joined = list(joined_endpoints(examined, interfaces))

@@ -63,7 +63,7 @@ def _space(name: str, place: Path) -> Check:
 
 
 def _mount(place: Path) -> tuple[int, int]:
-    """Return the device number of a directory, and a number that is 0 only if the directory's mount is writable.
+    """Return the device number of a directory, and 0 if its mount is writable, or another number if it is read-only.
 
     A device can have several mounts, of which only some are read-only. Returns (0, 0) for a missing directory.
     """

@@ -48,7 +48,8 @@ def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Chec
 def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
     """Return the packets from outside and from this host to a network's published ports.
 
-    Each key is a hook and the packet at this hook. The value is the text that names the published port.
+    ``members`` are the network's endpoints. Each key is a hook and the packet at this hook. The value is the text that
+    names the published port.
     """
     names: dict[Step, str] = {}
     bindings = [(member, port) for member in members for port in member.endpoint.ports if port.host_port]
@@ -69,7 +70,8 @@ def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
 def _outward(members: Sequence[Joined]) -> dict[Step, str]:
     """Return a packet to the outside for each IP version in which a network is masqueraded.
 
-    Each key is a hook and the packet at this hook. The value is the network's name.
+    ``members`` are the network's endpoints. Each key is a hook and the packet at this hook. The value is the network's
+    name.
     """
     first = members[0]
     options = bridge_options.parse(network_spec(first.network))

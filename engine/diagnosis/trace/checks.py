@@ -70,7 +70,10 @@ class Checks:
 
     @staticmethod
     def _changed_mac(place: Place, member: JoinedEndpoint) -> Iterator[Culprit]:
-        """Yield a culprit if an interface does not have the recorded MAC, to which other hosts send frames."""
+        """Yield a culprit if an endpoint's interface does not have the recorded MAC, to which other hosts send frames.
+
+        ``member`` is the endpoint, and ``place`` the network namespace of its container.
+        """
         interface, right = member.endpoint.interface, member.endpoint.link_mac
         mac = place.inside(partial(mac_of, interface))
         if mac and mac != right:

@@ -399,5 +399,5 @@ def _socket(host_ip: str, port: int) -> str:
 
 
 def _inner_port(binding: PortRecord, host_port: int) -> int:
-    """Return the port of the container to which a published port of the host leads."""
+    """Return the port of the container to which ``host_port``, a host port of the published range, leads."""
     return binding.port + host_port - binding.host_port

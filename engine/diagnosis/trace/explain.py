@@ -89,7 +89,8 @@ class Explanation:
         ``is_lost`` says whether the probe was lost. Two differences are a fault only under a condition:
 
         - a changed MAC, only if the probe was lost, because machines may still use the old MAC
-        - an isolated bridge port, only if the other port is isolated too, because it gets all other packets
+        - an isolated bridge port, only if both endpoints have one, because the kernel drops packets only between two
+          isolated ports
         """
         path = self._path
         if path.source.kind == OUTSIDE and is_down(path.source.interface):
@@ -186,7 +187,7 @@ class Explanation:
         return any(path.address in ip_network(pool.subnet) for pool in pools if not pool.unused)
 
     def _is_permitted(self, far: JoinedEndpoint) -> bool:
-        """Return whether hawse's rules let the packets reach the target's own address."""
+        """Return whether hawse's rules let the packets reach the target's own address; ``far`` is its endpoint."""
         path, near = self._path, self._path.source_member
         bridge = bridge_of(near.network) if near is not None and near.network.driver == "bridge" else ""
         target = Target("", path.port, path.protocol)

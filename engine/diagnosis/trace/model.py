@@ -12,7 +12,8 @@ from msgspec.structs import asdict
 class Hop(Struct, frozen=True):
     """One step of the path: the object ``what`` in the place ``where``. ``ok`` is False if the object is at fault.
 
-    ``seen`` is True if the probe was seen at this step. Otherwise ``ok`` comes from records and kernel state.
+    ``detail`` explains the step, or is "". ``seen`` is True if the probe was seen at this step. Otherwise ``ok`` comes
+    from records and kernel state.
     """
 
     what: str
@@ -58,7 +59,7 @@ class Trace(Struct, frozen=True):
 class CulpritFound(Exception):
     """The exception that ends a trace early, because the culprit is proven.
 
-    ``reachable`` is the result of the trace (`Trace.reachable`).
+    ``reachable`` says whether the source reaches the target. It is None if this is unknown.
     """
 
     def __init__(self, culprit: Culprit, *, reachable: bool | None = False) -> None:
@@ -73,13 +74,17 @@ class Log:
         self.hops: list[Hop] = []
 
     def add(self, what: str, where: str, detail: str = "", *, ok: bool = True, seen: bool = False) -> None:
-        """Add a hop at the end of the log; the parameters are the fields of `Hop`, such as the object ``what``."""
+        """Add a hop at the end of the log: the object ``what`` in the place ``where``, and the explanation ``detail``.
+
+        ``ok`` is False if the object is at fault. ``seen`` is True if the probe was seen at the object.
+        """
         self.hops.append(Hop(what, where, ok, detail, seen))
 
     def ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
-        """Add the culprit as the last hop, and return the result of the trace; ``reachable`` as in `Trace`.
+        """Add the culprit as the last hop, and return the result of the trace.
 
-        Earlier hops of the culprit's object are removed, unless the probe was seen at them.
+        ``reachable`` says whether the source reaches the target. It is None if this is unknown. Earlier hops of the
+        culprit's object are removed, unless the probe was seen at them.
         """
         self.hops = [
             hop

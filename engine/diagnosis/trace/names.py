@@ -103,7 +103,7 @@ class Names:
         return _hosts_entries(self._read("/etc/hosts"), name)
 
     def _read(self, path: str) -> str:
-        """Return the content of the container's file ``path``, such as /etc/hosts.
+        """Return the content of the file that the source container has at ``path``, such as /etc/hosts.
 
         Returns "" for a file that cannot be read or is too large.
         """
@@ -258,7 +258,7 @@ class Names:
     def _on_other_hosts(self, name: str) -> Iterator[tuple[str, NetworkRecord]]:
         """Yield the containers on other hosts that have the name ``name``.
 
-        Each value is a text that names the container and its host, and the overlay network.
+        Each item has two values: a text that names the container and its host, and the record of the overlay network.
         """
         view, membership = current_view(self._host) if self._host.is_clustered else (None, None)
         if view is None or membership is None:

@@ -16,8 +16,11 @@ class PacketPath(Struct, frozen=True):
     """The path of a packet: its source, the endpoint by which it leaves, its destination address, and the target.
 
     ``kind`` is ``local`` (within one namespace), ``bridged`` (within one network), ``routed`` (through the host's IP
-    layer), ``remote`` (an overlay endpoint on another host) or ``external``. ``inner_port`` is the port in the target's
-    namespace. It differs from ``port`` for a published port, whose record is ``binding``.
+    layer), ``remote`` (an overlay endpoint on another host) or ``external``.
+
+    ``source_member`` and ``target_member`` are the endpoints of the source and of the target, or None. ``target`` is
+    None if the target is not on this host. ``inner_port`` is the port in the target's namespace. It differs from
+    ``port`` for a published port, whose record is ``binding``. Port 0 means ICMP.
     """
 
     source: Place

@@ -76,7 +76,7 @@ def _cut_off(network: NetworkRecord, name: str, fix: str) -> Culprit:
 
 
 def _ends(path: PacketPath) -> tuple[NetworkRecord, str] | None:
-    """Return the network of the path's macvlan or ipvlan endpoint and its container's name.
+    """Return the network of the path's macvlan or ipvlan endpoint, and the name of the endpoint's container.
 
     Returns None if the path does not connect such an endpoint with this host.
     """

@@ -39,7 +39,8 @@ NEAR_PORTS = (33000, 28000)  # first source port of injected probes, and the num
 class Observation(Struct):
     """The observation of a probe, and of its answer. Each `Place` is the network namespace of an observation.
 
-    - ``result``: the value of `Probe.poll`; "" means that no answer came
+    - ``result``: "open" (connected or answered), "refused", the name of an errno (such as "EHOSTUNREACH"), or "" if no
+      answer came
     - ``events``: nftables' trace events, in the order in which they were read
     - ``sights``: the packets that packet sockets have seen
     - ``client``: the source address of an injected probe, or None for any other probe

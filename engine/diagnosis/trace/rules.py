@@ -63,7 +63,10 @@ def dropping_at_source(path: PacketPath) -> Culprit | None:
 
 
 def dropping_at_target(path: PacketPath, client: IPAddress) -> Culprit | None:
-    """Return the culprit if a rule in the target's namespace drops a packet of ``client`` or its answer, else None."""
+    """Return the culprit if a rule in the target's namespace drops a packet of ``client`` or its answer, else None.
+
+    ``client`` is the address from which the packet comes.
+    """
     if path.target is None or path.target_member is None:
         return None
     request, answer = exchange(path, client)
@@ -90,7 +93,8 @@ def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
 def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Culprit | None:
     """Return the culprit if a rule drops a packet of ``client`` or its answer, or None.
 
-    Only the rules in ``place``, the namespace of an overlay network, are read.
+    Only the rules in ``place``, the namespace of an overlay network, are read. ``client`` is the address from which the
+    packet comes.
     """
     filtered = place.inside(lambda: _filters_bridged(path.inner_address.version))
     families: tuple[tuple[str, ...], ...] = (("bridge",), IP) if filtered else (("bridge",),)
@@ -126,7 +130,7 @@ def _filters_bridged(version: int) -> bool:
 
 
 def exchange(path: PacketPath, client: IPAddress) -> tuple[Packet, Packet]:
-    """Return the packet that ``client`` sends to the target, and its answer."""
+    """Return the packet that a machine with the address ``client`` sends to the target, and the packet's answer."""
     server, port = path.inner_address, path.inner_port
     request = Packet(path.protocol, client, server, port)
     return request, Packet(path.protocol, server, client, 0, state="established", source_port=port)
@@ -154,7 +158,10 @@ def dropping_tunnel(own_address: IPAddress, other: IPAddress, port: int, interfa
 
 
 def _steps(path: PacketPath) -> Iterator[Step]:
-    """Yield the hooks from the source to the target, in the order in which the packet passes them."""
+    """Yield the hooks from the source to the target, in the order in which the packet passes them.
+
+    Each item has the namespace, the hook, the families of the nftables tables to read, and the packet at this hook.
+    """
     near, far = path.source_member, path.target_member
     source = address_of(near.endpoint, path.address.version) if near is not None else None
     if path.source.kind == OUTSIDE:
@@ -175,7 +182,10 @@ def _steps(path: PacketPath) -> Iterator[Step]:
 
 
 def _answers(path: PacketPath) -> Iterator[Step]:
-    """Yield the hooks that the answer passes, from the target's namespace to the source's."""
+    """Yield the hooks that the answer passes, from the target's namespace to the source's.
+
+    Each item has the namespace, the hook, the families of the nftables tables to read, and the packet at this hook.
+    """
     near, far = path.source_member, path.target_member
     client = address_of(near.endpoint, path.inner_address.version) if near is not None else None
     if far is None or path.target is None or (client is None and path.source.kind != OUTSIDE):
@@ -310,9 +320,10 @@ def rule_in(place: Place, decision: Drop | Dropping | Event | Changed) -> str:
 
 
 def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -> Iterator[tuple[Place, Event, str]]:
-    """Yield the events of rules that match ``statements`` and dropped no packet.
+    """Yield the events of other programs' rules whose text matches ``statements``, unless the event is a drop.
 
-    Each event comes with its place and the rule's text. Rules of hawse are left out.
+    Each of ``events`` is a trace event of nftables, with the network namespace of the rule (the place). Each result
+    also has the rule's text.
     """
     for place, event in events:
         if event.handle and not event.dropped and event.table not in OURS:

@@ -107,7 +107,7 @@ class _Tracer:
         return self._log.ended(False, cause) if cause is not None else self._unexplained(path, seen)
 
     def _reached(self, path: PacketPath, seen: Observation) -> bool:
-        """Return whether the answer came from the target, and not from another machine with its address."""
+        """Return whether the answer came from the target, and not from another machine with the target's address."""
         if path.target is None or path.target_member is None or not path.target.netns_path or path.kind == LOCAL:
             return True
         proxied = path.inner_address.version != path.address.version or path.address.is_loopback

@@ -130,7 +130,11 @@ class State:
         return endpoint_spec(member.endpoint, container) if container is not None else None
 
     def _repair(self, network: NetworkRecord, container: ContainerRecord | None = None) -> str:
-        """Return the remedy for a difference: the command that repairs a network and its containers."""
+        """Return the remedy for a difference: the command that repairs a network and its containers.
+
+        If the agent also repairs the difference, the remedy says so. ``container`` is the container that differs from
+        its records, or None if the network does.
+        """
         command = f"hawse network verify --fix {network.name}"
         if self._host.config.heal and heals(container if container is not None else network):
             return f"the agent repairs this within a second; or repair it yourself: {command}"

@@ -23,7 +23,10 @@ FORM = re.compile(rf"(?:\[(?P<v6>[^\]]+)\]|(?P<host>{HOST}))(?::(?P<port>\d{{1,5
 
 
 class Target(Struct, frozen=True):
-    """A parsed TARGET. Exactly one of ``name``, ``address`` and ``published`` is given. Port 0 means ICMP."""
+    """A parsed TARGET. Exactly one of ``name``, ``address`` and ``published`` is given. Port 0 means ICMP.
+
+    ``text`` is the TARGET as the user typed it. ``published`` is True for ``published:PORT``.
+    """
 
     text: str
     port: int
