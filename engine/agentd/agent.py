@@ -28,11 +28,13 @@ IDLE_SECONDS = 10.0
 
 
 class Agent:
-    """The agent. It ends after a signal, or if two checks find that nothing needs it (``idle`` / 2 seconds apart).
+    """The agent. It ends after a signal, or if two checks in a row find that nothing needs it.
 
-    The services in ``later`` are updated last. Because commands do not need these services, waiting commands get their
-    answer before that. With ``stays``, the agent ends only after a signal or `leave`. ``signalled`` is True after a
-    signal. ``superseded`` is True after a call of `leave`.
+    Between two checks, half of ``idle`` (seconds) passes. With ``stays``, the agent ends only after a signal or a call
+    of `leave`. The services in ``later`` are updated last. Because commands do not need these services, waiting
+    commands get their answer before that. ``extend`` adds the endpoints of other hosts to a snapshot. ``warnings``
+    returns the warnings about other programs. ``signalled`` is True after a signal. ``superseded`` is True after a call
+    of `leave`.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class Agent:
         _update(self._later, state)
 
     def status(self) -> str:
-        """Return the agent's status as one line of JSON: its pid, whether each service is needed, and its warnings.
+        """Return the agent's status as one line of JSON: its pid, which services need the agent, and its warnings.
 
         The warnings are about other programs that repeatedly undo the agent's repairs.
         """

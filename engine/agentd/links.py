@@ -69,7 +69,8 @@ class Watched(Struct):
     """A watched network namespace, and the objects that watch it.
 
     ``listener`` receives the kernel's reports of changes. ``concerns`` returns the network, endpoint or container that
-    must be compared after a change. It returns None if the change does not matter to hawse.
+    must be compared after a change. It returns None if the change does not matter to hawse. ``redirection`` and
+    ``sysctls`` are None if this namespace has none to watch.
     """
 
     place: Place
@@ -81,8 +82,9 @@ class Watched(Struct):
 
 
 class Ours(Struct, frozen=True):
-    """The names, MACs and packed addresses of hawse's interfaces in one sandbox.
+    """The names, MACs and IP addresses of hawse's interfaces in one sandbox; ``subject`` is its container.
 
+    An address is packed: 4 or 16 bytes in network byte order.
     ``with_modes`` are the names of macvlan and ipvlan interfaces, whose mode a process in the sandbox can change.
     """
 
@@ -119,7 +121,10 @@ class KnownSandbox(Struct, frozen=True):
 def _known_sandbox(
     record: ContainerRecord, endpoints: Sequence[EndpointRecord], networks: Mapping[str, KnownNetwork]
 ) -> KnownSandbox | None:
-    """Return a container's endpoints, interfaces and namespace, or None if the agent does not repair its links."""
+    """Return a container's endpoints, interfaces and namespace, or None if the agent does not repair its links.
+
+    ``networks`` has the networks whose links the agent repairs, by network id.
+    """
     endpoints = [e for e in endpoints if e.interface and e.network_id in networks]
     if not (endpoints and record.sandbox_path and (record.pid or record.kind == "adopted") and heals(record)):
         return None

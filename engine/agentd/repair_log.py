@@ -44,7 +44,8 @@ def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds:
 def say_restored(name: str, by: str, differences: Sequence[Difference], seconds: float) -> None:
     """Log that a network or container (``name``) was damaged, by which program, and that it was repaired.
 
-    ``seconds`` is the repair's duration.
+    ``by`` is the program, or "" if it is unknown. ``differences`` are what the repair has changed. ``seconds`` is the
+    repair's duration.
     """
     cause = f"{by or 'another program'} made a change"
     say(f"{name}: {cause}: {described(differences)}; repaired in {seconds * 1000:.0f} ms")

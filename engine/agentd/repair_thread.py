@@ -135,7 +135,10 @@ class RepairThread:
                 self._compare_and_repair(watch)
 
     def _wait(self, seconds: float, *others: int) -> None:
-        """Wait for data in the thread's pipe or at one of the file descriptors ``others``, for at most ``seconds``."""
+        """Wait up to ``seconds`` for a call of `changed`, or for data at one of the file descriptors ``others``.
+
+        Returns early after a call of `close` too. After a call of `changed`, also schedules a comparison.
+        """
         if self._stopped:
             return
         poll = select.poll()

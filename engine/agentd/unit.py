@@ -26,7 +26,7 @@ class Unit:
         self._interval = int(interval) / 2e6 if interval.isdigit() else 0.0
 
     def take_lock(self, run_dir: Path) -> int | None:
-        """Take the agent's lock; return the lock file's descriptor, or None if another agent runs.
+        """Take the agent's lock; return the file descriptor of the lock file, or None if another agent runs.
 
         Waits up to 5 s for an agent that is ending. In a systemd unit, waits until the other agent ends, because
         systemd would otherwise start the unit again and again.
