@@ -65,7 +65,7 @@ class ResultCache(Generic[T]):
 
     @contextmanager
     def emptied_on_error(self) -> Iterator[None]:
-        """Forget all results if the ``with`` block raises an exception; the next `update` then returns all of them."""
+        """Forget all results if the ``with`` block raises an exception; the next `update` then returns all results."""
         try:
             yield
         except BaseException:
@@ -77,11 +77,11 @@ class ResultCache(Generic[T]):
         self.results, self._inputs = {}, {}
 
     def update(self, pairs: Iterable[tuple[Any, Any]], *shared: Any) -> dict[str, T]:
-        """Call the constructor's ``function`` for new and changed records; return the results that differ.
+        """Call the constructor's ``function`` for new and changed records; return the results that have changed.
 
-        The result maps a record's id to its new result. Each of ``pairs`` is a record and a value that belongs to it,
-        such as a container and its endpoints. ``function`` gets the record, the value and ``shared``. It is called for
-        these pairs:
+        The result maps a record's id to its new result, if that differs from its last result. Each of ``pairs`` is a
+        record and a value that belongs to it, such as a container and its endpoints. ``function`` gets the record, the
+        value and ``shared``. It is called for these pairs:
 
         - pairs with a new or changed record
         - pairs whose value has changed
