@@ -131,8 +131,11 @@ class LinkRepair:
     def _repair_container(self, subject: Subject, by: str) -> Comparison:
         """Compare and repair a container, and return the result; return `BUSY` if a command holds the container lock.
 
-        Because root in the sandbox can make the kernel's lists long, the repair may take seconds. Therefore it runs
-        under the container lock, and not in a write transaction, for which all other commands would wait.
+        An event reports the repair, and names ``by``: the program that damaged the container, or "" if it is unknown.
+
+        The repair may take seconds, because the container's root user can add very many addresses or routes, which the
+        comparison reads. Therefore it holds only the container lock. A write transaction would make all other commands
+        wait.
         """
         try:
             with locked(self._run, "container", subject.id, timeout=0), self._store.read() as reader:
@@ -145,7 +148,10 @@ class LinkRepair:
         return compared
 
     def tell_resting(self, subject: Subject, by: str, seconds: float) -> None:
-        """Add a "drift" event: the program ``by`` repeatedly undoes a repair, so the next repair waits ``seconds``."""
+        """Add a "drift" event: the program ``by`` repeatedly undoes a repair, so the next repair waits ``seconds``.
+
+        ``subject`` is the network or container. ``by`` is "" if the program is unknown.
+        """
         values = repairs.resting(by, seconds)
         repairs.add_alone(self._store, *subject, repairs.DRIFT, values)
 
