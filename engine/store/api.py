@@ -39,8 +39,8 @@ EVENTS_READ = 1_000
 class Taken(Exception):
     """The error for a value that must be unique and is already in use.
 
-    ``what`` is the kind of the value: network-name, container-name, address or port. ``holder`` identifies the object
-    that has the value.
+    ``what`` is the kind of the value: network-name, container-name, address or port. ``holder`` is the id of the object
+    that has the value. For an address, it is the holder given to `Transaction.reserve_address`.
     """
 
     def __init__(self, what: str, value: str, holder: str) -> None:

@@ -34,7 +34,7 @@ def encode(record: object) -> str:
 
 
 def as_text(words: str) -> str:
-    """Return a text from the command line with U+FFFD in place of invalid UTF-8.
+    """Return ``words``, a text from the command line, with U+FFFD in place of bytes that are invalid UTF-8.
 
     Docker's client makes the same replacement in its JSON.
     """
@@ -42,7 +42,7 @@ def as_text(words: str) -> str:
 
 
 def decode(kind: type[T], document: str) -> T:
-    """Return the instance of ``kind`` that a JSON document describes; raises `CodecError`."""
+    """Return the instance of the class ``kind`` that a JSON document describes; raises `CodecError` if it has none."""
     hint: Any = kind
     try:
         record: T = _decoder(hint).decode(document)
@@ -52,7 +52,7 @@ def decode(kind: type[T], document: str) -> T:
 
 
 def prepare(*kinds: type) -> None:
-    """Make the decoders of these types in advance, so that their first use is fast.
+    """Make the JSON decoders of the classes ``kinds`` in advance, so that the first call of `decode` is fast.
 
     A process that forks a child for each command calls this function before the fork.
     """

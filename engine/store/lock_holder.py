@@ -54,7 +54,7 @@ def is_stopped(pid: int) -> bool:
 
 
 def described(pid: int) -> str:
-    """Return the end of an error message that names a process; "" for the pid 0.
+    """Return the text that names a process at the end of an error message; "" for the pid 0.
 
     An example is ": process 7 (hawse run), which is stopped".
     """

@@ -94,7 +94,7 @@ def new_store(path: Path, sequences: Mapping[str, int] = MappingProxyType({})) -
 
 @contextmanager
 def _no_writers(store: Path) -> Iterator[None]:
-    """Prevent commands from writing to the store inside the block; no effect for a store that SQLite cannot open."""
+    """Prevent writes of commands while the ``with`` block runs; no effect for a store that SQLite cannot open."""
     if not _has_magic(store):
         yield
         return
@@ -179,7 +179,8 @@ def _replace(store: Path, repaired: Path, aside: str) -> list[str]:
 def _started_name(store: Path, repaired: Path) -> str:
     """Return the name that a killed repair gave to the old file before it could rename the file's log, or "".
 
-    Files from earlier repairs were renamed before ``repaired`` was. The time of a rename is the file's ctime.
+    ``repaired`` is the complete file that the killed repair has written. An old file that an earlier repair has kept is
+    not returned: its ctime, the time of its rename, is before the ctime of ``repaired``.
     """
     renamed = {os.stat(kept).st_ctime_ns: kept for kept in store.parent.glob(f"{store.name}{DAMAGED}*[0-9]")}
     last = max(renamed, default=0)

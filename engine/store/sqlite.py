@@ -99,6 +99,7 @@ connection from this queue, and then checks the connection's key. Therefore two 
 def connection_key(path: Path, busy_seconds: float) -> ConnectionKey:
     """Return the key for connections to the store's file. The key contains the file's current device and inode.
 
+    ``busy_seconds`` is the time for which such a connection waits for a lock.
     Raises FileNotFoundError if the file does not exist, and `Damaged` if it is empty or not a regular file. Raises
     PermissionDenied if the file belongs to another user, or if another user can write to it.
     """
@@ -215,7 +216,7 @@ class SqliteStore:
             raise translate(self.path, error) from error
 
     def _begun(self, begin: str) -> tuple[ConnectionKey | None, sqlite3.Connection]:
-        """Return two values: the key for keeping a connection, and the connection, on which a transaction has begun.
+        """Begin a transaction on a connection; return a key for keeping the connection, and the connection.
 
         ``begin`` is the SQL statement that begins the transaction. The key is None if the connection must not be kept.
         """
