@@ -295,9 +295,11 @@ def locate(reference: str) -> tuple[str, int]:
 
 
 def _parsed(reference: str) -> tuple[str, str, int]:
-    """Return (default name, path of the file that opens the namespace, pid); the pid is 0 if no process is named.
+    """Return three parts of a reference to a namespace: the default name of its container, its path, and the pid.
 
-    Raises NotFound for an invalid pid, and InvalidArgument for an invalid name.
+    ``reference`` is ``netns:NAME``, ``netns:/path`` or ``pid:N``. The pid is 0 unless the reference names a process
+    (``pid:N`` or ``netns:/proc/N/ns/net``). Nothing is checked in the kernel: the path may not exist. Raises NotFound
+    for an invalid pid, and InvalidArgument for an invalid name.
     """
     kind, _, rest = reference.partition(":")
     of_process = OF_PROCESS.fullmatch(rest)
@@ -316,9 +318,10 @@ def _parsed(reference: str) -> tuple[str, str, int]:
 
 @contextmanager
 def _opened(path: str, reference: str) -> Iterator[int]:
-    """Open a network namespace and yield its file descriptor, which is closed after the block.
+    """Open the network namespace at ``path`` and yield its file descriptor, which is closed after the block.
 
-    Raises InvalidArgument if the file is not a network namespace, and NotFound if the file is missing.
+    ``reference`` is the text with which the user named the namespace, for error messages. Raises InvalidArgument if the
+    file is not a network namespace, and NotFound if the file is missing.
     """
     try:
         namespace = open_namespace(path) if is_namespace_file(os.stat(path)) else -1

@@ -268,7 +268,7 @@ def rollback(host: Host, endpoint_id: str) -> None:
     """Remove an endpoint whose creation was interrupted, and its traces in the container; idempotent.
 
     The network is removed from the container's configuration. If the container runs, its published ports, default
-    routes and files in /etc become as before.
+    routes and files in /etc become as they were before the connection.
     """
     with host.store.read() as reader:
         endpoint = reader.endpoint(endpoint_id)
@@ -298,9 +298,9 @@ def rollback(host: Host, endpoint_id: str) -> None:
 def resync_routes_and_ports(host: Host, container_id: str) -> None:
     """Set the default routes and the published ports of a running sandbox as its endpoints require; idempotent.
 
-    Also repairs the symbolic links to the sandbox's network namespace. Also removes addresses that the container no
-    longer has from its /etc/hosts. For a namespace that hawse did not create and that is on no network, only the record
-    is deleted.
+    Also repairs the symbolic links to the sandbox's network namespace. From the container's /etc/hosts, removes the
+    addresses that the container no longer has. For a namespace that hawse did not create and that is on no network,
+    only deletes the record and hawse's files.
     """
     with host.store.read() as reader:
         container = reader.container(container_id)

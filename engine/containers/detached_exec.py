@@ -1,6 +1,6 @@
 """Run a command of ``exec --detach`` in a background process that waits for the command's end.
 
-The process is the command's parent, because only a parent gets the exit code. It ends with the command.
+The background process is the command's parent, because only a parent gets the exit code. It ends after the command.
 """
 
 from __future__ import annotations

@@ -123,7 +123,8 @@ def write(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]
 def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
     """Update /etc/hosts and /etc/resolv.conf of a running container that has joined another network.
 
-    The new network is the last item of ``members``. /etc/resolv.conf is not changed if the user has edited it.
+    ``members`` are the container's endpoints; the new one is the last. /etc/resolv.conf is not changed if the user has
+    edited it. For an adopted namespace (which hawse did not create), only hawse's resolv.conf is written.
     """
     if record.kind == "adopted":
         _follow_adopted(host, record, members)
@@ -168,7 +169,8 @@ def remove_network(
 
     As in Docker, the lines of all networks are removed, because they all contain the container's host name. After the
     container has left a predefined network (bridge, host or none), nothing is removed, because containers have no names
-    there. ``members`` are the endpoints that the container keeps.
+    there. ``members`` are the endpoints that the container keeps. For an adopted namespace (which hawse did not
+    create), only hawse's resolv.conf is written.
     """
     if record.kind == "adopted":
         _follow_adopted(host, record, members)
@@ -179,7 +181,8 @@ def remove_network(
 def remove_left_addresses(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
     """Remove from a container's /etc/hosts the lines of own addresses that it no longer has; idempotent.
 
-    A killed command may have left these lines. ``members`` are the container's endpoints.
+    A killed command may have left these lines. ``members`` are the container's endpoints. For an adopted namespace
+    (which hawse did not create), only hawse's resolv.conf is written.
     """
     if record.kind == "adopted":
         _follow_adopted(host, record, members)

@@ -63,7 +63,8 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
 
     Returns 0 immediately for a detached command, and `LEFT` (-1) if the user detaches from the command.
     ``request.exec_id`` is "", or the id for which `announce` has already added the event "exec_create". Raises Conflict
-    if the container is not running, and `StartFailure` with exit code 126 if the command cannot be executed.
+    if the container is not running, and `StartFailure` with exit code 126 if the command cannot be executed. Raises
+    KernelFailure for any other failure of the runtime.
     """
     record = running(host, reference)
     exec_id = request.exec_id or names.generate_id()

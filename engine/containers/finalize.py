@@ -65,9 +65,10 @@ def _record_end(
 ) -> ContainerRecord:
     """Record the end of a run with its events, and return the container's new record.
 
-    ``ended`` is the caller's record with the end. ``current`` is the record in the store: another command may have
-    renamed or stopped the container meanwhile. ``state`` says how the runtime saw the process end. If the restart
-    policy requires another run, an intent (a record of unfinished work) for the restart is recorded too.
+    ``ended`` is a copy of the record that the caller has read, with the end. ``current`` is the record in the store:
+    another command may have renamed or stopped the container meanwhile. ``state`` says how the runtime saw the process
+    end. If the restart policy requires another run, an intent (a record of unfinished work) for the restart is recorded
+    too.
     """
     stopped = ended.stopped_by_user or current.stopped_by_user
     ended = replace(ended, stopped_by_user=stopped, name=current.name)

@@ -159,9 +159,9 @@ def with_end(record: ContainerRecord, state: ProcessState) -> ContainerRecord:
 def lost(record: ContainerRecord) -> ContainerRecord:
     """Return the record of a container whose end no process observed, with status "exited" and exit code `LOST` (255).
 
-    The recorded end is the time of the boot if the run began before the boot, else the present time. If a shutdown has
-    already recorded the exit code and the end (`engine.recovery.shutdown`), these two values are kept. Such a record
-    has no pid.
+    The recorded end is the time of the boot if the run began before the boot, else the present time. A container's
+    record without a pid comes from a shutdown (`engine.recovery.shutdown`), which has already recorded the exit code
+    and the end. These two values are kept.
     """
     ended = replace(record, status="exited", pid=0)
     if record.kind == "process" and not record.pid:

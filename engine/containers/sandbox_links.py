@@ -122,9 +122,9 @@ def _target(host: Host, record: ContainerRecord) -> str:
 
 
 def _link(path: Path, target: str, ours: str) -> bool:
-    """Make a symbolic link to ``target``; return whether the link exists now.
+    """Make the symbolic link ``path`` to ``target``; return whether it exists now and leads to ``target``.
 
-    An existing link is replaced only if it leads to a path that begins with ``ours``.
+    An existing link is replaced only if the path to which it leads begins with ``ours``.
     """
     with suppress(FileExistsError):
         try:

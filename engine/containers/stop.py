@@ -154,8 +154,9 @@ def _mark_stopped(host: Host, container_id: str, action: str = "") -> None:
 def kill(host: Host, reference: str, signal: str) -> None:
     """Send one signal to a container's process (SIGKILL if ``signal`` is ""); raises Conflict if it is not running.
 
-    A container that waits for an automatic restart is stopped instead. After SIGKILL, blocks up to `DEFAULT_TIMEOUT`
-    seconds until the process has ended, and records the end.
+    A container that waits for an automatic restart is stopped instead. After SIGKILL, blocks until the process has
+    ended, and records the end. The limit is `DEFAULT_TIMEOUT` seconds; there is none if the runtime does not know the
+    process.
     """
     with error_prefix(f"cannot kill container: {reference}"):
         number = check_supported(parse_signal(signal or "SIGKILL"))
@@ -190,8 +191,8 @@ def _request_stop(host: Host, record: ContainerRecord, number: int) -> None:
 def restart(host: Host, reference: str, timeout: int | None, signal: str) -> None:
     """Stop a container as `stop` does, reset its count of automatic restarts, then start it.
 
-    If the container is not running, nothing is stopped. If this command is killed, the supervisor finishes the stop and
-    the start.
+    ``timeout`` and ``signal`` mean the same as for `stop`. If the container is not running, nothing is stopped. If this
+    command is killed, the supervisor finishes the stop and the start.
     """
     record = lookup.resolve_own(host, reference)
     with error_prefix(f"Cannot restart container {reference}"):
