@@ -18,8 +18,8 @@ def ports_document(
 ) -> PortMap:
     """Render NetworkSettings.Ports, with the keys (such as "80/tcp") sorted as text.
 
-    The value of a published port is the list of its bindings. The value of a port that is only exposed is null. The
-    document is empty if no network of the container can publish ports.
+    ``networks`` maps network ids to records. The value of a published port is the list of its bindings. The value of a
+    port that is only exposed is null. The document is empty if no network of the container can publish ports.
     """
     if not (record.config.exposed_ports or record.host.port_bindings or any(e.ports for e in endpoints)):
         return {}
