@@ -95,10 +95,10 @@ class Log:
         return Trace(reachable, self.hops, culprit)
 
     def add_at(self, where: str, what: str, detail: str) -> None:
-        """Insert a hop that the probe has passed, after the first hops in the place ``where``.
+        """Insert a hop that the probe has passed, after the first group of successive hops in the place ``where``.
 
-        Successive hops in this place stay together: the new hop follows the last of them. Without such a hop, the new
-        hop is added at the end.
+        ``what`` is the object, and ``detail`` the explanation. Without a hop in this place, the new hop is added at the
+        end.
         """
         places = [number for number, hop in enumerate(self.hops) if hop.where == where]
         end = next((n for n in places if n + 1 not in places), len(self.hops) - 1)

@@ -76,9 +76,9 @@ def of_legacy(path: PacketPath) -> tuple[Translating, Culprit] | None:
 def _precedes(rule: Changed, statements: Sequence[str], *, is_published: bool) -> bool:
     """Return whether the kernel uses a rule early enough to change where packets go.
 
-    ``statements`` are the statements that were searched, of which ``rule`` contains one. An exemption from tracking
-    (`UNTRACKED`) must come before the connection tracking. A DNAT rule must come before hawse's DNAT rules. If the port
-    is not published, the DNAT rule may also have the same priority.
+    ``statements`` says what the rule does: `UNTRACKED` (exempts packets from tracking) or `TRANSLATIONS` (DNAT). An
+    exemption must come before the connection tracking. A DNAT rule must come before hawse's DNAT rules. Without
+    ``is_published`` (the path leads through no published port), the DNAT rule may also have the same priority.
     """
     if statements == UNTRACKED:
         return rule.priority < TRACKING_PRIORITY
