@@ -90,9 +90,9 @@ def network(host: Host, reference: str) -> NetworkRecord:
 
 
 def sandbox_owner(reader: Reader, record: ContainerRecord) -> ContainerRecord | None:
-    """Return the container whose sandbox the given container uses, or None if that container does not exist.
+    """Return the container that owns the sandbox which ``record`` uses, or None if the owner does not exist.
 
-    The result is the container itself, or the last container in a chain of ``container:`` network modes. If the chain
+    The result is ``record`` itself, or the last container in a chain of ``container:`` network modes. If the chain
     leads back to itself, the result is None. Such a chain is possible: a network mode may name a container that was
     created later.
     """

@@ -67,11 +67,11 @@ def remove_each(host: Host, references: Iterable[str], *, force: bool) -> Iterat
 
 
 def _next_bunch(host: Host, left: deque[str]) -> list[str | EngineError]:
-    """Take up to `BUNCH` references from ``left``; return the container's id for each of them.
+    """Remove up to `BUNCH` references from the start of ``left``; return the container's id for each of them.
 
     If a reference matches no container or several, the result has the error instead of an id. If two references name
-    the same container, the second one stays in ``left``. The next call then returns an error for it, because the
-    container has been removed.
+    the same container, the second one stays in ``left``. The next call then returns an error for it, because the caller
+    has removed the container meanwhile.
     """
     outcomes: list[str | EngineError] = []
     with host.store.read() as reader:
@@ -116,7 +116,7 @@ def _under_locks(
 
 
 def _try_lock(host: Host, container_id: str, held: ExitStack) -> bool:
-    """Take the container lock until ``held`` is closed; return False if another command has the lock."""
+    """Take the container lock until ``held`` is closed; return False at once if another command has the lock."""
     try:
         held.enter_context(locked(host.run, "container", container_id, timeout=0))
     except Unavailable:
@@ -269,7 +269,8 @@ def end_orphan(record: ContainerRecord, number: int, timeout: float | None) -> N
     """Send the signal ``number`` to a process that the runtime does not know, and wait until the process ends.
 
     If the process is still running after ``timeout`` seconds, SIGKILL is sent. If ``timeout`` is None, SIGKILL is
-    never sent. No effect if the process has already ended.
+    never sent. The wait after SIGKILL, and the wait without ``timeout``, have no limit. No effect if the process has
+    already ended.
     """
     pidfd = process.open_pidfd(record.pid, record.pid_start)
     if pidfd is None:
