@@ -149,15 +149,18 @@ def _execute_in_namespace(host: Host, record: ContainerRecord, request: ExecCrea
     if shutil.which(request.cmd[0], path=environment.get("PATH")) is None:
         text = f'exec: "{request.cmd[0]}": executable file not found in $PATH: unknown'
         raise RuntimeFailure(NOT_FOUND, f"{EXEC}unable to start container process: {text}")
-    process = subprocess.Popen(
-        [*entering, *request.cmd],
-        stdin=stdio.stdin if request.attach_stdin and not request.detach else subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL if request.detach else stdio.stdout,
-        stderr=subprocess.DEVNULL if request.detach else stdio.stderr,
-        cwd=request.working_dir or None,
-        env=environment,
-        start_new_session=request.detach,
-    )
+    try:
+        process = subprocess.Popen(
+            [*entering, *request.cmd],
+            stdin=stdio.stdin if request.attach_stdin and not request.detach else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if request.detach else stdio.stdout,
+            stderr=subprocess.DEVNULL if request.detach else stdio.stderr,
+            cwd=request.working_dir or None,
+            env=environment,
+            start_new_session=request.detach,
+        )
+    except ValueError:  # an argument or a variable contains a NUL character
+        raise RuntimeFailure(OTHER, f"{EXEC}unable to start container process: invalid argument: unknown") from None
     if request.detach:
         process.returncode = 0  # so that Python does not reap the process: `detached_exec` needs its exit code
         return 0

@@ -30,6 +30,7 @@ from engine.store.api import IntentKind, Transaction
 from engine.store.locks import locked
 
 DISCONNECT = "It is a namespace that hawse did not make. To take it off a network: hawse network disconnect"
+KILLED_TIMEOUT_SECONDS = 10.0
 BUNCH = 100
 """Maximum number of containers that are removed together.
 
@@ -269,8 +270,8 @@ def end_orphan(record: ContainerRecord, number: int, timeout: float | None) -> N
     """Send the signal ``number`` to a process that the runtime does not know, and wait until the process ends.
 
     If the process is still running after ``timeout`` seconds, SIGKILL is sent. If ``timeout`` is None, SIGKILL is
-    never sent. The wait after SIGKILL, and the wait without ``timeout``, have no limit. No effect if the process has
-    already ended.
+    never sent, and the wait has no limit. The wait after SIGKILL ends after `KILLED_TIMEOUT_SECONDS`. No effect if the
+    process has already ended.
     """
     pidfd = process.open_pidfd(record.pid, record.pid_start)
     if pidfd is None:
@@ -279,7 +280,8 @@ def end_orphan(record: ContainerRecord, number: int, timeout: float | None) -> N
         for each, seconds in ((number, timeout), (signal.SIGKILL, None)):
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, each)
-            if select.select([pidfd], [], [], seconds)[0]:
+            limit = KILLED_TIMEOUT_SECONDS if each == signal.SIGKILL else seconds
+            if select.select([pidfd], [], [], limit)[0]:
                 return
     finally:
         os.close(pidfd)

@@ -155,8 +155,7 @@ def kill(host: Host, reference: str, signal: str) -> None:
     """Send one signal to a container's process (SIGKILL if ``signal`` is ""); raises Conflict if it is not running.
 
     A container that waits for an automatic restart is stopped instead. After SIGKILL, blocks until the process has
-    ended, and records the end. The limit is `DEFAULT_TIMEOUT` seconds; there is none if the runtime does not know the
-    process.
+    ended, and records the end. The limit is `DEFAULT_TIMEOUT` seconds.
     """
     with error_prefix(f"cannot kill container: {reference}"):
         number = check_supported(parse_signal(signal or "SIGKILL"))

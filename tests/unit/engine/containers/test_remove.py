@@ -1,9 +1,13 @@
-"""Removals of many containers are done in bunches."""
+"""Removals of many containers are done in bunches, and no removal waits for ever."""
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from types import SimpleNamespace
 
+from drivers.linux import process
 from engine.containers import remove
 from engine.errors import KernelFailure
 
@@ -21,3 +25,18 @@ def test_removals_of_killed_commands_are_finished_in_bunches(monkeypatch, tmp_pa
     errors = remove.resume_removals(SimpleNamespace(run=tmp_path), [f"c{number}" for number in range(250)])
     assert finished == [100, 100, 50]
     assert list(errors) == ["c0", "c100", "c200"]
+
+
+def test_a_process_that_survives_sigkill_ends_the_wait(monkeypatch):
+    """A process in an uninterruptible wait of the kernel does so; here the signal is not sent."""
+    monkeypatch.setattr(remove, "KILLED_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: None)
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        record = SimpleNamespace(pid=child.pid, pid_start=process.start_time(child.pid))
+        remove.end_orphan(record, signal.SIGTERM, 0.05)
+        remove.end_orphan(record, signal.SIGKILL, None)
+        assert child.poll() is None
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
