@@ -43,23 +43,28 @@ class Named(Struct):
     """The values with which a rule of another program compares packets.
 
     - ``interfaces``: names or patterns of interfaces
-    - ``subnets``: subnets of source or destination addresses
+    - ``sources``: subnets of source addresses
+    - ``destinations``: subnets of destination addresses
     - ``protocol``: the number of the transport protocol, or 0 if the rule compares none
     - ``ports``: whether the rule compares a source or destination port
     - ``port``: the destination port, or 0 if the rule compares none
     - ``other``: whether the rule has a condition that this module does not know
     - ``received``: whether the rule compares the interface at which packets arrive
-    - ``sources``: whether the rule compares the source address
     """
 
     interfaces: list[str] = field(default_factory=list)
-    subnets: list[IPNetwork] = field(default_factory=list)
+    sources: list[IPNetwork] = field(default_factory=list)
+    destinations: list[IPNetwork] = field(default_factory=list)
     protocol: int = 0
     ports: bool = False
     port: int = 0
     other: bool = False
     received: bool = False
-    sources: bool = False
+
+    @property
+    def subnets(self) -> Sequence[IPNetwork]:
+        """The subnets of source and destination addresses."""
+        return self.sources + self.destinations
 
 
 def names(named: Named, bridge: str, subnets: Sequence[IPNetwork]) -> bool:
@@ -71,8 +76,8 @@ def names(named: Named, bridge: str, subnets: Sequence[IPNetwork]) -> bool:
     """
     if any(_is_pattern(name, bridge) for name in named.interfaces):
         return True
-    by_address = any(a.version == b.version and a.overlaps(b) for a in named.subnets for b in subnets)
-    return by_address and not (named.received and named.sources)
+    compared = named.destinations if named.received else named.subnets
+    return any(a.version == b.version and a.overlaps(b) for a in compared for b in subnets)
 
 
 def _is_pattern(name: str, bridge: str) -> bool:
@@ -122,8 +127,8 @@ def _compare_payload(named: Named, base: int, offset: int, mask: bytes, value: b
     """
     version = OFFSETS.get(offset, 0)
     if base == NETWORK_HEADER and version and len(value) <= LENGTH[version] and (offset, len(value)) != TTL:
-        named.subnets.append(_subnet(version, value, mask))
-        named.sources |= offset in SOURCES
+        subnets = named.sources if offset in SOURCES else named.destinations
+        subnets.append(_subnet(version, value, mask))
     elif base == NETWORK_HEADER and offset in PROTOCOL_FIELDS and len(value) == 1:
         named.protocol = value[0]
     elif base == TRANSPORT_HEADER and (offset, len(value)) in PORT_FIELDS and named.protocol in WITH_PORTS:

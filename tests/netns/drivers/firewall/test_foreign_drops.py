@@ -21,6 +21,7 @@ ACCEPTING = [
     "ip6 daddr fd00::/8 accept",
     'iifname "br-x" accept',
     'oifname "br-*" accept',
+    'iifname "eth0" ip saddr 192.168.1.0/24 ip daddr 172.18.0.0/16 accept',
 ]
 NOT_ACCEPTING = [
     "ip saddr 10.0.0.0/8 accept",
@@ -31,6 +32,7 @@ NOT_ACCEPTING = [
     'iifname "br-" accept',
     'iifname "br-x1" accept',
     'iifname "br-x" drop',
+    'iifname "eth0" ip saddr 172.18.0.0/16 ip daddr 10.0.0.0/8 accept',
     "ip daddr 172.18.0.0/16 counter reject",
 ]
 
