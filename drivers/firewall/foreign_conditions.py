@@ -1,7 +1,7 @@
 """The conditions of other programs' firewall rules, as far as hawse reads them, in netlink form.
 
-The module reads interfaces, addresses, transport protocols and ports. It does not read the contents of sets, ranges and
-comparisons other than "equal".
+The module reads interfaces, addresses, transport protocols and ports. It does not read the contents of sets and ranges.
+It reads the comparison "not equal" only for the interface at which packets arrive, and no comparison other than these.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from msgspec import Struct, field
 from drivers.linux.attributes import read
 from drivers.model import IPNetwork
 
-OPERATION, DATA, VALUE, EQUAL = 2, 3, 1, b"\0\0\0\0"  # NFTA_CMP_OP, NFTA_CMP_DATA, NFTA_DATA_VALUE, NFT_CMP_EQ
+OPERATION, DATA, VALUE = 2, 3, 1  # NFTA_CMP_OP, NFTA_CMP_DATA, NFTA_DATA_VALUE
+EQUAL, UNEQUAL = b"\0\0\0\0", b"\0\0\0\1"  # NFT_CMP_EQ, NFT_CMP_NEQ
 BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # NFTA_PAYLOAD_BASE, _OFFSET; two values of the base
-KEY, INTERFACES, IP_VERSION, PROTOCOL = 2, (6, 7), 15, 16
+KEY, RECEIVED, SENT, IP_VERSION, PROTOCOL = 2, 6, 7, 15, 16
 """NFTA_META_KEY; NFT_META_IIFNAME and NFT_META_OIFNAME, NFT_META_NFPROTO, NFT_META_L4PROTO."""
 PROTOCOL_FIELDS = (9, 6)  # offsets of the transport protocol in the headers of IPv4 and IPv6; one byte
 UDP = 17
@@ -33,7 +34,7 @@ TTL = (8, 1)
 """Offset and size of the TTL in an IPv4 header. A rule for an IPv6 source such as ``fd00::/8`` compares the same place.
 Because rules for the TTL are more frequent, this place is no address.
 """
-WITHOUT_CONDITION = ("counter", "log", "immediate", "reject", "bitwise", "cmp", "meta", "payload", "target")
+WITHOUT_CONDITION = ("counter", "log", "immediate", "reject", "bitwise", "meta", "payload", "target")
 
 Rule = list[tuple[str, dict[int, bytes]]]
 """A rule as a list of its expressions: the name and the attributes of each expression."""
@@ -43,6 +44,7 @@ class Named(Struct):
     """The values with which a rule of another program compares packets.
 
     - ``interfaces``: names or patterns of interfaces
+    - ``excluded``: names or patterns of interfaces at which the packets do not arrive
     - ``sources``: subnets of source addresses
     - ``destinations``: subnets of destination addresses
     - ``protocol``: the number of the transport protocol, or 0 if the rule compares none
@@ -53,6 +55,7 @@ class Named(Struct):
     """
 
     interfaces: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
     sources: list[IPNetwork] = field(default_factory=list)
     destinations: list[IPNetwork] = field(default_factory=list)
     protocol: int = 0
@@ -76,7 +79,8 @@ def names(named: Named, bridge: str, subnets: Sequence[IPNetwork]) -> bool:
     """
     if any(_is_pattern(name, bridge) for name in named.interfaces):
         return True
-    compared = named.destinations if named.received else named.subnets
+    elsewhere = named.received or any(_is_pattern(name, bridge) for name in named.excluded)
+    compared = named.destinations if elsewhere else named.subnets
     return any(a.version == b.version and a.overlaps(b) for a in compared for b in subnets)
 
 
@@ -93,26 +97,33 @@ def conditions_of(rule: Rule) -> Named:
             source, data, mask = name, attributes, b""
         elif name == "bitwise":
             mask = read(attributes.get(MASK, b"")).get(VALUE, b"")
-        elif name == "cmp" and attributes.get(OPERATION) == EQUAL:
-            _compare(named, source, data, mask, read(attributes.get(DATA, b"")).get(VALUE, b""))
-        elif name not in WITHOUT_CONDITION or name == "cmp":
+        elif name == "cmp":
+            _compare(named, source, data, mask, attributes)
+        elif name not in WITHOUT_CONDITION:
             named.other, source = True, ""
     return named
 
 
-def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, value: bytes) -> None:
+def _compare(
+    named: Named, source: str, data: Mapping[int, bytes], mask: bytes, comparison: Mapping[int, bytes]
+) -> None:
     """Add one comparison of a rule to ``named``.
 
-    The rule compares a field of the packet with ``value``, in the bits of ``mask``; an empty ``mask`` means all bits.
-    ``source`` is the expression that loads the field, "meta" or "payload". ``data`` holds its netlink attributes.
+    The rule compares a field of the packet in the bits of ``mask``; an empty ``mask`` means all bits. ``source`` is the
+    expression that loads the field, "meta" or "payload". ``data`` holds its netlink attributes. ``comparison`` holds
+    those of the expression that compares the field.
     """
-    if source == "payload":
-        _compare_payload(named, _number(data, BASE), _number(data, OFFSET), mask, value)
-        return
+    operation, value = comparison.get(OPERATION), read(comparison.get(DATA, b"")).get(VALUE, b"")
     key = _number(data, KEY) if source == "meta" else 0
-    if key in INTERFACES:
-        named.interfaces.append(value.decode("utf-8", "surrogateescape"))
-        named.received |= key == INTERFACES[0]
+    if operation != EQUAL:
+        named.other = True
+        if operation == UNEQUAL and key == RECEIVED:
+            named.excluded.append(_interface(value))
+    elif source == "payload":
+        _compare_payload(named, _number(data, BASE), _number(data, OFFSET), mask, value)
+    elif key in (RECEIVED, SENT):
+        named.interfaces.append(_interface(value))
+        named.received |= key == RECEIVED
     elif key == PROTOCOL:
         named.protocol = int.from_bytes(value, "big")
     elif key != IP_VERSION:
@@ -140,6 +151,10 @@ def _compare_payload(named: Named, base: int, offset: int, mask: bytes, value: b
 
 def _number(data: Mapping[int, bytes], key: int) -> int:
     return int.from_bytes(data.get(key, b""), "big")
+
+
+def _interface(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
 
 
 def _subnet(version: int, value: bytes, mask: bytes) -> IPNetwork:

@@ -92,10 +92,16 @@ OF_NETWORK = [
     'iifname "eth0" ip daddr 172.16.0.0/12 drop',
     'iifname "eth0" ip saddr 192.168.1.0/24 ip daddr 172.18.0.0/16 drop',
     'iifname "eth0" ip saddr 192.168.1.2 ip daddr 172.18.0.2 drop',
+    'iifname != "br-y" ip saddr 172.18.0.0/16 drop',
+    'iifname != "eth*" ip saddr 172.18.0.0/16 drop',
+    'iifname != "br-x" ip daddr 172.18.0.0/16 drop',
+    'oifname != "br-x" ip saddr 172.18.0.0/16 drop',
 ]
 NOT_OF_NETWORK = [
     'iifname "eth0" ip saddr 172.16.0.0/12 drop',
     'iifname "eth0" ip saddr 172.16.0.0/12 ip daddr 10.0.0.0/8 drop',
+    'iifname != "br-x" ip saddr 172.18.0.0/16 drop',
+    'iifname != "br-*" ip saddr 172.18.0.0/16 drop',
     "ip saddr 172.16.0.0/16 drop",
 ]
 
