@@ -7,7 +7,7 @@ It reads the comparison "not equal" only for the interface at which packets arri
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_network
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -40,13 +40,31 @@ Rule = list[tuple[str, dict[int, bytes]]]
 """A rule as a list of its expressions: the name and the attributes of each expression."""
 
 
+class Compared(NamedTuple):
+    """An address with which a rule compares packets.
+
+    ``version`` is the IP version. The rule compares only those bits of ``address`` that are set in ``mask``, usually
+    those of a prefix. Because a host may have thousands of rules, the values are numbers: `ipaddress` is slower.
+    """
+
+    version: int
+    address: int
+    mask: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """True if the address is one of the loopback: in ``127.0.0.0/8`` or ``::1``."""
+        address = self.address & self.mask
+        return address >> 24 == 127 if self.version == 4 else address == 1
+
+
 class Named(Struct):
     """The values with which a rule of another program compares packets.
 
     - ``interfaces``: names or patterns of interfaces
     - ``excluded``: names or patterns of interfaces at which the packets do not arrive
-    - ``sources``: subnets of source addresses
-    - ``destinations``: subnets of destination addresses
+    - ``sources``: source addresses
+    - ``destinations``: destination addresses
     - ``protocol``: the number of the transport protocol, or 0 if the rule compares none
     - ``ports``: whether the rule compares a source or destination port
     - ``port``: the destination port, or 0 if the rule compares none
@@ -56,8 +74,8 @@ class Named(Struct):
 
     interfaces: list[str] = field(default_factory=list)
     excluded: list[str] = field(default_factory=list)
-    sources: list[IPNetwork] = field(default_factory=list)
-    destinations: list[IPNetwork] = field(default_factory=list)
+    sources: list[Compared] = field(default_factory=list)
+    destinations: list[Compared] = field(default_factory=list)
     protocol: int = 0
     ports: bool = False
     port: int = 0
@@ -65,8 +83,8 @@ class Named(Struct):
     received: bool = False
 
     @property
-    def subnets(self) -> Sequence[IPNetwork]:
-        """The subnets of source and destination addresses."""
+    def addresses(self) -> Sequence[Compared]:
+        """The source and destination addresses."""
         return self.sources + self.destinations
 
 
@@ -80,8 +98,15 @@ def names(named: Named, bridge: str, subnets: Sequence[IPNetwork]) -> bool:
     if any(_is_pattern(name, bridge) for name in named.interfaces):
         return True
     elsewhere = named.received or any(_is_pattern(name, bridge) for name in named.excluded)
-    compared = named.destinations if elsewhere else named.subnets
-    return any(a.version == b.version and a.overlaps(b) for a in compared for b in subnets)
+    compared = named.destinations if elsewhere else named.addresses
+    return any(_overlaps(address, subnet) for address in compared for subnet in subnets)
+
+
+def _overlaps(compared: Compared, subnet: IPNetwork) -> bool:
+    """Return whether a packet's address can equal the compared address and be in the subnet."""
+    if compared.version != subnet.version:
+        return False
+    return not (compared.address ^ int(subnet.network_address)) & compared.mask & int(subnet.netmask)
 
 
 def _is_pattern(name: str, bridge: str) -> bool:
@@ -138,8 +163,8 @@ def _compare_payload(named: Named, base: int, offset: int, mask: bytes, value: b
     """
     version = OFFSETS.get(offset, 0)
     if base == NETWORK_HEADER and version and len(value) <= LENGTH[version] and (offset, len(value)) != TTL:
-        subnets = named.sources if offset in SOURCES else named.destinations
-        subnets.append(_subnet(version, value, mask))
+        addresses = named.sources if offset in SOURCES else named.destinations
+        addresses.append(_address(version, value, mask))
     elif base == NETWORK_HEADER and offset in PROTOCOL_FIELDS and len(value) == 1:
         named.protocol = value[0]
     elif base == TRANSPORT_HEADER and (offset, len(value)) in PORT_FIELDS and named.protocol in WITH_PORTS:
@@ -157,13 +182,12 @@ def _interface(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 
-def _subnet(version: int, value: bytes, mask: bytes) -> IPNetwork:
-    """Return the subnet with which a rule compares an address, from the rule's ``value`` and ``mask``.
+def _address(version: int, value: bytes, mask: bytes) -> Compared:
+    """Return the address with which a rule compares packets, from the rule's ``value`` and ``mask``.
 
     If the prefix length is a multiple of 8, nft compares only the bytes of the prefix. ``value`` then has only these
     bytes, and ``mask`` is empty.
     """
-    bits = "".join(f"{byte:08b}" for byte in mask or b"\xff" * len(value))
-    prefix = len(bits) - len(bits.lstrip("1"))
-    address = int.from_bytes(value.ljust(LENGTH[version], b"\0"), "big")
-    return ip_network((address.to_bytes(LENGTH[version], "big"), prefix), strict=False)
+    missing = 8 * (LENGTH[version] - len(value))  # bits
+    bits = int.from_bytes(mask, "big") if mask else (1 << 8 * len(value)) - 1
+    return Compared(version, int.from_bytes(value, "big") << missing, bits << missing)

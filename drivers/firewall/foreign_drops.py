@@ -72,7 +72,8 @@ def _affected(
 ) -> list[str]:
     if _accepts_everything(chain, rules):
         return []
-    conditions = [conditions_of(rule) for listed in rules.values() for rule in listed if not is_dropping(rule)]
+    passing = (conditions_of(rule) for listed in rules.values() for rule in listed if not is_dropping(rule))
+    conditions = [named for named in passing if named.interfaces or named.addresses]
     return [
         bridge
         for bridge, subnets in known.items()

@@ -93,9 +93,9 @@ def _may_accept(rule: Rule) -> bool:
     if not rule or outcome(rule[-1:]) != ACCEPT:
         return False
     named = conditions_of(rule)
-    if LOOPBACK in (name.rstrip("\0") for name in named.interfaces) or any(s.is_loopback for s in named.subnets):
+    if LOOPBACK in (name.rstrip("\0") for name in named.interfaces) or any(a.is_loopback for a in named.addresses):
         return False
-    return not named.ports and bool(named.subnets or named.interfaces or not named.other)
+    return not named.ports and bool(named.addresses or named.interfaces or not named.other)
 
 
 def _of_table(
@@ -106,10 +106,10 @@ def _of_table(
     for rule in rules:
         if is_dropping(rule):
             named = conditions_of(rule)
-            inward = bool(named.interfaces) and not named.received and not named.subnets
+            inward = bool(named.interfaces) and not named.received and not named.addresses
             concerned = routed if inward and translated else known
             networks = [bridge for bridge in known if bridge in concerned and names(named, bridge, known[bridge])]
-            if networks or (named.ports and not (named.interfaces or named.subnets or named.other)):
+            if networks or (named.ports and not (named.interfaces or named.addresses or named.other)):
                 yield DroppingRule(str(chain), networks)
 
 
