@@ -6,6 +6,8 @@ It reads the comparison "not equal" only for the interface at which packets arri
 
 from __future__ import annotations
 
+import socket
+import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,8 +19,9 @@ from drivers.model import IPNetwork
 OPERATION, DATA, VALUE = 2, 3, 1  # NFTA_CMP_OP, NFTA_CMP_DATA, NFTA_DATA_VALUE
 EQUAL, UNEQUAL = b"\0\0\0\0", b"\0\0\0\1"  # NFT_CMP_EQ, NFT_CMP_NEQ
 BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # NFTA_PAYLOAD_BASE, _OFFSET; two values of the base
-KEY, RECEIVED, SENT, IP_VERSION, PROTOCOL = 2, 6, 7, 15, 16
-"""NFTA_META_KEY; NFT_META_IIFNAME and NFT_META_OIFNAME, NFT_META_NFPROTO, NFT_META_L4PROTO."""
+KEY, IP_VERSION, PROTOCOL = 2, 15, 16  # NFTA_META_KEY; NFT_META_NFPROTO, NFT_META_L4PROTO
+RECEIVED, SENT, BY_INDEX = (4, 6), (5, 7), (4, 5)
+"""NFT_META_IIF and NFT_META_IIFNAME; NFT_META_OIF and NFT_META_OIFNAME; those that compare the interface's index."""
 PROTOCOL_FIELDS = (9, 6)  # offsets of the transport protocol in the headers of IPv4 and IPv6; one byte
 UDP = 17
 PORT_FIELDS, WITH_PORTS = ((0, 2), (2, 2), (0, 4)), (0, 6, UDP, 33, 132, 136)
@@ -142,13 +145,13 @@ def _compare(
     key = _number(data, KEY) if source == "meta" else 0
     if operation != EQUAL:
         named.other = True
-        if operation == UNEQUAL and key == RECEIVED:
-            named.excluded.append(_interface(value))
+        if operation == UNEQUAL and key in RECEIVED:
+            named.excluded.append(_interface(key, value))
     elif source == "payload":
         _compare_payload(named, _number(data, BASE), _number(data, OFFSET), mask, value)
-    elif key in (RECEIVED, SENT):
-        named.interfaces.append(_interface(value))
-        named.received |= key == RECEIVED
+    elif key in RECEIVED + SENT:
+        named.interfaces.append(_interface(key, value))
+        named.received |= key in RECEIVED
     elif key == PROTOCOL:
         named.protocol = int.from_bytes(value, "big")
     elif key != IP_VERSION:
@@ -178,7 +181,17 @@ def _number(data: Mapping[int, bytes], key: int) -> int:
     return int.from_bytes(data.get(key, b""), "big")
 
 
-def _interface(value: bytes) -> str:
+def _interface(key: int, value: bytes) -> str:
+    """Return the name or pattern of the interface that a rule compares; a whole name ends with a NUL character.
+
+    If the rule compares the index of an interface that does not exist, the result is a name that no interface has.
+    Runs in the calling thread's network namespace.
+    """
+    if key in BY_INDEX:
+        try:
+            return socket.if_indextoname(int.from_bytes(value, sys.byteorder)) + "\0"
+        except OSError:
+            return "\0"
     return value.decode("utf-8", "surrogateescape")
 
 

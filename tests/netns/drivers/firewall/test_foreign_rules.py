@@ -13,7 +13,7 @@ pytestmark = pytest.mark.netns
 CHAIN = "inet other c"
 MAY_DROP = {
     "no rule": [],
-    "loopback": ["ct state established accept", 'iifname "lo" accept'],
+    "loopback": ["ct state established accept", 'iifname "lo" accept', "iif lo accept"],
     "protocols": ["meta l4proto ipv6-icmp accept", "meta l4proto tcp accept", "tcp dport 4789 accept"],
     "loopback addresses": ["ip saddr 127.0.0.1 accept", "ip6 saddr ::1 accept"],
 }
@@ -96,6 +96,9 @@ OF_NETWORK = [
     'iifname != "eth*" ip saddr 172.18.0.0/16 drop',
     'iifname != "br-x" ip daddr 172.18.0.0/16 drop',
     'oifname != "br-x" ip saddr 172.18.0.0/16 drop',
+    "iif br-x ip saddr 172.18.0.0/16 drop",
+    "oif br-x tcp dport 80 drop",
+    "iif != eth0 ip saddr 172.18.0.0/16 drop",
 ]
 NOT_OF_NETWORK = [
     'iifname "eth0" ip saddr 172.16.0.0/12 drop',
@@ -103,6 +106,9 @@ NOT_OF_NETWORK = [
     'iifname != "br-x" ip saddr 172.18.0.0/16 drop',
     'iifname != "br-*" ip saddr 172.18.0.0/16 drop',
     "ip saddr 172.16.0.0/16 drop",
+    "iif eth0 ip saddr 172.0.0.0/8 drop",
+    "iif != br-x ip saddr 172.18.0.0/16 drop",
+    "iif 77 ip saddr 172.18.0.0/16 drop",
 ]
 
 
@@ -122,5 +128,6 @@ def test_only_rules_that_compare_ports_drop_packets_of_some_ports(netns):
 
 
 def test_rules_against_forged_packets_drop_no_packets_of_a_network(netns):
+    netns.run_ip("link add br-x type bridge", "link add eth0 type bridge")  # rules with `iif` need the interfaces
     assert {rule: dropping(netns, rule) for rule in OF_NETWORK} == {rule: [(CHAIN, ["br-x"])] for rule in OF_NETWORK}
     assert {rule: dropping(netns, rule) for rule in NOT_OF_NETWORK} == {rule: [] for rule in NOT_OF_NETWORK}
