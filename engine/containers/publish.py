@@ -4,24 +4,21 @@ interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from drivers import port_ranges
 from engine.agent.client import announce
-from engine.containers import lookup, port_assignment
+from engine.containers import lookup, port_assignment, port_settings
 from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import Forbidden, NotFound
+from engine.errors import Forbidden
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent, rollback_on_error
 from engine.model import ContainerRecord, PortRecord, PortSpec
-from engine.ports.allocation import around, exposed_port, includes, part
+from engine.ports.allocation import exposed_port, includes
 from engine.store.api import IntentKind
 from engine.store.locks import locked
-
-OTHER_WILDCARD = {"0.0.0.0": "::", "::": "0.0.0.0"}
 
 
 def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
@@ -118,7 +115,8 @@ def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None
         bindings, left = record.host.port_bindings, list(members)
         gone: list[list[PortRecord]] = [[] for _ in members]
         for spec in requested:
-            bindings = _without(record, bindings, spec, [port for member in left for port in member.endpoint.ports])
+            published = [port for member in left for port in member.endpoint.ports]
+            bindings = port_settings.without(record.name, bindings, spec, published)
             for index, member in enumerate(left):
                 left[index], cut = _take_back(member, spec)
                 gone[index] += cut
@@ -137,100 +135,10 @@ def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None
     announce(host)
 
 
-def _without(
-    record: ContainerRecord, bindings: Sequence[PortSpec], requested: PortSpec, published: Sequence[PortRecord]
-) -> tuple[PortSpec, ...]:
-    """Return a container's port settings ``bindings`` without the ports of ``requested``.
-
-    ``published`` has the container's published ports. Raises NotFound if one of the requested ports is not published.
-    """
-    meant = _meant(requested, bindings, published)
-    missing = _uncovered(requested.ports, [s.ports for s in meant])
-    if missing is not None:
-        where = f"{requested.host_ip and requested.host_ip + ':'}{requested.host_port and requested.host_port + ':'}"
-        raise NotFound(f"No public port '{where}{missing}/{requested.protocol}' published for {record.name}")
-    kept = list(bindings)
-    for spec in meant:
-        place = kept.index(spec)  # another setting may be equal, and stays
-        kept[place : place + 1] = _left(spec, requested, published)
-    return tuple(kept)
-
-
-def _uncovered(ports: range, held: Iterable[range]) -> int | None:
-    """Return the lowest number in ``ports`` that is in none of the ranges ``held``, or None if there is none."""
-    port = ports[0]
-    for ports_held in sorted(held, key=lambda ports_held: ports_held.start):
-        if port in ports_held:
-            port = ports_held.stop
-    return port if port in ports else None
-
-
-def _meant(requested: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortRecord]) -> list[PortSpec]:
-    """Return those of a container's port settings ``specs`` from which `unpublish` takes the ports ``requested``.
-
-    If ``requested`` has a host address, the setting must have it too. If no such setting has the ports, a setting
-    without a host address counts if its ports are published at this address. ``published`` are the published ports.
-    """
-    specs = [s for s in specs if s.protocol == requested.protocol]
-    specs = [s for s in specs if s.port <= requested.ports[-1] and requested.port <= s.ports[-1]]
-    same = _at_host_port(requested, [s for s in specs if requested.host_ip in ("", s.host_ip)], published)
-    if same or not any(_is_part(requested, port) for port in published):
-        return same
-    return _at_host_port(requested, [s for s in specs if not s.host_ip], published)
-
-
-def _at_host_port(requested: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortRecord]) -> list[PortSpec]:
-    """Return those port settings in ``specs`` that have the host port of ``requested``; all if ``requested`` has none.
-
-    If a setting leaves the choice to hawse, ``published`` (the container's published ports) has the chosen host port.
-    In this case, only one setting is returned: a setting whose range contains the host port, or else a setting that
-    allows any host port.
-    """
-    if not requested.host_ports:
-        return list(specs)
-    shift = requested.host_ports[0] - requested.port
-    fixed = [s for s in specs if len(s.host_ports) == len(s.ports)]
-    if same := [s for s in fixed if s.host_ports[0] - s.port == shift]:
-        return same
-    if not any(_is_part(requested, port) for port in published):
-        return []
-    chosen = [s for s in specs if s not in fixed and requested.port in s.ports]
-    in_range = [s for s in chosen if requested.host_ports[0] in s.host_ports]
-    return (in_range or [s for s in chosen if not s.host_ports])[:1]
-
-
-def _left(spec: PortSpec, requested: PortSpec, published: Sequence[PortRecord]) -> list[PortSpec]:
-    """Return the port settings that remain of a container's port setting ``spec`` without the ports ``requested``.
-
-    A setting without a host address is published at the wildcards of both IP versions. If ``requested`` has only one of
-    them, the ports stay published at the other. ``published`` are the container's published ports.
-    """
-    first, last = max(spec.port, requested.port), min(spec.ports[-1], requested.ports[-1])
-    left, other = around(spec, first, last), OTHER_WILDCARD.get(requested.host_ip, "")
-    if not spec.host_ip and other and any(_is_part(replace(requested, host_ip=other), port) for port in published):
-        left.append(replace(part(spec, first, last), host_ip=other))
-    return left
-
-
-def _is_part(requested: PortSpec, port: PortRecord) -> bool:
-    """Return whether the published range ``port`` contains at least one port of ``requested``.
-
-    The host address and the host port must match too, if ``requested`` has them.
-    """
-    any_host_port = not requested.host_ports or not port.host_port
-    is_there = any_host_port or port.host_port - port.port == requested.host_ports[0] - requested.port
-    is_overlapping = port.port <= requested.ports[-1] and requested.port <= port.port_end
-    return (
-        port.protocol == requested.protocol and requested.host_ip in ("", port.host_ip) and is_there and is_overlapping
-    )
-
-
 def _take_back(member: JoinedEndpoint, requested: PortSpec) -> tuple[JoinedEndpoint, list[PortRecord]]:
     """Return a copy of the endpoint without the ports of ``requested``, and the records of the removed ports.
 
     Neither the store nor the kernel is changed.
     """
-    held, first, last = member.endpoint.ports, requested.ports[0], requested.ports[-1]
-    gone = [cut for p in held if _is_part(requested, p) for cut in port_ranges.part(p, first, last)]
-    kept = [rest for p in held for rest in (port_ranges.around(p, first, last) if _is_part(requested, p) else [p])]
+    gone, kept = port_settings.split(member.endpoint.ports, requested)
     return replace(member, endpoint=replace(member.endpoint, ports=tuple(kept))), gone

@@ -148,8 +148,8 @@ def test_a_restart_publishes_the_ports_that_were_not_unpublished(world, ranged):
 
 
 def test_one_address_of_the_listing_is_unpublished(world, ranged):
-    world.containers(listed=["--network", "dual", "-p", "8200:80"])
-    world.hawse("unpublish", "listed", "0.0.0.0:8200:80")
+    world.containers(listed=["--network", "dual", "-p", "8200:80", "-p", "0.0.0.0:8201:80"])
+    world.hawse("unpublish", "listed", "0.0.0.0::80")
     for after in ("unpublish", "restart"):
         if after == "restart":
             world.hawse("restart", "-t", "0", "listed")

@@ -1,0 +1,148 @@
+"""Remove ports from a container's port settings (``-p``): which setting published a port, and what remains of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from drivers import port_ranges
+from engine.errors import NotFound
+from engine.model import PortRecord, PortSpec
+from engine.ports.allocation import around, part
+
+
+def without(
+    name: str, specs: Sequence[PortSpec], requested: PortSpec, published: Sequence[PortRecord]
+) -> tuple[PortSpec, ...]:
+    """Return a container's port settings ``specs`` without the ports of ``requested``.
+
+    ``name`` is the container's name, and ``published`` has its published ports. Raises NotFound if one of the requested
+    ports is not published.
+    """
+    first, last = requested.ports[0], requested.ports[-1]
+    relevant = [cut for port in published for cut in port_ranges.part(port, first, last)]
+    left: list[PortSpec] = []
+    removed: list[range] = []
+    for spec, own in zip(specs, _origins(specs, relevant), strict=True):
+        ranges = _removed(spec, requested, own)
+        left += _left(spec, requested, own, ranges)
+        removed += ranges
+    missing = _uncovered(requested.ports, removed)
+    if missing is not None:
+        where = f"{requested.host_ip and requested.host_ip + ':'}{requested.host_port and requested.host_port + ':'}"
+        raise NotFound(f"No public port '{where}{missing}/{requested.protocol}' published for {name}")
+    return tuple(left)
+
+
+def split(published: Iterable[PortRecord], requested: PortSpec) -> tuple[list[PortRecord], list[PortRecord]]:
+    """Split published port ranges into the ports that match ``requested`` and the other ports.
+
+    The host address and the host port must match too, if ``requested`` has them.
+    """
+    first, last = requested.ports[0], requested.ports[-1]
+    matching: list[PortRecord] = []
+    others: list[PortRecord] = []
+    for port in published:
+        if _has_part(port, requested):
+            matching += port_ranges.part(port, first, last)
+            others += port_ranges.around(port, first, last)
+        else:
+            others.append(port)
+    return matching, others
+
+
+def _has_part(port: PortRecord, requested: PortSpec) -> bool:
+    """Return whether the published range ``port`` contains at least one port of ``requested``."""
+    is_there = not requested.host_ports or not port.host_port or port.host_port - port.port == _shift(requested)
+    is_overlapping = port.port <= requested.ports[-1] and requested.port <= port.port_end
+    return (
+        port.protocol == requested.protocol and requested.host_ip in ("", port.host_ip) and is_there and is_overlapping
+    )
+
+
+def _shift(spec: PortSpec) -> int:
+    """Return the difference between the first host port and the first container port."""
+    return spec.host_ports[0] - spec.port
+
+
+def _origins(specs: Sequence[PortSpec], published: Iterable[PortRecord]) -> list[list[PortRecord]]:
+    """Return, for each of a container's port settings ``specs``, the ports in ``published`` that it published.
+
+    If a port can come from several settings, it comes from the one that allows the fewest host ports, because hawse
+    chooses host ports in this order. A port without a host port comes from each setting that publishes it.
+    """
+    origins, rest = [list[PortRecord]() for _ in specs], list(published)
+    for index in sorted(range(len(specs)), key=lambda index: (_choices(specs[index]), not specs[index].host_ip)):
+        origins[index], rest = _share(specs[index], rest)
+        rest += [port for port in origins[index] if not port.host_port]
+    return origins
+
+
+def _choices(spec: PortSpec) -> float:
+    """Return how many host ports the setting allows for one container port."""
+    return 1 if _is_fixed(spec) else len(spec.host_ports) or float("inf")
+
+
+def _is_fixed(spec: PortSpec) -> bool:
+    return len(spec.host_ports) == len(spec.ports)
+
+
+def _share(spec: PortSpec, published: Iterable[PortRecord]) -> tuple[list[PortRecord], list[PortRecord]]:
+    """Split published port ranges into the ports that the setting ``spec`` published and the other ports.
+
+    If ``spec`` allows several host ports, hawse has chosen one for each address and container port. The lowest one that
+    ``spec`` allows is returned, because hawse tries the ports of a range in ascending order.
+    """
+    if _is_fixed(spec):
+        return split(published, spec)
+    similar, others = split(published, replace(spec, host_port=""))
+    ports = [one for p in similar for port in range(p.port, p.port_end + 1) for one in port_ranges.part(p, port, port)]
+    chosen: dict[tuple[str, int], PortRecord] = {}
+    for port in sorted(ports, key=lambda port: port.host_port):
+        is_allowed = not spec.host_ports or not port.host_port or port.host_port in spec.host_ports
+        if is_allowed and (port.host_ip, port.port) not in chosen:
+            chosen[port.host_ip, port.port] = port
+        else:
+            others.append(port)
+    return list(chosen.values()), others
+
+
+def _removed(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord]) -> list[range]:
+    """Return the container ports of ``requested`` that the setting ``spec`` loses, as ranges.
+
+    If ``spec`` has the host address and the host port of ``requested``, these are all ports that both have. Else these
+    are the ports in ``own``, the published ports of ``spec``, that match ``requested``.
+    """
+    first, last = max(spec.port, requested.port), min(spec.ports[-1], requested.ports[-1])
+    if spec.protocol != requested.protocol or first > last:
+        return []
+    is_same_port = not requested.host_ports or (_is_fixed(spec) and _shift(spec) == _shift(requested))
+    if is_same_port and requested.host_ip in ("", spec.host_ip):
+        return [range(first, last + 1)]
+    spans = port_ranges.merged((("", p.port, p.port_end) for p in split(own, requested)[0]), touching=True)
+    return [range(start, end + 1) for _, start, end in spans]
+
+
+def _left(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord], removed: Iterable[range]) -> list[PortSpec]:
+    """Return the port settings that remain of the setting ``spec`` without the container ports ``removed``.
+
+    A setting without a host address is published at several addresses. If ``requested`` has one of them, the ports stay
+    published at the others. ``own`` are the published ports of ``spec``.
+    """
+    left, others = [spec], split(own, requested)[1]
+    for ports in removed:
+        left = [rest for kept in left for rest in around(kept, ports[0], ports[-1])]
+        same = [cut for port in others for cut in port_ranges.part(port, ports[0], ports[-1])]
+        spans = port_ranges.merged(((port.host_ip, port.port, port.port_end) for port in same), touching=True)
+        left += [replace(part(spec, first, last), host_ip=address) for address, first, last in spans]
+    return left
+
+
+def _uncovered(ports: range, held: Iterable[range]) -> int | None:
+    """Return the lowest number in ``ports`` that is in none of the ranges ``held``, or None if there is none."""
+    port = ports[0]
+    for ports_held in sorted(held, key=lambda ports_held: ports_held.start):
+        if port in ports_held:
+            port = ports_held.stop
+    return port if port in ports else None

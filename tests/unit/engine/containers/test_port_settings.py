@@ -1,0 +1,147 @@
+"""`unpublish` removes ports from the port settings of a container that published them."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.options.ports import parse_port_spec
+from engine.containers import port_settings
+from engine.errors import NotFound
+from engine.model import PortRecord, PortSpec
+
+WILDCARDS = ("0.0.0.0", "::")
+
+
+def settings(*texts: str) -> list[PortSpec]:
+    """Return port settings, each given as ``-p`` takes it."""
+    return [parse_port_spec(text) for text in texts]
+
+
+def records(*texts: str, addresses: tuple[str, ...] = WILDCARDS) -> list[PortRecord]:
+    """Return the published ports of fixed settings; ``addresses`` are those of a setting without an address."""
+    return [
+        PortRecord(spec.protocol, address, spec.host_ports[0], spec.host_ports[-1], spec.port, spec.ports[-1])
+        for spec in settings(*texts)
+        for address in ((spec.host_ip,) if spec.host_ip else addresses)
+    ]
+
+
+def unpublished(specs: list[PortSpec], published: list[PortRecord], *texts: str) -> set[PortSpec]:
+    """Return the settings after one ``unpublish`` for each text."""
+    for text in texts:
+        (requested,) = settings(text)
+        specs = list(port_settings.without("web", specs, requested, published))
+        published = port_settings.split(published, requested)[1]
+    return set(specs)
+
+
+def ports(published: list[PortRecord]) -> set[tuple[str, int, int]]:
+    """Return the address, the host port and the container port of every published port."""
+    return {
+        (record.host_ip, record.host_port + offset, record.port + offset)
+        for record in published
+        for offset in range(record.port_end - record.port + 1)
+    }
+
+
+@pytest.mark.parametrize(
+    ("published", "steps"),
+    [
+        (["8000-8009:80-89"], ["[::]:8002:82", "0.0.0.0:8000-8009:80-89"]),
+        (["8000-8009:80-89"], ["[::]:8000:80", "0.0.0.0:8000-8001:80-81"]),
+        (["8000-8009:80-89"], ["0.0.0.0:8000:80", "8000-8009:80-89"]),
+        (["8000-8009:80-89"], ["0.0.0.0:8003-8004:83-84", "[::]:8004-8005:84-85", "8000:80"]),
+        (["8000:80", "0.0.0.0:8001:81"], ["0.0.0.0:8000-8001:80-81"]),
+        (["8000:80", "0.0.0.0:9000:80"], ["0.0.0.0::80"]),
+        (["8000:80", "127.0.0.1:9000:80"], ["127.0.0.1::80"]),
+        (["8000:80", "127.0.0.1:9000:80"], ["0.0.0.0::80", "[::]:8000:80"]),
+        (["8000:80", "9000:80"], ["[::]::80", "0.0.0.0:9000:80"]),
+    ],
+)
+def test_the_settings_publish_exactly_the_ports_that_are_left(published, steps):
+    specs, held = settings(*published), records(*published)
+    for text in steps:
+        (requested,) = settings(text)
+        specs = list(port_settings.without("web", specs, requested, held))
+        held = port_settings.split(held, requested)[1]
+        again = [
+            PortRecord("tcp", address, s.host_ports[0], s.host_ports[-1], s.port, s.ports[-1])
+            for s in specs
+            for address in ((s.host_ip,) if s.host_ip else WILDCARDS)
+        ]
+        assert ports(again) == ports(held)
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("0.0.0.0:9000:80", "0.0.0.0:9000:80"),
+        ("127.0.0.1:8000:80", "127.0.0.1:8000:80"),
+        ("192.0.2.1:8000:80", "192.0.2.1:8000:80"),
+        ("127.0.0.1::80-81", "127.0.0.1:81"),
+        ("0.0.0.0:8000-8001:80-81", "0.0.0.0:8000-8001:81"),
+    ],
+)
+def test_a_port_that_is_not_published_at_the_address_is_refused(text, missing):
+    published = ["8000:80", "127.0.0.1:9000:80", "8001:82"]
+    with pytest.raises(NotFound, match=rf"^No public port '{missing}/tcp' published for web$"):
+        port_settings.without("web", settings(*published), *settings(text), records(*published))
+
+
+def test_without_published_ports_the_text_of_the_settings_decides():
+    specs = settings("8000:80", "127.0.0.1:9000:80", "9000-9010:80", "81")
+    left = port_settings.without("web", specs, *settings("9000:80"), [])
+    assert left == tuple(settings("8000:80", "9000-9010:80", "81"))
+    assert port_settings.without("web", specs, *settings("80"), []) == tuple(settings("81"))
+    with pytest.raises(NotFound):
+        port_settings.without("web", specs, *settings("0.0.0.0:8000:80"), [])
+
+
+def test_a_fixed_port_with_the_same_difference_does_not_hide_a_chosen_port():
+    specs, held = settings("8000:80", "8002-8010:82"), records("8000:80", "8002:82")
+    assert unpublished(specs, held, "8002:82") == {specs[0]}
+    assert unpublished(specs, held, "8000:80") == {specs[1]}
+
+
+def test_a_chosen_port_belongs_to_the_setting_whose_range_has_it():
+    free, low, high = specs = settings("80", "8000-8010:80", "9000-9010:80")
+    held = records("8000:80", "9000:80", "50000:80")
+    for setting, text in ((low, "8000:80"), (high, "9000:80"), (free, "50000:80")):
+        assert unpublished(specs, held, text) == set(specs) - {setting}
+    with pytest.raises(NotFound):
+        unpublished(specs, held, "9001:80")
+
+
+def test_a_range_has_the_lowest_of_the_chosen_ports():
+    free, ranged = specs = settings("80", "32000-33000:80")
+    held = records("32768:80", "32000:80")
+    assert unpublished(specs, held, "32768:80") == {ranged}
+    assert unpublished(specs, held, "32000:80") == {free}
+
+
+def test_chosen_ports_of_a_range_of_container_ports_are_unpublished_one_by_one():
+    specs, held = settings("80-89"), records("32768-32770:80-82", "40000:83", "50005:84")
+    assert unpublished(specs, held, "32769:81", "0.0.0.0:40000:83") == set(settings("80", "82", "[::]::83", "84-89"))
+    assert unpublished(specs, held, "32769-32770:81-82") == set(settings("80", "83-89"))
+
+
+def test_equal_settings_are_removed_one_by_one():
+    assert port_settings.without(
+        "web", settings("80", "80"), *settings("32769:80"), records("32768:80", "32769:80")
+    ) == tuple(settings("80"))
+
+
+def test_a_port_without_a_host_port_comes_from_each_setting():
+    """The network's gateway mode for IPv6 is "routed"."""
+    held = [*records("8000:80", "8001:80", addresses=("0.0.0.0",)), PortRecord("tcp", "::", 0, 0, 80, 80)]
+    assert unpublished(settings("8000:80", "8001:80"), held, "[::]::80") == set(
+        settings("0.0.0.0:8000:80", "0.0.0.0:8001:80")
+    )
+
+
+def test_a_setting_without_an_address_stays_only_where_it_is_published():
+    """Without IPv6, a setting is published at 0.0.0.0 only."""
+    held = records("8000-8009:80-89", addresses=("0.0.0.0",))
+    assert unpublished(settings("8000-8009:80-89"), held, "0.0.0.0:8000:80") == set(settings("8001-8009:81-89"))
+    held = records("8000:80", addresses=("192.0.2.1",))  # the network's default address
+    assert unpublished(settings("8000:80"), held, "192.0.2.1:8000:80") == set()
