@@ -43,7 +43,7 @@ def report(app: App, outcomes: Iterable[tuple[str, Outcome]], *, forgiven: tuple
 
     ``outcomes`` has pairs of a container's name and the outcome: None, or the error. Errors of the ``forgiven`` types
     are printed to stderr but do not make the command fail. All other errors are joined into one StatusError, which is
-    raised at the end. A broken pipe raises BrokenPipeError at the end.
+    raised at the end. A broken pipe raises BrokenPipeError at the end, after the errors were printed to stderr.
     """
     problems: list[str] = []
     broken_pipe = None
@@ -60,6 +60,8 @@ def report(app: App, outcomes: Iterable[tuple[str, Outcome]], *, forgiven: tuple
         except BrokenPipeError as error:
             broken_pipe = error
     if broken_pipe:
+        if problems:
+            app.error("\n".join(problems) + "\n")
         raise broken_pipe
     if problems:
         raise StatusError("\n".join(problems))
