@@ -37,6 +37,38 @@ _MACHINES = {
     "riscv64": ("riscv64", "SCMP_ARCH_RISCV64"),
     "s390x": ("s390x", "SCMP_ARCH_S390X"),
 }
+_VERSION = "seccomp.KernelVersion"
+_STRUCTS: Mapping[str, Mapping[str, str]] = {
+    "seccomp.Seccomp": {
+        "LinuxSeccomp.defaultAction": "specs.LinuxSeccompAction",
+        "LinuxSeccomp.defaultErrnoRet": "uint",
+        "LinuxSeccomp.architectures": "[]specs.Arch",
+        "LinuxSeccomp.flags": "[]specs.LinuxSeccompFlag",
+        "archMap": "[]seccomp.Architecture",
+        "syscalls": "[]*seccomp.Syscall",
+    },
+    "seccomp.Architecture": {"architecture": "specs.Arch", "subArchitectures": "[]specs.Arch"},
+    "seccomp.Syscall": {
+        "LinuxSyscall.names": "[]string",
+        "LinuxSyscall.action": "specs.LinuxSeccompAction",
+        "LinuxSyscall.errnoRet": "uint",
+        "LinuxSyscall.args": "[]specs.LinuxSeccompArg",
+        "name": "string",
+        "includes": "seccomp.Filter",
+        "excludes": "seccomp.Filter",
+    },
+    "seccomp.Filter": {"caps": "[]string", "arches": "[]string", "minKernel": _VERSION},
+    "specs.LinuxSeccompArg": {
+        "index": "uint",
+        "value": "uint64",
+        "valueTwo": "uint64",
+        "op": "specs.LinuxSeccompOperator",
+    },
+}
+"""Docker's Go structs for a profile: the type of each field. The field's name in error texts is the key.
+
+The JSON key is the last part of the name. All types that are neither lists, numbers nor in this table are strings.
+"""
 
 
 def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | None:
@@ -57,17 +89,15 @@ def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | 
         document = json.loads(profile)
     except (ValueError, RecursionError) as error:
         raise _undecodable(syntax_error(error, profile)) from error
-    return translate({} if document is None else document, capabilities)
+    return translate({} if document is None else _decoded(document, "seccomp.Seccomp"), capabilities)
 
 
 def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict[str, Any] | None:
     """Return a seccomp profile in OCI form, with only the rules that apply on this host, as in Docker.
 
-    ``capabilities`` are the names ("CAP_…") in the process's bounding set. Raises `SetupFailed` for an invalid profile.
-    Returns None for an empty profile, which means no filter.
+    ``capabilities`` are the names ("CAP_…") in the process's bounding set. Raises `SetupFailed` for an unknown action.
+    Returns None for an empty profile, which means no filter. The values in the profile have the right types.
     """
-    if not isinstance(profile, dict):
-        raise _undecodable(f"json: cannot unmarshal {_kind(profile)} into Go value of type seccomp.Seccomp")
     if not profile.get("defaultAction") and not profile.get("syscalls"):
         return None
     machine, native = _MACHINES.get(os.uname().machine, ("", ""))
@@ -91,11 +121,52 @@ def _undecodable(why: str) -> SetupFailed:
     return SetupFailed(OTHER, f"Decoding seccomp profile failed: {why}", plain=True)
 
 
+def _decoded(value: Any, go_type: str, place: str = "value", path: str = "") -> Any:
+    """Check the types in a JSON value as Go's decoder does, and return the value without null in lists.
+
+    ``go_type`` is the Go type of the value. ``place`` and ``path`` name the field that has the value, for the error
+    text. Raises `SetupFailed` for the first value of a wrong type.
+    """
+    if value is None:
+        return None
+    item, fields = go_type.removeprefix("[]").removeprefix("*"), _STRUCTS.get(go_type)
+    if item != go_type and isinstance(value, list):
+        zero: Any = {} if item in _STRUCTS else ""
+        return [zero if each is None else _decoded(each, item, place, path) for each in value]
+    if fields and isinstance(value, dict):
+        known = {name.rpartition(".")[2]: name for name in fields}
+        inner = {key: f"{path}.{name}" for key, name in known.items()}
+        owner = f"struct field {go_type.rpartition('.')[2]}"
+        return {
+            key: _decoded(each, fields[known[key]], owner + inner[key], inner[key])
+            for key, each in value.items()
+            if key in known
+        }
+    if go_type == _VERSION:
+        return _checked_version(value)
+    is_number = go_type in ("uint", "uint64")
+    if item != go_type or fields or not (_is_unsigned(value) if is_number else isinstance(value, str)):
+        kind = f"number {value}" if is_number and _kind(value) == "number" else _kind(value)
+        raise _undecodable(f"json: cannot unmarshal {kind} into Go {place} of type {go_type}")
+    return value
+
+
+def _is_unsigned(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64
+
+
+def _checked_version(value: object) -> str:
+    """Return a kernel version such as "4.8"; raises `SetupFailed` for another value."""
+    if isinstance(value, str) and re.fullmatch(r"(\d+\.\d+)?", value, re.ASCII):
+        return value
+    why = "" if isinstance(value, str) else f": json: cannot unmarshal {_kind(value)} into Go value of type string"
+    raise _undecodable(f'invalid kernel version: {json.dumps(value)}, expected "<kernel>.<major>"{why}')
+
+
 def _kind(value: object) -> str:
-    """Return Go's name for the type of a JSON value that is neither an object nor null."""
-    if isinstance(value, bool):
-        return "bool"
-    return "array" if isinstance(value, list) else "string" if isinstance(value, str) else "number"
+    """Return Go's name for the type of a JSON value that is not null."""
+    kinds: Mapping[type, str] = {bool: "bool", list: "array", str: "string", dict: "object"}
+    return kinds.get(type(value), "number")
 
 
 def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,12 @@ def test_an_empty_or_unconfined_profile_gives_no_filter(profile):
 
 ALLOW = '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[%s]}'
 INTO = "into Go value of type seccomp.Seccomp"
+ACTION = "specs.LinuxSeccompAction"
 NO_ACTION = "string  is not a valid action for seccomp: unknown"
+
+
+def mismatch(kind: str, field: str, go_type: str) -> str:
+    return f"json: cannot unmarshal {kind} into Go struct field {field} of type {go_type}"
 
 
 @pytest.mark.parametrize(
@@ -76,6 +81,31 @@ NO_ACTION = "string  is not a valid action for seccomp: unknown"
         ("1.5", f"json: cannot unmarshal number {INTO}"),
         ('"x"', f"json: cannot unmarshal string {INTO}"),
         ("[]", f"json: cannot unmarshal array {INTO}"),
+        ('{"syscalls":[1]}', mismatch("number", "Seccomp.syscalls", "seccomp.Syscall")),
+        ('{"syscalls":"x"}', mismatch("string", "Seccomp.syscalls", "[]*seccomp.Syscall")),
+        ('{"syscalls":{},"architectures":[1]}', mismatch("object", "Seccomp.syscalls", "[]*seccomp.Syscall")),
+        ('{"defaultAction":["x"]}', mismatch("array", "Seccomp.LinuxSeccomp.defaultAction", ACTION)),
+        ('{"defaultErrnoRet":"x"}', mismatch("string", "Seccomp.LinuxSeccomp.defaultErrnoRet", "uint")),
+        ('{"archMap":[1]}', mismatch("number", "Seccomp.archMap", "seccomp.Architecture")),
+        (
+            '{"archMap":[{"subArchitectures":"x"}]}',
+            mismatch("string", "Architecture.archMap.subArchitectures", "[]specs.Arch"),
+        ),
+        (ALLOW % '{"names":"x"}', mismatch("string", "Syscall.syscalls.LinuxSyscall.names", "[]string")),
+        (ALLOW % '{"names":[1]}', mismatch("number", "Syscall.syscalls.LinuxSyscall.names", "string")),
+        (ALLOW % '{"errnoRet":-1}', mismatch("number -1", "Syscall.syscalls.LinuxSyscall.errnoRet", "uint")),
+        (ALLOW % '{"includes":[]}', mismatch("array", "Syscall.syscalls.includes", "seccomp.Filter")),
+        (ALLOW % '{"includes":{"caps":"x"}}', mismatch("string", "Filter.syscalls.includes.caps", "[]string")),
+        (
+            ALLOW % '{"args":[{"index":"0"}]}',
+            mismatch("string", "LinuxSeccompArg.syscalls.LinuxSyscall.args.index", "uint"),
+        ),
+        (ALLOW % '{"includes":{"minKernel":"x"}}', 'invalid kernel version: "x", expected "<kernel>.<major>"'),
+        (
+            ALLOW % '{"includes":{"minKernel":4}}',
+            'invalid kernel version: 4, expected "<kernel>.<major>": '
+            "json: cannot unmarshal number into Go value of type string",
+        ),
     ],
 )
 def test_a_profile_that_cannot_be_decoded_is_refused_in_dockers_words(profile, text):
@@ -90,6 +120,7 @@ def test_a_profile_that_cannot_be_decoded_is_refused_in_dockers_words(profile, t
     [
         ('{"syscalls":[{"action":"SCMP_ACT_ALLOW"}]}', NO_ACTION),
         (ALLOW % "{}", NO_ACTION),
+        (ALLOW % "null", NO_ACTION),
         (ALLOW % '{"names":["mkdir"],"action":"nope"}', "string nope is not a valid action for seccomp: unknown"),
         ('{"defaultAction":"nope"}', "string nope is not a valid action for seccomp: unknown"),
     ],
@@ -105,3 +136,10 @@ def test_a_rule_without_names_has_no_effect():
         "defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [],
     }
+
+
+def test_null_in_a_list_is_an_empty_value():
+    profile = '{"defaultAction":"SCMP_ACT_ALLOW","archMap":[null],"syscalls":[{"names":["x"],"action":"SCMP_ACT_LOG"}]}'
+    translated = seccomp.filter_for(profile, [])
+    assert translated is not None
+    assert translated["syscalls"] == [{"names": ["x"], "action": "SCMP_ACT_LOG"}]
