@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 import socket
 import threading
@@ -33,6 +34,19 @@ def test_a_closed_job_does_not_reach_the_process_that_now_has_its_descriptor():
         signal.signal(signal.SIGWINCH, previous)
     for descriptor in {pidfd, other}:
         os.close(descriptor)
+    theirs.close()
+
+
+def test_without_a_free_descriptor_the_pid_is_unknown():
+    ours, theirs = socket.socketpair()
+    job = Job(ours, os.pidfd_open(os.getpid()), threading.Semaphore(0))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        assert job.pid() == -1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    job.close()
     theirs.close()
 
 
