@@ -73,15 +73,18 @@ def enter(container: str, first: int = 0) -> None:
 
 
 def members(container: str) -> set[int]:
-    """Return the pids of the processes in a container's own control group; empty without the group.
+    """Return the pids of the processes in a container's own control group and its subgroups; empty without the group.
 
     ``container`` is the path of the container's directory. Processes outside the caller's pid namespace have the pid 0.
     """
+    pids = set[int]()
     with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
-        fd = os.open(f"{_own_group(container)}/cgroup.procs", os.O_RDONLY | os.O_CLOEXEC, dir_fd=root)
-        with open(fd, encoding="ascii") as file:
-            return set(map(int, file))
-    return set()
+        for _, _, _, group in os.fwalk(_own_group(container), dir_fd=root):
+            with contextlib.suppress(OSError):  # the group has been removed, or is a threaded group
+                fd = os.open("cgroup.procs", os.O_RDONLY | os.O_CLOEXEC, dir_fd=group)
+                with open(fd, encoding="ascii") as file:
+                    pids.update(map(int, file))
+    return pids
 
 
 def kill(container: str) -> None:
@@ -91,7 +94,10 @@ def kill(container: str) -> None:
 
 
 def remove(container: str) -> None:
-    """Remove a container's own control group; blocks up to `REMOVAL_SECONDS` until its processes have ended."""
+    """Remove a container's own control group with its subgroups.
+
+    Blocks up to `REMOVAL_SECONDS` until their processes have ended.
+    """
     deadline = time.monotonic() + REMOVAL_SECONDS
     with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
         while _is_busy(root, _own_group(container)) and time.monotonic() < deadline:
@@ -137,12 +143,15 @@ def _write(root: int, path: str, text: str) -> None:
 
 
 def _is_busy(root: int, group: str) -> bool:
-    """Remove a control group if it has no processes; return whether it still has processes.
+    """Remove a control group and its subgroups if they have no processes; return whether it still exists.
 
     ``root`` is a file descriptor of the hierarchy's root directory. ``group`` is the path of the group below this
-    directory. Raises OSError, for example if the group does not exist.
+    directory. Raises OSError if the group is missing or cannot be removed.
     """
     try:
+        for _, names, _, parent in os.fwalk(group, topdown=False, dir_fd=root):
+            for name in names:
+                os.rmdir(name, dir_fd=parent)
         os.rmdir(group, dir_fd=root)
     except OSError as error:
         if error.errno == errno.EBUSY:

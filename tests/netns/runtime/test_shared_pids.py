@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from drivers.linux import namespaces
+from engine.runtime import cgroup
+from engine.runtime.directory import ContainerDirectory
 from tests.conftest import until
 
 pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("either")]
@@ -119,6 +121,28 @@ def test_the_control_group_is_removed(lab):
     root = namespaces.open_file_system("cgroup2", {})
     try:
         assert os.stat(group, dir_fd=root)
+        lab.runtime.delete("one")
+        with pytest.raises(FileNotFoundError):
+            os.stat(group, dir_fd=root)
+    finally:
+        os.close(root)
+
+
+@pytest.mark.usefixtures("groups")
+def test_a_subgroup_of_the_control_group_counts_and_is_removed_too(lab):
+    """systemd and dockerd in a privileged container make subgroups."""
+    lab.launch("one", "sh", "-c", DAEMON + "exec sleep 4242", pid_host=True)
+    entry = daemon(lab)
+    group = (entry / "cgroup").read_text().rpartition("0::/")[2].strip()
+    container = ContainerDirectory(os.fspath(lab.run_dir), "one").path
+    root = namespaces.open_file_system("cgroup2", {})
+    try:
+        for path in ("inner", "inner/most"):
+            os.mkdir(f"{group}/{path}", dir_fd=root)
+        procs = os.open(f"{group}/inner/most/cgroup.procs", os.O_WRONLY, dir_fd=root)
+        os.write(procs, entry.name.encode())
+        os.close(procs)
+        assert cgroup.members(container) == {lab.pid("one"), int(entry.name)}
         lab.runtime.delete("one")
         with pytest.raises(FileNotFoundError):
             os.stat(group, dir_fd=root)
