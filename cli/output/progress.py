@@ -19,10 +19,11 @@ from typing import NoReturn
 from engine.store import lock_holder
 
 DELAY_SECONDS = 0.5
-LOOK_SECONDS = 0.2  # seconds between two checks whether ctrl-Z has stopped the command
+LOOK_SECONDS = 0.2  # seconds between two checks whether a signal has stopped the command
 PAUSE, TEXT, DONE = b"P", b"T", b"D"  # messages from the command to the child
 PAUSED, DRAWING = b"K", b"W"  # messages from the child to the command
 MESSAGE_BYTES = 4096
+SHOW_CURSOR, HIDE_CURSOR = b"\x1b[?25h", b"\x1b[?25l"
 
 
 class Progress:
@@ -47,6 +48,7 @@ class Progress:
         """
         self._send(PAUSE)
         with suppress(OSError):
+            os.kill(self._child, signal.SIGCONT)  # ctrl-Z stops both, but another program may continue only the command
             while self._connection.recv(MESSAGE_BYTES) not in (PAUSED, b""):
                 pass
 
@@ -67,8 +69,8 @@ class Progress:
         If the child process has not drawn the line since the last `pause`, it is killed. It may still be importing
         rich, which takes long.
         """
-        if self._child and not self._has_drawn():
-            os.kill(self._child, signal.SIGKILL)
+        if self._child:
+            os.kill(self._child, signal.SIGCONT if self._has_drawn() else signal.SIGKILL)
         with suppress(OSError):
             # Because other processes that the command forked have copies of the socket, close() alone would not end the
             # connection.
@@ -129,6 +131,20 @@ class _Line:
             self._stop()
             self._stop = None
 
+    def suspend(self) -> None:
+        """Stop this process as ctrl-Z has stopped the command, until SIGCONT arrives; show the cursor meanwhile.
+
+        The line is not removed, because the shell may already have printed its prompt.
+        """
+        is_drawn = self._stop is not None
+        if is_drawn:
+            os.write(1, SHOW_CURSOR)
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, handler)
+        if is_drawn:
+            os.write(1, HIDE_CURSOR)
+
     def take(self, message: bytes) -> None:
         """Process a message of the command: `TEXT` and the new text, or `DONE` and the number of completed bytes."""
         if message[:1] == TEXT:
@@ -146,15 +162,17 @@ def _become_child(connection: socket.socket, terminal: int, text: str, total: in
     ``text`` and ``total`` are those of `Progress`.
     """
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTOU):
             signal.signal(number, signal.SIG_IGN)
+        line = _Line(text, total, lambda: connection.send(DRAWING))
+        signal.signal(signal.SIGTSTP, lambda *_: line.suspend())
         os.dup2(terminal, 1)
         os.dup2(terminal, 2)
         kept = connection.fileno()
         os.closerange(3, kept)
         os.closerange(kept + 1, 1 << 16)
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-        draw(connection, _Line(text, total, lambda: connection.send(DRAWING)))
+        draw(connection, line)
     finally:
         os._exit(0)
 
@@ -163,8 +181,8 @@ def draw(connection: socket.socket, line: _Line) -> None:
     """Draw the line whenever the command has printed nothing for half a second; runs in the child process.
 
     Before the command prints, it sends the message `PAUSE` on ``connection``. `PAUSE` hides the line, and the half
-    second starts again. The line is also hidden while ctrl-Z has stopped the command. Return when the command closes
-    the connection or dies.
+    second starts again. The line is also hidden while SIGSTOP has stopped the command; ctrl-Z stops this process too.
+    Return when the command closes the connection or dies.
     """
     command, paused = os.getppid(), time.monotonic()
     connection.settimeout(LOOK_SECONDS)

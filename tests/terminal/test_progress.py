@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import sys
 import tarfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pexpect
 import pytest
 
 from tests.conftest import until
-from tests.terminal.conftest import CHECKOUT
+from tests.terminal.conftest import CHECKOUT, Screen
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 SLOW = """
@@ -151,3 +152,39 @@ def test_the_line_ends_with_a_killed_command():
     child.kill(9)
     child.expect(SHOW_CURSOR.replace("[", "\\[").replace("?", "\\?"))
     child.expect(pexpect.EOF)  # no process has the terminal open
+
+
+@pytest.fixture
+def shell(directory, started):
+    """A shell in a directory that has the program slow.py."""
+    (directory / "slow.py").write_text(f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}){SLOW}")
+    return started("bash", directory)
+
+
+def stop(shell: Screen, seconds: int) -> None:
+    """Start slow.py, and press ctrl-Z when its progress line is drawn."""
+    shell.keys("-l", f"{sys.executable} slow.py {seconds}")
+    shell.keys("Enter")
+    shell.wait_for(lambda text: "Counting to three" in text.partition("\none\n")[2])
+    shell.keys("C-z")
+    shell.wait_for(lambda text: "Stopped" in text)
+
+
+def test_ctrl_z_leaves_the_prompt_and_the_cursor(shell):
+    stop(shell, 60)
+    time.sleep(0.5)
+    assert shell.text().rstrip("\n").endswith("\n$ ")
+    assert shell.tmux("display", "-p", "#{cursor_x} #{cursor_flag}") == "2 1\n"
+    shell.keys("-l", "clear; fg")
+    shell.keys("Enter")
+    assert "Counting to three" in shell.wait_for(lambda text: "Counting" in text).rstrip().split("\n")[-1]
+    shell.keys("C-c")
+    assert shell.wait_for(lambda text: text.rstrip().endswith("$")).count("Counting") == 0
+
+
+def test_a_command_that_is_continued_alone_does_not_wait_for_the_process_that_draws(shell):
+    """``kill -CONT`` with the pid of a command does not continue the other processes of the job."""
+    stop(shell, 3)
+    shell.keys("-l", "clear; kill -CONT $(jobs -p)")
+    shell.keys("Enter")
+    assert "end" in shell.wait_for(lambda text: "\nend\n" in text).split("\n")
