@@ -146,10 +146,13 @@ def test_a_quick_command_shows_no_progress_line():
 
 
 def test_the_line_ends_with_a_killed_command():
-    child = program(60)
+    """The command is not the session leader, because the end of a session leader makes the terminal unwritable."""
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    leader = ["-c", '"$@"; sleep 2', "sh", sys.executable, "-c", SLOW, "60"]
+    child = pexpect.spawn("sh", leader, encoding="utf-8", timeout=60, env=env)
     child.expect("one\r\n")
     child.expect("Counting to three")
-    child.kill(9)
+    os.kill(int(Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text()), signal.SIGKILL)
     child.expect(SHOW_CURSOR.replace("[", "\\[").replace("?", "\\?"))
     child.expect(pexpect.EOF)  # no process has the terminal open
 
