@@ -95,11 +95,15 @@ def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | 
 def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict[str, Any] | None:
     """Return a seccomp profile in OCI form, with only the rules that apply on this host, as in Docker.
 
-    ``capabilities`` are the names ("CAP_…") in the process's bounding set. Raises `SetupFailed` for an unknown action.
-    Returns None for an empty profile, which means no filter. The values in the profile have the right types.
+    ``capabilities`` are the names ("CAP_…") in the process's bounding set. Raises `SetupFailed` for an unknown action,
+    and for a profile that gives the same thing twice. Returns None for an empty profile, which means no filter. The
+    values in the profile have the right types.
     """
     if not profile.get("defaultAction") and not profile.get("syscalls"):
         return None
+    _check_alternatives(profile, "architectures", "archMap")
+    for rule in profile.get("syscalls") or ():
+        _check_alternatives(rule, "name", "names")
     machine, native = _MACHINES.get(os.uname().machine, ("", ""))
     architectures = list(profile.get("architectures") or ())
     for entry in profile.get("archMap") or ():
@@ -117,6 +121,13 @@ def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict
     }
 
 
+def _check_alternatives(values: Mapping[str, Any], one: str, other: str) -> None:
+    """Check that at most one of the keys ``one`` and ``other`` has a value; raises `SetupFailed` with Docker's text."""
+    if values.get(one) and values.get(other):
+        both = f"both '{one}' and '{other}' are specified in the seccomp profile, use either '{one}' or '{other}'"
+        raise SetupFailed(OTHER, both, plain=True)
+
+
 def _undecodable(why: str) -> SetupFailed:
     return SetupFailed(OTHER, f"Decoding seccomp profile failed: {why}", plain=True)
 
@@ -124,6 +135,7 @@ def _undecodable(why: str) -> SetupFailed:
 def _decoded(value: Any, go_type: str, place: str = "value", path: str = "") -> Any:
     """Check the types in a JSON value as Go's decoder does, and return the value without null in lists.
 
+    As in Go, a key may have other upper and lower case letters than the field. The result has the field's name.
     ``go_type`` is the Go type of the value. ``place`` and ``path`` name the field that has the value, for the error
     text. Raises `SetupFailed` for the first value of a wrong type.
     """
@@ -134,13 +146,12 @@ def _decoded(value: Any, go_type: str, place: str = "value", path: str = "") -> 
         zero: Any = {} if item in _STRUCTS else ""
         return [zero if each is None else _decoded(each, item, place, path) for each in value]
     if fields and isinstance(value, dict):
-        known = {name.rpartition(".")[2]: name for name in fields}
-        inner = {key: f"{path}.{name}" for key, name in known.items()}
+        known = {name.rpartition(".")[2].casefold(): name for name in fields}
         owner = f"struct field {go_type.rpartition('.')[2]}"
+        named = [(known[key.casefold()], each) for key, each in value.items() if key.casefold() in known]
         return {
-            key: _decoded(each, fields[known[key]], owner + inner[key], inner[key])
-            for key, each in value.items()
-            if key in known
+            name.rpartition(".")[2]: _decoded(each, fields[name], f"{owner}{path}.{name}", f"{path}.{name}")
+            for name, each in named
         }
     if go_type == _VERSION:
         return _checked_version(value)

@@ -143,3 +143,29 @@ def test_null_in_a_list_is_an_empty_value():
     translated = seccomp.filter_for(profile, [])
     assert translated is not None
     assert translated["syscalls"] == [{"names": ["x"], "action": "SCMP_ACT_LOG"}]
+
+
+def test_keys_are_read_in_any_case_as_in_go():
+    """Otherwise such a profile would be an empty one, which gives no filter."""
+    profile = '{"DefaultAction":"SCMP_ACT_ALLOW","SYSCALLS":[{"Names":["mkdir"],"ACTION":"SCMP_ACT_ERRNO"}]}'
+    assert seccomp.filter_for(profile, []) == {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("profile", "one", "other"),
+    [
+        (ALLOW % '{"name":"x","names":["y"],"action":"SCMP_ACT_ERRNO"}', "name", "names"),
+        (
+            '{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86"],"archMap":[{}]}',
+            "architectures",
+            "archMap",
+        ),
+    ],
+)
+def test_a_profile_that_gives_the_same_thing_twice_is_refused(profile, one, other):
+    text = f"both '{one}' and '{other}' are specified in the seccomp profile, use either '{one}' or '{other}'"
+    with pytest.raises(SetupFailed, match=f"^{text}$"):
+        seccomp.filter_for(profile, [])
