@@ -48,6 +48,7 @@ class ProcessSpec(Struct, frozen=True):
     - ``log_path`` is the log file on the host, or "" for no log. ``log_max_size`` is in bytes; 0 means no limit.
     - ``sandbox`` is the path of the symbolic link to the process's network namespace, or "" without such a link.
     - ``on_exit`` is a command with arguments. The supervisor runs it (detached) on the host after the container's end.
+    - ``on_exit_env`` has variables for ``on_exit``. They are added to the supervisor's environment.
     """
 
     id: str
@@ -147,9 +148,10 @@ class LogLine(Struct, frozen=True):
 
 
 class RuntimeFailure(EngineError):
-    """Raised if the process of a container cannot be created, or cannot execute its command.
+    """Raised if a container's process cannot be created, or cannot execute its command.
 
-    ``kind`` is the reason: not-found, permission, bad-user, bad-cwd or other.
+    Also raised if no supervisor answers, or if the supervisor refuses a request. ``kind`` is the reason: not-found,
+    permission, bad-user, bad-cwd or other.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -230,11 +232,12 @@ class Runtime(Protocol):
         """
 
     def ending(self, container_id: str) -> AbstractContextManager[object]:
-        """Return a context manager: in its ``with`` block, the caller replaces the container's command ``on_exit``.
+        """Return a context manager: in its block, the caller handles the container's end instead of ``on_exit``.
 
-        ``on_exit`` is the command that the supervisor runs after the container's end (`ProcessSpec`). In the block, the
-        caller itself releases what the container used, and calls `delete`. Without this call, ``on_exit`` still runs
-        after the container's end.
+        ``on_exit`` is the command that the supervisor otherwise runs after the container's end (`ProcessSpec`). In the
+        block, the caller itself must release what the container used, and then call `delete`. If the caller leaves the
+        block or is killed before it has called `delete`, the supervisor still runs ``on_exit`` after the container's
+        end.
         """
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:

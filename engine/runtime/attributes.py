@@ -63,7 +63,10 @@ def _limits() -> Iterator[int]:
 
 
 def take_limits(pid: int) -> None:
-    """Copy the resource limits of a process to this process."""
+    """Copy the resource limits of a process to this process.
+
+    Lower limits are copied too. Raises OSError or ValueError if this process is not allowed to change a limit.
+    """
     for kind in _limits():
         limits = resource.prlimit(pid, kind)
         if limits != resource.getrlimit(kind):

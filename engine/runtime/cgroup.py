@@ -62,9 +62,9 @@ def _move(kind: str, name: str) -> None:
 def enter(container: str, first: int = 0) -> None:
     """Move a process to a container's own control group, with all children that it forks later.
 
-    ``container`` is the path of the container's directory. If ``first`` is a pid, that process is the container's first
-    process, and the group is created for it. If ``first`` is 0, the calling process enters the existing group. Does
-    nothing if this process is not allowed to change control groups.
+    ``container`` is the path of the container's directory in HAWSE_RUN. If ``first`` is a pid, that process is the
+    container's first process, and the group is created for it. If ``first`` is 0, the calling process enters the
+    existing group. Does nothing if this process is not allowed to change control groups.
     """
     with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
         if first:
@@ -75,7 +75,8 @@ def enter(container: str, first: int = 0) -> None:
 def members(container: str) -> set[int]:
     """Return the pids of the processes in a container's own control group and its subgroups; empty without the group.
 
-    ``container`` is the path of the container's directory. Processes outside the caller's pid namespace have the pid 0.
+    ``container`` is the path of the container's directory in HAWSE_RUN. Processes outside the caller's pid namespace
+    have the pid 0.
     """
     pids = set[int]()
     with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
@@ -88,7 +89,10 @@ def members(container: str) -> set[int]:
 
 
 def kill(container: str) -> None:
-    """Kill all processes in a container's own control group; does nothing without the group, or before Linux 5.14."""
+    """Kill all processes in a container's own control group; does nothing without the group, or before Linux 5.14.
+
+    ``container`` is the path of the container's directory in HAWSE_RUN.
+    """
     with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
         _write(root, f"{_own_group(container)}/cgroup.kill", "1")
 
@@ -96,7 +100,8 @@ def kill(container: str) -> None:
 def remove(container: str) -> None:
     """Remove a container's own control group with its subgroups.
 
-    Blocks up to `REMOVAL_SECONDS` until their processes have ended.
+    ``container`` is the path of the container's directory in HAWSE_RUN. Blocks up to `REMOVAL_SECONDS` until
+    the processes in these groups have ended.
     """
     deadline = time.monotonic() + REMOVAL_SECONDS
     with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:

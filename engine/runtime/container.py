@@ -193,7 +193,7 @@ class Container:
         return {"ok": True, "pid": self.pid, "start": self.pid_start}
 
     def start(self, connection: Connection) -> None:
-        """Let the process execute the command; ``connection`` gets a reply after the execution or its failure."""
+        """Let the process execute the command; ``connection`` gets a reply when this has succeeded or failed."""
         if self.stage != "waiting":
             connection.reply({"ok": True})
             return
@@ -384,8 +384,8 @@ class Container:
     def _record(self, name: str, document: dict[str, Any], retry: float = 0.0) -> None:
         """Write ``document`` to the container's file ``name``; after an error, try again later.
 
-        ``retry`` is the number of seconds since the previous attempt, or 0 for the first attempt. A later attempt does
-        nothing if the container has been removed or started again meanwhile.
+        ``retry`` is the pause before this attempt in seconds, or 0 for the first attempt. A later attempt does nothing
+        if the container has been removed or started again meanwhile.
         """
         known = (self.directory.read("process") or {}) if retry else {}
         if retry and (known.get("pid"), known.get("start")) != (self.pid, self.pid_start):
@@ -420,8 +420,8 @@ def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace
 def _never_executed(pid: int, bundle: str) -> bool:
     """Return whether a process has not executed the container's command yet; ``bundle`` is the container's directory.
 
-    Such a process is a fork of a supervisor. It may also be the first process of a container that crun created but did
-    not start.
+    This holds for two kinds of process: a fork of a supervisor, and the first process of a container that crun created
+    but did not start. Also returns True for a process that has ended or is ending.
     """
     if pid in crun.unstarted(bundle):
         return True

@@ -130,7 +130,10 @@ def _checked(number: int | None) -> int:
 
 
 def _checked_id(text: str) -> int:
-    """Return the id of an entry as an integer; raises `SetupFailed` with runc's text if it is out of range."""
+    """Convert an id in an entry of passwd or group to an integer; raises `SetupFailed` if it is out of range.
+
+    The error has runc's text.
+    """
     number = _id(text)
     if not 0 <= number <= _LAST:
         raise SetupFailed(BAD_USER, f"unable to setup user: {_RANGE}")

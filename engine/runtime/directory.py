@@ -43,9 +43,9 @@ def crun_root(run: str) -> str:
 
 
 def open_own(path: str) -> int:
-    """Open one of hawse's files for reading; raises PermissionError if its owner is neither root nor this user.
+    """Open one of hawse's files for reading, and return its file descriptor; a symbolic link is not followed.
 
-    A symbolic link is not followed.
+    Raises PermissionError if the file's owner is neither root nor this user.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     if os.fstat(fd).st_uid in (0, os.geteuid()):

@@ -24,7 +24,7 @@ _WRONG_TYPE = (
 class SetupFailed(Exception):
     """Raised if a process cannot be created, or cannot execute its command.
 
-    ``kind`` has the same values as in `engine.runtime.api.RuntimeFailure`. If ``plain`` is set, the text is the
+    ``kind`` is the reason: not-found, permission, bad-user, bad-cwd or other. If ``plain`` is set, the text is the
     complete error message. Otherwise the text becomes part of a longer message, as in runc.
     """
 
@@ -52,7 +52,10 @@ def hook_error(text: str) -> str:
 
 
 def message(failure: SetupFailed, prefix: str) -> str:
-    """Return the complete error message that dockerd prints; ``prefix`` is its first part (`CREATE` or `EXEC`)."""
+    """Return the complete error message that dockerd prints; ``prefix`` is its first part (`CREATE` or `EXEC`).
+
+    If ``failure.plain`` is set, the result is only the text of ``failure``.
+    """
     if failure.plain:
         return failure.text
     text = f"{prefix}unable to start container process: {failure.text}: unknown"

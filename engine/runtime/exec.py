@@ -48,6 +48,7 @@ def execute_in(
     ``pidfd`` refers to the container's first process. ``stdio`` has the caller's own standard streams. Returns 0
     immediately if the request is to run detached. Returns the constant `LEFT` if the user types the detach keys (ctrl-p
     ctrl-q) later; the exit code is then passed to ``ended``. Raises `RuntimeFailure` if the command cannot be executed.
+    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
     """
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
@@ -102,7 +103,8 @@ def _enter(
     """Enter the container's namespaces, fork the command in them, and exit with the command's exit code.
 
     ``pidfd`` refers to the container's first process. ``streams`` are the command's standard streams. On ``channel``,
-    the caller gets the command's terminal, or an error.
+    the caller gets the command's terminal, or an error. ``spec`` is the container's description (`ProcessSpec`) as JSON
+    values.
     """
     try:
         os.setsid()
@@ -150,7 +152,10 @@ def _become_command(
 
 
 def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
-    """Return the working directory of the command to execute; raises `SetupFailed` for a relative path."""
+    """Return the working directory of ``request``, or the container's; raises `SetupFailed` for a relative path.
+
+    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
+    """
     cwd: str = request.working_dir or spec["cwd"]
     if not cwd.startswith("/"):
         raise SetupFailed(BAD_CWD, f"{EXEC}Cwd must be an absolute path: unknown", plain=True)
@@ -160,7 +165,8 @@ def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
 def exec_environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
     """Return the environment of a command in a container; ``identity`` is the command's user.
 
-    The environment has these variables. If a name occurs twice, the later variable is used.
+    ``spec`` is the container's description (`ProcessSpec`) as JSON values. The environment has these variables. If a
+    name occurs twice, the later variable is used.
 
     - With a terminal: TERM=xterm.
     - The container's variables. An entry of the request that is only a name, without "=", removes this variable.

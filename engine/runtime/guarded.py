@@ -79,7 +79,8 @@ def save(run: str, name: str, log: str = "/dev/null") -> None:
 def load(run: str, name: str) -> dict[str, Any] | None:
     """Return the record that says how to start the agent or supervisor (``name``) again.
 
-    Returns None if the record is missing or damaged.
+    The keys are "argv", "env", "log" (the file for the output), "network" (the inode number of the network namespace)
+    and "delay" (seconds before the start). Returns None if the record is missing or damaged.
     """
     try:
         with open(open_own(_path(run, name)), encoding="utf-8") as file:

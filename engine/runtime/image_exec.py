@@ -41,7 +41,8 @@ def execute_in_image(
 
     ``stdio`` has the caller's own standard streams. Returns 0 immediately if the request is to run detached. Returns
     the constant `LEFT` if the user types the detach keys (ctrl-p ctrl-q) later; the exit code is then passed to
-    ``ended``. Raises `RuntimeFailure` if the command cannot be executed.
+    ``ended``. Raises `RuntimeFailure` if the command cannot be executed. ``spec`` is the container's description
+    (`ProcessSpec`) as JSON values.
     """
     try:
         cwd = working_directory(spec, request)
@@ -53,7 +54,10 @@ def execute_in_image(
 def _describe(
     directory: ContainerDirectory, spec: Mapping[str, Any], request: ExecCreate, cwd: str, stdio: Stdio
 ) -> dict[str, Any]:
-    """Return the description of the requested process in the form that crun reads."""
+    """Return the description of the requested process in the form that crun reads.
+
+    ``spec`` is the container's description (`ProcessSpec`) as JSON values. ``cwd`` is the command's working directory.
+    """
     try:
         root = _open_root(directory)
     except OSError as error:
@@ -106,6 +110,7 @@ def _execute(
 
     Returns 0 immediately if the request is to run detached. Returns the constant `LEFT` if the user types the detach
     keys; the exit code is then passed to ``ended`` later. Raises `SetupFailed` if crun cannot execute the command.
+    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
     """
     with ExitStack() as stack:
         log, order = (_memory(stack, name) for name in ("log", "process"))

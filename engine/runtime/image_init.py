@@ -42,7 +42,10 @@ _FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
 
 def run(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDirectory) -> NoReturn:
-    """Let crun create the container. When the supervisor sends ``G``, start the container. Never returns."""
+    """Let crun create the container. When the supervisor sends ``G``, start the container. Never returns.
+
+    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
+    """
     first_process: list[int] = []
 
     def start() -> None:
@@ -95,7 +98,10 @@ def _program(setup: ChildSetup) -> int | str:
 
 
 def _create(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDirectory) -> int:
-    """Let crun create the container, and return the pid of the container's first process."""
+    """Let crun create the container, and return the pid of the container's first process.
+
+    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
+    """
     program = _program(setup)
     syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     devices = os.open("/dev", os.O_PATH | os.O_CLOEXEC)
@@ -191,8 +197,8 @@ def _configure(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Mount the container's root and device tree, and make crun's configuration.
 
-    ``devices`` is a file descriptor of the host's /dev. Returns the configuration, and a map from canonical mount
-    points to the paths that the user gave.
+    ``spec`` is the container's description (`ProcessSpec`) as JSON values. ``devices`` is a file descriptor of the
+    host's /dev. Returns the configuration, and a map from canonical mount points to the paths that the user gave.
     """
     place = os.path.realpath(directory.file("rootfs"))
     rootfs.mount_root(spec, place)

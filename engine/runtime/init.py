@@ -37,9 +37,10 @@ READY, GO, TERMINAL, FAILED = b"R", b"G", b"T", b"E"
 class ChildSetup:
     """The file descriptors that a container's forked process gets from the supervisor.
 
-    They are a socket to the supervisor, the mount and network namespaces of the client, and the standard streams. For a
-    container of an image or a directory, ``program`` is the sealed copy of crun. Without such a copy, ``program`` is
-    -1.
+    - ``channel`` is a socket to the supervisor.
+    - ``mounts`` and ``network`` are the mount and network namespaces of the client.
+    - ``stdio`` are the standard input, output and error of the container.
+    - ``program`` is a sealed (unchangeable) copy of crun for a container of an image or a directory, or -1 without it.
     """
 
     def __init__(
@@ -54,7 +55,10 @@ class ChildSetup:
 
 
 def run(spec: Mapping[str, Any], setup: ChildSetup) -> NoReturn:
-    """Create a hostfs container's namespaces and mounts, wait for ``G``, and execute its command; never returns."""
+    """Create a hostfs container's namespaces and mounts, wait for ``G``, and execute its command; never returns.
+
+    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
+    """
 
     def start() -> None:
         syscalls.hide_process()
@@ -73,6 +77,7 @@ def send_mounts(spec: Mapping[str, Any], setup: ChildSetup, text: bytes, pid: in
 
     The namespace is sent as a file descriptor. ``pid`` is the pid of the process, or "self" for this process. The
     supervisor may lack the right to open the namespace itself, because the process hides itself (`hide_process`).
+    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
     """
     if not spec["pid_host"]:
         setup.channel.send(text)
@@ -133,6 +138,7 @@ def enter_namespaces(spec: Mapping[str, Any], setup: ChildSetup) -> None:
     """Join or create the requested network namespace, and create new mount, UTS and IPC namespaces.
 
     The new mount namespace is a copy of the client's mount namespace. Also sets the host name and the domain name.
+    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
     """
     join_network(spec, setup)
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC)
@@ -143,7 +149,10 @@ def enter_namespaces(spec: Mapping[str, Any], setup: ChildSetup) -> None:
 
 
 def join_network(spec: Mapping[str, Any], setup: ChildSetup) -> None:
-    """Join the client's mount namespace, and join or create the network namespace that ``spec`` requests."""
+    """Join the client's mount namespace, and join or create the network namespace that ``spec`` requests.
+
+    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
+    """
     syscalls.setns(setup.mounts, syscalls.CLONE_NEWNS)
     syscalls.setns(setup.network, syscalls.CLONE_NEWNET)
     if spec["netns"] == "":
@@ -157,7 +166,8 @@ def join_network(spec: Mapping[str, Any], setup: ChildSetup) -> None:
 def build_mounts(spec: Mapping[str, Any]) -> int:
     """Build the container's whole mount tree. The network may still be unconfigured at this time.
 
-    Returns a file descriptor of the tree's root.
+    Returns a file descriptor of the tree's root directory. ``spec`` is the container's description (`ProcessSpec`) as
+    JSON values.
     """
     sources = rootfs.Sources(spec["mounts"], spec["files"])
     root = rootfs.enter_root(read_only=spec["read_only"])
@@ -174,7 +184,8 @@ def build_mounts(spec: Mapping[str, Any]) -> int:
 def hide_kernel(spec: Mapping[str, Any]) -> None:
     """Hide the files in /proc and /sys that Docker hides.
 
-    Nothing is hidden if the container is privileged, or if the user has turned hiding off.
+    Nothing is hidden if the container is privileged, or if the user has turned hiding off. ``spec`` is the container's
+    description (`ProcessSpec`) as JSON values.
     """
     if not spec["privileged"] and not spec["system_paths"]:
         rootfs.hide_kernel_paths()
@@ -184,6 +195,7 @@ def finish(spec: Mapping[str, Any], setup: ChildSetup, root: int) -> NoReturn:
     """Apply the container's sysctls, streams and rights, and execute its command; never returns.
 
     This is done after the network is configured. ``root`` is a file descriptor of the container's root directory.
+    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
     """
     if spec["sysctls"]:  # set sysctls last, because some belong to interfaces, which now exist
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
@@ -204,7 +216,8 @@ def finish(spec: Mapping[str, Any], setup: ChildSetup, root: int) -> NoReturn:
 def connect_streams(spec: Mapping[str, Any], setup: ChildSetup, identity: Identity) -> None:
     """Connect the standard streams to ``setup.stdio``, or to a new terminal.
 
-    The master of a new terminal is sent to the supervisor.
+    The master of a new terminal is sent to the supervisor. ``spec`` is the container's description (`ProcessSpec`) as
+    JSON values. ``identity`` is the user of the command.
     """
     stdio = setup.stdio
     if spec["tty"]:

@@ -50,11 +50,11 @@ class Jobs:
         self._running = 0
 
     def __len__(self) -> int:
-        """Return the number of jobs that are not done."""
+        """Return the number of jobs whose programs have not succeeded yet."""
         return len(self._jobs)
 
     def has(self, container_id: str) -> bool:
-        """Return whether the container has a job that is not done."""
+        """Return whether the container has a job whose program has not succeeded yet."""
         return container_id in self._jobs
 
     def adopt(self) -> None:
@@ -109,7 +109,7 @@ class Jobs:
                 self._files.unlink(job.container_id)
 
     def cancel(self, container_id: str) -> None:
-        """Remove the job of a container; idempotent."""
+        """Remove the job of a container; idempotent. The job's program continues if it already runs."""
         self.drop(self._jobs.get(container_id))
 
     def _start(self) -> None:

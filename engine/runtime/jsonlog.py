@@ -30,7 +30,7 @@ rotated file, for its compressed form.
 
 
 def format_time(nanoseconds: int) -> str:
-    """Return a time as RFC 3339 in UTC with nanoseconds and without trailing zeros, as Go prints it."""
+    """Convert a time in nanoseconds since 1970 to RFC 3339 in UTC, without trailing zeros, as Go prints it."""
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
     text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return text + (f".{fraction:09d}".rstrip("0") if fraction else "") + "Z"
@@ -101,7 +101,7 @@ class LogWriter:
                 self._write_rotating(entries)
 
     def _begin(self) -> None:
-        """Open the log, after the rotation of a killed supervisor was finished or undone.
+        """Open the log; first finish or undo a rotation that a killed supervisor has begun (`_recover`).
 
         Does nothing if the path is empty. If the disk is full, the log stays closed until the next entry is written.
         """
@@ -171,7 +171,7 @@ class LogWriter:
             self._compress()
 
     def _recover(self) -> None:
-        """Finish the rotation of a killed supervisor, or undo it.
+        """Finish or undo the rotation that a killed supervisor has begun.
 
         If the log still exists and the rotation's new file has no complete entry, the new file is deleted. Otherwise
         the rotation is finished.
@@ -184,7 +184,10 @@ class LogWriter:
             os.unlink(self._path + NEXT)
 
     def _finish_rotation(self) -> None:
-        """Rename the files of a rotation. A killed supervisor may have renamed some of the files already."""
+        """Replace the log by the rotation's new file; keep the old log as ``PATH.1`` unless ``max_files`` is 1.
+
+        A killed supervisor may have renamed the old log already.
+        """
         if self._max_files > 1 and os.path.exists(self._path):
             self._make_room()
             os.rename(self._path, f"{self._path}.1")

@@ -19,9 +19,9 @@ from engine.runtime.init import close_all_but, silence
 def fork(become: Callable[[], NoReturn], ended: Callable[[int], object] | None, stack: ExitStack) -> int:
     """Start a command in a new process; return the pid of a child process that ends with the command's exit code.
 
-    ``become`` turns the new process into the command. Without ``ended``, the child process is the command itself. With
-    ``ended``, the child process is a keeper. The keeper calls ``ended`` with the exit code if the exit stack ``stack``
-    was closed before the command's end.
+    ``become`` turns the new process into the command. If ``ended`` is None, the child process is the command itself.
+    Otherwise the child process is a keeper, which waits for the command. If the caller closes the exit stack ``stack``,
+    or ends, before the command's end, the keeper calls ``ended`` with the exit code.
     """
     if ended is None:
         child = os.fork()

@@ -41,7 +41,8 @@ def read(
     """Yield the entries of the log at ``path``, the oldest first; yield nothing if the file is missing.
 
     ``ask_to_wait`` is called only if the caller also wants new lines (as ``logs --follow``). ``ask_to_wait`` returns a
-    connection that becomes readable when the container has ended and its log is complete. ``wait`` waits for new lines.
+    connection that becomes readable when the container has ended and its log is complete. While no new line is present,
+    ``wait`` is called with file descriptors. It returns those that are readable.
     """
     lines = _follow(path, options.tail, ask_to_wait, wait) if options.follow else _present(path, options.tail)
     for line in lines:
@@ -135,10 +136,11 @@ def _files(path: str) -> list[_File]:
 
 
 def _older(path: str, newer: _File | None) -> list[_File]:
-    """Open the rotated files of a log, and return them with the oldest first; ``newer`` is the log's current file.
+    """Open the rotated files of a log, and return them with the oldest first.
 
-    The files are opened by ascending number. A rotation moves files only to higher numbers, so no file is missed. A
-    file that is renamed in the meantime may be opened twice, but is returned only once.
+    ``newer`` is the log's current file, or None if it is missing. The files are opened by ascending number. A rotation
+    moves files only to higher numbers, so no file is missed. A file that is renamed in the meantime may be opened
+    twice, but is returned only once.
     """
     files: list[_File] = []
     number, last = 1, _last_number(path)

@@ -55,7 +55,7 @@ def configuration(
 
     ``root`` is the container's root directory. ``dev`` holds the directory that is mounted at /dev, and the canonical
     path of /dev in ``root``. ``cwd`` is the working directory, ``identity`` is the user of the command. ``mounts`` are
-    the bind mounts.
+    the bind mounts. ``spec`` is the container's description (`ProcessSpec`) as JSON values.
     """
     capabilities = capability_mask(spec["cap_add"], spec["cap_drop"], privileged=spec["privileged"])
     namespaces = ["ipc", "uts", "mount", "cgroup", *([] if spec["pid_host"] else ["pid"])]
@@ -81,10 +81,11 @@ def configuration(
 def process(
     argv: Sequence[str], env: Mapping[str, str], cwd: str, identity: Identity, capabilities: int, *, tty: bool
 ) -> Json:
-    """Return the OCI description of a process; ``capabilities`` is a bit mask, ``cwd`` the working directory.
+    """Return the OCI description of a process that executes ``argv`` with the environment ``env``.
 
-    A process of a user other than root has no capabilities at first. It may gain capabilities of the bounding set when
-    it executes a set-user-ID file, or a file with capabilities.
+    ``cwd`` is the working directory. ``capabilities`` is a bit mask. A process of a user other than root has no
+    capabilities at first. It may gain capabilities of the mask (its bounding set) when it executes a set-user-ID file,
+    or a file with capabilities.
     """
     names = capability_names(capabilities)
     held = [] if identity.uid else names

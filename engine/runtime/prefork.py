@@ -23,8 +23,8 @@ If the work ends earlier, the next idle child is forked at the end of the work.
 class IdleChild:
     """Forks an idle child in advance, and keeps at most one.
 
-    ``work`` is the function that runs in the child. It gets the child's end of a socket pair to the parent. `receive`
-    waits there for a file descriptor, from which the child reads its work.
+    ``work`` is the function that runs in the child. It gets the child's end of a socket pair to the parent. ``work``
+    calls `receive`, which waits at this end for a file descriptor. The child reads its work from this descriptor.
     """
 
     def __init__(self, work: Callable[[socket.socket], NoReturn]) -> None:

@@ -15,11 +15,12 @@ _CHUNK = 32768
 
 
 def relay(master: int, child: int, stdio: Stdio, request: ExecCreate) -> bool:
-    """Copy between the user's terminal and a command's terminal; ``master`` is the master of the command's terminal.
+    """Copy between the user's terminal and the terminal of a command that runs in a container.
 
-    Returns False after the command (the process ``child``) has ended and all its output was read. Returns True if the
-    user has detached, or if the command was started detached. The command then continues and keeps its terminal. Closes
-    ``master`` in all cases.
+    ``master`` is a file descriptor of the master of the command's terminal; it is closed in all cases. ``child`` is the
+    pid of the process that ends with the command. Returns False after this process has ended and all output was read.
+    Returns True if the user has detached, or if the command was started detached. The command then continues and keeps
+    its terminal.
     """
     with ExitStack() as stack:
         stack.callback(os.close, master)
@@ -39,7 +40,8 @@ def relay(master: int, child: int, stdio: Stdio, request: ExecCreate) -> bool:
 def _copy(master: int, ended: int, stdio: Stdio, request: ExecCreate) -> bool:
     """Copy between both terminals until the command ends or the user detaches; return whether the user detached.
 
-    ``master`` is the master of the command's terminal. ``ended`` is a pidfd of the command.
+    ``master`` is a file descriptor of the master of the command's terminal. ``ended`` is a pidfd of the process that
+    ends with the command.
     """
     keys = terminal.DetachKeys() if request.detach_keys else None
     stdin, open_output = request.attach_stdin, True
@@ -63,10 +65,10 @@ def _copy(master: int, ended: int, stdio: Stdio, request: ExecCreate) -> bool:
 def _leave_reader(master: int, *, own_session: bool) -> None:
     """Fork a process that reads the output of the command's terminal until no process has the terminal open.
 
-    Without this reader, the kernel would send SIGHUP to the command when ``master``, the terminal's master, is closed.
-    With ``own_session``, the reader gets a new session, outside the session of the user's terminal. Otherwise the
-    reader stays in the session of its parent. `engine.containers.detached_exec` can then tell the reader from a
-    detached command, which has a session of its own.
+    Without this reader, the kernel would send SIGHUP to the command when ``master``, the file descriptor of the
+    terminal's master, is closed. With ``own_session``, the reader gets a new session, outside the session of the user's
+    terminal. Otherwise the reader stays in the session of its parent. `engine.containers.detached_exec` can then tell
+    the reader from a detached command, which has a session of its own.
     """
     if os.fork():
         return
@@ -81,9 +83,10 @@ def _leave_reader(master: int, *, own_session: bool) -> None:
 
 
 def _copy_output(master: int, stdout: int) -> bool:
-    """Copy the available output of the command's terminal to ``stdout``; ``master`` is the master of this terminal.
+    """Copy the available output of the command's terminal to ``stdout``; return False if it is no longer open.
 
-    Returns False if no process has the terminal open.
+    Both arguments are file descriptors. ``master`` is that of the terminal's master. The result is False if no process
+    has the terminal open.
     """
     try:
         data = os.read(master, _CHUNK)

@@ -87,7 +87,8 @@ def show_unified_groups() -> None:
 def mount_root(spec: Mapping[str, Any], place: str) -> None:
     """Mount the root file system of an image or a directory at the path ``place``.
 
-    If the container is not privileged, device files in the root cannot be opened.
+    If the container is not privileged, device files in the root cannot be opened. ``spec`` is the container's
+    description (`ProcessSpec`) as JSON values.
     """
     if spec["overlay_dir"]:
         _mount_overlay(spec["rootfs"], spec["overlay_dir"], place)
@@ -114,7 +115,8 @@ def _escape(path: str) -> str:
 def populate(spec: Mapping[str, Any], sources: Sources) -> None:
     """Mount /proc, /dev, /sys and the user's binds.
 
-    This process must already be in new pid, network and IPC namespaces.
+    This process must already be in new pid, network and IPC namespaces. ``spec`` is the container's description
+    (`ProcessSpec`) as JSON values.
     """
     _mount_fresh("proc", "/proc", "proc", _STRICT)
     _populate_dev(sources.devices, privileged=spec["privileged"])

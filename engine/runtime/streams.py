@@ -221,7 +221,8 @@ class Streams:
     def _first_words(self, data: bytes, kind: int) -> bytes:
         """Return ``data``, but translate crun's message that the command cannot be executed into the message of runc.
 
-        Only the first output of a container can be such a message. ``kind`` is the stream, as a type of frame.
+        Only the first output of a container can be crun's message. ``kind`` is the type of the frames in which clients
+        get the data, such as `protocol.STDERR`.
         """
         fresh, self._fresh = self._fresh, False
         if not fresh or self._spec["rootfs"] == "/" or (kind == protocol.STDOUT and not self._spec["tty"]):

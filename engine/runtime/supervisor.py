@@ -226,9 +226,10 @@ class Supervisor:
         self._connect_early_clients(container_id, container)
 
     def _connect_early_clients(self, container_id: str, container: Container) -> None:
-        """Connect the clients that came before the request to create the container.
+        """Connect the clients that came before the supervisor got the request to create the container.
 
-        Called only after the creation, because after an error these clients must keep waiting for the next run.
+        The caller has created the container without an error. After an error, these clients keep waiting for the next
+        run.
         """
         for waiter in self._waiting.pop(container_id, []):
             self._tell_end(waiter, container)

@@ -160,7 +160,7 @@ def drop_from_bounding_set(capability: int) -> None:
 
 
 def set_capabilities(mask: int) -> None:
-    """Set the effective and permitted capabilities to ``mask``, and clear the inheritable capabilities."""
+    """Set the effective and permitted capabilities to the bit mask ``mask``, and clear the inheritable ones."""
     low, high = mask & 0xFFFFFFFF, mask >> 32
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     check(_libc.capset(header, struct.pack("=6I", low, low, 0, high, high, 0)), "capset")
