@@ -54,9 +54,10 @@ _INDEX_DEPTH = 3  # maximum depth of OCI indexes that are nested in the archive'
 
 
 class ArchivedImage(Struct, frozen=True):
-    """One image of an archive; ``references`` are the names that the archive gives it.
+    """One image of an archive; ``references`` are the names that the archive gives the image.
 
-    ``config`` is the image configuration in bytes, or b"" for a plain root file system.
+    ``layers`` are in order, the lowest layer first. ``config`` is the image configuration in bytes, or b"" for a plain
+    root file system.
     """
 
     layers: Sequence[Layer]

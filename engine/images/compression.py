@@ -82,7 +82,7 @@ _FORMATS: Sequence[tuple[Callable[[bytes], bool], Callable[[], Decompressor]]] =
 class Bounded(io.RawIOBase):
     """A stream that counts the bytes read from its source.
 
-    Raises `InvalidArgument` with the text ``too_large`` when more than ``limit`` bytes have been read.
+    When more than ``limit`` bytes have been read, raises `InvalidArgument` with the caller's error text ``too_large``.
     """
 
     def __init__(self, source: BinaryIO | io.RawIOBase, limit: int, too_large: str) -> None:

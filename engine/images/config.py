@@ -90,7 +90,10 @@ def parse_config(config: bytes) -> dict[str, Any]:
 
 
 def stored_config(record: ImageRecord) -> dict[str, Any]:
-    """Return the image configuration of a stored image; raises `InvalidArgument` and OSError."""
+    """Return the image configuration of a stored image; raises OSError if its file cannot be read.
+
+    Raises `InvalidArgument` if the file has no JSON object.
+    """
     return parse_config((Path(record.rootfs).parent / "config.json").read_bytes())
 
 

@@ -127,9 +127,9 @@ class Placer:
     def _keep_times(self, directory: bytes) -> None:
         """Save the times of a directory, because the following members change its content.
 
-        `_restore_times` restores these times. First restores the times of the directory that was saved before. As in
-        Docker, the times of a directory are lost if it is no member of the current layer. Only one directory's times
-        are saved, because the times of all directories of a malicious archive would fill the memory.
+        Before this, gives the previously saved directory its times again (`_restore_times`). As in Docker, the times of
+        a directory are lost if it is no member of the current layer. Only one directory's times are saved, because the
+        times of all directories of a malicious archive would fill the memory.
         """
         self._restore_times()
         if hash(directory) in self._named:
@@ -168,7 +168,10 @@ class Placer:
             os.close(fd)
 
     def _own_up(self, path: bytes) -> None:
-        """Record that the current layer contains ``path`` and all its parent directories."""
+        """Record that the current layer contains ``path`` and all its parent directories.
+
+        Later whiteouts of the same layer then keep these files.
+        """
         while hash(path) not in self._own:
             self._own.add(hash(path))
             path = os.path.dirname(path)

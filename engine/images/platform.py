@@ -67,7 +67,10 @@ def this_platform() -> Platform:
 
 
 def parse_platform(text: str) -> Platform:
-    """Parse ``[os/]architecture[/variant]``, or return this host's platform for ""; raises `InvalidArgument`."""
+    """Parse ``os``, or ``[os/]architecture[/variant]``; return this host's platform for "".
+
+    A missing ``os`` is linux. A missing architecture is that of this host. Raises `InvalidArgument`.
+    """
     if not text:
         return this_platform()
     parts = text.lower().split("/", 3)

@@ -49,7 +49,7 @@ class Pull:
     def resolve(self) -> Message:
         """Ask the registry for the manifest of the reference; return the progress message "Pulling from …".
 
-        Raises `EngineError`.
+        Raises `EngineError` if skopeo fails, or if the manifest is invalid or has another digest than the reference.
         """
         tag = f"@{self.reference.digest}" if self.reference.digest else f":{self.reference.tag or 'latest'}"
         data = self._skopeo.manifest(tag)
@@ -137,7 +137,7 @@ class _Progress:
                 yield _layer_message("Downloading", digest, {"current": current, "total": total})
 
     def completed(self) -> Iterator[Message]:
-        """Yield a message for each layer that was not yet complete in the last call of `messages`."""
+        """Yield the last messages of each layer that was not yet complete in the last call of `messages`."""
         yield from self._complete(list(self._missing))
 
     def _complete(self, digests: Sequence[str]) -> Iterator[Message]:

@@ -80,7 +80,10 @@ def write_archive(images: Sequence[SavedImage], target: BinaryIO, work: Path) ->
 
 
 def _config(record: ImageRecord, diff_id: str) -> bytes:
-    """Return the configuration of an image for the archive, in which the image has only the layer ``diff_id``."""
+    """Return the configuration of an image for the archive, in which the image has only one layer.
+
+    ``diff_id`` is the hexadecimal SHA-256 digest of this layer.
+    """
     document = stored_config(record)
     document["rootfs"] = {"type": "layers", "diff_ids": [f"sha256:{diff_id}"]}
     document["history"] = [{"created": document.get("created"), "comment": "hawse save: all layers as one"}]

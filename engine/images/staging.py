@@ -57,7 +57,10 @@ def spool(source: BinaryIO, target: BinaryIO, limits: Limits) -> None:
 
 
 def stage_download(pull: Pull, work: Path, limits: Limits) -> Staged:
-    """Check and unpack the image that ``pull`` has downloaded into the working directory ``work``."""
+    """Check and unpack the image that ``pull`` has downloaded into the working directory ``work``.
+
+    Raises `InvalidArgument` for an invalid image, or above a limit.
+    """
     manifest_digest = pull.manifest_digest.removeprefix("sha256:")
     with downloaded_image(str(work / "download"), manifest_digest) as image:
         (staged,) = stage([image], work, limits)

@@ -194,7 +194,7 @@ class ImageStore:
         """Remove unused images; return the entries as `remove` does, and the size of the removed images in bytes.
 
         Removes only images without a tag. With the filter ``dangling=false``, removes all unused images. Raises
-        `InvalidArgument`.
+        `InvalidArgument` for an invalid filter.
         """
         check_image_prune(filters)
         with self._store.read() as reader:

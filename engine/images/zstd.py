@@ -46,7 +46,10 @@ def load() -> ctypes.CDLL | None:
 
 
 class ZstdDecompressor:
-    """Decompresses one zstd frame, with the interface of the bz2 and lzma decompressors; raises ValueError."""
+    """Decompresses one zstd frame, with the interface of the bz2 and lzma decompressors.
+
+    Raises ValueError if the compressed data is invalid.
+    """
 
     def __init__(self) -> None:
         library = load()
