@@ -84,8 +84,8 @@ class Reader(Protocol):
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
         """Return all networks, in any phase (planned, creating, live or removing).
 
-        ``driver`` limits the result to the networks of that driver. ``with_options`` limits the result to networks that
-        have driver options.
+        ``driver`` limits the result to the networks of that driver; "" means all drivers. ``with_options`` limits the
+        result to networks that have driver options.
         """
 
     def network_summaries(self, phases: Sequence[str]) -> list[NetworkSummary]:
@@ -115,7 +115,13 @@ class Reader(Protocol):
         """
 
     def containers(self, *, with_links: bool = False, adopted: bool = False) -> list[ContainerRecord]:
-        """Return all containers, or only those with legacy links, or only namespaces that hawse did not create."""
+        """Return all containers; with one of the two arguments, only some of them.
+
+        - ``with_links``: only containers with legacy links (``--link``)
+        - ``adopted``: only containers whose network namespace was not created by hawse
+
+        If both are True, ``adopted`` has no effect.
+        """
 
     def container(self, container_id: str) -> ContainerRecord | None:
         """Return the container with this full id, or None if there is none."""
@@ -130,7 +136,7 @@ class Reader(Protocol):
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
         """Return the endpoints of a network, of a container, or of a container on a network.
 
-        Without arguments, return all endpoints.
+        An empty argument does not limit the result. Without arguments, all endpoints are returned.
         """
 
     def container_names(self, network_id: str) -> dict[str, str]:
@@ -149,7 +155,7 @@ class Reader(Protocol):
         """Return the host ports of all endpoints except the endpoint ``except_endpoint``."""
 
     def addresses(self, pool: str) -> list[int]:
-        """Return the used addresses of a subnet as integers, ascending.
+        """Return the reserved addresses of a subnet as integers, ascending.
 
         ``pool`` names the subnet: the network's id, a slash and the subnet, such as "ID/172.18.0.0/16".
         """

@@ -42,7 +42,7 @@ def as_text(words: str) -> str:
 
 
 def decode(kind: type[T], document: str) -> T:
-    """Return the instance of the class ``kind`` that a JSON document describes; raises `CodecError` if it has none."""
+    """Convert a JSON document to an instance of the class ``kind``; raises `CodecError` if it cannot be converted."""
     hint: Any = kind
     try:
         record: T = _decoder(hint).decode(document)

@@ -115,8 +115,8 @@ def set_notice(notice: Notice | None) -> None:
 class Wait:
     """A context manager around a loop that waits for a lock; each turn of the loop calls `check`.
 
-    ``what`` describes the command that holds the lock. ``holder`` returns the pid of the process that holds the lock,
-    or 0 if that process is not found.
+    ``what`` describes the command that holds the lock, such as "another command that writes the store". ``holder``
+    returns the pid of the process that holds the lock, or 0 if that process is not found.
     """
 
     def __init__(self, what: str, holder: Callable[[], int]) -> None:

@@ -94,7 +94,10 @@ def new_store(path: Path, sequences: Mapping[str, int] = MappingProxyType({})) -
 
 @contextmanager
 def _no_writers(store: Path) -> Iterator[None]:
-    """Prevent writes of commands while the ``with`` block runs; no effect for a store that SQLite cannot open."""
+    """Prevent writes of commands while the ``with`` block runs; no effect for a store that SQLite cannot lock.
+
+    Raises Unavailable if a command locks the store for longer than `LOCK_SECONDS`.
+    """
     if not _has_magic(store):
         yield
         return
@@ -177,7 +180,7 @@ def _replace(store: Path, repaired: Path, aside: str) -> list[str]:
 
 
 def _started_name(store: Path, repaired: Path) -> str:
-    """Return the name that a killed repair gave to the old file before it could rename the file's log, or "".
+    """Return the path under which a killed repair kept the old file, if it had no time to move the file's log, else "".
 
     ``repaired`` is the complete file that the killed repair has written. An old file that an earlier repair has kept is
     not returned: its ctime, the time of its rename, is before the ctime of ``repaired``.

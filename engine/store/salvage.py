@@ -67,7 +67,10 @@ class Salvaged(Struct):
     backup: Salvaged | None = None
 
     def is_older_than(self, other: Salvaged) -> bool:
-        """Return whether ``other``, such as the backup, has newer rows, which this store has lost."""
+        """Return whether ``other``, such as the backup, has newer rows, which this store has lost.
+
+        This is the case if ``other`` has a higher number in ``sequences`` for any table.
+        """
         return any(number > self.sequences.get(table, 0) for table, number in other.sequences.items())
 
 

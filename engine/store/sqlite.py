@@ -99,9 +99,9 @@ connection from this queue, and then checks the connection's key. Therefore two 
 def connection_key(path: Path, busy_seconds: float) -> ConnectionKey:
     """Return the key for connections to the store's file. The key contains the file's current device and inode.
 
-    ``busy_seconds`` is the time for which such a connection waits for a lock.
-    Raises FileNotFoundError if the file does not exist, and `Damaged` if it is empty or not a regular file. Raises
-    PermissionDenied if the file belongs to another user, or if another user can write to it.
+    ``busy_seconds`` is the time for which a connection with this key waits for a lock. Raises FileNotFoundError if the
+    file does not exist, and `Damaged` if it is empty or not a regular file. Raises PermissionDenied if the file belongs
+    to another user, or if another user can write to it.
     """
     file = os.lstat(path)
     require_own_file(path, file)
@@ -198,8 +198,8 @@ class SqliteStore:
     def _connection(self, begin: str) -> Iterator[sqlite3.Connection]:
         """Yield a connection on which a transaction has begun with the SQL statement ``begin``.
 
-        The caller's ``with`` block commits the transaction. If the block raises an exception, the connection is closed,
-        which rolls the transaction back.
+        The caller must commit the transaction in its ``with`` block. If the block raises an exception, the connection
+        is closed, which rolls the transaction back.
         """
         try:
             key, connection = self._begun(begin)

@@ -87,8 +87,8 @@ class SqliteReader:
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
         """Return all networks, in any phase (planned, creating, live or removing).
 
-        ``driver`` limits the result to the networks of that driver. ``with_options`` limits the result to networks that
-        have driver options.
+        ``driver`` limits the result to the networks of that driver; "" means all drivers. ``with_options`` limits the
+        result to networks that have driver options.
         """
         where = ("driver = ?" if driver else "1") + (" AND with_options" if with_options else "")
         return self._select(NetworkRecord, "networks", where, *filter(None, [driver]))
@@ -134,7 +134,13 @@ class SqliteReader:
         return self._find(NetworkRecord, "networks", reference, reference)
 
     def containers(self, *, with_links: bool = False, adopted: bool = False) -> list[ContainerRecord]:
-        """Return all containers, or only those with legacy links, or only namespaces that hawse did not create."""
+        """Return all containers; with one of the two arguments, only some of them.
+
+        - ``with_links``: only containers with legacy links (``--link``)
+        - ``adopted``: only containers whose network namespace was not created by hawse
+
+        If both are True, ``adopted`` has no effect.
+        """
         return self._select(
             ContainerRecord, "containers", "with_links" if with_links else "adopted" if adopted else "1"
         )
@@ -158,7 +164,7 @@ class SqliteReader:
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
         """Return the endpoints of a network, of a container, or of a container on a network.
 
-        Without arguments, return all endpoints.
+        An empty argument does not limit the result. Without arguments, all endpoints are returned.
         """
         criteria = {"network_id": network_id, "container_id": container_id}
         conditions = {column: value for column, value in criteria.items() if value}
@@ -195,7 +201,7 @@ class SqliteReader:
         return [PortRecord(*row) for row in rows]
 
     def addresses(self, pool: str) -> list[int]:
-        """Return the used addresses of a subnet as integers, ascending.
+        """Return the reserved addresses of a subnet as integers, ascending.
 
         ``pool`` names the subnet: the network's id, a slash and the subnet, such as "ID/172.18.0.0/16".
         """
