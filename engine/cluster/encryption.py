@@ -29,7 +29,7 @@ def is_encrypted(record: NetworkRecord) -> bool:
 
 
 def has_tunnels(record: NetworkRecord) -> bool:
-    """Return whether hosts send the network's packets through tunnels.
+    """Return whether hosts send the network's packets through WireGuard tunnels: only on an encrypted network.
 
     An encrypted network without a VXLAN id has no tunnels: the record is invalid, and no driver activates the network.
     """
@@ -37,7 +37,7 @@ def has_tunnels(record: NetworkRecord) -> bool:
 
 
 def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
-    """Return a network's specification for this host's driver; for an encrypted network, it includes the tunnels.
+    """Return a network in the form that this host's driver uses; an encrypted network has WireGuard settings in it.
 
     ``nodes`` are the node records of all hosts of the cluster.
     """
@@ -76,10 +76,13 @@ def port(record: NetworkRecord) -> int:
 
 
 def port_of(vni: str) -> int:
-    """Return the UDP port of the tunnels of a network whose first VXLAN id is ``vni``."""
+    """Return the UDP port of the tunnels of a network whose first VXLAN id is ``vni``, a decimal number as text."""
     return FIRST_PORT + (int(vni) - FIRST_VNI) % PORTS
 
 
 def tunnel_address(index: int) -> str:
-    """Return the address that the host with the node index ``index`` has inside every tunnel."""
+    """Return the IP address that a host has inside the WireGuard tunnels; it is the same on all encrypted networks.
+
+    ``index`` is the host's node index, a number that no other host has.
+    """
     return str(TUNNELS[index])

@@ -224,7 +224,8 @@ def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Jso
 def used_addresses(host: Host, record: NetworkRecord) -> list[IPAddress]:
     """Return the addresses of a cluster network that are reserved or in use on any host; [] for any other network.
 
-    Gateways and auxiliary addresses are reserved. The addresses in use are those in `current_view`.
+    Gateways and auxiliary addresses are reserved. The addresses in use are read from the etcd store. If the store does
+    not answer, they come from the snapshot that this host saved last.
     """
     if record.scope != SWARM:
         return []
@@ -300,9 +301,9 @@ def _shut(host: Host, network: NetworkRecord) -> None:
 
 
 def _import_again(host: Host, networks: Sequence[NetworkRecord], membership: ClusterMembership) -> None:
-    """Record again those of ``networks`` that have no record on this host any more.
+    """Restore the records of ``networks`` in the local store, if another command has deleted them.
 
-    Another command has deleted such a record, because no endpoint on this host used the network.
+    A command deletes the record of a cluster network when no endpoint on this host uses the network any more.
     """
     with host.store.read() as reader:
         dropped = [n for n in networks if reader.network(n.id) is None]
@@ -384,7 +385,10 @@ def is_gateway(network: NetworkRecord) -> bool:
 
 
 def concerns_gateway(joined: Iterable[NetworkRecord]) -> bool:
-    """Return whether a sandbox on the networks ``joined`` may have to join or leave the gateway bridge."""
+    """Return whether a sandbox may have to join or leave the gateway bridge, docker_gwbridge.
+
+    ``joined`` are the networks of the sandbox.
+    """
     return any(n.driver == "overlay" or is_gateway(n) for n in joined)
 
 
@@ -398,8 +402,9 @@ def needs_gateway(joined: Sequence[NetworkRecord]) -> bool:
 
 
 def shown_name(network: NetworkRecord, container: ContainerRecord) -> str:
-    """Return the endpoint name that inspect shows for a container on ``network``.
+    """Return the endpoint name that the command inspect shows for a container on ``network``.
 
-    On the gateway bridge, the name is built from the sandbox id. On other networks, the container's name is shown.
+    On the gateway bridge (docker_gwbridge), the name is built from the sandbox id. On other networks, it is the
+    container's name.
     """
     return f"gateway_{names.short_id(container.sandbox_id)}" if is_gateway(network) else container.name

@@ -111,7 +111,7 @@ def mac(network_id: str, address: str) -> str:
 
 
 def serial(network_id: str, subnet: str) -> str:
-    """Return the etcd key that holds the last address allocated from a subnet."""
+    """Return the etcd key that holds the last address allocated from ``subnet`` (a text such as 10.0.1.0/24)."""
     return f"{SERIAL}{network_id}/{subnet}"
 
 

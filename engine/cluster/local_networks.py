@@ -152,9 +152,9 @@ def deactivate_if_unused(host: Host, network_id: str, timeout: float = LOCK_TIME
 
 
 def deactivate_all_unused(host: Host, timeout: float) -> bool:
-    """Delete this host's kernel objects of cluster networks that are active but have no endpoint on this host.
+    """Delete this host's kernel objects of cluster networks that no endpoint on this host uses.
 
-    Killed commands have left such networks. Returns whether there were any. Waits up to ``timeout`` seconds for running
+    A killed command may have left them. Returns whether there were any. Waits up to ``timeout`` seconds for running
     commands, then raises `Unavailable`.
     """
     with host.store.read() as reader:

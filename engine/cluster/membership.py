@@ -72,7 +72,10 @@ def save(where: Path, membership: ClusterMembership) -> None:
 
 
 def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership]) -> ClusterMembership | None:
-    """Apply ``change`` to this host's membership record; return the new record, or None if there is no record."""
+    """Apply ``change`` to this host's membership record; return the new record, or None if there is no record.
+
+    ``root`` is HAWSE_ROOT. The lock of the cluster directory is held during the change.
+    """
     with suppress(FileNotFoundError, NotADirectoryError), locked(root):
         known = load(root)
         if known is None:
@@ -88,8 +91,8 @@ def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership])
 def locked(root: Path) -> Iterator[None]:
     """Hold the lock of the cluster directory in the ``with`` block; raises FileNotFoundError without this directory.
 
-    The lock serialises changes by the agent's threads and by commands. Without the lock, the agent could write the
-    membership record again after ``swarm leave`` has deleted it.
+    ``root`` is HAWSE_ROOT. The lock serialises changes by the agent's threads and by commands. Without the lock, the
+    agent could write the membership record again after ``swarm leave`` has deleted it.
     """
     opened = os.open(directory(root), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -207,7 +210,7 @@ AS_MANAGER = (
 
 @contextmanager
 def connected(host: Host) -> Iterator[tuple[Client, ClusterMembership]]:
-    """Yield a client of the etcd store and this host's membership.
+    """Yield a client of the etcd store and this host's membership; the client is closed after the ``with`` block.
 
     Raises Unavailable with Docker's message if this host is in no cluster.
     """

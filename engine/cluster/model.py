@@ -47,7 +47,8 @@ class Node(Struct, frozen=True, omit_defaults=True):
     """The record in which a host describes itself; a manager sets the fields ``id``, ``role`` and ``index``.
 
     VXLAN packets for the host go to ``data_address``. A manager's server listens at ``address`` and
-    ``enrollment_port``. ``memory`` is in bytes. ``wireguard_key`` is the host's public key.
+    ``enrollment_port``. ``index`` is a small number that no other host has. ``memory`` is in bytes. ``wireguard_key``
+    is the host's public key.
     """
 
     id: str
@@ -130,8 +131,9 @@ class ClusterMembership(Struct, frozen=True, omit_defaults=True):
 
     ``managers`` are the addresses of all managers' servers. ``external`` is True if the user, and not hawse, runs the
     cluster's etcd store. Only managers have the ``urls``, ``user`` and ``password`` of an external store. ``address``
-    and ``port`` are this host's own, as other hosts reach it. VXLAN packets go to ``data_address``. ``wireguard_key``
-    is this host's private key.
+    and ``port`` are this host's own, as other hosts reach it. VXLAN packets go to ``data_address``. ``index`` is this
+    host's node index, a number that no other host has. ``wireguard_key`` is this host's private key. ``layout`` is the
+    version of the key names in etcd.
     """
 
     cluster_id: str

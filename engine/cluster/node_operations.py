@@ -126,15 +126,14 @@ def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRec
 
 
 def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord, endpoint: SharedEndpoint) -> None:
-    """Check that a worker may write ``endpoint`` on the network; raises Forbidden if not.
+    """Check that the host ``member`` may write ``endpoint`` on the network; raises Forbidden if not.
 
-    The limits depend on the number of other endpoints that the worker has on this network:
+    A manager may write any endpoint. For a worker, the limits depend on the number of other endpoints that it already
+    has on this network:
 
-    - From `MOST_LONG_NAMED`: the names of ``endpoint`` may have at most `SHORT_NAMES` characters together. If the names
-      in its present record are longer, they may keep that length.
-    - From `MOST_ENDPOINTS`: nothing may be written.
-
-    Managers are not limited.
+    - `MOST_LONG_NAMED` or more: the names of ``endpoint`` may have at most `SHORT_NAMES` characters together. If the
+      names in the endpoint's record in etcd are longer, they may keep that length.
+    - `MOST_ENDPOINTS` or more: nothing may be written.
     """
     if member.role != WORKER:
         return

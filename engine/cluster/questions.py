@@ -30,11 +30,12 @@ LONGEST_ANSWER = 16 << 10
 
 
 def ask(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Ask another host a question of ``hawse trace``; return its answer as ``{"answer": text}``.
+    """Send a question of ``hawse trace`` from the host ``member`` to another host; return ``{"answer": text}``.
 
-    ``member`` is the asking host. The argument ``question`` is the question's record as text. Blocks up to
-    `WAIT_SECONDS`. If no answer arrives in this time, the answer's text is "". Raises NotFound if the question's source
-    or target endpoint is not in the etcd store. Raises Unavailable if ``member`` has too many open questions.
+    The argument ``question`` is the question's record (`Question`) as text. The record names the asked host and two
+    endpoints: the source on ``member``, and the target on the asked host. Blocks up to `WAIT_SECONDS`. If no answer
+    arrives in this time, the answer's text is "". Raises NotFound if one of the endpoints is not in the etcd store.
+    Raises Unavailable if ``member`` has too many open questions.
     """
     requested = decode(Question, str(arguments["question"]))
     question = record_checks.check_question(replace(requested, id=new_id(), asker=member.id, lease=0))

@@ -73,9 +73,9 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
 def _read(
     client: Client, network: NetworkRecord, node: str, pools: Pools, endpoint: SharedEndpoint | None = None
 ) -> tuple[list[int], str, KeyValue | None, KeyValue | None]:
-    """Read from etcd what the reservation of an address needs; return four values.
+    """Read from etcd what the reservation of addresses for the host ``node`` (a node id) needs; return four values.
 
-    - the last allocated address of each pool, as an integer
+    - the last allocated address of each of ``pools``, as an integer; the subnet's first address if there is none
     - the address that the host itself has on the network, or ""
     - the etcd record that reserves the MAC address of ``endpoint``, or None
     - an earlier etcd record of ``endpoint``, or None
@@ -167,10 +167,10 @@ def _balancer_claims(network: NetworkRecord, node: str, address: str, pool: Pool
 
 
 def reserve_balancer(client: Client, network: NetworkRecord, node: str) -> str:
-    """Return the address that a host itself has on a network; reserve an address first if the host has none.
+    """Return the address that the host ``node`` itself has on a network; reserve an address first if it has none.
 
-    A host needs this address on Docker's ingress network, on which the host has no endpoint. Return "" if the network
-    has no subnet, so that the record of such a network cannot stop the join of a host.
+    ``node`` is a node id. A host needs this address on Docker's ingress network, on which the host has no endpoint.
+    Return "" if the network has no subnet, so that the record of such a network cannot stop the join of a host.
     """
     pools = pools_for_endpoint(network, "", "")[:1]
     if not pools:
@@ -209,10 +209,10 @@ def _claimed(endpoint: SharedEndpoint) -> list[str]:
 
 
 def release(client: Client, network_id: str, node: str, identity: str) -> None:
-    """Delete the endpoint with the id ``identity`` and release its addresses; idempotent.
+    """Delete the endpoint ``identity`` (an id) of the host ``node`` (a node id), and release its addresses; idempotent.
 
-    If no endpoint of the host is left on the network, the host's own address is released too. Raises Unavailable if
-    the records change during each attempt.
+    If no endpoint of the host is left on the network, the host's own address is released too. Raises Unavailable if the
+    records change during each attempt.
     """
     key = keys.endpoint(network_id, node, identity)
     for _ in range(ATTEMPTS):

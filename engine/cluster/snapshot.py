@@ -115,7 +115,11 @@ class View(Struct, frozen=True, dict=True):
         return {i for i in {*here, *there} if here.get(i) is not there.get(i)}
 
     def endpoints_on_other_hosts(self, network_id: str, node: str) -> list[SharedEndpoint]:
-        """Return a network's endpoints in sandboxes of all hosts that have a lease, except the host ``node``."""
+        """Return a network's endpoints on all hosts except the host ``node`` (a node id).
+
+        Endpoints on hosts without a lease in etcd (`alive`) are left out. So are endpoints that are in no sandbox and
+        only keep their addresses (``former``).
+        """
         return [e for e in self.endpoints(network_id) if e.node != node and not e.former]
 
 

@@ -252,9 +252,10 @@ class Client:
         return self._answered(lambda connection: connection.post(path, body))
 
     def fetch(self, path: str, body: Json) -> bytes:
-        """Post a call as `call` does, but return the bytes of the answer without parsing them.
+        """Post the call ``path`` (such as /v3/kv/range) to any ready member, and return the answer as unparsed bytes.
 
-        The caller forwards these bytes to another host.
+        The caller forwards these bytes to another host. If the token has expired, the client gets a new token and
+        repeats the call.
         """
         return self._answered(lambda connection: connection.fetch(path, body))
 
@@ -313,7 +314,7 @@ class Client:
         return connection
 
     def _open(self, url: str) -> EtcdConnection:
-        """Connect to one member and make a first call; raises an error if the member is not ready.
+        """Connect to the member at ``url`` and make a first call; raises an error if the member is not ready.
 
         The first call needs a quorum. Therefore a member that cannot reach the other members is not ready.
         """

@@ -38,7 +38,7 @@ KINDS: dict[str, type[EngineError]] = {
 
 
 def refusal(message: str, code: int) -> Unavailable:
-    """Return the exception for an error answer of etcd with the gRPC status ``code``.
+    """Return the exception for an error answer of etcd with the text ``message`` and the gRPC status ``code``.
 
     It is EtcdUnavailable if the status means that etcd is unavailable, and otherwise EtcdError.
     """

@@ -80,9 +80,9 @@ class EtcdConnection:
         return _checked(200, self.fetch(path, body))
 
     def fetch(self, path: str, body: Json) -> bytes:
-        """Post a request and return the body of the answer as bytes, so that the caller can forward it.
+        """Post the request ``body`` to the URL path ``path``, and return the body of the answer as unparsed bytes.
 
-        Raises the same errors as `post`.
+        The caller can forward these bytes. Raises the same errors as `post`.
         """
         self.send(path, body)
         status, chunked, length = self._head()
@@ -92,9 +92,10 @@ class EtcdConnection:
         return data
 
     def stream(self, path: str, body: Json) -> Iterator[Json]:
-        """Post a request and yield the JSON lines of the answer until the member ends the answer.
+        """Post the request ``body``, and yield the JSON lines of the answer until the member ends the answer.
 
-        A member also ends the answer when it loses its quorum. Raises OSError if the connection fails.
+        ``path`` is the URL path. A member also ends the answer when it loses its quorum. Raises OSError if the
+        connection fails.
         """
         self.send(path, body)
         status, chunked, length = self._head()
@@ -111,7 +112,7 @@ class EtcdConnection:
         self._socket.settimeout(seconds)
 
     def send(self, path: str, body: Json) -> None:
-        """Post a request and return before the answer arrives."""
+        """Post the request ``body`` to the URL path ``path``, and return without waiting for the answer."""
         data = json.dumps(body).encode()
         head = [f"POST {path} HTTP/1.1", f"Host: {self._authority}", f"Content-Length: {len(data)}", NEEDS_LEADER]
         head.append(f"{LAYOUT_HEADER}: {LAYOUT}")
@@ -229,7 +230,10 @@ def _connected_locally(path: str, timeout: float) -> socket.socket:
 
 
 def _number(text: bytes, base: int) -> int:
-    """Return the number that a header or a chunk declares, in base ``base``; raises ConnectionError for other text."""
+    """Parse a number of the HTTP protocol, such as the size of a chunk; raises ConnectionError for other text.
+
+    ``base`` is 10 or 16, the base in which ``text`` is written.
+    """
     try:
         return int(text, base)
     except ValueError as error:
