@@ -49,8 +49,8 @@ def _authority_key(root: Path) -> str:
 def is_due(root: Path) -> bool:
     """Return whether this host's certificates must be renewed, because half of their lifetime is over.
 
-    Certificates that are not valid yet must be renewed too: a manager has issued them while its clock was wrong.
-    Returns False if the certificate cannot be read.
+    ``root`` is HAWSE_ROOT. Certificates that are not valid yet must be renewed too: a manager has issued them while its
+    clock was wrong. Returns False if the certificate cannot be read.
     """
     with suppress(OSError, ValueError):
         certificate = (memberships.directory(root) / memberships.NODE).read_text()

@@ -33,7 +33,7 @@ If its standard input ends earlier, the script ends without executing the progra
 def run_directory(run: Path) -> Path:
     """Return the directory with the pid files and logs of etcd and the manager's server; create it if it is missing.
 
-    The directory has mode 0700.
+    ``run`` is HAWSE_RUN. The directory has mode 0700.
     """
     path = run / "cluster"
     make_private_directory(path)
@@ -52,11 +52,11 @@ def pid_of(run: Path, name: str) -> int:
 
 
 def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/")) -> bool:
-    """Start the process ``name`` in its own session, if it does not run; return whether it was started.
+    """Start the process ``name`` ("etcd" or "server") if it does not run; return whether it was started.
 
-    ``argv`` is its command line, ``directory`` its working directory. A lock prevents two callers from starting the
-    process twice. The process executes the program of ``argv`` only after its pid file is written. Therefore a killed
-    caller cannot leave a process without a pid file.
+    The process gets its own session. ``run`` is HAWSE_RUN. ``argv`` is the command line of the process, ``directory``
+    its working directory. A lock prevents two callers from starting the process twice. The process executes the program
+    of ``argv`` only after its pid file is written. Therefore a killed caller cannot leave a process without a pid file.
     """
     with locked(run, "process", name):
         if is_running(run, name):
@@ -89,7 +89,8 @@ def reap(run: Path, name: str) -> None:
 def stop(run: Path, name: str, timeout: float = STOP_TIMEOUT_SECONDS) -> None:
     """End the process ``name`` with SIGTERM, wait until it has ended, and delete its pid file; idempotent.
 
-    If the process still runs after ``timeout`` seconds, the process gets SIGKILL.
+    ``name`` is "etcd" or "server", and ``run`` is HAWSE_RUN. If the process still runs after ``timeout`` seconds, the
+    process gets SIGKILL.
     """
     note = _note(run, name)
     deadline = time.monotonic() + timeout
@@ -108,9 +109,10 @@ def stop(run: Path, name: str, timeout: float = STOP_TIMEOUT_SECONDS) -> None:
 
 
 def last_log_line(run: Path, name: str) -> str:
-    """Return the last line of a process's log, or "" without a log; the error for a failed start shows this line.
+    """Return the last line of the log of the process ``name`` ("etcd" or "server"), or "" without a log.
 
-    Of a JSON line, only the error or the message is returned. The result has at most 500 characters.
+    The error for a failed start shows this line. Of a JSON line, only the error or the message is returned. The result
+    has at most 500 characters.
     """
     with suppress(OSError):
         lines = (run_directory(run) / f"{name}.log").read_text(errors="replace").strip().splitlines()

@@ -40,7 +40,7 @@ class Manager(Struct, frozen=True):
 
 
 def parse_manager(text: str) -> Manager:
-    """Parse ``HOST[:PORT]``; raises InvalidArgument if the port is not valid.
+    """Parse ``HOST[:PORT]``, with 2377 as the default port; raises InvalidArgument if the port is not valid.
 
     An IPv6 address with a port needs brackets.
     """

@@ -89,7 +89,7 @@ def arguments(where: Path, member: EtcdMember) -> list[str]:
 def start(run: Path, where: Path, member: EtcdMember) -> None:
     """Start the etcd member unless it runs, and save the command line for later starts.
 
-    ``where`` is the directory of the cluster's files.
+    ``run`` is HAWSE_RUN, and ``where`` is the directory of the cluster's files.
     """
     command = arguments(where, member)
     membership.write_private(where / "etcd.argv", "\0".join(command))
@@ -172,8 +172,8 @@ def _add_learner(client: Client, peer: str) -> dict[str, Any]:
 def promote(run: Path, client: Client, name: str) -> None:
     """Make this host's etcd member a voting member as soon as it has all data of the other members.
 
-    Tries for up to `READY_TIMEOUT_SECONDS`, then raises the last error or Unavailable. Raises Unavailable at once if
-    the member's process has ended.
+    ``name`` is this host's node id, which is also the member's name. Tries for up to `READY_TIMEOUT_SECONDS`, then
+    raises the last error or Unavailable. Raises Unavailable at once if the member's process has ended.
     """
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while True:

@@ -22,7 +22,7 @@ from engine.swarm.enrollment import Manager
 
 
 def describe_host(membership: ClusterMembership, tunnel_key: str) -> Node:
-    """Return a new node record of this host; ``tunnel_key`` is the host's public WireGuard key."""
+    """Return a node record that describes this host; ``tunnel_key`` is the host's public WireGuard key."""
     now = timestamps.now()
     return Node(
         id=membership.node_id,

@@ -254,10 +254,11 @@ def _take_place(
 
 
 def _withdraw(host: Host) -> None:
-    """Delete the records of an incomplete init or join from the etcd store, if this host has one.
+    """Delete the records that an incomplete init or join of this host has written to the etcd store.
 
-    Because the etcd member of a join may already have a vote, the member is removed before its data is deleted.
-    Otherwise the cluster could lose its quorum. EngineError and CodecError are ignored.
+    Does nothing if this host has no incomplete init or join. Because the etcd member of a join may already have a vote,
+    the member is removed before its data is deleted. Otherwise the cluster could lose its quorum. EngineError and
+    CodecError are ignored.
     """
     where = memberships.directory(host.root)
     created, joined = _incomplete(where / CREATING), _incomplete(where / JOINING)
@@ -274,7 +275,7 @@ def _withdraw(host: Host) -> None:
 
 
 def _incomplete(file: Path) -> ClusterMembership | None:
-    """Return the membership in the file of an incomplete init or join, or None if the file does not exist.
+    """Return the membership that an incomplete init or join has saved in ``file``, or None if the file does not exist.
 
     Also returns None if another version of hawse wrote the file.
     """
@@ -459,7 +460,10 @@ def _enter(host: Host, membership: ClusterMembership) -> None:
 
 
 def _abandon(host: Host) -> None:
-    """End a membership of this host, even an incomplete one: stop the cluster's processes and delete its files."""
+    """Stop this host's processes of the cluster and delete its cluster files; also after an incomplete init or join.
+
+    Sends no request to the etcd store. The files include the data of this host's own etcd member.
+    """
     where = memberships.directory(host.root)
     for file in (CREATING, JOINING):  # first, because a complete cluster's records must not be deleted after a kill
         with suppress(FileNotFoundError, NotADirectoryError):

@@ -59,7 +59,7 @@ def repair(host: Host, record: NetworkRecord, membership: ClusterMembership, cli
 
 
 def spans_hosts(host: Host, record: NetworkRecord) -> bool:
-    """Return whether the network can have endpoints on other hosts. Its driver then keeps peer tables for them."""
+    """Return whether the network can have endpoints on other hosts, so that its driver keeps peer tables for them."""
     return record.scope == SWARM and isinstance(host.driver(record.driver), PeerProgrammer)
 
 

@@ -38,10 +38,10 @@ def role_of(tokens: Tokens, secret: str) -> str:
 
 
 def admitted_role(client: Client, request: Json) -> str:
-    """Return the role that the token in a joining host's request gives, or "" if the host must be refused.
+    """Return the role ("worker" or "manager") that a joining host gets, or "" if the host must be refused.
 
-    ``request`` is the request's JSON body. A host is refused if its token is invalid, or if it asks for another role
-    than the token gives.
+    ``request`` is the JSON body of the host's request. The token in it decides the role. A host is refused if its token
+    is invalid, or if it asks for another role than the token gives.
     """
     entry = client.get(keys.TOKENS)
     role = role_of(decode(Tokens, entry.value), str(request.get("secret", ""))) if entry else ""
@@ -100,7 +100,7 @@ def _external_store(root: Path, membership: ClusterMembership) -> Json:
 
 
 def _next_index(client: Client) -> int:
-    """Return a node index that no host has and that was not used recently."""
+    """Return a node index for a new host: a number that no host has and that was not used recently."""
     used = {decode(AdmittedHost, kv.value).index for kv in client.range(keys.MEMBERS)[0]}
     used |= {n.index for n in record_checks.all_readable(client.range(keys.NODES)[0], record_checks.read_node)}
 

@@ -106,7 +106,8 @@ class Visits:
     def _surplus(self, place: str) -> Visit | None:
         """Return the guest to disconnect before a new guest is added, or None if there is room for the new guest.
 
-        ``place`` is the new guest's address or /64. The caller holds the lock.
+        A guest is a client that has shown neither a certificate nor a valid token. ``place`` is the new guest's IPv4
+        address or IPv6 /64. The caller holds the lock.
 
         - If ``place`` has too many guests, the result is the oldest guest of ``place``.
         - Otherwise, if the server has too many guests in total, it is the oldest guest of the place with the most
