@@ -88,7 +88,7 @@ def held(run: Path, reference: str, *, force: bool) -> Iterator[NamespaceReferen
 
 
 def locked_namespace(run: Path, inode: int) -> AbstractContextManager[None]:
-    """Return a context that holds the lock of a network namespace.
+    """Return a context that holds the lock of the network namespace with the inode number ``inode``.
 
     The lock is named after the inode, so it also excludes commands that use another name for the same namespace. The
     lock is a file in the directory ``run``. It is not the namespace file itself, because any process in the namespace
@@ -105,10 +105,11 @@ def record_of(
     ``known`` is the stored record of the namespace, or None. ``requested`` has the user's settings. The caller stores
     the result together with the first endpoint.
 
-    If ``known`` is running, the result is a copy of ``known`` with the inode and the process of ``place``. ``place``
-    may also be another path of the same namespace. The copy then keeps the process of ``known``. If ``known`` is not
-    running, the result is a new record with the id ``container_id`` and the name of ``known``. If ``known`` is None,
-    the new record has the name that the user asks for, or the namespace's default name.
+    - If ``known`` is running, the result is a copy of ``known`` with the inode of ``place``. The copy also has the
+      process of ``place``, unless ``place`` is another path of the same namespace.
+    - If ``known`` is not running, the result is a new record with the id ``container_id`` and the name of ``known``.
+    - If ``known`` is None, the result is a new record with the id ``container_id``. Its name is the one that the user
+      asks for, or else the namespace's default name.
 
     Raises Conflict if the user asks for another name than that of ``known``. Raises InvalidArgument if the name that
     the user asks for is invalid.
@@ -338,9 +339,9 @@ def _opened(path: str, reference: str) -> Iterator[int]:
 
 
 def hint(name: str) -> str:
-    """Return a hint that `ip netns` has a namespace with this name, or "" if it has none.
+    """Return a hint that `ip netns` has a namespace with the name ``name``, or "" if it has none.
 
-    The hint is for a command that found no container with the name.
+    The command shows the hint if it found no container with the name.
     """
     try:
         is_there = name in os.listdir(NETNS_DIRECTORY)

@@ -137,7 +137,7 @@ def _existing(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
 
 
 def _free_name(host: Host, name: str) -> None:
-    """Remove the record with this name, if it describes the namespace of a process that has ended.
+    """Free the name ``name``: delete its record, if it describes the namespace of a process that has ended.
 
     The name can then be used again, for example by a restarted service.
     """
@@ -265,7 +265,7 @@ def _is_for(attachment: NetworkAttachment, network: NetworkRecord) -> bool:
 
 
 def rollback(host: Host, endpoint_id: str) -> None:
-    """Remove an endpoint whose creation was interrupted, and its traces in the container; idempotent.
+    """Remove the endpoint ``endpoint_id`` after an interrupted connect, and restore the container; idempotent.
 
     The network is removed from the container's configuration. If the container runs, its published ports, default
     routes and files in /etc become as they were before the connection.

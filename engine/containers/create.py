@@ -85,7 +85,10 @@ def create(host: Host, request: ContainerCreate) -> Created:
 def _new_record(
     host: Host, request: ContainerCreate, root: RootFilesystem, attachments: Sequence[NetworkAttachment]
 ) -> ContainerRecord:
-    """Return the record of the new container; raises InvalidArgument if the request has no command."""
+    """Return the record of the new container; raises InvalidArgument if there is no command to run.
+
+    The command comes from the request or from the image.
+    """
     config = _without_empty_entrypoint(merged(request.config, root.image))
     argv = [*(config.entrypoint or ()), *(config.cmd or ())]
     if not argv:
@@ -139,7 +142,7 @@ def _forwarding_warnings(host: Host, request: ContainerCreate) -> list[str]:
 
 
 def _check_hostfs_security(request: ContainerCreate) -> None:
-    """Check that a hostfs container has no seccomp profile except ``unconfined``; raises InvalidArgument.
+    """Check that a hostfs container has no seccomp profile except ``unconfined``; raises InvalidArgument if it has one.
 
     A hostfs container uses the host's own files. hawse applies seccomp profiles only to containers on images and
     directories.
@@ -150,7 +153,10 @@ def _check_hostfs_security(request: ContainerCreate) -> None:
 
 
 def _check_working_directory(root: str, path: str) -> None:
-    """Check that an existing working directory in the root file system is a directory; raises EngineError."""
+    """Check that the working directory ``path``, if it exists, is a directory; raises EngineError if it is not.
+
+    ``root`` is the container's root directory on the host, in which ``path`` is looked up. An empty ``path`` is valid.
+    """
     if path and root_paths.is_blocked(root, path):
         raise EngineError(f"Cannot mkdir: {path} is not a directory")
 
@@ -208,7 +214,7 @@ def _with_sandbox_owner(reader: Reader, link: str) -> str:
 
 
 def _check_name_is_free(host: Host, name: str) -> None:
-    """Check that no container has this name; raises Conflict.
+    """Check that no container has the name ``name``; raises Conflict if one has it.
 
     As in Docker, this check is made before the checks of binds and links. Because another command may take the name
     meanwhile, `_record` checks the name again.
@@ -336,7 +342,8 @@ def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[N
 def _main_mac(request: ContainerCreate, attachments: Sequence[NetworkAttachment]) -> str:
     """Return the MAC address that the user requested for the main network, or "" if the user requested none.
 
-    Docker also shows this address as the MAC address of the container.
+    The main network is the one that the network mode names. Docker also shows this address as the MAC address of the
+    container.
     """
     mode = request.host.network_mode
     shown = "" if mode in ("host", "none") else mode

@@ -28,7 +28,8 @@ ENDING_SECONDS = 5.0
 def disconnect(host: Host, reference: str, container: str, *, force: bool) -> None:
     """Disconnect a container from a network; ``reference`` is the network's name or id.
 
-    With ``force``, also removes the endpoint of a container that no longer exists.
+    ``container`` is the container's name or id, or a network namespace (such as ``netns:NAME``). With ``force``, also
+    removes the endpoint of a container that no longer exists.
     """
     with host.store.read() as reader:
         matches = lookup.matches(reader, container.removeprefix("/"))
@@ -55,9 +56,10 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
 
 
 def _disconnect_stopped(host: Host, record: ContainerRecord, reference: str) -> None:
-    """Remove a network from a container's configuration if the container has ended or the network no longer exists.
+    """Remove a network from the configuration of a container that has ended, or whose network no longer exists.
 
-    After ``swarm leave --force``, a running container may have a network that no longer exists.
+    ``reference`` is the network's name or id. After ``swarm leave --force``, a running container may have a network
+    that no longer exists.
     """
     with host.store.read() as reader:
         network = names.only_network(reader.find_networks(reference))

@@ -165,7 +165,7 @@ def _update_resolv_conf(
 def remove_network(
     host: Host, record: ContainerRecord, network: NetworkRecord, members: Sequence[JoinedEndpoint]
 ) -> None:
-    """Remove the lines with the container's own addresses from its /etc/hosts after it has left ``network``.
+    """Remove a container's own addresses from its /etc/hosts after the container has left ``network``.
 
     As in Docker, the lines of all networks are removed, because they all contain the container's host name. After the
     container has left a predefined network (bridge, host or none), nothing is removed, because containers have no names
@@ -213,7 +213,10 @@ def follow_links(host: Host, record: ContainerRecord) -> None:
 
 
 def remove_link(host: Host, record: ContainerRecord, alias: str) -> None:
-    """Remove the line of a legacy link from a container's /etc/hosts; idempotent."""
+    """Remove the line of a legacy link (``--link``) from a container's /etc/hosts; idempotent.
+
+    ``alias`` is the name that the link gives to its target.
+    """
     path = host.container_directory(record.id) / "hosts"
     text = _present(path)
     if text is not None:
@@ -322,8 +325,8 @@ def _write(path: Path, text: str, mode: int = 0o644) -> None:
 def _unless_held() -> Iterator[None]:
     """Ignore errors of the ``with`` block by which a container prevents a write to its /etc files (`_HELD`).
 
-    For example, the container has leased the file. Because one container must not make commands on other containers
-    fail, such a file is left unchanged.
+    The container can lease the file, for example. Such a file is left unchanged, so that one container cannot make
+    commands on other containers fail.
     """
     try:
         yield

@@ -198,7 +198,7 @@ def open_streams(host: Host, reference: str, *, stdin: bool) -> ContainerStreams
 
 
 def resize(host: Host, reference: str, rows: int, columns: int) -> None:
-    """Set the size of a running container's terminal; raises Conflict if it is not running."""
+    """Set the size of a running container's terminal, in characters; raises Conflict if it is not running."""
     record = running(host, reference)
     streams = host.runtime.open_streams(record.id, stdin=False)
     streams.resize(rows, columns)

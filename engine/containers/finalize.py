@@ -27,9 +27,9 @@ SANDBOX_ENDS = "The network namespace ends with its processes. The kernel delete
 def finalize_exit(host: Host, container_id: str, *, at_shutdown: bool = False) -> ContainerRecord | None:
     """Record a container's end and release its endpoints, if its process has ended; return the container's record.
 
-    Idempotent; the caller holds the container lock. Returns None if the container has been removed. With
-    ``at_shutdown``, the host's shutdown has stopped the process. The container's record then does not say that the user
-    stopped it.
+    Idempotent; the caller holds the container lock. Returns None if the container has been removed. If ``at_shutdown``
+    is True, the host's shutdown has stopped the process. The record then does not count this end as a stop by the user,
+    so that the restart policy can start the container after the boot.
     """
     with host.store.read() as reader:
         record = reader.container(container_id)
@@ -63,12 +63,12 @@ def finalize_exit(host: Host, container_id: str, *, at_shutdown: bool = False) -
 def _record_end(
     tx: Transaction, ended: ContainerRecord, current: ContainerRecord, state: ProcessState, *, at_shutdown: bool
 ) -> ContainerRecord:
-    """Record the end of a run with its events, and return the container's new record.
+    """Record the end of a container's run with its events, and return the container's new record.
 
-    ``ended`` is a copy of the record that the caller has read, with the end. ``current`` is the record in the store:
-    another command may have renamed or stopped the container meanwhile. ``state`` says how the runtime saw the process
-    end. If the restart policy requires another run, an intent (a record of unfinished work) for the restart is recorded
-    too.
+    ``ended`` is the record that the caller has read, with exit code, end time and new status. ``current`` is the record
+    in the store: another command may have renamed or stopped the container meanwhile. ``state`` says how the runtime
+    saw the process end. With ``at_shutdown``, the host's shutdown has stopped the process, which is no stop by the
+    user. If the new status is "restarting", an intent (a record of unfinished work) for the restart is recorded too.
     """
     stopped = ended.stopped_by_user or current.stopped_by_user
     ended = replace(ended, stopped_by_user=stopped, name=current.name)

@@ -111,9 +111,10 @@ def restore(host: Host, record: ContainerRecord) -> None:
 
 
 def _put_back(kept: Path, target: Path) -> None:
-    """Move the user's file ``kept`` back to ``target``; if the user has written a newer ``target``, remove ``kept``.
+    """Move the user's resolv.conf from ``kept`` back to ``target``, where hawse's file was.
 
-    No effect if ``kept`` is missing, or if ``target`` is still hawse's file.
+    If the user has written a newer file at ``target``, ``kept`` is deleted instead. No effect if ``kept`` is missing,
+    or if ``target`` is still hawse's file.
     """
     if not os.path.lexists(kept) or _is_ours(target):
         return
@@ -131,9 +132,10 @@ def _of_name(sandbox_path: str) -> Path | None:
 
 
 def _fill(file: Path, data: bytes) -> None:
-    """Write to a file without replacing it, because the file may be bind-mounted in other mount namespaces.
+    """Write ``data`` to a file without replacing the file, because other mount namespaces may have it bind-mounted.
 
-    ``data`` begins with `MARK`. If the write fails halfway, the file begins with `MARK` too, and can be removed later.
+    ``data`` begins with `MARK`, which identifies hawse's files. If the write fails halfway, the file begins with `MARK`
+    too, and can be removed later.
     """
     fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with open(fd, "wb") as opened:
@@ -143,9 +145,9 @@ def _fill(file: Path, data: bytes) -> None:
 
 
 def _keep(target: Path, kept: Path) -> None:
-    """Move the user's file ``target`` to ``kept``, where it replaces an older file.
+    """Move the user's resolv.conf from ``target`` to ``kept``, where it replaces an older file.
 
-    No effect if ``target`` is missing or is hawse's file.
+    hawse then writes its own file at ``target``. No effect if ``target`` is missing or is hawse's file.
     """
     if os.path.lexists(target) and not _is_ours(target):
         make_private_directory(kept.parent)

@@ -135,8 +135,8 @@ def _allocate_again(
 def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRecord) -> None:
     """Store the record of a container's endpoint, including the endpoint's published ports.
 
-    Raises KernelFailure with the same error text as `allocate` if another endpoint in the store has one of the host
-    ports.
+    Raises KernelFailure with the same error text as `allocate` if one of the host ports belongs to another endpoint in
+    the store.
     """
     with _docker_error_text(tx, record, endpoint):
         try:

@@ -78,7 +78,7 @@ def _with_ports(record: ContainerRecord, specs: Sequence[PortSpec]) -> Container
 
 
 def _open_links(host: Host, record: ContainerRecord) -> None:
-    """Open the container's exposed ports to the containers that link to it; idempotent."""
+    """Allow the containers that link to this container (``--link``) to reach its exposed ports; idempotent."""
     for member in reservation.memberships(host, record.id):
         links.open_links(host, record, member)
 
@@ -86,10 +86,10 @@ def _open_links(host: Host, record: ContainerRecord) -> None:
 def _withdraw(
     host: Host, former: ContainerRecord, member: JoinedEndpoint, added: Sequence[PortRecord], specs: Sequence[PortSpec]
 ) -> None:
-    """Undo a publication: restore the container's record ``former``, and remove the ports ``added`` from an endpoint.
+    """Undo a publication: store the container's earlier record ``former``, and unpublish the ports ``added``.
 
-    ``member`` is the endpoint with these ports. For each of ``specs``, the port settings of the publication, an event
-    "unpublish" is added.
+    ``member`` is the endpoint with these ports. ``specs`` are the port settings of the publication: an event
+    "unpublish" is added for each of them.
     """
     kept = tuple(port for port in member.endpoint.ports if port not in added)
     with host.store.write() as tx:

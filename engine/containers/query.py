@@ -102,7 +102,7 @@ def _with_image_ids(images: Sequence[ImageRecord], filters: Filters) -> Filters:
 
 
 def _live_endpoints(reader: Reader) -> tuple[dict[str, list[EndpointRecord]], dict[str, NetworkRecord]]:
-    """Return the live endpoints by container id, and the networks of these endpoints by network id."""
+    """Return the endpoints that are in a sandbox by container id, and the networks of these endpoints by network id."""
     endpoints = live_by_container(reader.endpoints())
     ids = {endpoint.network_id for of_container in endpoints.values() for endpoint in of_container}
     return endpoints, {i: n for i in ids if (n := reader.network(i)) is not None}
@@ -156,7 +156,10 @@ def _files(host: Host, record: ContainerRecord) -> ContainerFiles:
 
 
 def _layers(host: Host, record: ContainerRecord) -> dict[str, str] | None:
-    """Return the directories of the container's overlayfs by Docker's names, or None for a container without image."""
+    """Return the directories of the container's overlayfs, or None for a container without image.
+
+    They are mapped from Docker's names: LowerDir, MergedDir, UpperDir and WorkDir.
+    """
     if not record.image_id:
         return None
     layer = host.directory_of(record.id) / "layer"

@@ -17,7 +17,7 @@ from engine.validate.rename import check_rename, check_rename_not_empty, rename_
 
 
 def rename(host: Host, reference: str, name: str) -> None:
-    """Rename a container; its DNS names on all networks change in the same transaction.
+    """Rename a container to ``name``; its DNS names on all networks change in the same transaction.
 
     Links of other containers to this container are updated too. Raises Conflict if the name is taken.
     """

@@ -63,7 +63,10 @@ def starts_at_boot(record: ContainerRecord) -> bool:
 
 
 def _failed(record: ContainerRecord) -> bool:
-    """Return whether the last run failed and the maximum number of restarts is not reached."""
+    """Return whether the last run failed and the policy allows another restart.
+
+    A maximum number of restarts of 0 means that there is no limit.
+    """
     limit = record.host.restart_policy.maximum_retry_count
     return record.exit_code != 0 and (limit == 0 or record.restart_count < limit)
 

@@ -49,9 +49,9 @@ def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
 def open_host_path(run: Path, namespace: str) -> None:
     """Create the symbolic link to the host's network namespace, which inspect shows as SandboxKey in host mode.
 
-    ``namespace`` is the path /proc/PID/ns/net of a process in host mode. All containers in host mode share the link. If
-    PID 1 is in the same network namespace, the link leads to that of PID 1. The reason is that PID 1 outlives the
-    containers.
+    ``run`` is HAWSE_RUN. ``namespace`` is the path /proc/PID/ns/net of a process in host mode. All containers in host
+    mode share the link. If PID 1 is in the same network namespace, the link leads to /proc/1/ns/net. The reason is that
+    PID 1 outlives the containers.
     """
     inode = inode_of(namespace)
     if inode_of(path_of(run, HOST_SANDBOX)) != inode:
@@ -73,12 +73,13 @@ def path_of(run: Path, sandbox_id: str) -> str:
 
 
 def add(host: Host, record: ContainerRecord) -> None:
-    """Create the symbolic link /run/netns/NAME to a running container's sandbox, where NAME is its name; idempotent.
+    """Create the symbolic link /run/netns/NAME to a container's network namespace; idempotent.
 
-    Then also creates the links in /etc/netns/NAME, unless a user has this directory. If /run/netns/NAME is already in
-    use, it stays unchanged. Only a link whose target is in HAWSE_RUN/netns is replaced, because a killed command has
-    left it. Containers in host mode get no link, because it would lead to the host's own namespace. Does nothing if the
-    setting netns_names is off. Errors of the file system are ignored.
+    NAME is the name of the container, which must run. Then also creates the links in /etc/netns/NAME, unless a user has
+    this directory. If /run/netns/NAME is already in use, it stays unchanged. Only a link whose target is in
+    HAWSE_RUN/netns is replaced, because a killed command has left it. Containers in host mode get no link, because it
+    would lead to the host's own namespace. Does nothing if the setting netns_names is off. Errors of the file system
+    are ignored.
     """
     if not host.config.netns_names or record.host.network_mode == "host":
         return
@@ -109,7 +110,10 @@ def remove(host: Host, record: ContainerRecord) -> None:
 
 
 def repair(host: Host, record: ContainerRecord) -> None:
-    """Create /run/netns/NAME for a running container's present name, and remove links that a killed rename left."""
+    """Create /run/netns/NAME for a running container, and remove links with a former name that a killed rename left.
+
+    NAME is the container's present name. Idempotent.
+    """
     with suppress(OSError):
         for name in os.listdir(NETNS_DIRECTORY):
             if name != record.name:

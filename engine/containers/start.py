@@ -211,7 +211,10 @@ def _reserve(
 
 
 def _prepared(tx: Transaction, host: Host, record: ContainerRecord) -> ContainerRecord:
-    """Return the container's record for a new run: current networks, a new sandbox, and no outcome of the last run."""
+    """Return the container's record for a new run, with current networks and a new sandbox id.
+
+    Error, OOM flag and interface numbers of the last run are reset. So is the mark that the user stopped the container.
+    """
     return replace(
         record,
         attachments=tuple(_resolved(tx, host, record)),
@@ -291,7 +294,7 @@ def _with_created(host: Host, reserved: Reserved, created: CreatedProcess) -> Co
 
 
 def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
-    """Wait until the process can execute the command; return the record with its pid and network namespace."""
+    """Wait until the container's process is ready to execute the command; return the record with pid and namespace."""
     try:
         prepared = host.runtime.prepared(record.id)
     except RuntimeFailure as error:

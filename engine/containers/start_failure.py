@@ -26,7 +26,10 @@ def start_failure(error: RuntimeFailure) -> EngineError:
 
 
 def _past_path(host: Host, record: ContainerRecord) -> str:
-    """Return the path of the container's last sandbox, or "" without one; Docker shows it even after a failed start."""
+    """Return the path of the last link to the container's sandbox, or "" if the container never had a sandbox.
+
+    As in Docker, inspect shows this path as SandboxKey even after a failed start.
+    """
     return sandbox_links.path_of(host.run, record.sandbox_id) if record.sandbox_id else ""
 
 

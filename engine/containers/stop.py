@@ -62,9 +62,9 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> boo
 
 
 def _is_same_run(first: ContainerRecord, second: ContainerRecord) -> bool:
-    """Return whether two records of a container describe the same process.
+    """Return whether two records of a container describe the same process, by its pid and start time.
 
-    They differ if the process ended by itself and the restart policy started the container again meanwhile.
+    The processes differ if the first ended by itself and the restart policy started the container again meanwhile.
     """
     return (first.pid, first.pid_start) == (second.pid, second.pid_start)
 
@@ -139,9 +139,9 @@ def stop_request(
 
 
 def _mark_stopped(host: Host, container_id: str, action: str = "") -> None:
-    """Record that the user has stopped a container whose process the runtime does not know.
+    """Record that the user has stopped a container; no effect if its record does not say "running".
 
-    Also adds the event ``action``, unless ``action`` is "".
+    Used if the runtime does not know the container's process. Also adds the event ``action``, unless ``action`` is "".
     """
     with host.store.write() as tx:
         record = tx.container(container_id)
@@ -152,10 +152,10 @@ def _mark_stopped(host: Host, container_id: str, action: str = "") -> None:
 
 
 def kill(host: Host, reference: str, signal: str) -> None:
-    """Send one signal to a container's process (SIGKILL if ``signal`` is ""); raises Conflict if it is not running.
+    """Send the signal ``signal`` to a container's process; raises Conflict if the container is not running.
 
-    A container that waits for an automatic restart is stopped instead. After SIGKILL, blocks until the process has
-    ended, and records the end. The limit is `DEFAULT_TIMEOUT` seconds.
+    If ``signal`` is "", SIGKILL is sent. A container that waits for an automatic restart is stopped instead. After
+    SIGKILL, blocks up to `DEFAULT_TIMEOUT` seconds until the process has ended, and then records the end.
     """
     with error_prefix(f"cannot kill container: {reference}"):
         number = check_supported(parse_signal(signal or "SIGKILL"))
