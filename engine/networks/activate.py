@@ -179,7 +179,7 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
 
 
 def delete_planned(host: Host, network_id: str) -> None:
-    """Remove the kernel objects of a network whose phase is "planned" (recorded, but not in use); idempotent.
+    """Remove the kernel objects of a network that is recorded, but not in use (phase "planned"); idempotent.
 
     Does nothing if the network has another phase or no record. Takes the network lock.
     """

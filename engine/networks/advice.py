@@ -19,7 +19,7 @@ DOCKERS_OPTIONS = "com.docker.network."
 def lines(host: Host, request: NetworkCreate) -> Strings:
     """Return one line of advice for each setting in ``request`` that the user perhaps does not want.
 
-    Such a setting has no effect, or makes other addresses unreachable.
+    A setting is such a one if it has no effect, or makes other addresses unreachable.
     """
     return [*_unknown_options(request), *_overlaps(host, request)]
 

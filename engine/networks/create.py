@@ -313,10 +313,10 @@ def _size(config: IPAMConfig) -> tuple[int, int]:
 
 
 def used_ranges(versions: Container[int] = (4, 6)) -> dict[int, Sequence[Range]]:
-    """Return the address ranges of this host that automatic subnets must not overlap, by IP version.
+    """Return the address ranges of this host that automatic subnets must not overlap, by IP version (4 and 6).
 
-    The ranges are those of the host's interfaces, and the addresses of the host's name servers. For an IP version that
-    is not in ``versions``, the list is empty.
+    A range is (first address, last address) as integers, both included. The ranges are those of the host's interfaces,
+    and the addresses of the host's name servers. For an IP version that is not in ``versions``, the list is empty.
     """
     ranges = {version: interface_ranges(version) if version in versions else [] for version in (4, 6)}
     for server in read_host_files().servers:

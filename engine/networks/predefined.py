@@ -97,9 +97,10 @@ def follow_settings(host: Host, recorded: str) -> None:
 
 
 def _retire(host: Host, record: NetworkRecord) -> bool:
-    """Remove the default bridge's kernel objects, and set its phase to "planned"; return False if it is in use.
+    """Remove the default bridge's kernel objects; return False and change nothing if an endpoint uses the bridge.
 
-    The caller holds the network lock.
+    The phase of the bridge's record becomes "planned": recorded, but not in the kernel. The caller holds the network
+    lock.
     """
     with host.store.write() as tx:
         if tx.endpoints(network_id=record.id):
@@ -112,7 +113,10 @@ def _retire(host: Host, record: NetworkRecord) -> bool:
 
 
 def _settings(host: Host) -> str:
-    """Return one text that contains the default bridge's settings and `_own_addresses`, to detect changes."""
+    """Return one text that contains the default bridge's settings, to detect changes.
+
+    The settings are those in the configuration file, and the addresses of the user's bridge (`_own_addresses`).
+    """
     config = host.config
     keys = (config.bridge, config.bip, config.bip6, config.fixed_cidr, config.fixed_cidr_v6, config.default_gateway)
     more = (config.default_gateway_v6, config.mtu, config.icc, config.ip, config.ip_masq, config.ipv6)

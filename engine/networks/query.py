@@ -58,7 +58,7 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
 
 
 def _members(reader: Reader, record: NetworkRecord) -> Iterator[tuple[EndpointRecord, str]]:
-    """Yield the endpoints of a network that inspect shows, each with the name that inspect shows for it."""
+    """Yield those endpoints of a network that the command inspect lists, each with the name shown for it."""
     known = reader.container_names(record.id)
     gone = {container.id for container in reader.containers(adopted=True) if not still_exists(container)}
     for endpoint in reader.endpoints(network_id=record.id):

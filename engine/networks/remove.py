@@ -61,7 +61,10 @@ LOCAL = "local"
 
 
 def _remove_shared(host: Host, reference: str) -> str | EngineError | None:
-    """Remove a cluster network; return None, or the error. If the network is no cluster network, return `LOCAL`."""
+    """Remove a cluster network; return None, or the error if it cannot be removed.
+
+    ``reference`` is a name, an id or the beginning of an id. If it means no cluster network, return `LOCAL`.
+    """
     try:
         hooks.import_network(host, reference, attach=False)
         with host.store.read() as reader:
@@ -75,7 +78,10 @@ def _remove_shared(host: Host, reference: str) -> str | EngineError | None:
 
 
 def _begin(tx: Transaction, reference: str) -> str | EngineError:
-    """Record that a network is being removed; return its id, or the error if the network cannot be removed."""
+    """Record that the network ``reference`` is being removed; return its id, or the error if it cannot be removed.
+
+    ``reference`` is a name, an id or the beginning of an id.
+    """
     try:
         record = pick_network(tx.find_networks(reference), reference)
         check_network_remove(record, tx.endpoints(network_id=record.id), tx.networks() if record.config_only else ())
