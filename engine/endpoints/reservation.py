@@ -56,7 +56,7 @@ def record_joined(tx: Transaction, container: ContainerRecord, member: JoinedEnd
 
 
 def _record_leaving(tx: Transaction, member: JoinedEndpoint) -> None:
-    """Set an endpoint's phase to "leaving", so that a concurrent firewall repair does not restore its rules.
+    """Set an endpoint's phase to "leaving", so that a repair of the firewall does not restore the endpoint's rules.
 
     An endpoint in the phase "reserved" keeps this phase. A repair skips this phase too. The phase "reserved" shows that
     the endpoint has had no event "connect", even if this command is killed.
@@ -148,7 +148,7 @@ def _mac(network: NetworkRecord, requested: str, ipv4: str) -> str:
 
 
 def _from_mac(network: NetworkRecord, mac: str) -> str:
-    """Return the IPv6 address that Docker derives from a MAC address, or "" if it derives none.
+    """Return the IPv6 address that Docker derives from the MAC address ``mac``, or "" if it derives none.
 
     Docker derives one only on the default bridge. As in Docker 26.1.5, the address ends in the MAC address if the
     subnet leaves 48 bits or more for it.

@@ -152,10 +152,10 @@ def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
 
 
 def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[JoinedEndpoint]) -> None:
-    """Forbid packets of a sandbox that mix the network of a leaving endpoint with another network; idempotent.
+    """Forbid packets from a leaving endpoint's addresses on a sandbox's other networks, and the reverse; idempotent.
 
-    Such a packet is sent on one of the two networks with a source address of the other. `admit_siblings` has allowed
-    it. ``member`` is the endpoint that leaves the sandbox. ``others`` are the endpoints that stay.
+    The reverse is a packet on the leaving endpoint's network with a source address of another network. `admit_siblings`
+    has allowed both. ``member`` is the endpoint that leaves the sandbox. ``others`` are the endpoints that stay.
     """
     for driver, crossings in _crossings(host, [pair for o in others for pair in ((member, o), (o, member))]):
         with translate_driver_errors():
@@ -179,8 +179,9 @@ def _crossings(
     """Yield each driver that must allow or forbid source addresses of other networks, with these addresses.
 
     Each of ``pairs`` is two endpoints of one sandbox: packets leave through the first endpoint with a source address of
-    the second. The second value is a list with (network of the first endpoint, addresses of the second endpoint) for
-    each pair whose first network belongs to the driver. Drivers that do not implement `Multihomed` are left out.
+    the second. The addresses are a list of (network of the first endpoint, addresses of the second endpoint). It has an
+    item for each pair whose first network belongs to the driver. Drivers that do not implement `Multihomed` are left
+    out.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:
@@ -255,7 +256,10 @@ def _default_routes(
 
 
 def _default_route(member: JoinedEndpoint, version: int) -> DefaultRoute | None:
-    """Return the default route that an endpoint offers for an IP version, or None if it offers none."""
+    """Return the default route that an endpoint offers for an IP version, or None if it offers none.
+
+    ``version`` is 4 or 6.
+    """
     endpoint = member.endpoint
     of_family = {4: (endpoint.gateway4, endpoint.ipv4), 6: (endpoint.gateway6, endpoint.ipv6)}
     gateway, address = of_family[version]
@@ -345,10 +349,15 @@ def _interface_name(
 ) -> str:
     """Return the name for the container's next interface on a network.
 
-    A name that the user chose is used unchanged. Otherwise, the name is the network's prefix and the number of this
-    prefix in ``numbers``, such as eth2. There are two exceptions. In a network namespace that hawse did not create, the
-    next free name is used. If the user chose names for other interfaces of the container, the lowest free name is used,
-    as in Docker 28.
+    If the user chose a name for this interface, that name is returned. Otherwise, the name is the network's prefix and
+    a number, such as eth2. The first of these rules that applies gives the number:
+
+    - If the user chose a name for another interface of the container: the lowest number whose name is free, as in
+      Docker 28. Names that the user chose are not free.
+    - If hawse did not create the network namespace: the lowest number, from the counter upward, whose name is free.
+    - In all other cases: the counter.
+
+    The counter is the next interface number of the prefix; ``numbers`` has it by prefix.
     """
     if chosen := _chosen_name(attachment_of(container, network.id)):
         return chosen

@@ -57,14 +57,18 @@ def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> D
 def _siblings(endpoint: EndpointRecord, of_container: Sequence[EndpointRecord]) -> list[EndpointRecord]:
     """Return the other endpoints of the container to which ``endpoint`` belongs.
 
-    ``of_container`` are all endpoints of this container. If ``endpoint`` is live, only live endpoints are returned.
+    ``of_container`` are all endpoints of this container. If ``endpoint`` is in a sandbox (phase ``live``), only
+    endpoints in this phase are returned.
     """
     others = [e for e in of_container if e.id != endpoint.id]
     return [e for e in others if e.phase == "live" or endpoint.phase != "live"]
 
 
 def _links(reader: Reader, driver: str) -> Iterator[tuple[Link, bool]]:
-    """Yield each legacy link (``--link``) between two endpoints, and True if both endpoints are live, else False."""
+    """Yield each legacy link (``--link``) between two endpoints, and whether both endpoints are in their sandboxes.
+
+    Only networks of the driver ``driver`` are searched. Such links exist only on the default bridge.
+    """
     for network in reader.networks(driver=driver):
         for source, source_end, target, target_end in links.pairs(reader, network) if network.predefined else ():
             specs = endpoint_spec(source_end, source), endpoint_spec(target_end, target)
