@@ -233,9 +233,9 @@ class _Taken:
             self._ranges[key].append((ports, address))
 
     def collision(self, protocol: str, address: str, port: int) -> str | None:
-        """Return the address in use that conflicts with ``address`` for the port, or None if none conflicts.
+        """Return an address that already has the port and conflicts with ``address``, or None if there is none.
 
-        Two addresses conflict if they are equal, or if one of the two is a wildcard.
+        Two addresses conflict if they are equal, or if one of the two is a wildcard. ``protocol`` is tcp, udp or sctp.
         """
         key = protocol, family(address)
         holders = [*self._holders[key].get(port, ()), *(held for ports, held in self._ranges[key] if port in ports)]
@@ -258,8 +258,8 @@ class _Taken:
 class _Allocation(Struct):
     """The choice of host ports for one endpoint.
 
-    ``taken`` has the ports in use. ``chosen`` maps a protocol and a container port to the random host ports chosen for
-    it so far.
+    ``taken`` has the ports in use. ``chosen`` maps a protocol and the first of the container ports to the random host
+    ports chosen for it so far.
     """
 
     probe: PortProbe

@@ -86,7 +86,7 @@ class HostProbe:
         return reason
 
     def _is_own(self, protocol: str, port: int) -> bool:
-        """Return whether the agent, and no other program, has bound a port on any address.
+        """Return whether the agent has bound a port on any address, and no other program has.
 
         The agent never binds SCTP ports.
         """
@@ -103,7 +103,10 @@ class HostProbe:
         return self._read_own()
 
     def _lines(self, table: str) -> list[str]:
-        """Return the line of each socket in a file of /proc/net; [] if the kernel has no such file."""
+        """Return the line of each socket in a file of /proc/net; [] if the kernel has no such file.
+
+        ``table`` is the file's name, such as "tcp6".
+        """
         try:
             return (self._proc / table).read_text().splitlines()[1:]
         except (FileNotFoundError, IsADirectoryError):  # /proc/net/sctp is a directory

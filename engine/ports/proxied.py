@@ -35,10 +35,10 @@ class Origin(NamedTuple):
 
 
 class ProxiedPort(NamedTuple):
-    """A range of host ports that the agent forwards.
+    """A range of host ports whose packets the agent forwards to a container.
 
-    The host ports are ``first`` to ``last`` of all host addresses in the prefix ``place``. The agent forwards them to
-    the same number of container ports at the address ``target``; ``port`` is the first of these.
+    The host ports are ``first`` to ``last``, both included, of all host addresses in the prefix ``place``. The agent
+    forwards them to the same number of container ports at the address ``target``; ``port`` is the first of these.
     """
 
     protocol: str
@@ -83,7 +83,10 @@ class Forwards:
 def publishing(
     networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]
 ) -> Iterator[tuple[EndpointRecord, NetworkRecord]]:
-    """Yield the live endpoints with published ports on networks that are not internal, each with its network."""
+    """Yield the endpoints with published ports whose packets the agent may have to forward, each with its network.
+
+    These endpoints are in a sandbox (phase ``live``), on a network that is not internal.
+    """
     by_id = {network.id: network for network in networks if not network.internal}
     for endpoint in endpoints:
         network = by_id.get(endpoint.network_id)
@@ -115,9 +118,10 @@ class HostPort(NamedTuple):
 
 
 def held_ports(endpoint: EndpointRecord, network: NetworkRecord) -> Sequence[HostPort]:
-    """Return the published host ports of one endpoint that the agent holds, without long ranges (`RANGE_LIMIT`).
+    """Return those published host ports of one endpoint to which the agent binds a socket.
 
-    Networks whose gateway mode is routed or isolated publish no port on the host.
+    Ranges of more than `RANGE_LIMIT` ports are left out. Networks whose gateway mode is routed or isolated publish no
+    port on the host.
     """
     held: list[HostPort] = []
     for record in endpoint.ports:
