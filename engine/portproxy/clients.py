@@ -62,9 +62,10 @@ class ProxyFlow:
 
 
 class Flows:
-    """The UDP flows of one listener; ``ended`` is called with each removed flow before its socket is closed.
+    """The UDP flows of one listening socket.
 
-    ``quota`` counts the connections and flows of each client and group.
+    ``quota`` counts the connections and flows of each client and group. ``ended`` is called with each removed flow
+    before its socket is closed.
     """
 
     def __init__(self, quota: Quota, ended: Callable[[ProxyFlow], None]) -> None:
@@ -79,7 +80,7 @@ class Flows:
     def get(self, key: Key) -> ProxyFlow | None:
         """Return the flow with this key, or None if there is none.
 
-        ``key`` is the client's address and port, and the packed host address to which the client sent.
+        ``key`` is the client's address and port, and the host address to which the client sent, as 16 bytes.
         """
         return self._known.get(key)
 

@@ -82,7 +82,7 @@ class ForwardService:
         return bool(self._listeners)
 
     def close(self) -> None:
-        """Close the sockets and remove the redirects to them."""
+        """Close the sockets, and remove the firewall rules that redirect packets to them."""
         for listener in self._listeners.values():
             listener.close()
         if self._listeners:

@@ -85,10 +85,10 @@ class StreamListener:
                 client.close()
 
     def _admit(self, client: socket.socket, address: str) -> None:
-        """Start copying for a client that has connected from ``address``.
+        """Connect to the container for a client that has connected from ``address``, and start to copy between the two.
 
         Raises OSError if the port is not published, the client has too many connections, or there is no route to the
-        target.
+        container.
         """
         client.setblocking(False)
         origin = original_destination(client)
@@ -172,9 +172,9 @@ def connecting(target: Target) -> socket.socket:
 
 
 class StreamEnd:
-    """One of the two sockets of a proxied connection; ``other`` is the opposite socket.
+    """One of the two sockets of a proxied connection: one leads to the client, one to the container.
 
-    One socket leads to the client, and one to the container.
+    ``other`` is the opposite socket.
     """
 
     __slots__ = ("connecting", "ended", "events", "full", "other", "relay", "shut", "socket")
@@ -266,9 +266,10 @@ class StreamRelay:
             end.watch()
 
     def settle(self) -> None:
-        """If one side has finished sending, shut down sending on the other side's socket. Then watch both sockets.
+        """Shut down sending on a socket if no more data will come from the opposite socket, which has ended.
 
-        If both sides have finished sending, close the connection.
+        If both directions have been shut down, close the connection. Otherwise, watch both sockets for the events that
+        they now need.
         """
         for end in self._ends:
             if end.other.ended and not (end.shut or end.connecting):
