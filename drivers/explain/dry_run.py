@@ -90,9 +90,9 @@ class DryRunRecorder(CommandRecorder):
         return [body for body in bodies if decode(rtmsg, body).get_attr("RTA_OIF") not in self._lost]
 
     def sysctl(self, path: str, value: str, act: Callable[[], object]) -> None:
-        """Record the command that sets a sysctl, and keep the value for later reads; does not set the sysctl.
+        """Record the command that sets a sysctl, and keep the value for later reads of the dry run.
 
-        ``path`` is the sysctl's path below /proc/sys.
+        ``path`` is the sysctl's path below /proc/sys. ``act`` would set the sysctl and is not called.
         """
         super().sysctl(path, value, lambda: None)
         self._sysctls[os.stat(HERE).st_ino, path] = value
@@ -110,10 +110,11 @@ class DryRunRecorder(CommandRecorder):
         return value
 
     def nft(self, script: str, act: Callable[[], object]) -> None:
-        """Record the command that runs an nftables script, without running the script.
+        """Record the command that runs an nftables script, but do not run the script.
 
-        The script and the tables that it makes are kept for later steps of the dry run. In a temporary namespace of
-        this process, the script is run by ``act`` and not recorded.
+        Later steps of the dry run use the recorded script and the names of the tables that it adds. One case is
+        different: if the calling thread is in a temporary namespace that this process made, the method calls ``act``,
+        which runs the script, and records nothing.
         """
         namespace = os.stat(HERE).st_ino
         if self._prefix(namespace) is None:

@@ -70,10 +70,10 @@ class ImaginedLinks:
         return next(names, "")
 
     def apply(self, namespace: int, message: Message, name: str) -> None:
-        """Record what a message about a link would change; ``namespace`` is the namespace's inode number.
+        """Change the stored links as the kernel would change its links after ``message``.
 
-        ``name`` is the present name of the link whose index is in the message. It is not used if the message creates a
-        link.
+        ``namespace`` is the inode number of the network namespace. ``name`` is the present name of the link whose index
+        is in the message. It is not used if the message creates a link.
         """
         content = decode(ifinfmsg, message.body)
         if message.kind == RTM_DELLINK:

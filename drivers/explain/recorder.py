@@ -104,15 +104,18 @@ class CommandRecorder:
             self._paths.setdefault(inode, path)
 
     def sysctl_value(self, path: str) -> str | None:
-        """Return None: the kernel has the current value, because this recorder makes each change."""
+        """Return None: the caller must ask the kernel, which has each change that this recorder has made."""
         return None
 
     def link_index(self, name: str, session: Session | None = None) -> int | None:
-        """Return None: the kernel has the current links, because this recorder makes each change."""
+        """Return None: the caller must ask the kernel, which has each change that this recorder has made."""
         return None
 
     def rule_comments(self, table: str, chain: str) -> list[str]:
-        """Return an empty list: the kernel has all rules, because this recorder makes each change."""
+        """Return an empty list, because no rule is missing in the kernel: this recorder makes each change.
+
+        A dry run, which makes no change, returns the comments of the rules that it would have added.
+        """
         return []
 
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
