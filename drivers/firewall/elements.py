@@ -21,7 +21,10 @@ ICMP = {4: "icmp", 6: "ipv6-icmp"}
 
 
 class Element(NamedTuple):
-    """One element of a set or map; ``value`` is the value that a map gives to the key, or "" in sets."""
+    """One element of a set or map, as text in nftables' syntax.
+
+    ``set`` is the name of the set or map. ``value`` is the value that a map gives to the key, or "" in sets.
+    """
 
     set: str
     key: str
@@ -55,9 +58,10 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
 
 
 def _members(pool: Pool, options: BridgeOptions) -> Iterator[str]:
-    """Yield the addresses that a network's containers may have, as one or two ranges in nftables' syntax.
+    """Yield the addresses that containers may have in the subnet of ``pool``, in nftables' syntax.
 
-    These are the addresses of the subnet without the host's own address on the bridge.
+    These are all addresses of the subnet except the host's own address on the bridge. They are one or two items, each a
+    range, a single address, or the whole subnet.
     """
     if pool.gateway is None or not options.host_has_address(pool.subnet.version):
         yield str(pool.subnet)
@@ -188,9 +192,10 @@ def _proxied(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host
 
 
 def _by(route: _Route, binding: PortBinding) -> Iterator[Element]:
-    """Yield the set elements that lead packets for the host ports of ``binding`` to the endpoint.
+    """Yield the set elements that forward packets for the host ports of ``binding`` to the endpoint.
 
-    DNAT leads the packets there, or the agent's proxy does.
+    ``route`` says how: by DNAT, by the agent's proxy, by both (for different destination addresses), or not at all. In
+    the last case, nothing is yielded.
     """
     for place in route.carried:
         yield _relaying(place, binding)

@@ -81,7 +81,7 @@ def rules_file(name: str) -> Path:
 
 @cache
 def shapes(table: str = MAIN) -> dict[str, Shape]:
-    """Return the `Shape` (the types of key and value) of each set that the table's rules file declares."""
+    """Return the `Shape` (types of key and value) of each set in the table's rules file, by the set's name."""
     return {
         name: Shape(_types(key), _types(value) if value else (), bool(interval))
         for name, key, value, interval in DECLARATION.findall(ruleset(table))
@@ -93,16 +93,20 @@ def _types(text: str) -> tuple[str, ...]:
 
 
 def encoded(element: Element, *, with_value: bool, table: str = MAIN) -> bytes:
-    """Return one element encoded as an item of a netlink message's element list.
+    """Return an element as an item of a netlink message's element list, encoded from its text.
 
     With ``with_value``, the item contains the value of a map's element. The kernel needs no value to delete an element.
+    ``table`` is family and name of the table that contains the element's set.
     """
     shape = shapes(table)[element.set]
     return item(packed(element, table), shape, with_value=with_value)
 
 
 def packed(element: Element, table: str = MAIN) -> Packed:
-    """Return one set element encoded in the kernel's byte format."""
+    """Return one set element encoded in the kernel's byte format.
+
+    ``table`` is family and name of the table that contains the element's set.
+    """
     shape = shapes(table)[element.set]
     ends = _ends(element.key, shape.key)
     value = element.value.encode() if shape.value == ("verdict",) else b""

@@ -184,7 +184,8 @@ def _number(data: Mapping[int, bytes], key: int) -> int:
 def _interface(key: int, value: bytes) -> str:
     """Return the name or pattern of the interface that a rule compares; a whole name ends with a NUL character.
 
-    If the rule compares the index of an interface that does not exist, the result is a name that no interface has.
+    ``key`` is the kernel's number of the compared field: the name or the index of an interface. ``value`` is the value
+    in the rule. If it is the index of an interface that does not exist, the result is a name that no interface has.
     Runs in the calling thread's network namespace.
     """
     if key in BY_INDEX:

@@ -62,7 +62,8 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collec
 def find_blocking_chains(port: int) -> dict[str, bool]:
     """Return other programs' chains that drop UDP packets to a port of this host, each with the cause.
 
-    The cause is True if a rule for the port drops the packets. It is False if only the chain's policy drops them.
+    The result maps each chain (text of family, table and name) to the cause. It is True if a rule for the port drops
+    the packets. It is False if only the chain's policy drops them.
 
     A chain with the cause False is omitted in these cases:
 

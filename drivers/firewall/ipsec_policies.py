@@ -50,10 +50,14 @@ def stopping(packet: Packet, directions: Iterable[int]) -> str:
 
 
 def _stopping(policies: Sequence[_Policy], packet: Packet, directions: Iterable[int]) -> Iterator[_Policy]:
-    """Yield, for each direction, the policy that decides, unless it lets the packet pass.
+    """Yield the policies that certainly stop the packet (block it, or require IPsec): at most one for each direction.
 
-    For some policies, it is unknown whether they are for the packet. Such a policy is skipped if it stops packets. If
-    it lets packets pass, the direction has no result, because no later policy certainly decides.
+    ``policies`` are in the order in which they decide. In each direction, the first policy that matches the packet
+    decides. If it lets the packet pass, nothing is yielded for this direction.
+
+    For some policies, it is unknown whether they match the packet. If such a policy stops packets, it is skipped. If it
+    lets packets pass, the search in this direction ends without a result: the packet may pass here, so no later policy
+    certainly stops it.
     """
     for direction in directions:
         for policy in policies:

@@ -56,8 +56,8 @@ def find_drops(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Dr
 def find_translations(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Translating]]:
     """Yield each packet whose destination is certainly changed by a rule, with this rule.
 
-    The steps are those of `find_drops`. Only the hooks "prerouting" and "output" are examined, because DNAT is done
-    there. Each IP version's tables are read only once.
+    Each step is a netfilter hook, such as "output", and the packet as it is at this hook. Only the hooks "prerouting"
+    and "output" are examined, because DNAT is done there. Each IP version's tables are read only once.
     """
     loaded = cache(_by_name)
     for hook, packet in steps:

@@ -125,7 +125,7 @@ class NftablesListener:
 def follow(buffer_bytes: int = 0) -> socket.socket:
     """Return a non-blocking socket that receives the nftables notifications of the calling thread's namespace.
 
-    ``buffer_bytes`` is the size of its receive buffer; 0 keeps the kernel's default.
+    ``buffer_bytes`` is the size of the socket's receive buffer; 0 keeps the kernel's default.
     """
     opened = open_socket(NETFILTER, socket.SOCK_NONBLOCK)
     try:
@@ -169,7 +169,7 @@ class Author(NamedTuple):
 
 
 def _name(thread: str) -> str:
-    """Return the name of a thread of this process, or "" if the thread has ended."""
+    """Return the name of a thread of this process, or "" if the thread has ended; ``thread`` is its id."""
     try:
         return read_text(Path(f"/proc/self/task/{thread}/comm").read_bytes()[:-1])
     except OSError:

@@ -172,7 +172,8 @@ class PacketTrace:
 def rule_text(table: str, chain: str, handle: int) -> str:
     """Return the rule with this handle as nft prints it, or "" if the rule no longer exists.
 
-    Also returns "" for a name with special characters (`libnftables.is_plain`).
+    ``table`` is family and name. Also returns "" if the table's or chain's name has special characters
+    (`libnftables.is_plain`).
     """
     if not all(libnftables.is_plain(name) for name in (*table.split(" ", 1), chain)):
         return ""

@@ -29,9 +29,9 @@ def proxied_prefixes(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> Se
 
 
 def prefixes_of(address: IPv6Address) -> Sequence[IPv6Network]:
-    """Return the prefixes that contain ``address``, the narrowest prefix first.
+    """Return the prefixes that contain ``address`` and at which the agent may proxy ports, the narrowest first.
 
-    Only prefixes that `proxied_prefixes` can return are considered.
+    These are the prefixes that `proxied_prefixes` can return: the single address, the link-local prefix, and ``::/0``.
     """
     exact = IPv6Network(address)
     return (exact, LINK_LOCAL, ANY) if address in LINK_LOCAL else (exact, ANY)

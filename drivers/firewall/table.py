@@ -45,7 +45,7 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
 
 
 def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Difference]:
-    """Return how the table ``inet hawse`` differs from the required elements and recorded settings; changes nothing.
+    """Return how the table ``inet hawse`` differs from its required contents and rule comments; changes nothing.
 
     ``marks`` are the rule comments that the table must contain.
     """

@@ -45,7 +45,7 @@ class Contents(Struct, frozen=True):
 def compare(table: str, contents: Contents) -> list[Difference]:
     """Return the differences between a table and its required contents; changes nothing.
 
-    Runs in the calling thread's network namespace.
+    ``table`` is family and name (``inet hawse``). Runs in the calling thread's network namespace.
     """
     structure = table_structure.find(table)
     if structure is None:
@@ -95,7 +95,10 @@ def install_script(table: str = MAIN) -> str:
 
 
 def script(table: str, add: Iterable[Element], remove: Iterable[Element] = ()) -> str:
-    """Return the nftables script that removes the elements in ``remove`` and then adds the elements in ``add``."""
+    """Return the nftables script that removes the elements in ``remove`` and then adds the elements in ``add``.
+
+    ``table`` is family and name of the table that contains the elements' sets.
+    """
     return "".join([*commands(table, "destroy", remove), *commands(table, "add", add)])
 
 
@@ -127,7 +130,8 @@ def _whole(table: str, contents: Contents) -> str:
 def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
     """Return the elements that the kernel has in some sets of a table.
 
-    ``sets`` are the names of these sets. If ``sets`` is empty, the elements of all sets are returned.
+    ``table`` is family and name. ``sets`` are the names of the sets. If ``sets`` is empty, the elements of all sets are
+    returned.
     """
     known = shapes(table)
     listed = transaction.held(table, sets or known)

@@ -70,7 +70,10 @@ def send(messages: list[Message]) -> None:
 
 
 def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
-    """Return the elements that the kernel has in each of the table's ``sets``; a missing set gives an empty list."""
+    """Return the elements that the kernel has in each of the table's ``sets``, by the set's name.
+
+    ``table`` is family and name. A missing set gives an empty list.
+    """
     known, contents = shapes(table), {}
     with open_session() as session:
         for set_name in sets:

@@ -47,9 +47,13 @@ class FirewallWatch(TableWatch):
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         """Block new connections through these networks' bridges until `unblock` is called.
 
-        ``saved_state`` are the lines that `Repairer.saved_state` returned. They name the address families for which
-        hawse enabled IP forwarding. If the kernel or libnftables does not support the table ``inet hawse_standby``,
-        `block` only switches route_localnet off. Containers then cannot reach the host's loopback services.
+        New connections from internal networks to the host are blocked too. So are new connections that the host
+        forwards between other interfaces, for the address families (IPv4, IPv6) for which hawse enabled IP forwarding.
+        ``saved_state`` names these families; it holds the lines that `Repairer.saved_state` returned.
+
+        The table ``inet hawse_standby`` blocks the packets. If the kernel or libnftables does not support this table,
+        nothing is blocked. `block` then only switches the sysctl route_localnet of the bridges off, so that containers
+        cannot reach services that listen on the host's 127.0.0.1.
         """
         bridges = {bridge_options.parse(network).bridge: network.internal for network in networks}
         if self._standby is None:
