@@ -115,7 +115,8 @@ def forget_addresses(addresses: Iterable[IPAddress]) -> None:
 def original_destination(protocol: str, client: Address, server: Address) -> tuple[IPv6Address, int] | None:
     """Return the destination that an IPv6 flow had before DNAT to ``server``, or None if conntrack has no entry.
 
-    ``client`` and ``server`` are addresses and ports as the server's socket reports them.
+    ``protocol`` is tcp, udp or sctp. ``client`` and ``server`` are the two ends of the flow, each an address and a
+    port, as the server's socket reports them. The result is an address and a port too.
     """
     addresses = attribute(SOURCE[1], _packed(server[0])) + attribute(DESTINATION[1], _packed(client[0]))
     ports = attribute(PROTO_SOURCE_PORT, struct.pack("!H", server[1]))
@@ -131,7 +132,10 @@ def original_destination(protocol: str, client: Address, server: Address) -> tup
 
 
 def flows_to(protocol: str, address: IPAddress, port: int) -> list[ConntrackFlow]:
-    """Return the conntrack entries whose original destination is this address and port; changes nothing."""
+    """Return the conntrack entries whose original destination is this address and port; changes nothing.
+
+    ``protocol`` is tcp, udp or sctp. Runs in the calling thread's network namespace.
+    """
     session = Session(NETFILTER)
     try:
         with kernel_errors("list", "tracked connections"):

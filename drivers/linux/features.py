@@ -35,7 +35,11 @@ def missing(kinds: Iterable[str]) -> list[str]:
 
 
 def _can_make(opened: Session, kind: str) -> bool:
-    """Return whether the kernel can make a link of this kind; the bridge made earlier serves as parent."""
+    """Return whether the kernel can make a link of this kind, by making one in the session's namespace.
+
+    The calling thread is in that namespace. A macvlan or ipvlan link gets the bridge that `missing` made first as its
+    parent.
+    """
     parent = {"link": link.index(PREFIX + PARENT)} if kind in CHILDREN else {}
     try:
         link.add(opened, PREFIX + kind, kind, **parent, **ATTRIBUTES.get(kind, {}))

@@ -141,8 +141,9 @@ def _execute(script: str, flags: int = 0, *, apart: bool = False) -> str:
       because libnftables crashes when it reads some sets that no correct program makes.
     - libnftables is missing, or the number of the next file descriptor is too large (`SELECTABLE`).
 
-    In the first two cases, other threads do not wait meanwhile, because the owner can make the nft program slow. If the
-    program is missing in these cases, libnftables runs the script.
+    Only one thread at a time runs a script. The first two cases are an exception: other threads do not wait for the nft
+    program, because a program in the namespace can make it slow. If the nft program is missing in these two cases, the
+    script is run as if they did not apply.
     """
     if apart or netns.is_of_other_user_namespace():
         with suppress(Unsupported):

@@ -131,7 +131,8 @@ def kind_attributes(session: Session, name: str) -> Any:
 def wrong_settings(session: Session, name: str, required: Mapping[str, int]) -> dict[str, int]:
     """Return the settings of a link's kind that differ from ``required``, as a mapping to their present values.
 
-    Settings that the kernel does not have are left out. The names are those of `add`.
+    ``required`` maps pyroute2's names (in lower case and without the prefix IFLA_) to values. Settings that the kernel
+    does not have are left out.
     """
     data = kind_attributes(session, name)
     present = {setting: data.get_attr(f"IFLA_{setting.upper()}") for setting in required}
@@ -239,7 +240,10 @@ def change(session: Session, link_index: int, **attributes: Any) -> None:
 
 
 def change_kind(session: Session, link_index: int, kind: str, **attributes: Any) -> None:
-    """Change attributes that only links of this ``kind`` have, with the names that `add` uses."""
+    """Change attributes that only links of this ``kind`` have, such as "bridge".
+
+    ``attributes`` have pyroute2's names in lower case and without the prefix IFLA_.
+    """
     with kernel_errors(f"change {', '.join(attributes)} of", f"link {link_index}"):
         session.request(RTM_NEWLINK, encode(ifinfmsg, _attributes(attributes, kind), index=link_index))
 

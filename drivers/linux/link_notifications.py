@@ -60,6 +60,7 @@ class Change(NamedTuple):
     - ``kind``: the type of the changed object; "port" is a bridge port, and "forwarding" the IP forwarding of a link
     - ``gone``: whether the object was removed
     - ``link``: the index of the link that was changed or that has the changed object, or -1 for all links
+    - ``name``, ``alias``, ``mac``: those of a changed link, or "" for another kind of change
     - ``master``: the index of the bridge (or bond …) that has the link as a port, or 0
     - ``address``, ``prefix``: an address, or the destination of a route, packed, and its prefix length; b"" and 0 for a
       default route
@@ -108,7 +109,10 @@ class LinkListener:
         return self._socket.fileno()
 
     def read(self) -> tuple[list[Change], bool]:
-        """Return the next changes, at most `READS`, and whether the kernel dropped notifications; never blocks."""
+        """Return the changes since the last call, and whether the kernel dropped notifications; never blocks.
+
+        Reads from the socket at most `READS` times. The next call returns the other changes.
+        """
         notifications = list(pending(self._socket, READS))
         return [change for data in notifications if data for change in decoded(data)], None in notifications
 

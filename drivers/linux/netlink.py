@@ -89,7 +89,11 @@ class Session:
             recording.recorder.netlink(self, messages, lambda: self.transact(messages, number), None)
 
     def transact(self, messages: Sequence[Message], number: int) -> None:
-        """Send messages as `request_all` does, but do not record them; a dry run sends them too."""
+        """Send messages together, as one transaction; return when the kernel acknowledges one of the messages.
+
+        No recorder gets the messages, so even a dry run sends them. The parameters are those of `request_all`. Raises
+        OSError if the kernel refuses the transaction.
+        """
         self._sent = number or self._sent + 1
         data = b"".join([_packed(message, self._sent) for message in messages])
         if len(data) > SEND:

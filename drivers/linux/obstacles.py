@@ -71,7 +71,11 @@ def of(interface: str) -> list[Obstacle]:
 
 
 def everywhere() -> dict[str, list[Obstacle]]:
-    """Return the programs, queues and flags that can drop packets, by interface; omits interfaces without any."""
+    """Return the obstacles of every interface in the thread's network namespace, by the interface's name.
+
+    The obstacles are tc filters, XDP programs, queueing disciplines that drop packets or hold them back, a missing
+    carrier, ARP switched off, and flags of bridge ports. Interfaces without obstacles are left out.
+    """
     with session() as opened:
         with kernel_errors("list", "links"):
             links = dump(opened, RTM_GETLINK, ifinfmsg, [link.SKIP_STATISTICS])

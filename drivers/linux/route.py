@@ -61,8 +61,8 @@ class Route(Struct, frozen=True):
 def widest(session: Session) -> list[Route]:
     """Return the default routes of both families, and the routes to half of all addresses (such as 0.0.0.0/1).
 
-    The owner of a connected namespace can add any number of routes. Therefore other routes are not kept in memory, and
-    more than `SANDBOX_LIMIT` such routes raise `KernelError`.
+    Root in a sandbox can add any number of routes. Therefore other routes are not kept in memory, and `KernelError` is
+    raised if there are more than `SANDBOX_LIMIT` routes to return.
     """
     with kernel_errors("list", "routes"):  # AF_UNSPEC requests routes of IPv4 and IPv6
         messages = dump(session, RTM_GETROUTE, rtmsg, is_kept=_is_wide, limit=SANDBOX_LIMIT, family=AF_UNSPEC)

@@ -30,10 +30,10 @@ def ignore(bridge: str) -> None:
 
 
 def ignore_where_alone(session: Session, bridge: link.Link, run: Path) -> None:
-    """Make the host ignore router advertisements on a user's bridge; idempotent.
+    """Make the host ignore router advertisements on a user's bridge if all its ports are hawse's; idempotent.
 
-    If any port of the bridge is not hawse's, the function changes nothing. The function stores the earlier value of
-    accept_ra below ``run``, which is HAWSE_RUN.
+    If any port of the bridge is not hawse's, nothing is changed. The earlier value of the sysctl accept_ra is stored
+    below ``run``, which is HAWSE_RUN, so that `restore` can restore it.
     """
     before = sysctl.read(_parameter(bridge.name))
     if before in (IGNORED, None) or any(_is_foreign_port(interface, bridge) for interface in link.all_links(session)):

@@ -20,7 +20,8 @@ class Use(NamedTuple):
     """The number of source ports that the kernel may choose, and how many of them sockets use.
 
     ``available`` is the number that the kernel may choose. ``udp`` counts the ports of UDP sockets. ``tcp`` counts only
-    the ports of connections to ``target`` (address and port as text, or "").
+    the ports of connections to ``target``. This is address and port as text, or "" if no target was given and there are
+    no TCP connections.
     """
 
     available: int
