@@ -275,9 +275,10 @@ class OverlayDriver:
             gate.shut()
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
-        """Return the differences between the hosts that the firewall admits and the hosts in the forwarding tables.
+        """Return how the firewall differs from the forwarding tables, in the hosts that may send VXLAN packets.
 
-        The forwarding tables are regarded as correct, so `repair` changes only the firewall.
+        The firewall must accept VXLAN packets from exactly the hosts in the forwarding tables. The tables are regarded
+        as correct, so `repair` changes only the firewall.
         """
         expected: list[Element] = []
         for network, _ in desired.networks:

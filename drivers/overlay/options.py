@@ -57,7 +57,8 @@ class OverlayOptions(Struct, frozen=True):
     def largest_mtu(self, underlay: int) -> int:
         """Return the largest MTU of containers' interfaces that an underlay device with the MTU ``underlay`` can carry.
 
-        The field ``mtu`` is ignored. The tunnels of an encrypted network need not exist yet; they have IPv4 addresses.
+        The field ``mtu`` is ignored. The result for an encrypted network does not need a tunnel that exists already. It
+        assumes IPv4 addresses inside the tunnels.
         """
         assert self.vtep is not None
         tunnel = WIREGUARD_OVERHEAD[self.vtep.version] if self.encrypted else 0

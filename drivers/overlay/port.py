@@ -110,8 +110,9 @@ def unplug(there: Session, endpoint: EndpointSpec) -> None:
 def route_other_subnets(
     there: Session, network: NetworkSpec, endpoint: EndpointSpec, interface: str, *, keep_existing: bool = False
 ) -> None:
-    """Add a route through ``interface`` for each other subnet of the network, because they are on the same bridge.
+    """Add a route through ``interface`` to each subnet of the network in which the endpoint has no address.
 
+    These subnets are on the same bridge. Subnets of an address family that the endpoint does not have are left out.
     The calling thread is in the sandbox, and ``there`` is a netlink session in the sandbox. With ``keep_existing``,
     routes that exist already are kept. Without it, such a route raises `KernelError`.
     """
