@@ -54,7 +54,7 @@ class Driver(Protocol, metaclass=_ExaminedOnce):
     """The calls that every driver implements. All calls run in the calling process's network namespace.
 
     A driver's class has an attribute ``facts`` (`DriverFacts`). A class without ``facts`` gets the defaults of
-    `DriverFacts`. A class with only an attribute ``scope`` gets these defaults with that scope.
+    `DriverFacts`. If such a class has an attribute ``scope``, this replaces the default scope.
     """
 
     type: str
@@ -343,7 +343,7 @@ class TunnelGuard(Protocol, metaclass=_ExaminedOnce):
 
 
 def examine(driver: object) -> None:
-    """Fill the cache of isinstance() results (`_examined`) for a driver's class and each driver protocol."""
+    """Call isinstance() for ``driver`` and each driver protocol, so that the results are cached (`_examined`)."""
     for protocol in (
         Driver, Publisher, BulkRemover, Configurable, Multihomed, Linker, Repairer, LinkRepairer, HealthReporter,
         PeerProgrammer, TunnelGuard,

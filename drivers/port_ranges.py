@@ -39,7 +39,7 @@ def range_text(first: int, last: int) -> str:
 def merged(ranges: Iterable[tuple[Kind, int, int]], *, touching: bool = False) -> list[tuple[Kind, int, int]]:
     """Sort port ranges, and merge the ranges of one kind that overlap; with ``touching``, also adjacent ranges.
 
-    A range is (kind, first port, last port). The kind is for example the protocol.
+    A range is (kind, first port, last port), and includes its last port. The kind is for example the protocol.
     """
     gap, left = int(touching), list[tuple[Kind, int, int]]()
     for kind, first, last in sorted(ranges):
@@ -53,7 +53,7 @@ def merged(ranges: Iterable[tuple[Kind, int, int]], *, touching: bool = False) -
 def part(held: R, first: int, last: int) -> list[R]:
     """Return the part of the port range ``held`` that leads to the container ports ``first`` to ``last``.
 
-    The port ``last`` is included. The returned list contains one range, or is empty.
+    The port ``last`` is included. The host's range is cut in the same way. The list has one range, or is empty.
     """
     start, end = max(first, held.port), min(last, held.port_end)
     if start > end:

@@ -79,9 +79,10 @@ class _Available(Mapping[str, DriverFacts]):
 
 
 def _declared(factory: type) -> DriverFacts:
-    """Return the `DriverFacts` that a driver class itself declares, or the defaults with the class's ``scope``.
+    """Return the `DriverFacts` that a driver class itself declares, otherwise the default `DriverFacts`.
 
-    The ``facts`` of a base class are ignored, because they do not describe the derived driver.
+    If the class has an attribute ``scope``, this replaces the default scope. The ``facts`` of a base class are ignored,
+    because they do not describe the derived driver.
     """
     declared = vars(factory).get("facts")
     return declared if isinstance(declared, DriverFacts) else DriverFacts(str(getattr(factory, "scope", "local")))

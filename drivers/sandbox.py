@@ -195,7 +195,10 @@ def is_lost(differences: Sequence[Difference]) -> bool:
 
 
 def discard(sandbox: Sandbox, endpoint: EndpointSpec) -> None:
-    """Delete the endpoint's interface in the sandbox, if it exists, because its other end is lost; idempotent."""
+    """Delete the endpoint's interface in the sandbox; idempotent.
+
+    The caller calls `discard` if the other end of the interface's veth pair is lost.
+    """
 
     def remove(opened: Session) -> None:
         for found in _links_of(opened, endpoint):
@@ -205,7 +208,10 @@ def discard(sandbox: Sandbox, endpoint: EndpointSpec) -> None:
 
 
 def _links_of(opened: Session, endpoint: EndpointSpec) -> list[link.Link]:
-    """Return the sandbox's links that belong to the endpoint. The names of the links do not matter."""
+    """Return the sandbox's links that belong to the endpoint, whatever their names are.
+
+    These are the links with hawse's mark (alias) of the endpoint, and the veth links with the endpoint's MAC.
+    """
     mark, mac = names.endpoint_mark(endpoint.id), endpoint.link_mac
     candidates = link.with_alias_or_mac(opened, mark, mac)
     return [found for found in candidates if found.alias == mark or (found.kind == "veth" and found.mac == mac)]
@@ -331,7 +337,8 @@ def lost_default_routes(
 ) -> list[Difference]:
     """Return a difference for each of the ``chosen`` default routes that the sandbox no longer has.
 
-    ``offered`` are the default routes of all endpoints, and ``protocol`` is the protocol number of hawse's routes.
+    ``offered`` are the default routes of all endpoints of the sandbox. ``protocol`` is the number that marks hawse's
+    routes in the kernel.
     """
     lost = inside(sandbox, lambda opened: default_routes.lost(opened, _possible(chosen), offered, protocol))
     return [
