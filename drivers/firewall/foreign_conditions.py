@@ -197,7 +197,7 @@ def _interface(key: int, value: bytes) -> str:
 
 
 def _address(version: int, value: bytes, mask: bytes) -> Compared:
-    """Return the address with which a rule compares packets, from the rule's ``value`` and ``mask``.
+    """Return the address of IP version 4 or 6 with which a rule compares packets, from its ``value`` and ``mask``.
 
     If the prefix length is a multiple of 8, nft compares only the bytes of the prefix. ``value`` then has only these
     bytes, and ``mask`` is empty.

@@ -19,7 +19,8 @@ LOOPBACK, LINK_LOCAL = IPv6Network("::1/128"), IPv6Network("fe80::/10")
 def proxied_prefixes(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> Sequence[IPv6Network]:
     """Return the destination prefixes at which the agent proxies a port that is published on ``host_ip``.
 
-    ``has_ipv6`` is True if the endpoint has an IPv6 address. The result is empty if the agent does not proxy the port.
+    ``protocol`` is tcp, udp or sctp. ``has_ipv6`` is True if the endpoint has an IPv6 address. The result is empty if
+    the agent does not proxy the port, as for every SCTP port.
     """
     if not isinstance(host_ip, IPv6Address) or protocol not in PROTOCOLS:
         return ()

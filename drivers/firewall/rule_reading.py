@@ -406,7 +406,7 @@ class _Reader:
 
 
 def _statement_of(target: Json) -> str:
-    """Return the nftables statement that has the effect of an iptables-nft target, or "" for other targets."""
+    """Return the nftables statement with the effect of an iptables-nft target, or "" if there is none."""
     if target["name"] == "CT" and int.from_bytes(target["info"][:2], sys.byteorder) & WITHOUT_TRACKING:
         return "notrack"
     return TARGETS.get(target["name"], "")

@@ -20,7 +20,10 @@ def options_of(right: Any) -> list[Any]:
 
 
 def is_equal(value: Any, option: Any) -> bool | None:
-    """Return whether the packet's value matches one option of a match (a value, prefix or range); None if unknown."""
+    """Return whether the packet's value matches one option of a match (a value, prefix or range); None if unknown.
+
+    ``value`` is False if the packet does not have the compared field. No option matches then.
+    """
     if isinstance(option, dict) and "elem" in option:
         option = option["elem"].get("val")
     if isinstance(option, dict) and "concat" in option:

@@ -99,7 +99,7 @@ def record_state(what: str) -> None:
 def accept_mark(value: str) -> None:
     """Accept packets with the firewall mark ``value``, and no longer those with an earlier mark; idempotent.
 
-    ``value`` is "mark" or "mark/mask".
+    ``value`` is "mark" or "mark/mask", such as "0x1/0xff". Raises `libnftables.Refused` if the table does not exist.
     """
     libnftables.run(f"flush chain {TABLE} {MARKED}\n{accepting(value)}")
 
