@@ -57,8 +57,9 @@ def lost(
 ) -> list[DefaultRoute]:
     """Return the ``chosen`` routes that are missing in the kernel.
 
-    The arguments are those of `synchronise`. The metric is not compared, because it depends on which other default
-    routes existed when hawse added the route.
+    The calling thread is in the sandbox. ``offered`` are the default routes of all endpoints of the sandbox.
+    ``protocol`` is the number that marks hawse's routes in the kernel. The metric is not compared, because it depends
+    on which other default routes existed when hawse added the route.
     """
     ours, _ = _split(session, offered, protocol)
     missing = []
@@ -91,7 +92,8 @@ def _is_by(candidate: Route, gateways: set[IPAddress], straight: set[tuple[int, 
 def _required(default: DefaultRoute | None, others: Sequence[Route], protocol: int) -> list[Route]:
     """Return the kernel routes that implement the default route ``default``; none if ``default`` is None.
 
-    ``others`` are the sandbox's other default routes of the family, which stay in place.
+    ``others`` are the sandbox's other default routes of the family, which stay in place. ``protocol`` is the number
+    that marks hawse's routes in the kernel.
     """
     if default is None:
         return []

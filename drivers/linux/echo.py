@@ -39,7 +39,7 @@ def answering(addresses: Iterable[IPAddress], seconds: float) -> set[IPAddress]:
 
 
 def open_socket(version: int) -> socket.socket:
-    """Open a raw, non-blocking socket for echo requests, in the calling thread's network namespace."""
+    """Open a raw, non-blocking socket for echo requests of IP version 4 or 6, in the thread's network namespace."""
     family, protocol, _, _ = KINDS[version]
     return socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
 

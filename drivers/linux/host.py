@@ -31,8 +31,8 @@ _APART = {4: _bounds("127.0.0.0/8", "169.254.0.0/16"), 6: _bounds("::1/128", "fe
 def interface_ranges(version: int) -> list[Range]:
     """Return first and last address, as integers, of each address range in use on the host's interfaces.
 
-    The ranges are the interfaces' subnets and, for IPv4, the ranges routed to an interface. Ranges routed through
-    gateways are ignored, as in Docker. Loopback and link-local ranges are left out.
+    ``version`` is 4 or 6. The ranges are the interfaces' subnets and, for IPv4, the ranges routed to an interface.
+    Ranges routed through gateways are ignored, as in Docker. Loopback and link-local ranges are left out.
     """
     ranges = address_ranges.ranges(version) + (address_ranges.on_link_routes() if version == 4 else [])
     for first, last in _APART[version]:
@@ -119,7 +119,7 @@ def interface_exists(name: str) -> bool:
 
 
 def boot_time() -> int:
-    """Return the time at which the machine booted, in Unix seconds."""
+    """Return the time at which the machine booted, in seconds since 1970; 0 if it is unknown."""
     for line in Path("/proc/stat").read_text().splitlines():
         name, _, value = line.partition(" ")
         if name == "btime":

@@ -105,8 +105,9 @@ def listing(what: str, *, apart: bool = False) -> list[dict[str, Any]]:
 def listing_of_others(what: str) -> list[dict[str, Any]]:
     """Return the objects that ``list <what>`` lists in another program's tables; an empty list if nftables fails.
 
-    The nft program lists the objects, because libnftables aborts its process if a name, a comment or an interface is
-    not UTF-8. If that program is missing, libnftables lists them in this process.
+    The objects are in JSON form (libnftables-json(5)). The nft program lists them, because libnftables aborts its
+    process if a name, a comment or an interface is not UTF-8. If that program is missing, libnftables lists them in
+    this process. Raises `Unsupported` if libnftables is missing too.
     """
     try:
         return listing(what, apart=True)
@@ -126,7 +127,8 @@ def is_plain(name: str) -> bool:
 def numbered(what: str) -> str:
     """Return what ``list <what>`` prints of another program's tables, with the handle of each rule as a comment.
 
-    The nft program lists the objects, as for `listing_of_others`. Raises the errors of `run`.
+    ``what`` is, for example, "chain ip filter INPUT". The nft program lists the objects. If that program is missing,
+    libnftables lists them in this process. Raises the errors of `run`.
     """
     return _execute(f"list {what}", WITH_HANDLES, apart=True)
 

@@ -160,7 +160,10 @@ def flags_of_port(message: Any) -> dict[str, int]:
 
 
 def has_carrier(session: Session, name: str) -> bool:
-    """Return whether a link and its other end are up. The kernel disables a bridge port without carrier."""
+    """Return whether a link has a carrier: the link and its other end are up; False if the link is missing.
+
+    The kernel disables a bridge port without a carrier.
+    """
     message = _get(session, name)
     return message is not None and bool(message["flags"] & IFF_RUNNING)
 
@@ -192,8 +195,8 @@ def with_alias_or_mac(session: Session, alias: str, mac: str) -> list[Link]:
 def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
     """Create a link; raises `KernelError` with EEXIST if another link has the name.
 
-    ``attributes`` have pyroute2's names in lower case and without the prefix IFLA_. Attributes of all links and
-    attributes of this kind are allowed.
+    ``kind`` is the kernel's name of the link type, such as "dummy". ``attributes`` have pyroute2's names in lower case
+    and without the prefix IFLA_. Attributes of all links and attributes of this kind are allowed.
     """
     body = encode(ifinfmsg, _attributes({**attributes, "ifname": name}, kind))
     with kernel_errors(f"create {kind}", name):

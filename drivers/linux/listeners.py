@@ -24,7 +24,8 @@ WAITING = {"tcp": "0A", "udp": "07"}  # socket states TCP_LISTEN; TCP_CLOSE, whi
 def at(protocol: str, port: int) -> list[IPAddress]:
     """Return the local addresses of the sockets that receive packets of new clients at a port.
 
-    These are listening TCP sockets and unconnected UDP sockets. The list is empty for SCTP, which is not looked up.
+    ``protocol`` is tcp, udp or sctp. The sockets are listening TCP sockets or unconnected UDP sockets. The list is
+    empty for SCTP, which is not looked up.
     """
     ends = ((*_end(fields[1]), fields[3]) for file in FILES[protocol] for fields in _read(file))
     return [_address(place) for place, number, state in ends if (number, state) == (port, WAITING[protocol])]

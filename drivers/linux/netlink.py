@@ -280,7 +280,9 @@ def in_background(action: Callable[[], object]) -> None:
 
 
 def open_socket(protocol: int = socket.NETLINK_ROUTE, flags: int = 0) -> socket.socket:
-    """Return a netlink socket in the calling thread's namespace; ``flags`` are further flags of socket(2).
+    """Return a netlink socket in the calling thread's network namespace.
+
+    ``protocol`` is the netlink family, such as NETLINK_ROUTE. ``flags`` are further flags of socket(2).
 
     Every process with CAP_NET_ADMIN in a namespace may send messages to the netlink sockets of all processes there.
     Because the socket is connected to the kernel, it refuses such messages (ECONNREFUSED). Only messages to a multicast

@@ -85,7 +85,7 @@ def route(target: IPAddress, source: IPAddress | None = None, received: str = ""
 
 
 def anywhere(version: int) -> IPAddress:
-    """Return an address that belongs to no network, so that its route is the default route."""
+    """Return an address of IP version 4 or 6 that belongs to no network, so its route is the default route."""
     return ip_address(ANYWHERE[version])
 
 

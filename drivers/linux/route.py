@@ -89,7 +89,7 @@ def remove(session: Session, route: Route) -> None:
 
 
 def link_default(version: int, link_index: int) -> Route:
-    """Return the default route that leads out of a link without a next hop, with the kernel's usual metric."""
+    """Return the default route of an IP version out of a link, without a next hop and with the usual metric."""
     return Route(ANYWHERE[version], None, link_index, USUAL_METRIC[version], BOOT)
 
 
