@@ -37,7 +37,10 @@ class Bridge:
             link.change(self.session, link.index(self.name), ifalias=self.mark)
 
     def take_name_back(self) -> None:
-        """Give the network's own bridge its name again, if another program renamed the bridge."""
+        """Rename the network's bridge back if another program renamed it; idempotent.
+
+        Does nothing if a link has the name already, or if hawse did not make the bridge.
+        """
         if link.index(self.name):
             return
         renamed = next((o for o in link.all_links(self.session) if o.kind == "bridge" and o.alias == self.mark), None)
@@ -46,7 +49,7 @@ class Bridge:
             link.change(self.session, renamed.index, ifname=self.name)
 
     def delete(self) -> None:
-        """Delete the bridge if hawse made it; else remove hawse's settings from it, as `release` does; idempotent."""
+        """Delete the bridge if hawse made it, otherwise remove hawse's settings from it (`release`); idempotent."""
         if self.release():
             link.delete(self.session, self.name)
 
@@ -140,7 +143,7 @@ class Bridge:
         return link.wrong_settings(self.session, self.name, link.BRIDGE_SETTINGS) if self._is_ours(bridge) else {}
 
     def connect(self) -> None:
-        """Add the missing routes that lead to the network's subnets through the bridge."""
+        """Add the missing routes that lead to the network's subnets through the bridge; idempotent."""
         for item in self._addresses():
             if not route.has_connected(self.session, item, self.name):
                 route.add_connected(self.session, item, link.index(self.name))

@@ -83,15 +83,15 @@ class BridgeOptions(Struct, frozen=True):
         return self.mode4 if version == 4 else self.mode6
 
     def host_has_address(self, version: int) -> bool:
-        """Return whether the bridge gets the gateway's address of an IP version."""
+        """Return whether the bridge gets the address of the network's gateway for an IP version, 4 or 6."""
         return self.mode(version) != "isolated" and not (version == 4 and self.inhibit_ipv4)
 
     def masquerades(self, version: int) -> bool:
-        """Return whether hawse replaces the source address of outgoing packets of an IP version."""
+        """Return whether hawse replaces the source address of packets that leave the network, for IP version 4 or 6."""
         return self.masquerade and self.mode(version).startswith("nat")
 
     def source(self, version: int) -> IPAddress | None:
-        """Return the SNAT source address of an IP version, or None for the address of the outgoing interface."""
+        """Return the address that SNAT sets for an IP version (4 or 6); None means the outgoing interface's address."""
         return self.source4 if version == 4 else self.source6
 
 
