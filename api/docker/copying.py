@@ -35,10 +35,11 @@ class Sink(Protocol):
 class Client:
     """The client's side of a hijacked connection, which no longer speaks HTTP.
 
-    ``sink`` receives the client's input. If it is None, the input is discarded. If the client types the detach keys
-    ``keys``, `detached` becomes True; None means that no keys detach. With ``tty``, output has no frames. ``stays``
-    says what the end of the client's input means. With ``stays``, the end is passed to the sink, and the output
-    continues. Without ``stays``, the end detaches the client, as in Docker for a terminal.
+    - ``sink`` receives the client's input. If it is None, the input is discarded.
+    - ``keys`` are the detach keys. If the client types them, `detached` becomes True. None means that no keys detach.
+    - With ``tty``, output is sent unchanged. Without ``tty``, it is sent in frames, which name the stream (stdcopy).
+    - With ``stays``, the end of the client's input is passed to the sink, and the output continues. Without ``stays``,
+      this end sets `detached`, as in Docker for a terminal. If ``sink`` is None, it has no effect.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Client:
                 self.leave()
 
     def leave(self) -> None:
-        """Close the connection, and end the input of the sink."""
+        """Close the connection; this counts as the end of the client's input."""
         if self._reading:
             self._reading = False
             self._pass_on(b"")

@@ -180,8 +180,8 @@ class Exchange:
         """Answer a refused hijack with plain text, after which the connection must be closed; raises ClientGone.
 
         The bytes are those of dockerd, which sends no length and only the header Content-Type
-        (``postContainersAttach``). If the head of the hijack has already been sent, nothing is sent. The client would
-        take the text for output of the container.
+        (``postContainersAttach``). If the head of the hijack has already been sent, nothing is sent, because the client
+        would take the text for output of the container.
         """
         if self.answered:
             return
@@ -254,7 +254,11 @@ class Exchange:
         return Hijacked(plain, b"", finish)
 
     def next_cycle(self) -> bool:
-        """Prepare for the next request on the connection; return False if the connection must be closed."""
+        """Prepare for the next request on the connection; return False if the connection must be closed.
+
+        First reads and discards the rest of the present request's body. If this rest has more than `DRAIN_LIMIT_BYTES`
+        bytes, the result is False.
+        """
         if self.hijacked:
             return False
         with suppress(BrokenBody, ClientGone, h11.LocalProtocolError):

@@ -23,7 +23,10 @@ BIND_OPTIONS = (
 
 
 def host_config(body: Fields) -> HostConfig:
-    """Return the engine's HostConfig; raises ApiError and EngineError."""
+    """Convert Docker's HostConfig to the engine's.
+
+    Raises ApiError for an invalid value, and NotImplementedByHawse for a mount that hawse does not support.
+    """
     log = body.child("LogConfig")
     return HostConfig(
         network_mode=body.text("NetworkMode") or "default",
@@ -57,16 +60,16 @@ def host_config(body: Fields) -> HostConfig:
 
 
 def mounts(body: Fields) -> list[str]:
-    """Return the bind mounts in ``Mounts`` whose source must exist, in the text form of ``Binds``.
+    """Return the bind mounts in ``Mounts`` of a HostConfig whose source must exist, in the text form of ``Binds``.
 
     These are the entries without ``CreateMountpoint``. As in Docker, a missing source is created only if the entry has
-    this option. Raises ApiError and EngineError for a wrong entry.
+    this option. Raises ApiError or NotImplementedByHawse, as `host_config` does.
     """
     return [_mounted(m) for m in body.children("Mounts") if not m.child("BindOptions").flag("CreateMountpoint")]
 
 
 def restart_policy(body: Fields) -> RestartPolicy:
-    """Return the restart policy; without a name, the policy is "no"."""
+    """Convert Docker's RestartPolicy to the engine's; without a name, the policy is "no"."""
     return RestartPolicy(body.text("Name") or "no", body.number("MaximumRetryCount"))
 
 
@@ -101,7 +104,7 @@ def _port(text: str, entries: Sequence[Fields]) -> Iterator[PortSpec]:
 
 
 def _empty_bindings(body: Fields) -> dict[str, tuple[str, ...] | None]:
-    """Return the entries of ``PortBindings`` without a binding, by the container port, such as "80/tcp".
+    """Return the entries of a HostConfig's ``PortBindings`` without a binding, by container port such as "80/tcp".
 
     The value of an entry is None if its list of bindings is null, and () if the list is empty.
     """
@@ -187,9 +190,10 @@ def _mount_entry(mount: Fields) -> str:
 
 
 def _mounted(mount: Fields) -> str:
-    """Return an entry of ``Mounts`` in the text form of ``Binds``; raises ApiError and EngineError.
+    """Return an entry of ``Mounts`` in the text form of ``Binds``, "source:target[:modes]".
 
-    Only bind mounts are supported.
+    Raises ApiError for an invalid entry. Raises NotImplementedByHawse for an entry that is no bind mount, and for a
+    colon in a path.
     """
     kind = mount.text("Type")
     source, target, wrong = mount.text("Source"), mount.text("Target"), f'invalid mount config for type "{kind}": '

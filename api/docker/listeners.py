@@ -24,7 +24,8 @@ class Settings(Struct, frozen=True):
     """The flags of ``hawse system service``.
 
     ``path`` is the unix socket, "" for none. ``group`` may use this socket. ``address`` is HOST:PORT for TCP, "" for
-    none; ``cacert``, ``cert`` and ``key`` are the files for TLS.
+    none. Three files are for TLS: ``cacert`` has the authority of the clients' certificates, ``cert`` the certificate
+    of the service, and ``key`` its private key.
     """
 
     path: str = ""

@@ -43,7 +43,11 @@ class Service:
         self._scratch = 0  # pid of the process that creates the scratch host; its end starts the first idle worker
 
     def run(self) -> int:
-        """Serve; return the exit code of the process."""
+        """Serve until the service ends; return the exit code of the process.
+
+        It is 0 after SIGTERM or SIGINT, and 1 if the front (the process that answers the clients) cannot be started. It
+        is `OUTDATED` if hawse's database belongs to a newer version of hawse.
+        """
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -141,8 +145,8 @@ class Service:
     def _front_ended(self, code: int) -> None:
         """Start the front (the process that answers the clients) again, after it has ended with ``code``.
 
-        If ``code`` is `OUTDATED`, end the service instead. If the kernel cannot start the front, try again until it
-        can.
+        If ``code`` is `OUTDATED`, hawse's database belongs to a newer version of hawse, and the service ends instead.
+        If the kernel cannot start the front, try again until it can.
         """
         self._front = 0
         if code == OUTDATED:

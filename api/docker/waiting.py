@@ -22,7 +22,10 @@ class Waiting:
 
     @contextmanager
     def member(self, connection: socket.socket) -> Iterator[None]:
-        """Make a connection a member during the ``with`` block. The block must not close the connection."""
+        """Count a connection as waiting for input during the ``with`` block, which must not close the connection.
+
+        If too many connections wait, the one that has waited longest is shut down.
+        """
         descriptor = connection.fileno()
         with self._lock:
             self._connections[descriptor] = connection

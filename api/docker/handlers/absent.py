@@ -173,9 +173,9 @@ def create_service(request: Request) -> Response:
 
 
 def update_service(request: Request) -> Response:
-    """Refuse the update of a service, secret or config with NotFound, after a check of the parameter ``version``.
+    """Refuse the update of a service, secret or config with NotFound, because hawse has no such objects.
 
-    Raises Unavailable with Docker's text on a host that is no manager.
+    Raises ApiError first for a wrong parameter ``version``, and Unavailable on a host that is no manager.
     """
     check_version(request, _kind(request))
     return service(request)
@@ -202,7 +202,7 @@ def cancel_build(request: Request) -> Response:
 def refused(text: str) -> Handler:
     """Return a handler that refuses every request with NotImplementedByHawse and ``text``.
 
-    If the path has a container's id, a missing container gets Docker's error first.
+    If the path names a container that does not exist, the handler raises NotFound with Docker's text instead.
     """
 
     def refuse(request: Request) -> Response:

@@ -42,9 +42,10 @@ def attach_container(request: Request) -> None:
 
 
 def attach_websocket(request: Request) -> None:
-    """Answer GET /containers/{id}/attach/ws with a WebSocket, whose output has no frames of stdcopy.
+    """Answer GET /containers/{id}/attach/ws with a WebSocket, which carries the container's streams without frames.
 
-    Before API version 1.42, the WebSocket carries all streams.
+    The query parameters stdin, stdout and stderr choose the streams. Before API version 1.42, the WebSocket carries all
+    three.
     """
     requested = [name for name in STREAMS if request.flag(name) or request.version < CHOSEN_STREAMS]
     binary = request.version >= BINARY_MESSAGES
@@ -56,8 +57,8 @@ def _converse(request: Request, requested: Sequence[str], connect: Callable[[boo
 
     The copying ends with the container, when the client disconnects, or when the client types the detach keys.
     ``requested`` names the streams that the client asked for: "stdin", "stdout", "stderr". ``connect`` sends the answer
-    and returns the connection; its argument is whether the container has a terminal. Without ``framed``, output has no
-    frames of stdcopy.
+    and returns the connection; its argument is whether the container has a terminal. With ``framed``, the output of a
+    container without a terminal is sent in frames, which name the stream (stdcopy).
 
     Because clients start the container after the answer, the streams are opened before the answer. The streams
     therefore carry the first output of the container.

@@ -156,8 +156,8 @@ def _require_running(document: Json) -> None:
 def _start_detached(request: Request, instance: Exec) -> None:
     """Start the command without its streams; raises ApiError if it cannot be executed.
 
-    The worker reports only the end of a command, not its start. This function therefore waits up to `REFUSAL_SECONDS`
-    for the end, because a command that cannot be executed ends early.
+    The worker process reports only the end of a command, not its start. This function therefore waits up to
+    `REFUSAL_SECONDS` for the end, because a command that cannot be executed ends early.
     """
     if instance.command.tty:
         master, slave = instance.open_terminal()
@@ -194,7 +194,8 @@ def _await_end(instance: Exec, job: Job, master: int) -> None:
 def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked, *, raw: bool) -> None:
     """Run the command with a pipe for each stream that the client wants, until the command has ended.
 
-    With ``raw``, the output has no frames, and stderr is not sent.
+    With ``raw``, stdout is sent unchanged, and stderr is not sent. Without ``raw``, the output is sent in frames, which
+    name the stream (stdcopy).
     """
     command = instance.command
     with ExitStack() as stack:
@@ -224,10 +225,10 @@ def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked, *, r
 
 
 def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked, *, raw: bool) -> None:
-    """Run the command with a terminal between the front and the worker, until the command has ended.
+    """Run the command with a terminal between this process and the worker process, until the command has ended.
 
-    With ``raw``, the output has no frames. The worker copies between this terminal and the command's terminal in the
-    container. If this terminal's size changes, the command's terminal gets the same size.
+    The worker copies between this terminal and the command's terminal in the container. If this terminal's size
+    changes, the command's terminal gets the same size. Without ``raw``, the output is sent in frames (stdcopy).
     """
     master, slave = instance.open_terminal()
     with ExitStack() as stack:
@@ -246,7 +247,7 @@ def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked, *, 
 
 
 def _job(request: Request, instance: Exec, files: list[int]) -> Job:
-    """Start the instance's command in a worker, and close ``files``, because the worker has copies.
+    """Start the instance's command in a worker process, and close ``files``, because the worker has copies.
 
     ``files`` has the file descriptor of a terminal, or the file descriptors of stdin, stdout and stderr. If no worker
     can be started, records the end of the command, and raises ApiError.

@@ -166,7 +166,7 @@ def _reference(name: str, tag: str) -> ImageReference:
 
 
 class _Output:
-    """The output of a job: a pipe into which the worker writes lines of JSON, or an archive."""
+    """The output of a job: a pipe into which the job's worker process writes lines of JSON, or an archive."""
 
     def __enter__(self) -> _Output:
         self.reader, self.writer = os.pipe()
@@ -257,10 +257,10 @@ def _tell(pipe: BinaryIO, message: Json) -> None:
 
 
 def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
-    """Run the job ``work``, which reads the body of the request from a pipe, and yield its messages.
+    """Run the job ``work``, which reads the body of the request from a pipe, and yield the job's messages.
 
-    ``work`` is a function that runs in a worker. It gets the engine, the file descriptors of its output and of the
-    body, and ``arguments``.
+    ``work`` is a function that runs in a worker process. It gets the engine, the file descriptors of its output and
+    of the body, and ``arguments``.
     """
     reader, writer = os.pipe()
     with _Output() as output:
@@ -280,7 +280,7 @@ def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
 def _pump(request: Request, job: Job, writer: int) -> None:
     """Copy the body of the request into the pipe ``writer`` (a file descriptor), and close it.
 
-    Stops if the worker ends earlier.
+    Stops if the job's worker process ends earlier.
     """
     with os.fdopen(writer, "wb", buffering=0) as pipe, suppress(BrokenPipeError):
         for piece in request.body():
