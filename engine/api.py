@@ -49,11 +49,12 @@ class Created(Struct, frozen=True):
 class SwarmInit(Struct, frozen=True):
     """The body of POST /swarm/init, reduced to the fields that hawse uses.
 
-    ``advertise`` and ``data_path`` say which addresses of this host other hosts use. ``pools`` are the address ranges
-    from which cluster networks get their subnets; if it is empty, Docker's default applies. ``subnet_size`` is the
-    prefix length of these subnets. ``store`` holds the URLs of an etcd that the user runs (a hawse extension).
-    ``store_files`` holds the contents of the TLS files ``cacert``, ``cert`` and ``key`` for the connection to this
-    etcd.
+    - ``advertise``: where other hosts reach this host, as IP|INTERFACE[:PORT]; "" means the host's only address
+    - ``data_path``: where other hosts send the packets of containers, as IP|INTERFACE; "" means the same address
+    - ``pools``: the address ranges from which cluster networks get their subnets; empty for Docker's default
+    - ``subnet_size``: the prefix length of these subnets
+    - ``store``: the URLs of an etcd that the user runs (a hawse extension); empty for an etcd that hawse runs
+    - ``store_files``: the contents of the TLS files ``cacert``, ``cert`` and ``key`` for the connection to this etcd
     """
 
     advertise: str = ""
@@ -67,9 +68,10 @@ class SwarmInit(Struct, frozen=True):
 class SwarmJoin(Struct, frozen=True):
     """The body of POST /swarm/join.
 
-    ``remote`` is the address of a manager. ``advertise`` and ``data_path`` say which addresses of this host other hosts
-    use. The host takes the role for which the join token was issued. If ``role`` is not "", the token must be for this
-    role.
+    ``remote`` is the address of a manager. ``advertise`` (IP|INTERFACE[:PORT]) is where other hosts reach this host; ""
+    means the address from which this host reaches the manager. ``data_path`` (IP|INTERFACE) is where other hosts send
+    the packets of containers; "" means the same address. The host takes the role for which the join token was issued.
+    If ``role`` is not "", the token must be for this role.
     """
 
     remote: str
@@ -472,8 +474,9 @@ class System(Protocol):
     def answer(self, question: str) -> str:
         """Answer another host's question about this host's side of a traced path; changes nothing (a hawse extension).
 
-        The question and the answer are JSON texts. Returns "" if this host has no such overlay network, or if the other
-        host has no such endpoint on it. The kernel kills this process if the examination takes more than a few seconds.
+        The question and the answer are JSON texts. Returns "" if this host does not have the overlay network in the
+        question, or if the other host does not have the question's endpoint on this network. The kernel kills
+        this process if the examination takes more than a few seconds.
         """
 
     def swarm_state(self) -> str:

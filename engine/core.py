@@ -155,8 +155,9 @@ class Preparation:
     def changing(self) -> Host:
         """Return the host for an operation that changes something.
 
-        The first call in a process finishes or undoes the work of killed commands, and repairs kernel state that
-        networks share. It raises PermissionDenied without CAP_NET_ADMIN.
+        The first call records missing predefined networks (bridge, host and none), finishes or undoes the work of
+        killed commands, and repairs kernel state that networks share. On a cluster host, it also starts hawse's
+        background process. It raises PermissionDenied without CAP_NET_ADMIN. Later calls only return the host.
         """
         if not self._ready:
             require_net_admin("change networks")

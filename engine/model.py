@@ -516,7 +516,10 @@ class Event(Struct, frozen=True):
 
 
 class EventOptions(Struct, frozen=True):
-    """The options of GET /events. The times are in nanoseconds since 1970, or None if not given."""
+    """The options of GET /events. The times are in nanoseconds since 1970, or None if not given.
+
+    As in Docker, the time 0 as ``until`` excludes no event: all past events are sent, and the stream ends.
+    """
 
     since: int | None = None
     until: int | None = None

@@ -81,8 +81,8 @@ def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[st
     """Return the names of a container on a user-defined network, without duplicates.
 
     ``settings`` are the container's settings on this network. The order of the names is: container name, aliases, short
-    id, host name. For a namespace that hawse did not create, the result of `plain_name` comes before the container
-    name.
+    id, host name. For a namespace that hawse did not create, its plain name comes first: ``lab1`` for ``netns:lab1``
+    (`plain_name`).
     """
     short = short_id(container.id)
     primary = [container.name] if container.kind == "process" else [plain_name(container.name), container.name]
@@ -169,7 +169,7 @@ def shared_container(mode: str) -> str:
 
 
 def is_user_defined(mode: str) -> bool:
-    """Return whether the network mode names a user-defined network."""
+    """Return whether a network mode names a user-defined network: not default, bridge, host, none or container:NAME."""
     return mode not in PREDEFINED_NAMES and not is_container_mode(mode)
 
 

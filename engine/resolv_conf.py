@@ -90,7 +90,7 @@ class ResolvConf(Struct, frozen=True):
     - ``source``: path of the host's file, or "" if the file is missing
     - ``upstreams``: the servers to which hawse's internal resolver sends queries
     - ``used_defaults``: True if ``servers`` or ``upstreams`` are Docker's default servers
-    - ``ndots_from``: origin of the option ndots, or ""
+    - ``ndots_from``: origin of the option ndots: "host", "override" (the user) or "internal" (hawse); "" without it
     """
 
     servers: Sequence[str] = ()

@@ -169,8 +169,8 @@ class SystemVerbs:
     def answer(self, question: str) -> str:
         """Answer another host's question about this host's side of a traced path; changes nothing.
 
-        The question and the answer are JSON texts. Returns "" if this host has no such overlay network, or if the other
-        host has no such endpoint on it.
+        The question and the answer are JSON texts. Returns "" if this host does not have the overlay network in the
+        question, or if the other host does not have the question's endpoint on this network.
         """
         from engine.diagnosis.trace import answering
 
@@ -178,7 +178,9 @@ class SystemVerbs:
             return answering.answer(self.host, question)
 
     def events(self, options: EventOptions, client: int = -1) -> EventStream:
-        """Return the past events since ``options.since``, and then the future events.
+        """Return the events since ``options.since`` (default: now); the stream then waits for new events.
+
+        The stream ends at the time ``options.until``, if it is given.
 
         ``client`` is the file descriptor of the connection to a client, or -1. The stream also ends when the client has
         closed this connection.
