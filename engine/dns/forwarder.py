@@ -49,8 +49,8 @@ class Outstanding:
     """The forwarded queries of one sandbox that have no reply yet.
 
     ``quota`` limits the number of unanswered queries of all sandboxes together. In this quota, ``claims`` identify the
-    sandbox. The attribute ``silent`` maps each server that did not answer to the time (`time.monotonic`) until which it
-    is asked last.
+    sandbox. The attribute ``silent`` maps each server that did not answer to a time (`time.monotonic`). Before this
+    time, all other servers are asked first.
     """
 
     __slots__ = ("_claims", "_quota", "forwards", "silent", "sockets", "streams")

@@ -136,9 +136,10 @@ class DnsService:
         self._fill()
 
     def _fill(self) -> None:
-        """Open the sockets of new sandboxes for up to `FILL_SECONDS`; a timer calls this again for the remaining ones.
+        """Open the sockets of new sandboxes, one after the other; stop after `FILL_SECONDS`.
 
-        As a result, a starting agent serves commands and the first sandboxes before all sockets are open.
+        A timer then calls this method again for the remaining sandboxes. As a result, a starting agent serves
+        commands and the first sandboxes before all sockets are open.
         """
         if self._filling is not None:
             self._filling.cancel()

@@ -79,8 +79,8 @@ Destination = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
 def destination(upstream: Upstream) -> Destination:
     """Return the address family and the socket address of an upstream server, with port 53.
 
-    Raises OSError if the zone of its IPv6 address is unknown on the host. For a server that is asked from the sandbox,
-    the zone does not count.
+    Raises OSError if the zone of its IPv6 address (``%eth0``) is unknown on the host. For a server that is asked from
+    the sandbox, the zone is ignored.
     """
     host, percent, zone = upstream.address.partition("%")
     if not percent:
@@ -109,7 +109,7 @@ def connect(sock: socket.SocketType, upstream: Upstream) -> None:
 def answers(query: wire.Query, message: bytes) -> bool:
     """Return whether a message is a reply to this query; the id is not checked.
 
-    In an error reply the question may be missing.
+    The message must have the query's question. In an error reply, the question may be missing.
     """
     if len(message) < wire.HEADER or not message[2] & 0x80:
         return False

@@ -212,7 +212,7 @@ def is_truncated(message: bytes) -> bool:
 
 
 def shortened(query: Query, message: bytes) -> bytes:
-    """Return an upstream reply cut to the client's size limit: the first answers that fit, with the TC flag set."""
+    """Cut the upstream reply ``message`` to ``query.limit`` bytes: keep the first answers that fit, set the TC flag."""
     start = at = HEADER + len(query.question)
     room, kept = query.limit - (len(OPT_REPLY) if query.edns else 0), 0
     for _ in range(int.from_bytes(message[6:8], "big") if message[4:6] == b"\0\1" else 0):
@@ -227,7 +227,7 @@ def shortened(query: Query, message: bytes) -> bytes:
 
 
 def reply(query: Query, code: int, records: list[bytes]) -> bytes:
-    """Return a reply to a query; records that do not fit are left out, and the TC flag is then set.
+    """Return a reply of at most ``query.limit`` bytes; if records must be left out, the TC flag is set.
 
     ``code`` is the response code (RCODE). ``records`` are the encoded records of the answer.
     """

@@ -16,7 +16,10 @@ MOST_CONNECTIONS, MOST_FLOWS, MOST_QUERIES, MOST_STREAMS, MOST_HELD_PORTS = 1638
 
 
 class DescriptorBudget:
-    """The quotas of connections, flows and queries for a process that may open ``descriptors`` file descriptors."""
+    """The quotas of a process for TCP connections, UDP flows and DNS queries.
+
+    ``descriptors`` is the number of file descriptors that the process may open.
+    """
 
     def __init__(self, descriptors: int) -> None:
         self.connections = Quota(min(MOST_CONNECTIONS, descriptors // 4))

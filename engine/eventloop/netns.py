@@ -76,9 +76,9 @@ class PinnedNamespace:
 
     ``path`` is /proc/PID/ns/net or a bind mount such as /run/netns/NAME. The function ``gone`` is called once, from the
     loop, when the process has ended or the path was removed. ``inode`` is the expected inode number, or 0 for any.
-    ``pid`` and ``pid_start`` are a process in the namespace and its start time, or 0. While this process runs, a
-    removed path does not count as the end. The constructor raises OSError if the path is not a namespace, or is not the
-    expected one.
+    ``pid`` is a process in the namespace, and ``pid_start`` its start time in clock ticks since boot; both may be 0.
+    While this process runs, a removed path does not count as the end. The constructor raises OSError if the
+    path is not a namespace, or is not the expected one.
     """
 
     def __init__(
@@ -148,7 +148,10 @@ class PinnedNamespace:
         self._gone()
 
     def release(self) -> None:
-        """Close the file descriptor of the network namespace, but continue to watch the process or path."""
+        """Close the file descriptor of the network namespace, but continue to watch the process or path.
+
+        The open descriptor would keep the namespace alive.
+        """
         os.close(self.fd)
         self.fd = -1
 

@@ -68,7 +68,7 @@ class _Translator:
         return self.character()
 
     def character(self) -> str:
-        """Return the next character of the pattern; a backslash before this character is skipped."""
+        """Return the next character of the pattern, without a backslash before it; raises `EngineError` at the end."""
         self.takes("\\")
         if self.at >= len(self.text):
             raise _bad()
