@@ -153,7 +153,7 @@ class Networks(Protocol):
     def list(self, filters: Filters) -> Documents:
         """Return the NetworkResource documents of all networks that match the filters.
 
-        The documents have no ``Containers`` key and are unsorted; the command line sorts them.
+        The documents are unsorted. As in Docker, ``Containers`` is {} in each document; `inspect` lists the containers.
         """
 
     def summaries(self, filters: Filters) -> Sequence[NetworkSummary]:

@@ -194,11 +194,11 @@ class NetworkVerbs(_Verbs):
         return networks_advice.lines(self.host, request)
 
     def list(self, filters: Filters) -> Documents:
-        """List networks as documents."""
+        """Return the documents of all networks that match the filters, unsorted and with an empty ``Containers``."""
         return networks_query.list_documents(self.reading(), filters)
 
     def summaries(self, filters: Filters) -> Sequence[NetworkSummary]:
-        """List networks with only the fields that ``network ls`` shows."""
+        """Return the networks that match the filters, with the fields and in the order of ``network ls``."""
         return networks_query.list_summaries(self.reading(), filters)
 
     def inspect(self, reference: str, *, verbose: bool = False) -> Json:
@@ -206,7 +206,7 @@ class NetworkVerbs(_Verbs):
         return networks_query.inspect(self.reading(), reference, verbose=verbose)
 
     def remove(self, reference: str) -> None:
-        """Remove a network."""
+        """Remove a network that has no active endpoints."""
         for error in self.remove_each([reference]):
             if error is not None:
                 raise error
@@ -235,7 +235,10 @@ class NetworkVerbs(_Verbs):
         *,
         adoption: Adoption | None = None,
     ) -> None:
-        """Connect a container to a network."""
+        """Connect a container, or a network namespace that hawse did not create, to a network.
+
+        `engine.api.Networks.connect` explains the parameters.
+        """
         containers_connect.connect(self.changing(), reference, container, settings, ports, adoption)
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
@@ -259,7 +262,7 @@ class ContainerVerbs(_Verbs):
     """Implements `engine.api.Containers`."""
 
     def create(self, request: ContainerCreate) -> Created:
-        """Create a container."""
+        """Create a container without starting it."""
         return containers_create.create(self.changing(), request)
 
     def start(self, reference: str) -> bool:
@@ -307,7 +310,7 @@ class ContainerVerbs(_Verbs):
     ) -> Iterator[EngineError | None]:
         """Remove several containers together; yield None or the error for each reference, in order.
 
-        ``volumes`` has no effect, because hawse has no volumes.
+        With ``force``, also removes running containers. ``volumes`` has no effect, because hawse has no volumes.
         """
         del volumes
         try:
@@ -360,7 +363,7 @@ class ContainerVerbs(_Verbs):
         containers_exec.announce(self.host, reference, request)
 
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
-        """Run a command in a container and return its exit code.
+        """Run a command in a running container, and return the command's exit code.
 
         Returns 0 immediately for a detached command. Returns `LEFT` (-1) if the user detaches while the command runs.
         """

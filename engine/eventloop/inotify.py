@@ -32,8 +32,9 @@ The name is "" if the watched file itself has changed.
 class InotifyWatch:
     """A registration for changes of one path; several registrations may share one kernel watch.
 
-    ``mask`` has the inotify events to report, such as `CREATE`. ``seen`` is the function to call. ``number`` is the
-    number of the kernel watch, or -1 while the kernel has no free watch.
+    ``mask`` has the inotify events to report, such as `CREATE`. ``seen`` is the function to call for each event, with
+    the name of the changed file and the event's mask (see `Inotify.add`). ``number`` is the number of the kernel watch,
+    or -1 while the kernel has no free watch.
     """
 
     __slots__ = ("mask", "number", "path", "seen")
