@@ -295,7 +295,7 @@ class BridgeDriver:
         off = forwarding.plan(self._forwarded_versions(network))
         differences += [Difference("changed", "forwarding", e.key) for e in off if e.set == "forwarding"]
         differences += [
-            Difference("changed", "sysctl", path.replace("/", "."))
+            Difference("changed", "sysctl", sysctl.name_of(path))
             for path in self._switches(network, options.bridge)
             if not off and sysctl.read(path) == "0"
         ]

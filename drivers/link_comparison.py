@@ -97,7 +97,7 @@ def sysctls(required: Mapping[str, str]) -> list[Difference]:
     A sysctl that the kernel does not have is ignored.
     """
     return [
-        Difference("changed", "sysctl", path.replace("/", "."))
+        Difference("changed", "sysctl", sysctl.name_of(path))
         for path, value in required.items()
         if sysctl.read(path) not in (None, value)
     ]

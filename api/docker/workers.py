@@ -134,8 +134,10 @@ class Workers:
         turn.acquire()
         try:
             return Job(*self._start_worker(files, data), turn)
-        except (OSError, EOFError) as error:
+        except BaseException as error:
             turn.release()
+            if not isinstance(error, (OSError, EOFError)):
+                raise
             raise ApiError(500, f"no process for the request could be started: {error}") from error
 
     def _start_worker(self, files: Sequence[int], data: bytes) -> tuple[socket.socket, int]:
@@ -153,7 +155,7 @@ class Workers:
             _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
             if not descriptors:
                 raise EOFError
-        except (OSError, EOFError):
+        except BaseException:
             ours.close()
             raise
         return ours, descriptors[0]

@@ -59,7 +59,7 @@ def is_down(interface: str) -> bool:
 def silencing_sysctls(interface: str) -> list[str]:
     """Return the names of the sysctls that keep an interface from answering ARP requests."""
     paths = (sysctl.conf("ipv4", scope, "arp_ignore") for scope in ("all", interface))
-    return [path.replace("/", ".") for path in paths if int(sysctl.read(path) or 0) in SILENT_ON_ARP]
+    return [sysctl.name_of(path) for path in paths if int(sysctl.read(path) or 0) in SILENT_ON_ARP]
 
 
 def of(interface: str) -> list[Obstacle]:

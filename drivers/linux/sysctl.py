@@ -26,6 +26,7 @@ from drivers.linux.errors import refusal
 ROOT = Path("/proc/sys")
 LONGEST = 1 << 16  # maximum length of a sysctl's value in bytes
 OF_INTERFACES = tuple(f"net/{family}/{kind}/" for family in ("ipv4", "ipv6") for kind in ("conf", "neigh"))
+SWAPPED = str.maketrans("./", "/.")
 RENEWAL = 256
 """Number of look-ups after which a thread mounts a new instance of procfs. A mount takes 0.2 ms."""
 
@@ -158,6 +159,14 @@ def _write(path: str, value: str) -> None:
         os.close(file)
 
 
+def name_of(path: str) -> str:
+    """Return the name that sysctl(8) has for a path below /proc/sys.
+
+    Example: "net/ipv4/conf/eth0.10/forwarding" gives "net.ipv4.conf.eth0/10.forwarding".
+    """
+    return path.translate(SWAPPED)
+
+
 def user_path(key: str) -> str:
     """Return the path of a sysctl whose name the user wrote with dots or slashes.
 
@@ -165,7 +174,7 @@ def user_path(key: str) -> str:
     outside net, and for an empty part of the name.
     """
     first = next((c for c in key if c in "./"), ".")
-    path = key if first == "/" else key.translate(str.maketrans("./", "/."))
+    path = key if first == "/" else key.translate(SWAPPED)
     parts = path.split("/")
     if parts[0] != "net" or len(parts) < 2 or any(p in ("", ".", "..") for p in parts):
         raise BadOption(f"sysctl '{key}' is not allowed")

@@ -204,7 +204,7 @@ class Checks:
             keys += [sysctl.conf(family, interface, "forwarding") for interface in self._host_interfaces()]
         for key in keys:
             if sysctl.read(key) == "0":
-                name = key.replace("/", ".")
+                name = sysctl.name_of(key)
                 detail = f"{name} is 0, so the host does not forward packets of {path.source} to {path.target_name}"
                 yield Culprit("forwarding-off", f"sysctl {name}", "host", detail, f"sysctl -w {name}=1")
 
@@ -258,7 +258,7 @@ class Checks:
         key = {4: "net/ipv4/icmp_echo_ignore_all", 6: "net/ipv6/icmp/echo_ignore_all"}[self._version]
         target = self._path.target
         if target is not None and self._path.protocol == "icmp" and target.inside(lambda: sysctl.read(key)) == "1":
-            name = key.replace("/", ".")
+            name = sysctl.name_of(key)
             detail = f"{name} is 1 in {target.name}, so it does not answer pings"
             what = f"sysctl {name} of {target.name}"
             yield Culprit("container-firewall", what, str(target), detail, f"sysctl -w {name}=0 in {target.name}")
@@ -371,7 +371,7 @@ def _reverse(place: Place, interface: str, sender: IPAddress) -> list[Culprit]:
     if strictness not in (1, 2) or not lost:
         return []
     name = "all" if values["all"] == strictness else interface
-    key = f"net.ipv4.conf.{name}.rp_filter"
+    key = sysctl.name_of(sysctl.conf("ipv4", name, "rp_filter"))
     by = f"by {route.interface}" if route.interface else "nowhere"
     detail = f"packets of {sender} come in by {interface}, but the route back leads {by}; {key}={strictness} drops them"
     fix = f"correct the route back to {sender}, or let the filter be loose: sysctl -w {key}=2"

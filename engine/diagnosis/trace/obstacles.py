@@ -207,7 +207,7 @@ class Obstacles:
             setting = "net/ipv4/ip_default_ttl" if version == 4 else ""
             setting = setting or sysctl.conf("ipv6", member.endpoint.interface, "hop_limit")
             if 0 < int(place.inside(partial(sysctl.read, setting)) or 0) <= hops:
-                name = setting.replace("/", ".")
+                name = sysctl.name_of(setting)
                 detail = f"{name} lets the packets of {place.name} end after a few hops"
                 fix = f"sysctl -w {name}=64 in {place.name}"
                 yield Culprit("container-firewall", f"sysctl {name} of {place.name}", str(place), detail, fix)

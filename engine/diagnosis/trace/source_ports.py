@@ -33,7 +33,7 @@ def of_programs(place: Place, protocol: str, target: str) -> Culprit:
     ``target`` is the text that names the target.
     """
     what = f"{protocol.upper()} source port"
-    name = ports.RANGE.replace("/", ".")
+    name = sysctl.name_of(ports.RANGE)
     span = "-".join((place.inside(partial(sysctl.read, ports.RANGE)) or "").split())
     detail = f"{place.name} has no free {what} for {target}: all ports of {name} ({span}) are in use"
     fix = f"end connections in {place}, or widen the range there: sysctl -w {name}='1024 65535'"
