@@ -122,7 +122,7 @@ def flag_source(module: str, flag: str) -> str:
     """Return the name of the completion source for a flag's values; `FREE` if no source is known.
 
     A completion source is a set of words that the shell offers; `FREE` offers none. ``module`` is the command's module
-    below ``cli``, such as "network.ls". ``flag`` is the flag's long name.
+    below ``cli``, such as "network.ls". ``flag`` is the flag's long name, such as "--filter".
     """
     return FLAGS.get(f"{module} {flag}") or FLAGS.get(flag, FREE)
 

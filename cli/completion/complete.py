@@ -89,7 +89,7 @@ def can_be_typed(name: str) -> bool:
 def find(kind: str, index: int, words: Sequence[str]) -> Names:
     """Return the names of one kind, such as ``networks``; each item is a pair of a name and its description.
 
-    Without a local store (the SQLite file), there are no networks, containers and images. ``words`` are the other
+    Without a local store (the SQLite file), no networks, containers or images are returned. ``words`` are the other
     arguments of the command line. The first ``index`` of them come before the argument that is completed.
     """
     if kind in MACHINE:

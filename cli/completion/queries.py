@@ -111,9 +111,10 @@ def ports(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
-    """Yield the container port and the host address of each port in a range: ``80/tcp`` and ``0.0.0.0:8080``.
+    """Yield a pair for each port of a published range: ``80/tcp``, the container port, and ``0.0.0.0:8080``.
 
-    The address is "" if the port has no host port.
+    The second text is the host address and the host port; it is "" if the port has no host port. ``port`` is the record
+    of the range, which may have only one port.
     """
     for offset in range(port.port_end - port.port + 1):
         place = f"{port.host_ip}:{port.host_port + offset}" if port.host_port else ""

@@ -74,7 +74,7 @@ SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGT
 def list_format(fields: Mapping[str, str]) -> Source:
     """Return the completion source for ``--format`` of a list command such as ``ps``.
 
-    ``fields`` maps the fields that the command can show to their descriptions.
+    ``fields`` maps the names of the fields that the command can show, such as "ID", to their descriptions.
     """
     named = {"table": "A table with headers", "json": "One JSON object per line", "raw": "One field per line"}
     return Source({**named, **{f"{{{{.{name}}}}}": title for name, title in fields.items()}, "{{json .}}": ""})

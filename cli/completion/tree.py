@@ -21,6 +21,7 @@ from cli.pflag.usage import offered
 class FlagEntry(Struct, frozen=True):
     """One flag of a command.
 
+    ``long`` and ``short`` are the flag's names, such as ``--force`` and ``-f``; ``short`` is "" without a short name.
     ``source`` names the completion source, a set of words that the shell offers for the flag's value. It is "" if the
     flag needs no value. ``repeatable`` means that every use of the flag adds a value. ``offered`` says whether the
     scripts offer the flag to the user.
