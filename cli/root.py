@@ -203,7 +203,7 @@ def run_and_revive(argv: Sequence[str]) -> int:
 def run(argv: Sequence[str], app: App) -> int:
     """Run one command line and return its exit code; errors are printed and not raised.
 
-    A broken pipe gives the exit code 141 without an error text.
+    ``argv`` has the arguments without the program's name. A broken pipe gives the exit code 141 without an error text.
     """
     try:
         return _run(argv, app)

@@ -21,7 +21,8 @@ ATTACH = "Attach local standard input, output, and error streams to a running co
 def attach(app: App, container: str, detach_keys: str, no_stdin: bool, sig_proxy: bool) -> int:
     """Attach to a running container until the container ends; return the container's exit code.
 
-    Raises StatusError if the user detaches, and if the container is stopped or restarting.
+    Raises StatusError if the container is stopped or restarting when the command begins. Also raises it if the user
+    detaches later.
     """
     document = app.engine.containers.inspect(container_path_segment(container))
     state, config = document["State"], document["Config"]

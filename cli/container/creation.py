@@ -58,8 +58,9 @@ def make_request(
 ) -> ContainerCreate:
     """Build the request for a new container from the command line; print one warning with all flags that hawse ignores.
 
-    ``verb`` is "run" or "create". Raises StatusError if Docker's client refuses a flag. If dockerd refuses a flag,
-    raises StatusError for "run" and InvalidArgument for "create".
+    ``verb`` is "run" or "create". ``flags`` maps the name of each flag, such as "mac_address" for ``--mac-address``, to
+    its value. Raises StatusError if Docker's client refuses a flag. If dockerd refuses a flag, raises StatusError for
+    "run" and InvalidArgument for "create".
     """
     app: App = ctx.obj
     changed_flags = {name for name in flags if changed(ctx, name)}
@@ -129,7 +130,10 @@ def check_platform(platform: str) -> None:
 
 
 def pull_for(app: App, name: str, *, quiet: bool, platform: str) -> None:
-    """Pull an image for a container, and show the progress on stderr unless ``quiet``; raises EngineError."""
+    """Pull an image for a container, and show the progress on stderr unless ``quiet``; raises EngineError.
+
+    ``name`` is the image's name. ``platform`` is such as "linux/arm64", or "" for this host's platform.
+    """
     pull_image(app, parse_reference(name), platform, None if quiet else app.stderr)
     app.hint = ""
 

@@ -24,8 +24,8 @@ Outcome = EngineError | StatusError | None
 def for_each(app: App, containers: Iterable[str], act: Callable[[str], None]) -> None:
     """Call ``act`` for each container, and print the container's name unless ``act`` has raised an error.
 
-    ``containers`` has the names as the user typed them. After an error, the calls for the other containers follow. All
-    errors are joined into one StatusError, which is raised at the end.
+    ``containers`` has the names as the user typed them. An error of ``act`` does not prevent the calls for the other
+    containers. All errors are joined into one StatusError, which is raised at the end.
     """
 
     def outcome(container: str) -> Outcome:
@@ -90,7 +90,8 @@ def stopping_command(verb: str, short: str) -> Callable[[Stop], click.Command]:
     """Return a decorator that makes the click command ``verb`` from a function that stops one container.
 
     ``short`` is the command's help text. The command calls the function for each container that the user names. The
-    function's arguments are the app, the container's name, the value of ``--time`` and the value of ``--signal``.
+    function's arguments are the app, the container's name, the value of ``--time`` (None if the user did not give it)
+    and the value of ``--signal`` ("" if the user did not give it).
     """
 
     def made(stop: Stop) -> click.Command:

@@ -18,5 +18,5 @@ from cli.pflag import STRING, at_least, command, flag
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def kill(app: App, containers: tuple[str, ...], signal: str) -> None:
-    """Send a signal to each of the containers."""
+    """Send a signal to each of the containers; the signal is SIGKILL if ``signal`` is ""."""
     for_each(app, containers, lambda name: app.engine.containers.kill(path_segment(name), signal))

@@ -83,12 +83,12 @@ def list_containers(ctx: click.Context, flags: dict[str, Any]) -> None:
 def template(format: str, *, quiet: bool, size: bool) -> str:
     """Return the Go template with which the list of containers is printed.
 
-    - "raw" selects Docker's template with one field per line; with ``quiet``, only the ids.
-    - With ``quiet``, any other ``--format`` selects a template that shows only the ids.
-    - An empty ``--format`` and "table" select Docker's table.
-    - Any other ``--format`` is returned unchanged: a template, or "json".
+    The first of these rules that applies selects the template:
 
-    With ``size``, Docker's two templates also show the size.
+    - With ``quiet``, the template shows only the ids, whatever ``--format`` is.
+    - "raw" selects Docker's template with one field per line, and with ``size`` also the size.
+    - An empty ``--format`` and "table" select Docker's table, with ``size`` also with a column for the size.
+    - Any other ``--format`` is returned unchanged: a template, or "json".
     """
     if format == "raw":
         return "container_id: {{.ID}}" if quiet else RAW + ("size: {{.Size}}\n" if size else "")

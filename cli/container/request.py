@@ -23,9 +23,9 @@ def container_create(
 ) -> ContainerCreate:
     """Build the request that creates a container; check the flags in the order in which Docker's client checks them.
 
-    ``changed`` has the names of the flags that the user gave. ``environ`` is the environment from which ``--env NAME``
-    takes its value. Raises ValueError with the error text of Docker's client, and InvalidArgument with the error text
-    of dockerd.
+    ``flags`` maps the name of each flag, such as "mac_address" for ``--mac-address``, to its value. ``changed`` has the
+    names of the flags that the user gave. ``environ`` is the environment from which ``--env NAME`` takes its value.
+    Raises ValueError with the error text of Docker's client, and InvalidArgument with the error text of dockerd.
     """
     if flags["mac_address"]:
         mac_address(flags["mac_address"])

@@ -24,7 +24,11 @@ NO_NAME = "Container name cannot be empty"
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def rm(app: App, containers: tuple[str, ...], force: bool, link: bool, volumes: bool) -> None:
-    """Remove the containers; with ``--force``, a missing container is reported but is not an error."""
+    """Remove the containers; with ``--force``, a missing container is reported but is not an error.
+
+    With ``link``, ``containers`` are legacy links such as "web/db", and only these links are removed. ``volumes`` has
+    no effect, because hawse has no volumes.
+    """
     references = [name.strip("/") for name in containers]
     named = [reference for reference in references if reference]
     outcomes: Iterator[Outcome] = (remove_link(app, reference) for reference in named)

@@ -38,9 +38,10 @@ def console_size(app: App) -> tuple[int, int]:
 
 @contextmanager
 def streams(*, stdout: bool = True, stderr: bool = True) -> Iterator[Stdio]:
-    """Yield the numbers of the three file descriptors to attach to the container.
+    """Yield the file descriptors of this process's stdin, stdout and stderr, to attach them to a container.
 
-    If ``stdout`` or ``stderr`` is false, the null device takes the place of this stream.
+    If ``stdout`` or ``stderr`` is false, a file descriptor of the null device takes the place of this stream. It is
+    closed at the end of the ``with`` block.
     """
     with open(os.devnull, "wb") as nowhere:
         yield Stdio(0, 1 if stdout else nowhere.fileno(), 2 if stderr else nowhere.fileno())

@@ -24,7 +24,8 @@ from engine.errors import EngineError
 def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str, interactive: bool) -> int:
     """Start the containers; with ``--attach`` or ``--interactive``, start one container and return its exit code.
 
-    Raises StatusError if the user gives one of these flags and several containers. Without these flags, return 0.
+    Without these flags, return 0. Raises StatusError if a container cannot be started. Also raises it if the user gives
+    one of these flags and several containers.
     """
     if attach or interactive:
         if len(containers) > 1:

@@ -62,7 +62,7 @@ def readings(
     An entry is a tuple of three items:
 
     - the container's name in the table
-    - the documents of the previous reading, by container id
+    - the documents of all containers of the previous reading, by container id
     - the container's document of this reading
 
     ``containers`` has the names that the user typed. If it is empty, all running containers are read; with

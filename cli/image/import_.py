@@ -26,7 +26,8 @@ def import_(app: App, source: str, name: str | None, change: tuple[str, ...], me
     """Import an image archive and print the image's id.
 
     The archive is a root file system or the output of ``docker save``. ``source`` is the archive's path, or "-" for
-    standard input. ``name`` is the name of the new image, or None if the user gave none.
+    standard input. ``name`` is the name of the new image, or None if the user gave none. Raises StatusError for a URL,
+    and for ``change``, which hawse does not support. ``message`` and ``platform`` have no effect.
     """
     if change:
         raise StatusError("--change is not supported")

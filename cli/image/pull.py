@@ -26,7 +26,11 @@ from engine.validate.image_reference import ImageReference, parse_reference
 @click.argument("name")
 @click.pass_obj
 def pull(app: App, name: str, all_tags: bool, disable_content_trust: bool, platform: str, quiet: bool) -> None:
-    """Download an image, show the progress, and print the image's full name."""
+    """Download an image, show the progress, and print the image's full name.
+
+    ``platform`` is such as "linux/arm64", or "" for this host's platform. Without ``quiet``, the progress is shown on
+    stdout. ``all_tags`` raises StatusError, because hawse does not support it. ``disable_content_trust`` has no effect.
+    """
     if all_tags:
         raise StatusError("--all-tags is not supported: name one tag")
     try:
@@ -40,7 +44,7 @@ def pull(app: App, name: str, all_tags: bool, disable_content_trust: bool, platf
 
 
 def pull_image(app: App, reference: ImageReference, platform: str, stream: BinaryIO | None) -> None:
-    """Download an image; write the progress to ``stream``, or nothing if ``stream`` is None.
+    """Download an image, and write the progress to ``stream``; if ``stream`` is None, write nothing.
 
     ``platform`` is such as "linux/arm64", or "" for this host's platform. Raises EngineError and StatusError.
     """

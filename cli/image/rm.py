@@ -30,7 +30,10 @@ def removal_flags(function: Any) -> Any:
 @removal_flags
 @click.pass_obj
 def rmi(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
-    """Remove the images; if an image also has names that the user did not give, remove only the given name."""
+    """Remove the images; if an image also has names that the user did not give, remove only the given name.
+
+    With ``force``, a missing image does not make the command fail. ``no_prune`` has no effect.
+    """
     remove_images(app, images, force=force)
 
 
@@ -45,7 +48,8 @@ def rm(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
 def remove_images(app: App, images: tuple[str, ...], *, force: bool) -> None:
     """Remove the images; print which names and which images were removed, and print all errors.
 
-    An error makes the command fail. Only with ``force``, a missing image does not make it fail.
+    With ``force``, the error about a missing image is printed, but does not make the command fail. Any other error
+    raises StatusError, after the command has tried to remove all images.
     """
     problems, fatal = [], not force
     for image in images:

@@ -15,5 +15,5 @@ from cli.pflag import command, exactly, flag
 @click.argument("container")
 @click.pass_obj
 def disconnect(app: App, network: str, container: str, force: bool) -> None:
-    """Disconnect one container from one network."""
+    """Disconnect one container from one network; with ``force``, also a container that no longer exists."""
     app.engine.networks.disconnect(path_segment(network), container, force=force)

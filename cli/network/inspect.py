@@ -16,7 +16,10 @@ from cli.pflag import STRING, at_least, command, flag
 @click.argument("networks", nargs=-1)
 @click.pass_obj
 def inspect(app: App, networks: tuple[str, ...], format: str, verbose: bool) -> None:
-    """Print the inspect documents of the networks."""
+    """Print the inspect documents of the networks.
+
+    With ``verbose``, the documents also have the numbers of used and available addresses.
+    """
 
     def fetch(reference: str) -> tuple[str, Json]:
         if not reference:

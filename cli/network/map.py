@@ -26,7 +26,8 @@ TEXTS = {"mermaid": mermaid.draw, "dot": dot.draw, "svg": svg.draw}
 def map_(app: App, format: str, networks: tuple[str, ...]) -> None:
     """Print a map of the given networks.
 
-    Without names, the map has all networks that are in use or that a user created.
+    ``networks`` has names or ids. If it is empty, the map has all networks that are in use or that a user created.
+    ``format`` is "mermaid", "dot", "svg", "json" or "tree"; "" means "tree". Any other format raises StatusError.
     """
     if format not in ("", "tree", "json", *TEXTS):
         raise StatusError(f"unknown format {format}: use tree, mermaid, dot, svg or json")

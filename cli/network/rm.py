@@ -34,7 +34,8 @@ Take each off: hawse network disconnect {name} CONTAINER"""
 def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
     """Remove the networks in order; an error does not prevent the removal of the other networks.
 
-    Before the swarm's ingress network is removed, the user is asked.
+    Before the swarm's ingress network is removed, the user is asked. With ``force``, a missing network is no error. Any
+    other error raises StatusError at the end.
     """
     failed, chosen = False, list[str]()
     for name in networks:

@@ -57,7 +57,10 @@ def template(format: str, *, quiet: bool) -> str:
 
 
 def row(document: Mapping[str, Any], node_id: str) -> FormatContext:
-    """Return the fields of one node for a template; ``node_id`` is the id of this host's own node."""
+    """Return the fields of one node for a template; ``node_id`` is the id of this host's own node.
+
+    The field Self says whether the node is this host's own node.
+    """
     manager = document.get("ManagerStatus")
     status = "" if not manager else "Leader" if manager.get("Leader") else manager["Reachability"].capitalize()
     return FormatContext(

@@ -17,7 +17,10 @@ from engine.errors import EngineError
 @click.argument("nodes", nargs=-1)
 @click.pass_obj
 def rm(app: App, nodes: tuple[str, ...], force: bool) -> None:
-    """Remove the nodes one after the other; the errors are printed together at the end."""
+    """Remove the nodes one after the other; the errors are printed together at the end.
+
+    ``force`` is necessary for a manager, and for a worker that is not down. A manager must also be down.
+    """
     problems = []
     for reference in nodes:
         try:

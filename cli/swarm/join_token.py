@@ -18,7 +18,8 @@ ROLES = ("worker", "manager")
 def join_token(app: App, /, role: str, quiet: bool, rotate: bool) -> None:
     """Print the token with which a new node joins the cluster in this role.
 
-    With ``rotate``, create a new token first.
+    ``role`` is "worker" or "manager". The printed text is the command that joins; with ``quiet``, only the token is
+    printed. With ``rotate``, create a new token first.
     """
     if role not in ROLES:
         raise StatusError(f"unknown role {role}")

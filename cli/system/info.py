@@ -137,7 +137,7 @@ def word(value: object) -> object:
 def lines(table: tuple[tuple[str, str], ...], server: Mapping[str, Any]) -> Iterator[str]:
     """Yield one line for each row of ``table``; a row has the title of the line and a key of ``server``.
 
-    If the value of the key is missing or empty in ``server``, no line is yielded for this row.
+    If the value of the key is missing in ``server``, or is "", no line is yielded for this row.
     """
     for name, key in table:
         value = server.get(key, "")

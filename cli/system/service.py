@@ -52,8 +52,8 @@ def service(app: App, /, group: str, host: Sequence[str], socket: str, **tls: st
 def service_settings(group: str, hosts: Sequence[str], socket: str, tls: Mapping[str, str]) -> dict[str, str]:
     """Convert the flags to the fields of `api.docker.listeners.Settings`; raises StatusError for invalid flags.
 
-    ``tls`` maps the names of the TLS flags, such as "tlscert", to the paths of files. A path "" means that the flag was
-    not given.
+    ``group``, ``hosts`` and ``socket`` are the values of ``--group``, ``--host`` and ``--socket``. ``tls`` maps the
+    names of the TLS flags, such as "tlscert", to the paths of files. An empty value means that the flag was not given.
     """
     paths: list[str] = [socket] if socket else []
     addresses: list[str] = []
