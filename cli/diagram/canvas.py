@@ -69,7 +69,7 @@ class Canvas:
         """Add a text that is at most ``room`` pixels wide; escape the text, and cut it if it may be wider.
 
         ``data`` is the text. It begins at ``x``; with ``to_the_left``, it ends at ``x``. ``y`` is the position of the
-        text's baseline. ``size`` is the font size in pixels, and ``fill`` the colour.
+        text's baseline. ``size`` is the font size in pixels, ``font`` is `SANS` or `MONO`, and ``fill`` is the colour.
         """
         shown = clean(data, max(1, int(room / (size * LETTER[font]))))
         # Replace U+FFFE and U+FFFF, because XML allows neither of them, not even as an escape.

@@ -66,7 +66,10 @@ def _panels(canvas: Canvas, document: Json) -> float:
 
 
 class _Panel:
-    """The panel of one network. The drawing methods, except `card`, return the height of the drawing in pixels."""
+    """The panel of one network. The drawing methods, except `card`, return the height of the drawing in pixels.
+
+    ``joined`` maps the id of each container in the map to the names of its networks.
+    """
 
     def __init__(self, canvas: Canvas, network: Json, joined: Mapping[str, Sequence[str]]) -> None:
         self.canvas, self.network, self.joined = canvas, network, joined
@@ -139,7 +142,7 @@ class _Panel:
             self.canvas.text(x + left, base, text, width - left - 12, font=SANS if kind == "name" else MONO, fill=fill)
 
     def lines(self, container: Json) -> list[Line]:
-        """Return the lines below the name in a container's card: its addresses, names, ports and other networks."""
+        """Return the lines below the name in a container's card: addresses, other names, ports and other networks."""
         interface = f" · {container['Interface']}" if container["Interface"] else ""
         shown = [Line("address", address + interface) for address in addresses(container)]
         if container["Names"]:
