@@ -9,7 +9,11 @@ from cli.gotemplate.gotypes import Method, Raw, StructField, Type, Value, basic,
 
 
 class Tagged(NamedTuple):
-    """The type and the JSON tag of a struct field; an empty ``key`` means that JSON uses the field's own name."""
+    """The type and the JSON tag of a struct field; an empty ``key`` means that JSON uses the field's own name.
+
+    With ``omit_empty``, the field is omitted from the JSON text if it is empty. ``embedded`` marks an embedded struct,
+    or an embedded pointer to a struct. In JSON, the struct's fields are members of the outer object.
+    """
 
     type: Type
     key: str = ""

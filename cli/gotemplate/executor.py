@@ -155,7 +155,7 @@ class Executor(Evaluator):
         return jump if empty and jump == "continue" else ""
 
     def _bind(self, branch: Branch, index: Value | None, element: Value | None) -> None:
-        """Set the variables that a range action declares.
+        """Set the variables of the range action ``branch`` for one element, before the body of the range is executed.
 
         If the action declares a single variable, the variable gets the element. Of two variables, the first gets the
         index (for a map, the key) and the second gets the element.

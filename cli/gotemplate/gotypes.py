@@ -148,8 +148,10 @@ class Type:
 class Method(NamedTuple):
     """A method of a Go type.
 
-    The first argument of ``call`` is the raw value on which the method is called. The other arguments are the same as
-    those of a `Function`. ``fault`` is Go's error text for a method that templates cannot call; for all others, "".
+    ``call`` is the method's Python function, which returns the result. Its first argument is the raw value (the Python
+    form) on which the method is called. The method's arguments follow, in the form that `Function` describes.
+    ``params`` are the types of the method's parameters. ``fault`` is Go's error text for a method that templates cannot
+    call; for all others, "".
     """
 
     call: Callable[..., Value | None]
@@ -235,7 +237,10 @@ def _field_paths(struct: Type) -> dict[str, tuple[int, ...]]:
 
 
 def basic(kind: str, name: str = "", methods: Mapping[str, Method] | None = None) -> Type:
-    """Return a boolean, number or string type; without ``name``, its name is ``kind``."""
+    """Return a boolean, number or string type; without ``name``, its name is ``kind``.
+
+    ``kind`` is the kind in Go, such as "int64". ``methods`` maps the names of the type's methods to the methods.
+    """
     type_ = Type(kind, name or kind)
     type_.methods = methods or {}
     return type_

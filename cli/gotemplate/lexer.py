@@ -51,7 +51,7 @@ class _LexError(Exception):
 
 
 def is_alphanumeric(rune: str) -> bool:
-    """Return whether ``rune`` may be part of an identifier; False for the empty string."""
+    """Return whether the character ``rune`` may be part of an identifier; False for the empty string."""
     return rune == "_" or (rune.isalpha() or rune.isdecimal() if rune and not is_invalid(rune) else False)
 
 

@@ -168,7 +168,10 @@ class Flags:
         return self.pad(text.encode())
 
     def _special(self, text: str) -> bytes:
-        """Format infinity or NaN (not a number); infinity and NaN are never padded with zeros."""
+        """Format infinity or NaN (not a number); infinity and NaN are never padded with zeros.
+
+        ``text`` is the sign or a space, followed by ``Inf`` or ``NaN``.
+        """
         if text[1] == "N" and not self.space and not self.plus:
             text = text[1:]
         return self.pad(text.encode(), zero=False)
