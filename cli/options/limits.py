@@ -91,7 +91,8 @@ def sysctl(text: str) -> str:
 def restart_policy(text: str) -> RestartPolicy:
     """Parse a ``--restart`` value, ``name[:maximum retries]``; raises ValueError.
 
-    The engine checks later whether a policy with this name exists.
+    Without a maximum, the maximum is 0. An empty text gives the policy "no". The engine checks later whether a policy
+    with this name exists.
     """
     name, colon, count = text.partition(":")
     if colon and not name:

@@ -105,10 +105,16 @@ def network_mode(networks: Sequence[NetworkOption]) -> str:
 
 
 def endpoint_settings(networks: Sequence[NetworkOption], flags: NetworkOption) -> dict[str, EndpointSettings]:
-    """Return the value for NetworkingConfig.EndpointsConfig, the settings by network; raises ValueError for a conflict.
+    """Return the value for NetworkingConfig.EndpointsConfig: each network's settings, by the network's name or id.
 
-    ``flags`` holds the values of ``--ip`` and similar flags. These values apply to the first network only. If there is
-    only one network and it has no settings, the result is empty.
+    ``networks`` has one item for each ``--network``. Without items, the result has the key "default". ``flags`` holds
+    the values of ``--ip`` and similar flags. These values apply to the first network only. If there is only one network
+    and it has no settings, the result is empty. Raises ValueError if a setting is invalid or does not fit its network,
+    or in these cases:
+
+    - a setting of the first network is in ``flags`` too
+    - a network is given several times
+    - some networks are user-defined, and others are not, such as host
     """
     if not networks:
         return {"default": _settings(_combine(NetworkOption("default"), flags))}
