@@ -49,7 +49,8 @@ def align_columns(columns: Columns, measure: Measure = width_of) -> list[str]:
 def filled(columns: Columns, minimum: int = MINIMAL_WIDTH) -> list[str]:
     """Return the aligned lines of a table in which every character takes one terminal column.
 
-    ``minimum`` is the smallest width of a column.
+    Each item of ``columns`` has the cells of one column, the first line's cell first. ``minimum`` is the smallest width
+    of a column.
     """
     widths = [max(minimum, max(map(len, column)) + PADDING) for column in columns[:-1]]
     pattern = "".join(f"{{:{width}}}" for width in widths) + "{}"

@@ -61,7 +61,7 @@ def _paragraphs(lines: list[str]) -> Iterator[str]:
 
 
 def _wrapped(line: str, width: int) -> Iterator[str]:
-    """Split a line of a help text, and yield lines of at most ``width`` columns."""
+    """Split a line of a help text, and yield lines of at most ``width`` columns; a longer word is not split."""
     if len(line) <= width:
         yield line
     elif line.startswith("  hawse ") and ", hawse " not in line:
@@ -77,7 +77,7 @@ def _wrapped(line: str, width: int) -> Iterator[str]:
 
 
 def _wrapped_command(line: str, width: int) -> Iterator[str]:
-    """Split a shell command between words, and yield lines of at most ``width`` columns, if no word is too long.
+    """Split a shell command between words, and yield lines of at most ``width`` columns; a longer word is not split.
 
     All lines except the last end with a backslash.
     """
