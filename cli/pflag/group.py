@@ -89,7 +89,8 @@ class Group(click.Group):
     def absent(self, line: str) -> str:
         """Return the reason why hawse lacks a command of Docker, or "" if no reason is known.
 
-        ``line`` is the command's full name, such as ``hawse image push``. This class always returns "".
+        ``line`` is the command's full name, such as ``hawse image push``. This class always returns ""; a subclass may
+        know the reason.
         """
         return ""
 
@@ -121,7 +122,8 @@ class Group(click.Group):
     def check(self, ctx: click.Context) -> None:
         """Check whether a global flag of ``hawse`` forbids the command; raises StatusError.
 
-        The command's flags are already parsed. This class allows all commands.
+        ``ctx`` is the context of the command, whose flags are already parsed. This class allows all commands; a
+        subclass may forbid some.
         """
 
     def notes(self, line: str) -> str:
