@@ -301,7 +301,7 @@ def relay_until_exit(server: _socket.socket, process: int, mask: "set[int]") -> 
     ``process`` is the pidfd of the command. ``mask`` has the signals that were blocked before the caller blocked the
     signals to forward; this function restores the mask. Until the end, signals to this process are forwarded to the
     command. When the command is stopped, this process stops too. When this process is continued, it continues the
-    command.
+    command. If the connection ends without a result, prints `LOST_TEXT` and exits with the code `LOST`.
     """
 
     def forward(number: int, _frame: object) -> None:

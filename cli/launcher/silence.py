@@ -87,7 +87,7 @@ def is_unaccepted() -> bool:
 
 
 def read_file(path: bytes) -> bytes:
-    """Return the first 4 KiB of a file."""
+    """Return the first 4 KiB of a file; raises OSError, also if ``path`` is a symbolic link."""
     file = posix.open(path, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
     try:
         return posix.read(file, 4096)
