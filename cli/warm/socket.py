@@ -66,8 +66,8 @@ def lock() -> int | None:
     Return None if another server holds the lock. The directory HAWSE_RUN is created with mode 0700 if it is missing. If
     another user can change the directory's contents, PermissionDenied is raised.
 
-    With a socket from systemd, return the lock file's descriptor even if another server holds the lock. Launchers then
-    connect to the socket from systemd, and no longer to the other server. The other server detects this and ends.
+    With a socket from systemd, return the lock file's file descriptor even if another server holds the lock. Launchers
+    then connect to the socket from systemd, and no longer to the other server. The other server detects this and ends.
     """
     run = directory()
     path = Path(os.fsdecode(run))

@@ -170,7 +170,8 @@ def take_root(root: int) -> None:
 def enter(space: int, kind: str, flag: int) -> None:
     """Enter the namespace ``space`` (a file descriptor), unless this process is in that namespace already.
 
-    ``kind`` is the name of the namespace type in /proc/PID/ns, and ``flag`` is its CLONE flag.
+    ``kind`` is the name of the namespace type in /proc/PID/ns, such as "net". ``flag`` is its flag for setns(), such as
+    CLONE_NEWNET.
     """
     if not same_file(space, f"/proc/self/ns/{kind}"):
         syscalls.setns(space, flag)
@@ -185,7 +186,7 @@ def same_file(fd: int, path: str) -> bool:
 def take_streams(streams: dict[int, int]) -> None:
     """Move the launcher's streams to the file descriptors 0, 1 and 2, and open Python's file objects on them.
 
-    ``streams`` maps the numbers 0, 1 and 2 to the descriptors of the received streams. A number is missing if that
+    ``streams`` maps the numbers 0, 1 and 2 to the file descriptors of the received streams. A number is missing if that
     stream was closed in the launcher; this process then closes it too.
     """
     for number, mode in enumerate(MODES):
