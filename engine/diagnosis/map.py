@@ -22,9 +22,9 @@ from engine.store.api import Reader
 def document(host: Host, references: Sequence[str]) -> Json:
     """Return the map of the networks that ``references`` name, as a JSON document.
 
-    Without ``references``, the map has the networks that are in use or that the user created. Each network lists its
-    containers on this host. A cluster network also lists its containers on other hosts. Raises NotFound for an unknown
-    reference, and InvalidArgument for an ambiguous one.
+    ``references`` are names or ids. Without any, the map has the networks that are in use or that the user created.
+    Each network lists its containers on this host. A cluster network also lists its containers on other hosts. Raises
+    NotFound for an unknown reference, and InvalidArgument for an ambiguous one.
     """
     view, membership = _cluster(host)
     with host.store.read() as reader:

@@ -15,8 +15,8 @@ from engine.host import Host, raises_engine_errors
 class DiagnosisVerbs:
     """The commands of one host that show or check it as a whole: doctor, verify and map.
 
-    ``reading`` prepares the host for an operation that only reads, and returns it. ``changing`` prepares it for
-    changes, and returns it.
+    ``reading`` prepares the host for an operation that only reads, and returns the `Host`. ``changing`` prepares the
+    host for changes, and returns the `Host`.
     """
 
     def __init__(self, host: Host, reading: Callable[[], Host], changing: Callable[[], Host]) -> None:
@@ -29,7 +29,7 @@ class DiagnosisVerbs:
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
         """Compare the kernel objects of one network with the records; return one line for each difference.
 
-        With ``fix``, the differences are repaired.
+        ``reference`` is the network's name or id. With ``fix``, the differences are repaired.
         """
         return verify(self.host, self._changing, reference, fix=fix)
 

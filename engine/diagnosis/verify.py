@@ -25,9 +25,12 @@ from engine.swarm import verify as swarm_verify
 def verify(host: Host, prepare: Callable[[], object], reference: str, *, fix: bool) -> Strings:
     """Return one line for each difference of a network, or of its containers, from the records.
 
-    With ``fix``, the differences are repaired. ``prepare`` makes the host ready for changes, as every changing command
-    does. A cluster network is also compared with the cluster's store. This host may have no record of a cluster network
-    that none of its containers uses. Then only the cluster's store is compared.
+    ``reference`` is the network's name or id. With ``fix``, the differences are repaired. ``prepare`` makes the host
+    ready for changes, as every changing command does. It is also called without ``fix`` if the network is a cluster
+    network.
+
+    A cluster network is also compared with the cluster's store. This host may have no record of a cluster network that
+    none of its containers uses. Then only the cluster's store is compared.
     """
     with host.store.read() as reader:
         matches = reader.find_networks(reference)

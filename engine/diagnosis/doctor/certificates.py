@@ -38,7 +38,10 @@ def check(root: Path, membership: ClusterMembership) -> Iterator[Check]:
 
 
 def are_stale(root: Path, membership: ClusterMembership) -> bool:
-    """Return whether `check` reports a warning or a fault for any certificate of this host."""
+    """Return whether a certificate of this host is unreadable, not valid, or late for its renewal.
+
+    `check` reports each of these as a warning or a fault. ``root`` is the directory HAWSE_ROOT.
+    """
     return any(result.status != OK for result in check(root, membership))
 
 

@@ -140,7 +140,11 @@ def _leases(membership: ClusterMembership, view: View) -> Iterator[Check]:
 
 
 def _others(host: Host, membership: ClusterMembership, view: View) -> Iterator[Check]:
-    """Check that the other hosts of the cluster can be reached, and compare their versions and clocks."""
+    """Yield the results for each other host of the cluster: whether it answers a ping, its version and its clock.
+
+    Versions are compared with the version of this host. Only the clocks of managers are compared. Hosts without a lease
+    in etcd are left out.
+    """
     others = [n for n in view.nodes.values() if n.id != membership.node_id and n.id in view.alive]
     addresses = {n.id: ip_address(n.data_address) for n in others}
     answering = echo.answering(addresses.values(), ANSWER_SECONDS) if addresses else set()
@@ -186,7 +190,10 @@ def _clock(host: Host, name: str, node: Node) -> Iterator[Check]:
 
 
 def _overlays(examined: Examined, membership: ClusterMembership, view: View) -> Iterator[Check]:
-    """Compare the devices, tables and firewall elements of each overlay network that this host uses."""
+    """Compare each overlay network that this host uses with the cluster's records; yield the results.
+
+    Compared are this host's devices, tables of peers and firewall elements of the network.
+    """
     host = examined.host
     for network in examined.networks:
         if not swarm_verify.spans_hosts(host, network):

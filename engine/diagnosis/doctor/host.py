@@ -122,9 +122,9 @@ def _tracking() -> Check:
 
 
 def _source_ports(examined: Examined) -> Iterator[Check]:
-    """Yield the results for the source ports in use, on the host and in each container.
+    """Yield the results on whether programs run out of source ports, on the host and in each container.
 
-    For a container, yield a result only if there is a problem.
+    For a container, yield a result only if almost all or all of its source ports are in use.
     """
     uses = [("source ports", source_ports.use())]
     for container in examined.records.containers:

@@ -46,10 +46,12 @@ def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Chec
 
 
 def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
-    """Return the packets from outside and from this host to a network's published ports.
+    """Return the packets for which rules are evaluated: those from outside and from this host to published ports.
 
-    ``members`` are the network's endpoints. Each key is a hook and the packet at this hook. The value is the text that
-    names the published port.
+    ``members`` are the endpoints of one network. The result maps each pair of a hook and a packet to a text that names
+    the port. The hook is "output" for a packet from this host, and "prerouting" for a packet from outside. A port on a
+    loopback address has no packet from outside. Ports that hawse does not translate, and ports after the first
+    `PORTS_LIMIT`, are left out.
     """
     names: dict[Step, str] = {}
     bindings = [(member, port) for member in members for port in member.endpoint.ports if port.host_port]
@@ -68,10 +70,10 @@ def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
 
 
 def _outward(members: Sequence[Joined]) -> dict[Step, str]:
-    """Return a packet to the outside for each IP version in which a network is masqueraded.
+    """Return the packets for which rules are evaluated: one to the outside for each IP version with masquerade.
 
-    ``members`` are the network's endpoints. Each key is a hook and the packet at this hook. The value is the network's
-    name.
+    ``members`` are the endpoints of one network. The result maps each pair of a hook ("prerouting") and a packet to the
+    network's name.
     """
     first = members[0]
     options = bridge_options.parse(network_spec(first.network))

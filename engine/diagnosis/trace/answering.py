@@ -121,10 +121,11 @@ def _examined(
 
 
 def _parts(side: OverlaySide, checks: Checks, back: PacketPath, forth: PacketPath, log: Log) -> Iterator[Part]:
-    """Yield, as functions, the checks of this host's side that `Explanation.faults` does not make.
+    """Yield the checks of this host's side that follow the comparison with the records (`Explanation.faults`).
 
-    The surest check comes first. Each function returns the culprits that its check finds. ``back`` is the path from
-    this host's endpoint to the asking host's endpoint, and ``forth`` the opposite path.
+    Each check is a function without parameters that returns the culprits it finds. The surest check comes first.
+    ``back`` is the path from this host's endpoint to the asking host's endpoint, and ``forth`` the opposite path, which
+    ``checks`` examines. ``log`` gets a hop if a process listens at the port.
     """
     client = back.address
     yield partial(side.devices, back)
@@ -172,7 +173,10 @@ def _underlay(side: OverlaySide, path: PacketPath) -> Iterator[Culprit]:
 
 
 def _bounded(hops: Iterable[Hop], culprits: Iterable[Culprit]) -> Report:
-    """Return a report whose texts are short and printable, as the asking host requires."""
+    """Return a report whose texts are short and printable, as the asking host requires.
+
+    The remedies of the culprits are left out, because the asking host uses its own texts.
+    """
     short = [replace(h, what=_plain(h.what), where=_plain(h.where), detail=_plain(h.detail)) for h in hops]
     named = [Culprit(c.kind, _plain(c.object), _plain(c.where), _plain(c.detail), "") for c in culprits]
     return Report(tuple(short), tuple(named))

@@ -112,13 +112,13 @@ class Destinations:
     def _require_no_other_binding(self, target: Target, address: IPAddress) -> None:
         """Check that no container publishes the target's port in a way that excludes ``address``.
 
-        Raises `CulpritFound` in two cases:
+        ``address`` is one of the host's own addresses. Raises `CulpritFound` in two cases:
 
         - the port is published only on other addresses
-        - the container asks for the port at ``address``, but the network's settings publish no port on the host
+        - a container requests the port at ``address``, but its network's settings publish no port on the host
 
-        Raises nothing if another program listens at ``address``. The agent's sockets, which hold the published ports,
-        do not count as such a program.
+        Raises nothing if a process of the host listens at ``address``. The agent's sockets, which hold the published
+        ports, do not count.
         """
         recorded = list(self._recorded(target.port, target.protocol))
         others = self._publishing(target.port, target.protocol)
@@ -250,10 +250,10 @@ class Destinations:
                     yield endpoint, binding
 
     def _requested(self, endpoint: EndpointRecord, binding: PortRecord) -> PortRecord:
-        """Return ``binding``; if it has no host port, fill in the host port that the user asked for.
+        """Return the port record ``binding``; if it has no host port, add the host port that the user asked for.
 
         A record has no host port if the gateway mode of its network publishes none. Without a request for a host port,
-        ``binding`` is returned unchanged.
+        ``binding`` is returned unchanged. ``endpoint`` is the endpoint that has ``binding``.
         """
         container = self._records.containers.get(endpoint.container_id)
         if binding.host_port or container is None:
@@ -265,7 +265,11 @@ class Destinations:
         return binding
 
     def _is_translated(self, endpoint: EndpointRecord, binding: PortRecord) -> bool:
-        """Return whether a recorded port is published on the host; the gateway mode of its network decides this."""
+        """Return whether a recorded port (``binding``) of ``endpoint`` is published on the host.
+
+        The gateway mode of the endpoint's network decides this. For a port that is published for IPv4, the endpoint
+        also needs an IPv4 address.
+        """
         network, version = self._records.networks[endpoint.network_id], ip_address(binding.host_ip).version
         inside = endpoint.ipv4 or version == 6
         return bool(inside) and is_translated(network, version, has_ipv6=bool(endpoint.ipv6))
@@ -399,5 +403,8 @@ def _socket(host_ip: str, port: int) -> str:
 
 
 def _inner_port(binding: PortRecord, host_port: int) -> int:
-    """Return the port of the container to which ``host_port``, a host port of the published range, leads."""
+    """Return the container's port to which the host port ``host_port`` leads.
+
+    ``binding`` is the record of the published range that includes ``host_port``.
+    """
     return binding.port + host_port - binding.host_port

@@ -83,8 +83,8 @@ class Log:
     def ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
         """Add the culprit as the last hop, and return the result of the trace.
 
-        ``reachable`` says whether the source reaches the target. It is None if this is unknown. Earlier hops of the
-        culprit's object are removed, unless the probe was seen at them.
+        ``reachable`` says whether the source reaches the target. It is None if this is unknown. Earlier hops for the
+        same object in the same place are removed. Hops at which the probe was seen are kept.
         """
         self.hops = [
             hop

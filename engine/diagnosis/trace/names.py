@@ -117,12 +117,17 @@ class Names:
             return ""
 
     def _check(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
-        """Return those of the ``recorded`` addresses that the source gets when it resolves ``name``.
+        """Return the addresses to which the source resolves ``name``: a part of ``recorded``, or all of it.
 
-        ``listed`` are the addresses in the source's /etc/hosts. If it is empty, the source resolves by its DNS
-        resolver. Raises `CulpritFound` if the source gets only other addresses, or an address that no endpoint has. The
-        resolver is not asked with ``dry``. It is also not asked if the leases of all hosts with the recorded addresses
-        have expired.
+        ``recorded`` are the addresses that the records have for the name. ``listed`` are those in the source's
+        /etc/hosts. If it has any, the source uses only these. Raises `CulpritFound` if none of them is recorded.
+
+        If ``listed`` is empty, the source asks its DNS resolver, and this method asks it too. Raises `CulpritFound` if
+        the resolver does not answer, answers with no recorded address, or also answers with an address that no endpoint
+        has. In two cases no query is sent, and all ``recorded`` addresses are returned:
+
+        - The trace is a dry run. Raises `CulpritFound` if the resolver at 127.0.0.11 could not answer or is not used.
+        - All recorded addresses belong to hosts whose leases in the cluster have expired.
         """
         used = [a for a in recorded if a in listed] if listed else recorded
         if not used:
@@ -247,8 +252,8 @@ class Names:
     def _own_addresses(self) -> list[IPAddress]:
         """Return the host's addresses at which the source reaches a process in the host's namespace.
 
-        For a source outside, these are the addresses of the host's external interface. For any other source, they are
-        the loopback addresses.
+        For a source outside, these are the addresses of the host's external interface, without link-local ones. For any
+        other source, or if that interface has no such address, they are loopback addresses.
         """
         if self._source.kind != "outside":
             return [ip_address("127.0.0.1"), ip_address("::1")]

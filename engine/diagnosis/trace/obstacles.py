@@ -114,9 +114,9 @@ class Obstacles:
         return path_lookup.route(self._path.address).interface
 
     def _interfaces(self) -> Iterator[tuple[Place, str, str]]:
-        """Yield the place and the name of each interface on the path.
+        """Yield three values for each interface on the path: its place, its name, and the name of its container.
 
-        The third value is the container's name for a bridge port, and "" for any other interface.
+        The third value is given only for a bridge port. For any other interface, it is "".
         """
         path = self._path
         if path.kind == LOCAL:
@@ -251,7 +251,7 @@ class Obstacles:
 def _of_program(obstacle: Obstacle, place: Place, interface: str, whose: str) -> Culprit | None:
     """Return the culprit for a program or a queue at an interface, or None for another kind of obstacle.
 
-    ``whose`` is the container's name for a bridge port, and "" for any other interface.
+    If the interface is a bridge port, ``whose`` is the name of the port's container. Otherwise, it is "".
     """
     if obstacle.kind == obstacles.FILTER:
         what, name = f"traffic control filter on {interface}", "a filter of traffic control (tc)"

@@ -87,7 +87,10 @@ class Inquiry:
             self._answer = str(answer.get("answer", ""))
 
     def report(self) -> Report | None:
-        """Return the other host's report, or None if no valid answer comes in time; blocks up to `ANSWER_SECONDS`."""
+        """Return the other host's report, or None if no valid answer comes in time.
+
+        Blocks until `ANSWER_SECONDS` after the question was sent, but at least up to `GRACE_SECONDS`.
+        """
         self._thread.join(max(self._began + ANSWER_SECONDS - time.monotonic(), GRACE_SECONDS))
         return read(self._answer, self._node)
 

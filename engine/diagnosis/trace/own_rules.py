@@ -49,8 +49,8 @@ def _concerns(difference: Difference, path: PacketPath) -> bool:
 def _matches(part: str, path: PacketPath) -> bool:
     """Return whether a part of a set element's key matches the packets of the path.
 
-    ``part`` is an interface, a protocol, a port, a range or an address. Any other text, such as "the rules", matches
-    every path.
+    ``part`` is the text of an interface (in double quotes), a protocol, a port, a range, an address or a subnet. Any
+    other text, such as "the rules", matches every path.
     """
     if part.startswith('"'):
         return part.strip('"') in _interfaces(path)

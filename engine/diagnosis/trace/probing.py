@@ -73,7 +73,11 @@ class Observation(Struct):
 
 
 class Watching:
-    """The nftables tables and packet sockets that watch one probe; ``stack`` closes them."""
+    """The nftables traces and packet sockets that watch one probe in each namespace of the path.
+
+    `seen` has the result. ``probe`` has the protocol, addresses and ports of the probe. ``stack`` closes the traces and
+    sockets at its end.
+    """
 
     def __init__(self, path: PacketPath, probe: Tuple, stack: ExitStack) -> None:
         self._path, self._probe = path, probe
@@ -124,9 +128,10 @@ class Watching:
             reader()
 
     def finish(self) -> None:
-        """Read the remaining events, and find the iptables-legacy rules that dropped or translated packets.
+        """Wait for late events, read them, and add to ``seen`` what nftables and packet sockets do not report.
 
-        Only packets since the start of the watch count.
+        These are the rules of iptables-legacy that dropped or translated packets, and the places where connection
+        tracking dropped a packet. Only packets since the start of the watch count.
         """
         time.sleep(SETTLE_SECONDS)
         self.read()
@@ -178,9 +183,9 @@ def _wait(
     """Wait until the probe has a result or counts as lost; store what is observed meanwhile in ``watching.seen``.
 
     ``probe`` has the protocol, addresses and ports of the probe. ``probe_descriptors`` are the file descriptors of its
-    sockets. ``poll`` returns the result, or "" as long as there is none. ``send`` sends the probe again. A probe
-    without an answer is repeated, except for TCP. If a UDP probe has reached the target, the trace answers it
-    (`_answer`).
+    sockets. ``poll`` returns the result, or "" as long as there is none. ``send`` sends the probe again, which is done
+    while no answer comes, except for TCP. If a UDP probe has reached the target, an answer is sent in the target's name
+    (`_answer`). Blocks up to about `WAIT_SECONDS`.
     """
     began = time.monotonic()
     repeated, answered, dropped = began, 0.0, 0.0

@@ -130,7 +130,10 @@ def _filters_bridged(version: int) -> bool:
 
 
 def exchange(path: PacketPath, client: IPAddress) -> tuple[Packet, Packet]:
-    """Return the packet that a machine with the address ``client`` sends to the target, and the packet's answer."""
+    """Return the packet from a machine with the address ``client`` to the target, and the target's answer.
+
+    The packet has the destination after DNAT: the address and port in the target's namespace.
+    """
     server, port = path.inner_address, path.inner_port
     request = Packet(path.protocol, client, server, port)
     return request, Packet(path.protocol, server, client, 0, state="established", source_port=port)
@@ -239,7 +242,7 @@ def _host_steps(path: PacketPath, first: Packet, last: Packet) -> Iterator[Step]
 
 
 def _translated(path: PacketPath, packet: Packet, after: Packet) -> Packet:
-    """Return a copy of ``packet`` which says that hawse's DNAT changes the packet to ``after`` at this hook.
+    """Return ``packet`` with the note that hawse's DNAT changes it to ``after`` at this hook (`Packet.translated`).
 
     ``packet`` is returned unchanged if the path leads through no published port, or if the IP version changes.
     """

@@ -42,8 +42,8 @@ class Fault(Struct, frozen=True):
     """A culprit that the comparison found.
 
     ``of_bridge`` is True for a fault of a network's bridge or of the bridge's addresses. ``version`` is the IP version
-    of a missing address or route, or 0 if the fault concerns both versions. ``setting`` names the setting of a link
-    that is wrong, such as its MTU (`drivers.model.Difference.setting`).
+    of a missing address or route, or 0 if the fault concerns both versions. ``setting`` names the wrong setting of a
+    link, such as its MTU (`drivers.model.Difference.setting`), or is "" for any other fault.
     """
 
     culprit: Culprit
