@@ -278,13 +278,13 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
 def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
     """Notify the agent that the local store has changed; wait for the agent's services if the command needs them.
 
-    ``joined`` has the networks that a container has just joined. The agent is needed in two cases:
+    ``joined`` has the networks that a container has just joined. The command needs the agent in two cases:
 
     - one of these networks has DNS names (all networks except the predefined ones)
     - a published port of any container needs the agent
 
-    If the agent is needed and does not run, it is started. If ``joined`` is not empty and the agent is not needed, the
-    command does not wait.
+    In these cases, the agent is started if it does not run, and the command waits. In all other cases, no agent is
+    started. The command then waits for a running agent only if ``joined`` is empty.
     """
     start = any(not network.predefined for network in joined) or _publishes(host)
     notify(host.run, host.root, start=start, wait=start or not joined)

@@ -106,7 +106,10 @@ def main() -> int:
 
 
 def collect_rarely() -> None:
-    """Reduce the time for garbage collection: exclude all present objects, and collect less often from now on."""
+    """Reduce the time that Python spends on garbage collection of this process.
+
+    All present objects are excluded from collection. From now on, collections are less frequent.
+    """
     gc.freeze()
     gc.set_threshold(GC_OBJECTS)
 

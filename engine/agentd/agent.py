@@ -28,13 +28,15 @@ IDLE_SECONDS = 10.0
 
 
 class Agent:
-    """The agent. It ends after a signal, or if two checks in a row find that nothing needs it.
+    """The agent: runs its services until a signal, or until two checks in a row find that nothing needs it.
 
-    Between two checks, half of ``idle`` (seconds) passes. With ``stays``, the agent ends only after a signal or a call
-    of `leave`. The services in ``later`` are updated last. Because commands do not need these services, waiting
-    commands get their answer before that. ``extend`` adds the endpoints of other hosts to a snapshot. ``warnings``
-    returns the warnings about other programs. ``signalled`` is True after a signal. ``superseded`` is True after a call
-    of `leave`.
+    - ``later``: services that no command needs; they are updated last, after waiting commands have got their answer
+    - ``idle``: seconds, of which half passes between two checks
+    - ``stays``: the agent ends only after a signal or a call of `leave`
+    - ``guarded`` is notified when the guard (a process that restarts a killed agent) connects or ends
+    - ``extend`` adds the endpoints of other hosts to a snapshot
+    - ``warnings`` returns the warnings about other programs
+    - ``signalled`` is True after a signal, and ``superseded`` after a call of `leave`
     """
 
     def __init__(

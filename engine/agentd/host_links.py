@@ -44,9 +44,10 @@ class HostLinks:
         loop.watch(self._entries.fileno(), lambda _: self._heard(self._entries))
 
     def follow(self, names: Mapping[str, Subject]) -> None:
-        """Watch exactly the links in ``names``, which maps a link's name to its network or endpoint.
+        """Watch the links in ``names``, which maps the name of a network's link to the network.
 
-        ``names`` may contain links that hawse did not make.
+        ``names`` may contain links that hawse did not make. Links that hawse made are also watched without this call,
+        because their alias marks them. The sysctls of networks that are missing in ``names`` are no longer watched.
         """
         self._names = names
         known = set(self._bridges.values())

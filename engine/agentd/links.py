@@ -38,8 +38,8 @@ from engine.recovery.link_repair import CONTAINER, ENDPOINT, NETWORK, LinkRepair
 class Place(NamedTuple):
     """A watched network namespace: its path, its inode number, and a process in it with the process's start time.
 
-    Inode, pid and start time are 0 if they are unknown. ``resolves`` is True if the redirection of DNS queries to
-    hawse's resolver is also watched.
+    ``inode``, ``pid`` and ``pid_start`` (clock ticks since boot) are 0 if they are unknown. ``resolves`` is True if the
+    redirection of DNS queries to hawse's resolver is also watched.
     """
 
     path: str
@@ -194,7 +194,7 @@ class LinkService:
         thread.follow(containers.union(known.subject for known in self._networks.values()))
 
     def _follow(self, container_id: str, known: KnownSandbox) -> None:
-        """Watch the sandbox of a container whose records have changed, or that could not be watched before."""
+        """Watch the sandbox of a container; if it cannot be watched now, try again at the next snapshot."""
         self._leave_endpoints(container_id)
         self._followed[container_id] = known
         subject = known.ours.subject

@@ -29,8 +29,8 @@ Place = tuple[str, int, int, int]
 class RejoinService:
     """Calls ``begin`` when an adopted namespace ends, or when a recorded namespace that was missing appears.
 
-    ``begin`` starts the command that records the change in the store. ``begin`` is called once for each namespace, even
-    if the command fails.
+    ``begin`` has no parameters: it starts the command ``__rejoin``, which finds the change and records it in the
+    store. It is called once for each namespace, even if the command fails.
     """
 
     name = "rejoin"
@@ -88,7 +88,7 @@ class RejoinService:
             self._loop.after(LOOK_INTERVAL_SECONDS, self._look)
 
     def needed(self) -> bool:
-        """Return whether a namespace waits for its name, or is on a network."""
+        """Return whether an adopted namespace is on a network, or has been missing since a boot."""
         return bool(self._paths) or bool(self._followed)
 
     def close(self) -> None:

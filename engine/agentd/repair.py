@@ -22,9 +22,9 @@ from engine.store.api import Store
 class RepairService:
     """The repair service: runs a repair thread for each driver with active networks.
 
-    The constructor's ``relay`` is a function that returns the port of the agent's port proxy for each protocol. ``run``
-    is the directory HAWSE_RUN. ``heal`` returns whether daemon.json lets the agent repair. The agent's main program
-    sets two callbacks: ``changed`` makes the agent read the local store again, and ``leave`` makes the agent end.
+    ``relay`` returns the ports at which the agent's port proxy listens, by protocol ("tcp" or "udp"). ``run`` is the
+    directory HAWSE_RUN. ``heal`` returns whether daemon.json lets the agent repair. The agent's main program sets two
+    callbacks: ``changed`` makes the agent read the local store again, and ``leave`` makes the agent end.
     """
 
     name = "repair"

@@ -45,8 +45,9 @@ Word = Literal["unneeded", "superseded"]
 class RepairThread:
     """The repair thread of one driver; it runs until `close`.
 
-    ``relay`` returns the port of the agent's port proxy for each protocol. ``configure`` applies the current
-    daemon.json to the driver. ``tell`` passes a message (`Word`) to the agent.
+    ``name`` is the driver's type. ``relay`` returns the ports at which the agent's port proxy listens, by protocol
+    ("tcp" or "udp"). ``configure`` applies the current daemon.json to the driver. ``tell`` passes a message (`Word`) to
+    the agent.
     """
 
     def __init__(
@@ -164,7 +165,10 @@ class RepairThread:
     def _compare_and_repair(self, watch: Watch) -> None:
         """Compare the kernel state with the records, and repair the differences.
 
-        While the next repair is delayed, the driver blocks new connections if a difference lets forbidden packets pass.
+        If another program repeatedly undoes the repairs, the next comparison is delayed (`Schedule.rest`). If this
+        comparison has repaired a difference that let forbidden packets pass, the driver blocks new connections during
+        that delay, because the other program may undo the repair again. In all other cases, an earlier block is
+        removed. If the comparison fails, it is repeated, and a block stays.
         """
         began, rested = time.monotonic(), self._schedule.rest
         differences = self._attempt(self._put_right)
@@ -189,7 +193,7 @@ class RepairThread:
             self.fight = ""
 
     def _attempt(self, action: Callable[[], list[Difference] | None]) -> list[Difference] | None:
-        """Return the result of ``action``. If ``action`` raises an exception, log the exception and return None."""
+        """Call ``action`` and return its result; if it raises an exception, log the exception and return None."""
         try:
             return action()
         except (EngineError, DriverError, OSError) as error:

@@ -41,7 +41,7 @@ class Unit:
         return lock
 
     def keep_watchdog_quiet(self, loop: Loop) -> None:
-        """Make ``loop`` notify systemd's watchdog twice in each interval of the unit's WatchdogSec."""
+        """Make ``loop`` notify systemd's watchdog twice in each WatchdogSec, so that systemd does not end the unit."""
         if self._interval:
             self._notify()
             loop.after(self._interval, lambda: self.keep_watchdog_quiet(loop))

@@ -72,7 +72,7 @@ class LeaseKeeper:
         self._wake.set()
 
     def wake(self) -> None:
-        """Make the thread renew the lease now."""
+        """Make the thread renew the lease now; does not wait for the renewal."""
         self._wake.set()
 
     def stop(self) -> None:

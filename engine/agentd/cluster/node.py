@@ -232,12 +232,15 @@ class ClusterNode:
 
 
 def hosts_differ(before: View, view: View) -> bool:
-    """Return whether a host has joined, left, failed or recovered."""
+    """Return whether a host joined, left, failed or recovered between the snapshots ``before`` and ``view``."""
     return before.alive != view.alive or before.nodes.keys() != view.nodes.keys()
 
 
 def add_host_events(tx: Transaction, before: View, view: View, node_id: str) -> None:
-    """Add an event for each host that has joined, left, failed or recovered, except the host ``node_id``."""
+    """Add an event for each host that joined, left, failed or recovered between two snapshots of the etcd store.
+
+    ``before`` is the older snapshot, and ``view`` the newer one. The host ``node_id`` gets no event.
+    """
     for identity, node in {**before.nodes, **view.nodes}.items():
         if identity == node_id:
             continue

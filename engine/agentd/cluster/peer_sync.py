@@ -28,8 +28,9 @@ RETRY_SECONDS = 2.0
 class PeerSync:
     """A thread that programs the endpoints of other hosts (peers) into this host's FDB and neighbour tables.
 
-    `update` passes snapshots and networks to the thread. The thread and commands take the same lock while they program
-    peers; the lock file is in the run directory.
+    `update` passes snapshots and networks to the thread. ``driver`` is the overlay driver. ``node`` is this host's node
+    id. ``run`` is the directory HAWSE_RUN. It has the file of the lock that the thread and commands take while they
+    program peers.
     """
 
     def __init__(self, driver: Driver, node: str, run: Path) -> None:

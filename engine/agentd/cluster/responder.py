@@ -33,8 +33,8 @@ LONGEST_PAUSE_SECONDS = 0.5
 class QuestionResponder:
     """The thread that answers the questions of other hosts.
 
-    ``command`` has the arguments and the environment of the process that does the checks.
-    The process gets the question on stdin, and writes the answer to stdout.
+    ``open_client`` opens a client of the etcd store. ``command`` has the arguments and the environment variables of the
+    process that does the checks. The process gets the question on stdin, and writes the answer to stdout.
     """
 
     def __init__(

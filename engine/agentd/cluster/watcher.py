@@ -29,8 +29,9 @@ class StoreWatcher:
     """A thread that calls the function ``changed`` with every new snapshot of the etcd store.
 
     The thread continues from the snapshot ``known``, or first reads all records if ``known`` is None. The function
-    ``open_client`` opens a client of the store. The thread calls the function ``on_question`` with each new question
-    from one host to another. The snapshots do not contain questions.
+    ``open_client`` opens a client of the store. After ``silence`` seconds without a message, the thread opens a new
+    watch. The thread calls the function ``on_question`` with each new question from one host to another. The snapshots
+    do not contain questions.
     """
 
     def __init__(

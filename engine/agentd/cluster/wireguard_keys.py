@@ -39,9 +39,10 @@ def rotated(
     """Return this host's membership record, with a new WireGuard key if one is due and could be published.
 
     ``root`` is the directory HAWSE_ROOT, in which the new key is saved. Nothing is due if none of the active networks
-    ``live`` is encrypted, or if etcd has no record of this host. Otherwise, a new key is due in two cases:
+    ``live`` is encrypted, or if etcd has no record of this host. Otherwise, a new key is due in three cases:
 
-    - the published key is older than `lifetime`, or its time is as far in the future (the clock was set back)
+    - the published key is `lifetime` seconds old or older
+    - the publication time is `lifetime` seconds or more in the future, because the clock was set back
     - the published key differs from the key in ``membership``
 
     The keys differ if the agent was killed between publishing a key and saving it. They also differ if etcd's answer to
