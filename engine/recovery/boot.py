@@ -81,7 +81,7 @@ def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) 
 
 
 def _is_waited_for(reader: Reader, record: ContainerRecord) -> bool:
-    """Return whether a process waits for the end of the container's backoff time, to start the container then."""
+    """Return whether a process waits for the end of a container's restart delay, to start the container then."""
     restarts = [i for i in reader.intents() if i.kind == IntentKind.CONTAINER_RESTART and i.object_id == record.id]
     return any(process.is_owner_running(intent.owner) for intent in restarts)
 

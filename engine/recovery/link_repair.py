@@ -73,7 +73,10 @@ Verify: TypeAlias = Callable[[str], Sequence[Difference]]
 
 
 def heals(record: NetworkRecord | ContainerRecord) -> bool:
-    """Return whether the agent may repair this network or container, as its option or label ``hawse.heal`` says."""
+    """Return whether the agent may repair this network or container, as its option or label ``hawse.heal`` says.
+
+    The result is True if the option or label is missing or has an invalid value.
+    """
     values = record.config.labels if isinstance(record, ContainerRecord) else record.options or {}
     return parse_bool(values.get(HEAL, "true")) is not False
 

@@ -142,10 +142,10 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
     """Repair the kernel state that all networks of a driver share, such as a flushed firewall table.
 
     ``drivers`` are driver types; None means the types of all networks in the store. With ``whole``, a driver's state is
-    compared with the records and repaired only if the driver reports damage. Without ``whole``, the state of every
-    driver is compared and repaired. Callers pass ``whole=False`` after a killed command, because drivers do not detect
-    the partial changes of such a command. Starts the agent if it is missing. ``cause`` is the cause that the repair's
-    event names; "" means another program.
+    compared with the records and repaired only if the driver's quick check (`needs_repair`) reports damage. Without
+    ``whole``, the state of every driver is compared and repaired. Callers pass ``whole=False`` after a killed command,
+    because the quick check does not detect the partial changes of such a command. Starts the agent if it is missing.
+    ``cause`` is the cause that the repair's event names; "" means another program.
     """
     if drivers is None:
         with host.store.read() as reader:
@@ -218,9 +218,9 @@ def _finish(
 def _locks(host: Host, intent: Intent) -> Iterator[None]:
     """Hold the locks under which an intent (a record of unfinished work) is resolved.
 
-    Some kinds of intents need the container lock. For the other kinds, no lock is taken here, because the function that
-    resolves the intent takes the locks. If hawse did not create the container's network namespace, the lock of this
-    namespace is taken before the container lock.
+    The kinds in `UNDER_LOCK`, and changes of an endpoint, need the lock of their container. For all other kinds, no
+    lock is taken here, because the function that resolves the intent takes the locks. If hawse did not create the
+    container's network namespace, the lock of this namespace is taken before the container lock.
     """
     with contextlib.ExitStack() as held:
         container_id = intent.object_id if intent.kind in UNDER_LOCK else ""
