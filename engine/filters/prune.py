@@ -24,12 +24,18 @@ def check_prune(filters: Filters) -> None:
 
 
 def network_prunable(network: NetworkRecord, filters: Filters) -> bool:
-    """Return whether the filters of ``network prune`` allow the removal of an unused network."""
+    """Return whether the filters of ``network prune`` allow the removal of an unused network.
+
+    The caller has checked the filters with `check_prune`.
+    """
     return _prunable(network.labels or {}, network.created, filters)
 
 
 def container_prunable(record: ContainerRecord, filters: Filters) -> bool:
-    """Return whether the filters of ``container prune`` allow the removal of a stopped container."""
+    """Return whether the filters of ``container prune`` allow the removal of a stopped container.
+
+    The caller has checked the filters with `check_prune`.
+    """
     return _prunable(record.config.labels, record.created, filters)
 
 
