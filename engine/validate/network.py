@@ -74,8 +74,9 @@ def check_network_remove(
 ) -> None:
     """Check that a network may be removed, by Docker's rules; raises Forbidden.
 
-    A network may not be removed if it is predefined, has endpoints, or holds the settings of other networks
-    (configuration-only).
+    A network may not be removed if it is predefined, has endpoints (``endpoints``), or holds the settings of other
+    networks (configuration-only). To find these other networks, ``existing`` has all networks. It may be empty if the
+    network is not configuration-only.
     """
     if network.predefined:
         raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
@@ -106,10 +107,11 @@ def _check_configuration(request: NetworkCreate) -> None:
 
 
 def _check_own_options(options: Mapping[str, str], drivers: Mapping[str, DriverFacts]) -> None:
-    """Check that all options with one of hawse's own prefixes are known; raises InvalidArgument.
+    """Check that all options with one of hawse's own prefixes (`OWN_OPTIONS`) are known; raises InvalidArgument.
 
-    If hawse ignored a mistyped option, the network could be less protected than the user expects. Unknown options
-    without these prefixes are accepted, as in Docker.
+    ``options`` are the driver options of a new network. ``drivers`` maps each driver type to the driver's properties.
+    An option is known if any driver has it. If hawse ignored a mistyped option, the network could be less protected
+    than the user expects. Unknown options without these prefixes are accepted, as in Docker.
     """
     known = sorted({key for facts in drivers.values() for key in facts.options if key.startswith(OWN_OPTIONS)})
     for key in options:
