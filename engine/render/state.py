@@ -50,9 +50,9 @@ def status_text(record: ContainerRecord, now: float) -> str:
 
 
 def stats_after(before: Json, now: Json) -> Json:
-    """Return a copy of ``now`` that also has the time and the processor times of ``before``.
+    """Return the statistics ``now``, with the earlier statistics' time and processor times as preread and precpu_stats.
 
     ``before`` and ``now`` are an earlier and a later document with the statistics of one container. Clients compute CPU
-    percentages from the differences.
+    percentages from the differences. The arguments are not changed.
     """
     return {**now, "preread": before["read"], "precpu_stats": before["cpu_stats"]}
