@@ -282,10 +282,10 @@ def _result_outside(path: PacketPath, seen: Observation, probe: Tuple, *, late: 
 def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | None, str, str]:
     """Return the address and MAC of a machine on an interface's network, and the interface's own MAC.
 
-    A machine with a neighbour entry is preferred, because the host can then send the answer to it. Otherwise, the
-    default gateway or another address of the subnet is returned, with an invented MAC. If the subnet has only one
-    address, it is an address beside the subnet. The address is None if the interface has no address of the target's IP
-    version.
+    ``target`` chooses the IP version. A machine with a neighbour entry is preferred, because the host can then send the
+    answer to it. Otherwise, the default gateway or another address of the subnet is returned, with an invented MAC. If
+    the subnet has only one address, an address beside the subnet is returned. The address is None if the interface has
+    no address of this IP version; the first MAC is then "".
     """
     own_mac, held = features.mac_and_addresses(interface)
     subnets = [item for item in held if item.version == target.version and not item.ip.is_link_local]

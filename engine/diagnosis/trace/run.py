@@ -107,7 +107,15 @@ class _Tracer:
         return self._log.ended(False, cause) if cause is not None else self._unexplained(path, seen)
 
     def _reached(self, path: PacketPath, seen: Observation) -> bool:
-        """Return whether the answer came from the target, and not from another machine with the target's address."""
+        """Return whether the answer came from the target, and not from another machine with the target's address.
+
+        Where this cannot be told, the result is True:
+
+        - the target has no sandbox on this host
+        - the source and the target are in the same namespace
+        - the path leads through the agent's proxy
+        - no packet of the probe was seen anywhere
+        """
         if path.target is None or path.target_member is None or not path.target.netns_path or path.kind == LOCAL:
             return True
         proxied = path.inner_address.version != path.address.version or path.address.is_loopback
