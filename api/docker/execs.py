@@ -109,7 +109,10 @@ class Exec(Struct):
             return self.terminal, slave
 
     def connect(self, job: Job) -> None:
-        """Set the job that runs the command."""
+        """Record the worker's job that runs the command, so that `resize` and `runner` find the worker.
+
+        `finish` removes the job again.
+        """
         with self.lock:
             self.job = job
 

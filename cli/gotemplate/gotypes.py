@@ -146,12 +146,11 @@ class Type:
 
 
 class Method(NamedTuple):
-    """A method of a Go type.
+    """A method of a Go type; ``call`` is its Python function, which returns the result.
 
-    ``call`` is the method's Python function, which returns the result. Its first argument is the raw value (the Python
-    form) on which the method is called. The method's arguments follow, in the form that `Function` describes.
-    ``params`` are the types of the method's parameters. ``fault`` is Go's error text for a method that templates cannot
-    call; for all others, "".
+    ``call`` first gets the value on which the method is called, in its Python form (`Value.raw`), and then the method's
+    arguments. ``params`` are the types of these arguments. The form of an argument depends on its type, see `Function`.
+    ``fault`` is Go's error text for a method that templates cannot call; for all others, it is "".
     """
 
     call: Callable[..., Value | None]

@@ -28,13 +28,13 @@ def write_listing(
     """Print all rows of a list command in the given format.
 
     ``template`` is the value of ``--format``, and ``header`` maps each field to the title of its column. ``elided`` has
-    the titles of the columns that may be omitted if the table is wider than the terminal (see `fits_terminal`). Raises
+    the titles of the columns that may be omitted if the table is wider than the terminal (see `may_be_narrowed`). Raises
     StatusError if the template is invalid, or fails for a row. Then nothing is printed.
     """
     try:
         listing = ListFormat(template)
         lines = [listing.row(shown(app, row)) for row in rows]
-        if listing.is_table and fits_terminal(app, elided):
+        if listing.is_table and may_be_narrowed(app, elided):
             return write_fitted(app, [line.split("\t") for line in (listing.header(header), *lines)], elided)
         if listing.is_table:
             lines = align("\n".join([listing.header(header), *lines]).split("\n"), measure(app))
@@ -60,7 +60,7 @@ def write_columns(
     columns = {name: app.protected(cells) for name, cells in columns.items()}
     if listing.is_table:
         columns = {name: [header[name], *cells] for name, cells in columns.items()}
-    if listing.grid and fits_terminal(app, elided):
+    if listing.grid and may_be_narrowed(app, elided):
         return write_fitted(app, list(zip(*(columns[name] for name in listing.grid), strict=True)), elided)
     if listing.grid:
         lines = align_columns([columns[name] for name in listing.grid], measure(app))
@@ -79,11 +79,12 @@ def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> 
     return titles if format in ("", "table") and not no_trunc else ()
 
 
-def fits_terminal(app: App, elided: Sequence[str]) -> bool:
-    """Return whether a table may be narrowed to the terminal's width: a default table, on a terminal with colour.
+def may_be_narrowed(app: App, elided: Sequence[str]) -> bool:
+    """Return whether a table that is wider than the terminal may be narrowed: columns are cut, and some are omitted.
 
-    ``elided`` has the titles of the columns that may be omitted (see `omittable`). It is empty if the table is not the
-    command's default table, for example with ``--no-trunc``.
+    This is so only for the command's default table, and only if stdout is a terminal that may have colour
+    (`App.color`). ``elided`` has the titles of the columns that may be omitted, as `omittable` returns them: empty if
+    the table is not the default table, for example with ``--no-trunc``. This function does not compare widths.
     """
     return bool(elided) and app.color
 

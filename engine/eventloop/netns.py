@@ -148,9 +148,10 @@ class PinnedNamespace:
         self._gone()
 
     def release(self) -> None:
-        """Close the file descriptor of the network namespace, but continue to watch the process or path.
+        """Close the file descriptor of the network namespace, so that this object does not keep the namespace alive.
 
-        The open descriptor would keep the namespace alive.
+        The object still watches the process or path through which the namespace was opened, and calls ``gone`` when it
+        is gone. `close` ends the watch.
         """
         os.close(self.fd)
         self.fd = -1

@@ -74,7 +74,7 @@ def take_limits(pid: int) -> None:
 
 
 def take_schedule(pid: int) -> None:
-    """Copy the processors, the scheduling policy and the priority of a process to this process."""
+    """Copy the CPU affinity, the scheduling policy and the nice value of the process ``pid`` to this process."""
     take_processors(pid)
     take_policy(pid)
     take_priority(pid)

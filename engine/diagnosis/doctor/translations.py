@@ -46,12 +46,12 @@ def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Chec
 
 
 def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
-    """Return the packets for which rules are evaluated: those from outside and from this host to published ports.
+    """Return the packets for which the rules of other programs are evaluated: those to a network's published ports.
 
-    ``members`` are the endpoints of one network. The result maps each pair of a hook and a packet to a text that names
-    the port. The hook is "output" for a packet from this host, and "prerouting" for a packet from outside. A port on a
-    loopback address has no packet from outside. Ports that hawse does not translate, and ports after the first
-    `PORTS_LIMIT`, are left out.
+    ``members`` are the network's endpoints. For each published port there are up to two packets: one from this host, at
+    the hook "output", and one from outside, at the hook "prerouting". A port that is published on a loopback address
+    has no packet from outside. The result maps each pair of hook and packet to a text that names the port. Ports that
+    hawse does not translate (no NAT for the IP version), and ports after the first `PORTS_LIMIT`, are left out.
     """
     names: dict[Step, str] = {}
     bindings = [(member, port) for member in members for port in member.endpoint.ports if port.host_port]
