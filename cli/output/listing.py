@@ -28,8 +28,8 @@ def write_listing(
     """Print all rows of a list command in the given format.
 
     ``template`` is the value of ``--format``, and ``header`` maps each field to the title of its column. ``elided`` has
-    the titles of the columns that may be omitted if the table is wider than the terminal (see `may_be_narrowed`). Raises
-    StatusError if the template is invalid, or fails for a row. Then nothing is printed.
+    the titles of the columns that may be omitted if the table is wider than the terminal (see `may_be_narrowed`).
+    Raises StatusError if the template is invalid, or fails for a row. Then nothing is printed.
     """
     try:
         listing = ListFormat(template)
