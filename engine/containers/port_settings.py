@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from drivers import port_ranges
 from engine.errors import NotFound
 from engine.model import PortRecord, PortSpec
-from engine.ports.allocation import around, part
+from engine.ports.allocation import around, part, recorded_address
 
 
 def without(
@@ -55,10 +55,9 @@ def split(published: Iterable[PortRecord], requested: PortSpec) -> tuple[list[Po
 def _has_part(port: PortRecord, requested: PortSpec) -> bool:
     """Return whether the published range ``port`` contains at least one port of ``requested``."""
     is_there = not requested.host_ports or not port.host_port or port.host_port - port.port == _shift(requested)
+    is_there = is_there and recorded_address(requested.host_ip) in ("", port.host_ip)
     is_overlapping = port.port <= requested.ports[-1] and requested.port <= port.port_end
-    return (
-        port.protocol == requested.protocol and requested.host_ip in ("", port.host_ip) and is_there and is_overlapping
-    )
+    return port.protocol == requested.protocol and is_there and is_overlapping
 
 
 def _shift(spec: PortSpec) -> int:
@@ -118,7 +117,7 @@ def _removed(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord]) -> 
     if spec.protocol != requested.protocol or first > last:
         return []
     is_same_port = not requested.host_ports or (_is_fixed(spec) and _shift(spec) == _shift(requested))
-    if is_same_port and requested.host_ip in ("", spec.host_ip):
+    if is_same_port and recorded_address(requested.host_ip) in ("", recorded_address(spec.host_ip)):
         return [range(first, last + 1)]
     spans = port_ranges.merged((("", p.port, p.port_end) for p in split(own, requested)[0]), touching=True)
     return [range(start, end + 1) for _, start, end in spans]

@@ -201,12 +201,23 @@ def _addresses(host_ip: str, default_ip: str) -> Sequence[str]:
     """Return the host addresses for a port request with the address ``host_ip``.
 
     An empty ``host_ip`` means ``default_ip``. If ``host_ip`` is empty, and ``default_ip`` is empty or 0.0.0.0, the
-    wildcards of both IP versions are returned. An IPv4-mapped IPv6 address is treated as its IPv4 address, as in Go.
+    wildcards of both IP versions are returned.
     """
     if not host_ip and default_ip in ("", "0.0.0.0"):
         return _WILDCARDS
-    address = ip_address(host_ip or default_ip)
-    return (str(getattr(address, "ipv4_mapped", None) or address),)
+    return (recorded_address(host_ip or default_ip),)
+
+
+@cache
+def recorded_address(text: str) -> str:
+    """Return the host address ``text`` as `PortRecord.host_ip` has it: in its usual form; "" gives "".
+
+    An IPv4-mapped IPv6 address is treated as its IPv4 address, as in Go. Example: "2001:DB8::1" gives "2001:db8::1".
+    """
+    if not text:
+        return ""
+    address = ip_address(text)
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 class _Taken:

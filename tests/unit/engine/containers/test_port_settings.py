@@ -145,3 +145,16 @@ def test_a_setting_without_an_address_stays_only_where_it_is_published():
     assert unpublished(settings("8000-8009:80-89"), held, "0.0.0.0:8000:80") == set(settings("8001-8009:81-89"))
     held = records("8000:80", addresses=("192.0.2.1",))  # the network's default address
     assert unpublished(settings("8000:80"), held, "192.0.2.1:8000:80") == set()
+
+
+@pytest.mark.parametrize(
+    ("setting", "recorded"),
+    [("[2001:DB8::1]:8080:80", "2001:db8::1"), ("[::ffff:127.0.0.1]:8080:80", "127.0.0.1")],
+)
+def test_an_address_is_the_same_in_each_of_its_forms(setting, recorded):
+    """Otherwise the setting would be removed, and the port would stay open."""
+    published = [PortRecord("tcp", recorded, 8080, 8080, 80, 80)]
+    for text in (setting, f"[{recorded}]:8080:80" if ":" in recorded else f"{recorded}:8080:80"):
+        (requested,) = settings(text)
+        assert port_settings.without("web", settings(setting), requested, published) == ()
+        assert port_settings.split(published, requested) == (published, [])
