@@ -15,7 +15,7 @@ from engine.runtime.errors import CREATE, OTHER, SetupFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from typing import Any
 
 UNCONFINED, BUILTIN = "unconfined", "builtin"
@@ -86,7 +86,7 @@ def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | 
         with open(_DEFAULT, encoding="utf-8") as file:
             return translate(json.load(file), capabilities)
     try:
-        document = json.loads(profile)
+        document = json.loads(profile, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise _undecodable(syntax_error(error, profile)) from error
     return translate({} if document is None else _decoded(document, "seccomp.Seccomp"), capabilities)
@@ -119,6 +119,11 @@ def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict
         **({"architectures": architectures} if architectures else {}),
         "syscalls": [rule for rule in rules if rule["names"]],
     }
+
+
+def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object without the keys whose value is null: Go's decoder leaves the field of such a key alone."""
+    return {key: value for key, value in pairs if value is not None}
 
 
 def _check_alternatives(values: Mapping[str, Any], one: str, other: str) -> None:
@@ -168,7 +173,7 @@ def _is_unsigned(value: object) -> bool:
 
 def _checked_version(value: object) -> str:
     """Return a kernel version such as "4.8"; raises `SetupFailed` for another value."""
-    if isinstance(value, str) and re.fullmatch(r"(\d+\.\d+)?", value, re.ASCII):
+    if isinstance(value, str) and re.fullmatch(r"(\d{1,19}\.\d{1,19})?", value, re.ASCII):
         return value
     why = "" if isinstance(value, str) else f": json: cannot unmarshal {_kind(value)} into Go value of type string"
     raise _undecodable(f'invalid kernel version: {json.dumps(value)}, expected "<kernel>.<major>"{why}')

@@ -169,3 +169,10 @@ def test_a_profile_that_gives_the_same_thing_twice_is_refused(profile, one, othe
     text = f"both '{one}' and '{other}' are specified in the seccomp profile, use either '{one}' or '{other}'"
     with pytest.raises(SetupFailed, match=f"^{text}$"):
         seccomp.filter_for(profile, [])
+
+
+def test_a_null_does_not_replace_an_earlier_value():
+    """Go's decoder leaves the field alone. An empty action would give no filter."""
+    for null in ('"defaultaction":null', '"defaultAction":null'):
+        profile = f'{{"defaultAction":"SCMP_ACT_ERRNO",{null}}}'
+        assert seccomp.filter_for(profile, []) == {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": []}
