@@ -145,8 +145,8 @@ class App:
     def engine(self) -> Engine:
         """This host's engine, opened at first use.
 
-        In a dry run, the engine changes nothing and records the changes. With ``--explain``, the changes are recorded
-        too, from the first use on.
+        In a dry run, the engine makes no changes, but records those that it would make. With ``--explain``, the engine
+        makes the changes and records them, from the first use on.
         """
         if self.is_dry_run:
             return cast("Engine", _explain().dry_engine(self))
@@ -203,7 +203,10 @@ class App:
         return bool(self.global_flags.get("dry_run"))
 
     def explain(self) -> None:
-        """Print the recorded changes as shell commands, if the user gave ``--explain`` or ``--dry-run``."""
+        """Print the command's changes to the kernel as shell commands, if ``--explain`` or ``--dry-run`` was given.
+
+        The shell commands are printed on stderr. In a dry run, they are the changes that the command would make.
+        """
         if self.global_flags.get("explain") or self.is_dry_run:
             _explain().show(self)
 

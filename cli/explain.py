@@ -24,7 +24,7 @@ def record() -> None:
 
 
 def dry_engine(app: App) -> Engine:
-    """Return an engine that records its changes and does not make them; discard the command's output to stdout."""
+    """Return an engine that records changes without making them; from now on, discard what is written to stdout."""
     app.stdout = io.BytesIO()
     dry_run = DryRun()
     _dry_runs.append(dry_run)
@@ -33,9 +33,10 @@ def dry_engine(app: App) -> Engine:
 
 
 def show(app: App) -> None:
-    """Print the recorded changes as shell commands on stderr, in colour on a terminal; end the recording.
+    """Print the recorded changes to the kernel as shell commands on stderr, and end the recording.
 
-    If an error ended the command before its dry run began, nothing is printed.
+    On a terminal, the shell commands are in colour. If an error ended the command before its dry run began, nothing is
+    printed.
     """
     commands = explain.stop()
     if app.is_dry_run and not _dry_runs:

@@ -28,7 +28,7 @@ def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str
     """For each name, print the document of the container, image or network with this name.
 
     If several objects have the name, a container takes precedence over an image, and an image over a network. ``type``
-    restricts the search to one kind of object.
+    restricts the search to one kind of object. With ``size``, a container's document also has the container's sizes.
     """
     if type not in DOCKERS_TYPES:
         raise StatusError(f"{quote(type)} is not a valid value for --type")
