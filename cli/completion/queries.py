@@ -74,7 +74,7 @@ def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
 def members(reader: Reader, before: Words, behind: Words) -> Names:
     """Return the names of the containers that are on a network named in ``before``.
 
-    ``before`` has the arguments before the completed one.
+    ``before`` has the arguments before the completed one. ``behind``, the arguments after it, has no effect.
     """
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id in inside)
@@ -83,7 +83,7 @@ def members(reader: Reader, before: Words, behind: Words) -> Names:
 def strangers(reader: Reader, before: Words, behind: Words) -> Names:
     """Return the names of the containers that are on no network named in ``before``.
 
-    ``before`` has the arguments before the completed one.
+    ``before`` has the arguments before the completed one. ``behind``, the arguments after it, has no effect.
     """
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id not in inside)
@@ -98,7 +98,8 @@ def users_of_named(reader: Reader, words: Words) -> set[str]:
 def ports(reader: Reader, before: Words, behind: Words) -> Names:
     """Yield the published ports of a container with their host addresses; ``before[0]`` names the container.
 
-    ``before`` has the arguments before the completed one. If it is empty, nothing is yielded.
+    ``before`` has the arguments before the completed one. If it is empty, nothing is yielded. ``behind``, the arguments
+    after the completed one, has no effect.
     """
     for container in reader.find_containers(before[0]) if before else ():
         places: dict[str, list[str]] = {
@@ -111,10 +112,10 @@ def ports(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
-    """Yield a pair for each port of a published range: ``80/tcp``, the container port, and ``0.0.0.0:8080``.
+    """Yield the container port, and the host address with the host port, for each port of a published range.
 
-    The second text is the host address and the host port; it is "" if the port has no host port. ``port`` is the record
-    of the range, which may have only one port.
+    Example: ("80/tcp", "0.0.0.0:8080"). The second text is the host address and the host port; it is "" if the port has
+    no host port. ``port`` is the record of the range, which may have only one port.
     """
     for offset in range(port.port_end - port.port + 1):
         place = f"{port.host_ip}:{port.host_port + offset}" if port.host_port else ""

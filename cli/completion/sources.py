@@ -81,7 +81,7 @@ def list_format(fields: Mapping[str, str]) -> Source:
 
 
 def _drivers() -> dict[str, Source]:
-    """Return the completion sources for driver names, driver options and option values, by name.
+    """Return the completion sources for driver names, driver options and option values, by the source's name.
 
     The options of a ``singleton`` driver are omitted. A host has only one network of such a driver, so users cannot
     create networks with it.
