@@ -19,7 +19,11 @@ from cli.pflag import STRING, at_least, command, flag
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def inspect(app: App, containers: tuple[str, ...], format: str, size: bool) -> None:
-    """Print the inspect documents of the containers."""
+    """Print the inspect documents of the containers.
+
+    With ``size``, the documents also have the containers' sizes. ``format`` is a Go template; "" and "json" mean a
+    JSON array.
+    """
     containers_of = app.engine.containers
     inspect_all(
         app, containers, format, ["container"],

@@ -42,7 +42,8 @@ CLEAR = "\x1b[2J\x1b[H"
 def stats(app: App, containers: tuple[str, ...], all: bool, format: str, no_stream: bool, no_trunc: bool) -> None:
     """Print a table of the containers' resource usage, repeatedly until the command is interrupted.
 
-    With ``no_stream``, the table is printed only once. ``all`` includes stopped containers if the user names none.
+    With ``no_stream``, the table is printed only once. If the user names no container, ``all`` includes
+    stopped containers.
     """
     template = TABLE if format in ("", "table") else format
     for documents in readings(app, containers, everything=all):
@@ -84,7 +85,8 @@ def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple
     """Return a name and the document with the current resource usage for each container.
 
     ``containers`` has the names that the user typed; they are returned unchanged. If it is empty, all running
-    containers are read; with ``everything``, stopped ones too. Their short ids are then returned in place of names.
+    containers are read; with ``everything``, stopped ones too. If ``containers`` is empty, the
+    returned names are short ids.
     """
     if containers:
         names = list(map(path_segment, containers))

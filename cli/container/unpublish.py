@@ -24,7 +24,7 @@ from engine.model import PortSpec
 @click.argument("ports", nargs=-1)
 @click.pass_obj
 def unpublish(app: App, container: str, ports: tuple[str, ...], publish: tuple[str, ...]) -> None:
-    """Stop publishing these ports of a container and print the container's name as the user typed it."""
+    """Stop publishing the ports given as arguments or with ``-p``; print the container's name as the user typed it."""
     try:
         specs = [*map(port_spec, ports), *published_ports(publish)]
     except ValueError as error:
