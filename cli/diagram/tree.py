@@ -12,7 +12,10 @@ STYLES = {"bridge": "bold blue", "overlay": "bold magenta", "macvlan": "bold gre
 
 
 def draw(document: Json) -> Tree:
-    """Return the tree: the host, its networks and their containers. Cluster networks list their containers by host."""
+    """Return a network map as a tree of the host, the host's networks and the containers on each network.
+
+    ``document`` is the map as JSON values. The containers of a cluster network are grouped by host.
+    """
     tree = Tree(text(f"host {document['Host']}", "bold"), guide_style="dim")
     for network in document["Networks"]:
         branch = tree.add(_network(network))
