@@ -27,9 +27,11 @@ from cli.gotemplate.nodes import Bool, NumberNode, String, TemplateNode
 def fit(value: Value | None, type_: Type) -> Value | None:
     """Return ``value`` as an argument for a parameter of type ``type_``; raises Fault if the value does not fit.
 
-    If only the value behind a pointer or inside an interface fits, this inner value is returned. If ``value`` is None,
-    the type's nil is returned: None for ANY (Go's ``any``) and ANY_VALUE (Go's reflect.Value), otherwise a Value with
-    the raw value None.
+    If only the value behind a pointer or inside an interface fits, this inner value is returned. If only a pointer to
+    the value fits, and the value is addressable, this pointer is returned.
+
+    ``value`` is None if the expression has no value (in Go, an invalid reflect.Value). The result is then the nil of
+    ``type_``, as `nil_argument` returns it. A type without nil does not accept it.
     """
     if value is None:
         if not type_.can_be_nil():

@@ -147,7 +147,10 @@ class _Format:
         return number if -_MAX_NUMBER <= number <= _MAX_NUMBER else None
 
     def _index(self) -> None:
-        """Parse the argument index ``[n]`` at the current position, if there is one; argument n is then the next."""
+        """Parse the argument index ``[n]`` at the current position, if there is one; argument n is then the next.
+
+        The arguments are counted from 1.
+        """
         self._after_index = False
         if self._peek() != "[":
             return

@@ -292,17 +292,17 @@ STRINGS = slice_of(STRING)
 
 
 def string(data: bytes) -> Value:
-    """Return a string value."""
+    """Return ``data`` as a `Value` of Go's type string."""
     return Value(STRING, data)
 
 
 def boolean(value: bool) -> Value:
-    """Return a bool value."""
+    """Return ``value`` as a `Value` of Go's type bool."""
     return Value(BOOL, value)
 
 
 def integer(value: int) -> Value:
-    """Return an int value."""
+    """Return ``value`` as a `Value` of Go's type int."""
     return Value(INT, value)
 
 

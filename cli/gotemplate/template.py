@@ -32,7 +32,7 @@ class Template:
         replace: Mapping[str, Function] | None = None,
         budget: Budget | None = None,
     ) -> str:
-        """Execute the template with ``data`` and return the output.
+        """Execute the template with ``data`` as the initial value of ``.``, and return the output.
 
         A failure raises TemplateExecError, which holds the output up to the failure. ``missing_key_fails`` is Go's
         option missingkey=error. ``replace`` maps names to functions that replace Docker's functions. ``budget`` limits
