@@ -132,7 +132,7 @@ class _Line:
             self._stop = None
 
     def suspend(self) -> None:
-        """Stop this process as ctrl-Z has stopped the command, until SIGCONT arrives; show the cursor meanwhile.
+        """Stop this process until SIGCONT arrives, because ctrl-Z has stopped the command; show the cursor meanwhile.
 
         The line is not removed, because the shell may already have printed its prompt.
         """
