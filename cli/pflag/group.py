@@ -63,8 +63,8 @@ class Group(click.Group):
         """Find the command that the first argument names; return its name, the command and the remaining arguments.
 
         ``args`` begins after the group's flags. The first argument may be an alias; the returned name is the command's
-        own name. Raises StatusError if no command has this name or alias. With such a name, ``--help`` prints the
-        group's help instead.
+        own name. Raises StatusError if no command has this name or alias. In this case, ``--help`` among ``args``
+        prints the group's help and exits with 0 instead, except for a command that Docker has but hawse lacks.
         """
         command = self.get_command(ctx, args[0])
         if command is None and not ctx.resilient_parsing:

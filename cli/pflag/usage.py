@@ -59,7 +59,8 @@ def wrap(indent: int, width: int, text: str) -> str:
     - At least `NARROWEST` columns remain after column ``indent``: all lines of the text start at this column.
     - At least `NARROWEST` columns remain after column 16: all lines of the text start at this column, below the first
       line.
-    - Otherwise, the text starts at column ``indent``, and no line is broken at a space.
+    - Otherwise, the text starts at column ``indent``, and no line is broken at a space. After a newline in the text,
+      the next line starts at column 16.
     """
     room, result = width - indent, ""
     if room < NARROWEST:
