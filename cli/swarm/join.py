@@ -23,7 +23,10 @@ from engine.api import SwarmJoin
 @click.argument("remote")
 @click.pass_obj
 def join(app: App, /, remote: str, **flags: Any) -> None:
-    """Join a cluster and print this node's role, which the token decides."""
+    """Join a cluster and print this node's role, which the token decides.
+
+    ``remote`` is the address of a manager of the cluster.
+    """
     request = SwarmJoin(
         remote,
         flags["token"],

@@ -16,10 +16,9 @@ ROLES = ("worker", "manager")
 @click.argument("role")
 @click.pass_obj
 def join_token(app: App, /, role: str, quiet: bool, rotate: bool) -> None:
-    """Print the token with which a new node joins the cluster in this role.
+    """Print the command with which a new node joins the cluster in this role; with ``quiet``, only the join token.
 
-    ``role`` is "worker" or "manager". The printed text is the command that joins; with ``quiet``, only the token is
-    printed. With ``rotate``, create a new token first.
+    ``role`` is "worker" or "manager". With ``rotate``, create a new token first.
     """
     if role not in ROLES:
         raise StatusError(f"unknown role {role}")

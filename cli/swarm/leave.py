@@ -12,7 +12,10 @@ from cli.pflag import command, flag, no_args
 @flag("--force", "-f", usage="Force this node to leave the swarm, ignoring warnings")
 @click.pass_obj
 def leave(app: App, force: bool) -> None:
-    """Remove this host from its cluster."""
+    """Remove this host from its cluster; on a terminal, name the running containers that then have no network.
+
+    ``force`` is necessary for a manager. With ``force``, a container that cannot be disconnected is no error.
+    """
     with app.waiting("Leaving the swarm"):
         app.engine.swarm.leave(force=force)
     app.out("Node left the swarm.\n")
