@@ -14,7 +14,10 @@ from cli.pflag import STRING, at_least, command, flag
 @click.argument("images", nargs=-1)
 @click.pass_obj
 def inspect(app: App, images: tuple[str, ...], format: str) -> None:
-    """Print the inspect documents of the images."""
+    """Print the inspect documents of the images.
+
+    ``format`` is a Go template; "" and "json" mean a JSON array.
+    """
 
     def fetch(reference: str) -> tuple[str, Json]:
         if not reference:

@@ -17,7 +17,10 @@ from engine.errors import EngineError
 @click.argument("nodes", nargs=-1)
 @click.pass_obj
 def inspect(app: App, nodes: tuple[str, ...], format: str, pretty: bool) -> None:
-    """Print the inspect documents of the nodes."""
+    """Print the inspect documents of the nodes; with ``pretty``, as readable text.
+
+    ``format`` is a Go template; "" and "json" mean a JSON array. ``pretty`` with ``format`` raises StatusError.
+    """
     if pretty:
         if format:
             raise StatusError("--format is incompatible with human friendly format")
