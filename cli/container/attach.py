@@ -22,7 +22,7 @@ def attach(app: App, container: str, detach_keys: str, no_stdin: bool, sig_proxy
     """Attach to a running container until the container ends; return the container's exit code.
 
     Raises StatusError if the container is stopped or restarting when the command begins. Also raises it if the user
-    detaches later.
+    detaches later. With ``no_stdin``, the container's stdin is not attached. ``detach_keys`` has no effect.
     """
     document = app.engine.containers.inspect(container_path_segment(container))
     state, config = document["State"], document["Config"]

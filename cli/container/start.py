@@ -25,7 +25,7 @@ def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str,
     """Start the containers; with ``--attach`` or ``--interactive``, start one container and return its exit code.
 
     Without these flags, return 0. Raises StatusError if a container cannot be started. Also raises it if the user gives
-    one of these flags and several containers.
+    one of these flags and several containers. ``detach_keys`` has no effect.
     """
     if attach or interactive:
         if len(containers) > 1:

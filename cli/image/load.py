@@ -19,6 +19,7 @@ def load(app: App, input: str, quiet: bool) -> None:
     """Import the images of an archive and print their names.
 
     ``input`` is the archive's path, or "" for standard input. An image without a name is printed by its id.
+    ``quiet`` has no effect.
     """
     if not input and app.stdin.isatty():
         raise StatusError("requested load from stdin, but stdin is empty")
