@@ -95,9 +95,8 @@ def of_ports(
     DNAT serves most ports. It cannot serve a binding on ::1. It also cannot serve an IPv6 binding of an endpoint
     without IPv6. For such a binding, the elements redirect TCP and UDP ports to the agent's proxy.
 
-    With ``direct``, other machines on the host's networks also reach the ports at the container's own address. This is
-    also true for a port that is published on one host address. It is not true for a port that is published on a
-    loopback address.
+    In the gateway mode "nat", a port that is published on all addresses is also open at the container's own address.
+    With ``direct``, this is also true for a port that is published on one host address, except a loopback address.
 
     ``ports`` must be all ports of the endpoint. Ranges with common container ports have one common element, because the
     kernel refuses overlapping intervals in one set.
@@ -125,8 +124,9 @@ def is_open_at_own_address(
 ) -> bool:
     """Return whether other machines reach a published port at the container's own address too.
 
-    ``direct`` is True if the host allows this for every published port (see `of_ports`). With ``trusted``, only
-    machines behind the interfaces in the network's option trusted_host_interfaces are considered.
+    ``direct`` is True if the host allows this also for ports that are published on one host address (see `of_ports`).
+    ``trusted`` is True if the machines are behind an interface in the network's option trusted_host_interfaces. The
+    caller does not use this function for the gateway mode "nat-unprotected", in which every port is open.
     """
     route = _route(network, options, endpoint, binding.protocol, binding.host_ip, direct=direct)
     return bool(route.opened or (trusted and route.bound))
@@ -136,12 +136,12 @@ class _Route(Struct, frozen=True):
     """How packets to the published ports of one protocol on one host address reach an endpoint.
 
     - ``host``: the host address
-    - ``carried``: the destination prefixes that the agent proxies
-    - ``rewritten``: DNAT replaces the destination by this address
-    - ``opened``: all machines on the host's networks may send directly to this address
-    - ``bound``: only machines on the networks of trusted interfaces may send directly to this address
+    - ``carried``: the destination prefixes (all IPv6) at which the agent proxies the ports
+    - ``rewritten``: the endpoint's address, by which DNAT replaces the destination; "" if there is no DNAT
+    - ``opened``: the endpoint's address, if other machines may use it as the destination (by routing, without DNAT)
+    - ``bound``: the same, but only for machines behind the interfaces of the option trusted_host_interfaces
 
-    ``rewritten``, ``opened`` and ``bound`` hold the endpoint's address, or "" if the field does not apply.
+    ``opened`` and ``bound`` are "" if no set element accepts such packets at these ports. At most one of them is set.
     """
 
     host: IPAddress
@@ -204,9 +204,11 @@ def _by(route: _Route, binding: PortBinding) -> Iterator[Element]:
 
 
 def _allowed(route: _Route, binding: PortBinding) -> Iterator[tuple[tuple[str, str], int, int]]:
-    """Yield the container ports of ``binding`` that other machines may reach directly, once for each nftables set.
+    """Yield the container ports of ``binding`` that other machines may reach at the container's own address.
 
-    Each item is ((set name, "address . protocol"), first port, last port). The set needs an element for these ports.
+    Each item is ((set name, "address . protocol"), first port, last port), and the nftables set of this name needs an
+    element for these ports. The last port is included. If ``route`` has neither ``opened`` nor ``bound``, nothing is
+    yielded.
     """
     kind = "open" if binding.port == binding.port_end else "open_range"
     for set_name, address in ((kind, route.opened), ("bound", route.bound)):

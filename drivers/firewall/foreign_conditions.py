@@ -95,7 +95,7 @@ def names(named: Named, bridge: str, subnets: Sequence[IPNetwork]) -> bool:
     """Return whether a rule concerns the packets of a network by their addresses or interfaces.
 
     ``named`` holds the values that the rule compares. ``bridge`` and ``subnets`` are those of the network. The result
-    is False for a rule against forged packets. They have a source address of the network, but arrive at another
+    is False for a rule against forged packets, which have a source address of the network, but arrive at another
     interface.
     """
     if any(_is_pattern(name, bridge) for name in named.interfaces):

@@ -89,7 +89,7 @@ def find_blocking_chains(port: int) -> dict[str, bool]:
 def _may_accept(rule: Rule) -> bool:
     """Return whether a rule accepts all packets, or all packets with certain addresses or interfaces.
 
-    False for the addresses and the interface of the loopback, because packets of other hosts have neither.
+    Returns False for a rule with the loopback's addresses or interface, because packets of other hosts have neither.
     """
     if not rule or outcome(rule[-1:]) != ACCEPT:
         return False

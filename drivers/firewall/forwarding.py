@@ -36,7 +36,7 @@ def plan(versions: Iterable[int]) -> list[Element]:
 
 
 def kept() -> list[str]:
-    """Return text lines that record which forwarding sysctls this process changed: address families and interfaces.
+    """Return text lines that name the address families and interfaces whose forwarding sysctl this process changed.
 
     The function `recalled` converts these lines back to set elements.
     """

@@ -96,8 +96,8 @@ class _Reader:
         """Return the rule or policy that decides about the packet, or None if the chain returns without a decision.
 
         The search begins at the offset ``at``; ``depth`` is the number of jumps so far. The result accepts, drops or
-        translates the packet. Raises Unproven if a rule with an unknown condition or target may decide. Also raises it
-        at the `STEP_LIMIT` and at the `DEPTH_LIMIT`.
+        translates the packet. Raises `Unproven` if a rule with an unknown condition or target may decide, and at the
+        `STEP_LIMIT` or `DEPTH_LIMIT`.
         """
         while (entry := self._table.entries.get(at)) is not None and depth <= DEPTH_LIMIT and self._steps < STEP_LIMIT:
             self._steps += 1

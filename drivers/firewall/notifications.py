@@ -90,7 +90,7 @@ class NftablesListener:
             return True
 
     def _heard(self, news: News, data: bytes) -> News:
-        """Return the summary ``news`` with the changes of one more datagram from the kernel.
+        """Return the summary ``news`` with the changes of one more datagram from the kernel, ``data``, added.
 
         Only the datagram that ends a transaction changes the summary, and only if the transaction changed hawse's
         tables. For any other datagram, ``news`` is returned as it is.
@@ -112,7 +112,7 @@ class NftablesListener:
         return News(True, news.lost or lost, news.by_hawse, str(author))
 
     def _look(self, data: bytes) -> None:
-        """Record whether the messages in ``data`` change hawse's tables, and whether they may remove objects from them.
+        """Record whether the messages in ``data`` change hawse's tables, and whether they may remove rules or elements.
 
         Every message except one that adds elements may remove objects.
         """
@@ -142,7 +142,7 @@ def follow(buffer_bytes: int = 0) -> socket.socket:
 class Author(NamedTuple):
     """The thread that made an nftables transaction: its id in the machine's first PID namespace, and its name.
 
-    The id is 0 if this process is in another PID namespace, such as in a container. The id is useless there.
+    The id is 0 if this process is in another PID namespace, such as in a container, because the id is useless there.
     """
 
     thread: int

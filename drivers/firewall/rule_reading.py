@@ -155,7 +155,7 @@ def find_statements(
 
 
 def _seeing(tables: Tables, packet: Packet) -> Iterator[tuple[str, _Table]]:
-    """Yield (family and name as text, table) for each table that sees packets of this IP version."""
+    """Yield (family and name as text, table) for each table that sees packets of the IP version of ``packet``."""
     for (family, name), table in tables.items():
         if (family, packet.version) not in (("ip", 6), ("ip6", 4)):
             yield f"{family} {name}", table

@@ -117,7 +117,10 @@ def _marking(what: str) -> str:
 
 
 def accepting(value: str) -> str:
-    """Return the nftables script for the rule that accepts packets with the firewall mark ``value``."""
+    """Return the nftables script for the rule that accepts packets with the firewall mark ``value``.
+
+    ``value`` is "mark" or "mark/mask", such as "0x1/0xff".
+    """
     mark, _, mask = value.partition("/")
     matching = f"meta mark and {mask} == {mark}" if mask else f"meta mark {mark}"
     return f"add rule {TABLE} {MARKED} iifname != @internal oifname != @internal {matching} accept\n"

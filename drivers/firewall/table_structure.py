@@ -38,7 +38,7 @@ Parts = tuple[bytes, ...]
 
 
 class Structure(NamedTuple):
-    """The flags, chains, sets and rules of a table, in a form that can be compared; without counters and handles.
+    """The flags, chains, sets and rules of a table, without counters and handles, so that two tables can be compared.
 
     ``chains`` and ``sets`` map each name to values of netlink attributes. ``rules`` maps each chain to its rules.
     """

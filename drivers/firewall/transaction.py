@@ -45,9 +45,9 @@ def change(
 ) -> None:
     """Remove existing elements, then add others, in one transaction; on failure nothing changes.
 
-    ``table`` is family and name (``inet hawse``). The elements in ``destroy`` and ``unwanted`` are removed. Those in
-    ``unwanted`` have the form that `held` returns, each with the name of its set. Raises `Refused`, or `NoPermission`
-    for a process without CAP_NET_ADMIN. Runs in the calling thread's network namespace.
+    ``table`` is family and name (``inet hawse``). The elements in ``destroy`` and ``unwanted`` are removed. Each item
+    of ``unwanted`` is the name of a set and an element in the form that `held` returns. Raises `Refused`, or
+    `NoPermission` for a process without CAP_NET_ADMIN. Runs in the calling thread's network namespace.
     """
     known = shapes(table)
     gone = [(e.set, encoded(e, with_value=False, table=table)) for e in destroy]
