@@ -96,7 +96,7 @@ def _answer(opened: socket.socket, reading: Reading) -> list[Range]:
 def _size_if_alike(data: bytes) -> int:
     """Return the size of each message if all messages have the same length, type and flags, else 0.
 
-    For such messages, a slice of ``data`` with the step ``size`` takes the same byte of every message.
+    For such messages, a slice of ``data`` whose step is the result takes the same byte of every message.
     """
     length, kind, flags, _, _ = HEADER.unpack_from(data)
     size = _aligned(length)

@@ -200,9 +200,9 @@ def _forget(
 ) -> None:
     """Delete the conntrack entries for which ``matches`` returns True.
 
-    ``version`` is the IP version of the entries. ``filters`` are kernel filters that match these entries. An empty
-    filter means that no kernel filter can express the match. If ``at_once`` is False, the filters also match other
-    entries, so the kernel must not delete by filter.
+    ``version`` is the IP version of the entries. ``filters`` are kernel filters that together match these entries. An
+    empty filter means that no kernel filter can express the match. If ``at_once`` is False, the filters also match
+    other entries, so the kernel must not delete by filter.
     """
     tracked = _tracked()
     if not tracked:

@@ -27,7 +27,7 @@ def kernel_errors(operation: str, target: str, *, ignore: Collection[int] = ()) 
 def refusal(operation: str, target: str, code: int) -> KernelError | NoPermission:
     """Return the driver error for the errno ``code``; its text contains ``operation`` and ``target``.
 
-    This is `NoPermission` for EPERM and EACCES, and `KernelError` for any other code.
+    The error is `NoPermission` for EPERM and EACCES, and `KernelError` for any other code.
     """
     if code in (errno.EPERM, errno.EACCES):
         return NoPermission(f"{operation} {target}: operation not permitted (root or CAP_NET_ADMIN is needed)")

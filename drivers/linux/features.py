@@ -154,7 +154,7 @@ def all_ips() -> set[IPAddress]:
 
 
 def host_end_name(endpoint_id: str) -> str:
-    """Return the name of the host end of an endpoint's veth pair; without a host end, the name that it would get."""
+    """Return the name of the host end of an endpoint's veth pair, or the name that hawse would give to a new one."""
     with session() as opened:
         port = marked_links.host_end(opened, endpoint_id)
     return port.name if port is not None else names.host_end_names(endpoint_id)[0]

@@ -57,10 +57,11 @@ def interface_addresses() -> list[tuple[str, str]]:
 
 
 def down_towards(target: IPAddress) -> str:
-    """Return the name of an interface that is down and has an address, or "" if there is none.
+    """Return the interface that is down and may lead to ``target``, or "" if no interface with an address is down.
 
-    Prefers an interface with a subnet that contains ``target``. An interface loses its IPv6 addresses when it goes
-    down. Therefore, an interface with an IPv4 address is also returned for an IPv6 ``target``.
+    Interfaces without an address are left out. If possible, the result is the name of an interface with a subnet that
+    contains ``target``, else the name of any other interface that is down. An interface loses its IPv6 addresses when
+    it goes down. Therefore, an interface with an IPv4 address is also returned for an IPv6 ``target``.
     """
     with session() as opened:
         held = address.all_addresses(opened)

@@ -111,7 +111,7 @@ class LinkListener:
     def read(self) -> tuple[list[Change], bool]:
         """Return the changes since the last call, and whether the kernel dropped notifications; never blocks.
 
-        Reads from the socket at most `READS` times. The next call returns the other changes.
+        Reads from the socket at most `READS` times. The next call returns the remaining changes.
         """
         notifications = list(pending(self._socket, READS))
         return [change for data in notifications if data for change in decoded(data)], None in notifications

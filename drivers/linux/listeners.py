@@ -91,7 +91,10 @@ def sockets(file: str) -> Iterator[Socket]:
 
 
 def _read(file: str) -> Iterator[list[str]]:
-    """Yield the columns of each socket in a file of /proc/net: number, local end, remote end, state and more."""
+    """Yield the columns of each socket in a file of /proc/net, such as "tcp6".
+
+    The columns are the number, the local end, the remote end, the state and others.
+    """
     with suppress(OSError), open(f"/proc/thread-self/net/{file}", encoding="ascii") as table:
         yield from (line.split() for line in table.readlines()[1:])
 

@@ -31,8 +31,8 @@ _libc = ctypes.CDLL(None, use_errno=True)  # loaded once, because a load takes t
 def open_namespace(path: str) -> int:
     """Return a new file descriptor of the namespace at ``path``; raises FileNotFoundError if no namespace is there.
 
-    A file that is not a namespace is not opened. The path may belong to an unprivileged user. Such a file may therefore
-    be a device, or a FIFO, which would block.
+    A file that is not a namespace is not opened, and raises this error too. Because an unprivileged user may own the
+    path, the file could be a device, or a FIFO on which the call would block.
     """
     place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:

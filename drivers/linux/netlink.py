@@ -91,8 +91,8 @@ class Session:
     def transact(self, messages: Sequence[Message], number: int) -> None:
         """Send messages together, as one transaction; return when the kernel acknowledges one of the messages.
 
-        No recorder gets the messages, so even a dry run sends them. The parameters are those of `request_all`. Raises
-        OSError if the kernel refuses the transaction.
+        ``--explain`` does not show the messages, and even ``--dry-run`` sends them. The parameters are those of
+        `request_all`. Raises OSError if the kernel refuses the transaction.
         """
         self._sent = number or self._sent + 1
         data = b"".join([_packed(message, self._sent) for message in messages])
@@ -123,8 +123,8 @@ class Session:
         """Send one message; return when the kernel has finished the request or ``shows`` returns True.
 
         ``kind`` is the type of the message. ``shows`` returns whether the effect of the request is visible already.
-        After that, the kernel finishes the request even if this process ends. Raises OSError if the kernel refuses the
-        request.
+        Once the effect is visible, the kernel finishes the request even if this process ends. Raises OSError if the
+        kernel refuses the request.
         """
         if recording.recorder is None:
             self._request_until_visible(kind, body, shows)
@@ -285,8 +285,8 @@ def open_socket(protocol: int = socket.NETLINK_ROUTE, flags: int = 0) -> socket.
     ``protocol`` is the netlink family, such as NETLINK_ROUTE. ``flags`` are further flags of socket(2).
 
     Every process with CAP_NET_ADMIN in a namespace may send messages to the netlink sockets of all processes there.
-    Because the socket is connected to the kernel, it refuses such messages (ECONNREFUSED). Only messages to a multicast
-    group arrive nevertheless, so a member of a group must use `pending`.
+    Because this socket is connected to the kernel, such messages are refused (ECONNREFUSED). Messages of other
+    processes to a multicast group still arrive. A member of a group must read with `pending`, which leaves them out.
     """
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | flags, protocol)
     try:

@@ -27,8 +27,8 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
     """Open the namespace at ``path`` for a ``with`` block, which gets the file descriptor.
 
     Raises `Missing` if no namespace is at ``path``. With an ``inode``, also raises `Missing` if the path leads to a
-    namespace with another inode number. The inode number differs if the process moved to another namespace, or if the
-    PID or the name was reused.
+    namespace with another inode number. This happens if the process in the path (/proc/PID/ns/net) has moved to another
+    namespace, or if its PID was reused. For another path, the file's name was reused.
     """
     try:
         fd = open_namespace(path)

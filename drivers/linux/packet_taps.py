@@ -22,8 +22,8 @@ READS = 500  # maximum packets of one read, because a flood of packets must not 
 class Sight(NamedTuple):
     """A packet of a probe (a test packet) or of its answer, with its addresses at one interface.
 
-    ``reply`` is True for the answer, and ``reset`` for a TCP reset. ``outgoing`` is True if the packet leaves by the
-    interface.
+    ``reply`` is True for the answer. ``reset`` is True for a TCP reset. ``outgoing`` is True if the packet leaves by
+    the interface.
     """
 
     interface: str
@@ -58,7 +58,7 @@ class Tap:
         return self._socket.fileno()
 
     def read(self) -> list[Sight]:
-        """Return the packets of the probe and its answer that arrived since the last call; never blocks."""
+        """Return the packets of the probe and of its answer that the tap received since the last call; never blocks."""
         sights: list[Sight] = []
         for _ in range(READS):
             try:

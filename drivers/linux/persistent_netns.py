@@ -44,7 +44,7 @@ def netns_path(file: Path) -> str:
 
 
 def exists(file: Path) -> bool:
-    """Return whether the namespace of ``file`` exists; False for the empty file that a crashed process may leave."""
+    """Return whether the namespace of ``file`` exists; False if a crashed process has left only an empty file."""
     try:
         return is_namespace_file(os.stat(netns_path(file)))
     except OSError:

@@ -123,9 +123,9 @@ class Probe:
     def _bind_elsewhere(self, made: socket.socket) -> None:
         """Bind the socket ``made`` to a random port; raises `PortsExhausted` if a program would get no source port.
 
-        The caller has found no unused port in the range (bind(2)). However, TCP connections to different targets can
-        share a port. A program may therefore still get a port, and an attempt to connect shows whether it does. UDP
-        sockets cannot share a port.
+        The caller has found no unused port in the namespace's range of source ports. However, TCP connections to
+        different targets can share a port. For TCP, an attempt to connect shows whether a program would get a port. UDP
+        sockets cannot share a port, so UDP always raises the error.
         """
         protocol = "tcp" if made.type == socket.SOCK_STREAM else "udp"
         if protocol == "udp" or self._has_no_port(made.family):

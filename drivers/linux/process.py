@@ -49,7 +49,7 @@ def is_running(pid: int, started: int) -> bool:
 
 
 def is_stopped(pid: int) -> bool:
-    """Return whether a signal such as SIGSTOP has stopped the process; False if a debugger has stopped it."""
+    """Return whether a signal such as SIGSTOP, and not a debugger, has stopped the process."""
     return stat_fields(pid)[:1] == [b"T"]
 
 

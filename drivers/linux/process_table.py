@@ -56,9 +56,9 @@ def _read(pid: int) -> Process | None:
 
 
 def namespace(pid: int | str, kind: str) -> str:
-    """Return the identity of a process's namespace, such as ``pid:[4026531836]``, or "" if it cannot be read.
+    """Return the type and inode number of a process's namespace (``pid:[4026531836]``), or "" if they are unreadable.
 
-    ``kind`` is the type of the namespace, such as "pid".
+    ``pid`` is a PID, or another name below /proc such as "self". ``kind`` is the type of the namespace, such as "pid".
     """
     try:
         return os.readlink(f"/proc/{pid}/ns/{kind}")
@@ -101,7 +101,10 @@ def disk_bytes(pids: Iterable[int]) -> tuple[int, int]:
 
 
 def _labelled(path: str, label: bytes) -> int:
-    """Return the number in the line that begins with ``label``; 0 without such a line or if the file is unreadable."""
+    """Return the number after ``label`` in the first line of a file that begins with ``label``.
+
+    The result is 0 without such a line, or if the file at ``path`` cannot be read.
+    """
     try:
         with open(path, "rb", buffering=0) as file:
             lines = file.read().splitlines()

@@ -29,13 +29,16 @@ class Recorder(Protocol):
         """
 
     def sysctl(self, path: str, value: str, act: Callable[[], object]) -> None:
-        """Record the write of a sysctl in the calling thread's network namespace; ``path`` is below /proc/sys."""
+        """Record the write of a sysctl, which ``act`` makes; ``path`` is below /proc/sys.
+
+        The sysctl is in the calling thread's network namespace.
+        """
 
     def nft(self, script: str, act: Callable[[], object]) -> None:
-        """Record an nftables script in the calling thread's network namespace."""
+        """Record an nftables script, which ``act`` runs in the calling thread's network namespace."""
 
     def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
-        """Record the command line of a program that changes the kernel.
+        """Record the command line ``argv`` for a change of the kernel that ``act`` makes.
 
         With ``secret``, the program's input contains secrets and is not shown.
         """

@@ -30,7 +30,7 @@ def ignore(bridge: str) -> None:
 
 
 def ignore_where_alone(session: Session, bridge: link.Link, run: Path) -> None:
-    """Make the host ignore router advertisements on a user's bridge if all its ports are hawse's; idempotent.
+    """Make the host ignore router advertisements on a user's bridge if all ports of the bridge are hawse's; idempotent.
 
     If any port of the bridge is not hawse's, nothing is changed. The earlier value of the sysctl accept_ra is stored
     below ``run``, which is HAWSE_RUN, so that `restore` can restore it.
