@@ -252,8 +252,8 @@ class OverlayDriver:
         """Return how this host's kernel objects and tables differ from the network's required state.
 
         With ``fix``, the differences are also repaired. Without ``fix``, the tables are compared only if all kernel
-        objects are correct. With ``tunnels``, a peer's host to which an encrypted network has no tunnel is also a
-        difference; ``fix`` cannot repair it.
+        objects are correct. With ``tunnels``, an encrypted network's missing tunnel to a peer's host is also a
+        difference, which ``fix`` cannot repair.
         """
         options = overlay_options.complete(network)
         place = self.namespace(network)
@@ -275,10 +275,9 @@ class OverlayDriver:
             gate.shut()
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
-        """Return how the firewall differs from the forwarding tables, in the hosts that may send VXLAN packets.
+        """Return how the hosts whose VXLAN packets the firewall accepts differ from those in the forwarding tables.
 
-        The firewall must accept VXLAN packets from exactly the hosts in the forwarding tables. The tables are regarded
-        as correct, so `repair` changes only the firewall.
+        The tables are regarded as correct, so `repair` changes only the firewall.
         """
         expected: list[Element] = []
         for network, _ in desired.networks:
@@ -292,7 +291,7 @@ class OverlayDriver:
         vxlan_guard.repair(differences)
 
     def needs_repair(self) -> bool:
-        """Return whether the firewall's table was lost or recreated since the last `repair`."""
+        """Return whether the nftables table with the VXLAN rules was lost or recreated since the last `repair`."""
         return not vxlan_guard.is_whole()
 
     def watch(self) -> Watch:
@@ -314,7 +313,10 @@ def _gate(network: NetworkSpec) -> Gate | None:
 
 
 def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:
-    """Return the firewall elements to add and to remove, so that only hosts of ``peers`` can send VXLAN packets."""
+    """Return the firewall elements to add and to remove, so that only hosts of ``peers`` can send VXLAN packets.
+
+    Both are empty for an encrypted network.
+    """
     gate = _gate(network)
     return gate.difference({peer.vtep for peer in peers}) if gate else ((), ())
 

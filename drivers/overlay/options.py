@@ -57,8 +57,8 @@ class OverlayOptions(Struct, frozen=True):
     def largest_mtu(self, underlay: int) -> int:
         """Return the largest MTU of containers' interfaces that an underlay device with the MTU ``underlay`` can carry.
 
-        The field ``mtu`` is ignored. The result for an encrypted network does not need a tunnel that exists already. It
-        assumes IPv4 addresses inside the tunnels.
+        The field ``mtu`` is ignored. For an encrypted network, the tunnel need not exist yet, and the addresses inside
+        the tunnel are assumed to be IPv4.
         """
         assert self.vtep is not None
         tunnel = WIREGUARD_OVERHEAD[self.vtep.version] if self.encrypted else 0

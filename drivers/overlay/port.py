@@ -61,7 +61,11 @@ def attach(there: Session, endpoint: EndpointSpec, mtu: int) -> None:
 
 
 def compare(there: Session, endpoint: EndpointSpec, mtu: int) -> list[Difference]:
-    """Return how the endpoint's port differs from the port that `plug` makes; the arguments are those of `attach`."""
+    """Return how the endpoint's bridge port differs from the port that `plug` makes.
+
+    ``mtu`` is the MTU of the network's devices, or 0 if it is unknown. The calling thread is in the network's
+    namespace, and ``there`` is a netlink session in that namespace.
+    """
     port_link = marked_links.host_end(there, endpoint.id)
     if port_link is None:
         return [Difference("missing", "port", names.host_end_names(endpoint.id)[0], detail=LOST)]
