@@ -35,7 +35,7 @@ ADDRESS_WORDS = {TUPLE_ORIG: ("--orig-src", "--orig-dst"), TUPLE_REPLY: ("--repl
 
 
 def script(messages: Iterable[Message]) -> str:
-    """Return the nftables script for a transaction that ``messages`` make together; "" if it changes no set element.
+    """Return the nftables script for the transaction in ``messages``; "" if no message changes a set element.
 
     Only messages that add or remove set elements are translated.
     """

@@ -112,7 +112,7 @@ class CommandRecorder:
         return None
 
     def rule_comments(self, table: str, chain: str) -> list[str]:
-        """Return an empty list, because no rule is missing in the kernel: this recorder makes each change.
+        """Return an empty list, because the kernel has every rule that a recorded change added.
 
         A dry run, which makes no change, returns the comments of the rules that it would have added.
         """
