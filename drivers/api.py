@@ -121,7 +121,7 @@ class BulkRemover(Protocol, metaclass=_ExaminedOnce):
         """Remove all kernel objects of the networks, as `Driver.delete_network` does for each network; idempotent."""
 
     def retire_networks(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
-        """Disable the networks, but leave the slow part of their removal to `delete_networks`; idempotent.
+        """Stop the networks' traffic, but leave the slow part of their removal to `delete_networks`; idempotent.
 
         Returns the ids of the networks that still have kernel objects. The caller later passes these networks to
         `delete_networks`, in `NetworkSpec` values that contain only the ids.
@@ -148,13 +148,13 @@ class Multihomed(Protocol, metaclass=_ExaminedOnce):
     """
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Accept packets that a container sends on one network with its source address of another network; idempotent.
+        """Let containers send packets on one network from their addresses on another network; idempotent.
 
         Each item of ``siblings`` is the network on which the packets are sent, and the source addresses to accept.
         """
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """No longer accept packets that a container sends with its source address of another network; idempotent.
+        """No longer let containers send packets on one network from their addresses on another network; idempotent.
 
         Each item of ``siblings`` is the network on which the packets are sent, and the source addresses that are no
         longer accepted.
@@ -324,9 +324,9 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
     ) -> list[Difference]:
         """Return how the network's kernel objects and tables differ from what the network and its ``peers`` require.
 
-        With ``fix``, the driver also repairs the differences. With ``tunnels``, a peer's host to which an encrypted
-        network has no tunnel is also a difference. No repair removes this difference. `Difference.place` is
-        "namespace", "bridge", "interface", "address", "sysctl", "tunnel", "firewall" or "table".
+        With ``fix``, the driver also repairs the differences. With ``tunnels``, an encrypted network's missing tunnel
+        to a peer's host is also a difference, which ``fix`` cannot repair. `Difference.place` is "namespace", "bridge",
+        "interface", "address", "sysctl", "tunnel", "firewall" or "table".
         """
 
 
@@ -343,7 +343,7 @@ class TunnelGuard(Protocol, metaclass=_ExaminedOnce):
 
 
 def examine(driver: object) -> None:
-    """Call isinstance() for ``driver`` and each driver protocol, so that the results are cached (`_examined`)."""
+    """Cache the result of isinstance() for ``driver`` and each driver protocol, so that later calls are fast."""
     for protocol in (
         Driver, Publisher, BulkRemover, Configurable, Multihomed, Linker, Repairer, LinkRepairer, HealthReporter,
         PeerProgrammer, TunnelGuard,

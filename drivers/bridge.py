@@ -245,7 +245,7 @@ class BridgeDriver:
     def link(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
         """Allow ``source`` to reach the exposed ports of ``target`` on a network with icc=false; idempotent.
 
-        All earlier permissions of this pair are replaced, because ``target`` may have exposed other ports before. The
+        Replaces all earlier permissions of this pair, because ``target`` may have exposed other ports before, and the
         kernel refuses overlapping port ranges in one set.
         """
         table.change(add=elements.of_link(source, target), remove=_permissions(source, target))
@@ -258,14 +258,14 @@ class BridgeDriver:
         table.change(remove=_permissions(source, target))
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Accept packets that a container sends on one network with its source address of another network; idempotent.
+        """Let containers send packets on one network from their addresses on another network; idempotent.
 
         Each item of ``siblings`` is the network on which the packets are sent, and the source addresses to accept.
         """
         table.change(add=_siblings(siblings))
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """No longer accept packets that a container sends with its source address of another network; idempotent.
+        """No longer let containers send packets on one network from their addresses on another network; idempotent.
 
         Each item of ``siblings`` is the network on which the packets are sent, and the source addresses that are no
         longer accepted.

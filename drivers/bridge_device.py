@@ -153,7 +153,7 @@ class Bridge:
         link.change(self.session, link.index(self.name), state="up")
 
     def allow_ipv6(self) -> None:
-        """Restore the MTU of a bridge with IPv6 addresses, if another program made it too small for IPv6."""
+        """Restore the bridge's MTU if the bridge has IPv6 addresses and its MTU is too small for IPv6; idempotent."""
         bridge = link.find(self.session, self.name)
         if bridge is not None and bridge.mtu < link.LEAST_IPV6_MTU and any(a.version == 6 for a in self._addresses()):
             link.change(self.session, bridge.index, mtu=self.options.mtu or USUAL_MTU)

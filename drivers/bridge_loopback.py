@@ -46,9 +46,9 @@ def switch_off(bridge: str) -> None:
 
 
 def compare(bridges: Iterable[tuple[str, bool | None]]) -> Iterator[Difference]:
-    """Yield a difference for each bridge whose ``route_localnet`` is wrong.
+    """Yield a difference for each bridge whose ``route_localnet`` has the wrong value.
 
-    ``bridges`` pairs each bridge with True (must be on), False (must be off) or None (may be on or off).
+    ``bridges`` pairs the name of each bridge with True (must be on), False (must be off) or None (may be on or off).
     """
     for bridge, enabled in bridges:
         value = sysctl.read(_path(bridge)) if enabled is not None else None

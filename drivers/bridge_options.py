@@ -61,7 +61,7 @@ class BridgeOptions(Struct, frozen=True):
     - ``source4`` and ``source6`` are the source addresses that SNAT sets in packets that leave the host. None means the
       address of the outgoing interface.
     - ``spoof_guard``: the firewall drops packets that containers send with a forged MAC or source address.
-    - ``trusted`` are interfaces of the host. Other machines on their networks can reach published ports at the
+    - ``trusted`` are interfaces of the host. Machines behind these interfaces can reach published ports at the
       containers' own addresses. This includes ports that are published on a single host address. It excludes ports that
       are published on a loopback address.
     """

@@ -65,7 +65,7 @@ class Port:
         port_flags.restore(self.session, self.name, self.options.bridge, self._flags())
 
     def compare(self) -> list[Difference]:
-        """Return how the port differs from the port that `create` and `set_up` make."""
+        """Return how the bridge port in the kernel differs from the port that `create` and `set_up` make."""
         port = marked_links.host_end(self.session, self.endpoint.id)
         if port is None:
             return [Difference("missing", "port", self.name, detail=LOST)]

@@ -260,9 +260,9 @@ class Settings(Struct, frozen=True):
     """The settings that apply to all networks of this host.
 
     - ``run`` is HAWSE_RUN, the directory of files that last until the next boot.
-    - ``direct_routing``: if True, other machines on the host's networks can reach published ports at a container's own
-      address. This includes ports that are published on a single host address, and excludes ports that are published on
-      a loopback address.
+    - ``direct_routing``: if True, ports that are published on a single host address, except a loopback address, are
+      also open to other machines at the container's own address. In the gateway mode "nat", ports that are published on
+      all addresses are open at that address with and without this setting.
     - ``accept_mark``: the firewall accepts packets with this firewall mark, written "mark" or "mark/mask"; "" for none.
     - ``forwarding``: if True, the driver enables forwarding between the host's interfaces for a network that needs it.
     """

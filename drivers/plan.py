@@ -16,7 +16,8 @@ Action = Callable[[], object]
 class Step(Struct, frozen=True):
     """One step of a kernel change: ``do`` makes the change, and ``undo`` reverts the change.
 
-    ``undo`` is None if nothing must be reverted, or if another step's ``undo`` also reverts this step.
+    ``undo`` is None if nothing must be reverted, or if another step's ``undo`` also reverts this step. ``name`` appears
+    in a note of the error if the step fails.
     """
 
     name: str

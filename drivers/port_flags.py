@@ -36,8 +36,8 @@ def compare(
 ) -> list[Difference]:
     """Return a difference if a port is not on its bridge, else a difference for each wrong flag.
 
-    ``chosen`` are the flags that the driver sets. All other flags must have the values in `USUAL`. ``place`` is the
-    value of `Difference.place`.
+    ``chosen`` maps the flags that the driver sets to their right values. All other flags must have the values in
+    `USUAL`. ``place`` is the value of `Difference.place`.
     """
     if port.master != link.index(bridge):
         return [link_comparison.off_bridge(port.name, bridge, place)]
@@ -62,7 +62,8 @@ def _wrong(opened: Session, port: str, bridge: str, chosen: Mapping[str, int]) -
 def restore(opened: Session, port: str, bridge: str, chosen: Mapping[str, int]) -> None:
     """Restore the wrong flags and the state of a port that is on ``bridge`` and up; idempotent.
 
-    ``port`` and ``bridge`` are the names of the links. ``chosen`` are the flags that the driver sets.
+    ``port`` and ``bridge`` are the names of the links. ``chosen`` maps the flags that the driver sets to their right
+    values. All other flags get the values in `USUAL`.
     """
     required = {**USUAL, **chosen, "state": link.FORWARDING}
     restored = {flag: required[flag] for flag in _wrong(opened, port, bridge, chosen)}

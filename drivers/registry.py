@@ -79,7 +79,7 @@ class _Available(Mapping[str, DriverFacts]):
 
 
 def _declared(factory: type) -> DriverFacts:
-    """Return the `DriverFacts` that a driver class itself declares, otherwise the default `DriverFacts`.
+    """Return the `DriverFacts` that the driver class ``factory`` itself declares, otherwise the default `DriverFacts`.
 
     If the class has an attribute ``scope``, this replaces the default scope. The ``facts`` of a base class are ignored,
     because they do not describe the derived driver.

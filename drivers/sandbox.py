@@ -208,7 +208,7 @@ def discard(sandbox: Sandbox, endpoint: EndpointSpec) -> None:
 
 
 def _links_of(opened: Session, endpoint: EndpointSpec) -> list[link.Link]:
-    """Return the sandbox's links that belong to the endpoint, whatever their names are.
+    """Return the links in the sandbox that belong to the endpoint, even if they were renamed.
 
     These are the links with hawse's mark (alias) of the endpoint, and the veth links with the endpoint's MAC.
     """
