@@ -111,10 +111,10 @@ class Examined(Struct, frozen=True, dict=True):
 
 
 def of_differences(name: str, differences: Iterable[Difference], cause: str) -> Iterator[Check]:
-    """Yield one fault for each group of ``differences`` with the same kind and place, such as "missing address".
+    """Yield one fault for each group of ``differences``, such as all missing addresses ("missing address").
 
-    ``name`` is the examined object. ``cause`` is the reason why the damage exists. Routine updates are left out,
-    because they are not damage.
+    The differences of a group have the same kind ("missing") and the same place ("address"). ``name`` is the examined
+    object. ``cause`` is the reason why the damage exists. Routine updates are left out, because they are not damage.
     """
     damage = [difference for difference in differences if difference.is_damage]
     for group, whats in repairs.grouped(damage).items():

@@ -228,9 +228,12 @@ def _tunnel_ports(examined: Examined) -> Iterator[Check]:
 
 
 def repair(examined: Examined) -> None:
-    """Continue a manager's stopped processes, start an etcd member that has ended, and renew late certificates.
+    """Repair this host's cluster processes, certificates and overlay networks, if the host is in a cluster.
 
-    If the etcd store answers, also repair the overlay networks. The agent restarts an ended manager's server.
+    - Processes of a manager that a signal (SIGSTOP) has stopped are continued.
+    - An etcd member that has ended is started again. The agent does the same for a manager's server.
+    - A certificate that is unreadable, not valid or late for its renewal is renewed. A worker needs the etcd store.
+    - The overlay networks are repaired, if the etcd store answers.
     """
     host = examined.host
     membership = memberships.load(host.root)

@@ -45,7 +45,8 @@ Step = tuple[tuple[str, ...], str, Packet, str]
 class Probe(NamedTuple):
     """A packet to examine at a netfilter hook, and the table families that see it there.
 
-    ``network`` is the network's name. ``traffic`` begins the text about such packets, such as "packets within".
+    ``network`` is the network's name. ``traffic`` has the words for such packets in the text of a finding, such as
+    "packets within". The network's name follows these words.
     """
 
     families: tuple[str, ...]
@@ -145,7 +146,8 @@ def _inside(member: Joined, packet: Packet, near: str, far: str) -> Iterator[Ste
 
     ``member`` is the sender's endpoint. ``near`` and ``far`` are the names of the bridge ports of the sender and of the
     receiver. For IPv4, the hooks of the ARP request come first. Each item has the table families that see the packet,
-    the hook, the packet at this hook, and the kind of traffic (such as "packets within").
+    the hook, the packet at this hook, and the words for such packets in the text of a finding, which the network's name
+    follows: `INSIDE` ("packets within"), or `ASKING` for the ARP request.
     """
     if packet.version == 4:
         request = Packet(ARP_PACKET, packet.source, packet.destination, 0)

@@ -97,9 +97,10 @@ def _resolvers(
 
 
 def _inside(container: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> Probe | None:
-    """Return a query from inside a sandbox for the container's own name.
+    """Prepare a query to the resolver in a container's sandbox for the container's own name; does not send it.
 
-    Returns None if the sandbox has ended, or if the container has no name or no IPv4 address.
+    ``endpoints`` are the container's endpoints. Returns None if the sandbox has ended, or if no endpoint has both a
+    name and an IPv4 address.
     """
     name = next((wire.encode_name(e.names[0]) for e in endpoints if e.names and e.ipv4), None)
     if name is None:
@@ -177,7 +178,11 @@ def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
 
 
 def _outside(container: ContainerRecord, upstream: Upstream) -> Probe | None:
-    """Return a query to an upstream DNS server of a container, or None if the query cannot be made."""
+    """Prepare a query to an upstream DNS server of a container; does not send it.
+
+    ``upstream`` is the server. The query is for the name servers of the root zone. Returns None if no socket can be
+    made in the network namespace from which the resolver asks this server.
+    """
     try:
         family, place = destination(upstream)
         if upstream.on_host:

@@ -118,7 +118,11 @@ def by_bridge(joined: Sequence[Joined]) -> Mapping[str, Sequence[Joined]]:
 
 
 def _on_host(bridge: str, members: Sequence[Joined]) -> Iterator[Check]:
-    """Check the host's routes and neighbour entries for the containers of one bridge."""
+    """Check the host's routes, neighbour entries and IPsec policies for the containers of one bridge.
+
+    Also checks whether the bridge answers ARP requests, and whether routing rules drop packets from the containers.
+    ``members`` are the endpoints of these containers.
+    """
     known = {neighbour.address: neighbour for neighbour in path_lookup.neighbours(bridge)}
     for member in members:
         for address in member.addresses_on_bridge:

@@ -63,9 +63,9 @@ def _space(name: str, place: Path) -> Check:
 
 
 def _mount(place: Path) -> tuple[int, int]:
-    """Return the device number of a directory, and 0 if its mount is writable, or another number if it is read-only.
+    """Return the device number of a directory's file system, and a flag that is not 0 if its mount is read-only.
 
-    A device can have several mounts, of which only some are read-only. Returns (0, 0) for a missing directory.
+    One device can have several mounts, of which only some are read-only. Returns (0, 0) if the directory is missing.
     """
     try:
         return os.stat(place).st_dev, os.statvfs(place).f_flag & os.ST_RDONLY
