@@ -121,11 +121,12 @@ def _examined(
 
 
 def _parts(side: OverlaySide, checks: Checks, back: PacketPath, forth: PacketPath, log: Log) -> Iterator[Part]:
-    """Yield the checks of this host's side that follow the comparison with the records (`Explanation.faults`).
+    """Yield the checks of the path on this host, except the comparison of the kernel with the records.
 
     Each check is a function without parameters that returns the culprits it finds. The surest check comes first.
-    ``back`` is the path from this host's endpoint to the asking host's endpoint, and ``forth`` the opposite path, which
-    ``checks`` examines. ``log`` gets a hop if a process listens at the port.
+    ``side`` is this host's state of the overlay network. ``back`` is the path from this host's endpoint to the asking
+    host's endpoint. ``forth`` is the opposite path, which ``checks`` examines. If a process listens at the port, the
+    check of the port adds a hop to ``log``.
     """
     client = back.address
     yield partial(side.devices, back)
@@ -148,7 +149,10 @@ def _each(parts: Iterable[Part]) -> Iterator[Culprit]:
 
 
 def _listening(checks: Checks, forth: PacketPath, log: Log) -> Iterator[Culprit]:
-    """Yield a culprit if no process listens at the path's port; log that a process listens if one does."""
+    """Yield a culprit if no process listens at the path's port; otherwise, add a hop for the process to ``log``.
+
+    Nothing is added for ICMP. ``checks`` examines ``forth``, the path from the asking host's endpoint.
+    """
     culprits = list(checks.listening())
     if forth.port and not culprits:
         log.add(f"port {forth.service}", str(forth.target), "a process listens")
@@ -156,7 +160,11 @@ def _listening(checks: Checks, forth: PacketPath, log: Log) -> Iterator[Culprit]
 
 
 def _underlay(side: OverlaySide, path: PacketPath) -> Iterator[Culprit]:
-    """Yield the faults of this host's side of the tunnel to the asking host."""
+    """Yield a culprit for each fault of this host's end of the tunnel to the asking host.
+
+    Such a fault is a missing address, a missing route, or a rule that drops the tunnel's packets. ``path`` is the path
+    from this host's endpoint to the asking host's endpoint.
+    """
     own_address, node = side.own_address, side.node_of(path)
     if not own_address or node is None or path.source_member is None:
         return

@@ -142,7 +142,8 @@ class Checks:
     def duplicates(self, *, sending: bool) -> Iterator[Culprit]:
         """Yield a culprit if the host or another container also has the target's or the source's address.
 
-        With ``sending``, also ask by ARP for other machines that have the target's address.
+        With ``sending``, and if the path is IPv4 within one network, also sends ARP requests to find other machines
+        that have the target's address.
         """
         for member in (self._path.target_member, self._path.source_member):
             value = address_of(member.endpoint, self._version) if member is not None else None

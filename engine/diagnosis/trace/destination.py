@@ -49,7 +49,7 @@ class Destinations:
         return self._through(endpoint, binding, address, target.port)
 
     def path(self, target: Target, addresses: Sequence[IPAddress]) -> PacketPath:
-        """Return the path to the target at one of its ``addresses``, which `_best` chooses.
+        """Return the path to the target at the best of its ``addresses``, which the method `_best` chooses.
 
         Raises `CulpritFound` if the target has no usable path. Example: the target's port is published only on
         addresses that the source does not reach.
@@ -110,15 +110,17 @@ class Destinations:
         return self._made(target, address, kind, HOST)
 
     def _require_no_other_binding(self, target: Target, address: IPAddress) -> None:
-        """Check that no container publishes the target's port in a way that excludes ``address``.
+        """Check that no container's published port explains why the target's port at ``address`` leads to no container.
 
-        ``address`` is one of the host's own addresses. Raises `CulpritFound` in two cases:
+        ``address`` is one of the host's own addresses, and no port is published there. Raises `CulpritFound` in two
+        cases:
 
-        - the port is published only on other addresses
-        - a container requests the port at ``address``, but its network's settings publish no port on the host
+        - The port is published, but only on other addresses.
+        - The user asked to publish the port on ``address`` (such as with ``-p``), but the gateway mode of the
+          container's network, such as "routed", publishes no port on the host.
 
-        Raises nothing if a process of the host listens at ``address``. The agent's sockets, which hold the published
-        ports, do not count.
+        Raises nothing if a process of the host listens on the port at ``address``. The agent's sockets, which hold the
+        published ports, do not count.
         """
         recorded = list(self._recorded(target.port, target.protocol))
         others = self._publishing(target.port, target.protocol)
@@ -332,7 +334,10 @@ class Destinations:
         return Culprit("not-published", f"{what} of {name}", "host", detail, fix)
 
     def _untranslated(self, target: Target, endpoint: EndpointRecord, binding: PortRecord) -> Culprit:
-        """Return the culprit for a recorded port that the network's settings do not publish on the host."""
+        """Return the culprit for a requested port that is not published, because of the network's gateway mode.
+
+        ``endpoint`` is the container's endpoint, and ``binding`` its record of the port.
+        """
         member = self._records.joined(endpoint)
         network, name, inner = member.network, self._records.name_of(member), _inner_port(binding, target.port)
         sockets = " or ".join(_socket(str(a), inner) for a in addresses(endpoint))

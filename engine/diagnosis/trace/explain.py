@@ -121,7 +121,11 @@ class Explanation:
     def _concerns(self, fault: Fault) -> bool:
         """Return whether a fault of a network or endpoint can stop packets on this path.
 
-        The fault's layer and IP version decide.
+        - A fault of hairpin mode matters only if the source and the target are in the same namespace.
+        - On a path within one network, a fault of the bridge matters only if the bridge is missing or down.
+        - Any other fault matters if it concerns the IP version of the path.
+
+        The result is False for disabled forwarding, because `Checks.forwarding` examines it.
         """
         if fault.culprit.kind == "forwarding-off":
             return False  # `Checks.forwarding` decides whether this path needs forwarding

@@ -84,7 +84,7 @@ class Log:
         """Add the culprit as the last hop, and return the result of the trace.
 
         ``reachable`` says whether the source reaches the target. It is None if this is unknown. Earlier hops for the
-        same object in the same place are removed. Hops at which the probe was seen are kept.
+        culprit's object in the culprit's place are removed, unless the probe was seen at them.
         """
         self.hops = [
             hop
@@ -95,10 +95,10 @@ class Log:
         return Trace(reachable, self.hops, culprit)
 
     def add_at(self, where: str, what: str, detail: str) -> None:
-        """Insert a hop that the probe has passed, after the first group of successive hops in the place ``where``.
+        """Insert a hop that the probe was seen to pass, next to the other hops of the same place.
 
-        ``what`` is the object, and ``detail`` the explanation. Without a hop in this place, the new hop is added at the
-        end.
+        ``where`` is the place, ``what`` the object, and ``detail`` the explanation. The new hop comes after the first
+        unbroken run of hops of this place. If the log has no hop of this place, the new hop is added at the end.
         """
         places = [number for number, hop in enumerate(self.hops) if hop.where == where]
         end = next((n for n in places if n + 1 not in places), len(self.hops) - 1)

@@ -321,10 +321,11 @@ class Names:
         raise CulpritFound(_without_address(container, networks_of(members)))
 
     def _from_host(self, name: str) -> list[IPAddress]:
-        """Return a name's addresses if the source is not a container; raises `CulpritFound` if the name is unknown.
+        """Return a name's addresses as the host resolves it; raises `CulpritFound` if no address can be found.
 
-        The name is searched in this order: containers, aliases of endpoints, /etc/hosts, the host's DNS servers. Its
-        case matters only if several containers have it.
+        The source is no container, or a container in the host's namespace. The name is searched in this order:
+        containers, aliases of endpoints, /etc/hosts, the host's DNS servers. Upper and lower case are the same. Only if
+        the names of several containers differ in case alone, the container with exactly this name is taken.
         """
         for container in sorted(self._records.containers.values(), key=lambda c: c.name != name):
             if name.lower() in (container.name.lower(), container.id, container.id[:12]):

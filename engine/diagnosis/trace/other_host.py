@@ -89,7 +89,8 @@ class Inquiry:
     def report(self) -> Report | None:
         """Return the other host's report, or None if no valid answer comes in time.
 
-        Blocks until `ANSWER_SECONDS` after the question was sent, but at least up to `GRACE_SECONDS`.
+        Waits for the answer until `ANSWER_SECONDS` after the question was sent. If less than `GRACE_SECONDS` of this
+        time are left, or none, waits up to `GRACE_SECONDS`.
         """
         self._thread.join(max(self._began + ANSWER_SECONDS - time.monotonic(), GRACE_SECONDS))
         return read(self._answer, self._node)
@@ -101,9 +102,10 @@ def place_of(node: Node) -> str:
 
 
 def read(text: str, node: Node) -> Report | None:
-    """Parse an answer of the host ``node``; its hops and culprits get ``node`` as their place.
+    """Parse an answer (``text``) of the host ``node``, and return the report with ``node`` named in each place.
 
-    Returns None if the answer is no valid report, is too long, or has characters that cannot be printed.
+    Culprits of kinds that are not in `REMEDIES` are left out. Returns None if the answer is no valid report, is too
+    long, or has characters that cannot be printed.
     """
     if not 0 < len(text) <= LONGEST_ANSWER:
         return None

@@ -91,7 +91,10 @@ def _ends(path: PacketPath) -> tuple[NetworkRecord, str] | None:
 
 
 def _route(path: PacketPath) -> PacketRoute:
-    """Return the route of the packets between the host and the endpoint, looked up where the packets start."""
+    """Return the route of the packets between the host and a macvlan or ipvlan endpoint.
+
+    The route is looked up in the source's namespace if the source has this endpoint, or else on the host.
+    """
     near = path.source_member
     if near is not None and facts(near.network.driver).has_parent:
         return path.source.inside(partial(path_lookup.route, path.address))
@@ -99,7 +102,10 @@ def _route(path: PacketPath) -> PacketRoute:
 
 
 def _is_at_parent(path: PacketPath, network: NetworkRecord, route: PacketRoute) -> bool:
-    """Return whether packets on a route go directly between the endpoint and its parent interface."""
+    """Return whether packets on ``route`` go directly between the path's endpoint and the endpoint's parent interface.
+
+    ``network`` is the macvlan or ipvlan network of the endpoint. Its option "parent" names that interface.
+    """
     parent = (network.options or {}).get("parent", "")
     near = path.source_member
     if near is None or not facts(near.network.driver).has_parent:

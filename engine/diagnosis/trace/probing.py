@@ -75,8 +75,8 @@ class Observation(Struct):
 class Watching:
     """The nftables traces and packet sockets that watch one probe in each namespace of the path.
 
-    `seen` has the result. ``probe`` has the protocol, addresses and ports of the probe. ``stack`` closes the traces and
-    sockets at its end.
+    `seen` has the observation so far. ``probe`` has the protocol, addresses and ports of the probe. The traces and
+    sockets are closed when the caller closes ``stack``.
     """
 
     def __init__(self, path: PacketPath, probe: Tuple, stack: ExitStack) -> None:

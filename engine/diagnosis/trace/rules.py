@@ -323,8 +323,9 @@ def rule_in(place: Place, decision: Drop | Dropping | Event | Changed) -> str:
 
 
 def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -> Iterator[tuple[Place, Event, str]]:
-    """Yield the events of other programs' rules whose text matches ``statements``, unless the event is a drop.
+    """Yield the events in which another program's rule matched the packet, if the rule's text has ``statements``.
 
+    ``statements`` is a regular expression for the rule's text. Events that dropped the packet are left out.
     Each of ``events`` is a trace event of nftables, with the network namespace of the rule (the place). Each result
     also has the rule's text.
     """
@@ -381,7 +382,7 @@ def br_netfilter(what: str, detail: str, version: int) -> Culprit:
     """Return the culprit for a chain's policy that drops packets within a bridge.
 
     The policy applies to these packets only because br_netfilter is on. ``what`` names the chain. ``detail`` says how
-    it drops the packets.
+    the chain drops the packets. ``version`` is the IP version of the packets, which decides the sysctl to change.
     """
     key = f"net.bridge.bridge-nf-call-{'ip6tables' if version == 6 else 'iptables'}"
     said = f"{key}=1 sends packets within a bridge through the IP firewall: {what}: {detail}"
