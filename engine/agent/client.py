@@ -67,8 +67,8 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
     - None: no agent listens, or the connection ended without an answer
     - "": ``patience`` is 0 or less, so the function did not wait
 
-    If SIGSTOP has stopped the agent, the function kills the agent while it waits for the answer. The result is then
-    None.
+    An agent that SIGSTOP has stopped cannot answer. This function kills such an agent during the wait for the answer,
+    and the result is None.
     """
     try:
         sock = connect(run_dir, peer.CONNECT_TIMEOUT_SECONDS)
@@ -278,13 +278,14 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
 def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
     """Notify the agent that the local store has changed; wait for the agent's services if the command needs them.
 
-    ``joined`` has the networks that a container has just joined. The command needs the agent in two cases:
+    ``joined`` has the networks that a container has just joined; it is empty after any other change. The command needs
+    the agent in two cases:
 
     - one of these networks has DNS names (all networks except the predefined ones)
     - a published port of any container needs the agent
 
     In these cases, the agent is started if it does not run, and the command waits. In all other cases, no agent is
-    started. The command then waits for a running agent only if ``joined`` is empty.
+    started. If an agent already runs, the command then waits for it only if ``joined`` is empty.
     """
     start = any(not network.predefined for network in joined) or _publishes(host)
     notify(host.run, host.root, start=start, wait=start or not joined)

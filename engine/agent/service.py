@@ -77,18 +77,19 @@ class ResultCache(Generic[T]):
         self.results, self._inputs = {}, {}
 
     def update(self, pairs: Iterable[tuple[Any, Any]], *shared: Any) -> dict[str, T]:
-        """Call the constructor's ``function`` for new and changed records; return the results that have changed.
+        """Call the constructor's ``function`` for new and changed records; return the changed results.
 
-        The result maps a record's id to its new result, if that differs from its last result. Each of ``pairs`` is a
-        record and a value that belongs to it, such as a container and its endpoints. ``function`` gets the record, the
-        value and ``shared``. It is called for these pairs:
+        The returned dict maps a record's id to its new result. Each of ``pairs`` is a record and a value that belongs
+        to it, such as a container and its endpoints. ``function`` gets the record, the value and ``shared``. It is
+        called for these pairs:
 
         - pairs with a new or changed record
         - pairs whose value has changed
         - all pairs, if ``shared`` has changed since the last call
 
-        A result None is not stored and not returned. The results of records that are no longer in ``pairs`` are
-        removed. If ``function`` raises an exception, ``results`` stays unchanged.
+        A new result that equals the old one is not returned. A result None is not stored and not returned. The results
+        of records that are no longer in ``pairs`` are removed. If ``function`` raises an exception, ``results`` stays
+        unchanged.
         """
         last, inputs = self._inputs if shared == self._shared else {}, dict[str, tuple[Any, Any]]()
         computed: dict[str, T | None] = {}

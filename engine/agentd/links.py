@@ -194,7 +194,10 @@ class LinkService:
         thread.follow(containers.union(known.subject for known in self._networks.values()))
 
     def _follow(self, container_id: str, known: KnownSandbox) -> None:
-        """Watch the sandbox of a container; if it cannot be watched now, try again at the next snapshot."""
+        """Watch the sandbox of a container; if it cannot be watched now, try again at the next snapshot.
+
+        ``known`` has the sandbox's namespace and the names and addresses of hawse's interfaces in it.
+        """
         self._leave_endpoints(container_id)
         self._followed[container_id] = known
         subject = known.ours.subject

@@ -92,7 +92,7 @@ class RejoinService:
         return bool(self._paths) or bool(self._followed)
 
     def close(self) -> None:
-        """Stop all checks."""
+        """Stop watching the adopted namespaces, and stop waiting for missing ones."""
         self._paths = set()
         self._follow({})
 
