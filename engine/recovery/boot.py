@@ -101,7 +101,8 @@ class Plan(Struct, frozen=True):
 def plan(host: Host) -> Plan:
     """Return the objects to restore now.
 
-    The default bridge is restored if a container uses it. Networks of the cluster are restored with their containers.
+    The default bridge is included only if a container uses it. Networks of the cluster are left out, because the start
+    of a container restores the cluster networks that the container uses.
     """
     with host.store.read() as reader:
         records, networks = reader.containers(), reader.networks()
