@@ -26,8 +26,7 @@ def filter_networks(networks: Iterable[NetworkRecord], filters: Filters) -> list
 def filter_summaries(networks: Iterable[Listed], filters: Filters) -> list[Listed]:
     """Return the networks that match all filters except the label filters.
 
-    Label filters are ignored by this function, because summaries of networks contain no labels. Raises the same errors
-    as `filter_networks`.
+    Label filters are ignored, because a `NetworkSummary` has no labels. Raises the same errors as `filter_networks`.
     """
     if not filters:
         return list(networks)

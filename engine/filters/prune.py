@@ -70,9 +70,8 @@ def _prunable(labels: Mapping[str, str], created: str, filters: Filters) -> bool
 def _until(filters: Filters) -> float | None:
     """Return the time of the filter ``until`` in Unix seconds, or None if this filter is not given.
 
-    Raises InvalidArgument if the filter has no value, several values or an invalid value. (For a filter without a
-    value, Docker closes the connection. hawse does not ignore such a filter, because the client does not mean to remove
-    everything.)
+    Raises InvalidArgument if the filter has no value, several values or an invalid value. For a filter without a
+    value, Docker closes the connection. hawse raises an error for it: if it were ignored, too much would be removed.
     """
     if "until" not in filters:
         return None
