@@ -171,10 +171,10 @@ def _network_settings(
 
 
 def _sandbox_key(record: ContainerRecord) -> str:
-    """Return the path of the link to the container's network namespace, or "" if the container has no such link.
+    """Return the path of a container's network namespace for the field SandboxKey, or "" if there is none.
 
-    A container has no link before its first start, and none if it uses another container's sandbox. All containers in
-    host mode share one link.
+    A container has no path before its first start, and none if it uses another container's sandbox. All containers in
+    host mode have the same path, which ends in "/default".
     """
     if is_container_mode(record.host.network_mode) or not record.sandbox_path:
         return ""
