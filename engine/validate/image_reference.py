@@ -23,7 +23,10 @@ _PATH_LIMIT = 255  # maximum characters of a reference's path
 
 
 class ImageReference(Struct, frozen=True):
-    """The parts of an image reference. ``name`` is the short name, without ``docker.io/`` and ``library/``."""
+    """The parts of an image reference. ``name`` is the short name, without ``docker.io/`` and ``library/``.
+
+    ``tag`` and ``digest`` (such as "sha256:...") are "" if the reference has none.
+    """
 
     name: str
     tag: str = ""
