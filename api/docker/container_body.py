@@ -97,12 +97,14 @@ def endpoint_settings(body: Fields) -> EndpointSettings:
 
 
 def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
-    """Return the request with the meaning that it has in the client's API version; raises ApiError (400).
+    """Apply the rules of the client's API version for networks and Config.MacAddress; return the changed request.
 
-    Before 1.44, a container starts on one network, and Config.MacAddress applies to this network. A request with
-    several networks is refused. Config.MacAddress is also refused if the container has no network of its own. Since
-    1.44, Config.MacAddress applies to the main network if the settings of this network have no MAC address. The main
-    network is the one that HostConfig.NetworkMode names.
+    - Before 1.44, a container starts on one network, and Config.MacAddress applies to this network.
+    - Since 1.44, Config.MacAddress applies to the main network if the settings of this network have no MAC address. The
+      main network is the one that HostConfig.NetworkMode names.
+
+    Before 1.44, raises ApiError (400) for a request with several networks. Also raises it for Config.MacAddress if the
+    container has no network of its own.
     """
     if version >= SEVERAL_NETWORKS:
         return _with_main_mac(request)

@@ -147,7 +147,7 @@ class InputPipe:
         return bool(self._unsent)
 
     def register(self, poll: select.poll) -> None:
-        """If input is unwritten, register the pipe with ``poll``, so that poll reports when the pipe is writable."""
+        """If accepted input is still unwritten, register the pipe with ``poll``, to learn when the pipe is writable."""
         if self._unsent:
             poll.register(self._descriptor, select.POLLOUT)
 
@@ -232,7 +232,7 @@ class Relay:
     def _copy(self, descriptor: int) -> bool:
         """Copy the available output of a pipe or terminal to the client; return False if no output is available.
 
-        ``descriptor`` is its file descriptor.
+        ``descriptor`` is the file descriptor of the pipe or terminal.
         """
         data = b""
         with suppress(OSError):

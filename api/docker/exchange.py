@@ -274,7 +274,7 @@ class Exchange:
         return False
 
     def can_answer(self) -> bool:
-        """Return whether an answer to the present request can still be sent: none was sent or begun."""
+        """Return whether no answer to the present request was sent or begun, so that one can still be sent."""
         return not self.answered and self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE)
 
     def _head_method(self) -> bytes:
@@ -329,7 +329,7 @@ def reason(status: int) -> bytes:
 def _escape_line(data: bytes) -> bytes:
     """Percent-encode the bytes that are not ASCII in the first line of ``data``. Example: "é" becomes "%C3%A9".
 
-    The first line has the path, and curl sends a path as the user typed it.
+    ``data`` is the beginning of a request. Its first line has the path, and curl sends a path as the user typed it.
     """
     line, end, rest = data.partition(_LINE_END)
     return NOT_ASCII.sub(lambda match: b"%%%02X" % match[0][0], line) + end + rest
@@ -349,12 +349,12 @@ def _check_header(name: bytes, value: bytes) -> None:
 
 
 def _wait_until_read(connection: socket.socket) -> None:
-    """Wait until the client has read everything that was sent, at most for `HEAD_READ_SECONDS`.
+    """Wait until the client has read everything that was sent, at most for `HEAD_READ_SECONDS`; only on a Unix socket.
 
     docker-py reads the head of a hijack's answer through a buffer, and loses output that arrives in the same buffer.
-    With dockerd, output arrives later, because dockerd takes longer to start a command. Does not wait for TCP, because
-    only a Unix socket reports how many bytes are unread. The ioctl is SIOCOUTQ, which has the same number as TIOCOUTQ
-    (Linux, net/unix/af_unix.c).
+    With dockerd, output arrives later, because dockerd takes longer to start a command. For TCP, this function returns
+    at once, because only a Unix socket reports how many bytes are unread. The ioctl is SIOCOUTQ, which has the same
+    number as TIOCOUTQ (Linux, net/unix/af_unix.c).
     """
     if connection.family != socket.AF_UNIX:
         return

@@ -82,8 +82,9 @@ class Exec(Struct):
     def resize(self, rows: int, columns: int) -> None:
         """Wait for the start of the command, at most for `START_SECONDS`, and set the size of its terminal.
 
-        A command that is just starting starts with this size. Raises ApiError if the command is not started in time
-        (500), could not be executed (400), or has ended (404).
+        If the terminal does not exist yet, it gets this size later. If both numbers are 0, the size of an existing
+        terminal is not changed. Raises ApiError if the command is not started in time (500), could not be executed
+        (400), or has ended (404).
         """
         if not self.started.wait(START_SECONDS):
             raise ApiError(500, "timeout waiting for exec session ready")
@@ -109,9 +110,9 @@ class Exec(Struct):
             return self.terminal, slave
 
     def connect(self, job: Job) -> None:
-        """Record the worker's job that runs the command, so that `resize` and `runner` find the worker.
+        """Record the job that runs the command, so that `resize` and `runner` find the worker process of this job.
 
-        `finish` removes the job again.
+        `finish` removes the record of the job.
         """
         with self.lock:
             self.job = job

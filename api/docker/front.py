@@ -68,9 +68,9 @@ OUTDATED = 75
 class Acceptors:
     """The threads of one listening socket: each accepts a connection, serves it, and then accepts the next.
 
-    ``serve`` is the function that serves a connection. A thread that has accepted a connection first starts another
-    thread if no thread is left that waits for a connection. A new connection therefore never waits for the start of a
-    thread.
+    ``serve`` is the function that serves a connection. After a thread has accepted a connection, it starts another
+    thread if no thread waits for a connection any more. A new connection therefore never waits for the start of a
+    thread. After it has served a connection, a thread ends if `FREE_THREADS` threads already wait.
     """
 
     def __init__(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:

@@ -209,7 +209,7 @@ class Anything(GoType):
 
 
 class Struct(GoType):
-    """A struct. ``name`` has the package, such as "network.IPAM".
+    """A Go struct. ``name`` has the package, such as "network.IPAM".
 
     ``embedded`` are structs whose fields count as fields of this struct. Error texts name such a field together with
     its embedded struct.

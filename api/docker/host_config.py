@@ -156,9 +156,10 @@ def _host_ip(text: str) -> str:
 
 
 class _Series:
-    """A key function for itertools.groupby: neighbours in a sorted list get the same key if they form one range.
+    """A key function for itertools.groupby: consecutive ports, with consecutive host ports, get the same key.
 
-    They form a range if their ports and their host ports are consecutive.
+    The argument of each call is the next published port of a sorted list; each has one port. Ports get the same key
+    only if they have the same protocol and host address.
     """
 
     def __init__(self) -> None:

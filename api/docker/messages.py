@@ -123,7 +123,8 @@ class Request(msgspec.Struct):
     def json(self, struct: Struct) -> Fields:
         """Read the body as one JSON object of the type ``struct``; an empty body gives an empty object.
 
-        Raises ApiError (400) with Docker's texts.
+        Raises ApiError (400), with Docker's texts, if the body is no such object or the header Content-Type is wrong.
+        Raises ApiError (413) if the body is too large.
         """
         if not self.exchange.has_body and not self.headers.get("content-type"):
             return Fields({})
@@ -149,10 +150,10 @@ class Request(msgspec.Struct):
         return self.exchange.body()
 
     def change(self, job: Callable[Concatenate[Engine, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        """Run a job in a worker, a separate process, and return the result of the job; raises ApiError.
+        """Run a job in a worker, a separate process, and return the result of the job.
 
         ``job`` is a function at module level, and its first argument is the worker's engine. Arguments and result are
-        pickled.
+        pickled. Raises ApiError if the job fails or no worker can be started.
         """
         return self.workers.run(job, *arguments, **keywords)
 

@@ -23,7 +23,7 @@ class SharedEngine:
         self._opening = threading.Lock()
 
     def get(self) -> Engine:
-        """Return the engine for the present configuration; raises EngineError."""
+        """Return the engine for the present configuration file; raises EngineError if the engine cannot be opened."""
         identity = self._identity()
         known = self._known
         if known is None or known[0] != identity:

@@ -62,8 +62,8 @@ class ChunkedStream:
     def wait(self, seconds: float | None, *descriptors: int) -> Sequence[int]:
         """Wait until a file descriptor is readable, at most for ``seconds``; return the readable descriptors.
 
-        Raises ClientGone as soon as the client closes its connection. If ``seconds`` is None, there is no time limit.
-        Without ``descriptors``, only waits.
+        If ``seconds`` is None, there is no time limit. Without ``descriptors``, only waits for this time. Raises
+        ClientGone as soon as the client closes its connection.
         """
         poll = select.poll()
         poll.register(self._connection.fileno(), select.POLLRDHUP)

@@ -93,7 +93,7 @@ def ignored(body: Fields, host: Fields) -> list[str]:
 
 
 def ignored_resources(host: Fields, names: tuple[str, ...] = RESOURCES) -> list[str]:
-    """Return those of ``names`` (settings in HostConfig) whose values ask for something that hawse does not do."""
+    """Return those of ``names`` (settings in HostConfig) whose values have an effect in Docker, but not in hawse."""
     return [name for name in names if host.has(name) and not _is_default(name, host.value(name))]
 
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 
 
 class Waiting:
-    """The connections that wait for input from their clients, longest first. Several threads may use one object.
+    """The connections that wait for input from their clients. Several threads may use one object.
 
-    If there are more than ``limit`` connections, the one that has waited longest is shut down. A connection with bytes
-    that its thread has not read yet stays.
+    If there are more than ``limit`` connections, the connection that has waited longest is shut down. A connection with
+    bytes that its thread has not read yet is never shut down.
     """
 
     def __init__(self, limit: int) -> None:

@@ -36,7 +36,10 @@ _LENGTH = struct.Struct("!Q")
 
 
 class Job:
-    """A job that runs in a worker, a process for one request. `fileno` is readable when the result has arrived."""
+    """A job that runs in a worker, a process for one request.
+
+    The file descriptor `fileno` is readable when the result has arrived, or the worker was killed.
+    """
 
     def __init__(self, channel: socket.socket, pidfd: int, turn: threading.Semaphore) -> None:
         self._channel, self._pidfd, self._turn = channel, pidfd, turn
@@ -57,7 +60,7 @@ class Job:
         return -1
 
     def has_ended(self, seconds: float = 0.0) -> bool:
-        """Wait up to ``seconds``, and return whether the job has ended."""
+        """Wait up to ``seconds`` for the end of the job, and return whether the job has ended."""
         return has_input(self._channel, seconds)
 
     def result(self) -> Any:
@@ -99,9 +102,10 @@ class Workers:
         self._turn = threading.BoundedSemaphore(PARALLEL_LIMIT)
 
     def run(self, job: Callable[Concatenate[Engine, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        """Run ``job(engine, *arguments, **keywords)`` in a worker, wait, and return its result; raises ApiError.
+        """Run ``job(engine, *arguments, **keywords)`` in a worker, wait for its end, and return the result of the job.
 
-        ``job`` is a function at module level. The call blocks while `PARALLEL_LIMIT` other jobs run.
+        ``job`` is a function at module level. The call blocks while `PARALLEL_LIMIT` other jobs run. Raises ApiError if
+        the job fails or no worker can be started.
         """
         result: T = self._start(job, arguments, keywords, ()).result()
         return result

@@ -98,7 +98,10 @@ def rename(request: Request) -> Response:
 
 
 def update(request: Request) -> Response:
-    """Answer POST /containers/{id}/update: change the restart policy, and warn that limits have no effect."""
+    """Answer POST /containers/{id}/update: change the restart policy, and warn for limits, which hawse ignores.
+
+    A limit is a setting of resources, such as Memory.
+    """
     body = request.json(CONTAINER_UPDATE)
     policy = restart_policy(body.child("RestartPolicy")) if body.child("RestartPolicy").text("Name") else None
     request.change(_update, request.parameters["id"], policy)

@@ -117,7 +117,7 @@ def inspect(request: Request) -> Response:
 
 
 def _known(request: Request) -> Exec:
-    """Return the exec instance (a created command) that the request names; raises ApiError (404) for an unknown one.
+    """Return the exec instance (a created command) whose id the path names; raises ApiError (404) for an unknown id.
 
     As in Docker, an instance that was never started is unknown after the end of the container's run.
     """

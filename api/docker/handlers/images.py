@@ -292,7 +292,8 @@ def _pump(request: Request, job: Job, writer: int) -> None:
 def _with_progress(request: Request, messages: Iterator[Json]) -> None:
     """Send the messages as lines of JSON. An error before the first message becomes the status of the answer.
 
-    An empty first message is not sent. With such a message, the client gets the head of the answer at once.
+    An empty first message is not sent, but the client then gets the head of the answer before the second message. A
+    later error is sent as the last message.
     """
     first = next(messages, None)
     with request.open_stream() as stream:

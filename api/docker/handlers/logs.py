@@ -56,7 +56,10 @@ def _fixed(time: str) -> str:
 
 
 def _tail(text: str) -> int:
-    """Return the number of entries to send; as in Docker, a text that is not a number means all entries (-1)."""
+    """Convert the parameter ``tail`` to the number of log entries to send; -1 means all entries.
+
+    As in Docker, a text that is not a number, or a negative number, means all entries.
+    """
     with suppress(ValueError):
         return max(parse_int(text, base=10), -1)
     return -1

@@ -51,7 +51,8 @@ def wait(request: Request) -> None:
 class _Waiting:
     """A wait for the end of one container's run. The wait begins when the object is created.
 
-    With ``next_run``, a container that does not run is watched until its next run has ended.
+    If the container does not run, the wait ends at once. With ``next_run``, it then ends after the container's next
+    run.
     """
 
     def __init__(self, request: Request, container_id: str, *, next_run: bool) -> None:
@@ -84,7 +85,7 @@ class _Waiting:
             self._end = self._containers.watch_end(self._id, next_run=self._next_run)
 
     def for_removal(self, stream: ChunkedStream) -> None:
-        """Wait until the container has been removed; raises ClientGone if the client disconnects.
+        """Wait until the container no longer exists; raises ClientGone if the client disconnects.
 
         ``stream`` is the open answer to the client.
         """
