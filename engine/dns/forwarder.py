@@ -64,9 +64,9 @@ class Outstanding:
         self.silent: dict[Upstream, float] = {}
 
     def begin(self, forward: ForwardedQuery) -> bool:
-        """Count a query that is to be forwarded; return False if there are too many unanswered queries.
+        """Count a query that is to be forwarded; return False, without effect, if too many queries are unanswered.
 
-        The limits are `LIMIT` for this sandbox, and the quota for all sandboxes.
+        The sandbox may have `LIMIT` unanswered queries. The quota limits those of all sandboxes together.
         """
         if len(self.forwards) >= LIMIT or not self._quota.take(self._claims):
             return False

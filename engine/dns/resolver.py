@@ -34,7 +34,10 @@ IP_FREEBIND = 15
 
 
 class SandboxResolver:
-    """The resolver of one sandbox. Its sockets are in the sandbox's network namespace (file descriptor ``netns``)."""
+    """The DNS resolver of one sandbox. Its sockets are in the sandbox's network namespace.
+
+    ``netns`` is a file descriptor of this namespace, and ``budget`` has the quotas of queries and of TCP connections.
+    """
 
     __slots__ = (
         "_claims", "_clients", "_datagrams", "_loop", "_streams", "_tcp", "_udp", "netns", "outstanding", "responder",

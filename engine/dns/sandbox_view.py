@@ -101,7 +101,8 @@ class Views(ResultCache[ContainerView]):
     def follow(self, state: Snapshot, defaults: Defaults) -> dict[str, ContainerView]:
         """Update ``results`` from a snapshot of the local store; return the settings that are new or have changed.
 
-        The result maps container ids to settings.
+        The returned dict maps a container's id to the settings of its sandbox. ``defaults`` are for containers without
+        DNS settings of their own.
         """
         return self.update(state.joined, {network.id: network for network in state.networks}, defaults)
 

@@ -171,9 +171,9 @@ class DnsService:
             table.update(live[identity])
 
     def _follow(self, container_id: str, required: ContainerView) -> None:
-        """Use the new DNS settings of a container; if it has another sandbox now, close the old sandbox's sockets.
+        """Use a container's new DNS settings; if the container has a new sandbox, stop serving its earlier one.
 
-        `_fill` opens the sockets of a new sandbox.
+        ``required`` has the new settings. `_fill` opens the sockets of the new sandbox.
         """
         view, before = required.view, self._followed.get(container_id)
         if before is not None and before.id != view.id:
@@ -191,7 +191,7 @@ class DnsService:
             self._drop(view.id)
 
     def _leave(self, view: SandboxView) -> None:
-        """Stop serving a sandbox whose container has ended or has another sandbox."""
+        """Stop serving a sandbox whose container has ended, or is now in another sandbox."""
         self._required.pop(view.id, None)
         if view.id in self._served:
             self._served[view.id].leave()
@@ -247,7 +247,7 @@ class DnsService:
         return bool(self._served) or bool(self._unserved) or self._retry is not None
 
     def close(self) -> None:
-        """Close the sockets of every sandbox."""
+        """Close the DNS sockets of every sandbox, and stop watching the host's resolv.conf files."""
         for watch in self._watches:
             watch.close()
         for identity in list(self._served):
