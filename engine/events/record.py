@@ -67,7 +67,7 @@ def image(tx: Transaction, image_id: str, action: str, name: str = "", record: I
 
 
 def pruned(tx: Transaction, kind: str, reclaimed: int) -> None:
-    """Add the event that unused objects were removed; ``kind`` is their type in the event, such as "network".
+    """Add the event that unused objects were removed; ``kind`` is the type of these objects, such as "network".
 
     ``reclaimed`` is the freed disk space in bytes.
     """
@@ -75,7 +75,7 @@ def pruned(tx: Transaction, kind: str, reclaimed: int) -> None:
 
 
 def daemon(tx: Transaction, action: str, attributes: Mapping[str, str]) -> None:
-    """Add an event of hawse itself, with the host's name as the id and the name of the event's object."""
+    """Add the event ``action`` of hawse itself, such as "repair"; its object has the host's name as id and as name."""
     name = os.uname().nodename
     tx.put_event(Event("daemon", action, name, {**attributes, "name": name}))
 

@@ -29,9 +29,9 @@ def attributes(by: str, differences: Sequence[Difference]) -> dict[str, str]:
 
 
 def resting(by: str, seconds: float) -> dict[str, str]:
-    """Return the attributes of a "drift" event: the repair is delayed, because another program repeatedly undoes it.
+    """Return the attributes of a "drift" event: a repair is delayed, because another program repeatedly undoes it.
 
-    ``by`` names this program, or is "" if it is unknown. ``seconds`` is the time to the next repair.
+    ``by`` names this program, or is "" if it is unknown. ``seconds`` is the time from now to the next repair.
     """
     return {"cause": by or "another program", "action": f"wait {seconds:g} s"}
 
@@ -51,7 +51,7 @@ def add(tx: Transaction, kind: str, identity: str, action: str, values: Mapping[
 
 
 def add_alone(store: Store, kind: str, identity: str, action: str, values: Mapping[str, str]) -> None:
-    """Add an event in a transaction of its own; no effect if the store cannot be written.
+    """Add a "repair" or "drift" event in a transaction of its own; no effect if the store cannot be written.
 
     `add` explains the other parameters.
     """

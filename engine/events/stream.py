@@ -91,7 +91,11 @@ class EventStream:
                     yield event
 
     def _wait(self) -> None:
-        """Wait until new events are possible, `stop` is called, ``until`` is reached, or the client disconnects."""
+        """Wait until new events are possible, `stop` is called, ``until`` is reached, or the client disconnects.
+
+        Also returns after `LONG_SECONDS` if the options have a time ``until``. The caller checks these conditions
+        itself.
+        """
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
         if self._client >= 0:
