@@ -35,7 +35,7 @@ class DescriptorBudget:
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the file descriptor limit of this process as far as possible, and return the new limit.
+    """Raise the file descriptor limit of this process as far as possible, and return the new soft limit.
 
     The function tries to raise the hard limit to at least `DESCRIPTORS_LIMIT`. If the kernel refuses a higher hard
     limit, the function raises only the soft limit, up to the present hard limit.

@@ -47,8 +47,8 @@ class Inotify:
     """All inotify watches of the agent on one file descriptor, which is opened for the first watch.
 
     All processes of a user share a limited number of descriptors (fs.inotify.max_user_instances) and of watches
-    (fs.inotify.max_user_watches). Root in a container is the same user as root on the host. Because a container may
-    take all of them, a registration waits if none is left, and is tried again every `TIMER_SECONDS` seconds.
+    (fs.inotify.max_user_watches). Root in a container is the same user as root on the host. Therefore a container may
+    take all descriptors or watches. A registration then waits, and is tried again every `TIMER_SECONDS` seconds.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -102,7 +102,11 @@ class Inotify:
             self._timer = self._loop.after(TIMER_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
-        """Begin the registrations for which the kernel had no watch, until the kernel has no watch left."""
+        """Try again to begin the waiting registrations, until the user has no inotify descriptor or watch left.
+
+        Calls the function of each registration that begins, and of each whose path cannot be watched any more. The name
+        is "". The mask is 0, or `DELETE_SELF` if the path cannot be watched.
+        """
         self._timer = None
         for watch in list(self._waiting):
             if watch not in self._waiting:

@@ -201,6 +201,6 @@ class Background(DescriptorWatcher):
         return self._loop.after(seconds, call)
 
     def close(self) -> None:
-        """Remove the low-priority handlers from the loop."""
+        """Remove all low-priority handlers from the loop. The watched descriptors stay open."""
         self._loop.forget(self._epoll.fileno())
         super().close()

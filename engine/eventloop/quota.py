@@ -35,7 +35,7 @@ class Quota:
         self._held: Counter[Hashable] = Counter()
 
     def over(self, claims: Sequence[Claim]) -> list[Hashable]:
-        """Return the holders in ``claims`` (clients or groups of clients) that have reached their limit."""
+        """Return those holders in ``claims`` (clients or groups of clients) that may get no more places at present."""
         return [holder for holder, share in claims if self._held[holder] >= share * self.free]
 
     def take(self, claims: Sequence[Claim]) -> bool:
@@ -52,7 +52,7 @@ class Quota:
         return True
 
     def give(self, claims: Sequence[Claim]) -> None:
-        """Release a place that `take` took with the same claims."""
+        """Release a place that `take` took with the same ``claims``."""
         self.free += 1
         for holder, _ in claims:
             self._held[holder] -= 1
