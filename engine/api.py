@@ -145,9 +145,10 @@ class Networks(Protocol):
         """Create a network."""
 
     def advice(self, request: NetworkCreate) -> Strings:
-        """Return a line for each setting in ``request`` that has no effect, or that makes other addresses unreachable.
+        """Return a line for each option in ``request`` that has no effect, and for each overlap of its subnets.
 
-        ``request`` is the one with which `create` made the network.
+        A subnet that the user chose may overlap a subnet of a host interface. Packets to one of them then take the
+        route of the other. ``request`` is the one with which `create` made the network.
         """
 
     def list(self, filters: Filters) -> Documents:
@@ -169,7 +170,10 @@ class Networks(Protocol):
         """
 
     def remove(self, reference: str) -> None:
-        """Remove a network that has no active endpoints."""
+        """Remove a network.
+
+        Raises Forbidden if the network has active endpoints, is predefined, or is the configuration of another network.
+        """
 
     def remove_each(self, references: Sequence[str]) -> Iterator[EngineError | None]:
         """Remove several networks together.
@@ -297,9 +301,9 @@ class Containers(Protocol):
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run a command in a running container and return the exit code of the command.
 
-        For a detached command, returns 0 immediately. If the user detaches while the command runs, returns `LEFT` (-1)
-        instead of an exit code. Raises Conflict if the container is not running. Raises `StartFailure` with exit code
-        126 if the command cannot be executed.
+        ``stdio`` are the caller's own streams. For a detached command, returns 0 immediately. If the user detaches
+        while the command runs, returns `LEFT` (-1) instead of an exit code. Raises Conflict if the container is not
+        running. Raises `StartFailure` with exit code 126 if the command cannot be executed.
         """
 
     def top(self, reference: str, arguments: str = "") -> Json:
@@ -333,8 +337,8 @@ class Containers(Protocol):
     def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
         """Return an object whose file descriptor is readable at the end of a container's run; does not wait for it.
 
-        With ``next_run``, a container without a process is watched until its next run has ended. The caller calls
-        `finalize_exit` afterwards.
+        If the container has no process, the descriptor is readable at once. With ``next_run``, it is then readable at
+        the end of the container's next run. The caller calls `finalize_exit` afterwards.
         """
 
     def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
@@ -409,7 +413,7 @@ class Images(Protocol):
         """Import all images of an archive; return a record of each image, with only the names that the archive has."""
 
     def save(self, references: Sequence[str], target: BinaryIO) -> None:
-        """Write images as an archive for `load` and ``docker load``, each with one layer.
+        """Write an archive of images to ``target``, for `load` and ``docker load``; each image has one layer.
 
         A name without a tag means all tags of the repository. Nothing is written if an image is missing.
         """
@@ -501,9 +505,10 @@ class System(Protocol):
         """
 
     def shut_down(self) -> tuple[int, list[str]]:
-        """End the processes of all containers because the host shuts down; return their number, and all problems.
+        """End the processes of all containers because the host shuts down; return how many ended, and the failures.
 
-        `boot` starts them again by their restart policies, after the next boot or after a cancelled shutdown.
+        There is one line of text for each failure. `boot` starts the containers again by their restart policies, after
+        the next boot or after a cancelled shutdown.
         """
 
 
@@ -511,7 +516,7 @@ class Swarm(Protocol):
     """The operations of Docker's /swarm and /nodes API."""
 
     def init(self, request: SwarmInit) -> str:
-        """Create a cluster with this host as its first manager; return its node id."""
+        """Create a cluster with this host as its first manager; return the node id of this host."""
 
     def join(self, request: SwarmJoin) -> str:
         """Join a cluster; return the role that this host got from its join token: worker or manager."""

@@ -300,7 +300,8 @@ def _firewall_mark(value: object) -> str:
 def _unsigned(text: str, title: str) -> int:
     """Parse an unsigned 32-bit number as Go's strconv.ParseUint does with base 0.
 
-    Raises `_Wrong` with the message "``title``: Go's error text".
+    For any other text, raises `_Wrong` with the message "TITLE: ERROR". TITLE is ``title``, and ERROR is Go's error
+    text.
     """
     try:
         return parse_uint(text, 32)

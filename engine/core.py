@@ -140,12 +140,13 @@ class Preparation:
     def booting(self) -> None:
         """Prepare the host for `SystemVerbs.boot`, which restores networks and containers after a boot.
 
-        Unlike `changing`, it repairs nothing. Raises PermissionDenied without CAP_NET_ADMIN.
+        Raises PermissionDenied without CAP_NET_ADMIN. Unlike `changing`, repairs nothing. The preparation has three
+        steps:
 
         - Takes the host lock in shared mode until this process ends. Meanwhile, no process removes hawse's kernel state
           from an unused host.
         - Records the predefined networks (bridge, host and none) if they are missing.
-        - On a cluster host, starts the agent, hawse's background process.
+        - On a cluster host, starts the agent, hawse's background process, if it is not running.
         """
         require_net_admin("change networks")
         recover.hold_shared_lock(self.host)
@@ -187,9 +188,10 @@ class NetworkVerbs(_Verbs):
         return networks_create.create(host, networks_create.with_default_options(request, host.config))
 
     def advice(self, request: NetworkCreate) -> Strings:
-        """Return a line for each setting in ``request`` that has no effect, or that makes other addresses unreachable.
+        """Return a line for each option in ``request`` that has no effect, and for each overlap of its subnets.
 
-        ``request`` is the one with which `create` made the network.
+        The overlaps are those with a subnet of a host interface. ``request`` is the one with which `create` made the
+        network.
         """
         return networks_advice.lines(self.host, request)
 
@@ -206,7 +208,7 @@ class NetworkVerbs(_Verbs):
         return networks_query.inspect(self.reading(), reference, verbose=verbose)
 
     def remove(self, reference: str) -> None:
-        """Remove a network that has no active endpoints."""
+        """Remove a network; raises Forbidden if the network has active endpoints or must not be removed."""
         for error in self.remove_each([reference]):
             if error is not None:
                 raise error
@@ -271,7 +273,10 @@ class ContainerVerbs(_Verbs):
         return containers_start.start_by_user(host, lookup.resolve_own(host, reference).id)
 
     def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
-        """Connect to a container's standard streams; its standard input is connected only with ``stdin``."""
+        """Connect ``stdio``, the caller's own streams, to a container's standard streams.
+
+        The container's standard input is connected only with ``stdin``.
+        """
         return containers_exec.open_attachment(self.host, reference, stdio, stdin=stdin)
 
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> bool:
@@ -365,7 +370,8 @@ class ContainerVerbs(_Verbs):
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run a command in a running container, and return the command's exit code.
 
-        Returns 0 immediately for a detached command. Returns `LEFT` (-1) if the user detaches while the command runs.
+        ``stdio`` are the caller's own streams. Returns 0 immediately for a detached command. Returns `LEFT` (-1) if the
+        user detaches while the command runs.
         """
         return containers_exec.execute(self.host, reference, request, stdio)
 
@@ -406,7 +412,8 @@ class ContainerVerbs(_Verbs):
     def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
         """Return an object whose file descriptor is readable at the end of a container's run; does not wait for it.
 
-        With ``next_run``, a container without a process is watched until its next run has ended.
+        If the container has no process, the descriptor is readable at once. With ``next_run``, it is then readable at
+        the end of the container's next run.
         """
         return containers_exec.watch_end(self.host, reference, next_run=next_run)
 

@@ -83,9 +83,9 @@ class Unavailable(EngineError):
 
 
 class Damaged(Unavailable):
-    """The store is damaged, or is missing although objects of hawse exist. The text names the command that repairs it.
+    """The store is damaged, or is missing although objects of hawse exist.
 
-    ``reason`` is the text without the name of that command.
+    The text names the command that repairs the store. ``reason`` is the text without the name of that command.
     """
 
     def __init__(self, reason: str) -> None:

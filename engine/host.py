@@ -93,7 +93,10 @@ class Host(Struct, frozen=True):
 
     @property
     def places(self) -> Sequence[Path]:
-        """The directories that hawse writes to; the error for a full disk names the one that is on this disk."""
+        """The directories that hawse writes to.
+
+        If a disk is full, the error names the first of these directories that is on this disk.
+        """
         return self.root, self.containers_directory, self.run
 
     @property
@@ -314,12 +317,15 @@ def save_driver_state(tx: Transaction, driver: Driver) -> None:
 
 
 def load_driver_state(reader: Reader, driver: str) -> Sequence[str]:
-    """Return the lines of text that `save_driver_state` has stored for a driver; ``driver`` is the driver's type."""
+    """Return the stored lines by which a driver described its changes of kernel state that networks share.
+
+    `save_driver_state` has stored the lines. ``driver`` is the driver's type.
+    """
     return _driver_states(reader).get(driver, ())
 
 
 def clear_driver_state(tx: Transaction) -> None:
-    """Delete from the store what `save_driver_state` has stored, for all drivers."""
+    """Delete the stored descriptions of changes of shared kernel state (`save_driver_state`), for all drivers."""
     if _driver_states(tx):
         tx.set_meta(DRIVER_STATE_KEY, "{}")
 

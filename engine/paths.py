@@ -155,9 +155,9 @@ def _parts(path: str) -> list[str]:
 def _check_directory(place: str, status: os.stat_result, *, in_sticky: bool, is_last: bool) -> bool:
     """Check that no other user can replace the contents of a directory; raises `_Untrusted`.
 
-    A sticky directory is accepted, unless it is the last directory of the path. ``in_sticky`` says whether the
-    directory is inside a sticky directory. Returns whether users other than root and the calling user can write to the
-    directory.
+    ``place`` is the path of the directory, and ``status`` its stat result. A sticky directory is accepted, unless it is
+    the last directory of the path (``is_last``). ``in_sticky`` says whether the directory is inside a sticky directory.
+    Returns whether users other than root and the calling user can write to the directory.
     """
     _check_owner(place, status, in_sticky=in_sticky or is_last)
     if not status.st_mode & _WRITABLE_BY_OTHERS:

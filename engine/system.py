@@ -197,7 +197,10 @@ class SystemVerbs:
         return recover.boot(self.host, timeout)
 
     def shut_down(self) -> tuple[int, list[str]]:
-        """End the processes of all containers because the host shuts down; return their number, and all problems."""
+        """End the processes of all containers because the host shuts down; return how many ended, and the failures.
+
+        There is one line of text for each failure.
+        """
         return shutdown.end_all(self.host)
 
     def _warnings(self) -> list[str] | None:
