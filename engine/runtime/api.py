@@ -210,7 +210,10 @@ class Runtime(Protocol):
         """
 
     def cancel_restart(self, container_id: str) -> None:
-        """Undo `restart_later`; idempotent. Does nothing if no supervisor runs."""
+        """Cancel the execution that `restart_later` has scheduled for the container; idempotent.
+
+        A program that already runs continues. Does nothing if no supervisor runs.
+        """
 
     def keep_supervisor(self) -> None:
         """Start a supervisor if none runs; never raises.

@@ -112,8 +112,8 @@ def remove(container: str) -> None:
 def _own_group(container: str) -> str:
     """Return the name of a container's own control group; ``container`` is the path of the container's directory.
 
-    Users and tests may choose equal ids below different HAWSE_RUN directories. Therefore the name depends on the whole
-    path.
+    Containers below different HAWSE_RUN directories may have equal ids. Therefore the name depends on the whole path of
+    the directory.
     """
     return f"hawse/{os.path.basename(container)}-{zlib.crc32(os.fsencode(container)):08x}"
 

@@ -120,7 +120,10 @@ class ContainerDirectory(DocumentDirectory):
         return os.path.isdir(self.path)
 
     def create(self, spec: dict[str, Any]) -> None:
-        """Create the container's directory and write ``spec`` to it; files of an earlier process are removed."""
+        """Create the container's directory and write ``spec`` to it; files of an earlier process are removed.
+
+        ``spec`` is the container's description (`engine.runtime.api.ProcessSpec`) as JSON values.
+        """
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         os.makedirs(self.path, mode=0o700, exist_ok=True)
         for name in _MOUNT_POINTS if spec.get("rootfs", "/") != "/" else ():

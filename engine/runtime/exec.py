@@ -152,9 +152,10 @@ def _become_command(
 
 
 def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
-    """Return the working directory of ``request``, or the container's; raises `SetupFailed` for a relative path.
+    """Return the directory in which the command of ``request`` starts; raises `SetupFailed` for a relative path.
 
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
+    If the request names no directory, the result is the container's working directory. ``spec`` is the container's
+    description (`ProcessSpec`) as JSON values.
     """
     cwd: str = request.working_dir or spec["cwd"]
     if not cwd.startswith("/"):

@@ -70,7 +70,7 @@ class GuardedProcess:
 
     @property
     def needed(self) -> bool:
-        """Whether the guard is connected to the process, or the process has a start record.
+        """Whether the guard must continue for this process: it is connected to the process, or a start record exists.
 
         A start record (`guarded.save`) is a file that says how to start the process. A process without this file need
         not run.
@@ -215,7 +215,8 @@ class Liveness:
     def _hangs(self, pid: int, state: bytes) -> bool:
         """Return whether the process's main thread has slept for `HANG_SECONDS` without processor time.
 
-        ``state`` is the letter that the kernel shows for the process. Waiting for a disk does not count as sleep.
+        ``state`` is the process's state in /proc/PID/stat, one letter: b"S" means sleep. Waiting for a disk has another
+        letter (b"D"), and does not count as sleep.
         """
         used = _processor_time(pid)
         if state != b"S" or used != self._used:

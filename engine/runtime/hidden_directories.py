@@ -47,8 +47,8 @@ def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
     """Show a hidden directory at ``target``, where the user has bind-mounted the directory into the container.
 
     ``source`` is a file descriptor of the directory. ``hidden`` is the result of `hide`, which has mounted an empty
-    directory over each hidden directory. The user's bind mount has also copied that mount to ``target``, so the copy is
-    unmounted. Nothing happens if ``source`` is not hidden.
+    directory over each hidden directory. The user's bind mount has also copied the mount of the empty directory to
+    ``target``. This copy is unmounted. Nothing happens if ``source`` is not hidden.
     """
     status = os.stat(source)
     if (status.st_dev, status.st_ino) in hidden:

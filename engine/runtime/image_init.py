@@ -290,7 +290,8 @@ class Targets:
     def _check(self, target: str, path: str, source: str) -> None:
         """Check the mount point ``path``; raises SetupFailed if it is the container's root directory or inside /proc.
 
-        ``target`` is the canonical path of the mount point. ``source`` appears only in the error message.
+        ``target`` is the canonical path of the mount point. ``source`` is the path that crun mounts there; it is used
+        only in the error message.
         """
         if target == "/":
             text = f"change mount propagation through procfd: open o_path procfd: open {self._place}{path}: "

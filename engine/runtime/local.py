@@ -208,7 +208,10 @@ class LocalRuntime(Struct, eq=False):
         return str(self._ask(request)["owner"])
 
     def cancel_restart(self, container_id: str) -> None:
-        """Undo `restart_later`; idempotent. Does nothing if no supervisor runs."""
+        """Cancel the execution that `restart_later` has scheduled for the container; idempotent.
+
+        A program that already runs continues. Does nothing if no supervisor runs.
+        """
         connection = supervisor_client.try_connect(self.run)
         if connection is not None:
             with connection, suppress(OSError):
@@ -271,8 +274,9 @@ class LocalRuntime(Struct, eq=False):
         """Let the caller handle the container's end in the ``with`` block, instead of the command ``on_exit``.
 
         The caller releases what the container used, and calls `delete`. The supervisor still runs the container's
-        command ``on_exit`` if this process is killed, or leaves the block without this call. Yields a connection that
-        becomes readable at the container's end, or None if no supervisor has a process of the container.
+        command ``on_exit`` if this process is killed, or leaves the block before it has called `delete`. Yields a
+        connection that becomes readable at the container's end, or None if no supervisor has a process of the
+        container.
         """
         connection = supervisor_client.try_connect(self.run)
         if connection is None:

@@ -36,16 +36,17 @@ class OnExit:
         return self._holders > 0
 
     def hold(self) -> None:
-        """Prevent the command ``on_exit`` from running until `release` is called.
+        """Prevent the command ``on_exit`` from running, because a client handles the container's end itself.
 
-        A client of the supervisor itself releases what the container used.
+        `release` undoes this call. If several clients handle the end, each client needs both calls.
         """
         self._holders += 1
 
     def release(self) -> None:
-        """Undo one call of `hold`. After the last one, run the command ``on_exit`` unless a client has handled the end.
+        """Undo one call of `hold`; run the registered command ``on_exit`` if the container's end is not handled.
 
-        The end has been handled if the container's files have been deleted and no restart is due.
+        While another client handles the end, nothing runs. The end has been handled if the container's files have been
+        deleted and no restart is due. The command is then cancelled.
         """
         self._holders -= 1
         if self._holders:

@@ -83,10 +83,9 @@ def _leave_reader(master: int, *, own_session: bool) -> None:
 
 
 def _copy_output(master: int, stdout: int) -> bool:
-    """Copy the available output of the command's terminal to ``stdout``; return False if it is no longer open.
+    """Copy the available output of a terminal to ``stdout``; return False if no process has the terminal open.
 
-    Both arguments are file descriptors. ``master`` is that of the terminal's master. The result is False if no process
-    has the terminal open.
+    Both arguments are file descriptors. ``master`` is that of the master of the command's terminal.
     """
     try:
         data = os.read(master, _CHUNK)

@@ -26,7 +26,7 @@ _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 
 
 def open_root(path: str) -> int:
-    """Open a root directory and return its file descriptor, which the caller closes."""
+    """Open a container's root directory ``path`` with O_PATH; return the file descriptor, which the caller closes."""
     return os.open(path, _DIRECTORY | os.O_CLOEXEC)
 
 

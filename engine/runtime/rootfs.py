@@ -113,7 +113,7 @@ def _escape(path: str) -> str:
 
 
 def populate(spec: Mapping[str, Any], sources: Sources) -> None:
-    """Mount /proc, /dev, /sys and the user's binds.
+    """Mount /proc, /dev, /sys and the user's binds in the mount namespace of a hostfs container.
 
     This process must already be in new pid, network and IPC namespaces. ``spec`` is the container's description
     (`ProcessSpec`) as JSON values.
@@ -252,7 +252,7 @@ def _all_devices(devices: int) -> Iterator[str]:
 
 
 def bind_files(sources: Sources, *, read_only: bool) -> None:
-    """Bind the container's own files (such as /etc/hosts) over the host's files in a container on the host's own files.
+    """Bind a hostfs container's own files (such as /etc/hosts) over the host's files, in the container's mount tree.
 
     With ``read_only``, the bound files are read-only. A file that the host lacks is not created on the host. A file
     that the user has bound (-v FILE:/etc/hosts) stays.
@@ -267,9 +267,10 @@ def bind_files(sources: Sources, *, read_only: bool) -> None:
 
 
 def _shadow(directory: str, without: str) -> None:
-    """Mount a tmpfs over ``directory``, and bind all entries of the directory except ``without`` into the tmpfs.
+    """Mount a tmpfs over ``directory``, in which the entry ``without`` can be created without a change on the host.
 
-    The entry ``without`` can then be created in the tmpfs.
+    All other entries of the directory stay visible: symbolic links are copied to the tmpfs, and files and directories
+    are bound into it.
     """
     old = os.open(directory, os.O_PATH | os.O_DIRECTORY)
     entries = [entry for entry in os.scandir(_path_of(old)) if entry.name != without]

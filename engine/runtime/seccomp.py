@@ -127,7 +127,10 @@ def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_alternatives(values: Mapping[str, Any], one: str, other: str) -> None:
-    """Check that at most one of the keys ``one`` and ``other`` has a value; raises `SetupFailed` with Docker's text."""
+    """Check that at most one of the keys ``one`` and ``other`` has a value; raises `SetupFailed` with Docker's text.
+
+    ``values`` is a seccomp profile, or one of its rules. An empty value counts as no value.
+    """
     if values.get(one) and values.get(other):
         both = f"both '{one}' and '{other}' are specified in the seccomp profile, use either '{one}' or '{other}'"
         raise SetupFailed(OTHER, both, plain=True)
@@ -141,8 +144,9 @@ def _decoded(value: Any, go_type: str, place: str = "value", path: str = "") -> 
     """Check the types in a JSON value as Go's decoder does, and return the value without null in lists.
 
     As in Go, a key may have other upper and lower case letters than the field. The result has the field's name.
-    ``go_type`` is the Go type of the value. ``place`` and ``path`` name the field that has the value, for the error
-    text. Raises `SetupFailed` for the first value of a wrong type.
+    ``go_type`` is the Go type of the value. Raises `SetupFailed` for the first value of a wrong type. For the error
+    text, ``place`` names the field of the value as Go does: "struct field Seccomp.syscalls", or "value" for the whole
+    profile. ``path`` has only the names of the fields that lead to the value: ".syscalls", or "" for the whole profile.
     """
     if value is None:
         return None

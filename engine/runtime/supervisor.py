@@ -228,8 +228,8 @@ class Supervisor:
     def _connect_early_clients(self, container_id: str, container: Container) -> None:
         """Connect the clients that came before the supervisor got the request to create the container.
 
-        The caller has created the container without an error. After an error, these clients keep waiting for the next
-        run.
+        The caller calls this method only if it has created the container without an error. After an error, these
+        clients continue to wait for the container's next run.
         """
         for waiter in self._waiting.pop(container_id, []):
             self._tell_end(waiter, container)
