@@ -120,7 +120,7 @@ def _created(value: object) -> str:
 
     If ``value`` is None, the result is the start of the year 1, as in Go. Raises `InvalidArgument` if ``value`` is not
     a time, or a time outside the years 1 to 9999. The first two and the last two days of this period are refused too.
-    In another time zone, their year could be 0 or 10000. Only the exact start of the year 1 is accepted.
+    In another time zone, their year could be 0 or 10000. The exact start of the year 1 is an exception: it is accepted.
     """
     if value is None:
         return timestamps.NEVER
@@ -241,7 +241,7 @@ def _check_unused(inner: Mapping[str, Any]) -> None:
 
 
 def render_summary(record: ImageRecord, created: int) -> dict[str, Any]:
-    """Return an image's entry in GET /images/json; ``created`` is in Unix seconds."""
+    """Return an image's entry in GET /images/json; ``created`` is its creation time in Unix seconds."""
     return {
         "Containers": -1,
         "Created": created,

@@ -125,9 +125,10 @@ class _Progress:
     def messages(self, sizes: Mapping[str, int]) -> Iterator[Message]:
         """Yield a message for each layer that has grown or is complete since the last call.
 
-        ``sizes`` maps the name of each file of the download to its size in bytes. skopeo first writes each layer to a
-        file ``dir-put-blob…``. The name does not tell the layer. Therefore the sizes of these files are a guess: the
-        largest file counts as the first missing layer, the next one as the second.
+        ``sizes`` maps the name of each file of the download to its size in bytes. skopeo writes each layer to a file
+        ``dir-put-blob…``, and renames the file after the layer's digest when the layer is complete. Before that,
+        nothing says which file has which layer. This method guesses: the largest of these files belongs to the first
+        layer of the image that is not complete, the next largest to the second, and so on.
         """
         yield from self._complete([d for d in self._missing if d.removeprefix(_ALGORITHM) in sizes])
         growing = sorted((size for name, size in sizes.items() if name.startswith("dir-put-blob")), reverse=True)

@@ -191,10 +191,10 @@ class ImageStore:
             events.image(transaction, record.id, "tag", new, record)
 
     def prune(self, filters: Filters) -> tuple[Documents, int]:
-        """Remove unused images; return the entries as `remove` does, and the size of the removed images in bytes.
+        """Remove unused images; return an entry for each removed name or image, and the size of the images in bytes.
 
-        Removes only images without a tag. With the filter ``dangling=false``, removes all unused images. Raises
-        `InvalidArgument` for an invalid filter.
+        The entries have the same form as those of `remove`. Removes only images without a tag. With the filter
+        ``dangling=false``, removes all unused images. Raises `InvalidArgument` for an invalid filter.
         """
         check_image_prune(filters)
         with self._store.read() as reader:

@@ -34,7 +34,7 @@ def remove_tree(path: str | bytes) -> None:
 def tree_size(path: str | os.PathLike[str]) -> int:
     """Return the size in bytes of all files below a directory, or 0 if the directory is missing.
 
-    The directories themselves are not counted. Like `remove_tree`, the function needs one open file descriptor and no
+    The directories themselves are not counted. The tree is walked with only one open file descriptor and without
     recursion. A container may change the tree meanwhile. Then files that vanish are not counted. If a directory is
     moved while it is read, the rest of the tree is not counted.
     """
