@@ -45,9 +45,10 @@ def problems(store: Path) -> list[str]:
 def repair(store: Path, build: Build) -> list[str]:
     """Replace the store by the file that ``build`` writes from the readable records; return one line for each action.
 
-    ``build`` gets the readable records and the path of the new file. It returns one line for each of its actions. If a
-    killed repair has already written this file, only the replacement is finished. The old file is kept next to the
-    store. Raises Unavailable if a command locks the store for longer than `LOCK_SECONDS`.
+    ``build`` gets the readable records and the path of the new file. It returns one line for each of its actions. The
+    old file is kept next to the store. If a killed repair has already moved the old file away, the new file is
+    complete, and only the replacement is finished. Raises Unavailable if a command locks the store for longer than
+    `LOCK_SECONDS`.
     """
     make_private_directory(store.parent)
     repaired = Path(f"{store}{store_file.REPAIRED}")
@@ -96,7 +97,8 @@ def new_store(path: Path, sequences: Mapping[str, int] = MappingProxyType({})) -
 def _no_writers(store: Path) -> Iterator[None]:
     """Prevent writes of commands while the ``with`` block runs; no effect for a store that SQLite cannot lock.
 
-    Raises Unavailable if a command locks the store for longer than `LOCK_SECONDS`.
+    For example, SQLite cannot lock a missing file, or a file without SQLite's header. Raises Unavailable if a command
+    locks the store for longer than `LOCK_SECONDS`.
     """
     if not _has_magic(store):
         yield

@@ -155,7 +155,8 @@ class SqliteStore:
     - The disk is full or read-only.
     - Other commands lock the file for longer than ``busy_seconds``, or a stopped process locks the file.
 
-    With ``recall``, a snapshot of all records reads only the documents that have changed since the previous one.
+    With the cache ``recall``, a method that returns all records of a table reads only the documents that have changed
+    since its previous call. Images are not cached.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS, recall: RecordCache | None = None) -> None:

@@ -78,7 +78,8 @@ def _port_row(port: PortRecord, endpoint_id: str) -> tuple[str | int, ...]:
 class SqliteReader:
     """Implements `engine.store.api.Reader`.
 
-    ``recall`` is a cache for readings of all records of a table, except the images. It is None if there is no cache.
+    ``recall`` is a cache for the methods that return all records of a table, or None without a cache. Images are not
+    cached.
     """
 
     def __init__(self, connection: sqlite3.Connection, recall: RecordCache | None = None) -> None:
