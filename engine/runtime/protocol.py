@@ -90,7 +90,7 @@ def receive(connection: socket.socket) -> dict[str, Any]:
 def receive_with_fds(connection: socket.socket) -> tuple[bytes, list[int]]:
     """Receive the data that has arrived and the file descriptors that came with it.
 
-    The data is b"" if the connection has ended. The file descriptors are closed on exec.
+    The data is b"" if the connection has ended. The file descriptors have the flag close-on-exec.
     """
     data, ancillary, _, _ = connection.recvmsg(_CHUNK, socket.CMSG_LEN(_MOST_FDS * 4), socket.MSG_CMSG_CLOEXEC)
     return data, [fd for _, _, packed in ancillary for (fd,) in struct.iter_unpack("=i", packed)]

@@ -101,7 +101,10 @@ class StdioProxy:
         terminal.write_all(target, data)
 
     def release(self, data: bytes) -> None:
-        """Write ``data`` to the error stream: the output kept in ``held``, or a text that replaces it."""
+        """Write the output that was kept in ``held`` to the caller's error stream, or a text in its place.
+
+        ``data`` is this output or this text.
+        """
         terminal.write_all(self._error_target, data)
 
     def _read_input(self) -> None:
