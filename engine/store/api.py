@@ -152,7 +152,7 @@ class Reader(Protocol):
         """Return the endpoint with this full id, or None if there is none."""
 
     def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
-        """Return the host ports of all endpoints except the endpoint ``except_endpoint``."""
+        """Return the host ports of all endpoints except the one with the id ``except_endpoint``; "" excludes none."""
 
     def addresses(self, pool: str) -> list[int]:
         """Return the reserved addresses of a subnet as integers, ascending.

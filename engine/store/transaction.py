@@ -194,7 +194,7 @@ class SqliteReader:
         return self._one(EndpointRecord, "endpoints", endpoint_id)
 
     def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
-        """Return the host ports of all endpoints except the endpoint ``except_endpoint``."""
+        """Return the host ports of all endpoints except the one with the id ``except_endpoint``; "" excludes none."""
         rows = self._connection.execute(
             "SELECT protocol, host_ip, host_port, host_port_end, port, port_end FROM ports WHERE endpoint_id != ?",
             (except_endpoint,),
@@ -262,7 +262,11 @@ class SqliteReader:
         )
 
     def _value(self, query: str, *values: Any, **named: Any) -> Any:
-        """Run a query and return the first column of its first row, or None if the result has no row."""
+        """Run a query and return the first column of its first row, or None if the result has no row.
+
+        ``values`` are the values for the placeholders ``?`` in the query, ``named`` are those for the placeholders
+        ``:NAME``. A query uses only one of both forms.
+        """
         row = self._connection.execute(query, named or values).fetchone()
         return row and row[0]
 
