@@ -52,8 +52,9 @@ class Placer:
     def begin_layer(self, reader: TarReader) -> None:
         """Start a layer, whose members the caller reads from ``reader``.
 
-        Whiteouts must not remove the layer's own files. To recognise these, only a hash of each path is stored. Whole
-        paths could fill the memory, because a malicious archive may have many long names.
+        The layer's paths are remembered, to refuse duplicates and to keep the layer's own files from its whiteouts.
+        Only a hash of each path is stored. Whole paths could fill the memory, because a malicious archive may have many
+        long names.
         """
         self._reader, self._before, self._made = reader, self.members, 0
         self._named, self._own, self._parent = set(), {hash(b"/")}, b""
