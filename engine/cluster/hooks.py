@@ -209,10 +209,11 @@ def after_activate(host: Host, record: NetworkRecord) -> None:
 
 
 def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Json:
-    """Return ``document`` (a network's inspect document) with the fields of a cluster network.
+    """Return a network's inspect document with the fields that only cluster networks have.
 
-    They are ``Peers``, and this host's own address in ``Containers`` (see `render.completed`). For any other network,
-    ``document`` is returned unchanged.
+    ``document`` is the inspect document. The fields are ``Peers`` (the hosts that use the network), and an entry in
+    ``Containers`` for the address that this host itself has on the network. For any other network, ``document`` is
+    returned unchanged.
     """
     if record.scope != SWARM:
         return document

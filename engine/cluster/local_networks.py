@@ -63,11 +63,10 @@ def _import(tx: Transaction, record: NetworkRecord, membership: ClusterMembershi
 
 
 def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membership: ClusterMembership) -> None:
-    """Update this host's copies of the cluster's networks.
+    """Add and delete this host's copies of cluster networks, so that they match the networks in etcd.
 
-    A manager adds all missing networks, a worker only ingress. The function deletes the copy of a network that the
-    cluster no longer has. It keeps such a copy while an endpoint on this host uses it, or while its phase is not
-    ``planned``.
+    A manager adds all missing networks, a worker only ingress. The copy of a network that the cluster no longer has is
+    deleted. Such a copy is kept while an endpoint on this host uses it, or while its phase is not ``planned``.
 
     ``networks`` is a function that reads the cluster's networks from etcd. It is called after the local store is read.
     Otherwise a network that a command has just created could be deleted. Raises `Unavailable` if commands hold the

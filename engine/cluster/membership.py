@@ -117,9 +117,9 @@ def write_private(path: Path, text: str) -> None:
 def open_client(root: Path, membership: ClusterMembership) -> Client:
     """Return a client through which this host reaches the etcd store; it connects at the first call.
 
-    On a manager, the client uses this host's etcd member or the external store. On a worker, it uses the managers'
-    servers. `_urls` has the order. The URL that answered last is tried first, so that an unreachable member delays only
-    one command.
+    ``root`` is HAWSE_ROOT. On a manager, the client uses this host's etcd member or the external store. On a worker, it
+    uses the managers' servers. `_urls` has the order. The URL that answered last is tried first, so that an unreachable
+    member delays only one command.
     """
     from engine.cluster.etcd import Client
 
@@ -140,6 +140,8 @@ def open_client(root: Path, membership: ClusterMembership) -> Client:
 
 def _urls(root: Path, membership: ClusterMembership) -> list[str]:
     """Return the URLs through which this host reaches the etcd store, in the order in which they are tried.
+
+    ``root`` is HAWSE_ROOT.
 
     - A manager: its own etcd member, then the servers of the other managers.
     - A manager, if the user runs the etcd store: the URLs of this external store.
@@ -172,7 +174,8 @@ def preferred_url(hint: Path, membership: ClusterMembership) -> str:
 def node_context(root: Path) -> Any:
     """Return the ssl.SSLContext with which this host connects to the other hosts of the cluster.
 
-    The other host must show a certificate of the cluster's authority. This host shows its node certificate.
+    ``root`` is HAWSE_ROOT. The other host must show a certificate of the cluster's authority. This host shows its node
+    certificate.
     """
     return _context(directory(root) / AUTHORITY, directory(root) / NODE)
 
@@ -180,8 +183,8 @@ def node_context(root: Path) -> Any:
 def store_context(root: Path) -> Any:
     """Return the ssl.SSLContext for an external etcd store.
 
-    The context verifies the store with ``store-ca.pem`` (or the system's CAs), and shows ``store.pem`` if that file
-    exists.
+    ``root`` is HAWSE_ROOT. The context verifies the store with ``store-ca.pem`` (or the system's CAs), and shows
+    ``store.pem`` if that file exists.
     """
     authority, certificate, key = (directory(root) / name for name in STORE_FILES)
     return _context(authority if authority.exists() else None, certificate if certificate.exists() else None, key)

@@ -88,12 +88,12 @@ class SharedEndpoint(Struct, frozen=True, omit_defaults=True):
 
 
 class Question(Struct, frozen=True, omit_defaults=True):
-    """A question of ``hawse trace`` to another host: does this host's endpoint ``target`` receive and answer packets?
+    """A question of ``hawse trace`` to another host: does its endpoint ``target`` receive and answer packets?
 
-    ``node`` is the id of the host that is asked. The packets come from ``source``, an endpoint of the asking host on
-    the same network. ``source`` and ``target`` are endpoint ids. ``protocol`` is tcp, udp or icmp; ``port`` is 0 with
-    icmp. ``version`` is the IP version. A manager sets the fields ``id``, ``asker`` (a node id) and ``lease`` (an etcd
-    lease).
+    ``node`` is the id of the host that is asked; this host has the endpoint ``target``. The packets come from
+    ``source``, an endpoint of the asking host on the same network. ``source`` and ``target`` are endpoint ids.
+    ``protocol`` is tcp, udp or icmp; ``port`` is 0 with icmp. ``version`` is the IP version. A manager sets the fields
+    ``id``, ``asker`` (a node id) and ``lease`` (an etcd lease).
     """
 
     node: str  # id of the host that is asked

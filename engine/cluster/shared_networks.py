@@ -85,9 +85,10 @@ def allocate(
 ) -> tuple[NetworkRecord, Cursor]:
     """Return the record with subnets, gateways and VXLAN ids, and the new cursor (the last allocated values).
 
-    ``others`` are the existing networks. ``_revision`` is not used. The function has no side effects. Raises
-    EngineError if there is no free subnet, or no address for a gateway. Raises InvalidArgument if an encrypted network
-    has a subnet with tunnel addresses.
+    ``others`` are the existing networks. ``_revision`` is not used. The function has no side effects. Raises Forbidden
+    if no subnet or no VXLAN id is free, and EngineError if a subnet has no address for a gateway. Raises
+    InvalidArgument if a subnet of an encrypted network overlaps the addresses inside the WireGuard tunnels
+    (`encryption.TUNNELS`). Raises Conflict if another encrypted network has the same UDP port.
     """
     pools = list(record.pools)
     reserved = [str(encryption.TUNNELS)] if encryption.is_encrypted(record) else []
@@ -145,14 +146,16 @@ def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Networ
 def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRecord]) -> tuple[NetworkRecord, Cursor]:
     """Assign a VXLAN id to each used subnet; return the new record and the new cursor (the last allocated values).
 
-    The user may have requested ids (`VNIS` in the record's options). The IPv4 subnets get them in their order. All
-    other subnets get ids that none of the networks ``others`` has. In the new record, ``options`` has the ids that
-    Docker's inspect shows: those of the IPv4 subnets, then requested ids that were left over. ``host_options`` has the
-    ids of all used subnets (IPv4 and IPv6), in the order of ``record.pools``. Subnets that only inspect shows get no
-    id.
+    A subnet is unused if only Docker's inspect shows it; it gets no id. The user may have requested ids, in the option
+    `VNIS` of ``record``. The IPv4 subnets get the requested ids in the order of the option. All other subnets get ids
+    that no network in ``others`` has. The new record has the ids in two fields:
 
-    The UDP port of an encrypted network follows from its first id. Raises Conflict if a network in ``others`` has the
-    same port because of a requested id, and Forbidden if no id is free.
+    - ``options`` has the ids that Docker's inspect shows: those of the IPv4 subnets, then requested ids that were left
+      over.
+    - ``host_options`` has the ids of all used subnets (IPv4 and IPv6), in the order of ``record.pools``.
+
+    The UDP port of an encrypted network follows from its first id. Raises Conflict if a requested id gives the port of
+    an encrypted network in ``others``. Raises Forbidden if no id is free.
     """
     options = dict(record.options or {})
     requested = [v for v in options.get(VNIS, "").split(",") if v]
