@@ -18,8 +18,8 @@ BAD_DATA_PATH = "data path address must be a non-zero IP address or network inte
 def advertise_address(text: str) -> tuple[str, int]:
     """Return the IP address and the port of ``IP|INTERFACE[:PORT]``; the default port is `DEFAULT_PORT`.
 
-    If the text has only a port or is empty, the address is `sole_address`. Raises InvalidArgument if the text is
-    malformed, or if no address is found.
+    If the text has only a port or is empty, the address is the one that `sole_address` returns. Raises InvalidArgument
+    if the text is malformed, or if no address is found.
     """
     host, port = split(text)
     return _resolved(host, BAD_ADVERTISED) if host else sole_address(), port
@@ -72,10 +72,10 @@ def of_interface(name: str, refusal: str) -> str:
 
 
 def sole_address() -> str:
-    """Return the only address of this host that other hosts can use; IPv6 addresses count only without an IPv4 address.
+    """Return this host's address for other hosts; raises InvalidArgument if the host has several or no such addresses.
 
-    Raises InvalidArgument with Docker's message if the host has several or no such addresses. Loopback and link-local
-    addresses and the addresses of hawse's own bridges do not count.
+    If the host has such an IPv4 address, its IPv6 addresses do not count. Loopback addresses, link-local addresses and
+    the addresses of hawse's own bridges never count. The error has Docker's message.
     """
     hawse_links = {link.name for link in marked_links.of_host()}
     candidates = [

@@ -28,7 +28,8 @@ def authority(root: Path) -> str:
 def of_node(root: Path, request: str, node: str) -> str:
     """Sign the certificate request of the host with the node id ``node``; return the certificate (both in PEM).
 
-    The certificate is signed with the key of the cluster's certificate authority, which every manager has.
+    ``root`` is HAWSE_ROOT. The certificate is signed with the key of the cluster's certificate authority, which every
+    manager has.
     """
     return pki.issue(authority(root), _authority_key(root), request, node)
 
@@ -36,8 +37,8 @@ def of_node(root: Path, request: str, node: str) -> str:
 def of_manager(root: Path, request: str, address: str) -> str:
     """Sign the request (PEM) of another manager for its server's certificate; return the certificate (PEM).
 
-    ``address`` is the other manager's address. The certificate is valid for this address and for 127.0.0.1, and is also
-    used by the manager's etcd member.
+    ``root`` is HAWSE_ROOT. ``address`` is the other manager's address. The certificate is valid for this address and
+    for 127.0.0.1, and is also used by the manager's etcd member.
     """
     return pki.issue(authority(root), _authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
 
@@ -75,14 +76,17 @@ def issue_own(authority: str, authority_key: str, node: str, address: str) -> di
 
 
 def renew_manager(root: Path, membership: ClusterMembership) -> None:
-    """Renew a manager's certificates with the key of the cluster's certificate authority, which every manager has."""
+    """Renew a manager's certificates with the key of the cluster's certificate authority, which every manager has.
+
+    ``root`` is HAWSE_ROOT.
+    """
     _write(root, issue_own(authority(root), _authority_key(root), membership.node_id, membership.address))
 
 
 def renew_worker(root: Path, client: Client) -> None:
     """Get a new certificate for a new private key from a manager, and save certificate and key.
 
-    Raises EngineError if the manager's answer has no certificate.
+    ``root`` is HAWSE_ROOT. Raises EngineError if the manager's answer has no certificate.
     """
     key = pki.new_key()
     answer = client.call(node_operations.PATH + "certificate", {"request": pki.request(key)})

@@ -79,7 +79,11 @@ def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/"
 
 
 def reap(run: Path, name: str) -> None:
-    """Collect the exit status of the child process ``name`` if it has ended, so that it does not remain a zombie."""
+    """Collect the exit status of the child process ``name`` if it has ended, so that it does not remain a zombie.
+
+    ``name`` is "etcd" or "server", and ``run`` is HAWSE_RUN. Does nothing if the process is not a child of this
+    process.
+    """
     pid = _note(run, name).partition(":")[0]
     if pid.isdigit():
         with suppress(ChildProcessError):
@@ -111,8 +115,8 @@ def stop(run: Path, name: str, timeout: float = STOP_TIMEOUT_SECONDS) -> None:
 def last_log_line(run: Path, name: str) -> str:
     """Return the last line of the log of the process ``name`` ("etcd" or "server"), or "" without a log.
 
-    The error for a failed start shows this line. Of a JSON line, only the error or the message is returned. The result
-    has at most 500 characters.
+    ``run`` is HAWSE_RUN. The error for a failed start shows this line. Of a JSON line, only the error or the message is
+    returned. The result has at most 500 characters.
     """
     with suppress(OSError):
         lines = (run_directory(run) / f"{name}.log").read_text(errors="replace").strip().splitlines()

@@ -81,8 +81,8 @@ def wait_until_open(manager: Manager) -> None:
 def _ask(manager: Manager, context: ssl.SSLContext, path: str, question: Mapping[str, Any]) -> dict[str, Any]:
     """Post one request to a manager's server and return the answer; raises Unavailable if the connection fails.
 
-    ``question`` is the request's JSON body. The manager's certificate is checked for `MANAGER_NAME`, not for the
-    manager's address.
+    ``path`` is the request's URL path, and ``question`` its JSON body. The manager's certificate is checked for
+    `MANAGER_NAME`, not for the manager's address.
     """
     try:
         connection = EtcdConnection(f"https://{manager}", lambda: context, CONNECT_SECONDS, MANAGER_NAME)

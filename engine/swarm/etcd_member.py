@@ -99,7 +99,8 @@ def start(run: Path, where: Path, member: EtcdMember) -> None:
 def keep_running(run: Path, root: Path) -> None:
     """Restart the etcd member if the member has ended and this host is still in its cluster.
 
-    A host that leaves its cluster stops the member itself. Raises Unavailable if the member's data is lost.
+    ``run`` is HAWSE_RUN, and ``root`` is HAWSE_ROOT. A host that leaves its cluster stops the member itself. Raises
+    Unavailable if the member's data is lost.
     """
     daemons.reap(run, NAME)
     if not daemons.is_running(run, NAME) and is_clustered(root):
@@ -109,8 +110,8 @@ def keep_running(run: Path, root: Path) -> None:
 def restart(run: Path, where: Path) -> None:
     """Start the etcd member again with the command line that `start` saved, unless the member is running.
 
-    ``where`` is the directory of the cluster's files. Raises Unavailable if the member's data is lost, because etcd
-    would start without records.
+    ``run`` is HAWSE_RUN, and ``where`` is the directory of the cluster's files. Raises Unavailable if the member's data
+    is lost, because etcd would start without records.
     """
     if not any((where / "etcd" / "member" / "wal").glob("*.wal")):
         raise Unavailable(LOST.format(where / "etcd"))
@@ -120,7 +121,7 @@ def restart(run: Path, where: Path) -> None:
 def wait_until_ready(run: Path, client: Client, timeout: float = READY_TIMEOUT_SECONDS) -> None:
     """Wait up to ``timeout`` seconds until this host's etcd member answers; after this time, raises the last error.
 
-    If the member's process has ended, raises Unavailable with the last line of its log.
+    ``run`` is HAWSE_RUN. If the member's process has ended, raises Unavailable with the last line of its log.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -172,8 +173,9 @@ def _add_learner(client: Client, peer: str) -> dict[str, Any]:
 def promote(run: Path, client: Client, name: str) -> None:
     """Make this host's etcd member a voting member as soon as it has all data of the other members.
 
-    ``name`` is this host's node id, which is also the member's name. Tries for up to `READY_TIMEOUT_SECONDS`, then
-    raises the last error or Unavailable. Raises Unavailable at once if the member's process has ended.
+    ``run`` is HAWSE_RUN. ``name`` is this host's node id, which is also the member's name. Tries for up to
+    `READY_TIMEOUT_SECONDS`, then raises the last error or Unavailable. Raises Unavailable at once if the member's
+    process has ended.
     """
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while True:

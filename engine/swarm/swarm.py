@@ -120,7 +120,8 @@ def _take_store_files(where: Path, files: Mapping[str, str]) -> None:
 def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
     """Return the URLs of an external etcd store without credentials, and the user and password in the first URL.
 
-    User and password are "" if the URL has none. Raises InvalidArgument if a URL is not valid or not https.
+    ``store`` has the URLs as the user gave them; ``https://`` may be missing. User and password are "" if the first URL
+    has none. Raises InvalidArgument if a URL is not valid or not https.
     """
     parts = [_parse_store(url if "://" in url else f"https://{url}") for url in store]
     urls = [f"https://{p.netloc.rpartition('@')[2]}" for p in parts]

@@ -68,8 +68,9 @@ def compare(
 ) -> list[str]:
     """Return a line of text for each difference between a network on this host and ``view``.
 
-    ``view`` is a snapshot of the etcd store. This host's endpoints are compared, and for an active network also its
-    peer tables (FDB and neighbour tables). With a ``client``, the differences are also repaired. The caller holds the
+    ``view`` is a snapshot of the etcd store. This host's endpoints are compared. If the network has kernel objects on
+    this host (phase "live"), its peer tables (FDB and neighbour tables) are compared too. With a ``client``, the
+    differences are also repaired, and each endpoint that could not be repaired gives another line. The caller holds the
     lock `peers.programming`, and for a repair also `NETWORKS_LOCK`.
     """
     driver = host.driver(record.driver)

@@ -65,8 +65,9 @@ def check_layout(layout: str) -> None:
 def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Json) -> bytes:
     """Run the request ``body`` of a cluster host; return the answer as JSON bytes.
 
-    ``path`` is the request's URL path. ``member`` is the record of the host, whose role decides what it may do. Raises
-    InvalidArgument for a malformed request, and Forbidden for a request that workers are not allowed to make.
+    ``root`` is HAWSE_ROOT. ``path`` is the request's URL path. ``member`` is the record of the host, whose role decides
+    what it may do. Raises InvalidArgument for a malformed request, and Forbidden for a request that workers are not
+    allowed to make.
     """
     act = (
         node_operations.ACTS.get(path.removeprefix(node_operations.PATH))

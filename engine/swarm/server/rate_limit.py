@@ -35,8 +35,9 @@ class Budgets:
     def spend(self, node: str, cost: int, now: float | None = None) -> float | None:
         """Take ``cost`` bytes from the budget of ``node``; return the seconds by which to delay the node's request.
 
-        If the delay would be longer than `LONGEST_WAIT_SECONDS`, the function takes nothing and returns None. ``now``
-        is the time on the monotonic clock, or None for the current time.
+        The result is 0 if the budget has enough bytes. If the delay would be longer than `LONGEST_WAIT_SECONDS`,
+        nothing is taken, and the result is None. ``now`` is the time on the monotonic clock, or None for the current
+        time.
         """
         now = time.monotonic() if now is None else now
         with self._lock:
