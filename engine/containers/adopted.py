@@ -235,10 +235,11 @@ def _has_own_namespace(record: ContainerRecord) -> bool:
 
 
 def ended_at(record: ContainerRecord) -> float:
-    """Return the time at which a namespace that hawse did not create ended, as far as it is known, in Unix seconds.
+    """Return the time in Unix seconds, possibly too late, at which a namespace that hawse did not create has ended.
 
-    The deletion of a namespace's name changes the directory of the name. Therefore the result is the time of the
-    directory's last change. For the namespace of a process, it is the present time.
+    The result is the last change of the directory that contained the namespace's name, such as /run/netns. The deletion
+    of the name is a change of this directory. If the directory has not changed since the namespace was connected, or
+    does not exist, the result is the present time. For the namespace of a process, it is also the present time.
     """
     now = time.time()
     if record.pid:

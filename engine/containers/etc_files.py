@@ -323,7 +323,7 @@ def _write(path: Path, text: str, mode: int = 0o644) -> None:
 
 @contextmanager
 def _unless_held() -> Iterator[None]:
-    """Ignore errors of the ``with`` block by which a container prevents a write to its /etc files (`_HELD`).
+    """Ignore an error of the ``with`` block if the container prevents the write to its own /etc file (`_HELD`).
 
     The container can lease the file, for example. Such a file is left unchanged, so that one container cannot make
     commands on other containers fail.

@@ -171,7 +171,7 @@ def lost(record: ContainerRecord) -> ContainerRecord:
 
 
 def check_not_restarting(record: ContainerRecord) -> None:
-    """Check that the container does not wait for an automatic restart; raises Conflict.
+    """Check that the container does not wait for an automatic restart; raises Conflict if it does.
 
     A container that waits for a restart has no process and no sandbox.
     """

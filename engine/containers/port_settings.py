@@ -61,15 +61,19 @@ def _has_part(port: PortRecord, requested: PortSpec) -> bool:
 
 
 def _shift(spec: PortSpec) -> int:
-    """Return the difference between the first host port and the first container port."""
+    """Return the first host port of a port setting minus its first container port.
+
+    The setting must have host ports.
+    """
     return spec.host_ports[0] - spec.port
 
 
 def _origins(specs: Sequence[PortSpec], published: Iterable[PortRecord]) -> list[list[PortRecord]]:
-    """Return, for each of a container's port settings ``specs``, the ports in ``published`` that it published.
+    """Find the setting in ``specs`` from which each published port comes; return one list of ports for each setting.
 
-    If a port can come from several settings, it comes from the one that allows the fewest host ports, because hawse
-    chooses host ports in this order. A port without a host port comes from each setting that publishes it.
+    The lists are in the order of ``specs``. If a port can come from several settings, it counts for the setting that
+    allows the fewest host ports, because hawse chooses host ports in this order. A port without a host port counts for
+    each setting that publishes it.
     """
     origins, rest = [list[PortRecord]() for _ in specs], list(published)
     for index in sorted(range(len(specs)), key=lambda index: (_choices(specs[index]), not specs[index].host_ip)):
@@ -79,7 +83,10 @@ def _origins(specs: Sequence[PortSpec], published: Iterable[PortRecord]) -> list
 
 
 def _choices(spec: PortSpec) -> float:
-    """Return how many host ports the setting allows for one container port."""
+    """Return how many host ports a port setting allows for one container port.
+
+    The result is infinite if the setting has no host port, because hawse then chooses any free one.
+    """
     return 1 if _is_fixed(spec) else len(spec.host_ports) or float("inf")
 
 
@@ -90,8 +97,9 @@ def _is_fixed(spec: PortSpec) -> bool:
 def _share(spec: PortSpec, published: Iterable[PortRecord]) -> tuple[list[PortRecord], list[PortRecord]]:
     """Split published port ranges into the ports that the setting ``spec`` published and the other ports.
 
-    If ``spec`` allows several host ports, hawse has chosen one for each address and container port. The lowest one that
-    ``spec`` allows is returned, because hawse tries the ports of a range in ascending order.
+    If ``spec`` allows several host ports, hawse has chosen one of them for each host address and container port. If
+    several published ports can be this one, the lowest host port counts as chosen, because hawse tries the ports of a
+    range in ascending order.
     """
     if _is_fixed(spec):
         return split(published, spec)
@@ -108,10 +116,11 @@ def _share(spec: PortSpec, published: Iterable[PortRecord]) -> tuple[list[PortRe
 
 
 def _removed(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord]) -> list[range]:
-    """Return the container ports of ``requested`` that the setting ``spec`` loses, as ranges.
+    """Return the container ports, as ranges, that the setting ``spec`` loses if ``requested`` is unpublished.
 
-    If ``spec`` has the host address and the host port of ``requested``, these are all ports that both have. Else these
-    are the ports in ``own``, the published ports of ``spec``, that match ``requested``.
+    ``own`` are the published ports of ``spec``. If ``requested`` names no other host address and no other host port
+    than ``spec``, the result has all container ports that both have in common. Otherwise, the result has the ports in
+    ``own`` that match ``requested``.
     """
     first, last = max(spec.port, requested.port), min(spec.ports[-1], requested.ports[-1])
     if spec.protocol != requested.protocol or first > last:
@@ -126,8 +135,9 @@ def _removed(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord]) -> 
 def _left(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord], removed: Iterable[range]) -> list[PortSpec]:
     """Return the port settings that remain of the setting ``spec`` without the container ports ``removed``.
 
-    A setting without a host address is published at several addresses. If ``requested`` has one of them, the ports stay
-    published at the others. ``own`` are the published ports of ``spec``.
+    ``own`` are the published ports of ``spec``. A setting without a host address is published at several host
+    addresses. If ``requested`` has only one of these addresses, the ports ``removed`` stay published at the other
+    addresses.
     """
     left, others = [spec], split(own, requested)[1]
     for ports in removed:

@@ -102,7 +102,10 @@ def _with_image_ids(images: Sequence[ImageRecord], filters: Filters) -> Filters:
 
 
 def _live_endpoints(reader: Reader) -> tuple[dict[str, list[EndpointRecord]], dict[str, NetworkRecord]]:
-    """Return the endpoints that are in a sandbox by container id, and the networks of these endpoints by network id."""
+    """Return two dicts: each container's endpoints that are in a sandbox, and the networks of these endpoints.
+
+    The keys of the first dict are container ids, and those of the second dict are network ids.
+    """
     endpoints = live_by_container(reader.endpoints())
     ids = {endpoint.network_id for of_container in endpoints.values() for endpoint in of_container}
     return endpoints, {i: n for i in ids if (n := reader.network(i)) is not None}

@@ -68,7 +68,10 @@ def inode_of(namespace: str) -> int:
 
 
 def path_of(run: Path, sandbox_id: str) -> str:
-    """Return the path of the symbolic link to a sandbox's network namespace, which inspect shows as SandboxKey."""
+    """Return the path of the symbolic link to a sandbox's network namespace, which inspect shows as SandboxKey.
+
+    ``run`` is HAWSE_RUN.
+    """
     return str(run / "netns" / short_id(sandbox_id))
 
 

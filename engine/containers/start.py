@@ -147,7 +147,8 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
 def _prepare_host_gateway(host: Host, record: ContainerRecord) -> None:
     """Create the default bridge if the container needs the bridge's address for ``--add-host x:host-gateway``.
 
-    Raises EngineError if there is no default bridge and daemon.json names no other address for it.
+    Does nothing if daemon.json names another address for ``host-gateway``. Raises EngineError if the address is needed,
+    but there is no default bridge.
     """
     named = any(entry.endswith(f":{HOST_GATEWAY}") for entry in record.host.extra_hosts or ())
     if not named or host.config.host_gateway_ip:
@@ -165,7 +166,7 @@ def _is_without_bridge(host: Host, attachment: NetworkAttachment) -> bool:
 
 
 def _check_main_network(reader: Reader, mode: str) -> None:
-    """Check that the network which the container's network mode names still exists; raises NotFound.
+    """Check that the network which the container's network mode names still exists; raises NotFound if it does not.
 
     As in Docker, a missing network is an error even if the container has been disconnected from it since its creation.
     """
