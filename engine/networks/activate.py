@@ -150,7 +150,10 @@ def activate(host: Host, network_id: str) -> NetworkRecord:
 
 
 def _check_users_bridge(host: Host, record: NetworkRecord) -> None:
-    """Check that the default network's bridge exists if daemon.json names one; raises NotFound if it does not."""
+    """Check that the bridge which daemon.json names for the default network exists; raises NotFound if it does not.
+
+    Does nothing if ``record`` is another network, or if daemon.json names no bridge.
+    """
     name = host.config.bridge
     if record.predefined and name and not interface_exists(name):
         raise NotFound(
