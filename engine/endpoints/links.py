@@ -61,10 +61,11 @@ def linked(host: Host, record: ContainerRecord) -> list[Linked]:
 
 
 def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerRecord, str, str]]:
-    """Yield (linking container, alias, address) for each legacy link (``--link``) to a container on the default bridge.
+    """Yield (linking container, alias, address) for each legacy link (``--link``) to the container ``record``.
 
-    ``alias`` is the linked container's name in the link. ``address`` is the linked container's address, without a
-    prefix length. A link gives one result for the IPv4 address, and one for the IPv6 address if there is one.
+    Only containers on the default bridge are linked in this way. ``alias`` is the name that the link gives to
+    ``record``. ``address`` is an address of ``record`` on the default bridge, without a prefix length. A link gives one
+    result for the IPv4 address, and one for the IPv6 address if there is one.
     """
     with host.store.read() as reader:
         for endpoint in reader.endpoints(container_id=record.id):

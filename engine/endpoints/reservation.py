@@ -110,7 +110,7 @@ def reserve(
     """Reserve an id, addresses and a MAC address for a new endpoint, in the caller's transaction.
 
     ``attachment`` has the user's settings. ``former`` is the container's earlier endpoint on this network. If the user
-    chose no address, the new endpoint gets the address of ``former`` if it is still free. Raises Forbidden,
+    chose no address, and the address of ``former`` is still free, the new endpoint gets that address. Raises Forbidden,
     KernelFailure or Unavailable with Docker's error text if an address is not available. Raises InvalidArgument if an
     address of ``--link-local-ip`` is in no link-local range.
     """

@@ -141,7 +141,7 @@ def _remove_from_host(host: Host, name: str, ends: Sequence[tuple[ContainerRecor
 
 
 def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
-    """Allow a sandbox to send packets on each of its networks with its addresses of the other networks; idempotent.
+    """Allow a sandbox to send packets on each of its networks from its addresses on the other networks; idempotent.
 
     ``members`` are the sandbox's endpoints. The permission is needed when the default route moves to another network.
     Packets of open connections then leave through another interface, with their old source address.
@@ -152,10 +152,13 @@ def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
 
 
 def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[JoinedEndpoint]) -> None:
-    """Forbid packets from a leaving endpoint's addresses on a sandbox's other networks, and the reverse; idempotent.
+    """Forbid a leaving endpoint and the staying endpoints to send with each other's source addresses; idempotent.
 
-    The reverse is a packet on the leaving endpoint's network with a source address of another network. `admit_siblings`
-    has allowed both. ``member`` is the endpoint that leaves the sandbox. ``others`` are the endpoints that stay.
+    ``member`` is the endpoint that leaves the sandbox. ``others`` are the endpoints that stay. `admit_siblings` has
+    allowed two kinds of packets, which are now forbidden:
+
+    - packets on the networks of ``others`` with a source address of ``member``
+    - packets on the network of ``member`` with a source address of one of ``others``
     """
     for driver, crossings in _crossings(host, [pair for o in others for pair in ((member, o), (o, member))]):
         with translate_driver_errors():
@@ -176,12 +179,12 @@ def dismiss_all_siblings(host: Host, sandboxes: Iterable[Sequence[JoinedEndpoint
 def _crossings(
     host: Host, pairs: Iterable[tuple[JoinedEndpoint, JoinedEndpoint]]
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
-    """Yield each driver that must allow or forbid source addresses of other networks, with these addresses.
+    """Yield each driver that must allow or forbid source addresses of other networks, with a list of these addresses.
 
-    Each of ``pairs`` is two endpoints of one sandbox: packets leave through the first endpoint with a source address of
-    the second. The addresses are a list of (network of the first endpoint, addresses of the second endpoint). It has an
-    item for each pair whose first network belongs to the driver. Drivers that do not implement `Multihomed` are left
-    out.
+    ``pairs`` are pairs of endpoints of one sandbox. The packets in question leave through the first endpoint of a pair,
+    with a source address of the second. The driver's list has one item for each pair whose first endpoint is on a
+    network of the driver. The item is (network of the first endpoint, addresses of the second endpoint). Drivers that
+    do not implement `Multihomed` are left out.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:
