@@ -85,12 +85,14 @@ class RangeCursor(Protocol):
 
 
 class HostAddressing(Struct, frozen=True):
-    """What the host offers for published ports: a probe, the default host address, and the usable IP versions.
+    """What the host offers for the published ports of an endpoint: free ports, a default address, usable IP versions.
 
-    ``default_ip`` is the network's setting. ``ipv4`` and ``ipv6`` say whether the IP version is usable: the host can
-    listen on it, and its packets can be forwarded to an address of the endpoint. If an endpoint has no IPv6 address,
-    IPv6 clients reach the endpoint through its IPv4 address, as with Docker's proxy. ``untranslated`` are the IP
-    versions whose gateway mode uses no host port, such as "routed".
+    ``probe`` asks the kernel whether a host port is free. ``default_ip`` is the host address for ports that are
+    published without one: the network's option host_binding_ipv4, or else the daemon.json key ip; "" means all
+    addresses. ``ipv4`` and ``ipv6`` say whether the IP version is usable: the host can listen on it, and its packets
+    can be forwarded to an address of the endpoint. If an endpoint has no IPv6 address, IPv6 clients reach the endpoint
+    through its IPv4 address, as with Docker's proxy. ``untranslated`` are the IP versions (4, 6) whose gateway mode
+    uses no host port, such as "routed".
     """
 
     probe: PortProbe
@@ -120,12 +122,12 @@ def is_translated(network: NetworkRecord, version: int, *, has_ipv6: bool) -> bo
 def allocate_ports(
     specs: Iterable[PortSpec], taken: Iterable[PortRecord], host: HostAddressing, cursor: RangeCursor
 ) -> list[PortRecord]:
-    """Choose host addresses and ports for ``specs``, in Docker's order; raises `PortConflict`.
+    """Choose host addresses and host ports for ``specs``; raises `PortConflict` if no suitable host port is free.
 
-    ``taken`` are the records of all other endpoints (`engine.store.api.Reader.ports`). ``cursor`` knows the last port
-    chosen from each range. Fixed ports are allocated first, so that a random port never takes one of them. Consecutive
-    host ports of consecutive container ports become one record. Allocating a range takes as much time as allocating a
-    single port.
+    Returns the port records in Docker's order. ``taken`` are the records of all other endpoints
+    (`engine.store.api.Reader.ports`). ``cursor`` knows the last port chosen from each range. Fixed ports are allocated
+    first, so that a random port never takes one of them. Consecutive host ports of consecutive container ports become
+    one record. Allocating a range takes as much time as allocating a single port.
     """
     parsed = (_port_request(spec, host) for spec in _in_dockers_order(specs))
     requests = [request for request in parsed if request.addresses or request.untranslated]
@@ -405,8 +407,8 @@ def _follows(before: PortRecord, after: PortRecord) -> bool:
 def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
     """Split port ranges so that any two resulting ranges have either the same container ports or none in common.
 
-    The host ports of each resulting range are chosen together. Example: ``-p 80-90:80-90`` and ``-p 185:85`` give the
-    container ports 80 to 84, 85, and 86 to 90 of the first range, and 85.
+    The host ports of each resulting range are chosen together. Example: ``-p 80-90:80-90`` is split into the container
+    ports 80 to 84, 85, and 86 to 90, because of ``-p 185:85``, which stays one range.
     """
     bindings = list(specs)
     protocols = {spec.protocol for spec in bindings}

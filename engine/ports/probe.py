@@ -148,7 +148,7 @@ def listens_on_ipv6() -> bool:
 
 
 def _try_bind(protocol: str, address: str, port: int) -> str | None:
-    """Bind a socket as Docker's port proxy would; return the error, or None if the bind succeeds.
+    """Bind a socket as Docker's port proxy would; return the error's text, or None if the bind succeeds.
 
     TCP sockets reuse addresses, so that connections in TIME_WAIT do not block the bind. IPv6 sockets do not bind IPv4.
     """

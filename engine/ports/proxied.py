@@ -37,8 +37,10 @@ class Origin(NamedTuple):
 class ProxiedPort(NamedTuple):
     """A range of host ports whose packets the agent forwards to a container.
 
-    The host ports are ``first`` to ``last``, both included, of all host addresses in the prefix ``place``. The agent
-    forwards them to the same number of container ports at the address ``target``; ``port`` is the first of these.
+    The host ports are ``first`` to ``last``, both included, of all host addresses in the prefix ``place``. The prefix
+    is always IPv6, because the agent forwards no packets to IPv4 host addresses. ``target`` is the container's IPv4 or
+    IPv6 address. The container port for the host port ``first`` is ``port``; the next host ports lead to the next
+    container ports.
     """
 
     protocol: str
@@ -110,7 +112,10 @@ def forwards_of(endpoint: EndpointRecord, network: NetworkRecord) -> Sequence[Pr
 
 
 class HostPort(NamedTuple):
-    """A host port to hold: ``protocol`` is tcp or udp, and ``address`` may be a wildcard."""
+    """A host port to which the agent binds a socket, so that no other program can use the port.
+
+    ``protocol`` is tcp or udp. ``address`` is a host address, or a wildcard (0.0.0.0 or ::).
+    """
 
     protocol: str
     address: str
