@@ -23,7 +23,7 @@ KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 class HoldService:
-    """Holds the published ports of this host, at most ``limit`` of them.
+    """Binds a socket to each published port of this host, at most ``limit``, so that no other program can use the port.
 
     If another program has bound a port, the service tries again at each change of the store.
     """
@@ -36,7 +36,7 @@ class HoldService:
         self._refused: set[HostPort] = set()
 
     def reconcile(self, state: Snapshot) -> None:
-        """Hold the ports that are published in the snapshot, and release all others."""
+        """Bind a socket to each published port of the snapshot ``state``; close the sockets of all other ports."""
         self._of_endpoints.update(publishing(state.networks, state.endpoints))
         ports = chain.from_iterable(self._of_endpoints.results.values())
         required = dict.fromkeys(islice(ports, self._limit))
@@ -57,11 +57,11 @@ class HoldService:
                 print(text, file=sys.stderr, flush=True)
 
     def needed(self) -> bool:
-        """Return whether any port is held."""
+        """Return whether the service has bound a socket to any port."""
         return bool(self._held)
 
     def close(self) -> None:
-        """Release all ports."""
+        """Close the sockets of all ports."""
         for sock in self._held.values():
             sock.close()
         self._held.clear()
