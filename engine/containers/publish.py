@@ -105,14 +105,16 @@ def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None
     """Unpublish the container ports of ``requested``; other ports of a published port range stay published.
 
     An item of ``requested`` may have a host port or a host address. Then only ports with this host port or address are
-    unpublished. If the address is 0.0.0.0 or ::, a port that is published at both stays published at the other. Raises
+    unpublished. If the address is 0.0.0.0 or ::, a port that is published at both stays published at the other. The
+    other ports of ``-P`` become ports of ``-p``, because ``-P`` would publish the port again at the next start. Raises
     NotFound if one of the ports is not published; no port is unpublished in this case.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):
         record = lookup.resolve(host, container.id)
         members = reservation.memberships(host, record.id)
-        bindings, left = record.host.port_bindings, list(members)
+        bindings: Sequence[PortSpec] = port_assignment.requested_ports(record)
+        left = list(members)
         gone: list[list[PortRecord]] = [[] for _ in members]
         for spec in requested:
             published = [port for member in left for port in member.endpoint.ports]
@@ -124,7 +126,8 @@ def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None
             for member, cut in zip(left, gone, strict=True):
                 if cut:
                     tx.put_endpoint(member.endpoint)
-            tx.put_container(replace(record, host=replace(record.host, port_bindings=bindings)))
+            settings = replace(record.host, port_bindings=tuple(bindings), publish_all_ports=False)
+            tx.put_container(replace(record, host=settings))
             for spec in requested:
                 events.container(tx, record, "unpublish", {"port": exposed_port(spec)})
             begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)

@@ -147,6 +147,14 @@ def test_a_restart_publishes_the_ports_that_were_not_unpublished(world, ranged):
     world.hawse("rm", "-f", "several")
 
 
+def test_an_unpublished_port_of_all_exposed_ports_stays_unpublished(world, ranged):
+    world.containers(exposing=["--network", "dual", "-P", "--expose", "80-81", "-p", "8300:82"])
+    world.hawse("unpublish", "exposing", "80", "82")
+    world.hawse("restart", "-t", "0", "exposing")
+    assert [line.split()[0] for line in world.hawse("port", "exposing").splitlines()] == ["81/tcp", "81/tcp"]
+    world.hawse("rm", "-f", "exposing")
+
+
 def test_one_address_of_the_listing_is_unpublished(world, ranged):
     world.containers(listed=["--network", "dual", "-p", "8200:80", "-p", "0.0.0.0:8201:80"])
     world.hawse("unpublish", "listed", "0.0.0.0::80")
