@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
-from ipaddress import ip_interface
 from secrets import randbelow
 
 from msgspec import Struct, field
@@ -84,9 +83,8 @@ class Watching:
         self.seen = Observation()
         self._readers: dict[int, Callable[[], None]] = {}
         places = dict.fromkeys(p for p in (path.source, HOST, path.target) if p is not None and p.kind != OUTSIDE)
-        known = path.source_member.endpoint.ipv4 or path.source_member.endpoint.ipv6 if path.source_member else ""
-        source_addresses = [ip_interface(known).ip] if known else []
-        neighbours = list(dict.fromkeys([path.inner_address, *source_addresses]))
+        ends = (path.inner_address, path.source_address)
+        neighbours = list(dict.fromkeys(address for address in ends if address is not None))
         self._counted: dict[Place, dict[Dropping, int]] = {}
         self._failed: dict[Place, int] = {}
         for place in dict.fromkeys((HOST if not p.netns_path else p) for p in places):
