@@ -52,6 +52,22 @@ def split(published: Iterable[PortRecord], requested: PortSpec) -> tuple[list[Po
     return matching, others
 
 
+def closed(
+    published: Iterable[PortRecord], requested: PortSpec, left: Iterable[PortSpec]
+) -> tuple[list[PortRecord], list[PortRecord]]:
+    """Split published port ranges into the ports that ``unpublish`` of ``requested`` closes and the other ports.
+
+    ``left`` are the port settings that remain. A port without a host port (gateway mode "routed") can come from several
+    settings. It stays open as long as one of them remains.
+    """
+    closing, others = split(published, requested)
+    for spec in left:
+        kept, unshared = split((port for port in closing if not port.host_port), replace(spec, host_port=""))
+        others += kept
+        closing = [port for port in closing if port.host_port] + unshared
+    return closing, others
+
+
 def _has_part(port: PortRecord, requested: PortSpec) -> bool:
     """Return whether the published range ``port`` contains at least one port of ``requested``."""
     is_there = not requested.host_ports or not port.host_port or port.host_port - port.port == _shift(requested)
@@ -128,7 +144,8 @@ def _removed(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord]) -> 
     is_same_port = not requested.host_ports or (_is_fixed(spec) and _shift(spec) == _shift(requested))
     if is_same_port and recorded_address(requested.host_ip) in ("", recorded_address(spec.host_ip)):
         return [range(first, last + 1)]
-    spans = port_ranges.merged((("", p.port, p.port_end) for p in split(own, requested)[0]), touching=True)
+    ports = [port for port in split(own, requested)[0] if is_same_port or port.host_port]
+    spans = port_ranges.merged((("", port.port, port.port_end) for port in ports), touching=True)
     return [range(start, end + 1) for _, start, end in spans]
 
 

@@ -120,7 +120,7 @@ def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None
             published = [port for member in left for port in member.endpoint.ports]
             bindings = port_settings.without(record.name, bindings, spec, published)
             for index, member in enumerate(left):
-                left[index], cut = _take_back(member, spec)
+                left[index], cut = _take_back(member, spec, bindings)
                 gone[index] += cut
         with host.store.write() as tx:
             for member, cut in zip(left, gone, strict=True):
@@ -138,10 +138,12 @@ def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None
     announce(host)
 
 
-def _take_back(member: JoinedEndpoint, requested: PortSpec) -> tuple[JoinedEndpoint, list[PortRecord]]:
+def _take_back(
+    member: JoinedEndpoint, requested: PortSpec, bindings: Sequence[PortSpec]
+) -> tuple[JoinedEndpoint, list[PortRecord]]:
     """Return a copy of the endpoint without the ports of ``requested``, and the records of the removed ports.
 
-    Neither the store nor the kernel is changed.
+    ``bindings`` are the port settings that remain. Neither the store nor the kernel is changed.
     """
-    gone, kept = port_settings.split(member.endpoint.ports, requested)
+    gone, kept = port_settings.closed(member.endpoint.ports, requested, bindings)
     return replace(member, endpoint=replace(member.endpoint, ports=tuple(kept))), gone

@@ -31,7 +31,7 @@ def unpublished(specs: list[PortSpec], published: list[PortRecord], *texts: str)
     for text in texts:
         (requested,) = settings(text)
         specs = list(port_settings.without("web", specs, requested, published))
-        published = port_settings.split(published, requested)[1]
+        published = port_settings.closed(published, requested, specs)[1]
     return set(specs)
 
 
@@ -137,6 +137,28 @@ def test_a_port_without_a_host_port_comes_from_each_setting():
     assert unpublished(settings("8000:80", "8001:80"), held, "[::]::80") == set(
         settings("0.0.0.0:8000:80", "0.0.0.0:8001:80")
     )
+
+
+ROUTED = [PortRecord("tcp", address, 0, 0, 80, 80) for address in WILDCARDS]
+NAT = records("8080:80", "9090:80", addresses=("0.0.0.0",))
+
+
+@pytest.mark.parametrize("published", [ROUTED, [*NAT, ROUTED[1]]], ids=["routed", "IPv6 routed"])
+def test_a_port_without_a_host_port_stays_open_as_long_as_a_setting_publishes_it(published):
+    specs, (requested,) = settings("8080:80", "9090:80"), settings("8080:80")
+    left = port_settings.without("web", specs, requested, published)
+    assert list(left) == settings("9090:80")
+    closed, others = port_settings.closed(published, requested, left)
+    assert [port for port in published if not port.host_port] == [port for port in others if not port.host_port]
+    assert closed == [port for port in published if port.host_port == 8080]
+    (last,) = settings("9090:80")
+    assert port_settings.closed(others, last, port_settings.without("web", left, last, others)) == (others, [])
+
+
+@pytest.mark.parametrize("published", [ROUTED, [NAT[1], ROUTED[1]]], ids=["routed", "IPv6 routed"])
+def test_a_host_port_that_no_setting_has_is_refused_without_a_host_port_too(published):
+    with pytest.raises(NotFound, match=r"^No public port '8080:80/tcp' published for web$"):
+        port_settings.without("web", settings("9090:80"), *settings("8080:80"), published)
 
 
 def test_a_setting_without_an_address_stays_only_where_it_is_published():
