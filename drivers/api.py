@@ -232,7 +232,7 @@ class Watch(Protocol, metaclass=_ExaminedOnce):
         """
 
     def unblock(self) -> None:
-        """Stop the blocking that `block` started; idempotent."""
+        """Let new connections through the networks again, after a call of `block`; idempotent."""
 
     def close(self) -> None:
         """Close all resources of the watch."""

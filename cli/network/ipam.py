@@ -26,10 +26,10 @@ def ipam_configs(
     ``aux_addresses`` maps names to addresses. Raises StatusError in these cases:
 
     - there are more ranges or more gateways than subnets
-    - a subnet is invalid, or an address with a prefix length is invalid
     - two subnets overlap
-    - a range, a gateway or an auxiliary address is in no subnet
+    - a range, a gateway or an auxiliary address is malformed, or is in no subnet
     - a subnet has two ranges or two gateways
+    - a subnet is malformed; not detected here if it is the only subnet and there are no other values
     """
     if len(subnets) < max(len(ranges), len(gateways)):
         raise StatusError("every ip-range or gateway must have a corresponding subnet")

@@ -91,7 +91,10 @@ def _json(cell: Cell) -> str:
 
 
 def _label_header(_: object, key: bytes) -> Value:
-    """Return the column title of ``{{.Label "com.example.my-key"}}``: the last part of the key, here ``my key``."""
+    """Return the column title for a label: the last part of its key, with spaces for "-" and "_".
+
+    Example: ``{{.Label "com.example.my-key"}}`` has the title "my key".
+    """
     return string(key.rpartition(b".")[2].replace(b"-", b" ").replace(b"_", b" "))
 
 

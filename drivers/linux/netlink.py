@@ -91,8 +91,9 @@ class Session:
     def transact(self, messages: Sequence[Message], number: int) -> None:
         """Send messages together, as one transaction; return when the kernel acknowledges one of the messages.
 
-        ``--explain`` does not show the messages, and even ``--dry-run`` sends them. The parameters are those of
-        `request_all`. Raises OSError if the kernel refuses the transaction.
+        One message must have the flag `ACK`. All messages get the sequence number ``number``; if it is 0, they get the
+        session's next number. Unlike `request_all`, this method does not show the messages with ``--explain``, and
+        sends them even with ``--dry-run``. Raises OSError if the kernel refuses the transaction.
         """
         self._sent = number or self._sent + 1
         data = b"".join([_packed(message, self._sent) for message in messages])

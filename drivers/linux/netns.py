@@ -26,9 +26,10 @@ T = TypeVar("T")
 def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
     """Open the namespace at ``path`` for a ``with`` block, which gets the file descriptor.
 
-    Raises `Missing` if no namespace is at ``path``. With an ``inode``, also raises `Missing` if the path leads to a
-    namespace with another inode number. This happens if the process in the path (/proc/PID/ns/net) has moved to another
-    namespace, or if its PID was reused. For another path, the file's name was reused.
+    Raises `Missing` if no namespace is at ``path``. If ``inode`` is not 0, also raises `Missing` if the namespace at
+    ``path`` has another inode number. In this case ``path`` now leads to another namespace: a process
+    (/proc/PID/ns/net) has moved to another namespace or its PID was reused, or a file such as /run/netns/NAME was
+    replaced.
     """
     try:
         fd = open_namespace(path)

@@ -62,10 +62,11 @@ class Tuple(Struct, frozen=True):
         return [f"th sport {self.number}", f"th dport {self.number}"]
 
     def is_reply(self, transport: bytes) -> bool:
-        """Return whether a packet of the probe's flow is the answer; ``transport`` is the packet's transport header.
+        """Return whether a packet is the answer to the probe, not the probe itself.
 
-        The caller has selected the packet by its ports or its ICMP id. An answer has the probe's number as the
-        destination port, or the ICMP type of an echo reply.
+        ``transport`` is the packet's transport header. The caller knows already that the packet is one of the two. For
+        TCP and UDP, the answer's destination port is the probe's source port (``number``). For ICMP, the answer has the
+        type echo reply.
         """
         if self.protocol == "icmp":
             return transport[0] == echo.KINDS[self.version][3]

@@ -208,9 +208,9 @@ class RepairThread:
         After a change by another program, all differences are repaired. After other changes, a difference is repaired
         in three cases:
 
-        - the last comparison also found it
+        - the previous comparison found it too
         - it lets forbidden packets pass
-        - it is a normal update (nothing is damaged)
+        - it is of the kind ``upkeep``: the kernel's state needs a normal update, and nothing is damaged
 
         If a command has locked the store, only differences that let forbidden packets pass are repaired.
         """

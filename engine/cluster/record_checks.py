@@ -160,7 +160,11 @@ def read_network(key: str, value: str) -> NetworkRecord:
 
 
 def read_balancer(key: str, value: str) -> str:
-    """Return a host's own address on a network (Docker's load balancer); raises ValueError if it is no IP address."""
+    """Return the IP address in ``value``; raises ValueError if it is none.
+
+    The record has the address that a host itself has on a network. Docker calls this address the load balancer's.
+    ``key`` is not used.
+    """
     return str(ip_address(value))
 
 

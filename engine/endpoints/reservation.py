@@ -66,10 +66,10 @@ def _record_leaving(tx: Transaction, member: JoinedEndpoint) -> None:
 
 
 def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, *, keep: bool = False) -> None:
-    """Delete the record of an endpoint that has left its sandbox; with ``keep``, set its phase to `FORMER` instead.
+    """Delete the record of an endpoint that is no longer in its sandbox, or set its phase to `FORMER` with ``keep``.
 
-    In this phase, the endpoint keeps its addresses and ports for the container's next run. Adds the event "disconnect"
-    if the endpoint was in its sandbox.
+    In this phase, the endpoint keeps its addresses and ports for the container's next run. Adds the event "disconnect",
+    except for an endpoint in the phase "reserved": it has never joined the sandbox, and has had no event "connect".
     """
     if keep:
         _keep(tx, member.endpoint)

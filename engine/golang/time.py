@@ -107,7 +107,8 @@ def nanoseconds(text: str, now: datetime) -> int:
 def unix_nanoseconds(text: str) -> int:
     """Parse Unix seconds with an optional fraction into nanoseconds since 1970.
 
-    Raises ValueError with the error text that Go prints. A sign in the fraction counts as a digit, as in Docker.
+    Raises ValueError with the error text that Go prints. As in Docker, the fraction may have a sign, which takes the
+    place of a digit: "1.+5" is 1.05 s, and "1.-5" is 0.95 s.
     """
     whole, point, fraction = text.partition(".")
     seconds, number = parse_int(whole, base=10), parse_int(fraction, base=10) if point else 0

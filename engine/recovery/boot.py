@@ -1,9 +1,9 @@
-"""Record after a reboot which runs have ended, and which networks and containers must start again.
+"""Record after a reboot which runs have ended, and which networks, containers and adopted namespaces to restore.
 
-dockerd does the same at its start. `begin` records everything in one transaction, with an intent (a record of
-unfinished work) for each container. Therefore no work is lost if the process that restores the host is killed: the next
-process finds the intents and continues. An adopted namespace is a network namespace that hawse connects to networks but
-did not create.
+dockerd does the same at its start. An adopted namespace is a network namespace that hawse connects to networks but did
+not create. `begin` records everything in one transaction, with an intent (a record of unfinished work) for each
+container that must be started, removed or released. Therefore no work is lost if the process that restores the host is
+killed: the next process finds the intents and continues.
 """
 
 from __future__ import annotations

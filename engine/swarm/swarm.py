@@ -255,11 +255,11 @@ def _take_place(
 
 
 def _withdraw(host: Host) -> None:
-    """Delete the records that an incomplete init or join of this host has written to the etcd store.
+    """Undo in the etcd store what an incomplete init or join of this host has done; do nothing if there is none.
 
-    Does nothing if this host has no incomplete init or join. Because the etcd member of a join may already have a vote,
-    the member is removed before its data is deleted. Otherwise the cluster could lose its quorum. EngineError and
-    CodecError are ignored.
+    For an init, hawse's records are deleted from an external etcd store. For a join, the host leaves the cluster, and
+    its etcd member is removed: the member may already have a vote, and the caller deletes the member's data next
+    (`_abandon`). Without the removal, the cluster could lose its quorum. EngineError and CodecError are ignored.
     """
     where = memberships.directory(host.root)
     created, joined = _incomplete(where / CREATING), _incomplete(where / JOINING)
@@ -344,9 +344,10 @@ def _managers(host: Host) -> tuple[int, int]:
 
 
 def _leave_store(host: Host, membership: ClusterMembership) -> None:
-    """Mark this host's node record as down, and remove its etcd member from the etcd store.
+    """Mark this host's node record as down, and remove this host's etcd member from the etcd cluster.
 
-    If this host's etcd member runs, only this member is asked, because the other managers refuse a host that has left.
+    If the host's own etcd member runs, all requests go to it alone. The other managers would refuse the second request,
+    because the host is no longer a member of the cluster after the first.
     """
     if membership.has_etcd and daemons.is_running(host.run, etcd_member.NAME):
         membership = replace(membership, managers=())

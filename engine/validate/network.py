@@ -170,9 +170,10 @@ def _check_ipam_driver(request: NetworkCreate, driver: DriverFacts, *, clustered
 
 
 def _null_ipam_error(request: NetworkCreate) -> str:
-    """Return Docker's error text for a network with the IPAM driver ``null``, which allocates no addresses.
+    """Return Docker's text for the refusal of the IPAM driver ``null``, which allocates no addresses; never "".
 
-    Docker refuses this IPAM driver for all network drivers except host and null.
+    Docker refuses it for all network drivers except host and null. The caller has checked the network driver; the text
+    depends on the subnets and on IPv6.
     """
     subnets = [config.subnet for config in request.ipam_config if config.subnet]
     if any(request.enable_ipv6 or ":" not in subnet for subnet in subnets):

@@ -30,9 +30,11 @@ Rule = TypeVar("Rule")
 
 
 def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Check]:
-    """Yield a finding for each rule that redirects packets of published ports or exempts packets from tracking.
+    """Yield a finding for each rule of another program that keeps hawse from translating addresses.
 
-    ``networks`` has the endpoints of each bridge network. ``tables`` are the tables of nftables.
+    Such a rule redirects packets to a published port elsewhere, or exempts packets of a network from connection
+    tracking. Each item of ``networks`` has the endpoints of one bridge network. ``tables`` are other programs' nftables
+    tables; the redirecting rules of iptables-legacy are read by this function.
     """
     published: dict[Step, str] = {}
     outward: dict[Step, str] = {}

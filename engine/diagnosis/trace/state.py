@@ -196,9 +196,10 @@ class State:
 def _port_culprit(
     network: NetworkRecord, container: ContainerRecord, port: str, difference: Difference, fix: str
 ) -> Culprit | None:
-    """Return the culprit for a difference of an existing bridge port, or None if the difference stops no packets.
+    """Return the culprit for a wrong setting of a bridge port, or None if the wrong setting stops no packets.
 
-    ``port`` is the bridge port's name. ``fix`` is the remedy, unless the interface is only down.
+    ``port`` is the name of the bridge port, which exists. ``fix`` is the remedy for all settings but one: the remedy
+    for a port that is down is always ``ip link set PORT up``.
     """
     if difference.setting in HARMLESS or (difference.setting == ISOLATED and not difference.value):
         return None
