@@ -148,8 +148,6 @@ def _decoded(value: Any, go_type: str, place: str = "value", path: str = "") -> 
     text, ``place`` names the field of the value as Go does: "struct field Seccomp.syscalls", or "value" for the whole
     profile. ``path`` has only the names of the fields that lead to the value: ".syscalls", or "" for the whole profile.
     """
-    if value is None:
-        return None
     item, fields = go_type.removeprefix("[]").removeprefix("*"), _STRUCTS.get(go_type)
     if item != go_type and isinstance(value, list):
         zero: Any = {} if item in _STRUCTS else ""
