@@ -125,6 +125,19 @@ class PortSpec(Struct, frozen=True, omit_defaults=True):
         first, _, last = self.host_port.partition("-")
         return range(int(first), int(last or first) + 1) if self.host_port not in ("", "0") else range(0)
 
+    @property
+    def is_fixed(self) -> bool:
+        """True if hawse has no choice of host ports: there are as many host ports as container ports."""
+        return len(self.host_ports) == len(self.ports)
+
+    @property
+    def choices(self) -> float:
+        """The number of host ports among which hawse chooses for one container port; infinite without ``host_port``.
+
+        hawse allocates the ports with the fewest choices first.
+        """
+        return 1 if self.is_fixed else len(self.host_ports) or float("inf")
+
 
 class Mount(Struct, frozen=True):
     """A bind mount: ``-v source:target[:ro]``."""

@@ -126,7 +126,7 @@ def _allocate_again(
     ``former``, the ports before the move.
     """
     specs = requested_ports(record)
-    fixed = [spec for spec in specs if len(spec.host_ports) == len(spec.ports)]
+    fixed = [spec for spec in specs if spec.is_fixed]
     kept = allocate(tx, host, record, member, fixed)
     free = [spec for spec in specs if spec not in fixed]
     return [*kept, *allocate(tx, host, record, member, free, [*kept, *former])]

@@ -60,12 +60,12 @@ def closed(
     ``left`` are the port settings that remain. A port without a host port (gateway mode "routed") can come from several
     settings. It stays open as long as one of them remains.
     """
-    closing, others = split(published, requested)
+    matching, others = split(published, requested)
+    routed = [port for port in matching if not port.host_port]
     for spec in left:
-        kept, unshared = split((port for port in closing if not port.host_port), replace(spec, host_port=""))
+        kept, routed = split(routed, replace(spec, host_port=""))
         others += kept
-        closing = [port for port in closing if port.host_port] + unshared
-    return closing, others
+    return [port for port in matching if port.host_port] + routed, others
 
 
 def _has_part(port: PortRecord, requested: PortSpec) -> bool:
@@ -92,22 +92,10 @@ def _origins(specs: Sequence[PortSpec], published: Iterable[PortRecord]) -> list
     each setting that publishes it.
     """
     origins, rest = [list[PortRecord]() for _ in specs], list(published)
-    for index in sorted(range(len(specs)), key=lambda index: (_choices(specs[index]), not specs[index].host_ip)):
+    for index in sorted(range(len(specs)), key=lambda index: (specs[index].choices, not specs[index].host_ip)):
         origins[index], rest = _share(specs[index], rest)
         rest += [port for port in origins[index] if not port.host_port]
     return origins
-
-
-def _choices(spec: PortSpec) -> float:
-    """Return how many host ports a port setting allows for one container port.
-
-    The result is infinite if the setting has no host port, because hawse then chooses any free one.
-    """
-    return 1 if _is_fixed(spec) else len(spec.host_ports) or float("inf")
-
-
-def _is_fixed(spec: PortSpec) -> bool:
-    return len(spec.host_ports) == len(spec.ports)
 
 
 def _share(spec: PortSpec, published: Iterable[PortRecord]) -> tuple[list[PortRecord], list[PortRecord]]:
@@ -117,7 +105,7 @@ def _share(spec: PortSpec, published: Iterable[PortRecord]) -> tuple[list[PortRe
     several published ports can be this one, the lowest host port counts as chosen, because hawse tries the ports of a
     range in ascending order.
     """
-    if _is_fixed(spec):
+    if spec.is_fixed:
         return split(published, spec)
     similar, others = split(published, replace(spec, host_port=""))
     ports = [one for p in similar for port in range(p.port, p.port_end + 1) for one in port_ranges.part(p, port, port)]
@@ -141,7 +129,7 @@ def _removed(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord]) -> 
     first, last = max(spec.port, requested.port), min(spec.ports[-1], requested.ports[-1])
     if spec.protocol != requested.protocol or first > last:
         return []
-    is_same_port = not requested.host_ports or (_is_fixed(spec) and _shift(spec) == _shift(requested))
+    is_same_port = not requested.host_ports or (spec.is_fixed and _shift(spec) == _shift(requested))
     if is_same_port and recorded_address(requested.host_ip) in ("", recorded_address(spec.host_ip)):
         return [range(first, last + 1)]
     ports = [port for port in split(own, requested)[0] if is_same_port or port.host_port]

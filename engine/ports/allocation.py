@@ -132,7 +132,7 @@ def allocate_ports(
     parsed = (_port_request(spec, host) for spec in _in_dockers_order(specs))
     requests = [request for request in parsed if request.addresses or request.untranslated]
     allocation = _Allocation(host.probe, _Taken(taken), cursor)
-    for request in sorted(requests, key=lambda request: request.choices):
+    for request in sorted(requests, key=lambda request: request.spec.choices):
         if request.addresses:
             request.host_port = allocation.choose(request)
     counts = Counter(request.inside for request in requests)
@@ -161,18 +161,6 @@ class _PortRequest(Struct):
     addresses: Sequence[str]
     untranslated: Sequence[str] = ()
     host_port: int = 0
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether the request allows no choice of host ports.
-
-        This is true if the PortSpec has as many host ports as container ports.
-        """
-        return len(self.spec.host_ports) == len(self.spec.ports)
-
-    @property
-    def choices(self) -> float:
-        return 1 if self.is_fixed else len(self.spec.host_ports) or float("inf")
 
     @property
     def inside(self) -> tuple[str, int]:
@@ -282,7 +270,7 @@ class _Allocation(Struct):
 
     def choose(self, request: _PortRequest) -> int:
         """Choose ports that are free on all addresses of the request, and reserve them; return the lowest port."""
-        if request.is_fixed:
+        if request.spec.is_fixed:
             first = self._fixed(request, request.spec.host_ports)
         else:
             first = self._first_of_range(request) if request.spec.host_ports else self._any(request)
