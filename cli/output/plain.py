@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 Cell = str | bool | int
 
-FIELD = re.compile(r"\{\{ *\.([A-Za-z]\w*) *\}\}", re.ASCII)
+FIELD = re.compile(r"(?<!\{)\{\{ *\.([A-Za-z]\w*) *\}\}", re.ASCII)
 
 
 def fields_of(text: str) -> tuple[str, tuple[str, ...]] | None:
@@ -22,7 +22,7 @@ def fields_of(text: str) -> tuple[str, tuple[str, ...]] | None:
     """
     pieces = FIELD.split(text)
     texts, names = pieces[::2], pieces[1::2]
-    if any("{{" in piece for piece in texts) or any(piece.endswith("{") for piece in texts[:-1]):
+    if any("{{" in piece for piece in texts):
         return None
     return "{}".join(piece.replace("{", "{{").replace("}", "}}") for piece in texts), tuple(names)
 
