@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from drivers.firewall.foreign_conditions import UDP, Rule, conditions_of, names
+from drivers.firewall.foreign_conditions import UDP, Named, Rule, conditions_of, names
 from drivers.firewall.foreign_drops import (
     ACCEPT,
     DROP,
@@ -75,25 +75,26 @@ def find_blocking_chains(port: int) -> dict[str, bool]:
     session = Session(NETFILTER)
     try:
         for chain in filtering_chains(session, (INPUT,)):
-            rules = [rule for rule in rules_of(session, chain) if conditions_of(rule).protocol in (0, UDP)]
-            naming = [rule for rule in rules if conditions_of(rule).port == port]
+            read = [(rule, conditions_of(rule)) for rule in rules_of(session, chain)]
+            concerned = [(rule, named) for rule, named in read if named.protocol in (0, UDP)]
+            naming = [rule for rule, named in concerned if named.port == port]
             if any(is_dropping(rule) for rule in naming):
                 chains[str(chain)] = True
-            elif chain.policy == DROP and not naming and not any(_may_accept(rule) for rule in rules):
+            elif chain.policy == DROP and not naming and not any(_may_accept(*each) for each in concerned):
                 chains[str(chain)] = False
     finally:
         session.close()
     return chains
 
 
-def _may_accept(rule: Rule) -> bool:
+def _may_accept(rule: Rule, named: Named) -> bool:
     """Return whether a rule accepts all packets, or all packets with certain addresses or interfaces.
 
-    Returns False for a rule with the loopback's addresses or interface, because packets of other hosts have neither.
+    ``named`` holds the values that the rule compares. Returns False for a rule with the loopback's addresses or
+    interface, because packets of other hosts have neither.
     """
     if not rule or outcome(rule[-1:]) != ACCEPT:
         return False
-    named = conditions_of(rule)
     if LOOPBACK in (name.rstrip("\0") for name in named.interfaces) or any(a.is_loopback for a in named.addresses):
         return False
     return not named.ports and bool(named.addresses or named.interfaces or not named.other)
