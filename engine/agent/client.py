@@ -82,10 +82,8 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
                 return ""
             if not peer.await_answer(sock, patience):
                 return "late"
-            answer = b""
-            while not answer.endswith(b"\n") and (part := sock.recv(65536)):
-                answer += part
-            return answer.decode().strip() or None
+            with sock.makefile("rb") as file:
+                return file.readline().decode().strip() or None
         except TimeoutError:
             return "late"
         except OSError:

@@ -186,8 +186,7 @@ def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRe
 
 def _tunnel_ports(networks: Iterable[NetworkRecord]) -> dict[int, str]:
     """Return a map from the UDP port of each encrypted network to the network's name."""
-    encrypted = [n for n in networks if n.driver == "overlay" and encryption.is_encrypted(n)]
-    return {encryption.port_of(vni): n.name for n in encrypted for vni in vnis_of(n)[:1]}
+    return {encryption.port(n): n.name for n in networks if n.driver == "overlay" and encryption.has_tunnels(n)}
 
 
 def _next_vni(last: int, taken: Collection[str], ports: Collection[int]) -> str:

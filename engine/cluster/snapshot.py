@@ -83,8 +83,8 @@ class View(Struct, frozen=True, dict=True):
 
     def unreadable(self) -> dict[str, str]:
         """Return the reasons why records are left out of the snapshot, by etcd key."""
-        for read in (self.nodes, self.networks, self.balancers):
-            assert read is not None  # these properties parse the records and fill `_others`
+        for _, name in PARSED:
+            getattr(self, name)  # the property parses the records and fills `_others`
         return {**self.refused, **self._others}
 
     def endpoints(self, network_id: str) -> list[SharedEndpoint]:
