@@ -404,9 +404,7 @@ class BridgeDriver:
 
     def health_warnings(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
         """Return warnings about other programs' rules that drop forwarded packets of these networks."""
-        known = {}
-        for network in (n for n in networks if not n.internal):
-            known[bridge_options.parse(network).bridge] = [pool.subnet for pool in network.pools]
+        known = {bridge_options.parse(n).bridge: [pool.subnet for pool in n.pools] for n in networks if not n.internal}
         return [
             f"the chain '{chain}' drops forwarded packets: it has to let through what comes in or goes out by {shown}"
             for chain, bridges in foreign_drops.find_dropping_chains(known).items()

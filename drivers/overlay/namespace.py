@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from drivers import sandbox as sandboxes
 from drivers.errors import Missing
-from drivers.linux import address, link, netns, persistent_netns
+from drivers.linux import features, link, netns, persistent_netns
 from drivers.linux.netlink import Session, session
 from drivers.model import Difference, NetworkSpec, Sandbox
 from drivers.overlay import vxlan
@@ -160,8 +160,7 @@ def _underlay_mtu(options: OverlayOptions) -> int:
     Raises `Missing` if no device has that address.
     """
     assert options.vtep is not None
-    with session() as host:
-        interface = link.at(host, address.holder(host, options.vtep))
-    if interface is None:
+    name, mtu = features.holder_of(options.vtep)
+    if not name:
         raise Missing(f"no interface of this host has the underlay address {options.vtep}")
-    return interface.mtu
+    return mtu
