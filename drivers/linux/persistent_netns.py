@@ -101,8 +101,14 @@ def directory_lock(directory: Path) -> Iterator[None]:
     empty.
     """
     while True:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = _open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Not mkdir(exist_ok=True), which fails if the directory is removed while it checks that it is a directory.
+        with suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
+        try:
+            fd = _open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:  # another process has just removed the directory
+            continue
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             if _is(fd, directory):  # False if another process has removed or replaced the directory

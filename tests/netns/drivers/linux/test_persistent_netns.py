@@ -100,3 +100,20 @@ def test_a_lock_on_a_directory_is_taken_by_one_at_a_time(tmp_path):
                 os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGALRM
     assert not directory.exists()
+
+
+def test_a_lock_is_taken_although_others_create_and_remove_the_directory(tmp_path):
+    directory = tmp_path / "run"
+    children = []
+    for _ in range(4):
+        children.append(os.fork())
+        if children[-1] == 0:
+            try:
+                for _ in range(2000):
+                    with persistent_netns.directory_lock(directory):
+                        pass
+                os._exit(0)
+            finally:
+                os._exit(1)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
+    assert not directory.exists()
