@@ -103,7 +103,7 @@ class BridgeDriver:
                         lambda: table.change(remove=entries),
                     ),
                     Step("accepted mark", self._accept_mark),
-                    Step("forwarding", lambda: forwarding.switch_on(forwarded)),
+                    Step("forwarding", lambda: forwarding.switch_on(forwarded, self.settings.run)),
                     Step("up", made.bring_up),
                 )
             )
@@ -335,7 +335,7 @@ class BridgeDriver:
         forwarded = forwarding.plan(self._forwarded_versions(network))
         if forwarded:
             yield Step("firewall", lambda: table.change(add=forwarded))
-            yield Step("forwarding", lambda: forwarding.switch_on(forwarded))
+            yield Step("forwarding", lambda: forwarding.switch_on(forwarded, self.settings.run))
         for path in self._switches(network, options.bridge):
             yield Step("forwarding of the bridge", partial(sysctl.write_if_present, path, "1"))
 

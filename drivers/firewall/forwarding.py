@@ -10,10 +10,11 @@ the table, hawse must restore the elements. Therefore the engine's database stor
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from drivers.firewall import table
 from drivers.firewall.elements import Element, name
-from drivers.linux import sysctl
+from drivers.linux import persistent_netns, sysctl
 
 STATE_SETS = ("forwarding", "router_advertisements")
 SWITCH = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
@@ -51,18 +52,24 @@ def recalled(words: Iterable[str]) -> list[Element]:
     return [Element(*word.split(" ", 1)) for word in words]
 
 
-def switch_on(planned: Sequence[Element]) -> None:
+def switch_on(planned: Sequence[Element], run: Path) -> None:
     """Switch on IP forwarding for the address families in ``planned``, which `plan` returned.
 
-    Interfaces that accept router advertisements continue to accept them (accept_ra=2).
+    ``run`` is HAWSE_RUN. Interfaces that accept router advertisements continue to accept them (accept_ra=2).
+
+    Only one process at a time writes the sysctls. If two processes write net.ipv4.ip_forward at the same time, the
+    kernel may set it to 1 and leave the sysctl ``forwarding`` of every interface at 0.
     """
+    if not planned:
+        return
     _switched.extend(planned)
     for interface in _interfaces(planned):
         # Write 2, because the kernel treats accept_ra=1 as "off" while forwarding is on.
         sysctl.write(_accept_ra(interface), "2")
-    for version, path in SWITCH.items():
-        if Element("forwarding", f"ipv{version}") in planned:
-            sysctl.write(path, "1")
+    with persistent_netns.directory_lock(run / "forwarding"):
+        for version, path in SWITCH.items():
+            if Element("forwarding", f"ipv{version}") in planned:
+                sysctl.write(path, "1")
 
 
 def restore() -> None:
