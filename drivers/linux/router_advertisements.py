@@ -57,8 +57,6 @@ def restore(bridge: str, run: Path) -> None:
         if before and sysctl.read(_parameter(bridge)) == IGNORED:
             sysctl.write(_parameter(bridge), before)
         note.unlink()
-    with suppress(OSError):
-        note.parent.rmdir()
 
 
 def _parameter(bridge: str) -> str:
