@@ -30,10 +30,10 @@ slow.
 def become_service() -> None:
     """Copy the resource limits, scheduling and OOM score of process 1 to this process; idempotent.
 
-    Scheduling means the processors, the policy and the priority. Resource limits are only raised, never lowered.
-    Otherwise a container could get a lower limit than the user's shell has. The soft limit of open files is raised to
-    `OPEN_FILES` at most. If the kernel refuses a change, the attribute stays unchanged. For example, only a process
-    with CAP_SYS_RESOURCE can raise a hard limit.
+    Scheduling means the processors, the policy and the priority that a child of process 1 gets. Resource limits are
+    only raised, never lowered. Otherwise a container could get a lower limit than the user's shell has. The soft limit
+    of open files is raised to `OPEN_FILES` at most. If the kernel refuses a change, the attribute stays unchanged. For
+    example, only a process with CAP_SYS_RESOURCE can raise a hard limit.
     """
     for kind in _limits():
         with contextlib.suppress(OSError, ValueError):
@@ -41,6 +41,21 @@ def become_service() -> None:
     for take in (take_processors, take_policy, take_priority, take_oom_score):
         with contextlib.suppress(OSError):
             take(INIT)
+    if os.sched_getscheduler(0) & os.SCHED_RESET_ON_FORK:
+        with contextlib.suppress(OSError):
+            _reset_schedule()
+
+
+def _reset_schedule() -> None:
+    """Change this process's scheduling as the kernel changes that of a child of a process with SCHED_RESET_ON_FORK.
+
+    The child has neither a real-time policy nor a negative nice value nor this flag (sched(7)).
+    """
+    policy, parameter = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK, os.sched_getparam(0)
+    if policy in (os.SCHED_FIFO, os.SCHED_RR):
+        policy, parameter = os.SCHED_OTHER, os.sched_param(0)
+    os.sched_setscheduler(0, policy, parameter)
+    os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), 0))
 
 
 def _raise_limit(kind: int) -> None:
