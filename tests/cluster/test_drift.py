@@ -15,8 +15,10 @@ pytestmark = pytest.mark.netns
 BOUND = 3.0
 """Seconds after a damage within which traffic must pass again, also on a busy machine."""
 PORTS = "ip -o link show type veth | sed 's/^[0-9]*: \\([^@]*\\)@.*/\\1/' | while read port; do "
-ANOTHER_DEVICE = "printf '%s\\n' 'link delete vxlan0' 'link add vxlan0 type {}' | ip -batch -"
-"""In one batch, so that the agent does not create the device between the two changes."""
+ANOTHER_DEVICE = (
+    "until printf '%s\\n' 'link delete vxlan0' 'link add vxlan0 type {}' | ip -batch - 2>/dev/null; do sleep 0.05; done"
+)
+"""In one batch. It is repeated if the agent creates the device between the two changes."""
 FAULTS = {
     "the neighbours are removed": "ip neigh flush nud permanent dev vxlan0",
     "the forwarding entries are removed": "bridge fdb show dev vxlan0 | while read mac rest; do "

@@ -39,18 +39,23 @@ def test_of_many_first_commands_one_leaves_the_server(unserved):
     many = [unserved.popen("network", "ls", HAWSE_WARM="on") for _ in range(6)]
     assert [p.wait(60) for p in many] == [0] * 6
     unserved.wait_for(unserved.serves)
-    command_lines = [
-        Path(p, "cmdline").read_bytes() for p in Path("/proc").glob("[0-9]*") if in_environment(p, unserved)
-    ]
-    servers = [line for line in command_lines if b"cli.warm.__main__" in line]
-    assert len(servers) <= 2  # one is the warm server, the other its child that waits for a command
+    # One is the warm server, the other its child that waits for a command. The rest of the servers end by themselves.
+    unserved.wait_for(lambda: 0 < len(servers_of(unserved)) <= 2)
 
 
-def in_environment(process, warm) -> bool:
+def servers_of(warm: WarmHost) -> list[bytes]:
+    """Return the command lines of the host's warm servers and of their children."""
+    lines = [command_line(process, warm) for process in Path("/proc").glob("[0-9]*")]
+    return [line for line in lines if b"cli.warm.__main__" in line]
+
+
+def command_line(process: Path, warm: WarmHost) -> bytes:
+    """Return a process's command line, or b"" if it has ended or belongs to another host."""
     try:
-        return f"HAWSE_RUN={warm.host.run_dir}".encode() in (process / "environ").read_bytes().split(b"\0")
+        is_of_host = f"HAWSE_RUN={warm.host.run_dir}".encode() in (process / "environ").read_bytes().split(b"\0")
+        return (process / "cmdline").read_bytes() if is_of_host else b""
     except OSError:
-        return False
+        return b""
 
 
 def test_an_idle_server_ends_and_leaves_nothing(unserved, is_alive):
