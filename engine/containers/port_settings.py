@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from drivers import port_ranges
+from drivers.socket_text import socket_text
 from engine.errors import NotFound
 from engine.model import PortRecord, PortSpec
 from engine.ports.allocation import around, part, recorded_address
@@ -30,8 +31,9 @@ def without(
         removed += ranges
     missing = _uncovered(requested.ports, removed)
     if missing is not None:
-        where = f"{requested.host_ip and requested.host_ip + ':'}{requested.host_port and requested.host_port + ':'}"
-        raise NotFound(f"No public port '{where}{missing}/{requested.protocol}' published for {name}")
+        where = f"{requested.host_port and requested.host_port + ':'}{missing}/{requested.protocol}"
+        where = socket_text(requested.host_ip, where) if requested.host_ip else where
+        raise NotFound(f"No public port '{where}' published for {name}")
     return tuple(left)
 
 
