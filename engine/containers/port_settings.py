@@ -21,11 +21,9 @@ def without(
     ``name`` is the container's name, and ``published`` has its published ports. Raises NotFound if one of the requested
     ports is not published.
     """
-    first, last = requested.ports[0], requested.ports[-1]
-    relevant = [cut for port in published for cut in port_ranges.part(port, first, last)]
     left: list[PortSpec] = []
     removed: list[range] = []
-    for spec, own in zip(specs, _origins(specs, relevant), strict=True):
+    for spec, own in zip(specs, _origins(specs, requested, published), strict=True):
         ranges = _removed(spec, requested, own)
         left += _left(spec, requested, own, ranges)
         removed += ranges
@@ -35,6 +33,26 @@ def without(
         where = socket_text(requested.host_ip, where) if requested.host_ip else where
         raise NotFound(f"No public port '{where}' published for {name}")
     return tuple(left)
+
+
+def with_chosen_ports(
+    specs: Sequence[PortSpec], requested: PortSpec, published: Sequence[PortRecord]
+) -> list[PortSpec]:
+    """Replace the range of host ports in ``requested`` by the host ports that hawse chose from it.
+
+    The result has one item for each port that hawse chose for a setting in ``specs`` with the same range. It is only
+    ``requested`` if ``requested`` leaves no choice of host ports, or if no such setting has a published port.
+    """
+    if requested.is_fixed or not requested.host_ports:
+        return [requested]
+    chosen = [
+        replace(requested, host_ip=requested.host_ip or spec.host_ip, host_port=str(port.host_port))
+        for spec, own in zip(specs, _origins(specs, requested, published), strict=True)
+        if _has_ports(spec, requested)
+        for port in split(own, replace(requested, host_port=""))[0]
+        if port.host_port
+    ]
+    return list(dict.fromkeys(chosen)) or [requested]
 
 
 def split(published: Iterable[PortRecord], requested: PortSpec) -> tuple[list[PortRecord], list[PortRecord]]:
@@ -72,7 +90,8 @@ def closed(
 
 def _has_part(port: PortRecord, requested: PortSpec) -> bool:
     """Return whether the published range ``port`` contains at least one port of ``requested``."""
-    is_there = not requested.host_ports or not port.host_port or port.host_port - port.port == _shift(requested)
+    is_there = not requested.host_ports or not port.host_port
+    is_there = is_there or (requested.is_fixed and port.host_port - port.port == _shift(requested))
     is_there = is_there and recorded_address(requested.host_ip) in ("", port.host_ip)
     is_overlapping = port.port <= requested.ports[-1] and requested.port <= port.port_end
     return port.protocol == requested.protocol and is_there and is_overlapping
@@ -86,14 +105,24 @@ def _shift(spec: PortSpec) -> int:
     return spec.host_ports[0] - spec.port
 
 
-def _origins(specs: Sequence[PortSpec], published: Iterable[PortRecord]) -> list[list[PortRecord]]:
+def _has_ports(spec: PortSpec, requested: PortSpec) -> bool:
+    """Return whether the setting ``spec`` has the host ports of ``requested`` for the container ports of both.
+
+    ``requested`` must have host ports.
+    """
+    return spec.choices == requested.choices and _shift(spec) == _shift(requested)
+
+
+def _origins(specs: Sequence[PortSpec], requested: PortSpec, published: Iterable[PortRecord]) -> list[list[PortRecord]]:
     """Find the setting in ``specs`` from which each published port comes; return one list of ports for each setting.
 
-    The lists are in the order of ``specs``. If a port can come from several settings, it counts for the setting that
-    allows the fewest host ports, because hawse chooses host ports in this order. A port without a host port counts for
-    each setting that publishes it.
+    The lists are in the order of ``specs``. They have only container ports of ``requested``. If a port can come from
+    several settings, it counts for the setting that allows the fewest host ports, because hawse chooses host ports in
+    this order. A port without a host port counts for each setting that publishes it.
     """
-    origins, rest = [list[PortRecord]() for _ in specs], list(published)
+    first, last = requested.ports[0], requested.ports[-1]
+    origins = [list[PortRecord]() for _ in specs]
+    rest = [cut for port in published for cut in port_ranges.part(port, first, last)]
     for index in sorted(range(len(specs)), key=lambda index: (specs[index].choices, not specs[index].host_ip)):
         origins[index], rest = _share(specs[index], rest)
         rest += [port for port in origins[index] if not port.host_port]
@@ -131,7 +160,7 @@ def _removed(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord]) -> 
     first, last = max(spec.port, requested.port), min(spec.ports[-1], requested.ports[-1])
     if spec.protocol != requested.protocol or first > last:
         return []
-    is_same_port = not requested.host_ports or (spec.is_fixed and _shift(spec) == _shift(requested))
+    is_same_port = not requested.host_ports or _has_ports(spec, requested)
     if is_same_port and recorded_address(requested.host_ip) in ("", recorded_address(spec.host_ip)):
         return [range(first, last + 1)]
     ports = [port for port in split(own, requested)[0] if is_same_port or port.host_port]

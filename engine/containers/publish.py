@@ -4,7 +4,7 @@ interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -105,9 +105,10 @@ def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None
     """Unpublish the container ports of ``requested``; other ports of a published port range stay published.
 
     An item of ``requested`` may have a host port or a host address. Then only ports with this host port or address are
-    unpublished. If the address is 0.0.0.0 or ::, a port that is published at both stays published at the other. The
-    other ports of ``-P`` become ports of ``-p``, because ``-P`` would publish the port again at the next start. Raises
-    NotFound if one of the ports is not published; no port is unpublished in this case.
+    unpublished. A range of host ports for one container port means the port that hawse chose from the range. If the
+    address is 0.0.0.0 or ::, a port that is published at both stays published at the other. The other ports of ``-P``
+    become ports of ``-p``, because ``-P`` would publish the port again at the next start. Raises NotFound if one of the
+    ports is not published; no port is unpublished in this case.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):
@@ -116,12 +117,12 @@ def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None
         bindings: Sequence[PortSpec] = port_assignment.requested_ports(record)
         left = list(members)
         gone: list[list[PortRecord]] = [[] for _ in members]
-        for spec in requested:
-            published = [port for member in left for port in member.endpoint.ports]
-            bindings = port_settings.without(record.name, bindings, spec, published)
-            for index, member in enumerate(left):
-                left[index], cut = _take_back(member, spec, bindings)
-                gone[index] += cut
+        for item in requested:
+            for spec in port_settings.with_chosen_ports(bindings, item, _ports(left)):
+                bindings = port_settings.without(record.name, bindings, spec, _ports(left))
+                for index, member in enumerate(left):
+                    left[index], cut = _take_back(member, spec, bindings)
+                    gone[index] += cut
         with host.store.write() as tx:
             for member, cut in zip(left, gone, strict=True):
                 if cut:
@@ -136,6 +137,10 @@ def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None
         with host.store.write() as tx:
             end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     announce(host)
+
+
+def _ports(members: Iterable[JoinedEndpoint]) -> list[PortRecord]:
+    return [port for member in members for port in member.endpoint.ports]
 
 
 def _take_back(

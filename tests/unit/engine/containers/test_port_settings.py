@@ -29,9 +29,9 @@ def records(*texts: str, addresses: tuple[str, ...] = WILDCARDS) -> list[PortRec
 def unpublished(specs: list[PortSpec], published: list[PortRecord], *texts: str) -> set[PortSpec]:
     """Return the settings after one ``unpublish`` for each text."""
     for text in texts:
-        (requested,) = settings(text)
-        specs = list(port_settings.without("web", specs, requested, published))
-        published = port_settings.closed(published, requested, specs)[1]
+        for requested in port_settings.with_chosen_ports(specs, *settings(text), published):
+            specs = list(port_settings.without("web", specs, requested, published))
+            published = port_settings.closed(published, requested, specs)[1]
     return set(specs)
 
 
@@ -81,6 +81,7 @@ def test_the_settings_publish_exactly_the_ports_that_are_left(published, steps):
         ("127.0.0.1::80-81", "127.0.0.1:81"),
         ("0.0.0.0:8000-8001:80-81", "0.0.0.0:8000-8001:81"),
         ("[::1]:8000:80", "[::1]:8000:80"),
+        ("8000-8010:80", "8000-8010:80"),
     ],
 )
 def test_a_port_that_is_not_published_at_the_address_is_refused(text, missing):
@@ -119,6 +120,30 @@ def test_a_range_has_the_lowest_of_the_chosen_ports():
     held = records("32768:80", "32000:80")
     assert unpublished(specs, held, "32768:80") == {ranged}
     assert unpublished(specs, held, "32000:80") == {free}
+
+
+@pytest.mark.parametrize(
+    ("published", "text", "left"),
+    [
+        (["8003:80", "8005:80"], "8000-8010:80", ["8005:80"]),
+        (["8003:80", "8005:80"], "[::]:8000-8010:80", ["0.0.0.0:8000-8010:80", "8005:80"]),
+        ([], "8000-8010:80", ["8005:80"]),
+    ],
+    ids=["running", "at one address", "stopped"],
+)
+def test_a_setting_with_a_choice_is_removed_as_it_was_published(published, text, left):
+    specs = settings("8000-8010:80", "8005:80")
+    assert unpublished(specs, records(*published), text) == set(settings(*left))
+    for other in ("8000-8009:80", "8001-8011:80", "127.0.0.1:8000-8010:80"):
+        with pytest.raises(NotFound):
+            unpublished(specs, records(*published), other)
+
+
+def test_a_range_that_several_settings_have_means_each_of_them():
+    specs = settings("127.0.0.1:8000-8010:80", "127.0.0.2:8000-8010:80", "127.0.0.2:8001:80")
+    held = records("127.0.0.1:8001:80", "127.0.0.2:8002:80", "127.0.0.2:8001:80")
+    assert unpublished(specs, held, "127.0.0.2:8000-8010:80") == {specs[0], specs[2]}
+    assert unpublished(specs, held, "8000-8010:80") == {specs[2]}
 
 
 def test_chosen_ports_of_a_range_of_container_ports_are_unpublished_one_by_one():
