@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
@@ -116,38 +118,46 @@ def _has_ports(spec: PortSpec, requested: PortSpec) -> bool:
 def _origins(specs: Sequence[PortSpec], requested: PortSpec, published: Iterable[PortRecord]) -> list[list[PortRecord]]:
     """Find the setting in ``specs`` from which each published port comes; return one list of ports for each setting.
 
-    The lists are in the order of ``specs``. They have only container ports of ``requested``. If a port can come from
-    several settings, it counts for the setting that allows the fewest host ports, because hawse chooses host ports in
-    this order. A port without a host port counts for each setting that publishes it.
+    The lists are in the order of ``specs``. They have only container ports of ``requested``. A setting without a choice
+    of host ports has exactly its own. A port that several other settings allow counts for one of them such that each
+    setting has a port, if that is possible. A port without a host port counts for each setting that publishes it.
     """
     first, last = requested.ports[0], requested.ports[-1]
     origins = [list[PortRecord]() for _ in specs]
     rest = [cut for port in published for cut in port_ranges.part(port, first, last)]
-    for index in sorted(range(len(specs)), key=lambda index: (specs[index].choices, not specs[index].host_ip)):
+    for index in sorted(range(len(specs)), key=lambda index: _rank(specs[index])):
         origins[index], rest = _share(specs[index], rest)
         rest += [port for port in origins[index] if not port.host_port]
     return origins
 
 
+def _rank(spec: PortSpec) -> tuple[bool, bool, float]:
+    """Return the sort key of a setting that decides which setting is first in `_origins` to get its published ports.
+
+    Settings without a choice are first, then those of all addresses. Of the others, the setting whose range of host
+    ports ends first is first. If it then takes its lowest port, the ports suffice for the most settings.
+    """
+    return not spec.is_fixed, bool(spec.host_ip), spec.host_ports[-1] if spec.host_ports else math.inf
+
+
 def _share(spec: PortSpec, published: Iterable[PortRecord]) -> tuple[list[PortRecord], list[PortRecord]]:
     """Split published port ranges into the ports that the setting ``spec`` published and the other ports.
 
-    If ``spec`` allows several host ports, hawse has chosen one of them for each host address and container port. If
-    several published ports can be this one, the lowest host port counts as chosen, because hawse tries the ports of a
-    range in ascending order.
+    If ``spec`` allows several host ports, hawse has chosen one of them for each container port, the same at all host
+    addresses. If several published ports can be this one, the lowest that is published at the most addresses counts as
+    chosen.
     """
     if spec.is_fixed:
         return split(published, spec)
     similar, others = split(published, replace(spec, host_port=""))
     ports = [one for p in similar for port in range(p.port, p.port_end + 1) for one in port_ranges.part(p, port, port)]
-    chosen: dict[tuple[str, int], PortRecord] = {}
-    for port in sorted(ports, key=lambda port: port.host_port):
-        is_allowed = not spec.host_ports or not port.host_port or port.host_port in spec.host_ports
-        if is_allowed and (port.host_ip, port.port) not in chosen:
-            chosen[port.host_ip, port.port] = port
-        else:
-            others.append(port)
-    return list(chosen.values()), others
+    addresses = Counter((port.port, port.host_port) for port in ports)
+    allowed = [port for port in ports if port.host_port in (spec.host_ports or range(1, 1 << 16))]
+    chosen: dict[int, int] = {}
+    for port in sorted(allowed, key=lambda port: (-addresses[port.port, port.host_port], port.host_port)):
+        chosen.setdefault(port.port, port.host_port)
+    own = {port for port in ports if port.host_port in (0, chosen.get(port.port))}
+    return [port for port in ports if port in own], [*others, *(port for port in ports if port not in own)]
 
 
 def _removed(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord]) -> list[range]:
