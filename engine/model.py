@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
+from drivers.socket_text import socket_text
+
 LINK_MAC_CHARACTERS = len("02:42:ac:11:00:02")
 
 # ---------------------------------------------------------------------------------------------- requests
@@ -371,6 +373,13 @@ class PortRecord(Struct, frozen=True, omit_defaults=True):
     host_port_end: int
     port: int
     port_end: int
+
+    def host_socket(self, port: int) -> str:
+        """Return the host address and the host port that lead to the container port ``port``, such as "[::]:8080".
+
+        ``port`` is in this range. The range must have host ports.
+        """
+        return socket_text(self.host_ip, self.host_port + port - self.port)
 
 
 FORMER = "former"

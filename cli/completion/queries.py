@@ -117,9 +117,8 @@ def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
     Example: ("80/tcp", "0.0.0.0:8080"). The second text is the host address and the host port; it is "" if the port has
     no host port. ``port`` is the record of the range, which may have only one port.
     """
-    for offset in range(port.port_end - port.port + 1):
-        place = f"{port.host_ip}:{port.host_port + offset}" if port.host_port else ""
-        yield f"{port.port + offset}/{port.protocol}", place
+    for number in range(port.port, port.port_end + 1):
+        yield f"{number}/{port.protocol}", port.host_socket(number) if port.host_port else ""
 
 
 def published_ports(reader: Reader, *_: Any) -> Names:

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from drivers.linux import echo, link
 from drivers.model import IPAddress
+from drivers.socket_text import socket_text
 
 NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
@@ -130,7 +131,7 @@ class Probe:
         """
         protocol = "tcp" if made.type == socket.SOCK_STREAM else "udp"
         if protocol == "udp" or self._has_no_port(made.family):
-            raise PortsExhausted(protocol, f"{self.address}:{self.port}")
+            raise PortsExhausted(protocol, socket_text(self.address, self.port))
         for _ in range(BIND_ATTEMPTS - 1):
             with suppress(OSError):
                 return made.bind(("", 1024 + secrets.randbelow((1 << 16) - 1024)))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from drivers.linux import listeners, sysctl
 from drivers.model import IPAddress
+from drivers.socket_text import socket_text
 
 RANGE, RESERVED = "net/ipv4/ip_local_port_range", "net/ipv4/ip_local_reserved_ports"  # for IPv6 too
 TIME_WAIT = "06"  # socket state in /proc/net/tcp
@@ -53,7 +54,7 @@ def use(target: tuple[IPAddress, int] | None = None) -> Use:
         if not is_free and first <= sock.port <= last and sock.port not in reserved:
             held[sock.remote, sock.remote_port].add(sock.port)
     busiest = target or max(held, key=lambda key: len(held[key]), default=None)
-    text = f"{busiest[0]}:{busiest[1]}" if busiest is not None else ""
+    text = socket_text(*busiest) if busiest is not None else ""
     return Use(last - first + 1 - len(reserved), len(udp), len(held[busiest]) if busiest is not None else 0, text)
 
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from drivers.errors import BadOption
 from drivers.model import IPAddress
+from drivers.socket_text import socket_text
 
 KEY_BYTES = 32
 MAX_PORT = 65535
@@ -54,8 +55,7 @@ class WireguardConfig(Struct, frozen=True):
         """Return the configuration in the syntax of ``wg syncconf`` (wg(8))."""
         lines = ["[Interface]", f"PrivateKey = {self.private_key}", f"ListenPort = {self.listen_port}"]
         for peer in self.peers:
-            endpoint = f"[{peer.endpoint}]" if peer.endpoint.version == 6 else str(peer.endpoint)
-            lines += ["[Peer]", f"PublicKey = {peer.public_key}", f"Endpoint = {endpoint}:{peer.port}"]
+            lines += ["[Peer]", f"PublicKey = {peer.public_key}", f"Endpoint = {socket_text(peer.endpoint, peer.port)}"]
             lines += [f"AllowedIPs = {peer.address}/{peer.address.max_prefixlen}"]
         return "\n".join(lines) + "\n"
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
 from drivers import port_ranges
+from drivers.socket_text import socket_text
 from engine.errors import NotFound
 from engine.model import PortRecord, PortSpec
 from engine.ports.allocation import around, part, recorded_address
@@ -20,19 +23,38 @@ def without(
     ``name`` is the container's name, and ``published`` has its published ports. Raises NotFound if one of the requested
     ports is not published.
     """
-    first, last = requested.ports[0], requested.ports[-1]
-    relevant = [cut for port in published for cut in port_ranges.part(port, first, last)]
     left: list[PortSpec] = []
     removed: list[range] = []
-    for spec, own in zip(specs, _origins(specs, relevant), strict=True):
+    for spec, own in zip(specs, _origins(specs, requested, published), strict=True):
         ranges = _removed(spec, requested, own)
         left += _left(spec, requested, own, ranges)
         removed += ranges
     missing = _uncovered(requested.ports, removed)
     if missing is not None:
-        where = f"{requested.host_ip and requested.host_ip + ':'}{requested.host_port and requested.host_port + ':'}"
-        raise NotFound(f"No public port '{where}{missing}/{requested.protocol}' published for {name}")
+        where = f"{requested.host_port and requested.host_port + ':'}{missing}/{requested.protocol}"
+        where = socket_text(requested.host_ip, where) if requested.host_ip else where
+        raise NotFound(f"No public port '{where}' published for {name}")
     return tuple(left)
+
+
+def with_chosen_ports(
+    specs: Sequence[PortSpec], requested: PortSpec, published: Sequence[PortRecord]
+) -> list[PortSpec]:
+    """Replace the range of host ports in ``requested`` by the host ports that hawse chose from it.
+
+    The result has one item for each port that hawse chose for a setting in ``specs`` with the same range. It is only
+    ``requested`` if ``requested`` leaves no choice of host ports, or if no such setting has a published port.
+    """
+    if requested.is_fixed or not requested.host_ports:
+        return [requested]
+    chosen = [
+        replace(requested, host_ip=requested.host_ip or spec.host_ip, host_port=str(port.host_port))
+        for spec, own in zip(specs, _origins(specs, requested, published), strict=True)
+        if _has_ports(spec, requested)
+        for port in split(own, replace(requested, host_port=""))[0]
+        if port.host_port
+    ]
+    return list(dict.fromkeys(chosen)) or [requested]
 
 
 def split(published: Iterable[PortRecord], requested: PortSpec) -> tuple[list[PortRecord], list[PortRecord]]:
@@ -70,7 +92,8 @@ def closed(
 
 def _has_part(port: PortRecord, requested: PortSpec) -> bool:
     """Return whether the published range ``port`` contains at least one port of ``requested``."""
-    is_there = not requested.host_ports or not port.host_port or port.host_port - port.port == _shift(requested)
+    is_there = not requested.host_ports or not port.host_port
+    is_there = is_there or (requested.is_fixed and port.host_port - port.port == _shift(requested))
     is_there = is_there and recorded_address(requested.host_ip) in ("", port.host_ip)
     is_overlapping = port.port <= requested.ports[-1] and requested.port <= port.port_end
     return port.protocol == requested.protocol and is_there and is_overlapping
@@ -84,39 +107,57 @@ def _shift(spec: PortSpec) -> int:
     return spec.host_ports[0] - spec.port
 
 
-def _origins(specs: Sequence[PortSpec], published: Iterable[PortRecord]) -> list[list[PortRecord]]:
+def _has_ports(spec: PortSpec, requested: PortSpec) -> bool:
+    """Return whether the setting ``spec`` has the host ports of ``requested`` for the container ports of both.
+
+    ``requested`` must have host ports.
+    """
+    return spec.choices == requested.choices and _shift(spec) == _shift(requested)
+
+
+def _origins(specs: Sequence[PortSpec], requested: PortSpec, published: Iterable[PortRecord]) -> list[list[PortRecord]]:
     """Find the setting in ``specs`` from which each published port comes; return one list of ports for each setting.
 
-    The lists are in the order of ``specs``. If a port can come from several settings, it counts for the setting that
-    allows the fewest host ports, because hawse chooses host ports in this order. A port without a host port counts for
-    each setting that publishes it.
+    The lists are in the order of ``specs``. They have only container ports of ``requested``. A setting without a choice
+    of host ports has exactly its own. A port that several other settings allow counts for one of them such that each
+    setting has a port, if that is possible. A port without a host port counts for each setting that publishes it.
     """
-    origins, rest = [list[PortRecord]() for _ in specs], list(published)
-    for index in sorted(range(len(specs)), key=lambda index: (specs[index].choices, not specs[index].host_ip)):
+    first, last = requested.ports[0], requested.ports[-1]
+    origins = [list[PortRecord]() for _ in specs]
+    rest = [cut for port in published for cut in port_ranges.part(port, first, last)]
+    for index in sorted(range(len(specs)), key=lambda index: _rank(specs[index])):
         origins[index], rest = _share(specs[index], rest)
         rest += [port for port in origins[index] if not port.host_port]
     return origins
 
 
+def _rank(spec: PortSpec) -> tuple[bool, bool, float]:
+    """Return the sort key of a setting that decides which setting is first in `_origins` to get its published ports.
+
+    Settings without a choice are first, then those of all addresses. Of the others, the setting whose range of host
+    ports ends first is first. If it then takes its lowest port, the ports suffice for the most settings.
+    """
+    return not spec.is_fixed, bool(spec.host_ip), spec.host_ports[-1] if spec.host_ports else math.inf
+
+
 def _share(spec: PortSpec, published: Iterable[PortRecord]) -> tuple[list[PortRecord], list[PortRecord]]:
     """Split published port ranges into the ports that the setting ``spec`` published and the other ports.
 
-    If ``spec`` allows several host ports, hawse has chosen one of them for each host address and container port. If
-    several published ports can be this one, the lowest host port counts as chosen, because hawse tries the ports of a
-    range in ascending order.
+    If ``spec`` allows several host ports, hawse has chosen one of them for each container port, the same at all host
+    addresses. If several published ports can be this one, the lowest that is published at the most addresses counts as
+    chosen.
     """
     if spec.is_fixed:
         return split(published, spec)
     similar, others = split(published, replace(spec, host_port=""))
     ports = [one for p in similar for port in range(p.port, p.port_end + 1) for one in port_ranges.part(p, port, port)]
-    chosen: dict[tuple[str, int], PortRecord] = {}
-    for port in sorted(ports, key=lambda port: port.host_port):
-        is_allowed = not spec.host_ports or not port.host_port or port.host_port in spec.host_ports
-        if is_allowed and (port.host_ip, port.port) not in chosen:
-            chosen[port.host_ip, port.port] = port
-        else:
-            others.append(port)
-    return list(chosen.values()), others
+    addresses = Counter((port.port, port.host_port) for port in ports)
+    allowed = [port for port in ports if port.host_port in (spec.host_ports or range(1, 1 << 16))]
+    chosen: dict[int, int] = {}
+    for port in sorted(allowed, key=lambda port: (-addresses[port.port, port.host_port], port.host_port)):
+        chosen.setdefault(port.port, port.host_port)
+    own = {port for port in ports if port.host_port in (0, chosen.get(port.port))}
+    return [port for port in ports if port in own], [*others, *(port for port in ports if port not in own)]
 
 
 def _removed(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord]) -> list[range]:
@@ -129,7 +170,7 @@ def _removed(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord]) -> 
     first, last = max(spec.port, requested.port), min(spec.ports[-1], requested.ports[-1])
     if spec.protocol != requested.protocol or first > last:
         return []
-    is_same_port = not requested.host_ports or (spec.is_fixed and _shift(spec) == _shift(requested))
+    is_same_port = not requested.host_ports or _has_ports(spec, requested)
     if is_same_port and recorded_address(requested.host_ip) in ("", recorded_address(spec.host_ip)):
         return [range(first, last + 1)]
     ports = [port for port in split(own, requested)[0] if is_same_port or port.host_port]

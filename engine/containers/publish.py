@@ -4,7 +4,7 @@ interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -15,7 +15,7 @@ from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import Forbidden
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent, rollback_on_error
-from engine.model import ContainerRecord, PortRecord, PortSpec
+from engine.model import FORMER, ContainerRecord, PortRecord, PortSpec
 from engine.ports.allocation import exposed_port, includes
 from engine.store.api import IntentKind
 from engine.store.locks import locked
@@ -105,23 +105,25 @@ def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None
     """Unpublish the container ports of ``requested``; other ports of a published port range stay published.
 
     An item of ``requested`` may have a host port or a host address. Then only ports with this host port or address are
-    unpublished. If the address is 0.0.0.0 or ::, a port that is published at both stays published at the other. The
-    other ports of ``-P`` become ports of ``-p``, because ``-P`` would publish the port again at the next start. Raises
-    NotFound if one of the ports is not published; no port is unpublished in this case.
+    unpublished. A range of host ports for one container port means the port that hawse chose from the range. If the
+    address is 0.0.0.0 or ::, a port that is published at both stays published at the other. The other ports of ``-P``
+    become ports of ``-p``, because ``-P`` would publish the port again at the next start. Raises NotFound if one of the
+    ports is not published; no port is unpublished in this case. Ports that are kept for the next run count as
+    published.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):
         record = lookup.resolve(host, container.id)
-        members = reservation.memberships(host, record.id)
+        members = reservation.memberships(host, record.id, former=True)
         bindings: Sequence[PortSpec] = port_assignment.requested_ports(record)
         left = list(members)
         gone: list[list[PortRecord]] = [[] for _ in members]
-        for spec in requested:
-            published = [port for member in left for port in member.endpoint.ports]
-            bindings = port_settings.without(record.name, bindings, spec, published)
-            for index, member in enumerate(left):
-                left[index], cut = _take_back(member, spec, bindings)
-                gone[index] += cut
+        for item in requested:
+            for spec in port_settings.with_chosen_ports(bindings, item, _ports(left)):
+                bindings = port_settings.without(record.name, bindings, spec, _ports(left))
+                for index, member in enumerate(left):
+                    left[index], cut = _take_back(member, spec, bindings)
+                    gone[index] += cut
         with host.store.write() as tx:
             for member, cut in zip(left, gone, strict=True):
                 if cut:
@@ -132,10 +134,15 @@ def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None
                 events.container(tx, record, "unpublish", {"port": exposed_port(spec)})
             begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
         for member, cut in zip(members, gone, strict=True):
-            sandbox.unpublish(host, record, member, cut)
+            if member.endpoint.phase != FORMER:
+                sandbox.unpublish(host, record, member, cut)
         with host.store.write() as tx:
             end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     announce(host)
+
+
+def _ports(members: Iterable[JoinedEndpoint]) -> list[PortRecord]:
+    return [port for member in members for port in member.endpoint.ports]
 
 
 def _take_back(

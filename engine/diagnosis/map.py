@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from drivers.port_ranges import range_text
+from drivers.socket_text import socket_text
 from engine.api import Json
 from engine.cluster import hooks
 from engine.cluster.hooks import shown_name
@@ -131,6 +132,5 @@ def port_text(port: PortRecord) -> str:
     """
     if not port.host_port:
         return f"{range_text(port.port, port.port_end)}/{port.protocol}"
-    host_ip = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
     published, ports = range_text(port.host_port, port.host_port_end), range_text(port.port, port.port_end)
-    return f"{host_ip}:{published}->{ports}/{port.protocol}"
+    return f"{socket_text(port.host_ip, published)}->{ports}/{port.protocol}"

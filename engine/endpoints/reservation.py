@@ -231,17 +231,17 @@ def _is_free(subnet: IPv4Network | IPv6Network, used: Sequence[int], address: st
     return True
 
 
-def memberships(host: Host, container_id: str) -> list[JoinedEndpoint]:
+def memberships(host: Host, container_id: str, *, former: bool = False) -> list[JoinedEndpoint]:
     """Return the container's endpoints with their networks, in the order of their creation.
 
-    Endpoints of an earlier run (phase `FORMER`) are left out, because they are in no sandbox.
+    Without ``former``, endpoints of an earlier run (phase `FORMER`) are left out, because they are in no sandbox.
     """
     with host.store.read() as reader:
-        return _members(reader, container_id)
+        return _members(reader, container_id, former=former)
 
 
-def _members(reader: Reader, container_id: str) -> list[JoinedEndpoint]:
-    endpoints = [e for e in reader.endpoints(container_id=container_id) if e.phase != FORMER]
+def _members(reader: Reader, container_id: str, *, former: bool = False) -> list[JoinedEndpoint]:
+    endpoints = [e for e in reader.endpoints(container_id=container_id) if former or e.phase != FORMER]
     pairs = [(reader.network(e.network_id), e) for e in endpoints]
     return [JoinedEndpoint(network, endpoint) for network, endpoint in pairs if network is not None]
 

@@ -58,7 +58,7 @@ def read_record(image_id: str, config: bytes) -> ImageRecord:
     document = parse_config(config)
     for key in ("author", "comment"):
         text_at(document.get(key), f"{_IN_IMAGE}{key}")
-    for key in ("architecture", "os", "docker_version"):
+    for key in ("architecture", "variant", "os", "docker_version"):
         _printable(key, text_at(document.get(key), f"{_IN_IMAGE}{key}"))
     if (system := document.get("os") or "linux") != "linux":
         raise InvalidArgument(f"cannot load {shown(system)} image on linux")
@@ -269,6 +269,7 @@ def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any
         "Author": config.get("author") or "",
         "Config": _render_config(record, config.get("config") or {}),
         "Architecture": config.get("architecture") or "",
+        **({"Variant": config["variant"]} if config.get("variant") else {}),
         "Os": config.get("os") or "linux",
         "Size": record.size,
         "GraphDriver": {"Data": _layer(record.rootfs), "Name": "overlay2"},

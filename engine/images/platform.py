@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -27,7 +27,9 @@ _ARCHITECTURES = {
     "mips64", "mips64le", "mips64p32", "mips64p32le", "ppc", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64",
     "wasm",
 }  # fmt: skip
-_DEFAULT_VARIANTS = {"arm": "v7", "arm64": "v8"}
+_VARIANT = re.compile(r"v?([0-9]{1,2})(?:\.([0-9]{1,2}))?")
+_DEFAULT_VARIANTS = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
+_LOWEST_VARIANTS = {"amd64": 1, "arm": 5}
 _WHERE = "struct field Index.manifests"
 
 
@@ -49,16 +51,40 @@ class Platform(Struct, frozen=True):
         )  # fmt: skip
 
     def runs(self, other: Platform) -> bool:
-        """Return whether programs for the platform ``other`` run on this platform.
+        """Return whether programs for the platform ``other`` run on this platform (`runnable`).
 
-        A higher variant of an architecture runs programs for a lower variant. If this platform has no variant, it runs
-        all variants. If ``other`` has no architecture, its programs run on every architecture.
+        As in Docker, an image that states no variant runs on all variants of its architecture. An image that states no
+        architecture runs on all architectures.
         """
-        if not other.architecture:
+        if not other.variant and other.architecture in ("", self.architecture):
             return self.system == other.system
-        same = (self.system, self.architecture) == (other.system, other.architecture)
-        usual = _DEFAULT_VARIANTS.get(self.architecture, "v1")
-        return same and (not self.variant or (other.variant or usual) <= self.variant)
+        return any(platform.fits(other) for platform in self.runnable())
+
+    def runnable(self) -> Iterator[Platform]:
+        """Yield the platforms whose programs run on this platform, in the order in which Docker prefers them.
+
+        The order is that of containerd's platforms.Only: the own variant, lower variants, then 32-bit platforms.
+        """
+        yield self
+        usual = _DEFAULT_VARIANTS.get(self.architecture, "")
+        match = _VARIANT.fullmatch(self.variant or usual)
+        if match is not None:
+            for variant in _lower_variants(self.architecture, int(match[1]), int(match[2] or 0)):
+                yield Platform(self.system, self.architecture, variant)
+        if self.architecture == "amd64":
+            yield Platform(self.system, "386")
+        if self.architecture == "arm64":
+            yield from Platform(self.system, "arm", "v8").runnable()
+
+
+def _lower_variants(architecture: str, major: int, minor: int) -> Iterator[str]:
+    """Yield the variants of an architecture whose programs run on its variant ``major``.``minor``, highest first."""
+    if architecture == "arm64":
+        yield from (f"v{major}.{lower}" if lower else f"v{major}" for lower in range(minor - 1, -1, -1))
+        if major == 9:  # Armv9.0-A is based on Armv8.5-A
+            yield from _lower_variants(architecture, 8, minor + 6)
+    elif architecture in _LOWEST_VARIANTS:
+        yield from (f"v{lower}" for lower in range(major - 1, _LOWEST_VARIANTS[architecture] - 1, -1))
 
 
 def this_platform() -> Platform:
@@ -116,9 +142,11 @@ def choose(manifests: Any, requested: Platform) -> Mapping[str, Any]:
     ``manifests`` is the JSON value of the list's field ``manifests``.
     """
     entries = [object_at(e, _WHERE, "v1.Descriptor") for e in list_at(manifests, _WHERE, "[]v1.Descriptor")]
-    for entry in entries:
-        if requested.fits(platform_of(object_at(entry.get("platform"), _WHERE, "v1.Platform"))):
-            return entry
+    platforms = [platform_of(object_at(entry.get("platform"), _WHERE, "v1.Platform")) for entry in entries]
+    for runnable in requested.runnable():
+        for entry, platform in zip(entries, platforms, strict=True):
+            if runnable.fits(platform):
+                return entry
     raise NotFound(f"no matching manifest for {requested} in the manifest list entries")
 
 

@@ -75,12 +75,12 @@ class Pull:
         yield from (_layer_message("Pull complete", digest) for digest in dict(self._layers()))
 
     def check_platform(self, config: Mapping[str, Any]) -> None:
-        """Check that the image is for the requested platform; raises NotFound if not.
+        """Check that the image runs on the requested platform; raises NotFound if not.
 
         ``config`` is the image configuration, which states the image's platform.
         """
         actual = platform_of(config)
-        if not self._platform.fits(actual):
+        if not self._platform.runs(actual):
             raise mismatch(str(self.reference), self._platform, actual)
 
     def _choose_platform(self) -> None:

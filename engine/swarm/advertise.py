@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from drivers.linux import host as linux_host
 from drivers.linux import marked_links
 from drivers.options import whole_number
+from drivers.socket_text import socket_text
 from engine.errors import InvalidArgument
 
 DEFAULT_PORT = 2377
@@ -115,4 +116,5 @@ def source_address_for(host: str, port: int) -> str:
         raise InvalidArgument(f"could not find local IP address: dial udp: lookup {host}: no such host") from error
     except OSError as error:
         reason = str(error.strerror or error).lower()
-        raise InvalidArgument(f"could not find local IP address: dial udp {host}:{port}: connect: {reason}") from error
+        where = socket_text(host, port)
+        raise InvalidArgument(f"could not find local IP address: dial udp {where}: connect: {reason}") from error

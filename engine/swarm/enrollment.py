@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from drivers.socket_text import socket_text
 from engine.cluster.etcd.http import EtcdConnection
 from engine.cluster.keys import MANAGER_NAME
 from engine.errors import EngineError, InvalidArgument, Unavailable
@@ -36,7 +37,7 @@ class Manager(Struct, frozen=True):
     port: int = DEFAULT_PORT
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return socket_text(self.host, self.port)
 
 
 def parse_manager(text: str) -> Manager:

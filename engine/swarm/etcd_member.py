@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from drivers.socket_text import socket_text
 from engine.cluster import keys, membership
 from engine.cluster.etcd import EtcdError, EtcdUnavailable
 from engine.errors import Unavailable
@@ -60,7 +61,7 @@ class EtcdMember(Struct, frozen=True):
 
 def url(address: str, port: int) -> str:
     """Return an https URL, with brackets around an IPv6 address."""
-    return f"https://[{address}]:{port}" if ":" in address else f"https://{address}:{port}"
+    return f"https://{socket_text(address, port)}"
 
 
 def arguments(where: Path, member: EtcdMember) -> list[str]:

@@ -159,6 +159,24 @@ def test_a_present_image_of_another_platform(service):
     service.docker("rmi", "other:1")
 
 
+def test_an_image_for_any_variant_of_this_architecture_gives_no_warning(service):
+    """hawse does not know the variant of the host's processor. A platform that the user gives is compared."""
+    here = f"linux/{architecture()}"
+    config = json.dumps({
+        "created": CREATED, "os": "linux", "architecture": architecture(), "variant": "v9", "config": {"Cmd": ["true"]},
+        "rootfs": {"type": "layers", "diff_ids": [diff_id(LAYER)]},
+    }).encode()  # fmt: skip
+    (service.host.state / "variant.tar").write_bytes(saved(LAYER, config=config, tags=("variant:1",)))
+    service.docker("load", "-i", "variant.tar")
+    for create in (service.docker, service.host.hawse):
+        created = create("create", "variant:1")
+        assert created.stderr == ""
+        service.docker("rm", created.stdout.strip())
+        refused = create("create", "--pull", "never", "--platform", here, "variant:1", check=False)
+        assert refused.stderr.endswith(f"wanted {here}, actual: {here}/v9\n")
+    service.docker("rmi", "variant:1")
+
+
 def test_an_imported_image_is_pruned_only_with_all(service):
     answer = service.ask("POST", "/images/create?fromSrc=-&repo=plain&tag=1", LAYER, **{"Content-Type": "text/plain"})
     image_id = json.loads(answer.body)["status"]

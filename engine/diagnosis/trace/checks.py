@@ -15,6 +15,7 @@ from drivers.errors import DriverError
 from drivers.linux import address_conflict, conntrack, link, listeners, path_lookup, sysctl
 from drivers.linux.features import all_ips, mac_of, mtu_of, port_state
 from drivers.model import IPAddress
+from drivers.socket_text import socket_text
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of
@@ -358,9 +359,10 @@ class Checks:
             from_here = source_address is None or flow.source == source_address.packed
             if flow.answering != path.inner_address.packed and from_here:
                 client, old = (ip_address(packed) for packed in (flow.source, flow.answering))
-                detail = f"the flow from {client} to {path.address}:{path.port} still leads to {old}"
+                where = socket_text(path.address, path.port)
+                detail = f"the flow from {client} to {where} still leads to {old}"
                 fix = f"delete it: conntrack -D -p udp --orig-dst {path.address} --dport {path.port}"
-                what = f"flow {client} to {path.address}:{path.port}/udp"
+                what = f"flow {client} to {where}/udp"
                 yield Culprit("conntrack-stale", what, "host", detail, fix)
 
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from drivers.linux import listeners, path_lookup
 from drivers.linux.host import interface_addresses
 from drivers.model import IPAddress
+from drivers.socket_text import socket_text
 from engine.diagnosis.trace import direct_access
 from engine.diagnosis.trace.model import Culprit, CulpritFound
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
@@ -340,7 +341,7 @@ class Destinations:
         """
         member = self._records.joined(endpoint)
         network, name, inner = member.network, self._records.name_of(member), _inner_port(binding, target.port)
-        sockets = " or ".join(_socket(str(a), inner) for a in addresses(endpoint))
+        sockets = " or ".join(socket_text(a, inner) for a in addresses(endpoint))
         detail = f"network {network.name} of {name} has a gateway mode that publishes no port on the host"
         what, fix = f"port {target.port}/{target.protocol} of {name}", f"use the container's own address: {sockets}"
         return Culprit("not-published", what, "host", detail, fix)
@@ -354,10 +355,10 @@ class Destinations:
         reaches none of the addresses on which the port is published.
         """
         service = f"{port}/{published[0][1].protocol}"
-        places = ", ".join(dict.fromkeys(_socket(b.host_ip, port) for _, b in published))
+        places = ", ".join(dict.fromkeys(socket_text(b.host_ip, port) for _, b in published))
         apart = f"not on {asked}" if asked is not None else f"which {self._source} does not reach"
         usable = next(filter(None, (self._host_address(b) for _, b in published)), None)
-        fix = f"use {_socket(str(usable), port)}" if usable is not None else self._republishing(port, published)
+        fix = f"use {socket_text(usable, port)}" if usable is not None else self._republishing(port, published)
         detail = f"port {service} is published, but only on {places}, {apart}"
         return Culprit("published-elsewhere", f"port {service} on {places}", "host", detail, fix)
 
@@ -375,7 +376,7 @@ class Destinations:
         if any(e.container_id != endpoint.container_id or _inner_port(b, port) != inner for e, b in published):
             return f"publish it on one more address: hawse publish {name} -p ADDRESS:{port}:{service}"
         kept = [
-            f"{_socket(b.host_ip, b.host_port + inner - b.port)}:{service}"
+            f"{b.host_socket(inner)}:{service}"
             for e in self._records.endpoints
             for b in e.ports
             if e.container_id == endpoint.container_id and b.protocol == binding.protocol
@@ -401,10 +402,6 @@ def _shut(container: ContainerRecord, member: JoinedEndpoint, target: Target) ->
         detail = f"{container.name} has no address that machines outside can ping"
         fix = "publish the ports they need"
     return Culprit("not-published", service, "host", detail, fix)
-
-
-def _socket(host_ip: str, port: int) -> str:
-    return f"[{host_ip}]:{port}" if ":" in host_ip else f"{host_ip}:{port}"
 
 
 def _inner_port(binding: PortRecord, host_port: int) -> int:

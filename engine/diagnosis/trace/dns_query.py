@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from drivers.linux.probes import PortsExhausted
 from drivers.model import IPAddress
+from drivers.socket_text import socket_text
 from engine.dns import wire
 
 TIMEOUT_SECONDS = 1.5
@@ -49,7 +50,7 @@ def ask(server: str, name: str, timeout: float = TIMEOUT_SECONDS) -> Reply:
                     pending.remove(number)
                     replies.append(Reply(data[3] & 15, tuple(_addresses(data))))
         except BlockingIOError:  # EAGAIN of connect(2): no source port is free
-            raise PortsExhausted("udp", f"{server}:{wire.PORT}") from None
+            raise PortsExhausted("udp", socket_text(server, wire.PORT)) from None
         except OSError:
             return Reply(-1)
     return _joined(replies) if replies else Reply(-1)

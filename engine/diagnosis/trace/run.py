@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from drivers.firewall import standby_table
 from drivers.linux.probes import PortsExhausted
 from drivers.model import IPAddress
+from drivers.socket_text import socket_text
 from engine.containers import adopted
 from engine.diagnosis.trace import parent_link, probing, rules, source, source_ports, translation_rules
 from engine.diagnosis.trace.destination import Destinations
@@ -171,8 +172,8 @@ class _Tracer:
         if path.source.interface:
             self._log.add(f"interface {path.source.interface}", "host", "where packets from outside arrive")
         if path.binding is not None:
-            inner = f"{path.inner_address}:{path.inner_port}"
-            self._log.add(f"published port {path.address}:{path.port}/{path.protocol}", "host", f"leads to {inner}")
+            published, inner = socket_text(path.address, path.port), socket_text(path.inner_address, path.inner_port)
+            self._log.add(f"published port {published}/{path.protocol}", "host", f"leads to {inner}")
         if path.target_member is not None and path.target is not None:
             same = path.source_member is not None and path.source_member.network.id == path.target_member.network.id
             self._describe_member(path.target, path.target_member, to=True, same=same)

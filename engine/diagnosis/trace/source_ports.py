@@ -15,6 +15,7 @@ from drivers.firewall.packets import Packet
 from drivers.firewall.rule_reading import SOURCES, find_statements, read
 from drivers.linux import conntrack, path_lookup, sysctl
 from drivers.linux import source_ports as ports
+from drivers.socket_text import socket_text
 from engine.diagnosis.trace import rules
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import EXTERNAL, PacketPath
@@ -47,7 +48,7 @@ def of_sockets(path: PacketPath) -> Culprit | None:
     use = path.source.inside(partial(ports.use, (path.address, path.port)))
     if (use.tcp if path.protocol == "tcp" else use.udp) < use.available:
         return None
-    return of_programs(path.source, path.protocol, f"{path.address}:{path.port}")
+    return of_programs(path.source, path.protocol, socket_text(path.address, path.port))
 
 
 def of_ranges(path: PacketPath) -> Culprit | None:
@@ -76,7 +77,7 @@ def of_ranges(path: PacketPath) -> Culprit | None:
 
 
 def _of_rule(path: PacketPath, what: str, where: str, rule: str) -> Culprit:
-    target = f"{path.address}:{path.port}"
+    target = socket_text(path.address, path.port)
     detail = f"the translation of source addresses has no free port for {target}, so the kernel drops the probe"
     fix = f"give it more ports, or end connections: conntrack -L -p {path.protocol} --orig-dst {path.address}"
     return Culprit(KIND, what, where, f"{detail}: {rule}" if rule else detail, fix)

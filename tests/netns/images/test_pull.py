@@ -115,16 +115,17 @@ def test_a_terminal_shows_bars_and_bad_names_are_refused(registry):
 def test_a_pull_takes_the_manifest_of_the_requested_platform(registry):
     host, name = registry.host, f"{REGISTRY}/many"
     listed = []
-    for number, machine in enumerate(("amd64", "arm64", "riscv64")):
+    for number, platform in enumerate(("amd64", "arm64", "riscv64", "arm/v6")):
+        machine, _, variant = platform.partition("/")
         layer = make_tar(("machine", machine.encode()))
         config = json.dumps({
-            "created": CREATED, "os": "linux", "architecture": machine, "config": {},
+            "created": CREATED, "os": "linux", "architecture": machine, "variant": variant, "config": {},
             "rootfs": {"type": "layers", "diff_ids": [diff_id(layer)]},
         }).encode()  # fmt: skip
         digest = registry.push(saved(layer, config=config, tags=(f"m:{number}",)), f"many:{machine}")
         size = len(host.run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{name}:{machine}").stdout)
         listed.append({
-            "digest": digest, "size": size, "platform": {"os": "linux", "architecture": machine},
+            "digest": digest, "size": size, "platform": {"os": "linux", "architecture": machine, "variant": variant},
             "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
         })  # fmt: skip
     kind = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -132,6 +133,8 @@ def test_a_pull_takes_the_manifest_of_the_requested_platform(registry):
     shown = host.hawse("pull", "--platform", "linux/arm64", name).stdout
     assert f"\nDigest: {digest}\n" in shown
     assert host.hawse("image", "inspect", "-f", "{{.Architecture}}", name).stdout == "arm64\n"
+    host.hawse("pull", "--platform", "linux/arm/v7", name)
+    assert host.hawse("image", "inspect", "-f", "{{.Architecture}}/{{.Variant}}", name).stdout == "arm/v6\n"
     absent = host.hawse("pull", "--platform", "linux/s390x", name, check=False)
     assert absent.stderr.endswith("no matching manifest for linux/s390x in the manifest list entries\n")
     other = host.hawse("pull", "--platform", "linux/s390x", f"{name}:amd64", check=False)

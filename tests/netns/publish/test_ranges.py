@@ -134,6 +134,20 @@ def test_one_of_several_host_ports_of_a_port_is_unpublished(world, ranged):
     assert "\n90/tcp" not in world.hawse("port", "web")
 
 
+def test_a_setting_with_a_choice_is_unpublished_as_it_was_published(world, ranged):
+    settings = ["--network", "dual", "-p", "8400-8410:80"]
+    world.containers(first=settings)
+    world.containers(second=[*settings, "-p", "8409:80"])
+    assert "80/tcp -> 0.0.0.0:8401" in world.hawse("port", "second")
+    world.hawse("unpublish", "second", "-p", "8400-8410:80")
+    assert world.hawse("port", "second").splitlines() == ["80/tcp -> 0.0.0.0:8409", "80/tcp -> [::]:8409"]
+    assert world.silent(world.question(world.peer.path, HOST, 8401))
+    world.hawse("stop", "-t", "0", "first")
+    world.hawse("unpublish", "first", "8400-8410:80")
+    assert world.hawse("inspect", "-f", "{{.HostConfig.PortBindings}}", "first") == "map[]"
+    world.hawse("rm", "-f", "first", "second")
+
+
 def test_a_restart_publishes_the_ports_that_were_not_unpublished(world, ranged):
     """The container has two ranges for one port, and two equal settings for another."""
     settings = ["-p", "8100-8110:80", "-p", "9100-9110:80", "-p", "81", "-p", "81"]

@@ -256,6 +256,11 @@ def test_all_source_ports_of_a_container_are_in_use(lab):
         # Programs reach other targets, because TCP connections to different targets share a port.
         for target in ("192.168.99.99:91", "web:53/udp", "web"):
             assert lab.trace("db", target)["reachable"] is True
+    with two_ports(lab, 40002), two_connections(lab, "tcp", "fd31::2", 80):
+        for flags in ((), ("--dry",)):
+            detail = lab.trace(*flags, "db", "[fd31::2]:80")["culprit"]["detail"]
+            assert detail.startswith("db has no free TCP source port for [fd31::2]:80: ")
+        assert "(TCP to [fd31::2]:80)" in faults_of_doctor(lab, "container db")
     with two_ports(lab, 40010), two_connections(lab, "udp", "172.31.0.2", 53):
         for target in ("172.31.0.2:53/udp", "web"):
             assert fault(lab, "db", target) == ("ports-exhausted", "UDP source ports of db")

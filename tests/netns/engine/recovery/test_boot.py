@@ -181,3 +181,18 @@ def test_a_namespace_that_is_created_later_is_reported_and_then_connected(host, 
     run(host, "new", "--network", "app")
     named.__init__(named.name)
     until(lambda: addresses(host, "app").items() >= before.items())  # the agent has connected the namespace again
+
+
+def test_a_port_that_is_kept_for_the_next_run_can_be_unpublished(host, named):
+    name = f"netns:{named.name}"
+    host.hawse("network", "create", "app")
+    host.hawse("network", "connect", "app", name)
+    host.hawse("publish", name, "8080:80", "8100-8110:81", "82")
+    chosen = host.hawse("port", name, "82").stdout.splitlines()[0].rpartition(":")[2]
+    reboot(host)
+    named.delete()
+    host.hawse("system", "boot")
+    host.hawse("unpublish", name, "0.0.0.0:8080:80", "8100:81", f"{chosen}:82")
+    run(host, "new", "--network", "app", "-p", "0.0.0.0:8080:80", "-p", f"{chosen}:82")  # these are free now
+    named.__init__(named.name)
+    until(lambda: host.hawse("port", name).stdout == "80/tcp -> [::]:8080\n")

@@ -103,6 +103,7 @@ def test_published_ports_have_the_names_of_their_containers(complete, store, tmp
     with SqliteStore(tmp_path / "root" / "hawse.db").write() as tx:
         tx.put_endpoint(EndpointRecord(f"{9:064x}", f"{2:064x}", f"{1:064x}", "", phase="live", ports=published))
     assert complete("published-ports", "0") == ["8080\tweb", "53/udp\tweb"]
+    assert complete("ports", "1", "web") == ["80/tcp\t0.0.0.0:8080", "53/udp\t[::]:53"]
 
 
 def test_containers_are_described_by_image_and_state(complete, store):

@@ -22,5 +22,5 @@ def test_which_connections_in_time_wait_count(monkeypatch, reuse, loopback, lan)
     monkeypatch.setattr(listeners, "sockets", lambda file: sockets if file == "tcp" else [])
     monkeypatch.setattr(source_ports.sysctl, "read", (SYSCTLS | {"net/ipv4/tcp_tw_reuse": reuse}).get)
     assert source_ports.use(LOOPBACK).tcp == loopback
-    assert source_ports.use((ip_address("::1"), 80)).tcp == loopback
+    assert source_ports.use((ip_address("::1"), 80)) == (10, 0, loopback, "[::1]:80")
     assert source_ports.use(LAN).tcp == lan

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from cli.options.ports import parse_port_spec
 from engine.containers import port_settings
 from engine.errors import NotFound
 from engine.model import PortRecord, PortSpec
+from engine.ports.allocation import HostAddressing, PortConflict, allocate_ports
+from tests.unit.engine.ports.test_allocation import Cursor, Kernel
 
 WILDCARDS = ("0.0.0.0", "::")
 
@@ -29,9 +33,9 @@ def records(*texts: str, addresses: tuple[str, ...] = WILDCARDS) -> list[PortRec
 def unpublished(specs: list[PortSpec], published: list[PortRecord], *texts: str) -> set[PortSpec]:
     """Return the settings after one ``unpublish`` for each text."""
     for text in texts:
-        (requested,) = settings(text)
-        specs = list(port_settings.without("web", specs, requested, published))
-        published = port_settings.closed(published, requested, specs)[1]
+        for requested in port_settings.with_chosen_ports(specs, *settings(text), published):
+            specs = list(port_settings.without("web", specs, requested, published))
+            published = port_settings.closed(published, requested, specs)[1]
     return set(specs)
 
 
@@ -80,12 +84,15 @@ def test_the_settings_publish_exactly_the_ports_that_are_left(published, steps):
         ("192.0.2.1:8000:80", "192.0.2.1:8000:80"),
         ("127.0.0.1::80-81", "127.0.0.1:81"),
         ("0.0.0.0:8000-8001:80-81", "0.0.0.0:8000-8001:81"),
+        ("[::1]:8000:80", "[::1]:8000:80"),
+        ("8000-8010:80", "8000-8010:80"),
     ],
 )
 def test_a_port_that_is_not_published_at_the_address_is_refused(text, missing):
     published = ["8000:80", "127.0.0.1:9000:80", "8001:82"]
-    with pytest.raises(NotFound, match=rf"^No public port '{missing}/tcp' published for web$"):
+    with pytest.raises(NotFound) as refused:
         port_settings.without("web", settings(*published), *settings(text), records(*published))
+    assert str(refused.value) == f"No public port '{missing}/tcp' published for web"
 
 
 def test_without_published_ports_the_text_of_the_settings_decides():
@@ -117,6 +124,84 @@ def test_a_range_has_the_lowest_of_the_chosen_ports():
     held = records("32768:80", "32000:80")
     assert unpublished(specs, held, "32768:80") == {ranged}
     assert unpublished(specs, held, "32000:80") == {free}
+
+
+@pytest.mark.parametrize(
+    ("published", "text", "left"),
+    [
+        (["8003:80", "8005:80"], "8000-8010:80", ["8005:80"]),
+        (["8003:80", "8005:80"], "[::]:8000-8010:80", ["0.0.0.0:8000-8010:80", "8005:80"]),
+        ([], "8000-8010:80", ["8005:80"]),
+    ],
+    ids=["running", "at one address", "stopped"],
+)
+def test_a_setting_with_a_choice_is_removed_as_it_was_published(published, text, left):
+    specs = settings("8000-8010:80", "8005:80")
+    assert unpublished(specs, records(*published), text) == set(settings(*left))
+    for other in ("8000-8009:80", "8001-8011:80", "127.0.0.1:8000-8010:80"):
+        with pytest.raises(NotFound):
+            unpublished(specs, records(*published), other)
+
+
+def test_a_range_that_several_settings_have_means_each_of_them():
+    specs = settings("127.0.0.1:8000-8010:80", "127.0.0.2:8000-8010:80", "127.0.0.2:8001:80")
+    held = records("127.0.0.1:8001:80", "127.0.0.2:8002:80", "127.0.0.2:8001:80")
+    assert unpublished(specs, held, "127.0.0.2:8000-8010:80") == {specs[0], specs[2]}
+    assert unpublished(specs, held, "8000-8010:80") == {specs[2]}
+
+
+def explains(specs: list[PortSpec], published: set[tuple[str, int]]) -> bool:
+    """Return whether hawse can have chosen exactly the host ports ``published`` for the settings ``specs``."""
+    if not specs:
+        return not published
+    addresses = (specs[0].host_ip,) if specs[0].host_ip else WILDCARDS
+    allowed = {port for _, port in published if not specs[0].host_ports or port in specs[0].host_ports}
+    owns = ({(address, port) for address in addresses} for port in allowed)
+    return any(own <= published and explains(specs[1:], published - own) for own in owns)
+
+
+def random_settings(random: Random) -> tuple[list[PortSpec], list[PortRecord]]:
+    """Return two to four settings whose ranges overlap, and the published ports.
+
+    hawse has chosen ports from some of the ranges before. Therefore a range may not have its lowest port.
+    """
+    address, ranges = random.choice(("", "0.0.0.0:", "[::]:")), []
+    for _ in range(random.randint(2, 4)):
+        first = random.randint(8000, 8005)
+        ranges.append(f"{address}{first}-{first + random.randint(1, 5)}:80")
+    specs, cursor = settings(*ranges), Cursor()
+    for spec in specs[: random.randint(0, 4)]:
+        for host_ip in (spec.host_ip,) if spec.host_ip else WILDCARDS:
+            cursor.move("tcp", host_ip, spec.host_ports, random.choice(spec.host_ports))
+    try:
+        return specs, allocate_ports(specs, [], HostAddressing(Kernel()), cursor)
+    except PortConflict:  # a range is full
+        return random_settings(random)
+
+
+def test_after_each_unpublish_the_settings_explain_the_ports_that_are_left():
+    random = Random(1)
+    for _ in range(1000):
+        specs, held = random_settings(random)
+        while held:
+            (requested,) = settings(f"{random.choice(held).host_port}:80")
+            specs = list(port_settings.without("web", specs, requested, held))
+            held = port_settings.closed(held, requested, specs)[1]
+            assert explains(specs, {(port.host_ip, port.host_port) for port in held})
+
+
+@pytest.mark.parametrize(
+    ("published", "chosen", "text", "left"),
+    [
+        (["8001-8006:80", "8005-8008:80"], ["8006:80", "8007:80"], "8007:80", "8001-8006:80"),
+        (["8005-8009:80", "8003-8008:80"], ["8007:80", "8009:80"], "8007:80", "8005-8009:80"),
+        (["8005-8009:80", "0.0.0.0:8005-8008:80"], ["8005:80", "0.0.0.0:8008:80"], "8005:80", "0.0.0.0:8005-8008:80"),
+        (["8004-8006:80", "[::]:8003-8005:80"], ["8005:80", "[::]:8004:80"], "8005:80", "[::]:8003-8005:80"),
+    ],
+)
+def test_a_port_is_that_of_a_setting_which_leaves_the_others_a_port(published, chosen, text, left):
+    """In each case, a range does not have its lowest port, because hawse chose that port last."""
+    assert unpublished(settings(*published), records(*chosen), text) == set(settings(left))
 
 
 def test_chosen_ports_of_a_range_of_container_ports_are_unpublished_one_by_one():

@@ -36,6 +36,7 @@ HOSTILE = {
     "windows": (image(os="windows"), "cannot load windows image on linux"),
     "system with escapes": (image(os=ESCAPE), "has control characters"),
     "architecture with escapes": (image(architecture=ESCAPE), "has control characters"),
+    "variant with escapes": (image(variant=ESCAPE), "has control characters"),
     "author of another type": (image(author=5), "struct field Image.V1Image.author of type string"),
     "config of another type": (
         image(config=5),
@@ -128,6 +129,13 @@ def test_times_of_genuine_images(created, shown, seconds):
     record = read_record(ID, document)
     assert to_seconds(record.created) == pytest.approx(seconds, abs=1e-6)
     assert render_inspect(record, parse_config(document))["Created"] == shown
+
+
+@pytest.mark.parametrize(("variant", "shown"), [("v6", {"Variant": "v6"}), ("", {}), (None, {})])
+def test_the_variant_is_shown_only_if_there_is_one(variant, shown):
+    document = image(architecture="arm", variant=variant)
+    rendered = render_inspect(read_record(ID, document), parse_config(document))
+    assert {key: rendered[key] for key in rendered if key == "Variant"} == shown
 
 
 def test_genuine_values_are_taken_over():

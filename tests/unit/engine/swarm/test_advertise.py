@@ -48,6 +48,13 @@ def test_a_manager_s_name_that_cannot_be_encoded_for_dns_does_not_exist(host):
     assert str(raised.value) == f"could not find local IP address: dial udp: lookup {host}: no such host"
 
 
+def test_a_manager_s_ipv6_address_is_in_brackets():
+    """The kernel connects to no link-local address without an interface."""
+    with pytest.raises(InvalidArgument) as raised:
+        advertise.source_address_for("fe80::1", 2377)
+    assert str(raised.value) == "could not find local IP address: dial udp [fe80::1]:2377: connect: invalid argument"
+
+
 @pytest.mark.parametrize(
     ("text", "address", "port"),
     [
