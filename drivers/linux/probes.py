@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from drivers.linux import echo, link
+from drivers.linux import echo
 from drivers.model import IPAddress
 from drivers.socket_text import socket_text
 
@@ -75,15 +75,16 @@ class Tuple(Struct, frozen=True):
 
 
 class TunnelFlow(Struct, frozen=True):
-    """The VXLAN packets to and from the host ``other``, as a flow that can be traced like a probe (`Tuple`)."""
+    """The packets of a tunnel (UDP, to ``port``) to and from the host ``other``, traceable like a probe (`Tuple`)."""
 
     other: IPAddress
+    port: int
     protocol_name: str = "udp"
 
     def nft_matches(self) -> list[str]:
-        """Return the nftables matches for VXLAN packets to the host and from the host, in this order."""
+        """Return the nftables matches for the tunnel's packets to the host and from the host, in this order."""
         family = "ip" if self.other.version == 4 else "ip6"
-        return [f"udp dport {link.VXLAN_PORT} {family} {end} {self.other}" for end in ("daddr", "saddr")]
+        return [f"udp dport {self.port} {family} {end} {self.other}" for end in ("daddr", "saddr")]
 
     def is_reply(self, transport: bytes) -> bool:
         """Return False, because the transport header does not show the direction."""

@@ -6,7 +6,7 @@ No function replaces or removes a route by its destination alone; the caller nam
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from socket import AF_INET, AF_INET6, AF_UNSPEC
 from typing import Any
@@ -17,13 +17,15 @@ from pyroute2.netlink.rtnl import RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from drivers.linux import sysctl
+from drivers.linux.attributes import read
 from drivers.linux.errors import kernel_errors
 from drivers.linux.link import index
 from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import SANDBOX_LIMIT, Attributes, decode, dump, encode
 from drivers.model import IPAddress, IPInterface, IPNetwork
 
-PREFIX_LENGTH, TABLE = 1, 4  # offsets in a message about a route (rtnetlink(7)): rtm_dst_len, rtm_table
+FAMILY, PREFIX_LENGTH, TABLE = 0, 1, 4  # offsets in struct rtmsg (rtnetlink(7)): rtm_family, rtm_dst_len, rtm_table
+ROUTE_BYTES, DESTINATION = 12, 1  # size of struct rtmsg; attribute RTA_DST
 CLONED = 0x200  # kernel flag RTM_F_CLONED: a cached copy of another route
 MAIN_TABLE = 254
 BOOT = 3  # RTPROT_BOOT, the protocol of routes set by hand; `ip route` does not print this protocol
@@ -36,9 +38,9 @@ KERNEL, KERNEL_METRIC6 = 2, 256  # RTPROT_KERNEL; the metric of IPv6 routes that
 FIB_MATCH = 0x2000  # request flag RTM_F_FIB_MATCH: return the matching route
 UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)
 UNIVERSE, LINK_SCOPE, NOWHERE = 0, 253, 255
-UNICAST = 1
+UNICAST, ANY_TYPE = 1, 0  # RTN_UNICAST, RTN_UNSPEC
 FAMILIES = {4: AF_INET, 6: AF_INET6}
-VERSIONS = {family: version for version, family in FAMILIES.items()}
+VERSIONS: dict[int, int] = {family: version for version, family in FAMILIES.items()}
 ANYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 USUAL_METRIC = {4: 0, 6: 1024}  # metric that the kernel sets if a route is added without a metric, by IP version
 HIGHEST_METRIC = (1 << 32) - 1
@@ -64,13 +66,21 @@ def widest(session: Session) -> list[Route]:
     Root in a sandbox can add any number of routes. Therefore other routes are not kept in memory, and `KernelError` is
     raised if there are more than `SANDBOX_LIMIT` routes to return.
     """
-    with kernel_errors("list", "routes"):  # AF_UNSPEC requests routes of IPv4 and IPv6
-        messages = dump(session, RTM_GETROUTE, rtmsg, is_kept=_is_wide, limit=SANDBOX_LIMIT, family=AF_UNSPEC)
-    return list(_widest(messages))
+    return _routes(session, lambda body: body[PREFIX_LENGTH] <= 1)
 
 
-def _is_wide(body: bytes) -> bool:
-    return body[PREFIX_LENGTH] <= 1 and body[TABLE] == MAIN_TABLE
+def covering(session: Session, addresses: Collection[IPAddress]) -> list[Route]:
+    """Return the routes whose destination contains one of ``addresses``, in the order in which the kernel prefers them.
+
+    Raises `KernelError` if there are more than `SANDBOX_LIMIT` such routes.
+    """
+
+    def covers(body: bytes) -> bool:
+        start, length = read(body, ROUTE_BYTES).get(DESTINATION), body[PREFIX_LENGTH]
+        destination = ip_network((start, length)) if start else ANYWHERE[VERSIONS[body[FAMILY]]]
+        return any(address in destination for address in addresses)
+
+    return sorted(_routes(session, covers), key=lambda route: (-route.destination.prefixlen, route.metric))
 
 
 def add(session: Session, route: Route, *, replacing: bool = False) -> None:
@@ -83,9 +93,9 @@ def add(session: Session, route: Route, *, replacing: bool = False) -> None:
 
 
 def remove(session: Session, route: Route) -> None:
-    """Remove exactly this route; idempotent."""
+    """Remove exactly this route, which may also refuse packets; idempotent."""
     with kernel_errors("remove route to", str(route.destination), ignore=(errno.ESRCH, errno.ENODEV)):
-        session.request(RTM_DELROUTE, _body(route, scope=NOWHERE))
+        session.request(RTM_DELROUTE, _body(route, scope=NOWHERE, kind=ANY_TYPE))
 
 
 def link_default(version: int, link_index: int) -> Route:
@@ -152,12 +162,25 @@ def add_connected(session: Session, interface: IPInterface, link_index: int) -> 
         session.request(RTM_NEWROUTE, body, NLM_F_CREATE | NLM_F_EXCL)
 
 
-def _widest(messages: Iterable[Any]) -> Iterator[Route]:
+def _routes(session: Session, is_kept: Callable[[bytes], bool]) -> list[Route]:
+    """Return the routes of the main table, of IPv4 and IPv6, for which ``is_kept`` returns True.
+
+    ``is_kept`` gets the body of the kernel's message about the route. Routes for one type of service are left out.
+    Raises `KernelError` if there are more than `SANDBOX_LIMIT` routes to return.
+    """
+
+    def is_main(body: bytes) -> bool:
+        return body[FAMILY] in VERSIONS and body[TABLE] == MAIN_TABLE and is_kept(body)
+
+    with kernel_errors("list", "routes"):  # AF_UNSPEC requests routes of IPv4 and IPv6
+        messages = dump(session, RTM_GETROUTE, rtmsg, is_kept=is_main, limit=SANDBOX_LIMIT, family=AF_UNSPEC)
+    return list(_decoded(messages))
+
+
+def _decoded(messages: Iterable[Any]) -> Iterator[Route]:
     for message in messages:
         family, length = message["family"], message["dst_len"]
-        if family not in VERSIONS or length > 1 or message["tos"]:
-            continue
-        if message["table"] != MAIN_TABLE or message["flags"] & CLONED:
+        if message["tos"] or message["flags"] & CLONED:
             continue
         start = message.get_attr("RTA_DST") or ANYWHERE[VERSIONS[family]].network_address
         gateway = message.get_attr("RTA_GATEWAY")
@@ -170,8 +193,8 @@ def _widest(messages: Iterable[Any]) -> Iterator[Route]:
         )
 
 
-def _body(route: Route, *, scope: int | None = None) -> bytes:
-    """Return the body of a netlink message about a route.
+def _body(route: Route, *, scope: int | None = None, kind: int = UNICAST) -> bytes:
+    """Return the body of a netlink message about a route of the type ``kind`` (RTN_*).
 
     If no ``scope`` is given, the function derives the route's scope from the route's next hop.
     """
@@ -180,15 +203,21 @@ def _body(route: Route, *, scope: int | None = None) -> bytes:
     attributes: list[tuple[str, object]] = [("RTA_PRIORITY", route.metric)]
     if route.gateway is not None:
         attributes.append(("RTA_GATEWAY", str(route.gateway)))
-    return _message(route.destination, route.link, attributes, scope=scope, protocol=route.protocol)
+    return _message(route.destination, route.link, attributes, scope=scope, protocol=route.protocol, kind=kind)
 
 
 def _message(
-    destination: IPNetwork, link_index: int, attributes: Attributes = (), *, scope: int, protocol: int = BOOT
+    destination: IPNetwork,
+    link_index: int,
+    attributes: Attributes = (),
+    *,
+    scope: int,
+    protocol: int = BOOT,
+    kind: int = UNICAST,
 ) -> bytes:
     """Return the body of a route message for the main table, with the given ``scope`` and ``protocol`` number.
 
-    ``link_index`` is the outgoing link; 0 leaves it unset.
+    ``link_index`` is the outgoing link; 0 leaves it unset. ``kind`` is the route's type (RTN_*).
     """
     fields = {"family": FAMILIES[destination.version], "dst_len": destination.prefixlen, "scope": scope}
     chosen = [("RTA_TABLE", MAIN_TABLE), *attributes]
@@ -196,4 +225,4 @@ def _message(
         chosen.append(("RTA_DST", str(destination.network_address)))
     if link_index:
         chosen.append(("RTA_OIF", link_index))
-    return encode(rtmsg, chosen, table=MAIN_TABLE, proto=protocol, type=UNICAST, **fields)
+    return encode(rtmsg, chosen, table=MAIN_TABLE, proto=protocol, type=kind, **fields)

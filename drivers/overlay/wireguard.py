@@ -16,6 +16,7 @@ import subprocess
 import time
 from hashlib import sha256
 from ipaddress import ip_interface
+from itertools import takewhile
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -25,6 +26,7 @@ from drivers.errors import DriverError, KernelError, Unsupported
 from drivers.linux import address, libnftables, link, netns, recording, route
 from drivers.linux.link import VXLAN_PORT
 from drivers.linux.netlink import Session, session
+from drivers.linux.route import Route
 from drivers.model import MTU, Difference, NetworkSpec, Sandbox
 from drivers.overlay.wireguard_config import WireguardConfig
 
@@ -123,12 +125,15 @@ class Tunnel:
             differences.append(Difference("missing", "tunnel", what))
         if route.link_default(config.address.version, interface.index) not in route.widest(there):
             differences.append(Difference("missing", "tunnel", "the default route through the encrypting interface"))
-        return differences
+        return differences + [
+            Difference("unexpected", "tunnel", f"a route to {other.destination} past the encrypting interface")
+            for other in _diverting(there, config, interface.index)
+        ]
 
     def set_up(self, config: WireguardConfig, mtu: int) -> None:
         """Give the interface its keys, peers, address, MTU and default route, and bring it up; idempotent.
 
-        The default route replaces another program's default route.
+        Removes other programs' routes that the kernel prefers for packets to a peer.
         """
 
         def configure(there: Session) -> None:
@@ -136,6 +141,8 @@ class Tunnel:
             link.change(there, index, mtu=mtu)
             address.add(there, index, ip_interface(config.address))
             link.change(there, index, state="up")
+            for other in _diverting(there, config, index):
+                route.remove(there, other)
             route.add(there, route.link_default(config.address.version, index), replacing=True)
 
         self.synchronise(config)
@@ -227,3 +234,13 @@ class Tunnel:
 
     def _refused(self, why: str) -> Unsupported:
         return Unsupported(f"network {self.network.name} is encrypted and can't come up: {why}")
+
+
+def _diverting(there: Session, config: WireguardConfig, index: int) -> list[Route]:
+    """Return the routes that the kernel uses for packets to a peer, instead of the tunnel's default route.
+
+    Routes that lead out of the tunnel's interface too are left out. ``index`` is the index of this interface.
+    """
+    default = route.link_default(config.address.version, index)
+    preferred = takewhile(lambda each: each != default, route.covering(there, config.tunnels))
+    return [each for each in preferred if each.link != index]

@@ -44,8 +44,11 @@ class SwitchLinks:
             if self._devices != devices:
                 self._sysctls.watch(self._devices.values())
             return concerned
-        if change.kind == "route":  # a new default route may have replaced the route through an encrypted tunnel
-            return None if change.prefix else self._network
+        if change.kind == "route":
+            # A default route may have replaced that of an encrypted tunnel. The kernel may prefer any new IPv4 route,
+            # because the hosts' addresses in the tunnel are IPv4.
+            is_new = not change.gone and len(change.address) == 4
+            return self._network if is_new or not change.prefix else None
         is_lost = change.kind == "neighbor" or (change.kind == "address" and change.gone)
         return self._network if is_lost else None
 

@@ -26,8 +26,7 @@ def verify(host: Host, prepare: Callable[[], object], reference: str, *, fix: bo
     """Return one line for each difference of a network, or of its containers, from the records.
 
     ``reference`` is the network's name or id. With ``fix``, the differences are repaired. ``prepare`` makes the host
-    ready for changes, as every changing command does. It is also called without ``fix`` if the network is a cluster
-    network.
+    ready for changes, as every changing command does. Without ``fix``, nothing is changed, and `prepare` is not called.
 
     A cluster network is also compared with the cluster's store. This host may have no record of a cluster network that
     none of its containers uses. Then only the cluster's store is compared.
@@ -37,7 +36,8 @@ def verify(host: Host, prepare: Callable[[], object], reference: str, *, fix: bo
     is_recorded = bool(matches)
     record = pick_network(matches or swarm_verify.find(host, reference), reference)
     if swarm_verify.spans_hosts(host, record):
-        prepare()
+        if fix:
+            prepare()
         local = _local(host, record, fix=fix) if is_recorded else []
         return [*swarm_verify.verify(host, record, fix=fix), *local]
     differences = _local(host, record, fix=False)

@@ -19,7 +19,7 @@ from engine.agent.client import notify
 from engine.api import SwarmInit, SwarmJoin
 from engine.cluster import endpoint_sync, keys, local_networks, node_operations, shared_networks
 from engine.cluster import membership as memberships
-from engine.cluster.etcd import Client, absent, delete, put, unchanged
+from engine.cluster.etcd import Client, absent, delete, none_since, put, unchanged
 from engine.cluster.membership import connected, managing
 from engine.cluster.model import MANAGER, AdmittedHost, Cluster, ClusterMembership, Cursor, Tokens, new_id
 from engine.cluster.network_request import new_record
@@ -50,6 +50,14 @@ CREATING, JOINING = "creating.json", "joining.json"
 
 A failed command, or the next init or join, then deletes the records of this host from the etcd store.
 """
+HELD = (
+    "the store holds a cluster already: join it with a token from one of its managers "
+    f"(a cluster without managers is deleted by: etcdctl del --prefix {keys.BASE})"
+)
+LEFT = (
+    "an incomplete swarm init may have left records in the store {}, which cannot be deleted now: {} "
+    "(try again when the store answers; to leave the records there: rm {})"
+)
 WITHDRAWAL_TIMEOUT_SECONDS = 5.0
 """Maximum seconds to wait for the etcd member of an incomplete join."""
 MEMBERSHIP_LOCK = ("cluster", "membership")
@@ -144,8 +152,6 @@ def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster:
     ``where`` is the new directory of the cluster's files, which is first renamed to `membership.directory`. Returns the
     membership with this host's WireGuard key.
     """
-    if membership.external:
-        _write(where, {CREATING: encode(membership)})
     _publish_directory(host, where)
     if not membership.external:
         peer = etcd_member.url(membership.address, etcd_member.PEER_PORT)
@@ -154,6 +160,10 @@ def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster:
     with closing(memberships.open_client(host.root, membership)) as client:
         if not membership.external:
             etcd_member.wait_until_ready(host.run, client)
+        elif client.get(keys.CLUSTER) is not None:
+            raise InvalidArgument(HELD)
+        else:  # the store answers, so that it may have this host's records from now on
+            _write(memberships.directory(host.root), {CREATING: encode(membership)})
         return _write_first_records(client, cluster, membership)
 
 
@@ -173,7 +183,7 @@ def _write_first_records(client: Client, cluster: Cluster, membership: ClusterMe
         put(keys.node(membership.node_id), encode(describe_host(membership, public))),
     ]
     if not client.transact([absent(keys.CLUSTER)], changes).succeeded:
-        raise InvalidArgument("the store holds a cluster already: join it with a token from one of its managers")
+        raise InvalidArgument(HELD)
     with suppress(EngineError):
         shared_networks.create(client, replace(new_record(INGRESS), options=None))
     return membership
@@ -257,16 +267,24 @@ def _take_place(
 def _withdraw(host: Host) -> None:
     """Undo in the etcd store what an incomplete init or join of this host has done; do nothing if there is none.
 
-    For an init, hawse's records are deleted from an external etcd store. For a join, the host leaves the cluster, and
-    its etcd member is removed: the member may already have a vote, and the caller deletes the member's data next
-    (`_abandon`). Without the removal, the cluster could lose its quorum. EngineError and CodecError are ignored.
+    For an init, hawse's records are deleted from an external etcd store. Raises Unavailable if the store refuses this
+    or does not answer. Only the files that `_abandon` deletes give access to the records.
+
+    For a join, the host leaves the cluster, and its etcd member is removed: the member may already have a vote, and the
+    caller deletes the member's data next (`_abandon`). Without the removal, the cluster could lose its quorum. Errors
+    are ignored.
     """
     where = memberships.directory(host.root)
     created, joined = _incomplete(where / CREATING), _incomplete(where / JOINING)
-    with suppress(EngineError, CodecError):  # CodecError: another version of hawse wrote the store's records
-        if created is not None:
+    if created is not None:
+        try:
             _empty_external_store(host, created)
-        elif joined is not None:
+        except CodecError:
+            return  # another version of hawse wrote the store's records
+        except EngineError as error:
+            raise Unavailable(LEFT.format(", ".join(created.urls), error, where / CREATING)) from error
+    elif joined is not None:
+        with suppress(EngineError, CodecError):  # CodecError: another version of hawse wrote the store's records
             if joined.has_etcd:
                 etcd_member.restart(host.run, where)
                 alone = replace(joined, managers=())
@@ -287,11 +305,18 @@ def _incomplete(file: Path) -> ClusterMembership | None:
 
 
 def _empty_external_store(host: Host, membership: ClusterMembership) -> None:
-    """Delete all records of hawse from the external etcd store, unless they belong to another cluster."""
+    """Delete all records of hawse from the external etcd store.
+
+    Does nothing if the records belong to another cluster, or if another host has joined the cluster.
+    """
     with closing(memberships.open_client(host.root, membership)) as client:
         entry = client.get(keys.CLUSTER)
-        if entry is not None and decode(Cluster, entry.value).id == membership.cluster_id:
-            client.transact([unchanged(keys.CLUSTER, entry.revision)], [delete(keys.BASE, prefix=True)])
+        if entry is None or decode(Cluster, entry.value).id != membership.cluster_id:
+            return
+        members, revision = client.range(keys.MEMBERS)
+        if all(member.key == keys.member(membership.node_id) for member in members):
+            conditions = [unchanged(keys.CLUSTER, entry.revision), none_since(keys.MEMBERS, revision)]
+            client.transact(conditions, [delete(keys.BASE, prefix=True)])
 
 
 # -------------------------------------------------------------------------------------------------- leave
@@ -414,8 +439,9 @@ def _require_outside(host: Host) -> None:
 def _workplace(host: Host) -> Iterator[Path]:
     """Yield a new directory for the cluster's files; `MEMBERSHIP_LOCK` is held during the ``with`` block.
 
-    If the block fails, this host is removed from the cluster and the files are deleted. Raises Unavailable if another
-    command has made this host a member.
+    If the block fails, this host is removed from the cluster and the files are deleted. If an external etcd store then
+    does not answer, the files of an incomplete init stay for the next init or join, which deletes the store's records.
+    Raises Unavailable if another command has made this host a member, or if such records cannot be deleted.
     """
     with locked(host.run, *MEMBERSHIP_LOCK):
         _require_outside(host)
@@ -426,8 +452,12 @@ def _workplace(host: Host) -> Iterator[Path]:
         try:
             yield path
         except BaseException:
-            _withdraw(host)
-            _abandon(host)
+            try:
+                _withdraw(host)
+            except Unavailable:
+                _end_membership(host)
+            else:
+                _abandon(host)
             local_networks.delete_all_copies(host)
             gateway_bridge.release_ingress_address(host)
             _tell_agent(host)
@@ -470,12 +500,17 @@ def _abandon(host: Host) -> None:
     for file in (CREATING, JOINING):  # first, because a complete cluster's records must not be deleted after a kill
         with suppress(FileNotFoundError, NotADirectoryError):
             (where / file).unlink()
-    with suppress(FileNotFoundError, NotADirectoryError), memberships.locked(host.root):
-        (where / MEMBERSHIP_FILE).unlink()
-    for name in ("server", etcd_member.NAME):
-        daemons.stop(host.run, name)
+    _end_membership(host)
     for path in (where, host.root / "cluster.new"):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _end_membership(host: Host) -> None:
+    """Delete this host's membership record, and stop this host's processes of the cluster; idempotent."""
+    with suppress(FileNotFoundError, NotADirectoryError), memberships.locked(host.root):
+        (memberships.directory(host.root) / MEMBERSHIP_FILE).unlink()
+    for name in ("server", etcd_member.NAME):
+        daemons.stop(host.run, name)
 
 
 def _tell_agent(host: Host) -> None:

@@ -20,6 +20,14 @@ SECRET = b"hawse-in-clear"
 """The text that one container sends to another container five times per second, while both containers exist."""
 
 
+DAMAGES = [
+    "ip route del default",
+    "ip route add blackhole 0.0.0.0/1",
+    "ip link set {} mtu 1280",
+    "ip addr flush dev {}",
+]
+
+
 class Wire:
     """A capture of all packets between the hosts. The capture begins before the test creates an encrypted network, and
     ends after the network is removed.
@@ -107,8 +115,8 @@ def test_no_packet_passes_after_the_tunnel_was_killed_until_it_is_repaired(pair)
     eventually(lambda: a.reaches("v1", there), 20)
 
 
-@pytest.mark.parametrize("damage", ["ip route del default", "ip link set {} mtu 1280", "ip addr flush dev {}"])
-def test_the_agent_repairs_the_route_mtu_and_address_of_a_tunnel(pair, damage):
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_agent_repairs_the_routes_mtu_and_address_of_a_tunnel(pair, damage):
     a, b = pair
     there = b.ip("v2", "vault")
     tunnel = "$(ip -o route show default | sed 's/.* dev \\([^ ]*\\).*/\\1/')"

@@ -10,7 +10,11 @@ from contextlib import contextmanager
 import pytest
 
 from engine.cluster import snapshot
+from engine.store.api import IntentKind
+from engine.store.sqlite import SqliteStore
+from engine.store.store_file import NAME
 from tests.cluster.conftest import LEASE, eventually
+from tests.cluster.far_host import inside
 from tests.netns.engine.killing import killed
 
 pytestmark = pytest.mark.netns
@@ -272,6 +276,26 @@ def test_verify_reports_and_repairs_changes_of_other_programs(three):
     assert result.returncode == 1 and "missing" in result.stdout
     assert a.verify("left-alone", "--fix").stdout.startswith("repaired: missing")
     assert a.verify("left-alone").stdout == "ok\n"
+
+
+def test_verify_finishes_the_work_of_a_killed_command_only_with_fix(fresh):
+    a = fresh.init()
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "app")
+    a.start("one", "bridge")
+    killed(a, "engine.endpoints.sandbox.admit_siblings", "network", "connect", "app", "one")
+    store = SqliteStore(a.root / NAME)
+
+    def state():
+        with store.read() as reader:
+            return reader.intents(), reader.endpoints(), reader.containers(), inside(a, "ip -o link show").stdout
+
+    before = state()
+    assert [intent.kind for intent in before[0]] == [IntentKind.ENDPOINT_CHANGE]
+    a.verify("app")
+    assert state() == before
+    a.verify("app", "--fix")
+    with store.read() as reader:
+        assert (reader.intents(), len(reader.endpoints())) == ([], len(before[1]) - 1)
 
 
 @pytest.mark.slow

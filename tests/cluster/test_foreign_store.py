@@ -109,6 +109,69 @@ def test_a_killed_leave_does_not_delete_the_cluster_of_the_other_hosts(fresh):
         assert second.hawse("node", "ls", "-q").stdout.count("\n") == 2
 
 
+UNREACHABLE = "tcp dport 2379"
+CUT_LATE = """import subprocess
+from engine.errors import Unavailable
+from engine.swarm import swarm
+
+def fail(*_):
+    rules = "chain c { type filter hook output priority 0; tcp dport 2379 drop; }"
+    subprocess.run(["nft", f"table inet cut {{ {rules}; }}"], check=True)
+    raise Unavailable("too late")
+
+swarm._enter = fail
+"""
+"""A program for `Host.hawse` that cuts the host off from the store and lets ``swarm init`` fail in its last step."""
+
+
+def test_the_records_of_a_killed_or_failed_init_are_deleted_when_the_store_answers_again(fresh):
+    where = fresh.directory / "store"
+    with etcd(fresh, where) as url:
+        first = fresh.add_host()
+        init = ("swarm", "init", "--advertise-addr", first.underlay, "--store", url, *files(where))
+        assert first.hawse(*init, code=KILLED_LATE, check=False).returncode
+        with first.dropping("output", UNREACHABLE):
+            for command in (init, init[:4]):
+                refused = first.hawse(*command, check=False).stderr
+                assert f"may have left records in the store {url}, which cannot be deleted now: " in refused
+                assert f"rm {first.root}/cluster/creating.json" in refused
+        assert "too late" in first.hawse(*init, code=CUT_LATE, check=False).stderr
+        first.run("nft", "delete", "table", "inet", "cut")
+        first.hawse(*init)
+        assert first.hawse("node", "ls", "-q").stdout.count("\n") == 1
+
+
+def test_the_user_can_leave_the_records_of_a_killed_init_in_a_store_that_is_lost(fresh):
+    where = fresh.directory / "store"
+    with etcd(fresh, where) as url:
+        first = fresh.add_host()
+        init = ("swarm", "init", "--advertise-addr", first.underlay)
+        store = ("--store", url, *files(where))
+        assert first.hawse(*init, *store, code=KILLED_LATE, check=False).returncode
+        with first.dropping("output", UNREACHABLE):
+            (first.root / "cluster" / "creating.json").unlink()
+            first.hawse(*init)
+        first.hawse("swarm", "leave", "--force")
+        refused = first.hawse(*init, *store, check=False).stderr
+        assert "the store holds a cluster already" in refused
+        assert "etcdctl del --prefix /hawse/" in refused
+
+
+def test_an_init_does_not_delete_the_records_of_a_cluster_that_another_host_has_joined(fresh):
+    """The membership record of the first host is lost after an init that was killed in its last step."""
+    where = fresh.directory / "store"
+    with etcd(fresh, where) as url:
+        first = fresh.add_host()
+        init = ("swarm", "init", "--advertise-addr", first.underlay, "--store", url, *files(where))
+        assert first.hawse(*init, code=KILLED_AFTER_ENTRY, check=False).returncode
+        second = fresh.add_host()
+        join = ("swarm", "join", "--token", fresh.token("manager"), f"{first.underlay}:2377")
+        eventually(lambda: second.hawse(*join, check=False).returncode == 0)
+        (first.root / "cluster" / "membership.json").unlink()
+        assert "the store holds a cluster already" in first.hawse(*init, check=False).stderr
+        assert second.hawse("node", "ls", "-q").stdout.count("\n") == 2
+
+
 def test_a_store_without_https_or_with_an_untrusted_certificate_is_refused(cluster, store):
     stranger = cluster.add_host()
     init = ("swarm", "init", "--advertise-addr", stranger.underlay, "--store")

@@ -219,6 +219,27 @@ def test_a_broken_tunnel_of_an_encrypted_network_is_the_culprit(pair):
     a.hawse("rm", "-f", "hidden")
 
 
+@pytest.mark.slow
+def test_a_rule_drops_the_wireguard_packets_of_an_encrypted_network(pair):
+    """The trace cannot evaluate the rule, so only a dropped packet shows that the rule is the culprit."""
+    a, b = pair
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "-o", "encrypted", "veil")
+    a.start("veiled", "veil", command=(sys.executable, "-c", SERVER))
+    for direction in ("output", "input"):  # at the first rule, the tunnel has no session yet
+        b.sh(DROP.format(direction, "udp dport 51820-60011 ip ttl < 255").format())
+        if direction == "output":
+            b.start("looker", "veil")
+        try:
+            named = culprit(b, "looker", "veiled:80")
+        finally:
+            b.sh(NO_DROP)
+        assert (named["kind"], named["where"]) == ("encryption-down", "host, table inet foreign chain c"), named
+        assert "drops the WireGuard packets (UDP 5" in named["detail"], named
+        eventually(lambda: trace(b, "looker", "veiled:80")["reachable"], 20)
+    b.hawse("rm", "-f", "looker")
+    a.hawse("rm", "-f", "veiled")
+
+
 def test_the_store_is_down(pair):
     a, b = pair
     pid = a.pid_of("etcd")

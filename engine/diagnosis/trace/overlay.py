@@ -24,12 +24,14 @@ from engine.diagnosis.trace import outside, probing, rules
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, CulpritFound, Log, Trace
 from engine.diagnosis.trace.other_host import Inquiry, Report, place_of
-from engine.diagnosis.trace.overlay_side import OverlaySide, of_tunnel_drop
+from engine.diagnosis.trace.overlay_side import OverlaySide, of_tunnel_drop, tunnel_port
 from engine.diagnosis.trace.packet_path import PacketPath
 from engine.diagnosis.trace.probing import Observation
 from engine.host import Host
 
 PING_SECONDS, TUNNEL_SECONDS = 0.7, 0.5
+HANDSHAKE_SECONDS = 5.5
+"""Seconds to watch the packets of a WireGuard tunnel: without a session, it sends one only every 5 to 5.4 seconds."""
 BEYOND = "beyond this host"
 SERVICE = ("listening-on-loopback-only", "port-not-listening")
 REFUSING = (*SERVICE, "container-firewall", "foreign-firewall", "duplicate-address")
@@ -236,23 +238,27 @@ class Overlay:
         return Culprit("vxlan-blocked", f"UDP 4789 to {shown}", "between the hosts", detail, fix)
 
     def _tunnel_drop(self, path: PacketPath, other: IPAddress) -> Culprit | None:
-        """Send the probe again; return the culprit if this host drops VXLAN packets to or from ``other``, or None.
+        """Send the probe again; return the culprit if this host drops the network's packets to or from ``other``.
 
-        ``other`` is the underlay address of the target's host.
+        Returns None if it drops none. ``other`` is the underlay address of the target's host.
         """
+        if path.source_member is None:
+            return None
+        network = path.source_member.network
+        seconds = HANDSHAKE_SECONDS if encryption.is_encrypted(network) else TUNNEL_SECONDS
         with ExitStack() as stack:
             try:
-                trace = PacketTrace(TunnelFlow(other))
+                trace = PacketTrace(TunnelFlow(other, tunnel_port(network)))
                 stack.callback(trace.close)
                 probe = path.source.inside(lambda: Probe(path.protocol, path.address, path.port))
                 stack.callback(probe.close)
             except (DriverError, OSError):
                 return None
             path.source.inside(probe.send)
-            deadline = time.monotonic() + TUNNEL_SECONDS
+            deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:
                 time.sleep(0.05)
                 for event in trace.read():
                     if event.dropped:
-                        return of_tunnel_drop(event, other)
+                        return of_tunnel_drop(event, other, network)
         return None

@@ -190,10 +190,9 @@ class OverlaySide:
         if node is None or member is None or not self.own_address:
             return None
         own_address, other = ip_address(self.own_address), ip_address(node.data_address)
-        encrypted = encryption.is_encrypted(member.network)
-        port = encryption.port(member.network) if encrypted else VXLAN_PORT
-        drop = rules.dropping_tunnel(own_address, other, port, path_lookup.route(other).interface)
-        return of_tunnel_drop(drop, other, port, encrypted=encrypted) if drop is not None else None
+        interface = path_lookup.route(other).interface
+        drop = rules.dropping_tunnel(own_address, other, tunnel_port(member.network), interface)
+        return of_tunnel_drop(drop, other, member.network) if drop is not None else None
 
     def small_underlay(self, path: PacketPath) -> Culprit | None:
         """Return the culprit if the MTU of the underlay interface is too small for full-size packets, else None."""
@@ -236,13 +235,14 @@ def _device_kind(difference: Difference) -> str:
     return kinds.get(difference.setting, "not-in-bridge")  # the other settings are flags of a bridge port
 
 
-def of_tunnel_drop(
-    decision: Drop | Dropping | Event, other: IPAddress, port: int = VXLAN_PORT, *, encrypted: bool = False
-) -> Culprit:
-    """Return the culprit for a decision of this host to drop the tunnel's packets to or from the host ``other``.
+def tunnel_port(network: NetworkRecord) -> int:
+    """Return the UDP port of the network's packets between hosts: WireGuard's if it is encrypted, else VXLAN's."""
+    return encryption.port(network) if encryption.is_encrypted(network) else VXLAN_PORT
 
-    The tunnel is WireGuard with ``encrypted``, and VXLAN without it. ``port`` is its UDP port.
-    """
+
+def of_tunnel_drop(decision: Drop | Dropping | Event, other: IPAddress, network: NetworkRecord) -> Culprit:
+    """Return the culprit for a decision of this host to drop the network's packets to or from the host ``other``."""
+    encrypted, port = encryption.is_encrypted(network), tunnel_port(network)
     kind, what = ("encryption-down", "WireGuard") if encrypted else ("vxlan-blocked", "VXLAN")
     chain = chain_of(decision)
     detail = f"{chain} drops the {what} packets (UDP {port}) to or from {other} by {rule_in(HOST, decision)}"

@@ -22,6 +22,7 @@ SUBNET = "10.0.1.0/24"
 PORT = 51820
 KILLS = range(1, 2000, 45)
 LOST_ROUTE = "missing: the default route through the encrypting interface"
+PAST = "unexpected: a route to {} past the encrypting interface"
 
 
 def wg(*argv: str, stdin: str = "") -> str:
@@ -175,7 +176,11 @@ def test_verify_mends_a_dead_tunnel_and_lost_rules(cluster, encrypted):
     ("damage", "differences"),
     [
         ("ip route del default", [LOST_ROUTE]),
-        ("ip link set lo up; ip route replace default dev lo", [LOST_ROUTE]),
+        ("ip link set lo up; ip route replace default dev lo", [LOST_ROUTE, PAST.format("0.0.0.0/0")]),
+        ("ip link set lo up; ip route prepend default dev lo", [PAST.format("0.0.0.0/0")]),
+        ("ip link set lo up; ip route add 0.0.0.0/1 dev lo", [PAST.format("0.0.0.0/1")]),
+        ("ip route add blackhole 10.0.0.0/8", [PAST.format("10.0.0.0/8")]),
+        ("ip addr add 10.255.0.9/24 dev br0", [PAST.format("10.255.0.0/24")]),
         ("ip addr flush dev {tunnel}", ["missing: the encrypting interface's address 10.255.0.1", LOST_ROUTE]),
         ("ip link set {tunnel} mtu 1280", ["changed: the encrypting interface has the MTU 1280 instead of 1440"]),
     ],
@@ -186,11 +191,23 @@ def test_verify_mends_the_route_address_and_mtu_of_a_tunnel(cluster, encrypted, 
     member = o1.members[0]
     tunnel = member.place.tunnel.name
     assert member.verify() == []
+    assert here.pings(there.ipv4, wait=5)
     member.inside(damage.format(tunnel=tunnel))
     assert member.verify() == differences
+    assert here.pings(there.ipv4, wait=0.3) is ("mtu" in damage)
     member.program()
     assert member.verify() == []
     assert here.pings(there.ipv4, wait=5, size=1440 - 50 - 28)
+
+
+def test_routes_that_take_no_packets_to_a_peer_are_left_alone(cluster, encrypted):
+    o1 = encrypted()
+    member = o1.members[0]
+    member.inside("ip link set lo up; ip route add 128.0.0.0/1 dev lo; ip route add default dev lo metric 9")
+    member.inside("ip -6 route add default dev lo; ip -6 route add ::/1 dev lo")
+    member.inside(f"ip route add 10.255.0.2 dev {member.place.tunnel.name}; ip route add blackhole 10.255.0.3")
+    assert member.verify() == []
+    assert o1.container(0).pings(o1.container(1).ipv4, wait=5)
 
 
 def test_a_killed_tunnel_is_repaired_when_peers_are_programmed(cluster, encrypted):

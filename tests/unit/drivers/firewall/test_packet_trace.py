@@ -23,5 +23,5 @@ def test_the_context_is_closed_if_no_socket_can_be_opened(monkeypatch):
     monkeypatch.setattr(packet_trace, "Context", Context)
     monkeypatch.setattr(packet_trace, "open_socket", open_socket)
     with pytest.raises(OSError, match="Too many"):
-        packet_trace.PacketTrace(TunnelFlow(ip_address("192.0.2.1")))
+        packet_trace.PacketTrace(TunnelFlow(ip_address("192.0.2.1"), 4789))
     assert len(closed) == 1
