@@ -9,15 +9,7 @@ from typing import TypeVar
 
 from drivers.errors import BadOption
 from drivers.model import IPAddress, OptionFacts
-
-TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
-FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
-
-
-def parse_bool(text: str) -> bool | None:
-    """Return the boolean that Go's strconv.ParseBool returns for ``text``, or None if ParseBool refuses ``text``."""
-    return True if text in TRUE else False if text in FALSE else None
-
+from drivers.scalars import parse_bool, whole_number
 
 MTU = "com.docker.network.driver.mtu"
 MTU_FACTS = OptionFacts(
@@ -32,7 +24,6 @@ ENCRYPTED = "encrypted"
 VTEP = "com.hawse.overlay.vtep"
 WIREGUARD = "com.hawse.overlay.wireguard"
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-MOST_DIGITS = 40  # far more than the largest 64-bit number has
 WHOLE = re.compile("[+-]?[0-9]+")
 T = TypeVar("T")
 
@@ -58,17 +49,6 @@ def boolean(label: str, value: str) -> bool:
 def check_heal(options: Mapping[str, str]) -> None:
     """Check that the option `HEAL` (the agent repairs links) is a boolean, if it is given; raises `BadOption`."""
     read(options, HEAL, boolean, True)
-
-
-def whole_number(text: str) -> int:
-    """Parse decimal digits with an optional sign; a value beyond ±10**40 becomes ±10**40.
-
-    Python's int() refuses more than 4,300 digits with its own error. This function accepts them, so that the caller can
-    refuse the number with Docker's error text.
-    """
-    digits = text.lstrip("+-").lstrip("0")
-    value = int(digits or "0") if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS
-    return -value if text.startswith("-") else value
 
 
 def integer(label: str, value: str) -> int:

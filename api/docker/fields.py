@@ -1,4 +1,4 @@
-"""Read the fields of a request's body as typed values. `api.docker.golang_types` has decoded the body."""
+"""Read the fields of a request's body as typed values. `engine.golang.json_types` has decoded the body."""
 
 from __future__ import annotations
 

@@ -13,14 +13,14 @@ import msgspec
 from api.docker.errors import ApiError, bad_request
 from api.docker.exchange import Exchange
 from api.docker.fields import Fields
-from api.docker.golang_json import UNFINISHED, MoreContent, decode
-from api.docker.golang_types import Mismatch, Struct
 from api.docker.media_type import require_json
 from api.docker.request_types import FILTERS, OLD_FILTERS
 from api.docker.stream import RAW_STREAM, ChunkedStream, Hijacked
 from api.docker.versions import Version
 from api.docker.workers import Job, Workers
 from engine.api import Engine
+from engine.golang.json_text import UNFINISHED, MoreContent, decode
+from engine.golang.json_types import Mismatch, Struct
 from engine.golang.strconv import atoi
 
 P = ParamSpec("P")

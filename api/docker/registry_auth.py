@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from api.docker.fields import Fields
-from api.docker.golang_json import decode
 from api.docker.request_types import AUTH_CONFIG
+from engine.golang.json_text import decode
 
 
 def registry_auth(header: str, domain: str) -> dict[str, Any]:

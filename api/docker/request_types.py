@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.docker.golang_types import Anything, Bool, GoType, Int, ListOf, MapOf, Struct, Text, Words
+from engine.golang.json_types import Anything, Bool, GoType, Int, ListOf, MapOf, Struct, Text, Words
 
 STRING, BOOL, ANYTHING = Text(), Bool(), Anything()
 INT, INT64, UINT64 = Int("int"), Int("int64"), Int("uint64", signed=False)

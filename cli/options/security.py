@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.golang.json_errors import syntax_error
+from engine.golang.json_text import unmarshal
 from engine.golang.strconv import quote
 
 SEPARATOR = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
@@ -47,7 +46,7 @@ def _profile(path: str) -> str:
         why = f"{verb} {path}: {str(error.strerror).lower()}"
         raise ValueError(f"opening seccomp profile ({path}) failed: {why}") from None
     try:
-        json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"compacting json for seccomp profile ({path}) failed: {syntax_error(error, text)}") from None
+        unmarshal(text)
+    except ValueError as error:
+        raise ValueError(f"compacting json for seccomp profile ({path}) failed: {error}") from None
     return SEPARATOR.sub(lambda match: match[1] or "", text)

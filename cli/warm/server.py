@@ -127,8 +127,8 @@ class WarmServer:
         with suppress(BlockingIOError):
             os.read(wake, 512)
         with suppress(ChildProcessError):
-            while (ended := os.waitpid(-1, os.WNOHANG | os.WUNTRACED))[0]:
-                self._tell(*ended)
+            while (changed := os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED))[0]:
+                self._tell(*changed)
         self._prepare()
         if self._leaving and not self._children:
             self._loop.stop()
@@ -137,6 +137,9 @@ class WarmServer:
         self._spare.ended(pid)
         connection = self._children.get(pid)
         if connection is None:
+            return
+        take_group_along(pid, status)
+        if os.WIFCONTINUED(status):
             return
         with suppress(OSError):
             connection.send(outcome(status), socket.MSG_DONTWAIT)
@@ -155,6 +158,20 @@ class WarmServer:
         if not self._place.is_ours():
             self.leave()
         self._loop.after(POLL_INTERVAL_SECONDS, self._look)
+
+
+def take_group_along(pid: int, status: int) -> None:
+    """Stop or continue the process group of a child that has been stopped or continued.
+
+    ``pid`` is the child's process id, and ``status`` its wait status. Without the warm server, ctrl-Z stops all
+    processes of the command, because the kernel sends the signal to the terminal's process group. The group of a child
+    is not the terminal's, and only the child gets the launcher's signals. One of the other processes draws the progress
+    line. It must not draw after the launcher has stopped, because the shell then prints its prompt.
+    """
+    number = signal.SIGTSTP if os.WIFSTOPPED(status) else signal.SIGCONT if os.WIFCONTINUED(status) else 0
+    if number:
+        with suppress(OSError):
+            os.killpg(pid, number)
 
 
 def outcome(status: int) -> bytes:

@@ -10,6 +10,7 @@ from drivers.model import IPAddress, NetworkSpec, OptionFacts, Peer
 from drivers.options import ENCRYPTED, VNIS, VTEP, WIREGUARD
 from drivers.overlay import wireguard_config
 from drivers.overlay.wireguard_config import WireguardConfig
+from drivers.scalars import whole_number
 
 FACTS = {
     ENCRYPTED: OptionFacts("Encrypt packets between hosts", "flag"),
@@ -121,7 +122,7 @@ def complete(network: NetworkSpec) -> OverlayOptions:
 def _vnis(label: str, value: str) -> tuple[int, ...]:
     numbers = []
     for text in value.split(","):
-        number = options.whole_number(text) if text.isascii() and text.isdecimal() else 0
+        number = whole_number(text) if text.isascii() and text.isdecimal() else 0
         if not 0 < number <= MAX_VNI:
             raise BadOption(f'invalid vxlan id value "{text}" passed')
         numbers.append(number)

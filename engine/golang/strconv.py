@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 
-from drivers import options
+from drivers import scalars
 
 INTEGER = re.compile(r"[+-]?(0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO](_?[0-7])+|0(_?[0-7])*|[1-9](_?[0-9])*)")
-whole_number = options.whole_number  # also here, because `cli` and `api` must not import `drivers`
+whole_number = scalars.whole_number  # also here, because `cli` and `api` must not import `drivers`
 ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 
 
@@ -41,7 +41,7 @@ def _escape(rune: str, mark: str, ascii_only: bool) -> str:
 
 def parse_bool(text: str) -> bool:
     """Parse a boolean like strconv.ParseBool; raises ValueError with the error text that Go prints."""
-    parsed = options.parse_bool(text)
+    parsed = scalars.parse_bool(text)
     if parsed is None:
         raise ValueError(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")
     return parsed

@@ -26,8 +26,9 @@ from drivers.errors import DriverError, Missing
 from drivers.firewall import resolver_redirect
 from drivers.linux import netns, process
 from drivers.model import Difference, EndpointSpec
-from drivers.options import HEAL, parse_bool
+from drivers.options import HEAL
 from drivers.registry import load
+from drivers.scalars import parse_bool
 from engine.config import load_config
 from engine.dns import wire
 from engine.dns.resolver import ADDRESS

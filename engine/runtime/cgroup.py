@@ -31,6 +31,7 @@ A key is the hierarchy's name in /proc/self/cgroup. A value has the file system 
 which the hierarchy can be mounted. A host with systemd has the second hierarchy only if it still uses version 1 of
 control groups.
 """
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 REMOVAL_SECONDS = 1.0
 """Maximum seconds to wait until the killed processes of a control group have ended."""
 
@@ -80,9 +81,9 @@ def members(container: str) -> set[int]:
     """
     pids = set[int]()
     with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
-        for _, _, _, group in os.fwalk(_own_group(container), dir_fd=root):
+        for parent, name in _groups(root, _own_group(container)):
             with contextlib.suppress(OSError):  # the group has been removed, or is a threaded group
-                fd = os.open("cgroup.procs", os.O_RDONLY | os.O_CLOEXEC, dir_fd=group)
+                fd = os.open(f"{name}/cgroup.procs", os.O_RDONLY | os.O_CLOEXEC, dir_fd=parent)
                 with open(fd, encoding="ascii") as file:
                     pids.update(map(int, file))
     return pids
@@ -154,12 +155,57 @@ def _is_busy(root: int, group: str) -> bool:
     directory. Raises OSError if the group is missing or cannot be removed.
     """
     try:
-        for _, names, _, parent in os.fwalk(group, topdown=False, dir_fd=root):
-            for name in names:
-                os.rmdir(name, dir_fd=parent)
-        os.rmdir(group, dir_fd=root)
+        for parent, name in _groups(root, group):
+            os.rmdir(name, dir_fd=parent)
     except OSError as error:
         if error.errno == errno.EBUSY:
             return True
         raise
     return False
+
+
+def _groups(root: int, path: str) -> Iterator[tuple[int, str]]:
+    """Yield a control group and all its subgroups, each as a file descriptor of its parent directory and its name.
+
+    The subgroups of a group come before the group. ``root`` is a file descriptor of the hierarchy's root directory, and
+    ``path`` is the path of the group below this directory. A container can nest more groups than a process can open
+    files. Therefore only one directory is open at a time. Raises OSError if the group is missing.
+    """
+    directory = os.open(os.path.dirname(path), _DIRECTORY, dir_fd=root)
+    names = list[str]()  # from the group at ``path`` to the group that is open
+    unvisited = [[os.path.basename(path)]]  # the subgroups that are left, of each directory that leads to the open one
+    try:
+        while unvisited:
+            if unvisited[-1]:
+                name = unvisited[-1].pop()
+                try:
+                    directory = _changed(directory, name)
+                except FileNotFoundError:  # a process of the container has removed the subgroup meanwhile
+                    if not names:
+                        raise
+                    continue
+                names.append(name)
+                unvisited.append(_subgroups(directory))
+            else:
+                unvisited.pop()
+                if names:
+                    directory = _changed(directory, "..")
+                    yield directory, names.pop()
+    finally:
+        os.close(directory)
+
+
+def _changed(directory: int, name: str) -> int:
+    """Return a file descriptor of the directory ``name`` in ``directory``, which is closed.
+
+    If this fails, raises OSError, and ``directory`` stays open.
+    """
+    opened = os.open(name, _DIRECTORY, dir_fd=directory)
+    os.close(directory)
+    return opened
+
+
+def _subgroups(group: int) -> list[str]:
+    """Return the names of the subgroups of a control group; ``group`` is a file descriptor of its directory."""
+    with os.scandir(group) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]

@@ -10,12 +10,15 @@ import json
 import os
 import re
 
-from engine.golang.json_errors import syntax_error
+from engine.golang import json_types
+from engine.golang.json_text import unmarshal
+from engine.golang.json_types import Int, ListOf, Pointer, Struct, Text
+from engine.golang.strconv import parse_uint
 from engine.runtime.errors import CREATE, OTHER, SetupFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from typing import Any
 
 UNCONFINED, BUILTIN = "unconfined", "builtin"
@@ -24,10 +27,20 @@ text.
 """
 
 _DEFAULT = os.path.join(os.path.dirname(__file__), "seccomp.json")
-_ACTIONS = frozenset(
-    f"SCMP_ACT_{action}" for action in
-    ("ALLOW", "ERRNO", "KILL", "KILL_PROCESS", "KILL_THREAD", "LOG", "NOTIFY", "TRACE", "TRAP")
-)  # fmt: skip
+_VALID = {
+    "action": frozenset(
+        f"SCMP_ACT_{action}" for action in
+        ("ALLOW", "ERRNO", "KILL", "KILL_PROCESS", "KILL_THREAD", "LOG", "NOTIFY", "TRACE", "TRAP")
+    ),
+    "arch": frozenset(
+        f"SCMP_ARCH_{name}" for name in
+        ("X86", "X86_64", "X32", "ARM", "AARCH64", "MIPS", "MIPS64", "MIPS64N32", "MIPSEL", "MIPSEL64", "MIPSEL64N32",
+         "PPC", "PPC64", "PPC64LE", "RISCV64", "S390", "S390X")
+    ),
+    "operator": frozenset(f"SCMP_CMP_{name}" for name in ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ")),
+}  # fmt: skip
+"""The names that runc knows, by the word for their kind in runc's error text."""
+_WITH_ERRNO = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 _MACHINES = {
     "x86_64": ("amd64", "SCMP_ARCH_X86_64"),
     "aarch64": ("arm64", "SCMP_ARCH_AARCH64"),
@@ -37,38 +50,81 @@ _MACHINES = {
     "riscv64": ("riscv64", "SCMP_ARCH_RISCV64"),
     "s390x": ("s390x", "SCMP_ARCH_S390X"),
 }
-_VERSION = "seccomp.KernelVersion"
-_STRUCTS: Mapping[str, Mapping[str, str]] = {
-    "seccomp.Seccomp": {
-        "LinuxSeccomp.defaultAction": "specs.LinuxSeccompAction",
-        "LinuxSeccomp.defaultErrnoRet": "uint",
-        "LinuxSeccomp.architectures": "[]specs.Arch",
-        "LinuxSeccomp.flags": "[]specs.LinuxSeccompFlag",
-        "archMap": "[]seccomp.Architecture",
-        "syscalls": "[]*seccomp.Syscall",
-    },
-    "seccomp.Architecture": {"architecture": "specs.Arch", "subArchitectures": "[]specs.Arch"},
-    "seccomp.Syscall": {
-        "LinuxSyscall.names": "[]string",
-        "LinuxSyscall.action": "specs.LinuxSeccompAction",
-        "LinuxSyscall.errnoRet": "uint",
-        "LinuxSyscall.args": "[]specs.LinuxSeccompArg",
-        "name": "string",
-        "includes": "seccomp.Filter",
-        "excludes": "seccomp.Filter",
-    },
-    "seccomp.Filter": {"caps": "[]string", "arches": "[]string", "minKernel": _VERSION},
-    "specs.LinuxSeccompArg": {
-        "index": "uint",
-        "value": "uint64",
-        "valueTwo": "uint64",
-        "op": "specs.LinuxSeccompOperator",
-    },
-}
-"""Docker's Go structs for a profile: the type of each field. The field's name in error texts is the key.
 
-The JSON key is the last part of the name. All types that are neither lists, numbers nor in this table are strings.
-"""
+
+class _KernelVersion(json_types.GoType):
+    """A kernel version such as "4.8". The empty text stands for 0.0, or for an earlier value of the same key."""
+
+    name = "seccomp.KernelVersion"
+
+    def _fits(self, value: Any) -> bool:
+        return True
+
+    def _converted(
+        self, value: Any, place: json_types.Place, errors: list[json_types.Mismatch], before: str | None
+    ) -> str:
+        """Return the version as text; raises Mismatch at once, so that Docker's text precedes those in ``errors``."""
+        invalid = f'invalid kernel version: {json_types.compact(value)}, expected "<kernel>.<major>"'
+        if not isinstance(value, str):
+            mismatch = json_types.Place().mismatch(json_types.kind(value), "string")
+            raise json_types.Mismatch(f"{invalid}: {mismatch}")
+        if not value:
+            return before or "0.0"
+        parts = value.split(".")
+        if len(parts) != 2:
+            raise json_types.Mismatch(invalid)
+        try:
+            kernel, major = (parse_uint(part, 8, base=10) for part in parts)
+        except ValueError as error:
+            raise json_types.Mismatch(f"{invalid}: {error}") from None
+        if not kernel and not major:
+            raise json_types.Mismatch(f"{invalid}: version cannot be 0.0")
+        return f"{kernel}.{major}"
+
+
+_UINT, _UINT64 = Int("uint", signed=False), Int("uint64", signed=False)
+_ACTION, _ARCHITECTURE = Text("specs.LinuxSeccompAction"), Text("specs.Arch")
+_ARGUMENT = Struct(
+    "specs.LinuxSeccompArg",
+    {"index": _UINT, "value": _UINT64, "valueTwo": _UINT64, "op": Text("specs.LinuxSeccompOperator")},
+    is_value=True,
+)
+_FILTER = Struct(
+    "seccomp.Filter", {"caps": ListOf(Text()), "arches": ListOf(Text()), "minKernel": Pointer(_KernelVersion())}
+)
+_RULE = Struct(
+    "seccomp.Syscall",
+    {"name": Text(), "comment": Text(), "includes": _FILTER, "excludes": _FILTER},
+    Struct(
+        "specs.LinuxSyscall",
+        {"names": ListOf(Text()), "action": _ACTION, "errnoRet": Pointer(_UINT), "args": ListOf(_ARGUMENT)},
+    ),
+)
+_PROFILE = Struct(
+    "seccomp.Seccomp",
+    {
+        "archMap": ListOf(
+            Struct(
+                "seccomp.Architecture",
+                {"architecture": _ARCHITECTURE, "subArchitectures": ListOf(_ARCHITECTURE)},
+                is_value=True,
+            )
+        ),
+        "syscalls": ListOf(_RULE, "[]*seccomp.Syscall"),
+    },
+    Struct(
+        "specs.LinuxSeccomp",
+        {
+            "defaultAction": _ACTION,
+            "defaultErrnoRet": Pointer(_UINT),
+            "architectures": ListOf(_ARCHITECTURE),
+            "flags": ListOf(Text("specs.LinuxSeccompFlag")),
+            "listenerPath": Text(),
+            "listenerMetadata": Text(),
+        },
+    ),
+)
+"""Docker's Go type for a profile."""
 
 
 def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | None:
@@ -86,10 +142,10 @@ def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | 
         with open(_DEFAULT, encoding="utf-8") as file:
             return translate(json.load(file), capabilities)
     try:
-        document = json.loads(profile, object_pairs_hook=_object)
-    except (ValueError, RecursionError) as error:
-        raise _undecodable(syntax_error(error, profile)) from error
-    return translate({} if document is None else _decoded(document, "seccomp.Seccomp"), capabilities)
+        decoded = _PROFILE.document(unmarshal(profile))
+    except ValueError as error:
+        raise SetupFailed(OTHER, f"Decoding seccomp profile failed: {error}", plain=True) from None
+    return translate(decoded, capabilities)
 
 
 def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict[str, Any] | None:
@@ -102,28 +158,30 @@ def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict
     if not profile.get("defaultAction") and not profile.get("syscalls"):
         return None
     _check_alternatives(profile, "architectures", "archMap")
-    for rule in profile.get("syscalls") or ():
+    listed = [rule or {} for rule in profile.get("syscalls") or ()]
+    for rule in listed:
         _check_alternatives(rule, "name", "names")
     machine, native = _MACHINES.get(os.uname().machine, ("", ""))
-    architectures = list(profile.get("architectures") or ())
-    for entry in profile.get("archMap") or ():
+    architectures = profile.get("architectures") or []
+    for entry in reversed(profile.get("archMap") or ()):  # the first entry of this architecture counts
         if entry.get("architecture") == native:
             architectures = [native, *(entry.get("subArchitectures") or ())]
-    rules = [_rule(r) for r in profile.get("syscalls") or () if _holds(r, machine, capabilities)]
-    for action in (profile.get("defaultAction") or "", *(rule.get("action") or "" for rule in rules)):
-        if action not in _ACTIONS:
-            raise SetupFailed(OTHER, f"{CREATE}string {action} is not a valid action for seccomp: unknown", plain=True)
-    kept = {k: profile[k] for k in ("defaultAction", "defaultErrnoRet", "flags") if profile.get(k) is not None}
+    rules = [_rule(rule) for rule in listed if _holds(rule, machine, capabilities)]
+    for architecture in architectures:
+        _check_known("arch", architecture)
+    _check_known("action", profile.get("defaultAction") or "")
+    for rule in rules:
+        _check_known("action", rule["action"])
+        for argument in rule.get("args") or ():
+            _check_known("operator", argument["op"])
+    kept = {key: profile[key] for key in ("defaultAction", "flags") if profile.get(key) is not None}
+    if profile.get("defaultErrnoRet") is not None and kept["defaultAction"] in _WITH_ERRNO:
+        kept["defaultErrnoRet"] = profile["defaultErrnoRet"]
     return {
         **kept,
         **({"architectures": architectures} if architectures else {}),
         "syscalls": [rule for rule in rules if rule["names"]],
     }
-
-
-def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object without the keys whose value is null: Go's decoder leaves the field of such a key alone."""
-    return {key: value for key, value in pairs if value is not None}
 
 
 def _check_alternatives(values: Mapping[str, Any], one: str, other: str) -> None:
@@ -136,60 +194,27 @@ def _check_alternatives(values: Mapping[str, Any], one: str, other: str) -> None
         raise SetupFailed(OTHER, both, plain=True)
 
 
-def _undecodable(why: str) -> SetupFailed:
-    return SetupFailed(OTHER, f"Decoding seccomp profile failed: {why}", plain=True)
-
-
-def _decoded(value: Any, go_type: str, place: str = "value", path: str = "") -> Any:
-    """Check the types in a JSON value as Go's decoder does, and return the value without null in lists.
-
-    As in Go, a key may have other upper and lower case letters than the field. The result has the field's name.
-    ``go_type`` is the Go type of the value. Raises `SetupFailed` for the first value of a wrong type. For the error
-    text, ``place`` names the field of the value as Go does: "struct field Seccomp.syscalls", or "value" for the whole
-    profile. ``path`` has only the names of the fields that lead to the value: ".syscalls", or "" for the whole profile.
-    """
-    item, fields = go_type.removeprefix("[]").removeprefix("*"), _STRUCTS.get(go_type)
-    if item != go_type and isinstance(value, list):
-        zero: Any = {} if item in _STRUCTS else ""
-        return [zero if each is None else _decoded(each, item, place, path) for each in value]
-    if fields and isinstance(value, dict):
-        known = {name.rpartition(".")[2].casefold(): name for name in fields}
-        owner = f"struct field {go_type.rpartition('.')[2]}"
-        named = [(known[key.casefold()], each) for key, each in value.items() if key.casefold() in known]
-        return {
-            name.rpartition(".")[2]: _decoded(each, fields[name], f"{owner}{path}.{name}", f"{path}.{name}")
-            for name, each in named
-        }
-    if go_type == _VERSION:
-        return _checked_version(value)
-    is_number = go_type in ("uint", "uint64")
-    if item != go_type or fields or not (_is_unsigned(value) if is_number else isinstance(value, str)):
-        kind = f"number {value}" if is_number and _kind(value) == "number" else _kind(value)
-        raise _undecodable(f"json: cannot unmarshal {kind} into Go {place} of type {go_type}")
-    return value
-
-
-def _is_unsigned(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64
-
-
-def _checked_version(value: object) -> str:
-    """Return a kernel version such as "4.8"; raises `SetupFailed` for another value."""
-    if isinstance(value, str) and re.fullmatch(r"(\d{1,19}\.\d{1,19})?", value, re.ASCII):
-        return value
-    why = "" if isinstance(value, str) else f": json: cannot unmarshal {_kind(value)} into Go value of type string"
-    raise _undecodable(f'invalid kernel version: {json.dumps(value)}, expected "<kernel>.<major>"{why}')
-
-
-def _kind(value: object) -> str:
-    """Return Go's name for the type of a JSON value that is not null."""
-    kinds: Mapping[type, str] = {bool: "bool", list: "array", str: "string", dict: "object"}
-    return kinds.get(type(value), "number")
+def _check_known(kind: str, name: str) -> None:
+    """Check that runc knows an action, an architecture or an operator; raises `SetupFailed` with runc's text."""
+    if name not in _VALID[kind]:
+        text = f"{CREATE}string {name} is not a valid {kind} for seccomp: unknown"
+        raise SetupFailed(OTHER, text, plain=True)
 
 
 def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a rule in OCI form. As runc does, ignore an error number that the action does not use; crun refuses it."""
+    action, number = rule.get("action") or "", rule.get("errnoRet")
     names = rule.get("names") or ([rule["name"]] if rule.get("name") else [])
-    return {"names": names, **{k: rule[k] for k in ("action", "errnoRet", "args") if rule.get(k) is not None}}
+    arguments = [
+        {"index": 0, "value": 0, "op": ""} | {key: value for key, value in argument.items() if value is not None}
+        for argument in rule.get("args") or ()
+    ]
+    return {
+        "names": names,
+        "action": action,
+        **({"errnoRet": number} if number is not None and action in _WITH_ERRNO else {}),
+        **({"args": arguments} if arguments else {}),
+    }
 
 
 def _holds(rule: Mapping[str, Any], machine: str, capabilities: Collection[str]) -> bool:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from drivers.linux import host as linux_host
 from drivers.linux import marked_links
-from drivers.options import whole_number
+from drivers.scalars import whole_number
 from drivers.socket_text import socket_text
 from engine.errors import InvalidArgument
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from drivers.options import parse_bool, whole_number
+from drivers.scalars import parse_bool, whole_number
 from engine.errors import EngineError, InvalidArgument
 from engine.model import (
     ContainerConfig,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from drivers.options import parse_bool
+from drivers.scalars import parse_bool
 from engine.errors import InvalidArgument, quoted
 from engine.golang.units import parse_size
 

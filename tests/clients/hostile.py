@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from api.docker import request_types as types
-from api.docker.golang_types import GoType, ListOf, MapOf, Struct
+from engine.golang.json_types import GoType, ListOf, MapOf, Struct
 
 from .conftest import UnixConnection
 

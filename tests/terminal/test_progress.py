@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import sqlite3
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests.commands import shared_server, with_code
 from tests.conftest import until
 from tests.terminal.conftest import CHECKOUT, Screen
 
@@ -157,16 +159,25 @@ def test_the_line_ends_with_a_killed_command():
     child.expect(pexpect.EOF)  # no process has the terminal open
 
 
-@pytest.fixture
-def shell(directory, started):
-    """A shell in a directory that has the program slow.py."""
-    (directory / "slow.py").write_text(f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}){SLOW}")
+@pytest.fixture(params=["cold", "warm"])
+def shell(request, directory, started):
+    """A shell in a directory that has the program ``slow``.
+
+    The program runs the code of `SLOW` in a new process (cold) or in a child of the warm server.
+    """
+    command, environ = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}){SLOW}"], {}
+    if request.param == "warm":
+        code = f"import os, sys; sys.argv = ['slow', os.environ['SLOW_SECONDS']]{SLOW}\nraise SystemExit"
+        command, environ = with_code(shared_server().launcher(), code)
+    words = ["env", *(f"{name}={value}" for name, value in environ.items()), *command]
+    (directory / "slow").write_text(f'#!/bin/sh\nSLOW_SECONDS=$1\nexport SLOW_SECONDS\nexec {shlex.join(words)} "$1"\n')
+    (directory / "slow").chmod(0o755)
     return started("bash", directory)
 
 
 def stop(shell: Screen, seconds: int) -> None:
-    """Start slow.py, and press ctrl-Z when its progress line is drawn."""
-    shell.keys("-l", f"{sys.executable} slow.py {seconds}")
+    """Start the program ``slow``, and press ctrl-Z when its progress line is drawn."""
+    shell.keys("-l", f"./slow {seconds}")
     shell.keys("Enter")
     shell.wait_for(lambda text: "Counting to three" in text.partition("\none\n")[2])
     shell.keys("C-z")
@@ -180,7 +191,8 @@ def test_ctrl_z_leaves_the_prompt_and_the_cursor(shell):
     assert shell.tmux("display", "-p", "#{cursor_x} #{cursor_flag}") == "2 1\n"
     shell.keys("-l", "clear; fg")
     shell.keys("Enter")
-    assert "Counting to three" in shell.wait_for(lambda text: "Counting" in text).rstrip().split("\n")[-1]
+    shell.wait_for(lambda text: "Stopped" not in text and "Counting" in text)
+    assert "Counting to three" in shell.text().rstrip().split("\n")[-1]
     shell.keys("C-c")
     assert shell.wait_for(lambda text: text.rstrip().endswith("$")).count("Counting") == 0
 

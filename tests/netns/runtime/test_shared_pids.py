@@ -150,6 +150,41 @@ def test_a_subgroup_of_the_control_group_counts_and_is_removed_too(lab):
         os.close(root)
 
 
+NEST = """
+import os, subprocess, time
+group = open("/proc/self/cgroup").read().rpartition("0::")[2].strip()
+os.makedirs("/mnt", exist_ok=True)
+subprocess.run(["mount", "-t", "cgroup2", "none", "/mnt"], check=True)
+os.chdir("/mnt" + group)
+for _ in range(1100):
+    os.mkdir("nested")
+    os.chdir("nested")
+with open("cgroup.procs", "w") as file:
+    file.write(str(os.fork() or os.getpid()))
+print("done", flush=True)
+time.sleep(4242)
+"""
+
+
+@pytest.mark.usefixtures("groups")
+def test_deeply_nested_subgroups_are_removed_too(lab):
+    """The 1,100 groups are more than the process may open files, and their path is longer than a path may be."""
+    lab.launch("one", "python3", "-c", NEST, pid_host=True, privileged=True)
+    until(lambda: "done" in lab.output("one"), seconds=60)
+    container = ContainerDirectory(os.fspath(lab.run_dir), "one").path
+    first = lab.pid("one")
+    group = Path(f"/proc/{first}/cgroup").read_text().rpartition("0::/")[2].strip()
+    assert len(cgroup.members(container)) == 2
+    root = namespaces.open_file_system("cgroup2", {})
+    try:
+        assert os.stat(group, dir_fd=root)
+        lab.runtime.delete("one")
+        with pytest.raises(FileNotFoundError):
+            os.stat(group, dir_fd=root)
+    finally:
+        os.close(root)
+
+
 def test_processes_outside_a_control_group_end_too(lab):
     """The scan of /proc ends them where hawse cannot change control groups."""
     lab.launch("one", "sh", "-c", DAEMON + "exec sleep 4242", pid_host=True)

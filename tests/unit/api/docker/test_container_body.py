@@ -9,9 +9,9 @@ import pytest
 from api.docker.container_body import container_create
 from api.docker.errors import ApiError
 from api.docker.fields import Fields
-from api.docker.golang_json import decode
 from api.docker.request_types import CONTAINER_CREATE
 from engine.errors import NotImplementedByHawse
+from engine.golang.json_text import decode
 from engine.model import EndpointIPAM, EndpointSettings, PortSpec, RestartPolicy
 
 NEW, OLD = (1, 45), (1, 43)

@@ -29,7 +29,7 @@ def test_rules_follow_the_capabilities():
 
 def test_rules_follow_the_architecture_and_the_kernel(monkeypatch):
     machine = os.uname()
-    rule = {"names": ["x"], "action": "SCMP_ACT_ALLOW"}
+    rule = {"names": ["x"], "action": "SCMP_ACT_ERRNO"}
     profile = {
         "defaultAction": "SCMP_ACT_ERRNO",
         "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]},
@@ -63,6 +63,7 @@ def test_an_empty_or_unconfined_profile_gives_no_filter(profile):
 ALLOW = '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[%s]}'
 INTO = "into Go value of type seccomp.Seccomp"
 ACTION = "specs.LinuxSeccompAction"
+KERNEL, PARSING = 'invalid kernel version: %s, expected "<kernel>.<major>"', ": strconv.ParseUint: parsing %s"
 NO_ACTION = "string  is not a valid action for seccomp: unknown"
 
 
@@ -76,7 +77,11 @@ def mismatch(kind: str, field: str, go_type: str) -> str:
         ("{bad", "invalid character 'b' looking for beginning of object key string"),
         (" ", "unexpected end of JSON input"),
         ("{}x", "invalid character 'x' after top-level value"),
-        ("[" * 100_000, "exceeded max depth"),
+        ('{"syscalls":[],}', "invalid character '}' looking for beginning of object key string"),
+        ("{'syscalls':[]}", "invalid character '\\'' looking for beginning of object key string"),
+        ("// x\n{}", "invalid character '/' looking for beginning of value"),
+        ('{"syscalls":[', "unexpected end of JSON input"),
+        ("[" * 100_000, "invalid character '[' exceeded max depth"),
         ("true", f"json: cannot unmarshal bool {INTO}"),
         ("1.5", f"json: cannot unmarshal number {INTO}"),
         ('"x"', f"json: cannot unmarshal string {INTO}"),
@@ -100,6 +105,18 @@ def mismatch(kind: str, field: str, go_type: str) -> str:
             ALLOW % '{"args":[{"index":"0"}]}',
             mismatch("string", "LinuxSeccompArg.syscalls.LinuxSyscall.args.index", "uint"),
         ),
+        (ALLOW % '{"comment":5}', mismatch("number", "Syscall.syscalls.comment", "string")),
+        (ALLOW % '{"errnoRet":1.50}', mismatch("number 1.50", "Syscall.syscalls.LinuxSyscall.errnoRet", "uint")),
+        ('{"listenerPath":5}', mismatch("number", "Seccomp.LinuxSeccomp.listenerPath", "string")),
+        (ALLOW % '{"includes":{"minKernel":"4.300"}}', KERNEL % '"4.300"' + PARSING % '"300": value out of range'),
+        (ALLOW % '{"includes":{"minKernel":"4.x"}}', KERNEL % '"4.x"' + PARSING % '"x": invalid syntax'),
+        (ALLOW % '{"includes":{"minKernel":"4.8.1"}}', KERNEL % '"4.8.1"'),
+        (ALLOW % '{"includes":{"minKernel":"0.0"}}', KERNEL % '"0.0"' + ": version cannot be 0.0"),
+        (
+            ALLOW % '{"includes":{"minKernel":[4,8.50]}}',
+            KERNEL % "[4,8.50]" + ": json: cannot unmarshal array into Go value of type string",
+        ),
+        ('{"defaultAction":5,"syscalls":[{"includes":{"minKernel":"x"}}]}', KERNEL % '"x"'),
         (ALLOW % '{"includes":{"minKernel":"x"}}', 'invalid kernel version: "x", expected "<kernel>.<major>"'),
         (
             ALLOW % '{"includes":{"minKernel":4}}',
@@ -122,10 +139,22 @@ def test_a_profile_that_cannot_be_decoded_is_refused_in_dockers_words(profile, t
         (ALLOW % "{}", NO_ACTION),
         (ALLOW % "null", NO_ACTION),
         (ALLOW % '{"names":["mkdir"],"action":"nope"}', "string nope is not a valid action for seccomp: unknown"),
+        (
+            '{"defaultAction":"SCMP_ACT_ALLOW","architectures":["x86"]}',
+            "string x86 is not a valid arch for seccomp: unknown",
+        ),
+        (
+            ALLOW % '{"names":["mkdir"],"action":"SCMP_ACT_ERRNO","args":[{"op":"x"}]}',
+            "string x is not a valid operator for seccomp: unknown",
+        ),
+        (
+            ALLOW % '{"names":["mkdir"],"action":"SCMP_ACT_ERRNO","args":[{}]}',
+            "string  is not a valid operator for seccomp: unknown",
+        ),
         ('{"defaultAction":"nope"}', "string nope is not a valid action for seccomp: unknown"),
     ],
 )
-def test_a_missing_or_unknown_action_is_refused_in_runcs_words(profile, text):
+def test_a_name_that_runc_does_not_know_is_refused_in_its_words(profile, text):
     with pytest.raises(SetupFailed) as failure:
         seccomp.filter_for(profile, [])
     assert (failure.value.text, failure.value.plain) == (CREATE + text, True)
@@ -176,3 +205,65 @@ def test_a_null_does_not_replace_an_earlier_value():
     for null in ('"defaultaction":null', '"defaultAction":null'):
         profile = f'{{"defaultAction":"SCMP_ACT_ERRNO",{null}}}'
         assert seccomp.filter_for(profile, []) == {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": []}
+
+
+MKDIR, ARGUMENT = '"names":["mkdir"],"action":"SCMP_ACT_ERRNO"', '"index":1,"value":2,"op":"SCMP_CMP_EQ"'
+RULE = {"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "filtered"),
+    [
+        (f'[{{{MKDIR}}}],"syscalls":[{{"names":["rmdir"]}}]', [{**RULE, "names": ["rmdir"]}]),
+        (f'[{{{MKDIR}}}],"Syscalls":[{{"action":"SCMP_ACT_LOG"}}]', [{**RULE, "action": "SCMP_ACT_LOG"}]),
+        (
+            f'[{{{MKDIR}}},{{{MKDIR}}}],"syscalls":[{{}}],"syscalls":[{{}},{{"names":["rmdir"]}}]',
+            [RULE, {**RULE, "names": ["rmdir"]}],
+        ),
+        (f'[{{{MKDIR}}}],"syscalls":null', []),
+        (f'[{{{MKDIR}}}],"syscalls":[]', []),
+        (f'[{{{MKDIR},"names":null}}]', []),
+        (f'[{{{MKDIR},"errnoRet":5,"errnoRet":null}}]', [RULE]),
+        (f'[{{{MKDIR},"errnoRet":5,"errnoRet":7}}]', [{**RULE, "errnoRet": 7}]),
+        (f'[{{{MKDIR},"includes":{{"caps":["CAP_X"]}},"includes":{{"arches":[]}}}}]', []),
+        (f'[{{{MKDIR},"includes":{{"caps":["CAP_X"]}},"includes":null}}]', [RULE]),
+        (f'[{{{MKDIR},"excludes":{{"minKernel":"99.1","minKernel":""}}}}]', [RULE]),
+        (f'[{{{MKDIR},"excludes":{{"minKernel":""}}}}]', []),
+        (f'[{{{MKDIR},"includes":{{"minKernel":""}}}}]', [RULE]),
+        (
+            f'[{{{MKDIR},"args":[{{{ARGUMENT}}}],"args":[{{"value":3}}]}}]',
+            [{**RULE, "args": [{"index": 1, "value": 3, "op": "SCMP_CMP_EQ"}]}],
+        ),
+        (
+            f'[{{{MKDIR},"args":[{{{ARGUMENT}}}],"args":[null]}}]',
+            [{**RULE, "args": [{"index": 1, "value": 2, "op": "SCMP_CMP_EQ"}]}],
+        ),
+        (f'[{{{MKDIR},"args":[{{{ARGUMENT}}}],"args":[]}}]', [RULE]),
+    ],
+)
+def test_values_of_a_repeated_key_merge_as_in_docker(rules, filtered):
+    """The filters are those in the OCI configurations that Docker 26.1.5 wrote for these profiles."""
+    translated = seccomp.filter_for(f'{{"defaultAction":"SCMP_ACT_ALLOW","syscalls":{rules}}}', [])
+    assert translated == {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": filtered}
+
+
+def test_the_first_entry_of_the_architecture_counts(monkeypatch):
+    machine = os.uname()
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result((*machine[:4], "x86_64")))
+    profile = (
+        '{"defaultAction":"SCMP_ACT_ALLOW","archMap":[{"architecture":"SCMP_ARCH_X86_64",'
+        '"subArchitectures":["SCMP_ARCH_X86"]},{"architecture":"SCMP_ARCH_X86_64"}]}'
+    )
+    translated = seccomp.filter_for(profile, [])
+    assert translated is not None
+    assert translated["architectures"] == ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]
+
+
+def test_an_error_number_that_the_action_does_not_use_is_ignored():
+    """Docker accepts it. crun would refuse it."""
+    profile = (
+        '{"defaultAction":"SCMP_ACT_ALLOW","defaultErrnoRet":5,'
+        '"syscalls":[{"names":["mkdir"],"action":"SCMP_ACT_LOG","errnoRet":5}]}'
+    )
+    rules = [{"names": ["mkdir"], "action": "SCMP_ACT_LOG"}]
+    assert seccomp.filter_for(profile, []) == {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}

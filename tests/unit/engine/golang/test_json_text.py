@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.docker.golang_json import InvalidJson, Literal, MoreContent, decode
-from api.docker.golang_types import Pairs
+from engine.golang.json_text import InvalidJson, Literal, MoreContent, decode, unmarshal
+from engine.golang.json_types import Pairs
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,26 @@ def test_syntax_errors_have_the_texts_of_go(data, text):
 def test_text_after_the_first_value_is_refused(data, whole):
     with pytest.raises(MoreContent, match="unexpected content after JSON"):
         decode(data, whole=whole)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "unexpected end of JSON input"),
+        ('{"a"', "unexpected end of JSON input"),
+        ("{} x", "invalid character 'x' after top-level value"),
+        ("{}]", "invalid character ']' after top-level value"),
+        ("{} {}", "invalid character '{' after top-level value"),
+        ("01", "invalid character '1' after top-level value"),
+        ("// x\n{}", "invalid character '/' looking for beginning of value"),
+        ("\ufeff{}", "invalid character 'ï' looking for beginning of value"),
+    ],
+)
+def test_a_text_with_one_value_has_the_errors_of_unmarshal(text, error):
+    with pytest.raises(InvalidJson) as refused:
+        unmarshal(text)
+    assert str(refused.value) == error
+
+
+def test_a_text_with_one_value_is_decoded():
+    assert unmarshal(' {"a": [1]}\n') == Pairs([("a", [1])])

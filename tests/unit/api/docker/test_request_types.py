@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from api.docker.golang_json import decode
-from api.docker.golang_types import Mismatch
 from api.docker.request_types import CONTAINER_CREATE, EXEC_CREATE, NETWORK_CONNECT, NETWORK_CREATE
+from engine.golang.json_text import decode
+from engine.golang.json_types import Mismatch
 
 
 def read(struct, body):
@@ -20,6 +20,9 @@ def test_keys_in_any_case_null_and_repeated_keys_count_as_in_go():
     assert read(NETWORK_CREATE, b'{"Name":"a","name":"b","NAME":null}') == {"Name": "b"}
     assert read(NETWORK_CREATE, b'{"IPAM":{"Driver":"d"},"ipam":{"Options":{}}}') == {
         "IPAM": {"Driver": "d", "Options": {}}
+    }
+    assert read(NETWORK_CREATE, b'{"IPAM":{"Config":[{"Gateway":"g"}],"Config":[{"Subnet":"s"}]}}') == {
+        "IPAM": {"Config": [{"Gateway": "g", "Subnet": "s"}]}
     }
     assert read(NETWORK_CREATE, b"null") == {}
     assert read(CONTAINER_CREATE, {"Cmd": None, "Env": [None], "Entrypoint": "sh"}) == {

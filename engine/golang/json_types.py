@@ -1,15 +1,17 @@
 """Decode JSON into Go types, by the rules and with the error texts of Go's encoding/json.
 
 Keys match in any case, and unknown keys are ignored. ``null`` leaves a scalar unchanged, and empties every other value.
-For a repeated key, the last value counts, but objects are merged. A value of a wrong type does not end the decoding.
+For a repeated key, the last value counts, but objects and the members of lists are merged. A value of a wrong type does
+not end the decoding.
 The error names the first such value in the document. The texts are those of Go 1.24, with which Docker 26.1.5 in Debian
 is built.
 """
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _FOLDS = {0x17F: "s", 0x212A: "k"}
@@ -26,6 +28,20 @@ class Pairs(tuple[tuple[str, Any], ...]):
 _KINDS = {bool: "bool", str: "string", list: "array", Pairs: "object"}
 
 
+def kind(value: Any) -> str:
+    """Return Go's name for the kind of a JSON value that is not null."""
+    return _KINDS.get(type(value), "number")
+
+
+def compact(value: Any) -> str:
+    """Return a JSON value as JSON text without white space."""
+    if isinstance(value, Pairs):
+        return "{" + ",".join(f"{compact(key)}:{compact(each)}" for key, each in value) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(compact, value)) + "]"
+    return value.text if isinstance(value, Literal) else json.dumps(value, ensure_ascii=False)
+
+
 class Literal:
     """A JSON number with a fraction, an exponent or more than 24 characters; ``text`` is the number as written."""
 
@@ -33,6 +49,16 @@ class Literal:
 
     def __init__(self, text: str) -> None:
         self.text = text
+
+
+class Slice(list[Any]):
+    """The members of a JSON array.
+
+    ``hidden`` are the further members of an earlier and longer array. A later array of the same key is merged into them
+    too, because Go's slice keeps its memory.
+    """
+
+    hidden: Sequence[Any] = ()
 
 
 class Mismatch(ValueError):
@@ -92,11 +118,11 @@ class GoType(ABC):
 
         ``place`` is the position of the value, for the error text. For a value of a wrong type, add an error to
         ``errors`` and return ``before``. In a struct, ``before`` is the value of the same key earlier in the document.
-        In a list or a map, it is `zero`.
+        In a list, it is the member of an earlier list of the same key, or `zero`. In a map, it is `zero`.
         """
         if self._fits(value):
             return self._converted(value, place, errors, before)
-        errors.append(place.mismatch(_KINDS.get(type(value), "number"), self.name))
+        errors.append(place.mismatch(kind(value), self.name))
         return before
 
     @abstractmethod
@@ -162,11 +188,29 @@ class ListOf(GoType):
         return isinstance(value, list)
 
     def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
-        members = [
-            self.item.zero if each is None else self.item.decode(each, place, errors, self.item.zero)
-            for each in value[: self._length]
-        ]
-        return members + [self.item.zero] * ((self._length or 0) - len(members))
+        zero, earlier = self.item.zero, [*before, *getattr(before, "hidden", ())] if before else []
+        earlier += [zero] * (len(value) - len(earlier))
+        members = Slice(
+            (None if zero is None else old) if each is None else self.item.decode(each, place, errors, old)
+            for each, old in zip(value[: self._length], earlier, strict=False)
+        )
+        if self._length is not None:
+            return members + [zero] * (self._length - len(members))
+        members.hidden = earlier[len(value) :] if value else ()
+        return members
+
+
+class Pointer(GoType):
+    """A pointer to a value of the type ``target``: ``null`` empties it. A `Struct` needs no `Pointer`."""
+
+    def __init__(self, target: GoType) -> None:
+        self.name, self._target = target.name, target
+
+    def _fits(self, value: Any) -> bool:
+        return True
+
+    def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
+        return self._target.decode(value, place, errors, before)
 
 
 class MapOf(GoType):
@@ -212,11 +256,13 @@ class Struct(GoType):
     """A Go struct. ``name`` has the package, such as "network.IPAM".
 
     ``embedded`` are structs whose fields count as fields of this struct. Error texts name such a field together with
-    its embedded struct.
+    its embedded struct. ``null`` empties a struct, because most are pointers. With ``is_value``, ``null`` leaves the
+    struct unchanged.
     """
 
-    def __init__(self, name: str, fields: Mapping[str, GoType], *embedded: Struct) -> None:
+    def __init__(self, name: str, fields: Mapping[str, GoType], *embedded: Struct, is_value: bool = False) -> None:
         self.name, self._short = name, name.rpartition(".")[2]
+        self.zero = {} if is_value else None
         self.fields: dict[str, tuple[str, tuple[str, ...], GoType]] = {}
         for inner in embedded:
             for key, (field, field_path, kind) in inner.fields.items():

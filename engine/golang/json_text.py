@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from api.docker.golang_types import Literal, Pairs
+from engine.golang.json_types import Literal, Pairs
 from engine.golang.strconv import quote
 
 DEPTH_LIMIT = 10_000  # levels, as in Go; but Python's recursion limit allows at most about 1,000 levels
 DIGITS_LIMIT = 24  # maximum number of characters of a number that becomes int, with the sign
-UNFINISHED = "unexpected EOF"  # the error for a text that ends within its value
+UNFINISHED = "unexpected EOF"  # the error of Go's Decoder for a text that ends within its value
+UNMARSHAL_UNFINISHED = "unexpected end of JSON input"  # the error of Go's Unmarshal for the same text
 _SPACE = " \t\r\n"
 _DIGITS = b"0123456789"
 _LITERALS = {ord("t"): b"true", ord("f"): b"false", ord("n"): b"null"}
@@ -53,6 +54,22 @@ def decode(data: bytes, *, whole: bool = False) -> Any:
     if rest and (whole or rest[0] not in "]}"):
         raise MoreContent("unexpected content after JSON")
     return value
+
+
+def unmarshal(text: str) -> Any:
+    """Return the value of a JSON text as `decode` does; raises `InvalidJson` with the texts of Go's Unmarshal.
+
+    Unmarshal accepts nothing but white space after the value.
+    """
+    data = text.encode("utf-8", "surrogateescape")
+    try:
+        return decode(data, whole=True)
+    except MoreContent:
+        scanner = _Scanner(data)
+        scanner.value()
+        raise scanner.error_after_value() from None
+    except InvalidJson as error:
+        raise InvalidJson(UNMARSHAL_UNFINISHED if str(error) == UNFINISHED else str(error)) from None
 
 
 def _whole_number(text: str) -> int | Literal:
@@ -116,6 +133,11 @@ class _Scanner:
                 return
             self._expect(b",", _AFTER[opened[-1]])
             self._key(opened[-1])
+
+    def error_after_value(self) -> InvalidJson:
+        """Return the error for the text after the value that `value` has read."""
+        self._next()
+        return self._wrong("after top-level value")
 
     def _key(self, bracket: int) -> None:
         """Read the key and the colon of an object's member; read nothing in an array, whose members have no keys.

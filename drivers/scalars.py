@@ -1,0 +1,23 @@
+"""Parse booleans and whole numbers as Go does; this module needs only the standard library."""
+
+from __future__ import annotations
+
+TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
+MOST_DIGITS = 40  # far more than the largest 64-bit number has
+
+
+def parse_bool(text: str) -> bool | None:
+    """Return the boolean that Go's strconv.ParseBool returns for ``text``, or None if ParseBool refuses ``text``."""
+    return True if text in TRUE else False if text in FALSE else None
+
+
+def whole_number(text: str) -> int:
+    """Parse decimal digits with an optional sign; a value beyond ±10**40 becomes ±10**40.
+
+    Python's int() refuses more than 4,300 digits with its own error. This function accepts them, so that the caller can
+    refuse the number with Docker's error text.
+    """
+    digits = text.lstrip("+-").lstrip("0")
+    value = int(digits or "0") if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS
+    return -value if text.startswith("-") else value
