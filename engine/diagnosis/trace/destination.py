@@ -17,8 +17,8 @@ from drivers.model import IPAddress
 from engine.diagnosis.trace import direct_access
 from engine.diagnosis.trace.model import Culprit, CulpritFound
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
-from engine.diagnosis.trace.records import HOST, Place, Records, addresses
-from engine.diagnosis.trace.source import OUTSIDE, of_container
+from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, addresses
+from engine.diagnosis.trace.source import of_container
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint, gateways
 from engine.model import ContainerRecord, EndpointRecord, PortRecord

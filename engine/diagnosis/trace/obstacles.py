@@ -187,8 +187,7 @@ class Obstacles:
         if source_address is None:
             return
         request, answer = rules.exchange(path, source_address)
-        places = dict.fromkeys(filter(None, (path.source, HOST, path.target)))
-        for place in (place for place in places if place.kind != "outside"):
+        for place in path.places:
             for packet, sender, receiver in ((request, path.source, path.target), (answer, path.target, path.source)):
                 directions = {sender: (OUT,), receiver: (IN,)}.get(place, DIRECTIONS)
                 policy = place.inside(partial(ipsec_policies.stopping, packet, directions))

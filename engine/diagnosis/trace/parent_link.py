@@ -16,8 +16,7 @@ from drivers.linux.path_lookup import PacketRoute
 from drivers.registry import facts
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import PacketPath
-from engine.diagnosis.trace.records import HOST
-from engine.diagnosis.trace.source import OUTSIDE
+from engine.diagnosis.trace.records import HOST, OUTSIDE
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.model import NetworkRecord
 
