@@ -52,7 +52,7 @@ def _overlays(host: Host, networks: Sequence[NetworkRecord]) -> Iterator[Check]:
         interface, underlay = features.holder_of(options.vtep) if options.vtep else ("", 0)
         if not underlay or not place.exists():
             continue  # the check of the cluster reports a lost underlay address
-        mtu, limit = place.mtu(), options.largest_mtu(underlay)
+        mtu, limit = place.mtu(), underlay - options.overhead
         if mtu > limit:
             what = f"its MTU {mtu} is larger than {limit}, which fits through {interface} (MTU {underlay})"
             fix = f"raise the MTU of {interface}, or create the network again"
