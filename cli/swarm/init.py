@@ -38,7 +38,7 @@ def _fold_networks(values: tuple[str, ...], text: str) -> tuple[str, ...]:
 
 def _network(text: str) -> str:
     try:
-        return str(parse_cidr(text.strip())[1])
+        return str(parse_cidr(text.strip()).network)
     except ValueError:
         raise ValueError(f"invalid string being converted to CIDR: {text}") from None
 
