@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address, ip_address, ip_interface
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 from drivers.errors import DriverError
@@ -257,7 +257,7 @@ class Names:
         """
         if self._source.kind != OUTSIDE:
             return [ip_address("127.0.0.1"), ip_address("::1")]
-        held = [ip_interface(text).ip for name, text in interface_addresses() if name == self._source.interface]
+        held = [address for name, address in interface_addresses() if name == self._source.interface]
         return [a for a in held if not a.is_link_local] or [ip_address("127.0.0.1")]
 
     def _on_other_hosts(self, name: str) -> Iterator[tuple[str, NetworkRecord]]:
