@@ -9,6 +9,7 @@ import click
 from cli.app import App, StatusError
 from cli.options.image_reference import container_path_segment
 from cli.pflag import between, command
+from engine.golang.net import join_host_port
 from engine.golang.strconv import parse_uint
 from engine.names import natural_key
 
@@ -62,6 +63,4 @@ def addresses(bindings: Sequence[Mapping[str, str]]) -> list[str]:
 
     A binding has the keys "HostIp" and "HostPort".
     """
-    return [
-        f"[{b['HostIp']}]:{b['HostPort']}" if ":" in b["HostIp"] else f"{b['HostIp']}:{b['HostPort']}" for b in bindings
-    ]
+    return [join_host_port(binding["HostIp"], binding["HostPort"]) for binding in bindings]

@@ -13,6 +13,7 @@ from engine.cluster.local_networks import SWARM
 from engine.cluster.model import ClusterMembership, Node, SharedEndpoint
 from engine.cluster.snapshot import View
 from engine.containers.lookup import is_alive
+from engine.golang.net import join_host_port
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
 from engine.names import PRESENT, SHORT_ID, natural_key, pick_network
@@ -131,6 +132,5 @@ def port_text(port: PortRecord) -> str:
     """
     if not port.host_port:
         return f"{range_text(port.port, port.port_end)}/{port.protocol}"
-    host_ip = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
     published, ports = range_text(port.host_port, port.host_port_end), range_text(port.port, port.port_end)
-    return f"{host_ip}:{published}->{ports}/{port.protocol}"
+    return f"{join_host_port(port.host_ip, published)}->{ports}/{port.protocol}"

@@ -22,6 +22,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from drivers.port_ranges import merged, range_text
+from engine.golang.net import join_host_port
 from engine.model import NetworkRecord, PortRecord, PortSpec
 
 _WILDCARDS = ("0.0.0.0", "::")
@@ -353,8 +354,8 @@ class _Allocation(Struct):
 def _refused(protocol: str, address: str, port: int, reason: str) -> PortConflict:
     if reason == NO_PROTOCOL:
         return PortConflict(f"Error starting userland proxy: {reason}")
-    where = f"[{address}]:{port}" if family(address) == 6 else f"{address}:{port}"
-    return PortConflict(f"Error starting userland proxy: listen {protocol}{family(address)} {where}: bind: {reason}")
+    listen = f"listen {protocol}{family(address)} {join_host_port(address, port)}"
+    return PortConflict(f"Error starting userland proxy: {listen}: bind: {reason}")
 
 
 def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:

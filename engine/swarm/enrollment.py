@@ -19,6 +19,7 @@ from msgspec import Struct
 from engine.cluster.etcd.http import EtcdConnection
 from engine.cluster.keys import MANAGER_NAME
 from engine.errors import EngineError, InvalidArgument, Unavailable
+from engine.golang.net import join_host_port
 from engine.swarm.advertise import DEFAULT_PORT, split
 from engine.swarm.token import JoinToken, digest_of
 
@@ -36,7 +37,7 @@ class Manager(Struct, frozen=True):
     port: int = DEFAULT_PORT
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return join_host_port(self.host, self.port)
 
 
 def parse_manager(text: str) -> Manager:

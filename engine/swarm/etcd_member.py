@@ -18,6 +18,7 @@ from msgspec import Struct
 from engine.cluster import keys, membership
 from engine.cluster.etcd import EtcdError, EtcdUnavailable
 from engine.errors import Unavailable
+from engine.golang.net import join_host_port
 from engine.host import is_clustered
 from engine.swarm import daemons
 
@@ -60,7 +61,7 @@ class EtcdMember(Struct, frozen=True):
 
 def url(address: str, port: int) -> str:
     """Return an https URL, with brackets around an IPv6 address."""
-    return f"https://[{address}]:{port}" if ":" in address else f"https://{address}:{port}"
+    return f"https://{join_host_port(address, port)}"
 
 
 def arguments(where: Path, member: EtcdMember) -> list[str]:

@@ -21,6 +21,7 @@ from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, addres
 from engine.diagnosis.trace.source import of_container
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint, gateways
+from engine.golang.net import join_host_port
 from engine.host import addresses_of
 from engine.model import ContainerRecord, EndpointRecord, PortRecord
 from engine.ports.allocation import is_translated
@@ -341,7 +342,7 @@ class Destinations:
         """
         member = self._records.joined(endpoint)
         network, name, inner = member.network, self._records.name_of(member), _inner_port(binding, target.port)
-        sockets = " or ".join(_socket(str(a), inner) for a in addresses(endpoint))
+        sockets = " or ".join(join_host_port(str(a), inner) for a in addresses(endpoint))
         detail = f"network {network.name} of {name} has a gateway mode that publishes no port on the host"
         what, fix = f"port {target.port}/{target.protocol} of {name}", f"use the container's own address: {sockets}"
         return Culprit("not-published", what, "host", detail, fix)
@@ -355,10 +356,10 @@ class Destinations:
         reaches none of the addresses on which the port is published.
         """
         service = f"{port}/{published[0][1].protocol}"
-        places = ", ".join(dict.fromkeys(_socket(b.host_ip, port) for _, b in published))
+        places = ", ".join(dict.fromkeys(join_host_port(b.host_ip, port) for _, b in published))
         apart = f"not on {asked}" if asked is not None else f"which {self._source} does not reach"
         usable = next(filter(None, (self._host_address(b) for _, b in published)), None)
-        fix = f"use {_socket(str(usable), port)}" if usable is not None else self._republishing(port, published)
+        fix = f"use {join_host_port(str(usable), port)}" if usable is not None else self._republishing(port, published)
         detail = f"port {service} is published, but only on {places}, {apart}"
         return Culprit("published-elsewhere", f"port {service} on {places}", "host", detail, fix)
 
@@ -376,7 +377,7 @@ class Destinations:
         if any(e.container_id != endpoint.container_id or _inner_port(b, port) != inner for e, b in published):
             return f"publish it on one more address: hawse publish {name} -p ADDRESS:{port}:{service}"
         kept = [
-            f"{_socket(b.host_ip, b.host_port + inner - b.port)}:{service}"
+            f"{join_host_port(b.host_ip, b.host_port + inner - b.port)}:{service}"
             for e in self._records.endpoints
             for b in e.ports
             if e.container_id == endpoint.container_id and b.protocol == binding.protocol
@@ -402,10 +403,6 @@ def _shut(container: ContainerRecord, member: JoinedEndpoint, target: Target) ->
         detail = f"{container.name} has no address that machines outside can ping"
         fix = "publish the ports they need"
     return Culprit("not-published", service, "host", detail, fix)
-
-
-def _socket(host_ip: str, port: int) -> str:
-    return f"[{host_ip}]:{port}" if ":" in host_ip else f"{host_ip}:{port}"
 
 
 def _inner_port(binding: PortRecord, host_port: int) -> int:
