@@ -119,9 +119,9 @@ def _parsed(output: str, pids: set[int]) -> Json:
     titles = _words(first)
     if "PID" not in titles:
         raise EngineError("Couldn't find PID field in ps output")
-    place, processes, follows = titles.index("PID"), [], False
+    column, processes, follows = titles.index("PID"), [], False
     for words in map(_words, filter(None, lines)):
-        pid = words[place] if place < len(words) else ""  # a process may have an empty name
+        pid = words[column] if column < len(words) else ""  # a process may have an empty name
         if pid != "-":
             if not pid.isdecimal():
                 raise EngineError(f"Unexpected pid '{pid}': strconv.Atoi: parsing \"{pid}\": invalid syntax")

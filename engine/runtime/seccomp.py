@@ -140,18 +140,18 @@ def _undecodable(why: str) -> SetupFailed:
     return SetupFailed(OTHER, f"Decoding seccomp profile failed: {why}", plain=True)
 
 
-def _decoded(value: Any, go_type: str, place: str = "value", path: str = "") -> Any:
+def _decoded(value: Any, go_type: str, field: str = "value", path: str = "") -> Any:
     """Check the types in a JSON value as Go's decoder does, and return the value without null in lists.
 
     As in Go, a key may have other upper and lower case letters than the field. The result has the field's name.
     ``go_type`` is the Go type of the value. Raises `SetupFailed` for the first value of a wrong type. For the error
-    text, ``place`` names the field of the value as Go does: "struct field Seccomp.syscalls", or "value" for the whole
+    text, ``field`` names the field of the value as Go does: "struct field Seccomp.syscalls", or "value" for the whole
     profile. ``path`` has only the names of the fields that lead to the value: ".syscalls", or "" for the whole profile.
     """
     item, fields = go_type.removeprefix("[]").removeprefix("*"), _STRUCTS.get(go_type)
     if item != go_type and isinstance(value, list):
         zero: Any = {} if item in _STRUCTS else ""
-        return [zero if each is None else _decoded(each, item, place, path) for each in value]
+        return [zero if each is None else _decoded(each, item, field, path) for each in value]
     if fields and isinstance(value, dict):
         known = {name.rpartition(".")[2].casefold(): name for name in fields}
         owner = f"struct field {go_type.rpartition('.')[2]}"
@@ -165,7 +165,7 @@ def _decoded(value: Any, go_type: str, place: str = "value", path: str = "") -> 
     is_number = go_type in ("uint", "uint64")
     if item != go_type or fields or not (_is_unsigned(value) if is_number else isinstance(value, str)):
         kind = f"number {value}" if is_number and _kind(value) == "number" else _kind(value)
-        raise _undecodable(f"json: cannot unmarshal {kind} into Go {place} of type {go_type}")
+        raise _undecodable(f"json: cannot unmarshal {kind} into Go {field} of type {go_type}")
     return value
 
 
