@@ -378,7 +378,7 @@ def _holders(peers: Iterable[Peer]) -> Iterator[tuple[str, IPAddress]]:
 
     A peer's own ARP announcements do not arrive, because VXLAN devices with ``proxy`` do not forward ARP packets.
     """
-    return ((peer.mac, address) for peer in peers for address in (peer.ipv4, peer.ipv6) if address is not None)
+    return ((peer.mac, address) for peer in peers for address in peer.addresses)
 
 
 def _compared(tables: Tables, peers: Sequence[Peer], fix: bool) -> list[Difference]:
