@@ -219,18 +219,24 @@ def _allowed(route: _Route, binding: PortBinding) -> Iterator[tuple[tuple[str, s
 
 def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
     """Yield the set elements of a legacy link, which lets ``source`` reach the exposed ports of ``target``."""
-    for client, server in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)):
-        if client is not None and server is not None:
-            for protocol, first, last in target.exposed:
-                where = f"{client.ip} . {server.ip} . {protocol} . {range_text(first, last)}"
-                yield Element(f"linked{client.version}", where)
+    for set_name, addresses in _linked(source, target):
+        for protocol, first, last in target.exposed:
+            yield Element(set_name, f"{addresses}{protocol} . {range_text(first, last)}")
 
 
 def between(source: EndpointSpec, target: EndpointSpec, present: Iterable[Element]) -> list[Element]:
     """Return the elements among ``present`` that allow ``source`` to reach ``target`` by a legacy link."""
-    pairs = [(s.ip, t.ip) for s, t in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)) if s and t]
-    starts = tuple((f"linked{client.version}", f"{client} . {server} . ") for client, server in pairs)
-    return [e for e in present if any(e.set == name and e.key.startswith(start) for name, start in starts)]
+    linked = _linked(source, target)
+    return [e for e in present if any(e.set == name and e.key.startswith(addresses) for name, addresses in linked)]
+
+
+def _linked(source: EndpointSpec, target: EndpointSpec) -> list[tuple[str, str]]:
+    """Return (set name, "address . address . ") for each IP version that both endpoints of a legacy link have.
+
+    The second value is the start of the keys of the link's elements in this set.
+    """
+    pairs = ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6))
+    return [(f"linked{s.version}", f"{s.ip} . {t.ip} . ") for s, t in pairs if s is not None and t is not None]
 
 
 def _outward(version: int, bridge: str, options: BridgeOptions) -> Iterator[Element]:
