@@ -36,7 +36,7 @@ from drivers.model import EndpointSpec, IPAddress, IPInterface, NetworkSpec, Poo
 from drivers.registry import load
 from engine import PACKAGES, errors
 from engine.config import Config
-from engine.errors import EngineError, KernelFailure, NotFound, PermissionDenied, Unavailable
+from engine.errors import EngineError, KernelFailure, NotFound, PermissionDenied, Unavailable, reason_of
 from engine.model import (
     DEFAULT_GATEWAYS,
     ContainerRecord,
@@ -426,7 +426,7 @@ def engine_error(error: Exception, places: Iterable[Path] = ()) -> EngineError:
         return Unavailable(os.strerror(errno.ENOMEM).lower())
     if not isinstance(error, OSError):
         return KernelFailure(str(error))
-    reason = (error.strerror or str(error) or type(error).__name__).lower()
+    reason = reason_of(error)
     place = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
     if error.errno in FULL:
         place = place or next(map(str, filter(_is_full, places)), "")

@@ -12,7 +12,7 @@ from drivers.linux import process_table
 from drivers.linux.process_table import Process
 from engine.api import Json
 from engine.containers.exec import running
-from engine.errors import EngineError, InvalidArgument
+from engine.errors import EngineError, InvalidArgument, reason_of
 from engine.events import record as events
 from engine.host import Host
 from engine.model import ContainerRecord
@@ -100,7 +100,7 @@ def _output(pids: set[int], arguments: Sequence[str]) -> str:
                 [program, *options, *arguments], capture_output=True, check=False, stdin=subprocess.DEVNULL, env=kept
             )
         except OSError as error:  # one argument is too long, such as that of -q with 20,000 pids
-            reason = f"fork/exec {program}: {(error.strerror or str(error)).lower()}"
+            reason = f"fork/exec {program}: {reason_of(error)}"
             continue
         if done.returncode == 0:
             return done.stdout.decode("utf-8", "surrogateescape")

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from engine.errors import Damaged, EngineError, Outdated, PermissionDenied, Unavailable
+from engine.errors import Damaged, EngineError, Outdated, PermissionDenied, Unavailable, reason_of
 from engine.store import lock_holder, store_file
 from engine.store.codec import CodecError
 
@@ -47,7 +47,7 @@ def translate(path: Path, error: Exception) -> EngineError:
     if isinstance(error, PermissionError):
         return _not_allowed(path)
     if isinstance(error, OSError):
-        return Unavailable(f"the store {path} cannot be opened: {(error.strerror or str(error)).lower()}")
+        return Unavailable(f"the store {path} cannot be opened: {reason_of(error)}")
     return _translate_code(path, error, primary_code(error))
 
 

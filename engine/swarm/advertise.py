@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from drivers.linux import host as linux_host
 from drivers.linux import marked_links
 from drivers.options import whole_number
-from engine.errors import InvalidArgument
+from engine.errors import InvalidArgument, reason_of
 
 DEFAULT_PORT = 2377
 BAD_ADVERTISED = "advertise address must be a non-zero IP address or network interface (with optional port number)"
@@ -114,5 +114,5 @@ def source_address_for(host: str, port: int) -> str:
     except UnicodeError as error:  # a name of which DNS cannot have a record: with an empty or too long label
         raise InvalidArgument(f"could not find local IP address: dial udp: lookup {host}: no such host") from error
     except OSError as error:
-        reason = str(error.strerror or error).lower()
-        raise InvalidArgument(f"could not find local IP address: dial udp {host}:{port}: connect: {reason}") from error
+        problem = f"dial udp {host}:{port}: connect: {reason_of(error)}"
+        raise InvalidArgument(f"could not find local IP address: {problem}") from error
