@@ -52,6 +52,7 @@ from engine.ports.allocation import exposed_ranges
 from engine.runtime.api import Runtime, RuntimeFailure
 from engine.store.api import DRIVER_STATE, DRIVER_STATE_KEY, Intent, Reader, Store, Transaction
 from engine.store.codec import decode
+from engine.store.sqlite_errors import is_full
 
 Verbs = TypeVar("Verbs", bound=type)
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -427,14 +428,8 @@ def engine_error(error: Exception, places: Iterable[Path] = ()) -> EngineError:
     if not isinstance(error, OSError):
         return KernelFailure(str(error))
     reason = reason_of(error)
-    place = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
+    path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
     if error.errno in FULL:
-        place = place or next(map(str, filter(_is_full, places)), "")
-        return Unavailable(f"write {place}: {reason}" if place else reason)
-    return Unavailable(f"{place}: {reason}" if place else reason)
-
-
-def _is_full(place: Path) -> bool:
-    with suppress(OSError):
-        return os.statvfs(place).f_bavail == 0
-    return False
+        path = path or next(map(str, filter(is_full, places)), "")
+        return Unavailable(f"write {path}: {reason}" if path else reason)
+    return Unavailable(f"{path}: {reason}" if path else reason)
