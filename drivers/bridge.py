@@ -173,7 +173,7 @@ class BridgeDriver:
 
     def _remove_endpoints(self, endpoints: Sequence[tuple[NetworkSpec, EndpointSpec]]) -> None:
         ends = [endpoint for _, endpoint in endpoints]
-        addresses = [item.ip for end in ends for item in (end.ipv4, end.ipv6) if item is not None]
+        addresses = [address.ip for end in ends for address in end.addresses]
         # For UDP ports that the agent proxies, delete conntrack entries by port number. Such entries do not contain the
         # endpoint's address, because their flows lead from the client to the agent. Only ports on IPv6 addresses are
         # proxied. The TCP entries of proxied ports need no deletion, because the agent closes its TCP streams itself.
@@ -446,7 +446,7 @@ def _destinations(endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> list[
     Each destination is a `PortBinding`. For the endpoint's own ports, ``host_ip`` is the endpoint's address, and the
     host ports are the container ports.
     """
-    addresses = {item.version: item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None}
+    addresses = {address.version: address.ip for address in endpoint.addresses}
     direct = [
         replace(port, host_ip=addresses[port.host_ip.version], host_port=port.port, host_port_end=port.port_end)
         for port in ports

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from drivers import bridge_options, link_comparison, port_flags
 from drivers.bridge_options import BridgeOptions
@@ -77,11 +78,6 @@ class Port:
         # would then block the bridge's port to the LAN. With "guard", the kernel disables the container's port instead.
         return {"hairpin": 1, "isolated": int(not self.options.icc), "learning": 1, "guard": 1}
 
-    def present(self) -> str:
-        """Return the current name of the port in the kernel, or "" if the port does not exist."""
-        port = marked_links.host_end(self.session, self.endpoint.id)
-        return port.name if port is not None else ""
-
     def delete(self) -> None:
         """Delete the port's link, which also deletes the other end of the veth pair; idempotent."""
         for name in self.links():
@@ -146,7 +142,7 @@ def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
 
     The spoof guard drops packets with a forged MAC or source address. ``networks`` has each network with its endpoints.
     """
-    return _ports((o, e) for o, endpoints in _parsed(networks) if o.spoof_guard for e in endpoints)
+    return _existing(e for options, endpoints in _parsed(networks) if options.spoof_guard for e in endpoints)
 
 
 def muted(networks: Members) -> list[str]:
@@ -155,23 +151,20 @@ def muted(networks: Members) -> list[str]:
     Such a port has no spoof guard (which drops forged packets), and the host accepts router advertisements on its
     bridge.
     """
-    mixed = [(o, endpoints) for o, endpoints in _parsed(networks) if endpoints and not o.spoof_guard]
-    accepted = [(o, endpoints) for o, endpoints in mixed if router_advertisements.are_accepted(o.bridge)]
-    return [name for name, _ in _ports((o, e) for o, endpoints in accepted for e in endpoints)]
+    unguarded = ((o.bridge, endpoints) for o, endpoints in _parsed(networks) if endpoints and not o.spoof_guard)
+    accepting = (endpoints for bridge, endpoints in unguarded if router_advertisements.are_accepted(bridge))
+    return [name for name, _ in _existing(chain.from_iterable(accepting))]
 
 
 def _parsed(networks: Members) -> list[tuple[BridgeOptions, Sequence[EndpointSpec]]]:
     return [(bridge_options.parse(network), endpoints) for network, endpoints in networks]
 
 
-def _ports(requested: Iterable[tuple[BridgeOptions, EndpointSpec]]) -> list[tuple[str, EndpointSpec]]:
-    """Return (port name, endpoint) for each requested endpoint whose bridge port exists.
-
-    ``requested`` has each endpoint, with the options of the endpoint's network.
-    """
-    pairs = list(requested)
-    if not pairs:
+def _existing(requested: Iterable[EndpointSpec]) -> list[tuple[str, EndpointSpec]]:
+    """Return (port name, endpoint) for each requested endpoint whose bridge port exists."""
+    endpoints = list(requested)
+    if not endpoints:
         return []
     with session() as opened:
-        ports = ((Port(opened, endpoint, options).present(), endpoint) for options, endpoint in pairs)
-        return [(name, endpoint) for name, endpoint in ports if name]
+        ports = ((marked_links.host_end(opened, endpoint.id), endpoint) for endpoint in endpoints)
+        return [(port.name, endpoint) for port, endpoint in ports if port is not None]

@@ -86,6 +86,16 @@ class EndpointSpec(Struct, frozen=True):
     sysctls: Mapping[str, str] = field(default_factory=dict)  # the sysctls that the user chose, by path below /proc/sys
 
     @property
+    def addresses(self) -> list[IPInterface]:
+        """The addresses in subnets of the network, IPv4 first."""
+        return [address for address in (self.ipv4, self.ipv6) if address is not None]
+
+    @property
+    def all_addresses(self) -> list[IPInterface]:
+        """The addresses in subnets of the network, and the additional link-local addresses."""
+        return [*self.addresses, *self.link_local]
+
+    @property
     def link_mac(self) -> str:
         """The MAC that the kernel gives to a link made with ``mac``: the first six bytes of a longer address."""
         return self.mac[:MAC_TEXT]
@@ -208,6 +218,11 @@ class Peer(Struct, frozen=True):
     ipv6: IPv6Address | None
     vtep: IPAddress
     tunnel: IPAddress | None = None
+
+    @property
+    def addresses(self) -> list[IPAddress]:
+        """The endpoint's addresses, IPv4 first."""
+        return [address for address in (self.ipv4, self.ipv6) if address is not None]
 
 
 class OptionFacts(Struct, frozen=True):

@@ -18,7 +18,7 @@ from drivers.errors import BadOption
 from drivers.linux import address, default_routes, link, names, neighbor, neighbor_announcement, netns, route, sysctl
 from drivers.linux.default_routes import DefaultRoute
 from drivers.linux.netlink import Session, session
-from drivers.model import ARP, NAME, Difference, EndpointSpec, IPAddress, IPInterface, Sandbox
+from drivers.model import ARP, NAME, Difference, EndpointSpec, IPAddress, Sandbox
 
 LOOPBACK_INDEX = 1  # lo is the first link of each network namespace
 SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"
@@ -61,7 +61,7 @@ def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> N
     for path, value in endpoint_sysctls(endpoint.options, interface).items():
         sysctl.write(path, value)
     link.change(opened, LOOPBACK_INDEX, state="up")
-    for item in _addresses(endpoint):
+    for item in endpoint.all_addresses:
         address.add(opened, index, item)
     link.change(opened, index, state="up")
 
@@ -105,7 +105,7 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
         differences.append(link_comparison.wrong_mac("interface", interface, present.mac))
     if "mtu" in wrong:
         differences.append(link_comparison.small_mtu(interface, present.mtu))
-    differences += link_comparison.addresses(opened, present.index, interface, _addresses(endpoint))
+    differences += link_comparison.addresses(opened, present.index, interface, endpoint.all_addresses)
     return differences + link_comparison.sysctls(_sysctls(endpoint, interface) | _chosen(endpoint, interface))
 
 
@@ -170,7 +170,7 @@ def _restore_attributes(opened: Session, endpoint: EndpointSpec, interface: str)
 
 
 def _connect(opened: Session, endpoint: EndpointSpec, index: int) -> None:
-    for item in _addresses(endpoint):
+    for item in endpoint.all_addresses:
         route.add_connected(opened, item, index)
 
 
@@ -186,7 +186,7 @@ def _announce(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
     present = link.find(opened, interface)
     if present is not None:
         neighbor.forget_unresolved(opened, present.index)
-        neighbor_announcement.announce(interface, ((present.mac, item.ip) for item in _addresses(endpoint)))
+        neighbor_announcement.announce(interface, ((present.mac, item.ip) for item in endpoint.all_addresses))
 
 
 def is_lost(differences: Sequence[Difference]) -> bool:
@@ -215,10 +215,6 @@ def _links_of(opened: Session, endpoint: EndpointSpec) -> list[link.Link]:
     mark, mac = names.endpoint_mark(endpoint.id), endpoint.link_mac
     candidates = link.with_alias_or_mac(opened, mark, mac)
     return [found for found in candidates if found.alias == mark or (found.kind == "veth" and found.mac == mac)]
-
-
-def _addresses(endpoint: EndpointSpec) -> list[IPInterface]:
-    return [item for item in (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local) if item is not None]
 
 
 def _sysctls(endpoint: EndpointSpec, interface: str) -> dict[str, str]:

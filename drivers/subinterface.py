@@ -194,8 +194,8 @@ class SubinterfaceBase:
 
         An internal network has no gateways.
         """
-        own_addresses = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
-        pools = [] if network.internal else [p for p in network.pools if any(ip in p.subnet for ip in own_addresses)]
+        addresses = [] if network.internal else endpoint.addresses
+        pools = [pool for pool in network.pools if any(address.ip in pool.subnet for address in addresses)]
         return sandboxes.first_of_each_version(p.gateway.ip for p in pools if p.gateway is not None)
 
     def mode(self, network: NetworkSpec, label: str) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from engine.errors import EngineError, InvalidArgument, PermissionDenied, Unavailable
+from engine.errors import EngineError, InvalidArgument, PermissionDenied, Unavailable, reason_of
 from engine.golang.strconv import parse_uint, whole_number
 from engine.golang.units import parse_size
 from engine.ipam import LOCAL_POOLS, DefaultPool
@@ -159,7 +159,7 @@ def _require_trusted(path: Path, status: os.stat_result) -> None:
 
 def _unreadable(path: Path, error: OSError) -> EngineError:
     kind = PermissionDenied if isinstance(error, PermissionError) else Unavailable
-    return kind(f"{path}: {(error.strerror or str(error)).lower()}")
+    return kind(f"{path}: {reason_of(error)}")
 
 
 def _boolean(value: object) -> bool:

@@ -32,6 +32,11 @@ def hinted(error: E, hint: str) -> E:
     return error
 
 
+def reason_of(error: OSError) -> str:
+    """Return the text of an operating system's error without its number and file, in lower case as Go prints it."""
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
 def in_words(error: BaseException) -> str:
     """Return an error's text without the error number: "connection refused", or "/x: permission denied"."""
     if isinstance(error, OSError) and error.strerror:

@@ -36,7 +36,7 @@ from drivers.model import EndpointSpec, IPAddress, IPInterface, NetworkSpec, Poo
 from drivers.registry import load
 from engine import PACKAGES, errors
 from engine.config import Config
-from engine.errors import EngineError, KernelFailure, NotFound, PermissionDenied, Unavailable
+from engine.errors import EngineError, KernelFailure, NotFound, PermissionDenied, Unavailable, reason_of
 from engine.model import (
     DEFAULT_GATEWAYS,
     ContainerRecord,
@@ -52,6 +52,7 @@ from engine.ports.allocation import exposed_ranges
 from engine.runtime.api import Runtime, RuntimeFailure
 from engine.store.api import DRIVER_STATE, DRIVER_STATE_KEY, Intent, Reader, Store, Transaction
 from engine.store.codec import decode
+from engine.store.sqlite_errors import is_full
 
 Verbs = TypeVar("Verbs", bound=type)
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -426,15 +427,9 @@ def engine_error(error: Exception, places: Iterable[Path] = ()) -> EngineError:
         return Unavailable(os.strerror(errno.ENOMEM).lower())
     if not isinstance(error, OSError):
         return KernelFailure(str(error))
-    reason = (error.strerror or str(error) or type(error).__name__).lower()
-    place = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
+    reason = reason_of(error)
+    path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
     if error.errno in FULL:
-        place = place or next(map(str, filter(_is_full, places)), "")
-        return Unavailable(f"write {place}: {reason}" if place else reason)
-    return Unavailable(f"{place}: {reason}" if place else reason)
-
-
-def _is_full(place: Path) -> bool:
-    with suppress(OSError):
-        return os.statvfs(place).f_bavail == 0
-    return False
+        path = path or next(map(str, filter(is_full, places)), "")
+        return Unavailable(f"write {path}: {reason}" if path else reason)
+    return Unavailable(f"{path}: {reason}" if path else reason)

@@ -39,8 +39,8 @@ def check(path: Path, name: str) -> None:
     try:
         _check_path(str(path))
     except _Untrusted as error:
-        what = "it" if error.place == str(path) else error.place
-        remedy = f"{error.remedy} {error.place}, or choose another directory"
+        what = "it" if error.path == str(path) else error.path
+        remedy = f"{error.remedy} {error.path}, or choose another directory"
         raise PermissionDenied(f"{name} {path} is refused: {what} {error.fault} ({remedy})") from error
 
 
@@ -92,12 +92,12 @@ def require_own_file(path: Path | str | bytes, status: os.stat_result) -> None:
 class _Untrusted(Exception):
     """The error for a path that another user can change.
 
-    ``place`` is the path, ``fault`` the problem, and ``remedy`` the command that solves the problem.
+    ``fault`` is the problem, and ``remedy`` the command that solves the problem.
     """
 
-    def __init__(self, place: str, fault: str, remedy: str) -> None:
-        super().__init__(place, fault, remedy)
-        self.place, self.fault, self.remedy = place, fault, remedy
+    def __init__(self, path: str, fault: str, remedy: str) -> None:
+        super().__init__(path, fault, remedy)
+        self.path, self.fault, self.remedy = path, fault, remedy
 
 
 def _check_path(path: str) -> None:
@@ -110,41 +110,41 @@ def _check_path(path: str) -> None:
     pending = _parts(path)
     while pending:
         part = pending.pop()
-        place = current.rpartition("/")[0] if part == ".." else f"{current}/{part}"
+        entry = current.rpartition("/")[0] if part == ".." else f"{current}/{part}"
         try:
-            status = _status(place or "/", make=sticky)
+            status = _status(entry or "/", make=sticky)
         except OSError:
             return  # the path is unusable, or is missing and no other user can create it
         if stat.S_ISLNK(status.st_mode):
-            _check_owner(place, status, in_sticky=sticky)
+            _check_owner(entry, status, in_sticky=sticky)
             links += 1
             if links > _LINKS_LIMIT:
-                raise _Untrusted(place, "is one of too many symbolic links", "unlink")
-            target = os.readlink(place)
+                raise _Untrusted(entry, "is one of too many symbolic links", "unlink")
+            target = os.readlink(entry)
             current = "" if target.startswith("/") else current
             pending += _parts(target)
         else:
-            sticky = _check_directory(place or "/", status, in_sticky=sticky, is_last=not pending)
-            current = place
+            sticky = _check_directory(entry or "/", status, in_sticky=sticky, is_last=not pending)
+            current = entry
 
 
-def _status(place: str, *, make: bool) -> os.stat_result:
-    """Return the result of lstat for the path ``place``; raises OSError if nothing exists at this path.
+def _status(path: str, *, make: bool) -> os.stat_result:
+    """Return the result of lstat for ``path``; raises OSError if nothing exists at this path.
 
     With ``make``, a missing directory is first created with mode 0700. No other user can then create anything at this
     path. If another user removes a file at this path before lstat, the creation is tried again.
     """
     for _ in range(_CREATIONS_LIMIT if make else 0):
         try:
-            os.mkdir(place, 0o700)
-            os.chmod(place, 0o700)
+            os.mkdir(path, 0o700)
+            os.chmod(path, 0o700)
             break
         except FileExistsError:
             with suppress(FileNotFoundError):
-                return os.lstat(place)
+                return os.lstat(path)
         except OSError:
             break
-    return os.lstat(place)
+    return os.lstat(path)
 
 
 def _parts(path: str) -> list[str]:
@@ -152,24 +152,24 @@ def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part not in ("", ".")][::-1]
 
 
-def _check_directory(place: str, status: os.stat_result, *, in_sticky: bool, is_last: bool) -> bool:
+def _check_directory(path: str, status: os.stat_result, *, in_sticky: bool, is_last: bool) -> bool:
     """Check that no other user can replace the contents of a directory; raises `_Untrusted`.
 
-    ``place`` is the path of the directory, and ``status`` its stat result. A sticky directory is accepted, unless it is
-    the last directory of the path (``is_last``). ``in_sticky`` says whether the directory is inside a sticky directory.
+    ``status`` is the stat result of the directory. A sticky directory is accepted, unless ``is_last`` says that it is
+    the last directory of the checked path. ``in_sticky`` says whether the directory is inside a sticky directory.
     Returns whether users other than root and the calling user can write to the directory.
     """
-    _check_owner(place, status, in_sticky=in_sticky or is_last)
+    _check_owner(path, status, in_sticky=in_sticky or is_last)
     if not status.st_mode & _WRITABLE_BY_OTHERS:
         return False
     if is_last or not status.st_mode & stat.S_ISVTX:
-        raise _Untrusted(place, "can be written by other users", "chmod go-w")
+        raise _Untrusted(path, "can be written by other users", "chmod go-w")
     return True
 
 
-def _check_owner(place: str, status: os.stat_result, *, in_sticky: bool) -> None:
+def _check_owner(path: str, status: os.stat_result, *, in_sticky: bool) -> None:
     if status.st_uid not in (0, os.geteuid()) and (in_sticky or not _is_unmapped(status.st_uid)):
-        raise _Untrusted(place, f"belongs to user {status.st_uid}", "chown -h root")
+        raise _Untrusted(path, f"belongs to user {status.st_uid}", "chown -h root")
 
 
 def _is_unmapped(user: int) -> bool:
@@ -216,8 +216,6 @@ def is_own(status: os.stat_result) -> bool:
 
 
 DEFAULT_ROOT = "/var/lib/hawse"
-
-
 DEFAULT_RUN = "/run/hawse"
 
 

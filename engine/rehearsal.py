@@ -55,14 +55,14 @@ def open_libraries(until: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def scratch_host(place: str) -> Iterator[None]:
-    """Set the environment variables HAWSE_ROOT and HAWSE_RUN to directories below ``place`` in the ``with`` block.
+def scratch_host(directory: str) -> Iterator[None]:
+    """Set the environment variables HAWSE_ROOT and HAWSE_RUN to directories below ``directory`` in the ``with`` block.
 
     HAWSE_CONFIG names an empty file meanwhile. At the end, the three environment variables get their previous values.
-    ``place`` is the directory of a scratch host: it has the records of a host that does not exist.
+    ``directory`` is the directory of a scratch host: it has the records of a host that does not exist.
     """
     saved = {name: os.environ.get(name) for name in VARIABLES}
-    os.environ.update(HAWSE_ROOT=f"{place}/root", HAWSE_RUN=f"{place}/run", HAWSE_CONFIG=os.devnull)
+    os.environ.update(HAWSE_ROOT=f"{directory}/root", HAWSE_RUN=f"{directory}/run", HAWSE_CONFIG=os.devnull)
     try:
         yield
     finally:

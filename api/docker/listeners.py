@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from engine.errors import EngineError, InvalidArgument, Unavailable
+from engine.errors import EngineError, InvalidArgument, Unavailable, reason_of
 from engine.paths import api_socket, make_private_directory, run_directory
 from engine.runtime import resident
 
@@ -66,7 +66,7 @@ def unix_listener(settings: Settings) -> socket.socket:
             os.chown(path.parent, -1, group)
             os.chmod(path.parent, 0o710)
     except OSError as error:
-        raise Unavailable(f"cannot listen on {path}: {(error.strerror or str(error)).lower()}") from error
+        raise Unavailable(f"cannot listen on {path}: {reason_of(error)}") from error
     finally:
         os.umask(mask)
     listener.listen(BACKLOG)

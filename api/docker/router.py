@@ -56,10 +56,10 @@ class Router:
 def _pattern(path: str) -> re.Pattern[str]:
     pieces = re.split(r"\{(\w+)(?::(\.\*))?\}", path)
     text = ""
-    for place in range(0, len(pieces), 3):
-        text += re.escape(pieces[place])
-        if place + 1 < len(pieces):
-            text += f"(?P<{pieces[place + 1]}>{pieces[place + 2] or '[^/]+'})"
+    for index in range(0, len(pieces), 3):
+        text += re.escape(pieces[index])
+        if index + 1 < len(pieces):
+            text += f"(?P<{pieces[index + 1]}>{pieces[index + 2] or '[^/]+'})"
     return re.compile(text)
 
 

@@ -53,10 +53,9 @@ class Job:
     def pid(self) -> int:
         """Return the pid of the worker, or -1 if it has ended; also -1 if this process can open no file."""
         with self._lock, suppress(OSError):
-            if not self._open:
-                return -1
-            with open(f"/proc/self/fdinfo/{self._pidfd}", encoding="ascii") as file:
-                return next((int(line[4:]) for line in file if line.startswith("Pid:")), -1)
+            if self._open:
+                with open(f"/proc/self/fdinfo/{self._pidfd}", encoding="ascii") as file:
+                    return next((int(line[4:]) for line in file if line.startswith("Pid:")), -1)
         return -1
 
     def has_ended(self, seconds: float = 0.0) -> bool:

@@ -34,9 +34,9 @@ def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
     command line. ``index`` is a decimal number: how many of these words come before the completed argument.
     """
     with suppress(Exception):
-        place = int(index)
+        position = int(index)
         if words or not cache.is_cacheable(kinds):
-            app.out(answer(kinds, place, words))
+            app.out(answer(kinds, position, words))
         else:
             answer_and_keep(app, kinds)
 

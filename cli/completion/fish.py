@@ -106,7 +106,7 @@ def _flags(node: CommandNode) -> Iterator[str]:
 
 
 def _arguments(node: CommandNode) -> Iterator[str]:
-    for place, argument in enumerate(node.arguments):
+    for position, argument in enumerate(node.arguments):
         if SOURCES[argument.source] != Source():
-            here = f"__hawse_argument_of {place}{'+' * argument.repeated} {listed(node.paths)}"
+            here = f"__hawse_argument_of {position}{'+' * argument.repeated} {listed(node.paths)}"
             yield f"complete -c hawse -n {quoted(here)} -a '(__hawse_offer {argument.source})'"

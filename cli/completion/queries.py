@@ -102,13 +102,13 @@ def ports(reader: Reader, before: Words, behind: Words) -> Names:
     after the completed one, has no effect.
     """
     for container in reader.find_containers(before[0]) if before else ():
-        places: dict[str, list[str]] = {
+        published: dict[str, list[str]] = {
             f"{port}/{spec.protocol}": [] for spec in container.host.port_bindings for port in spec.ports
         }
         for endpoint in reader.endpoints(container_id=container.id):
-            for name, place in (pair for port in endpoint.ports for pair in each_port(port)):
-                places.setdefault(name, []).append(place)
-        yield from ((name, " ".join(addresses)) for name, addresses in places.items())
+            for name, address in (pair for port in endpoint.ports for pair in each_port(port)):
+                published.setdefault(name, []).append(address)
+        yield from ((name, " ".join(addresses)) for name, addresses in published.items())
 
 
 def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:

@@ -89,17 +89,17 @@ def _flag(flag: FlagEntry, name: str, others: str) -> str:
 
 
 def _arguments(node: CommandNode) -> Iterator[str]:
-    for place, argument in enumerate(node.arguments, 1):
+    for position, argument in enumerate(node.arguments, 1):
         yield (
-            _place(place, argument, strict=not node.interspersed)
+            _position(position, argument, strict=not node.interspersed)
             + f"{_title(argument)}:_hawse_source_{argument.source}"
         )
 
 
-def _place(place: int, argument: ArgumentEntry, *, strict: bool) -> str:
+def _position(position: int, argument: ArgumentEntry, *, strict: bool) -> str:
     if argument.repeated:
         return "*:::" if strict else "*:"
-    return f"{place}:"
+    return f"{position}:"
 
 
 def _title(argument: ArgumentEntry) -> str:

@@ -22,7 +22,7 @@ from cli.container.session import console_size
 from cli.image.pull import pull_image
 from cli.options.image_reference import check_reference, is_identifier
 from cli.pflag import changed
-from engine.errors import InvalidArgument, NotFound
+from engine.errors import InvalidArgument, NotFound, reason_of
 from engine.images.platform import parse_platform
 from engine.model import ContainerCreate
 from engine.validate.image_reference import parse_reference
@@ -179,7 +179,7 @@ def id_file(path: str) -> Iterator[Callable[[str], object]]:
             f"container ID file found, make sure the other container isn't running or delete {path}"
         ) from error
     except OSError as error:
-        problem = f"open {path}: {str(error.strerror).lower()}"
+        problem = f"open {path}: {reason_of(error)}"
         raise StatusError(f"failed to create the container ID file: {problem}") from error
     try:
         with open(descriptor, "w") as file:

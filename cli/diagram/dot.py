@@ -22,10 +22,10 @@ def _lines(document: Json) -> Iterator[str]:
     for number, network in enumerate(document["Networks"]):
         style = f'style=filled, fontcolor=white, color="{colour(network["Driver"])}"'
         yield f"    n{number} [label={_quoted(network['Name'], *facts(network))}, shape=ellipse, {style}];"
-        for place, group in enumerate(groups(network)):
+        for index, group in enumerate(groups(network)):
             new = [container for container in group.containers if container["Id"] not in nodes]
             if group.title and new:
-                yield f"    subgraph cluster_n{number}h{place} {{ label={_quoted(group.title)}; style=dashed;"
+                yield f"    subgraph cluster_n{number}h{index} {{ label={_quoted(group.title)}; style=dashed;"
             for container in new:
                 nodes[container["Id"]] = f"c{len(nodes)}"
                 label = _quoted(container["Name"], *ports(container))

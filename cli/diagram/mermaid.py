@@ -22,9 +22,9 @@ def _lines(document: Json) -> Iterator[str]:
     nodes: dict[str, str] = {}
     for number, network in enumerate(document["Networks"]):
         yield f"    n{number}{{{{{_label(network['Name'], ', '.join(facts(network)))}}}}}:::{_class(network['Driver'])}"
-        for place, group in enumerate(groups(network)):
+        for index, group in enumerate(groups(network)):
             if group.title:
-                yield f"    subgraph n{number}h{place}[{_label(group.title)}]"
+                yield f"    subgraph n{number}h{index}[{_label(group.title)}]"
             for container in group.containers:
                 if container["Id"] not in nodes:
                     nodes[container["Id"]] = f"c{len(nodes)}"

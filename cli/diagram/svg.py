@@ -56,9 +56,9 @@ def _panels(canvas: Canvas, document: Json) -> float:
     width = (WIDTH - 2 * MARGIN - GAP * (number - 1)) / number
     ends = [float(TITLE)] * number
     for network in networks:
-        place = ends.index(min(ends))
-        area = Area(MARGIN + place * (width + GAP), ends[place], width)
-        ends[place] += _Panel(canvas, network, joined).draw(area) + GAP
+        column = ends.index(min(ends))
+        area = Area(MARGIN + column * (width + GAP), ends[column], width)
+        ends[column] += _Panel(canvas, network, joined).draw(area) + GAP
     if not networks:
         canvas.text(MARGIN, TITLE + 20, "no networks in use", WIDTH, size=14, fill=SOFT)
         return TITLE + 40
@@ -82,23 +82,23 @@ class _Panel:
         contents, the contents are first drawn on another canvas, which is discarded.
         """
         canvas, dashed, inner = self.canvas, self.network["Internal"], area.width - 2 * PAD
-        place = Area(area.x + PAD, area.y + HEADER + PAD, inner)
-        height = HEADER + PAD + _Panel(Canvas(), self.network, self.joined).contents(place)
+        contents = Area(area.x + PAD, area.y + HEADER + PAD, inner)
+        height = HEADER + PAD + _Panel(Canvas(), self.network, self.joined).contents(contents)
         canvas.box(*area, height, radius=14, stroke=self.paint, stroke_width=2, dashed=dashed)
         canvas.header(*area, HEADER, 14, self.paint)
         right, kind = area.x + area.width - PAD, self.network["Driver"] + (", internal" if dashed else "")
         canvas.text(area.x + PAD, area.y + 25, self.network["Name"], inner - 150, size=17, fill=WHITE, bold=True)
         canvas.text(right, area.y + 25, kind, 140, fill=WHITE, to_the_left=True)
         canvas.text(area.x + PAD, area.y + 46, " · ".join(subnets(self.network)), inner, font=MONO, fill=WHITE)
-        self.contents(place)
+        self.contents(contents)
         return height
 
     def contents(self, area: Area) -> float:
         """Draw the containers and return the height; on a cluster network, each host has a box with its containers."""
         height = 0.0
         for title, containers in groups(self.network):
-            place = Area(area.x, area.y + height, area.width)
-            height += self.group(place, title, containers) if title else self.cards(place, containers)
+            rest = Area(area.x, area.y + height, area.width)
+            height += self.group(rest, title, containers) if title else self.cards(rest, containers)
         if not self.network["Containers"]:
             self.canvas.text(area.x, area.y + height + 12, "no containers", area.width, fill=SOFT)
             height += EMPTY
@@ -121,8 +121,8 @@ class _Panel:
         for first in range(0, len(containers), number):
             row = [(container, self.lines(container)) for container in containers[first : first + number]]
             tall = CARD_TOP + CARD_BOTTOM + LINE * max(len(lines) for _, lines in row)
-            for place, (container, lines) in enumerate(row):
-                card = Area(area.x + place * (width + CARD_GAP), area.y + height, width)
+            for column, (container, lines) in enumerate(row):
+                card = Area(area.x + column * (width + CARD_GAP), area.y + height, width)
                 self.card(card, tall, container["Name"], lines)
             height += tall + CARD_GAP
         return height

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from cli.app import App, StatusError
+from engine.errors import reason_of
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def _opened(path: str) -> BinaryIO:
     try:
         return open(path, "rb")
     except OSError as error:
-        raise StatusError(f"open {path}: {str(error.strerror).lower()}") from error
+        raise StatusError(f"open {path}: {reason_of(error)}") from error
 
 
 @contextmanager

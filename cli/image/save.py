@@ -10,6 +10,7 @@ import click
 
 from cli.app import App, StatusError
 from cli.pflag import STRING, at_least, command, flag
+from engine.errors import reason_of
 
 
 @command(
@@ -51,4 +52,4 @@ def _save_to_file(app: App, images: tuple[str, ...], path: Path) -> None:
             os.unlink(new)
             raise
     except OSError as error:
-        raise StatusError(f"failed to save image: {(error.strerror or str(error)).lower()}") from error
+        raise StatusError(f"failed to save image: {reason_of(error)}") from error

@@ -7,13 +7,13 @@ properties of the values.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import ip_address
 
 from msgspec.structs import replace
 
 from cli.app import StatusError
-from cli.options.address import parse_cidr, parse_ip
+from cli.options.address import parse_cidr
 from engine.model import IPAMConfig
+from engine.validate.addresses import parse_address
 
 Configs = dict[str, IPAMConfig]
 
@@ -84,11 +84,11 @@ def _contains(subnet: str, data: str) -> bool:
     address without a prefix length, return False.
     """
     try:
-        network = parse_cidr(subnet)[1]
+        network = parse_cidr(subnet).network
     except ValueError as error:
         raise StatusError(f"invalid subnet: {error}") from error
     try:
-        address = parse_cidr(data)[0] if "/" in data else parse_ip(data)
+        address = parse_cidr(data).ip if "/" in data else parse_address(data)
     except ValueError as error:
         raise StatusError(str(error)) from error
-    return address is not None and ip_address(address) in network
+    return address is not None and address in network

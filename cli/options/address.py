@@ -1,47 +1,32 @@
-"""Parse IP addresses, networks and MAC addresses in the forms that Go's ``net`` package accepts."""
+"""Parse CIDRs, MAC addresses and the values of ``--dns`` in the forms that Go's ``net`` package accepts."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+
+from engine.validate.addresses import parse_address
 
 _MAC_LENGTHS = (6, 8, 20)  # address lengths in bytes: EUI-48, EUI-64, IP over InfiniBand
 _PAIRS = re.compile(r"[0-9a-fA-F]{2}(([:-])[0-9a-fA-F]{2}(\2[0-9a-fA-F]{2})*)")
 _QUADS = re.compile(r"[0-9a-fA-F]{4}(\.[0-9a-fA-F]{4})+")
 _PREFIX = re.compile("[0-9]{1,3}")
 _MAPPED_BITS = 96  # number of bits before the IPv4 address in an IPv4-mapped IPv6 address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def parse_ip(text: str) -> str | None:
-    """Return the canonical form of an IP address, or None if the text is invalid or has a zone.
-
-    An IPv4-mapped address becomes an IPv4 address: ``::ffff:10.0.0.1`` gives ``10.0.0.1``.
-    """
-    if "%" in text:
-        return None
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(address)
-
-
-def parse_cidr(text: str) -> tuple[str, Network]:
-    """Parse a CIDR as Go's net.ParseCIDR does; return the address and its network.
+def parse_cidr(text: str) -> IPv4Interface | IPv6Interface:
+    """Parse a CIDR as Go's net.ParseCIDR does; return the address with its network.
 
     Raises ValueError with Go's error text.
     """
     host, _, prefix = text.partition("/")
-    address = parse_ip(host)
+    address = parse_address(host)
     bits = int(prefix) if _PREFIX.fullmatch(prefix) else -1
-    if address is not None and ":" in host and ":" not in address:
+    if address is not None and address.version == 4 and ":" in host:
         bits -= _MAPPED_BITS
-    if address is None or not 0 <= bits <= ipaddress.ip_address(address).max_prefixlen:
+    if address is None or not 0 <= bits <= address.max_prefixlen:
         raise ValueError(f"invalid CIDR address: {text}")
-    return address, ipaddress.ip_network(f"{address}/{bits}", strict=False)
+    return ip_interface(f"{address}/{bits}")
 
 
 def ip_address(text: str) -> str:
@@ -49,9 +34,9 @@ def ip_address(text: str) -> str:
 
     Spaces around the address are allowed.
     """
-    if (address := parse_ip(text.strip())) is None:
+    if (address := parse_address(text.strip())) is None:
         raise ValueError(f"IP address is not correctly formatted: {text}")
-    return address
+    return str(address)
 
 
 def mac_address(text: str) -> str:

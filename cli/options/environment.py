@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from engine.errors import reason_of
+
 BLANKS = " \t"
 _SPACES = "".join(
     map(chr, (*range(9, 14), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000))
@@ -89,7 +91,7 @@ def _lines(file: str) -> Iterator[bytes]:
                 yield line
     except OSError as error:
         verb = "read" if isinstance(error, IsADirectoryError) else "open"
-        raise ValueError(f"{verb} {file}: {str(error.strerror).lower()}") from None
+        raise ValueError(f"{verb} {file}: {reason_of(error)}") from None
 
 
 def _decode(line: bytes, file: str, number: int) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from cli.options.address import parse_ip
 from engine.golang.strconv import quote
+from engine.validate.addresses import parse_address
 from engine.validate.container import HOST_GATEWAY
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
@@ -39,7 +39,7 @@ def extra_host(text: str) -> str:
         return f"{name}:{address}"
     if len(address) > 2 and address[0] == "[" and address[-1] == "]":
         address = address[1:-1]
-    if parse_ip(address.strip()) is None:
+    if parse_address(address.strip()) is None:
         raise ValueError(f"invalid IP address in add-host: {quote(address)}")
     return f"{name}:{address}"
 

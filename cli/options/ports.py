@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cli.options.address import parse_ip, strip_brackets
+from cli.options.address import strip_brackets
 from engine.golang.strconv import parse_uint
 from engine.model import PortSpec
+from engine.validate.addresses import parse_address
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 Range = tuple[int, int]
@@ -95,7 +96,7 @@ def _host_ip(text: str) -> str:
         address = strip_brackets(text)
     except ValueError as error:
         raise ValueError(f"Invalid ip address {text}: {error}") from None
-    if address and parse_ip(address) is None:
+    if address and parse_address(address) is None:
         raise ValueError(f"Invalid ip address: {address}")
     return address
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.errors import reason_of
 from engine.golang.json_text import unmarshal
 from engine.golang.strconv import quote
 
@@ -43,7 +44,7 @@ def _profile(path: str) -> str:
         text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         verb = "read" if isinstance(error, IsADirectoryError) else "open"
-        why = f"{verb} {path}: {str(error.strerror).lower()}"
+        why = f"{verb} {path}: {reason_of(error)}"
         raise ValueError(f"opening seccomp profile ({path}) failed: {why}") from None
     try:
         unmarshal(text)

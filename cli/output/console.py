@@ -73,8 +73,8 @@ def print_table(app: App, header: Sequence[str], rows: Sequence[Sequence[Cell]])
     On a terminal, each of these columns has at most a third of the width, because the last column needs room too.
     """
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for place, title in enumerate(header[:-1]):
-        widest = max(cell_len(cell) for cell in (title, *(escaped_line(row[place].text) for row in rows)))
+    for index, title in enumerate(header[:-1]):
+        widest = max(cell_len(cell) for cell in (title, *(escaped_line(row[index].text) for row in rows)))
         table.add_column(title, width=min(widest, _width(app) // 3), overflow="fold")
     table.add_column(header[-1], overflow="fold")
     for row in rows:

@@ -69,17 +69,17 @@ class Progress:
         If the child process has not drawn the line since the last `pause`, it is killed. It may still be importing
         rich, which takes long.
         """
-        if self._child:
-            os.kill(self._child, signal.SIGCONT if self._has_drawn() else signal.SIGKILL)
+        if not self._child:
+            return
+        os.kill(self._child, signal.SIGCONT if self._has_drawn() else signal.SIGKILL)
         with suppress(OSError):
             # Because other processes that the command forked have copies of the socket, close() alone would not end the
             # connection.
             self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
-        if self._child:
-            child, self._child = self._child, 0
-            with suppress(ChildProcessError):
-                os.waitpid(child, 0)
+        child, self._child = self._child, 0
+        with suppress(ChildProcessError):
+            os.waitpid(child, 0)
 
     def _has_drawn(self) -> bool:
         """Return whether the child process has drawn the line since the last `pause`."""

@@ -25,7 +25,7 @@ def align(lines: Sequence[str], measure: Measure = width_of, minimum: int = MINI
     tabs = {line.count("\t") for line in lines}
     if len(tabs) == 1 and all(map(str.isascii, lines)):
         number, cells = tabs.pop() + 1, "\t".join(lines).split("\t")
-        return filled([cells[place::number] for place in range(number)], minimum)
+        return filled([cells[column::number] for column in range(number)], minimum)
     rows = [line.split("\t") for line in lines]
     widths = column_widths(rows, measure, minimum)
     return [

@@ -98,10 +98,10 @@ def _without(row: Row, kept: Sequence[bool]) -> list[str]:
     ``kept`` says for each column of ``row`` whether it is kept.
     """
     cells: list[str] = []
-    for place, cell in enumerate(row):
-        if kept[place]:
+    for index, cell in enumerate(row):
+        if kept[index]:
             cells.append(cell)
-        elif place == 0 or kept[place - 1]:
+        elif index == 0 or kept[index - 1]:
             cells.append(OMITTED)
     return cells
 
@@ -110,8 +110,8 @@ def _published_first(rows: Sequence[Row]) -> Sequence[Row]:
     """Return the rows with published ports first in each cell of PORTS, because the end of a cell may be cut."""
     if PORTS not in rows[0]:
         return rows
-    place = rows[0].index(PORTS)
-    return [[*row[:place], _ordered(row[place]), *row[place + 1 :]] for row in rows]
+    index = rows[0].index(PORTS)
+    return [[*row[:index], _ordered(row[index]), *row[index + 1 :]] for row in rows]
 
 
 def _ordered(ports: str) -> str:
@@ -127,11 +127,11 @@ def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[i
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     least = [_least(title, width, elided) for title, width in zip(rows[0], widths, strict=True)]
     excess = sum(widths) + GAP * (len(widths) - 1) - room
-    names = [place for place, title in enumerate(rows[0]) if title.split()[-1:] != ["ID"]]
-    stateless = [place for place in names if rows[0][place] not in STATE_TITLES]
-    flexible = [place for place in stateless if rows[0][place] in elided]
-    for places, limits in ((flexible, least), (stateless, least), (names, least), (names, [1] * len(least))):
-        while excess > 0 and (wide := [place for place in places if widths[place] > limits[place]]):
+    names = [index for index, title in enumerate(rows[0]) if title.split()[-1:] != ["ID"]]
+    stateless = [index for index in names if rows[0][index] not in STATE_TITLES]
+    flexible = [index for index in stateless if rows[0][index] in elided]
+    for indexes, limits in ((flexible, least), (stateless, least), (names, least), (names, [1] * len(least))):
+        while excess > 0 and (wide := [index for index in indexes if widths[index] > limits[index]]):
             widths[max(wide, key=widths.__getitem__)] -= 1
             excess -= 1
     return widths
@@ -142,13 +142,13 @@ def _joined(rows: Sequence[Row], widths: Sequence[int], gap: int) -> list[str]:
 
     The first row has the titles, which become bold. States are coloured. A cell that is wider than its column is cut.
     """
-    states = {place for place, title in enumerate(rows[0]) if title in STATE_TITLES}
+    states = {index for index, title in enumerate(rows[0]) if title in STATE_TITLES}
     last, lines = len(widths) - 1, []
     for number, row in enumerate(rows):
         line = ""
-        for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        for index, (cell, width) in enumerate(zip(row, widths, strict=True)):
             text = ellipsis(cell, width)
-            blanks = "" if place == last else " " * (width - columns(text) + gap)
-            line += (coloured(cell, text) if number and place in states else text) + blanks
+            blanks = "" if index == last else " " * (width - columns(text) + gap)
+            line += (coloured(cell, text) if number and index in states else text) + blanks
         lines.append(line if number else click.style(line, bold=True))
     return lines

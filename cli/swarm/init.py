@@ -11,6 +11,7 @@ from cli.app import App, StatusError
 from cli.options.address import parse_cidr
 from cli.pflag import STRING, Kind, command, flag, no_args, scalar
 from engine.api import SwarmInit
+from engine.errors import reason_of
 from engine.golang.strconv import parse_uint
 
 TEXT = """Swarm initialized: current node ({node}) is now a manager.
@@ -38,7 +39,7 @@ def _fold_networks(values: tuple[str, ...], text: str) -> tuple[str, ...]:
 
 def _network(text: str) -> str:
     try:
-        return str(parse_cidr(text.strip())[1])
+        return str(parse_cidr(text.strip()).network)
     except ValueError:
         raise ValueError(f"invalid string being converted to CIDR: {text}") from None
 
@@ -82,6 +83,6 @@ def read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise StatusError(f"open {path}: {(error.strerror or '').lower()}") from error
+        raise StatusError(f"open {path}: {reason_of(error)}") from error
     except UnicodeDecodeError as error:
         raise StatusError(f"open {path}: not a PEM file") from error

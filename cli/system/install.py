@@ -7,6 +7,7 @@ import click
 from cli.app import App, StatusError
 from cli.pflag import STRING, command, exactly, flag
 from cli.system import units
+from engine.errors import reason_of
 
 
 @command("install [OPTIONS]", "Install units with which systemd starts the resident processes of hawse", exactly(0))
@@ -30,7 +31,7 @@ def install(app: App, root: str) -> None:
             path.chmod(0o644)
             app.out(f"{path}\n")
     except OSError as error:
-        raise StatusError(f"cannot write {error.filename}: {(error.strerror or '').lower()}") from error
+        raise StatusError(f"cannot write {error.filename}: {reason_of(error)}") from error
     units.systemctl(root, "daemon-reload")
     app.err(f"To start them now and at every boot: systemctl enable --now {' '.join(units.STARTED)}\n")
     app.err(f"To serve Docker's API too (docs/docker-api.md): systemctl enable --now {units.API}\n")

@@ -10,7 +10,7 @@ import click
 from cli.app import App, StatusError
 from cli.pflag import STRING, command, exactly, flag
 from cli.system import units
-from engine.errors import EngineError
+from engine.errors import EngineError, reason_of
 from engine.paths import root_directory
 from engine.store.codec import CodecError
 from engine.store.sqlite import open_readonly
@@ -40,7 +40,7 @@ def uninstall(app: App, root: str) -> None:
             path.unlink()
             app.out(f"{path}\n")
     except OSError as error:
-        raise StatusError(f"cannot remove {error.filename}: {(error.strerror or '').lower()}") from error
+        raise StatusError(f"cannot remove {error.filename}: {reason_of(error)}") from error
     units.systemctl(root, "daemon-reload")
     if not root and _anything_remains():
         app.err(REMAIN)

@@ -41,21 +41,21 @@ class WarmServer:
 
     def __init__(self, loop: Loop, inotify: Inotify, idle: float) -> None:
         self._loop, self._inotify, self._idle = loop, inotify, idle
-        self._place: WarmSocket
+        self._warm_socket: WarmSocket
         self._children: dict[int, socket.socket] = {}
         self._identity = peer.identity(os.getpid())
         self._spare = IdleChild(self._be_idle)
         self._served, self._leaving = True, False
 
-    def run(self, place: WarmSocket) -> None:
-        """Accept commands on the socket of ``place``; return when the server must end and all commands have ended."""
-        self._place = place
+    def run(self, warm_socket: WarmSocket) -> None:
+        """Accept commands on ``warm_socket``; return when the server must end and all commands have ended."""
+        self._warm_socket = warm_socket
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self.leave())
         self._loop.watch(wake, lambda _: self._reap(wake))
-        self._loop.watch(self._place.listener.fileno(), lambda _: self._accept())
+        self._loop.watch(self._warm_socket.listener.fileno(), lambda _: self._accept())
         self._loop.after(self._idle, self._consider)
         self._loop.after(POLL_INTERVAL_SECONDS, self._look)
         self._prepare()
@@ -65,8 +65,8 @@ class WarmServer:
         """Accept no more commands, and end the event loop when all running commands have ended; idempotent."""
         if not self._leaving:
             self._leaving = True
-            self._loop.forget(self._place.listener.fileno())
-            self._place.leave()
+            self._loop.forget(self._warm_socket.listener.fileno())
+            self._warm_socket.leave()
             self._spare.dismiss()
         if not self._children:
             self._loop.stop()
@@ -76,7 +76,7 @@ class WarmServer:
         if self._leaving:
             return
         try:
-            connection, _ = self._place.listener.accept()
+            connection, _ = self._warm_socket.listener.accept()
         except OSError:
             return
         self._served = True
@@ -155,7 +155,7 @@ class WarmServer:
         self._loop.after(self._idle, self._consider)
 
     def _look(self) -> None:
-        if not self._place.is_ours():
+        if not self._warm_socket.is_ours():
             self.leave()
         self._loop.after(POLL_INTERVAL_SECONDS, self._look)
 

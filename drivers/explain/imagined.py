@@ -91,9 +91,9 @@ class ImaginedLinks:
         if peer is not None:
             self._make(namespace, peer, "")
         descriptor = content.get_attr("IFLA_NET_NS_FD")
-        place = namespace if descriptor is None else os.fstat(descriptor).st_ino
+        target = namespace if descriptor is None else os.fstat(descriptor).st_ino
         values = {name: content.get_attr(name) for name in READ if content.get_attr(name) is not None}
-        self._links[place][values["IFLA_IFNAME"]] = Imagined(next(self._numbers), kind or "veth", 0, values)
+        self._links[target][values["IFLA_IFNAME"]] = Imagined(next(self._numbers), kind or "veth", 0, values)
 
     def _change(self, namespace: int, content: Any, name: str) -> None:
         group = content.get_attr("IFLA_GROUP")

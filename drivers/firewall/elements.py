@@ -50,7 +50,7 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
         yield from (Element("trusted", f"{name(interface)} . {bridge}") for interface in options.trusted)
     for pool in network.pools:
         version = pool.subnet.version
-        yield from (Element(f"members{version}", f"{places} . {bridge}") for places in _members(pool, options))
+        yield from (Element(f"members{version}", f"{addresses} . {bridge}") for addresses in _members(pool, options))
         yield Element(f"subnets{version}", f"{pool.subnet} . ipv{version}")
         if not network.internal:
             yield from _outward(version, bridge, options)
@@ -109,8 +109,8 @@ def of_ports(
             routes[kind] = _route(network, options, endpoint, *kind, direct=direct)
         yield from _by(routes[kind], binding)
         allowed += _allowed(routes[kind], binding)
-    for (set_name, place), first, last in merged(allowed):
-        yield Element(set_name, f"{place} . {range_text(first, last)}")
+    for (set_name, target), first, last in merged(allowed):
+        yield Element(set_name, f"{target} . {range_text(first, last)}")
 
 
 def is_open_at_own_address(
@@ -187,8 +187,8 @@ def _proxied(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host
     versions = (6,) if endpoint.ipv6 else (4, 6)
     if not all(options.mode(v).startswith("nat") for v in versions):
         return ()
-    places = proxied_prefixes(protocol, host, has_ipv6=endpoint.ipv6 is not None)
-    return tuple(str(place[0] if place.num_addresses == 1 else place) for place in places)
+    prefixes = proxied_prefixes(protocol, host, has_ipv6=endpoint.ipv6 is not None)
+    return tuple(str(prefix[0] if prefix.num_addresses == 1 else prefix) for prefix in prefixes)
 
 
 def _by(route: _Route, binding: PortBinding) -> Iterator[Element]:
@@ -197,8 +197,8 @@ def _by(route: _Route, binding: PortBinding) -> Iterator[Element]:
     ``route`` says how: by DNAT, by the agent's proxy, by both (for different destination addresses), or not at all. In
     the last case, nothing is yielded.
     """
-    for place in route.carried:
-        yield _relaying(place, binding)
+    for prefix in route.carried:
+        yield _relaying(prefix, binding)
     if route.rewritten:
         yield from _dnat_target(route.host, route.rewritten, binding)
 
@@ -213,24 +213,30 @@ def _allowed(route: _Route, binding: PortBinding) -> Iterator[tuple[tuple[str, s
     kind = "open" if binding.port == binding.port_end else "open_range"
     for set_name, address in ((kind, route.opened), ("bound", route.bound)):
         if address:
-            place = f"{address} . {binding.protocol}"
-            yield (f"{set_name}{route.host.version}", place), binding.port, binding.port_end
+            target = f"{address} . {binding.protocol}"
+            yield (f"{set_name}{route.host.version}", target), binding.port, binding.port_end
 
 
 def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
     """Yield the set elements of a legacy link, which lets ``source`` reach the exposed ports of ``target``."""
-    for client, server in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)):
-        if client is not None and server is not None:
-            for protocol, first, last in target.exposed:
-                where = f"{client.ip} . {server.ip} . {protocol} . {range_text(first, last)}"
-                yield Element(f"linked{client.version}", where)
+    for set_name, addresses in _linked(source, target):
+        for protocol, first, last in target.exposed:
+            yield Element(set_name, f"{addresses}{protocol} . {range_text(first, last)}")
 
 
 def between(source: EndpointSpec, target: EndpointSpec, present: Iterable[Element]) -> list[Element]:
     """Return the elements among ``present`` that allow ``source`` to reach ``target`` by a legacy link."""
-    pairs = [(s.ip, t.ip) for s, t in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)) if s and t]
-    starts = tuple((f"linked{client.version}", f"{client} . {server} . ") for client, server in pairs)
-    return [e for e in present if any(e.set == name and e.key.startswith(start) for name, start in starts)]
+    linked = _linked(source, target)
+    return [e for e in present if any(e.set == name and e.key.startswith(addresses) for name, addresses in linked)]
+
+
+def _linked(source: EndpointSpec, target: EndpointSpec) -> list[tuple[str, str]]:
+    """Return (set name, "address . address . ") for each IP version that both endpoints of a legacy link have.
+
+    The second value is the start of the keys of the link's elements in this set.
+    """
+    pairs = ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6))
+    return [(f"linked{s.version}", f"{s.ip} . {t.ip} . ") for s, t in pairs if s is not None and t is not None]
 
 
 def _outward(version: int, bridge: str, options: BridgeOptions) -> Iterator[Element]:
@@ -257,17 +263,17 @@ def _dnat_target(host: IPAddress, target: str, binding: PortBinding) -> Iterator
         ports = f"{binding.host_port}-{binding.host_port_end}"
         yield Element(f"range{version}", f"{where} . {binding.protocol} . {ports}", target)
         return
-    name, place = (f"any{version}", "") if host.is_unspecified else (f"exact{version}", f"{host} . ")
+    name, address = (f"any{version}", "") if host.is_unspecified else (f"exact{version}", f"{host} . ")
     for offset in range(binding.host_port_end - binding.host_port + 1):
-        key = f"{place}{binding.protocol} . {binding.host_port + offset}"
+        key = f"{address}{binding.protocol} . {binding.host_port + offset}"
         yield Element(name, key, f"{target} . {binding.port + offset}")
 
 
-def _relaying(place: str, binding: PortBinding) -> Element:
+def _relaying(prefix: str, binding: PortBinding) -> Element:
     ports = f"{binding.protocol} . {range_text(binding.host_port, binding.host_port_end)}"
-    if place == EVERYWHERE[6] and binding.host_port == binding.host_port_end:
+    if prefix == EVERYWHERE[6] and binding.host_port == binding.host_port_end:
         return Element("relayed_any", ports)  # a change is 100 times faster than in "relayed", a set with intervals
-    return Element("relayed", f"{place} . {ports}")
+    return Element("relayed", f"{prefix} . {ports}")
 
 
 def _is_v6_loopback(address: IPAddress) -> bool:

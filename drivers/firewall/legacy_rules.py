@@ -125,11 +125,11 @@ class _Reader:
         size = 4 if version == 4 else 16
         inverted = data[INVERTED[version]]
         ends = (packet.source, SOURCE), (packet.destination, DESTINATION)
-        for place, (address, bit) in enumerate(ends):
-            value, mask = data[place * size :][:size], data[(2 + place) * size :][:size]
+        for end, (address, bit) in enumerate(ends):
+            value, mask = data[end * size :][:size], data[(2 + end) * size :][:size]
             yield turned(_is_in(address, value, mask), inverted & bit)
-        for place, (name, bit) in enumerate(((packet.received, IN), (packet.sent, OUT))):
-            at = INTERFACES[version] + 16 * place
+        for end, (name, bit) in enumerate(((packet.received, IN), (packet.sent, OUT))):
+            at = INTERFACES[version] + 16 * end
             yield turned(_is_at(name, data[at : at + 16], data[at + 32 : at + 48]), inverted & bit)
         protocol = struct.unpack_from("=H", data, PROTOCOL[version])[0]
         yield turned(protocol in (0, NUMBERS[packet.l4]), inverted & OTHER)

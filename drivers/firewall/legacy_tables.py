@@ -141,9 +141,9 @@ def _read(version: int, table: str) -> Table | None:
     if data is None:
         return None
     program = "iptables-legacy" if version == 4 else "ip6tables-legacy"
-    present = [(place, name) for place, name in enumerate(CHAINS) if hooks >> place & 1]
-    starts = {name: numbers[place] for place, name in present}
-    policies = {name: numbers[5 + place] for place, name in present}
+    present = [(hook, name) for hook, name in enumerate(CHAINS) if hooks >> hook & 1]
+    starts = {name: numbers[hook] for hook, name in present}
+    policies = {name: numbers[5 + hook] for hook, name in present}
     entries = {entry.at: entry for entry in _entries(version, data[HEADER:], starts, set(policies.values()))}
     return Table(program, table, entries, starts, policies)
 

@@ -102,12 +102,12 @@ class PacketTrace:
 
     def _add(self, family: str, devices: Collection[str], neighbours: Collection[IPAddress]) -> None:
         rules = "; ".join(f"{match} meta nftrace set 1" for match in self._matches(family, neighbours))
-        places = [f'device "{device}" ' for device in devices] if family == "netdev" else [""]
+        selectors = [f'device "{device}" ' for device in devices] if family == "netdev" else [""]
         chains = [
-            f"chain {hook}{number} {{ type filter hook {hook} {place}priority {LAST if hook == LEAVING else FIRST}; "
+            f"chain {hook}{number} {{ type filter hook {hook} {selector}priority {LAST if hook == LEAVING else FIRST}; "
             f"{rules}; }}\n"
             for hook in CHAINS[family]
-            for number, place in enumerate(places)
+            for number, selector in enumerate(selectors)
         ]
         if chains and rules:
             self._context.run(f"table {family} hawse_trace_{os.getpid()} {{ flags owner;\n{''.join(chains)}}}\n")

@@ -146,7 +146,7 @@ def _muted(port: str) -> Element:
 
 def _elements(port: str, endpoint: EndpointSpec) -> Iterator[Element]:
     interface, mac = name(port), endpoint.link_mac
-    addresses = [a.ip for a in (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local) if a is not None]
+    addresses = [address.ip for address in endpoint.all_addresses]
     yield Element("ports", interface)
     yield Element("macs", f"{interface} . {mac}")
     for address in [*addresses, *([link_local(mac)] if any(a.version == 6 for a in addresses) else [])]:

@@ -64,15 +64,15 @@ def _ports(name: str, data: bytes, packet: Packet) -> bool | None:
 def _one_of_ports(data: bytes, packet: Packet) -> bool | None:
     if packet.protocol not in ("tcp", "udp"):
         return False
-    place, count, *rest = MULTIPORT.unpack_from(data)
+    side, count, *rest = MULTIPORT.unpack_from(data)
     ports, starts, inverted = rest[:15], rest[15:30], rest[30]
     spans = [
         (port, ports[number + 1] if starts[number] else port)
         for number, port in enumerate(ports[:count])
         if number == 0 or not starts[number - 1]
     ]
-    own = [packet.source_port, packet.port] if place > 1 else [packet.port if place else packet.source_port]
-    return turned(any_of(_is_between(port, *span) for port in own for span in spans), inverted)
+    compared = [packet.source_port, packet.port] if side > 1 else [packet.port if side else packet.source_port]
+    return turned(any_of(_is_between(port, *span) for port in compared for span in spans), inverted)
 
 
 def _is_bridged(data: bytes, packet: Packet) -> bool | None:

@@ -105,13 +105,13 @@ def _size_if_alike(data: bytes) -> int:
     return size if _is_same(data, size, range(8)) else 0
 
 
-def _is_same(data: bytes, size: int, places: Iterable[int]) -> bool:
-    """Return whether all messages in ``data`` have the same bytes at the offsets ``places``.
+def _is_same(data: bytes, size: int, offsets: Iterable[int]) -> bool:
+    """Return whether all messages in ``data`` have the same bytes at ``offsets``.
 
     ``size`` is the size of each message. An offset counts from the message's first byte.
     """
     count = len(data) // size
-    return all(data[place::size] == data[place : place + 1] * count for place in places)
+    return all(data[offset::size] == data[offset : offset + 1] * count for offset in offsets)
 
 
 def _addresses_alike(data: bytes, size: int) -> list[Range] | None:

@@ -46,13 +46,13 @@ def foreign_addresses(interface: str) -> list[IPInterface]:
         return address.foreign(opened, link.index(interface))
 
 
-def interface_addresses() -> list[tuple[str, str]]:
+def interface_addresses() -> list[tuple[str, IPAddress]]:
     """Return (interface name, address) for every address on every interface, in the kernel's order.
 
     Leaves out an interface that another program deletes during the call.
     """
     with session() as opened:
-        named = [(opened.name(index), str(interface.ip)) for index, interface in address.all_addresses(opened)]
+        named = [(opened.name(index), interface.ip) for index, interface in address.all_addresses(opened)]
     return [(name, ip) for name, ip in named if name]
 
 

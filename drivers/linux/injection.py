@@ -31,15 +31,15 @@ def frame(probe: Tuple, source: IPAddress, target: IPAddress, port: int, flags: 
     """
     if probe.protocol == "tcp":
         body = struct.pack("!HHIIBBHHH", probe.number, port, sequence, 0, 5 << 4, flags, 64240, 0, 0)
-        place, protocol = 16, NUMBERS["tcp"]
+        offset, protocol = 16, NUMBERS["tcp"]
     elif probe.protocol == "udp":
-        body, place, protocol = struct.pack("!4H", probe.number, port, 8, 0), 6, NUMBERS["udp"]
+        body, offset, protocol = struct.pack("!4H", probe.number, port, 8, 0), 6, NUMBERS["udp"]
     else:
-        body, place = echo.HEADER.pack(echo.KINDS[probe.version][2], 0, 0, probe.number, 1), 2
+        body, offset = echo.HEADER.pack(echo.KINDS[probe.version][2], 0, 0, probe.number, 1), 2
         protocol = ICMP[probe.version]
     pseudo = source.packed + target.packed + struct.pack("!II", len(body), protocol)
     summed = body if (probe.protocol, probe.version) == ("icmp", 4) else pseudo + body
-    body = body[:place] + struct.pack("!H", echo.checksum(summed) or 0xFFFF) + body[place + 2 :]
+    body = body[:offset] + struct.pack("!H", echo.checksum(summed) or 0xFFFF) + body[offset + 2 :]
     if probe.version == 6:
         return struct.pack("!IHBB", 6 << 28, len(body), protocol, 64) + source.packed + target.packed + body
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, protocol, 0) + source.packed + target.packed
@@ -72,8 +72,8 @@ def _load(index: int) -> int:
         for instruction in ((0xB7, 2, 0, index), (0xB7, 3, 0, INGRESS), (0x85, 0, 0, CLONE_REDIRECT), (0x95, 0, 0, 0))
     )
     program, license_text = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(b"GPL")
-    places = ctypes.addressof(program), ctypes.addressof(license_text)
-    return _bpf(LOAD, struct.pack("<IIQQ", SCHED_CLS, len(code) // 8, *places) + bytes(104))
+    pointers = ctypes.addressof(program), ctypes.addressof(license_text)
+    return _bpf(LOAD, struct.pack("<IIQQ", SCHED_CLS, len(code) // 8, *pointers) + bytes(104))
 
 
 def _bpf(command: int, attributes: bytes) -> int:

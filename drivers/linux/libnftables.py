@@ -50,7 +50,7 @@ class Refused(DriverError):
         return "File exists" in str(self)
 
 
-_places: list[int] = []
+_reserved: list[int] = []
 _one_at_a_time = _thread.RLock()
 """A lock that a thread holds during each call of libnftables, because all libnftables contexts of a process share
 global lists.
@@ -63,15 +63,15 @@ def reserve_fds(count: int = 4) -> None:
     ``count`` file descriptors are kept open, and closed while libnftables runs. Call this function once and early, in a
     process that will open very many file descriptors.
     """
-    _places.extend(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(count))
+    _reserved.extend(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(count))
 
 
 @contextmanager
 def _reserved_fds_free() -> Iterator[None]:
-    kept = len(_places)
-    for place in _places:
-        os.close(place)
-    _places.clear()
+    kept = len(_reserved)
+    for fd in _reserved:
+        os.close(fd)
+    _reserved.clear()
     try:
         yield
     finally:

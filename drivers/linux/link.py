@@ -291,9 +291,9 @@ def take_down(session: Session, names: Iterable[str]) -> None:
         Message(RTM_SETLINK, 0, encode(ifinfmsg, index=interface_index, flags=0, change=IFF_UP))
         for interface_index in indexes
     ]
-    for place, code in session.request_each(changes) if changes else ():
+    for position, code in session.request_each(changes) if changes else ():
         if code not in GONE:
-            raise KernelError("take down link", str(indexes[place]), code)
+            raise KernelError("take down link", str(indexes[position]), code)
 
 
 def delete_all(session: Session, names: Iterable[str]) -> None:
@@ -310,9 +310,9 @@ def delete_all(session: Session, names: Iterable[str]) -> None:
         return
     group = [("IFLA_GROUP", random.choice(GROUPS))]
     marks = [Message(RTM_SETLINK, 0, encode(ifinfmsg, group, index=link_index)) for link_index in present.values()]
-    for place, code in session.request_each(marks):
+    for position, code in session.request_each(marks):
         if code not in GONE:
-            raise KernelError("delete link", list(present)[place], code)
+            raise KernelError("delete link", list(present)[position], code)
     with kernel_errors("delete", "links", ignore=GONE):
         session.request_until_visible(
             RTM_DELLINK,

@@ -28,7 +28,7 @@ def at(protocol: str, port: int) -> list[IPAddress]:
     empty for SCTP, which is not looked up.
     """
     ends = ((*_end(fields[1]), fields[3]) for file in FILES[protocol] for fields in _read(file))
-    return [_address(place) for place, number, state in ends if (number, state) == (port, WAITING[protocol])]
+    return [_address(text) for text, number, state in ends if (number, state) == (port, WAITING[protocol])]
 
 
 def full_queue(port: int) -> int:
@@ -53,7 +53,7 @@ def full_queue(port: int) -> int:
 
 def udp_ports(address: IPv4Address) -> list[int]:
     """Return the ports of the UDP sockets that are bound to an IPv4 address, including connected sockets."""
-    return [number for place, number in (_end(fields[1]) for fields in _read("udp")) if _address(place) == address]
+    return [number for text, number in (_end(fields[1]) for fields in _read("udp")) if _address(text) == address]
 
 
 def accepts(addresses: list[IPAddress], target: IPAddress) -> bool:
@@ -84,8 +84,8 @@ def sockets(file: str) -> Iterator[Socket]:
     An IPv4-mapped IPv6 address (``::ffff:192.0.2.1``) is returned as an IPv4 address.
     """
     for _, local, other, state, *_ in _read(file):
-        (_, port), (place, remote_port) = _end(local), _end(other)
-        remote = _address(place)
+        (_, port), (text, remote_port) = _end(local), _end(other)
+        remote = _address(text)
         mapped = remote.ipv4_mapped if isinstance(remote, IPv6Address) else None
         yield Socket(port, state, mapped or remote, remote_port)
 
@@ -104,8 +104,8 @@ def _end(text: str) -> tuple[str, int]:
 
     ``text`` is this end in /proc/net, in hexadecimal: "0100007F:0035" gives "0100007F" and 53.
     """
-    place, _, number = text.partition(":")
-    return place, int(number, 16)
+    address, _, number = text.partition(":")
+    return address, int(number, 16)
 
 
 def _address(text: str) -> IPAddress:

@@ -34,13 +34,13 @@ def open_namespace(path: str) -> int:
     A file that is not a namespace is not opened, and raises this error too. Because an unprivileged user may own the
     path, the file could be a device, or a FIFO on which the call would block.
     """
-    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    path_fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        if not is_namespace_file(os.fstat(place)):
+        if not is_namespace_file(os.fstat(path_fd)):
             raise FileNotFoundError(errno.ENOENT, "not a namespace", path)
-        return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(f"/proc/self/fd/{path_fd}", os.O_RDONLY | os.O_CLOEXEC)
     finally:
-        os.close(place)
+        os.close(path_fd)
 
 
 def is_namespace_file(status: os.stat_result) -> bool:

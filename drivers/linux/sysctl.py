@@ -68,7 +68,7 @@ class _OfThread(threading.local):
 _of_thread = _OfThread()
 
 
-def _place(path: str) -> tuple[str, int | None]:
+def _location(path: str) -> tuple[str, int | None]:
     """Return the path of a sysctl's file, and the file descriptor of the directory to which the path is relative.
 
     The file descriptor is for the parameter ``dir_fd`` of os.open(). It is None for an absolute path.
@@ -103,9 +103,9 @@ def read(path: str) -> str | None:
 
 def exists(path: str) -> bool:
     """Return whether this kernel has the sysctl, or the directory of sysctls."""
-    place, directory = _place(path)
+    file, directory = _location(path)
     try:
-        os.stat(place, dir_fd=directory)
+        os.stat(file, dir_fd=directory)
     except OSError:
         return False
     return True
@@ -142,21 +142,21 @@ def _read(path: str) -> str:
         known = recording.recorder.sysctl_value(path)
         if known is not None:
             return known
-    place, directory = _place(path)
-    file = os.open(place, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    file, directory = _location(path)
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
     try:
-        return os.read(file, LONGEST).decode().strip()
+        return os.read(fd, LONGEST).decode().strip()
     finally:
-        os.close(file)
+        os.close(fd)
 
 
 def _write(path: str, value: str) -> None:
-    place, directory = _place(path)
-    file = os.open(place, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
+    file, directory = _location(path)
+    fd = os.open(file, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
     try:
-        os.write(file, value.encode())
+        os.write(fd, value.encode())
     finally:
-        os.close(file)
+        os.close(fd)
 
 
 def name_of(path: str) -> str:

@@ -96,9 +96,9 @@ class OverlayDriver:
 
     def delete_network(self, network: NetworkSpec) -> None:
         """Remove the network's devices and namespace from this host; idempotent."""
-        place = self.namespace(network)
-        senders = Step("senders", lambda: table.change(remove=_senders_to_devices(place)))
-        teardown((senders, Step("devices", place.remove)))
+        namespace = self.namespace(network)
+        senders = Step("senders", lambda: table.change(remove=_senders_to_devices(namespace)))
+        teardown((senders, Step("devices", namespace.remove)))
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
         """Check the endpoint's options; raises `BadOption`. Nothing is reserved outside the sandbox."""
@@ -113,7 +113,7 @@ class OverlayDriver:
 
         Replaces the veth pair of an earlier join. The result has no gateways.
         """
-        place = self.namespace(network)
+        namespace = self.namespace(network)
 
         def configure(opened: Session) -> None:
             sandboxes.configure_here(opened, endpoint, interface)
@@ -123,7 +123,7 @@ class OverlayDriver:
             (
                 Step(
                     "veth pair",
-                    lambda: place.inside(lambda there: port.plug(there, endpoint, sandbox, interface)),
+                    lambda: namespace.inside(lambda there: port.plug(there, endpoint, sandbox, interface)),
                     lambda: self.leave(network, endpoint, sandbox),
                 ),
                 Step("interface", lambda: sandboxes.inside(sandbox, configure)),
@@ -133,17 +133,17 @@ class OverlayDriver:
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
         """Delete the endpoint's veth pair; idempotent, and works if the sandbox no longer exists."""
-        place = self.namespace(network)
-        if place.exists():
-            place.inside(lambda there: port.unplug(there, endpoint))
+        namespace = self.namespace(network)
+        if namespace.exists():
+            namespace.inside(lambda there: port.unplug(there, endpoint))
 
     def watched(self, network: NetworkSpec) -> tuple[str, str]:
         """Return ("", path of the network's own namespace); the path is "" if the namespace does not exist.
 
         The first value is "", because no link of the network is on the host.
         """
-        place = self.namespace(network)
-        return "", place.sandbox.path if place.exists() else ""
+        namespace = self.namespace(network)
+        return "", namespace.sandbox.path if namespace.exists() else ""
 
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
         """Return an empty list, because `verify` compares the network's devices together with its tables."""
@@ -159,7 +159,7 @@ class OverlayDriver:
 
         The list is empty if the network's bridge is missing, because `verify` must run first.
         """
-        place = self.namespace(network)
+        namespace = self.namespace(network)
 
         def compare_port(there: Session) -> tuple[int, list[Difference]] | None:
             if not link.index(BRIDGE):
@@ -167,7 +167,7 @@ class OverlayDriver:
             mtu = vxlan.shared_mtu(there, network)
             return mtu, port.compare(there, endpoint, mtu)
 
-        compared = place.inside(compare_port) if place.exists() else None
+        compared = namespace.inside(compare_port) if namespace.exists() else None
         if compared is None:
             return []
         mtu, differences = compared
@@ -214,11 +214,11 @@ class OverlayDriver:
         raises `Missing` at the end if this host has no tunnel to a peer's host.
         """
         options = overlay_options.complete(network)
-        place = self.namespace(network)
-        place.repair(options)
-        _synchronise_tunnel(place, options)
+        namespace = self.namespace(network)
+        namespace.repair(options)
+        _synchronise_tunnel(namespace, options)
         table.change(*_senders(network, peers))
-        _with_tables(place, options, lambda tables: _reconcile(tables, peers))
+        _with_tables(namespace, options, lambda tables: _reconcile(tables, peers))
         _require_tunnels(options, peers)
 
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
@@ -229,20 +229,20 @@ class OverlayDriver:
         the peer's host.
         """
         options = overlay_options.complete(network)
-        place = self.namespace(network)
+        namespace = self.namespace(network)
         _require_tunnels(options, [peer])
-        _synchronise_tunnel(place, options)
-        tables = _with_tables(place, options, lambda opened: opened)  # raises Missing before the firewall is changed
+        _synchronise_tunnel(namespace, options)
+        tables = _with_tables(namespace, options, lambda opened: opened)  # raises Missing before the firewall changes
         if gate := _gate(network):
             gate.admit([peer.vtep])
-        place.inside(lambda _: _add(tables, peer))
+        namespace.inside(lambda _: _add(tables, peer))
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
         """Remove the table entries of one peer; idempotent. Does nothing if the network is not up on this host."""
-        place = self.namespace(network)
-        if place.exists():
+        namespace = self.namespace(network)
+        if namespace.exists():
             options = overlay_options.complete(network)
-            unused = _with_tables(place, options, lambda tables: tables.remove(peer))
+            unused = _with_tables(namespace, options, lambda tables: tables.remove(peer))
             if gate := _gate(network):
                 gate.dismiss(unused)
 
@@ -256,12 +256,12 @@ class OverlayDriver:
         difference, which ``fix`` cannot repair.
         """
         options = overlay_options.complete(network)
-        place = self.namespace(network)
-        differences = place.compare(options)
+        namespace = self.namespace(network)
+        differences = namespace.compare(options)
         if differences and fix:
             self.create_network(network)
         if fix or not differences:
-            differences += _with_tables(place, options, lambda t: _compared(t, peers, fix))
+            differences += _with_tables(namespace, options, lambda t: _compared(t, peers, fix))
         differences += _compared_senders(network, peers, fix)
         lost = _without_tunnel(options, peers) if tunnels else ()
         return differences + [Difference("missing", "tunnel", f"a tunnel to {vtep}") for vtep in lost]
@@ -321,16 +321,16 @@ def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Elem
     return gate.difference({peer.vtep for peer in peers}) if gate else ((), ())
 
 
-def _senders_to_devices(place: OverlayNamespace) -> Sequence[Element]:
+def _senders_to_devices(namespace: OverlayNamespace) -> Sequence[Element]:
     """Return the firewall elements that allow other hosts to send to the network's VXLAN devices on this host.
 
     Omits the elements of VXLAN ids without a VXLAN device on this host, because another network may use these ids.
     """
-    gate = _gate(place.network)
-    if gate is None or not place.exists():
+    gate = _gate(namespace.network)
+    if gate is None or not namespace.exists():
         return ()
-    devices = zip(vxlan.devices(place.network), gate.vnis, strict=False)
-    vnis = place.inside(lambda _: tuple(vni for name, vni in devices if link.index(name)))
+    devices = zip(vxlan.devices(namespace.network), gate.vnis, strict=False)
+    vnis = namespace.inside(lambda _: tuple(vni for name, vni in devices if link.index(name)))
     return Gate(gate.port, vnis).difference(())[1]
 
 
@@ -345,14 +345,14 @@ def _compared_senders(network: NetworkSpec, peers: Iterable[Peer], fix: bool) ->
     ]
 
 
-def _known_hosts(place: OverlayNamespace) -> Collection[IPAddress]:
-    if not place.exists():
+def _known_hosts(namespace: OverlayNamespace) -> Collection[IPAddress]:
+    if not namespace.exists():
         return ()
-    return _with_tables(place, overlay_options.parse(place.network), lambda tables: tables.hosts())
+    return _with_tables(namespace, overlay_options.parse(namespace.network), lambda tables: tables.hosts())
 
 
-def _with_tables(place: OverlayNamespace, options: OverlayOptions, action: Callable[[Tables], T]) -> T:
-    return place.inside(lambda _: action(Tables(place.network, options)))
+def _with_tables(namespace: OverlayNamespace, options: OverlayOptions, action: Callable[[Tables], T]) -> T:
+    return namespace.inside(lambda _: action(Tables(namespace.network, options)))
 
 
 def _add(tables: Tables, peer: Peer) -> None:
@@ -378,7 +378,7 @@ def _holders(peers: Iterable[Peer]) -> Iterator[tuple[str, IPAddress]]:
 
     A peer's own ARP announcements do not arrive, because VXLAN devices with ``proxy`` do not forward ARP packets.
     """
-    return ((peer.mac, address) for peer in peers for address in (peer.ipv4, peer.ipv6) if address is not None)
+    return ((peer.mac, address) for peer in peers for address in peer.addresses)
 
 
 def _compared(tables: Tables, peers: Sequence[Peer], fix: bool) -> list[Difference]:
@@ -386,9 +386,9 @@ def _compared(tables: Tables, peers: Sequence[Peer], fix: bool) -> list[Differen
     return difference.differences(tables.names)
 
 
-def _synchronise_tunnel(place: OverlayNamespace, options: OverlayOptions) -> None:
+def _synchronise_tunnel(namespace: OverlayNamespace, options: OverlayOptions) -> None:
     if options.wireguard is not None:
-        place.tunnel.synchronise(options.wireguard)
+        namespace.tunnel.synchronise(options.wireguard)
 
 
 def _require_tunnels(options: OverlayOptions, peers: Iterable[Peer]) -> None:

@@ -140,7 +140,7 @@ class Tables:
         Because a MAC can be behind only one bridge port, a peer with two subnets gets the device of the IPv4 subnet. A
         peer outside all subnets gets the first device.
         """
-        for address in filter(None, (peer.ipv4, peer.ipv6)):
+        for address in peer.addresses:
             for number, pool in enumerate(self.network.pools):
                 if address in pool.subnet:
                     return self.links[number]
@@ -148,8 +148,6 @@ class Tables:
 
 
 def _addresses(peer: Peer) -> Iterator[IPAddress]:
-    if peer.ipv4 is not None:
-        yield peer.ipv4
+    yield from peer.addresses
     if peer.ipv6 is not None:
-        yield peer.ipv6
         yield link_local(peer.mac)

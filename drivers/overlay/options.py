@@ -55,15 +55,16 @@ class OverlayOptions(Struct, frozen=True):
         """Return the MTU of containers' interfaces; ``underlay`` is the MTU of the underlay device."""
         return self.tunnel_mtu(underlay) - VXLAN_OVERHEAD[self.local.version]
 
-    def largest_mtu(self, underlay: int) -> int:
-        """Return the largest MTU of containers' interfaces that an underlay device with the MTU ``underlay`` can carry.
+    @property
+    def overhead(self) -> int:
+        """The number of bytes that VXLAN and WireGuard add to a container's packet on the underlay.
 
-        The field ``mtu`` is ignored. For an encrypted network, the tunnel need not exist yet, and the addresses inside
-        the tunnel are assumed to be IPv4.
+        For an encrypted network, the tunnel need not exist yet, and the addresses inside the tunnel are assumed to be
+        IPv4.
         """
         assert self.vtep is not None
         tunnel = WIREGUARD_OVERHEAD[self.vtep.version] if self.encrypted else 0
-        return underlay - tunnel - VXLAN_OVERHEAD[4 if self.encrypted else self.vtep.version]
+        return tunnel + VXLAN_OVERHEAD[4 if self.encrypted else self.vtep.version]
 
     def remote(self, peer: Peer) -> IPAddress | None:
         """Return the destination address of VXLAN packets to the host of ``peer``.

@@ -120,7 +120,7 @@ def route_other_subnets(
     The calling thread is in the sandbox, and ``there`` is a netlink session in the sandbox. With ``keep_existing``,
     routes that exist already are kept. Without it, such a route raises `KernelError`.
     """
-    subnets = [a.network for a in (endpoint.ipv4, endpoint.ipv6) if a is not None]
+    subnets = [address.network for address in endpoint.addresses]
     for subnet in _others(network, subnets):
         route.add_direct(there, subnet, link.index(interface), keep_existing=keep_existing)
 

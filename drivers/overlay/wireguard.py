@@ -47,13 +47,13 @@ def interface_name(run: Path, network_id: str) -> str:
 
 
 class Tunnel:
-    """The WireGuard tunnel of one network on one host; the field ``place`` is the network's namespace.
+    """The WireGuard tunnel of one network on one host; the field ``sandbox`` is the network's namespace.
 
     Callers are in the host's network namespace.
     """
 
-    def __init__(self, network: NetworkSpec, name: str, place: Sandbox) -> None:
-        self.network, self.name, self.place = network, name, place
+    def __init__(self, network: NetworkSpec, name: str, sandbox: Sandbox) -> None:
+        self.network, self.name, self.sandbox = network, name, sandbox
 
     def guard(self) -> None:
         """Install the rules that drop VXLAN packets outside the tunnel, and read the rules back; idempotent.
@@ -63,7 +63,7 @@ class Tunnel:
         rules = Template(RULES.read_text()).substitute(TUNNEL=self.name)
         script = f"add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n{rules}}}\n"
         try:
-            netns.run_in_netns(self.place.path, lambda: libnftables.run(script))
+            netns.run_in_netns(self.sandbox.path, lambda: libnftables.run(script))
         except DriverError as error:
             raise self._refused(f"cannot install the rules that block unencrypted packets: {error}") from error
         if not self.is_guarded():
@@ -72,7 +72,7 @@ class Tunnel:
     def is_guarded(self) -> bool:
         """Return whether the kernel holds exactly the rules that `guard` installs."""
         try:
-            listed = netns.run_in_netns(self.place.path, lambda: libnftables.listing(f"table {TABLE}"))
+            listed = netns.run_in_netns(self.sandbox.path, lambda: libnftables.listing(f"table {TABLE}"))
         except libnftables.Refused:
             return False
         chains = {c["chain"]["name"]: c["chain"].get("hook") for c in listed if "chain" in c}
@@ -86,7 +86,7 @@ class Tunnel:
         """
         if self.is_there():
             return
-        with session() as host, netns.netns_fd(self.place.path) as namespace:
+        with session() as host, netns.netns_fd(self.sandbox.path) as namespace:
             # Use an interface that an interrupted creation left in the host's namespace.
             if not link.index(self.name) and not self._in_kernel(host, namespace):
                 self._start_process()
@@ -98,14 +98,14 @@ class Tunnel:
 
     def is_there(self) -> bool:
         """Return whether the tunnel's interface is in the network's namespace; False if wireguard-go has died."""
-        return netns.run_in_netns(self.place.path, lambda: link.index(self.name)) > 0
+        return netns.run_in_netns(self.sandbox.path, lambda: link.index(self.name)) > 0
 
     def compare(self, config: WireguardConfig, mtu: int) -> list[Difference]:
         """Return how the tunnel's interface and the rules of `guard` differ from the required state.
 
         The interface's keys and peers are not compared. ``mtu`` is the required MTU, or 0 if it is unknown.
         """
-        differences = sandboxes.inside(self.place, lambda there: self._compare_interface(there, config, mtu))
+        differences = sandboxes.inside(self.sandbox, lambda there: self._compare_interface(there, config, mtu))
         if not self.is_guarded():
             differences.append(Difference("missing", "tunnel", "the rules against packets in clear"))
         return differences
@@ -146,7 +146,7 @@ class Tunnel:
             route.add(there, route.link_default(config.address.version, index), replacing=True)
 
         self.synchronise(config)
-        sandboxes.inside(self.place, configure)
+        sandboxes.inside(self.sandbox, configure)
 
     def synchronise(self, config: WireguardConfig) -> None:
         """Set the interface's keys and peers; the WireGuard sessions with unchanged peers continue."""
@@ -155,16 +155,16 @@ class Tunnel:
         def synchronise() -> None:
             recording.command("wg", *syncconf, act=lambda: self._wg(*syncconf, stdin=config.text()), secret=True)
 
-        netns.run_in_netns(self.place.path, synchronise)
+        netns.run_in_netns(self.sandbox.path, synchronise)
 
-    def delete(self, place_exists: bool) -> None:
+    def delete(self, sandbox_exists: bool) -> None:
         """Delete the tunnel's interface in the network's namespace and in the host's namespace; idempotent.
 
-        Both namespaces are searched, because a crash may have left the interface in either. ``place_exists`` says
+        Both namespaces are searched, because a crash may have left the interface in either. ``sandbox_exists`` says
         whether the network's namespace exists. A wireguard-go process ends when its interface is deleted.
         """
-        if place_exists:
-            sandboxes.inside(self.place, lambda there: link.delete(there, self.name))
+        if sandbox_exists:
+            sandboxes.inside(self.sandbox, lambda there: link.delete(there, self.name))
         with session() as host:
             link.delete(host, self.name)
 

@@ -105,12 +105,12 @@ def warnings(run_dir: Path) -> list[str]:
 
 def sockets(run_dir: Path) -> set[int]:
     """Return the inode numbers of the agent's sockets; empty without an agent."""
-    place = f"/proc/{resident.holder(str(run_dir), LOCK)}/fd"
+    directory = f"/proc/{resident.holder(str(run_dir), LOCK)}/fd"
     inodes = set()
     with suppress(FileNotFoundError):
-        for number in os.listdir(place):
+        for number in os.listdir(directory):
             with suppress(FileNotFoundError):
-                kind, _, inode = os.readlink(f"{place}/{number}").partition(":")
+                kind, _, inode = os.readlink(f"{directory}/{number}").partition(":")
                 if kind == "socket":
                     inodes.add(int(inode.strip("[]")))
     return inodes

@@ -87,9 +87,9 @@ def main() -> int:
     store = SqliteStore(root / NAME, recall=RecordCache())
     listener = socket(AF_UNIX, SOCK_STREAM)
     resident.listen(listener, str(run_dir), client.SOCKET)
-    place = resident.Residence(str(run_dir), (client.LOCK, client.SOCKET), lock, listener)
+    residence = resident.Residence(str(run_dir), (client.LOCK, client.SOCKET), lock, listener)
     guarded.save(str(run_dir), guarded.AGENT, str(run_dir / client.LOG))
-    agent = serving(root, run_dir, store, place, claimed, unit)
+    agent = serving(root, run_dir, store, residence, claimed, unit)
     tell_ready()  # report readiness first, because opening many sandboxes takes longer than a command waits
     collect_rarely()
     agent.run()
@@ -114,10 +114,12 @@ def collect_rarely() -> None:
     gc.set_threshold(GC_OBJECTS)
 
 
-def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, claimed: socket, unit: Unit) -> Agent:
+def serving(
+    root: Path, run_dir: Path, store: Store, residence: resident.Residence, claimed: socket, unit: Unit
+) -> Agent:
     """Create the agent with all its services.
 
-    ``place`` has the socket on which the agent answers commands. ``claimed`` is a listening socket at an abstract
+    ``residence`` has the socket on which the agent answers commands. ``claimed`` is a listening socket at an abstract
     address. The agent keeps it open, because it prevents the start of a second agent. ``unit`` is the systemd unit of
     this process.
     """
@@ -137,7 +139,7 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
     rejoin = RejoinService(loop, inotify, lambda: execute(*callback(root, run_dir, "__rejoin")))
     hold = HoldService(budget.held_ports)
     agent = Agent(
-        loop, store, (cluster, dns, hold, forward), place.listener,
+        loop, store, (cluster, dns, hold, forward), residence.listener,
         later=(repair, links, rejoin, BackupService(loop, root / NAME)),
         idle=resident.idle_seconds("HAWSE_AGENT_IDLE", IDLE_SECONDS),
         guarded=guarded.Guarded(loop, str(run_dir), guarded.AGENT, str(run_dir / client.LOG)),
@@ -147,7 +149,7 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
     )  # fmt: skip
     unit.keep_watchdog_quiet(loop)
     loop.watch(claimed.fileno(), lambda _: resident.close_probe(claimed))
-    OwnFiles(loop, inotify, place, agent.move, agent.needed)
+    OwnFiles(loop, inotify, residence, agent.move, agent.needed)
     cluster.changed = repair.changed = agent.reconcile
     repair.leave = agent.leave
     return agent

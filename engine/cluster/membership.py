@@ -149,7 +149,7 @@ def _urls(root: Path, membership: ClusterMembership) -> list[str]:
     """
     if membership.external and membership.is_manager:
         return list(membership.urls)
-    servers = [f"https://{place}" for place in membership.managers]
+    servers = [f"https://{manager}" for manager in membership.managers]
     return [socket_url(root), *servers] if membership.is_manager else servers
 
 

@@ -98,15 +98,15 @@ def locked_namespace(run: Path, inode: int) -> AbstractContextManager[None]:
 
 
 def record_of(
-    known: ContainerRecord | None, container_id: str, place: NamespaceReference, requested: Adoption
+    known: ContainerRecord | None, container_id: str, namespace: NamespaceReference, requested: Adoption
 ) -> ContainerRecord:
-    """Return a container record for connecting the namespace ``place``, which hawse did not create.
+    """Return a container record for connecting ``namespace``, which hawse did not create.
 
     ``known`` is the stored record of the namespace, or None. ``requested`` has the user's settings. The caller stores
     the result together with the first endpoint.
 
-    - If ``known`` is running, the result is a copy of ``known`` with the inode of ``place``. The copy also has the
-      process of ``place``, unless ``place`` is another path of the same namespace.
+    - If ``known`` is running, the result is a copy of ``known`` with the inode of ``namespace``. The copy also has the
+      process of ``namespace``, unless ``namespace`` is another path of the same namespace.
     - If ``known`` is not running, the result is a new record with the id ``container_id`` and the name of ``known``.
     - If ``known`` is None, the result is a new record with the id ``container_id``. Its name is the one that the user
       asks for, or else the namespace's default name.
@@ -117,25 +117,26 @@ def record_of(
     if requested.name:
         names.check_container_name(requested.name)
     if known is not None and requested.name not in ("", known.name):
-        raise Conflict(f"{place.name} has the name {known.name} already (rename changes it)")
+        raise Conflict(f"{namespace.name} has the name {known.name} already (rename changes it)")
     if known is not None and known.status == "running":
         policy = _policy(requested, of_process=is_of_process(known))
         changed = replace(known.host, restart_policy=policy) if requested.restart else known.host
-        same = replace(known, host=changed, sandbox_inode=place.inode)
-        return replace(same, pid=place.pid, pid_start=place.start) if known.sandbox_path == place.path else same
+        same = replace(known, host=changed, sandbox_inode=namespace.inode)
+        moved = known.sandbox_path != namespace.path
+        return same if moved else replace(same, pid=namespace.pid, pid_start=namespace.start)
     return ContainerRecord(
         id=container_id,
-        name=known.name if known else requested.name or place.name,
+        name=known.name if known else requested.name or namespace.name,
         created=known.created if known else timestamps.now(),
         config=ContainerConfig(image=""),
-        host=_settings(place, requested),
+        host=_settings(namespace, requested),
         kind="adopted",
         status="running",
         sandbox_id=names.generate_id(),
-        sandbox_path=place.path,
-        sandbox_inode=place.inode,
-        pid=place.pid,
-        pid_start=place.start,
+        sandbox_path=namespace.path,
+        sandbox_inode=namespace.inode,
+        pid=namespace.pid,
+        pid_start=namespace.start,
         started_at=timestamps.now(),
     )
 
@@ -149,15 +150,15 @@ def record(tx: Transaction, container: ContainerRecord) -> None:
         raise Conflict(f"{text} (or give the namespace another name with --name)") from error
 
 
-def _settings(place: NamespaceReference, requested: Adoption) -> HostConfig:
+def _settings(namespace: NamespaceReference, requested: Adoption) -> HostConfig:
     """Return the host configuration for a namespace that hawse did not create.
 
     Its DNS settings are those of the user's own resolv.conf for the namespace.
     """
-    resolv_conf = parse_resolv_conf(namespace_files.user_text(place.path))
+    resolv_conf = parse_resolv_conf(namespace_files.user_text(namespace.path))
     return HostConfig(
         network_mode="none",
-        restart_policy=_policy(requested, of_process=bool(place.pid)),
+        restart_policy=_policy(requested, of_process=bool(namespace.pid)),
         dns=tuple(resolv_conf.servers),
         dns_search=tuple(resolv_conf.search),
         dns_options=tuple(resolv_conf.options),
@@ -173,13 +174,13 @@ def _policy(requested: Adoption, *, of_process: bool) -> RestartPolicy:
     return RestartPolicy("no" if of_process else requested.restart or "unless-stopped")
 
 
-def known_id(host: Host, place: NamespaceReference) -> str:
-    """Return the id of the container record of the namespace ``place``, or "" if the namespace has no record.
+def known_id(host: Host, namespace: NamespaceReference) -> str:
+    """Return the id of the container record of ``namespace``, or "" if the namespace has no record.
 
     The record is found by the namespace's inode or path. Therefore, a renamed record is found too.
     """
     with host.store.read() as reader:
-        records = _inside(reader, place.path, adopted=True) or _at(reader, place.path)
+        records = _inside(reader, namespace.path, adopted=True) or _at(reader, namespace.path)
     return next((record.id for record in records), "")
 
 

@@ -98,14 +98,15 @@ def _locked_target(host: Host, container: str, adoption: Adoption) -> Iterator[_
         with locked(host.run, "container", existing.id):
             yield _Target(finalized_record(host, existing.id))
         return
-    with adopted.held(host.run, reference, force=adoption.force) as place, ExitStack() as locks:
-        container_id = adopted.known_id(host, place)
+    with adopted.held(host.run, reference, force=adoption.force) as namespace, ExitStack() as locks:
+        container_id = adopted.known_id(host, namespace)
         if container_id:
             locks.enter_context(locked(host.run, "container", container_id))
-            yield _Target(adopted.record_of(finalize.finalize_exit(host, container_id), container_id, place, adoption))
+            known = finalize.finalize_exit(host, container_id)
+            yield _Target(adopted.record_of(known, container_id, namespace, adoption))
             return
         _free_name(host, adoption.name)
-        record = adopted.record_of(None, names.generate_id(), place, adoption)
+        record = adopted.record_of(None, names.generate_id(), namespace, adoption)
         try:
             yield _Target(record, lambda: locks.enter_context(locked(host.run, "container", record.id)))
         except BaseException:

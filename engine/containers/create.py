@@ -351,8 +351,4 @@ def _main_mac(request: ContainerCreate, attachments: Sequence[NetworkAttachment]
 
 
 def _default_hostname(request: ContainerCreate, container_id: str) -> str:
-    return names.short_id(container_id) if request.host.network_mode != "host" else _host_name()
-
-
-def _host_name() -> str:
-    return os.uname().nodename
+    return names.short_id(container_id) if request.host.network_mode != "host" else os.uname().nodename

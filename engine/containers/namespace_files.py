@@ -41,8 +41,8 @@ def path(host: Host, record: ContainerRecord) -> Path:
     For a namespace of `ip netns`, it is in /etc/netns/NAME. For any other namespace, it is in the container's
     directory.
     """
-    place = _of_name(record.sandbox_path)
-    return place / NAME if place else host.directory_of(record.id) / NAME
+    directory = _of_name(record.sandbox_path)
+    return directory / NAME if directory else host.directory_of(record.id) / NAME
 
 
 def user_text(sandbox_path: str) -> str:
@@ -51,10 +51,10 @@ def user_text(sandbox_path: str) -> str:
     The user's file is in /etc/netns/NAME. While hawse has its own file there, the user's file is in the directory
     `KEPT`. If both places have a file of the user, the file in /etc/netns/NAME is used, because it is newer.
     """
-    place = _of_name(sandbox_path)
-    if place is None:
+    directory = _of_name(sandbox_path)
+    if directory is None:
         return ""
-    texts = map(_text, (place / NAME, KEPT / place.name))
+    texts = map(_text, (directory / NAME, KEPT / directory.name))
     return next((text for text in texts if text and not text.startswith(MARK)), "")
 
 
@@ -63,22 +63,22 @@ def write(host: Host, record: ContainerRecord, text: str) -> None:
 
     If /etc is read-only, the file is not written. This is not an error, because the network works without names.
     """
-    target, place = path(host, record), _of_name(record.sandbox_path)
+    target, directory = path(host, record), _of_name(record.sandbox_path)
     recording.comment(f"{target} gets the address of the resolver, 127.0.0.11.")
     if recording.is_dry_run():
         return
     try:
-        if place is None:
+        if directory is None:
             make_private_directory(target.parent)
         else:
-            place.mkdir(0o755, parents=True, exist_ok=True)
+            directory.mkdir(0o755, parents=True, exist_ok=True)
         data = (MARK + text.removeprefix(HEADER)).encode("utf-8", "surrogateescape")
         if _is_ours(target):
             _fill(target, data)
             return
         _fill(target.with_name(NEW), data)
-        if place is not None:
-            _keep(target, KEPT / place.name)
+        if directory is not None:
+            _keep(target, KEPT / directory.name)
         target.with_name(NEW).rename(target)
     except OSError as error:
         if error.errno != errno.EROFS:
@@ -92,8 +92,8 @@ def restore(host: Host, record: ContainerRecord) -> None:
     networks in any case, errors are ignored. An example is a file that the user has made immutable (chattr +i). The
     user's earlier file then stays in `KEPT`.
     """
-    place = _of_name(record.sandbox_path)
-    target, kept = path(host, record), KEPT / place.name if place else None
+    directory = _of_name(record.sandbox_path)
+    target, kept = path(host, record), KEPT / directory.name if directory else None
     if recording.is_dry_run():
         return
     with suppress(OSError):
@@ -101,13 +101,13 @@ def restore(host: Host, record: ContainerRecord) -> None:
     with suppress(OSError):
         if _is_ours(target):
             target.unlink()
-    if place is None or kept is None:
+    if directory is None or kept is None:
         return
     with suppress(OSError):
         _put_back(kept, target)
-    for directory in (place, KEPT):
+    for each in (directory, KEPT):
         with suppress(OSError):  # the directory is missing, or has other files
-            directory.rmdir()
+            each.rmdir()
 
 
 def _put_back(kept: Path, target: Path) -> None:

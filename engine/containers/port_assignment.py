@@ -195,12 +195,12 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
         yield
     except allocation.PortConflict as error:
         network = reader.network(endpoint.network_id)
-        place, name = "", record.name
+        prefix, name = "", record.name
         if network is not None and hooks.is_gateway(network):
-            place = f"container {record.id}: endpoint join on GW Network failed: "
+            prefix = f"container {record.id}: endpoint join on GW Network failed: "
             name = hooks.shown_name(network, record)
         where = f"endpoint {name} ({endpoint.id})"
-        failure = KernelFailure(f"{place}driver failed programming external connectivity on {where}: {error}")
+        failure = KernelFailure(f"{prefix}driver failed programming external connectivity on {where}: {error}")
         raise hinted(failure, _port_holder(reader, error)) from error
 
 

@@ -12,7 +12,7 @@ from drivers.linux import process_table
 from drivers.linux.process_table import Process
 from engine.api import Json
 from engine.containers.exec import running
-from engine.errors import EngineError, InvalidArgument
+from engine.errors import EngineError, InvalidArgument, reason_of
 from engine.events import record as events
 from engine.host import Host
 from engine.model import ContainerRecord
@@ -100,7 +100,7 @@ def _output(pids: set[int], arguments: Sequence[str]) -> str:
                 [program, *options, *arguments], capture_output=True, check=False, stdin=subprocess.DEVNULL, env=kept
             )
         except OSError as error:  # one argument is too long, such as that of -q with 20,000 pids
-            reason = f"fork/exec {program}: {(error.strerror or str(error)).lower()}"
+            reason = f"fork/exec {program}: {reason_of(error)}"
             continue
         if done.returncode == 0:
             return done.stdout.decode("utf-8", "surrogateescape")
@@ -119,9 +119,9 @@ def _parsed(output: str, pids: set[int]) -> Json:
     titles = _words(first)
     if "PID" not in titles:
         raise EngineError("Couldn't find PID field in ps output")
-    place, processes, follows = titles.index("PID"), [], False
+    column, processes, follows = titles.index("PID"), [], False
     for words in map(_words, filter(None, lines)):
-        pid = words[place] if place < len(words) else ""  # a process may have an empty name
+        pid = words[column] if column < len(words) else ""  # a process may have an empty name
         if pid != "-":
             if not pid.isdecimal():
                 raise EngineError(f"Unexpected pid '{pid}': strconv.Atoi: parsing \"{pid}\": invalid syntax")

@@ -52,14 +52,14 @@ def rejoin(host: Host, container_id: str) -> None:
     if record is None:
         raise NotFound(f"No such container: {container_id}")
     with (
-        adopted.held(host.run, adopted.reference_of(record), force=False) as place,
+        adopted.held(host.run, adopted.reference_of(record), force=False) as namespace,
         locked(host.run, "container", container_id),
     ):
         with host.store.read() as reader:
             record = reader.container(container_id)
         if record is None or not adopted.is_waiting(record):
             return
-        _join(host, replace(record, status="running", sandbox_inode=place.inode, pid_start=place.start))
+        _join(host, replace(record, status="running", sandbox_inode=namespace.inode, pid_start=namespace.start))
     announce(host)
 
 

@@ -99,7 +99,7 @@ def remove(host: Host, record: ContainerRecord) -> None:
 
     Links that another program has made are not removed.
     """
-    link, place = NETNS_DIRECTORY / record.name, ETC / record.name
+    link, directory = NETNS_DIRECTORY / record.name, ETC / record.name
     if recording.is_dry_run():
         return
     with suppress(OSError):
@@ -107,9 +107,9 @@ def remove(host: Host, record: ContainerRecord) -> None:
             os.unlink(link)
     with suppress(OSError):
         for name, file in _files(host, record):
-            if os.readlink(place / name) == file:
-                os.unlink(place / name)
-        place.rmdir()
+            if os.readlink(directory / name) == file:
+                os.unlink(directory / name)
+        directory.rmdir()
 
 
 def repair(host: Host, record: ContainerRecord) -> None:
@@ -152,17 +152,19 @@ def _link(path: Path, target: str, ours: str) -> bool:
 
 
 def _link_files(host: Host, record: ContainerRecord) -> None:
-    place, ours = ETC / record.name, f"{host.root}/containers/"
+    directory, ours = ETC / record.name, f"{host.root}/containers/"
     try:
-        os.mkdir(place, 0o755)
+        os.mkdir(directory, 0o755)
     except FileNotFoundError:
         ETC.mkdir(0o755, exist_ok=True)
-        os.mkdir(place, 0o755)
+        os.mkdir(directory, 0o755)
     except FileExistsError:
-        if not any(os.path.islink(place / name) and os.readlink(place / name).startswith(ours) for name in FILES):
+        if not any(
+            os.path.islink(directory / name) and os.readlink(directory / name).startswith(ours) for name in FILES
+        ):
             return
     for name, file in _files(host, record):
-        _link(place / name, file, ours)
+        _link(directory / name, file, ours)
 
 
 def _files(host: Host, record: ContainerRecord) -> Iterator[tuple[str, str]]:

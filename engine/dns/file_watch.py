@@ -86,14 +86,14 @@ def _passed(path: str) -> list[str]:
     Example: /etc/resolv.conf is a link to /run/stub.conf. The result is ["/etc/resolv.conf", "/run/stub.conf"]. A link
     may also be a directory of the path, such as /etc/resolvconf/run.
     """
-    links, place, rest = list[str](), "/", path.split("/")
+    links, current, rest = list[str](), "/", path.split("/")
     while rest and len(links) < LINKS_LIMIT:
-        place = os.path.normpath(os.path.join(place, rest.pop(0)))
+        current = os.path.normpath(os.path.join(current, rest.pop(0)))
         try:
-            target = os.readlink(place)
+            target = os.readlink(current)
         except OSError:
             continue  # no link, or a missing path
-        links.append(place)
-        place = "/" if target.startswith("/") else os.path.dirname(place)
+        links.append(current)
+        current = "/" if target.startswith("/") else os.path.dirname(current)
         rest = target.split("/") + rest
-    return [*dict.fromkeys(links), place]
+    return [*dict.fromkeys(links), current]

@@ -99,9 +99,9 @@ def _tagged(image: str) -> str:
     return image if ":" in image.rpartition("/")[2] else f"{image}:latest"
 
 
-def _mounts(record: ContainerRecord, place: str) -> bool:
+def _mounts(record: ContainerRecord, path: str) -> bool:
     mounts = [parse_bind(bind)[0] for bind in record.host.binds or ()]
-    return any(place in (mount.source, mount.target) for mount in mounts)
+    return any(path in (mount.source, mount.target) for mount in mounts)
 
 
 def _is_on(record: ContainerRecord, network: str) -> bool:

@@ -283,9 +283,9 @@ def _layer(rootfs: str) -> dict[str, str]:
 
     ``rootfs`` is the image's root directory. As in Docker, the directories ``MergedDir`` and ``WorkDir`` do not exist.
     """
-    place = os.path.dirname(rootfs)
+    directory = os.path.dirname(rootfs)
     return {
-        "MergedDir": os.path.join(place, "merged"), "UpperDir": rootfs, "WorkDir": os.path.join(place, "work"),
+        "MergedDir": os.path.join(directory, "merged"), "UpperDir": rootfs, "WorkDir": os.path.join(directory, "work"),
     }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from typing import NoReturn
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from engine.errors import EngineError, InvalidArgument, shown
+from engine.errors import EngineError, InvalidArgument, reason_of, shown
 from engine.images import zstd
 from engine.images.compression import Measured, decompressed
 from engine.images.limits import Limits
@@ -142,7 +142,7 @@ def _unpack_one(stream: io.RawIOBase, placer: Placer, limits: Limits) -> None:
         try:
             placer.place(member)
         except OSError as error:
-            reason = os.strerror(error.errno or 0).lower()
+            reason = reason_of(error)
             if error.errno in _OF_THE_HOST:
                 raise EngineError(f"unpacking {shown(member.name)} failed: {reason}") from error
             raise InvalidArgument(f"{placer.describe(member)}: {reason}") from error

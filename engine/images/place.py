@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
-from engine.errors import InvalidArgument, shown
+from engine.errors import InvalidArgument, reason_of, shown
 from engine.images.limits import Limits
 from engine.images.tar import (
     BLOCK,
@@ -293,7 +293,7 @@ def _make_directory(name: bytes, parent: int) -> None:
     try:
         os.mkdir(name, 0o755, dir_fd=parent)
     except FileExistsError as error:
-        raise NotADirectoryError(errno.ENOTDIR, "") from error
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
 
 
 def _absolute(name: bytes) -> bytes:
@@ -327,8 +327,7 @@ def _set_attributes(member: TarMember, path: bytes, fd: int | None = None) -> No
                 os.setxattr(target, name, value, follow_symlinks=follow)
             except OSError as error:
                 if error.errno not in _UNSUPPORTED:
-                    reason = os.strerror(error.errno or 0).lower()
-                    raise InvalidArgument(f"lsetxattr {shown(name)} {shown(path)}: {reason}") from error
+                    raise InvalidArgument(f"lsetxattr {shown(name)} {shown(path)}: {reason_of(error)}") from error
     if member.type != SYMBOLIC_LINK:
         os.chmod(target, member.mode & 0o7777)
     moment = member.mtime if 0 <= member.mtime <= _LARGEST_TIME else 0  # other times become 0, as in Docker

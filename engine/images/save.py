@@ -22,6 +22,7 @@ from msgspec import Struct, field
 from engine.errors import InvalidArgument
 from engine.images.config import stored_config
 from engine.model import ImageRecord
+from engine.paths import no_follow
 from engine.validate.image_reference import parse_reference
 
 _XATTR = "SCHILY.xattr."
@@ -101,7 +102,7 @@ def _write_layer(root: str, target: io.BufferedRandom) -> str:
             info.mtime = int(info.mtime)
             info.pax_headers = {} if info.issym() else _xattrs(path)
             if info.isreg():
-                with open(path, "rb", opener=_no_link) as file:
+                with open(path, "rb", opener=no_follow) as file:
                     layer.addfile(info, file)
             else:
                 layer.addfile(info)
@@ -129,10 +130,6 @@ def _xattrs(path: str) -> dict[str, str]:
         f"{_XATTR}{name}": os.getxattr(path, name, follow_symlinks=False).decode("utf-8", "surrogateescape")
         for name in os.listxattr(path, follow_symlinks=False)
     }
-
-
-def _no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW)
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:

@@ -291,12 +291,12 @@ class ImageStore:
         with self._store.write() as transaction:
             for image in staged:
                 digest = image.record.id.removeprefix("sha256:")
-                place = self._directory / digest
+                directory = self._directory / digest
                 if _is_needed(transaction, image.record.id):
-                    if place.exists():  # replace files that have no record or were never verified
-                        place.rename(work / f"lost-{digest}")
-                    image.directory.rename(place)
-                record = replace(image.record, rootfs=str(place / "rootfs"), digests=image.digests)
+                    if directory.exists():  # replace files that have no record or were never verified
+                        directory.rename(work / f"lost-{digest}")
+                    image.directory.rename(directory)
+                record = replace(image.record, rootfs=str(directory / "rootfs"), digests=image.digests)
                 _name(transaction, record, image.names)
                 for name in image.tags:
                     events.image(transaction, record.id, "tag", name, record)

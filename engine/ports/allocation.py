@@ -354,8 +354,8 @@ class _Allocation(Struct):
 def _refused(protocol: str, address: str, port: int, reason: str) -> PortConflict:
     if reason == NO_PROTOCOL:
         return PortConflict(f"Error starting userland proxy: {reason}")
-    where = f"{protocol}{family(address)} {socket_text(address, port)}"
-    return PortConflict(f"Error starting userland proxy: listen {where}: bind: {reason}")
+    listen = f"listen {protocol}{family(address)} {socket_text(address, port)}"
+    return PortConflict(f"Error starting userland proxy: {listen}: bind: {reason}")
 
 
 def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:

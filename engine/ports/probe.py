@@ -8,12 +8,12 @@ listed in /proc/net are tested. Ports that only the agent (hawse's background pr
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from collections.abc import Callable, Iterable, Sequence, Set
 from functools import cached_property
 from pathlib import Path
 
+from engine.errors import reason_of
 from engine.ports.allocation import IN_USE, NO_PROTOCOL, family
 
 BIND_LIMIT = 256
@@ -165,4 +165,4 @@ def _try_bind(protocol: str, address: str, port: int) -> str | None:
     except OSError as error:
         if error.errno in _PROTOCOL_MISSING:
             return NO_PROTOCOL
-        return os.strerror(error.errno or 0).lower()
+        return reason_of(error)

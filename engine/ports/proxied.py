@@ -37,14 +37,14 @@ class Origin(NamedTuple):
 class ProxiedPort(NamedTuple):
     """A range of host ports whose packets the agent forwards to a container.
 
-    The host ports are ``first`` to ``last``, both included, of all host addresses in the prefix ``place``. The prefix
-    is always IPv6, because the agent forwards no packets to IPv4 host addresses. ``target`` is the container's IPv4 or
-    IPv6 address. The container port for the host port ``first`` is ``port``; the next host ports lead to the next
-    container ports.
+    The host ports are ``first`` to ``last``, both included, of all host addresses in ``prefix``. The prefix is always
+    IPv6, because the agent forwards no packets to IPv4 host addresses. ``target`` is the container's IPv4 or IPv6
+    address. The container port for the host port ``first`` is ``port``; the next host ports lead to the next container
+    ports.
     """
 
     protocol: str
-    place: IPv6Network
+    prefix: IPv6Network
     first: int
     last: int
     target: str
@@ -61,7 +61,7 @@ class Forwards:
     def __init__(self, items: Iterable[ProxiedPort] = ()) -> None:
         self._held: defaultdict[tuple[str, IPv6Network], list[ProxiedPort]] = defaultdict(list)
         for item in items:
-            self._held[item.protocol, item.place].append(item)
+            self._held[item.protocol, item.prefix].append(item)
         for spans in self._held.values():
             spans.sort(key=lambda item: item.first)
 
@@ -70,8 +70,8 @@ class Forwards:
 
         An entry for the exact address takes precedence over an entry for a prefix that contains the address.
         """
-        for place in prefixes_of(origin.address):
-            spans = self._held.get((origin.protocol, place), [])
+        for prefix in prefixes_of(origin.address):
+            spans = self._held.get((origin.protocol, prefix), [])
             index = bisect_right(spans, origin.port, key=lambda item: item.first) - 1
             if index >= 0 and origin.port <= spans[index].last:
                 return spans[index].target_of(origin.port)
@@ -103,11 +103,11 @@ def forwards_of(endpoint: EndpointRecord, network: NetworkRecord) -> Sequence[Pr
         return ()
     target, has_ipv6 = str(ip_interface(inside).ip), bool(endpoint.ipv6)
     kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # this set is small even for many ports
-    places = {kind: proxied_prefixes(kind[0], ip_address(kind[1]), has_ipv6=has_ipv6) for kind in kinds}
+    prefixes = {kind: proxied_prefixes(kind[0], ip_address(kind[1]), has_ipv6=has_ipv6) for kind in kinds}
     return [
-        ProxiedPort(ports.protocol, place, ports.host_port, ports.host_port_end, target, ports.port)
+        ProxiedPort(ports.protocol, prefix, ports.host_port, ports.host_port_end, target, ports.port)
         for ports in endpoint.ports
-        for place in places[ports.protocol, ports.host_ip]
+        for prefix in prefixes[ports.protocol, ports.host_ip]
     ]
 
 

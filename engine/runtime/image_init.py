@@ -134,13 +134,13 @@ def _create(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDire
     return first
 
 
-def _seal(first: int, place: str) -> None:
+def _seal(first: int, root: str) -> None:
     """Set the mount flags (such as nosuid) of the container's root again, because crun drops these flags.
 
     This process enters the mount namespace of the container's first process (the pid ``first``) for a moment. Raises
-    `SetupFailed` if the container's root has more than one mount, or is not the directory ``place``.
+    `SetupFailed` if the container's root has more than one mount, or is not the directory ``root``.
     """
-    flags = os.statvfs(place).f_flag & (os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC)
+    flags = os.statvfs(root).f_flag & (os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC)
     namespace, pidfd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), os.pidfd_open(first)
     syscalls.setns(pidfd, syscalls.CLONE_NEWNS)
     try:
@@ -150,7 +150,7 @@ def _seal(first: int, place: str) -> None:
         syscalls.setns(namespace, syscalls.CLONE_NEWNS)
     with open(f"/proc/{first}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         roots = sum(line.split()[4] == "/" for line in file)
-    if roots != 1 or not os.path.samestat(shown, os.stat(place)):
+    if roots != 1 or not os.path.samestat(shown, os.stat(root)):
         raise SetupFailed(OTHER, "error during container init: the root of the container is not its own")
 
 
@@ -200,12 +200,12 @@ def _configure(
     ``spec`` is the container's description (`ProcessSpec`) as JSON values. ``devices`` is a file descriptor of the
     host's /dev. Returns the configuration, and a map from canonical mount points to the paths that the user gave.
     """
-    place = os.path.realpath(directory.file("rootfs"))
-    rootfs.mount_root(spec, place)
-    root = root_paths.open_root(place)
+    root_path = os.path.realpath(directory.file("rootfs"))
+    rootfs.mount_root(spec, root_path)
+    root = root_paths.open_root(root_path)
     dev = os.path.realpath(directory.file("dev"))
     rootfs.make_devices(devices, dev, privileged=spec["privileged"], console=spec["tty"])
-    targets = Targets(root, place, replace=bool(spec["overlay_dir"]))
+    targets = Targets(root, root_path, replace=bool(spec["overlay_dir"]))
     mounts = [
         oci.OciMount(source, targets.of(target, source, directory=False), read_only=spec["read_only"], devices=False)
         for target, source in spec["files"].items()
@@ -217,7 +217,7 @@ def _configure(
         mounts.append(oci.OciMount(spec["init_path"], target, read_only=True, devices=False))
     cwd = targets.working_directory(spec["cwd"])
     identity = find_identity(spec["user"], root)
-    document = oci.configuration(spec, place, (dev, targets.dev), cwd, identity, mounts)
+    document = oci.configuration(spec, root_path, (dev, targets.dev), cwd, identity, mounts)
     return document, targets.names
 
 
@@ -241,8 +241,8 @@ class Targets:
     directory or file, as in Docker.
     """
 
-    def __init__(self, root: int, place: str, *, replace: bool) -> None:
-        self._root, self._place, self._replace = root, place, replace
+    def __init__(self, root: int, root_path: str, *, replace: bool) -> None:
+        self._root, self._root_path, self._replace = root, root_path, replace
         self.names: dict[str, str] = {}
         self._mounted: set[str] = set()
         for path, kind in (("/proc", "proc"), ("/sys", "sysfs")):
@@ -294,9 +294,9 @@ class Targets:
         only in the error message.
         """
         if target == "/":
-            text = f"change mount propagation through procfd: open o_path procfd: open {self._place}{path}: "
+            text = f"change mount propagation through procfd: open o_path procfd: open {self._root_path}{path}: "
             raise crun.mount_failure(source, path, f"{text}no such file or directory")
         if target == "/proc" or target.startswith("/proc/"):
             text = f"create mount destination for {path} mount: check proc-safety of {path} mount: "
-            why = f'"{self._place}{target}" cannot be mounted because it is inside /proc'
+            why = f'"{self._root_path}{target}" cannot be mounted because it is inside /proc'
             raise crun.mount_failure(source, path, text + why)

@@ -199,13 +199,13 @@ class LogWriter:
         All files below the first unused number are renamed to the next higher number. If no number is unused, the
         oldest file is removed first.
         """
-        place = 1
-        while place < self._max_files - 1 and any(map(os.path.exists, _names(self._path, place))):
-            place += 1
-        for name in _names(self._path, place):
+        unused = 1
+        while unused < self._max_files - 1 and any(map(os.path.exists, _names(self._path, unused))):
+            unused += 1
+        for name in _names(self._path, unused):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name)
-        for number in range(place, 1, -1):
+        for number in range(unused, 1, -1):
             for old, new in zip(_names(self._path, number - 1), _names(self._path, number), strict=True):
                 with contextlib.suppress(FileNotFoundError):
                     os.rename(old, new)

@@ -108,25 +108,25 @@ def _confinement(spec: Mapping[str, Any], capabilities: int) -> Json:
 
 
 def _mounts(spec: Mapping[str, Any], dev: tuple[str, str], mounts: Sequence[OciMount]) -> list[Json]:
-    prepared, place = dev
+    prepared, target = dev
     read_only, devices = ([], []) if spec["privileged"] else (["ro"], ["nodev"])
     fixed = [
         ("/proc", "proc", "proc", _STRICT),
-        (place, "bind", prepared, ["rbind", "rprivate", "nosuid", *devices]),
-        (f"{place}/pts", "devpts", "devpts", _TERMINALS),
+        (target, "bind", prepared, ["rbind", "rprivate", "nosuid", *devices]),
+        (f"{target}/pts", "devpts", "devpts", _TERMINALS),
         ("/sys", "sysfs", "sysfs", [*_STRICT, *read_only]),
         ("/sys/fs/cgroup", "cgroup", "cgroup", [*_STRICT, *read_only]),
-        (f"{place}/mqueue", "mqueue", "mqueue", _STRICT),
-        (f"{place}/shm", "tmpfs", "shm", [*_STRICT, "mode=1777", "size=65536k"]),
+        (f"{target}/mqueue", "mqueue", "mqueue", _STRICT),
+        (f"{target}/shm", "tmpfs", "shm", [*_STRICT, "mode=1777", "size=65536k"]),
     ]
     if not os.path.isdir("/proc/sys/fs/mqueue"):
         fixed = [entry for entry in fixed if entry[1] != "mqueue"]
     replaced = {mount.target for mount in mounts}
-    kept = [m for m in fixed if m[0] not in replaced and not (place in replaced and m[0].startswith(f"{place}/"))]
+    kept = [m for m in fixed if m[0] not in replaced and not (target in replaced and m[0].startswith(f"{target}/"))]
     documents = [
         *({"destination": d, "type": t, "source": s, "options": o} for d, t, s, o in kept),
         *(mount.document() for mount in mounts),
     ]
     # Write exactly /dev as the target of the bind mount, because crun then creates no device nodes. With any other
     # target, crun creates device nodes, and follows a symbolic link /dev in the container's root to do so.
-    return [{**m, "destination": "/dev"} if m["destination"] == place else m for m in documents]
+    return [{**m, "destination": "/dev"} if m["destination"] == target else m for m in documents]

@@ -84,18 +84,18 @@ def show_unified_groups() -> None:
         syscalls.mount("cgroup2", _GROUPS, "cgroup2")
 
 
-def mount_root(spec: Mapping[str, Any], place: str) -> None:
-    """Mount the root file system of an image or a directory at the path ``place``.
+def mount_root(spec: Mapping[str, Any], target: str) -> None:
+    """Mount the root file system of an image or a directory at the path ``target``.
 
     If the container is not privileged, device files in the root cannot be opened. ``spec`` is the container's
     description (`ProcessSpec`) as JSON values.
     """
     if spec["overlay_dir"]:
-        _mount_overlay(spec["rootfs"], spec["overlay_dir"], place)
+        _mount_overlay(spec["rootfs"], spec["overlay_dir"], target)
     else:
-        syscalls.bind(spec["rootfs"], place)
+        syscalls.bind(spec["rootfs"], target)
     if not spec["privileged"]:
-        syscalls.restrict(place, syscalls.MOUNT_ATTR_NODEV)
+        syscalls.restrict(target, syscalls.MOUNT_ATTR_NODEV)
 
 
 def _mount_overlay(lower: str, layer: str, mount_point: str) -> None:
@@ -337,10 +337,10 @@ def hide_kernel_paths() -> None:
 
 
 def _bind(source: str, target: str, *, read_only: bool) -> None:
-    place = os.path.realpath(target)
+    mount_point = os.path.realpath(target)
     try:
-        _make_mount_point(place, directory=os.path.isdir(source))
-        syscalls.bind(source, place)
+        _make_mount_point(mount_point, directory=os.path.isdir(source))
+        syscalls.bind(source, mount_point)
     except OSError as error:
         original = os.path.realpath(source)
         raise SetupFailed(
@@ -349,7 +349,7 @@ def _bind(source: str, target: str, *, read_only: bool) -> None:
             f"mount {original}:{target}, flags: 0x5000: {reason(error)}",
         ) from error
     if read_only:
-        syscalls.make_read_only(place)
+        syscalls.make_read_only(mount_point)
 
 
 def _make_mount_point(target: str, *, directory: bool) -> None:

@@ -88,12 +88,12 @@ class Streams:
         """
         if adopted and not os.path.lexists(self._directory.file(name)):
             with contextlib.suppress(OSError):
-                place = os.open(f"/proc/{adopted}/fd/{number}", os.O_PATH | os.O_CLOEXEC)
+                path_fd = os.open(f"/proc/{adopted}/fd/{number}", os.O_PATH | os.O_CLOEXEC)
                 try:
-                    if stat.S_ISFIFO(os.fstat(place).st_mode):
-                        return os.open(f"/proc/self/fd/{place}", mode | os.O_CLOEXEC | os.O_NONBLOCK)
+                    if stat.S_ISFIFO(os.fstat(path_fd).st_mode):
+                        return os.open(f"/proc/self/fd/{path_fd}", mode | os.O_CLOEXEC | os.O_NONBLOCK)
                 finally:
-                    os.close(place)
+                    os.close(path_fd)
         return os.open(self._directory.make_fifo(name), mode | _FIFO | os.O_NONBLOCK)
 
     def open_for_child(self) -> tuple[int, int, int]:

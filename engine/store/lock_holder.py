@@ -40,10 +40,10 @@ def of_file(descriptor: int) -> int:
 
 
 def _holder(kind: str, file: os.stat_result, first: str) -> int:
-    place = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
+    inode = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
     for line in Path("/proc/locks").read_text().splitlines():
         fields = line.split()  # number, kind, ADVISORY, WRITE, pid, device and inode, first byte, last byte
-        if (fields[1], fields[3], *fields[5:7]) == (kind, "WRITE", place, first):
+        if (fields[1], fields[3], *fields[5:7]) == (kind, "WRITE", inode, first):
             return max(0, int(fields[4]))
     return 0
 

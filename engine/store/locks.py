@@ -55,14 +55,14 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
         os.close(descriptor)
 
 
-def lock_open_file(descriptor: int, name: str, timeout: float = LOCK_TIMEOUT_SECONDS, *, shared: bool = False) -> None:
+def lock_open_file(descriptor: int, name: str, *, shared: bool = False) -> None:
     """Lock an open file whose inode does not change, such as a directory. Closing the file releases the lock.
 
     ``descriptor`` is the file descriptor. ``name`` names the file in the error message. With ``shared``, several
-    processes may hold the lock. Raises Unavailable after ``timeout`` seconds of waiting, or earlier if a stopped
+    processes may hold the lock. Raises Unavailable after `LOCK_TIMEOUT_SECONDS` of waiting, or earlier if a stopped
     process holds the lock.
     """
-    _lock(descriptor, timeout, name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    _lock(descriptor, LOCK_TIMEOUT_SECONDS, name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
 
 def _acquire(path: Path, timeout: float) -> int:

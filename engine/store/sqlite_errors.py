@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from engine.errors import Damaged, EngineError, Outdated, PermissionDenied, Unavailable
+from engine.errors import Damaged, EngineError, Outdated, PermissionDenied, Unavailable, reason_of
 from engine.store import lock_holder, store_file
 from engine.store.codec import CodecError
 
@@ -47,7 +47,7 @@ def translate(path: Path, error: Exception) -> EngineError:
     if isinstance(error, PermissionError):
         return _not_allowed(path)
     if isinstance(error, OSError):
-        return Unavailable(f"the store {path} cannot be opened: {(error.strerror or str(error)).lower()}")
+        return Unavailable(f"the store {path} cannot be opened: {reason_of(error)}")
     return _translate_code(path, error, primary_code(error))
 
 
@@ -64,7 +64,7 @@ def _translate_code(path: Path, error: Exception, code: int) -> EngineError:
         return Damaged(f"the store {path} is damaged: {blocking} is no file")
     if code == sqlite3.SQLITE_CANTOPEN and not os.access(path, os.R_OK | os.W_OK):
         return _not_allowed(path)
-    if code in NO_SPACE and _is_full(path):
+    if code in NO_SPACE and is_full(path):
         return disk_full(path)
     if code in _DAMAGES:
         return Damaged(f"the store {path} is damaged: {_DAMAGES[code] or error}")
@@ -91,7 +91,8 @@ def _is_read_only(path: Path) -> bool:
     return False
 
 
-def _is_full(path: Path) -> bool:
+def is_full(path: Path) -> bool:
+    """Return whether the disk of a file or directory is full; False if nothing is at the path."""
     with suppress(OSError):
         return os.statvfs(path).f_bavail == 0
     return False

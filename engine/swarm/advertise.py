@@ -9,7 +9,7 @@ from drivers.linux import host as linux_host
 from drivers.linux import marked_links
 from drivers.scalars import whole_number
 from drivers.socket_text import socket_text
-from engine.errors import InvalidArgument
+from engine.errors import InvalidArgument, reason_of
 
 DEFAULT_PORT = 2377
 BAD_ADVERTISED = "advertise address must be a non-zero IP address or network interface (with optional port number)"
@@ -69,7 +69,7 @@ def of_interface(name: str, refusal: str) -> str:
     addresses = [a for i, a in linux_host.interface_addresses() if i == name]
     if not addresses:
         raise InvalidArgument(refusal)
-    return min(addresses, key=lambda a: ip_address(a).version)
+    return str(min(addresses, key=lambda a: a.version))
 
 
 def sole_address() -> str:
@@ -82,9 +82,9 @@ def sole_address() -> str:
     candidates = [
         (i, a)
         for i, a in linux_host.interface_addresses()
-        if i not in hawse_links and not ip_address(a).is_loopback and not ip_address(a).is_link_local
+        if i not in hawse_links and not a.is_loopback and not a.is_link_local
     ]
-    by_version = [[c for c in candidates if ip_address(c[1]).version == v] for v in (4, 6)]
+    by_version = [[(i, a) for i, a in candidates if a.version == version] for version in (4, 6)]
     addresses = by_version[0] or by_version[1]
     if not addresses:
         raise InvalidArgument("could not find the system's IP address - specify one with --advertise-addr")
@@ -99,7 +99,7 @@ def sole_address() -> str:
             "could not choose an IP address to advertise since this system has multiple addresses on interface "
             f"{addresses[0][0]} ({addresses[0][1]} and {addresses[1][1]}) - specify one with --advertise-addr"
         )
-    return addresses[0][1]
+    return str(addresses[0][1])
 
 
 def source_address_for(host: str, port: int) -> str:
@@ -115,6 +115,5 @@ def source_address_for(host: str, port: int) -> str:
     except UnicodeError as error:  # a name of which DNS cannot have a record: with an empty or too long label
         raise InvalidArgument(f"could not find local IP address: dial udp: lookup {host}: no such host") from error
     except OSError as error:
-        reason = str(error.strerror or error).lower()
-        where = socket_text(host, port)
-        raise InvalidArgument(f"could not find local IP address: dial udp {where}: connect: {reason}") from error
+        problem = f"dial udp {socket_text(host, port)}: connect: {reason_of(error)}"
+        raise InvalidArgument(f"could not find local IP address: {problem}") from error

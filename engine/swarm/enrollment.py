@@ -19,7 +19,7 @@ from msgspec import Struct
 from drivers.socket_text import socket_text
 from engine.cluster.etcd.http import EtcdConnection
 from engine.cluster.keys import MANAGER_NAME
-from engine.errors import EngineError, InvalidArgument, Unavailable
+from engine.errors import EngineError, InvalidArgument, Unavailable, reason_of
 from engine.swarm.advertise import DEFAULT_PORT, split
 from engine.swarm.token import JoinToken, digest_of
 
@@ -96,10 +96,9 @@ def _ask(manager: Manager, context: ssl.SSLContext, path: str, question: Mapping
     except ssl.SSLCertVerificationError as error:
         raise Unavailable(_certificate_problem(error)) from error
     except OSError as error:
-        reason = str(error.strerror or error).lower()
         raise Unavailable(
             "rpc error: code = Unavailable desc = connection error: desc = "
-            f'"transport: Error while dialing: dial tcp {manager}: connect: {reason}"'
+            f'"transport: Error while dialing: dial tcp {manager}: connect: {reason_of(error)}"'
         ) from error
     except ValueError as error:
         raise Unavailable(f"{manager} does not answer as a manager does") from error

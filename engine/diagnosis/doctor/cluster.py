@@ -66,7 +66,7 @@ def check(examined: Examined) -> Iterator[Check]:
 
 def _own_address(membership: ClusterMembership) -> Check:
     address = membership.data_address
-    if any(address == held for _, held in interface_addresses()):
+    if any(address == str(held) for _, held in interface_addresses()):
         return ok("underlay", f"this host has its address {address}")
     cause = "another program removed the address, or the host moved to another network"
     fix = f"ip address add {address}/… dev …, or leave the swarm and join again"

@@ -48,11 +48,11 @@ def _bridges(examined: Examined, networks: Sequence[NetworkRecord]) -> Iterator[
 def _overlays(host: Host, networks: Sequence[NetworkRecord]) -> Iterator[Check]:
     for network in networks:
         spec = network_spec(network)
-        options, place = overlay_options.parse(spec), OverlayNamespace(spec, host.run)
+        options, namespace = overlay_options.parse(spec), OverlayNamespace(spec, host.run)
         interface, underlay = features.holder_of(options.vtep) if options.vtep else ("", 0)
-        if not underlay or not place.exists():
+        if not underlay or not namespace.exists():
             continue  # the check of the cluster reports a lost underlay address
-        mtu, limit = place.mtu(), options.largest_mtu(underlay)
+        mtu, limit = namespace.mtu(), underlay - options.overhead
         if mtu > limit:
             what = f"its MTU {mtu} is larger than {limit}, which fits through {interface} (MTU {underlay})"
             fix = f"raise the MTU of {interface}, or create the network again"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address
 from shlex import quote
 
 from msgspec import Struct
@@ -23,7 +23,7 @@ from drivers.registry import facts
 from engine.api import Check
 from engine.diagnosis.doctor import obstacles
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
-from engine.host import network_spec
+from engine.host import addresses_of, network_spec
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
 
@@ -49,9 +49,9 @@ class Joined(Struct, frozen=True):
         return f"nsenter --net={quote(self.container.sandbox_path)} "
 
     @property
-    def addresses(self) -> list[IPAddress]:
+    def addresses(self) -> Sequence[IPAddress]:
         """The endpoint's addresses."""
-        return [ip_interface(text).ip for text in (self.endpoint.ipv4, self.endpoint.ipv6) if text]
+        return addresses_of([self.endpoint])
 
     @property
     def gateways(self) -> list[IPAddress]:

@@ -43,17 +43,19 @@ def repair(host: Host) -> list[str]:
     return list(checks.repair(host, host.root / NAME).done)
 
 
-def _space(name: str, place: Path) -> Check:
+def _space(name: str, directory: Path) -> Check:
     try:
-        disk = os.statvfs(place)
+        disk = os.statvfs(directory)
     except OSError:
-        return ok(name, f"{place} does not exist yet")
+        return ok(name, f"{directory} does not exist yet")
     free, inodes = disk.f_bavail * disk.f_frsize, disk.f_favail if disk.f_files else FEW_FILES
-    text = f"{place} has {free >> 20} MiB free"
+    text = f"{directory} has {free >> 20} MiB free"
     if disk.f_flag & os.ST_RDONLY:
-        return fault(name, f"{place} is read-only", "the disk is mounted read-only", f"mount -o remount,rw {place}")
+        return fault(
+            name, f"{directory} is read-only", "the disk is mounted read-only", f"mount -o remount,rw {directory}"
+        )
     if free < FULL_BYTES or not inodes:
-        what = f"the disk of {place} is full" if inodes else f"the disk of {place} has no free inodes"
+        what = f"the disk of {directory} is full" if inodes else f"the disk of {directory} has no free inodes"
         return fault(
             name, what, "commands cannot record what they do", "delete files: hawse system df, hawse system prune"
         )
@@ -62,12 +64,12 @@ def _space(name: str, place: Path) -> Check:
     return ok(name, text)
 
 
-def _mount(place: Path) -> tuple[int, int]:
+def _mount(directory: Path) -> tuple[int, int]:
     """Return the device number of a directory's file system, and a flag that is not 0 if its mount is read-only.
 
     One device can have several mounts, of which only some are read-only. Returns (0, 0) if the directory is missing.
     """
     try:
-        return os.stat(place).st_dev, os.statvfs(place).f_flag & os.ST_RDONLY
+        return os.stat(directory).st_dev, os.statvfs(directory).f_flag & os.ST_RDONLY
     except OSError:
         return 0, 0

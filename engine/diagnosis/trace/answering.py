@@ -169,7 +169,7 @@ def _underlay(side: OverlaySide, path: PacketPath) -> Iterator[Culprit]:
     if not own_address or node is None or path.source_member is None:
         return
     other = ip_address(node.data_address)
-    if own_address not in (text.partition("/")[0] for _, text in interface_addresses()):
+    if own_address not in (str(address) for _, address in interface_addresses()):
         detail = f"this host's address in the cluster is {own_address}, and no interface has it"
         yield Culprit("wrong-address", f"address {own_address} of the host", "host", detail, "")
     route = path_lookup.route(other)

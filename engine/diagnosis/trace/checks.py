@@ -18,8 +18,8 @@ from drivers.model import IPAddress
 from drivers.socket_text import socket_text
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
-from engine.diagnosis.trace.records import HOST, Place, Records, address_of
-from engine.diagnosis.trace.source import OUTSIDE, of_container
+from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, address_of
+from engine.diagnosis.trace.source import of_container
 from engine.diagnosis.trace.state import bridge_of, port_of
 from engine.endpoints.sandbox import JoinedEndpoint
 
@@ -338,8 +338,7 @@ class Checks:
 
     def conntrack_full(self) -> Iterator[Culprit]:
         """Yield a culprit if a connection tracking table on the path is full."""
-        places = dict.fromkeys(filter(None, (self._path.source, HOST, self._path.target)))
-        for place in (place for place in places if place.kind != OUTSIDE):
+        for place in self._path.places:
             full = place.inside(conntrack.reached_limit)
             if full is not None:
                 detail = f"{full[0]} of {full[1]} flows are in use, so new connections are dropped"

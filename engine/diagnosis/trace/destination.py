@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address
 
 from msgspec.structs import replace
 
@@ -18,10 +18,11 @@ from drivers.socket_text import socket_text
 from engine.diagnosis.trace import direct_access
 from engine.diagnosis.trace.model import Culprit, CulpritFound
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
-from engine.diagnosis.trace.records import HOST, Place, Records, addresses
-from engine.diagnosis.trace.source import OUTSIDE, of_container
+from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, addresses
+from engine.diagnosis.trace.source import of_container
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint, gateways
+from engine.host import addresses_of
 from engine.model import ContainerRecord, EndpointRecord, PortRecord
 from engine.ports.allocation import is_translated
 
@@ -32,7 +33,7 @@ class Destinations:
     def __init__(self, records: Records, source: Place) -> None:
         self._records, self._source = records, source
         self._members = records.members(source.record) if source.record is not None else []
-        self._host_addresses = {ip_interface(text).ip: name for name, text in interface_addresses()}
+        self._host_addresses = {address: name for name, address in interface_addresses()}
 
     def published(self, target: Target) -> PacketPath:
         """Return the path to the target ``published:PORT``: a published port of this host.
@@ -81,7 +82,7 @@ class Destinations:
         for address in addresses:
             if any(m.network.id in shared for m in self._records.at(address)):
                 return address
-        versions = {ip_interface(t).version for m in self._members for t in (m.endpoint.ipv4, m.endpoint.ipv6) if t}
+        versions = {address.version for address in addresses_of(member.endpoint for member in self._members)}
         return next((a for a in addresses if a.version in versions), addresses[0])
 
     def _to_member(self, target: Target, address: IPAddress, member: JoinedEndpoint) -> PacketPath:

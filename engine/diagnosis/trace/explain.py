@@ -37,10 +37,9 @@ from engine.diagnosis.trace.names import networks_of, not_same_network
 from engine.diagnosis.trace.obstacles import Obstacles
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.probing import Observation, neighbour_outside
-from engine.diagnosis.trace.records import HOST, Place, Records, addresses
+from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, addresses
 from engine.diagnosis.trace.routes import Routes
 from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, rule_in
-from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import Fault, State, bridge_of
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint

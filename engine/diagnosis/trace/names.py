@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address, ip_address, ip_interface
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 from drivers.errors import DriverError
@@ -18,7 +18,7 @@ from engine.containers import etc_files
 from engine.diagnosis.trace import dns_query, rules
 from engine.diagnosis.trace.dns_query import Reply
 from engine.diagnosis.trace.model import Culprit, CulpritFound, Log
-from engine.diagnosis.trace.records import Place, Records, addresses
+from engine.diagnosis.trace.records import OUTSIDE, Place, Records, addresses
 from engine.diagnosis.trace.source import require_running
 from engine.dns import wire
 from engine.dns.sandbox_view import has_names
@@ -31,7 +31,7 @@ from engine.resolv_conf import parse_resolv_conf, read_host_file, read_host_file
 
 LARGEST_BYTES = 1 << 20  # a larger file in a container's /etc is not read
 STATUS_SECONDS = 1.0
-SOURCES = {"host": "ip -brief address shows those of this host", "outside": "that of the machine, such as 192.0.2.1:80"}
+SOURCES = {"host": "ip -brief address shows those of this host", OUTSIDE: "that of the machine, such as 192.0.2.1:80"}
 """The words that are valid as the source of a trace, but not as its target.
 
 Each value tells the user where to find an address to use as the target instead.
@@ -255,9 +255,9 @@ class Names:
         For a source outside, these are the addresses of the host's external interface, without link-local ones. For any
         other source, or if that interface has no such address, they are loopback addresses.
         """
-        if self._source.kind != "outside":
+        if self._source.kind != OUTSIDE:
             return [ip_address("127.0.0.1"), ip_address("::1")]
-        held = [ip_interface(text).ip for name, text in interface_addresses() if name == self._source.interface]
+        held = [address for name, address in interface_addresses() if name == self._source.interface]
         return [a for a in held if not a.is_link_local] or [ip_address("127.0.0.1")]
 
     def _on_other_hosts(self, name: str) -> Iterator[tuple[str, NetworkRecord]]:

@@ -90,10 +90,10 @@ class Obstacles:
 
         A wrong source is an address that is neither the host's nor the expected address of the sender.
         """
-        host_addresses = {address for _, address in interface_addresses()}
         left = [s for p, s in seen.sights if p == HOST and s.outgoing and s.interface == self._outer() and not s.reply]
-        inner = None if is_masqueraded(self._path) else self._path.source_address
-        if any(str(s.source) not in host_addresses and s.source != inner for s in left):
+        expected = {None if is_masqueraded(self._path) else self._path.source_address}
+        expected |= {address for _, address in interface_addresses()}
+        if any(sight.source not in expected for sight in left):
             yield from _changing_rules(seen)
 
     def _at(self, place: Place, interface: str) -> list[Obstacle]:
@@ -187,8 +187,7 @@ class Obstacles:
         if source_address is None:
             return
         request, answer = rules.exchange(path, source_address)
-        places = dict.fromkeys(filter(None, (path.source, HOST, path.target)))
-        for place in (place for place in places if place.kind != "outside"):
+        for place in path.places:
             for packet, sender, receiver in ((request, path.source, path.target), (answer, path.target, path.source)):
                 directions = {sender: (OUT,), receiver: (IN,)}.get(place, DIRECTIONS)
                 policy = place.inside(partial(ipsec_policies.stopping, packet, directions))

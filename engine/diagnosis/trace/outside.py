@@ -11,8 +11,7 @@ from drivers.linux.features import mtu_of
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import EXTERNAL, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
-from engine.diagnosis.trace.records import HOST
-from engine.diagnosis.trace.source import OUTSIDE
+from engine.diagnosis.trace.records import HOST, OUTSIDE
 
 LARGEST_BYTES = 9216  # the largest packet that is tried; only loopback and some clusters have larger MTUs
 

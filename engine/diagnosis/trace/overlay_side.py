@@ -202,11 +202,11 @@ class OverlaySide:
         interface = path_lookup.route(ip_address(node.data_address)).interface
         inner, outer = path.source.inside(partial(mtu_of, member.endpoint.interface)), mtu_of(interface)
         options = overlay_options.parse(network_spec(member.network))
-        headers = outer - options.largest_mtu(outer)
-        if inner and outer and outer < inner + headers:
-            added = f"{headers} bytes of VXLAN" + (" and WireGuard" if options.encrypted else "")
+        full = inner + options.overhead
+        if inner and outer and outer < full:
+            added = f"{options.overhead} bytes of VXLAN" + (" and WireGuard" if options.encrypted else "")
             detail = f"{interface} has an MTU of {outer}; packets of {inner} bytes and {added} do not fit"
-            fix = f"raise it: ip link set {interface} mtu {inner + headers}"
+            fix = f"raise it: ip link set {interface} mtu {full}"
             return Culprit("mtu", f"interface {interface} of the host", "host", detail, fix)
         return None
 

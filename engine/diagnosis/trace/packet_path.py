@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from drivers.model import IPAddress
-from engine.diagnosis.trace.records import Place, address_of, addresses
+from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, address_of, addresses
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.model import PortRecord
 
@@ -65,6 +65,12 @@ class PacketPath(Struct, frozen=True):
         """
         pairs = ((self.source, self.source_member), (self.target, self.target_member))
         return [(place, member) for place, member in pairs if place is not None and member is not None]
+
+    @property
+    def places(self) -> list[Place]:
+        """The places on this host that the packet passes: that of the source, the host, and that of the target."""
+        passed = (self.source, HOST, self.target)
+        return list(dict.fromkeys(place for place in passed if place is not None and place.kind != OUTSIDE))
 
     @property
     def target_name(self) -> str:

@@ -6,9 +6,7 @@ the endpoint by another interface of the host, or by a router that sends them ba
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from ipaddress import ip_interface
 
 from drivers.linux import path_lookup
 from drivers.linux.host import interface_addresses
@@ -16,8 +14,7 @@ from drivers.linux.path_lookup import PacketRoute
 from drivers.registry import facts
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import PacketPath
-from engine.diagnosis.trace.records import HOST
-from engine.diagnosis.trace.source import OUTSIDE
+from engine.diagnosis.trace.records import HOST, OUTSIDE
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.model import NetworkRecord
 
@@ -111,8 +108,4 @@ def _is_at_parent(path: PacketPath, network: NetworkRecord, route: PacketRoute) 
     if near is None or not facts(near.network.driver).has_parent:
         return route.gateway is None and route.interface in ("", parent)
     hop = route.gateway or path.address
-    return not parent or hop in _held_by(parent)
-
-
-def _held_by(interface: str) -> Sequence[object]:
-    return [ip_interface(text).ip for name, text in interface_addresses() if name == interface]
+    return not parent or (parent, hop) in interface_addresses()

@@ -20,8 +20,7 @@ from drivers.linux.packet_taps import Sight, Tap
 from drivers.linux.probes import PortsExhausted, Probe, Tuple, answer
 from drivers.model import IPAddress, IPInterface
 from engine.diagnosis.trace.packet_path import EXTERNAL, PacketPath
-from engine.diagnosis.trace.records import HOST, Place
-from engine.diagnosis.trace.source import OUTSIDE
+from engine.diagnosis.trace.records import HOST, OUTSIDE, Place
 from engine.diagnosis.trace.state import bridge_of, port_of
 from engine.errors import in_words
 
@@ -57,7 +56,6 @@ class Observation(Struct):
     legacy: list[tuple[Place, Dropping]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     collided: list[Place] = field(default_factory=list)
-    """Places where connection tracking has dropped a packet during the probe, because no translated port was free."""
 
     def drops(self) -> list[tuple[Place, Event]]:
         """Return the drops of the probe, and then the drops of its answer, in the order in which they were read."""
@@ -82,12 +80,11 @@ class Watching:
         self._path, self._probe = path, probe
         self.seen = Observation()
         self._readers: dict[int, Callable[[], None]] = {}
-        places = dict.fromkeys(p for p in (path.source, HOST, path.target) if p is not None and p.kind != OUTSIDE)
         ends = (path.inner_address, path.source_address)
         neighbours = list(dict.fromkeys(address for address in ends if address is not None))
         self._counted: dict[Place, dict[Dropping, int]] = {}
         self._failed: dict[Place, int] = {}
-        for place in dict.fromkeys((HOST if not p.netns_path else p) for p in places):
+        for place in dict.fromkeys((HOST if not p.netns_path else p) for p in path.places):
             self._counted[place] = place.inside(legacy_tables.counters)
             with suppress(DriverError, OSError):
                 self._failed[place] = place.inside(conntrack.failed_insertions)

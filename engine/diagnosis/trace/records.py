@@ -56,6 +56,7 @@ class Place:
 
 
 HOST = Place("host", "host")
+OUTSIDE = "outside"
 
 
 class Records:

@@ -14,8 +14,8 @@ from engine.diagnosis.trace.direct_access import is_isolated
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
-from engine.diagnosis.trace.records import HOST, Place, Records, address_of, addresses
-from engine.diagnosis.trace.source import OUTSIDE, again, reconnection
+from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, address_of, addresses
+from engine.diagnosis.trace.source import again, reconnection
 from engine.diagnosis.trace.state import bridge_of
 from engine.endpoints.sandbox import JoinedEndpoint
 

@@ -29,8 +29,7 @@ from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.neighbour_search import Step
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
-from engine.diagnosis.trace.records import HOST, Place, address_of
-from engine.diagnosis.trace.source import OUTSIDE
+from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, address_of
 from engine.diagnosis.trace.state import bridge_of, port_of
 
 CHANGE_THERE = "change that rule in {}: nsenter into its network namespace, then nft"

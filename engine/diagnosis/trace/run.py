@@ -18,7 +18,7 @@ from engine.diagnosis.trace.overlay import Overlay
 from engine.diagnosis.trace.overlay_side import OverlaySide
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, PacketPath
 from engine.diagnosis.trace.probing import Observation
-from engine.diagnosis.trace.records import Place, Records
+from engine.diagnosis.trace.records import OUTSIDE, Place, Records
 from engine.diagnosis.trace.state import State, bridge_of, port_of
 from engine.diagnosis.trace.target import Target, parse
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -89,7 +89,7 @@ class _Tracer:
 
     def _with_probe(self, path: PacketPath, explanation: Explanation) -> Trace:
         seen = probing.run(path)
-        if seen.impossible and path.source.kind == source.OUTSIDE:
+        if seen.impossible and path.source.kind == OUTSIDE:
             self._log.add("probe", "host", f"could not be delivered: {seen.impossible}", ok=False)
             return self._without_probe(path, explanation)
         if seen.impossible:
@@ -139,10 +139,7 @@ class _Tracer:
     def _without_probe(self, path: PacketPath, explanation: Explanation) -> Trace:
         for culprit in explanation.faults():
             return self._log.ended(False, culprit)
-        if (
-            path.source.kind == source.OUTSIDE
-            and probing.neighbour_outside(path.source.interface, path.address)[0] is None
-        ):
+        if path.source.kind == OUTSIDE and probing.neighbour_outside(path.source.interface, path.address)[0] is None:
             return self._log.ended(False, _without_address(path))
         if path.kind not in (LOCAL, BRIDGED):
             damage = explanation.own_damage()

@@ -7,12 +7,10 @@ from drivers.linux.features import outside_interfaces
 from engine import names
 from engine.containers import adopted, lookup
 from engine.diagnosis.trace.model import Culprit, CulpritFound
-from engine.diagnosis.trace.records import HOST, Place, Records
+from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records
 from engine.errors import InvalidArgument
 from engine.model import ContainerRecord
 from engine.store.api import Reader
-
-OUTSIDE = "outside"
 
 
 def place_of(reader: Reader, records: Records, reference: str) -> Place:

@@ -20,8 +20,7 @@ from engine.diagnosis.trace import rules
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import EXTERNAL, PacketPath
 from engine.diagnosis.trace.probing import Observation
-from engine.diagnosis.trace.records import HOST, Place
-from engine.diagnosis.trace.source import OUTSIDE
+from engine.diagnosis.trace.records import HOST, OUTSIDE, Place
 
 KIND = "ports-exhausted"
 PORTS = re.compile(r"\bto \S*:(\d+)(?:-(\d+))?(?= |$)")  # the ports in "masquerade to :1024-2047"

@@ -26,8 +26,7 @@ from engine.diagnosis.trace.direct_access import options_of
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import EXTERNAL, ROUTED, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
-from engine.diagnosis.trace.records import HOST
-from engine.diagnosis.trace.source import OUTSIDE
+from engine.diagnosis.trace.records import HOST, OUTSIDE
 from engine.diagnosis.trace.state import bridge_of
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 GUEST_SECONDS = 10.0
 """Maximum seconds that the whole connection of a guest (a client without certificate or token) may take."""
@@ -41,17 +41,16 @@ SITE = 2**64 - 1
 class Visit(Struct, eq=False):
     """One connection to a manager's server; ``node`` is "" for a guest (a client without certificate or token).
 
-    ``place`` is the client's address or /64 (`place_of`). ``until`` is the connection's deadline on the monotonic
+    ``client`` is the client's address or /64 (`client_of`). ``until`` is the connection's deadline on the monotonic
     clock. ``expires`` is the time when the client's certificate expires, in seconds since 1970; it is infinite without
     a certificate.
     """
 
     socket: socket.socket
-    place: str
+    client: str
     until: float
     node: str = ""
-    expires: float = field(default=float("inf"))
-    """The time when the client's certificate expires, in seconds since 1970."""
+    expires: float = float("inf")
     closed: bool = False
 
     def close(self) -> None:
@@ -65,7 +64,7 @@ class Visit(Struct, eq=False):
         self.until = time.monotonic() + seconds
 
 
-def place_of(address: str) -> str:
+def client_of(address: str) -> str:
     """Return the key under which the server counts a client: its IPv4 address, or the /64 of its IPv6 address."""
     ip = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped is None:
@@ -94,33 +93,33 @@ class Visits:
         - Otherwise, if the server has too many guests in total, the server finds the address or /64 with the most
           guests, and disconnects the oldest guest there.
         """
-        visit = Visit(connection, place_of(address), time.monotonic() + GUEST_SECONDS)
+        visit = Visit(connection, client_of(address), time.monotonic() + GUEST_SECONDS)
         with self._lock:
-            surplus = self._surplus(visit.place)
+            surplus = self._surplus(visit.client)
             if surplus is not None:
                 surplus.close()
                 self._visits.discard(surplus)
             self._visits.add(visit)
         return visit
 
-    def _surplus(self, place: str) -> Visit | None:
+    def _surplus(self, client: str) -> Visit | None:
         """Return the guest to disconnect before a new guest is added, or None if there is room for the new guest.
 
-        A guest is a client that has shown neither a certificate nor a valid token. ``place`` is the new guest's IPv4
+        A guest is a client that has shown neither a certificate nor a valid token. ``client`` is the new guest's IPv4
         address or IPv6 /64. The caller holds the lock.
 
-        - If ``place`` has too many guests, the result is the oldest guest of ``place``.
-        - Otherwise, if the server has too many guests in total, it is the oldest guest of the place with the most
+        - If ``client`` has too many guests, the result is the oldest guest of ``client``.
+        - Otherwise, if the server has too many guests in total, it is the oldest guest of the client with the most
           guests.
         """
-        counted = Counter(v.place for v in self._visits if not v.node)
-        if counted[place] >= GUESTS_EACH:
-            crowded = place
+        counted = Counter(v.client for v in self._visits if not v.node)
+        if counted[client] >= GUESTS_EACH:
+            crowded = client
         elif counted.total() >= GUESTS:
             crowded = counted.most_common(1)[0][0]
         else:
             return None
-        return min((v for v in self._visits if not v.node and v.place == crowded), key=lambda v: v.until)
+        return min((v for v in self._visits if not v.node and v.client == crowded), key=lambda v: v.until)
 
     def know(self, visit: Visit, node: str, expires: float = float("inf")) -> bool:
         """Record that a connection belongs to the host ``node``; return False if the host has too many connections.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.errors import InvalidArgument, in_words
+from engine.errors import InvalidArgument, in_words, reason_of
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,15 @@ from engine.errors import InvalidArgument, in_words
 )
 def test_an_error_in_words(error, text):
     assert in_words(error) == text
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "/x"), "no such file or directory"),
+        (OSError("File or stream is not seekable"), "file or stream is not seekable"),
+        (ConnectionResetError(), "connectionreseterror"),
+    ],
+)
+def test_the_reason_of_an_error_has_no_number_and_no_file(error, text):
+    assert reason_of(error) == text

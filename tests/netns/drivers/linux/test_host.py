@@ -46,7 +46,8 @@ def test_addresses_of_an_interface_that_was_just_deleted_are_left_out(netns, mon
         return held
 
     monkeypatch.setattr(host_facts.address, "all_addresses", deleting)
-    assert namespaces.run_in_netns(netns.path, host_facts.interface_addresses) == [("lo", "127.0.0.1"), ("lo", "::1")]
+    addresses = namespaces.run_in_netns(netns.path, host_facts.interface_addresses)
+    assert addresses == [("lo", ip_address("127.0.0.1")), ("lo", ip_address("::1"))]
 
 
 def test_a_thousand_addresses_and_routes_are_all_read_correctly(host):

@@ -15,7 +15,7 @@ def forwarded(host_ip: str, ipv6: str = "", protocol: str = "tcp", count: int = 
     endpoint = EndpointRecord(
         id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ipv6=ipv6, ports=[ports], phase="live"
     )
-    return [((f.protocol, str(f.place), f.first), f.target_of(f.first)) for f in forwards_of(endpoint, NETWORK)]
+    return [((f.protocol, str(f.prefix), f.first), f.target_of(f.first)) for f in forwards_of(endpoint, NETWORK)]
 
 
 def forwarding(*ports: PortRecord, ipv6: str = "") -> Forwards:
@@ -29,14 +29,16 @@ def origin(address: str, port: int, protocol: str = "tcp") -> Origin:
     return Origin(protocol, IPv6Address(address), port)
 
 
-@pytest.mark.parametrize(("address", "place"), [("::", "::/0"), ("::1", "::1/128"), ("2001:db8::1", "2001:db8::1/128")])
-def test_ipv6_addresses_of_an_ipv4_only_endpoint_are_proxied(address, place):
-    assert forwarded(address) == [(("tcp", place, 8080), ("172.18.0.2", 80))]
+@pytest.mark.parametrize(
+    ("address", "prefix"), [("::", "::/0"), ("::1", "::1/128"), ("2001:db8::1", "2001:db8::1/128")]
+)
+def test_ipv6_addresses_of_an_ipv4_only_endpoint_are_proxied(address, prefix):
+    assert forwarded(address) == [(("tcp", prefix, 8080), ("172.18.0.2", 80))]
 
 
-@pytest.mark.parametrize(("address", "places"), [("::", ["::1/128", "fe80::/10"]), ("::1", ["::1/128"])])
-def test_unroutable_addresses_of_an_ipv6_endpoint_are_proxied(address, places):
-    assert forwarded(address, "fd00::2/64") == [(("tcp", place, 8080), ("fd00::2", 80)) for place in places]
+@pytest.mark.parametrize(("address", "prefixes"), [("::", ["::1/128", "fe80::/10"]), ("::1", ["::1/128"])])
+def test_unroutable_addresses_of_an_ipv6_endpoint_are_proxied(address, prefixes):
+    assert forwarded(address, "fd00::2/64") == [(("tcp", prefix, 8080), ("fd00::2", 80)) for prefix in prefixes]
 
 
 @pytest.mark.parametrize("address", ["::1", "fe80::1", "febf::1"])

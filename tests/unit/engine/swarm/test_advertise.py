@@ -1,5 +1,7 @@
 """The tests check which address a host advertises to the other hosts of the cluster."""
 
+from ipaddress import ip_address
+
 import pytest
 
 from drivers.linux import host
@@ -10,7 +12,8 @@ from engine.swarm.enrollment import parse_manager
 
 @pytest.fixture(autouse=True)
 def interfaces(monkeypatch):
-    monkeypatch.setattr(host, "interface_addresses", lambda: [("eth0", "fd00::2"), ("eth0", "192.0.2.2")])
+    addresses = [("eth0", ip_address(text)) for text in ("fd00::2", "192.0.2.2")]
+    monkeypatch.setattr(host, "interface_addresses", lambda: addresses)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from engine.cluster.model import WORKER, AdmittedHost
 from engine.swarm.server import connections as limits
 from engine.swarm.server import server as servers
-from engine.swarm.server.connections import Visits, place_of
+from engine.swarm.server.connections import Visits, client_of
 from engine.swarm.server.http import HttpRequest
 from engine.swarm.server.rate_limit import BURST, LONGEST_WAIT_SECONDS, RATE, Budgets
 
@@ -74,8 +74,8 @@ def test_deadlines_and_certificates_end_connections(visits):
 
 
 def test_ipv6_addresses_count_by_their_64_bit_prefix():
-    assert place_of("2001:db8::1") == place_of("2001:db8::ffff:1") != place_of("2001:db8:0:1::1")
-    assert place_of("192.0.2.1") != place_of("192.0.2.2") and place_of("fe80::1%eth0") == place_of("fe80::2%eth0")
+    assert client_of("2001:db8::1") == client_of("2001:db8::ffff:1") != client_of("2001:db8:0:1::1")
+    assert client_of("192.0.2.1") != client_of("192.0.2.2") and client_of("fe80::1%eth0") == client_of("fe80::2%eth0")
 
 
 def test_a_node_without_budget_waits_and_is_then_refused_without_effect_on_others():
