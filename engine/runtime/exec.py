@@ -116,7 +116,7 @@ def _enter(
         if inner == 0:
             close_all_but([channel.fileno(), *streams])
             _become_command(channel, spec, request, streams)
-        close_all_but([])
+        os.closerange(0, 1 << 20)  # also the terminal: its reader gets end-of-file when nobody has it open
         code = 0 if request.detach else process.exit_code(os.waitpid(inner, 0)[1])
         os._exit(code)
     except Exception as error:
