@@ -20,13 +20,13 @@ from typing import NamedTuple, TypeAlias
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from drivers import options
 from drivers import sandbox as sandboxes
 from drivers.api import Driver, LinkRepairer, PeerProgrammer
 from drivers.errors import DriverError, Missing
 from drivers.firewall import resolver_redirect
 from drivers.linux import netns, process
 from drivers.model import Difference, EndpointSpec
-from drivers.options import HEAL, parse_bool
 from drivers.registry import load
 from engine.config import load_config
 from engine.dns import wire
@@ -78,7 +78,7 @@ def heals(record: NetworkRecord | ContainerRecord) -> bool:
     The result is True if the option or label is missing or has an invalid value.
     """
     values = record.config.labels if isinstance(record, ContainerRecord) else record.options or {}
-    return parse_bool(values.get(HEAL, "true")) is not False
+    return options.heals(values)
 
 
 class LinkRepair:
