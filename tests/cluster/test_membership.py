@@ -25,6 +25,7 @@ def fail(*_, force):
 
 swarm.disconnect.disconnect = fail
 """
+WITHOUT_AGENT = "from engine.swarm import swarm\nswarm._tell_agent = lambda _: None"
 UNCHECKED = "from drivers.overlay import OverlayDriver\nOverlayDriver.check_network = lambda *_: None"
 """Program for a command that creates overlay networks without the driver's checks, as earlier versions did."""
 WORKER = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state."
@@ -98,6 +99,15 @@ def test_without_a_cluster_every_verb_says_so(outsider):
     assert "cannot create a swarm scoped network when swarm is not active" in refused(
         outsider, "network", "create", "--scope", "swarm", "x"
     )
+
+
+def test_a_host_is_ready_as_soon_as_it_has_joined(cluster, first, outsider):
+    """As with Docker. The host's agent may start late on a busy machine; this one never learns of the cluster."""
+    outsider.kill_processes()
+    outsider.hawse("swarm", "join", "--token", cluster.token(), "192.168.99.11:2377", code=WITHOUT_AGENT)
+    assert first.hawse("node", "ls", "--format", "{{.Status}}").stdout == "Ready\n" * 2
+    outsider.hawse("swarm", "leave", code=WITHOUT_AGENT)
+    forget_down_nodes(first)
 
 
 @pytest.mark.parametrize(
