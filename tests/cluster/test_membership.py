@@ -3,7 +3,6 @@
 hawse prints the same messages as Docker. No failed command leaves a host half-joined.
 """
 
-import glob
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.cluster.conftest import FAILS_LATE, KILLED_LATE, eventually, processes_of
+from tests.cluster.conftest import FAILS_LATE, KILLED_LATE, eventually, processes_of, shifted_clock
 
 pytestmark = pytest.mark.netns
 OUTSIDE = 'This node is not a swarm manager. Use "hawse swarm init" or "hawse swarm join"'
@@ -165,14 +164,10 @@ def test_joining_while_the_store_is_down_is_refused_at_once(cluster, first, outs
 @pytest.fixture
 def clock(outsider):
     """Return a function that shifts the clock by some days for this host's commands and their child processes."""
-    library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
-    if not library:
-        pytest.skip("libfaketime is not installed (apt-get install faketime)")
     before = outsider.settings
 
     def set_by(days):
-        fake = {"LD_PRELOAD": library[0], "FAKETIME": f"{days:+}d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        outsider.settings = {**before, "HAWSE_WARM": "off", **fake}
+        outsider.settings = {**before, **shifted_clock(f"{days:+}d")}
 
     yield set_by
     outsider.settings = before
