@@ -139,8 +139,8 @@ def test_expired_certificates_are_named_and_renewed(pair):
     subprocess.run([sys.executable, "-c", EXPIRE_IN_12_HOURS, manager.root], env=manager.env(), check=True)
     words, environment = [*COLD, "doctor", "--format", "json"], manager.env(**shifted_clock("+20h"))
     checks = json.loads(manager.run(*words, check=False, env=environment).stdout)["checks"]
-    assert "fault has expired" in named(checks, "certificate of this node")
-    assert "fault has expired" in named(checks, "certificate of this manager")
+    assert "fault has expired" in named(checks, "certificate of this node"), checks
+    assert "fault has expired" in named(checks, "certificate of this manager"), checks
     manager.run(*words, "--fix", check=False, env=environment)
     eventually(lambda: findings(manager) == [], 20)
     checks = json.loads(manager.run(*words, check=False, env=environment).stdout)["checks"]
