@@ -46,6 +46,14 @@ def boolean(label: str, value: str) -> bool:
     return parsed
 
 
+def heals(options: Mapping[str, str]) -> bool:
+    """Return whether the agent may repair an object with these options or labels, as the value of `HEAL` says.
+
+    The result is True if the value is missing or invalid.
+    """
+    return parse_bool(options.get(HEAL, "true")) is not False
+
+
 def check_heal(options: Mapping[str, str]) -> None:
     """Check that the option `HEAL` (the agent repairs links) is a boolean, if it is given; raises `BadOption`."""
     read(options, HEAL, boolean, True)

@@ -129,7 +129,7 @@ def serving(
     loop = Loop()
     inotify = Inotify(loop)
     config = load_config()
-    cluster = ClusterService(loop, root, run_dir)
+    cluster = ClusterService(loop, root, run_dir, heals)
     forward = ForwardService(loop, budget)
     threads_store = SqliteStore(root / NAME, busy_seconds=BUSY_SECONDS)
     repair = RepairService(loop, threads_store, forward.ports, run_dir, heals)

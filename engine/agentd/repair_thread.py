@@ -65,6 +65,7 @@ class RepairThread:
         self._schedule, self._desired = Schedule(time.monotonic()), Desired()
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
+        self._postponed = False  # True if the last repair left differences, because a command had locked the store
         self.fight = ""  # a sentence about another program that repeatedly undoes the repairs, or ""
         # ``superseded`` is sent only after the first comparison, which replaces the table.
         self._settled = False
@@ -170,14 +171,14 @@ class RepairThread:
         that delay, because the other program may undo the repair again. In all other cases, an earlier block is
         removed. If the comparison fails, it is repeated, and a block stays.
         """
-        began, rested = time.monotonic(), self._schedule.rest
+        began, rested, self._postponed = time.monotonic(), self._schedule.rest, False
         differences = self._attempt(self._put_right)
-        self._schedule.record_comparison(began, time.monotonic())
+        self._schedule.record_comparison(began, time.monotonic(), share=0 if self._postponed else None)
         if differences is None:
             # the comparison failed, so compare again, with growing delays
             self._schedule.record_foreign_change(time.monotonic())
             return
-        self._foreign, self._settled = False, True
+        self._foreign, self._settled = self._foreign and self._postponed, True
         if self._suspects:
             self._schedule.record_own_change(time.monotonic())
         if self._schedule.rest and any(difference.opens for difference in differences):
@@ -212,7 +213,8 @@ class RepairThread:
         - it lets forbidden packets pass
         - it is of the kind ``upkeep``: the kernel's state needs a normal update, and nothing is damaged
 
-        If a command has locked the store, only differences that let forbidden packets pass are repaired.
+        If a command has locked the store, only differences that let forbidden packets pass are repaired. The others
+        are repaired at the next comparison, `SETTLE_SECONDS` later.
         """
         certain: Callable[[Difference], bool] = _always
         if not self._foreign:
@@ -234,7 +236,9 @@ class RepairThread:
                 return repaired
         except Unavailable:
             with self._store.read() as reader:  # the store is locked: repair only what lets forbidden packets pass
-                return self._repair(reader, lambda difference: difference.opens)
+                repaired = self._repair(reader, lambda difference: difference.opens)
+            self._postponed = bool(self._suspects)
+            return repaired
 
     def _repair(self, reader: Reader, certain: Callable[[Difference], bool]) -> list[Difference]:
         """Repair the differences for which ``certain`` returns True; return these differences.

@@ -19,6 +19,7 @@ from engine.cluster.etcd import Client, EtcdError, delete, none_since, present, 
 from engine.cluster.model import MANAGER, WORKER, AdmittedHost, ClusterMembership, Node, SharedEndpoint
 from engine.cluster.shared_endpoints import REMOVED
 from engine.cluster.shared_networks import ATTEMPTS
+from engine.config import number_from_environment
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unavailable
 from engine.model import NetworkRecord
 from engine.store.codec import decode, encode
@@ -26,6 +27,11 @@ from engine.store.codec import decode, encode
 Json = dict[str, Any]
 PATH = "/hawse/"
 """URL prefix under which a manager's server offers the operations of this module."""
+LEASE_SECONDS = 30
+"""Seconds for which a host's lease is valid; HAWSE_LEASE overrides this time.
+
+If the host does not renew the lease in time, other hosts ignore its endpoints.
+"""
 SHORTEST, LONGEST = 2, 300
 """Shortest and longest lease of a host, in seconds."""
 MOST_ENDPOINTS = 20_000
@@ -36,6 +42,14 @@ MOST_LONG_NAMED, SHORT_NAMES = 1000, 512
 All names of such an endpoint together have at most `SHORT_NAMES` characters. Every host stores all records, so that
 long names of all endpoints would be 160 MB.
 """
+
+
+def lease_seconds() -> int:
+    """Return for how many seconds this host's lease is valid without renewal.
+
+    This is the value of HAWSE_LEASE, at least `SHORTEST`; without the variable, it is `LEASE_SECONDS`.
+    """
+    return max(SHORTEST, number_from_environment("HAWSE_LEASE", LEASE_SECONDS))
 
 
 def perform(client: Client, membership: ClusterMembership, act: str, **arguments: object) -> Json:

@@ -20,15 +20,14 @@ from typing import NamedTuple, TypeAlias
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from drivers import options
 from drivers import sandbox as sandboxes
 from drivers.api import Driver, LinkRepairer, PeerProgrammer
 from drivers.errors import DriverError, Missing
 from drivers.firewall import resolver_redirect
 from drivers.linux import netns, process
 from drivers.model import Difference, EndpointSpec
-from drivers.options import HEAL
 from drivers.registry import load
-from drivers.scalars import parse_bool
 from engine.config import load_config
 from engine.dns import wire
 from engine.dns.resolver import ADDRESS
@@ -79,7 +78,7 @@ def heals(record: NetworkRecord | ContainerRecord) -> bool:
     The result is True if the option or label is missing or has an invalid value.
     """
     values = record.config.labels if isinstance(record, ContainerRecord) else record.options or {}
-    return parse_bool(values.get(HEAL, "true")) is not False
+    return options.heals(values)
 
 
 class LinkRepair:

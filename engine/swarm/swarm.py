@@ -474,9 +474,10 @@ def _publish_directory(host: Host, where: Path) -> None:
 
 
 def _enter(host: Host, membership: ClusterMembership) -> None:
-    """Write the membership record, prepare the cluster's networks, and notify the agent.
+    """Write the membership record, prepare the cluster's networks, begin this host's lease, and notify the agent.
 
-    The agent then starts its cluster threads. On a manager, also waits up to `OPENING_SECONDS` until its server accepts
+    The agent then starts its cluster threads, which renew the lease. Without the lease, the other hosts would show this
+    host as down until its agent runs. On a manager, also waits up to `OPENING_SECONDS` until its server accepts
     connections.
     """
     memberships.save(memberships.directory(host.root), membership)
@@ -486,6 +487,7 @@ def _enter(host: Host, membership: ClusterMembership) -> None:
         for network in known:
             if network.ingress:
                 node_operations.perform(client, membership, "balancer", network=network.id)
+        node_operations.perform(client, membership, "beat", seconds=node_operations.lease_seconds())
     _tell_agent(host)
     if membership.is_manager:
         wait_until_open(Manager(membership.address, membership.port))

@@ -6,6 +6,7 @@ reboot.
 
 from __future__ import annotations
 
+import glob
 import itertools
 import json
 import os
@@ -220,6 +221,19 @@ def fresh(tmp_path):
     made = Cluster(tmp_path / "cluster")
     yield made
     made.close()
+
+
+def shifted_clock(offset):
+    """Return the environment variables by which a command and its child processes see a shifted time, such as "+20h".
+
+    The test is skipped without libfaketime. The program ``faketime`` is not used: it fails if a process with the same
+    pid left its semaphore behind, as killed processes with libfaketime do.
+    """
+    library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+    if not library:
+        pytest.skip("libfaketime is not installed (apt-get install faketime)")
+    quiet = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DISABLE_SHM": "1"}
+    return {"HAWSE_WARM": "off", "LD_PRELOAD": library[0], "FAKETIME": offset, **quiet}
 
 
 def processes_of(host):

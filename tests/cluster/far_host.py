@@ -8,6 +8,9 @@ from contextlib import contextmanager
 
 from drivers.linux import persistent_netns
 
+ATTEMPTS = 5
+"""Maximum number of traces until the other host answers in time."""
+
 
 def trace(host, *argv):
     began = time.monotonic()
@@ -71,9 +74,12 @@ class FarHost:
             self.host.run(*enter, "sh", "-ec", script)
 
     def trace(self, *argv):
-        """Trace from ``b``, and once more if ``a`` did not answer in time, because the machine may be busy."""
-        traced = trace(self.near, *argv)
-        return traced if was_answered(traced) else trace(self.near, *argv)
+        """Trace from ``b``, and again if ``a`` did not answer in time, because the machine may be busy."""
+        for _ in range(ATTEMPTS):
+            traced = trace(self.near, *argv)
+            if was_answered(traced):
+                break
+        return traced
 
     def names(self, hop):
         """Return whether a hop or a culprit is on ``a``."""

@@ -3,6 +3,7 @@
 In these tests a certificate is valid for seconds, in real use for days.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from cryptography import x509
 
 from engine.cluster import membership
 from engine.cluster.membership import OTHER_LAYOUT
-from tests.cluster.conftest import Member, eventually
+from tests.cluster.conftest import Member, eventually, shifted_clock
 from tests.cluster.test_hostile_worker import Intruder
 from tests.conftest import CHECKOUT
 
@@ -66,8 +67,9 @@ def test_a_manager_whose_clock_was_years_fast_renews_its_certificates_when_the_c
     code = "from pathlib import Path; from engine.cluster import membership; from engine.swarm import certificates\n"
     code += f"root = Path({str(a.root)!r}); certificates.renew_manager(root, membership.load(root))\n"
     code += "print((root / 'cluster/manager.pem').read_text())"  # the agent renews it within a second
-    argv = ["faketime", "2038-01-01", sys.executable, "-c", code]
-    issued = subprocess.run(argv, check=True, cwd=CHECKOUT, capture_output=True, text=True).stdout
+    environment = {**os.environ, **shifted_clock("@2038-01-01 00:00:00")}
+    argv = [sys.executable, "-c", code]
+    issued = subprocess.run(argv, check=True, cwd=CHECKOUT, capture_output=True, text=True, env=environment).stdout
     assert x509.load_pem_x509_certificate(issued.encode()).not_valid_after_utc.year == 2038
     eventually(lambda: "2038" not in ends(a, "manager.pem") + ends(a, "node.pem"))
     a.hawse("network", "create", "-d", "overlay", "--attachable", "later")

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.cluster.conftest import eventually
+from tests.cluster.conftest import eventually, shifted_clock
 from tests.cluster.far_host import inside
 from tests.commands import COLD
 
@@ -111,9 +111,8 @@ def test_clocks_that_differ_are_named_with_their_difference(pair):
     """All hosts of a test share one clock. Therefore the test shifts only the time that the doctor's process sees."""
     _, worker = pair
     for ahead, status, direction in ((400, "fault", "behind"), (-30, "warning", "ahead")):
-        words = ["faketime", "-f", f"{ahead:+d}s", *COLD, "doctor", "--format", "json"]
-        environment = worker.env(HAWSE_WARM="off", FAKETIME_DONT_FAKE_MONOTONIC="1")
-        done = worker.run(*words, check=False, env=environment)
+        words = [*COLD, "doctor", "--format", "json"]
+        done = worker.run(*words, check=False, env=worker.env(**shifted_clock(f"{ahead:+d}s")))
         node = next(c for c in json.loads(done.stdout)["checks"] if "its clock is" in c["what"])
         assert (node["object"].partition(" ")[0], node["status"]) == ("node", status), node
         assert abs(int(node["what"].split()[3]) - abs(ahead)) <= 2, node
@@ -138,11 +137,10 @@ def test_expired_certificates_are_named_and_renewed(pair):
     """The test shifts the time that the doctor's process sees. The agent, with the real time, renews nothing."""
     manager, _ = pair
     subprocess.run([sys.executable, "-c", EXPIRE_IN_12_HOURS, manager.root], env=manager.env(), check=True)
-    words = ["faketime", "-f", "+20h", *COLD, "doctor", "--format", "json"]
-    environment = manager.env(HAWSE_WARM="off", FAKETIME_DONT_FAKE_MONOTONIC="1")
+    words, environment = [*COLD, "doctor", "--format", "json"], manager.env(**shifted_clock("+20h"))
     checks = json.loads(manager.run(*words, check=False, env=environment).stdout)["checks"]
-    assert "fault has expired" in named(checks, "certificate of this node")
-    assert "fault has expired" in named(checks, "certificate of this manager")
+    assert "fault has expired" in named(checks, "certificate of this node"), checks
+    assert "fault has expired" in named(checks, "certificate of this manager"), checks
     manager.run(*words, "--fix", check=False, env=environment)
     eventually(lambda: findings(manager) == [], 20)
     checks = json.loads(manager.run(*words, check=False, env=environment).stdout)["checks"]

@@ -17,25 +17,11 @@ from collections.abc import Callable
 from engine.cluster import node_operations
 from engine.cluster.etcd import Client
 from engine.cluster.model import ClusterMembership
-from engine.config import number_from_environment
 from engine.errors import EngineError
 
-LEASE_SECONDS = 30
-"""Seconds for which a host's lease is valid; HAWSE_LEASE overrides this time.
-
-If the host does not renew the lease in time, other hosts ignore its endpoints.
-"""
 RETRY_DELAY_SECONDS = 1.0
 SYNC_INTERVAL_SECONDS = 60.0
 """Seconds between two comparisons of this host's endpoints with the endpoints in the etcd store."""
-
-
-def lease_seconds() -> int:
-    """Return for how many seconds this host's lease is valid without renewal.
-
-    This is the value of HAWSE_LEASE, at least 2; without the variable, it is `LEASE_SECONDS`.
-    """
-    return max(2, number_from_environment("HAWSE_LEASE", LEASE_SECONDS))
 
 
 class LeaseKeeper:
@@ -85,7 +71,7 @@ class LeaseKeeper:
 
     def _run(self) -> None:
         client = None
-        seconds = lease_seconds()
+        seconds = node_operations.lease_seconds()
         while not self._ended:
             pause, was_open = seconds / 3, client is not None
             try:

@@ -40,9 +40,19 @@ REPAIR_LOCK_SECONDS = 0.2
 
 
 class ClusterNode:
-    """The cluster threads of this host. They call ``notify_agent`` to make the agent update its services."""
+    """The cluster threads of this host. They call ``notify_agent`` to make the agent update its services.
 
-    def __init__(self, root: Path, run: Path, membership: ClusterMembership, notify_agent: Callable[[], None]) -> None:
+    ``heal`` returns whether daemon.json lets the agent repair.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        run: Path,
+        membership: ClusterMembership,
+        notify_agent: Callable[[], None],
+        heal: Callable[[], bool],
+    ) -> None:
         self._root, self._run, self._membership, self._notify_agent = root, run, membership, notify_agent
         self._host = open_engine().host
         self._live: list[NetworkRecord] = []
@@ -52,7 +62,7 @@ class ClusterNode:
         self._updating = threading.Lock()
         self._published: dict[str, tuple[tuple[str, ...], bool]] = {}
         self._view = views.saved(root)
-        self._peer_sync = PeerSync(self._host.driver("overlay"), membership.node_id, run)
+        self._peer_sync = PeerSync(self._host.driver("overlay"), membership.node_id, run, heal)
         self._saver = SnapshotSaver(root)
         self._responder = QuestionResponder(self._open, membership, self._host.callback("__answer"))
         self._watcher = StoreWatcher(self._open, self._changed, self._view, on_question=self._responder.queue)

@@ -2,7 +2,7 @@
 
 After a small change of the records, the thread programs single peers. After a large change, and at the first change of
 each network, the thread programs the whole network. Every `CHECK_INTERVAL_SECONDS` seconds the thread compares all
-networks, because other programs may have changed the tables.
+networks that the agent may repair, because other programs may have changed the tables.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from drivers.api import Driver, PeerProgrammer
 from drivers.model import Difference, NetworkSpec, Peer
+from drivers.options import heals
 from engine.cluster import peers
 from engine.cluster.snapshot import View
 
 FEW = 16  # changes of peers that are programmed one by one; more cause a comparison of the whole table
 CHECK_INTERVAL_SECONDS = 60.0
-"""Seconds between two comparisons of all FDB and neighbour tables with the snapshot of the cluster's records."""
+"""Seconds between two comparisons of the FDB and neighbour tables with the snapshot of the cluster's records."""
 RETRY_SECONDS = 2.0
 
 
@@ -30,11 +31,11 @@ class PeerSync:
 
     `update` passes snapshots and networks to the thread. ``driver`` is the overlay driver. ``node`` is this host's node
     id. ``run`` is the directory HAWSE_RUN. It has the file of the lock that the thread and commands take while they
-    program peers.
+    program peers. ``heal`` returns whether daemon.json lets the agent repair.
     """
 
-    def __init__(self, driver: Driver, node: str, run: Path) -> None:
-        self._driver, self._node, self._run_directory = driver, node, run
+    def __init__(self, driver: Driver, node: str, run: Path, heal: Callable[[], bool]) -> None:
+        self._driver, self._node, self._run_directory, self._heal = driver, node, run, heal
         self._condition = threading.Condition()
         self._view: View | None = None
         self._networks: Mapping[str, NetworkSpec] = {}
@@ -96,9 +97,14 @@ class PeerSync:
                 view, networks = self._view, self._networks
                 skipped, self._skipped = self._skipped, set()
             if time.monotonic() - compared >= CHECK_INTERVAL_SECONDS:
-                compared, self._done = time.monotonic(), {}
+                compared = time.monotonic()
+                skipped |= self._repaired(networks)
             self._done = {i: done for i, done in self._done.items() if i in networks and i not in skipped}
             pause = CHECK_INTERVAL_SECONDS if view is None or self._program_all(view, networks) else RETRY_SECONDS
+
+    def _repaired(self, networks: Mapping[str, NetworkSpec]) -> set[str]:
+        """Return the ids of those ``networks`` that the agent may repair after changes by other programs."""
+        return {identity for identity, spec in networks.items() if heals(spec.options)} if self._heal() else set()
 
     def _program_all(self, view: View, networks: Mapping[str, NetworkSpec]) -> bool:
         good = True

@@ -31,14 +31,17 @@ CHECK_INTERVAL_SECONDS = 1.0
 
 
 class ClusterService:
-    """The cluster service. The function ``changed`` is called to make the agent read the local store again."""
+    """The cluster service. The function ``changed`` is called to make the agent read the local store again.
+
+    ``heal`` returns whether daemon.json lets the agent repair.
+    """
 
     name = "cluster"
 
     changed: Callable[[], object] = staticmethod(lambda: None)
 
-    def __init__(self, loop: Loop, root: Path, run: Path) -> None:
-        self._loop, self._root, self._run = loop, root, run
+    def __init__(self, loop: Loop, root: Path, run: Path, heal: Callable[[], bool] = lambda: True) -> None:
+        self._loop, self._root, self._run, self._heal = loop, root, run, heal
         self._node: ClusterNode | None = None
         self._failure = ""
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -59,7 +62,7 @@ class ClusterService:
         if membership is not None and self._node is None:
             from engine.agentd.cluster.node import ClusterNode
 
-            self._node = ClusterNode(self._root, self._run, membership, self._wake_loop)
+            self._node = ClusterNode(self._root, self._run, membership, self._wake_loop, self._heal)
             self._keep(self._node)
             self._wake_loop()  # make the agent read the local store again, and add the other hosts' endpoints
         if self._node is not None:

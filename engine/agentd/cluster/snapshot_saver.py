@@ -6,8 +6,10 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
+from engine.cluster import membership as memberships
 from engine.cluster import snapshot
 from engine.cluster.snapshot import View
 from engine.host import is_clustered
@@ -53,8 +55,14 @@ class SnapshotSaver:
             self._ended.wait(max(SHORTEST_PAUSE_SECONDS, PAUSE_PER_SAVE * (time.monotonic() - began)))
 
     def _save(self) -> None:
+        """Save the newest snapshot, unless the host has left its cluster.
+
+        Holds the lock of the cluster directory, because ``swarm leave`` may be deleting the directory. Without the
+        lock, the directory could remain with the snapshot.
+        """
         try:
-            if self._view is not None and is_clustered(self._root):
-                snapshot.save(self._root, self._view)
+            with suppress(FileNotFoundError, NotADirectoryError), memberships.locked(self._root):
+                if self._view is not None and is_clustered(self._root):
+                    snapshot.save(self._root, self._view)
         except Exception:
             traceback.print_exc(file=sys.stderr)

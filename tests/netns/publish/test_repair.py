@@ -16,6 +16,8 @@ import pytest
 
 from drivers.linux import process
 from engine.agent import client
+from engine.agentd.__main__ import BUSY_SECONDS
+from engine.store.sqlite import SqliteStore
 from tests.conftest import until
 
 pytestmark = pytest.mark.netns
@@ -135,6 +137,14 @@ def test_without_an_agent_the_next_command_brings_it_back(world, scenario, witho
     assert tables(world) != before
     world.host.hawse(code=REPAIR)
     assert tables(world) == before
+
+
+def test_elements_are_restored_soon_after_a_command_held_the_store(world, scenario):
+    before = tables(world)
+    with SqliteStore(world.host.root / "hawse.db").write():
+        world.host.sh("nft flush map inet hawse any4")
+        time.sleep(BUSY_SECONDS + 1)
+    assert settled(world, before) == before
 
 
 def test_restored_ports_work(world, scenario):

@@ -6,8 +6,10 @@ The tests check which peers the driver gets, and when the agent compares all ent
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.model import NetworkSpec
 from engine.agentd.cluster import peer_sync
@@ -20,13 +22,16 @@ NETWORK = NetworkSpec(id="n1", name="app")
 
 
 class Tables:
-    """A driver double that keeps the peers in a dictionary instead of the kernel's tables."""
+    """A driver double that keeps the peers in a dictionary instead of the kernel's tables.
+
+    ``comparisons`` has the number of comparisons of the whole table, by network id.
+    """
 
     def __init__(self):
-        self.peers, self.comparisons = {}, 0
+        self.peers, self.comparisons = {}, Counter()
 
     def program_peers(self, network, expected):
-        self.comparisons += 1
+        self.comparisons[network.id] += 1
         self.peers = {p.endpoint_id: p for p in expected}
 
     def add_peer(self, network, peer):
@@ -67,7 +72,7 @@ def tables():
 @pytest.fixture
 def running(tables, first, tmp_path):
     """Yield a `PeerSync` that has programmed the peers (endpoints on other hosts) of the snapshot ``first``."""
-    started = peer_sync.PeerSync(tables, "near", tmp_path)
+    started = peer_sync.PeerSync(tables, "near", tmp_path, lambda: True)
     started.start()
     started.update(view=first, networks={"n1": NETWORK})
     comes_true(lambda: set(tables.peers) == {"e1"})
@@ -82,10 +87,29 @@ def comes_true(condition):
         time.sleep(0.005)
 
 
+@pytest.mark.parametrize(
+    ("heal", "options", "repaired"),
+    [(True, {}, {"n1", "n2"}), (True, {"hawse.heal": "false"}, {"n2"}), (False, {}, set())],
+)
+def test_networks_that_the_agent_may_repair_are_compared_again(
+    heal, options, repaired, tables, first, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(peer_sync, "CHECK_INTERVAL_SECONDS", 0.05)
+    networks = {"n1": replace(NETWORK, options=options), "n2": NetworkSpec(id="n2", name="other")}
+    started = peer_sync.PeerSync(tables, "near", tmp_path, lambda: heal)
+    started.start()
+    started.update(view=first, networks=networks)
+    comes_true(lambda: tables.comparisons.keys() == networks.keys())
+    time.sleep(0.3)
+    comes_true(lambda: all(tables.comparisons[identity] > 2 for identity in repaired))
+    started.stop()
+    assert {identity for identity, times in tables.comparisons.items() if times > 1} == repaired
+
+
 def test_a_small_change_causes_no_comparison(running, tables, first):
     running.update(view=snapshot.after(first, 2, [appears("e2")]))
     comes_true(lambda: set(tables.peers) == {"e1", "e2"})
-    assert tables.comparisons == 1
+    assert tables.comparisons == {"n1": 1}
 
 
 def test_a_peer_that_a_command_took_from_a_snapshot_that_the_thread_skips_is_removed(running, tables, first, tmp_path):

@@ -15,7 +15,7 @@ class Node:
 
     kept: list[str]
 
-    def __init__(self, _root, _run, membership, _wake):
+    def __init__(self, _root, _run, membership, _wake, _heal):
         self.node_id = membership.node_id
 
     def keep_processes(self):

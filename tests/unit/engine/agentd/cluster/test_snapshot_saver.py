@@ -9,6 +9,7 @@ import pytest
 
 from engine.agentd.cluster import snapshot_saver
 from engine.agentd.cluster.snapshot_saver import SnapshotSaver
+from engine.cluster import membership as memberships
 from engine.cluster import snapshot
 from tests.conftest import until
 
@@ -31,6 +32,7 @@ def saves(monkeypatch):
 
 @pytest.fixture
 def saver(saves, tmp_path):
+    memberships.directory(tmp_path).mkdir()
     saver = SnapshotSaver(tmp_path)
     saver.start()
     yield saver
@@ -60,3 +62,11 @@ def test_a_host_that_has_left_its_cluster_saves_nothing(saver, saves, monkeypatc
     saver.update(snapshot.make(1, {}))
     time.sleep(0.1)
     assert saves == []
+
+
+def test_nothing_is_saved_while_a_command_ends_the_membership(saver, saves, tmp_path):
+    with memberships.locked(tmp_path):
+        saver.update(snapshot.make(1, {}))
+        time.sleep(0.1)
+        assert saves == []
+    until(lambda: saves == [1])
