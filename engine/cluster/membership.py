@@ -6,6 +6,7 @@ On a host in no cluster, `load` makes only one file access.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -103,8 +104,11 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write ``text`` to the file ``path`` (mode 0600) atomically; an existing file is replaced."""
-    fresh = path.with_name(path.name + ".new")
+    """Write ``text`` to the file ``path`` (mode 0600) atomically; an existing file is replaced.
+
+    Several threads and processes may write the same file at the same time.
+    """
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

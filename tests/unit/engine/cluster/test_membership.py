@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from msgspec.structs import replace
 
 from engine.cluster.keys import LAYOUT
-from engine.cluster.membership import directory, load, locked, preferred_url, save, update
+from engine.cluster.membership import directory, load, locked, preferred_url, save, update, write_private
 from engine.cluster.model import MANAGER, ClusterMembership
 from engine.host import MEMBERSHIP_FILE
 
@@ -52,3 +53,12 @@ def test_a_change_does_not_bring_back_a_record_that_another_thread_deletes(tmp_p
 
 def test_a_host_without_cluster_directory_has_no_membership_to_change(tmp_path):
     assert update(tmp_path, lambda known: known) is None
+
+
+def test_several_threads_write_the_same_file(tmp_path):
+    path = tmp_path / "preferred"
+    texts = [str(number) * 1000 for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda text: [write_private(path, text) for _ in range(50)], texts))
+    assert path.read_text() in texts
+    assert list(tmp_path.iterdir()) == [path]
