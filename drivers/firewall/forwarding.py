@@ -55,7 +55,9 @@ def recalled(words: Iterable[str]) -> list[Element]:
 def switch_on(planned: Sequence[Element], run: Path) -> None:
     """Switch on IP forwarding for the address families in ``planned``, which `plan` returned.
 
-    ``run`` is HAWSE_RUN. Interfaces that accept router advertisements continue to accept them (accept_ra=2).
+    ``run`` is HAWSE_RUN. Interfaces that accept router advertisements continue to accept them (accept_ra=2). An
+    interface in ``planned`` is skipped if it no longer exists, or if its accept_ra is no longer 1. For example, another
+    command has created a bridge before `plan`, and has switched off accept_ra on this bridge after `plan`.
 
     Only one process at a time writes the sysctls. If two processes write net.ipv4.ip_forward at the same time, the
     kernel may set it to 1 and leave the sysctl ``forwarding`` of every interface at 0.
@@ -65,7 +67,7 @@ def switch_on(planned: Sequence[Element], run: Path) -> None:
     _switched.extend(planned)
     for interface in _interfaces(planned):
         # Write 2, because the kernel treats accept_ra=1 as "off" while forwarding is on.
-        sysctl.write(_accept_ra(interface), "2")
+        _replace(_accept_ra(interface), "1", "2")
     with persistent_netns.directory_lock(run / "forwarding"):
         for version, path in SWITCH.items():
             if Element("forwarding", f"ipv{version}") in planned:
@@ -75,13 +77,20 @@ def switch_on(planned: Sequence[Element], run: Path) -> None:
 def restore() -> None:
     """Switch off the IP forwarding that `switch_on` switched on; idempotent.
 
-    The elements in the table ``inet hawse`` show which address families and interfaces were changed.
+    The elements in the table ``inet hawse`` show which address families and interfaces were changed. An interface's
+    accept_ra stays unchanged if it no longer has the value that `switch_on` wrote.
     """
     for version, path in SWITCH.items():
         if Element("forwarding", f"ipv{version}") in table.elements("forwarding"):
             sysctl.write(path, "0")
     for interface in _interfaces(table.elements("router_advertisements")):
-        sysctl.write_if_present(_accept_ra(interface), "1")
+        _replace(_accept_ra(interface), "2", "1")
+
+
+def _replace(path: str, before: str, after: str) -> None:
+    """Set a sysctl to ``after`` if it exists and its value is ``before``."""
+    if sysctl.read(path) == before:
+        sysctl.write_if_present(path, after)
 
 
 def _listening() -> list[str]:
