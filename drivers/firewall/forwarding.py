@@ -14,11 +14,12 @@ from pathlib import Path
 
 from drivers.firewall import table
 from drivers.firewall.elements import Element, name
-from drivers.linux import persistent_netns, sysctl
+from drivers.linux import persistent_netns, recording, sysctl
 
 STATE_SETS = ("forwarding", "router_advertisements")
 SWITCH = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 IGNORED = ("all", "default", "lo")
+ATTEMPTS_LIMIT = 10  # maximum number of times that IPv4 forwarding is switched off and on again
 
 _switched: list[Element] = []
 
@@ -59,8 +60,7 @@ def switch_on(planned: Sequence[Element], run: Path) -> None:
     interface in ``planned`` is skipped if it no longer exists, or if its accept_ra is no longer 1. For example, another
     command has created a bridge before `plan`, and has switched off accept_ra on this bridge after `plan`.
 
-    Only one process at a time writes the sysctls. If two processes write net.ipv4.ip_forward at the same time, the
-    kernel may set it to 1 and leave the sysctl ``forwarding`` of every interface at 0.
+    Only one process of hawse at a time writes the sysctls (see `_forward_on_interfaces`).
     """
     if not planned:
         return
@@ -72,6 +72,8 @@ def switch_on(planned: Sequence[Element], run: Path) -> None:
         for version, path in SWITCH.items():
             if Element("forwarding", f"ipv{version}") in planned:
                 sysctl.write(path, "1")
+        if Element("forwarding", "ipv4") in planned and not recording.is_dry_run():
+            _forward_on_interfaces()
 
 
 def restore() -> None:
@@ -85,6 +87,19 @@ def restore() -> None:
             sysctl.write(path, "0")
     for interface in _interfaces(table.elements("router_advertisements")):
         _replace(_accept_ra(interface), "2", "1")
+
+
+def _forward_on_interfaces() -> None:
+    """Switch IPv4 forwarding off and on again if it is on for the host, but off for the interfaces.
+
+    If two processes write net.ipv4.ip_forward at the same time, the kernel may set it to 1 and leave the sysctl
+    ``forwarding`` of every interface at 0 (devinet_sysctl_forward, Linux 6.18). The other process may be dockerd.
+    """
+    for _ in range(ATTEMPTS_LIMIT):
+        if sysctl.read(sysctl.conf("ipv4", "default", "forwarding")) != "0":
+            return
+        sysctl.write(SWITCH[4], "0")
+        sysctl.write(SWITCH[4], "1")
 
 
 def _replace(path: str, before: str, after: str) -> None:

@@ -36,6 +36,19 @@ def test_one_process_at_a_time_switches_forwarding_on(netns, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_interfaces_forward_although_another_program_wrote_ip_forward_at_the_same_time(netns, tmp_path):
+    """The host then has the sysctls that the test writes first."""
+
+    def switch_on() -> set[str | None]:
+        forwarding.switch_on([Element("forwarding", "ipv4")], tmp_path)
+        keys = [sysctl.conf("ipv4", name, "forwarding") for name in ("all", "default", "v0", "v1")]
+        return {sysctl.read(key) for key in (forwarding.SWITCH[4], *keys)}
+
+    netns.sh("ip link add v0 type veth peer name v1; sysctl -qw net.ipv4.ip_forward=1")
+    netns.sh("for i in default v0 v1; do sysctl -qw net.ipv4.conf.$i.forwarding=0; done")
+    assert namespaces.run_in_netns(netns.path, switch_on) == {"1"}
+
+
 def test_forwarding_is_switched_on_although_interfaces_have_changed_since_the_plan(netns, tmp_path):
     """Commands that create networks at the same time see each other's new bridges before accept_ra is off there."""
 
