@@ -14,11 +14,12 @@ from pathlib import Path
 
 from drivers.firewall import table
 from drivers.firewall.elements import Element, name
-from drivers.linux import persistent_netns, sysctl
+from drivers.linux import persistent_netns, recording, sysctl
 
 STATE_SETS = ("forwarding", "router_advertisements")
 SWITCH = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 IGNORED = ("all", "default", "lo")
+ATTEMPTS_LIMIT = 10  # maximum number of times that IPv4 forwarding is switched off and on again
 
 _switched: list[Element] = []
 
@@ -55,33 +56,56 @@ def recalled(words: Iterable[str]) -> list[Element]:
 def switch_on(planned: Sequence[Element], run: Path) -> None:
     """Switch on IP forwarding for the address families in ``planned``, which `plan` returned.
 
-    ``run`` is HAWSE_RUN. Interfaces that accept router advertisements continue to accept them (accept_ra=2).
+    ``run`` is HAWSE_RUN. Interfaces that accept router advertisements continue to accept them (accept_ra=2). An
+    interface in ``planned`` is skipped if it no longer exists, or if its accept_ra is no longer 1. For example, another
+    command has created a bridge before `plan`, and has switched off accept_ra on this bridge after `plan`.
 
-    Only one process at a time writes the sysctls. If two processes write net.ipv4.ip_forward at the same time, the
-    kernel may set it to 1 and leave the sysctl ``forwarding`` of every interface at 0.
+    Only one process of hawse at a time writes the sysctls (see `_forward_on_interfaces`).
     """
     if not planned:
         return
     _switched.extend(planned)
     for interface in _interfaces(planned):
         # Write 2, because the kernel treats accept_ra=1 as "off" while forwarding is on.
-        sysctl.write(_accept_ra(interface), "2")
+        _replace(_accept_ra(interface), "1", "2")
     with persistent_netns.directory_lock(run / "forwarding"):
         for version, path in SWITCH.items():
             if Element("forwarding", f"ipv{version}") in planned:
                 sysctl.write(path, "1")
+        if Element("forwarding", "ipv4") in planned and not recording.is_dry_run():
+            _forward_on_interfaces()
 
 
 def restore() -> None:
     """Switch off the IP forwarding that `switch_on` switched on; idempotent.
 
-    The elements in the table ``inet hawse`` show which address families and interfaces were changed.
+    The elements in the table ``inet hawse`` show which address families and interfaces were changed. An interface's
+    accept_ra stays unchanged if it no longer has the value that `switch_on` wrote.
     """
     for version, path in SWITCH.items():
         if Element("forwarding", f"ipv{version}") in table.elements("forwarding"):
             sysctl.write(path, "0")
     for interface in _interfaces(table.elements("router_advertisements")):
-        sysctl.write_if_present(_accept_ra(interface), "1")
+        _replace(_accept_ra(interface), "2", "1")
+
+
+def _forward_on_interfaces() -> None:
+    """Switch IPv4 forwarding off and on again if it is on for the host, but off for the interfaces.
+
+    If two processes write net.ipv4.ip_forward at the same time, the kernel may set it to 1 and leave the sysctl
+    ``forwarding`` of every interface at 0 (devinet_sysctl_forward, Linux 6.18). The other process may be dockerd.
+    """
+    for _ in range(ATTEMPTS_LIMIT):
+        if sysctl.read(sysctl.conf("ipv4", "default", "forwarding")) != "0":
+            return
+        sysctl.write(SWITCH[4], "0")
+        sysctl.write(SWITCH[4], "1")
+
+
+def _replace(path: str, before: str, after: str) -> None:
+    """Set a sysctl to ``after`` if it exists and its value is ``before``."""
+    if sysctl.read(path) == before:
+        sysctl.write_if_present(path, after)
 
 
 def _listening() -> list[str]:

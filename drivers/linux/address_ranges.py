@@ -72,7 +72,7 @@ class Reading(NamedTuple):
 def _read(kind: int, body: bytes, reading: Reading) -> list[Range]:
     request = HEADER.pack(HEADER.size + len(body), kind, netlink.REQUEST | netlink.DUMP, 1, 0) + body
     with kernel_errors("list", "addresses"):
-        for _ in range(netlink.DUMP_ATTEMPTS):
+        for _ in netlink.dump_attempts():
             with suppress(InterruptedError), netlink.open_socket() as opened:
                 opened.setsockopt(netlink.SOL_NETLINK, GET_STRICT_CHK, 1)  # makes the kernel filter routes by table
                 opened.send(request)

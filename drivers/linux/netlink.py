@@ -13,14 +13,17 @@ import os
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fcntl import ioctl
+from itertools import count
 from typing import NamedTuple
 
 from drivers.linux import names, netns, recording
 
-DUMP_ATTEMPTS = 5  # dumps that a change has interrupted are repeated
+DUMP_ATTEMPTS, DUMP_SECONDS = 5, 2.0
+"""The minimum number of attempts, and the minimum time, in which a list that other processes change is read again."""
 REQUEST, ACK, DUMP_INTERRUPTED, DUMP = 0x1, 0x4, 0x10, 0x300  # message flags (kernel constants NLM_F_*)
 ERROR, DONE = 2, 3  # message types (kernel constants NLMSG_*)
 HEADER, CODE = struct.Struct("=IHHII"), struct.Struct("=i")
@@ -204,7 +207,7 @@ class Session:
         reads it, the function reads the list again. Raises OSError with EINTR if the list changes during every attempt.
         Raises OSError with EMSGSIZE if more than ``limit`` bodies would be returned. The session must then be closed.
         """
-        for _ in range(DUMP_ATTEMPTS):
+        for _ in dump_attempts():
             try:
                 bodies = self._answers(self._send(kind, body, DUMP), is_kept, limit)
                 return bodies if recording.recorder is None else recording.recorder.listed(self, kind, bodies)
@@ -257,6 +260,19 @@ class Session:
                     yield number, code
                 if number == self._sent:
                     return
+
+
+def dump_attempts() -> Iterator[int]:
+    """Yield the number of each attempt to read a list that other processes may change meanwhile.
+
+    On a host with 600 interfaces, two processes that create interfaces interrupt three of four attempts. Therefore, the
+    attempts last at least `DUMP_SECONDS`, and are at least `DUMP_ATTEMPTS`.
+    """
+    end = time.monotonic() + DUMP_SECONDS
+    for number in count():
+        if number >= DUMP_ATTEMPTS and time.monotonic() >= end:
+            return
+        yield number
 
 
 def _packed(message: Message, number: int) -> bytes:

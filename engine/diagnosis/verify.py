@@ -16,6 +16,7 @@ from engine.endpoints.boots import read_records
 from engine.host import Host, translate_driver_errors
 from engine.model import NetworkRecord
 from engine.names import pick_network
+from engine.networks import predefined
 from engine.recovery import recover
 from engine.recovery.link_repair import CONTAINER, NETWORK, Subject
 from engine.store.api import Reader
@@ -31,6 +32,7 @@ def verify(host: Host, prepare: Callable[[], object], reference: str, *, fix: bo
     A cluster network is also compared with the cluster's store. This host may have no record of a cluster network that
     none of its containers uses. Then only the cluster's store is compared.
     """
+    predefined.ensure(host)
     with host.store.read() as reader:
         matches = reader.find_networks(reference)
     is_recorded = bool(matches)

@@ -49,6 +49,10 @@ def ensure(host: Host) -> str:
         is_empty = not reader.has_containers()
     signs = signs_of_loss(host) if is_empty else []
     if signs:
+        # Read the store again, because the signs may belong to a command that has used the new store meanwhile.
+        with host.store.read() as reader:
+            if recorded := reader.meta(MARK):
+                return recorded
         raise Damaged(f"the store in {host.root} is new, but this host has {' and '.join(signs)}")
     return record(host)
 

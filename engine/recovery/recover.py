@@ -47,7 +47,6 @@ from engine.paths import make_private_directory, open_private
 from engine.recovery import boot as after_boot
 from engine.recovery import parallel, shutdown
 from engine.recovery.parallel import Failure, Job
-from engine.runtime import resident
 from engine.runtime.directory import CONTAINERS, ENDED
 from engine.runtime.init import close_all_but, silence
 from engine.store.api import Intent, IntentKind, Reader
@@ -300,8 +299,8 @@ _held: dict[Path, int] = {}
 def hold_shared_lock(host: Host) -> None:
     """Hold the host lock (a file in HAWSE_RUN) in shared mode until this process ends; idempotent.
 
-    Every command that changes the host holds this lock. Meanwhile, `remove_idle_state` does nothing, because it needs
-    the lock in exclusive mode.
+    Every command that changes the host holds this lock. Meanwhile, `remove_idle_state` waits, because it needs the lock
+    in exclusive mode.
     """
     path = host.run / "locks" / "host"
     if path not in _held:
@@ -388,13 +387,12 @@ def _detach() -> None:
 def remove_idle_state(host: Host) -> None:
     """Remove the default bridge and the firewall table, and disable IP forwarding if hawse enabled it.
 
-    Does nothing if the host has custom networks, containers or unfinished work (intents), or if another command holds
-    the host lock.
+    Waits until no other command holds the host lock; raises Unavailable after `LOCK_TIMEOUT_SECONDS`. Does nothing if
+    the host then has custom networks, containers or unfinished work (intents).
     """
     descriptor = open_private(host.run / "locks" / "host", os.O_RDWR)
     try:
-        if not resident.try_lock(descriptor):
-            return
+        lock_open_file(descriptor, "the host")
         with host.store.write() as tx:
             if not _is_unused(tx):
                 return

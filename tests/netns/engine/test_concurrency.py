@@ -19,6 +19,14 @@ def locked(*arguments):
     raise Unavailable("timed out")
 module.locked = locked
 """
+OTHER_FIRST_COMMAND = """
+import subprocess, sys
+from engine.networks import predefined
+def look(host, found=predefined.signs_of_loss):
+    subprocess.run([sys.executable, "-m", "cli", "run", "-d", "--name", "other", "hostfs", "sleep", "9"], check=True)
+    return found(host)
+predefined.signs_of_loss = look
+"""
 
 
 def at_once(host, commands):
@@ -124,3 +132,9 @@ def test_networks_made_at_once_on_a_fresh_host_are_all_in_the_firewall(host):
     assert len(bridges) == 6
     known = host.sh("nft list set inet hawse bridges")
     assert [name for name in bridges if name not in known] == []
+
+
+def test_a_first_command_works_although_another_first_command_has_started_a_container_meanwhile(host):
+    """The container's files beside a new store show a loss only if no command has used the store meanwhile."""
+    host.hawse("create", "--name", "web", "hostfs", "true", code=OTHER_FIRST_COMMAND)
+    assert host.hawse("ps", "-a", "--format", "{{.Names}}").stdout.split() == ["web", "other"]

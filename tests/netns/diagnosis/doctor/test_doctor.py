@@ -484,6 +484,10 @@ def test_network_verify_reports_and_repairs_faults_of_one_network(patient):
     assert patient.hawse("network", "verify", "nosuch", check=False).stderr.endswith("network nosuch not found\n")
 
 
+def test_network_verify_knows_the_default_bridge_as_the_first_command_of_a_host(host):
+    assert host.hawse("network", "verify", "bridge").stdout == "ok\n"
+
+
 def test_a_bridge_that_answers_arp_for_its_isolated_containers_is_no_fault(patient):
     patient.hawse("network", "create", "-o", "com.docker.network.bridge.enable_icc=false", "apart")
     for name in ("one", "two"):

@@ -1,5 +1,6 @@
 """After the removal of all containers and networks, the host has the state that it had before hawse ran."""
 
+import fcntl
 import time
 
 import pytest
@@ -41,6 +42,18 @@ def test_an_emptied_host_is_in_the_state_before_hawse(host):
     host.hawse("network", "disconnect", "n1", "c1")
     host.hawse("rm", "-f", "c0", "c1", "c2")
     host.hawse("network", "rm", "n1", "n2", "n3")
+    assert settled(host, before) == before
+
+
+def test_an_emptied_host_is_cleaned_although_another_command_runs_at_that_time(host):
+    """The other command holds the host lock when the clean-up begins, a second after the last removal."""
+    before = dump(host)
+    host.hawse("network", "create", "n1")
+    with open(host.run_dir / "locks/host") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        host.hawse("network", "rm", "n1")
+        time.sleep(1.5)
+        assert "table inet hawse" in host.sh("nft list tables")
     assert settled(host, before) == before
 
 
