@@ -103,9 +103,9 @@ def find(kind: str, index: int, words: Sequence[str]) -> Names:
 
 
 def entries(directory: str) -> Callable[[], Names]:
-    """Return a function that lists the names in a directory, each in a pair with "" as description.
+    """Return a function that lists the names in a directory, each with "" as description.
 
-    The function lists nothing if the directory is missing.
+    If the directory is missing, the function lists nothing.
     """
     return lambda: ((name, "") for name in (os.listdir(directory) if Path(directory).is_dir() else ()))
 

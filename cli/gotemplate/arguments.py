@@ -66,7 +66,7 @@ def nil_argument(type_: Type) -> Value | None:
 
 
 def constant(node: TemplateNode) -> Value | None:
-    """Return the value of a constant that is an argument for a parameter of Go's type ``any``.
+    """Return a constant as an argument for a parameter of Go's type ``any``.
 
     The spelling of the constant decides the type: ``1`` gives an int, and ``1.0`` gives a float64. Raises Fault for the
     literal ``nil``, and for an integer that does not fit into an int.
