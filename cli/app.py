@@ -192,8 +192,8 @@ class App:
     def removing(self, number: int, kind: str) -> AbstractContextManager[object]:
         """Return a context manager that shows "Removing 12 containers" if the command removes many objects.
 
-        ``number`` is the number of objects, and ``kind`` is their plural, such as "containers". Nothing is shown for
-        fewer than `NOTICE_LIMIT` objects. The text appears only after half a second (`waiting`).
+        ``number`` is the number of objects, and ``kind`` is the word for them, such as "containers". Nothing is shown
+        for fewer than `NOTICE_LIMIT` objects. The text appears only after half a second (`waiting`).
         """
         return self.waiting(f"Removing {number} {kind}") if number >= NOTICE_LIMIT else nullcontext()
 

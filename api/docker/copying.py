@@ -187,9 +187,9 @@ class InputPipe:
 class Relay:
     """Copies between a client and the pipes or the terminal of a command.
 
-    ``source`` receives the client's input; it is None if the command has no input. Each item of ``outputs`` is a file
-    descriptor with output of the command, and the stream's name "stdout" or "stderr". ``finished`` is a file descriptor
-    that is readable when the command has ended.
+    - ``source``: receives the client's input; None if the command has no input
+    - ``outputs``: pairs of a file descriptor with output of the command and the stream's name, "stdout" or "stderr"
+    - ``finished``: a file descriptor that is readable when the command has ended
     """
 
     def __init__(

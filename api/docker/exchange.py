@@ -169,7 +169,7 @@ class Exchange:
     def refuse(self, error: MalformedRequest) -> None:
         """Send the answer to a malformed request; raises ClientGone.
 
-        The caller must then close the connection. The bytes are those of Go's HTTP server, which sends no length
+        The caller must close the connection. The bytes are those of Go's HTTP server, which sends no length
         (net/http/server.go, ``conn.serve``).
         """
         headers = (("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close"))
@@ -181,8 +181,8 @@ class Exchange:
         """Answer a refused hijack with plain text, or do nothing if the answer has begun; raises ClientGone.
 
         After the beginning of an answer, the client would take the text for output of the container. The caller must
-        then close the connection. The bytes are those of dockerd, which sends no length and only the header
-        Content-Type (``postContainersAttach``).
+        close the connection. The bytes are those of dockerd, which sends no length and only the header Content-Type
+        (``postContainersAttach``).
         """
         if self.answered:
             return

@@ -1,6 +1,6 @@
 """Answers without a known length: chunked streams, and connections that a handler takes over (hijacks).
 
-Docker sends a container's stdout and stderr over one such connection, in frames (stdcopy).
+Docker sends a container's stdout and stderr over one hijacked connection, in frames (stdcopy).
 """
 
 from __future__ import annotations

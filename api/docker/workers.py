@@ -114,9 +114,9 @@ class Workers:
     ) -> Job:
         """Start ``job(engine, files, *arguments)`` in a worker, with copies of the file descriptors ``files``.
 
-        With ``counted``, the call blocks while `PARALLEL_LIMIT` jobs run. Without it, the job starts at once, and may
-        run as long as a container runs. Raises ApiError if no worker can be started, and ValueError for more than
-        `FILES_LIMIT` files.
+        With ``counted``, the call blocks while `PARALLEL_LIMIT` jobs run. Without ``counted``, the job starts at once,
+        and may run as long as a container runs. Raises ApiError if no worker can be started, and ValueError for more
+        than `FILES_LIMIT` files.
         """
         return self._start(job, arguments, {}, files, pass_files=True, counted=counted)
 

@@ -120,7 +120,7 @@ def namespaces() -> Iterator[tuple[str, str]]:
 
 
 def processes() -> Iterator[tuple[str, str]]:
-    """Yield the pid and the name of each process whose network namespace is not one of the host's.
+    """Yield the pid and the name of each process outside the host's network namespaces.
 
     The host's network namespaces are those of this process and of PID 1. Kernel threads are left out, because they have
     no program.

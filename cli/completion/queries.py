@@ -98,8 +98,8 @@ def users_of_named(reader: Reader, words: Words) -> set[str]:
 def ports(reader: Reader, before: Words, behind: Words) -> Names:
     """Yield the published ports of a container with their host addresses; ``before[0]`` names the container.
 
-    ``before`` has the arguments before the completed one. If it is empty, nothing is yielded. ``behind``, the arguments
-    after the completed one, has no effect.
+    ``before`` has the arguments before the completed one. If ``before`` is empty, nothing is yielded. ``behind``, the
+    arguments after the completed one, has no effect.
     """
     for container in reader.find_containers(before[0]) if before else ():
         published: dict[str, list[str]] = {

@@ -31,7 +31,7 @@ def fit(value: Value | None, type_: Type) -> Value | None:
     the value fits, and the value is addressable, this pointer is returned.
 
     ``value`` is None if the expression has no value (in Go, an invalid reflect.Value). The result is then the nil of
-    ``type_``, as `nil_argument` returns it. A type without nil does not accept it.
+    ``type_``, as `nil_argument` returns it. A type without nil raises Fault.
     """
     if value is None:
         if not type_.can_be_nil():

@@ -260,7 +260,7 @@ ROUTES = [
     *_refusals(FILES, "GET /containers/{id}/export"),
     *(Route(method, "/containers/{id}/archive", archive) for method in ("GET", "HEAD", "PUT")),
     *_refusals(CGROUPS, "POST /containers/{id}/pause", "POST /containers/{id}/unpause"),
-    # The parameter is not {id}, because `refused` checks the container of an {id}. dockerd without experimental features
-    # does not check the container here.
+    # The parameter is not {id}, so that `refused` does not look for the container. dockerd without experimental
+    # features does not look for it either.
     *_refusals(CHECKPOINTS, "GET /containers/{name}/checkpoints", "POST /containers/{name}/checkpoints"),
 ]  # fmt: skip

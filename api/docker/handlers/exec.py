@@ -68,8 +68,8 @@ def start(request: Request) -> Response | None:
     With ``Detach``, the connection carries no streams. An exec instance (a created command) can be started only once.
     The error of a second start is, as in Docker:
 
-    - with ``Detach``: the status of the answer
-    - without ``Detach``: output on the connection
+    - with ``Detach``: an error status in the answer
+    - without ``Detach``: a text in the output
     """
     body = request.json(EXEC_START)
     instance = EXECS.get(request.parameters["id"])
