@@ -1,1 +1,1 @@
-"""The interfaces through which other programs use hawse. There is one: the Docker Engine API."""
+"""The interface for other programs: the Docker Engine API."""

@@ -145,8 +145,8 @@ class App:
     def engine(self) -> Engine:
         """This host's engine, opened at first use.
 
-        In a dry run, the engine makes no changes, but records those that it would make. With ``--explain``, the engine
-        makes the changes and records them, from the first use on.
+        - In a dry run, the engine makes no changes, and records the changes that it would make.
+        - With ``--explain``, the engine makes the changes and records them.
         """
         if self.is_dry_run:
             return cast("Engine", _explain().dry_engine(self))
@@ -163,10 +163,10 @@ class App:
     def waiting(self, text: str, total: int = 0) -> Iterator[Callable[[int], None]]:
         """Show ``text`` on the terminal if the work in the ``with`` block takes longer than half a second.
 
-        ``total`` is the size of the work in bytes, or 0 if it is unknown. The context manager yields a function, to
-        which the caller passes the number of bytes completed so far. ``text`` is only shown if stderr is a terminal
-        with colour (`has_color`). Inside another `waiting` block, ``text`` replaces that block's text, and the yielded
-        function does nothing.
+        ``text`` is only shown if stderr is a terminal with colour (`has_color`). ``total`` is the size of the work in
+        bytes, or 0 if it is unknown. The context manager yields a function that takes the number of bytes completed so
+        far. Inside another `waiting` block, ``text`` replaces the outer block's text, and the yielded function does
+        nothing.
         """
         if not self.has_color(self.stderr):
             yield lambda _: None
@@ -192,8 +192,8 @@ class App:
     def removing(self, number: int, kind: str) -> AbstractContextManager[object]:
         """Return a context manager that shows "Removing 12 containers" if the command removes many objects.
 
-        ``number`` is the number of objects, and ``kind`` is their plural, such as "containers". Nothing is shown for
-        fewer than `NOTICE_LIMIT` objects. The text appears only after half a second (`waiting`).
+        ``number`` is the number of objects, and ``kind`` is the word for them, such as "containers". Nothing is shown
+        for fewer than `NOTICE_LIMIT` objects. The text appears only after half a second (`waiting`).
         """
         return self.waiting(f"Removing {number} {kind}") if number >= NOTICE_LIMIT else nullcontext()
 
@@ -266,7 +266,7 @@ class App:
         return self.write(self.stdout, "".join(f"{line}\n" for line in shown).encode("utf-8", "surrogateescape"))
 
     def error(self, text: str) -> None:
-        """Write an error text to stderr, as `err` does; on a terminal, the first word is red."""
+        """Write an error text to stderr, as `err` does; on a terminal with colour, the first word is red."""
         if not self.has_color(self.stderr):
             return self.err(text)
         shown = _layout().first_word(_escaping().escaped(text), "red")
@@ -282,8 +282,8 @@ class App:
     def daemon_text(self, error: EngineError) -> str:
         """Return the text of the engine's error with the prefix "Error response from daemon: ".
 
-        If the error's ``lines`` is true, line breaks stay in the text. Otherwise a terminal gets escapes in place of
-        line breaks. The error's hint becomes the hint of this command.
+        On a terminal, line breaks are escaped, unless the error's ``lines`` is true. The error's hint becomes the hint
+        of this command.
         """
         self.hint = f"\n{error.hint}" if error.hint else self.hint
         text = str(error).strip()

@@ -87,9 +87,9 @@ def _head(check: Check) -> tuple[Cell, Cell]:
 
 
 def _finding(check: Check) -> Cell:
-    """Return the table cell with a check's finding, and with the cause and the remedy on the lines below.
+    """Return one table cell with a check's finding, and with the cause and the remedy on the lines below.
 
-    All are in one cell, because a terminal has no room for more columns.
+    A terminal has no room for columns of their own.
     """
     named = (("cause", check.cause), ("fix", check.fix))
     return Cell(check.what, below=[f"  {name}: {value}" for name, value in named if value])

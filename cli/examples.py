@@ -1,7 +1,7 @@
 """The notes and examples at the end of each command's help. They are shown only on a terminal.
 
-Each example is a comment and a command line. A key of the tables is the path of a command without ``hawse``. A command
-whose path is no key uses the path without the group: ``container run`` has the examples of ``run``.
+Each example is a comment and a command line. The key is the path of a command without ``hawse``. If the path is no key,
+the path without the group is used: ``container run`` has the examples of ``run``.
 """
 
 from __future__ import annotations

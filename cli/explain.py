@@ -1,6 +1,6 @@
 """The global flags ``--explain`` and ``--dry-run``: after the command, print its changes to the kernel on stderr.
 
-The changes are printed as equivalent shell commands. A dry run has no other output.
+The changes are printed as equivalent shell commands. In a dry run, the command itself prints nothing on stdout.
 """
 
 from __future__ import annotations

@@ -103,8 +103,8 @@ def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
     - Since 1.44, Config.MacAddress applies to the main network if the settings of this network have no MAC address. The
       main network is the one that HostConfig.NetworkMode names.
 
-    Before 1.44, raises ApiError (400) for a request with several networks. Also raises it for Config.MacAddress if the
-    container has no network of its own.
+    Before 1.44, raises ApiError (400) for several networks, and for Config.MacAddress if the container has no network
+    of its own.
     """
     if version >= SEVERAL_NETWORKS:
         return _with_main_mac(request)
@@ -136,8 +136,8 @@ def _with_main_mac(request: ContainerCreate) -> ContainerCreate:
     names = default if mode in default else (mode,)
     main = next((network for network in request.networks if network in names), mode or "default")
     if request.networks and main not in request.networks:
-        return request  # the engine refuses a MAC address in Config without the settings of the main network
+        return request  # the engine will refuse the MAC address, because the main network has no settings
     settings = request.networks.get(main, EndpointSettings())
     if settings.mac_address:
-        return request  # the engine refuses the request if the two addresses differ
+        return request  # the engine will refuse the request if this address differs from Config's
     return replace(request, networks={**request.networks, main: replace(settings, mac_address=mac)})

@@ -39,7 +39,7 @@ class Client:
     - ``keys`` are the detach keys. If the client types them, `detached` becomes True. None means that no keys detach.
     - With ``tty``, output is sent unchanged. Without ``tty``, it is sent in frames, which name the stream (stdcopy).
     - With ``stays``, the end of the client's input is passed to the sink, and the output continues. Without ``stays``,
-      this end sets `detached`, as in Docker for a terminal. If ``sink`` is None, it has no effect.
+      the end of the input sets `detached`, as in Docker for a terminal. ``stays`` has no effect if ``sink`` is None.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Client:
                 self.leave()
 
     def leave(self) -> None:
-        """Close the connection; this counts as the end of the client's input."""
+        """End the client's input, and close the connection."""
         if self._reading:
             self._reading = False
             self._pass_on(b"")
@@ -163,7 +163,7 @@ class InputPipe:
         return self.flush()
 
     def flush(self) -> bool:
-        """Write the kept input as far as the pipe accepts it; return False if no process reads it any more."""
+        """Write the kept input as far as the pipe accepts it; return False if no process reads the pipe any more."""
         try:
             while self._unsent:
                 del self._unsent[: os.write(self._descriptor, self._unsent[:CHUNK_BYTES])]
@@ -187,9 +187,9 @@ class InputPipe:
 class Relay:
     """Copies between a client and the pipes or the terminal of a command.
 
-    ``source`` receives the client's input; it is None if the command has no input. Each item of ``outputs`` is a file
-    descriptor with output of the command, and the stream's name "stdout" or "stderr". ``finished`` is a file descriptor
-    that is readable when the command has ended.
+    - ``source``: receives the client's input; None if the command has no input
+    - ``outputs``: pairs of a file descriptor with output of the command and the stream's name, "stdout" or "stderr"
+    - ``finished``: a file descriptor that is readable when the command has ended
     """
 
     def __init__(

@@ -167,9 +167,10 @@ class Exchange:
         self._write(data)
 
     def refuse(self, error: MalformedRequest) -> None:
-        """Send the answer to a malformed request, after which the connection must be closed; raises ClientGone.
+        """Send the answer to a malformed request; raises ClientGone.
 
-        The bytes are those of Go's HTTP server (net/http/server.go, ``conn.serve``), which sends no length.
+        The caller must close the connection. The bytes are those of Go's HTTP server, which sends no length
+        (net/http/server.go, ``conn.serve``).
         """
         headers = (("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close"))
         self._socket.settimeout(ANSWER_SECONDS)
@@ -177,11 +178,11 @@ class Exchange:
         self._linger()
 
     def refuse_hijack(self, status: int, message: str) -> None:
-        """Answer a refused hijack with plain text, after which the connection must be closed; raises ClientGone.
+        """Answer a refused hijack with plain text, or do nothing if the answer has begun; raises ClientGone.
 
-        The bytes are those of dockerd, which sends no length and only the header Content-Type
-        (``postContainersAttach``). If the head of the hijack has already been sent, nothing is sent, because the client
-        would take the text for output of the container.
+        After the beginning of an answer, the client would take the text for output of the container. The caller must
+        close the connection. The bytes are those of dockerd, which sends no length and only the header Content-Type
+        (``postContainersAttach``).
         """
         if self.answered:
             return
@@ -196,8 +197,8 @@ class Exchange:
     def _linger(self) -> None:
         """Read and discard what the client still sends, at most for `LINGER_SECONDS`.
 
-        The caller then closes the connection. If it closed the connection while data is unread, the kernel would reset
-        the connection, and the client might lose the answer.
+        The caller then closes the connection. If unread data remained, the kernel would reset the connection, and the
+        client might lose the answer.
         """
         end = time.monotonic() + LINGER_SECONDS
         with suppress(OSError):
@@ -274,7 +275,7 @@ class Exchange:
         return False
 
     def can_answer(self) -> bool:
-        """Return whether no answer to the present request was sent or begun, so that one can still be sent."""
+        """Return whether an answer to the present request can still be sent, because no answer has begun."""
         return not self.answered and self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE)
 
     def _head_method(self) -> bytes:
@@ -283,8 +284,8 @@ class Exchange:
     def _start(self, status: int, headers: list[tuple[str, str]], *, common: bool = True) -> bytes:
         """Return the head of an answer: the status line, ``headers``, the common headers and the date.
 
-        The common headers are the same in all answers. Without ``common``, they are left out. They are added without
-        h11, because h11 takes 0.02 ms to check them. After an idle time, the check takes several times as long.
+        The common headers are the same in all answers; ``common`` says whether to add them. They bypass h11, which
+        takes 0.02 ms to check them, and several times as long after an idle time.
         """
         if self._http.they_are_waiting_for_100_continue and self.has_body:  # the client may leave out the body
             headers = [*headers, ("Connection", "close")]
@@ -316,7 +317,8 @@ def header_lines(headers: Headers) -> bytes:
 def date(seconds: int) -> bytes:
     """Return the line of the header ``Date`` for a Unix time; cached, because it changes only once a second.
 
-    The package email, which has such a function, would take 0.4 MB. Names are English, because no locale is set.
+    The package email has such a function, but takes 0.4 MB. The names of days and months are English, because no locale
+    is set.
     """
     return time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime(seconds)).encode()
 
@@ -327,9 +329,9 @@ def reason(status: int) -> bytes:
 
 
 def _escape_line(data: bytes) -> bytes:
-    """Percent-encode the bytes that are not ASCII in the first line of ``data``. Example: "é" becomes "%C3%A9".
+    """Percent-encode the bytes that are not ASCII in the first line of ``data``: "é" becomes "%C3%A9".
 
-    ``data`` is the beginning of a request. Its first line has the path, and curl sends a path as the user typed it.
+    ``data`` is the beginning of a request. The first line has the path, which curl sends as the user typed it.
     """
     line, end, rest = data.partition(_LINE_END)
     return NOT_ASCII.sub(lambda match: b"%%%02X" % match[0][0], line) + end + rest
@@ -349,11 +351,11 @@ def _check_header(name: bytes, value: bytes) -> None:
 
 
 def _wait_until_read(connection: socket.socket) -> None:
-    """Wait until the client has read everything that was sent, at most for `HEAD_READ_SECONDS`; only on a Unix socket.
+    """Wait up to `HEAD_READ_SECONDS` until the client has read all bytes that were sent on a Unix socket.
 
     docker-py reads the head of a hijack's answer through a buffer, and loses output that arrives in the same buffer.
     With dockerd, output arrives later, because dockerd takes longer to start a command. For TCP, this function returns
-    at once, because only a Unix socket reports how many bytes are unread. The ioctl is SIOCOUTQ, which has the same
+    at once, because TCP does not report how many bytes the client has read. The ioctl is SIOCOUTQ, which has the same
     number as TIOCOUTQ (Linux, net/unix/af_unix.c).
     """
     if connection.family != socket.AF_UNIX:

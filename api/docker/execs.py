@@ -40,13 +40,13 @@ def run_of(document: dict[str, Any]) -> str:
 class Exec(Struct):
     """One exec instance: a command that runs, has run or will run in a container.
 
-    - ``run``: start time of the container's run in which the instance was created, see `run_of`
+    - ``run``: start time of the container's run at the creation of the instance, see `run_of`
     - ``attached``: whether the client gets stdout, and whether it gets stderr
     - ``keys``: the detach keys as the client sent them; "" means the default keys
     - ``size``: rows and columns of the terminal; (0, 0) if the client gave none
     - ``exit_code``: None until the command has ended
     - ``executed``: False if the command could not be executed
-    - ``terminal``: file descriptor of the pseudo-terminal's master, or -1
+    - ``terminal``: master of the pseudo-terminal between the service and the worker (a file descriptor), or -1
     - ``job``: the job that runs the command, or None
     - ``lock``: a thread holds it while it changes the other fields
     - ``started``: is set as soon as a client has started the command
@@ -54,14 +54,14 @@ class Exec(Struct):
 
     id: str
     container_id: str
-    run: str  # the run of the container for which the instance was created, see `run_of`
+    run: str
     command: ExecCreate
-    attached: tuple[bool, bool]  # whether stdout and stderr are attached
+    attached: tuple[bool, bool]
     keys: str = ""
-    size: tuple[int, int] = (0, 0)  # rows and columns of the terminal
+    size: tuple[int, int] = (0, 0)
     exit_code: int | None = None
-    executed: bool = True  # False if the command could not be executed
-    terminal: int = -1  # master of the pseudo-terminal between the service and the worker
+    executed: bool = True
+    terminal: int = -1
     job: Job | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     started: threading.Event = field(default_factory=threading.Event)

@@ -71,7 +71,7 @@ class Fields:
         return {each: Fields(value or {}) for each, value in (self._values.get(key) or {}).items()}
 
     def lists(self, key: str) -> Mapping[str, Sequence[Fields]]:
-        """Return the map of lists of structs in a field, such as PortBindings, or an empty map if it is missing.
+        """Return the map of lists of structs in a field, such as PortBindings, or {} if the field is missing.
 
         A list null in the map counts as an empty list.
         """
@@ -88,5 +88,5 @@ class Fields:
         return self._values.get(key)
 
     def truthy(self, *keys: str) -> Iterator[str]:
-        """Yield those of ``keys`` whose values are not empty; null, False, 0, "", [] and {} are empty."""
+        """Yield each of ``keys`` with a value that is not empty; null, False, 0, "", [] and {} are empty."""
         yield from (key for key in keys if self._values.get(key))

@@ -68,9 +68,11 @@ OUTDATED = 75
 class Acceptors:
     """The threads of one listening socket: each accepts a connection, serves it, and then accepts the next.
 
-    ``serve`` is the function that serves a connection. After a thread has accepted a connection, it starts another
-    thread if no thread waits for a connection any more. A new connection therefore never waits for the start of a
-    thread. After it has served a connection, a thread ends if `FREE_THREADS` threads already wait.
+    ``serve`` is the function that serves a connection.
+
+    - After a thread has accepted a connection, it starts another thread if no thread waits for a connection any more.
+      A new connection therefore never waits for the start of a thread.
+    - After a thread has served a connection, it ends if `FREE_THREADS` threads already wait.
     """
 
     def __init__(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
@@ -122,7 +124,7 @@ class Front:
 
     def run(self, listeners: Sequence[socket.socket]) -> NoReturn:
         """Serve the API on the listening sockets until the parent process ends; then end this process."""
-        raise_descriptor_limit()  # only of the front, because containers inherit the limit of the workers
+        raise_descriptor_limit()  # the workers keep their limit, because containers inherit it
         gc.set_threshold(COLLECTED_OBJECTS)
         libc = ctypes.CDLL(None)
         libc.mallopt(M_ARENA_MAX, 1)
@@ -233,8 +235,8 @@ def _first_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 def _before_routes(method: str, target: str, path: str) -> Response | None:
     """Return the answer that Docker gives before it looks for a route, or None if a route must be found.
 
-    ``target`` is the target in the request line, such as "/v1.45/info?x=1". ``path`` is the path in it, with its
-    escapes. Raises MalformedRequest for a relative path and for a bad escape.
+    ``target`` is the target in the request line, such as "/v1.45/info?x=1". ``path`` is its path, still escaped, such
+    as "/v1.45/info". Raises MalformedRequest for a relative path and for a bad escape.
     """
     if BAD_ESCAPE.search(path) or path[:1] not in ("", "/", "*"):
         raise MalformedRequest

@@ -60,10 +60,10 @@ def host_config(body: Fields) -> HostConfig:
 
 
 def mounts(body: Fields) -> list[str]:
-    """Return the bind mounts in ``Mounts`` of a HostConfig whose source must exist, in the text form of ``Binds``.
+    """Return the entries of a HostConfig's ``Mounts`` without ``CreateMountpoint``, in the text form of ``Binds``.
 
-    These are the entries without ``CreateMountpoint``. As in Docker, a missing source is created only if the entry has
-    this option. Raises ApiError or NotImplementedByHawse, as `host_config` does.
+    As in Docker, the source of such a bind mount must exist. Raises ApiError or NotImplementedByHawse, as `host_config`
+    does.
     """
     return [_mounted(m) for m in body.children("Mounts") if not m.child("BindOptions").flag("CreateMountpoint")]
 
@@ -130,7 +130,7 @@ def _single(text: str) -> tuple[int, str]:
 def _parts(text: str) -> tuple[int, int, str]:
     """Return the first port, the last port and the protocol of a text such as "80/tcp" or "80-90/udp".
 
-    For one port, both numbers are the same. Without a protocol, it is "tcp". Raises ApiError for any other text.
+    For one port, both numbers are the same. The default protocol is "tcp". Raises ApiError for any other text.
     """
     numbers, _, protocol = text.partition("/")
     first, dash, last = numbers.partition("-")
@@ -158,8 +158,8 @@ def _host_ip(text: str) -> str:
 class _Series:
     """A key function for itertools.groupby: consecutive ports, with consecutive host ports, get the same key.
 
-    The argument of each call is the next published port of a sorted list; each has one port. Ports get the same key
-    only if they have the same protocol and host address.
+    The calls get the elements of a sorted list of published ports, in order; no element is a range. Ports get the same
+    key only if they have the same protocol and host address.
     """
 
     def __init__(self) -> None:

@@ -23,9 +23,11 @@ GROUP_LIMIT = 2**32 - 2  # the largest group id; for chown(2), 2**32 - 1 means "
 class Settings(Struct, frozen=True):
     """The flags of ``hawse system service``.
 
-    ``path`` is the unix socket, "" for none. ``group`` may use this socket. ``address`` is HOST:PORT for TCP, "" for
-    none. Three files are for TLS: ``cacert`` has the authority of the clients' certificates, ``cert`` the certificate
-    of the service, and ``key`` its private key.
+    - ``path``: the path of the unix socket, or "" for none
+    - ``group``: the group that may use the unix socket, or ""
+    - ``address``: HOST:PORT for TCP, or "" for none
+    - ``cacert``: the file with the authority of the clients' certificates
+    - ``cert``, ``key``: the files with the certificate and the private key of the service
     """
 
     path: str = ""

@@ -66,9 +66,11 @@ EMPTY = Response(200)
 class Request(msgspec.Struct):
     """One request.
 
-    ``path`` has no version. ``parameters`` are the parts of the path that the route names, such as "id". ``headers``
-    have names in lower case. ``query`` has all values of each key. ``engine`` may only be used to read; `change` runs a
-    function that changes the host.
+    - ``path``: without the version
+    - ``query``: all values of each key
+    - ``headers``: by name in lower case
+    - ``engine``: only for reading; `change` runs a function that changes the host
+    - ``parameters``: the parts of the path that the route names, such as "id"
     """
 
     method: str

@@ -41,7 +41,7 @@ def network_of(document: Json, version: Version) -> Json:
 def add_priorities(document: Json, priorities: Mapping[str, int]) -> None:
     """Add GwPriority to each network of a container's document.
 
-    ``priorities`` maps a network's name to the gateway priority. A network that is no key has the priority 0.
+    ``priorities`` maps a network's name to the gateway priority. The default priority is 0.
     """
     for name, settings in document["NetworkSettings"]["Networks"].items():
         settings["GwPriority"] = priorities.get(name, 0)

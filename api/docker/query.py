@@ -14,15 +14,14 @@ UNCHECKED = re.compile(
     r"|/containers/.+/(json|changes|export)|/exec/[^/]+/json|/images/.+/(json|history)|/plugins/.+/json"
     r"|/(nodes|services|tasks|secrets|configs)/[^/]+"
 )
-"""The paths whose handlers in Docker do not check the query (dockerd 26.1.5), except for DELETE."""
+"""The paths for which dockerd 26.1.5 does not check the query, except in a DELETE request."""
 
 
 def parse(text: str, method: str, path: str) -> dict[str, list[str]]:
     """Return all values of each key in a query; raises ApiError (400) for a semicolon and for a bad escape.
 
-    ``text`` is the query without the "?". ``path`` is the path of the request. For the paths that match `UNCHECKED`,
-    Docker checks only the query of a DELETE request. With another method, wrong parts of the query are left out, and no
-    error is raised.
+    ``text`` is the query without the "?". ``path`` is the path of the request. Docker does not check the query for the
+    paths in `UNCHECKED`, except in a DELETE request. Wrong parts of an unchecked query are left out.
     """
     values: dict[str, list[str]] = {}
     semicolon, bad_escape = False, ""

@@ -45,8 +45,9 @@ class Service:
     def run(self) -> int:
         """Serve until the service ends; return the exit code of the process.
 
-        It is 0 after SIGTERM or SIGINT, and 1 if the front (the process that answers the clients) cannot be started. It
-        is `OUTDATED` if hawse's database belongs to a newer version of hawse.
+        - 0: after SIGTERM or SIGINT
+        - 1: the front (the process that answers the clients) cannot be started at the beginning
+        - `OUTDATED`: hawse's database belongs to a newer version of hawse
         """
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
@@ -83,7 +84,7 @@ class Service:
     def _start_front(self) -> bool:
         """Start the front, the process that answers the clients.
 
-        Returns False if the kernel has no file descriptor, memory or process left for it.
+        Returns False if the kernel has no file descriptor, memory or process left for the front.
         """
         self._channel.close()
         try:
@@ -102,9 +103,9 @@ class Service:
         return True
 
     def _start_worker(self) -> None:
-        """Receive a socket from the front, over which a job will come; pass it to the idle worker.
+        """Receive the socket for a job from the front, and pass it to the idle worker, or to a new worker.
 
-        If there is no idle worker, fork a worker.
+        The job will come over this socket.
         """
         try:
             _, descriptors, _, _ = socket.recv_fds(self._channel, 1, 1)

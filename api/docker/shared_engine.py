@@ -1,4 +1,4 @@
-"""The engine of the front, the process that answers the clients. All its threads share this engine, which only reads.
+"""The engine of the front, the process that answers the clients. The front's threads share it, and only read.
 
 Workers, which change the host, open their own engines.
 """

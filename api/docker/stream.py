@@ -1,6 +1,6 @@
 """Answers without a known length: chunked streams, and connections that a handler takes over (hijacks).
 
-Docker sends a container's stdout and stderr over one such connection, in frames (stdcopy).
+Docker sends a container's stdout and stderr over one hijacked connection, in frames (stdcopy).
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Stream(Protocol):
 
 
 class ChunkedStream:
-    """A chunked answer whose head has been sent. The end of the ``with`` block ends the answer.
+    """The body of a chunked answer; the head has been sent. The end of the ``with`` block ends the answer.
 
-    After an error in the block, the last chunk is not sent. The client then sees that the answer is incomplete.
-    ``send`` writes one piece as a chunk; ``finish`` writes the last chunk.
+    After an error in the block, the last chunk is not sent, so that the client sees an incomplete answer. ``send``
+    writes one piece as a chunk; ``finish`` writes the last chunk.
     """
 
     def __init__(self, connection: socket.socket, send: Callable[[bytes], None], finish: Callable[[], None]) -> None:
@@ -52,7 +52,7 @@ class ChunkedStream:
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         if kind is None:
-            self._finish()  # not after an error: without the last chunk, the client sees that the answer is incomplete
+            self._finish()
 
     def write(self, data: bytes) -> None:
         """Send the data now as one chunk; blocks while the client does not read; raises ClientGone."""
@@ -105,7 +105,7 @@ def framed(stream: str, data: bytes) -> bytes:
 def media_type(version: Version, *, tty: bool) -> str:
     """Return the media type of a container's output for an API version.
 
-    It is `MULTIPLEXED_STREAM` for output with frames, from version 1.42. It is `RAW_STREAM` for a terminal, whose
-    output has no frames, and in older versions.
+    - from version 1.42, without a terminal: `MULTIPLEXED_STREAM`, output in frames
+    - otherwise: `RAW_STREAM`, before version 1.42 also for output in frames
     """
     return MULTIPLEXED_STREAM if not tty and version >= _NAMED_SINCE else RAW_STREAM

@@ -82,7 +82,7 @@ def refuse(host: Fields) -> None:
 
 
 def ignored(body: Fields, host: Fields) -> list[str]:
-    """Return a warning for each setting of a new container that has no effect.
+    """Return a warning for each setting without effect in the request for a new container.
 
     ``body`` is the body of POST /containers/create, and ``host`` is the HostConfig in it.
     """
@@ -93,7 +93,7 @@ def ignored(body: Fields, host: Fields) -> list[str]:
 
 
 def ignored_resources(host: Fields, names: tuple[str, ...] = RESOURCES) -> list[str]:
-    """Return those of ``names`` (settings in HostConfig) whose values have an effect in Docker, but not in hawse."""
+    """Return those of ``names`` (settings in HostConfig) that have an effect in Docker, but not in hawse."""
     return [name for name in names if host.has(name) and not _is_default(name, host.value(name))]
 
 

@@ -34,7 +34,7 @@ def split(path: str) -> tuple[str, str]:
 
 
 def supported(text: str) -> Version:
-    """Return the version that a path names as two numbers; an empty ``text`` means `ANNOUNCED`.
+    """Convert the version in a path to two numbers; an empty ``text`` means `ANNOUNCED`.
 
     Raises ApiError (400) with Docker's text for a version that is too new or too old.
     """

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 class Waiting:
     """The connections that wait for input from their clients. Several threads may use one object.
 
-    If there are more than ``limit`` connections, the connection that has waited longest is shut down. A connection with
-    bytes that its thread has not read yet is never shut down.
+    If there are more than ``limit`` connections, a connection without unread input is shut down: the one that has
+    waited longest.
     """
 
     def __init__(self, limit: int) -> None:
@@ -49,7 +49,7 @@ class Waiting:
 
 
 def has_input(connection: socket.socket, seconds: float = 0.0) -> bool:
-    """Wait up to ``seconds`` for input from the client, and return whether there is any.
+    """Wait up to ``seconds`` for input from the client, and return whether input has come.
 
     The end of the connection counts as input.
     """

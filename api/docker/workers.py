@@ -44,14 +44,14 @@ class Job:
     def __init__(self, channel: socket.socket, pidfd: int, turn: threading.Semaphore) -> None:
         self._channel, self._pidfd, self._turn = channel, pidfd, turn
         self._open = True
-        self._lock = threading.Lock()  # Because another thread may use the pidfd, `close` holds this lock.
+        self._lock = threading.Lock()  # held by each method that uses the pidfd, because threads share the job
 
     def fileno(self) -> int:
         """Return a file descriptor that is readable when the job has ended."""
         return self._channel.fileno()
 
     def pid(self) -> int:
-        """Return the pid of the worker, or -1 if it has ended; also -1 if this process can open no file."""
+        """Return the pid of the worker, or -1 if the worker has ended or /proc cannot be read."""
         with self._lock, suppress(OSError):
             if self._open:
                 with open(f"/proc/self/fdinfo/{self._pidfd}", encoding="ascii") as file:
@@ -114,9 +114,9 @@ class Workers:
     ) -> Job:
         """Start ``job(engine, files, *arguments)`` in a worker, with copies of the file descriptors ``files``.
 
-        With ``counted``, the call blocks while `PARALLEL_LIMIT` jobs run. Without it, the job starts at once, and may
-        run as long as a container runs. Raises ApiError if no worker can be started, and ValueError for more than
-        `FILES_LIMIT` files.
+        With ``counted``, the call blocks while `PARALLEL_LIMIT` jobs run. Without ``counted``, the job starts at once,
+        and may run as long as a container runs. Raises ApiError if no worker can be started, and ValueError for more
+        than `FILES_LIMIT` files.
         """
         return self._start(job, arguments, {}, files, pass_files=True, counted=counted)
 
@@ -167,8 +167,8 @@ class Workers:
 def wait_for_job(idle: socket.socket) -> NoReturn:
     """Warm up this idle worker, wait for a job, and run it; does not return.
 
-    ``idle`` is the connection to the parent process. Over it comes the channel of the job: a socket whose other end
-    the front has, the process that answers the clients.
+    ``idle`` is the connection to the parent process, which sends the channel of the job over it. The channel is a
+    socket to the front, the process that answers the clients.
     """
     try:
         rehearsal.warm_up(until=lambda: prefork.has_work(idle))
@@ -182,7 +182,7 @@ def wait_for_job(idle: socket.socket) -> NoReturn:
 def serve(channel: socket.socket) -> NoReturn:
     """Run the job that comes over ``channel`` in this process, which is a new worker; does not return.
 
-    The front, which answers the clients, has the other end of the channel. It sends the job and gets the result.
+    At the other end of the channel, the front (the process that answers the clients) sends the job and gets the result.
     """
     code = 1
     try:

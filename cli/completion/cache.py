@@ -48,10 +48,11 @@ def store_mtime(store: Path) -> int:
 def store(store: Path, kinds: str, answer: str, written: int) -> None:
     """Write an answer of ``hawse __complete`` to its cache file; ``store`` is the path of the SQLite file.
 
-    ``kinds`` lists the kinds of names in the answer; the caller has checked them with `is_cacheable`. ``written`` is
-    the time of the last write to the SQLite file before the answer was computed, in nanoseconds since 1970. If this
-    write is less than `MIN_STORE_AGE_NANOSECONDS` ago, nothing is cached. Raises OSError if the cache file cannot be
-    written.
+    - ``kinds``: the kinds of names in the answer; the caller has checked them with `is_cacheable`
+    - ``written``: the result of `store_mtime` before the answer was computed; if it is less than
+      `MIN_STORE_AGE_NANOSECONDS` ago, nothing is cached
+
+    Raises OSError if the cache file cannot be written.
     """
     if time.time_ns() - written < MIN_STORE_AGE_NANOSECONDS:
         return

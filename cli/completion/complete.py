@@ -103,9 +103,9 @@ def find(kind: str, index: int, words: Sequence[str]) -> Names:
 
 
 def entries(directory: str) -> Callable[[], Names]:
-    """Return a function that lists the names in a directory, each in a pair with "" as description.
+    """Return a function that lists the names in a directory, each with "" as description.
 
-    The function lists nothing if the directory is missing.
+    If the directory is missing, the function lists nothing.
     """
     return lambda: ((name, "") for name in (os.listdir(directory) if Path(directory).is_dir() else ()))
 
@@ -120,7 +120,7 @@ def namespaces() -> Iterator[tuple[str, str]]:
 
 
 def processes() -> Iterator[tuple[str, str]]:
-    """Yield the pid and the name of each process whose network namespace is not one of the host's.
+    """Yield the pid and the name of each process outside the host's network namespaces.
 
     The host's network namespaces are those of this process and of PID 1. Kernel threads are left out, because they have
     no program.

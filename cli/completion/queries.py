@@ -19,9 +19,9 @@ Finder = Callable[[Reader, Words, Words], Names]
 
 
 def networks(test: Callable[[NetworkRecord], bool] = lambda _: True) -> Finder:
-    """Return a function that finds the names of the networks for which ``test`` returns True.
+    """Return a function that finds the names of the networks that pass ``test``, whatever the other arguments are.
 
-    The function searches the local store (the SQLite file). It ignores the other arguments of the command line.
+    The function searches the local store (the SQLite file).
     """
     return lambda reader, *_: map(network_entry, filter(test, reader.networks()))
 
@@ -29,8 +29,8 @@ def networks(test: Callable[[NetworkRecord], bool] = lambda _: True) -> Finder:
 def containers(*statuses: str) -> Finder:
     """Return a function that finds the names of the containers with one of ``statuses``.
 
-    Without arguments, the function finds all containers. The function searches the local store (the SQLite file). It
-    ignores the other arguments of the command line.
+    Without ``statuses``, the function finds all containers. The function searches the local store (the SQLite file),
+    and ignores the other arguments of the command line.
     """
     return lambda reader, *_: (
         container_entry(container)
@@ -98,8 +98,8 @@ def users_of_named(reader: Reader, words: Words) -> set[str]:
 def ports(reader: Reader, before: Words, behind: Words) -> Names:
     """Yield the published ports of a container with their host addresses; ``before[0]`` names the container.
 
-    ``before`` has the arguments before the completed one. If it is empty, nothing is yielded. ``behind``, the arguments
-    after the completed one, has no effect.
+    ``before`` has the arguments before the completed one. If ``before`` is empty, nothing is yielded. ``behind``, the
+    arguments after the completed one, has no effect.
     """
     for container in reader.find_containers(before[0]) if before else ():
         published: dict[str, list[str]] = {
@@ -112,10 +112,10 @@ def ports(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
-    """Yield the container port, and the host address with the host port, for each port of a published range.
+    """Yield a pair such as ("80/tcp", "0.0.0.0:8080") for each port of a published range.
 
-    Example: ("80/tcp", "0.0.0.0:8080"). The second text is the host address and the host port; it is "" if the port has
-    no host port. ``port`` is the record of the range, which may have only one port.
+    The pair has the container port, and the host address with the host port, or "" without a host port. ``port`` is the
+    record of the range, which may have only one port.
     """
     for number in range(port.port, port.port_end + 1):
         yield f"{number}/{port.protocol}", port.host_socket(number) if port.host_port else ""

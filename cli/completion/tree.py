@@ -1,7 +1,9 @@
 """Convert click's command tree to plain values, from which the completion scripts are generated.
 
-The scripts offer visible commands and flags, and also the hidden ones that Docker lacks. The scripts omit all other
-hidden commands. They do not offer other hidden flags, such as deprecated ones, but recognise them on the command line.
+The scripts offer visible commands and flags, and those hidden commands and flags that Docker lacks. For the rest:
+
+- A hidden command is omitted.
+- A hidden flag, such as a deprecated one, is recognised on the command line, but not offered.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ from cli.pflag.usage import offered
 class FlagEntry(Struct, frozen=True):
     """One flag of a command.
 
-    ``long`` and ``short`` are the flag's names, such as ``--force`` and ``-f``; ``short`` is "" without a short name.
-    ``source`` names the completion source, a set of words that the shell offers for the flag's value. It is "" if the
-    flag needs no value. ``repeatable`` means that every use of the flag adds a value. ``offered`` says whether the
-    scripts offer the flag to the user.
+    - ``long``, ``short``: the flag's names, such as ``--force`` and ``-f``; ``short`` is "" without a short name, or if
+      the short name is deprecated
+    - ``source``: the completion source, a set of words for the flag's value; "" if the flag needs no value
+    - ``repeatable``: whether every use of the flag adds a value
+    - ``offered``: whether the scripts offer the flag to the user
     """
 
     long: str
@@ -49,9 +52,10 @@ class ArgumentEntry(Struct, frozen=True):
 class CommandNode(Struct, frozen=True):
     """A command and all its ``paths`` on the command line, such as ``("run", "container run")``.
 
-    The path of ``hawse`` itself is "". ``commands`` maps the subcommands of a group to their descriptions. ``aliases``
-    maps each alias of a subcommand to the subcommand's own name. ``interspersed`` says whether flags are still
-    recognised after the first argument; it is False for a group.
+    - ``paths``: the path of ``hawse`` itself is ""
+    - ``commands``: the description of each subcommand of a group, by name
+    - ``aliases``: the own name of a subcommand, by alias
+    - ``interspersed``: whether flags are still recognised after the first argument; False for a group
     """
 
     paths: tuple[str, ...]

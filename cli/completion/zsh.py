@@ -77,8 +77,8 @@ def _flags(node: CommandNode) -> Iterator[str]:
 def _flag(flag: FlagEntry, name: str, others: str) -> str:
     """Return the ``_arguments`` specification of one spelling of a flag; ``name`` is ``-f`` or ``--force``.
 
-    ``others`` lists all spellings, such as ``(-f --force)``, so that zsh offers none of them again. It is "" for a flag
-    with one spelling.
+    ``others`` lists all spellings, such as ``(-f --force)``, so that zsh offers none of them again. For a flag with one
+    spelling, ``others`` is "".
     """
     before = "!" if not flag.offered else "*" if flag.repeatable else others
     value = ("=" if name.startswith("--") else "+") if flag.source else ""

@@ -183,7 +183,7 @@ def id_file(path: str) -> Iterator[Callable[[str], object]]:
         raise StatusError(f"failed to create the container ID file: {problem}") from error
     try:
         with open(descriptor, "w") as file:
-            yield file.write  # another program may replace the file at ``path``; that file is not written
+            yield file.write  # not by path, because another program may have put its file at ``path``
     except BaseException:
         Path(path).unlink(missing_ok=True)
         raise

@@ -70,8 +70,8 @@ def report(app: App, outcomes: Iterable[tuple[str, Outcome]], *, forgiven: tuple
 def print_name(app: App, container: str) -> list[str]:
     """Print a container's name; return [], or a list with the error text if stdout cannot be written.
 
-    Because this error is not raised, the caller can continue with the other containers. After the error, `App.write`
-    discards all further output. A broken pipe raises BrokenPipeError.
+    The error is not raised, so that the caller can continue with the other containers. `App.write` then discards all
+    further output. A broken pipe raises BrokenPipeError.
     """
     try:
         app.out_lines([container])
@@ -89,9 +89,13 @@ signal.
 def stopping_command(verb: str, short: str) -> Callable[[Stop], click.Command]:
     """Return a decorator that makes the click command ``verb`` from a function that stops one container.
 
-    ``short`` is the command's help text. The command calls the function for each container that the user names. The
-    function's arguments are the app, the container's name, the value of ``--time`` (None if the user did not give it)
-    and the value of ``--signal`` ("" if the user did not give it).
+    ``short`` is the command's help text. The command calls the function for each container that the user names, with
+    these arguments:
+
+    - the app
+    - the container's name
+    - the value of ``--time``, or None without this flag
+    - the value of ``--signal``, or "" without this flag
     """
 
     def made(stop: Stop) -> click.Command:

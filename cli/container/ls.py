@@ -86,8 +86,8 @@ def template(format: str, *, quiet: bool, size: bool) -> str:
     The first of these rules that applies selects the template:
 
     - With ``quiet``, the template shows only the ids, whatever ``--format`` is.
-    - "raw" selects Docker's template with one field per line, and with ``size`` also the size.
-    - An empty ``--format`` and "table" select Docker's table, with ``size`` also with a column for the size.
+    - "raw" selects Docker's template with one field per line. With ``size``, the size is a field.
+    - An empty ``--format`` and "table" select Docker's table. With ``size``, the size is a column.
     - Any other ``--format`` is returned unchanged: a template, or "json".
     """
     if format == "raw":

@@ -1,6 +1,6 @@
 """The PORTS column of ``ps``, in which consecutive ports of a container are shown as one range.
 
-A port that is published on a host port with a different number is not part of a range.
+A published port with a different host port is not part of a range.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ A published port also has the keys IP and PublicPort.
 def displayed_ports(ports: Iterable[Port]) -> str:
     """Return the PORTS cell of a container, such as ``0.0.0.0:80->80/tcp, 9000-9002/udp``.
 
-    A port whose host port has a different number is shown alone, and never as part of a range.
+    A published port with a different host port is shown alone.
     """
     ranges: dict[tuple[str, str], tuple[int, int]] = {}
     done, mapped = [], []

@@ -36,8 +36,8 @@ EMPTY: Document = {
 def row(container: Document, *, trunc: bool) -> FormatContext:
     """Return the fields of one container for a template; ``container`` is an item of the list of containers.
 
-    With ``trunc``, ids, image names, commands and mounts are shortened. The names that legacy links give to the
-    container are then left out.
+    With ``trunc``, ids, image names, commands and mounts are shortened, and the container's names from legacy links are
+    left out.
     """
     labels: Mapping[str, str] = container["Labels"] or {}
     fields = {name: partial(read, container) for name, read in readers(trunc=trunc).items()}
@@ -47,8 +47,8 @@ def row(container: Document, *, trunc: bool) -> FormatContext:
 def readers(*, trunc: bool) -> Mapping[str, Callable[[Document], str]]:
     """Return a map from each template field to the function that computes it from a container's document.
 
-    With ``trunc``, ids, image names, commands and mounts are shortened. The names that legacy links give to the
-    container are then left out.
+    With ``trunc``, ids, image names, commands and mounts are shortened, and the container's names from legacy links are
+    left out.
     """
     return {
         "Command": lambda c: quote(ellipsis(c["Command"], COMMAND_WIDTH) if trunc else c["Command"]),

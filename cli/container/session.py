@@ -40,8 +40,8 @@ def console_size(app: App) -> tuple[int, int]:
 def streams(*, stdout: bool = True, stderr: bool = True) -> Iterator[Stdio]:
     """Yield the file descriptors of this process's stdin, stdout and stderr, to attach them to a container.
 
-    If ``stdout`` or ``stderr`` is false, a file descriptor of the null device takes the place of this stream. It is
-    closed at the end of the ``with`` block.
+    If ``stdout`` or ``stderr`` is false, a file descriptor of the null device takes the place of this stream, until the
+    end of the ``with`` block.
     """
     with open(os.devnull, "wb") as nowhere:
         yield Stdio(0, 1 if stdout else nowhere.fileno(), 2 if stderr else nowhere.fileno())
@@ -67,11 +67,14 @@ def attached(
 ) -> Attachment:
     """Attach to the container and call ``start``; copy the streams until the container ends or the user detaches.
 
-    ``stdio`` has the file descriptors of this process that are attached; ``stdin`` says whether the container's stdin
-    is attached too. ``start`` starts the container, or does nothing if the container runs already. After ``start``,
-    ``proxy`` forwards the signals that this process gets. The returned attachment is closed. It tells the exit code,
-    and whether the user detached. Raises StatusError if the output cannot be written. Without ``proxy``, a broken pipe
-    raises BrokenPipeError, because Docker's client then lets SIGPIPE end the process.
+    - ``stdio``: the file descriptors of this process to attach
+    - ``stdin``: whether the container's stdin is attached too
+    - ``proxy``: forwards the signals that this process gets, from the return of ``start`` on
+    - ``start``: starts the container, or does nothing if the container runs already
+
+    The returned attachment is closed, but still has the exit code, and whether the user detached. Raises StatusError if
+    the output cannot be written. Without ``proxy``, a broken pipe raises BrokenPipeError, because Docker's client then
+    lets SIGPIPE end the process.
     """
     attachment = app.engine.containers.open_attachment(container_id, stdio, stdin=stdin)
     try:

@@ -66,9 +66,8 @@ def readings(
     - the documents of all containers of the previous reading, by container id
     - the container's document of this reading
 
-    ``containers`` has the names that the user typed. If it is empty, all running containers are read; with
-    ``everything``, stopped ones too. Because percentages need two readings, the first reading is not yielded. A reading
-    without containers is yielded at once, as an empty list.
+    ``containers`` and ``everything`` select the containers, as in `read`. Because percentages need two readings, the
+    first reading is not yielded. A reading without containers is yielded at once, as an empty list.
     """
     before: dict[str, Json] = {}
     pause = FIRST_SECONDS
@@ -84,9 +83,9 @@ def readings(
 def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple[str, Json]]:
     """Return a name and the document with the current resource usage for each container.
 
-    ``containers`` has the names that the user typed; they are returned unchanged. If it is empty, all running
-    containers are read; with ``everything``, stopped ones too. If ``containers`` is empty, the
-    returned names are short ids.
+    - If ``containers`` has the names that the user typed, the same names are returned.
+    - If ``containers`` is empty, all running containers are read, and with ``everything`` also the stopped ones. The
+      returned names are short ids.
     """
     if containers:
         names = list(map(path_segment, containers))

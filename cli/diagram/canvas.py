@@ -32,10 +32,12 @@ class Canvas:
         dashed: bool = False,
         opacity: float = 1,
     ) -> None:
-        """Add a rectangle whose upper left corner is at (``x``, ``y``).
+        """Add a rectangle with its upper left corner at (``x``, ``y``).
 
-        ``radius`` is the radius of its corners. ``fill`` is the colour of its area, with ``opacity`` from 0 to 1.
-        ``stroke`` is the colour of its border; "" means no border. With ``dashed``, the border is a dashed line.
+        - ``radius``: the radius of the corners
+        - ``fill``, ``opacity``: the colour and the opacity (0 to 1) of the area
+        - ``stroke``, ``stroke_width``: the colour and the width of the border; the colour "" means no border
+        - ``dashed``: whether the border is a dashed line
         """
         line = f' stroke="{stroke}" stroke-width="{stroke_width:g}"' if stroke else ""
         dashes = ' stroke-dasharray="7 5"' if dashed else ""
@@ -44,7 +46,7 @@ class Canvas:
         self._elements.append(f'<rect {place} fill="{fill}"{solid}{line}{dashes}/>')
 
     def header(self, x: float, y: float, width: float, height: float, radius: float, fill: str) -> None:
-        """Add a filled rectangle whose upper two corners are round and whose lower two corners are not.
+        """Add a filled rectangle with two round upper corners and two square lower corners.
 
         The upper left corner is at (``x``, ``y``). ``radius`` is the radius of the round corners, and ``fill`` the
         colour of the rectangle.
@@ -68,8 +70,12 @@ class Canvas:
     ) -> None:
         """Add a text that is at most ``room`` pixels wide; escape the text, and cut it if it may be wider.
 
-        ``data`` is the text. It begins at ``x``; with ``to_the_left``, it ends at ``x``. ``y`` is the position of the
-        text's baseline. ``size`` is the font size in pixels, ``font`` is `SANS` or `MONO`, and ``fill`` is the colour.
+        - ``x``: where the text begins; with ``to_the_left``, where the text ends
+        - ``y``: the position of the baseline
+        - ``data``: the text
+        - ``size``: the font size in pixels
+        - ``font``: `SANS` or `MONO`
+        - ``fill``: the colour
         """
         shown = clean(data, max(1, int(room / (size * LETTER[font]))))
         # Replace U+FFFE and U+FFFF, because XML allows neither of them, not even as an escape.

@@ -9,10 +9,12 @@ from cli.gotemplate.gotypes import Method, Raw, StructField, Type, Value, basic,
 
 
 class Tagged(NamedTuple):
-    """The type and the JSON tag of a struct field; an empty ``key`` means that JSON uses the field's own name.
+    """The type and the JSON tag of a struct field.
 
-    With ``omit_empty``, the field is omitted from the JSON text if it is empty. ``embedded`` marks an embedded struct,
-    or an embedded pointer to a struct. In JSON, the struct's fields are members of the outer object.
+    - ``key``: the field's name in JSON; "" means the field's own name
+    - ``omit_empty``: whether an empty field is omitted from the JSON text
+    - ``embedded``: whether the field is an embedded struct, or an embedded pointer to a struct; in JSON, the fields of
+      the embedded struct are members of the outer object
     """
 
     type: Type
@@ -22,14 +24,14 @@ class Tagged(NamedTuple):
 
 
 def named(type_: Type, key: str) -> Tagged:
-    """Declare a field whose name in JSON is ``key``."""
+    """Declare a field with the JSON name ``key``."""
     return Tagged(type_, key)
 
 
 def optional(type_: Type, key: str = "") -> Tagged:
     """Declare a field that is omitted from the JSON text when the field is empty.
 
-    ``key`` is its name in JSON; "" means the field's own name.
+    ``key`` is the field's JSON name; "" means the field's own name.
     """
     return Tagged(type_, key, omit_empty=True)
 

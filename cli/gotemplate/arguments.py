@@ -31,7 +31,7 @@ def fit(value: Value | None, type_: Type) -> Value | None:
     the value fits, and the value is addressable, this pointer is returned.
 
     ``value`` is None if the expression has no value (in Go, an invalid reflect.Value). The result is then the nil of
-    ``type_``, as `nil_argument` returns it. A type without nil does not accept it.
+    ``type_``, as `nil_argument` returns it. A type without nil raises Fault.
     """
     if value is None:
         if not type_.can_be_nil():
@@ -66,7 +66,7 @@ def nil_argument(type_: Type) -> Value | None:
 
 
 def constant(node: TemplateNode) -> Value | None:
-    """Return the value of a constant that is an argument for a parameter of Go's type ``any``.
+    """Return a constant as an argument for a parameter of Go's type ``any``.
 
     The spelling of the constant decides the type: ``1`` gives an int, and ``1.0`` gives a float64. Raises Fault for the
     literal ``nil``, and for an integer that does not fit into an int.

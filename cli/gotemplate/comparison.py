@@ -1,4 +1,4 @@
-"""The comparison functions of templates (eq, ne, lt, le, gt, ge), with Go's rules of which types can be compared."""
+"""The comparison functions of templates (eq, ne, lt, le, gt, ge), with Go's rules for the types of their arguments."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Evaluate the pipelines of a template: commands, fields, methods, function calls and their arguments.
 
 An `Evaluator` computes the values of the pipelines in one invocation of a template. executor.py implements control
-structures and output. A failure raises Fault. The evaluator's attribute ``node`` is then the node whose evaluation
-failed. The error message names this node.
+structures and output. A failure raises Fault. The evaluator's attribute ``node`` is then the node that failed; the
+error message names this node.
 
 The functions here never call each other through C code such as ``map``. Therefore deeply nested templates do not use
 the C stack, which could overflow. Only Python's recursion limit bounds the nesting of templates.
@@ -51,8 +51,10 @@ class Evaluator:
     """Evaluates the pipelines of one template invocation.
 
     The attribute ``variables`` is the stack of the template's variables, as pairs of name and value. The last entry is
-    the innermost variable. In all methods, ``dot`` is the value of ``.`` in the template. ``final`` is the value from
-    the previous stage of the pipeline. It becomes the last argument of this stage.
+    the innermost variable. Two parameters have the same meaning in all methods:
+
+    - ``dot``: the value of ``.`` in the template
+    - ``final``: the value from the previous stage of the pipeline; it becomes the last argument of the present stage
     """
 
     def __init__(self, settings: EvaluatorSettings, dot: Value | None) -> None:

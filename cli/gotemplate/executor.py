@@ -18,8 +18,8 @@ from cli.gotemplate.printing import printable, sprint
 from cli.gotemplate.text import decode
 from engine.golang.strconv import quote
 
-GO_MAX_DEPTH = 100_000  # the depth in Go's error message
-MAX_DEPTH = 5_000  # nested templates that the interpreter's stack can hold
+GO_MAX_DEPTH = 100_000  # the depth that Go's error message names
+MAX_DEPTH = 5_000  # maximum depth of nested template calls, which the interpreter's stack can hold
 _STACK_FRAMES = 120_000  # Python's recursion limit while a template runs
 _INVOCATION_STEPS = 10  # the price of one template call in the budget of steps
 

@@ -147,9 +147,9 @@ class _Format:
         return number if -_MAX_NUMBER <= number <= _MAX_NUMBER else None
 
     def _index(self) -> None:
-        """Parse the argument index ``[n]`` at the current position, if there is one; argument n is then the next.
+        """Parse an argument index ``[n]`` at the current position; argument n becomes the next argument to print.
 
-        The arguments are counted from 1.
+        The arguments are counted from 1. Without a valid index, the next argument stays.
         """
         self._after_index = False
         if self._peek() != "[":

@@ -57,12 +57,13 @@ class StructField(NamedTuple):
 
 
 class Function(NamedTuple):
-    """A function that templates can call; ``call`` is its Python function, which returns the result.
+    """A template function.
 
-    ``params`` are the types of the fixed parameters. ``rest`` is the element type of a variadic parameter, or None
-    without one. ``call`` gets the raw value (the Python form) of each argument. There are two exceptions: interface
-    types, and the type ANY_VALUE (Go's reflect.Value). For these, ``call`` gets a Value, or None for nil. ``fault`` is
-    Go's error text for a function that templates cannot call. For all others, it is "".
+    - ``params``: the types of the fixed parameters
+    - ``call``: the Python function. It gets the raw value (the Python form) of each argument. For a parameter of an
+      interface type or of ANY_VALUE (Go's reflect.Value), it gets a Value, or None for nil.
+    - ``rest``: the element type of a variadic parameter, or None without one
+    - ``fault``: Go's error text if templates cannot call the function, else ""
     """
 
     params: tuple[Type, ...]
@@ -146,11 +147,12 @@ class Type:
 
 
 class Method(NamedTuple):
-    """A method of a Go type; ``call`` is its Python function, which returns the result.
+    """A method of a Go type.
 
-    ``call`` first gets the value on which the method is called, in its Python form (`Value.raw`), and then the method's
-    arguments. ``params`` are the types of these arguments. The form of an argument depends on its type, see `Function`.
-    ``fault`` is Go's error text for a method that templates cannot call; for all others, it is "".
+    - ``call``: the Python function. It gets the raw value (`Value.raw`) of the receiver, then the arguments in the form
+      that `Function` describes.
+    - ``params``: the types of the arguments
+    - ``fault``: Go's error text if templates cannot call the method, else ""
     """
 
     call: Callable[..., Value | None]
@@ -236,9 +238,9 @@ def _field_paths(struct: Type) -> dict[str, tuple[int, ...]]:
 
 
 def basic(kind: str, name: str = "", methods: Mapping[str, Method] | None = None) -> Type:
-    """Return a boolean, number or string type; without ``name``, its name is ``kind``.
+    """Return a boolean, number or string type; the name of the type is ``name``, or ``kind`` if ``name`` is "".
 
-    ``kind`` is the kind in Go, such as "int64". ``methods`` maps the names of the type's methods to the methods.
+    ``kind`` is the kind in Go, such as "int64". ``methods`` has the type's methods by name.
     """
     type_ = Type(kind, name or kind)
     type_.methods = methods or {}
@@ -251,15 +253,12 @@ def pointer_to(elem: Type) -> Type:
 
 
 def slice_of(elem: Type, name: str = "") -> Type:
-    """Return the type ``[]elem``; with ``name``, return a named type whose underlying type is ``[]elem``."""
+    """Return the type ``[]elem``; with ``name``, a named type with this underlying type."""
     return _composite("slice", f"[]{elem.name}", name, elem)
 
 
 def map_of(key: Type, elem: Type, name: str = "") -> Type:
-    """Return the type ``map[key]elem``.
-
-    With ``name``, return a named type whose underlying type is ``map[key]elem``.
-    """
+    """Return the type ``map[key]elem``; with ``name``, a named type with this underlying type."""
     return _composite("map", f"map[{key.name}]{elem.name}", name, elem, key)
 
 
@@ -309,8 +308,8 @@ def integer(value: int) -> Value:
 def indirect(value: Value | None) -> tuple[Value | None, bool]:
     """Follow pointers and interfaces; return the final value, and whether this final value is nil.
 
-    A nil pointer or interface on the way is the final value. A pointer to an opaque Python object is not followed. For
-    None, the result is None and False.
+    A nil pointer or interface ends the search, and is the final value. A pointer to an opaque Python object is not
+    followed. For None, the result is (None, False).
     """
     while value is not None and value.type.kind in ("ptr", "interface"):
         if value.raw is None:

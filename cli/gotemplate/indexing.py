@@ -68,8 +68,8 @@ def _check_order(low: int, high: int) -> None:
 def slice_value(item: Value | None, *indexes: Value | None) -> Value:
     """Return ``item[i:j:k]`` for a string, slice or array; raises Fault if ``item`` cannot be sliced in this way.
 
-    ``indexes`` are i, j and k, of which the last ones may be missing. A missing i is 0, a missing j is the length, and
-    a missing k is the capacity. A string takes no k.
+    ``indexes`` are i, j and k; the last ones may be missing. The default of i is 0, of j the length, and of k the
+    capacity. A string takes no k.
     """
     target = unwrap(item)
     if target is None:

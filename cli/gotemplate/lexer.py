@@ -24,9 +24,10 @@ _DECIMAL = "0123456789_"
 class Token(NamedTuple):
     """A token of a template.
 
-    ``kind`` is the keyword or a token class such as "field". ``pos`` is the token's position in characters from the
-    start of the source. ``value`` is the token's source text. For the kind "error", it is the error text. ``line`` is
-    the token's line number and starts at 1.
+    - ``kind``: the keyword, or a token class such as "field"
+    - ``pos``: the token's position in characters from the start of the source
+    - ``value``: the token's source text; for the kind "error", the error text
+    - ``line``: the token's line number, from 1
     """
 
     kind: str

@@ -28,10 +28,9 @@ class Lookahead:
         return self._tokens[self._peeked]
 
     def _push_back(self, *tokens: Token) -> None:
-        """Push back the token that was read last and ``tokens``; the parser then reads these tokens again.
+        """Push back the last token and ``tokens``, so that they are read again in the order of the source.
 
-        ``tokens`` are the tokens that were read directly before the last token, the newest first. At most two are
-        possible.
+        ``tokens`` are up to two tokens that were read directly before the last token, the newest first.
         """
         for index, token in enumerate(tokens, 1):
             self._tokens[index] = token

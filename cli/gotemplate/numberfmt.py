@@ -1,7 +1,7 @@
 """Convert numbers to digits as Go's fmt and strconv do, before padding.
 
-The module handles number bases, shortest decimals and exponents. A Go format verb such as ``%d`` may have flags. The
-module handles only those flags that change digits.
+The module handles number bases, shortest decimals and exponents. Of the flags of a Go format verb such as ``%d``, the
+module handles only those that change digits.
 """
 
 from __future__ import annotations
@@ -93,8 +93,11 @@ def _hexadecimal(value: float, precision: int, verb: str) -> str:
 def format_float(value: float, verb: str, precision: int = -1) -> str:
     """Format ``value`` as strconv.FormatFloat does, but always with a sign.
 
-    The ``verb`` is one of the letters eEfgGbxX. ``precision`` is the number of digits after the point, for g and G the
-    number of all digits. -1 means the shortest form that identifies the value. The verb b ignores ``precision``.
+    The ``verb`` is one of the letters eEfgGbxX. ``precision`` is the number of digits after the point:
+
+    - For g and G, it is the number of all digits.
+    - -1 means the shortest form that identifies the value.
+    - The verb b ignores it.
     """
     if math.isnan(value):
         return "+NaN"

@@ -75,10 +75,11 @@ class Printer:
         self.write(b")")
 
     def _by_method(self, value: Value, verb: str) -> bool:
-        """Print the value by its String or GoString method, and return True; return False if nothing was printed.
+        """Print the value by its String or GoString method; return whether anything was printed.
 
-        GoString is used for ``%#v``, and String for the verbs v, s, x, X and q. Without such a method, nothing is
-        printed. The exception is the verb w, which then prints Go's text for a wrong verb.
+        - ``%#v`` uses GoString; the verbs v, s, x, X and q use String.
+        - The verb w prints Go's text for a wrong verb.
+        - In all other cases, and for a value without the method, nothing is printed.
         """
         if self._erroring:
             return False
@@ -245,7 +246,7 @@ def printable(value: Value | None) -> Value | None:
     - an addressable value, if only the pointer type has a String method: a pointer to the value
     - any other value: the value itself
 
-    The value that a pointer refers to is addressable.
+    Because the value that a pointer refers to is addressable, the third rule applies to it too.
     """
     if value is None:
         return string(b"<no value>")

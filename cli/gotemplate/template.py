@@ -34,10 +34,11 @@ class Template:
     ) -> str:
         """Execute the template with ``data`` as the initial value of ``.``, and return the output.
 
-        A failure raises TemplateExecError, which holds the output up to the failure. ``missing_key_fails`` is Go's
-        option missingkey=error. ``replace`` maps names to functions that replace Docker's functions. ``budget`` limits
-        the steps and the output bytes. Executions that share one budget are limited together. Without ``budget``, this
-        execution has a new budget.
+        - ``missing_key_fails``: Go's option missingkey=error
+        - ``replace``: functions that replace Docker's functions of the same names
+        - ``budget``: limits the steps and the output bytes of all executions that share it; None means a new budget
+
+        A failure raises TemplateExecError, which holds the output up to the failure.
         """
         budget = budget or Budget()
         functions = {**docker_functions(budget), **(replace or {})}

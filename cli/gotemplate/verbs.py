@@ -1,6 +1,6 @@
 """Format a simple value (bool, number or string) for one verb of Go's fmt (such as ``%d``) with its flags.
 
-The module implements padding, precision, signs and quoting. printing.py formats composite values with it.
+The module implements padding, precision, signs and quoting. printing.py formats composite values.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class Flags:
 def _with_point(text: str, verb: str, precision: int) -> str:
     """Return the number ``text`` as Go's flag ``#`` changes it: with a decimal point, also if no digits follow.
 
-    For %g and %x, zeros are added until the number has ``precision`` digits. The precision -1 then means 6.
+    For %g and %x, zeros are added until the number has ``precision`` digits; -1 means 6 digits.
     """
     digits = {"g": precision, "G": precision, "x": precision}.get(verb, 0)
     if verb in "gGx" and digits == -1:

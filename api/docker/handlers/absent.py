@@ -260,6 +260,7 @@ ROUTES = [
     *_refusals(FILES, "GET /containers/{id}/export"),
     *(Route(method, "/containers/{id}/archive", archive) for method in ("GET", "HEAD", "PUT")),
     *_refusals(CGROUPS, "POST /containers/{id}/pause", "POST /containers/{id}/unpause"),
-    # Because dockerd without experimental features answers 501 for a missing container too, the path has no id.
+    # The parameter is not {id}, so that `refused` does not look for the container. dockerd without experimental
+    # features does not look for it either.
     *_refusals(CHECKPOINTS, "GET /containers/{name}/checkpoints", "POST /containers/{name}/checkpoints"),
 ]  # fmt: skip

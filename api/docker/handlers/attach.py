@@ -55,13 +55,12 @@ def attach_websocket(request: Request) -> None:
 def _converse(request: Request, requested: Sequence[str], connect: Callable[[bool], Hijacked], *, framed: bool) -> None:
     """Answer the request, then send the container's logs (flag ``logs``) and copy its streams (flag ``stream``).
 
-    The copying ends with the container, when the client disconnects, or when the client types the detach keys.
-    ``requested`` names the streams that the client asked for: "stdin", "stdout", "stderr". ``connect`` sends the answer
-    and returns the connection; its argument is whether the container has a terminal. With ``framed``, the output of a
-    container without a terminal is sent in frames, which name the stream (stdcopy).
+    The copying ends with the container, when the client disconnects, or when the client types the detach keys. Because
+    clients start the container after the answer, the streams are opened before the answer.
 
-    Because clients start the container after the answer, the streams are opened before the answer. The streams
-    therefore carry the first output of the container.
+    - ``requested``: the streams that the client asked for: "stdin", "stdout", "stderr"
+    - ``connect``: sends the answer and returns the connection; its argument is whether the container has a terminal
+    - ``framed``: whether the output of a container without a terminal is sent in frames (stdcopy)
     """
     engine, keys = request.engine, detach_keys(request.value("detachKeys"))
     document = engine.containers.inspect(request.parameters["id"])
@@ -69,7 +68,7 @@ def _converse(request: Request, requested: Sequence[str], connect: Callable[[boo
     stdin = "stdin" in requested and document["Config"]["OpenStdin"]
     once = document["Config"]["StdinOnce"]
     stays = once and not tty
-    # As in Docker, a client that asks for no stream waits for the container's end only with StdinOnce and no terminal.
+    # As in Docker, a client without streams waits for the container's end only with StdinOnce and without a terminal.
     waits = stdin or "stdout" in requested or "stderr" in requested or (stays and document["State"]["Running"])
     streams = engine.containers.open_streams(container_id, stdin=stdin)
     with closing(streams), connect(tty) as connection:

@@ -66,7 +66,7 @@ def create(request: Request) -> Response:
 def start(request: Request) -> Response:
     """Answer POST /containers/{id}/start; raises ApiError (400) for a body of more than `EMPTY_BODY_BYTES`.
 
-    Old clients sent settings in the body, which Docker refuses too.
+    Old clients sent settings in the body. hawse refuses such settings, as Docker does.
     """
     if "transfer-encoding" in request.headers or int(request.headers.get("content-length", 0)) > EMPTY_BODY_BYTES:
         raise bad_request(NO_BODY)

@@ -66,8 +66,10 @@ def start(request: Request) -> Response | None:
     """Answer POST /exec/{id}/start; the connection then carries the command's streams.
 
     With ``Detach``, the connection carries no streams. An exec instance (a created command) can be started only once.
-    As in Docker, the answer to a second start has an error status with ``Detach``. Without ``Detach``, the client gets
-    the error as output.
+    The error of a second start is, as in Docker:
+
+    - with ``Detach``: an error status in the answer
+    - without ``Detach``: a text in the output
     """
     body = request.json(EXEC_START)
     instance = EXECS.get(request.parameters["id"])
@@ -89,7 +91,7 @@ def start(request: Request) -> Response | None:
         if body.flag("Detach"):
             _start_detached(request, instance)
             return EMPTY
-        # As in Docker, Tty of this request decides about frames, and Tty of the creation about the terminal.
+        # As in Docker, Tty in this request only decides about frames. The creation has decided about the terminal.
         raw = body.flag("Tty")
         with request.hijack(media_type(request.version, tty=raw)) as connection:
             (_run_in_terminal if instance.command.tty else _run_with_pipes)(request, instance, connection, raw=raw)
@@ -111,13 +113,13 @@ def inspect(request: Request) -> Response:
     """Answer GET /exec/{id}/json."""
     instance, pid = _known(request), 0
     if runner := instance.runner():
-        with suppress(EngineError):  # the container may have ended meanwhile
+        with suppress(EngineError):  # the container may have ended
             pid = request.engine.containers.exec_pid(instance.container_id, runner)
     return json_response(instance.document(pid))
 
 
 def _known(request: Request) -> Exec:
-    """Return the exec instance (a created command) whose id the path names; raises ApiError (404) for an unknown id.
+    """Return the exec instance (a created command) with the id in the path; raises ApiError (404) for an unknown id.
 
     As in Docker, an instance that was never started is unknown after the end of the container's run.
     """
@@ -128,7 +130,7 @@ def _known(request: Request) -> Exec:
 
 
 def _run_has_ended(request: Request, instance: Exec) -> bool:
-    """Return whether the container's run in which the exec instance was created has ended."""
+    """Return whether the container's run has ended since the exec instance was created."""
     try:
         document = request.engine.containers.inspect(instance.container_id)
     except NotFound:

@@ -226,9 +226,8 @@ def _to_front(output: int) -> Iterator[BinaryIO]:
     """Yield a pipe as a file; the front, which answers the client, reads at the other end.
 
     ``output`` is the file descriptor of the pipe in this worker. If the front closes the pipe or is killed, the
-    ``with`` block raises `EngineError`. The programs that this worker has started then end too. The kernel sends SIGIO
-    when the front closes the pipe, and also when the front reads from the pipe. The signal handler therefore checks
-    whether the pipe is closed.
+    ``with`` block raises `EngineError`, and the programs that this worker has started end too. The kernel sends SIGIO
+    when the front closes the pipe or reads from it. The signal handler therefore checks whether the pipe is closed.
     """
 
     def look(*_: object) -> None:
@@ -290,10 +289,9 @@ def _pump(request: Request, job: Job, writer: int) -> None:
 
 
 def _with_progress(request: Request, messages: Iterator[Json]) -> None:
-    """Send the messages as lines of JSON. An error before the first message becomes the status of the answer.
+    """Send the messages as lines of JSON; an empty first message sends only the head of the answer.
 
-    An empty first message is not sent, but the client then gets the head of the answer before the second message. A
-    later error is sent as the last message.
+    An error before the first message becomes the status of the answer. A later error is sent as the last message.
     """
     first = next(messages, None)
     with request.open_stream() as stream:

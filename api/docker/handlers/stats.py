@@ -8,7 +8,7 @@ from api.docker.router import Route
 from engine.api import Documents, Engine
 from engine.render.state import STATS_INTERVAL_SECONDS, stats_after
 
-ONE_SHOT = (1, 41)  # from this API version, with ``one-shot`` the answer has no earlier figures, and comes at once
+ONE_SHOT = (1, 41)  # from this API version, ``one-shot`` is known: the answer comes at once, without earlier figures
 
 
 def stats(request: Request) -> Response | None:

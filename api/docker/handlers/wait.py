@@ -14,7 +14,7 @@ from engine.errors import NotFound
 from engine.golang.strconv import quote
 
 CONDITIONAL: Version = (1, 30)
-"""The API version from which on the parameter condition exists. Docker ignores it in requests of earlier versions."""
+"""The first API version with the parameter ``condition``. Docker ignores it in requests of earlier versions."""
 CONDITIONS = ("not-running", "next-exit", "removed")
 LOOK_SECONDS = 1.0
 """Seconds between two checks whether a container still exists, while it has not started."""
@@ -38,8 +38,8 @@ def wait(request: Request) -> None:
         with request.open_stream() as stream:
             stream.write(encode({**failure, "StatusCode": code}))
         return
-    # The present run may end before the wait begins. The wait must then not wait for another run, because after a run
-    # with --rm there is none.
+    # If the container runs, wait only for the present run, even if this run ends before the wait begins: a container
+    # with --rm has no next run.
     wait_for_start = state["Restarting"] or not state["Running"]
     with _Waiting(request, container_id, next_run=wait_for_start) as waiting, request.open_stream() as stream:
         code = waiting.for_end(stream, code)
@@ -51,8 +51,7 @@ def wait(request: Request) -> None:
 class _Waiting:
     """A wait for the end of one container's run. The wait begins when the object is created.
 
-    If the container does not run, the wait ends at once. With ``next_run``, it then ends after the container's next
-    run.
+    For a container that does not run, the wait ends at once, or with ``next_run`` at the end of the next run.
     """
 
     def __init__(self, request: Request, container_id: str, *, next_run: bool) -> None:
@@ -81,7 +80,7 @@ class _Waiting:
             if ended is not None:
                 self._request.change(_settle, self._id)
                 return ended
-            self._end.close()  # the supervisor, the parent of containers, was killed; ask its successor
+            self._end.close()  # the supervisor (the parent of containers) was killed: ask the next supervisor
             self._end = self._containers.watch_end(self._id, next_run=self._next_run)
 
     def for_removal(self, stream: ChunkedStream) -> None:
