@@ -42,9 +42,11 @@ def port(app: App, container: str, private_port: str | None) -> None:
 def mappings_of(ports: PortMap, container_port: str, container: str) -> list[str]:
     """Return the host addresses, with their ports, on which one container port is published.
 
-    ``ports`` maps container ports such as "80/tcp" to their bindings (see `addresses`), or to None if a port is not
-    published. If ``container_port`` names no protocol, the protocol is tcp. Raises StatusError if the container port is
-    invalid or not published. ``container`` is the container's name in the error text.
+    - ``ports``: maps container ports such as "80/tcp" to their bindings (see `addresses`), or to None if not published
+    - ``container_port``: a port such as "80/udp"; without a protocol, the protocol is tcp
+    - ``container``: the container's name in the error text
+
+    Raises StatusError if the container port is invalid or not published.
     """
     number, _, protocol = container_port.partition("/")
     try:

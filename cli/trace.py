@@ -44,8 +44,8 @@ def trace(app: App, origin: str, target: str, dry: bool, format: str) -> int:
 def text(app: App, document: dict[str, Any], origin: str, target: str) -> str:
     """Return the result of a trace as readable text: the path as a tree, the verdict, the culprit and the remedy.
 
-    ``document`` is the result in the form of ``--format json``. Each of the other parts is one line. If there is no
-    culprit (a proven fault or a warning), the lines about the culprit and the remedy are missing.
+    ``document`` is the result in the form of ``--format json``. The culprit is a proven fault or a warning. Verdict,
+    culprit and remedy are one line each; without a culprit, the last two lines are missing.
     """
     from rich.console import Console
     from rich.text import Text

@@ -6,10 +6,10 @@ the engine's database or containers. The engine gives the driver immutable value
 which are the network namespaces of containers. The engine gives the path of each sandbox.
 
 Endpoints are set up in two phases, as in Docker's libnetwork. ``create_endpoint`` checks the endpoint's options, and
-reserves its objects outside the sandbox. ``join`` adds the endpoint's interface to the sandbox, and can be repeated
-with the same values at any time. The calls ``delete_*``, ``leave`` and ``unpublish`` are idempotent, and do not need
-the container's process or network namespace. After an error, such a call does its remaining steps, and then raises the
-first error.
+reserves what the endpoint needs outside the sandbox. ``join`` adds the endpoint's interface to the sandbox, and can be
+repeated with the same values at any time. The calls ``delete_*``, ``leave`` and ``unpublish`` are idempotent, and do
+not need the container's process or network namespace. After an error, such a call does its remaining steps, and then
+raises the first error.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Driver(Protocol, metaclass=_ExaminedOnce):
     """The calls that every driver implements. All calls run in the calling process's network namespace.
 
     A driver's class has an attribute ``facts`` (`DriverFacts`). A class without ``facts`` gets the defaults of
-    `DriverFacts`. If such a class has an attribute ``scope``, this replaces the default scope.
+    `DriverFacts`. The attribute ``scope`` of such a class replaces the default scope.
     """
 
     type: str
@@ -72,7 +72,7 @@ class Driver(Protocol, metaclass=_ExaminedOnce):
         """Remove all kernel objects that `create_network` made; idempotent."""
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Check the endpoint's options, and reserve its objects outside any sandbox; idempotent."""
+        """Check the endpoint's options, and reserve what the endpoint needs outside any sandbox; idempotent."""
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
         """Remove the endpoint's objects outside any sandbox, such as its bridge port; idempotent."""
@@ -121,10 +121,10 @@ class BulkRemover(Protocol, metaclass=_ExaminedOnce):
         """Remove all kernel objects of the networks, as `Driver.delete_network` does for each network; idempotent."""
 
     def retire_networks(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
-        """Stop the networks' traffic, but leave the slow part of their removal to `delete_networks`; idempotent.
+        """Stop the traffic of networks, as the first part of their removal; idempotent.
 
-        Returns the ids of the networks that still have kernel objects. The caller later passes these networks to
-        `delete_networks`, in `NetworkSpec` values that contain only the ids.
+        Returns the ids of the networks that still have kernel objects. Later, the caller passes these networks to
+        `delete_networks` for the slow part of the removal, in `NetworkSpec` values that contain only the ids.
         """
 
 
@@ -324,9 +324,9 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
     ) -> list[Difference]:
         """Return how the network's kernel objects and tables differ from what the network and its ``peers`` require.
 
-        With ``fix``, the driver also repairs the differences. With ``tunnels``, an encrypted network's missing tunnel
-        to a peer's host is also a difference, which ``fix`` cannot repair. `Difference.place` is "namespace", "bridge",
-        "interface", "address", "sysctl", "tunnel", "firewall" or "table".
+        With ``fix``, the driver also repairs the differences. With ``tunnels``, a missing tunnel of an encrypted
+        network to the host of a peer is a difference too; ``fix`` cannot repair this difference. `Difference.place` is
+        "namespace", "bridge", "interface", "address", "sysctl", "tunnel", "firewall" or "table".
         """
 
 

@@ -133,9 +133,11 @@ class BridgeDriver:
     def retire_networks(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
         """Remove the networks' nftables set elements, and take their bridges down; idempotent.
 
-        Returns the ids of the networks whose bridge still exists. A bridge with a generated name still exists, because
-        its deletion takes 10 to 20 ms (rcu_barrier in br_multicast_dev_del, Linux 6.18). A bridge whose name the user
-        chose is deleted immediately, so that the user can use the name again.
+        Returns the ids of the networks that still have a bridge:
+
+        - A bridge with a generated name remains for `delete_networks`, because the deletion takes 10 to 20 ms
+          (rcu_barrier in br_multicast_dev_del, Linux 6.18).
+        - A bridge with a name that the user chose is deleted immediately, so that the user can use the name again.
         """
         parsed = [(network, bridge_options.parse(network)) for network in networks]
         named = [network for network, options in parsed if options.bridge != names.bridge_name(network.id)]
@@ -148,7 +150,7 @@ class BridgeDriver:
         return [network.id for network, _ in rest]
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Check the endpoint's options; raises `BadOption`. Nothing is reserved outside the sandbox."""
+        """Check the endpoint's options; raises `BadOption`. `join` makes the endpoint's kernel objects."""
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
@@ -223,8 +225,8 @@ class BridgeDriver:
         self._replace_ports(network, endpoint, others, [*others, *ports])
         if bridge_loopback.is_needed(network, options, endpoint, ports):
             bridge_loopback.switch_on(options.bridge)
-        # Because the agent's socket at a held port drops packets without an answer, a client that connected too early
-        # sends its SYN again. Without its old entry, this SYN reaches the container.
+        # A client that connected too early sends its SYN again, because the agent's socket at a held port gives no
+        # answer. The old conntrack entry is deleted, so that the new SYN reaches the container.
         conntrack.forget_untranslated(ports)
 
     def unpublish(
@@ -388,7 +390,7 @@ class BridgeDriver:
         return [sysctl.conf(f"ipv{version}", bridge, "forwarding") for version in self._forwarded_versions(network)]
 
     def _forwarded_versions(self, network: NetworkSpec) -> list[int]:
-        """Return the IP versions whose packets the host must forward for the network."""
+        """Return the IP versions (4, 6) that the host must forward for the network."""
         if network.internal or not self.settings.forwarding:
             return []
         return sorted({pool.subnet.version for pool in network.pools})
@@ -428,7 +430,7 @@ class BridgeDriver:
     ) -> None:
         """Replace the firewall's set elements for the ports ``before`` by those for ``after``, in one transaction.
 
-        Both are published ports of the endpoint. Elements that both need are not touched.
+        ``before`` and ``after`` are published ports of the endpoint. Elements that both need are not touched.
         """
         present, required = (dict.fromkeys(self._of_ports(network, endpoint, ports)) for ports in (before, after))
         table.change([e for e in required if e not in present], [e for e in present if e not in required])

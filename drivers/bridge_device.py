@@ -81,8 +81,8 @@ class Bridge:
             sysctl.write_if_present(path, value)
 
     def _sysctls(self, bridge: link.Link | None) -> Mapping[str, str]:
-        # Refuse source-routed packets. Because of route_localnet, such a packet could lead from a container to another
-        # address of the host, and from there to 127.0.0.1. The firewall's chain loopback_guard sees only that address.
+        # Refuse source-routed packets. With route_localnet, such a packet could go from a container to an address of
+        # the host, and from there to 127.0.0.1. The firewall's chain loopback_guard would see only the first address.
         values = {sysctl.conf("ipv4", self.name, "accept_source_route"): "0"}
         if bridge is not None and self._is_ours(bridge):
             values[sysctl.conf("ipv6", self.name, "accept_ra")] = router_advertisements.IGNORED
@@ -159,11 +159,10 @@ class Bridge:
             link.change(self.session, bridge.index, mtu=self.options.mtu or USUAL_MTU)
 
     def restore_mac_and_arp(self) -> None:
-        """Undo another program's changes of the bridge's MAC and of its ARP flag (NOARP); idempotent.
+        """Restore the MAC of a bridge that hawse made, and the ARP flag and the local entry of any bridge; idempotent.
 
-        Also adds the forwarding entry by which the bridge passes frames for its own MAC to the host, if the entry is
-        missing. The MAC is restored only on a bridge that hawse made. If anything was changed, the bridge's unanswered
-        neighbour entries are deleted, and its MAC is announced to the containers.
+        The local entry is the forwarding entry by which the host gets frames for the bridge's own MAC. If anything was
+        changed, the bridge's unanswered neighbour entries are deleted, and its MAC is announced to the containers.
         """
         bridge = link.find(self.session, self.name)
         if bridge is None:

@@ -100,8 +100,9 @@ class Port:
     def guard(self) -> None:
         """Make the firewall drop packets that the container must not send; idempotent.
 
-        With the spoof guard, these are packets with a forged MAC or source address. Without it, these are router
-        advertisements, if the host accepts them on the bridge.
+        - With the spoof guard: packets with a forged MAC or source address, router advertisements and redirects.
+        - Without the spoof guard: router advertisements and redirects, if the host accepts router advertisements on the
+          bridge.
         """
         if self.options.spoof_guard:
             spoof_guard.guard(self.name, self.endpoint)
@@ -138,7 +139,7 @@ def attach_all(opened: Session, endpoints: Iterable[EndpointSpec], options: Brid
 
 
 def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
-    """Return (port name, endpoint) for each existing bridge port whose network uses the spoof guard.
+    """Return (port name, endpoint) for each existing bridge port of a network with the spoof guard.
 
     The spoof guard drops packets with a forged MAC or source address. ``networks`` has each network with its endpoints.
     """
@@ -146,10 +147,10 @@ def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
 
 
 def muted(networks: Members) -> list[str]:
-    """Return the names of the bridge ports whose router advertisements the firewall must drop.
+    """Return the names of the bridge ports that are muted: the firewall drops router advertisements and redirects.
 
-    Such a port has no spoof guard (which drops forged packets), and the host accepts router advertisements on its
-    bridge.
+    These are the ports without the spoof guard (which drops such packets too), on bridges where the host accepts router
+    advertisements.
     """
     unguarded = ((o.bridge, endpoints) for o, endpoints in _parsed(networks) if endpoints and not o.spoof_guard)
     accepting = (endpoints for bridge, endpoints in unguarded if router_advertisements.are_accepted(bridge))
@@ -161,7 +162,7 @@ def _parsed(networks: Members) -> list[tuple[BridgeOptions, Sequence[EndpointSpe
 
 
 def _existing(requested: Iterable[EndpointSpec]) -> list[tuple[str, EndpointSpec]]:
-    """Return (port name, endpoint) for each requested endpoint whose bridge port exists."""
+    """Return (port name, endpoint) for each requested endpoint that has a bridge port."""
     endpoints = list(requested)
     if not endpoints:
         return []

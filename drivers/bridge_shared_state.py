@@ -86,10 +86,9 @@ def _ports(networks: Members) -> spoof_guard.Held:
 
 
 def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
-    """Yield, for each network, its bridge and whether published ports on this bridge need route_localnet.
+    """Yield (bridge, need) for each network: whether the network's published ports need route_localnet on the bridge.
 
-    The second item is True or False. It is None if only endpoints that other commands are now creating or removing need
-    route_localnet.
+    The need is None if it is unknown: the only endpoints with such ports are being created or removed by commands.
     """
     unsettled = dict(_needing(desired.unsettled))
     for bridge, needed in _needing(desired.networks):

@@ -76,11 +76,11 @@ def list_images(app: App, flags: Mapping[str, Any]) -> None:
 
 
 def template(format: str, *, quiet: bool, digests: bool) -> str:
-    """Return the Go template with which the list of images is printed.
+    """Return the Go template that prints the list of images.
 
     An empty ``--format``, "table" and "raw" select Docker's templates. With ``quiet``, these templates show only the
-    ids. Otherwise, ``digests`` adds a column to the table. Any other ``--format`` is returned unchanged: a template, or
-    "json".
+    ids. Without ``quiet``, ``digests`` adds a column to the table. Any other ``--format`` is returned unchanged: a
+    template, or "json".
     """
     if format == "raw":
         return "image_id: {{.ID}}" if quiet else RAW

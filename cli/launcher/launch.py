@@ -8,9 +8,9 @@ longer than the exchange with the server.
 The launcher is this process. The protocol between launcher and server consists of these messages:
 
 - A child process of the server receives the connection. The child sends WELCOME with its own pidfd (a file descriptor
-  for a process), to which the launcher sends signals.
-- The launcher then sends the request with its file descriptors. The launcher does not send them before WELCOME, because
-  they would stay in the socket's queue if the server hangs.
+  for a process), so that the launcher can send signals to the child.
+- The launcher then sends the request with file descriptors. If the launcher sent them before WELCOME, they would stay
+  in the socket's queue of a server that hangs.
 - The child sends READY, and the launcher sends GO. The child runs the command only after GO.
 - Before GO, the launcher may run the command itself, because the child waits for GO. After GO, the launcher never runs
   the command.
@@ -204,9 +204,10 @@ def await_answer(server: _socket.socket) -> None:
 
 
 def send_request(server: _socket.socket, streams: list[int]) -> None:
-    """Send the request to the warm server; ``streams`` lists those of the file descriptors 0, 1 and 2 that are open.
+    """Send the request to the warm server; ``streams`` lists the open standard file descriptors (0, 1, 2).
 
-    The request has these file descriptors, and those of the current directory, the root directory and the namespaces.
+    The request carries the descriptors in ``streams``, and descriptors of the current directory, the root directory and
+    the namespaces.
     """
     opened: list[int] = []
     try:
@@ -224,7 +225,7 @@ def send_request(server: _socket.socket, streams: list[int]) -> None:
 def request_of_this_process(streams: list[int]) -> bytes:
     """Return the bytes of the request for the command of this process.
 
-    ``streams`` lists those of the file descriptors 0, 1 and 2 that are open.
+    ``streams`` lists the open standard file descriptors (0, 1, 2).
     """
     umask = posix.umask(0o077)
     posix.umask(umask)
@@ -240,8 +241,9 @@ def encoded(
 ) -> bytes:  # fmt: skip
     """Return the bytes of a request to the warm server.
 
-    - ``identity``: the facts that must be the same for the launcher and the server (result of the function `identity`).
-    - ``streams``: those of the file descriptors 0, 1 and 2 that are open.
+    - ``identity``: the result of the function `identity`.
+    - ``umask``: the launcher's file mode creation mask.
+    - ``streams``: the open standard file descriptors (0, 1, 2).
     - ``ignored``: the numbers of the signals that the launcher ignores.
     - ``arguments``: the command's arguments, without the name of the program.
     - ``variables``: the environment variables as ``NAME=value``.
@@ -298,10 +300,12 @@ def receive_pidfd(server: _socket.socket) -> int:
 def relay_until_exit(server: _socket.socket, process: int, mask: "set[int]") -> None:
     """Wait until the command in the warm server ends, and exit with the command's exit code or signal.
 
-    ``process`` is the pidfd of the command. ``mask`` has the signals that were blocked before the caller blocked the
-    signals to forward; this function restores the mask. Until the end, signals to this process are forwarded to the
-    command. When the command is stopped, this process stops too. When this process is continued, it continues the
-    command. If the connection ends without a result, prints `LOST_TEXT` and exits with the code `LOST`.
+    ``process`` is the pidfd of the command. ``mask`` is the earlier signal mask of this process: the caller has blocked
+    more signals, and this function restores the mask. While the command runs:
+
+    - Signals to this process are forwarded to the command.
+    - When the command is stopped, this process stops too. When this process is continued, it continues the command.
+    - If the connection ends without a result, this process prints `LOST_TEXT` and exits with the code `LOST`.
     """
 
     def forward(number: int, _frame: object) -> None:
@@ -401,8 +405,8 @@ def start_server() -> None:
 def become_server() -> None:
     """Replace this process by the warm server.
 
-    The server does not keep this process's file descriptors and current directory. Of the environment variables, the
-    server keeps only PATH and those whose names start with HAWSE_.
+    The server keeps neither the file descriptors nor the current directory of this process. It keeps only the
+    environment variables PATH and HAWSE_*.
     """
     kept = {name: value for name, value in posix.environ.items() if name == b"PATH" or name.startswith(b"HAWSE_")}
     if kept.get(b"HAWSE_RUN", b"/")[:1] not in (b"", b"/"):

@@ -62,9 +62,8 @@ def hangs(checks: list[Activity]) -> bool:
     """Return whether a silent warm server hangs, judged by its state and processor time at several checks.
 
     ``checks`` has the server's state and processor time at each check, the latest check last. A server hangs if it has
-    not accepted the connection, and either slept all the time or used at least `SPIN_TICKS` of processor time. A sleep
-    that waits for a disk does not count. On an overloaded machine, a working server is ready to run but gets little
-    processor time. Such a server does not count as hanging.
+    not accepted the connection, and either slept all the time or used at least `SPIN_TICKS` of processor time. A server
+    that waits for a disk does not hang. Nor does a server that is ready to run, but gets little processor time.
     """
     used = checks[-1][1] - checks[0][1]
     is_idle = used == 0 and {state for state, _ in checks} == {b"S"}

@@ -29,7 +29,7 @@ def ipam_configs(
     - two subnets overlap
     - a range, a gateway or an auxiliary address is malformed, or is in no subnet
     - a subnet has two ranges or two gateways
-    - a subnet is malformed; not detected here if it is the only subnet and there are no other values
+    - a subnet is malformed (the engine checks a single subnet without other values)
     """
     if len(subnets) < max(len(ranges), len(gateways)):
         raise StatusError("every ip-range or gateway must have a corresponding subnet")

@@ -44,7 +44,7 @@ def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, quiet: bool) -
 
 
 def template(format: str, *, quiet: bool) -> str:
-    """Return the Go template with which the list of nodes is printed.
+    """Return the Go template that prints the list of nodes.
 
     An empty ``--format``, "table" and "raw" select Docker's templates. With ``quiet``, these templates show only the
     ids. Any other ``--format`` is returned unchanged: a template, or "json".

@@ -56,8 +56,8 @@ def pairs_to_map(pairs: Iterable[str]) -> dict[str, str]:
 def with_files(files: Iterable[str], pairs: Iterable[str], environ: Mapping[str, str] = _NOTHING) -> list[str]:
     """Return the ``name=value`` pairs of the files, followed by the pairs of the command line.
 
-    If a name is in both, the pair of the command line counts, because it comes last. A name without ``=`` in a file
-    gets its value from ``environ``. Raises ValueError if a file cannot be read or parsed.
+    If a name is in a file and on the command line, the command line's pair counts, because it comes last. A name
+    without ``=`` in a file gets its value from ``environ``. Raises ValueError if a file cannot be read or parsed.
     """
     return [*(pair for file in files for pair in read_pairs(file, environ)), *pairs]
 

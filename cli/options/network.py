@@ -107,11 +107,13 @@ def network_mode(networks: Sequence[NetworkOption]) -> str:
 def endpoint_settings(networks: Sequence[NetworkOption], flags: NetworkOption) -> dict[str, EndpointSettings]:
     """Return the value for NetworkingConfig.EndpointsConfig: each network's settings, by the network's name or id.
 
-    ``networks`` has one item for each ``--network``. Without items, the result has the key "default". ``flags`` holds
-    the values of ``--ip`` and similar flags. These values apply to the first network only. If there is only one network
-    and it has no settings, the result is empty. Raises ValueError if a setting is invalid or does not fit its network,
-    or in these cases:
+    ``networks`` has one item for each ``--network``. ``flags`` holds the values of ``--ip`` and similar flags, which
+    apply to the first network only. Without networks, the result has the key "default". For a single network without
+    settings or flags, the result is empty.
 
+    Raises ValueError in these cases:
+
+    - a setting is invalid or does not fit its network
     - a setting of the first network is in ``flags`` too
     - a network is given several times
     - some networks are user-defined, and others are not, such as host

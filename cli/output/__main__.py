@@ -16,7 +16,7 @@ from cli.output.inspection import KINDS, Inspector
 def main(argv: list[str]) -> int:
     """Render the document on standard input; return the exit code.
 
-    ``argv`` has two items: the kind of object, such as "network", and the template. Otherwise, return 2.
+    ``argv`` has two items: the kind of object, such as "network", and the template. For any other ``argv``, return 2.
     """
     if len(argv) != 2 or argv[0] not in KINDS:
         sys.stderr.write(f"usage: python -m cli.output {{{','.join(KINDS)}}} TEMPLATE < DOCUMENT\n")

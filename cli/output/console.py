@@ -61,8 +61,8 @@ def show(app: App, renderable: RenderableType) -> None:
 def _width(app: App) -> int:
     """Return the width of the output in columns.
 
-    On a terminal, it is the terminal's width, or `UNKNOWN` if this is unknown, but at least `NARROWEST`. For a pipe, it
-    is `UNLIMITED`.
+    - A terminal: the terminal's width, but at least `NARROWEST`; `UNKNOWN` if the terminal reports no width.
+    - A pipe: `UNLIMITED`.
     """
     return max(NARROWEST, app.columns or UNKNOWN) if app.on_terminal else UNLIMITED
 

@@ -90,10 +90,12 @@ class TemplateWriter:
 def inspect_all(app: App, references: Iterable[str], template: str, kinds: Iterable[str], fetch: Fetch) -> None:
     """Print the documents of the objects with the names or ids in ``references``.
 
-    ``template`` is the value of ``--format``. ``fetch`` gets a name or an id, and returns the object's kind and
-    document. ``kinds`` has the kinds of objects that ``fetch`` may return. An invalid template raises StatusError, and
-    nothing is printed. If objects cannot be fetched or rendered, all other documents are printed. After that, one
-    StatusError with all errors is raised.
+    - ``template``: the value of ``--format``
+    - ``kinds``: the kinds of objects that ``fetch`` may return
+    - ``fetch``: gets a name or an id, and returns the object's kind and document
+
+    An invalid template raises StatusError, and nothing is printed. If objects cannot be fetched or rendered, all other
+    documents are printed. After that, one StatusError with all errors is raised.
     """
     rendered = template not in INDENTS
     writer: Writer = TemplateWriter(template, kinds) if rendered else JsonWriter(INDENTS[template])

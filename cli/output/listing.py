@@ -27,9 +27,12 @@ def write_listing(
 ) -> None:
     """Print all rows of a list command in the given format.
 
-    ``template`` is the value of ``--format``, and ``header`` maps each field to the title of its column. ``elided`` has
-    the titles of the columns that may be omitted if the table is wider than the terminal (see `may_be_narrowed`).
-    Raises StatusError if the template is invalid, or fails for a row. Then nothing is printed.
+    - ``template``: the value of ``--format``
+    - ``header``: maps each field to the title of its column
+    - ``elided``: the titles of the columns that may be omitted if the table is wider than the terminal
+      (see `may_be_narrowed`)
+
+    If the template is invalid or fails for a row, nothing is printed, and StatusError is raised.
     """
     try:
         listing = ListFormat(template)
@@ -74,7 +77,7 @@ def write_columns(
 def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> Sequence[str]:
     """Return the titles of the columns that may be omitted: ``titles`` for the default table, otherwise ().
 
-    The default table is that of the command without ``--format`` (or with "table") and without ``--no-trunc``.
+    A command prints its default table without ``--no-trunc``, if ``--format`` is missing or is "table".
     """
     return titles if format in ("", "table") and not no_trunc else ()
 
@@ -82,9 +85,8 @@ def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> 
 def may_be_narrowed(app: App, elided: Sequence[str]) -> bool:
     """Return whether a table that is wider than the terminal may be narrowed: columns are cut, and some are omitted.
 
-    This is so only for the command's default table, and only if stdout is a terminal that may have colour
-    (`App.color`). ``elided`` has the titles of the columns that may be omitted, as `omittable` returns them: empty if
-    the table is not the default table, for example with ``--no-trunc``. This function does not compare widths.
+    Only the command's default table may be narrowed, and only on a terminal with colour (`App.color`). ``elided`` is
+    the result of `omittable`, which is empty for any other table. This function does not compare widths.
     """
     return bool(elided) and app.color
 

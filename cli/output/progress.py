@@ -27,10 +27,11 @@ SHOW_CURSOR, HIDE_CURSOR = b"\x1b[?25h", b"\x1b[?25l"
 
 
 class Progress:
-    """The progress line of one command, which a child process draws on a terminal.
+    """The progress line of one command; a child process draws the line on a terminal.
 
-    ``terminal`` is the terminal's file descriptor, and ``text`` is the text of the line. ``total`` is the size of the
-    whole work in bytes, or 0 if it is unknown.
+    - ``terminal``: the terminal's file descriptor
+    - ``text``: the text of the line
+    - ``total``: the size of the whole work in bytes, or 0 if the size is unknown
     """
 
     def __init__(self, terminal: int, text: str, total: int = 0) -> None:
@@ -48,7 +49,7 @@ class Progress:
         """
         self._send(PAUSE)
         with suppress(OSError):
-            os.kill(self._child, signal.SIGCONT)  # ctrl-Z stops both, but another program may continue only the command
+            os.kill(self._child, signal.SIGCONT)  # after ctrl-Z, another program may have continued only the command
             while self._connection.recv(MESSAGE_BYTES) not in (PAUSED, b""):
                 pass
 
@@ -132,7 +133,7 @@ class _Line:
             self._stop = None
 
     def suspend(self) -> None:
-        """Stop this process until SIGCONT arrives, because ctrl-Z has stopped the command; show the cursor meanwhile.
+        """Show the cursor, and stop this process until SIGCONT arrives, because ctrl-Z has stopped the command.
 
         The line is not removed, because the shell may already have printed its prompt.
         """
@@ -158,8 +159,7 @@ class _Line:
 def _become_child(connection: socket.socket, terminal: int, text: str, total: int) -> NoReturn:
     """Run the child process: draw the progress line on ``terminal`` (a file descriptor), then exit; never returns.
 
-    ``connection`` is the connection to the command. The child process exits when the command closes it or dies.
-    ``text`` and ``total`` are those of `Progress`.
+    The child process exits when the command dies or closes ``connection``. `Progress` explains ``text`` and ``total``.
     """
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTOU):

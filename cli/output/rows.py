@@ -24,10 +24,11 @@ JSON = "{{json .}}"
 class FormatContext:
     """One row of a list, with the values that the methods of the row return to a template.
 
-    ``type_name`` is the Go type that error messages show (``*network.networkContext``). ``fields`` maps each field to
-    its value, or to a function that returns the value. ``lookups`` maps each method that has an argument, such as
-    Label, to a function. ``newer`` names fields that Docker 26.1.5 does not have: templates may use these fields, but
-    JSON does not contain them. ``protect`` is a function that is applied to every value before it is shown.
+    - ``type_name``: the Go type that error messages show (``*network.networkContext``)
+    - ``fields``: maps each field to its value, or to a function that returns the value
+    - ``lookups``: maps each method that has an argument, such as Label, to a function
+    - ``newer``: fields that Docker 26.1.5 does not have; templates may use them, but JSON does not contain them
+    - ``protect``: a function that is applied to every value before the value is shown
     """
 
     def __init__(
@@ -132,8 +133,8 @@ class ListFormat:
     def header(self, names: Mapping[str, str]) -> str:
         """Return the header line of a table; ``names`` maps fields to their column titles.
 
-        Template functions do not change the titles, except for padding. If the template fails, the header line ends at
-        the position of the failure, and no error is raised.
+        Of Docker's template functions, only ``pad`` changes a title. If the template fails, the header line ends at the
+        position of the failure, and no error is raised.
         """
         headers = Value(_HEADERS, {encode(name): encode(title) for name, title in names.items()})
         try:

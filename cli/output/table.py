@@ -37,8 +37,8 @@ def align(lines: Sequence[str], measure: Measure = width_of, minimum: int = MINI
 def align_columns(columns: Columns, measure: Measure = width_of) -> list[str]:
     """Return the aligned lines of a table; ``columns`` must contain at least one column.
 
-    Each column is a sequence of cells, the first of which is in the first line. ``measure`` returns the width of a text
-    in terminal columns. The result is the same as that of `align` for lines with tabs between the cells.
+    Each column is a sequence of cells, the first line's cell first. ``measure`` returns the width of a text in terminal
+    columns. For lines with tabs between these cells, `align` gives the same result.
     """
     text = "".join(map("".join, columns))
     if text.isascii() and "\t" not in text and "\n" not in text:

@@ -63,9 +63,11 @@ def coloured(state: str, shown: str = "") -> str:
 def _least(title: str, width: int, elided: Sequence[str]) -> int:
     """Return the least width, in terminal columns, with which a column is useful.
 
-    ``title`` is the column's title, and ``width`` the width of its widest cell. If the least widths of all columns do
-    not fit into the terminal, columns are omitted. ``elided`` has the titles of the columns that may be omitted. A
-    column with ids is only useful with its full width.
+    - ``title``: the column's title
+    - ``width``: the width of the column's widest cell
+    - ``elided``: the titles of the columns that may be omitted
+
+    A column with ids is only useful with its full width.
     """
     if title.split()[-1:] == ["ID"]:
         return width
@@ -121,8 +123,9 @@ def _ordered(ports: str) -> str:
 def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[int]:
     """Return the width of each column, cut so that the table is at most ``room`` terminal columns wide.
 
-    The first row has the titles. Columns with ids are never cut, so a table with long ids may remain too wide. The
-    columns whose titles are in ``elided`` are cut first, then other columns, and columns with states last.
+    The first row has the titles, and ``elided`` has some of these titles. The columns in ``elided`` are cut first, then
+    the other columns, and columns with states last. Columns with ids are never cut, so a table with long ids may remain
+    too wide.
     """
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     least = [_least(title, width, elided) for title, width in zip(rows[0], widths, strict=True)]

@@ -78,10 +78,12 @@ def command(
     """Return a decorator that makes a command from a function.
 
     Use the decorator as ``@command("create [OPTIONS] NETWORK", "Create a network", exactly(1))``. The decorator stands
-    above the decorators ``@flag`` and ``@click.argument``, which name the function's parameters. ``short`` is the
-    description in the help. ``aliases`` is the text of the Aliases section in the help. With ``interspersed=False``,
-    all words after the first argument are arguments, even if they look like flags. With ``hidden``, help and completion
-    omit the command, unless ``beyond_docker`` is true too (see `Command`).
+    above the decorators ``@flag`` and ``@click.argument``, which name the function's parameters.
+
+    - ``short``: the description in the help.
+    - ``aliases``: the text of the Aliases section in the help.
+    - ``interspersed``: if False, all words after the first argument are arguments, even if they look like flags.
+    - ``hidden``: help and completion omit the command, unless ``beyond_docker`` is true too (see `Command`).
     """
     return click.command(
         use.split(maxsplit=1)[0], cls=Command, use=use, help=short, short_help=short, arity=arity, aliases=aliases,

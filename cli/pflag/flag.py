@@ -22,7 +22,7 @@ class Flag(click.Option):
     - ``deprecated_text`` ends the warning that is printed when the flag is used.
     - ``short_deprecated`` ends the warning for the flag's short name. Example: "please use --help".
     - ``effect`` is "ignored" or "refused" for a flag that is not implemented; help on a terminal shows it.
-    - ``everywhere`` is for a flag of ``hawse`` itself, which is then also accepted after a command's or group's name.
+    - ``everywhere``: a flag of ``hawse`` itself is also accepted after the name of a command or group.
     """
 
     def __init__(

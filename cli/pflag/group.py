@@ -63,8 +63,11 @@ class Group(click.Group):
         """Find the command that the first argument names; return its name, the command and the remaining arguments.
 
         ``args`` begins after the group's flags. The first argument may be an alias; the returned name is the command's
-        own name. Raises StatusError if no command has this name or alias. In this case, ``--help`` among ``args``
-        prints the group's help and exits with 0 instead, except for a command that Docker has but hawse lacks.
+        own name. If no command has this name or alias:
+
+        - A command that Docker has but hawse lacks: raises StatusError.
+        - ``--help`` among ``args``: prints the group's help and exits with 0.
+        - Any other case: raises StatusError.
         """
         command = self.get_command(ctx, args[0])
         if command is None and not ctx.resilient_parsing:
@@ -95,7 +98,7 @@ class Group(click.Group):
         return ""
 
     def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
-        """Return the error for a command line whose first argument names no command; its text is the group's help."""
+        """Return the error for an unknown command; the error's text is the group's help."""
         return StatusError("\n" + self.get_help(ctx).strip("\n"))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -122,8 +125,7 @@ class Group(click.Group):
     def check(self, ctx: click.Context) -> None:
         """Check whether a global flag of ``hawse`` forbids the command; raises StatusError.
 
-        ``ctx`` is the context of the command, whose flags are already parsed. This class allows all commands; a
-        subclass may forbid some.
+        ``ctx`` is the command's context, with parsed flags. This class allows all commands; a subclass may forbid some.
         """
 
     def notes(self, line: str) -> str:

@@ -44,9 +44,10 @@ def leaf_help(
 ) -> str:
     """Return the help text of one command, without a newline at the end.
 
-    ``use`` is the usage line without "Usage:". ``aliases`` is the text below "Aliases:"; "" omits this section.
-    ``notes`` come after the options. With ``complete``, the options include the flags that only hawse has, and flags
-    without effect are marked.
+    - ``use``: the usage line without "Usage:"
+    - ``aliases``: the text below "Aliases:"; "" omits this section
+    - ``notes``: the text after the options
+    - ``complete``: also list the flags that only hawse has, and mark flags without effect
     """
     parts = [f"\nUsage:  {use}", description.strip()]
     if aliases:

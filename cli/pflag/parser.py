@@ -29,9 +29,11 @@ class FlagError(Exception):
 class FlagSet:
     """The flags of one command while its command line is parsed.
 
-    ``values`` holds the value of each flag, and ``changed`` names the flags that the command line has. Each call of
-    `parse` adds to both. ``notice`` is called with one line of text for each deprecated flag, as soon as that flag is
-    parsed.
+    - ``values``: the value of each flag
+    - ``changed``: the names of the flags that the command line has
+    - ``notice``: called with one line of text for each deprecated flag, as soon as the flag is parsed
+
+    Each call of `parse` adds to ``values`` and ``changed``.
     """
 
     def __init__(self, flags: Iterable[Flag], notice: Callable[[str], None]) -> None:
@@ -73,8 +75,8 @@ class FlagSet:
     def read_long(self, text: str, rest: deque[str]) -> None:
         """Parse one word of the form ``--flag`` or ``--flag=value``; raises FlagError.
 
-        ``rest`` has the words after it. If the flag needs a value and the word has none, the next word is removed from
-        ``rest`` and is the value.
+        ``rest`` has the words after this word. If the flag needs a value and the word has none, the first word of
+        ``rest`` is removed and is the value.
         """
         name, equals, value = text.partition("=")
         if text[2:3] in ("-", "="):

@@ -15,7 +15,7 @@ from cli.pflag.usage import offered
 from cli.pflag.values import BOOL
 from engine.validate.nearest import nearest
 
-HELP_REQUESTED = "cli.help"  # key in click's ctx.meta, which a group and its commands share; True: the user gave --help
+HELP_REQUESTED = "cli.help"  # key in click's ctx.meta, which a group and its commands share; True after --help
 
 
 def flags_of(node: click.Command) -> list[Flag]:
@@ -31,8 +31,8 @@ def changed(ctx: click.Context, key: str) -> bool:
 def help_flag(flags: Iterable[Flag]) -> Flag:
     """Return the flag ``--help`` for a command with the flags ``flags``.
 
-    If none of ``flags`` has the short name ``-h``, ``-h`` also means ``--help``, but with a warning. The help text then
-    does not show ``--help``.
+    If no other flag has the short name ``-h``, ``-h`` also means ``--help``, but with a warning. In this case, the help
+    text does not show ``--help``.
     """
     if any(f.short == "-h" for f in flags):
         return Flag(["--help"], kind=BOOL, usage="Print usage", expose_value=False)

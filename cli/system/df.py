@@ -84,10 +84,12 @@ def size_of(documents: Sequence[Document], key: str) -> int:
 
 
 def total(kind: str, type_: str, count: int, active: int, size: int, reclaimable: int) -> FormatContext:
-    """Return the row of one kind of object in the summary. Sizes are in bytes.
+    """Return the row of one kind of object in the summary.
 
-    ``kind`` is the row's title, and ``active`` the number of objects in use. ``type_`` is the part of the row's Go type
-    that names the kind: "Images" stands for ``*formatter.diskUsageImagesContext``.
+    - ``kind``: the row's title
+    - ``type_``: the kind in the row's Go type; "Images" stands for ``*formatter.diskUsageImagesContext``
+    - ``count`` and ``active``: the number of all objects, and of the objects in use
+    - ``size`` and ``reclaimable``: in bytes
     """
     share = f" ({reclaimable * 100 // size}%)" if size and type_ in ("Images", "Containers") else ""
     return FormatContext(

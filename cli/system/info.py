@@ -96,7 +96,7 @@ def served() -> str:
 def swarm(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of ``info`` about the cluster.
 
-    ``document`` is the part "Swarm" of the server part. If it is empty, the host counts as a host without a cluster.
+    ``document`` is the part "Swarm" of the server part; an empty ``document`` means a host without a cluster.
     """
     state = document.get("LocalNodeState", "inactive")
     yield f" Swarm: {state}"

@@ -52,7 +52,7 @@ def version_line(*, readable: bool) -> str:
 def client_document() -> Json:
     """Return the ``Client`` part of the version document.
 
-    The version is that of the Docker release whose behaviour hawse copies. hawse's own version is in ``Platform``.
+    The version is the Docker release that hawse copies. hawse's own version is in ``Platform``.
     """
     return {
         "Platform": {"Name": f"hawse {version_text()}"},

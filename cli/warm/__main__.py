@@ -1,7 +1,7 @@
 """``python -m cli.warm``: run the warm server of the directory HAWSE_RUN in the foreground.
 
 The server exits immediately if the directory already has a running server. Every HAWSE_WARM_IDLE seconds (default 600),
-the server checks whether a command has come since the last check. If none has come and none is running, it exits.
+the server checks whether it is idle. It exits if no command has come since the last check, and no command is running.
 """
 
 from __future__ import annotations

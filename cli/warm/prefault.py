@@ -76,9 +76,9 @@ def run_silently(command: tuple[str, ...]) -> None:
 def warm_up(until: Callable[[], bool] = lambda: False) -> None:
     """Rehearse: run some commands without effect, and open libraries; stop early when ``until`` returns True.
 
-    A real command is then faster, because its code and data are already in memory. ``until`` returns
-    True when a launcher has connected, because the launcher must not wait. Errors in a rehearsal are ignored, because
-    the launcher's command will report these errors.
+    A real command is then faster, because its code and data are already in memory. ``until`` returns True when a
+    launcher has connected, because the launcher must not wait. Errors in a rehearsal are ignored, because the
+    launcher's command will report these errors.
     """
     with scratch_environment():
         for command in COMMANDS:

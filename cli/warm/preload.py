@@ -35,8 +35,7 @@ CACHE = "__pycache__"
 def import_all() -> None:
     """Import the modules that most commands need, so that the warm server's children inherit them.
 
-    These are hawse's modules without those in `RESIDENT`, and the libraries in `LATE`. Few commands use the modules in
-    `RESIDENT`.
+    These are hawse's modules except those in `RESIDENT`, which few commands use, and the libraries in `LATE`.
     """
     for name in [*our_modules(), *LATE]:
         with suppress(ImportError):  # ignore a missing library: a command that needs the library will report the error

@@ -20,9 +20,11 @@ MOST_GROUPS = 256
 def apply_process_attributes(launcher: int, connection: socket.socket, group: int) -> None:
     """Give this process the groups, limits and scheduling of a launcher, the process that the user started.
 
-    Also copied are the priority and the OOM score adjustment. ``launcher`` is the launcher's pid, and ``group`` is the
-    launcher's effective group id. The supplementary groups are read from ``connection``, the connection to the
-    launcher. Raises OSError.
+    The priority and the OOM score adjustment are copied too. Raises OSError.
+
+    - ``launcher``: the launcher's pid
+    - ``connection``: the connection to the launcher, which gives the supplementary groups
+    - ``group``: the launcher's effective group id
     """
     _take_groups(connection, group)
     attributes.take_limits(launcher)

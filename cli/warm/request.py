@@ -34,8 +34,8 @@ class WarmRequest(Struct, frozen=True):
     umask: int
     arguments: list[str]
     environment: dict[bytes, bytes]
-    ignored: list[int]  # numbers of the signals that the launcher ignores
-    streams: dict[int, int]  # stream number 0, 1 or 2 -> file descriptor in this process; closed streams are missing
+    ignored: list[int]
+    streams: dict[int, int]
     directory: int
     root: int
     mounts: int

@@ -111,12 +111,12 @@ class WarmServer:
         worker.wait_for_client(channel, self._identity)
 
     def _hung_up(self, pid: int, events: int) -> None:
-        """Kill the child whose launcher has closed the connection, and fork the next idle child.
+        """Kill a child after its launcher has closed the connection, and fork the next idle child.
 
         ``pid`` is the child's process id. ``events`` are the epoll events of the connection. The child is killed
-        because a command must end when its launcher ends, as it does without the warm server. A launcher that has its
-        result also closes the connection. The child is then exiting, and the kill does no harm. The next idle child is
-        forked immediately, without waiting for the exit of the killed child.
+        because a command must end when its launcher ends, as without the warm server. A launcher also closes the
+        connection when it has the result. In this case, the child is exiting, and the kill does no harm. The next idle
+        child is forked before the killed child has ended.
         """
         if pid in self._children and events & (select.EPOLLHUP | select.EPOLLRDHUP):
             self._loop.forget(self._children[pid].fileno())
@@ -163,10 +163,9 @@ class WarmServer:
 def take_group_along(pid: int, status: int) -> None:
     """Stop or continue the process group of a child that has been stopped or continued.
 
-    ``pid`` is the child's process id, and ``status`` its wait status. Without the warm server, ctrl-Z stops all
-    processes of the command, because the kernel sends the signal to the terminal's process group. The group of a child
-    is not the terminal's, and only the child gets the launcher's signals. One of the other processes draws the progress
-    line. It must not draw after the launcher has stopped, because the shell then prints its prompt.
+    ``pid`` is the child's process id, and ``status`` its wait status. Without the warm server, the kernel sends the
+    signal of ctrl-Z to all processes of the command. With the warm server, only the child gets the signal, from the
+    launcher. The process that draws the progress line must stop too, because the shell prints its prompt.
     """
     number = signal.SIGTSTP if os.WIFSTOPPED(status) else signal.SIGCONT if os.WIFCONTINUED(status) else 0
     if number:

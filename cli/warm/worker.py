@@ -106,9 +106,12 @@ def negotiate(connection: socket.socket, own_identity: peer.Identity) -> list[st
     """Take over the launcher's context and wait for the message GO; return the arguments of the command.
 
     The launcher is the process that the user started. Its context is its streams, directories and namespaces.
-    ``own_identity`` has the values that determine this process's rights, such as capabilities and namespaces. A
-    launcher with other values gets a refusal, and so does an invalid request. The result is None after a refusal, or if
-    another message than GO comes.
+    ``own_identity`` has the values that determine this process's rights, such as capabilities and namespaces. The
+    result is None in two cases:
+
+    - The launcher's identity has other values, the request is invalid, or the context cannot be taken over. The
+      launcher gets the message REFUSED.
+    - The launcher sends another message than GO, or closes the connection.
     """
     try:
         with peer.process(connection) as launcher:
@@ -156,8 +159,8 @@ def adopt_caller_context(request: WarmRequest) -> None:
 def take_root(root: int) -> None:
     """Change to the launcher's root directory, because entering a mount namespace has reset the root directory.
 
-    ``root`` is a file descriptor of this directory. Raises PermissionError if this process may not change its root
-    directory, unless it already has this root directory.
+    ``root`` is a file descriptor of this directory. Raises PermissionError if this process has another root directory
+    and may not change it.
     """
     os.fchdir(root)
     try:
@@ -186,8 +189,8 @@ def same_file(fd: int, path: str) -> bool:
 def take_streams(streams: dict[int, int]) -> None:
     """Move the launcher's streams to the file descriptors 0, 1 and 2, and open Python's file objects on them.
 
-    ``streams`` maps the numbers 0, 1 and 2 to the file descriptors of the received streams. A number is missing if that
-    stream was closed in the launcher; this process then closes it too.
+    ``streams`` maps the numbers 0, 1 and 2 to the file descriptors of the received streams. If a number is missing, the
+    launcher has closed this stream, and this process closes it too.
     """
     for number, mode in enumerate(MODES):
         name = ("stdin", "stdout", "stderr")[number]

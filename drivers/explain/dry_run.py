@@ -1,8 +1,9 @@
 """The recorder of ``--dry-run``: it records the command for each change, and does not make the change.
 
-Reads go to the kernel. Reads of links and sysctls that an earlier step would have made are answered here. Each firewall
-transaction is sent without its end mark, so that the kernel checks it and then discards it. To find out whether the
-kernel supports a kind of link, the recorder creates such a link in a temporary network namespace.
+The recorder answers reads of links and sysctls that an earlier step would have made. All other reads go to the kernel.
+Each firewall transaction is sent without its end mark, so that the kernel checks the transaction and then discards it.
+To find out whether the kernel supports a kind of link, the recorder creates such a link in a temporary network
+namespace.
 """
 
 from __future__ import annotations
@@ -54,21 +55,21 @@ class DryRunRecorder(CommandRecorder):
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
         """Record a change without making it, and return ``nothing``; for a query, return the answer.
 
-        ``act`` sends the messages to the kernel. ``nothing`` is the result for messages that are not sent. Three cases
-        are different:
+        ``act`` sends the messages to the kernel.
 
-        - A query for a link that the dry run has made or deleted is answered from `ImaginedLinks`.
-        - Any other query is sent to the kernel.
-        - A change in a temporary namespace of this process is made and not recorded.
-
-        Raises OSError for a change that the kernel would refuse.
+        - A change: recorded and not sent. Raises OSError if the kernel would refuse the firewall transaction, or does
+          not support the kind of a new link.
+        - A change in a temporary namespace of this process: sent and not recorded.
+        - A query for a link that the dry run has made or deleted: answered from `ImaginedLinks`. Raises OSError for a
+          deleted link.
+        - Any other query: sent to the kernel.
         """
         namespace = session.namespace()
         if not any(self._changes(session, message) for message in messages):
             answer = self._answer(session, namespace, messages[0])
             return act() if answer is None else answer  # type: ignore[return-value]
         if self._prefix(namespace) is None:
-            return act()  # a scratch namespace ends with this process, so the change is made
+            return act()  # a temporary namespace ends with this process, so the change does no harm
         texts = self._described(session, messages)
         if session.protocol == NETFILTER and messages[0].kind == BEGIN:
             self._check(session, namespace, messages)
@@ -82,7 +83,7 @@ class DryRunRecorder(CommandRecorder):
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
         """Return ``bodies``, the objects that the kernel lists, without the routes that the dry run has removed.
 
-        These are routes through a sandbox's end of a veth pair that the dry run has deleted; `_lose` has stored the
+        If the dry run has deleted a veth pair, the routes through the sandbox's end are removed. `_lose` has stored the
         index of this end. ``kind`` is the type of the netlink request. Only answers to RTM_GETROUTE are changed.
         """
         if kind != RTM_GETROUTE or not self._lost or session.namespace() == self._home:
@@ -112,9 +113,8 @@ class DryRunRecorder(CommandRecorder):
     def nft(self, script: str, act: Callable[[], object]) -> None:
         """Record the command that runs an nftables script, but do not run the script.
 
-        Later steps of the dry run use the recorded script and the names of the tables that it adds. One case is
-        different: if the calling thread is in a temporary namespace that this process made, the method calls ``act``,
-        which runs the script, and records nothing.
+        Later steps of the dry run use the recorded script and the names of the tables that the script adds. If the
+        calling thread is in a temporary namespace of this process, run the script by ``act``, and record nothing.
         """
         namespace = os.stat(HERE).st_ino
         if self._prefix(namespace) is None:

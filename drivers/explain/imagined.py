@@ -72,8 +72,8 @@ class ImaginedLinks:
     def apply(self, namespace: int, message: Message, name: str) -> None:
         """Change the stored links as the kernel would change its links after ``message``.
 
-        ``namespace`` is the inode number of the network namespace. ``name`` is the present name of the link whose index
-        is in the message. It is not used if the message creates a link.
+        ``namespace`` is the inode number of the network namespace. ``name`` is the present name of the link that the
+        message changes or deletes.
         """
         content = decode(ifinfmsg, message.body)
         if message.kind == RTM_DELLINK:

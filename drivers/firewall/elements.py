@@ -1,7 +1,7 @@
 """The elements of the sets in ``ruleset.nft`` that represent networks, endpoints and published ports.
 
 No function of this module calls the kernel, so a repair can compute the required elements without kernel access. The
-agent is a resident process of hawse. It proxies the ports that DNAT cannot serve.
+agent, a resident process of hawse, proxies the ports that DNAT cannot serve.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
 def _members(pool: Pool, options: BridgeOptions) -> Iterator[str]:
     """Yield the addresses that containers may have in the subnet of ``pool``, in nftables' syntax.
 
-    These are all addresses of the subnet except the host's own address on the bridge. They are one or two items, each a
-    range, a single address, or the whole subnet.
+    These are all addresses of the subnet except the host's own address on the bridge. Each item is a range, a single
+    address, or the whole subnet. There are at most two items.
     """
     if pool.gateway is None or not options.host_has_address(pool.subnet.version):
         yield str(pool.subnet)
@@ -76,7 +76,8 @@ def _members(pool: Pool, options: BridgeOptions) -> Iterator[str]:
 def of_siblings(options: BridgeOptions, addresses: Iterable[IPAddress]) -> list[Element]:
     """Return the set elements that let a container send packets on one network from its addresses on other networks.
 
-    ``options`` are the options of the one network. ``addresses`` are the container's addresses on the other networks.
+    ``options`` are those of the network that the packets are sent on. ``addresses`` are the container's addresses on
+    the other networks.
     """
     bridge = name(options.bridge)
     return [Element(f"siblings{address.version}", f"{address} . {bridge}") for address in addresses]
@@ -138,10 +139,11 @@ class _Route(Struct, frozen=True):
     - ``host``: the host address
     - ``carried``: the destination prefixes (all IPv6) at which the agent proxies the ports
     - ``rewritten``: the endpoint's address, by which DNAT replaces the destination; "" if there is no DNAT
-    - ``opened``: the endpoint's address, if other machines may use it as the destination (by routing, without DNAT)
-    - ``bound``: the same, but only for machines behind the interfaces of the option trusted_host_interfaces
+    - ``opened``: the endpoint's address, if all machines may send packets to it (by routing, without DNAT), or ""
+    - ``bound``: the endpoint's address, if only machines behind the interfaces of the option trusted_host_interfaces
+      may send packets to it, or ""
 
-    ``opened`` and ``bound`` are "" if no set element accepts such packets at these ports. At most one of them is set.
+    ``opened`` or ``bound`` is "", or both are.
     """
 
     host: IPAddress
@@ -168,9 +170,9 @@ def _route(
     if target is None or mode == "isolated":
         return _Route(host, carried)
     address = str(target.ip)
-    # A port that is published on one host address is not opened at the container's own address, because only clients
-    # that can reach the host address may use the port. Networks in routed mode use no host address. Because a user who
-    # names a loopback address wants no other machine to reach the port, that port stays closed in every mode.
+    # Without ``direct``, a port that is published on one host address is not opened at the container's own address,
+    # because only clients that can reach the host address may use the port. Networks in routed mode use no host
+    # address. A port on a loopback address stays closed in every mode: the user wants no other machine to reach it.
     unrestricted = mode == "routed" or (mode == "nat" and (host.is_unspecified or direct))
     everywhere = unrestricted and not host.is_loopback
     trusting = mode == "nat" and bool(options.trusted) and not host.is_loopback
@@ -194,8 +196,8 @@ def _proxied(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host
 def _by(route: _Route, binding: PortBinding) -> Iterator[Element]:
     """Yield the set elements that forward packets for the host ports of ``binding`` to the endpoint.
 
-    ``route`` says how: by DNAT, by the agent's proxy, by both (for different destination addresses), or not at all. In
-    the last case, nothing is yielded.
+    ``route`` says how: by DNAT, by the agent's proxy, or by both (for different destination addresses). If ``route``
+    has neither, nothing is yielded.
     """
     for prefix in route.carried:
         yield _relaying(prefix, binding)
@@ -206,8 +208,8 @@ def _by(route: _Route, binding: PortBinding) -> Iterator[Element]:
 def _allowed(route: _Route, binding: PortBinding) -> Iterator[tuple[tuple[str, str], int, int]]:
     """Yield the container ports of ``binding`` that other machines may reach at the container's own address.
 
-    Each item is ((set name, "address . protocol"), first port, last port), and the nftables set of this name needs an
-    element for these ports. The last port is included. If ``route`` has neither ``opened`` nor ``bound``, nothing is
+    Each item is ((set name, "address . protocol"), first port, last port), with the last port included. The nftables
+    set of this name needs an element for these ports. If ``route`` has neither ``opened`` nor ``bound``, nothing is
     yielded.
     """
     kind = "open" if binding.port == binding.port_end else "open_range"
@@ -233,7 +235,7 @@ def between(source: EndpointSpec, target: EndpointSpec, present: Iterable[Elemen
 def _linked(source: EndpointSpec, target: EndpointSpec) -> list[tuple[str, str]]:
     """Return (set name, "address . address . ") for each IP version that both endpoints of a legacy link have.
 
-    The second value is the start of the keys of the link's elements in this set.
+    The second value is the start of each key that the link needs in this set.
     """
     pairs = ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6))
     return [(f"linked{s.version}", f"{s.ip} . {t.ip} . ") for s, t in pairs if s is not None and t is not None]

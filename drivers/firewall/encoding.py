@@ -59,8 +59,9 @@ class Shape(NamedTuple):
 class Packed(NamedTuple):
     """A set element encoded in bytes; equal elements have equal bytes.
 
-    ``end`` is the last key of an interval, or empty in sets of single keys. ``value`` is the value that a map gives to
-    the key; a verdict is stored as text. ``key`` is empty for the catch-all element.
+    - ``key``: the key, or the first key of an interval; empty for the catch-all element
+    - ``end``: the last key of an interval; empty in sets of single keys
+    - ``value``: the value that a map gives to the key; a verdict is stored as text
     """
 
     key: bytes

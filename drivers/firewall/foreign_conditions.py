@@ -1,7 +1,7 @@
-"""The conditions of other programs' firewall rules, as far as hawse reads them, in netlink form.
+"""Read the conditions of other programs' firewall rules, in netlink form, as far as hawse needs them.
 
-The module reads interfaces, addresses, transport protocols and ports. It does not read the contents of sets and ranges.
-It reads the comparison "not equal" only for the interface at which packets arrive, and no comparison other than these.
+The module reads comparisons of interfaces, addresses, transport protocols and ports. It reads "equal" and, only for the
+interface where packets arrive, "not equal". It does not read the contents of sets and ranges.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ stands for a rule that compares no protocol.
 MASK = 4  # attribute NFTA_BITWISE_MASK
 OFFSETS = {12: 4, 16: 4, 8: 6, 24: 6}
 """IP version by the header offset of a source or destination address."""
-SOURCES = (12, 8)  # those of source addresses
+SOURCES = (12, 8)  # header offsets of source addresses
 LENGTH = {4: 4, 6: 16}  # bytes of an address
 TTL = (8, 1)
 """Offset and size of the TTL in an IPv4 header. A rule for an IPv6 source such as ``fd00::/8`` compares the same place.
@@ -56,7 +56,7 @@ class Compared(NamedTuple):
 
     @property
     def is_loopback(self) -> bool:
-        """True if the address is one of the loopback: in ``127.0.0.0/8`` or ``::1``."""
+        """True for a loopback address: ``::1``, or an address in ``127.0.0.0/8``."""
         address = self.address & self.mask
         return address >> 24 == 127 if self.version == 4 else address == 1
 
@@ -92,10 +92,10 @@ class Named(Struct):
 
 
 def names(named: Named, bridge: str, subnets: Sequence[IPNetwork]) -> bool:
-    """Return whether a rule concerns the packets of a network by their addresses or interfaces.
+    """Return whether a rule names the bridge or addresses of a network, and so concerns the network's packets.
 
-    ``named`` holds the values that the rule compares. ``bridge`` and ``subnets`` are those of the network. The result
-    is False for a rule against forged packets, which have a source address of the network, but arrive at another
+    ``named`` holds the values that the rule compares. ``bridge`` and ``subnets`` belong to the network. The result is
+    False for a rule against forged packets, which have a source address of the network, but arrive at another
     interface.
     """
     if any(_is_pattern(name, bridge) for name in named.interfaces):
@@ -137,9 +137,10 @@ def _compare(
 ) -> None:
     """Add one comparison of a rule to ``named``.
 
-    The rule compares a field of the packet in the bits of ``mask``; an empty ``mask`` means all bits. ``source`` is the
-    expression that loads the field, "meta" or "payload". ``data`` holds its netlink attributes. ``comparison`` holds
-    those of the expression that compares the field.
+    - ``source``: the expression that loads a field of the packet, "meta" or "payload"
+    - ``data``: the netlink attributes of this expression
+    - ``mask``: the bits of the field that are compared; empty for all bits
+    - ``comparison``: the netlink attributes of the expression that compares the field
     """
     operation, value = comparison.get(OPERATION), read(comparison.get(DATA, b"")).get(VALUE, b"")
     key = _number(data, KEY) if source == "meta" else 0
@@ -159,10 +160,11 @@ def _compare(
 
 
 def _compare_payload(named: Named, base: int, offset: int, mask: bytes, value: bytes) -> None:
-    """Add a rule's comparison of a header's field with ``value`` to ``named``.
+    """Add to ``named`` that a rule compares a field of a header with ``value``.
 
-    ``base`` is the kernel's number of the header. The field begins at the byte ``offset`` of the header. Only the bits
-    of ``mask`` are compared; an empty ``mask`` means all bits.
+    - ``base``: the kernel's number of the header
+    - ``offset``: the byte of the header at which the field begins
+    - ``mask``: the bits that are compared; empty for all bits
     """
     version = OFFSETS.get(offset, 0)
     if base == NETWORK_HEADER and version and len(value) <= LENGTH[version] and (offset, len(value)) != TTL:
@@ -185,8 +187,8 @@ def _interface(key: int, value: bytes) -> str:
     """Return the name or pattern of the interface that a rule compares; a whole name ends with a NUL character.
 
     ``key`` is the kernel's number of the compared field: the name or the index of an interface. ``value`` is the value
-    in the rule. If it is the index of an interface that does not exist, the result is a name that no interface has.
-    Runs in the calling thread's network namespace.
+    in the rule. For the index of a missing interface, the result is a name that no interface has. Indices are those of
+    the calling thread's network namespace.
     """
     if key in BY_INDEX:
         try:
