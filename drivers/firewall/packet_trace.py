@@ -53,9 +53,11 @@ DISCOVERY = {
 class Event(NamedTuple):
     """One trace event: a packet met a rule, or a policy, of a chain.
 
-    ``table`` is family and name. ``handle`` is the rule's number, or 0 for a policy. ``dropped`` says whether this rule
-    or policy dropped the packet. ``reply`` is True for a packet in the direction of the answer. ``searches`` is True
-    for a packet by which a neighbour's MAC is found (ARP, neighbour discovery).
+    - ``table``: family and name
+    - ``handle``: the rule's number, or 0 for a policy
+    - ``dropped``: whether this rule or policy dropped the packet
+    - ``reply``: whether the packet belongs to the answer to the probe
+    - ``searches``: whether the packet searches a neighbour's MAC (ARP, neighbour discovery)
     """
 
     table: str
@@ -115,7 +117,7 @@ class PacketTrace:
     def _matches(self, family: str, neighbours: Collection[IPAddress]) -> Iterator[str]:
         """Yield the nftables expressions that match the probe or a packet that resolves one of ``neighbours`` to a MAC.
 
-        ``family`` is the family of the table for which the expressions are, such as "inet".
+        ``family`` is the table's family, such as "inet".
         """
         if family != "arp":
             for match in self._probe.nft_matches():

@@ -41,9 +41,9 @@ def synchronise(
 ) -> None:
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
-    The calling thread is in the sandbox. ``offered`` are the default routes of all endpoints of the sandbox. hawse
-    replaces or removes only its own routes. It recognises them by the protocol number ``protocol`` and by the next hop
-    or interface of an ``offered`` route.
+    The calling thread is in the sandbox. ``offered`` are the default routes of all endpoints of the sandbox. Only
+    hawse's own routes are replaced or removed. These routes have the protocol number ``protocol``, and the next hop or
+    interface of an ``offered`` route.
     """
     ours, others = _split(session, offered, protocol)
     for version in route.FAMILIES:
@@ -58,8 +58,8 @@ def lost(
     """Return the ``chosen`` routes that are missing in the kernel.
 
     The calling thread is in the sandbox. ``offered`` are the default routes of all endpoints of the sandbox.
-    ``protocol`` is the number that marks hawse's routes in the kernel. The metric is not compared, because it depends
-    on which other default routes existed when hawse added the route.
+    ``protocol`` is the number that marks hawse's routes in the kernel. Metrics are not compared, because a route's
+    metric depends on the other default routes that existed when hawse added the route.
     """
     ours, _ = _split(session, offered, protocol)
     missing = []

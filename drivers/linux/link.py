@@ -71,11 +71,15 @@ GROUPS = range(1 << 16, 1 << 31)
 class Link(Struct, frozen=True):
     """A link as the kernel describes it.
 
-    ``kind`` is the kernel's name of the link type (such as "veth"), or "" for hardware. ``alias`` is a free string that
-    the kernel stores. ``mac`` is "" if the link has no address. ``up`` says whether the link is set up (IFF_UP).
-    ``master`` is the index of the bridge (or bond …) that has the link as a port, or 0. ``device`` is the bus device of
-    a hardware interface. ``peer`` is the index of the link's other end or parent, or 0. ``is_split`` is True if the
-    link's other end or parent is in another namespace. ``has_arp`` is False if ARP and neighbour discovery are off.
+    - ``kind``: the kernel's name of the link type (such as "veth"), or "" for hardware
+    - ``alias``: a free string that the kernel stores
+    - ``mac``: "" if the link has no address
+    - ``up``: whether the link is set up (IFF_UP)
+    - ``master``: the index of the bridge (or bond …) that has the link as a port, or 0
+    - ``device``: the bus device of a hardware interface
+    - ``peer``: the index of the link's other end or parent, or 0
+    - ``is_split``: whether the link's other end or parent is in another namespace
+    - ``has_arp``: False if ARP and neighbour discovery are off
     """
 
     name: str
@@ -129,10 +133,10 @@ def kind_attributes(session: Session, name: str) -> Any:
 
 
 def wrong_settings(session: Session, name: str, required: Mapping[str, int]) -> dict[str, int]:
-    """Return the settings of a link's kind that differ from ``required``, as a mapping to their present values.
+    """Return the present values of the settings, specific to a link's kind, that differ from ``required``.
 
-    ``required`` maps pyroute2's names (in lower case and without the prefix IFLA_) to values. Settings that the kernel
-    does not have are left out.
+    ``required`` and the result map pyroute2's names (in lower case and without the prefix IFLA_) to values. Settings
+    that the kernel does not have are left out.
     """
     data = kind_attributes(session, name)
     present = {setting: data.get_attr(f"IFLA_{setting.upper()}") for setting in required}
@@ -274,7 +278,7 @@ def delete(session: Session, name: str) -> None:
 
     The kernel finishes the deletion tens of milliseconds later, when no kernel code uses the link. This function does
     not wait for that. The request contains the link's index and not the link's name. Therefore, a delayed request
-    cannot delete another link that has got the same name meanwhile.
+    cannot delete a newer link with the same name.
     """
     link_index = session.index(name)
     if link_index:

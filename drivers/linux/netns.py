@@ -26,10 +26,11 @@ T = TypeVar("T")
 def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
     """Open the namespace at ``path`` for a ``with`` block, which gets the file descriptor.
 
-    Raises `Missing` if no namespace is at ``path``. If ``inode`` is not 0, also raises `Missing` if the namespace at
-    ``path`` has another inode number. In this case ``path`` now leads to another namespace: a process
-    (/proc/PID/ns/net) has moved to another namespace or its PID was reused, or a file such as /run/netns/NAME was
-    replaced.
+    Raises `Missing` in these cases:
+
+    - No namespace is at ``path``.
+    - ``inode`` is not 0, and the namespace at ``path`` has another inode number. For /proc/PID/ns/net, the process has
+      moved to another namespace, or its PID was reused. A file such as /run/netns/NAME was replaced.
     """
     try:
         fd = open_namespace(path)

@@ -115,9 +115,13 @@ def add_direct(session: Session, destination: IPNetwork, link_index: int, *, kee
 def has_connected(session: Session, interface: IPInterface, name: str) -> bool:
     """Return whether a route leads to the subnet of ``interface``, an address of the link ``name``.
 
-    The kernel or another program may have made the route. The result is also True for a more specific route, and for a
-    route through another link. Two cases are not looked up, and the result is True: a subnet of one or two addresses,
-    and a kernel setting that ignores routes of links without carrier. The calling thread is in the session's namespace.
+    The kernel or another program may have made the route. The result is also True in these cases:
+
+    - The route is more specific than the subnet, or leads through another link.
+    - The subnet has only one or two addresses. No route is looked up.
+    - The kernel ignores routes of links without carrier (ignore_routes_with_linkdown). No route is looked up.
+
+    The calling thread is in the session's namespace.
     """
     subnet = interface.network
     if subnet.prefixlen >= subnet.max_prefixlen - 1:
