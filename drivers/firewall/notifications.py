@@ -1,8 +1,8 @@
 """Notifications from the kernel about nftables changes in one network namespace (NFNLGRP_NFTABLES).
 
-For every transaction, the kernel sends one message per change. Then the kernel sends a message with the process that
-made the transaction. This message also has the new generation number, which counts the transactions. Other programs may
-make thousands of changes to their own tables. To save time, a message without the name of hawse's table is not parsed.
+For every transaction, the kernel sends one message per change. The last message of a transaction contains the process
+that made the transaction, and the new generation number, which counts the transactions. Other programs may make
+thousands of changes to their own tables. To save time, a message without the name of hawse's table is not parsed.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ OURS = frozenset((FAMILIES["inet"], FAMILIES["bridge"]))
 
 
 class NftablesListener:
-    """A listener for the nftables transactions that happen after its creation.
+    """A listener for the nftables transactions in the network namespace of the thread that creates the listener.
 
-    It receives the transactions of one network namespace, that of the thread that creates the listener.
+    The listener receives only transactions that happen after its creation.
     """
 
     def __init__(self) -> None:
@@ -142,7 +142,7 @@ def follow(buffer_bytes: int = 0) -> socket.socket:
 class Author(NamedTuple):
     """The thread that made an nftables transaction: its id in the machine's first PID namespace, and its name.
 
-    The id is 0 if this process is in another PID namespace, such as in a container, because the id is useless there.
+    If this process is in another PID namespace, as in a container, the id is useless there and replaced by 0.
     """
 
     thread: int

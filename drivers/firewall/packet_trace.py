@@ -1,8 +1,9 @@
 """Follow one probe through the firewall of a network namespace with nftables' trace events.
 
-A probe is a small packet that tests a path (`drivers.linux.probes`). The tables ``hawse_trace_PID`` have the flag
-``owner`` (Linux 5.12): they belong to a netlink socket. Other programs cannot change these tables. The kernel removes
-them when the socket is closed, also after a SIGKILL. Their rules match only the probe, and neither accept nor drop it.
+A probe is a small packet that tests a path (`drivers.linux.probes`). The trace adds temporary tables, named
+``hawse_trace_PID``. Their rules match only the probe, and neither accept nor drop it. The tables belong to a netlink
+socket (flag ``owner``, Linux 5.12), so other programs cannot change them. The kernel removes the tables when the socket
+is closed, even by a SIGKILL.
 """
 
 from __future__ import annotations

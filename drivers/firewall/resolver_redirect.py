@@ -59,8 +59,8 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
     """Redirect the resolver's address and public port (53) to port ``bound``, replacing an earlier redirection.
 
     Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the redirection.
-    libnftables is not used, because it takes tens of milliseconds. It could also crash on tables that a hostile program
-    has made in the namespace.
+    libnftables is not used, because it takes tens of milliseconds, and could crash on tables that a hostile program has
+    made in the namespace.
     """
     messages = [_for_port(message, bound) for message in _sample(address, public).messages]
     try:
@@ -76,8 +76,8 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
 def _for_port(message: Message, port: int) -> Message:
     """Return a netlink message of the sample table (`_sample`) with ``port`` in place of `SAMPLE_PORT`.
 
-    A message that contains `SAMPLE_PORT` is a rule. It also gets a comment with the port number, which `bound_port`
-    reads. Other messages are returned unchanged.
+    A message that contains `SAMPLE_PORT` is a rule. The function gives this rule a comment with the port number, which
+    `bound_port` reads. Other messages are returned unchanged.
     """
     if SAMPLE_PORT.to_bytes(2) not in message.body:
         return message

@@ -143,8 +143,8 @@ def find_statements(
     """Yield each packet that certainly reaches a rule with one of the ``statements``, with the first such rule.
 
     Each step is a netfilter hook, such as "forward", and the packet as it is at this hook. ``statements`` are names of
-    nftables statements, such as "dnat" (`TRANSLATIONS`, `SOURCES` or `UNTRACKED`). A packet is yielded once for each
-    table with such a rule. A rule does not count after a skipped rule that might let the packet pass.
+    nftables statements, such as "dnat" (`TRANSLATIONS`, `SOURCES` or `UNTRACKED`). If several tables have such a rule,
+    the packet is yielded once for each table. After a skipped rule that might let the packet pass, no rule counts.
     """
     for hook, packet in steps:
         for name, table in _seeing(tables, packet):
@@ -405,7 +405,7 @@ class _Reader:
 
 
 def _statement_of(target: Json) -> str:
-    """Return the nftables statement with the effect of an iptables-nft target, or "" if there is none."""
+    """Return the nftables statement with the effect of an iptables-nft target, or "" without such a statement."""
     if target["name"] == "CT" and int.from_bytes(target["info"][:2], sys.byteorder) & WITHOUT_TRACKING:
         return "notrack"
     return TARGETS.get(target["name"], "")

@@ -118,8 +118,8 @@ def listing_of_others(what: str) -> list[dict[str, Any]]:
 def is_plain(name: str) -> bool:
     """Return whether a name from the kernel can be a part of a script: letters, digits and ``_./-`` only.
 
-    The kernel allows any character in a name. A name made in a container could otherwise add commands to the script,
-    such as ``include``, which reads files of the host.
+    The kernel allows any character in a name. Without this check, a name that a container has chosen could add commands
+    to the script, such as ``include``, which reads files of the host.
     """
     return bool(_PLAIN.fullmatch(name))
 

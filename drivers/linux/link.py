@@ -181,10 +181,10 @@ def all_links(session: Session) -> list[Link]:
 def with_alias_or_mac(session: Session, alias: str, mac: str) -> list[Link]:
     """Return the links with this alias or this MAC in the session's network namespace.
 
-    A link is also returned if another of its attributes contains one of the two values. An empty value is ignored.
+    A link is also returned if any other attribute contains one of the two values. An empty value is ignored.
 
-    Root in a sandbox can make any number of links. Therefore, other links are not decoded, and more than
-    `SANDBOX_LIMIT` links to return raise `KernelError`.
+    Root in a sandbox can make any number of links. Therefore, other links are not decoded, and `KernelError` is raised
+    if there are more than `SANDBOX_LIMIT` links to return.
     """
     parts = [part for part in (alias.encode(), bytes.fromhex(mac.replace(":", ""))) if part]
 
@@ -216,12 +216,14 @@ def add_bridge(session: Session, name: str, **attributes: Any) -> None:
 
 
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:
-    """Create a veth pair in one request; ``peer`` holds the attributes of the other end.
+    """Create a veth pair, the end ``name`` and its peer, in one request.
 
-    ``attributes`` are those of the end ``name``, with the names that `add` uses. The other end is created in the
-    namespace that ``net_ns_fd`` in ``peer`` names. ``peer`` must contain the MAC ``address``; only its first six bytes
-    are used. Raises `InterfaceRefused` if the kernel refuses this address, such as a multicast address. Both ends have
-    a transmit queue length of 0, as Docker's have.
+    - ``attributes`` are the attributes of the end ``name``, with the names that `add` uses.
+    - ``peer`` holds the attributes of the peer. It must contain the MAC ``address``; only the first six bytes are used.
+      The peer is created in the namespace ``net_ns_fd``.
+
+    Raises `InterfaceRefused` if the kernel refuses the peer's MAC, such as a multicast address. Both ends have a
+    transmit queue length of 0, as in Docker.
     """
     other = _attributes({**peer, "address": peer["address"][:MAC_TEXT], "txqlen": 0})
     try:

@@ -49,10 +49,10 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
 
 
 def is_of_other_user_namespace() -> bool:
-    """Return whether the calling thread's network namespace belongs to a user namespace below that of this process.
+    """Return whether a user namespace below this process's own owns the calling thread's network namespace.
 
     The owner of such a user namespace has all rights in the network namespace, perhaps without any right on the host.
-    Returns False if the network namespace belongs to this process's user namespace or to one above.
+    Returns False if this process's user namespace, or one above it, owns the network namespace.
     """
     with netns_fd("/proc/thread-self/ns/net") as here:
         try:

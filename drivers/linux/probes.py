@@ -29,7 +29,7 @@ PORTS = struct.Struct("!HH")
 END_SECONDS = 0.2
 """Maximum number of seconds that `Probe.close` waits for the service to close its side of a TCP connection."""
 ABORT = struct.pack("ii", 1, 0)  # struct linger: close sends RST
-BIND_ATTEMPTS = 50  # number of random ports that a probe tries if the kernel gives it none
+BIND_ATTEMPTS = 50  # number of random ports that a probe tries if the kernel chooses no port
 
 
 class PortsExhausted(OSError):

@@ -1,8 +1,8 @@
 """The recorder of ``--explain`` and ``--dry-run``, which receives each change to the kernel before it is made.
 
 The modules that change the kernel (`drivers.linux.netlink`, `drivers.linux.sysctl`, `drivers.linux.libnftables` and
-`drivers.linux.persistent_netns`) pass each change to the recorder. Without a recorder, they only compare one variable
-with None. This module imports nothing of hawse, because those modules import it.
+`drivers.linux.persistent_netns`) pass each change to the recorder. Without a recorder, these modules only compare
+one variable with None. This module imports nothing of hawse, because the other modules import it.
 """
 
 from __future__ import annotations
