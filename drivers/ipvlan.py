@@ -63,7 +63,7 @@ class IpvlanDriver(SubinterfaceBase):
         return {}
 
     def gateways(self, network: NetworkSpec, endpoint: EndpointSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
-        """Return the IPv4 and IPv6 gateways of the endpoint's subnets; (None, None) in an l3 mode, which needs none."""
+        """Return the IPv4 and IPv6 gateways of the endpoint's subnets; (None, None) in the l3 modes."""
         return (None, None) if self._routed(network) else super().gateways(network, endpoint)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:

@@ -69,9 +69,9 @@ class EndpointSpec(Struct, frozen=True):
     - ``link_local`` are the additional link-local addresses that the user chose.
     - ``options`` are the endpoint's driver options.
     - ``ports`` are the endpoint's published ports.
-    - ``exposed`` are the endpoint's exposed ports, each as (protocol, first port, last port).
+    - ``exposed`` are the endpoint's exposed ports, each as (protocol, first port, last port), without overlaps.
     - ``siblings`` are the addresses that the same sandbox has on other networks.
-    - ``sysctls`` maps the paths of the sysctls that the user set for the container to their values.
+    - ``sysctls`` are the sysctls that the user set for the container, by path below /proc/sys.
     """
 
     id: str
@@ -81,9 +81,9 @@ class EndpointSpec(Struct, frozen=True):
     link_local: Sequence[IPInterface] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     ports: Sequence[PortBinding] = ()
-    exposed: Sequence[tuple[str, int, int]] = ()  # (protocol, first port, last port); port ranges do not overlap
+    exposed: Sequence[tuple[str, int, int]] = ()
     siblings: Sequence[IPAddress] = ()
-    sysctls: Mapping[str, str] = field(default_factory=dict)  # the sysctls that the user chose, by path below /proc/sys
+    sysctls: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def addresses(self) -> list[IPInterface]:
@@ -114,10 +114,10 @@ class Desired(Struct, frozen=True):
 
     A link is a legacy link (``--link``), a pair of two endpoints. The state has two parts:
 
-    - ``networks`` and ``links`` must exist. Each network is paired with those of its endpoints that must exist.
+    - ``networks`` and ``links`` must exist. Each network is paired with its endpoints that must exist.
     - ``unsettled`` and ``unsettled_links`` may exist or be missing, usually because another command is now creating or
-      removing them. Each network is paired with its endpoints that may exist or be missing. A network that must exist
-      is in ``unsettled`` too if it has such endpoints.
+      removing them. Each network is paired with its endpoints that may exist or be missing. With such endpoints, a
+      network that must exist is in ``unsettled`` too.
 
     ``saved_state`` holds the text lines that the driver's method `Repairer.saved_state` returned earlier. ``relay``
     maps a protocol to the port on which the agent's proxy for that protocol listens. ``relay`` is None in a process
@@ -149,13 +149,17 @@ class Difference(Struct, frozen=True):
     - ``superseded``: a newer version of hawse made the object
     - ``upkeep``: a normal update is due; nothing is damaged
 
-    ``place`` is the type of the object, or the table that contains it. ``what`` names the object in words. ``opens`` is
-    True if the difference lets packets pass that must not pass. Two equal differences describe the same fault. Only the
-    driver uses ``detail``.
+    The other fields are:
 
-    ``subject`` is the name of a link, an address, or the destination of a route; "" for other objects. If a setting of
-    an existing link is wrong, ``setting`` names the setting. For a flag of a bridge port, ``value`` is the present
-    value.
+    - ``place``: the type of the object, or the table that contains the object
+    - ``what``: a description of the object in words
+    - ``opens``: whether the difference lets packets pass that must not pass
+    - ``detail``: a value that only the driver uses
+    - ``subject``: the name of a link, an address, or the destination of a route; "" for other objects
+    - ``setting``: the name of the wrong setting of an existing link, or ""
+    - ``value``: the present value of a bridge port's flag
+
+    Two equal differences describe the same fault.
     """
 
     kind: str
@@ -228,10 +232,10 @@ class Peer(Struct, frozen=True):
 class OptionFacts(Struct, frozen=True):
     """One option of a driver (``-o key=value``), as shell completion offers it.
 
-    ``kind`` is the type of the value: ``text``, ``boolean``, ``interface`` (an interface name) or ``flag`` (the key has
-    no value). If the option accepts only fixed values, ``kind`` is a name that the driver gives to this set of values.
-    Options with equal ``values`` have the same ``kind``. ``values`` maps each offered value to its description, or to
-    "".
+    - ``kind`` is the type of the value: ``text``, ``boolean``, ``interface`` (an interface name) or ``flag`` (the key
+      has no value). If the option accepts only fixed values, ``kind`` is the driver's name of this set of values.
+      Options with equal ``values`` have the same ``kind``.
+    - ``values`` maps each offered value to its description, or to "".
     """
 
     summary: str
@@ -275,9 +279,9 @@ class Settings(Struct, frozen=True):
     """The settings that apply to all networks of this host.
 
     - ``run`` is HAWSE_RUN, the directory of files that last until the next boot.
-    - ``direct_routing``: if True, ports that are published on a single host address, except a loopback address, are
-      also open to other machines at the container's own address. In the gateway mode "nat", ports that are published on
-      all addresses are open at that address with and without this setting.
+    - ``direct_routing``: whether other machines reach a port at the container's own address too, if the port is
+      published on one host address, except a loopback address. This setting does not concern ports that are published
+      on all addresses: in the gateway mode "nat", they are always open at the container's own address.
     - ``accept_mark``: the firewall accepts packets with this firewall mark, written "mark" or "mark/mask"; "" for none.
     - ``forwarding``: if True, the driver enables forwarding between the host's interfaces for a network that needs it.
     """
@@ -291,10 +295,10 @@ class Settings(Struct, frozen=True):
 class News(Struct, frozen=True):
     """A summary of the changes that a `Watch` has seen since its last `read`.
 
-    ``foreign`` is True if another program changed the shared kernel state, or if the watch may have missed such a
-    change. ``by`` names the other program that made the latest change ("nft (4711)", "" if unknown). ``lost`` is True
-    if a change by another program may have removed shared state. ``by_hawse`` is True if hawse changed the shared
-    state.
+    - ``foreign``: another program changed the shared kernel state, or the watch may have missed such a change
+    - ``lost``: a change by another program may have removed shared state
+    - ``by_hawse``: hawse changed the shared state
+    - ``by``: the other program that made the latest change ("nft (4711)", "" if unknown)
     """
 
     foreign: bool = False

@@ -1,11 +1,15 @@
 """Detection of other programs' firewall chains that drop forwarded packets.
 
-Examples are the chain policies of Docker and ufw, and the last rule of firewalld. A packet passes only if no table
-drops it, even if hawse's table accepts it. This module changes nothing of other programs.
+Examples are the chain policies of Docker and ufw, and the last rule of firewalld. If such a chain drops a packet, the
+packet is lost even if hawse's table accepts it. This module only reads the chains, and changes nothing.
 
 The exact result of a table's rules depends on the packet, so this module uses an approximation. It assumes that a table
-accepts a network's packets if a rule that does not drop names the network's bridge or subnet, or if a rule accepts
-everything. The module does not read the contents of sets. The module cannot see the tables of iptables-legacy.
+accepts a network's packets in these cases:
+
+- a rule names the network's bridge or subnet, and is no drop rule
+- a rule accepts everything
+
+The module does not read the contents of sets. The module cannot see the tables of iptables-legacy.
 """
 
 from __future__ import annotations
@@ -83,9 +87,9 @@ def _affected(
 
 
 def _accepts_everything(base: Chain, rules: Mapping[str, Collection[Rule]]) -> bool:
-    """Return whether a rule without conditions accepts every packet in a chain, or in a chain that it always calls.
+    """Return whether the chain ``base`` accepts every packet, by a rule without conditions.
 
-    ``base`` is the chain. ``rules`` holds the rules of each chain of the table, by the chain's name.
+    Chains that ``base`` calls without conditions are examined too. ``rules`` maps each chain of the table to its rules.
     """
     pending, seen = [base.name], {base.name}
     while pending:

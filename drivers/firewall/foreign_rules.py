@@ -1,10 +1,14 @@
 """Detection of rules and chains of other programs that drop packets of hawse's networks.
 
-`drivers.firewall.foreign_drops` finds chains that drop all packets which no rule accepts; it is fast enough for each
-command. This module examines each rule, for ``hawse doctor``. `find_dropping_rules` reports two kinds of rules: those
-that name an interface or an address of a network, and those that compare only protocols and ports.
-`find_blocking_chains` reports the chains that drop packets to a UDP port of this host, such as the port of overlay
-networks. The module cannot see the rules of iptables-legacy.
+``hawse doctor`` uses this module, which examines every rule:
+
+- `find_dropping_rules` reports rules that name an interface or an address of a network, and rules that compare only
+  protocols and ports.
+- `find_blocking_chains` reports chains that drop packets to a UDP port of this host, such as the port of overlay
+  networks.
+
+Other commands use the faster module `drivers.firewall.foreign_drops`, which finds chains that drop all packets except
+those that a rule accepts. This module cannot see the rules of iptables-legacy.
 """
 
 from __future__ import annotations
@@ -47,9 +51,11 @@ class DroppingRule(NamedTuple):
 def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collection[str] = ()) -> list[DroppingRule]:
     """Return other programs' rules that drop packets of the networks in ``known``.
 
-    ``known`` maps the bridge of each network to the network's subnets. ``routed`` are the bridges whose containers get
-    packets from other machines without DNAT. If several rules of a table name the same networks, only one is returned.
-    Runs in the calling thread's network namespace.
+    - ``known`` maps the bridge of each network to the network's subnets.
+    - ``routed`` are the bridges to which packets from other machines are routed without DNAT.
+
+    If several rules of a table name the same networks, only one of these rules is returned. Runs in the calling
+    thread's network namespace.
     """
     session = Session(NETFILTER)
     try:
@@ -62,14 +68,11 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collec
 def find_blocking_chains(port: int) -> dict[str, bool]:
     """Return other programs' chains that drop UDP packets to a port of this host, each with the cause.
 
-    The result maps each chain (text of family, table and name) to the cause. It is True if a rule for the port drops
-    the packets. It is False if only the chain's policy drops them.
+    The result maps each chain (text of family, table and name) to one of two causes:
 
-    A chain with the cause False is omitted in these cases:
-
-    - a rule of its table compares the port
-    - a rule of its table accepts all packets
-    - a rule of its table accepts packets by their addresses or interfaces
+    - True: a rule for the port drops the packets.
+    - False: the chain's policy drops the packets. The chain is omitted if a rule of its table compares the port,
+      accepts all packets, or accepts packets by their addresses or interfaces.
     """
     chains = dict[str, bool]()
     session = Session(NETFILTER)

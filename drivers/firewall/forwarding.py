@@ -1,10 +1,10 @@
 """IP forwarding: switched on for hawse's bridges, and blocked for all other interfaces.
 
-hawse switches forwarding on per address family. The nftables set ``forwarding`` has one element for each such family.
-For each of these families, the firewall's rules drop packets that neither come from nor go to a bridge.
+If hawse has switched forwarding on for an address family, the nftables set ``forwarding`` has an element for it. The
+firewall's rules then drop this family's packets that neither come from nor go to a bridge.
 
-The set's elements outlive every hawse process, and are lost only together with these rules. If another program flushes
-the table, hawse must restore the elements. Therefore the engine's database stores the lines that `kept` returns.
+The kernel keeps the elements after the end of every hawse process. If another program flushes the table, hawse restores
+the elements from the engine's database, which stores the lines that `kept` returns.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _switched: list[Element] = []
 
 
 def plan(versions: Iterable[int]) -> list[Element]:
-    """Return the set elements that record which forwarding sysctls `switch_on` will change.
+    """Return the set elements that record which sysctls `switch_on` will change.
 
-    The caller adds these elements to the table before it calls `switch_on`. An IP version in ``versions`` has no
-    elements if the host already forwards its packets.
+    The caller adds these elements to the table before it calls `switch_on`. If the host already forwards packets of an
+    IP version in ``versions``, the result contains no elements for this version.
     """
     off = [v for v in versions if sysctl.read(SWITCH[v]) == "0"]
     entries = [Element("forwarding", f"ipv{v}") for v in off]
@@ -38,18 +38,16 @@ def plan(versions: Iterable[int]) -> list[Element]:
 
 
 def kept() -> list[str]:
-    """Return text lines that name the address families and interfaces whose forwarding sysctl this process changed.
+    """Return the set elements of the sysctls that this process changed, as text lines.
 
-    The function `recalled` converts these lines back to set elements.
+    Each line is the set's name and the element's key: an address family or an interface. The function `recalled`
+    converts the lines back to set elements.
     """
     return [f"{element.set} {element.key}" for element in _switched]
 
 
 def recalled(words: Iterable[str]) -> list[Element]:
-    """Convert stored text lines back to the set elements that record changed forwarding sysctls.
-
-    The lines come from the function `kept`.
-    """
+    """Convert text lines that `kept` has returned back to set elements."""
     return [Element(*word.split(" ", 1)) for word in words]
 
 
@@ -58,7 +56,7 @@ def switch_on(planned: Sequence[Element], run: Path) -> None:
 
     ``run`` is HAWSE_RUN. Interfaces that accept router advertisements continue to accept them (accept_ra=2). An
     interface in ``planned`` is skipped if it no longer exists, or if its accept_ra is no longer 1. For example, another
-    command has created a bridge before `plan`, and has switched off accept_ra on this bridge after `plan`.
+    command may have switched off accept_ra on a new bridge after the call of `plan`.
 
     Only one process of hawse at a time writes the sysctls (see `_forward_on_interfaces`).
     """
@@ -77,10 +75,10 @@ def switch_on(planned: Sequence[Element], run: Path) -> None:
 
 
 def restore() -> None:
-    """Switch off the IP forwarding that `switch_on` switched on; idempotent.
+    """Restore the sysctls that `switch_on` changed: IP forwarding and accept_ra; idempotent.
 
-    The elements in the table ``inet hawse`` show which address families and interfaces were changed. An interface's
-    accept_ra stays unchanged if it no longer has the value that `switch_on` wrote.
+    The elements in the table ``inet hawse`` name the changed address families and interfaces. An interface's accept_ra
+    stays unchanged if it no longer has the value that `switch_on` wrote.
     """
     for version, path in SWITCH.items():
         if Element("forwarding", f"ipv{version}") in table.elements("forwarding"):

@@ -32,7 +32,7 @@ BLOCK = 1  # XFRM_POLICY_BLOCK
 
 
 def blocking(packets: Iterable[Packet]) -> str:
-    """Return the text of an IPsec policy that certainly blocks one of the packets, or "" if there is none.
+    """Return the text of an IPsec policy that certainly blocks one of the packets, or "" if no policy does.
 
     Policies for all directions (in, out, forward) are examined.
     """
@@ -42,7 +42,7 @@ def blocking(packets: Iterable[Packet]) -> str:
 
 
 def stopping(packet: Packet, directions: Iterable[int]) -> str:
-    """Return the text of an IPsec policy that certainly blocks the packet or requires IPsec, or "" if there is none.
+    """Return the text of an IPsec policy that certainly blocks the packet or requires IPsec, or "" if no policy does.
 
     Only policies for one of the ``directions`` (`IN`, `OUT`, `FORWARD`) are examined.
     """
@@ -52,12 +52,11 @@ def stopping(packet: Packet, directions: Iterable[int]) -> str:
 def _stopping(policies: Sequence[_Policy], packet: Packet, directions: Iterable[int]) -> Iterator[_Policy]:
     """Yield the policies that certainly stop the packet (block it, or require IPsec): at most one for each direction.
 
-    ``policies`` are in the order in which they decide. In each direction, the first policy that matches the packet
-    decides. If it lets the packet pass, nothing is yielded for this direction.
+    ``policies`` are sorted as `_policies` returns them. In each direction, the first policy that matches the packet
+    decides. For some policies, it is unknown whether they match:
 
-    For some policies, it is unknown whether they match the packet. If such a policy stops packets, it is skipped. If it
-    lets packets pass, the search in this direction ends without a result: the packet may pass here, so no later policy
-    certainly stops it.
+    - A policy that stops packets is then skipped.
+    - After a policy that lets packets pass, nothing is yielded for this direction, because the packet may pass.
     """
     for direction in directions:
         for policy in policies:

@@ -1,9 +1,8 @@
 """Determine whether the rules of iptables-legacy drop a packet, without sending the packet.
 
 Each condition of a rule is true, false or unknown for the packet. A dropping rule with an unknown condition is skipped.
-If a rule with an unknown condition may accept the packet, the examination ends without a result. Runs in the
-calling thread's network namespace. The structures are those of linux/netfilter_ipv4/ip_tables.h and
-linux/netfilter/x_tables.h.
+If a rule with an unknown condition may accept the packet, the examination ends without a result. Runs in the calling
+thread's network namespace. linux/netfilter_ipv4/ip_tables.h and linux/netfilter/x_tables.h define the structures.
 """
 
 from __future__ import annotations

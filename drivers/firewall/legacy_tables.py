@@ -20,8 +20,8 @@ GET_INFO, GET_ENTRIES = 64, 65  # socket options IPT_SO_GET_INFO, IPT_SO_GET_ENT
 NAMES = {4: "/proc/thread-self/net/ip_tables_names", 6: "/proc/thread-self/net/ip6_tables_names"}
 FAMILIES, LEVELS = {4: socket.AF_INET, 6: socket.AF_INET6}, {4: socket.IPPROTO_IP, 6: socket.IPPROTO_IPV6}
 INFO = struct.Struct("=32sI5I5III")
-# Positions in an entry, in bytes, by IP version. OFFSETS: the offset of the target, then the offset of the next entry.
-# COUNTERS: the counters of packets and bytes.
+# Byte offsets of fields in an entry, by IP version. OFFSETS: the fields target_offset and next_offset. COUNTERS: the
+# counters of packets and bytes.
 OFFSETS, COUNTERS = {4: 88, 6: 140}, {4: 96, 6: 152}
 HEADER = 40  # bytes of the fields "name" and "size" before the first entry
 VERDICT, DROP = 32, -1  # byte offset of a standard target's verdict; NF_DROP is stored as -NF_DROP - 1

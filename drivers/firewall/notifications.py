@@ -1,8 +1,8 @@
 """Notifications from the kernel about nftables changes in one network namespace (NFNLGRP_NFTABLES).
 
-For every transaction, the kernel sends one message per change. Then the kernel sends a message with the process that
-made the transaction. This message also has the new generation number, which counts the transactions. Other programs may
-make thousands of changes to their own tables. To save time, a message without the name of hawse's table is not parsed.
+For every transaction, the kernel sends one message per change. The last message of a transaction contains the process
+that made the transaction, and the new generation number, which counts the transactions. Other programs may make
+thousands of changes to their own tables. To save time, a message without the name of hawse's table is not parsed.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ OURS = frozenset((FAMILIES["inet"], FAMILIES["bridge"]))
 
 
 class NftablesListener:
-    """A listener for the nftables transactions that happen after its creation.
+    """A listener for the nftables transactions in the network namespace of the thread that creates the listener.
 
-    It receives the transactions of one network namespace, that of the thread that creates the listener.
+    The listener receives only transactions that happen after its creation.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class NftablesListener:
                 continue
             self._touched = self._lost = False
             news = News(True, news.lost, news.by_hawse, news.by)
-            self._generation = self.generation()  # the nftables generation up to which `read` has reported
+            self._generation = self.generation()  # `read` has reported the changes up to this generation
         return news
 
     def missed(self) -> bool:
@@ -90,10 +90,10 @@ class NftablesListener:
             return True
 
     def _heard(self, news: News, data: bytes) -> News:
-        """Return the summary ``news`` with the changes of one more datagram from the kernel, ``data``, added.
+        """Return the summary ``news``, extended by the changes that the kernel's datagram ``data`` reports.
 
-        Only the datagram that ends a transaction changes the summary, and only if the transaction changed hawse's
-        tables. For any other datagram, ``news`` is returned as it is.
+        Only the last datagram of a transaction changes the summary, and only if the transaction changed hawse's tables.
+        For any other datagram, ``news`` is returned unchanged.
         """
         kind = HEADER.unpack_from(data)[1]
         if kind != NEW_GENERATION:
@@ -114,7 +114,7 @@ class NftablesListener:
     def _look(self, data: bytes) -> None:
         """Record whether the messages in ``data`` change hawse's tables, and whether they may remove rules or elements.
 
-        Every message except one that adds elements may remove objects.
+        A message that adds elements removes nothing. All other messages may remove objects.
         """
         for kind, *_, body in messages(data):
             if body[0] in OURS and read(body, NFGENMSG.size).get(TABLE, b"").rstrip(b"\0") == NAME:
@@ -142,7 +142,7 @@ def follow(buffer_bytes: int = 0) -> socket.socket:
 class Author(NamedTuple):
     """The thread that made an nftables transaction: its id in the machine's first PID namespace, and its name.
 
-    The id is 0 if this process is in another PID namespace, such as in a container, because the id is useless there.
+    If this process is in another PID namespace, as in a container, the id is useless there and replaced by 0.
     """
 
     thread: int
@@ -150,15 +150,16 @@ class Author(NamedTuple):
 
     @classmethod
     def of(cls, attributes: Mapping[int, bytes]) -> Author:
-        """Return the author that the kernel's message about a new generation names in its ``attributes``."""
+        """Return the author of a transaction; ``attributes`` are those of the kernel's message that ends it."""
         is_first = os.stat("/proc/self/ns/pid").st_ino == INITIAL_PID_NAMESPACE
         thread = int.from_bytes(attributes.get(PROCESS, b"")) if is_first else 0
         return cls(thread, read_text(attributes.get(PROCESS_NAME, b"")))
 
     def is_this_process(self) -> bool:
-        """Return whether a thread of this process made the transaction; without an id, compare the name only.
+        """Return whether a thread of this process made the transaction.
 
-        All threads are compared, because a driver's repairs may run in a separate thread.
+        If the author's id is 0, a thread with the author's name is enough. All threads are compared, because a driver's
+        repairs may run in a separate thread.
         """
         if self.thread:
             return os.path.exists(f"/proc/self/task/{self.thread}")

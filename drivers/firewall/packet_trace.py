@@ -1,8 +1,9 @@
 """Follow one probe through the firewall of a network namespace with nftables' trace events.
 
-A probe is a small packet that tests a path (`drivers.linux.probes`). The tables ``hawse_trace_PID`` have the flag
-``owner`` (Linux 5.12): they belong to a netlink socket. Other programs cannot change these tables. The kernel removes
-them when the socket is closed, also after a SIGKILL. Their rules match only the probe, and neither accept nor drop it.
+A probe is a small packet that tests a path (`drivers.linux.probes`). The trace adds temporary tables, named
+``hawse_trace_PID``. Their rules match only the probe, and neither accept nor drop it. The tables belong to a netlink
+socket (flag ``owner``, Linux 5.12), so other programs cannot change them. The kernel removes the tables when the socket
+is closed, even by a SIGKILL.
 """
 
 from __future__ import annotations
@@ -53,9 +54,11 @@ DISCOVERY = {
 class Event(NamedTuple):
     """One trace event: a packet met a rule, or a policy, of a chain.
 
-    ``table`` is family and name. ``handle`` is the rule's number, or 0 for a policy. ``dropped`` says whether this rule
-    or policy dropped the packet. ``reply`` is True for a packet in the direction of the answer. ``searches`` is True
-    for a packet by which a neighbour's MAC is found (ARP, neighbour discovery).
+    - ``table``: family and name
+    - ``handle``: the rule's number, or 0 for a policy
+    - ``dropped``: whether this rule or policy dropped the packet
+    - ``reply``: whether the packet belongs to the answer to the probe
+    - ``searches``: whether the packet searches a neighbour's MAC (ARP, neighbour discovery)
     """
 
     table: str
@@ -115,7 +118,7 @@ class PacketTrace:
     def _matches(self, family: str, neighbours: Collection[IPAddress]) -> Iterator[str]:
         """Yield the nftables expressions that match the probe or a packet that resolves one of ``neighbours`` to a MAC.
 
-        ``family`` is the family of the table for which the expressions are, such as "inet".
+        ``family`` is the table's family, such as "inet".
         """
         if family != "arp":
             for match in self._probe.nft_matches():

@@ -28,8 +28,7 @@ class Packet(Struct, frozen=True):
     - ``state``: the connection tracking state, "new" or "established"
     - ``dnat``: whether DNAT has changed the packet
     - ``source_port``: the source port of an answer, or 0 for any other packet
-    - ``translated``: the packet as DNAT at this hook changes it, or None if no DNAT is done at this hook; the chains
-      that run after DNAT see this packet
+    - ``translated``: the packet after DNAT at this hook, which later chains at this hook see; None without DNAT
     """
 
     protocol: str

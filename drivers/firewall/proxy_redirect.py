@@ -21,15 +21,15 @@ STATE_SETS = (PORTS, SOCKETS)
 def redirect_to(ports: Mapping[str, int]) -> None:
     """Redirect the proxied ports to the agent's sockets in ``ports``, and to no other sockets; idempotent.
 
-    ``ports`` maps each protocol to the port of the agent's socket for that protocol. The conntrack entries of UDP flows
-    to earlier sockets are deleted. They would send the clients' next packets to a closed port.
+    ``ports`` maps each protocol to the port of the agent's socket for that protocol. Conntrack entries of UDP flows to
+    earlier sockets are deleted, because these entries would lead the clients' next packets to a closed port.
     """
     unused = [Element(PORTS, protocol) for protocol in PROTOCOLS if protocol not in ports]
     old = sockets() - ports.items()
     closed = [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in old]
     table.change(add=elements(ports), remove=[*unused, *closed])
     for protocol, port in old:
-        if protocol == "udp":  # a TCP connection ends with the socket
+        if protocol == "udp":  # TCP flows end with their connections; UDP flows have no end
             conntrack.forget_redirected(port)
 
 

@@ -37,8 +37,8 @@ DELETION = Message(DELETE_TABLE, 0, table_header(f"ip {TABLE}"))
 def bound_port() -> int:
     """Return the port to which the present rules redirect port 53, or 0 if rules are missing.
 
-    Runs in the calling thread's network namespace. After a restart, the agent binds the same port, because a change of
-    the redirection takes milliseconds for each sandbox.
+    After a restart, the agent binds this port again, because a new redirection takes milliseconds for each sandbox.
+    Runs in the calling thread's network namespace.
     """
     asks, answers = (nfnetlink.comments(f"ip {TABLE}", chain, LIMIT) for chain in CHAINS)
     port = asks[-1] if asks else ""
@@ -48,7 +48,7 @@ def bound_port() -> int:
 
 
 def serving_port(address: IPv4Address) -> int:
-    """Return the UDP port other than 53 to which a socket at ``address`` is bound, or 0 if there is none.
+    """Return the UDP port other than 53 to which a socket at ``address`` is bound, or 0 without such a socket.
 
     Runs in the calling thread's network namespace.
     """
@@ -59,8 +59,8 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
     """Redirect the resolver's address and public port (53) to port ``bound``, replacing an earlier redirection.
 
     Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the redirection.
-    libnftables is not used, because it takes tens of milliseconds. It could also crash on tables that a hostile program
-    has made in the namespace.
+    libnftables is not used, because it takes tens of milliseconds, and could crash on tables that a hostile program has
+    made in the namespace.
     """
     messages = [_for_port(message, bound) for message in _sample(address, public).messages]
     try:
@@ -76,8 +76,8 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
 def _for_port(message: Message, port: int) -> Message:
     """Return a netlink message of the sample table (`_sample`) with ``port`` in place of `SAMPLE_PORT`.
 
-    A message that contains `SAMPLE_PORT` is a rule. It also gets a comment with the port number, which `bound_port`
-    reads. Other messages are returned unchanged.
+    A message that contains `SAMPLE_PORT` is a rule. The function gives this rule a comment with the port number, which
+    `bound_port` reads. Other messages are returned unchanged.
     """
     if SAMPLE_PORT.to_bytes(2) not in message.body:
         return message
@@ -124,7 +124,7 @@ def _sample(address: IPv4Address, public: int) -> _Sample:
     """Return the table that redirects the resolver to `SAMPLE_PORT`, with the messages that create the table.
 
     ``address`` and ``public`` are the resolver's address and public port (53). libnftables first creates the table in
-    an empty network namespace, from which this function reads it.
+    an empty network namespace, and this function reads the table there.
     """
     with netns.new_netns():
         libnftables.run(script(address, public, SAMPLE_PORT))
@@ -144,9 +144,9 @@ def _with_port(value: Any, port: int) -> Any:
 
 
 class RedirectWatch:
-    """A watch that reports other programs' changes of the redirection of the resolver's port 53.
+    """A watch that reports whether another program has changed the rules that redirect the resolver's port 53.
 
-    It watches the network namespace of the thread that creates it.
+    The watch is for the network namespace of the thread that creates it.
     """
 
     def __init__(self) -> None:
@@ -160,7 +160,7 @@ class RedirectWatch:
     def read(self) -> bool:
         """Read at most `READS` notifications; return whether another program changed the redirection. Never blocks.
 
-        Also returns True if the kernel dropped notifications, because a change may be among them.
+        Also returns True if the kernel dropped notifications, because a dropped one may have reported a change.
         """
         changed = False
         for data in pending(self._socket, READS):

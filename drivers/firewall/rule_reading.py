@@ -1,8 +1,7 @@
 """Read the rules of other programs, and determine whether they drop a packet, without sending the packet.
 
-Each condition of a rule is true, false or unknown for the packet. A rule with an unknown condition is skipped. With
-``strict``, no drop is reported after a skipped rule that might let the packet pass. Runs in the calling thread's
-network namespace.
+Each condition of a rule is true, false or unknown for the packet. A rule with an unknown condition is skipped, although
+it might let the packet pass (see ``strict`` of `find_drops`). Runs in the calling thread's network namespace.
 """
 
 from __future__ import annotations
@@ -70,8 +69,8 @@ class Drop(NamedTuple):
 class Changed(NamedTuple):
     """A rule whose statement changes a packet; ``handle`` is the rule's handle.
 
-    ``priority`` is that of the base chain that leads to the rule. ``is_newer`` says whether the rule's table is newer
-    than hawse's table. Of two chains with the same priority, the kernel runs the newer chain first.
+    ``priority`` is the priority of the base chain from which the rule is reached. ``is_newer`` says whether the rule's
+    table is newer than hawse's table. Of two chains with the same priority, the kernel runs the newer chain first.
     """
 
     table: str
@@ -123,10 +122,10 @@ def find_drops(tables: Tables, steps: Iterable[tuple[str, Packet]], *, strict: b
     Each step is a netfilter hook, such as "forward", and the packet as it is at this hook. Without ``strict``, a step
     yields only the first drop.
 
-    ``strict`` is for packets whose fields are partly unknown. It has two effects:
+    ``strict`` is for packets with unknown fields. It has two effects:
 
-    - After a skipped rule that might let the packet pass, no drop of the same table counts as proven. For a packet
-      without a source address, this is so even without ``strict``.
+    - After a skipped rule that might let the packet pass, no drop of the same table counts as proven. A packet without
+      a source address is always examined in this way.
     - A step yields one drop for each table that drops the packet.
     """
     for hook, packet in steps:
@@ -144,8 +143,8 @@ def find_statements(
     """Yield each packet that certainly reaches a rule with one of the ``statements``, with the first such rule.
 
     Each step is a netfilter hook, such as "forward", and the packet as it is at this hook. ``statements`` are names of
-    nftables statements, such as "dnat" (`TRANSLATIONS`, `SOURCES` or `UNTRACKED`). A packet is yielded once for each
-    table with such a rule. A rule does not count after a skipped rule that might let the packet pass.
+    nftables statements, such as "dnat" (`TRANSLATIONS`, `SOURCES` or `UNTRACKED`). If several tables have such a rule,
+    the packet is yielded once for each table. After a skipped rule that might let the packet pass, no rule counts.
     """
     for hook, packet in steps:
         for name, table in _seeing(tables, packet):
@@ -239,7 +238,7 @@ class _Reader:
         self._statements, self._steps = statements, 0
 
     def base_chains(self, hook: str, kind: str = "filter") -> list[Json]:
-        """Return the base chains at a hook that see the packet, in the order of their priorities.
+        """Return a hook's base chains that see the packet, in the order of their priorities.
 
         ``kind`` is the type of the chains, such as "filter" or "nat".
         """
@@ -326,7 +325,7 @@ class _Reader:
         left, right, negated = body["left"], body["right"], body["op"] == "!="
         value = self._value(left)
         if value is False:
-            return False  # nftables compares a field only in packets that have it, also with "!="
+            return False  # without the compared field, a packet matches neither "==" nor "!="
         if body["op"] in ORDER and type(value) is int and type(right) is int:
             return ORDER[body["op"]](value, right)
         if body["op"] not in ("==", "!=", "in") or value is None:
@@ -406,7 +405,7 @@ class _Reader:
 
 
 def _statement_of(target: Json) -> str:
-    """Return the nftables statement with the effect of an iptables-nft target, or "" if there is none."""
+    """Return the nftables statement with the effect of an iptables-nft target, or "" without such a statement."""
     if target["name"] == "CT" and int.from_bytes(target["info"][:2], sys.byteorder) & WITHOUT_TRACKING:
         return "notrack"
     return TARGETS.get(target["name"], "")

@@ -2,8 +2,8 @@
 
 hawse creates the table for the first guarded or muted port. A port is guarded if its network has the option
 com.hawse.bridge.spoof_guard. For each guarded port, the sets ``ports`` and ``macs`` have one element each. The sets of
-addresses have one element for each of its addresses. The rules filter by port name, so they need no kernel support for
-bridge metadata. Muted ports (set ``muted``) may send everything except router advertisements and redirects.
+addresses have one element for each address of the container. The rules filter by port name, so they need no kernel
+support for bridge metadata. Muted ports (set ``muted``) may send everything except router advertisements and redirects.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def compare(expected: Contents) -> list[Difference]:
 def repair(expected: Contents, differences: Sequence[Difference]) -> None:
     """Repair the ``differences`` that `compare` found in the table ``bridge hawse``.
 
-    If a chain or set is wrong, the whole table is deleted and created again. Otherwise nothing else is changed.
+    If a chain or set is wrong, the whole table is deleted and created again.
     """
     if differences:
         table_repair.repair(TABLE, expected, differences)

@@ -25,7 +25,7 @@ COMPLETE, SPOOF_GUARDED = f"whole, as of {VERSION_SET}", "spoof guard"
 def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
     """Add and remove set elements of the table ``inet hawse`` in one transaction; idempotent.
 
-    A map element whose key exists with another value is replaced.
+    A map element with the same key and another value is replaced.
     """
     added, removed = list(dict.fromkeys(add)), list(dict.fromkeys(remove))
     if not added and not removed:
@@ -34,8 +34,8 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
         transaction.change(TABLE, added, [Element(VERSION_SET, "0"), *removed])
     except libnftables.Refused as error:
         if error.taken:
-            # The key of a map element exists with another value: remove each map element before it is added. The first
-            # attempt does not do this, because the time of such a transaction grows with the map's size.
+            # The key of a map element exists with another value, so remove each map element before adding it. The first
+            # attempt skips this removal, because the removal takes longer the larger the map is.
             transaction.change(TABLE, added, [*removed, *(e for e in added if e.value)])
         elif not error.nothing_there:
             raise
@@ -66,7 +66,7 @@ def repair(contents: Contents, differences: Sequence[Difference], marks: Sequenc
     """Repair the ``differences`` that `compare` found in the table ``inet hawse``; live connections continue.
 
     ``marks`` are the rule comments that the table must contain. If a chain or set is wrong, the whole table is deleted
-    and created again. Otherwise nothing else is changed.
+    and created again.
     """
     if differences:
         table_repair.repair(TABLE, contents, differences, "".join(map(_marking, marks)))
@@ -97,7 +97,7 @@ def record_state(what: str) -> None:
 
 
 def accept_mark(value: str) -> None:
-    """Accept packets with the firewall mark ``value``, and no longer those with an earlier mark; idempotent.
+    """Accept packets with the firewall mark ``value``, in place of an earlier mark; idempotent.
 
     ``value`` is "mark" or "mark/mask", such as "0x1/0xff". Raises `libnftables.Refused` if the table does not exist.
     """

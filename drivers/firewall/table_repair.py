@@ -57,8 +57,8 @@ def compare(table: str, contents: Contents) -> list[Difference]:
         # the expected rules into a new namespace, and creating that namespace requires CAP_SYS_ADMIN.
         return [Difference("upkeep", table, "the rules", detail=RULES), *_elements(table, contents)]
     if structure[:3] != due[:3]:
-        # Because a program may load the saved table of an older version at any time (nft -f), such a table is damage.
-        # A table of a newer version probably belongs to a command of that version, which has its own agent.
+        # A table of an older version is damage, because a program may load a saved table at any time (nft -f). A table
+        # of a newer version probably belongs to a command of that version, which has its own agent.
         kind = "superseded" if _version(structure) > _version(due) else "changed"
         return [Difference(kind, table, _reshaped(structure, due), opens=True, detail=FRAME)]
     chains = [c for c in due.chains if c != MARKS and structure.rules.get(c) != due.rules.get(c)]
@@ -71,8 +71,8 @@ def repair(table: str, contents: Contents, differences: Sequence[Difference], no
 
     If only elements differ, only those elements are changed. If rules are lost, one transaction restores the rules and
     all missing elements. Elements of other programs are removed before that transaction, because they may conflict with
-    hawse's elements. If chains or sets are wrong, the whole table is created again. ``notes`` is a script with rules
-    whose comments record the table's state. It runs whenever rules are written.
+    hawse's elements. If chains or sets are wrong, the whole table is created again. When rules are written, the script
+    ``notes`` also runs. Its rules record the table's state in their comments.
     """
     details = {d.detail for d in differences}
     foreign = [d.detail for d in differences if isinstance(d.detail, tuple) and not isinstance(d.detail, Element)]
@@ -143,18 +143,12 @@ def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
 
 
 def _version(of: Structure) -> int:
-    """Return the version number in the names of a table's sets, or 0 if no name contains a version number.
-
-    If there are several version numbers, the highest is returned.
-    """
+    """Return the highest version number in the names of a table's sets, or 0 if no name contains a version number."""
     return max((int(match[1]) for name in of.sets if (match := VERSION.fullmatch(name))), default=0)
 
 
 def _reshaped(structure: Structure, due: Structure) -> str:
-    """Return a text that names the chains and sets in which a table differs from the structure that it should have.
-
-    ``structure`` is the present structure, and ``due`` is the expected one.
-    """
+    """Return a text that names the chains and sets in which the present ``structure`` differs from ``due``."""
     parts: Sequence[tuple[str, Mapping[str, object], Mapping[str, object]]] = (
         ("chain", structure.chains, due.chains),
         ("set", structure.sets, due.sets),

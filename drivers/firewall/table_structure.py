@@ -1,8 +1,8 @@
 """The structure of a table: chains, rules and sets without their elements, as the kernel lists them.
 
-A table in use is compared with the structure that it should have. To learn this structure, each process once loads the
-static rules into an empty network namespace, and lists them there. This works because the same kernel and library
-always produce the same list for the same rules.
+`find` returns a table's present structure, and `expected` returns the structure that the table should have. For
+`expected`, each process once loads the static rules into an empty network namespace, and lists them there. The two
+structures can be compared, because the same kernel and library always produce the same list for the same rules.
 """
 
 from __future__ import annotations
@@ -131,9 +131,8 @@ def _read(session: Session, table: str, limit: int) -> Structure | None:
 def _listed(session: Session, kind: int, table: str, limit: int = sys.maxsize) -> list[dict[int, bytes]]:
     """Return a table's chains, sets or rules, each as a mapping from attribute numbers to values.
 
-    ``kind`` is the type of the netlink request, which selects chains, sets or rules. The kernel lists some of them for
-    all tables of an address family. The objects of other tables are left out. Raises OSError if more than ``limit``
-    objects would be returned.
+    ``kind`` is the type of the netlink request, which selects chains, sets or rules. If the kernel lists objects of
+    other tables too, they are left out. Raises OSError if more than ``limit`` objects would be returned.
     """
     name = text(TABLE, table.partition(" ")[2])
 
@@ -162,8 +161,7 @@ def _expression(name: bytes, data: bytes, anonymous: Mapping[bytes, frozenset[by
     """Return a rule's expression in a form that is the same each time the rule is loaded.
 
     ``name`` and ``data`` are the expression's name and attributes. ``anonymous`` maps the names of anonymous sets to
-    their elements. The elements replace the name of a set, because the kernel gives the set another number at each
-    load.
+    their elements. These elements replace the set's name, because the name has another number after each load.
     """
     if name.startswith(b"lookup"):
         attributes = read(data)

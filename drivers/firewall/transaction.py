@@ -1,9 +1,9 @@
-"""Changes and lists of set elements, and copies of small tables, sent directly as netlink messages.
+"""Change and list the elements of nftables sets, and copy small tables, without libnftables.
 
-Each change is one transaction.
+Each change is one transaction of netlink messages.
 
-libnftables is not used, because it takes several times as long. libnftables reads all sets of the table and parses a
-script. When libnftables then closes its socket, the close blocks until no kernel code can read the removed elements.
+libnftables takes several times as long. It reads all sets of the table and parses a script. When it closes its socket,
+the close blocks until no kernel code can read the removed elements.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ SET_OF = itemgetter(0)
 def change(
     table: str, add: Iterable[Element], destroy: Iterable[Element], unwanted: Iterable[tuple[str, Packed]] = ()
 ) -> None:
-    """Remove existing elements, then add others, in one transaction; on failure nothing changes.
+    """Remove the elements in ``destroy`` and ``unwanted``, then add those in ``add``, in one transaction.
 
-    ``table`` is family and name (``inet hawse``). The elements in ``destroy`` and ``unwanted`` are removed. Each item
-    of ``unwanted`` is the name of a set and an element in the form that `held` returns. Raises `Refused`, or
+    ``table`` is family and name (``inet hawse``). Each item of ``unwanted`` is the name of a set and an element in the
+    form that `held` returns. If nftables refuses the change, nothing changes, and the function raises `Refused`. Raises
     `NoPermission` for a process without CAP_NET_ADMIN. Runs in the calling thread's network namespace.
     """
     known = shapes(table)

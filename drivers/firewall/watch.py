@@ -47,13 +47,15 @@ class FirewallWatch(TableWatch):
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         """Block new connections through these networks' bridges until `unblock` is called.
 
-        New connections from internal networks to the host are blocked too. So are new connections that the host
-        forwards between other interfaces, for the address families (IPv4, IPv6) for which hawse enabled IP forwarding.
-        ``saved_state`` names these families; it holds the lines that `Repairer.saved_state` returned.
+        Two other kinds of new connections are blocked too:
 
-        The table ``inet hawse_standby`` blocks the packets. If the kernel or libnftables does not support this table,
-        nothing is blocked. `block` then only switches the sysctl route_localnet of the bridges off, so that containers
-        cannot reach services that listen on the host's 127.0.0.1.
+        - connections from internal networks to the host
+        - connections that the host forwards between other interfaces, if hawse enabled IP forwarding for their address
+          family; ``saved_state``, from `Repairer.saved_state`, names these families
+
+        If the kernel or libnftables does not support the table ``inet hawse_standby``, nothing is blocked. `block` then
+        only switches the sysctl route_localnet of the bridges off, so that containers cannot reach services that listen
+        on the host's 127.0.0.1.
         """
         bridges = {bridge_options.parse(network).bridge: network.internal for network in networks}
         if self._standby is None:
@@ -66,8 +68,7 @@ class FirewallWatch(TableWatch):
     def unblock(self) -> None:
         """Stop the blocking that `block` started; idempotent.
 
-        Without the table ``inet hawse_standby``, this does nothing: the repair of the firewall switches route_localnet
-        on again.
+        The sysctl route_localnet stays off: the repair of the firewall switches it on again.
         """
         if self._standby is not None:
             self._standby.unblock()

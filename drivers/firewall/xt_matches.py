@@ -14,7 +14,7 @@ from drivers.linux import echo, path_lookup
 from drivers.model import IPAddress
 
 STATES = {"established": 2, "new": 8}  # bits of XT_CONNTRACK_STATE_BIT
-OTHER_STATES = 0xF0  # bits for SNAT and DNAT; a packet has these besides its state
+OTHER_STATES = 0xF0  # bits for SNAT and DNAT, which do not depend on the state
 TCP_FLAGS = {"new": 0x02, "established": 0x12}  # SYN; SYN and ACK
 ANY_PORTS, ANY_TYPE = (0, 65535), 0xFF
 CONNTRACK_FLAGS, BY_STATE, ALIAS = 146, 1, 1 << 13
@@ -79,7 +79,7 @@ def _is_bridged(data: bytes, packet: Packet) -> bool | None:
     """Return whether a physdev match matches the packet; None if unknown.
 
     ``data`` is the structure of the match. Only the condition ``--physdev-is-bridged`` is evaluated: the packet stays
-    within a bridge. With br_netfilter, such a packet has the bridge as both of its interfaces.
+    within a bridge. With br_netfilter, the bridge is then the incoming and the outgoing interface of the packet.
     """
     inverted, conditions = data[PHYSDEV_FLAGS : PHYSDEV_FLAGS + 2]
     if conditions != BRIDGED or not packet.received or not packet.sent:
@@ -96,9 +96,11 @@ def _address_types(data: bytes, packet: Packet) -> bool | None:
 
 
 def _is_local(address: IPAddress | None, kinds: int) -> bool | None:
-    """Return whether an address has a type whose bit is in ``kinds``; None if unknown.
+    """Return whether an address has one of the types ``kinds``, a bit mask; None if unknown.
 
-    If ``kinds`` is 0, every address matches. The only other value that is evaluated is `LOCAL`, an address of the host.
+    - 0: every address matches.
+    - `LOCAL`: an address of the host matches.
+    - Other values are not evaluated: the result is None.
     """
     if not kinds:
         return True
@@ -112,7 +114,7 @@ def _is_echo(data: bytes, packet: Packet) -> bool:
 
     ``data`` is the structure of the match: the type, the lowest code, the highest code, and 1 if the match is inverted.
     """
-    kind, lowest_code, _, inverted = data[:4]  # the third value is the highest code
+    kind, lowest_code, _, inverted = data[:4]
     request, reply = echo.KINDS[packet.version][2:]
     is_kind = kind == (request if packet.state == "new" else reply)
     return (kind == ANY_TYPE or (is_kind and not lowest_code)) != bool(inverted)

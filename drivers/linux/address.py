@@ -30,7 +30,7 @@ HEADER = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, sco
 class _LinkAddress(NamedTuple):
     """An address that the kernel lists. ``link`` is the index of the link that has the address.
 
-    ``protocol`` is the number that marks who added the address (IFA_PROTO), 0 if there is none. For hawse it is `OURS`.
+    ``protocol`` (IFA_PROTO) marks who added the address: `OURS` for hawse, 0 for a program that set no number.
     """
 
     link: int

@@ -59,10 +59,10 @@ def on_link_routes() -> list[Range]:
 class Reading(NamedTuple):
     """Two functions that decode the messages of a netlink list.
 
-    ``decode`` decodes a single message in the data; its other arguments are the offsets at which the message's body
-    begins and ends. ``decode_all`` decodes all messages of the data together; its other argument is the size of each
-    message. All these messages must have the same type and size. ``decode_all`` returns None if it does not support the
-    layout of the messages.
+    - ``decode`` decodes one message. Its arguments are the data, and the offsets at which the message's body begins and
+      ends.
+    - ``decode_all`` decodes all messages in the data together, if they have the same type and size. Its arguments are
+      the data and the size of each message. It returns None if it does not support the layout of the messages.
     """
 
     decode: Callable[[bytes, int, int], Range | None]
@@ -96,7 +96,7 @@ def _answer(opened: socket.socket, reading: Reading) -> list[Range]:
 def _size_if_alike(data: bytes) -> int:
     """Return the size of each message if all messages have the same length, type and flags, else 0.
 
-    For such messages, a slice of ``data`` whose step is the result takes the same byte of every message.
+    Such messages can be decoded together: ``data[offset::size]`` has the byte at ``offset`` of every message.
     """
     length, kind, flags, _, _ = HEADER.unpack_from(data)
     size = _aligned(length)
@@ -137,10 +137,10 @@ def _addresses_alike(data: bytes, size: int) -> list[Range] | None:
 
 
 def _routes_alike(data: bytes, size: int) -> list[Range] | None:
-    """Return an empty list if the kernel made all routes in ``data`` (they are omitted), otherwise None.
+    """Return an empty list if the kernel made all routes in ``data``, otherwise None; ``size`` is each message's size.
 
-    Often the kernel made all of them, because it makes one route for each of hawse's bridges. ``size`` is the size of
-    each message.
+    Routes that the kernel made are omitted. Often ``data`` has no others, because the kernel makes one route for each
+    of hawse's bridges.
     """
     return [] if data[PROTOCOL] == KERNEL and _is_same(data, size, (PROTOCOL,)) else None
 

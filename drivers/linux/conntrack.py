@@ -49,10 +49,10 @@ Address = tuple[str, int]  # IP address and port
 class ConntrackFlow(Struct, frozen=True):
     """A conntrack entry; addresses are packed, and ``protocol`` is the number of the IP protocol.
 
-    ``source``, ``destination`` and ``port`` are the addresses and the destination port of the original direction.
-    ``answering`` and ``answering_port`` are the source of the reply direction. ``returning_port`` is the destination
-    port of the reply direction: the client's port, or the port that SNAT has set. ``key`` holds the original
-    direction's addresses and ports in bytes, as received from the kernel.
+    - ``source``, ``destination``, ``port``: the addresses and the destination port of the original direction
+    - ``answering``, ``answering_port``: the source address and the source port of the reply direction
+    - ``returning_port``: the destination port of the reply direction: the client's port, or the port that SNAT has set
+    - ``key``: the addresses and ports of the original direction in bytes, as received from the kernel
     """
 
     source: bytes
@@ -73,7 +73,7 @@ class ConntrackFlow(Struct, frozen=True):
 def forget_ports(ports: Iterable[PortBinding]) -> None:
     """Delete the conntrack entries of connections to published host ports; idempotent.
 
-    DNAT translates every flow to a port that is published on all addresses. The untranslated flows to such a port
+    DNAT translates every flow to a port that is published on all addresses. Untranslated flows with the same port
     number are kept, because they lead to other machines.
     """
     _forget_ports(ports, _are_published, b"")
@@ -217,9 +217,9 @@ def _forget(
 
 
 def _remove_at_once(session: Session, header: bytes, filters: Iterable[bytes]) -> bool:
-    """Ask the kernel to delete all conntrack entries that match one of the filters; return whether it did.
+    """Let the kernel delete all conntrack entries that match one of the filters; return False if the kernel cannot.
 
-    ``header`` is the beginning of each request. If the kernel cannot delete by filter, nothing is deleted.
+    ``header`` is the beginning of each request.
     """
     try:
         for each in filters:
@@ -267,7 +267,7 @@ def _are_published(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool
     """Return whether the flow belongs to one of the published ports ``bindings``.
 
     At a port that is published on all addresses, the flow must be translated (DNAT). At a port that is published on one
-    address, it may be untranslated. That address may be the endpoint's own.
+    address, which may be the endpoint's own, the flow may be untranslated.
     """
     return any(
         _leads_to(binding, flow) and (flow.is_translated or not binding.host_ip.is_unspecified) for binding in bindings
@@ -299,8 +299,8 @@ def _leads_to(binding: PortBinding, flow: ConntrackFlow) -> bool:
 def _port_filter(binding: PortBinding, port: int, status: bytes) -> bytes:
     """Return the kernel filter for flows to one port of the binding, or b"" if no filter can express it.
 
-    No filter can express an IPv6 address. ``status`` is the filter's part for the status (`_status`). If it is empty
-    and the port is published on all addresses, the filter selects only translated flows.
+    No filter can express an IPv6 address. ``status`` is the filter's part for the status (`_status`). With an empty
+    ``status``, the filter for a port that is published on all addresses selects only translated flows.
     """
     host = binding.host_ip
     number = attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[binding.protocol]))

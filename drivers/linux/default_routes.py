@@ -1,10 +1,14 @@
 """The default routes that endpoints add to a sandbox (a container's network namespace).
 
-Other programs may add routes too. hawse changes only routes that endpoints added. If an address family already has a
-default route, hawse's route gets a higher metric, and the kernel prefers the existing route. If hawse's route must take
-priority, hawse adds two routes instead, each to half of all addresses. The kernel prefers these two routes because they
-are more specific. The existing route stays. hawse recognises its routes by protocol number and next hop, and stores no
-record of its routes. The kernel removes the routes together with their interface.
+Other programs may add routes too. hawse changes only routes that endpoints added. If an address family already has
+another program's default route, this route stays. hawse then adds one of the following:
+
+- Usually a default route with a higher metric; the kernel prefers the existing route.
+- If hawse's route must take priority, two routes, each to half of all addresses. The kernel prefers these two routes
+  because they are more specific.
+
+hawse stores no record of its routes. hawse recognises a route by the protocol number and the next hop (or, without a
+next hop, the interface). The kernel removes the routes together with their interface.
 """
 
 from __future__ import annotations
@@ -41,9 +45,9 @@ def synchronise(
 ) -> None:
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
-    The calling thread is in the sandbox. ``offered`` are the default routes of all endpoints of the sandbox. hawse
-    replaces or removes only its own routes. It recognises them by the protocol number ``protocol`` and by the next hop
-    or interface of an ``offered`` route.
+    The calling thread is in the sandbox. ``offered`` are the default routes of all endpoints of the sandbox. Only
+    hawse's own routes are replaced or removed. These routes have the protocol number ``protocol``, and the next hop or
+    interface of an ``offered`` route.
     """
     ours, others = _split(session, offered, protocol)
     for version in route.FAMILIES:
@@ -58,8 +62,8 @@ def lost(
     """Return the ``chosen`` routes that are missing in the kernel.
 
     The calling thread is in the sandbox. ``offered`` are the default routes of all endpoints of the sandbox.
-    ``protocol`` is the number that marks hawse's routes in the kernel. The metric is not compared, because it depends
-    on which other default routes existed when hawse added the route.
+    ``protocol`` is the number that marks hawse's routes in the kernel. Metrics are not compared, because a route's
+    metric depends on the other default routes that existed when hawse added the route.
     """
     ours, _ = _split(session, offered, protocol)
     missing = []
@@ -90,7 +94,7 @@ def _is_by(candidate: Route, gateways: set[IPAddress], straight: set[tuple[int, 
 
 
 def _required(default: DefaultRoute | None, others: Sequence[Route], protocol: int) -> list[Route]:
-    """Return the kernel routes that implement the default route ``default``; none if ``default`` is None.
+    """Return the kernel routes that implement the default route ``default``; an empty list for None.
 
     ``others`` are the sandbox's other default routes of the family, which stay in place. ``protocol`` is the number
     that marks hawse's routes in the kernel.

@@ -37,8 +37,8 @@ def missing(kinds: Iterable[str]) -> list[str]:
 def _can_make(opened: Session, kind: str) -> bool:
     """Return whether the kernel can make a link of this kind, by making one in the session's namespace.
 
-    The calling thread is in that namespace. A macvlan or ipvlan link gets the bridge that `missing` made first as its
-    parent.
+    The calling thread is in that namespace. The bridge that `missing` made first becomes the parent of a macvlan or
+    ipvlan link.
     """
     parent = {"link": link.index(PREFIX + PARENT)} if kind in CHILDREN else {}
     try:
@@ -105,7 +105,7 @@ def mtu_of(name: str) -> int:
 
 
 def holder_of(ip: IPAddress) -> tuple[str, int]:
-    """Return the name and MTU of the interface that has an address, or ("", 0) if none has it."""
+    """Return the name and MTU of the interface that has an address, or ("", 0) if no interface has it."""
     with session() as opened:
         holder = link.at(opened, address.holder(opened, ip))
     return (holder.name, holder.mtu) if holder is not None else ("", 0)
@@ -122,7 +122,7 @@ def uplink() -> tuple[str, int]:
 def outside_interfaces() -> list[str]:
     """Return the names of the interfaces that may lead to other machines.
 
-    These are the interfaces that are up, that are no loopback and no bridge, and that hawse did not make.
+    These are all interfaces that are up, except loopback interfaces, bridges and the interfaces that hawse made.
     """
     with session() as opened:
         links = link.all_links(opened)

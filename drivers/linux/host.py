@@ -57,11 +57,11 @@ def interface_addresses() -> list[tuple[str, IPAddress]]:
 
 
 def down_towards(target: IPAddress) -> str:
-    """Return the interface that is down and may lead to ``target``, or "" if no interface with an address is down.
+    """Return the name of an interface that is down and may lead to ``target``, or "" if there is no such interface.
 
-    Interfaces without an address are left out. If possible, the result is the name of an interface with a subnet that
-    contains ``target``, else the name of any other interface that is down. An interface loses its IPv6 addresses when
-    it goes down. Therefore, an interface with an IPv4 address is also returned for an IPv6 ``target``.
+    Interfaces without an address are left out. An interface with a subnet that contains ``target`` is preferred to
+    other interfaces that are down. The result for an IPv6 ``target`` may be an interface with only an IPv4 address,
+    because an interface loses its IPv6 addresses when it goes down.
     """
     with session() as opened:
         held = address.all_addresses(opened)
@@ -131,9 +131,9 @@ def boot_time() -> int:
 def boot_identity() -> str:
     """Return a string that changes when the machine boots or the host gets a new network namespace.
 
-    A container of another program gets a new namespace when it restarts. Because the kernel gives the inode number of a
-    deleted namespace to the next one, the namespace's cookie is used. Before Linux 5.14, namespaces have no cookie, and
-    the inode number is used.
+    The host may be a container of another program, which gets a new namespace when it restarts. The string contains the
+    namespace's cookie, because the kernel uses the inode number of a deleted namespace again. Before Linux 5.14,
+    namespaces have no cookie, and the string contains the inode number.
     """
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     try:

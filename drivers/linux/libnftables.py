@@ -22,7 +22,7 @@ from drivers.linux import netns, recording
 LIBRARY = "libnftables.so.1"
 JSON_OUTPUT = 1 << 4  # libnftables flag NFT_CTX_OUTPUT_JSON: print JSON
 WITH_HANDLES = 1 << 3  # libnftables flag NFT_CTX_OUTPUT_HANDLE: print the number of each rule
-OPTIONS = {JSON_OUTPUT: "-j", WITH_HANDLES: "-a"}  # the options of the nft program with the same effect as a flag
+OPTIONS = {JSON_OUTPUT: "-j", WITH_HANDLES: "-a"}  # the nft program's option for each flag of libnftables
 NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: do not look up host names by DNS
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 TIMEOUT = 60  # seconds to wait for the nft program
@@ -118,8 +118,8 @@ def listing_of_others(what: str) -> list[dict[str, Any]]:
 def is_plain(name: str) -> bool:
     """Return whether a name from the kernel can be a part of a script: letters, digits and ``_./-`` only.
 
-    The kernel allows any character in a name. A name made in a container could otherwise add commands to the script,
-    such as ``include``, which reads files of the host.
+    The kernel allows any character in a name. Without this check, a name that a container has chosen could add commands
+    to the script, such as ``include``, which reads files of the host.
     """
     return bool(_PLAIN.fullmatch(name))
 
@@ -136,16 +136,17 @@ def numbered(what: str) -> str:
 def _execute(script: str, flags: int = 0, *, apart: bool = False) -> str:
     """Run a script, and return its output. ``flags`` are those of `Context.attempt`.
 
-    libnftables runs the script, except in three cases. In these, the nft program runs it:
+    Usually, libnftables runs the script in this process, and only one thread at a time runs a script. If libnftables is
+    missing, or the number of the next file descriptor is too large (`SELECTABLE`), the nft program runs the script.
+
+    In two cases, the nft program runs the script without making other threads wait, because a program in the namespace
+    can make it slow:
 
     - ``apart`` is True.
     - The network namespace belongs to another user namespace. The owner of that user namespace could end this process,
       because libnftables crashes when it reads some sets that no correct program makes.
-    - libnftables is missing, or the number of the next file descriptor is too large (`SELECTABLE`).
 
-    Only one thread at a time runs a script. The first two cases are an exception: other threads do not wait for the nft
-    program, because a program in the namespace can make it slow. If the nft program is missing in these two cases, the
-    script is run as if they did not apply.
+    If the nft program is missing in these two cases, the script is run in the usual way.
     """
     if apart or netns.is_of_other_user_namespace():
         with suppress(Unsupported):
@@ -187,8 +188,8 @@ class Context:
     """A libnftables context, with a netlink socket of the network namespace in which the context was created.
 
     A table with the flag ``owner`` belongs to that socket. Other programs can neither change nor flush such a table.
-    The kernel removes the table when the context is closed or its process ends. Raises `Unsupported` if libnftables is
-    missing.
+    The kernel removes the table when the context is closed or its process ends. The constructor raises `Unsupported` if
+    libnftables is missing.
     """
 
     def __init__(self) -> None:

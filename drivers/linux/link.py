@@ -71,11 +71,15 @@ GROUPS = range(1 << 16, 1 << 31)
 class Link(Struct, frozen=True):
     """A link as the kernel describes it.
 
-    ``kind`` is the kernel's name of the link type (such as "veth"), or "" for hardware. ``alias`` is a free string that
-    the kernel stores. ``mac`` is "" if the link has no address. ``up`` says whether the link is set up (IFF_UP).
-    ``master`` is the index of the bridge (or bond …) that has the link as a port, or 0. ``device`` is the bus device of
-    a hardware interface. ``peer`` is the index of the link's other end or parent, or 0. ``is_split`` is True if the
-    link's other end or parent is in another namespace. ``has_arp`` is False if ARP and neighbour discovery are off.
+    - ``kind``: the kernel's name of the link type (such as "veth"), or "" for hardware
+    - ``alias``: a free string that the kernel stores
+    - ``mac``: "" if the link has no address
+    - ``up``: whether the link is set up (IFF_UP)
+    - ``master``: the index of the bridge (or bond …) that has the link as a port, or 0
+    - ``device``: the bus device of a hardware interface
+    - ``peer``: the index of the link's other end or parent, or 0
+    - ``is_split``: whether the link's other end or parent is in another namespace
+    - ``has_arp``: False if ARP and neighbour discovery are off
     """
 
     name: str
@@ -129,10 +133,10 @@ def kind_attributes(session: Session, name: str) -> Any:
 
 
 def wrong_settings(session: Session, name: str, required: Mapping[str, int]) -> dict[str, int]:
-    """Return the settings of a link's kind that differ from ``required``, as a mapping to their present values.
+    """Return the present values of the settings, specific to a link's kind, that differ from ``required``.
 
-    ``required`` maps pyroute2's names (in lower case and without the prefix IFLA_) to values. Settings that the kernel
-    does not have are left out.
+    ``required`` and the result map pyroute2's names (in lower case and without the prefix IFLA_) to values. Settings
+    that the kernel does not have are left out.
     """
     data = kind_attributes(session, name)
     present = {setting: data.get_attr(f"IFLA_{setting.upper()}") for setting in required}
@@ -177,10 +181,10 @@ def all_links(session: Session) -> list[Link]:
 def with_alias_or_mac(session: Session, alias: str, mac: str) -> list[Link]:
     """Return the links with this alias or this MAC in the session's network namespace.
 
-    A link is also returned if another of its attributes contains one of the two values. An empty value is ignored.
+    A link is also returned if any other attribute contains one of the two values. An empty value is ignored.
 
-    Root in a sandbox can make any number of links. Therefore, other links are not decoded, and more than
-    `SANDBOX_LIMIT` links to return raise `KernelError`.
+    Root in a sandbox can make any number of links. Therefore, other links are not decoded, and `KernelError` is raised
+    if there are more than `SANDBOX_LIMIT` links to return.
     """
     parts = [part for part in (alias.encode(), bytes.fromhex(mac.replace(":", ""))) if part]
 
@@ -212,12 +216,14 @@ def add_bridge(session: Session, name: str, **attributes: Any) -> None:
 
 
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:
-    """Create a veth pair in one request; ``peer`` holds the attributes of the other end.
+    """Create a veth pair, the end ``name`` and its peer, in one request.
 
-    ``attributes`` are those of the end ``name``, with the names that `add` uses. The other end is created in the
-    namespace that ``net_ns_fd`` in ``peer`` names. ``peer`` must contain the MAC ``address``; only its first six bytes
-    are used. Raises `InterfaceRefused` if the kernel refuses this address, such as a multicast address. Both ends have
-    a transmit queue length of 0, as Docker's have.
+    - ``attributes`` are the attributes of the end ``name``, with the names that `add` uses.
+    - ``peer`` holds the attributes of the peer. It must contain the MAC ``address``; only the first six bytes are used.
+      The peer is created in the namespace ``net_ns_fd``.
+
+    Raises `InterfaceRefused` if the kernel refuses the peer's MAC, such as a multicast address. Both ends have a
+    transmit queue length of 0, as in Docker.
     """
     other = _attributes({**peer, "address": peer["address"][:MAC_TEXT], "txqlen": 0})
     try:
@@ -274,7 +280,7 @@ def delete(session: Session, name: str) -> None:
 
     The kernel finishes the deletion tens of milliseconds later, when no kernel code uses the link. This function does
     not wait for that. The request contains the link's index and not the link's name. Therefore, a delayed request
-    cannot delete another link that has got the same name meanwhile.
+    cannot delete a newer link with the same name.
     """
     link_index = session.index(name)
     if link_index:

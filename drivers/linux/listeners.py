@@ -25,7 +25,7 @@ def at(protocol: str, port: int) -> list[IPAddress]:
     """Return the local addresses of the sockets that receive packets of new clients at a port.
 
     ``protocol`` is tcp, udp or sctp. The sockets are listening TCP sockets or unconnected UDP sockets. The list is
-    empty for SCTP, which is not looked up.
+    empty for SCTP, because SCTP sockets are not looked up.
     """
     ends = ((*_end(fields[1]), fields[3]) for file in FILES[protocol] for fields in _read(file))
     return [_address(text) for text, number, state in ends if (number, state) == (port, WAITING[protocol])]

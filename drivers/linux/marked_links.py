@@ -16,9 +16,10 @@ from drivers.model import IPInterface
 class FoundLink(NamedTuple):
     """A link with its addresses, except link-local addresses.
 
-    The mark gives ``network_id`` or ``endpoint_id``; without a mark, both are "". ``number`` is the link's index.
-    ``master`` is the index of the bridge that has the link as a port, or 0. ``peer`` is the index of the link's other
-    end or parent, or 0. This index is valid in the namespace that contains the other end or parent.
+    - ``network_id``, ``endpoint_id``: the id that hawse's mark contains; both are "" without a mark
+    - ``number``: the link's index
+    - ``master``: the index of the bridge that has the link as a port, or 0
+    - ``peer``: the index of the link's other end or parent, in the namespace of that end or parent, or 0
     """
 
     name: str

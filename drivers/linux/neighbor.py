@@ -42,8 +42,8 @@ Kind = Literal["forward", "flood", "port", "neighbor"]
 class Row(NamedTuple):
     """One entry of a forwarding database (FDB) or neighbour table.
 
-    ``link`` is the index of the link to which the entry belongs. A VTEP is the address of another host to which VXLAN
-    packets go. The meaning of ``key`` and ``value`` depends on the kind:
+    ``link`` is the index of the link that has the entry. A VTEP is another host's address, the destination of VXLAN
+    packets. The meaning of ``key`` and ``value`` depends on the kind:
 
     - ``forward``: a VXLAN device sends frames for a MAC (key) to a VTEP (value).
     - ``flood``: if a frame's MAC has no entry, a VXLAN device also sends a copy of the frame to a VTEP (key).

@@ -203,9 +203,11 @@ class Session:
     ) -> list[bytes]:
         """Return the bodies of the messages with which the kernel lists objects; ``kind`` and ``body`` are the request.
 
-        With ``is_kept``, only the bodies for which it returns True are returned. If the list changes while the function
-        reads it, the function reads the list again. Raises OSError with EINTR if the list changes during every attempt.
-        Raises OSError with EMSGSIZE if more than ``limit`` bodies would be returned. The session must then be closed.
+        ``is_kept`` gets each body; if it returns False, the body is left out. If another process changes the list
+        meanwhile, the function reads the list again. Raises OSError with one of two errnos:
+
+        - EINTR: the list changed during every attempt.
+        - EMSGSIZE: more than ``limit`` bodies would be returned. The caller must then close the session.
         """
         for _ in dump_attempts():
             try:
@@ -225,9 +227,9 @@ class Session:
     ) -> list[bytes]:
         """Return the bodies of the kernel's answers to the message with the sequence number ``number``.
 
-        If ``is_kept`` is given, only the bodies for which it returns True are returned. Raises OSError if the kernel
-        refuses the message, or if more than ``limit`` bodies would be returned. Raises InterruptedError if the listed
-        objects changed during the reading.
+        ``is_kept`` gets each body; if it returns False, the body is left out. Raises OSError if the kernel refuses the
+        message, or if more than ``limit`` bodies would be returned. Raises InterruptedError if the listed objects
+        changed during the reading.
         """
         bodies: list[bytes] = []
         whole = True
@@ -302,8 +304,8 @@ def open_socket(protocol: int = socket.NETLINK_ROUTE, flags: int = 0) -> socket.
     ``protocol`` is the netlink family, such as NETLINK_ROUTE. ``flags`` are further flags of socket(2).
 
     Every process with CAP_NET_ADMIN in a namespace may send messages to the netlink sockets of all processes there.
-    Because this socket is connected to the kernel, such messages are refused (ECONNREFUSED). Messages of other
-    processes to a multicast group still arrive. A member of a group must read with `pending`, which leaves them out.
+    Because this socket is connected to the kernel, such messages are refused (ECONNREFUSED). Messages that other
+    processes send to a multicast group still arrive. A member of a group must read with `pending`, which omits them.
     """
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | flags, protocol)
     try:

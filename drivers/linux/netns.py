@@ -26,10 +26,11 @@ T = TypeVar("T")
 def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
     """Open the namespace at ``path`` for a ``with`` block, which gets the file descriptor.
 
-    Raises `Missing` if no namespace is at ``path``. If ``inode`` is not 0, also raises `Missing` if the namespace at
-    ``path`` has another inode number. In this case ``path`` now leads to another namespace: a process
-    (/proc/PID/ns/net) has moved to another namespace or its PID was reused, or a file such as /run/netns/NAME was
-    replaced.
+    Raises `Missing` in these cases:
+
+    - No namespace is at ``path``.
+    - ``inode`` is not 0, and the namespace at ``path`` has another inode number. For /proc/PID/ns/net, the process has
+      moved to another namespace, or its PID was reused. A file such as /run/netns/NAME was replaced.
     """
     try:
         fd = open_namespace(path)
@@ -48,10 +49,10 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
 
 
 def is_of_other_user_namespace() -> bool:
-    """Return whether the calling thread's network namespace belongs to a user namespace below that of this process.
+    """Return whether a user namespace below this process's own owns the calling thread's network namespace.
 
     The owner of such a user namespace has all rights in the network namespace, perhaps without any right on the host.
-    Returns False if the network namespace belongs to this process's user namespace or to one above.
+    Returns False if this process's user namespace, or one above it, owns the network namespace.
     """
     with netns_fd("/proc/thread-self/ns/net") as here:
         try:

@@ -65,7 +65,7 @@ def silencing_sysctls(interface: str) -> list[str]:
 def of(interface: str) -> list[Obstacle]:
     """Return the programs, queues and flags of an interface that can drop packets.
 
-    The first one is the most certain to drop packets. The list is empty if the interface is missing.
+    The first item of the list is the most certain to drop packets. The list is empty if the interface is missing.
     """
     return everywhere().get(interface, [])
 

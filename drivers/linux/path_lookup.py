@@ -124,19 +124,18 @@ def _entries(opened: Session, interface: str) -> list[ndmsg]:
 
 
 def static_ports(bridge: str) -> dict[str, str]:
-    """Return, for one bridge, the port to which each MAC with a static forwarding entry leads.
+    """Return a bridge's static forwarding entries, as a mapping from MAC to the port's interface name.
 
-    The result maps the MAC to the port's interface name. It includes the ports' own MACs, and the bridge's own MAC,
-    whose port is the bridge itself. The result is empty if the bridge is missing.
+    The entries include the own MACs of the ports and of the bridge. An entry for a MAC of the bridge has the bridge's
+    name. The result is empty if the bridge is missing. Runs in the calling thread's network namespace.
     """
     return static_ports_of_bridges().get(bridge, {})
 
 
 def static_ports_of_bridges() -> dict[str, dict[str, str]]:
-    """Return, for each bridge with static forwarding entries, the port to which each static MAC leads.
+    """Return the static forwarding entries of each bridge that has such entries, by the bridge's name.
 
-    The result maps the bridge's name to a dict from MAC to the port's interface name. It includes the ports' own MACs,
-    and the bridge's own MAC, whose port is the bridge itself. Runs in the calling thread's network namespace.
+    The entries have the form that `static_ports` returns. Runs in the calling thread's network namespace.
     """
     with session() as opened, kernel_errors("list", "forwarding entries"):
         listed = dump(opened, RTM_GETNEIGH, ndmsg, family=socket.AF_BRIDGE)

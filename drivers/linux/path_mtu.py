@@ -55,7 +55,7 @@ def largest(address: IPAddress, mtu: int) -> int | None:
 
 
 def _send(sock: socket.socket, address: IPAddress, sizes: Collection[int]) -> bool:
-    """Send an echo request of each size; return False if the kernel refuses one because it knows a smaller MTU.
+    """Send an echo request of each size; return False if the kernel knows a smaller MTU and refuses a request.
 
     ``sizes`` are in bytes and include the IP header.
     """
@@ -72,8 +72,8 @@ def _send(sock: socket.socket, address: IPAddress, sizes: Collection[int]) -> bo
 def _answers(sock: socket.socket, address: IPAddress, sizes: Collection[int], before: Collection[int]) -> set[int]:
     """Wait for answers to echo requests of the ``sizes``, and return the sizes that were answered during this call.
 
-    ``before`` are the sizes that were answered earlier. Stops after the last answer, after some time without an answer,
-    or when a router reports a smaller MTU.
+    ``before`` are the sizes that were answered earlier. Stops when all sizes are answered, after some time without an
+    answer, or when a router reports a smaller MTU.
     """
     answered: set[int] = set()
     end = time.monotonic() + (MORE_SECONDS if before else FIRST_SECONDS)

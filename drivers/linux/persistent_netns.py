@@ -1,11 +1,12 @@
 """Network namespaces that outlive the process that made them; each namespace is identified by the path of a file.
 
-Usually a bind mount on the file keeps the namespace alive, as with ``ip netns``. However, a command may run in its own
-mount namespace (``ip netns exec``, service managers), and mounts end with their mount namespace. Therefore, the mount
-is made in the mount namespace of process 1, and other processes find the mount through ``/proc/1/root``. This requires
-that process 1 sees the same directory at the file's path. If process 1 is not accessible (in a locked-down container),
-an idle process keeps the namespace alive instead of the mount. The file then holds the PID and the start time of that
-process.
+A namespace is kept alive in one of two ways:
+
+- Usually a bind mount on the file keeps the namespace alive, as with ``ip netns``. However, a command may run in its
+  own mount namespace (``ip netns exec``, service managers), and mounts end with their mount namespace. Therefore, the
+  mount is made in the mount namespace of process 1. Other processes find it through ``/proc/1/root``.
+- If process 1 is not accessible (in a locked-down container), or does not see the same directory at the file's path,
+  an idle process keeps the namespace alive. The file then holds the PID and the start time of that process.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def directory_lock(directory: Path) -> Iterator[None]:
     """
     while True:
         directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Not mkdir(exist_ok=True), which fails if the directory is removed while it checks that it is a directory.
+        # Do not use exist_ok=True: mkdir() then fails if another process removes the directory during the call.
         with suppress(FileExistsError):
             directory.mkdir(mode=0o700)
         try:

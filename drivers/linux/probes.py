@@ -29,7 +29,7 @@ PORTS = struct.Struct("!HH")
 END_SECONDS = 0.2
 """Maximum number of seconds that `Probe.close` waits for the service to close its side of a TCP connection."""
 ABORT = struct.pack("ii", 1, 0)  # struct linger: close sends RST
-BIND_ATTEMPTS = 50  # number of random ports that a probe tries if the kernel gives it none
+BIND_ATTEMPTS = 50  # number of random ports that a probe tries if the kernel chooses no port
 
 
 class PortsExhausted(OSError):
@@ -95,7 +95,7 @@ class TunnelFlow(Struct, frozen=True):
 class Probe:
     """One probe (a test packet or TCP connection) from the network namespace of the calling thread.
 
-    It goes to ``address`` and ``port``. ``protocol`` is ``tcp``, ``udp`` or ``icmp``. For ICMP, ``port`` is not used.
+    The probe goes to ``address`` and ``port``. ``protocol`` is ``tcp``, ``udp`` or ``icmp``; icmp does not use a port.
     The constructor raises PortsExhausted if a program in the namespace would get no source port for this target.
     """
 
@@ -126,9 +126,11 @@ class Probe:
     def _bind_elsewhere(self, made: socket.socket) -> None:
         """Bind the socket ``made`` to a random port; raises `PortsExhausted` if a program would get no source port.
 
-        The caller has found no unused port in the namespace's range of source ports. However, TCP connections to
-        different targets can share a port. For TCP, an attempt to connect shows whether a program would get a port. UDP
-        sockets cannot share a port, so UDP always raises the error.
+        The caller has found no unused port in the namespace's range of source ports:
+
+        - UDP sockets cannot share a port, so UDP always raises the error.
+        - TCP connections to different targets can share a port. An attempt to connect shows whether a program would get
+          a port.
         """
         protocol = "tcp" if made.type == socket.SOCK_STREAM else "udp"
         if protocol == "udp" or self._has_no_port(made.family):
@@ -165,7 +167,7 @@ class Probe:
             self._fail(error.errno or errno.EIO)
 
     def poll(self) -> str:
-        """Return the probe's result, or "" while there is none.
+        """Return the probe's result, or "" before the probe has a result.
 
         A result is ``open`` (connected or answered), ``refused``, or the name of an errno, such as ``EHOSTUNREACH``.
         """
@@ -221,8 +223,8 @@ class Probe:
 def answer(probe: Tuple, local: IPAddress, port: int, client: IPAddress, client_port: int) -> None:
     """Send a UDP answer from ``local`` and ``port`` to ``client`` and ``client_port``, as if the service had answered.
 
-    ``client`` is the sender of ``probe``. The caller tests the path back with this answer, because the service itself
-    may send none. Runs in the network namespace of the service. If the kernel refuses the packet, nothing is sent.
+    The answer tests the path back, because the service itself may send no answer. ``client`` is the sender of
+    ``probe``. Runs in the network namespace of the service. If the kernel refuses the packet, nothing is sent.
     """
     with socket.socket(FAMILIES[probe.version], socket.SOCK_RAW, socket.IPPROTO_UDP) as raw, suppress(OSError):
         raw.bind((str(local), 0))

@@ -44,7 +44,7 @@ def start_time(pid: int) -> int:
 
 def is_running(pid: int, started: int) -> bool:
     """Return whether the process ``pid`` with the start time ``started`` exists and is not a zombie."""
-    fields = _stat(pid).split(None, _START_TIME + 1)  # for a thousand containers, the other fields take 2 ms
+    fields = _stat(pid).split(None, _START_TIME + 1)  # to split all fields takes 2 ms for 1,000 containers
     return bool(fields) and int(fields[_START_TIME]) == started and fields[_STATE] not in (b"Z", b"X")
 
 

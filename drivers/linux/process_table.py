@@ -101,7 +101,7 @@ def disk_bytes(pids: Iterable[int]) -> tuple[int, int]:
 
 
 def _labelled(path: str, label: bytes) -> int:
-    """Return the number after ``label`` in the first line of a file that begins with ``label``.
+    """Return the number after ``label`` in a file: in the first line that begins with ``label``.
 
     The result is 0 without such a line, or if the file at ``path`` cannot be read.
     """

@@ -1,8 +1,8 @@
 """The recorder of ``--explain`` and ``--dry-run``, which receives each change to the kernel before it is made.
 
 The modules that change the kernel (`drivers.linux.netlink`, `drivers.linux.sysctl`, `drivers.linux.libnftables` and
-`drivers.linux.persistent_netns`) pass each change to the recorder. Without a recorder, they only compare one variable
-with None. This module imports nothing of hawse, because those modules import it.
+`drivers.linux.persistent_netns`) pass each change to the recorder. Without a recorder, these modules only compare
+one variable with None. This module imports nothing of hawse, because the other modules import it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ T = TypeVar("T")
 class Recorder(Protocol):
     """The interface of recorders. The modules that change the kernel call these methods.
 
-    ``act`` makes the change. With ``--explain``, a method calls ``act``. If ``act`` raises an error, the change is not
-    recorded, and the method raises the error. With ``--dry-run``, a method does not call ``act``. Only `netlink` and
-    `nft` still call it for queries and for changes in this process's temporary network namespaces.
+    The argument ``act`` makes the change:
+
+    - With ``--explain``, each method calls ``act``. If ``act`` raises an error, the change is not recorded, and the
+      method raises the error.
+    - With ``--dry-run``, `netlink` and `nft` call ``act`` only for queries, and for changes in this process's temporary
+      network namespaces. The other methods do not call ``act``.
     """
 
     def netlink(self, session: Any, messages: Sequence[Any], act: Callable[[], T], nothing: T) -> T:
@@ -107,8 +110,8 @@ def comment(text: str) -> None:
 def command(*argv: str, act: Callable[[], object] = lambda: None, secret: bool = False) -> None:
     """Make a change by calling ``act``; with a recorder, also record the equivalent command ``argv``.
 
-    A dry run only records the command. Without ``act``, the caller makes the change. With ``secret``, the command's
-    input contains secrets and is not shown.
+    A dry run records the command and does not call ``act``. Without ``act``, the caller makes the change. With
+    ``secret``, the command's input contains secrets and is not shown.
     """
     if recorder is None:
         act()

@@ -86,7 +86,7 @@ def covering(session: Session, addresses: Collection[IPAddress]) -> list[Route]:
 def add(session: Session, route: Route, *, replacing: bool = False) -> None:
     """Add a route; raises `KernelError` with EEXIST if a route has the same destination and metric.
 
-    With ``replacing``, the new route atomically replaces such a route.
+    With ``replacing``, the new route atomically replaces that route, and no error is raised.
     """
     with kernel_errors("set route to", f"{route.destination} via {route.gateway or 'the link'}"):
         session.request(RTM_NEWROUTE, _body(route), NLM_F_CREATE | (NLM_F_REPLACE if replacing else NLM_F_EXCL))
@@ -106,7 +106,7 @@ def link_default(version: int, link_index: int) -> Route:
 def add_direct(session: Session, destination: IPNetwork, link_index: int, *, keep_existing: bool = False) -> None:
     """Add a route to a subnet through a link, without a gateway; the hosts of the subnet are then neighbours.
 
-    With ``keep_existing``, an existing route to the subnet stays. Otherwise such a route raises `KernelError`.
+    If a route to the subnet exists, it stays with ``keep_existing``, and raises `KernelError` without.
     """
     with kernel_errors("set route to", str(destination), ignore=(errno.EEXIST,) if keep_existing else ()):
         session.request(RTM_NEWROUTE, _message(destination, link_index, scope=LINK_SCOPE), NLM_F_CREATE | NLM_F_EXCL)
@@ -115,9 +115,13 @@ def add_direct(session: Session, destination: IPNetwork, link_index: int, *, kee
 def has_connected(session: Session, interface: IPInterface, name: str) -> bool:
     """Return whether a route leads to the subnet of ``interface``, an address of the link ``name``.
 
-    The kernel or another program may have made the route. The result is also True for a more specific route, and for a
-    route through another link. Two cases are not looked up, and the result is True: a subnet of one or two addresses,
-    and a kernel setting that ignores routes of links without carrier. The calling thread is in the session's namespace.
+    The kernel or another program may have made the route. The result is also True in these cases:
+
+    - The route is more specific than the subnet, or leads through another link.
+    - The subnet has only one or two addresses. No route is looked up.
+    - The kernel ignores routes of links without carrier (ignore_routes_with_linkdown). No route is looked up.
+
+    The calling thread is in the session's namespace.
     """
     subnet = interface.network
     if subnet.prefixlen >= subnet.max_prefixlen - 1:

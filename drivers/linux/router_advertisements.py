@@ -1,10 +1,12 @@
 """Make the host ignore the router advertisements that containers send on bridges.
 
-hawse switches accept_ra off on its own bridges. On a bridge of the user, hawse switches accept_ra off only while all
-ports of the bridge are hawse's. hawse then stores the earlier value of accept_ra in HAWSE_RUN and restores it later.
-HAWSE_RUN lasts until the next boot, and so does the sysctl. If a bridge has other ports, a router may be behind one of
-these ports, so accept_ra stays on. On such a bridge, the firewall drops the advertisements that arrive at the
-containers' ports (`drivers.firewall.spoof_guard`).
+There are three kinds of bridges:
+
+- On its own bridges, hawse switches accept_ra off.
+- On a user's bridge with only ports of hawse, hawse switches accept_ra off too. It stores the earlier value of
+  accept_ra in HAWSE_RUN and restores it later. HAWSE_RUN lasts until the next boot, as the sysctl does.
+- On a user's bridge with other ports, accept_ra stays on, because a router may be behind one of these ports. The
+  firewall drops the advertisements that arrive at the containers' ports (`drivers.firewall.spoof_guard`).
 """
 
 from __future__ import annotations

@@ -20,9 +20,10 @@ TIME_WAIT = "06"  # socket state in /proc/net/tcp
 class Use(NamedTuple):
     """The number of source ports that the kernel may choose, and how many of them sockets use.
 
-    ``available`` is the number that the kernel may choose. ``udp`` counts the ports of UDP sockets. ``tcp`` counts only
-    the ports of connections to ``target``. This is address and port as text, or "" if no target was given and there are
-    no TCP connections.
+    - ``available``: the number of ports that the kernel may choose
+    - ``udp``: the number of ports of UDP sockets
+    - ``tcp``: the number of ports of TCP connections to ``target``
+    - ``target``: address and port as text, or "" if no target was given and no TCP connection exists
     """
 
     available: int
@@ -32,16 +33,15 @@ class Use(NamedTuple):
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether no UDP port is left, or no TCP port for packets to ``target``."""
+        """Whether no port is left for another UDP socket, or for another TCP connection to ``target``."""
         return max(self.udp, self.tcp) >= self.available
 
 
 def use(target: tuple[IPAddress, int] | None = None) -> Use:
     """Count the source ports that sockets in the calling thread's network namespace use, and return the counts.
 
-    Of the TCP connections, only those to ``target`` are counted. ``target`` is an address and a port, or None for the
-    target with the most connections. A connection in state TIME_WAIT counts too, except if the kernel may use its port
-    again (`_is_reusable`).
+    Only TCP connections to ``target`` are counted. ``target`` is an address and a port, or None for the target with the
+    most connections. A connection in state TIME_WAIT counts, unless its port is free again (`_is_reusable`).
     """
     first, last = map(int, (sysctl.read(RANGE) or "0 65535").split())
     reserved = {port for port in _reserved() if first <= port <= last}

@@ -4,11 +4,11 @@ Paths are relative to /proc/sys. Paths use slashes and not dots, because interfa
 
 An instance of procfs keeps a list of the looked-up files for each sysctl name. The list has the files of all network
 namespaces. Because the kernel searches this list, a look-up takes 1 to 5 ms with 1,000 namespaces. Therefore each
-thread mounts a procfs instance of its own, which no other process sees. It replaces the instance before its lists
-become long.
+thread mounts a procfs instance of its own, which no other process sees. The thread replaces the instance before the
+lists become long.
 
-The thread uses the instance for the sysctls of interfaces (`OF_INTERFACES`). For all other sysctls, it uses /proc/sys.
-They are rarely used, and an administrator may have mounted a file over one of them.
+The thread uses this instance only for the sysctls of interfaces (`OF_INTERFACES`). All other sysctls are rarely used,
+and an administrator may have mounted a file over one of them. Therefore the thread uses /proc/sys for these sysctls.
 """
 
 from __future__ import annotations
@@ -34,11 +34,10 @@ RENEWAL = 256
 class _Procfs:
     """An instance of procfs. ``root`` is the file descriptor of its root directory, or None if /proc/sys must be used.
 
-    /proc/sys is used in these cases:
+    /proc/sys must be used in these cases:
 
-    - this process must not mount procfs
-    - something is mounted at /proc/sys or /proc/sys/net, or one of them is read-only; the administrator then wants to
-      restrict it
+    - The process has no permission to mount procfs.
+    - The administrator has restricted /proc/sys or /proc/sys/net: something is mounted there, or it is read-only.
 
     ``space`` is the number of times that this process had changed its mount namespace before the mount.
     """
@@ -128,7 +127,7 @@ def write(path: str, value: str) -> None:
 
 
 def write_if_present(path: str, value: str) -> None:
-    """Set a sysctl; do nothing if it does not exist, as in a kernel without IPv6 or for a missing interface."""
+    """Set a sysctl if it exists; it is missing without its interface, or in a kernel without IPv6."""
     try:
         write(path, value)
     except KernelError as error:
