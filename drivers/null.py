@@ -1,4 +1,4 @@
-"""The ``null`` driver: the network ``none``, whose sandboxes have only their own loopback."""
+"""The ``null`` driver: sandboxes on its network ``none`` have only a loopback interface."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ MTU_FACTS = OptionFacts(
 HEAL = "hawse.heal"
 HEAL_FACTS = OptionFacts("Let the agent repair links that other programs change", "boolean")
 # Option names of an overlay network. The user sets ENCRYPTED and may set VNIS. The cluster sets VTEP and WIREGUARD, and
-# the VXLAN ids in VNIS that the user has not chosen.
+# completes VNIS (the VXLAN ids).
 VNIS = "com.docker.network.driver.overlay.vxlanid_list"
 ENCRYPTED = "encrypted"
 VTEP = "com.hawse.overlay.vtep"
@@ -47,15 +47,15 @@ def boolean(label: str, value: str) -> bool:
 
 
 def heals(options: Mapping[str, str]) -> bool:
-    """Return whether the agent may repair an object with these options or labels, as the value of `HEAL` says.
+    """Return whether the option `HEAL` lets the agent repair an object; a missing or invalid value means True.
 
-    The result is True if the value is missing or invalid.
+    ``options`` are the object's options or labels.
     """
     return parse_bool(options.get(HEAL, "true")) is not False
 
 
 def check_heal(options: Mapping[str, str]) -> None:
-    """Check that the option `HEAL` (the agent repairs links) is a boolean, if it is given; raises `BadOption`."""
+    """Check the option `HEAL` (whether the agent repairs links); raises `BadOption` if it is no boolean."""
     read(options, HEAL, boolean, True)
 
 

@@ -1,7 +1,7 @@
 """Compare a bridge port with its required bridge, flags and state; restore its flags and its state.
 
-Required are the flags that the driver sets; all other flags must be as the kernel gives them to a new port (`USUAL`).
-The state must be "forwarding".
+The driver chooses the values of some flags. All other flags must have the kernel's values for a new port (`USUAL`). The
+state must be "forwarding".
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def compare(
 
 
 def _wrong(opened: Session, port: str, bridge: str, chosen: Mapping[str, int]) -> dict[str, int]:
-    """Return the bridge flags of a port that have a wrong value, as a mapping to their present values.
+    """Return a mapping from each wrong bridge flag of a port to the flag's present value.
 
     ``chosen`` maps the flags that the driver sets to their right values. All other flags must have the values in
     `USUAL`. A wrong value blocks packets or lets too many packets pass. The flag "state" is not compared if the kernel

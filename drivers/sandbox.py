@@ -149,8 +149,8 @@ def _repair_here(opened: Session, endpoint: EndpointSpec, interface: str, differ
 def _wrong_attributes(endpoint: EndpointSpec, present: link.Link) -> dict[str, str | int]:
     """Return the right value of each wrong attribute of a veth interface, by the attribute's name.
 
-    ``address`` is the MAC. ``mtu`` is wrong if it is so small that the kernel disables IPv6. Because the MTU of a
-    macvlan or ipvlan interface follows the parent's MTU, such an interface is not compared.
+    ``address`` is the MAC. ``mtu`` is wrong if it is so small that the kernel disables IPv6. A macvlan or ipvlan
+    interface is not compared, because its MTU follows the parent's MTU.
     """
     wrong: dict[str, str | int] = {}
     if present.kind != "veth":
@@ -177,7 +177,7 @@ def _connect(opened: Session, endpoint: EndpointSpec, index: int) -> None:
 def announce(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
     """Announce the interface's addresses to the neighbours, and delete the interface's unanswered neighbour entries.
 
-    After a repair, packets then flow immediately. Otherwise they would wait for the next ARP request.
+    Without the announcement, packets after a repair would wait for the next ARP request.
     """
     inside(sandbox, lambda opened: _announce(opened, endpoint, interface))
 
@@ -247,9 +247,9 @@ def _chosen(endpoint: EndpointSpec, interface: str) -> dict[str, str]:
 def _with_chosen_families(endpoint: EndpointSpec, interface: str) -> EndpointSpec:
     """Return the endpoint without IPv6 addresses if the container's sysctls have disabled IPv6 on the interface.
 
-    Otherwise, the endpoint is returned unchanged. The sysctl net.ipv6.conf.all.disable_ipv6 acts on the interfaces that
-    exist when the container starts. As in Docker, interfaces that join later have IPv6. The calling thread is in the
-    sandbox.
+    In all other cases, returns the endpoint unchanged. As in Docker, the sysctl net.ipv6.conf.all.disable_ipv6 acts
+    only on interfaces that exist when the container starts. Interfaces that join later have IPv6. The calling thread is
+    in the sandbox.
     """
     chosen = (endpoint.sysctls.get(sysctl.conf("ipv6", name, "disable_ipv6"), "0") for name in ("all", interface))
     if all(value == "0" for value in chosen) or _has_ipv6(interface):
@@ -290,7 +290,7 @@ def disables_ipv6(options: Mapping[str, str]) -> bool:
     try:
         sysctls = endpoint_sysctls(options, "IFNAME")
     except BadOption:
-        return False  # the driver refuses the option later
+        return False  # the option is malformed: the driver refuses it later
     return sysctls.get(sysctl.conf("ipv6", "IFNAME", "disable_ipv6"), "0") != "0"
 
 
@@ -313,7 +313,7 @@ def set_default_routes(
 ) -> None:
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
-    The calling process may be in another namespace. Only hawse's own routes are replaced or removed. These have the
+    The calling process may be in another namespace. Only hawse's own routes are replaced or removed: those with the
     protocol number ``protocol``, and the next hop or interface of one of the ``offered`` routes. An IPv6 route is left
     out if its interface has IPv6 disabled.
     """
@@ -364,8 +364,8 @@ def free_name(sandbox: Sandbox, prefix: str, first: int, reserved: Collection[st
 def rename(opened: Session, old: str, new: str) -> None:
     """Rename the interface ``old`` to ``new``; the interface is down for a moment.
 
-    Meanwhile, the kernel deletes the interface's IPv6 addresses, and its routes through gateways. The calling thread is
-    in the sandbox.
+    While it is down, the kernel deletes the interface's IPv6 addresses, and its routes through gateways. The calling
+    thread is in the sandbox.
     """
     index = link.index(old)
     link.change(opened, index, state="down")

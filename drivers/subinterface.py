@@ -33,10 +33,10 @@ MAX_VLAN = 4094
 
 
 class SubinterfaceBase:
-    """The base class of drivers whose endpoints are sub-interfaces of one host interface, the parent.
+    """The base class of the drivers that make sub-interfaces of a host interface, the parent.
 
-    Subclasses define the kind of sub-interface. `drivers.registry` would take a class SubinterfaceDriver in this file
-    for a driver. Therefore, this class has another name.
+    Subclasses define the kind of sub-interface. The class is not called SubinterfaceDriver, because `drivers.registry`
+    would take it for a driver.
     """
 
     type: ClassVar[str]
@@ -49,11 +49,14 @@ class SubinterfaceBase:
         if named := network.options.get(PARENT):
             return named
         name, earlier = (names.dummy_name(kind, network.id) for kind in (self.type, "macvlan"))
-        # An older version of hawse gave the dummy of an ipvlan network the prefix dm- too.
+        # An older version of hawse used the prefix dm- for ipvlan networks too.
         return earlier if name != earlier and link.index(earlier) else name
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Check the network's options and parent; raises `UnusableOption`, also for a parent of another network."""
+        """Check the network's options and parent; raises `UnusableOption`.
+
+        A parent can belong to one network only.
+        """
         self.attributes(network)
         options.check_heal(network.options)
         parent = self.parent_name(network)
@@ -83,7 +86,7 @@ class SubinterfaceBase:
                 link.delete(opened, parent.name)
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Check the endpoint's options; raises `BadOption`. Nothing is reserved outside the sandbox."""
+        """Check the endpoint's options; raises `BadOption`."""
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
@@ -218,7 +221,7 @@ class SubinterfaceBase:
         refuses the link.
         """
         if network.options.get(PARENT):
-            if "." not in parent:  # the parent was removed after the network's creation, for example by a boot
+            if "." not in parent:  # the user's parent no longer exists, for example after a boot
                 raise Missing(f"-o parent interface was not found on the host: {parent}")
             master, vlan = split_vlan(parent)
             kind, attributes = "vlan", {"link": link.index(master), "vlan_id": vlan}

@@ -1,4 +1,4 @@
-"""The engine's interface to the command line: one method for each operation, shaped like Docker's Engine API (v1.45).
+"""The engine's interface for the command line and the API service, shaped like Docker's Engine API (v1.45).
 
 The command line does what docker/cli does: parse flags, make the client-side checks, and print tables and templates.
 The engine does what dockerd does: make the daemon-side checks, fill in defaults, and perform the steps of an operation
@@ -68,10 +68,12 @@ class SwarmInit(Struct, frozen=True):
 class SwarmJoin(Struct, frozen=True):
     """The body of POST /swarm/join.
 
-    ``remote`` is the address of a manager. ``advertise`` (IP|INTERFACE[:PORT]) is where other hosts reach this host; ""
-    means the address from which this host reaches the manager. ``data_path`` (IP|INTERFACE) is where other hosts send
-    the packets of containers; "" means the same address. The host takes the role for which the join token was issued.
-    If ``role`` is not "", the token must be for this role.
+    - ``remote``: the address of a manager
+    - ``token``: the join token, which also determines the host's role
+    - ``advertise``: where other hosts reach this host, as IP|INTERFACE[:PORT]; "" means the address from which this
+      host reaches the manager
+    - ``data_path``: where other hosts send the packets of containers, as IP|INTERFACE; "" means the same address
+    - ``role``: the role that the token must have, or "" for any role
     """
 
     remote: str
@@ -84,7 +86,7 @@ class SwarmJoin(Struct, frozen=True):
 class CheckReport(Struct, frozen=True):
     """The result of a check of the store.
 
-    ``problems`` has one line for each fault. ``repaired`` is True if a repair ran; ``done`` then has one line for each
+    ``problems`` has one line for each fault. ``repaired`` is True if a repair ran. ``done`` has one line for each
     action of the repair.
     """
 
@@ -145,10 +147,10 @@ class Networks(Protocol):
         """Create a network."""
 
     def advice(self, request: NetworkCreate) -> Strings:
-        """Return a line for each option in ``request`` that has no effect, and for each overlap of its subnets.
+        """Return a line for each Docker option in ``request`` without effect, and for each subnet overlap.
 
-        A subnet that the user chose may overlap a subnet of a host interface. Packets to one of them then take the
-        route of the other. ``request`` is the one with which `create` made the network.
+        A chosen subnet of a bridge network may overlap a subnet of a host interface. Packets to one of two overlapping
+        subnets take the route of the other. The caller has already called `create` with ``request``.
         """
 
     def list(self, filters: Filters) -> Documents:
@@ -335,10 +337,10 @@ class Containers(Protocol):
         """Set the size of a running container's terminal."""
 
     def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
-        """Return an object whose file descriptor is readable at the end of a container's run; does not wait for it.
+        """Return an object with a file descriptor that is readable at the end of a container's run; does not wait.
 
-        If the container has no process, the descriptor is readable at once. With ``next_run``, it is then readable at
-        the end of the container's next run. The caller calls `finalize_exit` afterwards.
+        If the container has no process, the descriptor is readable at once. With ``next_run``, the descriptor of such a
+        container is readable at the end of the next run instead. The caller calls `finalize_exit` afterwards.
         """
 
     def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
@@ -384,11 +386,10 @@ class Containers(Protocol):
         """
 
     def rejoin(self) -> None:
-        """Record the end of adopted namespaces, and connect those again that have come back after a boot.
+        """Record the end of adopted namespaces; connect namespaces again if their names exist again after a boot.
 
-        An adopted namespace is a network namespace that hawse did not create, but that is on a network of hawse. After
-        a boot, it has come back if its name exists again. When such a namespace ends or comes back, the agent starts a
-        new hawse process, which calls this method.
+        An adopted namespace is on a network of hawse, but hawse did not create it. When such a namespace ends or
+        appears, the agent starts a new hawse process, which calls this method.
         """
 
 
@@ -422,9 +423,9 @@ class Images(Protocol):
         """Give an image one more name. If another image has the name, the name is removed from that image."""
 
     def prune(self, filters: Filters) -> tuple[Documents, int]:
-        """Remove unused images; return two values: what was removed, and the size of the removed images in bytes.
+        """Remove unused images; return the removed objects, and the size of the removed images in bytes.
 
-        What was removed is listed as entries {"Untagged": ...} and {"Deleted": ...}, as in the result of `remove`.
+        The removed objects are listed as in the result of `remove`.
         """
 
     def can_pull(self) -> bool:
@@ -440,8 +441,8 @@ class Images(Protocol):
     def remove(self, reference: str, *, force: bool = False) -> Documents:
         """Remove an image or one of its tags.
 
-        With ``force``, this is done even if an image has several names, or a container uses it. An id of an image that
-        a running container uses is always refused. Returns entries {"Untagged": ...} and {"Deleted": ...} in Docker's
+        With ``force``, the image is removed even if it has several names, or if a container uses it. An image of a
+        running container is never removed by its id. Returns entries {"Untagged": ...} and {"Deleted": ...} in Docker's
         order.
         """
 
@@ -478,9 +479,11 @@ class System(Protocol):
     def answer(self, question: str) -> str:
         """Answer another host's question about this host's side of a traced path; changes nothing (a hawse extension).
 
-        The question and the answer are JSON texts. Returns "" if this host does not have the overlay network in the
-        question, or if the other host does not have the question's endpoint on this network. The kernel kills
-        this process if the examination takes more than a few seconds.
+        The question and the answer are JSON texts. The kernel kills this process if the examination takes more than a
+        few seconds. Returns "" in two cases:
+
+        - This host does not have the overlay network in the question.
+        - The other host does not have the question's endpoint on this network.
         """
 
     def swarm_state(self) -> str:
@@ -507,8 +510,8 @@ class System(Protocol):
     def shut_down(self) -> tuple[int, list[str]]:
         """End the processes of all containers because the host shuts down; return how many ended, and the failures.
 
-        There is one line of text for each failure. `boot` starts the containers again by their restart policies, after
-        the next boot or after a cancelled shutdown.
+        Each failure is one line of text. `boot` starts the containers again by their restart policies, after the next
+        boot or after a cancelled shutdown.
         """
 
 

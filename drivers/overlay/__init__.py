@@ -74,7 +74,7 @@ class OverlayDriver:
         return OverlayNamespace(network, self.settings.run)
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Check the network's options; raises `BadOption`, also for a network that can get no subnet.
+        """Check the network's options; raises `BadOption` for a wrong option, or if the network can get no subnet.
 
         The cluster chooses IPv4 subnets only. As in Docker, another network may have the same VNI (VXLAN id) or subnet.
         """
@@ -101,7 +101,7 @@ class OverlayDriver:
         teardown((senders, Step("devices", namespace.remove)))
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Check the endpoint's options; raises `BadOption`. Nothing is reserved outside the sandbox."""
+        """Check the endpoint's options; raises `BadOption`."""
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
@@ -225,8 +225,7 @@ class OverlayDriver:
         """Add the table entries of one peer, and replace earlier entries of its MAC and addresses; idempotent.
 
         Also accepts VXLAN packets from the peer's host, and announces the peer's MAC to this host's sandboxes. Raises
-        `Missing` if the network is not up on this host. Also raises `Missing` if an encrypted network has no tunnel to
-        the peer's host.
+        `Missing` if the network is not up on this host, or if an encrypted network has no tunnel to the peer's host.
         """
         options = overlay_options.complete(network)
         namespace = self.namespace(network)
@@ -267,7 +266,7 @@ class OverlayDriver:
         return differences + [Difference("missing", "tunnel", f"a tunnel to {vtep}") for vtep in lost]
 
     def shut(self, network: NetworkSpec) -> None:
-        """Make the firewall drop the network's VXLAN packets, except from the hosts of programmed peers; idempotent.
+        """Make the firewall drop the network's VXLAN packets, except from hosts that it already allows; idempotent.
 
         Does nothing for an encrypted network.
         """
@@ -275,7 +274,7 @@ class OverlayDriver:
             gate.shut()
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
-        """Return how the hosts whose VXLAN packets the firewall accepts differ from those in the forwarding tables.
+        """Return how the allowed VXLAN senders in the firewall differ from the hosts in the forwarding tables.
 
         The tables are regarded as correct, so `repair` changes only the firewall.
         """
@@ -306,8 +305,8 @@ class OverlayDriver:
 def _gate(network: NetworkSpec) -> Gate | None:
     """Return the `Gate` of a network, or None for an encrypted network.
 
-    A `Gate` has the firewall elements that say which hosts may send VXLAN packets of the network. An encrypted network
-    needs none, because it accepts authenticated packets only.
+    The `Gate` tells the firewall which hosts may send VXLAN packets of the network. An encrypted network needs no gate,
+    because it accepts authenticated packets only.
     """
     return None if overlay_options.is_encrypted(network) else Gate(link.VXLAN_PORT, overlay_options.vnis(network))
 
@@ -363,8 +362,8 @@ def _add(tables: Tables, peer: Peer) -> None:
 def _reconcile(tables: Tables, peers: Sequence[Peer]) -> RowDifference:
     """Program exactly these peers (endpoints on other hosts) into the tables; return how the tables differed before.
 
-    Also announces new MACs to this host's sandboxes. A sandbox may still know the MAC of an earlier peer with the same
-    address, even if the tables no longer contain that peer.
+    Also announces new MACs to this host's sandboxes. For a new peer's address, a sandbox's own neighbour table may
+    still have the MAC of an earlier peer.
     """
     difference = tables.difference(peers)
     difference.apply()

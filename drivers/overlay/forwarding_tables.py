@@ -31,7 +31,7 @@ ROW_TEXT = {
     "port": "the bridge sends frames for {0.key} this way",
     "neighbor": "{0.key} is at {0.value}",
 }
-ANNOUNCEMENTS_LIMIT = 100  # new neighbour entries
+ANNOUNCEMENTS_LIMIT = 100  # with more new neighbour entries, only changed MACs are announced
 
 
 class RowDifference(Struct, frozen=True):
@@ -49,11 +49,11 @@ class RowDifference(Struct, frozen=True):
         neighbor.change(self.missing, gone)
 
     def announced(self) -> set[str]:
-        """Return the addresses whose MACs must be announced to this host's sandboxes.
+        """Return the IP addresses to announce to this host's sandboxes, because their MACs are new.
 
         These are the addresses of the missing neighbour entries. If more than `ANNOUNCEMENTS_LIMIT` entries are
-        missing, these are only the addresses whose MAC has changed. Therefore a host that fills a large network's
-        tables for the first time sends no announcements.
+        missing, these are only the addresses with a changed MAC. Therefore a host that fills a large network's tables
+        for the first time sends no announcements.
         """
         added = {row.key for row in self.missing if row.kind == "neighbor"}
         before = {row.key for row in self.unexpected if row.kind == "neighbor"}
@@ -122,7 +122,7 @@ class Tables:
     def remove(self, peer: Peer) -> list[IPAddress]:
         """Remove a peer's table entries; return the addresses of the hosts that no longer have a peer of this network.
 
-        Keeps entries that other peers need, and entries that another call has changed meanwhile.
+        Keeps entries that other peers need, and entries of a MAC that is now behind another host.
         """
         present, rows = neighbor.rows(self.links), set(self.rows(peer))
         forward = {row for row in rows if row.kind == "forward"}

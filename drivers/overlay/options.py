@@ -26,9 +26,11 @@ WIREGUARD_OVERHEAD = {4: 60, 6: 80}
 class OverlayOptions(Struct, frozen=True):
     """The parsed options of an overlay network; a value that the cluster has not chosen yet is None or empty.
 
-    ``vtep`` is this host's address on the underlay, the network between the hosts. ``vnis`` are the VXLAN ids, one per
-    subnet. ``mtu`` is the MTU of the underlay; 0 means the MTU of the device with the address ``vtep``. ``encrypted``
-    is what the user asked for, and ``wireguard`` has this host's keys.
+    - ``vtep``: this host's address on the underlay, the network between the hosts
+    - ``vnis``: the VXLAN ids, one per subnet
+    - ``mtu``: the MTU of the underlay; 0 means the MTU of the device with the address ``vtep``
+    - ``encrypted``: whether the user asked for encryption
+    - ``wireguard``: this host's WireGuard keys and peers
     """
 
     vtep: IPAddress | None

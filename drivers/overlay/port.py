@@ -116,9 +116,9 @@ def route_other_subnets(
 ) -> None:
     """Add a route through ``interface`` to each subnet of the network in which the endpoint has no address.
 
-    These subnets are on the same bridge. Subnets of an address family that the endpoint does not have are left out.
-    The calling thread is in the sandbox, and ``there`` is a netlink session in the sandbox. With ``keep_existing``,
-    routes that exist already are kept. Without it, such a route raises `KernelError`.
+    These subnets are on the same bridge. Subnets of an address family that the endpoint does not have are left out. The
+    calling thread is in the sandbox, and ``there`` is a netlink session in the sandbox. With ``keep_existing``, routes
+    that exist already are kept. Without ``keep_existing``, an existing route raises `KernelError`.
     """
     subnets = [address.network for address in endpoint.addresses]
     for subnet in _others(network, subnets):

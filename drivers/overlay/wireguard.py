@@ -114,7 +114,7 @@ class Tunnel:
         interface = link.find(there, self.name)
         if interface is None:
             return [Difference("missing", "tunnel", "the encrypting interface")]
-        if not interface.up:  # the kernel has then removed the default route
+        if not interface.up:  # when the interface went down, the kernel removed the default route
             return [Difference("changed", "tunnel", "the encrypting interface is down")]
         differences = []
         if mtu not in (0, interface.mtu):
@@ -133,7 +133,7 @@ class Tunnel:
     def set_up(self, config: WireguardConfig, mtu: int) -> None:
         """Give the interface its keys, peers, address, MTU and default route, and bring it up; idempotent.
 
-        Removes other programs' routes that the kernel prefers for packets to a peer.
+        Also removes the routes of other programs that would divert packets to a peer from the tunnel.
         """
 
         def configure(there: Session) -> None:
@@ -237,9 +237,9 @@ class Tunnel:
 
 
 def _diverting(there: Session, config: WireguardConfig, index: int) -> list[Route]:
-    """Return the routes that the kernel uses for packets to a peer, instead of the tunnel's default route.
+    """Return the routes by which the kernel sends packets for a peer to another interface than the tunnel's.
 
-    Routes that lead out of the tunnel's interface too are left out. ``index`` is the index of this interface.
+    ``index`` is the index of the tunnel's interface.
     """
     default = route.link_default(config.address.version, index)
     preferred = takewhile(lambda each: each != default, route.covering(there, config.tunnels))

@@ -40,7 +40,7 @@ STARTED = (
 
 
 def notify(run_dir: Path, root: Path, *, start: bool = True, wait: bool = True) -> bool:
-    """Notify the agent of a change of the local store; with ``wait``, wait until its services are up to date.
+    """Notify the agent of a change of the local store; with ``wait``, wait until the agent's services are up to date.
 
     If no agent is running and ``start`` is True, the function starts an agent. Blocks up to 10 s.
 
@@ -282,8 +282,8 @@ def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
     - one of these networks has DNS names (all networks except the predefined ones)
     - a published port of any container needs the agent
 
-    In these cases, the agent is started if it does not run, and the command waits. In all other cases, no agent is
-    started. If an agent already runs, the command then waits for it only if ``joined`` is empty.
+    In these cases, the function starts the agent if none runs, and waits. In all other cases, the function starts no
+    agent, and waits for a running agent only if ``joined`` is empty.
     """
     start = any(not network.predefined for network in joined) or _publishes(host)
     notify(host.run, host.root, start=start, wait=start or not joined)

@@ -17,8 +17,8 @@ T = TypeVar("T")
 class Snapshot(Struct, frozen=True, dict=True):
     """The records of the local store at one moment.
 
-    The field ``of_this_boot`` is False if the host has booted since the records were written. Then the kernel state
-    that the records describe no longer exists.
+    The field ``of_this_boot`` is False if the host has booted since the records were written. A boot ends all kernel
+    state that the records describe.
     """
 
     networks: Sequence[NetworkRecord] = ()
@@ -51,7 +51,7 @@ class Service(Protocol):
 class ResultCache(Generic[T]):
     """The results of one function for many records, such as all containers of the host.
 
-    ``results`` maps a record's id to its result. A record for which the function returned None is missing in it.
+    ``results`` maps a record's id to its result. If the function returned None, the record has no result.
 
     Because few records change between two snapshots, `update` computes only the results of changed records. Both
     snapshots have the same object for an unchanged record (`engine.store.record_cache`), so the comparison is fast.
@@ -79,12 +79,12 @@ class ResultCache(Generic[T]):
     def update(self, pairs: Iterable[tuple[Any, Any]], *shared: Any) -> dict[str, T]:
         """Call the constructor's ``function`` for new and changed records; return the changed results.
 
-        The returned dict maps a record's id to its new result. Each of ``pairs`` is a record and a value that belongs
-        to it, such as a container and its endpoints. ``function`` gets the record, the value and ``shared``. It is
-        called for these pairs:
+        The returned dict maps a record's id to its new result. Each of ``pairs`` is a record and a value, such as a
+        container and its endpoints. ``function`` gets the record, the value and ``shared``. `update` calls ``function``
+        for these pairs:
 
         - pairs with a new or changed record
-        - pairs whose value has changed
+        - pairs with a changed value
         - all pairs, if ``shared`` has changed since the last call
 
         A new result that equals the old one is not returned. A result None is not stored and not returned. The results

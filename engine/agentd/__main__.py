@@ -1,7 +1,7 @@
 """``python -m engine.agentd``: run the agent of the host given by HAWSE_ROOT and HAWSE_RUN, in the foreground.
 
-If another agent already runs for this host, the process ends. As a unit of systemd, it waits for the other agent's end
-instead. The process reads these environment variables:
+If another agent already runs for this host, the process ends. If the process is a systemd unit, it waits for the end of
+the other agent instead. The process reads these environment variables:
 
 - HAWSE_AGENT_IDLE: seconds without work after which the agent ends.
 - HAWSE_DNS_TTL: seconds for which a client may cache a name (the TTL of DNS answers).
@@ -176,7 +176,7 @@ def execute(argv: list[str], environment: dict[str, str]) -> None:
 
 
 def inherited_descriptor(variable: str) -> int:
-    """Return the file descriptor whose number is in the environment variable ``variable``, and remove the variable.
+    """Return the file descriptor number in the environment variable ``variable``, and remove the variable.
 
     Returns -1 if the variable is unset or is no number. Child processes do not inherit the descriptor.
     """

@@ -31,7 +31,7 @@ class Agent:
     """The agent: runs its services until a signal, or until two checks in a row find that nothing needs it.
 
     - ``later``: services that no command needs; they are updated last, after waiting commands have got their answer
-    - ``idle``: seconds, of which half passes between two checks
+    - ``idle``: twice the number of seconds between two checks
     - ``stays``: the agent ends only after a signal or a call of `leave`
     - ``guarded`` is notified when the guard (a process that restarts a killed agent) connects or ends
     - ``extend`` adds the endpoints of other hosts to a snapshot
@@ -61,7 +61,7 @@ class Agent:
         self._control = Control(loop, listener, self.reconcile, self.status, guarded)
         self._quiet, self._read, self._records = 0, object(), Snapshot()
         self._unneeded, self.signalled, self.superseded = False, False, False
-        # True if the last snapshot had networks. A snapshot without networks then means that the store was deleted.
+        # True if the last snapshot had networks. If the next snapshot has none, the store was deleted.
         self._known = False
 
     def reconcile(self) -> bool:
@@ -124,8 +124,8 @@ class Agent:
     def overlooks(self) -> bool:
         """Return whether a new agent must be started, because this agent may have ended too early.
 
-        This is the case if two conditions hold. This agent ended because no service was needed. The store has changed
-        since this agent's last read, so a service may be needed again.
+        A new agent is needed if this agent ended because no service needed it, and the store has changed since the last
+        read.
         """
         if not self._unneeded or self._store.stamp() == self._read:
             return False

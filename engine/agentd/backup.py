@@ -1,5 +1,6 @@
-"""Backs up the local store some seconds after a change, at most once a minute. Also makes a due backup at the agent's
-end.
+"""Backs up the local store some seconds after a change, at most once a minute.
+
+A due backup is made when the agent ends.
 """
 
 from __future__ import annotations

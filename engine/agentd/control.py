@@ -1,10 +1,10 @@
 """The agent's socket (HAWSE_RUN/agent.sock): one request line, one answer line, then the agent closes the connection.
 
 - ``changed`` makes the services read the local store again. The agent answers ``ok`` when the services that commands
-  need (cluster, DNS, ports) are up to date, so a command can wait until DNS answers the command's new names. The agent
-  reads the local store once for all requests that arrive together.
-- If the connection closes without an answer to ``changed``, this agent is ending. The command must then start
-  or ask another agent.
+  need (cluster, DNS, ports) are up to date. From then on, DNS answers the command's new names. The agent reads the
+  local store once for all requests that arrive together.
+- If the connection closes without an answer to ``changed``, this agent is ending. The command must then start or ask
+  another agent.
 - ``status`` is answered by one line of JSON.
 - ``guard`` comes from the guard (`engine.runtime.guard`). The connection stays open, and the agent answers each further
   line.
@@ -34,8 +34,9 @@ ACCEPT_PAUSE_SECONDS = 0.5
 class Control:
     """The server of the agent's socket.
 
-    The function ``changed`` updates the services. The function ``status`` returns the agent's status line. The object
-    ``guarded`` is notified when the guard (a process that restarts a killed agent) connects or ends.
+    - ``changed`` updates the services.
+    - ``status`` returns the agent's status line.
+    - ``guarded`` is notified when the guard (a process that restarts a killed agent) connects or ends.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Control:
         loop.watch(listener.fileno(), lambda _: self._accept())
 
     def move(self, listener: socket.socket) -> None:
-        """Listen on a new socket instead of the old one, whose file was deleted."""
+        """Listen on the socket ``listener``, because the file of the old socket was deleted."""
         self._loop.forget(self._listener.fileno())
         self._listener.close()
         self._listener = listener

@@ -47,7 +47,7 @@ class HostLinks:
         """Watch the links in ``names``, which maps the name of a network's link to the network.
 
         ``names`` may contain links that hawse did not make. Links that hawse made are also watched without this call,
-        because their alias marks them. The sysctls of networks that are missing in ``names`` are no longer watched.
+        because their alias marks them. Stops watching the sysctls of networks that are not in ``names``.
         """
         self._names = names
         known = set(self._bridges.values())
@@ -94,8 +94,8 @@ class HostLinks:
     def _learn(self, change: Change) -> None:
         """Record the link index of the network or endpoint that ``change`` concerns, or forget a deleted link.
 
-        For a network, also record the MAC address and watch the sysctls. For an endpoint, also record the name that its
-        link had first.
+        For a network, also record the MAC address and watch the sysctls. For an endpoint, also record the original name
+        of the link.
         """
         subject = marked(change) or self._bridges.get(change.link)
         if subject is None:

@@ -50,9 +50,10 @@ PATIENCE_SECONDS = 5.0
 class LinkThread:
     """The thread that compares and repairs networks and containers; it runs until `close`.
 
-    The function ``put_right`` compares and repairs a network or container. Its second argument names the program that
-    made the change, or is "". The function ``tell_resting`` is called if a program repeatedly undoes a repair. Its
-    arguments are the network or container, the program, and the seconds until the next repair.
+    - ``put_right`` compares and repairs a network or container. Its second argument names the program that made the
+      change, or is "".
+    - ``tell_resting`` is called if a program repeatedly undoes a repair. Its arguments are the network or container,
+      the program, and the seconds until the next repair.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class LinkThread:
                 self._compare_in_turn()
 
     def _due(self, now: float) -> list[Subject]:
-        """Return the networks and containers whose comparison is due at the time ``now`` (seconds, monotonic clock).
+        """Return the networks and containers to compare at the time ``now`` (seconds, monotonic clock).
 
         Networks come first, because endpoints need their bridge. Also deletes spent schedules (`Schedule.is_spent`).
         Each wake-up of the thread reads all schedules, so unneeded schedules would slow it down.
@@ -168,7 +169,7 @@ class LinkThread:
     def _compare(self, subject: Subject) -> None:
         began = time.monotonic()
         with self._condition:
-            by = self._by.pop(subject, "")  # a report during the comparison is for the next one
+            by = self._by.pop(subject, "")  # a report during this comparison belongs to the next comparison
         try:
             compared = self._put_right(subject, by)
         except Unavailable as error:

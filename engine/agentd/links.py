@@ -69,8 +69,9 @@ class Watched(Struct):
     """A watched network namespace, and the objects that watch it.
 
     ``listener`` receives the kernel's reports of changes. ``concerns`` returns the network, endpoint or container that
-    must be compared after a change. It returns None if the change does not matter to hawse. ``redirection`` and
-    ``sysctls`` are None if this namespace has none to watch.
+    must be compared after a change. It returns None if the change does not matter to hawse. ``redirection`` watches the
+    redirection of DNS queries; it is None in a namespace without the redirection. ``sysctls`` is None if no sysctls are
+    watched.
     """
 
     place: Place
@@ -84,8 +85,8 @@ class Watched(Struct):
 class Ours(Struct, frozen=True):
     """The names, MACs and IP addresses of hawse's interfaces in one sandbox; ``subject`` is its container.
 
-    An address is packed: 4 or 16 bytes in network byte order.
-    ``with_modes`` are the names of macvlan and ipvlan interfaces, whose mode a process in the sandbox can change.
+    An address is packed: 4 or 16 bytes in network byte order. ``with_modes`` are the names of macvlan and ipvlan
+    interfaces. A process in the sandbox can change the mode of these interfaces.
     """
 
     subject: Subject
@@ -123,7 +124,7 @@ def _known_sandbox(
 ) -> KnownSandbox | None:
     """Return a container's endpoints, interfaces and namespace, or None if the agent does not repair its links.
 
-    ``networks`` has the networks whose links the agent repairs, by network id.
+    ``networks`` has the networks with links that the agent repairs, by network id.
     """
     endpoints = [e for e in endpoints if e.interface and e.network_id in networks]
     if not (endpoints and record.sandbox_path and (record.pid or record.kind == "adopted") and heals(record)):
@@ -312,7 +313,7 @@ class LinkService:
     def _ended(self, subject: Subject) -> None:
         """Stop watching the ended namespace of a network or container.
 
-        At the next snapshot, the service watches the namespace that the network or container then has.
+        At the next snapshot, the service watches the new namespace of the network or container.
         """
         self._forget(subject)
         if subject.id in self._followed:

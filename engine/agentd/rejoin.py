@@ -27,10 +27,10 @@ Place = tuple[str, int, int, int]
 
 
 class RejoinService:
-    """Calls ``begin`` when an adopted namespace ends, or when a recorded namespace that was missing appears.
+    """Calls ``begin`` when an adopted namespace ends, or when a missing one appears.
 
-    ``begin`` has no parameters: it starts the command ``__rejoin``, which finds the change and records it in the
-    store. It is called once for each namespace, even if the command fails.
+    ``begin`` starts the command ``__rejoin``, which finds the change and records it in the store. For each namespace,
+    ``begin`` is called once, even if the command fails.
     """
 
     name = "rejoin"
@@ -102,7 +102,7 @@ def _place(record: ContainerRecord) -> Place:
 
 
 def _namespace(path: str) -> int:
-    """Return the inode of the namespace at a path, or 0 if there is none (yet)."""
+    """Return the inode number of the namespace at a path, or 0 if no namespace is at the path."""
     try:
         status = os.stat(path)
         return status.st_ino if is_namespace_file(status) else 0

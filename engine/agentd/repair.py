@@ -22,9 +22,11 @@ from engine.store.api import Store
 class RepairService:
     """The repair service: runs a repair thread for each driver with active networks.
 
-    ``relay`` returns the ports at which the agent's port proxy listens, by protocol ("tcp" or "udp"). ``run`` is the
-    directory HAWSE_RUN. ``heal`` returns whether daemon.json lets the agent repair. The agent's main program sets two
-    callbacks: ``changed`` makes the agent read the local store again, and ``leave`` makes the agent end.
+    - ``relay`` returns the ports at which the agent's port proxy listens, by protocol ("tcp" or "udp").
+    - ``run`` is the directory HAWSE_RUN.
+    - ``heal`` returns whether daemon.json lets the agent repair.
+    - ``changed`` (set by the agent's main program) makes the agent read the local store again.
+    - ``leave`` (set by the agent's main program) makes the agent end.
     """
 
     name = "repair"
@@ -86,7 +88,7 @@ class RepairService:
         return bool(self._threads)
 
     def fights(self) -> list[str]:
-        """Return a sentence about each driver whose shared kernel state another program repeatedly changes."""
+        """Return sentences about other programs that repeatedly undo repairs, at most one for each driver."""
         return [thread.fight for thread in self._threads.values() if thread.fight]
 
     def close(self) -> None:

@@ -42,7 +42,7 @@ def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds:
 
 
 def say_restored(name: str, by: str, differences: Sequence[Difference], seconds: float) -> None:
-    """Log that a network or container (``name``) was damaged, by which program, and that it was repaired.
+    """Log the repair of a network or container (``name``), and which program had damaged it.
 
     ``by`` is the program, or "" if it is unknown. ``differences`` are what the repair has changed. ``seconds`` is the
     repair's duration.

@@ -45,9 +45,10 @@ Word = Literal["unneeded", "superseded"]
 class RepairThread:
     """The repair thread of one driver; it runs until `close`.
 
-    ``name`` is the driver's type. ``relay`` returns the ports at which the agent's port proxy listens, by protocol
-    ("tcp" or "udp"). ``configure`` applies the current daemon.json to the driver. ``tell`` passes a message (`Word`) to
-    the agent.
+    - ``name`` is the driver's type.
+    - ``relay`` returns the ports at which the agent's port proxy listens, by protocol ("tcp" or "udp").
+    - ``configure`` applies the current daemon.json to the driver.
+    - ``tell`` passes a message (`Word`) to the agent.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class RepairThread:
         self._attempt(self._read_records)
         self._listening.set()
         try:
-            # compare now: changes before the start of this watch are unknown
+            # Compare now, because changes before the start of this watch are unknown.
             self._schedule.record_foreign_change(time.monotonic())
             self._follow(watch)
         finally:
@@ -166,10 +167,10 @@ class RepairThread:
     def _compare_and_repair(self, watch: Watch) -> None:
         """Compare the kernel state with the records, and repair the differences.
 
-        If another program repeatedly undoes the repairs, the next comparison is delayed (`Schedule.rest`). If this
-        comparison has repaired a difference that let forbidden packets pass, the driver blocks new connections during
-        that delay, because the other program may undo the repair again. In all other cases, an earlier block is
-        removed. If the comparison fails, it is repeated, and a block stays.
+        If another program repeatedly undoes the repairs, the next comparison is delayed (`Schedule.rest`). During the
+        delay, the driver blocks new connections if this comparison repaired a difference that let forbidden packets
+        pass. In all other cases, an earlier block is removed. A failed comparison is repeated, and an earlier block
+        stays.
         """
         began, rested, self._postponed = time.monotonic(), self._schedule.rest, False
         differences = self._attempt(self._put_right)

@@ -45,8 +45,8 @@ class SwitchLinks:
                 self._sysctls.watch(self._devices.values())
             return concerned
         if change.kind == "route":
-            # A default route may have replaced that of an encrypted tunnel. The kernel may prefer any new IPv4 route,
-            # because the hosts' addresses in the tunnel are IPv4.
+            # A new default route may have replaced the default route of an encrypted tunnel. The kernel may prefer any
+            # new IPv4 route, because the hosts' addresses in the tunnel are IPv4.
             is_new = not change.gone and len(change.address) == 4
             return self._network if is_new or not change.prefix else None
         is_lost = change.kind == "neighbor" or (change.kind == "address" and change.gone)

@@ -37,7 +37,7 @@ def has_tunnels(record: NetworkRecord) -> bool:
 
 
 def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
-    """Return a network in the form that this host's driver uses; an encrypted network has WireGuard settings in it.
+    """Return the driver's value of a network, with this host's WireGuard settings if the network is encrypted.
 
     ``nodes`` are the node records of all hosts of the cluster.
     """
@@ -76,7 +76,7 @@ def port(record: NetworkRecord) -> int:
 
 
 def port_of(vni: str) -> int:
-    """Return the UDP port of the tunnels of a network whose first VXLAN id is ``vni``, a decimal number as text."""
+    """Return the UDP port of a network's tunnels; ``vni`` is the network's first VXLAN id, a decimal number as text."""
     return FIRST_PORT + (int(vni) - FIRST_VNI) % PORTS
 
 

@@ -136,12 +136,11 @@ def remove_network(host: Host, record: NetworkRecord) -> None:
 def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
     """Record a cluster network on this host, so that the caller finds the network in the local store.
 
-    ``reference`` is the network's name or id. With ``attach``, the caller will attach a container. The function then
-    raises NotFound if neither the host nor the cluster has the network, and Forbidden if the network is not attachable,
-    with Docker's messages.
+    ``reference`` is the network's name or id. ``attach`` says what the caller will do:
 
-    Without ``attach``, the caller will remove the network. A worker then records nothing, because only managers remove
-    networks.
+    - True: attach a container. With Docker's messages, raises NotFound if neither the host nor the cluster has the
+      network, and Forbidden if the network is not attachable.
+    - False: remove the network. A worker records nothing, because only managers remove networks.
     """
     if not host.is_clustered:
         return
@@ -211,9 +210,10 @@ def after_activate(host: Host, record: NetworkRecord) -> None:
 def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Json:
     """Return a network's inspect document with the fields that only cluster networks have.
 
-    ``document`` is the inspect document. The fields are ``Peers`` (the hosts that use the network), and an entry in
-    ``Containers`` for the address that this host itself has on the network. For any other network, ``document`` is
-    returned unchanged.
+    ``document`` is the inspect document. The ``document`` of any other network is returned unchanged. The fields are:
+
+    - ``Peers``: the hosts that use the network
+    - an entry in ``Containers``: the address that this host itself has on the network
     """
     if record.scope != SWARM:
         return document
@@ -238,8 +238,8 @@ def used_addresses(host: Host, record: NetworkRecord) -> list[IPAddress]:
 def current_view(host: Host) -> tuple[View | None, ClusterMembership | None]:
     """Return the current snapshot of the etcd store's records and this host's membership.
 
-    If the store does not answer, the snapshot is the last one saved on disk, or None without a saved one. The
-    membership is None on a host in no cluster.
+    If the store does not answer, the result has the snapshot that was last saved on disk, or None without such a file.
+    The membership is None on a host in no cluster.
     """
     try:
         with connected(host) as (client, membership):
@@ -396,7 +396,8 @@ def concerns_gateway(joined: Iterable[NetworkRecord]) -> bool:
 def needs_gateway(joined: Sequence[NetworkRecord]) -> bool:
     """Return whether a sandbox on the networks ``joined`` needs the gateway bridge (docker_gwbridge).
 
-    It does if it has a non-internal overlay network, and no other non-internal network that offers a gateway.
+    The bridge is needed if the sandbox has a non-internal overlay network, and no other non-internal network with a
+    gateway.
     """
     outward = [n for n in joined if not n.internal and not is_gateway(n)]
     return any(n.driver == "overlay" for n in outward) and not any(facts(n.driver).offers_gateway for n in outward)

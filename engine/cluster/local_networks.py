@@ -138,7 +138,7 @@ def deactivate_if_unused(host: Host, network_id: str, timeout: float = LOCK_TIME
             used = bool(reader.endpoints(network_id=network_id))
         if record is None or used:
             return
-        with host.store.write() as tx:  # a command that finds the network "live" would use the deleted objects
+        with host.store.write() as tx:  # before the deletion, because commands use the objects of a "live" network
             tx.put_network(replace(record, phase="planned"))
             begin_intent(tx, IntentKind.NETWORK_ACTIVATE, network_id)
         delete_local(host, record)
@@ -153,8 +153,8 @@ def deactivate_if_unused(host: Host, network_id: str, timeout: float = LOCK_TIME
 def deactivate_all_unused(host: Host, timeout: float) -> bool:
     """Delete this host's kernel objects of cluster networks that no endpoint on this host uses.
 
-    A killed command may have left them. Returns whether there were any. Waits up to ``timeout`` seconds for running
-    commands, then raises `Unavailable`.
+    A killed command may have left such objects. Returns whether any network may have had such objects. Waits up to
+    ``timeout`` seconds for running commands, then raises `Unavailable`.
     """
     with host.store.read() as reader:
         used = {e.network_id for e in reader.endpoints()}

@@ -163,7 +163,7 @@ def socket_url(root: Path) -> str:
 
 
 def preferred_url(hint: Path, membership: ClusterMembership) -> str:
-    """Return the URL that answered last, which is saved in the file ``hint``, or "" if no such URL is saved.
+    """Return the URL that answered last, as saved in the file ``hint``, or "" without this file.
 
     A manager ignores the saved URL after `DETOUR_SECONDS` seconds, and tries its own etcd member again.
     """

@@ -47,8 +47,7 @@ class Node(Struct, frozen=True, omit_defaults=True):
     """The record in which a host describes itself; a manager sets the fields ``id``, ``role`` and ``index``.
 
     VXLAN packets for the host go to ``data_address``. A manager's server listens at ``address`` and
-    ``enrollment_port``. ``index`` is a small number that no other host has. ``memory`` is in bytes. ``wireguard_key``
-    is the host's public key.
+    ``enrollment_port``. ``index`` is a small number that no other host has.
     """
 
     id: str
@@ -71,8 +70,7 @@ class SharedEndpoint(Struct, frozen=True, omit_defaults=True):
     """The record of an endpoint in the etcd store, where all hosts can read it.
 
     ``node`` is the id of the endpoint's host. ``ipv4`` and ``ipv6`` are ``ADDRESS/LENGTH``, or "" without an address.
-    ``owner`` names the process that created the endpoint; only the endpoint's own host uses this field. ``former`` is
-    True if the endpoint is in no sandbox, and only keeps its addresses.
+    ``owner`` names the process that created the endpoint; only the endpoint's own host uses this field.
     """
 
     id: str
@@ -90,10 +88,8 @@ class SharedEndpoint(Struct, frozen=True, omit_defaults=True):
 class Question(Struct, frozen=True, omit_defaults=True):
     """A question of ``hawse trace`` to another host: does its endpoint ``target`` receive and answer packets?
 
-    ``node`` is the id of the host that is asked; this host has the endpoint ``target``. The packets come from
-    ``source``, an endpoint of the asking host on the same network. ``source`` and ``target`` are endpoint ids.
-    ``protocol`` is tcp, udp or icmp; ``port`` is 0 with icmp. ``version`` is the IP version. A manager sets the fields
-    ``id``, ``asker`` (a node id) and ``lease`` (an etcd lease).
+    The asked host has the endpoint ``target``. The packets come from ``source``, an endpoint of the asking host on the
+    same network. A manager sets the fields ``id``, ``asker`` (a node id) and ``lease``.
     """
 
     node: str  # id of the host that is asked
@@ -102,7 +98,7 @@ class Question(Struct, frozen=True, omit_defaults=True):
     target: str  # endpoint id
     protocol: str  # tcp, udp or icmp
     port: int  # 0 with icmp
-    version: int  # 4 or 6
+    version: int  # IP version, 4 or 6
     id: str = ""
     asker: str = ""
     lease: int = 0  # the etcd lease of the question and of its answer
@@ -129,11 +125,12 @@ class Tokens(Struct, frozen=True, omit_defaults=True):
 class ClusterMembership(Struct, frozen=True, omit_defaults=True):
     """This host's membership, stored in HAWSE_ROOT/cluster/membership.json (mode 0600).
 
-    ``managers`` are the addresses of all managers' servers. ``external`` is True if the user, and not hawse, runs the
-    cluster's etcd store. Only managers have the ``urls``, ``user`` and ``password`` of an external store. ``address``
-    and ``port`` are this host's own, as other hosts reach it. VXLAN packets go to ``data_address``. ``index`` is this
-    host's node index, a number that no other host has. ``wireguard_key`` is this host's private key. ``layout`` is the
-    version of the key names in etcd.
+    - ``address``, ``port``: where other hosts reach this host
+    - ``data_address``: where other hosts send VXLAN packets for this host
+    - ``external``: whether the user, and not hawse, runs the cluster's etcd store
+    - ``urls``, ``user``, ``password``: those of the external store; only managers have them
+    - ``index``: this host's node index, a number that no other host has
+    - ``layout``: the version of the key names in etcd
     """
 
     cluster_id: str

@@ -21,7 +21,7 @@ Docker's inspect shows this option only if the user has set other IPAM options.
 def check_name(name: str) -> None:
     """Check that a network name can be part of a DNS name, as Docker requires for cluster networks.
 
-    Raises InvalidArgument if it cannot, or is too long.
+    Raises InvalidArgument for an unsuitable name, or for a name that is too long.
     """
     problem = ""
     if not NAME.fullmatch(name):

@@ -117,7 +117,7 @@ def _balancer(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]
 
 
 def _endpoint(member: AdmittedHost, arguments: Mapping[str, Any]) -> SharedEndpoint:
-    """Return the endpoint whose record is the argument ``endpoint`` (text); raises ValueError if the record is invalid.
+    """Return the endpoint in the argument ``endpoint``, a record as text; raises ValueError for an invalid record.
 
     The endpoint's host is set to ``member``, the host that makes the request.
     """
@@ -142,8 +142,8 @@ def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRec
 def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord, endpoint: SharedEndpoint) -> None:
     """Check that the host ``member`` may write ``endpoint`` on the network; raises Forbidden if not.
 
-    A manager may write any endpoint. For a worker, the limits depend on the number of other endpoints that it already
-    has on this network:
+    A manager may write any endpoint. The limits for a worker depend on how many other endpoints the worker already has
+    on this network:
 
     - `MOST_LONG_NAMED` or more: the names of ``endpoint`` may have at most `SHORT_NAMES` characters together. If the
       names in the endpoint's record in etcd are longer, they may keep that length.
@@ -186,8 +186,8 @@ def _id(arguments: Mapping[str, Any], name: str) -> str:
 def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Write the node record of the host ``member`` to etcd; return ``{"done": True}``.
 
-    The argument ``node`` is the record as text. With the argument ``revision``, the record is written only if etcd's
-    copy still has that revision. Otherwise, nothing is written and the result is ``{"done": False}``.
+    The argument ``node`` is the record as text. With the argument ``revision``, if etcd's copy no longer has this
+    revision, nothing is written and the result is ``{"done": False}``.
     """
     record = replace(decode(Node, str(arguments["node"])), id=member.id, role=member.role, index=member.index)
     node = record_checks.check_node(record)
@@ -221,9 +221,9 @@ def _check_unique(node: Node, others: list[Node]) -> None:
 def _renew_lease(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Renew the lease of the host ``member``, or create a new one; return ``{"lease": id}``.
 
-    The argument ``lease`` is the id of the lease that the host has, and ``seconds`` the duration of a new lease. A new
-    lease is created if ``lease`` is not the id of the host's present lease in etcd. It is also created if the present
-    lease has expired. Raises Unavailable if a manager has removed the host.
+    The argument ``lease`` is the id of the lease that the host has. ``seconds`` is the duration of a new lease. A new
+    lease is created if ``lease`` is not the id of the host's present lease in etcd, or if the present lease has
+    expired. Raises Unavailable if a manager has removed the host.
     """
     seconds = min(max(int(arguments["seconds"]), SHORTEST), LONGEST)
     key = keys.alive(member.id)

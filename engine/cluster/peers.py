@@ -28,7 +28,7 @@ def of(view: View, network_id: str, node: str) -> list[Peer]:
     ``node`` is a node id. Two kinds of host are excluded:
 
     - Hosts with the same underlay address (``data_address``) as ``node``. Frames to them would come back to ``node``.
-    - Hosts whose underlay address has another IP version, because a VXLAN device sends with one IP version only.
+    - Hosts with an underlay address of another IP version, because a VXLAN device sends with one IP version only.
     """
     nodes = view.nodes
     own = nodes.get(node)

@@ -148,7 +148,7 @@ def read_question(key: str, value: str) -> Question:
 def read_network(key: str, value: str) -> NetworkRecord:
     """Return a network's record from an etcd key and its value; raises ValueError if the record is invalid.
 
-    A record that does not match its key is invalid too. So is a record whose subnets or VXLAN ids cannot be parsed.
+    A record is also invalid if it does not match its key, or if its subnets or VXLAN ids cannot be parsed.
     """
     network = decode(NetworkRecord, value)
     _require(key == keys.network(network.id), "key")
@@ -160,10 +160,9 @@ def read_network(key: str, value: str) -> NetworkRecord:
 
 
 def read_balancer(key: str, value: str) -> str:
-    """Return the IP address in ``value``; raises ValueError if it is none.
+    """Return the IP address in ``value``; raises ValueError for any other text.
 
-    The record has the address that a host itself has on a network. Docker calls this address the load balancer's.
-    ``key`` is not used.
+    This is a host's own address on a network, which Docker calls the load balancer's address. ``key`` is not used.
     """
     return str(ip_address(value))
 

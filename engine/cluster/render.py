@@ -37,7 +37,7 @@ def completed(document: Json, record: NetworkRecord, view: View | None, membersh
 
 
 def _own_member(record: NetworkRecord, address: str) -> Json:
-    """Return a dict with one entry of ``Containers``: that of ``address``, the host's own address on the network.
+    """Return a dict with the entry of ``Containers`` for ``address``, the host's own address on the network.
 
     Docker shows its load balancer's address there. The dict is empty if the address is in no subnet of the network.
     """

@@ -1,11 +1,10 @@
 """Endpoints and their addresses in etcd. Each address is one key, so that two hosts cannot allocate the same address.
 
 Addresses are allocated in ascending order and then from the start again, so that a released address stays unused as
-long as possible. The record of an endpoint remains when its host's lease expires. Readers ignore the endpoints of hosts
-without a lease. Therefore a host that was only disconnected still owns its addresses when it returns.
+long as possible. The record of an endpoint remains when its host's lease expires. Therefore a host that was only
+disconnected still owns its addresses when it returns. Readers ignore the endpoints of hosts without a lease.
 
-Only managers run this code, for themselves or for a worker. Each change affects only records of the host for which it
-is made.
+Only managers run this code, for themselves or for a worker. Each change affects only the records of one host.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
 def _read(
     client: Client, network: NetworkRecord, node: str, pools: Pools, endpoint: SharedEndpoint | None = None
 ) -> tuple[list[int], str, KeyValue | None, KeyValue | None]:
-    """Read from etcd what the reservation of addresses for the host ``node`` (a node id) needs; return four values.
+    """Read the etcd data for a reservation of addresses by the host ``node`` (a node id); return four values.
 
     - the last allocated address of each of ``pools``, as an integer; the subnet's first address if there is none
     - the address that the host itself has on the network, or ""
@@ -141,11 +140,11 @@ def _claims(network: NetworkRecord, endpoint: SharedEndpoint, chosen: Sequence[s
 
 
 def _unused_claims(client: Client, endpoint: SharedEndpoint, earlier: KeyValue | None) -> Claims:
-    """Return the conditions and changes of a transaction that releases the addresses which ``endpoint`` no longer has.
+    """Return the conditions and changes of a transaction that releases the endpoint's obsolete addresses.
 
-    ``earlier`` is the endpoint's earlier record in etcd. The addresses in it that ``endpoint`` lacks are released.
-    Otherwise they would stay reserved, because `release` finds addresses only by the endpoint's record. If ``earlier``
-    is None, the only condition is that etcd still has no record of the endpoint.
+    Obsolete addresses are in ``earlier``, the endpoint's earlier record in etcd, but not in ``endpoint``. `release`
+    would not find them, because it reads only the newest record. If ``earlier`` is None, the only condition is that
+    etcd still has no record of the endpoint.
     """
     if earlier is None:
         return [absent(_key(endpoint))], []
@@ -167,10 +166,10 @@ def _balancer_claims(network: NetworkRecord, node: str, address: str, pool: Pool
 
 
 def reserve_balancer(client: Client, network: NetworkRecord, node: str) -> str:
-    """Return the address that the host ``node`` itself has on a network; reserve an address first if it has none.
+    """Return the address that the host ``node`` itself has on a network; first reserve an address if the host has none.
 
-    ``node`` is a node id. A host needs this address on Docker's ingress network, on which the host has no endpoint.
-    Return "" if the network has no subnet, so that the record of such a network cannot stop the join of a host.
+    ``node`` is a node id. A host needs an address on Docker's ingress network even without an endpoint there. Returns
+    "" for a network without a subnet, so that such a network cannot stop the join of a host.
     """
     pools = pools_for_endpoint(network, "", "")[:1]
     if not pools:
@@ -251,9 +250,11 @@ def _release_balancer(client: Client, network_id: str, node: str) -> None:
 def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) -> bool:
     """Write an endpoint's record to etcd again, with the same addresses; return whether this succeeded.
 
-    Returns False if the network or the node no longer exists, or if another endpoint has one of the addresses. Also
-    returns False if another host changes one of the records meanwhile. Raises InvalidArgument for an address that the
-    network cannot have.
+    Raises InvalidArgument for an address that the network cannot have. Returns False in these cases:
+
+    - The network or the node no longer exists.
+    - Another endpoint has one of the addresses.
+    - Another host changes one of the records during the call.
     """
     _check_addresses(network, endpoint)
     claimed = _claimed(endpoint)
@@ -275,7 +276,7 @@ def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
     """Check that an endpoint on the network may have the endpoint's addresses; raises InvalidArgument if not.
 
     Each address must be in a pool of the network. It must not be a gateway or an auxiliary address. On a network with
-    an IPv4 pool, the endpoint must have an IPv4 address, because the pool then limits the number of endpoints.
+    an IPv4 pool, the endpoint must have an IPv4 address, so that the pool limits the number of endpoints.
     """
     pools = [p for p in network.pools if not p.unused]
     if not endpoint.ipv4 and any(":" not in pool.subnet for pool in pools):
@@ -296,7 +297,7 @@ def _owner(kv: KeyValue) -> str:
 
 
 def release_node(client: Client, node: str) -> None:
-    """Release all endpoints and addresses of a removed host, whose node id is ``node``."""
+    """Release all endpoints and addresses of a removed host; ``node`` is its node id."""
     for kv in client.range(keys.ENDPOINTS)[0]:
         if _owner(kv) == node:
             network_id, _, identity = kv.key.removeprefix(keys.ENDPOINTS).split("/")

@@ -1,5 +1,6 @@
-"""The cluster's networks in etcd. Each change is one transaction, which is repeated if another host changes the same
-keys meanwhile.
+"""The cluster's networks in etcd.
+
+Each change is one transaction, which is repeated if another host has changed the same keys.
 """
 
 from __future__ import annotations
@@ -125,8 +126,8 @@ def with_gateway(pool: PoolRecord) -> PoolRecord:
 def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Network:
     """Return the next free subnet after the subnet ``last``, from the address ranges of the cluster.
 
-    If ``last`` is "", the search begins at the start of the ranges. It also continues there after their end. ``taken``
-    are the subnets in use. Raises Forbidden if no subnet is free.
+    If ``last`` is "", the search begins at the start of the ranges. After their end, the search continues at their
+    start. ``taken`` are the subnets in use. Raises Forbidden if no subnet is free.
     """
     used = [n for n in map(ip_network, taken) if isinstance(n, IPv4Network)]
     after = int(ip_network(last).network_address) if last else -1
@@ -190,10 +191,10 @@ def _tunnel_ports(networks: Iterable[NetworkRecord]) -> dict[int, str]:
 
 
 def _next_vni(last: int, taken: Collection[str], ports: Collection[int]) -> str:
-    """Return the next VXLAN id after ``last`` that is not in ``taken``, and whose tunnel port is not in ``ports``.
+    """Return the next VXLAN id after ``last`` that is free, and that gives a free tunnel port (`encryption.port_of`).
 
-    `encryption.port_of` computes the tunnel port. After the highest id, the search continues from the lowest. Raises
-    Forbidden if there is no such id.
+    ``taken`` are the used ids, and ``ports`` the used tunnel ports. After the highest id, the search continues from the
+    lowest. Raises Forbidden if no id is free.
     """
     for number in chain(range(last + 1, LAST_VNI + 1), range(FIRST_VNI, last + 1)):
         vni = str(number)

@@ -25,12 +25,12 @@ SYNC_INTERVAL_SECONDS = 60.0
 
 
 class LeaseKeeper:
-    """A thread that renews this host's lease. The constructor gets two functions.
+    """A thread that renews this host's lease, and calls two functions with an etcd client:
 
-    ``after_renewal`` is called with an etcd client after each renewal. ``sync_records`` compares this host's endpoints
-    with the etcd store, and returns whether all differences were repaired. ``sync_records`` is called when the lease is
-    new or regained, after `request_sync`, and every `SYNC_INTERVAL_SECONDS` seconds. If differences remain, it is
-    called again at the next renewal.
+    - ``after_renewal``: called after each renewal.
+    - ``sync_records``: compares this host's endpoints with the etcd store, and returns whether it has repaired all
+      differences. It is called when the lease is new or regained, after `request_sync`, and every
+      `SYNC_INTERVAL_SECONDS` seconds. If differences remain, it is called again at the next renewal.
     """
 
     def __init__(

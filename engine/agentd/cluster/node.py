@@ -172,8 +172,8 @@ class ClusterNode:
     def follow(self, state: Snapshot) -> None:
         """Pass this host's active overlay networks to the peer thread.
 
-        If the DNS names of an endpoint have changed, the lease thread writes the new names to etcd. The same applies if
-        an endpoint waits for its restoration after a boot, or no longer waits.
+        If an endpoint's DNS names have changed, the lease thread writes the endpoint to etcd again. It does the same
+        when an endpoint starts or stops waiting for its restoration after a boot.
 
         Runs in the thread of the agent's loop, and does not wait for etcd.
         """

@@ -20,7 +20,7 @@ from drivers.options import heals
 from engine.cluster import peers
 from engine.cluster.snapshot import View
 
-FEW = 16  # changes of peers that are programmed one by one; more cause a comparison of the whole table
+FEW = 16  # maximum changes that are programmed one by one; more changes cause a comparison of the whole table
 CHECK_INTERVAL_SECONDS = 60.0
 """Seconds between two comparisons of the FDB and neighbour tables with the snapshot of the cluster's records."""
 RETRY_SECONDS = 2.0
@@ -29,9 +29,12 @@ RETRY_SECONDS = 2.0
 class PeerSync:
     """A thread that programs the endpoints of other hosts (peers) into this host's FDB and neighbour tables.
 
-    `update` passes snapshots and networks to the thread. ``driver`` is the overlay driver. ``node`` is this host's node
-    id. ``run`` is the directory HAWSE_RUN. It has the file of the lock that the thread and commands take while they
-    program peers. ``heal`` returns whether daemon.json lets the agent repair.
+    `update` passes snapshots and networks to the thread. The parameters of the constructor are:
+
+    - ``driver``: the overlay driver
+    - ``node``: this host's node id
+    - ``run``: the directory HAWSE_RUN, which has the lock file of the peer tables
+    - ``heal``: returns whether daemon.json lets the agent repair
     """
 
     def __init__(self, driver: Driver, node: str, run: Path, heal: Callable[[], bool]) -> None:

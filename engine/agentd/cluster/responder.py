@@ -33,8 +33,8 @@ LONGEST_PAUSE_SECONDS = 0.5
 class QuestionResponder:
     """The thread that answers the questions of other hosts.
 
-    ``open_client`` opens a client of the etcd store. ``command`` has the arguments and the environment variables of the
-    process that does the checks. The process gets the question on stdin, and writes the answer to stdout.
+    ``open_client`` opens a client of the etcd store. The checks for a question run in a process; ``command`` has its
+    arguments and environment variables. The process gets the question on stdin, and writes the answer to stdout.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class QuestionResponder:
     ) -> None:
         self._open_client, self._membership = open_client, membership
         argv, environment = command
-        # Without HAWSE_WARM=use, the process may start a warm server. The next answer is then ten times as fast.
+        # Without HAWSE_WARM=use, the process may start a warm server, which makes the next answer ten times as fast.
         self._command = argv, {n: v for n, v in environment.items() if (n, v) != ("HAWSE_WARM", "use")}
         self._waiting: queue.Queue[Question | None] = queue.Queue(WAITING_LIMIT)
         self._client: Client | None = None

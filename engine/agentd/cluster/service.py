@@ -1,8 +1,7 @@
 """The agent's cluster service. The service imports the cluster code only while this host is in a cluster.
 
-Five threads do the blocking work: one watches the etcd store, one renews the lease, one programs the FDB and neighbour
-tables, one answers other hosts' questions, one saves the etcd store's records. The thread of the agent's loop only
-distributes the results of these threads, and restarts a manager's processes that have ended.
+Five threads do the blocking work (`engine.agentd.cluster`). The thread of the agent's loop only distributes their
+results, and restarts a manager's processes that have ended.
 """
 
 from __future__ import annotations

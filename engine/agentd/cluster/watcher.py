@@ -28,10 +28,10 @@ FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.1, 2.0
 class StoreWatcher:
     """A thread that calls the function ``changed`` with every new snapshot of the etcd store.
 
-    The thread continues from the snapshot ``known``, or first reads all records if ``known`` is None. The function
-    ``open_client`` opens a client of the store. After ``silence`` seconds without a message, the thread opens a new
-    watch. The thread calls the function ``on_question`` with each new question from one host to another. The snapshots
-    do not contain questions.
+    - ``open_client``: opens a client of the store
+    - ``known``: the snapshot from which the thread continues; if it is None, the thread first reads all records
+    - ``silence``: seconds without a message, after which the thread opens a new watch
+    - ``on_question``: called with each new question from one host to another; snapshots do not contain questions
     """
 
     def __init__(

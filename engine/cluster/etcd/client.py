@@ -294,8 +294,8 @@ class Client:
     def _first(self) -> EtcdConnection:
         """Connect to the first member that is ready, and put this member first in the list for later calls.
 
-        If no member is ready, raises the error that `_meaning` returns. If nobody has answered for `CONNECT_SECONDS` or
-        longer, later calls raise the same error at once, for `SILENT_PENALTY_SECONDS`.
+        If no member is ready, raises the error that `_meaning` returns. If the search took `CONNECT_SECONDS` or longer,
+        later calls raise the same error at once, for `SILENT_PENALTY_SECONDS`.
         """
         began = time.monotonic()
         silent, problem = _silences.get(tuple(self._urls), (-SILENT_PENALTY_SECONDS, None))

@@ -48,9 +48,9 @@ def refusal(message: str, code: int) -> Unavailable:
 
 
 def named(kind: str, message: str) -> EngineError:
-    """Return the error that a manager's server has sent: ``kind`` is the name of its class, ``message`` its text.
+    """Return the error that a manager's server has sent, from its class name ``kind`` and its text ``message``.
 
-    If the name is not in `KINDS`, the class is Unavailable.
+    If ``kind`` is not in `KINDS`, the class is Unavailable.
     """
     return KINDS.get(kind, Unavailable)(message)
 
@@ -58,7 +58,7 @@ def named(kind: str, message: str) -> EngineError:
 def kind_of(error: EngineError) -> str:
     """Return the class name that a manager's server sends for ``error``.
 
-    It is the error's own class or its nearest base class, among the classes in `KINDS`. If none of them is in `KINDS`,
-    it is "Unavailable".
+    This is the name of the error's class, if the name is in `KINDS`. Otherwise, it is the name of the nearest base
+    class in `KINDS`, or "Unavailable" if `KINDS` has none of them.
     """
     return next((k.__name__ for k in type(error).__mro__ if k.__name__ in KINDS), "Unavailable")
