@@ -37,9 +37,11 @@ class Responder:
     def find(self, key: bytes) -> Answer | None:
         """Return the answer to a question from the links and the DNS tables, or None if the name is unknown.
 
-        ``key`` is the question's lookup key (`wire.Query.key`). Links are searched first, then the DNS tables until one
-        has records. If a table knows the name but none has records for this question, the answer is empty. The result
-        is also None for a link whose target has no endpoint; the tables are then not searched.
+        ``key`` is the question's lookup key (`wire.Query.key`). The links are searched first, then the DNS tables:
+
+        - A link of this name has a target without an endpoint: returns None, without a search of the tables.
+        - A table has records for the question: returns the records of the first such table.
+        - A table knows the name, but no table has records for the question: returns an empty answer.
         """
         if self._links is not None:
             linked = self._links.answers.get(key)

@@ -39,9 +39,9 @@ Respond = Callable[[bytes, Callable[[bytes], None]], None]
 class StreamClient:
     """The resolver's side of one TCP connection: reads the queries of a client, and sends the replies.
 
-    For each query, ``respond`` is called with the query and a function. ``respond`` calls this function exactly once,
-    immediately or later, with the reply. If the reply is empty, nothing is sent to the client. ``closed`` is called
-    with this StreamClient when the connection ends. Queries and replies have no length prefix.
+    ``respond`` is called for each query, with the query and a function ``deliver``. It must call ``deliver`` exactly
+    once, immediately or later, with the reply. If the reply is empty, nothing is sent to the client. ``closed`` is
+    called with this StreamClient when the connection ends. Queries and replies have no length prefix.
     """
 
     __slots__ = ("_answering", "_closed", "_due", "_ended", "_events", "_last", "_loop", "_out", "_read", "_respond",

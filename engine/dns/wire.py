@@ -179,8 +179,8 @@ def _end_of_name(message: bytes, at: int) -> int:
 def _find_opt(message: bytes, at: int, others: int, additional: int) -> int:
     """Return the offset of the OPT record, or 0 if the message has none or a record is cut off.
 
-    ``at`` is the offset of the first record after the question. The OPT record is one of the ``additional`` records,
-    which come after ``others`` records.
+    ``at`` is the offset of the first record after the question. ``additional`` is the number of records in the
+    additional section, where the OPT record is. ``others`` is the number of records before this section.
     """
     for index in range(others + additional):
         end = _end_of_record(message, at)

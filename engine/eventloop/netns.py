@@ -56,8 +56,7 @@ def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[s
 
     ``netns`` is the namespace's file descriptor; None means the thread's present namespace. ``family`` and ``kind`` are
     those of socket(2), such as AF_INET and SOCK_DGRAM. Raises OSError if no socket can be made. The sockets have the
-    type of Python's C module (`_socket`). An object of the class socket.socket would double the time, because making it
-    takes as long as the system call.
+    type of Python's C module (`_socket`), because an object of the class socket.socket takes twice as long to make.
     """
     kind |= socket.SOCK_NONBLOCK
 
@@ -150,8 +149,7 @@ class PinnedNamespace:
     def release(self) -> None:
         """Close the file descriptor of the network namespace, so that this object does not keep the namespace alive.
 
-        The object still watches the process or path through which the namespace was opened, and calls ``gone`` when it
-        is gone. `close` ends the watch.
+        The object still watches the process or path, and calls ``gone``, until `close` ends the watch.
         """
         os.close(self.fd)
         self.fd = -1

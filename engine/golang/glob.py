@@ -25,7 +25,7 @@ def matches(pattern: str, text: str) -> bool:
 
 
 class _Translator:
-    """Translates one file name pattern from left to right; each method returns a piece of a regular expression."""
+    """Translates one file name pattern into a regular expression, from left to right."""
 
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0

@@ -1,7 +1,7 @@
 """Check image configurations (OCI image-spec, Docker's v1.2 format), and convert them to records and API documents.
 
-Code that lists images or creates containers relies on valid values in an image record. Therefore this module refuses
-every image whose values would make that code fail.
+Code that lists images or creates containers relies on valid values in an image record. Therefore this module refuses an
+image with values that would make that code fail.
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ def _created(value: object) -> str:
 def _arguments(inner: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
     """Return the arguments in the field ``key`` of an image configuration, or None if the field is missing or null.
 
-    ``inner`` is the object ``config`` in the image configuration. A single string becomes a list of one string. Raises
-    InvalidArgument for any other type, and for arguments that execve(2) cannot pass.
+    ``inner`` is the object ``config`` in the image configuration. A single string counts as a list of one string.
+    Raises InvalidArgument for any other type, and for arguments that execve(2) cannot pass.
     """
     value, where = inner.get(key), f"{_IN_CONFIG}{key}"
     if isinstance(value, str):

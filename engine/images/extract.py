@@ -28,7 +28,7 @@ from engine.images.tar import TarReader
 from engine.runtime import syscalls
 
 _BUFFER_BYTES = 1 << 18
-# The errors of system calls that the host causes, for example with a full disk, and not the image.
+# Errors of system calls for which the host is the cause (for example a full disk), not the image.
 _OF_THE_HOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EROFS, errno.EMFILE, errno.ENFILE)
 
 
@@ -42,9 +42,9 @@ class Layer(Struct, frozen=True):
 
     open: Callable[[], io.RawIOBase]
     name: str = ""
-    digest: str = ""  # digest of the bytes that `open` returns, which may be compressed
-    size: int = -1  # number of bytes that `open` returns, -1 if unknown
-    diff_id: str = ""  # SHA-256 digest of the uncompressed tar archive of the layer
+    digest: str = ""
+    size: int = -1
+    diff_id: str = ""
 
 
 class Unpacked(Struct, frozen=True):
@@ -68,9 +68,10 @@ class Unpacked(Struct, frozen=True):
 def unpack(layers: Sequence[Layer], root: str, limits: Limits) -> Unpacked:
     """Unpack layers into ``root``, the lowest layer first, and verify them.
 
-    Needs root privileges. Raises `InvalidArgument` for archives that are broken, malicious or too large. Also raises it
-    if the content differs from the stated digests or sizes. Raises EngineError if the host is the cause, for example a
-    full disk.
+    Needs root privileges. Raises:
+
+    - `InvalidArgument` if a layer is broken, malicious or too large, or differs from its stated digests or size.
+    - EngineError if the host is the cause, for example a full disk.
     """
     read_end, write_end = os.pipe()
     parent = os.getpid()

@@ -66,7 +66,7 @@ class Placer:
         self._count()
 
     def place(self, member: TarMember) -> None:
-        """Create one member of a layer as a file; if it is a whiteout, remove the files of lower layers that it names.
+        """Create one member of a layer as a file, or apply a whiteout by removing files of lower layers.
 
         Raises OSError if a system call fails. Raises `InvalidArgument` for an invalid member, and beyond a limit.
         """
@@ -335,14 +335,14 @@ def _set_attributes(member: TarMember, path: bytes, fd: int | None = None) -> No
 
 
 def _is_kept(xattr: bytes) -> bool:
-    """Return whether a layer may set an extended attribute; these are allowed:
+    """Return whether an extended attribute of a member is set on its file; these are set:
 
     - ``user.*``, except ``user.overlay.*``, which the kernel's overlayfs uses internally
     - file capabilities (``security.capability``)
     - POSIX ACLs (``system.posix_acl_access`` and ``system.posix_acl_default``)
 
-    All others are refused. Overlayfs uses ``trusted.*`` internally. The other attributes in ``security.*`` belong to
-    the host's security modules.
+    All other attributes are ignored. Overlayfs uses ``trusted.*`` internally. The other attributes in ``security.*``
+    belong to the host's security modules.
     """
     if xattr.startswith(b"user."):
         return not xattr.startswith(b"user.overlay.")

@@ -71,7 +71,7 @@ class Records:
         self.networks = {n.id: n for n in reader.networks() if not n.config_only}
         self.containers = {c.id: c for c in reader.containers()}
         self._owners = {c.id: lookup.sandbox_owner(reader, c) for c in self.containers.values()}
-        # The addresses of endpoints on cluster hosts that are regarded as dead, because their leases have expired.
+        # The addresses of endpoints on dead cluster hosts. A host with an expired lease counts as dead.
         self.expired_addresses: set[IPAddress] = set()
         self.endpoints = [
             e for e in reader.endpoints() if e.phase in ("live", "reserved") and e.network_id in self.networks

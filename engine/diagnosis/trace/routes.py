@@ -21,7 +21,7 @@ from engine.endpoints.sandbox import JoinedEndpoint
 
 
 class Routes:
-    """The checks of the routes on one `PacketPath`; each method yields one culprit for each wrong route."""
+    """The checks of the routes on one `PacketPath`."""
 
     def __init__(self, records: Records, path: PacketPath) -> None:
         self._records, self._path = records, path
@@ -50,8 +50,8 @@ class Routes:
     def isolated_member(self) -> JoinedEndpoint | None:
         """Return the path's endpoint on an isolated network, or None if no isolated network interrupts the path.
 
-        The bridge of an isolated network has no address, so the host has no route by it. Only a routed or external path
-        needs such a route.
+        The bridge of an isolated network has no address, so the host has no route through this bridge. Only routed and
+        external paths need such a route.
         """
         path = self._path
         if path.kind not in (ROUTED, EXTERNAL):

@@ -198,8 +198,8 @@ def _port_culprit(
 ) -> Culprit | None:
     """Return the culprit for a wrong setting of a bridge port, or None if the wrong setting stops no packets.
 
-    ``port`` is the name of the bridge port, which exists. ``fix`` is the remedy for all settings but one: the remedy
-    for a port that is down is always ``ip link set PORT up``.
+    ``port`` is the name of the bridge port. ``fix`` is the remedy, except for a port that is down: there the remedy is
+    always ``ip link set PORT up``.
     """
     if difference.setting in HARMLESS or (difference.setting == ISOLATED and not difference.value):
         return None
@@ -235,7 +235,7 @@ def _default_gateway(version: int) -> IPAddress | None:
 def _version(difference: Difference) -> int:
     """Return the IP version that a difference concerns, or 0 for both.
 
-    A difference of the MTU concerns IPv6: only an MTU below the minimum of IPv6 (1280 bytes) is reported.
+    A wrong MTU concerns IPv6, because only an MTU below the minimum of IPv6 (1280 bytes) is reported.
     """
     if difference.setting == MTU:
         return 6
