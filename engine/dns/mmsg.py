@@ -57,8 +57,8 @@ _send.argtypes = (c_int, c_void_p, c_uint, c_int)
 class _Messages:
     """An array of the C struct mmsghdr, with one iovec for each element.
 
-    ``names`` and ``buffer`` are the addresses of the memory for the senders' addresses and for the datagrams. Fields
-    that change are accessed by memoryview, because access by ctypes is slow.
+    ``names`` is the memory address of the senders' addresses, and ``buffer`` that of the datagrams. Fields that change
+    are accessed by memoryview, because access by ctypes is slow.
     """
 
     def __init__(self, names: int, buffer: int) -> None:

@@ -83,7 +83,7 @@ class Responder:
     def _implicit(self, query: wire.Query) -> Answer | None:
         """Return an empty answer for a query that must not be forwarded, or None if the query may be forwarded.
 
-        The query is one for which `find` has no answer. Two kinds of query must not be forwarded:
+        `find` has no answer for this query. Two kinds of query must not be forwarded:
 
         - An MX query for a name that is in the DNS tables.
         - An A or AAAA query for a name of one label, if the user has set the option ndots.

@@ -49,10 +49,12 @@ class LinkAlias(Struct, frozen=True):
 class SandboxView(Struct, frozen=True):
     """The networks, links and upstream servers of one sandbox.
 
-    ``networks`` are network ids in search order. ``pid`` is 0 if no process of the sandbox is known. ``pid_start`` is
-    the start time of this process in clock ticks since boot. ``netns_inode`` is the expected inode of the network
-    namespace, or 0 for any. ``ndots`` is True if the user set ndots; then names of one label are not forwarded.
-    ``adopted`` is True if hawse did not create the namespace, which then remains after the sandbox has ended.
+    - ``netns_inode``: the expected inode of the network namespace, or 0 for any.
+    - ``pid``: a process of the sandbox, or 0 if none is known.
+    - ``pid_start``: the start time of this process in clock ticks since boot.
+    - ``networks``: network ids in search order.
+    - ``ndots``: True if the user set ndots; names of one label are then not forwarded.
+    - ``adopted``: True if hawse did not create the namespace, which then remains after the sandbox has ended.
     """
 
     id: str

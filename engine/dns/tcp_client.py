@@ -21,8 +21,7 @@ IDLE_SECONDS = 8.0
 CHUNK = 512
 """Maximum bytes per read; this is enough for about 20 queries. After each read, other clients are served.
 
-Because a sandbox may have 64 connections, more bytes would let it delay the queries of other sandboxes: for 0.3 s with
-8192 bytes.
+With 64 connections and 8192 bytes per read, one sandbox could delay the queries of other sandboxes for 0.3 s.
 """
 DUE = 16
 """Maximum number of unanswered queries of one connection."""

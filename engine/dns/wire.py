@@ -31,11 +31,12 @@ OPT_REPLY = b"\0" + OPT.to_bytes(2, "big") + EDNS_SIZE.to_bytes(2, "big") + byte
 
 
 class Query(NamedTuple):
-    """A well-formed query: the message, its parts, and the maximum reply size in bytes that its sender accepts.
+    """A well-formed query: the message and its parts.
 
-    ``question`` is the encoded name, type and class. ``flags`` are the 16 flag bits of the header. ``type`` is the
-    number of the record type. ``limit`` is the maximum reply size. ``opt`` is the offset of the OPT record in the
-    message, or 0 without one.
+    - ``question``: the encoded name, type and class.
+    - ``flags``: the 16 flag bits of the header.
+    - ``type``: the number of the record type.
+    - ``limit``: the maximum size of the reply in bytes.
     """
 
     message: bytes
@@ -155,7 +156,7 @@ def parse_query(message: bytes, *, stream: bool = False) -> Query:
 
 
 def _bare(message: bytes, code: int) -> bytes:
-    """Return a reply of only a header, with the response code ``code``, for a query whose question cannot be read."""
+    """Return a reply of only a header, with the response code ``code``, for a query with an unreadable question."""
     flags = int.from_bytes(message[2:4], "big") & (OPCODE | RD if code == NOTIMP else RD)
     return message[:2] + (QR | flags | code).to_bytes(2, "big") + bytes(8)
 

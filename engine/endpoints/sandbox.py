@@ -236,7 +236,7 @@ def route_if_moved(
 
 
 def lost_routes(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[Difference]:
-    """Return one difference for each default route that `route` has set and that the sandbox has lost since."""
+    """Return one difference for each default route of `route` that the sandbox no longer has."""
     chosen, offered = _default_routes(container, members)
     return kernel.lost_default_routes(sandbox_of(container), chosen, offered, PROTOCOLS[container.kind])
 

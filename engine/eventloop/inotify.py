@@ -32,9 +32,10 @@ The name is "" if the watched file itself has changed.
 class InotifyWatch:
     """A registration for changes of one path; several registrations may share one kernel watch.
 
-    ``mask`` has the inotify events to report, such as `CREATE`. ``seen`` is the function to call for each event, with
-    the name of the changed file and the event's mask (see `Inotify.add`). ``number`` is the number of the kernel watch,
-    or -1 while the kernel has no free watch.
+    - ``mask``: the inotify events to report, such as `CREATE`.
+    - ``seen``: the function to call for each event, with the name of the changed file and the event's mask (see
+      `Inotify.add`).
+    - ``number``: the number of the kernel watch, or -1 while the kernel has no free watch.
     """
 
     __slots__ = ("mask", "number", "path", "seen")
@@ -48,7 +49,8 @@ class Inotify:
 
     All processes of a user share a limited number of descriptors (fs.inotify.max_user_instances) and of watches
     (fs.inotify.max_user_watches). Root in a container is the same user as root on the host. Therefore a container may
-    take all descriptors or watches. A registration then waits, and is tried again every `TIMER_SECONDS` seconds.
+    take all descriptors or watches. If none is left, a registration waits, and is tried again every `TIMER_SECONDS`
+    seconds.
     """
 
     def __init__(self, loop: Loop) -> None:

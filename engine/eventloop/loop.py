@@ -62,7 +62,7 @@ class DescriptorWatcher:
         self._handlers[fd] = handler
 
     def change(self, fd: int, events: int) -> None:
-        """Change the events for which a watched file descriptor is watched: `READ`, `WRITE`, both, or 0 for none."""
+        """Change the events to wait for on a watched file descriptor: `READ`, `WRITE`, both, or 0 for none."""
         self._epoll.modify(fd, events)
 
     def forget(self, fd: int) -> None:

@@ -73,11 +73,13 @@ def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[s
 class PinnedNamespace:
     """An open network namespace, with a watch on the process or path through which it was opened.
 
-    ``path`` is /proc/PID/ns/net or a bind mount such as /run/netns/NAME. The function ``gone`` is called once, from the
-    loop, when the process has ended or the path was removed. ``inode`` is the expected inode number, or 0 for any.
-    ``pid`` is a process in the namespace, and ``pid_start`` its start time in clock ticks since boot; both may be 0.
-    While this process runs, a removed path does not count as the end. The constructor raises OSError if the
-    path is not a namespace, or is not the expected one.
+    - ``path``: /proc/PID/ns/net, or a bind mount such as /run/netns/NAME.
+    - ``gone``: called once, from the loop, when the process has ended or the path was removed.
+    - ``inode``: the expected inode number, or 0 for any.
+    - ``pid``: a process in the namespace, or 0. While this process runs, a removed path does not count as the end.
+    - ``pid_start``: the start time of the process ``pid`` in clock ticks since boot, or 0.
+
+    The constructor raises OSError if the path is not a namespace, or is not the expected namespace.
     """
 
     def __init__(

@@ -46,7 +46,7 @@ class _Translator:
         return _literal(self.character())
 
     def character_class(self) -> str:
-        """Translate a character class such as ``[a-z]``, whose "[" was read, into a regular expression.
+        """Translate a character class such as ``[a-z]`` into a regular expression; its "[" was read already.
 
         Raises `EngineError` for a class that is empty or has no "]". A range whose first character is greater than its
         last character matches nothing, as in Go.

@@ -68,7 +68,7 @@ class Mismatch(ValueError):
 
 
 class Place:
-    """The position of a value in a JSON document, which an error text names.
+    """The position of a value in a JSON document, for error texts.
 
     ``struct`` is the name of the innermost struct that contains the value. ``fields`` are the names of the fields that
     lead to the value. Both are empty for the document itself.
@@ -260,7 +260,7 @@ class Anything(GoType):
 class Struct(GoType):
     """A Go struct. ``name`` has the package, such as "network.IPAM".
 
-    ``embedded`` are structs whose fields count as fields of this struct. Error texts name such a field together with
+    The fields of the structs ``embedded`` count as fields of this struct. Error texts name such a field together with
     its embedded struct. ``null`` empties a struct, because most are pointers. With ``is_value``, ``null`` leaves the
     struct unchanged.
     """

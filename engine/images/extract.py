@@ -35,9 +35,10 @@ _OF_THE_HOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EROFS
 class Layer(Struct, frozen=True):
     """A layer as its archive describes it. Digests are hexadecimal SHA-256, or "" if the archive states no digest.
 
-    ``open`` returns a stream of the layer as the archive stores it, perhaps compressed. ``digest`` and ``size`` are the
-    digest and the number of bytes of this stream; a size of -1 is unknown. ``diff_id`` is the digest of the
-    uncompressed layer. ``name`` is the layer's file name in the archive, for error messages.
+    - ``open``: returns a stream of the layer as the archive stores it, perhaps compressed.
+    - ``digest`` and ``size``: the digest and the number of bytes of this stream; a size of -1 is unknown.
+    - ``diff_id``: the digest of the uncompressed layer.
+    - ``name``: the layer's file name in the archive, for error messages.
     """
 
     open: Callable[[], io.RawIOBase]

@@ -128,8 +128,8 @@ class Placer:
     def _keep_times(self, directory: bytes) -> None:
         """Save the times of a directory, because the following members change its content.
 
-        Before this, gives the previously saved directory its times again (`_restore_times`). As in Docker, the times of
-        a directory are lost if it is no member of the current layer. Only one directory's times are saved, because the
+        First restores the times of the previously saved directory (`_restore_times`). As in Docker, the times of a
+        directory are lost if it is no member of the current layer. Only one directory's times are saved, because the
         times of all directories of a malicious archive would fill the memory.
         """
         self._restore_times()
@@ -288,7 +288,7 @@ def inside(name: bytes) -> bytes:
 def _make_directory(name: bytes, parent: int) -> None:
     """Create the directory ``name`` in ``parent`` (a file descriptor); raises NotADirectoryError if ``name`` exists.
 
-    The caller could not open ``name`` as a directory. If it exists, it is therefore a dangling symbolic link.
+    An existing ``name`` is a dangling symbolic link, because the caller could not open it as a directory.
     """
     try:
         os.mkdir(name, 0o755, dir_fd=parent)

@@ -370,7 +370,7 @@ def _dropped_names(record: ImageRecord, name: str) -> list[str]:
 def _check_removal(
     record: ImageRecord, reference: str, name: str, users: Sequence[ContainerRecord], *, force: bool
 ) -> None:
-    """Check that Docker would allow to remove an image; raises Conflict if Docker would refuse.
+    """Check that Docker would allow the removal of an image; raises Conflict if Docker would refuse it.
 
     ``name`` is the name to remove, or "" for a removal by id. ``users`` are the containers that use the image. Docker
     refuses these removals:

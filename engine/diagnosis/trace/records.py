@@ -18,7 +18,7 @@ from engine.store.api import Reader
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)  # not a Struct, because a Struct compares all fields, and a record cannot be hashed
+@dataclass(frozen=True)  # not a Struct, because a Struct would also hash ``record``, which cannot be hashed
 class Place:
     """A network namespace in which packets start or end.
 
@@ -95,7 +95,7 @@ class Records:
         return [self.joined(e) for e in self.endpoints if address in addresses(e)]
 
     def of_subnet(self, address: IPAddress) -> list[NetworkRecord]:
-        """Return the networks that have a subnet with this address.
+        """Return the networks with a subnet that contains this address.
 
         Networks of drivers such as macvlan and ipvlan are left out, because other machines also have addresses in their
         subnets.

@@ -193,7 +193,7 @@ class Routes:
         if self.isolated_member() is not None:
             return
         if path.source.netns_path == path.target.netns_path:
-            return  # a container calls its own published port: the host masquerades this, so answers go to the host
+            return  # a container calls its own published port: the host masquerades the packets and gets the answers
         source = self._client()
         if source is not None and source.version == path.inner_address.version:
             route = path.target.inside(lambda: path_lookup.route(source, path.inner_address))
