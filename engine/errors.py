@@ -23,7 +23,7 @@ class EngineError(Exception):
     hint: str = ""
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
-    lines: ClassVar[bool] = False  # true if the error message has several lines
+    lines: ClassVar[bool] = False
 
 
 def hinted(error: E, hint: str) -> E:

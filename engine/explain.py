@@ -127,7 +127,7 @@ def _copy(store: Path, copy: Path) -> None:
 
 
 def _require_restored(host: Host) -> None:
-    """Check that the next command need not restore the host after a boot or a killed command; raises Forbidden."""
+    """Check that the next command has nothing to restore after a boot or a killed command; raises Forbidden."""
     with host.store.read() as reader:
         here = reader.has_custom_networks() or reader.has_containers()
         if here and not boots.is_of_this_boot(reader):

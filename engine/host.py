@@ -150,7 +150,7 @@ def require_net_admin(purpose: str, program: str = "hawse") -> None:
 
 
 def is_clustered(root: Path) -> bool:
-    """Return whether the host whose HAWSE_ROOT is the directory ``root`` is in a cluster."""
+    """Return whether the host with the directory ``root`` as HAWSE_ROOT is in a cluster."""
     return os.path.exists(f"{root}/{CLUSTER_DIRECTORY}/{MEMBERSHIP_FILE}")
 
 
@@ -178,11 +178,10 @@ Resolver = Callable[[Host, str], None]
 
 
 def begin_intent(tx: Transaction, kind: str, object_id: str, owner: str = "") -> None:
-    """Record that a process begins to work on an object: an intent, which `end_intent` deletes.
+    """Record an intent, which is unfinished work on an object; `end_intent` deletes the record.
 
-    ``kind`` is the kind of the work, a constant of `IntentKind`. The owner of the intent is the process that does the
-    work. It is the process ``owner`` ("pid:start time"), or this process if ``owner`` is "". Call this function in the
-    transaction that also reserves the object.
+    ``kind`` is the kind of the work, a constant of `IntentKind`. ``owner`` is the process that does the work
+    ("pid:start time"), or "" for this process. Call this function in the transaction that also reserves the object.
     """
     tx.put_intent(Intent(kind, object_id, owner or process.identity()))
 
@@ -305,10 +304,10 @@ def pool_key(network: NetworkRecord, pool: PoolRecord) -> str:
 
 
 def save_driver_state(tx: Transaction, driver: Driver) -> None:
-    """Store the lines of text by which a driver describes its changes of kernel state that networks share.
+    """Store the lines of text with which a driver describes its changes of shared kernel state.
 
-    An example of such state is a sysctl. Later hawse processes read the lines with `load_driver_state`. Lines that were
-    stored earlier are kept. Most drivers have no such lines.
+    Several networks share this state, such as a sysctl. Later hawse processes read the lines with `load_driver_state`.
+    Lines that were stored earlier are kept. Most drivers have no such lines.
     """
     state = driver.saved_state() if isinstance(driver, Repairer) else ()
     if state:
@@ -318,15 +317,12 @@ def save_driver_state(tx: Transaction, driver: Driver) -> None:
 
 
 def load_driver_state(reader: Reader, driver: str) -> Sequence[str]:
-    """Return the stored lines by which a driver described its changes of kernel state that networks share.
-
-    `save_driver_state` has stored the lines. ``driver`` is the driver's type.
-    """
+    """Return the lines that `save_driver_state` has stored for a driver; ``driver`` is the driver's type."""
     return _driver_states(reader).get(driver, ())
 
 
 def clear_driver_state(tx: Transaction) -> None:
-    """Delete the stored descriptions of changes of shared kernel state (`save_driver_state`), for all drivers."""
+    """Delete the lines that `save_driver_state` has stored, for all drivers."""
     if _driver_states(tx):
         tx.set_meta(DRIVER_STATE_KEY, "{}")
 
@@ -375,8 +371,8 @@ def raises_engine_errors(verbs: Verbs) -> Verbs:
     The other errors are OSError, MemoryError, DriverError and RuntimeFailure. BrokenPipeError is not converted, because
     it means that the reader of the command's output has ended.
 
-    The error for a full disk names a directory of hawse on that disk (see `engine_error`). For this, an object of the
-    class has an attribute ``places`` (the directories that hawse writes to), or an attribute ``host`` with ``places``.
+    The error for a full disk names a directory of hawse on that disk (see `engine_error`). The directories come from
+    the object's attribute ``places``, or from ``host.places`` if the object has an attribute ``host``.
     """
     for name, method in list(vars(verbs).items()):
         if callable(method) and not name.startswith("_"):
@@ -417,9 +413,8 @@ def translate_failures(places: Iterable[Path]) -> Iterator[None]:
 def engine_error(error: Exception, places: Iterable[Path] = ()) -> EngineError:
     """Return the engine error for an OSError, MemoryError, DriverError or RuntimeFailure.
 
-    The text is in Docker's form, for example "write /x: no space left on device".
-    Python does not name the file of a failed write. Therefore, if the disk is full, the text names the first of the
-    directories ``places`` that is on a full disk.
+    The text is in Docker's form, for example "write /x: no space left on device". Python does not name the file of a
+    failed write. The text then names the first of the directories ``places`` that is on a full disk.
     """
     if isinstance(error, driver_errors.DriverError):
         return _from_driver(error)

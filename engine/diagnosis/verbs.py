@@ -13,7 +13,7 @@ from engine.host import Host, raises_engine_errors
 
 @raises_engine_errors
 class DiagnosisVerbs:
-    """The commands of one host that show or check it as a whole: doctor, verify and map.
+    """The commands doctor, verify and map on one host.
 
     ``reading`` prepares the host for an operation that only reads, and returns the `Host`. ``changing`` prepares the
     host for changes, and returns the `Host`.

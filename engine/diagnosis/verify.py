@@ -29,8 +29,8 @@ def verify(host: Host, prepare: Callable[[], object], reference: str, *, fix: bo
     ``reference`` is the network's name or id. With ``fix``, the differences are repaired. ``prepare`` makes the host
     ready for changes, as every changing command does. Without ``fix``, nothing is changed, and `prepare` is not called.
 
-    A cluster network is also compared with the cluster's store. This host may have no record of a cluster network that
-    none of its containers uses. Then only the cluster's store is compared.
+    A cluster network is also compared with the cluster's store. If no container of this host uses the cluster network,
+    this host may have no record of it. Only the cluster's store is then compared.
     """
     predefined.ensure(host)
     with host.store.read() as reader:

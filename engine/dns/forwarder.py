@@ -48,9 +48,9 @@ class Asker(Protocol):
 class Outstanding:
     """The forwarded queries of one sandbox that have no reply yet.
 
-    ``quota`` limits the number of unanswered queries of all sandboxes together. In this quota, ``claims`` identify the
-    sandbox. The attribute ``silent`` maps each server that did not answer to a time (`time.monotonic`). Before this
-    time, all other servers are asked first.
+    ``quota`` limits the number of unanswered queries of all sandboxes together, and ``claims`` identify this sandbox in
+    the quota. ``silent`` maps each server that did not answer to a time (`time.monotonic`). Until this time, all other
+    servers are asked first.
     """
 
     __slots__ = ("_claims", "_quota", "forwards", "silent", "sockets", "streams")
@@ -66,7 +66,7 @@ class Outstanding:
     def begin(self, forward: ForwardedQuery) -> bool:
         """Count a query that is to be forwarded; return False, without effect, if too many queries are unanswered.
 
-        The sandbox may have `LIMIT` unanswered queries. The quota limits those of all sandboxes together.
+        The limits are `LIMIT` queries of this sandbox, and the quota of all sandboxes.
         """
         if len(self.forwards) >= LIMIT or not self._quota.take(self._claims):
             return False

@@ -57,8 +57,8 @@ _send.argtypes = (c_int, c_void_p, c_uint, c_int)
 class _Messages:
     """An array of the C struct mmsghdr, with one iovec for each element.
 
-    ``names`` and ``buffer`` are the addresses of the memory for the senders' addresses and for the datagrams. Fields
-    that change are accessed by memoryview, because access by ctypes is slow.
+    ``names`` is the memory address of the senders' addresses, and ``buffer`` that of the datagrams. Fields that change
+    are accessed by memoryview, because access by ctypes is slow.
     """
 
     def __init__(self, names: int, buffer: int) -> None:
@@ -89,9 +89,11 @@ class Datagrams:
     def answer(self, fd: int, known: Callable[[bytes], bytes | None], unknown: Unread) -> None:
         """Receive up to `SIZE` DNS queries from the UDP socket ``fd``, and send the replies that ``known`` returns.
 
-        ``known`` maps a query without its id to a reply without its id, or returns None. For each query with None,
-        ``unknown`` is called with the whole query and the sender's address, and must reply itself. Replies that the
-        kernel refuses to send are dropped. IPv4 only. Does not wait if no query has arrived.
+        IPv4 only. Does not wait if no query has arrived. Replies that the kernel refuses to send are dropped.
+
+        - ``known`` gets a query without its id, and returns the reply without its id, or None.
+        - ``unknown`` is called if ``known`` returns None. It gets the whole query and the sender's address, and must
+          reply itself.
         """
         count: int = _receive(fd, self._taken.address, SIZE, socket.MSG_DONTWAIT, None)
         memory, lengths = memoryview(self._memory), self._taken.lengths

@@ -37,9 +37,11 @@ class Responder:
     def find(self, key: bytes) -> Answer | None:
         """Return the answer to a question from the links and the DNS tables, or None if the name is unknown.
 
-        ``key`` is the question's lookup key (`wire.Query.key`). Links are searched first, then the DNS tables until one
-        has records. If a table knows the name but none has records for this question, the answer is empty. The result
-        is also None for a link whose target has no endpoint; the tables are then not searched.
+        ``key`` is the question's lookup key (`wire.Query.key`). The links are searched first, then the DNS tables:
+
+        - A link of this name has a target without an endpoint: returns None, without a search of the tables.
+        - A table has records for the question: returns the records of the first such table.
+        - A table knows the name, but no table has records for the question: returns an empty answer.
         """
         if self._links is not None:
             linked = self._links.answers.get(key)
@@ -81,7 +83,7 @@ class Responder:
     def _implicit(self, query: wire.Query) -> Answer | None:
         """Return an empty answer for a query that must not be forwarded, or None if the query may be forwarded.
 
-        The query is one for which `find` has no answer. Two kinds of query must not be forwarded:
+        `find` has no answer for this query. Two kinds of query must not be forwarded:
 
         - An MX query for a name that is in the DNS tables.
         - An A or AAAA query for a name of one label, if the user has set the option ndots.

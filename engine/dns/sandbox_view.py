@@ -39,7 +39,7 @@ MAX_UPSTREAMS = 3  # name servers, as many as resolv.conf(5) allows (MAXNS)
 
 
 class LinkAlias(Struct, frozen=True):
-    """A legacy link (--link): for one sandbox only, ``alias`` is another name of the name ``target`` on one network."""
+    """A legacy link (--link): on one network, one sandbox may use the name ``alias`` for the container ``target``."""
 
     alias: str
     target: str
@@ -49,10 +49,12 @@ class LinkAlias(Struct, frozen=True):
 class SandboxView(Struct, frozen=True):
     """The networks, links and upstream servers of one sandbox.
 
-    ``networks`` are network ids in search order. ``pid`` is 0 if no process of the sandbox is known. ``pid_start`` is
-    the start time of this process in clock ticks since boot. ``netns_inode`` is the expected inode of the network
-    namespace, or 0 for any. ``ndots`` is True if the user set ndots; then names of one label are not forwarded.
-    ``adopted`` is True if hawse did not create the namespace, which then remains after the sandbox has ended.
+    - ``netns_inode``: the expected inode of the network namespace, or 0 for any.
+    - ``pid``: a process of the sandbox, or 0 if none is known.
+    - ``pid_start``: the start time of this process in clock ticks since boot.
+    - ``networks``: network ids in search order.
+    - ``ndots``: True if the user set ndots; names of one label are then not forwarded.
+    - ``adopted``: True if hawse did not create the namespace, which then remains after the sandbox has ended.
     """
 
     id: str
@@ -63,8 +65,8 @@ class SandboxView(Struct, frozen=True):
     networks: tuple[str, ...] = ()
     links: tuple[LinkAlias, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
-    ndots: bool = False  # True if the user set ndots; then names of one label are not forwarded
-    adopted: bool = False  # True if hawse did not create the namespace; it then exists longer than the sandbox
+    ndots: bool = False
+    adopted: bool = False
 
 
 class Defaults(Struct, frozen=True):
@@ -154,10 +156,10 @@ def _view(
 
 
 def _usable(container: ContainerRecord, endpoints: Iterable[EndpointRecord]) -> list[EndpointRecord]:
-    """Return the endpoints, without their IPv6 addresses if the container's sysctls disable IPv6 on their interfaces.
+    """Return the endpoints; remove the IPv6 address of an endpoint if the container's sysctls disable IPv6 for it.
 
-    DNS servers with IPv6 addresses are then asked from the host. Docker 26.1.5 asks them in the container, without
-    success.
+    If no IPv6 address remains, DNS servers with IPv6 addresses are asked from the host. Docker 26.1.5 asks them in the
+    container, without success.
     """
     return [replace(e, ipv6="") if disables_ipv6(container, "all", e.interface) else e for e in endpoints]
 
@@ -190,9 +192,9 @@ def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Ite
 
 
 def servers(container: ContainerRecord, defaults: Defaults, *, ipv4: bool = True, ipv6: bool) -> ResolvConf:
-    """Return a container's upstream servers: its own, or else those of daemon.json, or else those of the host's files.
+    """Return the upstream DNS servers and the DNS options of a container.
 
-    The host's files are resolv.conf files. The DNS options of the result are chosen in the same order. ``ipv4`` and
+    Both are the container's own, or else those of daemon.json, or else those of the host's resolv.conf. ``ipv4`` and
     ``ipv6`` say whether the sandbox has addresses of this IP version.
     """
     dns, options = tuple(container.host.dns or defaults.dns), tuple(container.host.dns_options or defaults.options)
@@ -203,12 +205,15 @@ def servers(container: ContainerRecord, defaults: Defaults, *, ipv4: bool = True
 def _servers(
     host: HostFiles, reaches_stub: bool, dns: tuple[str, ...], options: tuple[str, ...], ipv4: bool, ipv6: bool
 ) -> ResolvConf:
-    """Return the upstream servers for these DNS settings, or none if the address of a server is invalid.
+    """Return the upstream servers and options for these DNS settings; the result is empty if a server is invalid.
 
-    The results are cached, because many containers have the same settings. ``host`` has the host's resolv.conf files.
-    ``dns`` are the servers and ``options`` the options that replace those of the host; () keeps those of the host.
-    ``reaches_stub`` says whether the container's queries reach a server on the host's loopback interface. ``ipv4`` and
-    ``ipv6`` say whether the sandbox has addresses of this IP version.
+    The results are cached, because many containers have the same settings.
+
+    - ``host``: the host's resolv.conf files.
+    - ``reaches_stub``: whether the container's queries reach a server on the host's loopback interface.
+    - ``dns``: the servers to use instead of the host's servers; () for the host's servers.
+    - ``options``: the DNS options to use instead of the host's options; () for the host's options.
+    - ``ipv4`` and ``ipv6``: whether the sandbox has addresses of this IP version.
     """
     _, text = host.chosen(reaches_stub=reaches_stub)
     try:

@@ -166,9 +166,9 @@ def _set(table: Table, encoded: bytes, answers: Mapping[int, Answer] | None) -> 
 class LinkTable:
     """The DNS answers for the aliases (legacy links) of one sandbox.
 
-    ``answers`` maps the questions for an alias to answers. An alias has priority over an endpoint of the same name. If
-    the alias's target has no endpoint on the network, ``hidden`` has the questions for the alias. The questions in
-    ``hidden`` are not answered from the network's table either.
+    ``answers`` maps the questions for an alias to answers. An alias has priority over an endpoint of the same name.
+    ``hidden`` has the questions for an alias whose target has no endpoint. These questions are not answered from the
+    networks' tables either.
     """
 
     def __init__(self) -> None:

@@ -21,8 +21,7 @@ IDLE_SECONDS = 8.0
 CHUNK = 512
 """Maximum bytes per read; this is enough for about 20 queries. After each read, other clients are served.
 
-Because a sandbox may have 64 connections, more bytes would let it delay the queries of other sandboxes: for 0.3 s with
-8192 bytes.
+With 64 connections and 8192 bytes per read, one sandbox could delay the queries of other sandboxes for 0.3 s.
 """
 DUE = 16
 """Maximum number of unanswered queries of one connection."""
@@ -39,9 +38,9 @@ Respond = Callable[[bytes, Callable[[bytes], None]], None]
 class StreamClient:
     """The resolver's side of one TCP connection: reads the queries of a client, and sends the replies.
 
-    For each query, ``respond`` is called with the query and a function. ``respond`` calls this function exactly once,
-    immediately or later, with the reply. If the reply is empty, nothing is sent to the client. ``closed`` is called
-    with this StreamClient when the connection ends. Queries and replies have no length prefix.
+    ``respond`` is called for each query, with the query and a function ``deliver``. It must call ``deliver`` exactly
+    once, immediately or later, with the reply. If the reply is empty, nothing is sent to the client. ``closed`` is
+    called with this StreamClient when the connection ends. Queries and replies have no length prefix.
     """
 
     __slots__ = ("_answering", "_closed", "_due", "_ended", "_events", "_last", "_loop", "_out", "_read", "_respond",

@@ -79,8 +79,8 @@ Destination = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
 def destination(upstream: Upstream) -> Destination:
     """Return the address family and the socket address of an upstream server, with port 53.
 
-    Raises OSError if the zone of its IPv6 address (``%eth0``) is unknown on the host. For a server that is asked from
-    the sandbox, the zone is ignored.
+    An IPv6 address may have a zone (``%eth0``). If the server is asked from the host, the function raises OSError for
+    an unknown zone. If the server is asked from the sandbox, the zone is ignored.
     """
     host, percent, zone = upstream.address.partition("%")
     if not percent:

@@ -31,11 +31,12 @@ OPT_REPLY = b"\0" + OPT.to_bytes(2, "big") + EDNS_SIZE.to_bytes(2, "big") + byte
 
 
 class Query(NamedTuple):
-    """A well-formed query: the message, its parts, and the maximum reply size in bytes that its sender accepts.
+    """A well-formed query: the message and its parts.
 
-    ``question`` is the encoded name, type and class. ``flags`` are the 16 flag bits of the header. ``type`` is the
-    number of the record type. ``limit`` is the maximum reply size. ``opt`` is the offset of the OPT record in the
-    message, or 0 without one.
+    - ``question``: the encoded name, type and class.
+    - ``flags``: the 16 flag bits of the header.
+    - ``type``: the number of the record type.
+    - ``limit``: the maximum size of the reply in bytes.
     """
 
     message: bytes
@@ -155,7 +156,7 @@ def parse_query(message: bytes, *, stream: bool = False) -> Query:
 
 
 def _bare(message: bytes, code: int) -> bytes:
-    """Return a reply of only a header, with the response code ``code``, for a query whose question cannot be read."""
+    """Return a reply of only a header, with the response code ``code``, for a query with an unreadable question."""
     flags = int.from_bytes(message[2:4], "big") & (OPCODE | RD if code == NOTIMP else RD)
     return message[:2] + (QR | flags | code).to_bytes(2, "big") + bytes(8)
 
@@ -179,8 +180,8 @@ def _end_of_name(message: bytes, at: int) -> int:
 def _find_opt(message: bytes, at: int, others: int, additional: int) -> int:
     """Return the offset of the OPT record, or 0 if the message has none or a record is cut off.
 
-    ``at`` is the offset of the first record after the question. The OPT record is one of the ``additional`` records,
-    which come after ``others`` records.
+    ``at`` is the offset of the first record after the question. ``additional`` is the number of records in the
+    additional section, where the OPT record is. ``others`` is the number of records before this section.
     """
     for index in range(others + additional):
         end = _end_of_record(message, at)

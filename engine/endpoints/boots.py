@@ -7,7 +7,7 @@ from engine.agent.service import Snapshot
 from engine.store.api import Reader, Transaction
 
 BOOT = "boot"
-"""The store's key for the id of the boot since which the records describe the kernel."""
+"""The store's key for a boot id; the records describe the kernel state of this boot."""
 _SHUTDOWN = "shutdown"
 """The store's key for the id of the boot in which a shutdown of the host has begun."""
 

@@ -58,18 +58,18 @@ def record_joined(tx: Transaction, container: ContainerRecord, member: JoinedEnd
 def _record_leaving(tx: Transaction, member: JoinedEndpoint) -> None:
     """Set an endpoint's phase to "leaving", so that a repair of the firewall does not restore the endpoint's rules.
 
-    An endpoint in the phase "reserved" keeps this phase. A repair skips this phase too. The phase "reserved" shows that
-    the endpoint has had no event "connect", even if this command is killed.
+    An endpoint in the phase "reserved" keeps this phase, which shows that the endpoint has had no event "connect". A
+    repair skips this phase too.
     """
     if member.endpoint.phase != "reserved":
         tx.put_endpoint(replace(member.endpoint, phase="leaving"))
 
 
 def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, *, keep: bool = False) -> None:
-    """Delete the record of an endpoint that is no longer in its sandbox, or set its phase to `FORMER` with ``keep``.
+    """Delete the record of an endpoint that has left its sandbox, and add the event "disconnect".
 
-    In this phase, the endpoint keeps its addresses and ports for the container's next run. Adds the event "disconnect",
-    except for an endpoint in the phase "reserved": it has never joined the sandbox, and has had no event "connect".
+    With ``keep``, the record remains in the phase `FORMER`: its addresses and ports are kept for the container's next
+    run. There is no event for an endpoint in the phase "reserved", because this endpoint has had no event "connect".
     """
     if keep:
         _keep(tx, member.endpoint)
@@ -82,8 +82,8 @@ def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndp
 def _add_event(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, action: str) -> None:
     """Add the event ``action`` ("connect" or "disconnect") of an endpoint to the events that hawse records.
 
-    As in Docker, there is no event if hawse itself has connected the container to the gateway bridge (docker_gwbridge).
-    There is one if the user has connected it.
+    As in Docker, there is no event if hawse, and not the user, has connected the container to the gateway bridge
+    (docker_gwbridge).
     """
     if not hooks.is_gateway(member.network) or attachment_of(container, member.network.id).network:
         events.connection(tx, member.network, action, container.id)
@@ -148,10 +148,10 @@ def _mac(network: NetworkRecord, requested: str, ipv4: str) -> str:
 
 
 def _from_mac(network: NetworkRecord, mac: str) -> str:
-    """Return the IPv6 address that Docker derives from the MAC address ``mac``, or "" if it derives none.
+    """Return the IPv6 address that Docker derives from the MAC address ``mac``, or "" if Docker derives none.
 
-    Docker derives one only on the default bridge. As in Docker 26.1.5, the address ends in the MAC address if the
-    subnet leaves 48 bits or more for it.
+    The address ends in the MAC address. Docker 26.1.5 derives it only on the default bridge, and only if the subnet
+    leaves 48 bits or more.
     """
     for subnet in (ip_network(pool.subnet) for pool in network.pools if network.predefined and not pool.unused):
         if subnet.version == 6 and subnet.prefixlen <= LONGEST_BEFORE_MAC and len(mac) == LINK_MAC_CHARACTERS:
@@ -175,10 +175,11 @@ def allocate_in_pools(
 ) -> str:
     """Reserve the address ``requested``, else ``former``, else any free address of the network's subnets.
 
-    ``requested`` and ``former`` are "" if there is no such address. Only subnets of the IP version ``version`` are
-    used; the first with a free address is taken. ``holder`` is the id under which the address is reserved. Return the
-    address with its prefix length. Return "" if the network has no subnet of this IP version, or none that contains
-    ``requested``. Raises Forbidden, KernelFailure or Unavailable if the address is not available.
+    Only subnets of the IP version ``version`` are used; the first with a free address is taken. ``requested`` and
+    ``former`` may be "". ``holder`` is the id under which the address is reserved.
+
+    Returns the address with its prefix length. Returns "" if no subnet has this IP version, or no such subnet contains
+    ``requested``. Raises Forbidden, KernelFailure or Unavailable if no address is available.
     """
     subnets = [(pool, ip_network(pool.subnet)) for pool in network.pools if not pool.unused]
     pools = [pool for pool, subnet in subnets if subnet.version == version]
@@ -198,9 +199,12 @@ def _allocate(
 ) -> str:
     """Reserve an address in a subnet: ``requested``, else ``preferred`` if it is free, else the lowest free address.
 
-    ``requested`` and ``preferred`` are "" if there is no such address. ``holder`` is the id under which the address is
-    reserved. Return the reserved address with the subnet's prefix length. Raises Forbidden if ``requested`` is in use.
-    If no address of the subnet is free, raises Unavailable with ``requested``, and KernelFailure without it.
+    ``requested`` and ``preferred`` may be "". ``holder`` is the id under which the address is reserved. Returns the
+    reserved address with the subnet's prefix length. Raises:
+
+    - Forbidden if ``requested`` is in use.
+    - Unavailable if ``requested`` is given and the subnet is full.
+    - KernelFailure if ``requested`` is "" and the subnet, or its ip range, is full.
     """
     key, subnet = pool_key(network, pool), ip_network(pool.subnet)
     used = tx.addresses(key)
@@ -318,9 +322,9 @@ def release_endpoint(
 ) -> None:
     """Remove one endpoint from its sandbox and delete the endpoint's record.
 
-    The ports are unpublished before the interface is removed, so that no new connections arrive meanwhile. The record
-    is deleted even if a step fails. ``others`` are the endpoints that the container keeps. ``alive`` is False if the
-    sandbox no longer exists; its network namespace is then not entered.
+    The ports are unpublished before the interface is removed, so that no new connections arrive during the removal. The
+    record is deleted even if a step fails. ``others`` are the endpoints that the container keeps. ``alive`` is False if
+    the sandbox no longer exists; its network namespace is then not entered.
     """
     with host.store.write() as tx:
         _record_leaving(tx, member)

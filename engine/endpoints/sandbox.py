@@ -6,7 +6,7 @@ The rules are those of Docker's libnetwork:
   order of `gateway_priority`.
 - The default route of each IP family belongs to the first endpoint that has a gateway for this family.
   `JoinedEndpoint.priority` gives the order.
-- Published ports belong to the first endpoint in the same order whose network can publish ports.
+- Published ports belong to the first endpoint, in the same order, on a network that can publish ports.
 
 The endpoint setting ``default_route`` is a hawse extension: the setting puts an endpoint before all other endpoints, or
 excludes the endpoint from the default route.
@@ -179,12 +179,11 @@ def dismiss_all_siblings(host: Host, sandboxes: Iterable[Sequence[JoinedEndpoint
 def _crossings(
     host: Host, pairs: Iterable[tuple[JoinedEndpoint, JoinedEndpoint]]
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
-    """Yield each driver that must allow or forbid source addresses of other networks, with a list of these addresses.
+    """Yield each driver with the source addresses that it must allow or forbid on its networks.
 
-    ``pairs`` are pairs of endpoints of one sandbox. The packets in question leave through the first endpoint of a pair,
-    with a source address of the second. The driver's list has one item for each pair whose first endpoint is on a
-    network of the driver. The item is (network of the first endpoint, addresses of the second endpoint). Drivers that
-    do not implement `Multihomed` are left out.
+    Each of ``pairs`` has two endpoints of one sandbox. The packets leave through the first endpoint, with a source
+    address of the second. A pair gives the item (network of the first endpoint, addresses of the second endpoint) for
+    the driver of this network. Drivers that do not implement `Multihomed` are left out.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:
@@ -237,7 +236,7 @@ def route_if_moved(
 
 
 def lost_routes(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[Difference]:
-    """Return one difference for each default route that `route` has set and that the sandbox has lost since."""
+    """Return one difference for each default route of `route` that the sandbox no longer has."""
     chosen, offered = _default_routes(container, members)
     return kernel.lost_default_routes(sandbox_of(container), chosen, offered, PROTOCOLS[container.kind])
 
@@ -319,8 +318,7 @@ def unpublish(
 def _bindings(member: JoinedEndpoint, spec: EndpointSpec, ports: Sequence[PortRecord]) -> Sequence[PortBinding]:
     """Convert ``ports``, which are published ports of an endpoint, to the form that drivers use.
 
-    ``spec`` already contains all ports of the endpoint ``member`` in this form. These are returned if ``ports`` is the
-    endpoint's own list.
+    If ``ports`` is the endpoint's own list, the function returns the ports of ``spec``, which already have this form.
     """
     return spec.ports if ports is member.endpoint.ports else port_bindings(ports)
 
@@ -330,12 +328,13 @@ def can_publish(host: Host, network: NetworkRecord) -> bool:
     return not network.internal and isinstance(host.driver(network.driver), Publisher)
 
 
-# Internal network; negated gateway priority; not a local network with gateways of both IP versions; network name.
+# Whether the network is internal; the negated gateway priority; False for a local network with gateways of both IP
+# versions, else True; the network's name.
 Rank = tuple[bool, int, bool, str]
 
 
 def gateway_priority(network: NetworkRecord, gw_priority: int = 0) -> Rank:
-    """Return the sort key of a network that decides which endpoint gets the default route; the first gets it.
+    """Return a network's sort key; the endpoint on the network with the lowest key gets the default route.
 
     ``gw_priority`` is the priority that the user gave to the endpoint on the network.
     """
@@ -353,14 +352,13 @@ def _interface_name(
     """Return the name for the container's next interface on a network.
 
     If the user chose a name for this interface, that name is returned. Otherwise, the name is the network's prefix and
-    a number, such as eth2. The first of these rules that applies gives the number:
+    a number, such as eth2. ``numbers`` maps each prefix to its counter, the next interface number. The first rule that
+    applies gives the number:
 
-    - If the user chose a name for another interface of the container: the lowest number whose name is free, as in
+    - The user chose a name for another interface of the container: the lowest number that gives a free name, as in
       Docker 28. Names that the user chose are not free.
-    - If hawse did not create the network namespace: the lowest number, from the counter upward, whose name is free.
-    - In all other cases: the counter.
-
-    The counter is the next interface number of the prefix; ``numbers`` has it by prefix.
+    - hawse did not create the network namespace: the lowest number, from the counter upward, that gives a free name.
+    - All other cases: the counter.
     """
     if chosen := _chosen_name(attachment_of(container, network.id)):
         return chosen

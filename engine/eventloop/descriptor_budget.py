@@ -1,8 +1,8 @@
 """Decide how many file descriptors each service of the agent may open for its clients.
 
 All quotas together are smaller than the process limit. Therefore clients of one service cannot use up the descriptors
-of another service. The rest of the limit is for descriptors that do not depend on clients. These are seven for each
-sandbox, and those of the local store and the cluster service.
+of another service. The rest of the limit is for other descriptors: seven for each sandbox, and those of the local store
+and the cluster service.
 """
 
 from __future__ import annotations

@@ -32,9 +32,10 @@ The name is "" if the watched file itself has changed.
 class InotifyWatch:
     """A registration for changes of one path; several registrations may share one kernel watch.
 
-    ``mask`` has the inotify events to report, such as `CREATE`. ``seen`` is the function to call for each event, with
-    the name of the changed file and the event's mask (see `Inotify.add`). ``number`` is the number of the kernel watch,
-    or -1 while the kernel has no free watch.
+    - ``mask``: the inotify events to report, such as `CREATE`.
+    - ``seen``: the function to call for each event, with the name of the changed file and the event's mask (see
+      `Inotify.add`).
+    - ``number``: the number of the kernel watch, or -1 while the kernel has no free watch.
     """
 
     __slots__ = ("mask", "number", "path", "seen")
@@ -48,7 +49,8 @@ class Inotify:
 
     All processes of a user share a limited number of descriptors (fs.inotify.max_user_instances) and of watches
     (fs.inotify.max_user_watches). Root in a container is the same user as root on the host. Therefore a container may
-    take all descriptors or watches. A registration then waits, and is tried again every `TIMER_SECONDS` seconds.
+    take all descriptors or watches. If none is left, a registration waits, and is tried again every `TIMER_SECONDS`
+    seconds.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -65,9 +67,9 @@ class Inotify:
         ``mask`` has the inotify events to report, such as `CREATE`. ``seen`` gets the name of the changed file in a
         watched directory, and the mask of the event. The name is "" if the watched path itself has changed.
 
-        If the kernel has no watch left, the watch begins later. When it begins, ``seen`` is called with the name "",
-        because the path may have changed before. The mask is then 0, or `DELETE_SELF` if the path does not exist any
-        more. The same call is made after the kernel has dropped events.
+        If the kernel has no watch left, the watch begins later. ``seen`` is called when the watch begins, and after the
+        kernel has dropped events, because the path may have changed. The name is then "". The mask is 0, or
+        `DELETE_SELF` if the path no longer exists.
 
         Registrations for the same path share one kernel watch. Therefore ``seen`` is also called for the events that
         another registration has asked for.
@@ -104,8 +106,8 @@ class Inotify:
     def _try_again(self) -> None:
         """Try again to begin the waiting registrations, until the user has no inotify descriptor or watch left.
 
-        Calls the function of each registration that begins, and of each whose path cannot be watched any more. The name
-        is "". The mask is 0, or `DELETE_SELF` if the path cannot be watched.
+        For each registration that begins, calls its function with the name "" and the mask 0. If the path cannot be
+        watched any more, the mask is `DELETE_SELF`, and the registration ends.
         """
         self._timer = None
         for watch in list(self._waiting):
@@ -150,7 +152,7 @@ class Inotify:
     def _tell_all(self) -> None:
         """Call the function of each registration, because the kernel has dropped events, and any path may have changed.
 
-        The name is "". The mask is 0, or `DELETE_SELF` if the path does not exist.
+        The functions get the name "", and the mask 0, or `DELETE_SELF` if the path does not exist.
         """
         for watch in [watch for sharing in self._watches.values() for watch in sharing]:
             if watch in self._watches.get(watch.number, ()):  # the function of another watch may have removed it
@@ -171,7 +173,7 @@ def watch_directory(directory: str | os.PathLike[str], mask: int) -> int:
     """Return a file descriptor that becomes readable when files in a directory change; the caller closes it.
 
     ``mask`` has the inotify events to report. A read of the descriptor blocks until a file changes. If the user has no
-    inotify descriptor left, the result is a timer. It becomes readable every `TIMER_SECONDS` seconds. By default, a
+    inotify descriptor left, the result is a timer that becomes readable every `TIMER_SECONDS` seconds. By default, a
     user may open 128 inotify descriptors (fs.inotify.max_user_instances). Raises OSError, for example if the directory
     is missing.
     """

@@ -62,7 +62,7 @@ class DescriptorWatcher:
         self._handlers[fd] = handler
 
     def change(self, fd: int, events: int) -> None:
-        """Change the events for which a watched file descriptor is watched: `READ`, `WRITE`, both, or 0 for none."""
+        """Change the events to wait for on a watched file descriptor: `READ`, `WRITE`, both, or 0 for none."""
         self._epoll.modify(fd, events)
 
     def forget(self, fd: int) -> None:
@@ -95,7 +95,7 @@ class DescriptorWatcher:
     def _handle(self, ready: list[tuple[int, int]]) -> None:
         handlers = self._handlers
         for fd, events, handler in [(fd, events, handlers.get(fd)) for fd, events in ready]:
-            # Look each handler up again, because an earlier handler may have closed its descriptor. The descriptor's
+            # Look each handler up again. An earlier handler may have closed this descriptor, and the descriptor's
             # number may now belong to another file.
             if handler is not None and handlers.get(fd) is handler:
                 self._call(handler, events)

@@ -56,8 +56,7 @@ def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[s
 
     ``netns`` is the namespace's file descriptor; None means the thread's present namespace. ``family`` and ``kind`` are
     those of socket(2), such as AF_INET and SOCK_DGRAM. Raises OSError if no socket can be made. The sockets have the
-    type of Python's C module (`_socket`). An object of the class socket.socket would double the time, because making it
-    takes as long as the system call.
+    type of Python's C module (`_socket`), because an object of the class socket.socket takes twice as long to make.
     """
     kind |= socket.SOCK_NONBLOCK
 
@@ -74,11 +73,13 @@ def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[s
 class PinnedNamespace:
     """An open network namespace, with a watch on the process or path through which it was opened.
 
-    ``path`` is /proc/PID/ns/net or a bind mount such as /run/netns/NAME. The function ``gone`` is called once, from the
-    loop, when the process has ended or the path was removed. ``inode`` is the expected inode number, or 0 for any.
-    ``pid`` is a process in the namespace, and ``pid_start`` its start time in clock ticks since boot; both may be 0.
-    While this process runs, a removed path does not count as the end. The constructor raises OSError if the
-    path is not a namespace, or is not the expected one.
+    - ``path``: /proc/PID/ns/net, or a bind mount such as /run/netns/NAME.
+    - ``gone``: called once, from the loop, when the process has ended or the path was removed.
+    - ``inode``: the expected inode number, or 0 for any.
+    - ``pid``: a process in the namespace, or 0. While this process runs, a removed path does not count as the end.
+    - ``pid_start``: the start time of the process ``pid`` in clock ticks since boot, or 0.
+
+    The constructor raises OSError if the path is not a namespace, or is not the expected namespace.
     """
 
     def __init__(
@@ -150,8 +151,7 @@ class PinnedNamespace:
     def release(self) -> None:
         """Close the file descriptor of the network namespace, so that this object does not keep the namespace alive.
 
-        The object still watches the process or path through which the namespace was opened, and calls ``gone`` when it
-        is gone. `close` ends the watch.
+        The object still watches the process or path, and calls ``gone``, until `close` ends the watch.
         """
         os.close(self.fd)
         self.fd = -1

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Claim(NamedTuple):
-    """A client, or a group of clients with a common limit, for whom a place of a `Quota` is taken.
+    """A holder of places of a `Quota`: a client, or a group of clients with a common limit.
 
     ``holder`` identifies the client or the group. It may hold at most ``share`` times the number of free places.
     """

@@ -8,7 +8,7 @@ from engine.filters.rules import matches_exactly, matches_labels
 from engine.model import Event, Filters
 
 NAMES = ("daemon", "container", "plugin", "volume", "network", "node", "service", "secret", "config")
-"""The filter keys whose values are compared with the beginning of the id and the name of an event's object.
+"""Filter keys for the object of an event: a value matches the beginning of the object's id or name.
 
 The object may be of any type: as in Docker, the key ``container`` can match an event of a network.
 """

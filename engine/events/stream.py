@@ -75,7 +75,7 @@ class EventStream:
             self._wake = -1
 
     def _look(self) -> Iterator[Event]:
-        """Yield the stored events that match and that no earlier call has yielded, oldest first; does not wait."""
+        """Yield the matching events that no earlier call has yielded, oldest first; does not wait."""
         since, until, filters = self._options.since or 0, self._options.until, self._options.filters
         full = True
         while full:

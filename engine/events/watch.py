@@ -19,9 +19,9 @@ from engine.eventloop.inotify import CREATE, MODIFY, MOVED_TO, watch_directory
 from engine.store.api import Store
 
 LOOKS_SECONDS = (0.002, 0.02, 0.2)
-"""Pauses before the reads that follow a report of the kernel."""
+"""Seconds before each read of the store after the kernel has reported a write."""
 RARE_SECONDS = 10.0
-"""Pause before a read without a report."""
+"""Seconds before a read of the store if the kernel reports no write."""
 
 
 class EventWatch:

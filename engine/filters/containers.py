@@ -61,7 +61,7 @@ def _value_tests(filters: Filters) -> list[Test]:
         lambda r: matches_labels(filters.get("label", ()), r.config.labels),
         lambda r: not statuses or r.status in statuses,
         lambda r: not codes or (r.exit_code in codes and r.status not in ALIVE and r.started_at != NEVER),
-        # As in Docker, no container matches one of these three filters without values.
+        # As in Docker, if one of these three filters is given without values, no container matches.
         lambda r: ancestors is None or any(_descends(r, image) for image in ancestors),
         lambda r: volumes is None or any(_mounts(r, volume) for volume in volumes),
         lambda r: networks is None or any(_is_on(r, network) for network in networks),

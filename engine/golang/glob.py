@@ -25,7 +25,7 @@ def matches(pattern: str, text: str) -> bool:
 
 
 class _Translator:
-    """Translates one file name pattern from left to right; each method returns a piece of a regular expression."""
+    """Translates one file name pattern into a regular expression, from left to right."""
 
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
@@ -46,7 +46,7 @@ class _Translator:
         return _literal(self.character())
 
     def character_class(self) -> str:
-        """Translate a character class such as ``[a-z]``, whose "[" was read, into a regular expression.
+        """Translate a character class such as ``[a-z]`` into a regular expression; its "[" was read already.
 
         Raises `EngineError` for a class that is empty or has no "]". A range whose first character is greater than its
         last character matches nothing, as in Go.

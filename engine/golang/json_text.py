@@ -41,8 +41,8 @@ def decode(data: bytes, *, whole: bool = False) -> Any:
     characters become int. All other numbers become `Literal`, which keeps the number as written. Bytes that are not
     UTF-8, and halves of surrogate pairs, become U+FFFD.
 
-    As in Go's Decoder, text after the value is ignored if it begins with a closing bracket. With ``whole``, any text
-    after the value raises `MoreContent`.
+    Text after the value raises `MoreContent`. As in Go's Decoder, text that begins with a closing bracket is ignored,
+    except with ``whole``.
     """
     text = data.decode("utf-8", "replace")
     try:
@@ -98,7 +98,7 @@ def _repaired(value: Any) -> Any:
 
 
 def _first_error(data: bytes) -> str:
-    """Return Go's text for the first syntax error in the first value of a JSON text, or "" if it is valid."""
+    """Return Go's text for the first syntax error in the first value of a JSON text, or "" if the value is valid."""
     try:
         _Scanner(data).value()
     except InvalidJson as error:

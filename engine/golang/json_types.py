@@ -2,9 +2,8 @@
 
 Keys match in any case, and unknown keys are ignored. ``null`` leaves a scalar unchanged, and empties every other value.
 For a repeated key, the last value counts, but objects and the members of lists are merged. A value of a wrong type does
-not end the decoding.
-The error names the first such value in the document. The texts are those of Go 1.24, with which Docker 26.1.5 in Debian
-is built.
+not end the decoding, and the error names the first such value in the document. The texts are those of Go 1.24, with
+which Docker 26.1.5 in Debian is built.
 """
 
 from __future__ import annotations
@@ -57,8 +56,8 @@ class Literal:
 class Slice(list["Any"]):
     """The members of a JSON array.
 
-    ``hidden`` are the further members of an earlier and longer array. A later array of the same key is merged into them
-    too, because Go's slice keeps its memory.
+    A key may be repeated with a shorter array. ``hidden`` then has the remaining members of the earlier array. The next
+    array of this key is also merged into them, because Go's slice keeps its memory.
     """
 
     hidden: Sequence[Any] = ()
@@ -69,7 +68,7 @@ class Mismatch(ValueError):
 
 
 class Place:
-    """The position of a value in a JSON document, which an error text names.
+    """The position of a value in a JSON document, for error texts.
 
     ``struct`` is the name of the innermost struct that contains the value. ``fields`` are the names of the fields that
     lead to the value. Both are empty for the document itself.
@@ -119,9 +118,12 @@ class GoType(ABC):
     def decode(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
         """Return the Python value for a JSON value that is not null.
 
-        ``place`` is the position of the value, for the error text. For a value of a wrong type, add an error to
-        ``errors`` and return ``before``. In a struct, ``before`` is the value of the same key earlier in the document.
-        In a list, it is the member of an earlier list of the same key, or `zero`. In a map, it is `zero`.
+        ``place`` is the position of the value, for the error text. For a value of a wrong type, the method adds an
+        error to ``errors`` and returns ``before``. This is:
+
+        - In a struct: the value of the same key earlier in the document.
+        - In a list: the member of an earlier list of the same key, or `zero`.
+        - In a map: `zero`.
         """
         if self._fits(value):
             return self._converted(value, place, errors, before)
@@ -258,7 +260,7 @@ class Anything(GoType):
 class Struct(GoType):
     """A Go struct. ``name`` has the package, such as "network.IPAM".
 
-    ``embedded`` are structs whose fields count as fields of this struct. Error texts name such a field together with
+    The fields of the structs ``embedded`` count as fields of this struct. Error texts name such a field together with
     its embedded struct. ``null`` empties a struct, because most are pointers. With ``is_value``, ``null`` leaves the
     struct unchanged.
     """

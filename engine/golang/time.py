@@ -26,7 +26,7 @@ LIMITS = {
     "01": [("month", 0, 1, 12)], "15": [("hour", 0, 0, 23)], "04": [("minute", 0, 0, 59)], "05": [("second", 0, 0, 59)],
     "Z07:00": [("time zone offset minute", 4, 0, 60), ("time zone offset hour", 1, 0, 24)],
 }  # fmt: skip
-"""Maps an element of Go's time layouts to the numbers in its text: name, position, lowest and highest value of each."""
+"""Maps an element of Go's time layouts to the numbers in its text: (name, position, lowest value, highest value)."""
 UTC = timezone.utc  # noqa: UP017
 
 

@@ -6,7 +6,7 @@ import re
 from math import isinf
 
 MINUTE, HOUR = 60, 3600  # in seconds
-# For each unit above an hour: the hours below which the unit is used, the hours in one unit, and the unit's name.
+# Each item is (upper limit in hours, hours in one unit, name of the unit).
 _LARGER = ((24 * 7 * 2, 24, "days"), (24 * 30 * 2, 24 * 7, "weeks"), (24 * 365 * 2, 24 * 30, "months"))
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}

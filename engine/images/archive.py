@@ -103,7 +103,7 @@ def downloaded_image(directory: str, digest: str) -> Iterator[ArchivedImage]:
 class _Files(ABC):
     """Base class: reads the files of an image by their names, from an archive or from a directory."""
 
-    _read_bytes = 0  # bytes of all documents read, in whole blocks of tar: a nested index may name one file many times
+    _read_bytes = 0  # bytes of all documents read, in whole blocks of tar; repeated reads of one file count
 
     @abstractmethod
     def open(self, name: str) -> _Slice:
@@ -313,10 +313,7 @@ def _platform(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _of_this_platform(entries: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return the entries of an OCI index that are for this machine's platform or name no platform.
-
-    If there are none, return all entries.
-    """
+    """Return the entries of an OCI index for this machine's platform or without a platform, or else all entries."""
     fitting = [entry for entry in entries if _platform(entry) in (("linux", architecture()), ("", ""))]
     return fitting or entries
 

@@ -1,7 +1,7 @@
 """Check image configurations (OCI image-spec, Docker's v1.2 format), and convert them to records and API documents.
 
-Code that lists images or creates containers relies on valid values in an image record. Therefore this module refuses
-every image whose values would make that code fail.
+Code that lists images or creates containers relies on valid values in an image record. Therefore this module refuses an
+image with values that would make that code fail.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def _created(value: object) -> str:
     """Return an image's creation time in UTC (RFC 3339); ``value`` is the field ``created`` of the image configuration.
 
     If ``value`` is None, the result is the start of the year 1, as in Go. Raises `InvalidArgument` if ``value`` is not
-    a time, or a time outside the years 1 to 9999. The first two and the last two days of this period are refused too.
-    In another time zone, their year could be 0 or 10000. The exact start of the year 1 is an exception: it is accepted.
+    a time, or a time outside the years 1 to 9999. Except for the exact start of the year 1, the first two and the last
+    two days of this period are refused too. In another time zone, their year could be 0 or 10000.
     """
     if value is None:
         return timestamps.NEVER
@@ -138,8 +138,8 @@ def _created(value: object) -> str:
 def _arguments(inner: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
     """Return the arguments in the field ``key`` of an image configuration, or None if the field is missing or null.
 
-    ``inner`` is the object ``config`` in the image configuration. A single string becomes a list of one string. Raises
-    InvalidArgument for any other type, and for arguments that execve(2) cannot pass.
+    ``inner`` is the object ``config`` in the image configuration. A single string counts as a list of one string.
+    Raises InvalidArgument for any other type, and for arguments that execve(2) cannot pass.
     """
     value, where = inner.get(key), f"{_IN_CONFIG}{key}"
     if isinstance(value, str):

@@ -28,23 +28,24 @@ from engine.images.tar import TarReader
 from engine.runtime import syscalls
 
 _BUFFER_BYTES = 1 << 18
-# The errors of system calls that the host causes, for example with a full disk, and not the image.
+# Errors of system calls for which the host is the cause (for example a full disk), not the image.
 _OF_THE_HOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EROFS, errno.EMFILE, errno.ENFILE)
 
 
 class Layer(Struct, frozen=True):
     """A layer as its archive describes it. Digests are hexadecimal SHA-256, or "" if the archive states no digest.
 
-    ``open`` returns a stream of the layer as the archive stores it, perhaps compressed. ``digest`` and ``size`` are the
-    digest and the number of bytes of this stream; a size of -1 is unknown. ``diff_id`` is the digest of the
-    uncompressed layer. ``name`` is the layer's file name in the archive, for error messages.
+    - ``open``: returns a stream of the layer as the archive stores it, perhaps compressed.
+    - ``digest`` and ``size``: the digest and the number of bytes of this stream; a size of -1 is unknown.
+    - ``diff_id``: the digest of the uncompressed layer.
+    - ``name``: the layer's file name in the archive, for error messages.
     """
 
     open: Callable[[], io.RawIOBase]
     name: str = ""
-    digest: str = ""  # digest of the bytes that `open` returns, which may be compressed
-    size: int = -1  # number of bytes that `open` returns, -1 if unknown
-    diff_id: str = ""  # SHA-256 digest of the uncompressed tar archive of the layer
+    digest: str = ""
+    size: int = -1
+    diff_id: str = ""
 
 
 class Unpacked(Struct, frozen=True):
@@ -68,9 +69,10 @@ class Unpacked(Struct, frozen=True):
 def unpack(layers: Sequence[Layer], root: str, limits: Limits) -> Unpacked:
     """Unpack layers into ``root``, the lowest layer first, and verify them.
 
-    Needs root privileges. Raises `InvalidArgument` for archives that are broken, malicious or too large. Also raises it
-    if the content differs from the stated digests or sizes. Raises EngineError if the host is the cause, for example a
-    full disk.
+    Needs root privileges. Raises:
+
+    - `InvalidArgument` if a layer is broken, malicious or too large, or differs from its stated digests or size.
+    - EngineError if the host is the cause, for example a full disk.
     """
     read_end, write_end = os.pipe()
     parent = os.getpid()

@@ -18,8 +18,8 @@ ID = f"sha256:{hashlib.sha256(HOSTFS.encode()).hexdigest()}"
 def means_hostfs(reference: str) -> bool:
     """Return whether a reference means the files of this host.
 
-    A stored image with the name ``hostfs:latest`` has priority; the caller looks for it. Without a tag, ``hostfs``
-    always means the files of this host.
+    Before this call, the caller looks for a stored image with the name ``hostfs:latest``, which has priority. The
+    reference ``hostfs`` without a tag always means the files of this host.
     """
     return reference in (HOSTFS, NAME, ID)
 

@@ -66,7 +66,7 @@ class Placer:
         self._count()
 
     def place(self, member: TarMember) -> None:
-        """Create one member of a layer as a file; if it is a whiteout, remove the files of lower layers that it names.
+        """Create one member of a layer as a file, or apply a whiteout by removing files of lower layers.
 
         Raises OSError if a system call fails. Raises `InvalidArgument` for an invalid member, and beyond a limit.
         """
@@ -128,8 +128,8 @@ class Placer:
     def _keep_times(self, directory: bytes) -> None:
         """Save the times of a directory, because the following members change its content.
 
-        Before this, gives the previously saved directory its times again (`_restore_times`). As in Docker, the times of
-        a directory are lost if it is no member of the current layer. Only one directory's times are saved, because the
+        First restores the times of the previously saved directory (`_restore_times`). As in Docker, the times of a
+        directory are lost if it is no member of the current layer. Only one directory's times are saved, because the
         times of all directories of a malicious archive would fill the memory.
         """
         self._restore_times()
@@ -288,7 +288,7 @@ def inside(name: bytes) -> bytes:
 def _make_directory(name: bytes, parent: int) -> None:
     """Create the directory ``name`` in ``parent`` (a file descriptor); raises NotADirectoryError if ``name`` exists.
 
-    The caller could not open ``name`` as a directory. If it exists, it is therefore a dangling symbolic link.
+    An existing ``name`` is a dangling symbolic link, because the caller could not open it as a directory.
     """
     try:
         os.mkdir(name, 0o755, dir_fd=parent)
@@ -335,14 +335,14 @@ def _set_attributes(member: TarMember, path: bytes, fd: int | None = None) -> No
 
 
 def _is_kept(xattr: bytes) -> bool:
-    """Return whether a layer may set an extended attribute; these are allowed:
+    """Return whether an extended attribute of a member is set on its file; these are set:
 
     - ``user.*``, except ``user.overlay.*``, which the kernel's overlayfs uses internally
     - file capabilities (``security.capability``)
     - POSIX ACLs (``system.posix_acl_access`` and ``system.posix_acl_default``)
 
-    All others are refused. Overlayfs uses ``trusted.*`` internally. The other attributes in ``security.*`` belong to
-    the host's security modules.
+    All other attributes are ignored. Overlayfs uses ``trusted.*`` internally. The other attributes in ``security.*``
+    belong to the host's security modules.
     """
     if xattr.startswith(b"user."):
         return not xattr.startswith(b"user.overlay.")

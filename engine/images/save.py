@@ -36,7 +36,7 @@ class SavedImage(Struct, frozen=True):
     names: list[str] = field(default_factory=list)
 
     def add(self, names: Iterable[str]) -> None:
-        """Add to the image's names in the archive those of ``names`` that are tags of the image, each only once."""
+        """Add those of ``names`` that are tags of the image to its names in the archive, each only once."""
         self.names.extend(name for name in names if name in self.record.references and name not in self.names)
 
 

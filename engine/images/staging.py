@@ -28,10 +28,11 @@ _CHUNK_BYTES = 1 << 20
 class Staged(Struct, frozen=True):
     """An unpacked and verified image that has not been moved to its final directory yet.
 
-    ``directory`` has the image's root file system and configuration. ``names`` are all names that the image gets.
-    ``tags`` are the names that the user has given to an imported archive; Docker reports each as an event "tag".
-    ``action`` is the action of Docker's event: "pull", "load", or "import" for a plain root file system. ``digests``
-    has an item ``name@sha256:…`` for each pull of the image, as `ImageRecord.digests`.
+    - ``directory``: has the image's root file system and configuration.
+    - ``names``: all names that the image gets.
+    - ``action``: the action of Docker's event: "pull", "load", or "import" for a plain root file system.
+    - ``tags``: the names that the user has given to an imported archive; Docker reports each as an event "tag".
+    - ``digests``: an item ``name@sha256:…`` for each pull of the image, as in `ImageRecord.digests`.
     """
 
     record: ImageRecord

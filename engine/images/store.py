@@ -48,8 +48,8 @@ PULL = "pull"
 class ImageStore:
     """Implements `engine.api.Images`.
 
-    ``limits``, which the constructor gets, applies to every import. Without ``limits``, the environment variables and
-    the free space set the limits.
+    The constructor's ``limits`` apply to every import. Without ``limits``, the environment variables and the free space
+    set the limits.
     """
 
     def __init__(self, store: Store, root: Path, limits: Limits | None = None) -> None:
@@ -193,10 +193,10 @@ class ImageStore:
             events.image(transaction, record.id, "tag", new, record)
 
     def prune(self, filters: Filters) -> tuple[Documents, int]:
-        """Remove unused images; return an entry for each removed name or image, and the size of the images in bytes.
+        """Remove unused images; return an entry for each removed name or image, and the removed images' size in bytes.
 
-        The entries have the same form as those of `remove`. Removes only images without a tag. With the filter
-        ``dangling=false``, removes all unused images. Raises `InvalidArgument` for an invalid filter.
+        By default, only images without a tag are removed. With the filter ``dangling=false``, all unused images are
+        removed. The entries have the form of those of `remove`. Raises `InvalidArgument` for an invalid filter.
         """
         check_image_prune(filters)
         with self._store.read() as reader:
@@ -370,7 +370,7 @@ def _dropped_names(record: ImageRecord, name: str) -> list[str]:
 def _check_removal(
     record: ImageRecord, reference: str, name: str, users: Sequence[ContainerRecord], *, force: bool
 ) -> None:
-    """Check that Docker would allow to remove an image; raises Conflict if Docker would refuse.
+    """Check that Docker would allow the removal of an image; raises Conflict if Docker would refuse it.
 
     ``name`` is the name to remove, or "" for a removal by id. ``users`` are the containers that use the image. Docker
     refuses these removals:

@@ -38,11 +38,13 @@ Pax = dict[bytes, bytes]
 class TarMember(Struct):
     """One member of a tar archive.
 
-    ``type`` is the type flag of the header, one byte. ``size`` is the number of bytes of the unpacked file. ``stored``
-    is the number of bytes of content that follow the header in the archive. ``sparse`` has the offset and the length,
-    in bytes, of each region of a sparse file that has data; the archive contains only these regions. None means that
-    the file is not sparse. ``mtime`` is in nanoseconds since 1970. ``device`` is the major and minor number of a device
-    file.
+    - ``type``: the type flag of the header, one byte.
+    - ``size``: the number of bytes of the unpacked file.
+    - ``stored``: the number of bytes of content that follow the header in the archive.
+    - ``mtime``: nanoseconds since 1970.
+    - ``device``: the major and minor number of a device file.
+    - ``sparse``: (offset, length), in bytes, of each data region of a sparse file; None for any other file. The archive
+      contains only these regions.
     """
 
     name: bytes
@@ -52,11 +54,11 @@ class TarMember(Struct):
     gid: int = 0
     size: int = 0
     stored: int = 0
-    mtime: int = 0  # nanoseconds since 1970
+    mtime: int = 0
     linkname: bytes = b""
-    device: tuple[int, int] = (0, 0)  # major and minor number of a device file
+    device: tuple[int, int] = (0, 0)
     xattrs: Pax = field(default_factory=dict)
-    sparse: list[tuple[int, int]] | None = None  # (offset, length) of each region that has data
+    sparse: list[tuple[int, int]] | None = None
 
 
 class TarReader:
@@ -164,8 +166,8 @@ class TarReader:
     def _stored_map(self) -> list[int]:
         """Read the sparse map that pax sparse format 1.0 stores before the content; return its offsets and lengths.
 
-        The map is the number of regions, followed by the offset and the length of each region. In the result, offsets
-        and lengths alternate. Each number is on its own line, and the map is padded to whole blocks.
+        The map is the number of regions, followed by the offset and the length of each region. Each number is on its
+        own line, and the map is padded to whole blocks. In the result, offsets and lengths alternate.
         """
         blocks: list[bytes] = []
         lines, expected = 0, 1
@@ -216,10 +218,10 @@ class TarReader:
 def parse_pax(data: bytes) -> tuple[Pax, list[bytes]]:
     """Return two values: the records of a pax header, and the offsets and lengths of a sparse file's data regions.
 
-    ``data`` is the content of the header. GNU tar's sparse format 0.0 has two records for each data region: its offset
-    and its length. Their keys are the same for all regions, so the dict of records keeps only the last region.
-    Therefore the second value lists the values of all these records, in the order of the header: offset, length,
-    offset, length. It is empty for a file in another format. Raises `InvalidArgument` if the header is invalid.
+    ``data`` is the content of the header. Of several records with the same key, the dict has only the last. The second
+    value is for GNU tar's sparse format 0.0, which has two records for each data region, with the same keys for all
+    regions. It lists their values in the order of the header: offset, length, offset, length. It is empty for any other
+    format. Raises `InvalidArgument` if the header is invalid.
     """
     pax: Pax = {}
     regions: list[bytes] = []

@@ -35,7 +35,7 @@ def tree_size(path: str | os.PathLike[str]) -> int:
     """Return the size in bytes of all files below a directory, or 0 if the directory is missing.
 
     The directories themselves are not counted. The tree is walked with only one open file descriptor and without
-    recursion. A container may change the tree meanwhile. Then files that vanish are not counted. If a directory is
+    recursion. A container may change the tree during the walk. Files that vanish are not counted. If a directory is
     moved while it is read, the rest of the tree is not counted.
     """
     try:

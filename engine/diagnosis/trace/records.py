@@ -18,7 +18,7 @@ from engine.store.api import Reader
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)  # not a Struct, because a Struct compares all fields, and a record cannot be hashed
+@dataclass(frozen=True)  # not a Struct, because a Struct would also hash ``record``, which cannot be hashed
 class Place:
     """A network namespace in which packets start or end.
 
@@ -71,7 +71,7 @@ class Records:
         self.networks = {n.id: n for n in reader.networks() if not n.config_only}
         self.containers = {c.id: c for c in reader.containers()}
         self._owners = {c.id: lookup.sandbox_owner(reader, c) for c in self.containers.values()}
-        # The addresses of endpoints on cluster hosts that are regarded as dead, because their leases have expired.
+        # The addresses of endpoints on dead cluster hosts. A host with an expired lease counts as dead.
         self.expired_addresses: set[IPAddress] = set()
         self.endpoints = [
             e for e in reader.endpoints() if e.phase in ("live", "reserved") and e.network_id in self.networks
@@ -95,7 +95,7 @@ class Records:
         return [self.joined(e) for e in self.endpoints if address in addresses(e)]
 
     def of_subnet(self, address: IPAddress) -> list[NetworkRecord]:
-        """Return the networks that have a subnet with this address.
+        """Return the networks with a subnet that contains this address.
 
         Networks of drivers such as macvlan and ipvlan are left out, because other machines also have addresses in their
         subnets.

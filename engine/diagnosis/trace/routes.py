@@ -21,7 +21,7 @@ from engine.endpoints.sandbox import JoinedEndpoint
 
 
 class Routes:
-    """The checks of the routes on one `PacketPath`; each method yields one culprit for each wrong route."""
+    """The checks of the routes on one `PacketPath`."""
 
     def __init__(self, records: Records, path: PacketPath) -> None:
         self._records, self._path = records, path
@@ -50,8 +50,8 @@ class Routes:
     def isolated_member(self) -> JoinedEndpoint | None:
         """Return the path's endpoint on an isolated network, or None if no isolated network interrupts the path.
 
-        The bridge of an isolated network has no address, so the host has no route by it. Only a routed or external path
-        needs such a route.
+        The bridge of an isolated network has no address, so the host has no route through this bridge. Only routed and
+        external paths need such a route.
         """
         path = self._path
         if path.kind not in (ROUTED, EXTERNAL):
@@ -193,7 +193,7 @@ class Routes:
         if self.isolated_member() is not None:
             return
         if path.source.netns_path == path.target.netns_path:
-            return  # a container calls its own published port: the host masquerades this, so answers go to the host
+            return  # a container calls its own published port: the host masquerades the packets and gets the answers
         source = self._client()
         if source is not None and source.version == path.inner_address.version:
             route = path.target.inside(lambda: path_lookup.route(source, path.inner_address))

@@ -309,7 +309,7 @@ def _culprit(place: Place, drop: Drop | Dropping, packet: Packet, *, bridged: bo
 
 
 def rule_in(place: Place, decision: Drop | Dropping | Event | Changed) -> str:
-    """Return the text of the rule that made a decision, or "its policy" if the chain's policy made the decision.
+    """Return the text of the rule that made a decision, or "its policy" if the chain's policy made it.
 
     Returns "rule NUMBER" for a rule of iptables-legacy, and for a rule whose text cannot be read.
     """
@@ -322,11 +322,10 @@ def rule_in(place: Place, decision: Drop | Dropping | Event | Changed) -> str:
 
 
 def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -> Iterator[tuple[Place, Event, str]]:
-    """Yield the events in which another program's rule matched the packet, if the rule's text has ``statements``.
+    """Yield the events in which a rule of another program matched the packet, and ``statements`` matches the rule.
 
-    ``statements`` is a regular expression for the rule's text. Events that dropped the packet are left out.
-    Each of ``events`` is a trace event of nftables, with the network namespace of the rule (the place). Each result
-    also has the rule's text.
+    ``statements`` is a regular expression for the rule's text. Events that dropped the packet are left out. Each of
+    ``events`` is (the rule's network namespace, a trace event of nftables). Each result also has the rule's text.
     """
     for place, event in events:
         if event.handle and not event.dropped and event.table not in OURS:

@@ -110,7 +110,7 @@ class _Tracer:
     def _reached(self, path: PacketPath, seen: Observation) -> bool:
         """Return whether the answer came from the target, and not from another machine with the target's address.
 
-        Where this cannot be told, the result is True:
+        Returns True without a check in these cases:
 
         - the target has no sandbox on this host
         - the source and the target are in the same namespace

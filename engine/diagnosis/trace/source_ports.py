@@ -28,7 +28,7 @@ TRANSLATING = re.compile(r"\b(snat|masquerade|SNAT|MASQUERADE)\b")
 
 
 def of_programs(place: Place, protocol: str, target: str) -> Culprit:
-    """Return the culprit for a ``place`` whose programs have no free source port for packets to ``target``.
+    """Return the culprit: programs in ``place`` have no free source port for packets to ``target``.
 
     ``protocol`` is "tcp" or "udp". ``target`` is the text that names the target, such as "192.0.2.1:80".
     """

@@ -28,7 +28,7 @@ from engine.model import ContainerRecord, NetworkRecord
 from engine.recovery.link_repair import heals
 from engine.store.api import Reader
 
-STATE = "state"  # a flag of bridge ports
+STATE = "state"  # a setting of bridge ports; its value is a number, not on or off
 HARMLESS = ("learning", "guard")
 """The flags of bridge ports that stop no packet of a path.
 
@@ -41,9 +41,10 @@ ADDRESSES = ("address", "route", "default route")  # for these values of Differe
 class Fault(Struct, frozen=True):
     """A culprit that the comparison found.
 
-    ``of_bridge`` is True for a fault of a network's bridge or of the bridge's addresses. ``version`` is the IP version
-    of a missing address or route, or 0 if the fault concerns both versions. ``setting`` names the wrong setting of a
-    link, such as its MTU (`drivers.model.Difference.setting`), or is "" for any other fault.
+    - ``of_bridge``: True for a fault of a network's bridge or of the bridge's addresses.
+    - ``version``: the IP version that the fault concerns, or 0 for both.
+    - ``setting``: the wrong setting of a link, such as its MTU (`drivers.model.Difference.setting`), or "" for any
+      other fault.
     """
 
     culprit: Culprit
@@ -108,7 +109,7 @@ class State:
             yield Fault(Culprit(kind, what, where, detail, fix), version=version)
 
     def firewall(self, reader: Reader) -> list[Difference]:
-        """Return the damage to hawse's own firewall: the differences for which `Difference.is_damage` is true."""
+        """Return the differences of hawse's own firewall that are damage (`Difference.is_damage`)."""
         driver = self._host.driver("bridge")
         if not isinstance(driver, Repairer) or not boots.is_of_this_boot(reader):
             return []
@@ -198,8 +199,8 @@ def _port_culprit(
 ) -> Culprit | None:
     """Return the culprit for a wrong setting of a bridge port, or None if the wrong setting stops no packets.
 
-    ``port`` is the name of the bridge port, which exists. ``fix`` is the remedy for all settings but one: the remedy
-    for a port that is down is always ``ip link set PORT up``.
+    ``port`` is the name of the bridge port. ``fix`` is the remedy, except for a port that is down: there the remedy is
+    always ``ip link set PORT up``.
     """
     if difference.setting in HARMLESS or (difference.setting == ISOLATED and not difference.value):
         return None
@@ -235,7 +236,7 @@ def _default_gateway(version: int) -> IPAddress | None:
 def _version(difference: Difference) -> int:
     """Return the IP version that a difference concerns, or 0 for both.
 
-    A difference of the MTU concerns IPv6: only an MTU below the minimum of IPv6 (1280 bytes) is reported.
+    A wrong MTU concerns IPv6, because only an MTU below the minimum of IPv6 (1280 bytes) is reported.
     """
     if difference.setting == MTU:
         return 6

@@ -58,7 +58,7 @@ def changing(path: PacketPath) -> Culprit | None:
 def of_legacy(path: PacketPath) -> tuple[Translating, Culprit] | None:
     """Find a rule of iptables-legacy that may change where the packets go; return it and its culprit, or None.
 
-    It is not certain that the rule takes effect. The kernel does not list whether it comes before hawse's rules.
+    The rule has no effect if hawse's rules come first. The kernel does not show which rules come first.
     """
     if path.kind not in (ROUTED, EXTERNAL) or path.target_member is None:
         return None
@@ -73,11 +73,13 @@ def of_legacy(path: PacketPath) -> tuple[Translating, Culprit] | None:
 
 
 def _precedes(rule: Changed, statements: Sequence[str], *, is_published: bool) -> bool:
-    """Return whether the kernel uses a rule early enough to change where packets go.
+    """Return whether the kernel applies a rule early enough to change where packets go.
 
-    ``statements`` says what the rule does: `UNTRACKED` (exempts packets from tracking) or `TRANSLATIONS` (DNAT). An
-    exemption must come before the connection tracking. A DNAT rule must come before hawse's DNAT rules. Without
-    ``is_published`` (the path leads through no published port), the DNAT rule may also have the same priority.
+    ``statements`` says what the rule does:
+
+    - `UNTRACKED`: exempts packets from connection tracking. The rule must come before the connection tracking.
+    - `TRANSLATIONS`: DNAT. The rule must come before hawse's DNAT rules. If the path leads through no published port
+      (``is_published`` is False), the rule may also have the same priority.
     """
     if statements == UNTRACKED:
         return rule.priority < TRACKING_PRIORITY
