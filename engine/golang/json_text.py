@@ -7,10 +7,13 @@ texts.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from engine.golang.json_types import Literal, Pairs
 from engine.golang.strconv import quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 DEPTH_LIMIT = 10_000  # levels, as in Go; but Python's recursion limit allows at most about 1,000 levels
 DIGITS_LIMIT = 24  # maximum number of characters of a number that becomes int, with the sign

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
 _FOLDS = {0x17F: "s", 0x212A: "k"}
 """The two characters outside ASCII that Go counts as forms of ASCII letters: the long s and the Kelvin sign."""
 
 
-class Pairs(tuple[tuple[str, Any], ...]):
+class Pairs(tuple[tuple[str, object], ...]):
     """A JSON object as the document has it: its keys and values in order, with repeated keys.
 
     The class is no subclass of list, because a list represents a JSON array.
@@ -51,7 +54,7 @@ class Literal:
         self.text = text
 
 
-class Slice(list[Any]):
+class Slice(list[object]):
     """The members of a JSON array.
 
     ``hidden`` are the further members of an earlier and longer array. A later array of the same key is merged into them
