@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any
 
 _FOLDS = {0x17F: "s", 0x212A: "k"}
@@ -55,13 +55,15 @@ class Literal:
 
 
 class Slice(list[object]):
-    """The members of a JSON array.
+    """The first ``length`` values of ``memory``, which are the members of a JSON array.
 
-    ``hidden`` are the further members of an earlier and longer array. A later array of the same key is merged into them
-    too, because Go's slice keeps its memory.
+    The other values are members of an earlier and longer array of the same key. A later array of this key is merged
+    into all of them, because Go's slice keeps its memory.
     """
 
-    hidden: Sequence[Any] = ()
+    def __init__(self, memory: list[Any], length: int) -> None:
+        super().__init__(memory[:length])
+        self.memory = memory
 
 
 class Mismatch(ValueError):
@@ -191,16 +193,17 @@ class ListOf(GoType):
         return isinstance(value, list)
 
     def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
-        zero, earlier = self.item.zero, [*before, *getattr(before, "hidden", ())] if before else []
-        earlier += [zero] * (len(value) - len(earlier))
-        members = Slice(
-            (None if zero is None else old) if each is None else self.item.decode(each, place, errors, old)
-            for each, old in zip(value[: self._length], earlier, strict=False)
-        )
+        zero, given = self.item.zero, value[: self._length]
+        memory = before.memory if before else []  # is changed, because a copy for each array of a key takes too long
+        memory += [zero] * (len(given) - len(memory))
+        for index, each in enumerate(given):
+            if each is not None:
+                memory[index] = self.item.decode(each, place, errors, memory[index])
+            elif zero is None:
+                memory[index] = None
         if self._length is not None:
-            return members + [zero] * (self._length - len(members))
-        members.hidden = earlier[len(value) :] if value else ()
-        return members
+            memory[len(given) :] = [zero] * (self._length - len(given))
+        return Slice(memory, self._length or len(given))
 
 
 class Pointer(GoType):
@@ -226,7 +229,7 @@ class MapOf(GoType):
         return isinstance(value, Pairs)
 
     def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
-        result = dict(before or {})
+        result = {} if before is None else before  # is changed, because a copy for each object of a key takes too long
         for key, each in value:
             zero = self.item.zero
             result[key] = zero if each is None else self.item.decode(each, place, errors, zero)
