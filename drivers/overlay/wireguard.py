@@ -21,6 +21,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from msgspec.structs import replace
+
 from drivers import sandbox as sandboxes
 from drivers.errors import DriverError, KernelError, Unsupported
 from drivers.linux import address, libnftables, link, netns, recording, route
@@ -142,7 +144,9 @@ class Tunnel:
             address.add(there, index, ip_interface(config.address))
             link.change(there, index, state="up")
             for other in _diverting(there, config, index):
-                route.remove(there, other)
+                # Because the kernel finds the route of a nexthop object (ip-nexthop(8)) only if the request names no
+                # next hop, the first route with this destination, metric and protocol is removed.
+                route.remove(there, replace(other, gateway=None, link=0))
             route.add(there, route.link_default(config.address.version, index), replacing=True)
 
         self.synchronise(config)

@@ -13,14 +13,14 @@ from abc import ABC, abstractmethod
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # because the supervisor uses this module and must use little memory
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any
 
 _FOLDS = {0x17F: "s", 0x212A: "k"}
 """The two characters outside ASCII that Go counts as forms of ASCII letters: the long s and the Kelvin sign."""
 
 
-class Pairs(tuple[tuple[str, "Any"], ...]):
+class Pairs(tuple[tuple[str, object], ...]):
     """A JSON object as the document has it: its keys and values in order, with repeated keys.
 
     The class is no subclass of list, because a list represents a JSON array.
@@ -53,14 +53,16 @@ class Literal:
         self.text = text
 
 
-class Slice(list["Any"]):
-    """The members of a JSON array.
+class Slice(list[object]):
+    """The first ``length`` values of ``memory``, which are the members of a JSON array.
 
-    A key may be repeated with a shorter array. ``hidden`` then has the remaining members of the earlier array. The next
-    array of this key is also merged into them, because Go's slice keeps its memory.
+    The other values are members of an earlier and longer array of the same key. A later array of this key is merged
+    into all of them, because Go's slice keeps its memory.
     """
 
-    hidden: Sequence[Any] = ()
+    def __init__(self, memory: list[Any], length: int) -> None:
+        super().__init__(memory[:length])
+        self.memory = memory
 
 
 class Mismatch(ValueError):
@@ -193,16 +195,17 @@ class ListOf(GoType):
         return isinstance(value, list)
 
     def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
-        zero, earlier = self.item.zero, [*before, *getattr(before, "hidden", ())] if before else []
-        earlier += [zero] * (len(value) - len(earlier))
-        members = Slice(
-            (None if zero is None else old) if each is None else self.item.decode(each, place, errors, old)
-            for each, old in zip(value[: self._length], earlier, strict=False)
-        )
+        zero, given = self.item.zero, value[: self._length]
+        memory = before.memory if before else []  # is changed, because a copy for each array of a key takes too long
+        memory += [zero] * (len(given) - len(memory))
+        for index, each in enumerate(given):
+            if each is not None:
+                memory[index] = self.item.decode(each, place, errors, memory[index])
+            elif zero is None:
+                memory[index] = None
         if self._length is not None:
-            return members + [zero] * (self._length - len(members))
-        members.hidden = earlier[len(value) :] if value else ()
-        return members
+            memory[len(given) :] = [zero] * (self._length - len(given))
+        return Slice(memory, self._length or len(given))
 
 
 class Pointer(GoType):
@@ -228,7 +231,7 @@ class MapOf(GoType):
         return isinstance(value, Pairs)
 
     def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
-        result = dict(before or {})
+        result = {} if before is None else before  # is changed, because a copy for each object of a key takes too long
         for key, each in value:
             zero = self.item.zero
             result[key] = zero if each is None else self.item.decode(each, place, errors, zero)

@@ -156,7 +156,8 @@ def _is_busy(root: int, group: str) -> bool:
     """
     try:
         for parent, name in _groups(root, group):
-            os.rmdir(name, dir_fd=parent)
+            with contextlib.suppress(FileNotFoundError):  # another process has removed the group meanwhile
+                os.rmdir(name, dir_fd=parent)
     except OSError as error:
         if error.errno == errno.EBUSY:
             return True
@@ -206,6 +207,12 @@ def _changed(directory: int, name: str) -> int:
 
 
 def _subgroups(group: int) -> list[str]:
-    """Return the names of the subgroups of a control group; ``group`` is a file descriptor of its directory."""
-    with os.scandir(group) as entries:
-        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    """Return the names of the subgroups of a control group; ``group`` is a file descriptor of its directory.
+
+    The result is empty if the group has been removed.
+    """
+    try:
+        with os.scandir(group) as entries:
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []

@@ -143,8 +143,9 @@ def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | 
             return translate(json.load(file), capabilities)
     try:
         decoded = _PROFILE.document(unmarshal(profile))
-    except ValueError as error:
-        raise SetupFailed(OTHER, f"Decoding seccomp profile failed: {error}", plain=True) from None
+    except (ValueError, RecursionError) as error:
+        why = "exceeded max depth" if isinstance(error, RecursionError) else error
+        raise SetupFailed(OTHER, f"Decoding seccomp profile failed: {why}", plain=True) from None
     return translate(decoded, capabilities)
 
 

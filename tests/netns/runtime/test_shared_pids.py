@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -183,6 +185,40 @@ def test_deeply_nested_subgroups_are_removed_too(lab):
             os.stat(group, dir_fd=root)
     finally:
         os.close(root)
+
+
+@pytest.mark.usefixtures("groups")
+def test_the_control_group_is_removed_although_another_process_removes_subgroups(tmp_path):
+    """The programs of the container may remove groups until they are killed."""
+    root = namespaces.open_file_system("cgroup2", {})
+    try:
+        for attempt in range(30):
+            group = group_with_subgroups(str(tmp_path / str(attempt)), root)
+            other = threading.Thread(target=remove_subgroups, args=(group, root))
+            other.start()
+            cgroup.remove(str(tmp_path / str(attempt)))
+            other.join()
+            with pytest.raises(FileNotFoundError):
+                os.stat(group, dir_fd=root)
+    finally:
+        os.close(root)
+
+
+def group_with_subgroups(container: str, root: int) -> str:
+    """Create a container's control group with 30 subgroups and without processes; return its path below ``root``."""
+    with subprocess.Popen(["sleep", "4242"]) as process:
+        cgroup.enter(container, process.pid)
+        group = Path(f"/proc/{process.pid}/cgroup").read_text().rpartition("0::/")[2].strip()
+        process.kill()
+    for number in range(30):
+        os.mkdir(f"{group}/{number}", dir_fd=root)
+    return group
+
+
+def remove_subgroups(group: str, root: int) -> None:
+    for number in range(30):
+        with suppress(OSError):
+            os.rmdir(f"{group}/{number}", dir_fd=root)
 
 
 def test_processes_outside_a_control_group_end_too(lab):

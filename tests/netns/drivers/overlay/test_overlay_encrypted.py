@@ -179,6 +179,7 @@ def test_verify_mends_a_dead_tunnel_and_lost_rules(cluster, encrypted):
         ("ip link set lo up; ip route replace default dev lo", [LOST_ROUTE, PAST.format("0.0.0.0/0")]),
         ("ip link set lo up; ip route prepend default dev lo", [PAST.format("0.0.0.0/0")]),
         ("ip link set lo up; ip route add 0.0.0.0/1 dev lo", [PAST.format("0.0.0.0/1")]),
+        ("ip link set lo up; ip nexthop add id 7 dev lo; ip route add 0.0.0.0/1 nhid 7", [PAST.format("0.0.0.0/1")]),
         ("ip route add blackhole 10.0.0.0/8", [PAST.format("10.0.0.0/8")]),
         ("ip addr add 10.255.0.9/24 dev br0", [PAST.format("10.255.0.0/24")]),
         ("ip addr flush dev {tunnel}", ["missing: the encrypting interface's address 10.255.0.1", LOST_ROUTE]),

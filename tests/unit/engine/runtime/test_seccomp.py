@@ -259,6 +259,13 @@ def test_the_first_entry_of_the_architecture_counts(monkeypatch):
     assert translated["architectures"] == ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]
 
 
+def test_a_deep_value_in_place_of_a_version_is_refused():
+    """Docker accepts more levels, and names the value."""
+    profile = ALLOW % ('{"includes":{"minKernel":' + '[{"a":' * 400 + "1" + "}]" * 400 + "}}")
+    with pytest.raises(SetupFailed, match=r"^Decoding seccomp profile failed: exceeded max depth$"):
+        seccomp.filter_for(profile, [])
+
+
 def test_an_error_number_that_the_action_does_not_use_is_ignored():
     """Docker accepts it. crun would refuse it."""
     profile = (
