@@ -49,13 +49,14 @@ def become_service() -> None:
 def _reset_schedule() -> None:
     """Change this process's scheduling as the kernel changes that of a child of a process with SCHED_RESET_ON_FORK.
 
-    The child has neither a real-time policy nor a negative nice value nor this flag (sched(7)).
+    The child has neither a real-time policy nor a negative nice value nor this flag (sched(7)). In place of a real-time
+    policy, the child has SCHED_OTHER and the nice value 0.
     """
-    policy, parameter = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK, os.sched_getparam(0)
+    policy, priority = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK, os.getpriority(os.PRIO_PROCESS, 0)
     if policy in (os.SCHED_FIFO, os.SCHED_RR):
-        policy, parameter = os.SCHED_OTHER, os.sched_param(0)
-    os.sched_setscheduler(0, policy, parameter)
-    os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), 0))
+        policy, priority = os.SCHED_OTHER, 0
+    os.sched_setscheduler(0, policy, os.sched_param(0))
+    os.setpriority(os.PRIO_PROCESS, 0, max(priority, 0))
 
 
 def _raise_limit(kind: int) -> None:

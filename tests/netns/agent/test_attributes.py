@@ -32,12 +32,12 @@ def priority_of_child(pid: int) -> int:
     return max(value, 0) if os.sched_getscheduler(pid) & os.SCHED_RESET_ON_FORK else value
 
 
-@pytest.mark.parametrize("policy", [os.SCHED_OTHER, os.SCHED_FIFO])
-def test_a_service_has_the_schedule_of_a_child_of_an_init_that_resets_it(monkeypatch, policy):
+@pytest.mark.parametrize(("policy", "nice"), [(os.SCHED_OTHER, -7), (os.SCHED_FIFO, -7), (os.SCHED_FIFO, 7)])
+def test_a_service_has_the_schedule_of_a_child_of_an_init_that_resets_it(monkeypatch, policy, nice):
     init = subprocess.Popen(["sleep", "60"])
     reader, writer = os.pipe()
     try:
-        os.setpriority(os.PRIO_PROCESS, init.pid, -7)
+        os.setpriority(os.PRIO_PROCESS, init.pid, nice)
         flags = policy | os.SCHED_RESET_ON_FORK
         os.sched_setscheduler(init.pid, flags, os.sched_param(int(policy == os.SCHED_FIFO)))
         monkeypatch.setattr(attributes, "INIT", init.pid)
