@@ -68,10 +68,12 @@ It has leased the file, runs it as a program, or has made it immutable (chattr +
 def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
     """Return the files that a container has in /etc, as a mapping from path in the container to path on the host.
 
-    If the container joins the sandbox of another container (the owner), it has the files of the owner. A file that the
-    user bound into the owner (-v FILE:/etc/hosts) replaces hawse's file in the mapping. After the removal of the owner,
-    the mapping has the paths of the owner's former files. A namespace that hawse did not create has no such files. A
-    container that joins such a namespace has its own files.
+    The files are the container's own, unless the container joins the sandbox of another container (the owner):
+
+    - If the owner is an adopted namespace (which hawse did not create), the files are still the container's own.
+    - Any other owner: the files are the owner's. A file that the user bound into the owner (-v FILE:/etc/hosts)
+      replaces hawse's file in the mapping.
+    - If the owner was removed, the mapping has the paths of the owner's former files.
     """
     joined = shared_container(record.host.network_mode)
     if not joined:
@@ -151,8 +153,8 @@ def _update_resolv_conf(
 ) -> None:
     """Write /etc/resolv.conf of a container for its endpoints ``members``, unless the user has edited the file.
 
-    ``former`` are the endpoints that the container had when hawse last wrote the file. They serve to recognise an
-    unedited file.
+    ``former`` are the endpoints that the container had when hawse last wrote the file. They are
+    needed to recognise an edited file.
     """
     directory = host.container_directory(record.id)
     present, copy = _present(directory / "resolv.conf"), _present(directory / WRITTEN)
@@ -265,9 +267,9 @@ def _default_bridge_address(host: Host) -> str:
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
     """Return the texts that hawse may have written to resolv.conf while the container had the endpoints ``members``.
 
-    A file with another text has been edited. The caller needs these texts if an older version of hawse wrote the file.
-    Such a version kept no copy of its text (the file `WRITTEN`). Without ``members``, there are two texts: for a
-    container that never had a network, and for a container that has left a predefined network.
+    A file with any other text has been edited. The comparison is for files of older versions of hawse, which kept no
+    copy of the text (`WRITTEN`). Without ``members``, two texts are possible: that of a container that never had a
+    network, and that of a container that has left a predefined network.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]

@@ -104,7 +104,7 @@ def close_sandbox(host: Host, record: ContainerRecord) -> None:
 def _add_events(tx: Transaction, ended: ContainerRecord, state: ProcessState) -> None:
     """Add the events of the end of a run, in Docker's order; ``state`` says whether the user has stopped the container.
 
-    Adds none for a namespace that hawse did not create, because it is not a process.
+    Adds no events for a namespace that hawse did not create, because no process has ended.
     """
     if ended.kind != "process":
         return

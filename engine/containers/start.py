@@ -64,8 +64,8 @@ def start(host: Host, container_id: str) -> None:
     if record.status in ("exited", "restarting") and record.pid == 0:
         reservation.release_endpoints(host, record)
     if record.status == "restarting" and record.pid == 0:
-        # Kill the processes of the last run. They may still exist, because hawse also takes a new network namespace of
-        # the host for a boot.
+        # Kill the processes of the last run. They may still exist: hawse counts it as a boot if the host has a new
+        # network namespace, and such a boot ends no process.
         host.runtime.delete(record.id)
     try:
         with translate_failures(host.places):
@@ -108,9 +108,13 @@ def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
 def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecord, str]:
     """Return the container's record, and the network namespace for the container's process.
 
-    The namespace is the path of another container's sandbox, "host" for the host's network namespace, or "" for a new
-    namespace. If the container joins another container's sandbox, the record gets the host name and domain name of that
-    container. Raises Forbidden if that container is not running, and EngineError if a container would join itself.
+    - In host mode, the namespace is "host".
+    - In the mode ``container:NAME``, it is the path of that container's sandbox. The record gets the host name and
+      domain name of that container, unless hawse did not create the namespace.
+    - In any other mode, it is "", which means a new namespace.
+
+    Raises Conflict if the container NAME waits for a restart, Forbidden if it is not running, and EngineError if a
+    container would join itself.
     """
     mode = record.host.network_mode
     if mode == "host":
@@ -161,7 +165,7 @@ def _prepare_host_gateway(host: Host, record: ContainerRecord) -> None:
 
 
 def _is_without_bridge(host: Host, attachment: NetworkAttachment) -> bool:
-    """Return whether the attachment is to the default bridge although daemon.json says that there is none."""
+    """Return whether the attachment is to the default bridge, and daemon.json disables the default bridge."""
     return attachment.network == "bridge" and host.config.bridge == NO_BRIDGE
 
 
@@ -333,8 +337,8 @@ def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, numbers: 
 def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:
     """Return the record that is stored before the container's command is executed.
 
-    It is ``plumbed``, which has the new process, with the status, exit code and start time of ``before``. Therefore
-    these three values still describe the last run.
+    The result is ``plumbed``, which has the new process. But status, exit code and start time are those of ``before``,
+    because they must still describe the last run.
     """
     return replace(
         plumbed,

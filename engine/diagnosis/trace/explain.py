@@ -198,9 +198,9 @@ class Explanation:
         return is_permitted(self._records, far, target, path.address.version, received=received, bridge=bridge)
 
     def _address_on_other_network(self, far: JoinedEndpoint, shared: Sequence[JoinedEndpoint]) -> Culprit:
-        """Return the culprit for an address that the target has on a network which the source is not on.
+        """Return the culprit for a destination address on a network that the source is not on.
 
-        ``far`` is the target's endpoint on that network. ``shared`` are the target's endpoints on networks of the
+        ``far`` is the target's endpoint on this network. ``shared`` are the target's endpoints on networks of the
         source.
         """
         path, name = self._path, far.network.name
@@ -381,7 +381,7 @@ class Explanation:
                 "port-not-listening", f"port {path.service} of {path.target_name}", str(path.target), detail, fix
             )
         likely = next(self._obstacles.likely(seen), None)
-        if likely is not None and likely.kind == "stale-neighbour":  # a rule can drop the neighbour solicitations
+        if likely is not None and likely.kind == "stale-neighbour":  # a rule that drops ARP or NDP may be the cause
             return rules.dropping(path) or likely
         culprit = likely or rules.dropping(path) or next(self.soft_faults(sending=False), None)
         return culprit or (parent_link.beyond_router(path) if not arrived else None)

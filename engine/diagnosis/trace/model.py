@@ -95,10 +95,10 @@ class Log:
         return Trace(reachable, self.hops, culprit)
 
     def add_at(self, where: str, what: str, detail: str) -> None:
-        """Insert a hop that the probe was seen to pass, next to the other hops of the same place.
+        """Insert a hop at which the probe was seen, next to the other hops of the place ``where``.
 
-        ``where`` is the place, ``what`` the object, and ``detail`` the explanation. The new hop comes after the first
-        unbroken run of hops of this place. If the log has no hop of this place, the new hop is added at the end.
+        ``what`` is the object, and ``detail`` the explanation. The new hop comes after the first unbroken run of hops
+        of this place, or at the end of the log if no hop is of this place.
         """
         places = [number for number, hop in enumerate(self.hops) if hop.where == where]
         end = next((n for n in places if n + 1 not in places), len(self.hops) - 1)
