@@ -109,8 +109,8 @@ def record_of(
     ``known`` is the stored record of the namespace, or None. ``requested`` has the user's settings. The caller stores
     the result together with the first endpoint.
 
-    - If ``known`` is running, the result is a copy of ``known`` with the inode of ``namespace``, and with a requested
-      restart policy. If both have the same path, the copy also has the process of ``namespace``.
+    - If ``known`` is running, the result is a copy of ``known`` with the inode of ``namespace`` and the requested
+      restart policy, if any. If ``namespace`` has the path of ``known``, the copy also has the process of ``namespace``.
     - If ``known`` is not running, the result is a new record with the id ``container_id`` and the name of ``known``.
     - If ``known`` is None, the result is a new record with the id ``container_id``. Its name is the one that the user
       asks for, or else the namespace's default name.
@@ -300,7 +300,7 @@ def forget_if_unused(host: Host, container_id: str) -> None:
 def locate(reference: str) -> tuple[str, int]:
     """Return the path and inode of the namespace that ``reference`` (``netns:...`` or ``pid:N``) names.
 
-    Raises NotFound if the namespace does not exist, and InvalidArgument for an invalid name or no network namespace.
+    Raises NotFound if the namespace does not exist, and InvalidArgument for an invalid name or another kind of file.
     """
     _, path, _ = _parsed(reference)
     with _opened(path, reference) as namespace:

@@ -227,8 +227,8 @@ def _reserve(
 def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settings: EndpointSettings) -> None:
     """Add a network to the configuration of a stopped container, unless the configuration already has it.
 
-    As in Docker, a ``reference`` that matches no network or several networks is accepted too; the container's next
-    start then fails. A removed network of the same name is replaced in the configuration.
+    As in Docker, a ``reference`` that matches no network or several networks is accepted too. In this case, the next
+    start of the container fails. The new network replaces a removed network of the same name.
     """
     name, named = reference, False
     with host.store.read() as reader:

@@ -153,8 +153,8 @@ def _update_resolv_conf(
 ) -> None:
     """Write /etc/resolv.conf of a container for its endpoints ``members``, unless the user has edited the file.
 
-    ``former`` are the endpoints that the container had when hawse last wrote the file. They are
-    needed to recognise an edited file.
+    ``former`` are the endpoints that the container had when hawse last wrote the file. They show
+    whether the user has edited the file.
     """
     directory = host.container_directory(record.id)
     present, copy = _present(directory / "resolv.conf"), _present(directory / WRITTEN)
@@ -402,8 +402,8 @@ def without_own_lines(text: str, config: ContainerConfig, kept: Sequence[str] = 
 def with_address(text: str, name: str, address: str) -> str:
     """Return the text of /etc/hosts, with ``address`` as the new address of each line whose first name is ``name``.
 
-    Only lines with an address of the same IP version change. Docker changes the file in this way when the target of a
-    legacy link (``--link``) gets a new address.
+    A first name such as ``name.domain`` counts as ``name``. Only lines with an address of the same IP version change.
+    Docker changes the file in this way when the target of a legacy link (``--link``) gets a new address.
     """
     present = r"[^\s:]*:\S*" if ":" in address else r"[^\s:]*"
     return re.sub(rf"(?m)^{present}(?=\t{re.escape(name)}(?:\s|\.))", address, text)

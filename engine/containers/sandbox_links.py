@@ -82,8 +82,8 @@ def add(host: Host, record: ContainerRecord) -> None:
 
     - The setting netns_names is off.
     - The container is in host mode. The link would lead to the host's own namespace.
-    - /run/netns/NAME exists and does not lead into HAWSE_RUN/netns. (A killed command may have left a link that does;
-      such a link is replaced.)
+    - /run/netns/NAME is in use. Exception: a link into HAWSE_RUN/netns is replaced, because a killed command has left
+      the link.
     """
     if not host.config.netns_names or record.host.network_mode == "host":
         return

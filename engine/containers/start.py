@@ -64,8 +64,8 @@ def start(host: Host, container_id: str) -> None:
     if record.status in ("exited", "restarting") and record.pid == 0:
         reservation.release_endpoints(host, record)
     if record.status == "restarting" and record.pid == 0:
-        # Kill the processes of the last run. They may still exist: hawse counts it as a boot if the host has a new
-        # network namespace, and such a boot ends no process.
+        # Kill the processes of the last run. They may still exist: a new network namespace of the host also counts as a
+        # boot, but ends no process.
         host.runtime.delete(record.id)
     try:
         with translate_failures(host.places):
@@ -109,12 +109,12 @@ def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecor
     """Return the container's record, and the network namespace for the container's process.
 
     - In host mode, the namespace is "host".
-    - In the mode ``container:NAME``, it is the path of that container's sandbox. The record gets the host name and
-      domain name of that container, unless hawse did not create the namespace.
-    - In any other mode, it is "", which means a new namespace.
+    - In the mode ``container:NAME``, the namespace is the path of the sandbox of NAME. The record gets the host name and
+      domain name of NAME, unless NAME is a namespace that hawse did not create.
+    - In any other mode, the namespace is "", which means a new namespace.
 
-    Raises Conflict if the container NAME waits for a restart, Forbidden if it is not running, and EngineError if a
-    container would join itself.
+    Raises Conflict if NAME waits for a restart, Forbidden if NAME is not running, and EngineError if a container would
+    join itself.
     """
     mode = record.host.network_mode
     if mode == "host":
@@ -172,7 +172,7 @@ def _is_without_bridge(host: Host, attachment: NetworkAttachment) -> bool:
 def _check_main_network(reader: Reader, mode: str) -> None:
     """Check that the network which the container's network mode names still exists; raises NotFound if it does not.
 
-    As in Docker, a missing network is an error even if the container has been disconnected from it since its creation.
+    As in Docker, this is an error even if the container was disconnected from the network after its creation.
     """
     if is_user_defined(mode) and not reader.find_networks(mode):
         raise NotFound(f"could not find a network matching network mode {mode}: network {mode} not found")
@@ -369,8 +369,8 @@ def _run(host: Host, live: Reserved) -> None:
 def start_by_user(host: Host, container_id: str) -> bool:
     """Start a container because the user requests the start; return False if it is already running or restarting.
 
-    A container whose end has not been recorded is started too, because after the loss of HAWSE_RUN no process would
-    record the end. If the start fails, a container that was created with --rm is removed.
+    If the end of the last run is not recorded yet, it is recorded first. (After the loss of HAWSE_RUN, no other process
+    records it.) If the start fails, a container that was created with --rm is removed.
     """
     with locked(host.run, "container", container_id):
         stored = lookup.resolve(host, container_id)

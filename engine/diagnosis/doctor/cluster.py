@@ -89,7 +89,7 @@ def _daemons(host: Host, membership: ClusterMembership) -> Iterator[Check]:
 
 
 def _store(host: Host, membership: ClusterMembership) -> Generator[Check, None, View | None]:
-    """Yield the result for the cluster's store; on a manager with etcd, also a result for each member of etcd.
+    """Yield the result for the cluster's store; on a manager with etcd, also the results for etcd.
 
     The generator returns a snapshot of the cluster's records. If the store does not answer, the generator returns this
     host's saved snapshot, or None without one.

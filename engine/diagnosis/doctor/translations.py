@@ -23,7 +23,7 @@ from engine.diagnosis.trace.rules import in_shell
 from engine.events import repair as repairs
 from engine.host import network_spec
 
-PORTS_LIMIT = 64  # published ports of one network that are examined
+PORTS_LIMIT = 64  # maximum number of published ports of one network to examine
 CAUSE = "another program's firewall"
 Step = tuple[str, Packet]
 Rule = TypeVar("Rule")

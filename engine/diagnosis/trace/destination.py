@@ -166,9 +166,9 @@ class Destinations:
     def _from_outside_to(self, member: JoinedEndpoint, target: Target, address: IPAddress) -> PacketPath:
         """Return the path from an external machine to a container; raises `CulpritFound` if there is none.
 
-        If the user named an address, the path leads directly to it, even if hawse's rules block this path. If the user
-        named the container, the path leads through a published port that the machine can reach. Without such a port, it
-        leads directly to the container, but only if hawse's rules permit this.
+        - If the user named an address, the path leads directly to this address, even if hawse's rules block the path.
+        - If the user named the container, the path leads through a published port that the machine can reach.
+        - Without such a port, the path leads directly to the container, but only if hawse's rules permit this.
         """
         container = self._records.container_of(member)
         place = of_container(self._records, container) if container is not None else None

@@ -127,7 +127,7 @@ class Explanation:
         The result is False for disabled forwarding, because `Checks.forwarding` examines it.
         """
         if fault.culprit.kind == "forwarding-off":
-            return False  # `Checks.forwarding` decides whether this path needs forwarding
+            return False
         if fault.setting == HAIRPIN:
             return self._path.target is not None and self._path.source.netns_path == self._path.target.netns_path
         if self._path.kind in (BRIDGED, REMOTE) and fault.of_bridge:
@@ -141,7 +141,7 @@ class Explanation:
         is also checked, because the injected probe has not passed it.
         """
         yield from self._checks.duplicates(sending=sending)
-        if sending and self._path.source.kind == OUTSIDE:  # the injected probe did not pass the external link
+        if sending and self._path.source.kind == OUTSIDE:
             yield from self._obstacles.proven()
             yield from outside.wrong_neighbour(self._path)
         yield from self._checks.mtu()

@@ -56,8 +56,8 @@ class OverlaySide:
     def learn(self, overlays: Sequence[NetworkRecord]) -> None:
         """Add the endpoints of other hosts on the networks ``overlays`` to the records.
 
-        If the cluster's store does not answer, this host's saved copy of its records is used, and `store_down` returns
-        a culprit.
+        If the cluster's store does not answer, the endpoints come from this host's saved snapshot, and `store_down`
+        returns a culprit.
         """
         if not overlays or not self._host.is_clustered:
             return
