@@ -285,7 +285,7 @@ class ContainerVerbs(_Verbs):
         """Stop a container; return False, without effect, if it neither runs nor waits for an automatic restart.
 
         Sends ``signal``, or the container's stop signal if ``signal`` is "". Sends SIGKILL after ``timeout`` seconds.
-        If ``timeout`` is None, the container's own stop timeout applies. If it is negative, no SIGKILL is sent.
+        If ``timeout`` is None, the container's own stop timeout applies. A negative timeout means no SIGKILL.
         """
         host = self.changing()
         container = lookup.resolve_own(host, reference)

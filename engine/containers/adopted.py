@@ -110,7 +110,7 @@ def record_of(
     the result together with the first endpoint.
 
     - If ``known`` is running, the result is a copy of ``known`` with the inode of ``namespace`` and the requested
-      restart policy, if any. If ``namespace`` has the path of ``known``, the copy also has the process of ``namespace``.
+      restart policy, if any. If both have the same path, the copy also has the process of ``namespace``.
     - If ``known`` is not running, the result is a new record with the id ``container_id`` and the name of ``known``.
     - If ``known`` is None, the result is a new record with the id ``container_id``. Its name is the one that the user
       asks for, or else the namespace's default name.
@@ -189,7 +189,7 @@ def known_id(host: Host, namespace: NamespaceReference) -> str:
 
 
 def find(reader: Reader, reference: str) -> list[ContainerRecord]:
-    """Return a list with the container record of the namespace ``reference``, or an empty list if it has no record.
+    """Return a list with the container record of the namespace ``reference``, or an empty list without a record.
 
     ``reference`` is ``netns:...``, ``pid:N`` or a name of ``ip netns``. The record is found by the namespace's path.
     Therefore, a renamed record is found too. With ``netns:...`` and ``pid:N``, a running container is also found by

@@ -1,4 +1,4 @@
-"""Disconnect a container from a network, and release endpoints whose container no longer exists."""
+"""Disconnect a container from a network, and release endpoints of containers that no longer exist."""
 
 from __future__ import annotations
 
@@ -124,10 +124,10 @@ def _force_out(host: Host, network: NetworkRecord, container: str) -> None:
 
 
 def release_orphan_endpoints(host: Host, reference: str) -> None:
-    """Release the network's endpoints whose container was removed or has ended.
+    """Release the endpoints that removed or ended containers have on a network.
 
-    Without this step, the removal of the network would fail with Docker's error "has active endpoints". Waits up to
-    `ENDING_SECONDS` for each container whose end another process is recording.
+    Without this step, the removal of the network would fail with Docker's error "has active endpoints". If another
+    process is recording the end of a container, waits up to `ENDING_SECONDS` for that process.
     """
     with host.store.read() as reader:
         matches = reader.find_networks(reference)

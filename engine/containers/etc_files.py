@@ -390,7 +390,7 @@ def own_lines(config: ContainerConfig, addresses: Sequence[str], *, ipv6: bool =
 
 
 def without_own_lines(text: str, config: ContainerConfig, kept: Sequence[str] = ()) -> str:
-    """Return the text of /etc/hosts without the lines for the container's own name, except those of ``kept`` addresses.
+    """Return the text of /etc/hosts without the container's own lines, except the lines of the addresses ``kept``.
 
     ``network disconnect`` removes the lines for all networks of the container, as in Docker.
     """

@@ -76,7 +76,7 @@ def _put_ingress_endpoint(tx: Transaction, network: NetworkRecord) -> None:
 def release_ingress_address(host: Host) -> None:
     """Release the address of the gateway bridge (docker_gwbridge) that is reserved for the ingress sandbox.
 
-    This is done when the host leaves its cluster.
+    Called when the host leaves its cluster.
     """
     with host.store.write() as tx:
         for endpoint in [e for e in tx.endpoints() if e.container_id == INGRESS_SANDBOX]:

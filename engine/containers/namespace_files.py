@@ -38,8 +38,8 @@ FILE_LIMIT_BYTES = 1 << 20
 def path(host: Host, record: ContainerRecord) -> Path:
     """Return the path of the file in which hawse writes the resolv.conf of a namespace that hawse did not create.
 
-    For a namespace of `ip netns`, it is in /etc/netns/NAME. For any other namespace, it is in the container's
-    directory.
+    For a namespace of `ip netns`, the file is in /etc/netns/NAME. For any other namespace, the file is in the
+    container's directory.
     """
     directory = _of_name(record.sandbox_path)
     return directory / NAME if directory else host.directory_of(record.id) / NAME

@@ -42,8 +42,8 @@ def with_chosen_ports(
 ) -> list[PortSpec]:
     """Replace the range of host ports in ``requested`` by the host ports that hawse chose from this range.
 
-    The result has one item for each port that hawse chose for a setting in ``specs`` with the same range. Without such
-    a port, the result has only ``requested``. The same holds if ``requested`` leaves no choice of host ports.
+    The result has one item for each port that hawse chose for a setting in ``specs`` with this range. If there is no
+    such port, or if ``requested`` leaves no choice of host ports, the result has only ``requested``.
     """
     if requested.is_fixed or not requested.host_ports:
         return [requested]
@@ -60,7 +60,7 @@ def with_chosen_ports(
 def split(published: Iterable[PortRecord], requested: PortSpec) -> tuple[list[PortRecord], list[PortRecord]]:
     """Split published port ranges into the ports that match ``requested`` and the other ports.
 
-    If ``requested`` has a host address or a host port, it must match too.
+    A host address or host port in ``requested`` must match too.
     """
     first, last = requested.ports[0], requested.ports[-1]
     matching: list[PortRecord] = []
@@ -199,7 +199,7 @@ def _left(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord], remove
 
 
 def _uncovered(ports: range, held: Iterable[range]) -> int | None:
-    """Return the lowest number in ``ports`` that is in none of the ranges ``held``, or None if there is none."""
+    """Return the lowest number in ``ports`` that is in none of the ranges ``held``, or None if they have all."""
     port = ports[0]
     for ports_held in sorted(held, key=lambda ports_held: ports_held.start):
         if port in ports_held:

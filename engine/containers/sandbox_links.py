@@ -49,8 +49,8 @@ def open_host_path(run: Path, namespace: str) -> None:
     """Create the symbolic link to the host's network namespace, which inspect shows as SandboxKey in host mode.
 
     ``run`` is HAWSE_RUN. ``namespace`` is the path /proc/PID/ns/net of a process in host mode. All containers in host
-    mode share the link. If PID 1 is in the same network namespace, the link leads to /proc/1/ns/net. The reason is that
-    PID 1 outlives the containers.
+    mode share the link. If PID 1 is in the same network namespace, the link leads to /proc/1/ns/net, because PID 1
+    outlives the containers.
     """
     inode = inode_of(namespace)
     if inode_of(path_of(run, HOST_SANDBOX)) != inode:

@@ -1,7 +1,7 @@
 """The statistics of containers: network counters of their interfaces, processor time, memory, disk and processes.
 
 Because hawse enables no cgroup controllers for containers, the values come from /proc. They include the running
-processes, and ended child processes for which their parents have waited. A container's network counters are those of
+processes, and the ended children that these processes have waited for. A container's network counters are those of
 its own interfaces, read in its network namespace.
 """
 

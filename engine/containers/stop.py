@@ -64,7 +64,7 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> boo
 def _is_same_run(first: ContainerRecord, second: ContainerRecord) -> bool:
     """Return whether two records of a container describe the same process, by its pid and start time.
 
-    The processes differ if the first ended by itself and the restart policy started the container again meanwhile.
+    The processes differ if the first process ended by itself and the restart policy started the container again.
     """
     return (first.pid, first.pid_start) == (second.pid, second.pid_start)
 

@@ -1,4 +1,4 @@
-"""Check that the MTU of each network is not too large for the host's interface that sends its packets on."""
+"""Check that the MTU of each network is not too large for the host interface that sends the packets on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FRAGMENTS = "large packets are split or lost on the way out"
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield a finding for each network whose MTU is too large for the host's interface that sends its packets on.
+    """Yield a finding for each network with an MTU too large for the host interface that sends the packets on.
 
     - A bridge network sends by the interface of the default route. The finding is a warning, because packets may be
       split.

@@ -95,7 +95,7 @@ def check(examined: Examined) -> Iterator[Check]:
 
 
 def joined_endpoints(examined: Examined, interfaces: Mapping[str, Interface]) -> Iterator[Joined]:
-    """Yield the live endpoints whose container and network do not differ from their records.
+    """Yield the live endpoints of containers and networks that do not differ from their records.
 
     ``interfaces`` maps the name of each interface of the host to the interface.
     """

@@ -48,7 +48,7 @@ def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Chec
 
 
 def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
-    """Return the packets for which the rules of other programs are evaluated: those to a network's published ports.
+    """Return packets to a network's published ports, for the evaluation of other programs' rules.
 
     ``members`` are the network's endpoints. The result maps each pair of hook and packet to a text that names the port.
     A published port has up to two packets:
@@ -76,7 +76,7 @@ def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
 
 
 def _outward(members: Sequence[Joined]) -> dict[Step, str]:
-    """Return the packets for which rules are evaluated: one to the outside for each IP version with masquerade.
+    """Return one packet to the outside for each IP version with masquerade, for the evaluation of rules.
 
     ``members`` are the endpoints of one network. The result maps each pair of a hook ("prerouting") and a packet to the
     network's name.

@@ -181,7 +181,7 @@ def _underlay(side: OverlaySide, path: PacketPath) -> Iterator[Culprit]:
 
 
 def _bounded(hops: Iterable[Hop], culprits: Iterable[Culprit]) -> Report:
-    """Return a report whose texts are short and printable, as the asking host requires.
+    """Return a report with short and printable texts, as the asking host requires.
 
     The remedies of the culprits are left out, because the asking host uses its own texts.
     """

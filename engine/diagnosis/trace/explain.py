@@ -367,7 +367,7 @@ class Explanation:
         )
 
     def _of_remainder(self, seen: Observation, *, arrived: bool) -> Culprit | None:
-        """Return the culprit of a lost or refused probe for which no earlier check has proved a cause, or None.
+        """Return the culprit of a lost or refused probe if no earlier check has proved a cause, or None.
 
         nftables has reported no drop. ``arrived`` says whether the probe has reached the target.
         """

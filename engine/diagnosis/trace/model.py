@@ -59,7 +59,7 @@ class Trace(Struct, frozen=True):
 class CulpritFound(Exception):
     """The exception that ends a trace early, because the culprit is proven.
 
-    ``reachable`` says whether the source reaches the target. It is None if this is unknown.
+    ``reachable`` says whether the source reaches the target; None means unknown.
     """
 
     def __init__(self, culprit: Culprit, *, reachable: bool | None = False) -> None:
@@ -83,8 +83,8 @@ class Log:
     def ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
         """Add the culprit as the last hop, and return the result of the trace.
 
-        ``reachable`` says whether the source reaches the target. It is None if this is unknown. Earlier hops for the
-        culprit's object in the culprit's place are removed, unless the probe was seen at them.
+        ``reachable`` says whether the source reaches the target; None means unknown. Earlier hops for the culprit's
+        object in the culprit's place are removed, unless the probe was seen at them.
         """
         self.hops = [
             hop

@@ -60,7 +60,7 @@ class PacketPath(Struct, frozen=True):
 
     @property
     def ends(self) -> list[tuple[Place, JoinedEndpoint]]:
-        """The place and endpoint of the source, and those of the target.
+        """The place and endpoint of the source, then the place and endpoint of the target.
 
         A side that has no place or no endpoint is left out.
         """
@@ -69,7 +69,7 @@ class PacketPath(Struct, frozen=True):
 
     @property
     def places(self) -> list[Place]:
-        """The places on this host that the packet passes: that of the source, the host, and that of the target."""
+        """The places on this host that the packet passes: the source's place, the host, the target's place."""
         passed = (self.source, HOST, self.target)
         return list(dict.fromkeys(place for place in passed if place is not None and place.kind != OUTSIDE))
 
